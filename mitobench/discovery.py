@@ -1,0 +1,104 @@
+"""Finds plugins by their entry points, and imports one only when it is first used.
+
+A package declares `[project.entry-points."mitobench.detectors"] name = "module:Class"`. Listing reads package
+metadata alone, so that a broken package costs nothing until its plugin is asked for.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections import defaultdict
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from mitobench.errors import MitobenchError, PluginError, nearest
+
+if TYPE_CHECKING:
+    from mitobench.api import Plugin
+
+ROLES = ("estimator", "detector", "verifier", "fuser")
+GROUPS = {role: f"mitobench.{role}s" for role in (*ROLES, "dataset")}
+
+
+@dataclass(frozen=True)
+class Found:
+    """One entry point: a plugin that some installed package declares."""
+
+    role: str
+    name: str
+    target: str
+    package: str
+    version: str
+
+    def load(self) -> Any:
+        """Import the class. Raises PluginError with the package and the reason."""
+        entry = metadata.EntryPoint(self.name, self.target, GROUPS[self.role])
+        try:
+            return entry.load()
+        except Exception as reason:
+            raise PluginError(
+                f"{self.role} {self.name!r} of package {self.package} {self.version} is broken: importing "
+                f"{self.target} raised {type(reason).__name__}: {reason}. Mend or uninstall {self.package}."
+            ) from reason
+
+
+@functools.cache
+def found() -> dict[str, dict[str, list[Found]]]:
+    """All plugins by role and name; two of one name are both listed. `MITOBENCH_PACKAGES` limits the packages."""
+    only = os.environ.get("MITOBENCH_PACKAGES")
+    allowed = None if only is None else {name.strip() for name in only.split(",")}
+    plugins: dict[str, dict[str, list[Found]]] = {role: defaultdict(list) for role in GROUPS}
+    for role, group in GROUPS.items():
+        for entry in metadata.entry_points(group=group):
+            package, version = (entry.dist.name, entry.dist.version) if entry.dist else ("?", "?")
+            item = Found(role, entry.name, entry.value, package, version)
+            if (allowed is None or package in allowed) and item not in plugins[role][entry.name]:
+                plugins[role][entry.name].append(item)
+    return plugins
+
+
+def names(role: str) -> list[str]:
+    """Names of all plugins of a role, sorted."""
+    return sorted(found()[role])
+
+
+def find(role: str, name: str) -> Found:
+    """The one plugin of that role and name, not imported yet.
+
+    Raises MitobenchError when there is none (with the nearest names) or two packages claim the name.
+    """
+    claims = found()[role].get(name, [])
+    if not claims:
+        raise MitobenchError(f"No {role} is called {name!r}. {nearest(name, names(role))}")
+    if len(claims) > 1:
+        both = " and ".join(f"{c.package} {c.version} ({c.target})" for c in claims)
+        raise MitobenchError(f"The {role} {name!r} is claimed by {both}. Uninstall one of them.")
+    return claims[0]
+
+
+def load(role: str, name: str) -> type[Plugin]:
+    """The plugin's class, imported and checked.
+
+    Raises PluginError when it cannot be imported or is not a class of that role.
+    """
+    from mitobench import api
+
+    bases = {"estimator": api.BoxEstimator, "detector": api.Detector, "verifier": api.Verifier, "fuser": api.Fuser}
+    item = find(role, name)
+    cls = item.load()
+    if not (isinstance(cls, type) and issubclass(cls, bases[role])):
+        raise PluginError(
+            f"{item.target} of package {item.package} is no mitobench.api.{bases[role].__name__}; "
+            f"derive the {role} {name!r} from it."
+        )
+    if getattr(cls, "name", None) != name:
+        raise PluginError(
+            f"{item.target} of package {item.package} calls itself {getattr(cls, 'name', None)!r}, "
+            f"its entry point {name!r}; make them equal."
+        )
+    missing = sorted(getattr(cls, "__abstractmethods__", ()))
+    if missing:
+        raise PluginError(f"{item.target} of package {item.package} lacks {', '.join(missing)}().")
+    return cls

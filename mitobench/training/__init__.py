@@ -1,0 +1,25 @@
+"""How learned plugins train: mmengine's Runner behind one function, patches, augmentation and weights files.
+
+Beside `mitobench.api` the only part of mitobench that a plugin imports. A plugin describes its training items as a
+`Stream` and calls `train`; randomness, resuming, mixed precision, several processes and progress come with it.
+"""
+
+from mitobench.training.augment import dihedral, dihedral_boxes, dihedral_points, stain_jitter
+from mitobench.training.patches import FrameCache, crop, resample
+from mitobench.training.runner import Stream, Supervised, train
+from mitobench.training.weights import load_weights, save_weights
+
+__all__ = [
+    "FrameCache",
+    "Stream",
+    "Supervised",
+    "crop",
+    "dihedral",
+    "dihedral_boxes",
+    "dihedral_points",
+    "load_weights",
+    "resample",
+    "save_weights",
+    "stain_jitter",
+    "train",
+]

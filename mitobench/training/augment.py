@@ -1,0 +1,49 @@
+"""Augmentation that mitoses allow: the eight symmetries of a square, and stain variation in optical density."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def dihedral(image: NDArray[np.uint8], k: int) -> NDArray[np.uint8]:
+    """The k-th of the eight flips and quarter turns of `image` [H, W, ...]; 0 leaves it as it is.
+
+    k = quarter turns (counter-clockwise) + 4 if mirrored left to right first.
+    """
+    return np.rot90(image[:, ::-1] if k & 4 else image, k & 3)
+
+
+def dihedral_points(xy: NDArray[np.float64], k: int, size: tuple[int, int]) -> NDArray[np.float64]:
+    """Points [N, 2] px of an image of `size` (width, height) where `dihedral(image, k)` has them."""
+    width, height = size
+    x, y = np.asarray(xy, dtype=np.float64).reshape(-1, 2).T
+    if k & 4:
+        x = width - x
+    for _ in range(k & 3):
+        x, y, width, height = y, width - x, height, width
+    return np.stack([x, y], axis=1)
+
+
+def dihedral_boxes(boxes: NDArray[np.float64], k: int, size: tuple[int, int]) -> NDArray[np.float64]:
+    """Boxes [N, 4] px of an image of `size` (width, height) where `dihedral(image, k)` has them."""
+    a, b = dihedral_points(boxes[:, :2], k, size), dihedral_points(boxes[:, 2:], k, size)
+    return np.concatenate([np.minimum(a, b), np.maximum(a, b)], axis=1)
+
+
+def stain_jitter(image: NDArray[np.uint8], rng: np.random.Generator, strength: float = 0.1) -> NDArray[np.uint8]:
+    """Scale and shift each channel's optical density at random, as stains and scanners do.
+
+    Args:
+        image: uint8 [H, W, 3].
+        rng: source of the randomness.
+        strength: standard deviation of the density's factor; 0 changes nothing.
+    """
+    if strength == 0:
+        return image
+    scale = 1 + strength * rng.standard_normal(3)
+    shift = 0.3 * strength * rng.standard_normal(3)
+    light = (np.arange(256) + 1) / 256
+    tables = np.exp(np.log(light)[:, None] * scale + shift) * 256 - 1
+    tables = np.clip(np.rint(tables), 0, 255).astype(np.uint8)
+    return np.stack([tables[image[..., c], c] for c in range(3)], axis=-1)

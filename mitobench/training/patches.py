@@ -1,0 +1,71 @@
+"""Frames in memory, at a model's own resolution, and patches of them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mitobench.api import Frame
+
+Pixels = NDArray[np.uint8]
+
+
+def resample(image: Pixels, mpp: tuple[float, float], target: float | None) -> tuple[Pixels, NDArray[np.float64]]:
+    """The image at `target` um/px, and the factors (x, y) that take its old pixel coordinates to the new ones.
+
+    Args:
+        image: uint8 [H, W, 3].
+        mpp: its um/px along x and y.
+        target: um/px wanted; None leaves the image as it is. Within 2 % nothing is resampled.
+    """
+    if target is None or all(abs(m / target - 1) < 0.02 for m in mpp):
+        return image, np.ones(2)
+    height, width = image.shape[:2]
+    size = max(1, round(width * mpp[0] / target)), max(1, round(height * mpp[1] / target))
+    factors = np.array([size[0] / width, size[1] / height])
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)), factors
+
+
+def crop(image: Pixels, left: int, top: int, width: int, height: int) -> Pixels:
+    """The patch of `width` x `height` px at (left, top); what lies outside the image is mirrored from inside."""
+    columns = _mirrored(np.arange(left, left + width), image.shape[1])
+    rows = _mirrored(np.arange(top, top + height), image.shape[0])
+    inside = columns[0] + width - 1 == columns[-1] and rows[0] + height - 1 == rows[-1]
+    if inside:
+        return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return image[np.ix_(rows, columns)]
+
+
+def _mirrored(index: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    period = max(2 * length - 2, 1)
+    index = np.abs(index) % period
+    return np.minimum(index, period - index)
+
+
+class FrameCache:
+    """Pixels of frames at a model's resolution, kept in memory up to a limit, the oldest leaving first.
+
+    Args:
+        mpp: um/px of the model; None keeps each frame's own.
+        limit: greatest memory in bytes.
+    """
+
+    def __init__(self, mpp: float | None = None, limit: int = 4 << 30) -> None:
+        self.mpp, self.limit = mpp, limit
+        self._held: OrderedDict[str, tuple[Pixels, NDArray[np.float64]]] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, frame: Frame) -> tuple[Pixels, NDArray[np.float64]]:
+        """The frame's pixels, [H, W, 3], and the factors (x, y) from frame pixels to theirs."""
+        if frame.key in self._held:
+            self._held.move_to_end(frame.key)
+            return self._held[frame.key]
+        item = resample(frame.read(), frame.mpp, self.mpp)
+        self._held[frame.key] = item
+        self._bytes += item[0].nbytes
+        while self._bytes > self.limit and len(self._held) > 1:
+            self._bytes -= self._held.popitem(last=False)[1][0].nbytes
+        return item

@@ -1,0 +1,312 @@
+"""One training loop for everything that learns: mmengine's Runner, resumable and with counted randomness.
+
+Every training item is drawn from a generator seeded by (seed, iteration, slot), never from a global state that
+depends on what ran before. A training that was killed and resumed therefore sees the same items and the same
+dropout masks as one that was not, and ends with the same weights.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel
+from mmengine.model.wrappers import MMDistributedDataParallel
+from mmengine.runner import IterBasedTrainLoop, Runner
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+
+from mitobench.api import Context, PluginError
+
+CHECKPOINT_SECONDS = 20.0
+CHECKPOINT = "training.pt"
+
+
+class Stream(Protocol):
+    """Endless training items."""
+
+    def draw(self, rng: np.random.Generator) -> Any:
+        """One training item; all of its randomness comes from `rng`."""
+
+
+class Supervised(BaseModel):
+    """A plain network and a loss as mmengine wants them: items are dicts of `inputs` and `targets`.
+
+    Args:
+        network: called with the stacked inputs, on the training device.
+        loss: of (network output, stacked targets), a scalar tensor.
+        prepare: turns stacked uint8 inputs into what the network takes, on the device.
+    """
+
+    def __init__(
+        self, network: nn.Module, loss: Callable[[Any, Any], Tensor], prepare: Callable[[Tensor], Tensor] = torch.clone
+    ) -> None:
+        super().__init__()
+        self.network, self.loss, self.prepare = network, loss, prepare
+
+    def forward(self, inputs: Tensor, targets: Tensor, mode: str = "loss") -> Any:
+        """The loss as mmengine's `train_step` wants it, or the network's output in mode `tensor`."""
+        output = self.network(self.prepare(inputs))
+        return {"loss": self.loss(output, targets)} if mode == "loss" else output
+
+
+def train(
+    model: BaseModel,
+    stream: Stream,
+    context: Context,
+    *,
+    iterations: int,
+    batch_size: int,
+    optimizer: Mapping[str, Any],
+    schedule: Sequence[Mapping[str, Any]] = (),
+    clip_norm: float | None = None,
+    collate: Callable[[list[Any]], Any] = default_collate,
+    workers: int = 0,
+    name: str = "",
+) -> None:
+    """Train `model` in place; afterwards it is in evaluation mode on `context.device`.
+
+    Args:
+        model: an mmengine BaseModel (wrap a plain network in `Supervised`).
+        stream: where the items come from.
+        context: seed, device, work folder (checkpoints), progress, precision and processes.
+        iterations: number of optimizer steps.
+        batch_size: items a step, over all processes together.
+        optimizer: an mmengine optimizer configuration, `{"type": "SGD", "lr": 1e-3, ...}`.
+        schedule: mmengine `param_scheduler` configurations, with `by_epoch=False`.
+        clip_norm: greatest norm of the gradient; None does not clip.
+        collate: joins items to a batch.
+        workers: processes that draw items (0: in this one). The items are the same for any number.
+        name: tells apart several trainings within one fit.
+
+    Raises:
+        PluginError: the loss is not finite, or the batch does not divide among the processes.
+    """
+    if batch_size % context.world_size:
+        raise PluginError(f"A batch of {batch_size} does not divide among {context.world_size} processes.")
+    work = context.work / (name or "training")
+    work.mkdir(parents=True, exist_ok=True)
+    resume = _Resume(work / CHECKPOINT, context)
+    with warnings.catch_warnings(), _quiet_logging():
+        warnings.filterwarnings("ignore", module=r"(mmengine|torch)(\..*)?")
+        runner = _Runner(
+            device=context.device,
+            model=model,
+            work_dir=str(work / "mmengine"),
+            train_dataloader=_loader(stream, context, iterations, batch_size, collate, workers, resume.iteration),
+            train_cfg={"type": _Loop, "max_iters": iterations},
+            optim_wrapper={
+                "type": "AmpOptimWrapper" if context.amp else "OptimWrapper",
+                "optimizer": dict(optimizer),
+                "clip_grad": {"max_norm": clip_norm} if clip_norm is not None else None,
+            },
+            param_scheduler=[dict(entry) for entry in schedule] or None,
+            default_hooks={
+                "runtime_info": None,
+                "timer": None,
+                "sampler_seed": None,
+                "logger": None,
+                "checkpoint": None,
+            },
+            custom_hooks=[_Reseed(context.seed), _Watch(context, iterations), resume],
+            launcher="pytorch" if context.world_size > 1 else "none",
+            randomness={"seed": context.seed},
+            log_level="ERROR",
+            experiment_name=f"{name or 'training'}-{os.getpid()}-{time.monotonic_ns()}",
+        )
+        runner.train()
+    model.to(context.device).eval()
+
+
+class _quiet_logging:
+    """mmengine sets up root loggers as a side effect; leave logging as it was found."""
+
+    def __enter__(self) -> None:
+        self.level = logging.root.level
+        self.handlers = list(logging.root.handlers)
+
+    def __exit__(self, *exc: object) -> None:
+        logging.root.setLevel(self.level)
+        logging.root.handlers[:] = self.handlers
+
+
+class _Runner(Runner):
+    """mmengine's Runner on the device that was asked for, which need not be the best there is."""
+
+    def __init__(self, device: str, **config: Any) -> None:
+        self.device = device
+        super().__init__(**config)
+
+    def wrap_model(self, model_wrapper_cfg: Any, model: nn.Module) -> nn.Module:
+        """The model on its device, and distributed over processes where there are several."""
+        model = model.to(self.device)
+        if not self.distributed:
+            return model
+        return MMDistributedDataParallel(
+            module=model,
+            device_ids=None if self.device == "cpu" else [torch.cuda.current_device()],
+            broadcast_buffers=False,
+            find_unused_parameters=True,
+        )
+
+    def _log_env(self, env_cfg: dict[str, Any]) -> None:
+        """Not logged: the record holds the environment."""
+
+
+class _Loop(IterBasedTrainLoop):
+    """mmengine's loop, but resuming does not draw the items of the iterations that are already done."""
+
+    def run(self) -> nn.Module:
+        self.runner.call_hook("before_train")
+        self.runner.call_hook("before_train_epoch")
+        batches = iter(self.dataloader)
+        self.runner.model.train()
+        while self._iter < self._max_iters:
+            self.run_iter(next(batches))
+        self.runner.call_hook("after_train_epoch")
+        self.runner.call_hook("after_train")
+        return self.runner.model
+
+
+class _Items(Dataset[Any]):
+    """Item number i of a training, whichever process draws it and whenever."""
+
+    def __init__(self, stream: Stream, seed: int) -> None:
+        self.stream, self.seed = stream, seed
+
+    def __getitem__(self, index: int) -> Any:
+        return self.stream.draw(np.random.default_rng([self.seed, index]))
+
+
+class _FromIteration(Sampler[int]):
+    """The numbers of this process's items from an iteration to the last."""
+
+    def __init__(self, context: Context, iterations: int, batch_size: int, start: int) -> None:
+        self.context, self.iterations, self.batch_size, self.start = context, iterations, batch_size, start
+
+    def __iter__(self) -> Iterator[int]:
+        for iteration in range(self.start, self.iterations):
+            first = iteration * self.batch_size
+            yield from range(first + self.context.rank, first + self.batch_size, self.context.world_size)
+
+    def __len__(self) -> int:
+        return (self.iterations - self.start) * self.batch_size // self.context.world_size
+
+
+def _loader(
+    stream: Stream,
+    context: Context,
+    iterations: int,
+    batch_size: int,
+    collate: Callable[[list[Any]], Any],
+    workers: int,
+    start: int,
+) -> DataLoader[Any]:
+    return DataLoader(
+        _Items(stream, context.seed),
+        batch_size=batch_size // context.world_size,
+        sampler=_FromIteration(context, iterations, batch_size, start),
+        collate_fn=collate,
+        num_workers=workers,
+        pin_memory=context.device != "cpu",
+    )
+
+
+class _Reseed(Hook):
+    """Seeds torch from (seed, iteration), so that dropout and sampling do not depend on what ran before."""
+
+    priority = "HIGHEST"
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        state = np.random.SeedSequence([self.seed, batch_idx]).generate_state(2, np.uint32)
+        torch.manual_seed(int(state[0]))
+        np.random.seed(int(state[1]))  # mmdet draws its samples from numpy's global generator
+
+
+class _Watch(Hook):
+    """Reports progress, logs the loss, and stops at a loss that is not finite."""
+
+    def __init__(self, context: Context, iterations: int) -> None:
+        self.context, self.iterations = context, iterations
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        done = batch_idx + 1
+        loss = float(outputs["loss"]) if done % 20 == 0 or done == self.iterations or done == 1 else 0.0
+        if not math.isfinite(loss):
+            raise PluginError(
+                f"The loss is {loss} at iteration {done}; lower the learning rate or clip the gradient (clip_norm)."
+            )
+        if loss:
+            self.context.log.info("iteration %d of %d: loss %.4f", done, self.iterations, loss)
+        self.context.progress(done, self.iterations)
+
+
+class _Resume(Hook):
+    """Keeps a checkpoint of tensors, numbers and strings only, so that it loads without unpickling objects."""
+
+    priority = "LOWEST"
+
+    def __init__(self, path: Path, context: Context) -> None:
+        self.path, self.context = path, context
+        self.saved = time.monotonic()
+        self.state = self._read()
+        self.iteration: int = self.state["iteration"] if self.state else 0
+
+    def _read(self) -> dict[str, Any] | None:
+        try:
+            state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
+        except FileNotFoundError:
+            return None
+        except Exception as reason:  # a torn or corrupt checkpoint costs time, never the result
+            self.context.log.warning("%s cannot be read (%s): training starts anew", self.path.name, reason)
+            return None
+        return state
+
+    def before_train(self, runner: Runner) -> None:
+        if self.state is None:
+            return
+        _unwrapped(runner).load_state_dict(self.state["model"])
+        runner.optim_wrapper.load_state_dict(self.state["optimizer"])
+        for scheduler, state in zip(runner.param_schedulers or [], self.state["schedulers"], strict=True):
+            scheduler.load_state_dict(state)
+        runner.train_loop._iter = self.iteration
+        self.context.log.info("resumed at iteration %d", self.iteration)
+        self.state = None
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        if self.context.rank or time.monotonic() - self.saved < CHECKPOINT_SECONDS:
+            return
+        aside = self.path.with_suffix(".aside")
+        torch.save(
+            {
+                "iteration": batch_idx + 1,
+                "model": _unwrapped(runner).state_dict(),
+                "optimizer": runner.optim_wrapper.state_dict(),
+                "schedulers": [_plain(s.state_dict()) for s in runner.param_schedulers or []],
+            },
+            aside,
+        )
+        os.replace(aside, self.path)
+        self.saved = time.monotonic()
+
+
+def _unwrapped(runner: Runner) -> nn.Module:
+    return getattr(runner.model, "module", runner.model)
+
+
+def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A scheduler's state without what cannot be stored safely (its own configuration restores the rest)."""
+    kept = (bool, int, float, str, list, type(None))
+    return {key: value for key, value in state.items() if isinstance(value, kept)}

@@ -1,0 +1,35 @@
+"""Weights on disk: safetensors, never a pickle; a mismatch lists every tensor that differs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from mitobench.errors import PluginError
+
+FILE = "weights.safetensors"
+
+
+def save_weights(module: nn.Module, folder: Path, name: str = FILE) -> None:
+    """Write all parameters and buffers of `module` to `folder/name`."""
+    save_file({key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}, folder / name)
+
+
+def load_weights(module: nn.Module, folder: Path, name: str = FILE) -> None:
+    """Read `folder/name` into `module`.
+
+    Raises PluginError listing the missing, unexpected and mis-shaped tensors.
+    """
+    found, wanted = load_file(folder / name), module.state_dict()
+    problems = [f"missing {key}" for key in sorted(wanted.keys() - found.keys())]
+    problems += [f"unexpected {key}" for key in sorted(found.keys() - wanted.keys())]
+    problems += [
+        f"{key} is {tuple(found[key].shape)}, must be {tuple(wanted[key].shape)}"
+        for key in sorted(wanted.keys() & found.keys())
+        if found[key].shape != wanted[key].shape
+    ]
+    if problems:
+        raise PluginError(f"{folder / name} does not fit the model: {'; '.join(problems)}.")
+    module.load_state_dict(found)
