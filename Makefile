@@ -1,0 +1,28 @@
+# Two commands: `make demo` and `make test`. Both set up .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGES := . $(wildcard plugins/*)
+DEMO := runs/demo
+
+.PHONY: demo test lint clean
+
+demo: .venv/ready
+	$(BIN)/mitobench run --estimator fcn --detector frcnn --verifier resnet50 --profile smoke --out $(DEMO)
+
+test: .venv/ready lint
+	$(BIN)/pytest
+
+lint: .venv/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+.venv/ready: constraints.txt $(addsuffix /pyproject.toml,$(PACKAGES))
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || (echo "mitobench needs Python 3.10 or newer; set PYTHON=/path/to/one" && false)
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[test]' \
+		$(foreach package,$(filter-out .,$(PACKAGES)),--editable $(package))
+	touch $@
+
+clean:
+	rm -rf .venv runs build dist

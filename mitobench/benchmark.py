@@ -1,0 +1,230 @@
+"""One benchmark from request to records: what `mitobench run` does, for use from Python too."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mitobench import datasets as sets
+from mitobench import discovery
+from mitobench.datasets import splits
+from mitobench.errors import DataError, MitobenchError
+from mitobench.pipeline import executors
+from mitobench.pipeline.plan import Plan, Planned, Request, build
+from mitobench.pipeline.settings import Settings
+from mitobench.pipeline.store import Store
+from mitobench.pipeline.workspace import Workspace
+from mitobench.results import record
+from mitobench.results.assemble import assemble
+
+log = logging.getLogger("mitobench")
+
+SYNTHETIC = "synthetic"
+Say = Callable[[str], None]
+
+
+def default_store() -> Path:
+    """Where stages' outputs are kept unless told otherwise."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("mitobench") / "store"
+
+
+@dataclass
+class Benchmark:
+    """A planned benchmark.
+
+    Attributes:
+        request, settings, workspace, plan: what will be done.
+        store: where outputs go.
+        records: of the rows done so far, with the files they were written to.
+    """
+
+    request: Request
+    settings: Settings
+    workspace: Workspace
+    plan: Plan
+    store: Store
+    records: list[tuple[Path, record.Record]] = field(default_factory=list)
+
+    @classmethod
+    def prepare(
+        cls,
+        roles: Mapping[str, Sequence[str]],
+        *,
+        data: Path | None = None,
+        datasets: Sequence[str] | None = None,
+        train_on: Sequence[str] | None = None,
+        protocol: str | None = None,
+        scanners: Sequence[str] | None = None,
+        seeds: Sequence[int] = (0,),
+        profile: str | None = None,
+        sets: Sequence[str] = (),
+        matcher: str = "mitos",
+        device: str = "auto",
+        processes: int = 1,
+        store: Path | None = None,
+        say: Say = log.info,
+    ) -> Benchmark:
+        """Read the data and plan the grid.
+
+        Args:
+            roles: plugin names by role; `all` stands for every one there is.
+            data: folder that holds data sets at any depth; None: synthetic frames are made.
+            datasets: to test on; None: all found.
+            train_on: to train on; None: the one tested on.
+            protocol: the split of the data sets tested on; None: their cards' first.
+            scanners: to use; None: all.
+            seeds: of training; the split stays.
+            profile: options of all plugins; None: `smoke` on synthetic frames, `cpu` without CUDA, else `paper`.
+            sets: overrides, `ROLE.OPTION=VALUE`.
+            matcher: `mitos`, `greedy`, `hungarian` or `midog`.
+            device: `auto`, `cpu` or `cuda`.
+            processes: that a fit is distributed over.
+            store: folder of the stages' outputs.
+            say: is told what a user should know.
+
+        Raises MitobenchError for whatever of this does not exist or does not fit together.
+        """
+        named = {role: _expand(role, names) for role, names in roles.items()}
+        device = _device(device, processes)
+        root, tested = _find(data, datasets, train_on, say)
+        workspace = _read(root, tested, train_on or (), protocol, scanners, say)
+        synthetic = all(name.startswith(SYNTHETIC) for name in tested)
+        profile = profile or ("smoke" if synthetic else "cpu" if device == "cpu" else "paper")
+        settings = Settings.load(profile, sets)
+        request = Request(
+            roles=named,
+            datasets=tested,
+            train_on=tuple(train_on or ()),
+            seeds=tuple(seeds),
+            matcher=_matcher(matcher),
+            device=device,
+            amp=device == "cuda",
+            processes=processes,
+        )
+        plan = build(request, settings, workspace)
+        return cls(request, settings, workspace, plan, Store(store or default_store()))
+
+    def run(self, out: Path, watcher: executors.Watcher | None = None, jobs: int = 1) -> None:
+        """Do all stages, then write a record of every combination below `out/records`."""
+        started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        outcomes = executors.run(self.plan, self.store, self.workspace, watcher or executors.Watcher(), jobs)
+        for row in self.plan.rows:
+            if row.problem is None:
+                made, detections = assemble(row, outcomes, self.request, self.settings, self.workspace, started)
+                path = record.write(out / "records", made, detections)
+                self.records.append((path, record.read(path)))
+
+    @property
+    def problems(self) -> list[Planned]:
+        """Rows that cannot be done: not applicable, or a broken plugin."""
+        return [row for row in self.plan.rows if row.problem]
+
+    @property
+    def spoiled(self) -> bool:
+        """Whether a row failed or a plugin is broken; what is not applicable spoils nothing."""
+        broken = any(row.problem and row.problem[0] == "broken" for row in self.plan.rows)
+        return broken or any(made.status != "ok" for _, made in self.records)
+
+
+def _expand(role: str, names: Sequence[str]) -> list[str]:
+    stripped = [name.strip() for name in names if name.strip()]
+    if "all" in stripped:
+        return discovery.names(role)
+    if not stripped:
+        raise MitobenchError(f"--{role}: give at least one name. There is: {', '.join(discovery.names(role))}.")
+    for name in stripped:
+        if name not in discovery.names(role):
+            discovery.find(role, name)  # raises with the nearest names
+    return list(dict.fromkeys(stripped))
+
+
+def _device(asked: str, processes: int) -> str:
+    if asked not in ("auto", "cpu", "cuda"):
+        raise MitobenchError(f"--device {asked}: must be auto, cpu or cuda.")
+    import torch
+
+    there = torch.cuda.is_available()
+    if asked == "cuda" and not there:
+        raise MitobenchError("--device cuda: torch finds no CUDA device; `mitobench doctor` tells more.")
+    device = "cuda" if there and asked != "cpu" else "cpu"
+    if device == "cuda" and torch.cuda.device_count() < processes:
+        raise MitobenchError(f"--gpus {processes}: torch finds {torch.cuda.device_count()} CUDA devices.")
+    return device
+
+
+def _matcher(name: str) -> str:
+    from mitobench.evaluate.matching import find_matcher
+
+    find_matcher(name)
+    return name
+
+
+def _find(
+    data: Path | None, wanted: Sequence[str] | None, train_on: Sequence[str] | None, say: Say
+) -> tuple[Path, list[str]]:
+    """The folder of the data and the data sets to test on."""
+    for name in (*(wanted or ()), *(train_on or ())):
+        discovery.find("dataset", name)
+    only_synthetic = wanted is not None and all(n.startswith(SYNTHETIC) for n in (*wanted, *(train_on or ())))
+    if data is None and (wanted is None or only_synthetic):
+        from mitobench.datasets import synthetic
+
+        root = synthetic.ensure()
+        say(f"No data given (--data or MITOBENCH_DATA): using SYNTHETIC frames, made by a program, in {root}.")
+        return root, list(wanted or [SYNTHETIC])
+    if data is None:
+        raise MitobenchError(f"{', '.join(wanted or ())}: say where it is, with --data FOLDER or MITOBENCH_DATA.")
+    if not data.is_dir():
+        raise DataError(f"{data}: is no folder. Give the folder that holds the data sets with --data.")
+    if wanted is not None:
+        return data, list(dict.fromkeys(wanted))
+    found = sets.available(data)
+    if not found:
+        known = ", ".join(discovery.names("dataset"))
+        raise DataError(f"{data}: holds no data set at any depth. Looked for: {known}. Leave out --data for synthetic.")
+    return data, found
+
+
+def _read(
+    root: Path,
+    tested: Sequence[str],
+    train_on: Sequence[str],
+    protocol: str | None,
+    scanners: Sequence[str] | None,
+    say: Say,
+) -> Workspace:
+    """The data sets asked for with their splits, and those whose masks an estimator may learn from."""
+    read: dict[str, sets.Dataset] = {}
+    parts: dict[str, splits.Split] = {}
+    for name in dict.fromkeys([*tested, *train_on]):
+        read[name], parts[name] = _with_split(name, root, protocol if name in tested else None, scanners)
+        for note in read[name].notes:
+            say(f"{name}: {note}")
+        if read[name].coverage:
+            say(f"{name}: {read[name].coverage}.")
+    if not all(dataset.card.has_masks for dataset in read.values()):
+        for name in _other_mask_sources(root, read):
+            try:
+                read[name], parts[name] = _with_split(name, root, None, None)
+            except MitobenchError as reason:
+                say(f"{name} cannot serve as a source of masks: {reason}")
+    return Workspace(read, parts)
+
+
+def _with_split(
+    name: str, root: Path, protocol: str | None, scanners: Iterable[str] | None
+) -> tuple[sets.Dataset, splits.Split]:
+    dataset = sets.load(name, root)
+    if scanners:
+        dataset = dataset.select(scanners)
+    return dataset, splits.assign(splits.load_split(name, protocol or dataset.card.protocols[0]), dataset)
+
+
+def _other_mask_sources(root: Path, read: Mapping[str, Any]) -> list[str]:
+    return [name for name in sets.available(root) if name not in read and sets.reader(name).card().has_masks]

@@ -1,0 +1,40 @@
+"""The command line: one small file a command, heavy imports inside the command."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from mitobench.cli import data, doctor, info, leaderboard, new_plugin, run, score
+from mitobench.errors import MitobenchError
+
+app = typer.Typer(
+    name="mitobench",
+    help="A plugin-based model zoo and benchmark harness for mitosis detection in H&E histology.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command("run")(run.run)
+app.command("list")(info.list_plugins)
+app.command("info")(info.info)
+app.command("score")(score.score)
+app.command("doctor")(doctor.doctor)
+app.command("new-plugin")(new_plugin.new_plugin)
+app.command("check-plugin")(new_plugin.check_plugin)
+app.add_typer(data.app, name="data")
+app.add_typer(leaderboard.app, name="leaderboard")
+
+
+def main() -> None:
+    """Run the command line. What a user can mend is told without a traceback; exit code 2."""
+    try:
+        app()
+    except MitobenchError as reason:
+        print(f"error: {reason}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("Interrupted. What is finished is kept: the same command goes on from there.", file=sys.stderr)
+        sys.exit(130)

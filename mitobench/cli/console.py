@@ -1,0 +1,146 @@
+"""What a run shows: the plan, one progress display, the table, and where the files are."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from mitobench.benchmark import Benchmark
+from mitobench.pipeline.executors import Outcome, Watcher
+from mitobench.pipeline.plan import Stage
+from mitobench.report import build, markdown
+from mitobench.report.table import Row, Section
+
+console = Console(highlight=False)
+
+
+def say(text: str) -> None:
+    """One line to the user."""
+    console.print(escape(text))
+
+
+def show_plan(benchmark: Benchmark) -> None:
+    """What will be done, what is in the store already, and what cannot be done and why."""
+    table = Table(title="Plan", title_justify="left", box=None, pad_edge=False)
+    for column in ("", "stage", "key"):
+        table.add_column(column, overflow="fold")
+    for stage in benchmark.plan.stages.values():
+        there = benchmark.store.has(stage.kind, stage.key)
+        table.add_row("cached" if there else "to do", escape(stage.label), stage.key[:10])
+    console.print(table)
+    todo = sum(not benchmark.store.has(s.kind, s.key) for s in benchmark.plan.stages.values())
+    rows = sum(row.problem is None for row in benchmark.plan.rows)
+    console.print(
+        f"{rows} combinations, {len(benchmark.plan.stages)} distinct stages: {todo} to do, "
+        f"{len(benchmark.plan.stages) - todo} cached. Profile {escape(benchmark.settings.profile)}, "
+        f"device {benchmark.request.device}, store {escape(str(benchmark.store.root))}."
+    )
+    for row in benchmark.problems:
+        status, reason = row.problem or ("", "")
+        console.print(f"[yellow]{status.upper()}[/yellow] {escape(row.combination.title)}: {escape(reason)}")
+
+
+class Display(Watcher):
+    """One progress display over all stages of a run."""
+
+    def __init__(self, benchmark: Benchmark) -> None:
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeElapsedColumn(),
+            console=console,
+        )
+        self.total = len(benchmark.plan.stages)
+        self.all = self.progress.add_task("All stages", total=self.total, state="")
+        self.tasks: dict[str, TaskID] = {}
+        self.done = 0
+
+    def __enter__(self) -> Display:
+        self.handler = RichHandler(console=console, show_path=False, show_time=False, markup=False)
+        logging.getLogger("mitobench").addHandler(self.handler)
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+        logging.getLogger("mitobench").removeHandler(self.handler)
+
+    def started(self, stage: Stage) -> None:
+        """Show its bar."""
+        self.tasks[stage.key] = self.progress.add_task(escape(stage.label), total=None, state="")
+
+    def advanced(self, stage: Stage, done: int, total: int) -> None:
+        """Move its bar."""
+        state = f"{done}/{total}" if total else f"{done}"
+        self.progress.update(self.tasks[stage.key], completed=done, total=total or None, state=state)
+
+    def finished(self, outcome: Outcome) -> None:
+        """Take its bar away and say how it ended; what was cached is not worth a line."""
+        task = self.tasks.pop(outcome.stage.key, None)
+        if task is not None:
+            self.progress.remove_task(task)
+        self.done += 1
+        self.progress.update(self.all, completed=self.done, state=f"{self.done}/{self.total}")
+        if outcome.output is None:
+            self.progress.console.print(f"[red]FAILED[/red] {escape(outcome.reason or '')}")
+        elif not outcome.cached:
+            self.progress.console.print(
+                f"[green]done[/green]   {escape(outcome.stage.label)}  {outcome.output.seconds:.1f} s"
+            )
+
+
+def show_results(benchmark: Benchmark, out: Path) -> None:
+    """The leaderboard of everything in `out`, and where it is."""
+    page, sections = build.build(out)
+    for section in sections:
+        show_section(section)
+    console.print(f"Records      {escape(str(out / build.RECORDS))}")
+    console.print(f"Leaderboard  {escape(str(page))}")
+
+
+def show_section(section: Section) -> None:
+    """One section of the leaderboard as a table."""
+    table = Table(title=f"{section.dataset}, protocol {section.protocol}", title_justify="left")
+    for column in ("#", "estimator", "detector", "verifier", "fuser"):
+        table.add_column(column, overflow="fold")
+    for column in ("P", "R", "F1 [95 %]", "detector alone", "oracle F1", "AP", "s/frame", "seeds"):
+        table.add_column(column, justify="right")
+    rank = 0
+    for row in section.rows:
+        rank += bool(row.good)
+        table.add_row(*(escape(cell) for cell in _cells(row, str(rank) if row.good else "–")))
+    console.print(table)
+    if section.metrics:
+        m = section.metrics
+        console.print(
+            f"{m.n_frames} test frames, {m.n_groups} slides, {m.n_mitoses} mitoses; a hit is closer than "
+            f"{m.radius_um:g} um. F1 at the threshold from validation."
+        )
+    for note in section.notes:
+        console.print(f"- {escape(note)}")
+
+
+def _cells(row: Row, rank: str) -> list[str]:
+    names = row.first.combination
+    return [
+        rank,
+        *(str(names[role]) for role in ("estimator", "detector", "verifier", "fuser")),
+        markdown.number(row.mean("precision")),
+        markdown.number(row.mean("recall")),
+        markdown.f1(row) if row.good else "FAILED",
+        markdown.number(row.mean("f1", "detector_alone")),
+        markdown.number(row.mean("oracle_f1")),
+        markdown.number(row.mean("average_precision")),
+        markdown.number(row.seconds_a_frame, 2),
+        markdown.status(row),
+    ]

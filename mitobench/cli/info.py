@@ -1,0 +1,226 @@
+"""`mitobench list` and `mitobench info`: what plugins and data sets there are, and everything about one of them.
+
+`list` reads package metadata and cards alone, so that it answers at once and no broken plugin can stop it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import typer
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from mitobench.discovery import Found
+    from mitobench.pipeline.settings import Settings
+
+FLAGS = ("needs_masks", "learns_from_masks", "uses_boxes", "verifies", "uses_verifier", "needs_verifier")
+
+
+def list_plugins(
+    role: Annotated[
+        str | None, typer.Option(help="estimator, detector, verifier, fuser or dataset. Default: all.")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Import each one and say which are BROKEN (slow).")] = False,
+) -> None:
+    """List all plugins by role, with the package that each comes from.
+
+    Exit code 1: `--check` found a broken one.
+
+    Examples: mitobench list --role detector; mitobench list --check
+    """
+    from mitobench import discovery
+    from mitobench.errors import MitobenchError, nearest
+
+    if role is not None and role not in discovery.GROUPS:
+        raise MitobenchError(f"--role {role}: no such role. {nearest(role, discovery.GROUPS)}")
+    problems = False
+    for shown in [role] if role else discovery.GROUPS:
+        typer.secho(f"{shown}s", bold=True)
+        named = discovery.found()[shown]
+        width = max(map(len, named), default=0)
+        for name in sorted(named):
+            problem = _problem(named[name], check)
+            problems |= check and problem is not None
+            typer.echo(f"  {name:{width}}  {_origin(named[name])}  {_title(named[name][0])}".rstrip())
+            if problem:
+                typer.secho(f"  {'':{width}}  {problem}", fg="red")
+    if problems:
+        raise typer.Exit(1)
+
+
+def _origin(claims: list[Found]) -> str:
+    return " and ".join(f"{claim.package} {claim.version}" for claim in claims)
+
+
+def _problem(claims: list[Found], check: bool) -> str | None:
+    """What is wrong with a name: two packages claim it, or (looked at if `check`) it does not load."""
+    if len(claims) > 1:
+        both = " and ".join(f"{claim.package} ({claim.target})" for claim in claims)
+        return f"CONFLICT: claimed by {both}. Uninstall one of them."
+    if not check:
+        return None
+    from mitobench.doctor import plugin_problem
+
+    problem = plugin_problem(claims[0].role, claims[0].name)
+    return f"BROKEN: {problem}" if problem else None
+
+
+def _title(claim: Found) -> str:
+    from mitobench.errors import MitobenchError
+
+    try:
+        return str(_card(claim).get("title", ""))
+    except MitobenchError as reason:
+        return f"(no title: {reason})"
+
+
+def _card(claim: Found) -> dict[str, Any]:
+    """A plugin's card: NAME.toml in its own package's folder, else in the registry; empty where there is none."""
+    from mitobench import registry
+
+    folder = registry.ROOT / ("datasets" if claim.role == "dataset" else "methods")
+    own = _package_folder(claim)
+    for path in [own / f"{claim.name}.toml" if own else None, folder / f"{claim.name}.toml"]:
+        if path is not None and path.is_file():
+            return registry.read_toml(path)
+    return {}
+
+
+def _package_folder(claim: Found) -> Path | None:
+    """Where a plugin's package lies, found without importing it; None for a module without a folder."""
+    from importlib.util import find_spec
+
+    try:
+        spec = find_spec(claim.target.partition(":")[0].partition(".")[0])
+    except (ImportError, ValueError):
+        return None
+    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
+
+
+# -------------------------------------------------------------------------------------------------------- info
+
+
+def info(
+    name: Annotated[str, typer.Argument(help="A plugin or a data set, as `mitobench list` names it.")],
+    profile: Annotated[
+        str | None, typer.Option(help="Show what this profile sets: smoke, cpu, paper, modern, or a .toml file.")
+    ] = None,
+) -> None:
+    """Show a plugin's card, interface and options, or a data set's card and protocols.
+
+    Exit code 1: the plugin is broken, or two packages claim its name.
+
+    Example: mitobench info frcnn --profile paper
+    """
+    from mitobench import discovery
+    from mitobench.errors import MitobenchError, nearest
+    from mitobench.pipeline.settings import Settings
+
+    claims = [named[name] for named in discovery.found().values() if name in named]
+    if not claims:
+        known = {name for role in discovery.GROUPS for name in discovery.names(role)}
+        raise MitobenchError(f"Nothing is called {name!r}. {nearest(name, known)}")
+    settings = Settings.load(profile) if profile else None
+    problems = [_show(of_role, settings) for of_role in claims]
+    if any(problems):
+        raise typer.Exit(1)
+
+
+def _show(claims: list[Found], settings: Settings | None) -> bool:
+    """Show one role's claim to the name; returns whether something is wrong with it."""
+    claim = claims[0]
+    typer.secho(f"{claim.role} {claim.name}", bold=True)
+    _line("package", _origin(claims))
+    _line("class", " and ".join(item.target for item in claims))
+    problem = _problem(claims, check=True)
+    if problem:
+        typer.secho(f"  {problem}", fg="red")
+        return True
+    if claim.role == "dataset":
+        _show_dataset(claim.name)
+    else:
+        _show_plugin(claim, settings)
+    return False
+
+
+def _line(what: str, value: object) -> None:
+    typer.echo(f"  {what:20} {value}")
+
+
+def _show_values(values: Mapping[str, Any]) -> None:
+    """A card, a line for each value; what is empty is left out."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            for inner, part in value.items():
+                _line(f"{key}.{inner}", part)
+        elif isinstance(value, list | tuple):
+            for part in value:
+                _line(key, part)
+        elif value not in ("", None):
+            _line(key, value)
+
+
+def _show_dataset(name: str) -> None:
+    from mitobench import datasets
+    from mitobench.datasets.splits import load_split
+
+    card = datasets.reader(name).card()
+    _show_values(card.model_dump(mode="json", exclude={"name", "expected", "test_fields", "protocols"}))
+    for scanner, parts in card.expected.items():
+        for part, expected in parts.items():
+            known = expected.model_dump(exclude_none=True, exclude={"labelled"})
+            counts = ", ".join(f"{count} {what}" for what, count in known.items())
+            _line(f"complete {scanner} {part}", counts + ("" if expected.labelled else ", unlabelled"))
+    for protocol in card.protocols:
+        _line(f"protocol {protocol}", load_split(name, protocol).note)
+
+
+def _show_plugin(claim: Found, settings: Settings | None) -> None:
+    from mitobench import discovery
+
+    cls = discovery.load(claim.role, claim.name)
+    _line("version", cls.version)
+    _show_values(_card(claim))
+    _line("learns", cls.learns())
+    for flag in FLAGS:
+        if hasattr(cls, flag):
+            _line(flag, getattr(cls, flag))
+    chosen = settings.options(claim.role, cls).model_dump(mode="json") if settings else {}
+    options = cls.Options.model_fields
+    typer.echo(f"  options, for --set {claim.role}.OPTION=VALUE:" if options else "  no options")
+    for option, field in options.items():
+        _show_option(option, field, chosen)
+
+
+def _show_option(option: str, field: FieldInfo, chosen: Mapping[str, Any]) -> None:
+    default = "required" if field.is_required() else f"default {_spell(field.get_default(call_default_factory=True))}"
+    inside = f"; in this profile {_spell(chosen[option])}" if option in chosen else ""
+    typer.echo(f"    {option}: {_type(field)}; {default}{inside}")
+    if field.description:
+        typer.echo(f"        {field.description}")
+
+
+def _type(field: FieldInfo) -> str:
+    """The type in words with its bounds: `float >= 0.1, <= 1`."""
+    annotation = field.annotation
+    generic = get_args(annotation) or not isinstance(annotation, type)
+    name = str(annotation).replace("typing.", "") if generic else annotation.__name__
+    return f"{name} {', '.join(_bounds(field))}".rstrip()
+
+
+def _bounds(field: FieldInfo) -> Iterator[str]:
+    for bound in field.metadata:
+        for attribute, sign in {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}.items():
+            if hasattr(bound, attribute):
+                yield f"{sign} {getattr(bound, attribute)}"
+
+
+def _spell(value: Any) -> str:
+    """As `--set` takes it."""
+    import json
+
+    return json.dumps(value, default=str)

@@ -1,0 +1,160 @@
+"""`mitobench new-plugin` and `mitobench check-plugin`: write a package with a working plugin, and hold it to the contract."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from mitobench.contract import Check
+
+KINDS = {
+    "estimator": {
+        "title": "The box of the dark spot under a centroid",
+        "training_data": "none",
+        "dependencies": '"mitobench", "numpy", "scipy"',
+        "run": "--estimator {name} --verifier none",
+    },
+    "detector": {
+        "title": "Spots about as dark as the mitoses it has seen",
+        "training_data": "only what it is fitted on",
+        "dependencies": '"mitobench", "numpy", "scipy"',
+        "run": "--detector {name} --verifier none",
+    },
+    "verifier": {
+        "title": "A logistic regression on how dark a candidate is",
+        "training_data": "only what it is fitted on",
+        "dependencies": '"mitobench", "numpy", "scikit-learn", "scipy"',
+        "run": "--verifier {name}",
+    },
+    "fuser": {
+        "title": "The weighted geometric mean of both scores",
+        "training_data": "none",
+        "dependencies": '"mitobench", "numpy"',
+        "run": "--fuser {name}",
+    },
+}
+RESERVED = {"all"}  # `--detector all` means every detector
+
+
+def new_plugin(
+    name: Annotated[str, typer.Argument(help="Of the plugin: small letters, digits, dashes; a letter first.")],
+    kind: Annotated[str, typer.Option("--kind", "-k", help="estimator, detector, verifier or fuser.")] = "detector",
+    folder: Annotated[Path, typer.Option(help="Where the package's folder is put.")] = Path("."),
+) -> None:
+    """Write a package with a small working plugin of that kind, ready to install and to be changed.
+
+    Example: mitobench new-plugin mine --kind detector
+    """
+    values = _values(name, kind)
+    target = folder / name
+    _refuse_taken(name, kind, values["module"], target)
+    files = {target / path: text for path, text in _render(values).items()}
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        typer.echo(f"wrote {path}")
+    typer.echo("\nNow:\n")
+    typer.echo(f"  pip install -e {target}")
+    typer.echo(f"  mitobench check-plugin {name}")
+    typer.echo(f"  mitobench run {values['run']}")
+
+
+def _values(name: str, kind: str) -> dict[str, str]:
+    """What the templates are filled with. Raises MitobenchError for a name or a kind that cannot be."""
+    from mitobench.errors import MitobenchError, nearest
+
+    if kind not in KINDS:
+        raise MitobenchError(f"--kind {kind}: there is no such kind of plugin. {nearest(kind, KINDS)}")
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or name in RESERVED:
+        raise MitobenchError(
+            f"A plugin cannot be called {name!r}: take small letters, digits and single dashes, a letter first, "
+            f"and none of {', '.join(RESERVED)}; for example my-{kind}."
+        )
+    return {
+        **KINDS[kind],
+        "name": name,
+        "kind": kind,
+        "package": f"mitobench-{name}",
+        "module": f"mitobench_{name.replace('-', '_')}",
+        "cls": "".join(part.capitalize() for part in name.split("-")),
+        "run": KINDS[kind]["run"].format(name=name),
+    }
+
+
+def _refuse_taken(name: str, kind: str, module: str, target: Path) -> None:
+    """Raises MitobenchError where something has the plugin's name, its module's, or its folder's already."""
+    from importlib.util import find_spec
+
+    from mitobench import discovery
+    from mitobench.errors import MitobenchError
+
+    if name in discovery.names(kind):
+        package = discovery.found()[kind][name][0].package
+        raise MitobenchError(f"There is a {kind} {name!r} already, of package {package}. Take another name.")
+    if find_spec(module) is not None:
+        raise MitobenchError(f"There is a module {module} already; the package would hide it. Take another name.")
+    if target.exists():
+        raise MitobenchError(f"{target} is there already, and is left as it is. Take another name or --folder.")
+
+
+def _render(values: dict[str, str]) -> dict[str, str]:
+    """The package's files, by path within its folder."""
+    import jinja2
+
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("mitobench", "templates/plugin"),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # the files are code, not HTML
+    )
+    sources = {
+        "pyproject.toml": "pyproject.toml",
+        "README.md": "README.md",
+        f"{values['module']}/__init__.py": f"{values['kind']}.py",
+        f"{values['module']}/{values['name']}.toml": "card.toml",
+        f"tests/test_{values['module']}.py": "test_contract.py",
+    }
+    return {path: templates.get_template(f"{source}.j2").render(values) for path, source in sources.items()}
+
+
+def check_plugin(
+    name: Annotated[str, typer.Argument(help="Of an installed plugin, as `mitobench list` shows it.")],
+    role: Annotated[
+        str | None, typer.Option(help="estimator, detector, verifier or fuser; needed where several have the name.")
+    ] = None,
+) -> None:
+    """Hold a plugin to the contract, on tiny frames with a tiny budget. Exit code 1 when it breaks it.
+
+    Example: mitobench check-plugin blobs
+    """
+    from mitobench import contract
+
+    checks = contract.checks(role or contract.find_role(name), name)
+    width = max(len(check.title) for check in checks)
+    reasons = []
+    for check in checks:
+        typer.echo(f"{check.title:{width}}  ", nl=False)
+        reason = _reason(check)
+        typer.secho("ok", fg="green") if reason is None else typer.secho("FAILED", fg="red", bold=True)
+        if reason and reason not in reasons:
+            typer.echo(f"    {reason}")
+        reasons += [reason] if reason else []
+    if reasons:
+        typer.echo(f"{len(reasons)} of {len(checks)} checks FAILED.")
+        raise typer.Exit(1)
+    typer.echo(f"{name} keeps the contract.")
+
+
+def _reason(check: Check) -> str | None:
+    """Why a check fails; None where it does not."""
+    from mitobench.errors import MitobenchError
+
+    try:
+        check()
+    except MitobenchError as reason:
+        return str(reason)
+    return None

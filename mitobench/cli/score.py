@@ -1,0 +1,129 @@
+"""`mitobench score`: any tool's detections, scored as a run scores its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from mitobench.evaluate import Interval
+    from mitobench.scoring import Score
+
+Data = Annotated[Path, typer.Option(envvar="MITOBENCH_DATA", help="Folder that holds it, at any depth.")]
+
+
+def score(
+    detections: Annotated[
+        Path, typer.Argument(help="CSV with columns frame,x,y,score or frame,x1,y1,x2,y2,score; px.")
+    ],
+    dataset: Annotated[str, typer.Option(help="Data set that the frames belong to.")],
+    data: Data,
+    split: Annotated[str, typer.Option(help="Part to score: test, val or train.")] = "test",
+    protocol: Annotated[
+        str | None, typer.Option(help="Split, by name or a .json file. Default: the card's first.")
+    ] = None,
+    matcher: Annotated[str, typer.Option(help="mitos, greedy, hungarian or midog.")] = "mitos",
+    radius_um: Annotated[
+        float | None, typer.Option(help="A hit is closer than this, um. Default: the card's radius.")
+    ] = None,
+    threshold: Annotated[float | None, typer.Option(help="A detection counts where its score is >= this.")] = None,
+    validation: Annotated[
+        Path | None, typer.Option(help="The same tool's detections on the val part: the threshold is chosen there.")
+    ] = None,
+    scanner: Annotated[str | None, typer.Option(help="Scanners to score, with commas: A or H. Default: all.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Write all of it to this file.")] = None,
+) -> None:
+    """Score detections of any tool over the frames of a split, those without a detection too.
+
+    Without --threshold and --validation there is no honest threshold: precision, recall and F1 are then undefined, and
+    what needs none is shown. `oracle` is the best F1 over thresholds on the scored frames themselves.
+
+    --json FILE gets canonical JSON: schema_version, the files with their SHA-256, dataset, protocol, split, scanners,
+    data_digest, threshold_from and reason, validation (the choice of the threshold), metrics (as in a record: counts,
+    precision, recall, f1 with intervals, average_precision, froc, counts a frame), oracle (threshold, f1, precision,
+    recall, tp, fp, fn). Undefined is null.
+
+    Example: mitobench score mine.csv --dataset mitos2012 --data ~/mitos --validation mine_val.csv --json score.json
+    """
+    from mitobench.scoring import score_detections
+
+    scored = score_detections(
+        detections,
+        dataset,
+        data,
+        part=split,
+        protocol=protocol,
+        scanners=[name.strip() for name in scanner.split(",")] if scanner else None,
+        matcher=matcher,
+        radius_um=radius_um,
+        threshold=threshold,
+        validation=validation,
+    )
+    if json is not None:
+        scored.write(json)
+    for line in (*_measured(scored), *_at_threshold(scored), *_over_thresholds(scored)):
+        typer.echo(line)
+    if json is not None:
+        typer.echo(f"Written to {json}.")
+
+
+def _measured(scored: Score) -> Iterator[str]:
+    """What was scored, and by which rule."""
+    metrics = scored.metrics
+    yield (
+        f"{scored.dataset}, protocol {scored.protocol}, {scored.split} part, scanner {' and '.join(scored.scanners)}: "
+        f"{metrics.n_frames} frames of {metrics.n_groups} slides, {metrics.n_mitoses} mitoses; "
+        f"{metrics.n_detections} detections."
+    )
+    yield f"Matcher {metrics.matcher}; a hit is closer than {metrics.radius_um:g} um."
+    if scored.coverage:
+        yield f"Not all of the data set is here: {scored.coverage}."
+    if scored.n_outside:
+        yield f"{scored.n_outside} detections lie on frames outside this part and are not scored."
+    if metrics.n_unlabelled:
+        yield f"{metrics.n_unlabelled} frames are unlabelled and are not scored."
+
+
+def _at_threshold(scored: Score) -> Iterator[str]:
+    from mitobench.report.markdown import number
+
+    metrics = scored.metrics
+    if metrics.threshold is None:
+        yield f"Precision, recall and F1 are undefined: {scored.reason}."
+        return
+    counts = f"TP {metrics.tp}, FP {metrics.fp}, FN {metrics.fn}"
+    yield f"At threshold {metrics.threshold:g} ({scored.threshold_from}): {counts}"
+    yield f"  precision          {number(metrics.precision)}{_interval(metrics.precision_interval)}"
+    yield f"  recall             {number(metrics.recall)}{_interval(metrics.recall_interval)}"
+    yield f"  F1                 {number(metrics.f1)}{_interval(metrics.f1_interval)}"
+    if metrics.localisation_um is not None:
+        yield f"  localisation       {metrics.localisation_um:.2f} um (median)"
+
+
+def _interval(interval: Interval | None) -> str:
+    from mitobench.report.markdown import number
+
+    if interval is None:
+        return ""
+    unit = {"group": "slides", "frame": "frames"}[interval.unit]
+    weak = ", weak" if interval.weak else ""
+    return f" [{number(interval.low)}, {number(interval.high)}] 95 % over {interval.n_units} {unit}{weak}"
+
+
+def _over_thresholds(scored: Score) -> Iterator[str]:
+    from mitobench.report.markdown import number
+
+    metrics, oracle = scored.metrics, scored.oracle
+    yield "Over all thresholds:"
+    yield f"  oracle F1          {number(metrics.oracle_f1, 4)} (chosen on these very frames: never to rank by)"
+    if oracle:
+        counts = f"TP {oracle.tp}, FP {oracle.fp}, FN {oracle.fn}"
+        yield f"  oracle counts      {counts} at oracle threshold {oracle.threshold:g}"
+    yield f"  average precision  {number(metrics.average_precision)}"
+    yield f"  recall ceiling     {number(metrics.recall_ceiling)}"
+    if metrics.froc:
+        froc = ", ".join(f"{number(value)} at {rate}" for rate, value in metrics.froc.items())
+        yield f"  sensitivity        {froc} {metrics.froc_unit}"

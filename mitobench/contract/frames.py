@@ -1,0 +1,103 @@
+"""Small H&E-like frames in memory: enough for a plugin to show that it keeps the contract, fast enough for any of them.
+
+Wider than high and of two resolutions, so that a plugin that swaps x and y or forgets um/px is found out.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mitobench.api import Detections, Frame, Mitoses, Sample, Validation
+from mitobench.pipeline.stages import label
+
+Floats = NDArray[np.float64]
+
+SIZE = (176, 144)
+RADIUS_UM = 5.0
+CELL = 56  # px; one nucleus a cell of a 3 x 2 grid, so that none touch
+
+# Optical density of red, green and blue for one unit of stain (Ruifrok and Johnston 2001).
+HAEMATOXYLIN, EOSIN = np.array([0.65, 0.70, 0.29]), np.array([0.07, 0.99, 0.11])
+
+# (number of mitoses, number of imposters, um/px) of each frame.
+TRAIN = ((2, 2, 0.2456), (3, 1, 0.2456), (1, 2, 0.2275), (0, 3, 0.2456))
+VAL = ((2, 1, 0.2275), (0, 2, 0.2456))
+
+
+def train(masks: bool = False, boxes: bool = False, candidates: bool = False) -> list[Sample]:
+    """Labelled frames to learn from; one holds no mitosis. What is not asked for is None, as in a run."""
+    return [_sample(number, masks, boxes, candidates) for number in range(len(TRAIN))]
+
+
+def val(masks: bool = False, boxes: bool = False, candidates: bool = False) -> list[Sample]:
+    """The same for validation."""
+    numbers = range(len(TRAIN), len(TRAIN) + len(VAL))
+    return [_sample(number, masks, boxes, candidates) for number in numbers]
+
+
+def blank() -> Frame:
+    """A frame of bare glass: nothing in it, and nothing to be found."""
+    return _frame("blank", 0.2456, np.full((SIZE[1], SIZE[0], 3), 243, dtype=np.uint8))
+
+
+def validation() -> Validation:
+    """Candidates of which both scores know something; the verifier knows more."""
+    rng = np.random.default_rng(11)
+    is_mitosis = rng.random(60) < 0.3
+    detector = (0.35 * is_mitosis + rng.uniform(0.05, 0.6, 60)).clip(0, 1)
+    verifier = (0.5 * is_mitosis + rng.uniform(0.0, 0.5, 60)).clip(0, 1)
+    return Validation(detector, verifier, is_mitosis, partial(_best_f1, is_mitosis))
+
+
+def _best_f1(is_mitosis: NDArray[np.bool_], scores: Floats) -> float:
+    hits = np.cumsum(is_mitosis[np.argsort(-scores, kind="stable")])
+    return float((2 * hits / (np.arange(len(hits)) + 1 + is_mitosis.sum())).max())
+
+
+def _sample(number: int, masks: bool, boxes: bool, candidates: bool) -> Sample:
+    mitoses, imposters, mpp = (*TRAIN, *VAL)[number]
+    rng = np.random.default_rng(number)
+    cells = rng.permutation(6)[: mitoses + imposters]
+    centres = np.stack([cells % 3, cells // 3], axis=1) * CELL + CELL / 2 + rng.uniform(-6, 6, (len(cells), 2))
+    pixels, nuclei = _paint(rng, centres, mitoses)
+    frame = _frame(f"F{number:02}", mpp, pixels)
+    xy, rest = centres[:mitoses].copy(), centres[mitoses:].copy()
+    annotation = Mitoses(xy, tuple(nuclei[:mitoses]) if masks else None, rest)
+    around = np.array([(*n.min(axis=0), *(n.max(axis=0) + 1)) for n in nuclei[:mitoses]], dtype=np.float64)
+    return Sample(
+        frame,
+        annotation,
+        around.reshape(-1, 4) if boxes else None,
+        label(_found(rng, centres), frame, annotation, RADIUS_UM) if candidates else None,
+    )
+
+
+def _paint(rng: np.random.Generator, centres: Floats, mitoses: int) -> tuple[NDArray[np.uint8], list[NDArray[np.int64]]]:
+    """Pixels, and the pixels (x, y) of each nucleus: first the mitoses, dark, then the imposters, paler."""
+    y, x = np.mgrid[: SIZE[1], : SIZE[0]]
+    stain = rng.normal(0.08, 0.02, x.shape)
+    nuclei = []
+    for number, (cx, cy) in enumerate(centres):
+        width, height = rng.uniform(11, 17, 2)
+        inside = ((x - cx) / width) ** 2 + ((y - cy) / height) ** 2 < 1
+        stain[inside] += 1.5 if number < mitoses else 0.7
+        nuclei.append(np.argwhere(inside)[:, ::-1].copy())
+    density = stain[..., None] * HAEMATOXYLIN + rng.normal(0.25, 0.03, (*x.shape, 1)) * EOSIN
+    return (245 * 10**-density).clip(0, 255).astype(np.uint8), nuclei
+
+
+def _found(rng: np.random.Generator, centres: Floats) -> Detections:
+    """What a detector might have found: every nucleus, and two spots of background."""
+    xy = np.concatenate([centres + rng.uniform(-2, 2, centres.shape), rng.uniform(10, 130, (2, 2))])
+    return Detections.from_points(xy, rng.uniform(0.1, 0.9, len(xy)))
+
+
+def _frame(id: str, mpp: float, pixels: NDArray[np.uint8]) -> Frame:
+    return Frame(id, "contract", id, "A", (mpp, mpp), SIZE, partial(_held, pixels))
+
+
+def _held(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return pixels

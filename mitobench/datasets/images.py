@@ -1,0 +1,122 @@
+"""Images on disk, of any kind that a microscope or a copy leaves behind, as uint8 RGB."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mitobench.datasets.files import write_whole
+from mitobench.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
+
+_CONVERSIONS = {
+    "RGB": None,
+    "1": "black and white, repeated in three channels",
+    "L": "grey, repeated in three channels",
+    "LA": "grey with transparency, composited on white and repeated in three channels",
+    "P": "a palette image, its colours looked up",
+    "PA": "a palette image with transparency, its colours looked up and composited on white",
+    "RGBA": "RGBA, composited on white",
+    "CMYK": "CMYK, converted to RGB",
+    "YCbCr": "YCbCr, converted to RGB",
+    "I;16": "16-bit grey, the high byte kept and repeated in three channels",
+    "RGB;16": "16-bit RGB, the high byte kept",
+    "RGBA;16": "16-bit RGBA, the high byte kept, composited on white",
+}
+_STRIPS, _TILES = (273, 279), (324, 325)
+
+
+class Probe(NamedTuple):
+    """What an image's header says; `note` tells the conversion that `read_rgb` makes, None where it makes none."""
+
+    width: int
+    height: int
+    mode: str
+    note: str | None
+
+
+def probe(path: Path) -> Probe:
+    """Size and mode from the header and the file's length; no pixel is decoded.
+
+    Raises DataError naming the file where it is no image, is cut short, or is of a kind that has no RGB.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            (width, height), mode, whole = image.size, _mode(image), _is_whole(path, image)
+    except Exception as reason:
+        raise _undecodable(path, reason) from reason
+    if not whole:
+        raise DataError(f"{path}: the image is cut short, pixels are missing; copy it again.")
+    if mode not in _CONVERSIONS:
+        raise DataError(f"{path}: the image has mode {mode}, which has no RGB; save it as 8-bit RGB.")
+    conversion = _CONVERSIONS[mode]
+    return Probe(width, height, mode, conversion and f"{path}: image is {conversion}")
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """The pixels, uint8 [height, width, 3]; what is not 8-bit RGB is converted as `probe` says.
+
+    Raises DataError naming the file where it is truncated or cannot be decoded.
+    """
+    from PIL import Image
+
+    probe(path)
+    try:
+        with Image.open(path) as image:
+            if _mode(image) == "I;16":
+                return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., None], 3, axis=2)
+            if "A" in image.mode or "transparency" in image.info:
+                rgba = image.convert("RGBA")
+                return np.array(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB"))
+            return np.array(image.convert("RGB"))
+    except Exception as reason:
+        raise _undecodable(path, reason) from reason
+
+
+def write_rgb(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write uint8 RGB, [height, width, 3], in the format of the path's suffix: whole or not at all."""
+    from PIL import Image
+
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, Image.registered_extensions()[path.suffix.lower()])
+    write_whole(path, content.getvalue())
+
+
+def _undecodable(path: Path, reason: Exception) -> DataError:
+    return DataError(f"{path}: cannot be read as an image ({reason}); copy it again, or save it as 8-bit RGB.")
+
+
+def _mode(image: ImageFile) -> str:
+    """The mode with its depth. Pillow calls 16-bit colour plain RGB; only its decoder's arguments tell."""
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+        return "I;16"
+    deep = any(";16" in str(tile[3]) for tile in image.tile)
+    return f"{image.mode};16" if deep and image.mode in ("RGB", "RGBA") else image.mode
+
+
+def _is_whole(path: Path, image: ImageFile) -> bool:
+    """Whether the file is as long as its header promises; that is all that can be known without decoding."""
+    length = Path(path).stat().st_size
+    if image.format == "TIFF":
+        tags = image.tag_v2  # type: ignore[attr-defined]
+        return all(
+            offset + count <= length
+            for offsets, counts in (_STRIPS, _TILES)
+            for offset, count in zip(tags.get(offsets, ()), tags.get(counts, ()), strict=False)
+        )
+    if image.format == "BMP" and image.tile[0][0] == "raw":
+        _, _, offset, (_, stride, _) = cast("Any", image.tile[0])
+        return bool(offset + stride * image.height <= length)
+    # Both end in a mark that cannot occur in the pixels' own code; scanners may pad after it.
+    end = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}.get(str(image.format), b"")
+    with open(path, "rb") as file:
+        file.seek(max(0, length - 4096))
+        return end in file.read()

@@ -1,0 +1,133 @@
+"""MITOS-ATYPIA 2014: `A03/frames/x40/A03_00Aa.tiff`, `A03/mitosis/A03_00Aa_mitosis.csv` and `_not_mitosis.csv`.
+
+Unpackings nest these folders or flatten them, so frames and annotations meet by stem. Only x40 frames are annotated.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mitobench.api import Detections, Frame, Mitoses
+from mitobench.datasets import images, points
+from mitobench.datasets.base import Card, Dataset, Item, NewFrame, Reader, not_here
+from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk, write_whole
+from mitobench.errors import DataError
+
+LOOKED_FOR = "x40 images such as A03_00Aa.tiff or H03_00Aa.tiff (bmp, tif, tiff, png, jpg, jpeg)"
+_FRAME = re.compile(r"[AH]\d\d_\d\d[A-D][a-d]")
+_ANNOTATION = re.compile(r"([AH]\d\d_\d\d[A-D][a-d]_(?:not_)?mitosis)\.csv", re.IGNORECASE)
+
+
+class Mitos2014(Reader):
+    """The real data set. Synthetic frames in the same layout are not its own."""
+
+    name = "mitos2014"
+
+    def find(self, root: Path) -> list[Path]:
+        """The folders of the frames."""
+        return [] if inside_synthetic(root) else sorted({path.parent for path in walk(root) if _is_frame(path)})
+
+    def read(self, root: Path) -> Dataset:
+        """All x40 frames of both scanners."""
+        if not self.find(root):
+            raise not_here(self.name, root, LOOKED_FOR)
+        return read_layout(root, self.card())
+
+
+def read_layout(root: Path, card: Card) -> Dataset:
+    """Every x40 frame below `root` in this layout, real or not, as data set `card.name`.
+
+    Raises DataError when there is none, when two have one name, or when a file cannot be trusted.
+    """
+    paths = list(walk(root))
+    found = unique(((path.stem, path) for path in paths if _is_frame(path)), "frame")
+    if not found:
+        raise not_here(card.name, root, LOOKED_FOR)
+    annotations = unique(((path.stem, path) for path in paths if _ANNOTATION.fullmatch(path.name)), "annotation")
+    notes: list[str] = []
+    items = {id: _read_item(id, path, annotations, card, notes) for id, path in found.items()}
+    return Dataset(card, Path(root), items, tuple(notes))
+
+
+def _is_frame(path: Path) -> bool:
+    return _FRAME.fullmatch(path.stem) is not None and path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def _read_item(id: str, image: Path, annotations: Mapping[str, Path], card: Card, notes: list[str]) -> Item:
+    header = images.probe(image)
+    if header.note:
+        notes.append(header.note)
+    size = (header.width, header.height)
+    yes, no = (annotations.get(f"{id}_{kind}") for kind in ("mitosis", "not_mitosis"))
+    mitoses = Mitoses(_points(yes, size, notes), imposters=_points(no, size, notes), labelled=yes is not None)
+    if no and not yes:
+        notes.append(f"{no}: lists imposters, but {id}_mitosis.csv is missing: the frame counts as unlabelled")
+    group = id[1:3]
+    part = "test" if group in card.test_groups else "train" if card.test_groups else None
+    frame = Frame(id, card.name, group, id[0], card.mpp[id[0]], size, partial(images.read_rgb, image))
+    return Item(frame, mitoses, (image, *filter(None, (yes, no))), part)
+
+
+def _points(path: Path | None, size: tuple[int, int], notes: list[str]) -> NDArray[np.float64]:
+    if path is None:
+        return np.zeros((0, 2))
+    xy, said = read_points(path, size)
+    notes.extend(said)
+    return xy
+
+
+def read_points(path: Path, size: tuple[int, int]) -> tuple[NDArray[np.float64], list[str]]:
+    """The points in a CSV ([N, 2] px, in a frame of `size` width, height), and what was odd.
+
+    Rows are `x,y` or `x,y,confidence`; the confidence is not used. Raises DataError with file and line for any other
+    number of columns, for text, and for a point two px or more outside.
+    """
+    rows: list[NDArray[np.float64]] = []
+    notes: list[str] = []
+    seen: dict[tuple[float, ...], str] = {}
+    for where, numbers in points.rows(path):
+        if len(numbers) not in (2, 3):
+            raise DataError(f"{where}: {len(numbers)} columns; expected x,y or x,y,confidence.")
+        point, said = points.clip(np.array([numbers[:2]]), size, where)
+        first = seen.setdefault(tuple(point[0]), where)
+        if first != where:
+            said.append(f"{where}: repeats the point of {first}")
+        notes.extend(said)
+        rows.append(point)
+    return np.concatenate(rows) if rows else np.zeros((0, 2)), notes
+
+
+def write_points(path: Path, xy: ArrayLike, confidence: ArrayLike) -> None:
+    """Write points ([N, 2] px) with their confidence ([N], or one for all); `read_points` gives the same back."""
+    xy = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
+    table = np.column_stack([xy, np.broadcast_to(np.asarray(confidence, dtype=np.float64), len(xy))])
+    lines = "".join(",".join(repr(value).removesuffix(".0") for value in row) + "\n" for row in table.tolist())
+    write_whole(path, lines.encode())
+
+
+def write(root: Path, frames: Iterable[NewFrame], suffix: str = ".tiff") -> None:
+    """Write frames in this layout.
+
+    The part is told by the slide, so it is not written; an unlabelled frame gets no annotation file.
+    """
+    for id, pixels, mitoses, _ in frames:
+        slide = Path(root) / id[:3]
+        images.write_rgb(slide / "frames" / "x40" / f"{id}{suffix}", pixels)
+        if mitoses.labelled:
+            write_points(slide / "mitosis" / f"{id}_mitosis.csv", mitoses.xy, 1.0)
+            write_points(slide / "mitosis" / f"{id}_not_mitosis.csv", mitoses.imposters, 0.0)
+
+
+def write_submission(folder: Path, detections: Mapping[str, Detections]) -> None:
+    """Write the contest's submission: one `A06_00Aa.csv` a frame with `x,y,confidence`, empty where nothing is found.
+
+    `detections` holds every frame of the test set by id, those without a detection as well.
+    """
+    for id, found in detections.items():
+        write_points(Path(folder) / f"{id}.csv", found.xy, found.score)

@@ -1,0 +1,61 @@
+"""Coordinates in annotation files: parsed line by line, so that an error names file and line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mitobench.errors import DataError
+
+OUTSIDE_PX = 2.0
+
+
+def rows(path: Path) -> Iterator[tuple[str, list[float]]]:
+    """(`file:line`, its numbers) for every line that is not blank.
+
+    Spaces, CRLF, a byte-order mark and trailing commas are nothing. Raises DataError for text, nan and inf.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as reason:
+        raise DataError(f"{path}: is not text ({reason}); expected comma-separated numbers.") from reason
+    for number, line in enumerate(text.splitlines(), start=1):
+        cells = line.strip().rstrip(", \t")
+        if cells:
+            where = f"{path}:{number}"
+            yield where, [_number(cell, where) for cell in cells.split(",")]
+
+
+def _number(cell: str, where: str) -> float:
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise DataError(f"{where}: {cell.strip()!r} is not a number; expected a coordinate in px.")
+    return value
+
+
+def clip(xy: NDArray[np.float64], size: tuple[int, int], where: str) -> tuple[NDArray[np.float64], list[str]]:
+    """Points ([N, 2] px) moved into a frame of `size` (width, height), and a note where one had to move.
+
+    Raises DataError when one lies `OUTSIDE_PX` or more beyond the first or last pixel: such a file belongs to
+    another frame.
+    """
+    last = np.array(size) - 1.0
+    inside = np.clip(xy, 0.0, last)
+    beyond = np.abs(xy - inside).max(axis=1, initial=0.0)
+    if (beyond >= OUTSIDE_PX).any():
+        x, y = xy[beyond.argmax()]
+        raise DataError(
+            f"{where}: ({x:g}, {y:g}) is {beyond.max():g} px outside the frame of {size[0]} x {size[1]} px; "
+            "the annotation belongs to another frame, or x and y are swapped."
+        )
+    if not beyond.any():
+        return inside, []
+    (x, y), (to_x, to_y) = xy[beyond.argmax()], inside[beyond.argmax()]
+    return inside, [f"{where}: ({x:g}, {y:g}) is outside the frame, clipped to ({to_x:g}, {to_y:g})"]

@@ -1,0 +1,250 @@
+"""The synthetic data sets: frames of `synthesis.py` in both real layouts, with masks and with centroids.
+
+Both lie below one folder beside a marker file, `synthetic.json`, which says what made them and what they hold. The
+readers of the real data sets leave such a folder alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import ClassVar
+
+from filelock import FileLock
+from platformdirs import user_cache_path
+
+from mitobench.datasets import figures, mitos2012, mitos2014, shapes, synthesis, tissue
+from mitobench.datasets.base import Dataset, Expected, NewFrame, Reader, not_here
+from mitobench.datasets.files import MARKER, is_synthetic, write_whole
+from mitobench.errors import DataError, MitobenchError
+
+log = logging.getLogger("mitobench")
+
+Progress = Callable[[int, int], None]
+
+
+# ------------------------------------------------------------------------------------------------- reading
+
+
+class _Marked(Reader):
+    """What both readers share: they read only below a marker."""
+
+    layout: ClassVar[ModuleType]
+
+    def find(self, root: Path) -> list[Path]:
+        """The set's folder beside each marker; `root` may also be that folder itself."""
+        root = Path(root)
+        if root.name == self.name and is_synthetic(root.parent):
+            return [root]
+        markers = (path for path in sorted(root.rglob(MARKER)) if not _is_hidden(path.relative_to(root)))
+        return [path.with_name(self.name) for path in markers if path.with_name(self.name).is_dir()]
+
+    def read(self, root: Path) -> Dataset:
+        """All frames; a complete copy is one that holds what its marker says.
+
+        Raises DataError when there is no such set below `root`, when there are two, or when the marker is broken.
+        """
+        found = self.find(root)
+        if not found:
+            raise not_here(self.name, root, f"a folder {self.name!r} beside a file {MARKER!r}")
+        if len(found) > 1:
+            raise DataError(f"{root}: holds {self.name} more than once: {', '.join(map(str, found))}. Give one.")
+        expected = _read_marker(found[0].parent / MARKER)[self.name]
+        dataset: Dataset = self.layout.read_layout(found[0], self.card().model_copy(update={"expected": expected}))
+        return dataset
+
+
+class Synthetic(_Marked):
+    """Frames with masks, in the layout of MITOS 2012."""
+
+    name = "synthetic"
+    layout: ClassVar[ModuleType] = mitos2012
+
+
+class SyntheticCentroids(_Marked):
+    """Frames with centroids and imposters, in the layout of MITOS-ATYPIA 2014."""
+
+    name = "synthetic-centroids"
+    layout: ClassVar[ModuleType] = mitos2014
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one of the two sets is to hold.
+
+    Attributes:
+        reader: reads it back, and knows its name and layout.
+        slides, test: numbers of all slides, and of those in the test part.
+        frames: number a slide.
+        frame_id: the layout's name of a slide's n-th frame.
+    """
+
+    reader: type[_Marked]
+    slides: range
+    test: range
+    frames: int
+    frame_id: Callable[[int, int], str]
+
+
+def _id_2012(slide: int, number: int) -> str:
+    return f"A{slide:02d}_{number:02d}"
+
+
+def _id_2014(slide: int, number: int) -> str:
+    field, quadrant = divmod(number, 16)
+    return f"A{slide:02d}_{field:02d}{'ABCD'[quadrant // 4]}{'abcd'[quadrant % 4]}"
+
+
+PLANS = (
+    Plan(Synthetic, range(14), range(9, 14), 8, _id_2012),
+    Plan(SyntheticCentroids, range(20, 32), range(27, 32), 6, _id_2014),
+)
+
+
+def _is_hidden(path: Path) -> bool:
+    """Whether a folder on the way is hidden, as is what a killed `write` left."""
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _read_marker(path: Path) -> dict[str, dict[str, dict[str, Expected]]]:
+    """What each set beside the marker holds, by scanner and part."""
+    try:
+        sets = json.loads(path.read_text(encoding="utf-8"))["sets"]
+        return {
+            plan.reader.name: {
+                scanner: {part: Expected(**counts) for part, counts in parts.items()}
+                for scanner, parts in sets[plan.reader.name].items()
+            }
+            for plan in PLANS
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as reason:
+        raise DataError(f"{path}: is no marker of a synthetic set ({reason!r}). Write the set again.") from reason
+
+
+# ------------------------------------------------------------------------------------------------- writing
+
+
+def version() -> str:
+    """Digest of everything that decides the frames of a seed: the code of the image model and the plans."""
+    digest = hashlib.sha256(repr([(plan.slides, plan.test, plan.frames) for plan in PLANS]).encode())
+    for module in (shapes, tissue, figures, synthesis):
+        digest.update(Path(str(module.__file__)).read_bytes())
+    return digest.hexdigest()
+
+
+def write(
+    folder: Path,
+    seed: int = 0,
+    frames: int | None = None,
+    size: int = 256,
+    progress: Progress = lambda done, total: None,
+) -> None:
+    """Write both sets below `folder`, whole or not at all; a synthetic set that is there is replaced.
+
+    Args:
+        folder: is made; must be empty or hold a synthetic set.
+        seed: of all randomness; the same seed writes the same bytes.
+        frames: number a slide; by default 8 with masks, 6 with centroids.
+        size: width and height of a frame, px.
+        progress: called with (frames written, frames in all).
+
+    Raises MitobenchError when the folder holds anything else or cannot be written.
+    """
+    if seed < 0 or not 1 <= (1 if frames is None else frames) <= 100 or not 64 <= size <= 4096:
+        raise MitobenchError(
+            f"seed {seed}, {frames} frames, {size} px: give a seed of 0 or more, 1 to 100 frames a slide, 64-4096 px."
+        )
+    folder = Path(folder).resolve()
+    _refuse_foreign(folder)
+    aside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    try:
+        _write_sets(aside, seed, frames, size, progress)
+        _put_in_place(aside, folder)
+    except OSError as reason:
+        raise MitobenchError(f"{folder}: cannot be written: {reason.strerror}.") from reason
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def ensure(cache: Path | None = None, seed: int = 0) -> Path:
+    """The folder of the default sets, which are made once below `cache`.
+
+    By default that is the environment's MITOBENCH_CACHE, else the user's cache folder. Two processes make it once.
+    """
+    cache = Path(cache or os.environ.get("MITOBENCH_CACHE") or user_cache_path("mitobench"))
+    folder = cache / f"synthetic-{version()[:12]}-{seed}"
+    if not is_synthetic(folder):
+        _make_folder(cache)
+        with FileLock(cache / f"{folder.name}.lock"):
+            if not is_synthetic(folder):
+                log.info("Making the synthetic data sets in %s", folder)
+                write(folder, seed)
+    return folder
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as reason:
+        raise MitobenchError(f"{folder}: cannot be made: {reason.strerror}. Set MITOBENCH_CACHE.") from reason
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if folder.is_dir():
+        there = {path.name for path in folder.iterdir()}
+        foreign = sorted(there - {MARKER, *(plan.reader.name for plan in PLANS)} if MARKER in there else there)
+        if foreign:
+            raise MitobenchError(
+                f"{folder}: holds {', '.join(foreign[:5])}, which is no synthetic set. Give an empty or a new folder."
+            )
+    elif folder.exists():
+        raise MitobenchError(f"{folder}: is a file. Give an empty or a new folder.")
+
+
+def _write_sets(root: Path, seed: int, frames: int | None, size: int, progress: Progress) -> None:
+    plans = [replace(plan, frames=plan.frames if frames is None else frames) for plan in PLANS]
+    total = sum(len(plan.slides) * plan.frames for plan in plans)
+    done = itertools.count(1)
+    sets = {}
+    for plan in plans:
+        home, layout = root / plan.reader.name, plan.reader.layout
+        layout.write(home, _make_frames(plan, seed, size, lambda: progress(next(done), total)))
+        sets[plan.reader.name] = _counts(layout.read_layout(home, plan.reader.card()))
+    marker = {"generator": version(), "seed": seed, "size": size, "sets": sets}
+    write_whole(root / MARKER, (json.dumps(marker, indent=2) + "\n").encode())
+
+
+def _make_frames(plan: Plan, seed: int, size: int, tick: Callable[[], None]) -> Iterator[NewFrame]:
+    for slide, number in itertools.product(plan.slides, range(plan.frames)):
+        picture = synthesis.make_frame(seed, slide, number, size)
+        yield plan.frame_id(slide, number), picture.image, picture.mitoses, "test" if slide in plan.test else "train"
+        tick()
+
+
+def _counts(dataset: Dataset) -> dict[str, dict[str, dict[str, int]]]:
+    """What a set holds, by scanner and part, as a card's `expected`."""
+    counts: dict[str, dict[str, dict[str, int]]] = {}
+    for item in dataset.items.values():
+        part = counts.setdefault(item.frame.scanner, {}).setdefault(str(item.part), {"frames": 0, "mitoses": 0})
+        part["frames"] += 1
+        part["mitoses"] += len(item.mitoses)
+        if dataset.card.has_imposters:
+            part["imposters"] = part.get("imposters", 0) + len(item.mitoses.imposters)
+    return counts
+
+
+def _put_in_place(aside: Path, folder: Path) -> None:
+    """Rename; what was there is deleted only when the new one is in its place."""
+    old = aside.with_name(f"{aside.name}.old")
+    if folder.exists():
+        folder.rename(old)
+    aside.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,37 @@
+"""Scores predictions: matching in um, counts, operating point, curves, intervals. Knows no plugin and no data set."""
+
+from mitobench.evaluate.boxes import BoxScores, score_boxes
+from mitobench.evaluate.curve import FROC_UNIT, Curve, Sweep, sweep
+from mitobench.evaluate.detections_csv import read_detections
+from mitobench.evaluate.matching import MATCHERS, Match, match
+from mitobench.evaluate.metrics import Counts, FrameCounts, FramePrediction, count_frames, over_split, total
+from mitobench.evaluate.operating_point import OperatingPoint, choose_threshold
+from mitobench.evaluate.summary import Metrics, evaluate
+from mitobench.evaluate.uncertainty import Difference, Interval, interval, paired_difference
+
+__all__ = [
+    "FROC_UNIT",
+    "MATCHERS",
+    "BoxScores",
+    "Counts",
+    "Curve",
+    "Difference",
+    "FrameCounts",
+    "FramePrediction",
+    "Interval",
+    "Match",
+    "Metrics",
+    "OperatingPoint",
+    "Sweep",
+    "choose_threshold",
+    "count_frames",
+    "evaluate",
+    "interval",
+    "match",
+    "over_split",
+    "paired_difference",
+    "read_detections",
+    "score_boxes",
+    "sweep",
+    "total",
+]

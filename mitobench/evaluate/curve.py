@@ -1,0 +1,140 @@
+"""All thresholds at once: the counts at every distinct score, and what is read off them (AP, FROC, best F1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mitobench.evaluate.matching import distances, find_matcher, gains, nearest_within, rank
+from mitobench.evaluate.metrics import RATIOS, FramePrediction
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+FROC_UNIT = "false positives per HPF (one frame)"
+_FROC_RATES = {"1/8": 0.125, "1/4": 0.25, "1/2": 0.5, "1": 1.0, "2": 2.0, "4": 4.0, "8": 8.0}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Counts over a split's frames at every distinct score, highest first.
+
+    Attributes:
+        threshold: the scores, [K]; a detection is kept where score >= threshold.
+        tp, fp: kept detections that hit and that do not, int [K].
+        n_mitoses: annotated mitoses.
+        n_frames: labelled frames.
+    """
+
+    threshold: Floats
+    tp: Ints
+    fp: Ints
+    n_mitoses: int
+    n_frames: int
+
+    @property
+    def fn(self) -> Ints:
+        """Misses, int [K]."""
+        return self.n_mitoses - self.tp
+
+    def ratio(self, metric: str) -> Floats:
+        """`precision`, `recall` or `f1` at each threshold, [K]; nan where undefined."""
+        ratio: Floats = RATIOS[metric](self.tp, self.fp, self.fn)
+        return ratio
+
+    def best_f1(self) -> float | None:
+        """The highest F1 of any threshold; 0 where there are mitoses but no detections, None without either."""
+        return float(self.ratio("f1").max()) if len(self.threshold) else (0.0 if self.n_mitoses else None)
+
+    def recall_ceiling(self) -> float | None:
+        """Recall with every detection kept; None without mitoses."""
+        if not self.n_mitoses:
+            return None
+        return float(self.ratio("recall")[-1]) if len(self.threshold) else 0.0
+
+    def average_precision(self) -> float | None:
+        """Area under the precision-recall curve, interpolated at all points (PASCAL VOC 2010); None without mitoses.
+
+        The precision at a recall is the best at that recall or beyond it; recall beyond the ceiling adds nothing.
+        """
+        if not self.n_mitoses:
+            return None
+        order = np.argsort(self.ratio("recall"), kind="stable")
+        envelope = np.maximum.accumulate(self.ratio("precision")[order][::-1])[::-1]
+        return float(np.sum(np.diff(self.ratio("recall")[order], prepend=0.0) * envelope))
+
+    def froc(self) -> dict[str, float | None]:
+        """Sensitivity at 1/8 ... 8 false positives an HPF, None without mitoses.
+
+        A step function: the highest recall of any threshold with at most that many false positives a frame, so every
+        number is one that some threshold attains.
+        """
+        if not self.n_mitoses:
+            return dict.fromkeys(_FROC_RATES)
+        recall, rate = self.ratio("recall"), self.fp / self.n_frames
+        return {name: float(recall[rate <= most].max(initial=0.0)) for name, most in _FROC_RATES.items()}
+
+
+class Sweep:
+    """Detections matched once, to be swept under any number of new scores: a fuser's grid asks for thousands.
+
+    For `mitos` a new score costs one sort: the hits above a threshold are the distinct mitoses that are the nearest one
+    within the radius of some detection kept, whatever the order. Other rules are matched anew, frame by frame.
+    """
+
+    def __init__(self, frames: Sequence[FramePrediction], matcher: str, radius_um: float) -> None:
+        """Scores to come are [M]: one a detection of the labelled `frames`, frame after frame."""
+        labelled = [frame for frame in frames if frame.labelled]
+        self._rule, self._radius_um = find_matcher(matcher), radius_um
+        self._xy = [frame.xy for frame in labelled]
+        self._distance = [distances(self._rule, f.truth_xy, f.xy, f.mpp)[0] for f in labelled]
+        self._n_frames = len(labelled)
+        self._n_mitoses = sum(len(frame.truth_xy) for frame in labelled)
+        self._nearest = self._number_mitoses() if matcher == "mitos" else None
+
+    def _number_mitoses(self) -> Ints:
+        """The nearest mitosis within the radius of each detection, numbered through all frames, or -1: [M]."""
+        claimed, first = [np.zeros(0, dtype=np.int64)], 0
+        for distance in self._distance:
+            truth = nearest_within(distance, self._radius_um)
+            claimed.append(np.where(truth >= 0, truth + first, -1))
+            first += distance.shape[1]
+        return np.concatenate(claimed)
+
+    def _gains(self, score: Floats, order: Ints) -> Ints:
+        """The true positives that each detection adds, [M]; `order`: by descending score."""
+        gain = np.zeros(len(score), dtype=np.int64)
+        if self._nearest is not None:
+            near = order[self._nearest[order] >= 0]
+            gain[near[np.unique(self._nearest[near], return_index=True)[1]]] = 1
+            return gain
+        first = 0
+        for xy, distance in zip(self._xy, self._distance, strict=True):
+            ranked = rank(xy, score[first : first + len(xy)])
+            gain[first + ranked] = gains(self._rule, distance[ranked], self._radius_um)
+            first += len(xy)
+        return gain
+
+    def curve(self, score: Floats) -> Curve:
+        """The counts at every distinct score of `score` [M].
+
+        Equal scores enter together, so that no order among them, within a frame or between frames, can matter.
+        """
+        order = np.argsort(-score, kind="stable")
+        ranked = score[order]
+        last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) if len(ranked) else order
+        tp = np.cumsum(self._gains(score, order)[order])[last]
+        return Curve(ranked[last], tp, last + 1 - tp, self._n_mitoses, self._n_frames)
+
+    def best_f1(self, score: Floats) -> float:
+        """The best F1 over all thresholds of `score` [M]; 0 where nothing can be found."""
+        return self.curve(score).best_f1() or 0.0
+
+
+def sweep(frames: Sequence[FramePrediction], matcher: str, radius_um: float) -> Curve:
+    """The curve of the frames' own scores."""
+    scores = [frame.score for frame in frames if frame.labelled]
+    return Sweep(frames, matcher, radius_um).curve(np.concatenate([np.zeros(0), *scores]))

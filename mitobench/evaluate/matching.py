@@ -1,0 +1,190 @@
+"""Which detections of one frame found which mitosis: distances in um, a hit strictly closer than the radius.
+
+    mitos      each detection takes its nearest mitosis; a second hit on it is a false positive (the contests' rule)
+    greedy     each detection takes its nearest mitosis that is not found yet
+    hungarian  as many matches as the radius allows, then the least total distance
+    midog      each mitosis, as the file lists them, takes its nearest unused detection (evalutils.score_detection)
+
+Detections come by descending score, equal scores by x, then y. The order in which a file lists detections never
+matters, and that of the mitoses only for `midog`, whose rule it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from mitobench.errors import MitobenchError, nearest
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# A distance that equals the radius but for rounding (24 and 7 px at 0.2456 um/px against 25 px) is no hit.
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Match:
+    """What became of each detection of one frame, in the order given.
+
+    Attributes:
+        truth: index of the mitosis that it found, or -1: int [M].
+        distance_um: to the nearest mitosis, found by it or not; nan where the frame has none: [M].
+        error_um: to the mitosis that it found; nan for a false positive: [M].
+    """
+
+    truth: Ints
+    distance_um: Floats
+    error_um: Floats
+
+    @property
+    def hit(self) -> NDArray[np.bool_]:
+        """True positives: bool [M]."""
+        return self.truth >= 0
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """A rule of matching.
+
+    Attributes:
+        assign: of distances [M, N] um, detections by rank, and the radius: the mitosis of each detection or -1, [M].
+        prefix: whether the hits among the k best detections never depend on the others.
+        file_order: whether the rule goes by the order in which the mitoses are listed.
+    """
+
+    assign: Callable[[Floats, float], Ints]
+    prefix: bool = False
+    file_order: bool = False
+
+
+def nearest_within(distance: Floats, radius_um: float) -> Ints:
+    """The nearest mitosis of each detection if it is closer than the radius, else -1: [M] from [M, N] um."""
+    if not distance.size:
+        return np.full(len(distance), -1)
+    truth = distance.argmin(axis=1)
+    return np.where(_within(distance, radius_um).any(axis=1), truth, -1)
+
+
+def _within(distance: Floats, radius_um: float) -> NDArray[np.bool_]:
+    return distance < radius_um * (1 - _ROUNDING)
+
+
+def _mitos(distance: Floats, radius_um: float) -> Ints:
+    claimed = nearest_within(distance, radius_um)
+    truth, first = np.unique(claimed, return_index=True)
+    matched = np.full(len(claimed), -1)
+    matched[first] = truth
+    return matched
+
+
+def _greedy(distance: Floats, radius_um: float) -> Ints:
+    free = np.where(_within(distance, radius_um), distance, np.inf)
+    matched = np.full(len(free), -1)
+    for rank in np.flatnonzero(np.isfinite(free).any(axis=1)):
+        truth = free[rank].argmin()
+        if np.isfinite(free[rank, truth]):
+            matched[rank] = truth
+            free[:, truth] = np.inf
+    return matched
+
+
+def _hungarian(distance: Floats, radius_um: float) -> Ints:
+    within = _within(distance, radius_um)
+    # One match more outweighs any sum of distances within the radius.
+    gain = np.where(within, radius_um * (min(distance.shape) + 1) - distance, 0.0)
+    rank, truth = linear_sum_assignment(gain, maximize=True)
+    matched = np.full(len(distance), -1)
+    matched[rank] = np.where(within[rank, truth], truth, -1)
+    return matched
+
+
+def _midog(distance: Floats, radius_um: float) -> Ints:
+    unused = np.where(_within(distance, radius_um), distance, np.inf)
+    matched = np.full(len(unused), -1)
+    for truth in np.flatnonzero(np.isfinite(unused).any(axis=0)):
+        rank = unused[:, truth].argmin()
+        if np.isfinite(unused[rank, truth]):
+            matched[rank] = truth
+            unused[rank] = np.inf
+    return matched
+
+
+MATCHERS = {
+    "mitos": Matcher(_mitos, prefix=True),
+    "greedy": Matcher(_greedy, prefix=True),
+    "hungarian": Matcher(_hungarian),
+    "midog": Matcher(_midog, file_order=True),
+}
+
+
+def find_matcher(name: str) -> Matcher:
+    """The matcher of that name. Raises MitobenchError with the nearest names when there is none."""
+    if name not in MATCHERS:
+        raise MitobenchError(f"No matcher is called {name!r}. {nearest(name, MATCHERS)}")
+    return MATCHERS[name]
+
+
+def distances(matcher: Matcher, truth_xy: Floats, xy: Floats, mpp: tuple[float, float]) -> tuple[Floats, Ints]:
+    """Distances in um of detections [M, 2] px and mitoses [N, 2] px at `mpp` um/px along x and y.
+
+    Returns [M, N] with the mitoses in the order in which the matcher wants them, and that order, [N].
+    """
+    order = np.arange(len(truth_xy)) if matcher.file_order else np.lexsort((truth_xy[:, 1], truth_xy[:, 0]))
+    offset = (xy[:, None] - truth_xy[None, order]) * np.asarray(mpp)
+    return np.hypot(offset[..., 0], offset[..., 1]), order
+
+
+def rank(xy: Floats, score: Floats) -> Ints:
+    """The order of matching: descending score, then x, then y; [M] indices."""
+    return np.lexsort((xy[:, 1], xy[:, 0], -score))
+
+
+def match(
+    matcher: str, truth_xy: Floats, xy: Floats, score: Floats, mpp: tuple[float, float], radius_um: float
+) -> Match:
+    """Match the detections of one frame.
+
+    Args:
+        matcher: a name in MATCHERS.
+        truth_xy: mitoses, [N, 2] px.
+        xy: detections, [M, 2] px.
+        score: their scores, [M].
+        mpp: um/px along x and y.
+        radius_um: a hit is strictly closer.
+
+    Raises MitobenchError for an unknown matcher.
+    """
+    rule = find_matcher(matcher)
+    distance, truth_order = distances(rule, truth_xy, xy, mpp)
+    order = rank(xy, score)
+    matched = np.full(len(xy), -1)
+    matched[order] = rule.assign(distance[order], radius_um)
+    hit = matched >= 0
+
+    truth = np.full(len(xy), -1)
+    truth[hit] = truth_order[matched[hit]]
+    error = np.full(len(xy), np.nan)
+    error[hit] = distance[hit, matched[hit]]
+    closest = distance.min(axis=1) if len(truth_xy) else np.full(len(xy), np.nan)
+    return Match(truth, closest, error)
+
+
+def gains(rule: Matcher, distance: Floats, radius_um: float) -> Ints:
+    """How many true positives each detection adds to those ranked above it: [M] from [M, N] um, by rank.
+
+    Where a rule is not prefix-consistent, the detections are matched anew at every rank, and a gain may be negative.
+    """
+    gain = np.zeros(len(distance), dtype=np.int64)
+    near = _within(distance, radius_um).any(axis=1)
+    distance = distance[near]  # the others change nothing, whatever the rule
+    if rule.prefix:
+        gain[near] = rule.assign(distance, radius_um) >= 0
+    else:
+        found = [(rule.assign(distance[: k + 1], radius_um) >= 0).sum() for k in range(len(distance))]
+        gain[near] = np.diff(found, prepend=0)
+    return gain

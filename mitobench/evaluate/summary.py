@@ -1,0 +1,126 @@
+"""Everything that a record says about the scores of one combination on one split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from mitobench.errors import MitobenchError
+from mitobench.evaluate.curve import FROC_UNIT, Curve, sweep
+from mitobench.evaluate.matching import find_matcher
+from mitobench.evaluate.metrics import FrameCounts, FramePrediction, count, defined, total
+from mitobench.evaluate.operating_point import best_point
+from mitobench.evaluate.uncertainty import Interval, interval
+
+
+class Metrics(BaseModel):
+    """The scores of a split. What is undefined is None, never 0 or 1; without a label all scores are.
+
+    Attributes:
+        matcher, radius_um: the rule of matching; a hit is strictly closer.
+        threshold: a detection counts where score >= threshold; None where validation could choose none.
+        unlabelled: no frame has a label.
+        n_frames, n_unlabelled, n_groups: labelled frames, which are scored; others, which are not; groups scored.
+        n_mitoses: annotated on the frames scored.
+        n_detections: above the verifier's gate on the frames scored.
+        tp, fp, fn: sums over frames at the threshold; precision, recall and f1 (with intervals) are theirs.
+        oracle_f1, oracle_threshold: the best F1 of any threshold on these very frames; never to rank by.
+        average_precision: interpolated at all points, over the detections above the gate.
+        froc: sensitivity at 1/8 ... 8 false positives, of the unit `froc_unit`.
+        recall_ceiling: recall with every detection above the gate kept.
+        localisation_um: median distance of the true positives from their mitoses.
+        frames: the counts of each frame scored; empty without a threshold.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    matcher: str
+    radius_um: float
+    threshold: float | None
+    unlabelled: bool
+    n_frames: int
+    n_unlabelled: int
+    n_groups: int
+    n_mitoses: int
+    n_detections: int
+    tp: int | None = None
+    fp: int | None = None
+    fn: int | None = None
+    precision: float | None = None
+    recall: float | None = None
+    f1: float | None = None
+    precision_interval: Interval | None = None
+    recall_interval: Interval | None = None
+    f1_interval: Interval | None = None
+    oracle_f1: float | None = None
+    oracle_threshold: float | None = None
+    average_precision: float | None = None
+    froc: dict[str, float | None] = {}
+    froc_unit: str = FROC_UNIT
+    recall_ceiling: float | None = None
+    localisation_um: float | None = None
+    frames: list[FrameCounts] = []
+
+
+def evaluate(
+    frames: Sequence[FramePrediction], threshold: float | None, matcher: str, radius_um: float, seed: int = 0
+) -> Metrics:
+    """Score the frames of a split at a threshold that was chosen elsewhere.
+
+    Args:
+        frames: all frames of the split, those without detections too, with the detections above the verifier's gate.
+        threshold: chosen on validation; None leaves the scores that need one undefined.
+        matcher: `mitos`, `greedy`, `hungarian` or `midog`.
+        radius_um: of the data set's card.
+        seed: of the bootstrap.
+
+    Raises MitobenchError for an empty split or an unknown matcher.
+    """
+    if not frames:
+        raise MitobenchError("There is no frame to score: this part of the split is empty.")
+    find_matcher(matcher)
+    labelled = [frame for frame in frames if frame.labelled]
+    known = Metrics(
+        matcher=matcher,
+        radius_um=radius_um,
+        threshold=threshold,
+        unlabelled=not labelled,
+        n_frames=len(labelled),
+        n_unlabelled=len(frames) - len(labelled),
+        n_groups=len({frame.group for frame in labelled}),
+        n_mitoses=sum(len(frame.truth_xy) for frame in labelled),
+        n_detections=sum(len(frame.xy) for frame in labelled),
+    )
+    if not labelled:
+        return known
+    scores = _over_thresholds(sweep(labelled, matcher, radius_um))
+    if threshold is not None:
+        scores |= _at_threshold([frame.above(threshold) for frame in labelled], matcher, radius_um, seed)
+    return known.model_copy(update=scores)
+
+
+def _over_thresholds(curve: Curve) -> dict[str, object]:
+    return {
+        "oracle_f1": curve.best_f1(),
+        "oracle_threshold": best_point(curve).threshold,
+        "average_precision": curve.average_precision(),
+        "froc": curve.froc(),
+        "recall_ceiling": curve.recall_ceiling(),
+    }
+
+
+def _at_threshold(kept: list[FramePrediction], matcher: str, radius_um: float, seed: int) -> dict[str, object]:
+    matched = [frame.match(matcher, radius_um) for frame in kept]
+    counts = [count(frame, found) for frame, found in zip(kept, matched, strict=True)]
+    summed = total(counts)
+    errors = np.concatenate([found.error_um[found.hit] for found in matched])
+    ratios = ("precision", "recall", "f1")
+    return {
+        **summed.model_dump(),
+        **{name: summed.ratio(name) for name in ratios},
+        **{f"{name}_interval": interval(counts, name, seed) for name in ratios},
+        "localisation_um": defined(np.median(errors)) if len(errors) else None,
+        "frames": counts,
+    }

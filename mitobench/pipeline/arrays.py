@@ -1,0 +1,58 @@
+"""Boxes, detections and scores of many frames in one npz file, by frame key; no pickles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mitobench.api import Detections
+
+Floats = NDArray[np.float64]
+
+
+def write_boxes(folder: Path, boxes: Mapping[str, Floats]) -> None:
+    """Boxes [N, 4] px of each frame."""
+    _write(folder / "boxes.npz", boxes, (0, 4))
+
+
+def read_boxes(folder: Path) -> dict[str, Floats]:
+    """What `write_boxes` wrote."""
+    return _read(folder / "boxes.npz")
+
+
+def write_detections(folder: Path, detections: Mapping[str, Detections]) -> None:
+    """Detections of each frame."""
+    rows = {key: np.column_stack([d.xy, d.boxes, d.score]) for key, d in detections.items()}
+    _write(folder / "detections.npz", rows, (0, 7))
+
+
+def read_detections(folder: Path) -> dict[str, Detections]:
+    """What `write_detections` wrote."""
+    rows = _read(folder / "detections.npz")
+    return {key: Detections(row[:, :2], row[:, 2:6], row[:, 6]) for key, row in rows.items()}
+
+
+def write_scores(folder: Path, scores: Mapping[str, Floats]) -> None:
+    """Scores [N] of each frame, aligned with its detections; nan where there is none."""
+    _write(folder / "scores.npz", scores, (0,))
+
+
+def read_scores(folder: Path) -> dict[str, Floats]:
+    """What `write_scores` wrote."""
+    return _read(folder / "scores.npz")
+
+
+def _write(path: Path, rows: Mapping[str, Floats], empty: tuple[int, ...]) -> None:
+    keys = list(rows)
+    joined = np.concatenate([np.zeros(empty), *(np.asarray(rows[key], dtype=np.float64) for key in keys)])
+    counts = np.array([len(rows[key]) for key in keys], dtype=np.int64)
+    np.savez_compressed(path, keys=np.array(keys, dtype=np.str_), counts=counts, rows=joined)
+
+
+def _read(path: Path) -> dict[str, Floats]:
+    with np.load(path, allow_pickle=False) as file:
+        parts = np.split(file["rows"], np.cumsum(file["counts"])[:-1]) if len(file["counts"]) else []
+        return dict(zip(file["keys"].tolist(), parts, strict=True))

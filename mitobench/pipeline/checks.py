@@ -1,0 +1,65 @@
+"""What a plugin may return. Every value is checked before anything is made of it, and the error names the plugin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mitobench.api import Detections, Frame, Plugin, PluginError
+
+SLACK_PX = 1.0
+
+
+def boxes(plugin: Plugin, frame: Frame, given: Any, count: int) -> NDArray[np.float64]:
+    """Boxes [count, 4] px, finite, not empty, inside the frame. Raises PluginError."""
+    array = _array(plugin, frame, "boxes", given, (count, 4))
+    _inside(plugin, frame, "boxes", array)
+    if (array[:, 2:] <= array[:, :2]).any():
+        raise _error(plugin, frame, "boxes() returned a box without area; x1 < x2 and y1 < y2 must hold")
+    return array
+
+
+def detections(plugin: Plugin, frame: Frame, given: Any) -> Detections:
+    """Detections whose arrays agree, finite, inside the frame. Raises PluginError."""
+    if not isinstance(given, Detections):
+        raise _error(plugin, frame, f"predict() returned {type(given).__name__}, not mitobench.api.Detections")
+    count = len(np.atleast_1d(given.score))
+    score = _array(plugin, frame, "predict().score", given.score, (count,))
+    xy = _array(plugin, frame, "predict().xy", given.xy, (count, 2))
+    found = _array(plugin, frame, "predict().boxes", given.boxes, (count, 4))
+    _inside(plugin, frame, "predict().xy", xy)
+    return Detections(xy, found, score)
+
+
+def scores(plugin: Plugin, frame: Frame | None, given: Any, count: int) -> NDArray[np.float64]:
+    """Scores [count], finite. Raises PluginError."""
+    return _array(plugin, frame, "scores", given, (count,))
+
+
+def _array(plugin: Plugin, frame: Frame | None, what: str, given: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    try:
+        array = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError) as reason:
+        raise _error(plugin, frame, f"{what} is not numeric: {reason}") from reason
+    if array.shape != shape:
+        raise _error(plugin, frame, f"{what} has shape {array.shape}, must be {shape}")
+    if not np.isfinite(array).all():
+        raise _error(plugin, frame, f"{what} holds {int((~np.isfinite(array)).sum())} values that are NaN or infinite")
+    return array
+
+
+def _inside(plugin: Plugin, frame: Frame, what: str, xy: NDArray[np.float64]) -> None:
+    limit = np.tile(np.asarray(frame.size, dtype=np.float64), xy.shape[1] // 2)
+    outside = ((xy < -SLACK_PX) | (xy > limit + SLACK_PX)).any(axis=1)
+    if outside.any():
+        first = np.round(xy[outside][0], 1).tolist()
+        raise _error(
+            plugin, frame, f"{what} leaves the frame of {frame.size[0]} x {frame.size[1]} px, for example at {first}"
+        )
+
+
+def _error(plugin: Plugin, frame: Frame | None, problem: str) -> PluginError:
+    where = f" on frame {frame.key}" if frame else ""
+    return PluginError(f"Plugin {plugin.name!r} {plugin.version}{where}: {problem}.")

@@ -1,0 +1,413 @@
+"""The grid of combinations becomes a graph of distinct stages; what two combinations share is there once.
+
+A stage is known by its key: the digest of its kind, of the source of the function that does it, of its plugin (name,
+version, source, options), of its frames, of the environment, and of the keys of all stages it builds on. An input that
+a plugin declares it does not use is no part of its stage, so the stage is shared across that input.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from mitobench import discovery
+from mitobench.discovery import ROLES
+from mitobench.errors import MitobenchError, PluginError
+from mitobench.pipeline import canonical
+from mitobench.pipeline.plugins import PluginRef, environment
+from mitobench.pipeline.settings import PipelineOptions, Settings
+from mitobench.pipeline.workspace import Workspace
+
+UNUSED = "-"  # shown for an estimator that the detector does not use
+NO_VERIFIER, NO_FUSER = "none", "detector-only"  # two names for one thing: the detector's score stands alone
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One thing to do, once.
+
+    Attributes:
+        kind: which function of `mitobench.pipeline.stages` does it.
+        plugin: whose turn it is; None for the harness's own stages.
+        frames: keys of the frames it works on, by part.
+        settings: everything else that goes into it, JSON values.
+        upstream: the stages whose output it reads, by role.
+        digests: of the frames, by part.
+    """
+
+    kind: str
+    plugin: PluginRef | None
+    frames: Mapping[str, tuple[str, ...]]
+    settings: Mapping[str, Any]
+    upstream: Mapping[str, Stage]
+    digests: Mapping[str, str]
+
+    @cached_property
+    def spec(self) -> dict[str, Any]:
+        """All that goes into it, spelled out: what the key is the digest of."""
+        return {
+            "kind": self.kind,
+            "plugin": self.plugin.spec() if self.plugin else None,
+            "frames": dict(self.digests),
+            "settings": dict(self.settings),
+            "upstream": {role: stage.key for role, stage in self.upstream.items()},
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """The digest of the spec."""
+        return canonical.digest(self.spec)
+
+    @property
+    def label(self) -> str:
+        """For people: what is done, with what, on what."""
+        where = "+".join(sorted({key.partition("/")[0] for keys in self.frames.values() for key in keys}))
+        name = self.plugin.name if self.plugin else "harness"
+        part = self.settings.get("part")
+        return f"{self.kind} {name} ({where}{' ' + part if part else ''})"
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One row: the names of its parts, its data and its seed."""
+
+    dataset: str
+    train_on: tuple[str, ...]
+    protocol: str
+    estimator: str
+    detector: str
+    verifier: str
+    fuser: str
+    seed: int
+
+    @property
+    def title(self) -> str:
+        """`estimator + detector + verifier + fuser`."""
+        return " + ".join([self.estimator, self.detector, self.verifier, self.fuser])
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A combination with the stages it ends in, or the reason why it cannot be done.
+
+    Attributes:
+        refs: its plugins by role.
+        stages: `evaluation` and those whose outputs its record shows, by role.
+        problem: why there are no stages: (status, reason), status `not applicable` or `broken`.
+    """
+
+    combination: Combination
+    refs: Mapping[str, PluginRef] = field(default_factory=dict)
+    stages: Mapping[str, Stage] = field(default_factory=dict)
+    problem: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run was asked for: names by role, data sets, seeds, and how to compute."""
+
+    roles: Mapping[str, Sequence[str]]
+    datasets: Sequence[str]
+    train_on: Sequence[str] = ()
+    seeds: Sequence[int] = (0,)
+    matcher: str = "mitos"
+    device: str = "cpu"
+    amp: bool = False
+    processes: int = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All rows of a run, and the distinct stages behind them, each after those it builds on."""
+
+    rows: Sequence[Planned]
+
+    @cached_property
+    def stages(self) -> dict[str, Stage]:
+        """Distinct stages by key, in an order in which they can be done."""
+        found: dict[str, Stage] = {}
+        for row in self.rows:
+            for stage in row.stages.values():
+                _collect(stage, found)
+        return found
+
+
+def _collect(stage: Stage, found: dict[str, Stage]) -> None:
+    if stage.key not in found:
+        for needed in stage.upstream.values():
+            _collect(needed, found)
+        found[stage.key] = stage
+
+
+def build(request: Request, settings: Settings, workspace: Workspace) -> Plan:
+    """Plan every combination of the request.
+
+    Raises MitobenchError for an unknown plugin or option. A plugin that cannot be loaded spoils only its own rows.
+    """
+    planner = _Planner(request, settings, workspace)
+    rows: dict[Combination, Planned] = {}
+    for dataset, seed in itertools.product(request.datasets, request.seeds):
+        for names in itertools.product(*(request.roles[role] for role in ROLES)):
+            row = planner.row(dataset, dict(zip(ROLES, names, strict=True)), seed)
+            rows.setdefault(row.combination, row)
+    if not any(row.problem and row.problem[0] == "broken" for row in rows.values()):
+        settings.check_all_used()
+    return Plan(list(rows.values()))
+
+
+class _Planner:
+    """Makes the stages of one combination after the other; equal stages come out with equal keys."""
+
+    def __init__(self, request: Request, settings: Settings, workspace: Workspace) -> None:
+        self.request, self.settings, self.workspace = request, settings, workspace
+        self.pipeline: PipelineOptions = settings.pipeline()
+        self.compute = {"device": request.device, "amp": request.amp, "processes": request.processes}
+        self._digests: dict[tuple[str, ...], str] = {}
+        self._refs: dict[tuple[str, str], PluginRef] = {}
+
+    # ------------------------------------------------------------------------------------------- combinations
+
+    def row(self, dataset: str, names: dict[str, str], seed: int) -> Planned:
+        """One combination, brought to the simplest form that means the same."""
+        train_on = tuple(sorted(self.request.train_on or (dataset,)))
+        protocol = self.workspace.splits[dataset].protocol
+        for role, name in names.items():
+            discovery.find(role, name)
+
+        def combination() -> Combination:
+            return Combination(dataset, train_on, protocol, **names, seed=seed)
+
+        try:
+            classes = {role: discovery.load(role, name) for role, name in names.items()}
+            names.update(_simplest(names, classes))
+            refs = {role: self.ref(role, name) for role, name in names.items() if name != UNUSED}
+        except PluginError as reason:
+            return Planned(combination(), problem=("broken", str(reason)))
+        impossible = self._why_not(refs, train_on)
+        if impossible:
+            return Planned(combination(), refs, problem=("not applicable", impossible))
+        return Planned(combination(), refs, self._stages(dataset, train_on, refs, seed))
+
+    def ref(self, role: str, name: str, extra: Mapping[str, Any] | None = None) -> PluginRef:
+        """A plugin with the options of this run."""
+        if extra or (role, name) not in self._refs:
+            cls = discovery.load(role, name)
+            made = PluginRef.of(role, cls, self.settings.options(role, cls, extra))
+            if extra:
+                return made
+            self._refs[role, name] = made
+        return self._refs[role, name]
+
+    def _why_not(self, refs: Mapping[str, PluginRef], train_on: Sequence[str]) -> str | None:
+        fuser = refs["fuser"].cls()
+        if fuser.needs_verifier and not refs["verifier"].cls().verifies:
+            return f"fuser {fuser.name} needs a verifier"
+        estimator = refs["estimator"].cls() if "estimator" in refs else None
+        unmasked = [name for name in train_on if not self.workspace.card(name).has_masks]
+        if estimator and estimator.needs_masks and unmasked:
+            return f"estimator {estimator.name} needs masks, and {', '.join(unmasked)} has none"
+        if estimator and estimator.learns_from_masks and not self._mask_sources(train_on):
+            return f"estimator {estimator.name} learns from masks, and no data set here has any"
+        return None
+
+    def _mask_sources(self, train_on: Sequence[str]) -> list[str]:
+        """Data sets whose masks an estimator learns from: those trained on if they have any, else all others."""
+        own = [name for name in train_on if self.workspace.card(name).has_masks]
+        return own or sorted(name for name in self.workspace.datasets if self.workspace.card(name).has_masks)
+
+    # ------------------------------------------------------------------------------------------------- stages
+
+    def _stages(
+        self, dataset: str, train_on: tuple[str, ...], refs: Mapping[str, PluginRef], seed: int
+    ) -> dict[str, Stage]:
+        train, val = (self.workspace.part(train_on, part) for part in ("train", "val"))
+        test = self.workspace.part([dataset], "test")
+        boxes = self._boxes(refs.get("estimator"), train_on, (*train, *val), seed)
+        detector = self._detector(refs["detector"], boxes, train, val, seed)
+        found = {part: self._detections(refs["detector"], detector, keys, part) for part, keys in _parts(val, test)}
+        stages = {f"detections-{part}": stage for part, stage in found.items()}
+        verdicts: dict[str, Stage] = {}
+        if refs["verifier"].cls().verifies:
+            sources = self._candidates(refs["detector"], detector, boxes, train, val, seed)
+            fitted = self._fit(
+                refs["verifier"], {"train": train, "val": val}, {**sources, "candidates-val": found["val"]}, seed
+            )
+            verdicts = {
+                f"verdicts-{part}": self._verdicts(refs["verifier"], fitted, found[part], keys, part)
+                for part, keys in _parts(val, test)
+            }
+            stages |= {"verifier": fitted} if fitted else {}
+            stages |= verdicts
+        fusion = self._stage(
+            "fusion",
+            refs["fuser"],
+            {"val": val},
+            {"detections": found["val"], **({"verdicts": verdicts["verdicts-val"]} if verdicts else {})},
+            gate=self.pipeline.gate,
+            **self._matching(dataset),
+        )
+        evaluation = self._stage(
+            "evaluation",
+            refs["fuser"],
+            {"test": test},
+            {
+                "fusion": fusion,
+                "detections": found["test"],
+                **({"verdicts": verdicts["verdicts-test"]} if verdicts else {}),
+            },
+            **self._matching(dataset),
+        )
+        scored = self._box_scores(refs.get("estimator"), train_on, boxes, seed)
+        stages |= {"boxes": boxes} if boxes else {}
+        stages |= {"detector": detector} if detector else {}
+        stages |= {"box-scores": scored} if scored else {}
+        return {**stages, "fusion": fusion, "evaluation": evaluation}
+
+    def _boxes(
+        self, estimator: PluginRef | None, train_on: Sequence[str], frames: tuple[str, ...], seed: int
+    ) -> Stage | None:
+        """Boxes of all frames that the detector trains on; None where it uses none."""
+        if estimator is None:
+            return None
+        fitted = self._estimator(estimator, train_on, seed)
+        return self._predict("boxes", estimator, {"frames": frames}, {"estimator": fitted})
+
+    def _estimator(self, estimator: PluginRef, train_on: Sequence[str], seed: int) -> Stage | None:
+        sources = self._mask_sources(train_on) if estimator.cls().learns_from_masks else train_on
+        frames = {part: self.workspace.part(sources, part) for part in ("train", "val")}
+        return self._fit(estimator, frames, {}, seed)
+
+    def _box_scores(
+        self, estimator: PluginRef | None, train_on: Sequence[str], boxes: Stage | None, seed: int
+    ) -> Stage | None:
+        """The estimator against masks, on test frames of the data sets that have them: none that it was fitted on."""
+        sources = self._mask_sources(train_on)
+        if estimator is None or boxes is None or not sources:
+            return None
+        upstream = {"estimator": boxes.upstream.get("estimator")}
+        return self._predict("box-scores", estimator, {"test": self.workspace.part(sources, "test")}, upstream)
+
+    def _detector(
+        self, detector: PluginRef, boxes: Stage | None, train: tuple[str, ...], val: tuple[str, ...], seed: int
+    ) -> Stage | None:
+        used = boxes if detector.cls().uses_boxes else None
+        required = {}
+        for role, requirement in detector.requires().items():
+            other = self.ref(role, requirement.name, requirement.options)
+            required[f"requires-{role}"] = self._detector(other, boxes, train, val, seed)
+        return self._fit(detector, {"train": train, "val": val}, {"boxes": used, **required}, seed)
+
+    def _detections(self, detector: PluginRef, fitted: Stage | None, frames: tuple[str, ...], part: str) -> Stage:
+        return self._predict("detections", detector, {"frames": frames}, {"detector": fitted}, part=part)
+
+    def _candidates(
+        self,
+        detector: PluginRef,
+        fitted: Stage | None,
+        boxes: Stage | None,
+        train: tuple[str, ...],
+        val: tuple[str, ...],
+        seed: int,
+    ) -> dict[str, Stage]:
+        """Detections on the training frames: by the detector itself, or by k detectors that have not seen them."""
+        if not self.pipeline.folds or fitted is None:
+            return {"candidates-train": self._detections(detector, fitted, train, "train")}
+        stages = {}
+        for number, (seen, unseen) in enumerate(self._folds(train), 1):
+            fold = self._detector(detector, boxes, seen, val, seed)
+            stages[f"candidates-train-{number}"] = self._detections(detector, fold, unseen, f"fold {number}")
+        return stages
+
+    def _folds(self, train: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+        """(seen, unseen) frames of each fold; slides stay whole where the split keeps them whole."""
+        whole = not any(self.workspace.splits[key.partition("/")[0]].shares_groups for key in train)
+        unit = {key: self.workspace.tissue(key, slide=whole) for key in train}
+        units = sorted(set(unit.values()), key=canonical.digest)
+        folds = min(self.pipeline.folds, len(units))
+        if folds < 2:
+            raise MitobenchError(
+                f"out-of-fold candidates need at least two {'slides' if whole else 'frames'} to train on; "
+                "use --set pipeline.candidates=in-sample."
+            )
+        for fold in range(folds):
+            held = set(units[fold::folds])
+            yield tuple(k for k in train if unit[k] not in held), tuple(k for k in train if unit[k] in held)
+
+    def _verdicts(
+        self, verifier: PluginRef, fitted: Stage | None, detections: Stage, frames: tuple[str, ...], part: str
+    ) -> Stage:
+        upstream = {"verifier": fitted, "detections": detections}
+        fixed = self.pipeline.gate if self.pipeline.gate != "validation" else 0.0
+        return self._predict("verdicts", verifier, {"frames": frames}, upstream, part=part, gate=fixed)
+
+    # ------------------------------------------------------------------------------------------------ details
+
+    def _fit(
+        self,
+        plugin: PluginRef,
+        frames: Mapping[str, tuple[str, ...]],
+        upstream: Mapping[str, Stage | None],
+        seed: int,
+    ) -> Stage | None:
+        """A fit stage; None for a plugin that learns nothing."""
+        if not plugin.cls().learns():
+            return None
+        return self._stage(
+            f"fit-{plugin.role}", plugin, frames, upstream, seed=seed, **self.compute, **self._env(plugin)
+        )
+
+    def _predict(
+        self,
+        kind: str,
+        plugin: PluginRef,
+        frames: Mapping[str, tuple[str, ...]],
+        upstream: Mapping[str, Stage | None],
+        **settings: Any,
+    ) -> Stage:
+        return self._stage(
+            kind, plugin, frames, upstream, device=self.compute["device"], **settings, **self._env(plugin)
+        )
+
+    def _stage(
+        self,
+        kind: str,
+        plugin: PluginRef,
+        frames: Mapping[str, tuple[str, ...]],
+        upstream: Mapping[str, Stage | None],
+        **settings: Any,
+    ) -> Stage:
+        from mitobench.pipeline import stages
+
+        digests = {part: self._digest(keys) for part, keys in frames.items()}
+        used = {role: stage for role, stage in upstream.items() if stage is not None}
+        return Stage(kind, plugin, frames, {**settings, "harness": stages.source(kind)}, used, digests)
+
+    def _digest(self, keys: tuple[str, ...]) -> str:
+        if keys not in self._digests:
+            self._digests[keys] = self.workspace.digest(keys)
+        return self._digests[keys]
+
+    def _matching(self, dataset: str) -> dict[str, Any]:
+        return {"matcher": self.request.matcher, "radius_um": self.workspace.card(dataset).radius_um}
+
+    def _env(self, plugin: PluginRef) -> dict[str, Any]:
+        return {"environment": environment(plugin.package)}
+
+
+def _parts(val: tuple[str, ...], test: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return ("val", val), ("test", test)
+
+
+def _simplest(names: Mapping[str, str], classes: Mapping[str, Any]) -> dict[str, str]:
+    """What stands for the same combination with nothing in it that has no effect."""
+    simpler = {}
+    if not (classes["detector"].uses_boxes or classes["detector"].requires(classes["detector"].Options())):
+        simpler["estimator"] = UNUSED
+    if not classes["fuser"].uses_verifier:
+        simpler["verifier"] = NO_VERIFIER
+    elif not classes["verifier"].verifies and not classes["fuser"].needs_verifier:
+        simpler["fuser"] = NO_FUSER
+    return simpler

@@ -1,0 +1,122 @@
+"""A plugin as the pipeline holds it: a reference that travels between processes and goes into digests."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from mitobench import discovery
+from mitobench.api import Options, Plugin, Requirement
+from mitobench.errors import PluginError
+
+
+@dataclass(frozen=True)
+class PluginRef:
+    """Name, version, source and options of a plugin: all that decides what it does."""
+
+    role: str
+    name: str
+    version: str
+    package: str
+    source: str
+    options: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, role: str, plugin: type[Plugin], options: Options) -> PluginRef:
+        """The reference to a loaded class with options."""
+        found = discovery.find(role, plugin.name)
+        version = f"{plugin.version} ({found.package} {found.version})"
+        return cls(role, plugin.name, version, found.package, source_digest(plugin), options.model_dump(mode="json"))
+
+    def spec(self) -> dict[str, Any]:
+        """As it goes into a digest and a record."""
+        return {
+            "role": self.role,
+            "name": self.name,
+            "version": self.version,
+            "source": self.source,
+            "options": dict(self.options),
+        }
+
+    def cls(self) -> Any:
+        """The class, a subclass of its role's interface."""
+        return discovery.load(self.role, self.name)
+
+    def requires(self) -> Mapping[str, Requirement]:
+        """Plugins whose fitted stage this one starts from, by role."""
+        cls = self.cls()
+        requirements: Mapping[str, Requirement] = cls.requires(cls.Options.model_validate(dict(self.options)))
+        return requirements
+
+    def create(self, device: str, folder: Path | None = None) -> Any:
+        """An instance; as it was fitted, where there is a folder that it saved to."""
+        cls = self.cls()
+        plugin = cls(cls.Options.model_validate(dict(self.options)), device)
+        if folder is not None:
+            plugin.load(folder)
+        return plugin
+
+
+@functools.cache
+def source_digest(cls: type[Plugin]) -> str:
+    """SHA-256 over the package that a class lives in."""
+    top = importlib.import_module(cls.__module__.partition(".")[0])
+    if not getattr(top, "__file__", None):
+        raise PluginError(f"{cls.__module__} has no source file; plugins must come from an importable package.")
+    return code_digest(Path(str(top.__file__)))
+
+
+@functools.cache
+def code_digest(file: Path) -> str:
+    """SHA-256 over a module, or over all files of its package where the file is an `__init__.py`.
+
+    Python counts by its syntax tree: comments, docstrings and layout do not retrain anything.
+    """
+    files = sorted(file.parent.rglob("*")) if file.name == "__init__.py" else [file]
+    digest = hashlib.sha256()
+    for path in files:
+        if path.is_file() and "__pycache__" not in path.parts:
+            content = _syntax(path) if path.suffix == ".py" else path.read_bytes()
+            digest.update(f"{path.relative_to(file.parent).as_posix()} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+def _syntax(path: Path) -> bytes:
+    tree = ast.parse(path.read_bytes())
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if (
+            isinstance(body, list)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+        ):
+            del body[0]
+    return ast.dump(tree).encode()
+
+
+@functools.cache
+def environment(package: str) -> dict[str, str]:
+    """What a plugin computes with, beside its own source: versions of its requirements, and the training loop."""
+    import mitobench.training
+
+    names = {"torch", "torchvision", "numpy"}
+    for requirement in metadata.requires(package) or []:
+        if "extra ==" not in requirement:
+            names.add(functools.reduce(lambda text, mark: text.split(mark)[0], "<>=!~;[ (", requirement))
+    versions = {name: _version(name) for name in sorted(names - {"mitobench"})}
+    return {**versions, "mitobench.training": code_digest(Path(str(mitobench.training.__file__)))}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "absent"

@@ -1,0 +1,69 @@
+"""One fit over several processes: mmengine's DDP, launched, fed and collected by the parent.
+
+The children fit and the first one saves; the parent alone plans, locks and writes to the store.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mitobench.errors import PluginError
+
+if TYPE_CHECKING:
+    from mitobench.pipeline.stages import Job
+
+
+def fit_together(job: Job, processes: int) -> None:
+    """Fit in `processes` processes: NCCL on CUDA, gloo on CPU. Raises PluginError with what a child said."""
+    import torch
+    from torch.multiprocessing import start_processes
+    from torch.multiprocessing.spawn import ProcessException
+
+    if job.device == "cuda" and torch.cuda.device_count() < processes:
+        raise PluginError(f"--gpus {processes}: this machine has {torch.cuda.device_count()}.")
+    with tempfile.TemporaryDirectory(prefix="mitobench-") as meeting:
+        rendezvous = f"file://{Path(meeting) / 'rendezvous'}"
+        arguments = (replace(job, progress=_silent), processes, rendezvous, torch.get_num_threads())
+        try:
+            context = start_processes(_child, arguments, nprocs=processes, join=False, start_method="spawn")
+            while not context.join(timeout=1.0):
+                job.progress(_iterations_logged(job.work), 0)
+        except ProcessException as reason:
+            raise PluginError(str(reason).strip().splitlines()[-1]) from reason
+
+
+def _child(rank: int, job: Job, processes: int, rendezvous: str, threads: int) -> None:
+    import torch
+    import torch.distributed
+
+    from mitobench.pipeline.stages import fit_one
+
+    os.environ["LOCAL_RANK"] = str(rank)
+    torch.set_num_threads(max(1, threads // processes))
+    if job.device == "cuda":
+        torch.cuda.set_device(rank)
+    backend = "nccl" if job.device == "cuda" else "gloo"
+    torch.distributed.init_process_group(backend, init_method=rendezvous, rank=rank, world_size=processes)
+    try:
+        fit_one(job, rank, processes)
+        torch.distributed.barrier()
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def _silent(done: int, total: int) -> None:
+    """Progress of a child: the parent shows its own."""
+
+
+def _iterations_logged(work: Path) -> int:
+    """How far the first child says in its log that it is."""
+    try:
+        lines = (work / "fit.log").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return 0
+    numbers: list[Any] = [line.split(" of ")[0].rsplit(" ", 1)[-1] for line in lines if " of " in line]
+    return int(numbers[-1]) if numbers and numbers[-1].isdigit() else 0

@@ -1,0 +1,170 @@
+"""Outputs of stages on disk, each under the digest of everything that went into it.
+
+    STORE/stages/KIND/KEY/   what the stage wrote, and manifest.json with the SHA-256 of every file
+    STORE/work/KEY/          checkpoints of a stage that is under way; survives a killed run
+    STORE/aside/             outputs being written; renamed into place when whole
+    STORE/locks/KEY          held by the one process that does the stage
+
+An output is there whole or not at all: it is written aside and renamed, and every byte of it is verified on
+reading. What does not verify is thrown away and done again.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from mitobench.errors import StoreError
+from mitobench.pipeline import canonical
+
+log = logging.getLogger("mitobench")
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Output:
+    """A stage's verified output: its folder and its manifest (spec, seconds, files)."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time that the stage took when it was done, s."""
+        return float(self.manifest["seconds"])
+
+
+class Store:
+    """Outputs of stages below one folder, shared by any number of processes."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        try:
+            for folder in ("stages", "work", "aside", "locks"):
+                (self.root / folder).mkdir(parents=True, exist_ok=True)
+        except OSError as reason:
+            raise _store_error(self.root, reason) from reason
+
+    def has(self, kind: str, key: str) -> bool:
+        """Whether an output is there, not verified: for showing a plan."""
+        return (self._folder(kind, key) / MANIFEST).is_file()
+
+    def get(self, kind: str, key: str) -> Output | None:
+        """The verified output, or None where there is none. A corrupt one is thrown away, and the log says so."""
+        folder = self._folder(kind, key)
+        if not folder.is_dir():
+            return None
+        problem, manifest = _verify(folder)
+        if problem is None:
+            return Output(folder, manifest)
+        log.warning("%s is corrupt (%s): it is thrown away and the stage done again.", folder, problem)
+        self.discard(kind, key)
+        return None
+
+    def discard(self, kind: str, key: str) -> None:
+        """Throw an output away, at once for every reader."""
+        grave = Path(tempfile.mkdtemp(dir=self.root / "aside"))
+        os.replace(self._folder(kind, key), grave / "discarded")
+        shutil.rmtree(grave, ignore_errors=True)
+
+    def lock(self, key: str) -> FileLock:
+        """The lock under which a stage is done; freed by the operating system when its holder dies."""
+        return FileLock(self.root / "locks" / key)
+
+    def work(self, key: str) -> Path:
+        """The stage's work folder, kept until its output is in place."""
+        folder = self.root / "work" / key
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @contextmanager
+    def write(self, kind: str, key: str, spec: dict[str, Any]) -> Iterator[Path]:
+        """An empty folder to write a stage's output into; it is in place when the block ends without an error.
+
+        To be used under `lock(key)`. Raises StoreError when the disk is full or not writable.
+        """
+        self._sweep(key)
+        aside = Path(tempfile.mkdtemp(prefix=f"{key}-", dir=self.root / "aside"))
+        started = time.monotonic()
+        try:
+            yield aside
+            manifest = {"spec": spec, "seconds": round(time.monotonic() - started, 3), "files": _digests(aside)}
+            manifest["digest"] = canonical.digest(manifest)
+            (aside / MANIFEST).write_text(canonical.dumps(manifest), encoding="utf-8")
+            target = self._folder(kind, key)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(aside, target)
+            shutil.rmtree(self.root / "work" / key, ignore_errors=True)
+        except Exception as reason:
+            if is_full(reason, self.root):
+                raise _store_error(self.root, reason) from reason
+            raise
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+    def _folder(self, kind: str, key: str) -> Path:
+        return self.root / "stages" / kind / key
+
+    def _sweep(self, key: str) -> None:
+        """Remove what a killed process left of this stage."""
+        for left in (self.root / "aside").glob(f"{key}-*"):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def is_full(reason: BaseException, folder: Path) -> bool:
+    """Whether an error means that the disk is full; libraries wrap it in errors of their own."""
+    if isinstance(reason, OSError):
+        return reason.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    try:
+        return "No space left" in str(reason) or shutil.disk_usage(folder).free < 1 << 16
+    except OSError:
+        return False
+
+
+def _store_error(root: Path, reason: BaseException) -> StoreError:
+    said = reason.strerror if isinstance(reason, OSError) else str(reason)
+    return StoreError(
+        f"The store {root} cannot be written: {said}. Free some space there, or give another folder with --store; "
+        "what is finished is kept."
+    )
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
+    return {p.relative_to(folder).as_posix(): _sha256(p) for p in files}
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _verify(folder: Path) -> tuple[str | None, dict[str, Any]]:
+    """What is wrong with an output (None: nothing), and its manifest."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        claimed = manifest.pop("digest")
+        if canonical.digest(manifest) != claimed:
+            return f"{MANIFEST} has another digest", {}
+        found = _digests(folder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as reason:
+        return f"{MANIFEST}: {reason}", {}
+    wrong = sorted(set(found.items()) ^ set(manifest["files"].items()))
+    return (f"{wrong[0][0]} has another digest" if wrong else None), manifest

@@ -1,0 +1,60 @@
+"""The frames that a run works on: data sets as read, and the part that each frame plays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mitobench.datasets import Card, Dataset, Item
+from mitobench.datasets.splits import Split
+from mitobench.pipeline import canonical
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Data sets by name, each with its split. Picklable: a worker process gets the same."""
+
+    datasets: dict[str, Dataset]
+    splits: dict[str, Split]
+
+    def card(self, dataset: str) -> Card:
+        """A data set's card."""
+        return self.datasets[dataset].card
+
+    def part(self, datasets: Iterable[str], part: str) -> tuple[str, ...]:
+        """Keys (`dataset/id`) of the frames of one part of these data sets together, sorted."""
+        return tuple(sorted(f"{name}/{id}" for name in datasets for id in self.splits[name].parts[part]))
+
+    def item(self, key: str) -> Item:
+        """The frame of a key, with its annotation."""
+        dataset, _, id = key.partition("/")
+        return self.datasets[dataset].items[id]
+
+    def tissue(self, key: str, slide: bool) -> str:
+        """The slide, or the field of view, that a frame shows; two scans of one tissue share it."""
+        item = self.item(key)
+        return f"{item.frame.dataset}/{item.frame.group if slide else item.field}"
+
+    def radius_um(self, key: str) -> float:
+        """The radius on the card of the frame's data set, um."""
+        return self.card(key.partition("/")[0]).radius_um
+
+    def digest(self, keys: Sequence[str]) -> str:
+        """SHA-256 over these frames in this order: their files, and what was understood of them.
+
+        The second part makes a change of the card, or of the reading, a change of the data.
+        """
+        return canonical.digest([[key, self._frame_digest(key), *self._understood(key)] for key in keys])
+
+    def _frame_digest(self, key: str) -> str:
+        dataset, _, id = key.partition("/")
+        return self.datasets[dataset].frame_digest(id)
+
+    def _understood(self, key: str) -> list[object]:
+        frame, mitoses = self.item(key).frame, self.item(key).mitoses
+        masks = [np.asarray(mask).tolist() for mask in mitoses.masks] if mitoses.masks is not None else None
+        points = [mitoses.xy.tolist(), mitoses.imposters.tolist()]
+        scale = [frame.group, list(frame.mpp), list(frame.size), self.radius_um(key)]
+        return [mitoses.labelled, *points, masks and canonical.digest(masks), *scale]

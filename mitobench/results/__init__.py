@@ -1,0 +1,1 @@
+"""Records: everything that is needed to trust, rebuild and compare one number."""

@@ -1,0 +1,142 @@
+"""Makes a record of a planned combination and of what became of its stages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mitobench.evaluate import BoxScores, Metrics
+from mitobench.pipeline.executors import Outcome
+from mitobench.pipeline.judge import DETECTIONS
+from mitobench.pipeline.plan import Planned, Request, Stage
+from mitobench.pipeline.settings import Settings
+from mitobench.pipeline.workspace import Workspace
+from mitobench.results import provenance
+from mitobench.results.record import Chosen, DataEntry, PluginEntry, Record, Run
+
+
+def assemble(
+    row: Planned,
+    outcomes: Mapping[str, Outcome],
+    request: Request,
+    settings: Settings,
+    workspace: Workspace,
+    started: str,
+) -> tuple[Record, str | None]:
+    """The record of a combination, and the CSV text of its detections (None where it failed)."""
+    evaluated = outcomes[row.stages["evaluation"].key]
+    common: dict[str, Any] = {
+        "combination": {**asdict(row.combination), "train_on": list(row.combination.train_on)},
+        "profile": settings.profile,
+        "plugins": {role: _plugin(ref) for role, ref in row.refs.items()},
+        "pipeline": {
+            **settings.pipeline().model_dump(mode="json"),
+            "matcher": request.matcher,
+            "radius_um": workspace.card(row.combination.dataset).radius_um,
+            "processes": request.processes,
+        },
+        "data": {name: _data(workspace, name) for name in _datasets(row)},
+        "stages": {role: stage.key for role, stage in row.stages.items()},
+        "notes": _notes(row, workspace),
+        "versions": provenance.versions(),
+        "device": request.device,
+        "run": _run(row, outcomes, request, started),
+    }
+    if evaluated.output is None:
+        return Record(status="failed", reason=evaluated.reason, **common), None
+    fusion = _json(outcomes, row.stages["fusion"], "operating_point.json")
+    metrics = _json(outcomes, row.stages["evaluation"], "metrics.json")
+    scored = row.stages.get("box-scores")
+    has_scores = scored is not None and outcomes[scored.key].output is not None
+    record = Record(
+        status="ok",
+        chosen=Chosen(**{key: fusion[key] for key in ("gate", "gates", "fuser", "point", "detector_alone")}),
+        validation=Metrics(**fusion["validation"]),
+        test=Metrics(**metrics["test"]),
+        detector_alone=Metrics(**metrics["detector_alone"]),
+        boxes=BoxScores(**_json(outcomes, scored, "box_scores.json")) if scored and has_scores else None,
+        **common,
+    )
+    return record, (evaluated.output.folder / DETECTIONS).read_text(encoding="utf-8")
+
+
+def _plugin(ref: Any) -> PluginEntry:
+    return PluginEntry(name=ref.name, version=ref.version, source=ref.source, options=dict(ref.options))
+
+
+def _datasets(row: Planned) -> list[str]:
+    """The data sets that took any part: tested on, trained on, and those whose masks an estimator learned from."""
+    names = {row.combination.dataset, *row.combination.train_on}
+    pending = list(row.stages.values())
+    while pending:
+        stage = pending.pop()
+        if stage.kind != "box-scores":
+            names |= {key.partition("/")[0] for keys in stage.frames.values() for key in keys}
+        pending += stage.upstream.values()
+    return sorted(names)
+
+
+def _data(workspace: Workspace, name: str) -> DataEntry:
+    split = workspace.splits[name]
+    parts = {part: workspace.part([name], part) for part in ("train", "val", "test")}
+    return DataEntry(
+        digest={part: workspace.digest(keys) for part, keys in parts.items()},
+        frames={part: len(keys) for part, keys in parts.items()},
+        coverage=workspace.datasets[name].coverage,
+        split=split.name,
+        note=split.note,
+    )
+
+
+def _notes(row: Planned, workspace: Workspace) -> list[str]:
+    """What every table must say of the row."""
+    notes = []
+    for name in dict.fromkeys((row.combination.dataset, *row.combination.train_on)):
+        if name.startswith("synthetic"):
+            notes.append(f"{name}: made by a program, no tissue")
+        coverage = workspace.datasets[name].coverage
+        if coverage:
+            notes.append(f"{name}: {coverage}")
+        if workspace.splits[name].shares_groups:
+            notes.append(f"{name}: slides are shared between training and test")
+    learned = [s for role, s in row.stages.items() if role in ("detector", "verifier") or s.kind.startswith("fit-")]
+    pretrained = any(s.plugin and s.plugin.options.get("pretrained") not in (None, "none") for s in learned)
+    if learned and not pretrained:
+        notes.append("trained from scratch")
+    return notes
+
+
+def _run(row: Planned, outcomes: Mapping[str, Outcome], request: Request, started: str) -> Run:
+    done = {role: outcomes[stage.key] for role, stage in row.stages.items()}
+    finished = {role: outcome for role, outcome in done.items() if outcome.output}
+    return Run(
+        command=provenance.command(),
+        started=started,
+        seconds={role: outcome.output.seconds for role, outcome in finished.items() if outcome.output},
+        cached=sorted(role for role, outcome in finished.items() if outcome.cached),
+        seconds_a_frame=_seconds_a_frame(row, outcomes),
+        host=provenance.host(request.device),
+        git=provenance.git_state(),
+    )
+
+
+def _seconds_a_frame(row: Planned, outcomes: Mapping[str, Outcome]) -> float | None:
+    means = []
+    for role in ("detections-test", "verdicts-test"):
+        stage = row.stages.get(role)
+        if stage is not None:
+            if outcomes[stage.key].output is None:
+                return None
+            means.append(float(np.mean(list(_json(outcomes, stage, "seconds.json").values()))))
+    return round(sum(means), 4)
+
+
+def _json(outcomes: Mapping[str, Outcome], stage: Stage, name: str) -> Any:
+    output = outcomes[stage.key].output
+    assert output is not None
+    return json.loads((Path(output.folder) / name).read_text(encoding="utf-8"))

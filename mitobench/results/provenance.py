@@ -1,0 +1,62 @@
+"""Where a number comes from: versions, machine, git state and command."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = ("mitobench", "torch", "torchvision", "mmdet", "mmengine", "mmcv", "mmcv-lite", "numpy", "scikit-image")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide a result, where they are installed."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def host(device: str) -> dict[str, str]:
+    """The machine, in words: no names and no paths."""
+    if device == "cuda":
+        import torch
+
+        accelerator = torch.cuda.get_device_name(0)
+    else:
+        accelerator = "none used"
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": str(os.cpu_count()),
+        "accelerator": accelerator,
+    }
+
+
+def git_state(folder: Path | None = None) -> str | None:
+    """Commit of the checkout that mitobench runs from, `+changes` where it is not clean; None outside a checkout."""
+    top = folder or Path(__file__).resolve().parents[2]
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(top), *arguments], capture_output=True, text=True, timeout=10, check=True
+        )
+        return done.stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != top:
+            return None
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def command() -> str:
+    """The command as it was typed."""
+    return shlex.join(["mitobench", *sys.argv[1:]])

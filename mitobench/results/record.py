@@ -1,0 +1,251 @@
+"""One JSON file a combination and seed, with its detections gzipped beside it.
+
+A record's content (what was computed, from what) is apart from its run (when, where, how long): two runs of one
+command on one machine give equal content. The spelling is canonical, so that equal records are equal bytes, and the
+record carries the digest of itself and of its detections.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+import os
+import re
+import tempfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mitobench.errors import RecordError
+from mitobench.evaluate import BoxScores, Metrics, OperatingPoint
+from mitobench.pipeline import canonical
+
+SCHEMA_VERSION = 1
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PluginEntry(_Strict):
+    """A plugin as it took part."""
+
+    name: str
+    version: str
+    source: str
+    options: dict[str, Any]
+
+
+class DataEntry(_Strict):
+    """A data set as it took part.
+
+    Attributes:
+        digest: over files and annotation of all frames used, by part.
+        frames: number of frames, by part.
+        coverage: what part of the data set was there; None: all of it.
+        split: name of the split; `note` what it says about itself.
+    """
+
+    digest: dict[str, str]
+    frames: dict[str, int]
+    coverage: str | None
+    split: str
+    note: str
+
+
+class Chosen(_Strict):
+    """What validation chose.
+
+    Attributes:
+        gate: detections at or below it leave the ranking; None where there is no verifier.
+        gates: the gates that were tried, with their best validation F1.
+        fuser: what the fuser chose (for `linear` the weight and the curve over it).
+        point: threshold and scores on validation.
+        detector_alone: the same for the detector's own score.
+    """
+
+    gate: float | None
+    gates: list[tuple[float, float]]
+    fuser: dict[str, Any]
+    point: OperatingPoint
+    detector_alone: OperatingPoint
+
+
+class Run(_Strict):
+    """When, where and how long; no part of the content.
+
+    Attributes:
+        seconds: of each stage, by role; `cached` ones took theirs in an earlier run.
+        seconds_a_frame: detection plus verification, mean over test frames.
+    """
+
+    command: str
+    started: str
+    seconds: dict[str, float]
+    cached: list[str]
+    seconds_a_frame: float | None
+    host: dict[str, str]
+    git: str | None
+
+
+class Record(_Strict):
+    """One row of a leaderboard.
+
+    Attributes:
+        status: `ok`, or `failed` with a reason and no scores.
+        combination: names of the parts, data and seed.
+        stages: keys of the stages in the store.
+        notes: what every table must say of this row (synthetic, from scratch, partial data, shared slides).
+        detections: name, SHA-256 and number of rows of the detections' file; None where it failed.
+        digest: over all of the above (the content), `run_digest` over `run`.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    status: Literal["ok", "failed"]
+    reason: str | None = None
+    combination: dict[str, Any]
+    profile: str
+    plugins: dict[str, PluginEntry]
+    pipeline: dict[str, Any]
+    data: dict[str, DataEntry]
+    stages: dict[str, str] = {}
+    notes: list[str] = []
+    chosen: Chosen | None = None
+    validation: Metrics | None = None
+    test: Metrics | None = None
+    detector_alone: Metrics | None = None
+    boxes: BoxScores | None = None
+    versions: dict[str, str]
+    device: str
+    detections: dict[str, Any] | None = None
+    digest: str = ""
+    run: Run
+    run_digest: str = ""
+
+    def content(self) -> dict[str, Any]:
+        """Everything but the run and the digests: equal for equal results."""
+        return self.model_dump(mode="json", exclude={"run", "digest", "run_digest"})
+
+    def sealed(self) -> Record:
+        """The record with its digests."""
+        run = canonical.digest(self.run.model_dump(mode="json"))
+        return self.model_copy(update={"digest": canonical.digest(self.content()), "run_digest": run})
+
+    @property
+    def stem(self) -> str:
+        """The file's name without ending: readable, and unique by what was computed."""
+        c = self.combination
+        parts = [c["dataset"], c["protocol"], c["estimator"], c["detector"], c["verifier"], c["fuser"], f"s{c['seed']}"]
+        safe = re.sub(r"[^A-Za-z0-9._-]+", "_", "-".join(str(part) for part in parts if part != "-"))
+        return f"{safe}-{self.identity[:10]}"
+
+    @property
+    def identity(self) -> str:
+        """Digest of what was asked for: equal for a repetition, whatever came out and on whatever device."""
+        asked = {
+            "combination": self.combination,
+            "plugins": {role: [p.name, p.options] for role, p in self.plugins.items()},
+            "pipeline": self.pipeline,
+            "data": {name: entry.digest for name, entry in self.data.items()},
+        }
+        return canonical.digest(asked)
+
+    @property
+    def series(self) -> str:
+        """The identity without the seed: records that differ in nothing else are one row."""
+        without = {**self.combination, "seed": None}
+        return self.model_copy(update={"combination": without}).identity
+
+
+def write(folder: Path, record: Record, detections: str | None) -> Path:
+    """Write a record and its detections (CSV text), each aside and then renamed; returns the record's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if detections is not None:
+        packed = gzip.compress(detections.encode(), compresslevel=9, mtime=0)
+        name = f"{record.stem}.detections.csv.gz"
+        rows = detections.count("\n") - 1
+        entry = {"file": name, "sha256": hashlib.sha256(detections.encode()).hexdigest(), "rows": rows}
+        record = record.model_copy(update={"detections": entry})
+        write_whole(folder / name, packed)
+    path = folder / f"{record.stem}.json"
+    text = json.dumps(record.sealed().model_dump(mode="json"), sort_keys=True, indent=1, allow_nan=False)
+    write_whole(path, (text + "\n").encode())
+    return path
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file aside, then rename: whoever reads it finds the old one or the new one, never a part."""
+    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=".aside-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(aside, 0o644)
+        os.replace(aside, path)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
+
+
+def read(path: Path) -> Record:
+    """A record, verified.
+
+    Raises RecordError for a file that is no record, one of another schema version, or one that does not have the
+    digest it claims.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as reason:
+        raise RecordError(f"{path}: cannot be read: {reason.strerror}.") from reason
+    except UnicodeDecodeError as reason:
+        raise RecordError(f"{path}: is no record: not UTF-8 text.") from reason
+    except json.JSONDecodeError as reason:
+        raise RecordError(f"{path}:{reason.lineno}: is not valid JSON: {reason.msg}.") from reason
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION:
+        raise RecordError(
+            f"{path}: has schema_version {version!r}, this mitobench reads {SCHEMA_VERSION}. "
+            "Make the record again with this version, or read it with the one that wrote it."
+        )
+    try:
+        record = Record.model_validate(content)
+    except ValidationError as reason:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in reason.errors()[:5])
+        raise RecordError(f"{path}: is no record: {wrong}.") from reason
+    try:
+        sealed = record.sealed()
+    except ValueError as reason:  # infinity, or half a character: what no record is written with
+        raise RecordError(f"{path}: was changed after it was written: {reason}. Make it again.") from reason
+    if (sealed.digest, sealed.run_digest) != (record.digest, record.run_digest):
+        raise RecordError(f"{path}: was changed after it was written: its digest is another. Make it again.")
+    return record
+
+
+def read_all(folder: Path) -> Iterator[tuple[Path, Record]]:
+    """All records of a folder, in the order of their names. Raises RecordError at the first that is broken."""
+    for path in sorted(folder.glob("*.json")):
+        yield path, read(path)
+
+
+def read_detections(path: Path, record: Record) -> list[dict[str, str]]:
+    """The rows of a record's detections, verified. Raises RecordError."""
+    if record.detections is None:
+        raise RecordError(f"{path}: a record that failed has no detections.")
+    file = path.with_name(str(record.detections["file"]))
+    try:
+        text = gzip.decompress(file.read_bytes())
+    except (OSError, EOFError, zlib.error) as reason:
+        raise RecordError(f"{file}: cannot be read: {reason}. Make the record again.") from reason
+    if hashlib.sha256(text).hexdigest() != record.detections["sha256"]:
+        raise RecordError(f"{file}: was changed after it was written: its digest is another. Make the record again.")
+    return list(csv.DictReader(io.StringIO(text.decode())))
+
+
+def seeds(records: Sequence[Record]) -> list[int]:
+    """The seeds of these records, sorted."""
+    return sorted(int(record.combination["seed"]) for record in records)

@@ -1,0 +1,201 @@
+"""Scores the detections of any tool as a run scores its own: what `mitobench score` does, for use from Python too."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from mitobench import datasets
+from mitobench.api import Detections
+from mitobench.datasets import Dataset
+from mitobench.datasets.files import write_whole
+from mitobench.datasets.splits import PARTS, Split, assign, load_split
+from mitobench.errors import MitobenchError, nearest
+from mitobench.evaluate import (
+    FramePrediction,
+    Metrics,
+    OperatingPoint,
+    choose_threshold,
+    count_frames,
+    evaluate,
+    over_split,
+    read_detections,
+    total,
+)
+
+NO_THRESHOLD = "no threshold is given, and no detections on validation frames to choose one from"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(_Strict):
+    """A file of detections: its name, the SHA-256 of its bytes, and its detections."""
+
+    file: str
+    sha256: str
+    n_detections: int
+
+
+class Oracle(_Strict):
+    """The best F1 over thresholds on the very frames that are scored: for comparison with published numbers only.
+
+    Attributes:
+        threshold: where it is.
+        f1, precision, recall, tp, fp, fn: there.
+    """
+
+    threshold: float
+    f1: float
+    precision: float
+    recall: float
+    tp: int
+    fp: int
+    fn: int
+
+
+class Score(_Strict):
+    """What `--json` writes.
+
+    Attributes:
+        detections: the file scored.
+        validation_detections: the file that the threshold was chosen on; None where none was given.
+        dataset, protocol, split, scanners: the frames scored.
+        coverage: what part of the data set is here; None: all of it.
+        note: what the split says about itself.
+        data_digest: SHA-256 over images and annotation of the frames scored.
+        n_outside: detections of the file on frames outside the part; they are not scored.
+        threshold_from: `given`, `validation`, or None where there is no threshold; `reason` then says why.
+        validation: the choice of the threshold, and its scores on validation.
+        metrics: the scores; tp, fp, fn, precision, recall and f1 are at the threshold, null where there is none.
+        oracle: counts at the threshold that is best on the scored frames themselves.
+    """
+
+    schema_version: Literal[1] = 1
+    detections: Source
+    validation_detections: Source | None
+    dataset: str
+    protocol: str
+    split: str
+    scanners: tuple[str, ...]
+    coverage: str | None
+    note: str
+    data_digest: str
+    n_outside: int
+    threshold_from: Literal["given", "validation"] | None
+    reason: str | None
+    validation: OperatingPoint | None
+    metrics: Metrics
+    oracle: Oracle | None
+
+    def write(self, path: Path) -> None:
+        """Write canonical JSON, whole or not at all. Raises MitobenchError where it cannot be written."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=1, allow_nan=False)
+        try:
+            write_whole(path, f"{text}\n".encode())
+        except OSError as reason:
+            raise MitobenchError(f"{path}: cannot be written: {reason.strerror}. Give another --json FILE.") from reason
+
+
+def score_detections(
+    detections: Path,
+    dataset: str,
+    data: Path,
+    *,
+    part: str = "test",
+    protocol: str | None = None,
+    scanners: Sequence[str] | None = None,
+    matcher: str = "mitos",
+    radius_um: float | None = None,
+    threshold: float | None = None,
+    validation: Path | None = None,
+) -> Score:
+    """Score a CSV of detections over the frames of a split's part, those without a detection too.
+
+    Args:
+        detections: columns frame,x,y,score or frame,x1,y1,x2,y2,score; px.
+        dataset: the data set that the frames belong to.
+        data: folder that holds it, at any depth.
+        part: `train`, `val` or `test`.
+        protocol: the split, by name or a `.json` file; None: the card's first.
+        scanners: to score; None: all that are here.
+        matcher: `mitos`, `greedy`, `hungarian` or `midog`.
+        radius_um: a hit is closer; None: the card's.
+        threshold: a detection counts where its score is >= this.
+        validation: the same tool's detections on the val part; the threshold is chosen there. Without it and without
+            `threshold` there is none, and precision, recall and F1 are undefined.
+
+    Raises MitobenchError for arguments that do not fit together, data that is not there, and a broken CSV.
+    """
+    _check_arguments(part, threshold, validation, radius_um)
+    whole = datasets.load(dataset, data)
+    here = whole.select(scanners) if scanners else whole
+    split = assign(load_split(dataset, protocol or here.card.protocols[0]), here)
+    rule = matcher, radius_um if radius_um is not None else here.card.radius_um
+    found, source = _read(detections, whole)
+    point, validated = None, None
+    if validation is not None:
+        on_validation, validated = _read(validation, whole)
+        point = choose_threshold(_frames(here, split, "val", on_validation), *rule)
+        threshold = point.threshold
+    frames = _frames(here, split, part, found)
+    metrics = evaluate(frames, threshold, *rule)
+    return Score(
+        detections=source,
+        validation_detections=validated,
+        dataset=dataset,
+        protocol=split.protocol,
+        split=part,
+        scanners=here.scanners,
+        coverage=here.coverage,
+        note=split.note,
+        data_digest=here.digest(split.parts[part]),
+        n_outside=source.n_detections - sum(len(frame.xy) for frame in frames),
+        threshold_from=None if threshold is None else "given" if validation is None else "validation",
+        reason=None if threshold is not None else f"on validation {point.reason}" if point else NO_THRESHOLD,
+        validation=point,
+        metrics=metrics,
+        oracle=_oracle(frames, metrics),
+    )
+
+
+def _check_arguments(part: str, threshold: float | None, validation: Path | None, radius_um: float | None) -> None:
+    if part not in PARTS:
+        raise MitobenchError(f"--split {part}: no such part. {nearest(part, PARTS)}")
+    if threshold is not None and validation is not None:
+        raise MitobenchError("--threshold and --validation both say what the threshold is; give one of them.")
+    if validation is not None and part == "val":
+        raise MitobenchError(
+            "--split val with --validation: the threshold would be chosen on the frames that it is scored on. "
+            "Give --threshold, or score another part."
+        )
+    if threshold is not None and not math.isfinite(threshold):
+        raise MitobenchError(f"--threshold {threshold}: must be a finite number.")
+    if radius_um is not None and not (math.isfinite(radius_um) and radius_um > 0):
+        raise MitobenchError(f"--radius-um {radius_um:g}: must be above 0.")
+
+
+def _read(path: Path, dataset: Dataset) -> tuple[dict[str, Detections], Source]:
+    found = read_detections(path, dataset.items)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found, Source(file=path.name, sha256=digest, n_detections=sum(map(len, found.values())))
+
+
+def _frames(dataset: Dataset, split: Split, part: str, found: Mapping[str, Detections]) -> list[FramePrediction]:
+    items = (dataset.items[id] for id in split.parts[part])
+    return over_split(((item.frame, item.mitoses) for item in items), found)
+
+
+def _oracle(frames: Sequence[FramePrediction], metrics: Metrics) -> Oracle | None:
+    if metrics.oracle_threshold is None:
+        return None
+    counts = total(count_frames(frames, metrics.oracle_threshold, metrics.matcher, metrics.radius_um))
+    ratios = {name: counts.ratio(name) for name in ("precision", "recall", "f1")}
+    return Oracle.model_validate({"threshold": metrics.oracle_threshold, **ratios, **counts.model_dump()})

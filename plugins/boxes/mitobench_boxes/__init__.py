@@ -1,0 +1,1 @@
+"""Box estimators: a box for every annotated mitosis."""

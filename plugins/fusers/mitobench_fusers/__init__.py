@@ -1,0 +1,1 @@
+"""Fusers: one score out of the detector's and the verifier's."""

@@ -1,0 +1,96 @@
+"""`linear` and `logit-linear`: S = w * detector + (1 - w) * verifier, with w chosen on validation (paper: Fusion)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from mitobench import api
+from mitobench.api import Field, Floats, Fuser, Validation
+
+FILE = "weight.json"
+
+
+class LinearOptions(api.Options):
+    """Options of `linear`."""
+
+    step: float = Field(0.05, gt=0, le=1, description="Distance between the weights w that are tried, 0 to 1.")
+
+
+class Linear(Fuser):
+    """The weighted sum of both scores. Until `fit` or `load`, both count the same."""
+
+    name = "linear"
+    version = "1"
+    Options: ClassVar[type[api.Options]] = LinearOptions
+
+    def __init__(self, options: api.Options | None = None, device: str = "cpu") -> None:
+        super().__init__(options, device)
+        self._w = 0.5
+        self._curve: list[list[float]] = []
+
+    def fit(self, validation: Validation) -> None:
+        """Take the weight of the best validation F1; of many, the middle of the longest run of them."""
+        weights = np.linspace(0, 1, round(1 / self.options.step) + 1).round(6)
+        fused = (self._sum(w, validation.detector, validation.verifier) for w in weights)
+        f1 = np.nan_to_num([validation.best_f1(scores) for scores in fused])  # undefined where there is no mitosis
+        self._w = float(weights[_middle_of_longest_run(f1 == f1.max())])
+        self._curve = [[float(w), float(value)] for w, value in zip(weights, f1, strict=True)]
+
+    def fuse(self, detector: Floats, verifier: Floats) -> Floats:
+        """The weighted sum, [N]."""
+        return self._sum(self._w, detector, verifier)
+
+    def _sum(self, w: float, detector: Floats, verifier: Floats) -> Floats:
+        return w * detector + (1 - w) * verifier
+
+    def chosen(self) -> dict[str, Any]:
+        """The weight `w` and the `curve` of (weight, validation F1) that it was chosen from."""
+        return {"w": self._w, "curve": self._curve}
+
+    def save(self, folder: Path) -> None:
+        """Write what was chosen."""
+        (folder / FILE).write_text(json.dumps(self.chosen()), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Read what was chosen."""
+        chosen = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        self._w, self._curve = chosen["w"], chosen["curve"]
+
+
+class LogitLinearOptions(LinearOptions):
+    """Options of `logit-linear`."""
+
+    eps: float = Field(
+        1e-6, gt=0, lt=0.5, description="Scores are clipped to eps ... 1 - eps, whose logits are finite."
+    )
+
+
+class LogitLinear(Linear):
+    """The weighted sum of both logits, as a probability: scores squeezed against 1 keep their differences.
+
+    Both scores must be probabilities.
+    """
+
+    name = "logit-linear"
+    version = "1"
+    Options = LogitLinearOptions
+
+    def _sum(self, w: float, detector: Floats, verifier: Floats) -> Floats:
+        eps = self.options.eps
+        logits = [logit(np.clip(scores, eps, 1 - eps)) for scores in (detector, verifier)]
+        fused: Floats = expit(super()._sum(w, *logits))
+        return fused
+
+
+def _middle_of_longest_run(flags: NDArray[np.bool_]) -> int:
+    """Index of the middle of the longest run of True; the first of equally long ones, the lower of two middles."""
+    edges = np.flatnonzero(np.diff(np.r_[False, flags, False].astype(int)))
+    starts, ends = edges[::2], edges[1::2]
+    longest = np.argmax(ends - starts)
+    return int((starts[longest] + ends[longest] - 1) // 2)

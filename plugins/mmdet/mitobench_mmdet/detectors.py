@@ -1,0 +1,142 @@
+"""The detectors `frcnn` (DeepDet), `rpn` and `rpn-extracted` of Li et al. 2018."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mitobench import api
+from mitobench_mmdet import __version__
+from mitobench_mmdet.options import FasterRCNNOptions, RPNExtractedOptions, RPNOptions
+
+if TYPE_CHECKING:  # torch and mmdet take seconds to import and are not needed to list or plan
+    from mmengine.model import BaseModel
+
+UPSTREAM_OPTIONS = "frcnn.json"
+
+
+class _Searching(api.Detector):
+    """A detector that holds a network of `mitobench_mmdet.models`."""
+
+    version = __version__
+    _network: BaseModel | None = None
+
+    @property
+    def network(self) -> BaseModel:
+        """The trained network. Raises PluginError where there is none yet."""
+        if self._network is None:
+            raise api.PluginError(f"The detector {self.name!r} holds no weights; call fit or load first.")
+        return self._network
+
+    @property
+    def network_options(self) -> Any:
+        """Options that the network was built from."""
+        return self.options
+
+    def build(self) -> BaseModel:
+        """The network, untrained."""
+        raise NotImplementedError
+
+    def predict(self, frame: api.Frame) -> api.Detections:
+        """Candidates above `score_floor`, best first."""
+        from mitobench_mmdet.search import search
+
+        return search(self.network, frame, self.network_options, self.options, self.device)
+
+    def save(self, folder: Path) -> None:
+        """Write the weights."""
+        from mitobench.training import save_weights
+
+        save_weights(self.network, folder)
+
+    def load(self, folder: Path) -> None:
+        """Read the weights."""
+        from mitobench.training import load_weights
+
+        network = self.build()
+        load_weights(network, folder)
+        self._network = network.to(self.device).eval()
+
+
+class _Trained(_Searching):
+    """A detector that trains its network on patches."""
+
+    def fit(self, train: Sequence[api.Sample], val: Sequence[api.Sample], context: api.Context) -> None:
+        """Train from random weights on patches drawn from `train`."""
+        import torch
+
+        from mitobench_mmdet.fitting import fit
+
+        torch.manual_seed(context.seed)
+        self._network = fit(self.build(), train, self.options, context)
+        self.device = context.device
+
+
+class FasterRCNN(_Trained):
+    """Faster R-CNN on VGG_CNN_M: DeepDet."""
+
+    name = "frcnn"
+    Options = FasterRCNNOptions
+
+    def build(self) -> BaseModel:
+        """Faster R-CNN, untrained."""
+        from mitobench_mmdet.models import faster_rcnn
+
+        return faster_rcnn(self.options)
+
+
+class RPN(_Trained):
+    """The region proposal network of DeepDet, trained alone; objectness is the score."""
+
+    name = "rpn"
+    Options = RPNOptions
+
+    def build(self) -> BaseModel:
+        """The region proposal network, untrained."""
+        from mitobench_mmdet.models import rpn
+
+        return rpn(self.options)
+
+
+class RPNExtracted(_Searching):
+    """The region proposal network taken out of a trained `frcnn`, with no training of its own."""
+
+    name = "rpn-extracted"
+    Options = RPNExtractedOptions
+    upstream: FasterRCNNOptions
+
+    @classmethod
+    def requires(cls, options: Any) -> Mapping[str, api.Requirement]:
+        """A fitted `frcnn`."""
+        return {"detector": api.Requirement(FasterRCNN.name)}
+
+    @property
+    def network_options(self) -> FasterRCNNOptions:
+        """Options of the `frcnn` that the network was taken from."""
+        return self.upstream
+
+    def build(self) -> BaseModel:
+        """The region proposal network, untrained."""
+        from mitobench_mmdet.models import rpn
+
+        return rpn(self.upstream)
+
+    def fit(self, train: Sequence[api.Sample], val: Sequence[api.Sample], context: api.Context) -> None:
+        """Take the network out of the upstream detector."""
+        from mitobench_mmdet.models import copy_rpn
+
+        detector = context.upstream["detector"]
+        assert isinstance(detector, FasterRCNN)
+        self.upstream, self.device = detector.options, context.device
+        self._network = copy_rpn(detector.network, self.build()).to(self.device).eval()
+
+    def save(self, folder: Path) -> None:
+        """Write the weights, and the options of the `frcnn` that say what network they belong to."""
+        super().save(folder)
+        (folder / UPSTREAM_OPTIONS).write_text(self.upstream.model_dump_json(indent=2), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Read the network and its weights."""
+        self.upstream = FasterRCNNOptions.model_validate_json((folder / UPSTREAM_OPTIONS).read_text(encoding="utf-8"))
+        super().load(folder)

@@ -1,0 +1,81 @@
+"""VGG_CNN_M (Chatfield et al. 2014), the backbone of DeepDet, up to its fifth convolution."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from mmdet.registry import MODELS
+from mmengine.model import BaseModule, kaiming_init
+from torch import Tensor, nn
+
+CHANNELS = (96, 256, 512, 512, 512)
+
+
+@MODELS.register_module()
+class VGGM(BaseModule):
+    """Five convolutions on RGB, [N, 3, H, W] to ([N, 512 * width, H / stride, W / stride],).
+
+    Args:
+        width: factor on the channels (96, 256, 512, 512, 512).
+        norm: `lrn`, local response normalisation after the first two, as published for weights of ImageNet;
+            `batch`, batch normalisation after each, which training from random weights needs.
+        stride: px of the input a cell; 16 as published, 8 by a second convolution of stride 1.
+        frozen_stages: how many convolutions, from the first, are not trained.
+    """
+
+    def __init__(
+        self,
+        width: float = 1.0,
+        norm: Literal["lrn", "batch"] = "lrn",
+        stride: Literal[8, 16] = 16,
+        frozen_stages: int = 0,
+    ) -> None:
+        super().__init__()
+        c1, c2, c3, c4, c5 = (max(1, round(channels * width)) for channels in CHANNELS)
+        self.out_channels = c5
+        self.stages = nn.ModuleList(
+            [
+                nn.Sequential(*_convolution(3, c1, norm, True, kernel_size=7, stride=2), _pool()),
+                nn.Sequential(
+                    *_convolution(c1, c2, norm, True, kernel_size=5, stride=stride // 8, padding=1),
+                    _pool(),
+                ),
+                nn.Sequential(*_convolution(c2, c3, norm, False, kernel_size=3, padding=1)),
+                nn.Sequential(*_convolution(c3, c4, norm, False, kernel_size=3, padding=1)),
+                nn.Sequential(*_convolution(c4, c5, norm, False, kernel_size=3, padding=1)),
+            ]
+        )
+        self.frozen_stages = frozen_stages
+        for stage in self.stages[:frozen_stages]:
+            stage.requires_grad_(False)
+
+    def init_weights(self) -> None:
+        """He's initialisation of the convolutions."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                kaiming_init(module)
+
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        """Features of the images."""
+        for stage in self.stages:
+            x = stage(x)
+        return (x,)
+
+    def train(self, mode: bool = True) -> VGGM:
+        """As always, but frozen stages stay as they are, their batch statistics too."""
+        super().train(mode)
+        for stage in self.stages[: self.frozen_stages]:
+            stage.eval()
+        return self
+
+
+def _pool() -> nn.MaxPool2d:
+    return nn.MaxPool2d(3, stride=2, ceil_mode=True)  # Caffe rounds up
+
+
+def _convolution(inputs: int, outputs: int, norm: str, responds: bool, **shape: Any) -> list[nn.Module]:
+    """A convolution with ReLU; batch normalisation comes before the ReLU, response normalisation after it."""
+    if norm == "batch":
+        return [nn.Conv2d(inputs, outputs, bias=False, **shape), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+    layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, **shape), nn.ReLU(inplace=True)]
+    return [*layers, nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)] if responds else layers

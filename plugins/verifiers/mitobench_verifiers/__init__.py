@@ -1,0 +1,1 @@
+"""Verifiers: a second opinion on every candidate."""

@@ -1,0 +1,44 @@
+"""torchvision's ResNets with one logit and a factor on all channel counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+
+BLOCKS = {18: (BasicBlock, (2, 2, 2, 2)), 50: (Bottleneck, (3, 4, 6, 3))}
+
+
+class ScaledResNet(ResNet):
+    """A ResNet with `width` times the usual channels and one logit; at width 1 its tensors are torchvision's.
+
+    Args:
+        depth: 18 or 50.
+        width: factor on all channel counts, the stem's too.
+    """
+
+    def __init__(self, depth: int, width: float = 1.0) -> None:
+        block, layers = BLOCKS[depth]
+        self._width = width
+        super().__init__(block, list(layers), num_classes=1, zero_init_residual=True)
+        self.conv1 = nn.Conv2d(3, self._scaled(64), kernel_size=7, stride=2, padding=3, bias=False)
+        nn.init.kaiming_normal_(self.conv1.weight, mode="fan_out", nonlinearity="relu")
+        self.bn1 = nn.BatchNorm2d(self._scaled(64))
+        self.fc = nn.Linear(self._scaled(512) * block.expansion, 1)
+
+    def _scaled(self, channels: int) -> int:
+        return max(1, round(channels * self._width))
+
+    def _make_layer(self, block: Any, planes: int, *args: Any, **kwargs: Any) -> nn.Sequential:
+        if planes == 64:  # the first stage follows the stem, which is scaled too
+            self.inplanes = self._scaled(64)
+        return super()._make_layer(block, self._scaled(planes), *args, **kwargs)
+
+
+def standardised(patches: Tensor) -> Tensor:
+    """uint8 patches [B, H, W, 3] as float [B, 3, H, W], each channel of each patch with mean 0 and deviation 1."""
+    images = patches.permute(0, 3, 1, 2).float()
+    deviation, mean = torch.std_mean(images, dim=(2, 3), keepdim=True)
+    return (images - mean) / (deviation + 1)

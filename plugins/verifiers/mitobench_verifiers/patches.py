@@ -1,0 +1,99 @@
+"""What a verifier learns from: patches around mitoses, candidates, imposters and plain background."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from mitobench.api import Floats, Frame, Sample
+from mitobench.training import crop, resample
+
+CLEARANCE_UM = 16.0  # a background patch is centred at least this far from every mitosis: twice the widest radius
+
+Pixels = NDArray[np.uint8]
+
+
+def centres(sample: Sample, floor: float, background: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Centres of the training patches of one frame.
+
+    Args:
+        sample: the frame with its mitoses and labelled candidates.
+        floor: candidates at or below this score are left out.
+        background: number of random centres, fewer where they fall near a mitosis.
+        rng: draws them.
+
+    Returns:
+        Mitoses [P, 2] px (annotated and detected) and others [Q, 2] px (false candidates, imposters, background).
+    """
+    mitoses, others = [sample.mitoses.xy], [sample.mitoses.imposters]
+    if sample.candidates is not None:
+        used = sample.candidates.score > floor
+        mitoses.append(sample.candidates.xy[used & sample.candidates.is_mitosis])
+        others.append(sample.candidates.xy[used & ~sample.candidates.is_mitosis])
+    others.append(_background(sample, background, rng))
+    return np.concatenate(mitoses), np.concatenate(others)
+
+
+def _background(sample: Sample, count: int, rng: np.random.Generator) -> Floats:
+    points = rng.uniform((0, 0), sample.frame.size, (count, 2))
+    mpp = np.array(sample.frame.mpp)
+    if not len(sample.mitoses):
+        return points
+    distance, _ = cKDTree(sample.mitoses.xy * mpp).query(points * mpp)
+    return points[distance > CLEARANCE_UM]
+
+
+def cut(frame: Frame, xy: Floats, side: int, mpp: float | None) -> Pixels:
+    """Patches centred on `xy` ([N, 2] frame px), `side` px wide at `mpp` um/px: uint8 [N, side, side, 3]."""
+    if not len(xy):
+        return np.zeros((0, side, side, 3), np.uint8)
+    image, factors = resample(frame.read(), frame.mpp, mpp)
+    corners = np.rint(xy * factors - side / 2).astype(np.int64)
+    return np.stack([crop(image, int(left), int(top), side, side) for left, top in corners])
+
+
+@dataclass(frozen=True)
+class PatchStream:
+    """Training items: `inputs`, a uint8 patch [side, side, 3], and `targets`, 1 for a mitosis and 0 else.
+
+    Patches are cut once, with a margin for shifts, so that memory grows with the candidates and not with the frames.
+
+    Attributes:
+        mitoses, others: uint8 [N, side + 2 shift, side + 2 shift, 3].
+        shift: greatest shift of a patch, px.
+        share: probability of drawing a mitosis.
+        augment: changes a patch, with the given randomness.
+    """
+
+    mitoses: Pixels
+    others: Pixels
+    shift: int
+    share: float
+    augment: Callable[[Pixels, bool, np.random.Generator], Pixels]
+
+    def draw(self, rng: np.random.Generator) -> dict[str, Pixels | np.float32]:
+        """One patch and its label."""
+        positive = bool(rng.random() < self.share)
+        patches = self.mitoses if positive else self.others
+        patch = patches[rng.integers(len(patches))]
+        top, left = rng.integers(0, 2 * self.shift + 1, 2)
+        side = patch.shape[0] - 2 * self.shift
+        patch = self.augment(patch[top : top + side, left : left + side], positive, rng)
+        return {"inputs": np.ascontiguousarray(patch), "targets": np.float32(positive)}
+
+
+def gather(
+    samples: Sequence[Sample], side: int, mpp: float | None, floor: float, background: int, rng: np.random.Generator
+) -> tuple[Pixels, Pixels]:
+    """Patches of mitoses and of others from all frames: twice uint8 [N, side, side, 3]."""
+    mitoses, others = [], []
+    for sample in samples:
+        positive, negative = centres(sample, floor, background, rng)
+        patches = cut(sample.frame, np.concatenate([positive, negative]), side, mpp)
+        mitoses.append(patches[: len(positive)])
+        others.append(patches[len(positive) :])
+    return np.concatenate(mitoses), np.concatenate(others)

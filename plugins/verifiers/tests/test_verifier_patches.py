@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+from verifier_scene import IMPOSTERS, MITOSES, sample
+
+from mitobench_verifiers.patches import PatchStream, centres, cut
+
+
+def test_mitoses_are_learned_as_annotated_and_as_detected():
+    mitoses, _ = centres(sample(0), floor=0, background=0, rng=np.random.default_rng(0))
+    np.testing.assert_array_equal(mitoses, np.concatenate([MITOSES, MITOSES + 2]))
+
+
+def test_imposters_and_false_candidates_are_the_others():
+    _, others = centres(sample(0), floor=0, background=0, rng=np.random.default_rng(0))
+    np.testing.assert_array_equal(others, np.concatenate([IMPOSTERS, IMPOSTERS, [[75, 140]]]))
+
+
+def test_candidates_at_or_below_the_floor_are_left_out():
+    mitoses, others = centres(sample(0), floor=0.8, background=0, rng=np.random.default_rng(0))
+    assert len(mitoses) == 2 + 1  # the one of .9
+    assert len(others) == 2  # the imposters
+
+
+def test_background_keeps_clear_of_every_mitosis():
+    one = sample(0, mpp=0.25)
+    _, others = centres(one, floor=1, background=500, rng=np.random.default_rng(0))
+    background = others[len(IMPOSTERS) :]
+    nearest = np.linalg.norm(background[:, None] - MITOSES, axis=2).min(axis=1)
+    assert len(background) > 100
+    assert nearest.min() > 16 / 0.25  # 16 um
+
+
+def test_a_patch_is_centred_on_its_point_and_mirrored_at_the_frames_edge():
+    one = sample(0)
+    image = one.frame.read()
+    inside, edge = cut(one.frame, np.array([[40.0, 50.0], [0.0, 50.0]]), 32, None)
+    np.testing.assert_array_equal(inside, image[34:66, 24:56])
+    np.testing.assert_array_equal(edge[:, 16:], image[34:66, :16])
+    np.testing.assert_array_equal(edge[:, 15], image[34:66, 1])
+
+
+def test_patches_are_cut_at_the_resolution_of_the_model():
+    fine = cut(sample(0, mpp=0.25).frame, MITOSES, 32, 0.5)
+    disc = (fine[0].mean(axis=2) < 140).sum()
+    assert disc == pytest.approx(np.pi * 4**2, rel=0.25)  # a radius of 8 px at .25 um/px is 4 px at .5
+
+
+def test_no_centres_give_no_patches():
+    assert cut(sample(0).frame, np.zeros((0, 2)), 32, None).shape == (0, 32, 32, 3)
+
+
+@pytest.mark.parametrize("share", [0.25, 0.75])
+def test_mitoses_are_drawn_with_their_share(share):
+    stream = PatchStream(
+        np.full((3, 40, 40, 3), 1, np.uint8), np.zeros((9, 40, 40, 3), np.uint8), 4, share, lambda patch, *_: patch
+    )
+    items = [stream.draw(np.random.default_rng(i)) for i in range(400)]
+    assert all(item["inputs"].shape == (32, 32, 3) for item in items)
+    assert all(item["inputs"].max() == item["targets"] for item in items)
+    assert np.mean([item["targets"] for item in items]) == pytest.approx(share, abs=0.08)
+
+
+def test_an_item_depends_on_its_generator_alone():
+    patches = np.random.default_rng(0).integers(0, 255, (5, 40, 40, 3), dtype=np.uint8)
+    stream = PatchStream(patches, patches, 4, 0.5, lambda patch, *_: patch)
+    first, again, other = (stream.draw(np.random.default_rng(i))["inputs"] for i in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()

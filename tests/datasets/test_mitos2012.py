@@ -1,0 +1,171 @@
+"""The MITOS 2012 layout, with every quirk that copies of it have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from mitobench.api import DataError, Mitoses
+from mitobench.datasets import load
+from mitobench.datasets.images import write_rgb
+from mitobench.datasets.mitos2012 import Mitos2012, read_layout, read_masks, write, write_masks
+
+Write = Callable[..., Path]
+MASKS = st.lists(
+    hnp.arrays(np.int64, st.tuples(st.integers(1, 9), st.just(2)), elements=st.integers(0, 99)), max_size=6
+)
+
+
+def test_what_was_written_is_read_back(write2012: Write, pixels: np.ndarray, masks: tuple[np.ndarray, ...]) -> None:
+    dataset = load("mitos2012", write2012("A00_01", "H00_01"))
+    assert list(dataset.items) == ["A00_01", "H00_01"]
+    item = dataset.items["H00_01"]
+    assert (item.frame.dataset, item.frame.group, item.frame.scanner, item.frame.size) == (
+        "mitos2012",
+        "00",
+        "H",
+        (40, 40),
+    )
+    assert item.frame.mpp == (0.2273, 0.2275)
+    np.testing.assert_array_equal(item.frame.read(), pixels)
+    assert item.mitoses.masks is not None
+    for mask, written in zip(item.mitoses.masks, masks, strict=True):
+        np.testing.assert_array_equal(mask, written)
+    np.testing.assert_array_equal(item.mitoses.xy, [[10.5, 20.5], [30, 5]])
+    assert [path.name for path in item.files] == ["H00_01.bmp", "H00_01.csv"]
+    assert item.field == "00_01"
+
+
+def test_files_lie_as_in_the_contest(write2012: Write) -> None:
+    root = write2012("A00_01", "H03_02")
+    write2012("A00_00", part="test")
+    assert sorted(path.relative_to(root).as_posix() for path in root.rglob("*.bmp")) == [
+        "evaluation_aperio/A00_v2/A00_00.bmp",
+        "training_aperio/A00_v2/A00_01.bmp",
+        "training_hamamatsu/H03_v2/H03_02.bmp",
+    ]
+
+
+@given(masks=MASKS)
+def test_any_masks_survive_a_round_trip(tmp_path_factory: pytest.TempPathFactory, masks: list[np.ndarray]) -> None:
+    path = tmp_path_factory.getbasetemp() / "masks.csv"
+    write_masks(path, masks)
+    read, _ = read_masks(path, (100, 100))
+    assert [mask.tolist() for mask in read] == [mask.tolist() for mask in masks]
+
+
+def test_the_part_comes_from_the_folder_else_from_the_card(write2012: Write) -> None:
+    root = write2012("A00_01")
+    write2012("A00_00", part="test")
+    assert {id: item.part for id, item in load("mitos2012", root).items.items()} == {
+        "A00_00": "test",
+        "A00_01": "train",
+    }
+    (root / "evaluation_aperio" / "A00_v2").rename(root / "A00_v2")
+    assert load("mitos2012", root).items["A00_00"].part == "test"
+
+
+def test_a_frame_without_csv_has_no_mitosis_in_the_contest_folders_and_no_labels_elsewhere(write2012: Write) -> None:
+    root = write2012("A00_01")
+    csv = root / "training_aperio" / "A00_v2" / "A00_01.csv"
+    csv.unlink()
+    mitoses = load("mitos2012", root).items["A00_01"].mitoses
+    assert (len(mitoses), mitoses.masks, mitoses.labelled) == (0, (), True)
+    for elsewhere in ("loose", "test_aperio"):
+        csv.parents[1].rename(root / elsewhere)
+        csv = root / elsewhere / "A00_v2" / "A00_01.csv"
+        assert not load("mitos2012", root).items["A00_01"].mitoses.labelled
+
+
+def test_blank_lines_and_trailing_commas_and_lines_of_any_length(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"1,2,3,4,\r\n\r\n5,6\r\n")
+    masks, notes = read_masks(path, (40, 40))
+    assert [mask.tolist() for mask in masks] == [[[1, 2], [3, 4]], [[5, 6]]]
+    assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [("1,2,3", "odd number"), ("1,two", "'two' is not a number"), ("1,nan", "not a number"), ("1,41", "2 px outside")],
+)
+def test_a_bad_line_is_told_with_file_and_line(write2012: Write, line: str, complaint: str) -> None:
+    root = write2012("A00_01")
+    csv = root / "training_aperio" / "A00_v2" / "A00_01.csv"
+    csv.write_text(f"5,5\n{line}\n")
+    with pytest.raises(DataError, match=rf"A00_01\.csv:2: .*{complaint}"):
+        load("mitos2012", root)
+
+
+def test_clipped_pixels_and_repeated_mitoses_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("39,39,40,39\n1,2,3,4\n3,4,1,2\n")
+    masks, notes = read_masks(path, (40, 40))
+    assert masks[0].tolist() == [[39, 39], [39, 39]]
+    assert len(masks) == 3
+    assert [note.split(": ")[0].rsplit(":")[-1] for note in notes] == ["1", "3"]
+    assert "repeats the mitosis" in notes[1]
+
+
+def test_a_frame_is_known_by_its_parent_folder(write2012: Write, pixels: np.ndarray) -> None:
+    root = write2012("A03_01")
+    write_rgb(root / "A03" / "frames" / "x10" / "A03_00.tiff", pixels)
+    write_rgb(root / "training_aperio" / "A03_v2" / "A04_00.bmp", pixels)
+    assert list(load("mitos2012", root).items) == ["A03_01"]
+
+
+def test_two_frames_of_one_name_are_refused_with_both_paths(write2012: Write, pixels: np.ndarray) -> None:
+    root = write2012("A00_01")
+    write_rgb(root / "copy" / "A00_v2" / "A00_01.png", pixels)
+    with pytest.raises(DataError, match=r"A00_01.*(copy.*training_aperio|training_aperio.*copy)"):
+        load("mitos2012", root)
+
+
+def test_a_grey_frame_is_read_and_said(write2012: Write, pixels: np.ndarray) -> None:
+    from PIL import Image
+
+    root = write2012("A00_01")
+    Image.fromarray(pixels[..., 0]).save(root / "training_aperio" / "A00_v2" / "A00_01.bmp")
+    dataset = load("mitos2012", root)
+    assert dataset.items["A00_01"].frame.read().shape == (40, 40, 3)
+    assert len(dataset.notes) == 1
+    assert "A00_01.bmp: image is grey" in dataset.notes[0]
+
+
+def test_a_folder_that_is_no_data_set_says_what_was_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"holds no mitos2012 frames.*A00_v2/A00_01\.bmp"):
+        load("mitos2012", tmp_path)
+    with pytest.raises(DataError, match="is no folder"):
+        load("mitos2012", tmp_path / "absent")
+
+
+def test_synthetic_frames_never_pass_for_real_ones(write2012: Write) -> None:
+    made = write2012("A00_01")
+    (made / "synthetic.json").write_text("{}")
+    reader = Mitos2012()
+    assert reader.find(made) == []
+    assert reader.find(made.parent) == []
+    with pytest.raises(DataError, match="holds no mitos2012"):
+        reader.read(made)
+    assert reader.find(made / "training_aperio") == []
+    assert list(read_layout(made, reader.card()).items) == ["A00_01"]
+
+
+def test_the_layout_has_no_word_for_centroids_without_masks(tmp_path: Path, pixels: np.ndarray) -> None:
+    with pytest.raises(DataError, match="A00_01: has no masks"):
+        write(tmp_path, [("A00_01", pixels, Mitoses(np.array([[1.0, 2.0]])), "train")])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folders_name_counts_when_the_root_is_given_from_within(
+    write2012: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write2012("A01_00")
+    monkeypatch.chdir(write2012("A00_00", part="test") / "evaluation_aperio")
+    assert load("mitos2012", Path()).items["A00_00"].part == "test"

@@ -1,0 +1,159 @@
+"""The MITOS-ATYPIA 2014 layout, with every quirk that copies of it have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from mitobench.api import DataError, Detections
+from mitobench.datasets import load
+from mitobench.datasets.images import write_rgb
+from mitobench.datasets.mitos2014 import Mitos2014, read_points, write_points, write_submission
+
+Write = Callable[..., Path]
+POINTS = hnp.arrays(np.float64, st.tuples(st.integers(0, 9), st.just(2)), elements=st.floats(0, 99))
+
+
+def annotation(root: Path, name: str) -> Path:
+    return root / name[:3] / "mitosis" / f"{name}.csv"
+
+
+def test_what_was_written_is_read_back(write2014: Write, pixels: np.ndarray) -> None:
+    dataset = load("mitos2014", write2014("H03_00Aa", "A03_00Aa"))
+    assert list(dataset.items) == ["A03_00Aa", "H03_00Aa"]
+    item = dataset.items["H03_00Aa"]
+    assert (item.frame.group, item.frame.scanner, item.frame.mpp, item.part) == ("03", "H", (0.2274, 0.2274), "train")
+    np.testing.assert_array_equal(item.frame.read(), pixels)
+    np.testing.assert_array_equal(item.mitoses.xy, [[7, 9]])
+    np.testing.assert_array_equal(item.mitoses.imposters, [[1, 2], [3.5, 4.25]])
+    assert item.mitoses.masks is None
+    assert [path.name for path in item.files] == ["H03_00Aa.tiff", "H03_00Aa_mitosis.csv", "H03_00Aa_not_mitosis.csv"]
+    assert item.field == dataset.items["A03_00Aa"].field == "03_00Aa"
+
+
+def test_files_lie_as_in_the_contest(write2014: Write) -> None:
+    root = write2014("A03_00Aa")
+    assert sorted(path.relative_to(root).as_posix() for path in root.rglob("*.*")) == [
+        "A03/frames/x40/A03_00Aa.tiff",
+        "A03/mitosis/A03_00Aa_mitosis.csv",
+        "A03/mitosis/A03_00Aa_not_mitosis.csv",
+    ]
+
+
+@given(xy=POINTS)
+def test_any_points_survive_a_round_trip(tmp_path_factory: pytest.TempPathFactory, xy: np.ndarray) -> None:
+    path = tmp_path_factory.getbasetemp() / "points.csv"
+    write_points(path, xy, 0.65)
+    np.testing.assert_array_equal(read_points(path, (100, 100))[0], xy)
+
+
+def test_spaces_floats_two_columns_and_crlf(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b" 1 , 2 , 0.65\r\n3.5,4.25\r\n\r\n5, 6,1.0,\r\n")
+    xy, notes = read_points(path, (40, 40))
+    assert xy.tolist() == [[1, 2], [3.5, 4.25], [5, 6]]
+    assert notes == []
+
+
+def test_an_empty_file_is_a_frame_with_none_and_a_missing_file_an_unlabelled_frame(write2014: Write) -> None:
+    root = write2014("A03_00Aa", "A03_00Ab")
+    annotation(root, "A03_00Aa_mitosis").write_text("")
+    for kind in ("mitosis", "not_mitosis"):
+        annotation(root, f"A03_00Ab_{kind}").unlink()
+    items = load("mitos2014", root).items
+    assert [(len(item.mitoses), item.mitoses.labelled) for item in items.values()] == [(0, True), (0, False)]
+
+
+def test_unlabelled_frames_are_written_without_annotation(write2014: Write) -> None:
+    dataset = load("mitos2014", write2014("A06_00Aa", labelled=False))
+    assert (dataset.items["A06_00Aa"].part, dataset.items["A06_00Aa"].mitoses.labelled) == ("test", False)
+    assert len(dataset.items["A06_00Aa"].files) == 1
+
+
+def test_imposters_alone_leave_a_frame_unlabelled_and_that_is_said(write2014: Write) -> None:
+    root = write2014("A03_00Aa")
+    annotation(root, "A03_00Aa_mitosis").unlink()
+    dataset = load("mitos2014", root)
+    assert not dataset.items["A03_00Aa"].mitoses.labelled
+    assert "A03_00Aa_mitosis.csv is missing" in dataset.notes[0]
+
+
+@pytest.mark.parametrize("folder", ["Training Aperio/03/03/frames/x40", "flat", "."])
+def test_frames_are_found_by_stem_however_they_were_unpacked(write2014: Write, folder: str) -> None:
+    root = write2014("A03_00Aa")
+    there = root / folder / "A03_00Aa.TIFF"
+    there.parent.mkdir(parents=True, exist_ok=True)
+    (root / "A03" / "frames" / "x40" / "A03_00Aa.tiff").rename(there)
+    dataset = load("mitos2014", root)
+    assert dataset.items["A03_00Aa"].files[0] == there
+    assert len(dataset.items["A03_00Aa"].mitoses) == 1
+
+
+def test_only_x40_frames_count(write2014: Write, pixels: np.ndarray) -> None:
+    root = write2014("A03_00Aa")
+    write_rgb(root / "A03" / "frames" / "x10" / "A03_00.tiff", pixels)
+    write_rgb(root / "A03" / "frames" / "x20" / "A03_00A.tiff", pixels)
+    assert list(load("mitos2014", root).items) == ["A03_00Aa"]
+
+
+@pytest.mark.parametrize("twin", ["more/A03_00Aa.png", "more/A03_00Aa_mitosis.csv"])
+def test_two_files_for_one_thing_are_refused_with_both_paths(write2014: Write, pixels: np.ndarray, twin: str) -> None:
+    root = write2014("A03_00Aa")
+    if twin.endswith(".png"):
+        write_rgb(root / twin, pixels)
+    else:
+        write_points(root / twin, [[1, 1]], 1.0)
+    with pytest.raises(DataError, match=rf"Two files are .* and .*{twin}"):
+        load("mitos2014", root)
+
+
+@pytest.mark.parametrize(
+    ("row", "complaint"),
+    [
+        ("7", "1 columns"),
+        ("1,2,3,4", "4 columns"),
+        ("x,2", "not a number"),
+        ("1,inf", "not a number"),
+        ("5,41", "px outside"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["mitosis", "not_mitosis"])
+def test_a_bad_row_is_told_with_file_and_line(write2014: Write, row: str, complaint: str, kind: str) -> None:
+    root = write2014("A03_00Aa")
+    annotation(root, f"A03_00Aa_{kind}").write_text(f"5,5,1.0\n{row}\n")
+    with pytest.raises(DataError, match=rf"A03_00Aa_{kind}\.csv:2: .*{complaint}"):
+        load("mitos2014", root)
+
+
+def test_a_y_of_the_frames_height_is_clipped_and_said_and_a_repeated_point_is_said(write2014: Write) -> None:
+    root = write2014("A03_00Aa")
+    annotation(root, "A03_00Aa_mitosis").write_text("5,40,1.0\n8,8,1.0\n8,8,0.65\n")
+    dataset = load("mitos2014", root)
+    assert dataset.items["A03_00Aa"].mitoses.xy.tolist() == [[5, 39], [8, 8], [8, 8]]
+    clipped, repeated = dataset.notes
+    assert "mitosis.csv:1: (5, 40) is outside the frame, clipped to (5, 39)" in clipped
+    assert "mitosis.csv:3: repeats the point of" in repeated
+
+
+def test_a_folder_that_is_no_data_set_says_what_was_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"holds no mitos2014 frames.*A03_00Aa\.tiff"):
+        load("mitos2014", tmp_path)
+
+
+def test_synthetic_frames_never_pass_for_real_ones(write2014: Write) -> None:
+    made = write2014("A03_00Aa")
+    (made / "synthetic.json").write_text("{}")
+    assert Mitos2014().find(made) == Mitos2014().find(made.parent) == Mitos2014().find(made / "A03") == []
+
+
+def test_a_submission_has_one_file_a_frame_empty_where_nothing_is_found(tmp_path: Path) -> None:
+    found = Detections.from_points([[10.5, 20.0], [3.0, 4.0]], [0.75, 1.0])
+    write_submission(tmp_path, {"A06_00Aa": found, "A06_00Ab": Detections.none()})
+    assert (tmp_path / "A06_00Aa.csv").read_text() == "10.5,20,0.75\n3,4,1\n"
+    assert (tmp_path / "A06_00Ab.csv").read_text() == ""

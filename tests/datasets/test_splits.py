@@ -1,0 +1,212 @@
+"""Splits: every protocol falls the same way each time, and none that lies is accepted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mitobench import registry
+from mitobench.api import DataError, Frame, MitobenchError, Mitoses
+from mitobench.datasets import Dataset, Item, reader
+from mitobench.datasets.splits import PARTS, assign, load_split, protocols, read_split
+
+SLIDES_2014 = ("03", "04", "05", "07", "10", "11", "12", "14", "15", "17", "18")
+TEST_2012 = {"00": "00 08", "01": "04 06 09", "02": "00 01 03 07", "03": "00 01 04", "04": "03 07 09"}
+
+
+def dataset(name: str, ids: list[str], labelled: Callable[[str], bool] = lambda id: True) -> Dataset:
+    """A data set of frames without pixels."""
+    card = reader(name).card()
+    items = {}
+    for id in ids:
+        frame = Frame(id, name, id[1:3], id[0], card.mpp[id[0]], (9, 9), lambda: np.zeros((9, 9, 3), np.uint8))
+        part = "test" if id[1:3] in card.test_groups or id[1:] in card.test_fields else "train"
+        mitoses = Mitoses(np.zeros((0, 2)), labelled=labelled(id))
+        items[id] = Item(frame, mitoses, (Path(f"{id}.png"),), part)
+    return Dataset(card, Path("data"), items)
+
+
+def frames_2014(*slides: str, scanners: str = "A", each: int = 16) -> list[str]:
+    quadrants = [f"{outer}{inner}" for outer in "ABCD" for inner in "abcd"]
+    return [f"{s}{slide}_{n // 16:02d}{quadrants[n % 16]}" for s in scanners for slide in slides for n in range(each)]
+
+
+def frames_2012(scanners: str = "A") -> list[str]:
+    return [f"{s}{slide:02d}_{n:02d}" for s in scanners for slide in range(5) for n in range(10)]
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a split of the user's own of 2014, by slide, with changes."""
+
+    def write(**changes: Any) -> Path:
+        parts = {"train": {"groups": ["03"]}, "val": {"groups": ["04"]}, "test": {"groups": ["05"]}}
+        content = {"name": "own", "dataset": "mitos2014", "protocol": "own", "disjoint_by": "group", "parts": parts}
+        content["parts"] = {**parts, **changes.pop("parts", {})}
+        path = tmp_path / "own.json"
+        path.write_text(json.dumps({**content, **changes}))
+        return path
+
+    return write
+
+
+# ------------------------------------------------------------------------------------------- the registry
+
+
+@pytest.mark.parametrize("path", sorted((registry.ROOT / "splits").glob("*.json")), ids=lambda path: path.stem)
+def test_every_split_is_named_as_its_file_and_is_on_its_data_sets_card(path: Path) -> None:
+    split = read_split(path)
+    assert path.stem == split.name == f"{split.dataset}-{split.protocol}"
+    assert split.protocol in reader(split.dataset).card().protocols
+    assert split.note
+
+
+@pytest.mark.parametrize("name", ["mitos2012", "mitos2014", "synthetic", "synthetic-centroids"])
+def test_every_protocol_of_a_card_has_its_split(name: str) -> None:
+    assert protocols(name) == sorted(reader(name).card().protocols)
+
+
+def test_the_official_2012_test_set_is_the_contests() -> None:
+    split = assign(load_split("mitos2012", "official"), dataset("mitos2012", frames_2012("AH")))
+    assert split.parts["test"] == tuple(
+        f"{s}{slide}_{number}" for s in "AH" for slide, numbers in TEST_2012.items() for number in numbers.split()
+    )
+    assert [len(split.parts[part]) for part in PARTS] == [52, 18, 30]
+    assert set(split.groups["val"]) == {"00", "01", "02", "03", "04"}
+
+
+def test_2014_by_slide_keeps_every_slide_in_one_part() -> None:
+    split = assign(load_split("mitos2014", "by-slide"), dataset("mitos2014", frames_2014(*SLIDES_2014)))
+    assert split.groups == {
+        "train": ("04", "05", "10", "15"),
+        "val": ("07", "12", "14"),
+        "test": ("03", "11", "17", "18"),
+    }
+    assert not split.shares_groups
+
+
+def test_2014_official_tests_on_unlabelled_slides() -> None:
+    slides = (*SLIDES_2014, "06", "08", "09", "13", "16")
+    official = {"06", "08", "09", "13", "16"}
+    whole = dataset("mitos2014", frames_2014(*slides), labelled=lambda id: id[1:3] not in official)
+    assert set(assign(load_split("mitos2014", "official"), whole).groups["test"]) == official
+
+
+@pytest.mark.parametrize(("name", "protocol"), [("mitos2012", "official"), ("mitos2014", "paper")])
+def test_protocols_that_share_slides_say_so(name: str, protocol: str) -> None:
+    ids = frames_2012() if name == "mitos2012" else frames_2014(*SLIDES_2014)
+    split = assign(load_split(name, protocol), dataset(name, ids))
+    assert split.shares_groups
+    assert "not independent of the patient" in split.note
+
+
+# ----------------------------------------------------------------------------------------- the paper's draw
+
+
+def test_2014_paper_has_960_and_240_of_the_full_set() -> None:
+    ids = frames_2014(*SLIDES_2014[:10], each=112) + frames_2014("18", each=80) + frames_2014("06", each=32)
+    split = assign(load_split("mitos2014", "paper"), dataset("mitos2014", ids))
+    assert {part: len(split.parts[part]) for part in PARTS} == {"train": 840, "val": 120, "test": 240}
+    assert "06" not in {id[1:3] for part in PARTS for id in split.parts[part]}
+
+
+def test_a_partial_copy_has_the_same_shares_of_what_is_there() -> None:
+    split = assign(load_split("mitos2014", "paper"), dataset("mitos2014", frames_2014("03", "04", each=50)))
+    assert {part: len(split.parts[part]) for part in PARTS} == {"train": 70, "val": 10, "test": 20}
+
+
+def test_scanners_never_separate_and_a_selection_falls_as_the_whole() -> None:
+    both = dataset("mitos2014", frames_2014("03", scanners="AH", each=80) + frames_2014("04", scanners="H", each=30))
+    whole = assign(load_split("mitos2014", "paper"), both)
+    for part in PARTS:
+        fields_a, fields_h = ({id[1:] for id in whole.parts[part] if id[0] == s} for s in "AH")
+        assert fields_a <= fields_h
+    alone = assign(load_split("mitos2014", "paper"), both.select(["A"]))
+    assert alone.parts == {part: tuple(id for id in whole.parts[part] if id[0] == "A") for part in PARTS}
+
+
+def test_the_draw_is_the_same_every_time() -> None:
+    ids = frames_2014(*SLIDES_2014)
+    split = load_split("mitos2014", "paper")
+    one, other = assign(split, dataset("mitos2014", ids)), assign(split, dataset("mitos2014", ids[::-1]))
+    assert one.parts == other.parts
+    assert one.digest == other.digest
+    assert one.digest != assign(split, dataset("mitos2014", ids[:-1])).digest
+
+
+# ------------------------------------------------------------------------------------------- the user's own
+
+
+def test_a_split_of_ones_own_is_given_as_a_path(own: Callable[..., Path]) -> None:
+    split = assign(load_split("mitos2014", own()), dataset("mitos2014", frames_2014("03", "04", "05", each=1)))
+    assert split.parts == {"train": ("A03_00Aa",), "val": ("A04_00Aa",), "test": ("A05_00Aa",)}
+
+
+def test_an_unknown_protocol_gets_the_nearest_names() -> None:
+    with pytest.raises(MitobenchError, match=r"Did you mean by-slide.*by-slide, official, paper"):
+        load_split("mitos2014", "by-slides")
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"parts": {"val": {"groups": ["04"], "fields": ["04_00Aa"]}}}, "parts.val: .*exactly one of"),
+        ({"disjoint": "group"}, "disjoint: Extra"),
+        ({"dataset": "mitos2012"}, "splits 'mitos2012', not 'mitos2014'"),
+    ],
+)
+def test_a_file_that_is_no_such_split_is_told(
+    own: Callable[..., Path], changes: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(MitobenchError, match=rf"own\.json: .*{complaint}"):
+        load_split("mitos2014", own(**changes))
+
+
+def test_broken_json_is_told_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "own.json").write_text('{\n"name": }')
+    with pytest.raises(MitobenchError, match=r"own\.json:2: is not valid JSON"):
+        load_split("mitos2014", tmp_path / "own.json")
+    with pytest.raises(MitobenchError, match=r"absent\.json: cannot be read"):
+        load_split("mitos2014", str(tmp_path / "absent.json"))
+
+
+def test_groups_that_overlap_though_declared_disjoint_are_refused(own: Callable[..., Path]) -> None:
+    here = dataset("mitos2014", frames_2014("03", "04", each=2) + frames_2014("05", each=2))
+    parts = {"val": {"fields": ["03_00Ab"]}, "train": {"fields": ["03_00Aa"]}}
+    with pytest.raises(MitobenchError, match=r"own\.json: groups 03 are in both train and val"):
+        assign(load_split("mitos2014", own(parts=parts)), here)
+    assert assign(load_split("mitos2014", own(parts=parts, disjoint_by=None)), here).parts["val"] == ("A03_00Ab",)
+
+
+def test_a_frame_in_two_parts_is_refused(own: Callable[..., Path]) -> None:
+    path = own(parts={"val": {"groups": ["03", "04"]}}, disjoint_by=None)
+    with pytest.raises(MitobenchError, match="frames A03_00Aa are in both train and val"):
+        assign(load_split("mitos2014", path), dataset("mitos2014", frames_2014("03", "04", "05", each=1)))
+
+
+def test_an_empty_part_says_which_and_what_there_is(own: Callable[..., Path]) -> None:
+    here = dataset("mitos2014", frames_2014("03", "04", "07", each=1))
+    with pytest.raises(MitobenchError, match=r"part 'test' \(slides 05\) is empty.*3 frames of slides 03 04 07"):
+        assign(load_split("mitos2014", own()), here)
+
+
+@pytest.mark.parametrize(("slide", "part"), [("03", "train"), ("04", "val")])
+def test_frames_without_labels_cannot_be_fitted_on(own: Callable[..., Path], slide: str, part: str) -> None:
+    here = dataset("mitos2014", frames_2014("03", "04", "05", each=1), labelled=lambda id: id[1:3] != slide)
+    with pytest.raises(DataError, match=rf"A{slide}_00Aa.*without labels used for training.*part '{part}'"):
+        assign(load_split("mitos2014", own()), here)
+
+
+def test_frames_without_labels_can_be_tested_on(own: Callable[..., Path]) -> None:
+    here = dataset("mitos2014", frames_2014("03", "04", "05", each=1), labelled=lambda id: id[1:3] != "05")
+    assert assign(load_split("mitos2014", own()), here).parts["test"] == ("A05_00Aa",)
+
+
+def test_a_split_of_another_data_set_is_refused() -> None:
+    with pytest.raises(MitobenchError, match="splits 'mitos2012', not 'mitos2014'"):
+        assign(load_split("mitos2012", "official"), dataset("mitos2014", frames_2014("03", each=1)))

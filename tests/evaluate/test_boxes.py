@@ -1,0 +1,29 @@
+"""A box estimator's boxes against those of the masks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mitobench.evaluate import score_boxes
+
+TRUTH = np.array([[0, 0, 10, 10], [20, 20, 40, 30], [50, 50, 60, 60]], dtype=float)
+
+
+def test_equal_boxes() -> None:
+    scores = score_boxes(TRUTH, TRUTH, np.zeros(3, dtype=bool))
+    assert (scores.n, scores.mean_iou, scores.covered, scores.fallback) == (3, 1.0, 1.0, 0.0)
+
+
+def test_iou_by_hand() -> None:
+    # Half of the first (50 / 100), the second shifted by half its width (100 / 300), the third missed.
+    estimated = np.array([[0, 0, 5, 10], [30, 20, 50, 30], [80, 80, 90, 90]], dtype=float)
+    scores = score_boxes(estimated, TRUTH, np.array([False, False, True]))
+    assert scores.mean_iou == pytest.approx((1 / 2 + 1 / 3 + 0) / 3)
+    assert scores.covered == pytest.approx(2 / 3)
+    assert scores.fallback == pytest.approx(1 / 3)
+
+
+def test_without_mitoses_nothing_is_defined() -> None:
+    scores = score_boxes(np.zeros((0, 4)), np.zeros((0, 4)), np.zeros(0, dtype=bool))
+    assert (scores.n, scores.mean_iou, scores.covered, scores.fallback) == (0, None, None, None)

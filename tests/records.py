@@ -1,0 +1,92 @@
+"""Records made by hand: only what a leaderboard shows is worth setting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mitobench.evaluate import FrameCounts, Interval, Metrics, OperatingPoint
+from mitobench.results.record import Chosen, DataEntry, PluginEntry, Record, Run
+
+ROLES = ("estimator", "detector", "verifier", "fuser")
+DETECTIONS = "frame,x,y,score\nA00_00,10.00,20.00,0.9\nA00_00,30.00,40.00,0.5\n"
+
+
+def metrics(f1: float | None = 0.5, **changes: Any) -> Metrics:
+    """Scores on one frame: three mitoses, of which one is found, with one false positive."""
+    values: dict[str, Any] = {
+        "matcher": "mitos",
+        "radius_um": 5.0,
+        "threshold": 0.5,
+        "unlabelled": False,
+        "n_frames": 1,
+        "n_unlabelled": 0,
+        "n_groups": 1,
+        "n_mitoses": 3,
+        "n_detections": 2,
+        "tp": 1,
+        "fp": 1,
+        "fn": 2,
+        "precision": 0.5,
+        "recall": 1 / 3,
+        "f1": f1,
+        "f1_interval": Interval(low=0.1, high=0.9, unit="frame", n_units=2, weak=True),
+        "oracle_f1": 0.75,
+        "oracle_threshold": 0.25,
+        "average_precision": 0.625,
+        "frames": [FrameCounts(frame="A00_00", group="00", tp=1, fp=1, fn=2)],
+    }
+    return Metrics(**values | changes)
+
+
+def ok(*, f1: float | None = 0.5, seed: int = 0, notes: list[str] | None = None, **changes: Any) -> Record:
+    """A record that has scores; `changes` are names of its combination, data digest or matcher."""
+    point = OperatingPoint(threshold=0.5, f1=0.6, precision=0.6, recall=0.6, lower=0.4, upper=0.6)
+    scores = {
+        "chosen": Chosen(gate=0.1, gates=[(0.1, 0.6)], fuser={"w": 0.5}, point=point, detector_alone=point),
+        "validation": metrics(0.6),
+        "test": metrics(f1),
+        "detector_alone": metrics(0.25),
+    }
+    return Record(status="ok", **scores, **_common(seed, notes, changes))
+
+
+def failed(*, reason: str = "detector 'frcnn' raised ValueError", seed: int = 0, **changes: Any) -> Record:
+    """A record of a combination that came to nothing."""
+    return Record(status="failed", reason=reason, **_common(seed, None, changes))
+
+
+def _common(seed: int, notes: list[str] | None, changes: dict[str, Any]) -> dict[str, Any]:
+    digest, matcher = changes.pop("data_digest", "d" * 64), changes.pop("matcher", "mitos")
+    names = {"estimator": "fixed", "detector": "frcnn", "verifier": "resnet50", "fuser": "linear"}
+    placed = {"dataset": "mitos2012", "protocol": "official", "train_on": ["mitos2012"], "seed": seed}
+    combination = {**names, **placed, **changes}
+    return {
+        "combination": combination,
+        "profile": "cpu",
+        "plugins": {
+            role: PluginEntry(name=combination[role], version="1", source="s" * 64, options={"lr": 1e-05})
+            for role in ROLES
+        },
+        "pipeline": {"gate": "validation", "matcher": matcher, "radius_um": 5.0},
+        "data": {
+            combination["dataset"]: DataEntry(
+                digest={"train": "a" * 64, "val": "b" * 64, "test": digest},
+                frames={"train": 26, "val": 9, "test": 15},
+                coverage=None,
+                split="mitos2012-official",
+                note="the official test frames",
+            )
+        },
+        "notes": notes or [],
+        "versions": {"python": "3.11.0", "torch": "2.6.0"},
+        "device": "cpu",
+        "run": Run(
+            command="mitobench run",
+            started="2025-01-01T00:00:00+00:00",
+            seconds={"detector": 12.5},
+            cached=[],
+            seconds_a_frame=0.25,
+            host={"system": "Linux"},
+            git=None,
+        ),
+    }

@@ -1,0 +1,167 @@
+"""A record is what was written, or it is refused."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mitobench.errors import RecordError
+from mitobench.results import record
+from records import DETECTIONS, failed, ok
+
+# U+FF08 is spelled \uff08, which one changed digit makes half a character; 1e-05 so becomes infinite.
+NOTE = "synthetic （made by a program）"
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return record.write(tmp_path_factory.mktemp("records"), ok(notes=[NOTE]), DETECTIONS)
+
+
+def test_what_is_written_is_read(written: Path) -> None:
+    found = record.read(written)
+    assert found.content() == ok(notes=[NOTE]).content() | {"detections": found.content()["detections"]}
+    assert found.run == ok().run
+
+
+def test_equal_records_are_equal_bytes(written: Path, tmp_path: Path) -> None:
+    again = record.write(tmp_path, ok(notes=[NOTE]), DETECTIONS)
+    assert again.name == written.name
+    assert again.read_bytes() == written.read_bytes()
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {
+        p.name: p.read_bytes() for p in written.parent.iterdir()
+    }
+
+
+def test_a_failed_record_has_a_reason_and_no_detections(tmp_path: Path) -> None:
+    path = record.write(tmp_path, failed(reason="out of memory"), None)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert record.read(path).reason == "out of memory"
+    with pytest.raises(RecordError, match="failed has no detections"):
+        record.read_detections(path, record.read(path))
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_any_changed_byte_is_found_or_changes_nothing(written: Path, data: st.DataObject) -> None:
+    content = bytearray(written.read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    _is_refused_or_equal(written, bytes(content))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(r"\uff08", r"\udf08"), ("1e-05", "1e905"), ('"seed": 0', '"seed": 1'), ("12.5", "19.5")]
+)
+def test_a_changed_value_is_found(written: Path, before: str, after: str) -> None:
+    text = written.read_text()
+    assert before in text
+    assert not _is_refused_or_equal(written, text.replace(before, after, 1).encode())
+
+
+def _is_refused_or_equal(written: Path, content: bytes) -> bool:
+    """Whether changed bytes read as the record that was written; anything else must be refused."""
+    changed = written.with_suffix(".changed")
+    changed.write_bytes(content)
+    try:
+        found = record.read(changed)
+    except RecordError as reason:
+        assert str(changed) in str(reason)
+        return False
+    assert found == record.read(written)
+    return True
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_any_changed_byte_of_the_detections_is_found_or_changes_nothing(
+    written: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    made = record.read(written)
+    assert made.detections is not None
+    folder = tmp_path_factory.mktemp("changed")
+    content = bytearray((written.parent / made.detections["file"]).read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    (folder / made.detections["file"]).write_bytes(content)
+    try:
+        found = record.read_detections(folder / written.name, made)
+    except RecordError as reason:
+        assert str(folder) in str(reason)
+    else:
+        assert found == record.read_detections(written, made)
+
+
+def test_detections_of_another_record_are_refused(tmp_path: Path) -> None:
+    path = record.write(tmp_path, ok(), DETECTIONS)
+    made = record.read(path)
+    assert [row["score"] for row in record.read_detections(path, made)] == ["0.9", "0.5"]
+    assert made.detections is not None
+    (tmp_path / made.detections["file"]).write_bytes(gzip.compress(DETECTIONS.replace("0.9", "0.8").encode()))
+    with pytest.raises(RecordError, match="its digest is another"):
+        record.read_detections(path, made)
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None])
+def test_another_schema_version_is_refused_with_both_versions(written: Path, tmp_path: Path, version: object) -> None:
+    path = tmp_path / "other.json"
+    path.write_text(json.dumps(json.loads(written.read_text()) | {"schema_version": version}))
+    with pytest.raises(RecordError, match=rf"other\.json: has schema_version {version!r}, this mitobench reads 1"):
+        record.read(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("", ":1: is not valid JSON"), ("{\n\n!", ":3: is not valid JSON"), ("[]", "schema_version None")],
+)
+def test_what_is_no_record_is_refused_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "broken.json"
+    path.write_text(text)
+    with pytest.raises(RecordError, match=f"broken.json.*{said}"):
+        record.read(path)
+
+
+def test_a_missing_record_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="none.json: cannot be read: No such file"):
+        record.read(tmp_path / "none.json")
+
+
+def test_a_write_that_fails_leaves_the_old_record_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = record.write(tmp_path, failed(reason="first"), None)
+    before = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="disk full"):
+        record.write(tmp_path, failed(reason="second"), None)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert path.read_bytes() == before
+
+
+def test_the_name_tells_what_was_computed_and_holds_no_odd_character() -> None:
+    stem = ok(detector="../../<b>|", seed=3).stem
+    assert stem.startswith("mitos2012-official-fixed-.._.._b_-resnet50-linear-s3-")
+    assert not set(stem) & set('/\\<>|"*? ')
+
+
+def test_a_repetition_has_the_same_name_and_another_option_another() -> None:
+    one = ok()
+    other = one.plugins["detector"].model_copy(update={"options": {"lr": 0.1}})
+    changed = one.model_copy(update={"plugins": {**one.plugins, "detector": other}})
+    assert one.stem == ok(f1=0.9).stem == failed().stem
+    assert changed.stem != one.stem
+    assert ok(data_digest="e" * 64).stem != one.stem
+
+
+def test_seeds_are_one_series_and_different_data_are_not() -> None:
+    assert ok(seed=0).series == ok(seed=1).series != ok(data_digest="e" * 64).series
+    assert ok(seed=0).identity != ok(seed=1).identity
+    assert record.seeds([ok(seed=2), ok(seed=0)]) == [0, 2]
