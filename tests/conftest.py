@@ -1,7 +1,9 @@
-"""Packages that are installed for one test, and the command line as it is typed."""
+"""What tests share: packages installed for one test, the toy plugins, small and real data, the command line."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,9 @@ import pytest
 from mitobench import cli, discovery
 
 Install = Callable[..., None]
+
+TOYS = Path(__file__).parent / "toys"
+REPOSITORY = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -73,3 +78,39 @@ def mitobench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         return Answer(int(end.value.code or 0), captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both synthetic sets, two small frames a slide."""
+    from mitobench.datasets import synthetic
+
+    folder = tmp_path_factory.mktemp("data") / "synthetic"
+    synthetic.write(folder, seed=1, frames=2, size=128)
+    return folder
+
+
+@pytest.fixture
+def toys(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """Only the toy plugins are installed, here and in processes started with the environment that this gives."""
+    environment = {
+        "MITOBENCH_PACKAGES": "mitobench-toys,mitobench",
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(TOYS), os.environ.get("PYTHONPATH")])),
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.syspath_prepend(str(TOYS))
+    discovery.found.cache_clear()
+    yield {**os.environ, **environment}
+    discovery.found.cache_clear()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mitobench_toys"]:
+        del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of the real MITOS frames; skips where there is none."""
+    for folder in (os.environ.get("MITOBENCH_DATA"), REPOSITORY.parent / "shared" / "data"):
+        if folder and Path(folder).is_dir():
+            return Path(folder)
+    pytest.skip("no real MITOS frames: set MITOBENCH_DATA or put them in ../shared/data")

@@ -41,7 +41,7 @@ def metrics(f1: float | None = 0.5, **changes: Any) -> Metrics:
 def ok(*, f1: float | None = 0.5, seed: int = 0, notes: list[str] | None = None, **changes: Any) -> Record:
     """A record that has scores; `changes` are names of its combination, data digest or matcher."""
     point = OperatingPoint(threshold=0.5, f1=0.6, precision=0.6, recall=0.6, lower=0.4, upper=0.6)
-    scores = {
+    scores: dict[str, Any] = {
         "chosen": Chosen(gate=0.1, gates=[(0.1, 0.6)], fuser={"w": 0.5}, point=point, detector_alone=point),
         "validation": metrics(0.6),
         "test": metrics(f1),

@@ -43,13 +43,19 @@ def list_plugins(
         named = discovery.found()[shown]
         width = max(map(len, named), default=0)
         for name in sorted(named):
-            problem = _problem(named[name], check)
+            claims = _claims(named[name])
+            problem = _problem(claims, check)
             problems |= check and problem is not None
-            typer.echo(f"  {name:{width}}  {_origin(named[name])}  {_title(named[name][0])}".rstrip())
+            typer.echo(f"  {name:{width}}  {_origin(claims)}  {_title(claims[0])}".rstrip())
             if problem:
                 typer.secho(f"  {'':{width}}  {problem}", fg="red")
     if problems:
         raise typer.Exit(1)
+
+
+def _claims(found: list[Found]) -> list[Found]:
+    """Whoever claims a name, in an order that is not that of the disk."""
+    return sorted(found, key=lambda claim: (claim.package, claim.version))
 
 
 def _origin(claims: list[Found]) -> str:
@@ -86,7 +92,9 @@ def _card(claim: Found) -> dict[str, Any]:
     own = _package_folder(claim)
     for path in [own / f"{claim.name}.toml" if own else None, folder / f"{claim.name}.toml"]:
         if path is not None and path.is_file():
-            return registry.read_toml(path)
+            card = registry.read_toml(path)
+            if card.pop("role", claim.role) == claim.role:
+                return card
     return {}
 
 
@@ -120,7 +128,7 @@ def info(
     from mitobench.errors import MitobenchError, nearest
     from mitobench.pipeline.settings import Settings
 
-    claims = [named[name] for named in discovery.found().values() if name in named]
+    claims = [_claims(named[name]) for named in discovery.found().values() if name in named]
     if not claims:
         known = {name for role in discovery.GROUPS for name in discovery.names(role)}
         raise MitobenchError(f"Nothing is called {name!r}. {nearest(name, known)}")
@@ -184,7 +192,7 @@ def _show_plugin(claim: Found, settings: Settings | None) -> None:
 
     cls = discovery.load(claim.role, claim.name)
     _line("version", cls.version)
-    _show_values(_card(claim))
+    _show_values({key: value for key, value in _card(claim).items() if key != "name"})
     _line("learns", cls.learns())
     for flag in FLAGS:
         if hasattr(cls, flag):
@@ -206,9 +214,9 @@ def _show_option(option: str, field: FieldInfo, chosen: Mapping[str, Any]) -> No
 
 def _type(field: FieldInfo) -> str:
     """The type in words with its bounds: `float >= 0.1, <= 1`."""
-    annotation = field.annotation
-    generic = get_args(annotation) or not isinstance(annotation, type)
-    name = str(annotation).replace("typing.", "") if generic else annotation.__name__
+    annotation: Any = field.annotation
+    plain = isinstance(annotation, type) and not get_args(annotation)
+    name = annotation.__name__ if plain else str(annotation).replace("typing.", "")
     return f"{name} {', '.join(_bounds(field))}".rstrip()
 
 

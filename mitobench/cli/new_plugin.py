@@ -1,4 +1,4 @@
-"""`mitobench new-plugin` and `mitobench check-plugin`: write a package with a working plugin, and hold it to the contract."""
+"""`mitobench new-plugin` writes a package with a working plugin, `mitobench check-plugin` holds one to the contract."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _render(values: dict[str, str]) -> dict[str, str]:
         "README.md": "README.md",
         f"{values['module']}/__init__.py": f"{values['kind']}.py",
         f"{values['module']}/{values['name']}.toml": "card.toml",
-        f"tests/test_{values['module']}.py": "test_contract.py",
+        "tests/test_contract.py": "test_contract.py",
     }
     return {path: templates.get_template(f"{source}.j2").render(values) for path, source in sources.items()}
 

@@ -119,10 +119,11 @@ def its_options_survive_json(of: Subject) -> None:
 
 
 def what_it_requires_exists(of: Subject) -> None:
-    """Other plugins that it starts from are installed, and have the options that it sets on them."""
+    """The detectors that a detector starts from are installed, learn, and have the options that it sets on them."""
     for role, requirement in of.requirements().items():
-        _require(role in ROLES, f"requires() names a role {role!r}. {nearest(role, ROLES)}")
+        _require(of.role == role == "detector", f"a {of.role} requires a {role}; only detectors can require detectors.")
         cls = discovery.load(role, requirement.name)
+        _require(cls.learns(), f"it requires {requirement.name!r}, which learns nothing: use its class instead.")
         cls.Options.model_validate(dict(requirement.options))
 
 

@@ -75,7 +75,9 @@ def _sample(number: int, masks: bool, boxes: bool, candidates: bool) -> Sample:
     )
 
 
-def _paint(rng: np.random.Generator, centres: Floats, mitoses: int) -> tuple[NDArray[np.uint8], list[NDArray[np.int64]]]:
+def _paint(
+    rng: np.random.Generator, centres: Floats, mitoses: int
+) -> tuple[NDArray[np.uint8], list[NDArray[np.int64]]]:
     """Pixels, and the pixels (x, y) of each nucleus: first the mitoses, dark, then the imposters, paler."""
     y, x = np.mgrid[: SIZE[1], : SIZE[0]]
     stain = rng.normal(0.08, 0.02, x.shape)

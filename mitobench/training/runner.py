@@ -29,6 +29,7 @@ from mitobench.api import Context, PluginError
 
 CHECKPOINT_SECONDS = 20.0
 CHECKPOINT = "training.pt"
+LOG_EVERY = 20
 
 
 class Stream(Protocol):
@@ -243,12 +244,12 @@ class _Watch(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         done = batch_idx + 1
-        loss = float(outputs["loss"]) if done % 20 == 0 or done == self.iterations or done == 1 else 0.0
-        if not math.isfinite(loss):
-            raise PluginError(
-                f"The loss is {loss} at iteration {done}; lower the learning rate or clip the gradient (clip_norm)."
-            )
-        if loss:
+        if done % LOG_EVERY == 0 or done in (1, self.iterations):  # reading the loss waits for the device
+            loss = float(outputs["loss"].detach())
+            if not math.isfinite(loss):
+                raise PluginError(
+                    f"The loss is {loss} at iteration {done}; lower the learning rate or clip the gradient (clip_norm)."
+                )
             self.context.log.info("iteration %d of %d: loss %.4f", done, self.iterations, loss)
         self.context.progress(done, self.iterations)
 

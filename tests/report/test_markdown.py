@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from records import DETECTIONS, failed, ok
 
 from mitobench.errors import RecordError
 from mitobench.report import build, markdown
 from mitobench.report.table import sections
 from mitobench.results import record
 from mitobench.results.record import Record
-from records import DETECTIONS, failed, ok
 
 
 def page(*records: Record) -> str:
@@ -95,7 +96,7 @@ def test_an_undefined_score_is_a_dash_and_comes_after_a_zero() -> None:
 @pytest.mark.parametrize(
     "change", [{"data_digest": "e" * 64}, {"matcher": "hungarian"}, {"protocol": "by-slide"}], ids=str
 )
-def test_what_was_not_measured_alike_is_never_in_one_section(change: dict[str, str]) -> None:
+def test_what_was_not_measured_alike_is_never_in_one_section(change: dict[str, Any]) -> None:
     found = sections([ok(), ok(detector="rpn", **change)])
     assert [len(section.rows) for section in found] == [1, 1]
     assert [row["#"] for row in rows(markdown.leaderboard(found))] == ["1", "1"]
@@ -133,7 +134,8 @@ def test_names_read_as_they_are(name: str, spelled: str) -> None:
 @pytest.mark.parametrize("place", ["estimator", "detector", "verifier", "fuser", "dataset", "protocol"])
 def test_no_name_is_markup_wherever_it_stands(place: str) -> None:
     evil = "<script>alert(1)</script>|x"
-    text = page(ok(**{place: evil}), failed(seed=1, reason=evil, **{place: evil}))
+    named: dict[str, Any] = {place: evil}
+    text = page(ok(**named), failed(seed=1, reason=evil, **named))
     assert "<script" not in text
     assert "script&gt;\\|x" in text
     assert len(rows(text)) == 1

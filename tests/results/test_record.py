@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from records import DETECTIONS, failed, ok
 
 from mitobench.errors import RecordError
 from mitobench.results import record
-from records import DETECTIONS, failed, ok
 
 # U+FF08 is spelled \uff08, which one changed digit makes half a character; 1e-05 so becomes infinite.
 NOTE = "synthetic （made by a program）"
@@ -70,8 +70,7 @@ def _is_refused_or_equal(written: Path, content: bytes) -> bool:
     changed.write_bytes(content)
     try:
         found = record.read(changed)
-    except RecordError as reason:
-        assert str(changed) in str(reason)
+    except RecordError:
         return False
     assert found == record.read(written)
     return True
@@ -90,10 +89,9 @@ def test_any_changed_byte_of_the_detections_is_found_or_changes_nothing(
     (folder / made.detections["file"]).write_bytes(content)
     try:
         found = record.read_detections(folder / written.name, made)
-    except RecordError as reason:
-        assert str(folder) in str(reason)
-    else:
-        assert found == record.read_detections(written, made)
+    except RecordError:
+        return
+    assert found == record.read_detections(written, made)
 
 
 def test_detections_of_another_record_are_refused(tmp_path: Path) -> None:
@@ -126,7 +124,7 @@ def test_what_is_no_record_is_refused_with_its_line(tmp_path: Path, text: str, s
 
 
 def test_a_missing_record_is_told(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match="none.json: cannot be read: No such file"):
+    with pytest.raises(RecordError, match=r"none\.json: cannot be read: No such file"):
         record.read(tmp_path / "none.json")
 
 

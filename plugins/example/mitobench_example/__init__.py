@@ -20,8 +20,8 @@ class BlobsOptions(api.Options):
     """Lengths are in um: the same options serve every scanner."""
 
     mpp: float = Field(0.5, ge=0.1, le=1, description="Resolution at which blobs are searched, um/px.")
-    radius_min: float = Field(4.0, gt=0, description="Radius of the smallest blob, um.")
-    radius_max: float = Field(5.0, gt=0, description="Radius of the largest blob, um.")
+    radius_min: float = Field(4.5, gt=0, description="Radius of the smallest blob, um.")
+    radius_max: float = Field(5.5, gt=0, description="Radius of the largest blob, um.")
     radii: int = Field(2, ge=1, description="Number of radii searched, from the smallest to the largest.")
     distance: float = Field(4.0, gt=0, description="Of two blobs closer than this the weaker is dropped, um.")
     contrast: float = Field(0.1, gt=0, description="Contrast of a blob with its surroundings that scores .5, in OD.")

@@ -34,7 +34,8 @@ class ScaledResNet(ResNet):
     def _make_layer(self, block: Any, planes: int, *args: Any, **kwargs: Any) -> nn.Sequential:
         if planes == 64:  # the first stage follows the stem, which is scaled too
             self.inplanes = self._scaled(64)
-        return super()._make_layer(block, self._scaled(planes), *args, **kwargs)
+        stage: nn.Sequential = super()._make_layer(block, self._scaled(planes), *args, **kwargs)
+        return stage
 
 
 def standardised(patches: Tensor) -> Tensor:

@@ -39,12 +39,13 @@ def centres(sample: Sample, floor: float, background: int, rng: np.random.Genera
 
 
 def _background(sample: Sample, count: int, rng: np.random.Generator) -> Floats:
-    points = rng.uniform((0, 0), sample.frame.size, (count, 2))
+    points: Floats = rng.uniform((0, 0), sample.frame.size, (count, 2))
     mpp = np.array(sample.frame.mpp)
     if not len(sample.mitoses):
         return points
     distance, _ = cKDTree(sample.mitoses.xy * mpp).query(points * mpp)
-    return points[distance > CLEARANCE_UM]
+    clear: Floats = points[distance > CLEARANCE_UM]
+    return clear
 
 
 def cut(frame: Frame, xy: Floats, side: int, mpp: float | None) -> Pixels:

@@ -120,11 +120,8 @@ class ResNetVerifier(api.Verifier):
 
     def _logits(self, patches: Tensor) -> Tensor:
         views = standardised(patches)
-        logits = torch.zeros(len(patches), dtype=torch.float64)
-        for k in range(self.options.test_turns):
-            view = torch.rot90(views.flip(3) if k & 4 else views, k & 3, dims=(2, 3))
-            logits += self._network(view)[:, 0].double().cpu()
-        return logits / self.options.test_turns
+        turned = (torch.rot90(views.flip(3) if k & 4 else views, k & 3, (2, 3)) for k in range(self.options.test_turns))
+        return torch.stack([self._network(view)[:, 0].double().cpu() for view in turned]).mean(dim=0)
 
     def save(self, folder: Path) -> None:
         """Write the weights."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mmdet_scene import make_sample
 
 from mitobench.api import Context, Detections, Detector, PluginError, Sample
 from mitobench.training import runner
@@ -130,6 +131,25 @@ def test_variants_train(options: dict[str, Any], samples: list[Sample], context:
     detector = tiny(FasterRCNN, **{**options, "iterations": 1})
     detector.fit(samples, [], context())
     detector.predict(samples[0].frame)
+
+
+def test_patches_without_a_mitosis_train_too(context: Callable[..., Context]) -> None:
+    detector = tiny(FasterRCNN, positive_share=0.0, iterations=1)
+    detector.fit([make_sample([])], [], context())
+    assert all(torch.isfinite(value).all() for value in weights(detector).values())
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("roi_pooling", ["pool", "align"])
+def test_it_trains_and_predicts_on_a_gpu(
+    roi_pooling: str, samples: list[Sample], context: Callable[..., Context]
+) -> None:
+    detector = tiny(FasterRCNN, score_floor=0.0, roi_pooling=roi_pooling)
+    on_gpu = context(amp=True)
+    on_gpu.device = "cuda"
+    detector.fit(samples, [], on_gpu)
+    assert len(detector.predict(samples[0].frame)) > 0
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import SQUARE, make_sample
+from mmdet_scene import SQUARE, make_sample
 
 from mitobench.api import PluginError, Sample
 from mitobench_mmdet import ops

@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from conftest import make_sample
 from hypothesis import given
 from hypothesis import strategies as st
+from mmdet_scene import make_sample
 from torch import nn
 
 from mitobench_mmdet import ops

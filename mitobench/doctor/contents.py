@@ -1,0 +1,88 @@
+"""Whether data sets can be read, plugins load, and what plugins check themselves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+
+from mitobench import discovery
+from mitobench.doctor.finding import Finding, guarded
+from mitobench.errors import MitobenchError
+
+PLUGIN_CHECKS = "mitobench.doctor"
+
+
+def data_sets(data: Path | None) -> Iterator[Finding]:
+    """Whether each data set below a folder can be read: all annotation, and the pixels of its first frame."""
+    from mitobench import datasets
+
+    if data is None:
+        mend = "For real frames give their folder with --data or MITOBENCH_DATA."
+        yield Finding("data", "note", "no folder is given: `mitobench run` makes synthetic frames", mend)
+        return
+    if not data.is_dir():
+        mend = "Give the folder that holds the data sets with --data or MITOBENCH_DATA."
+        yield Finding("data", "FAIL", f"{data}: is no folder", mend)
+        return
+    names = datasets.available(data)
+    if not names:
+        known = ", ".join(discovery.names("dataset"))
+        yield Finding("data", "FAIL", f"{data}: holds no data set at any depth", f"Looked for: {known}.")
+    for name in names:
+        yield from guarded(f"data set {name}", partial(_data_set, name, data), "")
+
+
+def _data_set(name: str, data: Path) -> Iterator[Finding]:
+    from mitobench import datasets
+
+    dataset = datasets.load(name, data)
+    next(iter(dataset.items.values())).frame.read()
+    detail = f"{len(dataset.items)} frames, {dataset.coverage or 'complete'}"
+    mend = f"`mitobench data check {data} --dataset {name}` tells more." if dataset.notes else ""
+    yield Finding(f"data set {name}", "ok", detail, mend)
+
+
+def plugins() -> Iterator[Finding]:
+    """Whether every plugin loads."""
+    for role in discovery.GROUPS:
+        problems = {name: plugin_problem(role, name) for name in discovery.names(role)}
+        for name, problem in problems.items():
+            if problem:
+                yield Finding(f"{role} {name}", "FAIL", problem)
+        good = [name for name, problem in problems.items() if not problem]
+        yield Finding(f"{role}s", "ok" if good else "note", f"load: {', '.join(good) or 'none'}")
+
+
+def plugin_problem(role: str, name: str) -> str | None:
+    """Why a plugin cannot be used, with its package and the mend; None where it can."""
+    from mitobench import datasets
+
+    try:
+        datasets.reader(name).card() if role == "dataset" else discovery.load(role, name)
+    except MitobenchError as reason:
+        return str(reason)
+    except Exception as reason:  # a plugin's own code: its class may do anything when it is looked at
+        claim = discovery.find(role, name)
+        return (
+            f"{role} {name!r} of package {claim.package} {claim.version} is broken: {type(reason).__name__}: {reason}."
+        )
+    return None
+
+
+def plugin_checks() -> Iterator[Finding]:
+    """What plugins check themselves: entry points of `mitobench.doctor`, callables that return (what, ok, detail)s."""
+    limited = os.environ.get("MITOBENCH_PACKAGES")
+    for entry in metadata.entry_points(group=PLUGIN_CHECKS):
+        package = entry.dist.name if entry.dist else "?"
+        if limited is None or package in [name.strip() for name in limited.split(",")]:
+            mend = f"Install {package} again: `pip install --force-reinstall {package}`."
+            yield from guarded(f"{package}: {entry.name}", partial(_plugin_check, entry, mend), mend)
+
+
+def _plugin_check(entry: metadata.EntryPoint, mend: str) -> Iterator[Finding]:
+    package = entry.dist.name if entry.dist else "?"
+    for what, ok, detail in entry.load()():
+        yield Finding(f"{package}: {what}", "ok" if ok else "FAIL", detail, "" if ok else mend)

@@ -1,0 +1,56 @@
+"""The command line answers at once: neither --help nor list loads what only computing needs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+COMMANDS = ("run", "list", "info", "score", "doctor", "data", "leaderboard", "new-plugin", "check-plugin")
+# pydantic is not among them: recent versions of typer bring it for their own use.
+HEAVY = ("torch", "torchvision", "numpy", "scipy", "skimage", "sklearn", "matplotlib", "mmengine", "mmcv", "mmdet")
+OURS = ("mitobench.api", "mitobench.benchmark", "mitobench.pipeline", "mitobench.datasets", "mitobench.evaluate")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["list"], ["list", "--role", "detector"], ["run", "--help"]], ids=str
+)
+def test_nothing_heavy_is_imported(arguments: list[str]) -> None:
+    program = (
+        f"import sys; sys.argv = ['mitobench', *{arguments}]\n"
+        "from mitobench.cli import main\n"
+        "try: main()\n"
+        f"finally: print('LOADED', [name for name in {HEAVY + OURS} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "LOADED []"
+
+
+def test_help_names_every_command(mitobench: Callable[..., Any]) -> None:
+    answer = mitobench("--help")
+    assert answer.code == 0
+    assert [name for name in COMMANDS if f" {name} " not in answer.out] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(mitobench: Callable[..., Any], command: str) -> None:
+    answer = mitobench(command, "--help")
+    assert answer.code == 0
+    assert f" {command} [OPTIONS]" in answer.out
+
+
+@pytest.mark.parametrize("command", ["score", "info", "list", "run", "leaderboard build", "leaderboard show"])
+def test_help_shows_an_example(mitobench: Callable[..., Any], command: str) -> None:
+    answer = mitobench(*command.split(), "--help")
+    assert "Example" in answer.out
+    assert f"mitobench {command} " in answer.out
+
+
+def test_an_unknown_command_is_an_error_without_a_traceback(mitobench: Callable[..., Any]) -> None:
+    answer = mitobench("lst")
+    assert answer.code == 2
+    assert "lst" in answer.err
+    assert "Traceback" not in answer.err

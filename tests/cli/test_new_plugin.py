@@ -1,0 +1,129 @@
+"""`new-plugin` writes a package that installs and keeps the contract; `check-plugin` tells one that does not."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mitobench import contract, registry
+from mitobench.contract.subject import subject
+from mitobench.discovery import ROLES
+
+COMMAND = [sys.executable, "-c", "from mitobench.cli import main; main()"]
+
+
+@pytest.fixture(autouse=True)
+def _forget():
+    subject.cache_clear()
+    yield
+    subject.cache_clear()
+
+
+@pytest.fixture
+def install_package(install):
+    """Installs a package's folder as its own pyproject.toml says, without the seconds that pip takes."""
+
+    def install_folder(folder: Path) -> None:
+        project = registry.read_toml(folder / "pyproject.toml")
+        (module,) = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+        files = {p.relative_to(folder).as_posix(): p.read_text() for p in (folder / module).iterdir() if p.is_file()}
+        meta = project["project"]
+        install(meta["name"], meta["entry-points"], files, version=meta["version"], requires=meta["dependencies"])
+
+    return install_folder
+
+
+@pytest.mark.parametrize("kind", ROLES)
+def test_a_new_plugin_keeps_the_contract_as_it_is_written(kind, mitobench, install_package, tmp_path):
+    written = mitobench("new-plugin", f"new-{kind}", "--kind", kind, "--folder", tmp_path)
+    assert written.code == 0
+    install_package(tmp_path / f"new-{kind}")
+    checked = mitobench("check-plugin", f"new-{kind}")
+    assert checked.code == 0, checked.out
+    assert f"new-{kind} keeps the contract." in checked.out
+    assert checked.out.count("ok\n") == len(contract.checks(kind, f"new-{kind}"))
+
+
+@pytest.mark.parametrize("kind", ROLES)
+def test_a_new_plugin_has_a_card_and_a_test_of_its_own(kind, mitobench, install_package, tmp_path):
+    mitobench("new-plugin", f"carded-{kind}", "--kind", kind, "--folder", tmp_path)
+    folder = tmp_path / f"carded-{kind}"
+    install_package(folder)
+    card = registry.read_toml(folder / f"mitobench_carded_{kind}" / f"carded-{kind}.toml")
+    assert (card["name"], card["role"]) == (f"carded-{kind}", kind)
+    assert card["title"] in mitobench("info", f"carded-{kind}").out
+    compile((folder / "tests" / "test_contract.py").read_text(), "test_contract.py", "exec")
+
+
+def test_the_commands_as_they_are_typed(install_package, tmp_path):
+    written = _typed("new-plugin", "typed", "--kind", "detector", cwd=tmp_path)
+    assert written.stdout.splitlines()[-3:] == [
+        "  pip install -e typed",
+        "  mitobench check-plugin typed",
+        "  mitobench run --detector typed --verifier none",
+    ]
+    install_package(tmp_path / "typed")
+    checked = _typed("check-plugin", "typed", cwd=tmp_path, path=tmp_path / "site-packages")
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert checked.stdout.endswith("typed keeps the contract.\n")
+
+
+def _typed(*arguments, cwd, path=None):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **({"PYTHONPATH": str(path)} if path else {})}
+    return subprocess.run(
+        [*COMMAND, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_a_plugin_that_breaks_the_contract_is_told_each_reason_once(mitobench, install_package, tmp_path):
+    mitobench("new-plugin", "bad", "--kind", "detector", "--folder", tmp_path)
+    source = tmp_path / "bad" / "mitobench_bad" / "__init__.py"
+    source.write_text(source.read_text().replace("def predict(self", "def predict_not(self"))
+    install_package(tmp_path / "bad")
+    answer = mitobench("check-plugin", "bad")
+    assert answer.code == 1
+    assert answer.out.count("lacks predict()") == 1
+    assert answer.out.endswith("10 of 10 checks FAILED.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["Mine"], "small letters, digits and single dashes"),
+        (["2fast"], "a letter first"),
+        (["mine_too"], "small letters"),
+        (["../mine"], "small letters"),
+        (["all"], "none of all"),
+        (["mine", "--kind", "detecter"], "Did you mean detector"),
+        (["taken"], "There is a detector 'taken' already, of package others"),
+        (["elsewhere"], "There is a module mitobench_elsewhere already"),
+        (["here"], "is there already, and is left as it is"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_and_nothing_is_written(mitobench, install, tmp_path, arguments, said):
+    install("others", {"mitobench.detectors": {"taken": "x:Y"}}, {"mitobench_elsewhere.py": ""})
+    folder = tmp_path / "folder"
+    (folder / "here").mkdir(parents=True)
+    answer = mitobench("new-plugin", *arguments, "--folder", folder)
+    assert answer.code == 2
+    assert said in answer.err
+    assert [path.name for path in folder.rglob("*")] == ["here"]
+
+
+def test_a_name_in_two_roles_needs_the_role(mitobench, install):
+    install("others", {"mitobench.detectors": {"two": "x:Y"}, "mitobench.fusers": {"two": "x:Z"}})
+    answer = mitobench("check-plugin", "two")
+    assert answer.code == 2
+    assert "say which with --role" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"), [(["twi"], "Did you mean two"), (["two", "--role", "fusor"], "Did you mean fuser")]
+)
+def test_an_unknown_plugin_or_role_is_told_with_the_nearest(mitobench, install, arguments, said):
+    install("others", {"mitobench.detectors": {"two": "x:Y"}})
+    answer = mitobench("check-plugin", *arguments)
+    assert answer.code == 2
+    assert said in answer.err

@@ -1,0 +1,247 @@
+"""`mitobench score`: counts worked out by hand, and the authors' own detections."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mitobench.api import Mitoses
+from mitobench.datasets import mitos2012
+
+SIDE = 120
+# Mitoses by frame. Field 00_01 trains, 00_02 validates, 00_00 and 00_08 test.
+TRUTH = {
+    "A00_01": [(10, 10)],
+    "A00_02": [(30, 30)],
+    "A00_00": [(10, 10), (80, 80)],
+    "A00_08": [(50, 50)],
+    "H00_01": [],
+    "H00_02": [],
+    "H00_00": [(60, 60)],
+}
+# On the test part of scanner A: one hit, one false positive, nothing on A00_08; 20.36 px are 5 um.
+TEST = "frame,x,y,score\nA00_00,11,10,0.9\nA00_00,60,10,0.8\n"
+# On validation .85 hits and .3 does not: the threshold is .575, midway.
+VALIDATION = "frame,x,y,score\nA00_02,30,30,0.85\nA00_02,90,20,0.3\n"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    root = tmp_path / "data"
+    pixels = np.full((SIDE, SIDE, 3), 200, dtype=np.uint8)
+    for id, centres in TRUTH.items():
+        masks = tuple(np.array([centre]) for centre in centres)
+        mitoses = Mitoses(np.array(centres, dtype=float).reshape(-1, 2), masks)
+        mitos2012.write(root, [(id, pixels, mitoses, "test" if id[1:] in ("00_00", "00_08") else "train")])
+    return root
+
+
+@pytest.fixture
+def score(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> Callable[..., Any]:
+    """Scores CSV text on the frames of scanner A; gives what it answered and the JSON it wrote, if any."""
+
+    def run(text: str, *arguments: object) -> tuple[Any, dict[str, Any] | None]:
+        detections, out = tmp_path / "detections.csv", tmp_path / "score.json"
+        detections.write_text(text)
+        given = ("--dataset", "mitos2012", "--data", data, "--scanner", "A", "--json", out)
+        answer = mitobench("score", detections, *given, *arguments)
+        return answer, json.loads(out.read_text()) if out.exists() else None
+
+    return run
+
+
+@pytest.fixture
+def validation(tmp_path: Path) -> Path:
+    path = tmp_path / "validation.csv"
+    path.write_text(VALIDATION)
+    return path
+
+
+def counts(found: dict[str, Any]) -> tuple[int, int, int]:
+    return found["tp"], found["fp"], found["fn"]
+
+
+def test_every_frame_of_the_part_is_scored_at_the_threshold_given(score: Callable[..., Any]) -> None:
+    answer, found = score(TEST, "--threshold", 0.5)
+    assert answer.code == 0
+    assert counts(found["metrics"]) == (1, 1, 2)
+    assert found["metrics"]["f1"] == pytest.approx(0.4)
+    assert [frame["frame"] for frame in found["metrics"]["frames"]] == ["A00_00", "A00_08"]
+    assert (found["threshold_from"], found["reason"]) == ("given", None)
+    assert "At threshold 0.5 (given): TP 1, FP 1, FN 2" in answer.out
+
+
+def test_the_threshold_comes_from_validation(score: Callable[..., Any], validation: Path) -> None:
+    answer, found = score(TEST, "--validation", validation)
+    assert found["validation"]["threshold"] == pytest.approx(0.575)
+    assert found["validation"]["f1"] == 1.0
+    assert found["threshold_from"] == "validation"
+    assert counts(found["metrics"]) == (1, 1, 2)
+    assert "(validation)" in answer.out
+
+
+def test_without_a_threshold_there_is_no_f1_and_the_oracle_is_named_so(score: Callable[..., Any]) -> None:
+    answer, found = score(TEST)
+    assert answer.code == 0
+    assert {found["metrics"][name] for name in ("tp", "fp", "fn", "precision", "recall", "f1", "threshold")} == {None}
+    assert found["metrics"]["frames"] == []
+    assert counts(found["oracle"]) == (1, 0, 2)
+    assert found["oracle"]["f1"] == found["metrics"]["oracle_f1"] == pytest.approx(0.5)
+    assert found["metrics"]["average_precision"] == pytest.approx(1 / 3)
+    assert found["metrics"]["froc"]["1/2"] == pytest.approx(1 / 3)
+    assert found["threshold_from"] is None
+    assert "no threshold is given" in found["reason"]
+    assert f"Precision, recall and F1 are undefined: {found['reason']}." in answer.out
+    assert "oracle counts      TP 1, FP 0, FN 2" in answer.out
+
+
+def test_validation_that_can_choose_none_says_why(score: Callable[..., Any], validation: Path) -> None:
+    validation.write_text("frame,x,y,score\nA00_02,90,20,0.3\n")
+    answer, found = score(TEST, "--validation", validation)
+    assert answer.code == 0
+    assert found["metrics"]["f1"] is None
+    assert found["reason"] == "on validation no detection hits a mitosis"
+
+
+def test_without_a_detection_all_are_missed_and_nothing_is_undefined_that_is_not(score: Callable[..., Any]) -> None:
+    _, found = score("frame,x,y,score\n", "--threshold", 0.5)
+    assert counts(found["metrics"]) == (0, 0, 3)
+    assert (found["metrics"]["precision"], found["metrics"]["recall"], found["metrics"]["f1"]) == (None, 0.0, 0.0)
+    assert found["oracle"] is None
+
+
+def test_boxes_count_by_their_centre(score: Callable[..., Any]) -> None:
+    _, points = score(TEST, "--threshold", 0.5)
+    _, boxes = score("frame,x1,y1,x2,y2,score\nA00_00,1,0,21,20,.9\nA00_00,50,0,70,20,.8\n", "--threshold", 0.5)
+    assert boxes["metrics"] == points["metrics"]
+
+
+@pytest.mark.parametrize(("part", "expected"), [("train", (0, 0, 1)), ("val", (1, 1, 0)), ("test", (0, 0, 3))])
+def test_a_part_has_its_frames_and_the_other_detections_are_said(
+    score: Callable[..., Any], part: str, expected: tuple[int, int, int]
+) -> None:
+    answer, found = score(VALIDATION, "--threshold", 0.1, "--split", part)
+    assert counts(found["metrics"]) == expected
+    assert found["n_outside"] == (0 if part == "val" else 2)
+    assert ("2 detections lie on frames outside this part" in answer.out) == (part != "val")
+
+
+def test_scanners_are_those_asked_for(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> None:
+    csv, out = tmp_path / "d.csv", tmp_path / "s.json"
+    csv.write_text(TEST + "H00_00,60,60,0.7\n")
+    given = ("score", csv, "--dataset", "mitos2012", "--data", data, "--threshold", 0.5, "--json", out)
+    expected = {"A": (1, 1, 2), "H": (1, 0, 0), "A,H": (2, 1, 2)}
+    for scanner, of_scanner in expected.items():
+        assert mitobench(*given, "--scanner", scanner).code == 0
+        assert counts(json.loads(out.read_text())["metrics"]) == of_scanner
+    assert mitobench(*given).code == 0
+    assert counts(json.loads(out.read_text())["metrics"]) == expected["A,H"]
+
+
+def test_the_radius_is_the_cards_unless_it_is_given(score: Callable[..., Any]) -> None:
+    near = "frame,x,y,score\nA00_00,30,10,0.9\n"  # 20 px away: 4.912 um
+    assert counts(score(near, "--threshold", 0.5)[1]["metrics"]) == (1, 0, 2)
+    assert counts(score(near, "--threshold", 0.5, "--radius-um", 4.912)[1]["metrics"]) == (0, 1, 3)
+
+
+def test_the_matcher_is_the_one_asked_for(score: Callable[..., Any]) -> None:
+    twice = "frame,x,y,score\nA00_00,10,10,0.9\nA00_00,11,10,0.8\n"
+    _, found = score(twice, "--threshold", 0.5, "--matcher", "hungarian")
+    assert found["metrics"]["matcher"] == "hungarian"
+    assert score(twice, "--matcher", "nearby")[0].code == 2
+
+
+def test_the_json_is_canonical_and_says_what_was_scored(
+    score: Callable[..., Any], tmp_path: Path, validation: Path
+) -> None:
+    _, found = score(TEST, "--validation", validation)
+    first = (tmp_path / "score.json").read_bytes()
+    score(TEST, "--validation", validation)
+    assert (tmp_path / "score.json").read_bytes() == first
+    assert json.dumps(found, sort_keys=True, indent=1).encode() + b"\n" == first
+    assert found["schema_version"] == 1
+    assert (found["dataset"], found["protocol"], found["split"]) == ("mitos2012", "official", "test")
+    assert found["scanners"] == ["A"]
+    assert found["coverage"] == "2 of 35 A frames, 2 of 15 A test frames"
+    assert found["detections"]["file"] == "detections.csv"
+    assert found["detections"]["n_detections"] == found["validation_detections"]["n_detections"] == 2
+    assert len(found["data_digest"]) == len(found["detections"]["sha256"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "said"),
+    [
+        ("frame,x,y\nA00_00,1,2\n", [], "detections.csv:1: the header must have"),
+        (TEST + "A00_00,1,two,.5\n", [], "detections.csv:4: y is 'two', which is no number"),
+        (TEST + "A00_77,1,2,.5\n", [], "detections.csv:4: no frame is called 'A00_77'"),
+        (TEST, ["--split", "tset"], "--split tset: no such part. Did you mean test"),
+        (TEST, ["--protocol", "offical"], "Did you mean official"),
+        (TEST, ["--dataset", "mitos12"], "Did you mean mitos2012"),
+        (TEST, ["--matcher", "mito"], "Did you mean mitos"),
+        (TEST, ["--scanner", "B"], "no frame of scanner B"),
+        (TEST, ["--radius-um", "0"], "--radius-um 0: must be above 0"),
+        (TEST, ["--radius-um", "nan"], "--radius-um nan: must be above 0"),
+        (TEST, ["--threshold", "inf"], "--threshold inf: must be a finite number"),
+        (TEST, ["--threshold", "high"], "--threshold"),
+        (TEST, ["--data", "nowhere"], "nowhere: is no folder"),
+        (TEST, ["--validation", "none.csv"], "none.csv: cannot be read: No such file"),
+        (TEST, ["--validation", "none.csv", "--threshold", "1"], "give one of them"),
+        (TEST, ["--validation", "none.csv", "--split", "val"], "chosen on the frames that it is scored on"),
+    ],
+)
+def test_what_is_wrong_is_told_and_nothing_is_written(
+    score: Callable[..., Any], text: str, arguments: list[str], said: str
+) -> None:
+    answer, found = score(text, *arguments)
+    assert answer.code == 2
+    assert said in answer.err
+    assert "Traceback" not in answer.err
+    assert found is None
+
+
+def test_json_that_cannot_be_written_is_an_error(score: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    answer, _ = score(TEST, "--json", tmp_path / "file" / "score.json")
+    assert answer.code == 2
+    assert "cannot be written" in answer.err
+
+
+def test_the_data_may_come_from_the_environment(
+    mitobench: Callable[..., Any], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    csv = tmp_path / "d.csv"
+    csv.write_text(TEST)
+    answer = mitobench("score", csv, "--dataset", "mitos2012")
+    assert answer.code == 2
+    assert "--data" in answer.err
+    monkeypatch.setenv("MITOBENCH_DATA", str(data))
+    assert mitobench("score", csv, "--dataset", "mitos2012").code == 0
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("radius", [(), ("--radius-um", "4.912")], ids=["card's radius, 5 um", "authors', 20 px"])
+def test_the_authors_detections_give_the_authors_counts(
+    mitobench: Callable[..., Any], real_data: Path, tmp_path: Path, radius: tuple[str, ...]
+) -> None:
+    lines = (real_data / "deepmitosis_authors" / "deepdet_detections.txt").read_text().splitlines()
+    rows = [line.split() for line in lines if line.strip()]
+    csv, out = tmp_path / "deepdet.csv", tmp_path / "score.json"
+    body = "".join(f"{name},{','.join(box)},{score}\n" for name, score, *box in rows)
+    csv.write_text(f"frame,x1,y1,x2,y2,score\n{body}")
+    answer = mitobench(
+        "score", csv, "--dataset", "mitos2012", "--data", real_data, "--split", "test", "--scanner", "A",
+        *radius, "--json", out,
+    )  # fmt: skip
+    assert answer.code == 0
+    found = json.loads(out.read_text())
+    assert counts(found["oracle"]) == (82, 14, 19)
+    assert found["metrics"]["oracle_f1"] == pytest.approx(0.8325, abs=5e-5)
+    assert found["metrics"]["n_detections"] == len(rows) == 213
+    assert found["metrics"]["f1"] is None
+    assert "oracle F1          .8325" in answer.out
+    assert "TP 82, FP 14, FN 19" in answer.out

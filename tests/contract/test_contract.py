@@ -1,0 +1,23 @@
+"""Every plugin that is installed keeps the contract: a new one is tested by existing."""
+
+import pytest
+
+from mitobench import contract, discovery
+
+EVERY = [(role, name) for role in discovery.ROLES for name in discovery.names(role)]
+CHECKS = [check for role, name in EVERY for check in contract.checks(role, name)]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Two tests at once on one machine must not fight for its cores."""
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=str)
+def test_every_plugin(check):
+    check()

@@ -1,0 +1,180 @@
+"""Doing a plan: caching, failures that stay where they are, repair, two runs at once."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mitobench.api import Context
+from mitobench.benchmark import Benchmark
+from mitobench.errors import StoreError
+from mitobench.pipeline.executors import Outcome, Watcher
+
+pytestmark = pytest.mark.usefixtures("toys")
+
+
+class Diary(Watcher):
+    """Writes down what happens."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+
+    def finished(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+
+    def done(self) -> list[str]:
+        return [o.stage.label for o in self.outcomes if o.output and not o.cached]
+
+
+@pytest.fixture
+def run(small_data: Path, tmp_path: Path) -> Any:
+    profile = tmp_path / "toys.toml"
+    profile.write_text('title = "toys"\n')
+
+    def run(
+        detector: str = "toy-dark", verifier: str = "toy-mean", jobs: int = 1, **options: Any
+    ) -> tuple[Benchmark, Diary]:
+        benchmark = Benchmark.prepare(
+            {
+                "estimator": ["toy-boxes"],
+                "detector": detector.split(","),
+                "verifier": verifier.split(","),
+                "fuser": ["toy-sum"],
+            },
+            **{"data": small_data, "datasets": ["synthetic"], "profile": str(profile), "device": "cpu", **options},
+            store=tmp_path / "store",
+        )
+        diary = Diary()
+        benchmark.run(tmp_path / "out", diary, jobs)
+        return benchmark, diary
+
+    return run
+
+
+def contents(benchmark: Benchmark) -> list[dict[str, Any]]:
+    return [record.content() for _, record in benchmark.records]
+
+
+def test_a_run_ends_in_a_record_with_scores(run: Any) -> None:
+    benchmark, diary = run()
+    ((path, record),) = benchmark.records
+    assert path.is_file()
+    assert record.test is not None
+    assert record.test.n_mitoses == record.test.tp + record.test.fn
+    assert record.chosen.point.threshold is not None
+    assert record.detections["rows"] > 0
+    assert len(diary.done()) == len(benchmark.plan.stages)
+
+
+def test_a_second_run_does_nothing_again_and_gives_the_same_record(run: Any) -> None:
+    first, _ = run()
+    second, diary = run()
+    assert diary.done() == []
+    assert contents(first) == contents(second)
+
+
+def test_several_processes_give_the_same_record(run: Any, tmp_path: Path) -> None:
+    first, _ = run(verifier="toy-net", detector="toy-dark,toy-boxless")
+    os.rename(tmp_path / "store", tmp_path / "other")
+    second, diary = run(verifier="toy-net", detector="toy-dark,toy-boxless", jobs=2)
+    assert len(diary.done()) == len(second.plan.stages)
+    assert contents(first) == contents(second)
+
+
+@pytest.mark.parametrize(
+    ("detector", "verifier", "said"),
+    [
+        ("toy-nan", "toy-mean", "Plugin 'toy-nan' 1 on frame synthetic/.*NaN"),
+        ("toy-dark", "toy-short", "Plugin 'toy-short' 1 on frame .*shape"),
+        ("toy-fails", "toy-mean", "RuntimeError: this toy fails on purpose"),
+    ],
+)
+def test_a_plugin_that_misbehaves_spoils_its_own_row_only(run: Any, detector: str, verifier: str, said: str) -> None:
+    benchmark, _ = run(detector=f"toy-boxless,{detector}", verifier=verifier if detector == "toy-dark" else "toy-mean")
+    records = {record.combination["detector"]: record for _, record in benchmark.records}
+    bad = records[detector]
+    assert bad.status == "failed"
+    assert bad.test is None
+    with pytest.raises(AssertionError, match=said):
+        raise AssertionError(bad.reason)
+    if verifier != "toy-short":
+        assert records["toy-boxless"].status == "ok"
+    assert benchmark.spoiled
+
+
+def test_a_failed_stage_is_tried_again(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mitobench_toys
+
+    run(detector="toy-fails")
+    monkeypatch.setattr(mitobench_toys.ToyFails, "fit", mitobench_toys.ToyDark.fit)
+    benchmark, _ = run(detector="toy-fails")
+    assert [record.status for _, record in benchmark.records] == ["ok"]
+
+
+def test_a_corrupt_output_is_done_again_with_the_same_result(run: Any, tmp_path: Path) -> None:
+    first, _ = run()
+    for path in sorted((tmp_path / "store" / "stages").rglob("*.npz"))[:1]:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(bytes(content))
+    second, diary = run()
+    assert len(diary.done()) == 1
+    assert contents(first) == contents(second)
+
+
+def test_a_full_disk_ends_the_run_and_leaves_a_store_that_works(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mitobench_toys
+
+    def full(self: Any, folder: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mitobench_toys.ToyMean, "save", full)
+        with pytest.raises(StoreError, match="Free some space"):
+            run()
+    benchmark, diary = run()
+    assert [record.status for _, record in benchmark.records] == ["ok"]
+    assert not any("toy-dark" in label and "fit" in label for label in diary.done()), "what was finished is kept"
+
+
+def test_a_fit_over_two_processes_learns_what_one_learns(run: Any) -> None:
+    one, _ = run(verifier="toy-net", sets=["verifier.iterations=30"])
+    two, _ = run(verifier="toy-net", sets=["verifier.iterations=30"], processes=2)
+    scores = []
+    for benchmark in (one, two):
+        stage = next(s for s in benchmark.plan.stages.values() if s.kind == "verdicts" and s.settings["part"] == "test")
+        output = benchmark.store.get(stage.kind, stage.key)
+        with np.load(output.folder / "scores.npz") as file:
+            scores.append(file["rows"])
+    # The same items in the same batches; only dropout, drawn by each process for its half, differs.
+    assert np.abs(scores[0] - scores[1]).mean() < 0.1
+    assert np.corrcoef(scores[0], scores[1])[0, 1] > 0.9
+
+
+def test_a_failing_child_process_says_why(run: Any) -> None:
+    benchmark, _ = run(detector="toy-fails", processes=2)
+    ((_, record),) = benchmark.records
+    assert record.status == "failed"
+    assert "on purpose" in record.reason
+
+
+def test_no_label_of_the_test_set_reaches_a_plugin(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mitobench_toys
+
+    shown: list[str] = []
+    fit = mitobench_toys.ToyMean.fit
+
+    def spy(self: Any, train: Any, val: Any, context: Context) -> None:
+        shown.extend(sample.frame.key for sample in (*train, *val))
+        fit(self, train, val, context)
+
+    monkeypatch.setattr(mitobench_toys.ToyMean, "fit", spy)
+    benchmark, _ = run()
+    test = benchmark.workspace.part(["synthetic"], "test")
+    assert shown
+    assert not set(shown) & set(test)

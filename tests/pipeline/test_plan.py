@@ -1,0 +1,173 @@
+"""The plan: a grid becomes distinct stages, what is shared is there once, and a key changes with all that matters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mitobench.benchmark import Benchmark
+from mitobench.errors import MitobenchError
+from mitobench.pipeline.plan import Plan, Stage
+
+pytestmark = pytest.mark.usefixtures("toys")
+
+PROFILE = 'title = "toys"\n'
+
+
+@pytest.fixture
+def prepare(small_data: Path, tmp_path: Path) -> Any:
+    profile = tmp_path / "toys.toml"
+    profile.write_text(PROFILE)
+
+    def prepare(
+        estimator: str = "toy-boxes",
+        detector: str = "toy-dark",
+        verifier: str = "toy-mean",
+        fuser: str = "toy-sum",
+        **options: Any,
+    ) -> Benchmark:
+        options = {"data": small_data, "datasets": ["synthetic"], "profile": str(profile), "device": "cpu", **options}
+        roles = {"estimator": estimator, "detector": detector, "verifier": verifier, "fuser": fuser}
+        split = {role: names.split(",") for role, names in roles.items()}
+        return Benchmark.prepare(split, store=tmp_path / "store", **options)
+
+    return prepare
+
+
+def stage(plan: Plan, kind: str, name: str, part: str | None = None) -> Stage:
+    """The one stage of that kind, plugin and part."""
+    found = [
+        s
+        for s in plan.stages.values()
+        if s.kind == kind and s.plugin and s.plugin.name == name and s.settings.get("part") == part
+    ]
+    assert len(found) == 1, [s.label for s in plan.stages.values()]
+    return found[0]
+
+
+def count(plan: Plan, kind: str) -> int:
+    return sum(s.kind == kind for s in plan.stages.values())
+
+
+def test_a_grid_fits_each_distinct_stage_once(prepare: Any) -> None:
+    plan = prepare("toy-boxes,toy-masks", "toy-dark", "toy-mean,toy-net,none", "toy-sum,toy-verifier-only").plan
+    assert count(plan, "fit-detector") == 2, "one for every estimator"
+    assert count(plan, "fit-verifier") == 4, "one for every estimator and verifier"
+    titles = {row.combination.title for row in plan.rows if not row.problem}
+    assert len(titles) == 2 * (2 * 2 + 1), "`none` with a sum is the detector alone"
+
+
+def test_stages_come_after_those_they_build_on(prepare: Any) -> None:
+    seen: set[str] = set()
+    for key, planned in prepare("toy-boxes,toy-masks", "toy-dark,toy-child").plan.stages.items():
+        assert all(upstream.key in seen for upstream in planned.upstream.values())
+        seen.add(key)
+
+
+def test_a_detector_that_uses_no_boxes_gets_one_row_for_all_estimators(prepare: Any) -> None:
+    plan = prepare("toy-boxes,toy-masks", "toy-boxless").plan
+    assert [row.combination.estimator for row in plan.rows] == ["-"]
+    assert count(plan, "boxes") == 0
+    assert "boxes" not in stage(plan, "fit-detector", "toy-boxless").upstream
+
+
+def test_a_required_plugin_is_fitted_once_for_both(prepare: Any) -> None:
+    plan = prepare(detector="toy-dark,toy-child").plan
+    parent = stage(plan, "fit-detector", "toy-dark")
+    assert stage(plan, "fit-detector", "toy-child").upstream["requires-detector"].key == parent.key
+
+
+def test_what_makes_no_sense_is_not_applicable(prepare: Any) -> None:
+    plan = prepare(verifier="none", fuser="toy-verifier-only").plan
+    assert plan.rows[0].problem == ("not applicable", "fuser toy-verifier-only needs a verifier")
+    plan = prepare("toy-masks", datasets=["synthetic-centroids"]).plan
+    status, reason = plan.rows[0].problem or ("", "")
+    assert status == "not applicable"
+    assert "needs masks" in reason
+
+
+def test_a_plugin_that_cannot_be_imported_breaks_its_own_rows_only(prepare: Any) -> None:
+    plan = prepare(detector="toy-dark,toy-broken").plan
+    problems = {row.combination.detector: row.problem for row in plan.rows}
+    assert problems["toy-dark"] is None
+    status, reason = problems["toy-broken"] or ("", "")
+    assert status == "broken"
+    assert "mitobench-toys" in reason
+    assert "on purpose" in reason
+
+
+def test_seeds_vary_training_and_never_the_split(prepare: Any) -> None:
+    plan = prepare(verifier="toy-net", seeds=[0, 1]).plan
+    assert count(plan, "fit-verifier") == 2
+    test_frames = {s.frames["test"] for s in plan.stages.values() if s.kind == "evaluation"}
+    assert len(test_frames) == 1
+
+
+def test_an_option_changes_the_stages_behind_it_and_no_other(prepare: Any) -> None:
+    before, after = prepare().plan, prepare(sets=["detector.shrink=2"]).plan
+    assert stage(before, "boxes", "toy-boxes").key == stage(after, "boxes", "toy-boxes").key
+    assert stage(before, "fit-detector", "toy-dark").key != stage(after, "fit-detector", "toy-dark").key
+    assert stage(before, "evaluation", "toy-sum").key != stage(after, "evaluation", "toy-sum").key
+
+
+@pytest.mark.parametrize("changed", [{"seeds": [1]}, {"sets": ["detector.most=3"]}, {"processes": 2}])
+def test_a_fit_has_another_key_for_another(prepare: Any, changed: dict[str, Any]) -> None:
+    one, other = (stage(prepare(**c).plan, "fit-detector", "toy-dark").key for c in ({}, changed))
+    assert one != other
+
+
+def test_a_changed_annotation_changes_the_keys(prepare: Any, small_data: Path) -> None:
+    before = stage(prepare().plan, "fit-detector", "toy-dark").key
+    path = next(p for p in sorted(small_data.rglob("A00_*.csv")) if p.stat().st_size)
+    content = path.read_text()
+    try:
+        path.write_text("1,1,2,1,1,2,2,2\n" + content)
+        assert stage(prepare().plan, "fit-detector", "toy-dark").key != before
+    finally:
+        path.write_text(content)
+    assert stage(prepare().plan, "fit-detector", "toy-dark").key == before
+
+
+def test_the_test_frames_are_no_input_of_what_is_fitted_or_chosen(prepare: Any) -> None:
+    plan = prepare(verifier="toy-net").plan
+    test = set(stage(plan, "evaluation", "toy-sum").frames["test"])
+    for planned in plan.stages.values():
+        if planned.kind.startswith(("fit", "fusion", "boxes")):
+            used = {key for keys in planned.frames.values() for key in keys}
+            pending = list(planned.upstream.values())
+            while pending:
+                upstream = pending.pop()
+                used |= {key for keys in upstream.frames.values() for key in keys}
+                pending += upstream.upstream.values()
+            assert not used & test, planned.label
+
+
+def test_out_of_fold_candidates_come_from_detectors_that_have_not_seen_the_slide(prepare: Any) -> None:
+    benchmark = prepare(sets=["pipeline.candidates=out-of-fold(3)"])
+    fitted = stage(benchmark.plan, "fit-verifier", "toy-mean")
+    folds = [s for role, s in fitted.upstream.items() if role.startswith("candidates-train")]
+    assert len(folds) == 3
+    covered: list[str] = []
+    for fold in folds:
+        slide = benchmark.workspace.tissue
+        seen = {slide(key, slide=True) for key in fold.upstream["detector"].frames["train"]}
+        assert not seen & {slide(key, slide=True) for key in fold.frames["frames"]}
+        covered += fold.frames["frames"]
+    assert sorted(covered) == sorted(fitted.frames["train"])
+
+
+def test_training_on_another_set_is_a_row_of_its_own_with_its_own_validation(prepare: Any) -> None:
+    benchmark = prepare(train_on=["synthetic-centroids"], datasets=["synthetic"])
+    fusion = stage(benchmark.plan, "fusion", "toy-sum")
+    evaluation = stage(benchmark.plan, "evaluation", "toy-sum")
+    assert {key.partition("/")[0] for key in fusion.frames["val"]} == {"synthetic-centroids"}
+    assert {key.partition("/")[0] for key in evaluation.frames["test"]} == {"synthetic"}
+
+
+def test_unknown_names_are_told_with_the_nearest(prepare: Any) -> None:
+    with pytest.raises(MitobenchError, match="No detector is called 'toy-drak'. Did you mean toy-dark"):
+        prepare(detector="toy-drak")
+    with pytest.raises(MitobenchError, match="shrimk"):
+        prepare(sets=["detector.shrimk=2"])

@@ -1,0 +1,129 @@
+"""The store: whole or not at all, verified on reading, one writer at a time, and still good after a full disk."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mitobench.errors import StoreError
+from mitobench.pipeline.store import Store
+
+KEY = "k" * 64
+
+
+def write(store: Store, text: str = "weights") -> None:
+    with store.write("fit", KEY, {"spec": 1}) as folder:
+        (folder / "sub").mkdir()
+        (folder / "sub" / "file.txt").write_text(text)
+
+
+def test_what_was_written_is_read_with_its_spec(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.get("fit", KEY) is None
+    assert not store.has("fit", KEY)
+    write(store)
+    output = store.get("fit", KEY)
+    assert output is not None
+    assert (output.folder / "sub" / "file.txt").read_text() == "weights"
+    assert output.manifest["spec"] == {"spec": 1}
+    assert store.has("fit", KEY)
+
+
+def test_an_error_while_writing_leaves_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(ValueError, match="of the stage"), store.write("fit", KEY, {}) as folder:
+        (folder / "half").write_text("half")
+        raise ValueError("of the stage")
+    assert store.get("fit", KEY) is None
+    assert list((tmp_path / "aside").iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_swept_away(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    (tmp_path / "aside" / f"{KEY}-left").mkdir()
+    write(store)
+    assert list((tmp_path / "aside").iterdir()) == []
+
+
+@settings(max_examples=30)
+@given(
+    file=st.sampled_from(["manifest.json", "sub/file.txt"]),
+    place=st.floats(0, 1, exclude_max=True),
+    bit=st.integers(0, 7),
+)
+def test_a_flipped_bit_anywhere_is_found_and_the_output_thrown_away(
+    tmp_path_factory: pytest.TempPathFactory, file: str, place: float, bit: int
+) -> None:
+    store = Store(tmp_path_factory.mktemp("store"))
+    write(store)
+    output = store.get("fit", KEY)
+    assert output is not None
+    path = output.folder / file
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 1 << bit
+    path.write_bytes(bytes(content))
+    assert store.get("fit", KEY) is None
+    assert not store.has("fit", KEY)
+    write(store)
+    assert store.get("fit", KEY) is not None
+
+
+@pytest.mark.parametrize("change", ["missing", "added", "empty"])
+def test_a_missing_added_or_emptied_file_is_found(tmp_path: Path, change: str) -> None:
+    store = Store(tmp_path)
+    write(store)
+    output = store.get("fit", KEY)
+    assert output is not None
+    if change == "missing":
+        (output.folder / "sub" / "file.txt").unlink()
+    elif change == "added":
+        (output.folder / "more.txt").write_text("more")
+    else:
+        (output.folder / "manifest.json").write_text("")
+    assert store.get("fit", KEY) is None
+
+
+def test_a_full_disk_is_told_and_the_store_still_works(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(StoreError, match=r"No space left.*Free some space"), store.write("fit", KEY, {}):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert store.get("fit", KEY) is None
+    write(store)
+    assert store.get("fit", KEY) is not None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if os.system(f"mount -t tmpfs -o size=256k tmpfs '{disk}' 2>/dev/null") != 0:
+        pytest.skip("no small disk can be mounted here")
+    try:
+        store = Store(disk / "store")
+        with pytest.raises(StoreError, match="Free some space"), store.write("fit", KEY, {}) as folder:
+            (folder / "big").write_bytes(bytes(1 << 20))
+        write(store)
+        assert store.get("fit", KEY) is not None
+    finally:
+        os.system(f"umount '{disk}'")
+
+
+def test_a_store_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match="--store"):
+        Store(tmp_path / "file")
+
+
+def test_the_work_folder_lives_until_the_output_is_in_place(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    (store.work(KEY) / "checkpoint").write_text("half way")
+    with pytest.raises(KeyboardInterrupt), store.write("fit", KEY, {}):
+        raise KeyboardInterrupt
+    assert (store.work(KEY) / "checkpoint").is_file()
+    write(store)
+    assert not (tmp_path / "work" / KEY).exists()

@@ -1,0 +1,199 @@
+"""The contract finds what is broken: toy plugins, each with one fault, and one with none."""
+
+import uuid
+
+import pytest
+
+from mitobench import contract
+from mitobench.contract.subject import subject
+from mitobench.errors import MitobenchError
+
+LOADS = "it loads and has a version"
+OPTIONS = "its options have defaults and descriptions"
+REQUIRES = "what it requires exists"
+ANSWERS = "it fits and its answers are complete finite and inside"
+NOTHING = "it answers where there is nothing"
+SAVES = "it answers the same after saving and loading"
+SEED = "it answers the same for the same seed"
+UNCHANGED = "it leaves its inputs as they are"
+JSON = "what it chose is json"
+
+DETECTOR = """
+import numpy as np
+from mitobench import api
+
+class Options(api.Options):
+    side: float = api.Field(30.0, description="Side of a box, px.")
+
+class Toy(api.Detector):
+    name = "toy"
+    version = "1"
+    Options = Options
+
+    def fit(self, train, val, context):
+        self.learned = np.random.default_rng(context.seed).random()
+
+    def predict(self, frame):
+        return api.Detections.from_points([[20, 30], [60, 50]], [self.learned, 0.1], self.options.side)
+
+    def save(self, folder):
+        (folder / "toy.txt").write_text(repr(self.learned))
+
+    def load(self, folder):
+        self.learned = float((folder / "toy.txt").read_text())
+"""
+
+VERIFIER = """
+from mitobench import api
+
+class Toy(api.Verifier):
+    name = "toy"
+    version = "1"
+
+    def score(self, frame, detections):
+        return detections.score / 2
+"""
+
+FUSER = """
+from mitobench import api
+
+class Toy(api.Fuser):
+    name = "toy"
+    version = "1"
+
+    def fuse(self, detector, verifier):
+        return detector + verifier
+"""
+
+
+@pytest.fixture
+def toy(install):
+    """Installs a module with a plugin `toy`, and returns its checks."""
+    module = f"toy_{uuid.uuid4().hex}"
+
+    def write(source, role="detector"):
+        install("toys", {f"mitobench.{role}s": {"toy": f"{module}:Toy"}}, {f"{module}.py": source})
+        subject.cache_clear()
+        return contract.checks(role, "toy")
+
+    yield write
+    subject.cache_clear()
+
+
+def failures(checks):
+    """The reason of every check that fails, by its title."""
+    reasons = {}
+    for check in checks:
+        try:
+            check()
+        except MitobenchError as reason:
+            reasons[check.title] = str(reason)
+    return reasons
+
+
+@pytest.mark.parametrize(
+    ("role", "source"), [("detector", DETECTOR), ("verifier", VERIFIER), ("fuser", FUSER)], ids=lambda part: part[:8]
+)
+def test_a_plugin_without_fault_passes(toy, role, source):
+    assert failures(toy(source, role)) == {}
+
+
+def test_one_that_raises_on_import_passes_nothing_and_is_named(toy):
+    checks = toy("raise RuntimeError('no such library')")
+    reasons = failures(checks)
+    assert len(reasons) == len(checks)
+    assert all("toy" in reason and "no such library" in reason for reason in reasons.values())
+
+
+FIT = "def fit(self, train, val, context):"
+
+# Each fault is one change of the toy without fault: (what is replaced, by what), what fails by it, and a word of why.
+DETECTOR_FAULTS = {
+    "no version": ('version = "1"', "version = None", {LOADS}, "version"),
+    "undescribed option": ('description="Side of a box, px."', "gt=0", {OPTIONS}, "'side' has no description"),
+    "unknown requirement": (
+        "def fit(",
+        "@classmethod\n    def requires(cls, options):\n"
+        "        return {'detector': api.Requirement('no-such')}\n\n    def fit(",
+        {REQUIRES, ANSWERS, NOTHING, SAVES, SEED, UNCHANGED},
+        "no-such",
+    ),
+    "NaN": ("[self.learned, 0.1]", "[np.nan, 0.1]", {ANSWERS, NOTHING, SAVES, SEED, UNCHANGED}, "NaN"),
+    "wrong length": ("[self.learned, 0.1]", "[self.learned]", {ANSWERS, NOTHING, SAVES, SEED, UNCHANGED}, "shape"),
+    "outside": ("[60, 50]", "[6000, 50]", {ANSWERS, NOTHING, SAVES, SEED, UNCHANGED}, "leaves the frame"),
+    "x and y swapped": ("[60, 50]", "[60, frame.size[0]]", {ANSWERS, NOTHING, SAVES, SEED, UNCHANGED}, "leaves"),
+    "unsaved state": ("float((folder", "0 * float((folder", {SAVES}, "save everything"),
+    "own randomness": ("default_rng(context.seed)", "default_rng()", {SEED}, "context.seed"),
+    "changes annotation": (FIT, "{}\n        train[0].mitoses.xy[:] += 1", {UNCHANGED}, "fit()"),
+    "changes pixels": ("def predict(self, frame):", "{}\n        frame.read()[:] = 0", {UNCHANGED}, "predict()"),
+    "cannot do without mitoses": (
+        FIT,
+        "{}\n        [sample.mitoses.xy[0] for sample in train]",
+        {ANSWERS, NOTHING, SAVES, SEED, UNCHANGED},
+        "IndexError",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", DETECTOR_FAULTS)
+def test_a_detector_with_one_fault_fails_by_it(toy, fault):
+    old, new, expected, word = DETECTOR_FAULTS[fault]
+    assert old in DETECTOR
+    reasons = failures(toy(DETECTOR.replace(old, new.format(old) if "{}" in new else new)))
+    assert set(reasons) == expected
+    assert all(word in reason for reason in reasons.values())
+
+
+def test_a_required_option_cannot_be_left_out(toy):
+    reasons = failures(toy(DETECTOR.replace("30.0, description", "description")))
+    assert "'side' has no default" in reasons[OPTIONS]
+    assert "side: Field required" in reasons[ANSWERS]
+
+
+def test_a_verifier_that_drops_a_candidate_fails(toy):
+    reasons = failures(toy(VERIFIER.replace("detections.score / 2", "detections.score[:-1]"), "verifier"))
+    assert "shape" in reasons[ANSWERS]
+
+
+def test_a_verifier_that_needs_a_candidate_fails(toy):
+    source = VERIFIER.replace("detections.score / 2", "detections.score / detections.score.max()")
+    assert set(failures(toy(source, "verifier"))) == {NOTHING}
+
+
+def test_a_verifier_sees_no_labels(toy):
+    source = VERIFIER.replace("detections.score / 2", "detections.score * detections.is_mitosis")
+    assert "is_mitosis" in failures(toy(source, "verifier"))[ANSWERS]
+
+
+def test_only_a_detector_can_require(toy):
+    source = VERIFIER + (
+        "\n    @classmethod\n    def requires(cls, options):\n        return {'detector': api.Requirement('toy')}\n"
+    )
+    assert "only detectors can require" in failures(toy(source, "verifier"))[REQUIRES]
+
+
+def test_a_fuser_whose_choice_is_no_json_fails(toy):
+    source = FUSER + "\n    def chosen(self):\n        return {'w': float('nan')}\n"
+    assert set(failures(toy(source, "fuser"))) == {JSON}
+
+
+def test_an_unforeseen_error_is_told_with_file_and_line_of_the_plugin(toy):
+    reasons = failures(toy(DETECTOR.replace("return api.Det", "np.zeros(3).reshape(2)\n        return api.Det")))
+    line = DETECTOR.splitlines().index("    def predict(self, frame):") + 2
+    assert "ValueError: cannot reshape" in reasons[ANSWERS]
+    assert f".py:{line})" in reasons[ANSWERS]
+
+
+def test_a_check_says_what_it_checks(toy):
+    assert str(toy(DETECTOR)[0]) == f"detector toy: {LOADS}"
+
+
+def test_the_role_is_found_by_the_name(toy):
+    toy(VERIFIER, "verifier")
+    assert contract.find_role("toy") == "verifier"
+
+
+def test_an_unknown_plugin_is_told_with_the_nearest(toy):
+    toy(VERIFIER, "verifier")
+    with pytest.raises(MitobenchError, match="Did you mean toy"):
+        contract.find_role("toi")

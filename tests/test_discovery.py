@@ -1,0 +1,105 @@
+"""Plugins are found by the metadata of installed packages, and imported when they are first used."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mitobench import discovery
+from mitobench.errors import MitobenchError, PluginError
+
+FUSER = """
+from mitobench.api import Fuser
+
+class Mean(Fuser):
+    name = "mean"
+    version = "1"
+
+    def fuse(self, detector, verifier):
+        return (detector + verifier) / 2
+"""
+
+
+def fusers(**named: str) -> dict[str, dict[str, str]]:
+    return {"mitobench.fusers": named}
+
+
+def test_a_package_is_found_by_its_metadata_and_not_imported(install: Callable[..., None]) -> None:
+    install("mean-fuser", fusers(mean="mean_fuser:Mean"), {"mean_fuser.py": FUSER}, version="2.5")
+    assert discovery.names("fuser") == ["mean"]
+    item = discovery.find("fuser", "mean")
+    assert (item.package, item.version, item.target) == ("mean-fuser", "2.5", "mean_fuser:Mean")
+    assert "mean_fuser" not in sys.modules
+
+
+def test_a_plugin_is_imported_when_it_is_used(install: Callable[..., None]) -> None:
+    install("mean-fuser", fusers(mean="mean_fuser_used:Mean"), {"mean_fuser_used.py": FUSER})
+    assert discovery.load("fuser", "mean").version == "1"
+    assert "mean_fuser_used" in sys.modules
+
+
+def test_only_the_packages_named_are_seen(install: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    install("one", fusers(first="one:A"))
+    install("two", fusers(second="two:B"))
+    assert discovery.names("fuser") == ["first", "second"]
+    monkeypatch.setenv("MITOBENCH_PACKAGES", "two, mitobench")
+    discovery.found.cache_clear()
+    assert discovery.names("fuser") == ["second"]
+    assert "mitos2012" in discovery.names("dataset")
+
+
+def test_two_packages_of_one_name_are_both_shown(install: Callable[..., None]) -> None:
+    install("one", fusers(same="one:A"), version="1.5")
+    install("two", fusers(same="two:B"), version="2.5")
+    with pytest.raises(MitobenchError, match="Uninstall one of them") as error:
+        discovery.find("fuser", "same")
+    assert "one 1.5 (one:A)" in str(error.value)
+    assert "two 2.5 (two:B)" in str(error.value)
+
+
+def test_one_name_in_two_roles_is_no_conflict(install: Callable[..., None]) -> None:
+    install("both", {"mitobench.fusers": {"same": "both:A"}, "mitobench.detectors": {"same": "both:B"}})
+    assert discovery.find("fuser", "same").target == "both:A"
+    assert discovery.find("detector", "same").target == "both:B"
+
+
+def test_an_unknown_name_lists_the_nearest_and_all(install: Callable[..., None]) -> None:
+    install("some", fusers(linear="some:A", product="some:B", other="some:C"))
+    with pytest.raises(MitobenchError, match=r"No fuser is called 'linaer'\. Did you mean linear\? ") as error:
+        discovery.find("fuser", "linaer")
+    assert str(error.value).endswith("There is: linear, other, product.")
+
+
+def test_a_broken_package_hurts_only_who_uses_it(install: Callable[..., None]) -> None:
+    install("bad", fusers(bad="bad_on_import:A"), {"bad_on_import.py": "raise RuntimeError('no licence key')"})
+    install("mean-fuser", fusers(mean="mean_fuser_beside:Mean"), {"mean_fuser_beside.py": FUSER})
+    assert discovery.names("fuser") == ["bad", "mean"]
+    assert discovery.load("fuser", "mean").name == "mean"
+    with pytest.raises(PluginError, match="RuntimeError: no licence key") as error:
+        discovery.load("fuser", "bad")
+    assert "package bad 1.0 is broken" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        ("", "raised AttributeError"),
+        ("import no_such_module_anywhere", "No module named 'no_such_module_anywhere'"),
+        ("class Mean: name = 'mean'", "is no mitobench.api.Fuser"),
+        ("Mean = 3", "is no mitobench.api.Fuser"),
+        (FUSER.replace('"mean"', '"median"'), "calls itself 'median', its entry point 'mean'"),
+        (FUSER.replace("fuse(self", "merge(self"), r"lacks fuse\(\)"),
+        (FUSER.replace("(Fuser)", ""), "is no mitobench.api.Fuser"),
+    ],
+)
+def test_a_class_that_is_no_fuser_is_told_with_its_package(
+    install: Callable[..., None], tmp_path: Path, module: str, said: str
+) -> None:
+    name = f"wrong_{abs(hash(module))}"
+    install("wrong", fusers(mean=f"{name}:Mean"), {f"{name}.py": module})
+    with pytest.raises(PluginError, match=said) as error:
+        discovery.load("fuser", "mean")
+    assert "package wrong" in str(error.value)

@@ -1,0 +1,185 @@
+"""Options: the class's defaults, then the profile, then --set; each is typed and what is wrong says where it stood."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import pytest
+
+from mitobench.api import Detections, Detector, Field, Frame, Options
+from mitobench.errors import MitobenchError
+from mitobench.pipeline.settings import Settings
+
+
+class BlobOptions(Options):
+    iterations: int = Field(100, ge=1, description="steps")
+    lr: float = 0.5
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    tile: int | None = None
+    layers: tuple[int, ...] = (1, 2)
+    mirror: bool = True
+
+
+class Blob(Detector):
+    name = "blob"
+    version = "1"
+    Options: ClassVar[type[Options]] = BlobOptions
+
+    def predict(self, frame: Frame) -> Detections:
+        return Detections.none()
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'title = "Mine"\n\n[detector.blob]\niterations = 7\noptimizer = "adamw"\n\n[pipeline]\ngate = 0.5\n'
+    )
+    return path
+
+
+def blob(profile: Path, *sets: str) -> BlobOptions:
+    options = Settings.load(str(profile), sets).options("detector", Blob)
+    assert isinstance(options, BlobOptions)
+    return options
+
+
+def test_the_profile_overrides_defaults_and_set_overrides_the_profile(profile: Path) -> None:
+    assert blob(profile) == BlobOptions(iterations=7, optimizer="adamw")
+    assert blob(profile, "detector.iterations=9").iterations == 9
+    assert blob(profile, "detector.iterations=9", "detector.iterations=11").iterations == 11
+
+
+@pytest.mark.parametrize(
+    ("text", "option", "value"),
+    [
+        ("detector.iterations=500", "iterations", 500),
+        ("detector.lr=1e-3", "lr", 0.001),
+        ("detector.optimizer=sgd", "optimizer", "sgd"),
+        ('detector.optimizer="sgd"', "optimizer", "sgd"),
+        ("detector.tile=null", "tile", None),
+        ("detector.tile=64", "tile", 64),
+        ("detector.layers=[3,4,5]", "layers", (3, 4, 5)),
+        ("detector.mirror=false", "mirror", False),
+        ("detector.blob.mirror=false", "mirror", False),
+    ],
+)
+def test_a_set_has_the_options_type(profile: Path, text: str, option: str, value: object) -> None:
+    found = getattr(blob(profile, text), option)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("detector.iterations=many", "valid integer"),
+        ("detector.iterations=0", "greater than or equal to 1"),
+        ("detector.iterations=1.5", "valid integer"),
+        ("detector.lr=fast", "valid number"),
+        ("detector.optimizer=rmsprop", "'sgd' or 'adamw'"),
+        ("detector.layers=3", "valid tuple"),
+    ],
+)
+def test_a_set_of_the_wrong_type_names_option_and_value(profile: Path, text: str, said: str) -> None:
+    with pytest.raises(MitobenchError, match=said) as error:
+        blob(profile, text)
+    assert f"--set {text}: " in str(error.value)
+    assert "(given: " in str(error.value)
+
+
+def test_a_set_for_another_plugin_or_role_changes_nothing(profile: Path) -> None:
+    assert blob(profile, "detector.other.iterations=9", "verifier.iterations=9") == blob(profile)
+
+
+def test_a_set_that_no_plugin_of_the_run_takes_names_the_nearest(profile: Path) -> None:
+    settings = Settings.load(str(profile), ["detector.iteratoins=9"])
+    settings.options("detector", Blob)
+    with pytest.raises(MitobenchError, match="no detector of this run has an option 'iteratoins'") as error:
+        settings.check_all_used()
+    assert "Did you mean iterations?" in str(error.value)
+
+
+def test_sets_that_are_taken_are_no_error(profile: Path) -> None:
+    settings = Settings.load(str(profile), ["detector.iterations=9", "pipeline.gate=0.1"])
+    settings.options("detector", Blob)
+    assert settings.pipeline().gate == 0.1
+    settings.check_all_used()
+
+
+@pytest.mark.parametrize("text", ["iterations=5", "detector.iterations", "detector.=5", "detector.a.b.c=5", "=5", ""])
+def test_a_set_of_another_form_shows_the_form(profile: Path, text: str) -> None:
+    with pytest.raises(MitobenchError, match=r"give ROLE\.OPTION=VALUE, for example detector\.iterations=500"):
+        Settings.load(str(profile), [text])
+
+
+def test_a_set_of_an_unknown_role_names_the_nearest(profile: Path) -> None:
+    with pytest.raises(MitobenchError, match=r"'detecter' is no role\. Did you mean detector"):
+        Settings.load(str(profile), ["detecter.iterations=5"])
+
+
+def test_an_unknown_option_in_a_profile_is_told_with_its_place(profile: Path) -> None:
+    profile.write_text("[detector.blob]\niteratoins = 7\n")
+    with pytest.raises(MitobenchError, match=r"mine\.toml: \[detector\.blob\] iteratoins: unknown option") as error:
+        blob(profile)
+    assert "Did you mean iterations?" in str(error.value)
+
+
+def test_a_wrong_type_in_a_profile_is_told_with_its_place(profile: Path) -> None:
+    profile.write_text('[detector.blob]\niterations = "many"\nlr = "fast"\n')
+    with pytest.raises(MitobenchError) as error:
+        blob(profile)
+    first, second = str(error.value).splitlines()
+    assert first.startswith(f"{profile}: [detector.blob] iterations: ")
+    assert first.endswith("(given: 'many')")
+    assert second.startswith(f"{profile}: [detector.blob] lr: ")
+
+
+def test_an_unknown_table_in_a_profile_names_the_nearest(profile: Path) -> None:
+    profile.write_text("[detectors.blob]\niterations = 7\n")
+    with pytest.raises(MitobenchError, match=r"mine\.toml: unknown table \[detectors\]\. Did you mean detector"):
+        Settings.load(str(profile))
+
+
+def test_a_profile_that_is_no_toml_is_told_with_its_line(profile: Path) -> None:
+    profile.write_text("[detector.blob]\niterations =\n")
+    with pytest.raises(MitobenchError, match=r"mine\.toml: is not valid TOML: .*line 2"):
+        Settings.load(str(profile))
+
+
+def test_a_profile_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(MitobenchError, match=r"none\.toml: cannot be read: No such file"):
+        Settings.load(str(tmp_path / "none.toml"))
+
+
+def test_an_unknown_profile_lists_those_there_are() -> None:
+    with pytest.raises(MitobenchError, match="registry/profiles holds no 'papr'"):
+        Settings.load("papr")
+
+
+@pytest.mark.parametrize("value", ["validation", 0, 0.88])
+def test_the_gate_is_a_number_or_validation(profile: Path, value: object) -> None:
+    assert Settings.load(str(profile), [f"pipeline.gate={value}"]).pipeline().gate == value
+
+
+@pytest.mark.parametrize("value", ["high", "-1", "null"])
+def test_another_gate_is_refused(profile: Path, value: str) -> None:
+    with pytest.raises(MitobenchError, match=f"--set pipeline.gate={value}: "):
+        Settings.load(str(profile), [f"pipeline.gate={value}"]).pipeline()
+
+
+@pytest.mark.parametrize(("value", "folds"), [("in-sample", 0), ("out-of-fold(3)", 3), ("out-of-fold(20)", 20)])
+def test_candidates_are_in_sample_or_out_of_fold(profile: Path, value: str, folds: int) -> None:
+    assert Settings.load(str(profile), [f"pipeline.candidates={value}"]).pipeline().folds == folds
+
+
+@pytest.mark.parametrize("value", ["out-of-fold", "out-of-fold(1)", "out-of-fold(0)", "oof(5)"])
+def test_other_candidates_are_refused(profile: Path, value: str) -> None:
+    with pytest.raises(MitobenchError, match=r"--set pipeline\.candidates="):
+        Settings.load(str(profile), [f"pipeline.candidates={value}"]).pipeline()
+
+
+def test_what_another_plugin_requires_has_the_last_word(profile: Path) -> None:
+    settings = Settings.load(str(profile), ["detector.iterations=9"])
+    assert settings.options("detector", Blob, {"iterations": 3}).model_dump()["iterations"] == 3

@@ -1,0 +1,313 @@
+"""Plugins that are fast, small, and wrong in every way that the harness must bear. A real package for the tests."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from mitobench.api import (
+    BoxEstimator,
+    Context,
+    Detections,
+    Detector,
+    Field,
+    Frame,
+    Fuser,
+    Mitoses,
+    Options,
+    Requirement,
+    Sample,
+    Validation,
+    Verifier,
+)
+
+Floats = NDArray[np.float64]
+
+
+def darkness(frame: Frame, xy: Floats) -> Floats:
+    """1 - brightness around each point, [N]."""
+    smooth = ndimage.uniform_filter(frame.read().mean(axis=2), 7)
+    x, y = np.clip(np.rint(xy).astype(int), 0, np.array(frame.size) - 1).T
+    return 1 - smooth[y, x] / 255
+
+
+class ToyBoxes(BoxEstimator):
+    """20 x 20 px around every mitosis."""
+
+    name, version = "toy-boxes", "1"
+
+    def boxes(self, frame: Frame, mitoses: Mitoses) -> Floats:
+        assert mitoses.masks is None, "an estimator that does not need masks is not shown any"
+        boxes = np.concatenate([mitoses.xy - 10, mitoses.xy + 10], axis=1)
+        return np.clip(boxes, 0, np.tile(frame.size, 2))
+
+
+class ToyMasks(BoxEstimator):
+    """Boxes of masks."""
+
+    name, version, needs_masks = "toy-masks", "1", True
+
+    def boxes(self, frame: Frame, mitoses: Mitoses) -> Floats:
+        masks = mitoses.masks or ()
+        return np.array([(*m.min(axis=0), *(m.max(axis=0) + 1)) for m in masks], dtype=float).reshape(-1, 4)
+
+
+class ToyDark(Detector):
+    """Dark blobs; learns how big they are from the boxes."""
+
+    name, version = "toy-dark", "1"
+
+    class Options(Options):
+        """Options of `toy-dark`."""
+
+        most: int = Field(40, ge=1, description="greatest number of candidates a frame")
+        shrink: float = Field(1.0, gt=0, description="factor on the side of the boxes")
+
+    side = 20.0
+
+    def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
+        boxes = np.concatenate([sample.boxes for sample in train if sample.boxes is not None])
+        self.side = float((boxes[:, 2:] - boxes[:, :2]).mean()) * self.options.shrink
+        context.progress(1, 1)
+
+    def predict(self, frame: Frame) -> Detections:
+        smooth = ndimage.gaussian_filter(255 - frame.read().mean(axis=2), 3)
+        peaks = (smooth == ndimage.maximum_filter(smooth, 15)) & (smooth > 60)
+        y, x = np.nonzero(peaks)
+        best = np.argsort(-smooth[y, x], kind="stable")[: self.options.most]
+        xy = np.stack([x, y], axis=1).astype(float)[best]
+        return Detections.from_points(xy, smooth[y, x][best] / 255, self.side)
+
+    def save(self, folder: Path) -> None:
+        (folder / "side.json").write_text(json.dumps(self.side))
+
+    def load(self, folder: Path) -> None:
+        self.side = json.loads((folder / "side.json").read_text())
+
+
+class ToyBoxless(ToyDark):
+    """The same for every estimator."""
+
+    name, uses_boxes = "toy-boxless", False
+
+    def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
+        assert all(sample.boxes is None for sample in train), "what is not used is not there"
+
+
+class ToyChild(ToyDark):
+    """Starts from a fitted toy-dark."""
+
+    name = "toy-child"
+
+    class Options(Options):
+        """Options of `toy-child`."""
+
+        most: int = Field(20, ge=1, description="greatest number of candidates a frame")
+
+    @classmethod
+    def requires(cls, options: Any) -> Mapping[str, Requirement]:
+        return {"detector": Requirement("toy-dark")}
+
+    def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
+        parent = context.upstream["detector"]
+        assert isinstance(parent, ToyDark)
+        self.side = parent.side
+
+
+class ToyNaN(ToyDark):
+    """Returns a score that is no number."""
+
+    name = "toy-nan"
+
+    def predict(self, frame: Frame) -> Detections:
+        return Detections.from_points([[5.0, 5.0]], [np.nan])
+
+
+class ToyFails(ToyDark):
+    """Raises in `fit`."""
+
+    name = "toy-fails"
+
+    def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
+        raise RuntimeError("this toy fails on purpose")
+
+
+class ToySlow(ToyDark):
+    """Takes a second to fit, and writes down every time that it does."""
+
+    name = "toy-slow"
+
+    class Options(ToyDark.Options):
+        """Options of `toy-slow`."""
+
+        diary: str = Field("", description="file that gets a line for every fit")
+
+    def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
+        with open(self.options.diary, "a") as diary:
+            diary.write("fit\n")
+        time.sleep(1)
+        super().fit(train, val, context)
+
+
+class ToyNoOpinion(Verifier):
+    """The verifier that is none."""
+
+    name, version, verifies = "none", "1", False
+
+    def score(self, frame: Frame, detections: Detections) -> Floats:
+        return detections.score
+
+
+class ToyMean(Verifier):
+    """Darkness against the mean of mitoses and imposters."""
+
+    name, version = "toy-mean", "1"
+    middle = 0.5
+
+    def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
+        scores = []
+        for sample in train:
+            assert sample.candidates is not None
+            found = darkness(sample.frame, sample.candidates.xy)
+            scores += [(s, m) for s, m in zip(found, sample.candidates.is_mitosis, strict=True)]
+        means = [np.mean([s for s, m in scores if m == which] or [0.5]) for which in (True, False)]
+        self.middle = float(np.mean(means))
+
+    def score(self, frame: Frame, detections: Detections) -> Floats:
+        return 1 / (1 + np.exp(-10 * (darkness(frame, detections.xy) - self.middle)))
+
+    def save(self, folder: Path) -> None:
+        (folder / "middle.json").write_text(json.dumps(self.middle))
+
+    def load(self, folder: Path) -> None:
+        self.middle = json.loads((folder / "middle.json").read_text())
+
+
+class ToyShort(ToyMean):
+    """Drops a detection, which a verifier cannot do."""
+
+    name = "toy-short"
+
+    def score(self, frame: Frame, detections: Detections) -> Floats:
+        return super().score(frame, detections)[1:]
+
+
+class ToyNet(Verifier):
+    """A tiny network, trained by the real loop with a checkpoint at every step."""
+
+    name, version = "toy-net", "1"
+
+    class Options(Options):
+        """Options of `toy-net`."""
+
+        iterations: int = Field(40, ge=1, description="optimizer steps")
+        pause: float = Field(0.0, ge=0, description="s to wait before an item is drawn")
+
+    def network(self) -> Any:
+        import torch
+        from torch import nn
+
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 1)).to(self.device)
+
+    def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
+        import torch
+
+        from mitobench.training import Supervised, runner
+
+        runner.CHECKPOINT_SECONDS = 0.0
+        rows = [
+            (darkness(s.frame, s.candidates.xy), s.candidates.score, s.candidates.is_mitosis)
+            for s in train
+            if s.candidates is not None
+        ]
+        dark, score, label = (np.concatenate([row[i] for row in rows]) for i in range(3))
+        inputs = np.stack([dark, score, dark * score], axis=1).astype(np.float32)
+        self.net = self.network()
+        loss = torch.nn.functional.binary_cross_entropy_with_logits
+        runner.train(
+            Supervised(self.net, lambda out, target: loss(out[:, 0], target)),
+            _Rows(inputs, label.astype(np.float32), self.options.pause),
+            context,
+            iterations=self.options.iterations,
+            batch_size=8,
+            optimizer={"type": "AdamW", "lr": 1e-2},
+        )
+
+    def score(self, frame: Frame, detections: Detections) -> Floats:
+        import torch
+
+        dark = darkness(frame, detections.xy)
+        inputs = np.stack([dark, detections.score, dark * detections.score], axis=1).astype(np.float32)
+        with torch.no_grad():
+            logits = self.net.eval()(torch.from_numpy(inputs).to(self.device))
+        return torch.sigmoid(logits[:, 0]).double().cpu().numpy()
+
+    def save(self, folder: Path) -> None:
+        from mitobench.training import save_weights
+
+        save_weights(self.net, folder)
+
+    def load(self, folder: Path) -> None:
+        from mitobench.training import load_weights
+
+        self.net = self.network()
+        load_weights(self.net, folder)
+
+
+class _Rows:
+    def __init__(self, inputs: NDArray[np.float32], targets: NDArray[np.float32], pause: float) -> None:
+        self.inputs, self.targets, self.pause = inputs, targets, pause
+
+    def draw(self, rng: np.random.Generator) -> dict[str, Any]:
+        time.sleep(self.pause)
+        i = rng.integers(len(self.inputs))
+        return {"inputs": self.inputs[i], "targets": self.targets[i]}
+
+
+class ToySum(Fuser):
+    """A weighted sum; the weight by validation F1."""
+
+    name, version = "toy-sum", "1"
+    w = 0.5
+
+    def fit(self, validation: Validation) -> None:
+        grid = [0.0, 0.25, 0.5, 0.75, 1.0]
+        self.w = max(grid, key=lambda w: validation.best_f1(w * validation.detector + (1 - w) * validation.verifier))
+
+    def fuse(self, detector: Floats, verifier: Floats) -> Floats:
+        return self.w * detector + (1 - self.w) * verifier
+
+    def chosen(self) -> dict[str, Any]:
+        return {"w": self.w}
+
+    def save(self, folder: Path) -> None:
+        (folder / "w.json").write_text(json.dumps(self.w))
+
+    def load(self, folder: Path) -> None:
+        self.w = json.loads((folder / "w.json").read_text())
+
+
+class ToyDetectorOnly(Fuser):
+    """The detector's score."""
+
+    name, version, uses_verifier = "detector-only", "1", False
+
+    def fuse(self, detector: Floats, verifier: Floats) -> Floats:
+        return detector
+
+
+class ToyVerifierOnly(Fuser):
+    """The verifier's score."""
+
+    name, version, needs_verifier = "toy-verifier-only", "1", True
+
+    def fuse(self, detector: Floats, verifier: Floats) -> Floats:
+        return verifier
