@@ -254,7 +254,7 @@ class Plugin(ABC):
     version: ClassVar[str]
     Options: ClassVar[type[Options]] = Options
 
-    def __init__(self, options: Options | None = None, device: str = "cpu") -> None:
+    def __init__(self, options: BaseModel | None = None, device: str = "cpu") -> None:
         self.options: Any = options if options is not None else self.Options()
         self.device = device
 

@@ -37,24 +37,28 @@ class Found:
         entry = metadata.EntryPoint(self.name, self.target, GROUPS[self.role])
         try:
             return entry.load()
-        except Exception as reason:
+        except (Exception, SystemExit) as reason:
             raise PluginError(
                 f"{self.role} {self.name!r} of package {self.package} {self.version} is broken: importing "
                 f"{self.target} raised {type(reason).__name__}: {reason}. Mend or uninstall {self.package}."
             ) from reason
 
 
+def allowed(package: str) -> bool:
+    """Whether a package's plugins count: all do, unless `MITOBENCH_PACKAGES` names those that do."""
+    only = os.environ.get("MITOBENCH_PACKAGES")
+    return only is None or package in {name.strip() for name in only.split(",")}
+
+
 @functools.cache
 def found() -> dict[str, dict[str, list[Found]]]:
-    """All plugins by role and name; two of one name are both listed. `MITOBENCH_PACKAGES` limits the packages."""
-    only = os.environ.get("MITOBENCH_PACKAGES")
-    allowed = None if only is None else {name.strip() for name in only.split(",")}
+    """All plugins by role and name; two of one name are both listed."""
     plugins: dict[str, dict[str, list[Found]]] = {role: defaultdict(list) for role in GROUPS}
     for role, group in GROUPS.items():
         for entry in metadata.entry_points(group=group):
             package, version = (entry.dist.name, entry.dist.version) if entry.dist else ("?", "?")
             item = Found(role, entry.name, entry.value, package, version)
-            if (allowed is None or package in allowed) and item not in plugins[role][entry.name]:
+            if allowed(package) and item not in plugins[role][entry.name]:
                 plugins[role][entry.name].append(item)
     return plugins
 
@@ -73,7 +77,7 @@ def find(role: str, name: str) -> Found:
     if not claims:
         raise MitobenchError(f"No {role} is called {name!r}. {nearest(name, names(role))}")
     if len(claims) > 1:
-        both = " and ".join(f"{c.package} {c.version} ({c.target})" for c in claims)
+        both = " and ".join(sorted(f"{c.package} {c.version} ({c.target})" for c in claims))
         raise MitobenchError(f"The {role} {name!r} is claimed by {both}. Uninstall one of them.")
     return claims[0]
 

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict
 
 from mitobench import datasets
 from mitobench.api import Detections
+from mitobench.atomic import write_whole
 from mitobench.datasets import Dataset
-from mitobench.datasets.files import write_whole
 from mitobench.datasets.splits import PARTS, Split, assign, load_split
 from mitobench.errors import MitobenchError, nearest
 from mitobench.evaluate import (

@@ -90,18 +90,21 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def toy_environment() -> dict[str, str]:
+    """The environment of a process in which only the toy plugins are installed."""
+    path = os.pathsep.join(filter(None, [str(TOYS), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "MITOBENCH_PACKAGES": "mitobench-toys,mitobench", "PYTHONPATH": path}
+
+
 @pytest.fixture
-def toys(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+def toys(monkeypatch: pytest.MonkeyPatch, toy_environment: dict[str, str]) -> Iterator[dict[str, str]]:
     """Only the toy plugins are installed, here and in processes started with the environment that this gives."""
-    environment = {
-        "MITOBENCH_PACKAGES": "mitobench-toys,mitobench",
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(TOYS), os.environ.get("PYTHONPATH")])),
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
+    for name in ("MITOBENCH_PACKAGES", "PYTHONPATH"):
+        monkeypatch.setenv(name, toy_environment[name])
     monkeypatch.syspath_prepend(str(TOYS))
     discovery.found.cache_clear()
-    yield {**os.environ, **environment}
+    yield toy_environment
     discovery.found.cache_clear()
     for name in [name for name in sys.modules if name.partition(".")[0] == "mitobench_toys"]:
         del sys.modules[name]

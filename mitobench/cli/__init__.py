@@ -35,6 +35,3 @@ def main() -> None:
     except MitobenchError as reason:
         print(f"error: {reason}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("Interrupted. What is finished is kept: the same command goes on from there.", file=sys.stderr)
-        sys.exit(130)

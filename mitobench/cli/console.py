@@ -5,18 +5,22 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from mitobench.benchmark import Benchmark
 from mitobench.pipeline.executors import Outcome, Watcher
-from mitobench.pipeline.plan import Stage
 from mitobench.report import build, markdown
-from mitobench.report.table import Row, Section
+
+if TYPE_CHECKING:
+    from mitobench.benchmark import Benchmark
+    from mitobench.pipeline.plan import Stage
+    from mitobench.report.table import Row, Section
 
 console = Console(highlight=False)
 
@@ -109,12 +113,14 @@ def show_results(benchmark: Benchmark, out: Path) -> None:
 
 
 def show_section(section: Section) -> None:
-    """One section of the leaderboard as a table."""
-    table = Table(title=f"{section.dataset}, protocol {section.protocol}", title_justify="left")
-    for column in ("#", "estimator", "detector", "verifier", "fuser"):
-        table.add_column(column, overflow="fold")
-    for column in ("P", "R", "F1 [95 %]", "detector alone", "oracle F1", "AP", "s/frame", "seeds"):
-        table.add_column(column, justify="right")
+    """One section of the leaderboard as a table that fits a narrow terminal."""
+    table = Table(
+        title=f"{escape(section.dataset)}, protocol {escape(section.protocol)}", title_justify="left", box=SIMPLE_HEAD
+    )
+    table.add_column("#", no_wrap=True)
+    table.add_column("combination", overflow="fold", min_width=12)
+    for column in ("P", "R", "F1 [95 %]", "alone", "oracle", "AP", "s/frame", "seeds"):
+        table.add_column(column, justify="right", no_wrap=True)
     rank = 0
     for row in section.rows:
         rank += bool(row.good)
@@ -124,7 +130,8 @@ def show_section(section: Section) -> None:
         m = section.metrics
         console.print(
             f"{m.n_frames} test frames, {m.n_groups} slides, {m.n_mitoses} mitoses; a hit is closer than "
-            f"{m.radius_um:g} um. F1 at the threshold from validation."
+            f"{m.radius_um:g} um. F1 at the threshold from validation; alone: the detector's, before verification; "
+            "oracle: at the test set's own best threshold, which ranks nothing."
         )
     for note in section.notes:
         console.print(f"- {escape(note)}")
@@ -134,7 +141,7 @@ def _cells(row: Row, rank: str) -> list[str]:
     names = row.first.combination
     return [
         rank,
-        *(str(names[role]) for role in ("estimator", "detector", "verifier", "fuser")),
+        " + ".join(str(names[role]) for role in ("estimator", "detector", "verifier", "fuser")),
         markdown.number(row.mean("precision")),
         markdown.number(row.mean("recall")),
         markdown.f1(row) if row.good else "FAILED",

@@ -85,8 +85,12 @@ def run(
     console.show_plan(benchmark)
     if dry_run:
         return
-    with console.Display(benchmark) as display:
-        benchmark.run(out, display, jobs)
+    try:
+        with console.Display(benchmark) as display:
+            benchmark.run(out, display, jobs)
+    except KeyboardInterrupt:
+        typer.echo("Interrupted. What is finished is kept: the same command goes on from there.", err=True)
+        raise typer.Exit(130) from None
     console.show_results(benchmark, out)
     if benchmark.spoiled:
         raise typer.Exit(1)

@@ -119,9 +119,9 @@ def its_options_survive_json(of: Subject) -> None:
 
 
 def what_it_requires_exists(of: Subject) -> None:
-    """The detectors that a detector starts from are installed, learn, and have the options that it sets on them."""
+    """The detectors that it starts from are installed, learn, and have the options that it sets on them."""
     for role, requirement in of.requirements().items():
-        _require(of.role == role == "detector", f"a {of.role} requires a {role}; only detectors can require detectors.")
+        _require(of.role in ("detector", "verifier") and role == "detector", f"a {of.role} cannot require a {role}.")
         cls = discovery.load(role, requirement.name)
         _require(cls.learns(), f"it requires {requirement.name!r}, which learns nothing: use its class instead.")
         cls.Options.model_validate(dict(requirement.options))

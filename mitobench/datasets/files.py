@@ -57,14 +57,3 @@ def unique(named: Iterable[tuple[str, Path]], what: str) -> dict[str, Path]:
                 "(a contest's .jpg beside the .bmp has the mitoses painted over)."
             )
     return paths
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file aside, then rename: a killed process leaves the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_bytes(content)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)

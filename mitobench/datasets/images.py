@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mitobench.datasets.files import write_whole
+from mitobench.atomic import write_whole
 from mitobench.errors import DataError
 
 if TYPE_CHECKING:

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.api import Frame, Mitoses
+from mitobench.atomic import write_whole
 from mitobench.datasets import images, points
 from mitobench.datasets.base import Card, Dataset, Item, NewFrame, Reader, not_here
-from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk, write_whole
+from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
 from mitobench.errors import DataError
 
 LOOKED_FOR = "images such as A00_v2/A00_01.bmp or H00_v2/H00_01.bmp (bmp, tif, tiff, png, jpg, jpeg)"

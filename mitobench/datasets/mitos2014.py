@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mitobench.api import Detections, Frame, Mitoses
+from mitobench.atomic import write_whole
 from mitobench.datasets import images, points
 from mitobench.datasets.base import Card, Dataset, Item, NewFrame, Reader, not_here
-from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk, write_whole
+from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
 from mitobench.errors import DataError
 
 LOOKED_FOR = "x40 images such as A03_00Aa.tiff or H03_00Aa.tiff (bmp, tif, tiff, png, jpg, jpeg)"

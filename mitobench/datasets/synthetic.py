@@ -21,9 +21,10 @@ from typing import ClassVar
 from filelock import FileLock
 from platformdirs import user_cache_path
 
+from mitobench.atomic import write_whole
 from mitobench.datasets import figures, mitos2012, mitos2014, shapes, synthesis, tissue
 from mitobench.datasets.base import Dataset, Expected, NewFrame, Reader, not_here
-from mitobench.datasets.files import MARKER, is_synthetic, write_whole
+from mitobench.datasets.files import MARKER, is_synthetic
 from mitobench.errors import DataError, MitobenchError
 
 log = logging.getLogger("mitobench")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from functools import partial
 from importlib import metadata
@@ -74,10 +73,9 @@ def plugin_problem(role: str, name: str) -> str | None:
 
 def plugin_checks() -> Iterator[Finding]:
     """What plugins check themselves: entry points of `mitobench.doctor`, callables that return (what, ok, detail)s."""
-    limited = os.environ.get("MITOBENCH_PACKAGES")
     for entry in metadata.entry_points(group=PLUGIN_CHECKS):
         package = entry.dist.name if entry.dist else "?"
-        if limited is None or package in [name.strip() for name in limited.split(",")]:
+        if discovery.allowed(package):
             mend = f"Install {package} again: `pip install --force-reinstall {package}`."
             yield from guarded(f"{package}: {entry.name}", partial(_plugin_check, entry, mend), mend)
 

@@ -182,14 +182,17 @@ class _Planner:
 
         try:
             classes = {role: discovery.load(role, name) for role, name in names.items()}
-            names.update(_simplest(names, classes))
+            names.update(self._simplest(names, classes))
             refs = {role: self.ref(role, name) for role, name in names.items() if name != UNUSED}
         except PluginError as reason:
             return Planned(combination(), problem=("broken", str(reason)))
         impossible = self._why_not(refs, train_on)
         if impossible:
             return Planned(combination(), refs, problem=("not applicable", impossible))
-        return Planned(combination(), refs, self._stages(dataset, train_on, refs, seed))
+        try:
+            return Planned(combination(), refs, self._stages(dataset, train_on, refs, seed))
+        except PluginError as reason:
+            return Planned(combination(), refs, problem=("broken", str(reason)))
 
     def ref(self, role: str, name: str, extra: Mapping[str, Any] | None = None) -> PluginRef:
         """A plugin with the options of this run."""
@@ -200,6 +203,17 @@ class _Planner:
                 return made
             self._refs[role, name] = made
         return self._refs[role, name]
+
+    def _simplest(self, names: Mapping[str, str], classes: Mapping[str, Any]) -> dict[str, str]:
+        """What stands for the same combination with nothing in it that has no effect."""
+        simpler = {}
+        if not (classes["detector"].uses_boxes or self.ref("detector", names["detector"]).requires()):
+            simpler["estimator"] = UNUSED
+        if not classes["fuser"].uses_verifier:
+            simpler["verifier"] = NO_VERIFIER
+        elif not classes["verifier"].verifies and not classes["fuser"].needs_verifier:
+            simpler["fuser"] = NO_FUSER
+        return simpler
 
     def _why_not(self, refs: Mapping[str, PluginRef], train_on: Sequence[str]) -> str | None:
         fuser = refs["fuser"].cls()
@@ -232,9 +246,9 @@ class _Planner:
         verdicts: dict[str, Stage] = {}
         if refs["verifier"].cls().verifies:
             sources = self._candidates(refs["detector"], detector, boxes, train, val, seed)
-            fitted = self._fit(
-                refs["verifier"], {"train": train, "val": val}, {**sources, "candidates-val": found["val"]}, seed
-            )
+            required = self._required(refs["verifier"], boxes, train, val, seed)
+            upstream = {**sources, **required, "candidates-val": found["val"]}
+            fitted = self._fit(refs["verifier"], {"train": train, "val": val}, upstream, seed)
             verdicts = {
                 f"verdicts-{part}": self._verdicts(refs["verifier"], fitted, found[part], keys, part)
                 for part, keys in _parts(val, test)
@@ -294,11 +308,23 @@ class _Planner:
         self, detector: PluginRef, boxes: Stage | None, train: tuple[str, ...], val: tuple[str, ...], seed: int
     ) -> Stage | None:
         used = boxes if detector.cls().uses_boxes else None
+        required = self._required(detector, boxes, train, val, seed)
+        return self._fit(detector, {"train": train, "val": val}, {"boxes": used, **required}, seed)
+
+    def _required(
+        self, plugin: PluginRef, boxes: Stage | None, train: tuple[str, ...], val: tuple[str, ...], seed: int
+    ) -> dict[str, Stage | None]:
+        """The fitted detectors that a plugin starts from."""
         required = {}
-        for role, requirement in detector.requires().items():
+        for role, requirement in plugin.requires().items():
+            if role != "detector" or not discovery.load(role, requirement.name).learns():
+                raise PluginError(
+                    f"{plugin.role} {plugin.name!r} requires the {role} {requirement.name!r}; only a detector that "
+                    "learns can be required."
+                )
             other = self.ref(role, requirement.name, requirement.options)
             required[f"requires-{role}"] = self._detector(other, boxes, train, val, seed)
-        return self._fit(detector, {"train": train, "val": val}, {"boxes": used, **required}, seed)
+        return required
 
     def _detections(self, detector: PluginRef, fitted: Stage | None, frames: tuple[str, ...], part: str) -> Stage:
         return self._predict("detections", detector, {"frames": frames}, {"detector": fitted}, part=part)
@@ -399,15 +425,3 @@ class _Planner:
 
 def _parts(val: tuple[str, ...], test: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return ("val", val), ("test", test)
-
-
-def _simplest(names: Mapping[str, str], classes: Mapping[str, Any]) -> dict[str, str]:
-    """What stands for the same combination with nothing in it that has no effect."""
-    simpler = {}
-    if not (classes["detector"].uses_boxes or classes["detector"].requires(classes["detector"].Options())):
-        simpler["estimator"] = UNUSED
-    if not classes["fuser"].uses_verifier:
-        simpler["verifier"] = NO_VERIFIER
-    elif not classes["verifier"].verifies and not classes["fuser"].needs_verifier:
-        simpler["fuser"] = NO_FUSER
-    return simpler

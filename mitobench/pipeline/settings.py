@@ -30,7 +30,7 @@ class PipelineOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     gate: Annotated[float, Field(ge=0)] | Literal["validation"] = "validation"
-    candidates: Annotated[str, Field(pattern=r"^(in-sample|out-of-fold\([2-9]\d*\))$")] = "in-sample"
+    candidates: Annotated[str, Field(pattern=r"^(in-sample|out-of-fold\(([2-9]|[1-9]\d+)\))$")] = "in-sample"
 
     @property
     def folds(self) -> int:
@@ -132,10 +132,9 @@ class Settings:
         lines = []
         for error in reason.errors():
             option = str(error["loc"][0])
-            where = next(
-                (f"--set {o.text}" for o in self.overrides if o.role == role and o.option == option),
-                f"{self.source}: [{role}{'.' + plugin if plugin else ''}] {option}",
-            )
+            given = [o for o in self.overrides if o.role == role and o.plugin in (None, plugin) and o.option == option]
+            table = f"[{role}.{plugin}]" if plugin else f"[{role}]"
+            where = f"--set {given[-1].text}" if given else f"{self.source}: {table} {option}"
             said = error["msg"]
             if error["type"] == "extra_forbidden":
                 said = f"unknown option. {nearest(option, model.model_fields)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mitobench.atomic import write_whole
 from mitobench.report import markdown
 from mitobench.report.table import Section, sections
 from mitobench.results import record
@@ -18,7 +19,6 @@ def build(folder: Path) -> tuple[Path, list[Section]]:
     Raises RecordError at a record that is broken, changed, or of another schema version; then nothing is written.
     """
     found = sections(item for _, item in record.read_all(folder / RECORDS))
-    folder.mkdir(parents=True, exist_ok=True)
     page = folder / PAGE
-    record.write_whole(page, markdown.leaderboard(found, RECORDS).encode())
+    write_whole(page, markdown.leaderboard(found, RECORDS).encode())
     return page, found

@@ -59,7 +59,7 @@ def number(value: float | None, digits: int = 3) -> str:
 def f1(row: Row) -> str:
     """F1 with its spread over seeds, or with the bootstrap interval of its only seed."""
     spread = row.spread("f1")
-    if spread:
+    if spread and row.mean("f1") is not None:
         return f"{number(row.mean('f1'))} [{number(spread[0])}, {number(spread[1])}]"
     interval = row.good[0].test.f1_interval if row.good and row.good[0].test else None
     text = number(row.mean("f1"))

@@ -12,9 +12,7 @@ import gzip
 import hashlib
 import io
 import json
-import os
 import re
-import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +20,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mitobench.atomic import write_whole
 from mitobench.errors import RecordError
 from mitobench.evaluate import BoxScores, Metrics, OperatingPoint
 from mitobench.pipeline import canonical
@@ -165,7 +164,6 @@ class Record(_Strict):
 
 def write(folder: Path, record: Record, detections: str | None) -> Path:
     """Write a record and its detections (CSV text), each aside and then renamed; returns the record's path."""
-    folder.mkdir(parents=True, exist_ok=True)
     if detections is not None:
         packed = gzip.compress(detections.encode(), compresslevel=9, mtime=0)
         name = f"{record.stem}.detections.csv.gz"
@@ -177,19 +175,6 @@ def write(folder: Path, record: Record, detections: str | None) -> Path:
     text = json.dumps(record.sealed().model_dump(mode="json"), sort_keys=True, indent=1, allow_nan=False)
     write_whole(path, (text + "\n").encode())
     return path
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file aside, then rename: whoever reads it finds the old one or the new one, never a part."""
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=".aside-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(aside, 0o644)
-        os.replace(aside, path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
 
 
 def read(path: Path) -> Record:

@@ -147,7 +147,7 @@ class _Runner(Runner):
         self.device = device
         super().__init__(**config)
 
-    def wrap_model(self, model_wrapper_cfg: Any, model: nn.Module) -> nn.Module:
+    def wrap_model(self, model_wrapper_cfg: Any, model: nn.Module) -> Any:
         """The model on its device, and distributed over processes where there are several."""
         model = model.to(self.device)
         if not self.distributed:
@@ -166,7 +166,7 @@ class _Runner(Runner):
 class _Loop(IterBasedTrainLoop):
     """mmengine's loop, but resuming does not draw the items of the iterations that are already done."""
 
-    def run(self) -> nn.Module:
+    def run(self) -> Any:
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")
         batches = iter(self.dataloader)
@@ -303,7 +303,7 @@ class _Resume(Hook):
         self.saved = time.monotonic()
 
 
-def _unwrapped(runner: Runner) -> nn.Module:
+def _unwrapped(runner: Runner) -> Any:
     return getattr(runner.model, "module", runner.model)
 
 

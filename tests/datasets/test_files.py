@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from mitobench.api import DataError
-from mitobench.datasets.files import inside_synthetic, is_synthetic, unique, walk, write_whole
+from mitobench.atomic import write_whole
+from mitobench.datasets.files import inside_synthetic, is_synthetic, unique, walk
 
 
 def names(root: Path) -> list[str]:

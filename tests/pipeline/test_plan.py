@@ -167,7 +167,7 @@ def test_training_on_another_set_is_a_row_of_its_own_with_its_own_validation(pre
 
 
 def test_unknown_names_are_told_with_the_nearest(prepare: Any) -> None:
-    with pytest.raises(MitobenchError, match="No detector is called 'toy-drak'. Did you mean toy-dark"):
+    with pytest.raises(MitobenchError, match=r"No detector is called 'toy-drak'\. Did you mean toy-dark"):
         prepare(detector="toy-drak")
     with pytest.raises(MitobenchError, match="shrimk"):
         prepare(sets=["detector.shrimk=2"])

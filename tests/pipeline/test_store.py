@@ -34,11 +34,15 @@ def test_what_was_written_is_read_with_its_spec(tmp_path: Path) -> None:
     assert store.has("fit", KEY)
 
 
+def fail_half_way(folder: Path) -> None:
+    (folder / "half").write_text("half")
+    raise ValueError("of the stage")
+
+
 def test_an_error_while_writing_leaves_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with pytest.raises(ValueError, match="of the stage"), store.write("fit", KEY, {}) as folder:
-        (folder / "half").write_text("half")
-        raise ValueError("of the stage")
+        fail_half_way(folder)
     assert store.get("fit", KEY) is None
     assert list((tmp_path / "aside").iterdir()) == []
 

@@ -1,0 +1,83 @@
+"""The line of the README with our own plugins, on a few steps of training: that it runs, not how well it does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mitobench.results import record
+
+FEW_STEPS = ["estimator.iterations=[2,2,2]", "detector.iterations=3", "detector.warmup=0", "verifier.iterations=3"]
+LINE = ["--estimator", "fcn", "--detector", "frcnn", "--verifier", "resnet50"]
+
+Run = Callable[..., list[record.Record]]
+
+
+def has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+@pytest.fixture
+def run(small_data: Path, tmp_path: Path) -> Run:
+    """Runs the main job on small frames; gives the records."""
+
+    def run(*more: str) -> list[record.Record]:
+        main = "from mitobench.cli import main; main()"
+        sets = [word for text in FEW_STEPS for word in ("--set", text)]
+        places = ["--data", str(small_data), "--store", str(tmp_path / "store"), "--out", str(tmp_path / "out")]
+        command = [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-c",
+            main,
+            "run",
+            *LINE,
+            *sets,
+            *places,
+            "--profile",
+            "smoke",
+            *more,
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "Leaderboard" in done.stdout
+        return [found for _, found in record.read_all(tmp_path / "out" / "records")]
+
+    return run
+
+
+@pytest.mark.slow
+def test_the_line_as_typed_with_masks_and_with_centroids_only(run: Run) -> None:
+    records = {found.combination["dataset"]: found for found in run("--device", "cpu")}
+    assert set(records) == {"synthetic", "synthetic-centroids"}
+    for found in records.values():
+        assert found.status == "ok", found.reason
+        assert found.boxes is not None
+        assert found.boxes.mean_iou is not None
+        assert "trained from scratch" in found.notes
+        assert any("no tissue" in note for note in found.notes)
+    assert set(records["synthetic-centroids"].data) == {"synthetic", "synthetic-centroids"}, "fcn learned on the masks"
+
+
+@pytest.mark.slow
+def test_the_detector_trains_over_two_processes(run: Run) -> None:
+    (found,) = run(
+        "--device", "cpu", "--gpus", "2", "--dataset", "synthetic", "--estimator", "mask", "--verifier", "none"
+    )
+    assert found.status == "ok", found.reason
+    assert found.pipeline["processes"] == 2
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not has_cuda(), reason="no CUDA device")
+def test_the_line_on_a_gpu(run: Run) -> None:
+    for found in run("--device", "cuda"):
+        assert found.status == "ok", found.reason
+        assert found.device == "cuda"

@@ -1,0 +1,157 @@
+"""The command line as users meet it: killed at any moment, two at once, and what it writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+KILLS = 10
+
+
+def command(folder: Path, data: Path, *more: str) -> list[str]:
+    profile = folder / "toys.toml"
+    profile.parent.mkdir(parents=True, exist_ok=True)
+    profile.write_text('title = "toys"\n')
+    arguments = ["--estimator", "toy-boxes", "--detector", "toy-dark", "--verifier", "toy-net", "--fuser", "toy-sum"]
+    arguments += ["--set", "verifier.iterations=60", "--set", "verifier.pause=0.002", "--device", "cpu"]
+    places = ["--data", str(data), "--dataset", "synthetic", "--profile", str(profile)]
+    places += ["--store", str(folder / "store"), "--out", str(folder / "out")]
+    main = "from mitobench.cli import main; main()"
+    return [sys.executable, "-W", "ignore", "-c", main, "run", *arguments, *places, *more]
+
+
+def finish(folder: Path, data: Path, toys: dict[str, str], *more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(folder, data, *more), env=toys, capture_output=True, text=True, timeout=300)
+
+
+def content(folder: Path) -> dict[str, Any]:
+    """The one record of a folder, without times, host and git state."""
+    (path,) = (folder / "out" / "records").glob("*.json")
+    record: dict[str, Any] = json.loads(path.read_text())
+    for volatile in ("run", "run_digest"):
+        del record[volatile]
+    return record
+
+
+@pytest.fixture(scope="module")
+def seconds_and_record(
+    small_data: Path, tmp_path_factory: pytest.TempPathFactory, toy_environment: dict[str, str]
+) -> tuple[float, dict[str, Any]]:
+    """How long a run takes that is never killed, and its record."""
+    folder = tmp_path_factory.mktemp("whole")
+    started = time.monotonic()
+    done = finish(folder, small_data, toy_environment)
+    assert done.returncode == 0, done.stderr
+    return time.monotonic() - started, content(folder)
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_ten_random_moments_ends_with_the_same_record(
+    seconds_and_record: tuple[float, dict[str, Any]], small_data: Path, tmp_path: Path, toys: dict[str, str]
+) -> None:
+    whole, expected = seconds_and_record
+    moments = random.Random(0)
+    for _ in range(KILLS):
+        process = subprocess.Popen(
+            command(tmp_path, small_data), env=toys, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(moments.uniform(0.3, 1.0) * whole)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    done = finish(tmp_path, small_data, toys)
+    assert done.returncode == 0, done.stderr
+    assert content(tmp_path) == expected
+    assert not list((tmp_path / "store" / "aside").iterdir()), "nothing half-written is left"
+
+
+def test_two_runs_on_one_store_at_once_do_each_stage_once(
+    small_data: Path, tmp_path: Path, toys: dict[str, str]
+) -> None:
+    diary = tmp_path / "diary"
+    more = ["--detector", "toy-slow", "--set", f"detector.diary={diary}"]
+    both = [
+        subprocess.Popen(
+            [*command(tmp_path / "shared", small_data, *more)[:-2], "--out", str(tmp_path / name / "out"), *more[-2:]],
+            env=toys,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("a", "b")
+    ]
+    for process in both:
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+    assert diary.read_text() == "fit\n"
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+
+
+def test_an_interrupt_says_how_to_go_on(small_data: Path, tmp_path: Path, toys: dict[str, str]) -> None:
+    process = subprocess.Popen(
+        command(tmp_path, small_data, "--set", "verifier.iterations=100000"),
+        env=toys,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "store" / "work").glob("*/training/training.pt")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on from there" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_failed_row_exits_with_1_and_the_others_are_there(
+    small_data: Path, tmp_path: Path, toys: dict[str, str]
+) -> None:
+    done = finish(tmp_path, small_data, toys, "--detector", "toy-dark,toy-nan,toy-broken", "--verifier", "toy-mean")
+    assert done.returncode == 1, done.stderr
+    statuses = sorted(json.loads(p.read_text())["status"] for p in (tmp_path / "out" / "records").glob("*.json"))
+    assert statuses == ["failed", "ok"]
+    assert "BROKEN" in done.stdout
+    assert "FAILED" in (tmp_path / "out" / "LEADERBOARD.md").read_text()
+
+
+def test_dry_run_writes_nothing(small_data: Path, tmp_path: Path, toys: dict[str, str]) -> None:
+    done = finish(tmp_path, small_data, toys, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "to do" in done.stdout
+    assert not (tmp_path / "out").exists()
+    assert not list((tmp_path / "store" / "stages").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--detector", "toy-drak"], "Did you mean toy-dark"),
+        (["--set", "verifier.iterations=many"], "--set verifier.iterations=many: Input should be a valid integer"),
+        (["--set", "verifier.iteration=5"], "Did you mean iterations"),
+        (["--dataset", "mitos-2012"], "Did you mean mitos2012"),
+        (["--protocol", "by-slyde"], "Did you mean by-slide"),
+        (["--profile", "smok"], "Did you mean smoke"),
+        (["--matcher", "mitoss"], "Did you mean mitos"),
+        (["--data", "nowhere"], "nowhere: is no folder"),
+    ],
+)
+def test_a_mistake_is_told_with_exit_code_2_and_nothing_written(
+    more: list[str], said: str, small_data: Path, tmp_path: Path, toys: dict[str, str], mitobench: Any
+) -> None:
+    answer = mitobench(*command(tmp_path, small_data, *more)[5:])
+    assert answer.code == 2
+    assert said in answer.err
+    assert "Traceback" not in answer.err
+    assert not (tmp_path / "out").exists()
