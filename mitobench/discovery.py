@@ -11,8 +11,11 @@ import os
 from collections import defaultdict
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mitobench import registry
 from mitobench.errors import MitobenchError, PluginError, nearest
 
 if TYPE_CHECKING:
@@ -42,6 +45,30 @@ class Found:
                 f"{self.role} {self.name!r} of package {self.package} {self.version} is broken: importing "
                 f"{self.target} raised {type(reason).__name__}: {reason}. Mend or uninstall {self.package}."
             ) from reason
+
+    def card(self) -> dict[str, Any]:
+        """What people should know of it: NAME.toml in its own package, else in the registry; empty where there is none.
+
+        `variant` lists the options that a table shows beside its name. Raises MitobenchError for what is not TOML.
+        """
+        own = _folder_of(self.target.partition(":")[0].partition(".")[0])
+        shared = registry.ROOT / ("datasets" if self.role == "dataset" else "methods")
+        for folder in filter(None, (own, shared)):
+            path = folder / f"{self.name}.toml"
+            if path.is_file():
+                card = registry.read_toml(path)
+                if card.pop("role", self.role) == self.role:
+                    return card
+        return {}
+
+
+def _folder_of(module: str) -> Path | None:
+    """Where a package lies, found without importing it; None for a module without a folder."""
+    try:
+        spec = find_spec(module)
+    except (ImportError, ValueError):
+        return None
+    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
 
 
 def allowed(package: str) -> bool:

@@ -13,12 +13,12 @@ LEAF = {"errors", "atomic", "registry"}
 
 MAY_KNOW = {
     "api": {"errors"},
-    "discovery": {"errors", "api"},
+    "discovery": {"errors", "registry", "api"},
     "training": {"errors", "api"},
     "datasets": {*LEAF, "api", "discovery"},
     "evaluate": {"errors", "api"},
     "pipeline": {*LEAF, "api", "discovery", "training", "datasets", "evaluate"},
-    "results": {*LEAF, "evaluate", "pipeline"},
+    "results": {*LEAF, "discovery", "evaluate", "pipeline"},
     "report": {*LEAF, "evaluate", "results", "pipeline.canonical"},
 }
 

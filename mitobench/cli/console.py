@@ -138,10 +138,9 @@ def show_section(section: Section) -> None:
 
 
 def _cells(row: Row, rank: str) -> list[str]:
-    names = row.first.combination
     return [
         rank,
-        " + ".join(str(names[role]) for role in ("estimator", "detector", "verifier", "fuser")),
+        " + ".join(markdown.plugin(row.first, role) for role in ("estimator", "detector", "verifier", "fuser")),
         markdown.number(row.mean("precision")),
         markdown.number(row.mean("recall")),
         markdown.f1(row) if row.good else "FAILED",

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
@@ -79,34 +78,9 @@ def _title(claim: Found) -> str:
     from mitobench.errors import MitobenchError
 
     try:
-        return str(_card(claim).get("title", ""))
+        return str(claim.card().get("title", ""))
     except MitobenchError as reason:
         return f"(no title: {reason})"
-
-
-def _card(claim: Found) -> dict[str, Any]:
-    """A plugin's card: NAME.toml in its own package's folder, else in the registry; empty where there is none."""
-    from mitobench import registry
-
-    folder = registry.ROOT / ("datasets" if claim.role == "dataset" else "methods")
-    own = _package_folder(claim)
-    for path in [own / f"{claim.name}.toml" if own else None, folder / f"{claim.name}.toml"]:
-        if path is not None and path.is_file():
-            card = registry.read_toml(path)
-            if card.pop("role", claim.role) == claim.role:
-                return card
-    return {}
-
-
-def _package_folder(claim: Found) -> Path | None:
-    """Where a plugin's package lies, found without importing it; None for a module without a folder."""
-    from importlib.util import find_spec
-
-    try:
-        spec = find_spec(claim.target.partition(":")[0].partition(".")[0])
-    except (ImportError, ValueError):
-        return None
-    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
 
 
 # -------------------------------------------------------------------------------------------------------- info
@@ -115,7 +89,7 @@ def _package_folder(claim: Found) -> Path | None:
 def info(
     name: Annotated[str, typer.Argument(help="A plugin or a data set, as `mitobench list` names it.")],
     profile: Annotated[
-        str | None, typer.Option(help="Show what this profile sets: smoke, cpu, paper, modern, or a .toml file.")
+        str | None, typer.Option(help="Show what this profile sets: smoke, cpu, paper, or a .toml file.")
     ] = None,
 ) -> None:
     """Show a plugin's card, interface and options, or a data set's card and protocols.
@@ -192,7 +166,7 @@ def _show_plugin(claim: Found, settings: Settings | None) -> None:
 
     cls = discovery.load(claim.role, claim.name)
     _line("version", cls.version)
-    _show_values({key: value for key, value in _card(claim).items() if key != "name"})
+    _show_values({key: value for key, value in claim.card().items() if key != "name"})
     _line("learns", cls.learns())
     for flag in FLAGS:
         if hasattr(cls, flag):

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from mitobench.report.table import Row, Section
+from mitobench.results.record import Record
 
 HEADER = (
     "#",
@@ -54,6 +55,14 @@ def number(value: float | None, digits: int = 3) -> str:
         return "–"
     text = f"{value:.{digits}f}"
     return text[1:] if text.startswith("0.") else text
+
+
+def plugin(record: Record, role: str) -> str:
+    """A plugin's name with the options that make it a variant: `resnet50 (width 0.5, patch 64)`."""
+    name = str(record.combination[role])
+    variant = record.plugins[role].variant if role in record.plugins else {}
+    shown = ", ".join(f"{option} {value}" for option, value in variant.items())
+    return f"{name} ({shown})" if shown else name
 
 
 def f1(row: Row) -> str:
@@ -113,9 +122,9 @@ def _cells(row: Row, rank: int | None, section: Section, records_folder: str) ->
     )  # stem is safe: it holds letters, digits, dots and dashes only
     return [
         str(rank or "–"),
-        *(escape(names[role]) for role in ("estimator", "detector", "verifier", "fuser")),
+        *(escape(plugin(row.first, role)) for role in ("estimator", "detector", "verifier", "fuser")),
         escape(", ".join(names["train_on"])) + (f" ({escape('; '.join(extra))})" if extra else ""),
-        escape(row.first.profile),
+        escape(", ".join([row.first.profile, *row.first.overrides])),
         number(row.mean("precision")),
         number(row.mean("recall")),
         f1(row) if row.good else "FAILED",

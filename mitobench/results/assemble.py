@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from mitobench import discovery
 from mitobench.evaluate import BoxScores, Metrics
 from mitobench.pipeline.executors import Outcome
 from mitobench.pipeline.judge import DETECTIONS
 from mitobench.pipeline.plan import Planned, Request, Stage
+from mitobench.pipeline.plugins import PluginRef
 from mitobench.pipeline.settings import Settings
 from mitobench.pipeline.workspace import Workspace
 from mitobench.results import provenance
@@ -33,6 +35,7 @@ def assemble(
     common: dict[str, Any] = {
         "combination": {**asdict(row.combination), "train_on": list(row.combination.train_on)},
         "profile": settings.profile,
+        "overrides": [override.text for override in settings.overrides],
         "plugins": {role: _plugin(ref) for role, ref in row.refs.items()},
         "pipeline": {
             **settings.pipeline().model_dump(mode="json"),
@@ -65,8 +68,16 @@ def assemble(
     return record, (evaluated.output.folder / DETECTIONS).read_text(encoding="utf-8")
 
 
-def _plugin(ref: Any) -> PluginEntry:
-    return PluginEntry(name=ref.name, version=ref.version, source=ref.source, options=dict(ref.options))
+def _plugin(ref: PluginRef) -> PluginEntry:
+    options = dict(ref.options)
+    variant = discovery.find(ref.role, ref.name).card().get("variant", [])
+    return PluginEntry(
+        name=ref.name,
+        version=ref.version,
+        source=ref.source,
+        options=options,
+        variant={option: options[option] for option in variant if option in options},
+    )
 
 
 def _datasets(row: Planned) -> list[str]:

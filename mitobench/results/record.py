@@ -33,12 +33,13 @@ class _Strict(BaseModel):
 
 
 class PluginEntry(_Strict):
-    """A plugin as it took part."""
+    """A plugin as it took part; `variant` are the options that a table shows beside its name."""
 
     name: str
     version: str
     source: str
     options: dict[str, Any]
+    variant: dict[str, Any] = {}
 
 
 class DataEntry(_Strict):
@@ -100,6 +101,7 @@ class Record(_Strict):
         status: `ok`, or `failed` with a reason and no scores.
         combination: names of the parts, data and seed.
         stages: keys of the stages in the store.
+        profile, overrides: where the options came from: the profile's name and every `--set`.
         notes: what every table must say of this row (synthetic, from scratch, partial data, shared slides).
         detections: name, SHA-256 and number of rows of the detections' file; None where it failed.
         digest: over all of the above (the content), `run_digest` over `run`.
@@ -110,6 +112,7 @@ class Record(_Strict):
     reason: str | None = None
     combination: dict[str, Any]
     profile: str
+    overrides: list[str] = []
     plugins: dict[str, PluginEntry]
     pipeline: dict[str, Any]
     data: dict[str, DataEntry]

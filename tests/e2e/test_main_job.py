@@ -67,10 +67,8 @@ def test_the_line_as_typed_with_masks_and_with_centroids_only(run: Run) -> None:
 
 
 @pytest.mark.slow
-def test_the_detector_trains_over_two_processes(run: Run) -> None:
-    (found,) = run(
-        "--device", "cpu", "--gpus", "2", "--dataset", "synthetic", "--estimator", "mask", "--verifier", "none"
-    )
+def test_every_fit_over_two_processes(run: Run) -> None:
+    (found,) = run("--device", "cpu", "--gpus", "2", "--dataset", "synthetic")
     assert found.status == "ok", found.reason
     assert found.pipeline["processes"] == 2
 

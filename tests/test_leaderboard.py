@@ -1,0 +1,33 @@
+"""The committed leaderboard: made from the committed records, and not stale."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mitobench.report import build
+from mitobench.results import record
+
+FOLDER = Path(__file__).parents[1] / "leaderboard"
+RECORDS = sorted((FOLDER / build.RECORDS).glob("*.json"))
+
+
+def test_the_page_is_what_the_records_give(tmp_path: Path) -> None:
+    shutil.copytree(FOLDER / build.RECORDS, tmp_path / build.RECORDS)
+    page, _ = build.build(tmp_path)
+    assert page.read_text() == (FOLDER / build.PAGE).read_text(), "stale: run `mitobench leaderboard build`"
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+def test_a_record_is_whole_and_its_counts_add_up(path: Path) -> None:
+    found = record.read(path)
+    assert found.status == "ok"
+    assert found.test is not None
+    rows = record.read_detections(path, found)
+    counts = [sum(getattr(frame, name) for frame in found.test.frames) for name in ("tp", "fp", "fn")]
+    assert counts == [found.test.tp, found.test.fp, found.test.fn]
+    kept = [row for row in rows if row["score"] and float(row["score"]) >= (found.test.threshold or 0)]
+    assert len(kept) == counts[0] + counts[1]
+    assert sum(row["hit"] == "1" for row in kept) == counts[0]
