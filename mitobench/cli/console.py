@@ -16,6 +16,7 @@ from rich.table import Table
 
 from mitobench.pipeline.executors import Outcome, Watcher
 from mitobench.report import build, markdown
+from mitobench.results import record
 
 if TYPE_CHECKING:
     from mitobench.benchmark import Benchmark
@@ -28,6 +29,12 @@ console = Console(highlight=False)
 def say(text: str) -> None:
     """One line to the user."""
     console.print(escape(text))
+
+
+def check_records(out: Path) -> None:
+    """Read the records that are there already: better told now than after an hour. Raises RecordError."""
+    for _ in record.read_all(out / build.RECORDS):
+        pass
 
 
 def show_plan(benchmark: Benchmark) -> None:

@@ -82,6 +82,7 @@ def run(
         store=store,
         say=console.say,
     )
+    console.check_records(out)
     console.show_plan(benchmark)
     if dry_run:
         return

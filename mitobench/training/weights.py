@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -20,9 +21,13 @@ def save_weights(module: nn.Module, folder: Path, name: str = FILE) -> None:
 def load_weights(module: nn.Module, folder: Path, name: str = FILE) -> None:
     """Read `folder/name` into `module`.
 
-    Raises PluginError listing the missing, unexpected and mis-shaped tensors.
+    Raises PluginError where it is no safetensors file, or listing the missing, unexpected and mis-shaped tensors.
     """
-    found, wanted = load_file(folder / name), module.state_dict()
+    wanted = module.state_dict()
+    try:
+        found = load_file(folder / name)
+    except (OSError, SafetensorError) as reason:
+        raise PluginError(f"{folder / name} cannot be read: {reason}. Fit the plugin again.") from reason
     problems = [f"missing {key}" for key in sorted(wanted.keys() - found.keys())]
     problems += [f"unexpected {key}" for key in sorted(found.keys() - wanted.keys())]
     problems += [

@@ -1,0 +1,43 @@
+"""Augmentation: what is marked in the image stays under its coordinates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mitobench.training import dihedral, dihedral_boxes, dihedral_points, stain_jitter
+
+WIDTH, HEIGHT = 20, 12
+
+
+@pytest.mark.parametrize("k", range(8))
+def test_boxes_and_points_follow_the_pixels(k: int) -> None:
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    image[3:5, 7:11] = 255  # a box of x 7-11, y 3-5
+    turned = dihedral(image, k)
+    ((x1, y1, x2, y2),) = dihedral_boxes(np.array([[7.0, 3.0, 11.0, 5.0]]), k, (WIDTH, HEIGHT)).astype(int)
+    assert turned[y1:y2, x1:x2].min() == 255
+    assert turned.astype(int).sum() == turned[y1:y2, x1:x2].astype(int).sum()
+    ((x, y),) = dihedral_points(np.array([[9.0, 4.0]]), k, (WIDTH, HEIGHT))
+    assert (x, y) == ((x1 + x2) / 2, (y1 + y2) / 2)
+
+
+def test_the_eight_symmetries_are_eight() -> None:
+    image = np.arange(9, dtype=np.uint8).reshape(3, 3)
+    assert len({dihedral(image, k).tobytes() for k in range(8)}) == 8
+    assert np.array_equal(dihedral(image, 0), image)
+
+
+def test_stain_jitter_comes_from_the_generator_alone_and_zero_changes_nothing() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    one, two = (stain_jitter(image, np.random.default_rng(5), 0.2) for _ in range(2))
+    assert np.array_equal(one, two)
+    assert not np.array_equal(one, image)
+    assert np.array_equal(stain_jitter(image, np.random.default_rng(5), 0.0), image)
+
+
+def test_stain_jitter_keeps_the_order_of_densities() -> None:
+    ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
+    for seed in range(20):
+        jittered = stain_jitter(ramp, np.random.default_rng(seed), 0.1).astype(int)
+        assert (np.diff(jittered, axis=1) >= 0).all()
