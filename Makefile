@@ -10,7 +10,7 @@ demo: .venv/ready
 	$(BIN)/mitobench run --estimator fcn --detector frcnn --verifier resnet50 --profile smoke --out $(DEMO)
 
 test: .venv/ready lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .

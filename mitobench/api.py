@@ -164,6 +164,10 @@ class Candidates(Detections):
 
     is_mitosis: NDArray[np.bool_]
 
+    def __getitem__(self, keep: Any) -> Candidates:
+        """The candidates that an index array or boolean mask keeps, with their labels."""
+        return Candidates(self.xy[keep], self.boxes[keep], self.score[keep], self.is_mitosis[keep])
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -287,6 +291,10 @@ class BoxEstimator(Plugin):
     @abstractmethod
     def boxes(self, frame: Frame, mitoses: Mitoses) -> Floats:
         """Boxes around `mitoses.xy`: [N, 4] px, aligned. Masks are there only for a plugin that `needs_masks`."""
+
+    def covered(self, frame: Frame, mitoses: Mitoses) -> NDArray[np.bool_]:
+        """Which mitoses a blob was found for, bool [N]; only for estimators that look for blobs and may fall back."""
+        return np.zeros(len(mitoses), dtype=bool)
 
 
 class Detector(Plugin):

@@ -67,10 +67,11 @@ def nearest_within(distance: Floats, radius_um: float) -> Ints:
     if not distance.size:
         return np.full(len(distance), -1)
     truth = distance.argmin(axis=1)
-    return np.where(_within(distance, radius_um).any(axis=1), truth, -1)
+    return np.where(closer(distance, radius_um).any(axis=1), truth, -1)
 
 
-def _within(distance: Floats, radius_um: float) -> NDArray[np.bool_]:
+def closer(distance: Floats, radius_um: float) -> NDArray[np.bool_]:
+    """Whether distances (um) are strictly less than the radius; nan is not."""
     return distance < radius_um * (1 - _ROUNDING)
 
 
@@ -83,7 +84,7 @@ def _mitos(distance: Floats, radius_um: float) -> Ints:
 
 
 def _greedy(distance: Floats, radius_um: float) -> Ints:
-    free = np.where(_within(distance, radius_um), distance, np.inf)
+    free = np.where(closer(distance, radius_um), distance, np.inf)
     matched = np.full(len(free), -1)
     for rank in np.flatnonzero(np.isfinite(free).any(axis=1)):
         truth = free[rank].argmin()
@@ -94,7 +95,7 @@ def _greedy(distance: Floats, radius_um: float) -> Ints:
 
 
 def _hungarian(distance: Floats, radius_um: float) -> Ints:
-    within = _within(distance, radius_um)
+    within = closer(distance, radius_um)
     # One match more outweighs any sum of distances within the radius.
     gain = np.where(within, radius_um * (min(distance.shape) + 1) - distance, 0.0)
     rank, truth = linear_sum_assignment(gain, maximize=True)
@@ -104,7 +105,7 @@ def _hungarian(distance: Floats, radius_um: float) -> Ints:
 
 
 def _midog(distance: Floats, radius_um: float) -> Ints:
-    unused = np.where(_within(distance, radius_um), distance, np.inf)
+    unused = np.where(closer(distance, radius_um), distance, np.inf)
     matched = np.full(len(unused), -1)
     for truth in np.flatnonzero(np.isfinite(unused).any(axis=0)):
         rank = unused[:, truth].argmin()
@@ -180,7 +181,7 @@ def gains(rule: Matcher, distance: Floats, radius_um: float) -> Ints:
     Where a rule is not prefix-consistent, the detections are matched anew at every rank, and a gain may be negative.
     """
     gain = np.zeros(len(distance), dtype=np.int64)
-    near = _within(distance, radius_um).any(axis=1)
+    near = closer(distance, radius_um).any(axis=1)
     distance = distance[near]  # the others change nothing, whatever the rule
     if rule.prefix:
         gain[near] = rule.assign(distance, radius_um) >= 0

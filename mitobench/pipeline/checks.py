@@ -21,6 +21,11 @@ def boxes(plugin: Plugin, frame: Frame, given: Any, count: int) -> NDArray[np.fl
     return array
 
 
+def covered(plugin: Plugin, frame: Frame, given: Any, count: int) -> NDArray[np.bool_]:
+    """Whether each mitosis has a blob, bool [count]. Raises PluginError."""
+    return _array(plugin, frame, "covered()", given, (count,)).astype(bool)
+
+
 def detections(plugin: Plugin, frame: Frame, given: Any) -> Detections:
     """Detections whose arrays agree, finite, inside the frame. Raises PluginError."""
     if not isinstance(given, Detections):
@@ -41,7 +46,7 @@ def scores(plugin: Plugin, frame: Frame | None, given: Any, count: int) -> NDArr
 def _array(plugin: Plugin, frame: Frame | None, what: str, given: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
     try:
         array = np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError) as reason:
+    except Exception as reason:  # whatever a plugin returns may raise anything when it is looked at
         raise _error(plugin, frame, f"{what} is not numeric: {reason}") from reason
     if array.shape != shape:
         raise _error(plugin, frame, f"{what} has shape {array.shape}, must be {shape}")

@@ -14,6 +14,7 @@ from multiprocessing import get_context
 
 from mitobench.errors import MitobenchError, StoreError
 from mitobench.pipeline.plan import Plan, Stage
+from mitobench.pipeline.processes import silent
 from mitobench.pipeline.store import Output, Store
 from mitobench.pipeline.workspace import Workspace
 
@@ -120,11 +121,7 @@ def _share_cores(jobs: int) -> None:
     torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
 
 
-def _silent(done: int, total: int) -> None:
-    """Progress of a stage in another process is not shown."""
-
-
-def do(stage: Stage, store: Store, workspace: Workspace, progress: Progress = _silent) -> Outcome:
+def do(stage: Stage, store: Store, workspace: Workspace, progress: Progress = silent) -> Outcome:
     """One stage: read from the store, or done under its lock. Two processes never do it twice."""
     from mitobench.pipeline import stages
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mitobench.api import Detections, Fuser, Validation
 from mitobench.evaluate import FramePrediction, OperatingPoint, Sweep, evaluate, score_boxes
+from mitobench.evaluate.matching import closer
 from mitobench.evaluate.operating_point import best_point
 from mitobench.pipeline import arrays, canonical, checks
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 # Shares of the validation mitoses among the candidates that a gate chosen on validation may give up.
-GIVEN_UP = (0.0, 0.02, 0.05, 0.1, 0.2)
+GIVEN_UP = (0.02, 0.05, 0.1, 0.2)
 DETECTIONS = "detections.csv"
 COLUMNS = (
     "frame",
@@ -55,9 +56,9 @@ class _Split:
     verifier: Floats | None
     found: Mapping[str, Detections]
 
-    def at_gate(self, gate: float) -> NDArray[np.bool_]:
+    def at_gate(self, gate: float | None) -> NDArray[np.bool_]:
         """Which candidates take part, bool [N]: without a verifier there is no gate."""
-        return np.ones(len(self.detector), dtype=bool) if self.verifier is None else self.detector > gate
+        return above(self.detector, None if self.verifier is None else gate)
 
     def scored(self, keep: NDArray[np.bool_], score: Floats) -> list[FramePrediction]:
         """The frames with the kept candidates at their new scores ([kept])."""
@@ -70,6 +71,11 @@ class _Split:
             predictions.append(replace(frame, xy=frame.xy[kept], score=spread[part][kept]))
             first += len(frame.xy)
         return predictions
+
+
+def above(score: Floats, gate: float | None) -> NDArray[np.bool_]:
+    """Which detections pass a gate, bool [N]: those above it; without one, all."""
+    return np.ones(len(score), dtype=bool) if gate is None else score > gate
 
 
 def _split(job: Job, part: str) -> _Split:
@@ -110,7 +116,7 @@ def fuse(job: Job) -> None:
     split = _split(job, "val")
     hits = _near_mitosis(split, float(job.stage.settings["radius_um"]))
     tried = [(*_at(job, split, hits, gate), gate) for gate in _gates(job, split, hits)]
-    _, fuser, point, gate = max(tried, key=lambda t: (t[0], -t[3]))
+    _, fuser, point, gate = max(tried, key=lambda t: (t[0], np.inf if t[3] is None else -t[3]))
     keep = split.at_gate(gate)
     metrics = _evaluate(job, split.scored(keep, _fused(fuser, split, keep)), point.threshold)
     alone = _detector_alone(job, split)
@@ -130,7 +136,7 @@ def fuse(job: Job) -> None:
     job.progress(1, 1)
 
 
-def _at(job: Job, split: _Split, hits: NDArray[np.bool_], gate: float) -> tuple[float, Fuser, OperatingPoint]:
+def _at(job: Job, split: _Split, hits: NDArray[np.bool_], gate: float | None) -> tuple[float, Fuser, OperatingPoint]:
     """The fuser fitted on what passes a gate: its best validation F1, itself, and the threshold."""
     assert job.stage.plugin is not None
     keep = split.at_gate(gate)
@@ -142,21 +148,21 @@ def _at(job: Job, split: _Split, hits: NDArray[np.bool_], gate: float) -> tuple[
     return point.f1 or 0.0, fuser, point
 
 
-def _gates(job: Job, split: _Split, hits: NDArray[np.bool_]) -> list[float]:
-    """The gate as it is given; or, to be chosen, the gates that give up certain shares of the mitoses found."""
-    given = job.stage.settings["gate"]
-    if given != "validation":
-        return [float(given)]
+def _gates(job: Job, split: _Split, hits: NDArray[np.bool_]) -> list[float | None]:
+    """The gate as it is given; or, to be chosen, none and those that give up certain shares of the mitoses found."""
+    given: float | str | None = job.stage.settings["gate"]
+    if not isinstance(given, str):
+        return [given]
     if split.verifier is None or not hits.any():
-        return [0.0]
-    quantiles = np.quantile(split.detector[hits], GIVEN_UP[1:], method="lower")
-    return sorted({0.0, *(float(np.nextafter(q, -np.inf)) for q in quantiles)})
+        return [None]
+    quantiles = np.quantile(split.detector[hits], GIVEN_UP, method="lower")
+    return [None, *sorted({float(np.nextafter(q, -np.inf)) for q in quantiles})]
 
 
 def _near_mitosis(split: _Split, radius_um: float) -> NDArray[np.bool_]:
     """Which candidates are closer to a mitosis than the radius, a second hit on it too: bool [N]."""
     nearest = [frame.match("mitos", radius_um).distance_um for frame in split.frames]
-    return np.concatenate([np.zeros(0), *nearest]) < radius_um
+    return closer(np.concatenate([np.zeros(0), *nearest]), radius_um)
 
 
 def _detector_alone(job: Job, split: _Split) -> OperatingPoint:
@@ -173,7 +179,7 @@ def evaluate_test(job: Job) -> None:
     chosen = json.loads((job.inputs["fusion"].folder / "operating_point.json").read_text(encoding="utf-8"))
     fuser = job.stage.plugin.create("cpu", job.inputs["fusion"].folder / "fuser")
     split = _split(job, "test")
-    keep = split.at_gate(chosen["gate"] or 0.0)
+    keep = split.at_gate(chosen["gate"])
     fused = _fused(fuser, split, keep)
     frames = split.scored(keep, fused)
     _write_json(
@@ -183,18 +189,23 @@ def evaluate_test(job: Job) -> None:
             "detector_alone": _evaluate(job, split.frames, chosen["detector_alone"]["threshold"]),
         },
     )
-    _write_detections(job, split, keep, fused)
+    _write_detections(job, split, keep, fused, chosen["point"]["threshold"])
     job.progress(1, 1)
 
 
-def _write_detections(job: Job, split: _Split, keep: NDArray[np.bool_], fused: Floats) -> None:
-    """Every candidate of the test frames, with its scores before and after verification, and what became of it."""
+def _write_detections(job: Job, split: _Split, keep: NDArray[np.bool_], fused: Floats, threshold: float | None) -> None:
+    """Every candidate of the test frames, with its scores before and after verification, and what became of it.
+
+    `hit` is said of the detections that count, those at or above the threshold; `distance_um` of all above the gate.
+    """
     verifier = np.full(len(keep), np.nan) if split.verifier is None else split.verifier
     score, hit, distance = np.full(len(keep), np.nan), np.full(len(keep), np.nan), np.full(len(keep), np.nan)
     matched = [frame.match(*_rule(job)) for frame in split.scored(keep, fused)]
     score[keep] = fused
-    hit[keep] = np.concatenate([np.zeros(0), *(m.hit for m in matched)])
     distance[keep] = np.concatenate([np.zeros(0), *(m.distance_um for m in matched)])
+    counted = keep & (score >= (np.inf if threshold is None else threshold))
+    matched = [frame.match(*_rule(job)) for frame in split.scored(counted, score[counted])]
+    hit[counted] = np.concatenate([np.zeros(0), *(m.hit for m in matched)])
     frames = [frame for frame in split.frames for _ in frame.xy]
     boxes = np.concatenate([np.zeros((0, 4)), *(split.found[key].boxes for key in split.keys)])
     xy = np.concatenate([np.zeros((0, 2)), *(frame.xy for frame in split.frames)])

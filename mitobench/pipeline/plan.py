@@ -366,7 +366,7 @@ class _Planner:
         self, verifier: PluginRef, fitted: Stage | None, detections: Stage, frames: tuple[str, ...], part: str
     ) -> Stage:
         upstream = {"verifier": fitted, "detections": detections}
-        fixed = self.pipeline.gate if self.pipeline.gate != "validation" else 0.0
+        fixed = None if self.pipeline.gate == "validation" else self.pipeline.gate
         return self._predict("verdicts", verifier, {"frames": frames}, upstream, part=part, gate=fixed)
 
     # ------------------------------------------------------------------------------------------------ details

@@ -12,9 +12,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mitobench import discovery
-from mitobench.api import Options, Plugin, Requirement
+from packaging.requirements import Requirement
+
+from mitobench import api, discovery
+from mitobench.api import Options, Plugin
 from mitobench.errors import PluginError
+from mitobench.pipeline import canonical
+
+_NOT_A_PLUGIN = {"mitobench", "builtins", "abc", "typing"}
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,16 @@ class PluginRef:
         """The class, a subclass of its role's interface."""
         return discovery.load(self.role, self.name)
 
-    def requires(self) -> Mapping[str, Requirement]:
+    def requires(self) -> Mapping[str, api.Requirement]:
         """Plugins whose fitted stage this one starts from, by role."""
         cls = self.cls()
-        requirements: Mapping[str, Requirement] = cls.requires(cls.Options.model_validate(dict(self.options)))
-        return requirements
+        try:
+            required: Mapping[str, api.Requirement] = cls.requires(cls.Options.model_validate(dict(self.options)))
+        except Exception as reason:
+            raise PluginError(
+                f"{self.role} {self.name!r}: requires() raised {type(reason).__name__}: {reason}."
+            ) from reason
+        return required
 
     def create(self, device: str, folder: Path | None = None) -> Any:
         """An instance; as it was fitted, where there is a folder that it saved to."""
@@ -66,11 +76,15 @@ class PluginRef:
 
 @functools.cache
 def source_digest(cls: type[Plugin]) -> str:
-    """SHA-256 over the package that a class lives in."""
-    top = importlib.import_module(cls.__module__.partition(".")[0])
-    if not getattr(top, "__file__", None):
+    """SHA-256 over the packages that a class and the classes it builds on live in.
+
+    Raises PluginError for a class that comes from no file.
+    """
+    tops = dict.fromkeys(base.__module__.partition(".")[0] for base in cls.__mro__)
+    files = [getattr(importlib.import_module(top), "__file__", None) for top in tops if top not in _NOT_A_PLUGIN]
+    if not files or None in files:
         raise PluginError(f"{cls.__module__} has no source file; plugins must come from an importable package.")
-    return code_digest(Path(str(top.__file__)))
+    return canonical.digest([code_digest(Path(str(file))) for file in files])
 
 
 @functools.cache
@@ -89,7 +103,10 @@ def code_digest(file: Path) -> str:
 
 
 def _syntax(path: Path) -> bytes:
-    tree = ast.parse(path.read_bytes())
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):  # a template, or for another Python
+        return path.read_bytes()
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if (
@@ -107,10 +124,8 @@ def environment(package: str) -> dict[str, str]:
     """What a plugin computes with, beside its own source: versions of its requirements, and the training loop."""
     import mitobench.training
 
-    names = {"torch", "torchvision", "numpy"}
-    for requirement in metadata.requires(package) or []:
-        if "extra ==" not in requirement:
-            names.add(functools.reduce(lambda text, mark: text.split(mark)[0], "<>=!~;[ (", requirement))
+    names = {"torch", "torchvision", "numpy", "scipy", "pillow", "mmengine"}
+    names |= {Requirement(line).name for line in metadata.requires(package) or [] if "extra ==" not in line}
     versions = {name: _version(name) for name in sorted(names - {"mitobench"})}
     return {**versions, "mitobench.training": code_digest(Path(str(mitobench.training.__file__)))}
 

@@ -27,13 +27,17 @@ def fit_together(job: Job, processes: int) -> None:
         raise PluginError(f"--gpus {processes}: this machine has {torch.cuda.device_count()}.")
     with tempfile.TemporaryDirectory(prefix="mitobench-") as meeting:
         rendezvous = f"file://{Path(meeting) / 'rendezvous'}"
-        arguments = (replace(job, progress=_silent), processes, rendezvous, torch.get_num_threads())
+        arguments = (replace(job, progress=silent), processes, rendezvous, torch.get_num_threads())
+        context = start_processes(_child, arguments, nprocs=processes, join=False, start_method="spawn")
         try:
-            context = start_processes(_child, arguments, nprocs=processes, join=False, start_method="spawn")
             while not context.join(timeout=1.0):
                 job.progress(_iterations_logged(job.work), 0)
         except ProcessException as reason:
             raise PluginError(str(reason).strip().splitlines()[-1]) from reason
+        except BaseException:  # an interrupt must not leave children that go on writing checkpoints
+            for process in context.processes:
+                process.terminate()
+            raise
 
 
 def _child(rank: int, job: Job, processes: int, rendezvous: str, threads: int) -> None:
@@ -55,8 +59,8 @@ def _child(rank: int, job: Job, processes: int, rendezvous: str, threads: int) -
         torch.distributed.destroy_process_group()
 
 
-def _silent(done: int, total: int) -> None:
-    """Progress of a child: the parent shows its own."""
+def silent(done: int, total: int) -> None:
+    """Progress of a stage in another process is not shown."""
 
 
 def _iterations_logged(work: Path) -> int:

@@ -22,14 +22,14 @@ class PipelineOptions(BaseModel):
 
     Attributes:
         gate: detections whose detector score is not above it are dropped before verification; `validation` chooses
-            it on the validation frames (paper, section 4.3: .88); 0 drops nothing.
+            it on the validation frames (paper, section 4.3: .88); null drops nothing.
         candidates: where the verifier's training candidates come from: `in-sample` (the detector's own training
             frames, as in the paper) or `out-of-fold(k)` (k detector fits, each predicting what it has not seen).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    gate: Annotated[float, Field(ge=0)] | Literal["validation"] = "validation"
+    gate: float | Literal["validation"] | None = "validation"
     candidates: Annotated[str, Field(pattern=r"^(in-sample|out-of-fold\(([2-9]|[1-9]\d+)\))$")] = "in-sample"
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mitobench.evaluate
+from mitobench import api
 from mitobench.api import (
     BoxEstimator,
     Candidates,
@@ -30,12 +32,15 @@ from mitobench.api import (
     Plugin,
     Sample,
 )
+from mitobench.datasets import images
 from mitobench.evaluate import match, matching
-from mitobench.pipeline import arrays, canonical, checks, judge
+from mitobench.pipeline import arrays, canonical, checks, judge, processes, workspace
 from mitobench.pipeline.plan import Stage
 from mitobench.pipeline.plugins import code_digest
 from mitobench.pipeline.store import Output
 from mitobench.pipeline.workspace import Workspace
+
+LOG = "fit.log"
 
 
 @dataclass(frozen=True)
@@ -86,8 +91,8 @@ def do(job: Job) -> None:
 @functools.cache
 def source(kind: str) -> str:
     """SHA-256 over the harness's own code that does a kind of stage: part of its key."""
-    rooms = [arrays, checks, matching, sys.modules[__name__]]
-    if KINDS[kind] in (box_scores, fusion, evaluation):
+    rooms = [api, arrays, checks, matching, processes, workspace, images, sys.modules[__name__]]
+    if kind in ("box-scores", "fusion", "evaluation"):
         rooms += [judge, mitobench.evaluate]
     return canonical.digest([code_digest(Path(str(room.__file__))) for room in rooms])
 
@@ -98,9 +103,7 @@ def source(kind: str) -> str:
 def fit(job: Job) -> None:
     """Fit a plugin and save it; over several processes where the stage says so."""
     if job.stage.settings["processes"] > 1:
-        from mitobench.pipeline.processes import fit_together
-
-        fit_together(job, int(job.stage.settings["processes"]))
+        processes.fit_together(job, int(job.stage.settings["processes"]))
     else:
         fit_one(job)
 
@@ -115,7 +118,7 @@ def fit_one(job: Job, rank: int = 0, world_size: int = 1) -> None:
         work=job.work,
         upstream=_upstream(job),
         progress=job.progress,
-        log=_log(job.work / "fit.log"),
+        log=_log(job.work / LOG),
         amp=bool(job.stage.settings["amp"]),
         rank=rank,
         world_size=world_size,
@@ -123,6 +126,8 @@ def fit_one(job: Job, rank: int = 0, world_size: int = 1) -> None:
     plugin.fit(_samples(job, "train"), _samples(job, "val"), context)
     if rank == 0:
         plugin.save(job.folder)
+        if (job.work / LOG).is_file():
+            shutil.copy(job.work / LOG, job.folder / LOG)
 
 
 def _upstream(job: Job) -> dict[str, Plugin]:
@@ -153,7 +158,7 @@ def _samples(job: Job, part: str) -> list[Sample]:
 def label(found: Detections, frame: Frame, mitoses: Mitoses, radius_um: float) -> Candidates:
     """Candidates: a mitosis is what is closer to an annotated one than the radius, a second hit on it too."""
     nearest = match("mitos", mitoses.xy, found.xy, found.score, frame.mpp, radius_um).distance_um
-    return Candidates(found.xy, found.boxes, found.score, nearest < radius_um)
+    return Candidates(found.xy, found.boxes, found.score, matching.closer(nearest, radius_um))
 
 
 def _log(path: Path) -> logging.Logger:
@@ -186,10 +191,10 @@ def box_scores(job: Job) -> None:
         shown = seen_by(plugin, mitoses)
         estimated.append(checks.boxes(plugin, frame, plugin.boxes(frame, shown), len(mitoses)))
         truth.append(_mask_boxes(mitoses))
-        has_blob = plugin.covered(frame, shown) if hasattr(plugin, "covered") else np.zeros(len(mitoses), dtype=bool)
-        covered.append(np.asarray(has_blob, dtype=bool))
-    blob = np.concatenate(covered) if hasattr(plugin, "covered") else None
-    judge.box_scores(job.folder, np.concatenate(estimated), np.concatenate(truth), blob)
+        covered.append(checks.covered(plugin, frame, plugin.covered(frame, shown), len(mitoses)))
+    looks = type(plugin).covered is not BoxEstimator.covered
+    blobs = np.concatenate(covered) if looks else None
+    judge.box_scores(job.folder, np.concatenate(estimated), np.concatenate(truth), blobs)
 
 
 def seen_by(plugin: BoxEstimator, mitoses: Mitoses) -> Mitoses:
@@ -219,10 +224,10 @@ def verdicts(job: Job) -> None:
     """The verifier's score of every detection above the gate; what is not above it is not looked at and has none."""
     plugin = job.plugin()
     candidates = arrays.read_detections(job.inputs["detections"].folder)
-    gate = float(job.stage.settings["gate"])
+    gate = job.stage.settings["gate"]
     scores, seconds = {}, {}
     for key, frame, _ in job.frames("frames"):
-        above = candidates[key].score > gate
+        above = judge.above(candidates[key].score, gate)
         shown = candidates[key][above]
         started = time.perf_counter()
         given = plugin.score(frame, shown) if len(shown) else np.zeros(0)
@@ -233,19 +238,6 @@ def verdicts(job: Job) -> None:
     (job.folder / "seconds.json").write_text(json.dumps(seconds), encoding="utf-8")
 
 
-# --------------------------------------------------------------------------------------------------- judging
-
-
-def fusion(job: Job) -> None:
-    """Gate, fuser and threshold, all chosen on validation frames."""
-    judge.fuse(job)
-
-
-def evaluation(job: Job) -> None:
-    """The test frames at what validation chose."""
-    judge.evaluate_test(job)
-
-
 KINDS: dict[str, Callable[[Job], None]] = {
     "fit-estimator": fit,
     "fit-detector": fit,
@@ -254,6 +246,6 @@ KINDS: dict[str, Callable[[Job], None]] = {
     "box-scores": box_scores,
     "detections": detections,
     "verdicts": verdicts,
-    "fusion": fusion,
-    "evaluation": evaluation,
+    "fusion": judge.fuse,
+    "evaluation": judge.evaluate_test,
 }

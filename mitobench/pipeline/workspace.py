@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from mitobench import discovery
 from mitobench.datasets import Card, Dataset, Item
 from mitobench.datasets.splits import Split
 from mitobench.pipeline import canonical
+from mitobench.pipeline.plugins import code_digest
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,9 @@ class Workspace:
 
         The second part makes a change of the card, or of the reading, a change of the data.
         """
-        return canonical.digest([[key, self._frame_digest(key), *self._understood(key)] for key in keys])
+        readers = sorted({key.partition("/")[0] for key in keys})
+        frames = [[key, self._frame_digest(key), *self._understood(key)] for key in keys]
+        return canonical.digest([frames, [_reader_code(name) for name in readers]])
 
     def _frame_digest(self, key: str) -> str:
         dataset, _, id = key.partition("/")
@@ -58,3 +64,10 @@ class Workspace:
         points = [mitoses.xy.tolist(), mitoses.imposters.tolist()]
         scale = [frame.group, list(frame.mpp), list(frame.size), self.radius_um(key)]
         return [mitoses.labelled, *points, masks and canonical.digest(masks), *scale]
+
+
+def _reader_code(dataset: str) -> str | None:
+    """Digest of a reader that another package brings; ours is in the keys of all stages."""
+    found = discovery.find("dataset", dataset)
+    top = importlib.import_module(found.target.partition(":")[0].partition(".")[0])
+    return None if top.__name__ == "mitobench" else code_digest(Path(str(top.__file__)))

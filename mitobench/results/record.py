@@ -63,7 +63,7 @@ class Chosen(_Strict):
     """What validation chose.
 
     Attributes:
-        gate: detections at or below it leave the ranking; None where there is no verifier.
+        gate: detections at or below it leave the ranking; None: nothing was dropped.
         gates: the gates that were tried, with their best validation F1.
         fuser: what the fuser chose (for `linear` the weight and the curve over it).
         point: threshold and scores on validation.
@@ -71,7 +71,7 @@ class Chosen(_Strict):
     """
 
     gate: float | None
-    gates: list[tuple[float, float]]
+    gates: list[tuple[float | None, float]]
     fuser: dict[str, Any]
     point: OperatingPoint
     detector_alone: OperatingPoint
