@@ -6,12 +6,23 @@ import os
 import tempfile
 from pathlib import Path
 
+from mitobench.errors import MitobenchError
+
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file aside, then rename: whoever reads it finds the old one or the new one, never a part.
 
-    Its folder is made where it is missing. Raises OSError when the disk is full or not writable.
+    Its folder is made where it is missing. Raises MitobenchError when the disk is full or not writable.
     """
+    try:
+        _write(path, content)
+    except OSError as reason:
+        raise MitobenchError(
+            f"{path}: cannot be written: {reason.strerror or reason}. Mend that, or name another place."
+        ) from reason
+
+
+def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, aside = tempfile.mkstemp(dir=path.parent, prefix=".aside-")
     try:

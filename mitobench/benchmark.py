@@ -5,21 +5,22 @@ from __future__ import annotations
 import datetime
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mitobench import datasets as sets
+from mitobench import datasets as data_sets
 from mitobench import discovery
 from mitobench.datasets import splits
-from mitobench.errors import DataError, MitobenchError
+from mitobench.errors import DataError, MitobenchError, PluginError
 from mitobench.pipeline import executors
 from mitobench.pipeline.plan import Plan, Planned, Request, build
 from mitobench.pipeline.settings import Settings
 from mitobench.pipeline.store import Store
 from mitobench.pipeline.workspace import Workspace
 from mitobench.results import record
-from mitobench.results.assemble import assemble
+from mitobench.results.assemble import assemble, broken
 
 log = logging.getLogger("mitobench")
 
@@ -68,6 +69,7 @@ class Benchmark:
         device: str = "auto",
         processes: int = 1,
         store: Path | None = None,
+        command: str | None = None,
         say: Say = log.info,
     ) -> Benchmark:
         """Read the data and plan the grid.
@@ -86,39 +88,52 @@ class Benchmark:
             device: `auto`, `cpu` or `cuda`.
             processes: that a fit is distributed over.
             store: folder of the stages' outputs.
+            command: what was typed, for the record.
             say: is told what a user should know.
 
         Raises MitobenchError for whatever of this does not exist or does not fit together.
         """
         named = {role: _expand(role, names) for role, names in roles.items()}
+        train_on = list(dict.fromkeys(train_on or ()))
         device = _device(device, processes)
         root, tested = _find(data, datasets, train_on, say)
-        workspace = _read(root, tested, train_on or (), protocol, scanners, say)
+        workspace = _read(root, tested, train_on, protocol, scanners, _learns_from_masks(named["estimator"]), say)
         synthetic = all(name.startswith(SYNTHETIC) for name in tested)
         profile = profile or ("smoke" if synthetic else "cpu" if device == "cpu" else "paper")
         settings = Settings.load(profile, sets)
         request = Request(
             roles=named,
             datasets=tested,
-            train_on=tuple(train_on or ()),
+            train_on=tuple(train_on),
             seeds=tuple(seeds),
             matcher=_matcher(matcher),
             device=device,
             amp=device == "cuda",
             processes=processes,
+            command=command,
         )
         plan = build(request, settings, workspace)
         return cls(request, settings, workspace, plan, Store(store or default_store()))
 
     def run(self, out: Path, watcher: executors.Watcher | None = None, jobs: int = 1) -> None:
-        """Do all stages, then write a record of every combination below `out/records`."""
+        """Do all stages; the record of a combination is written below `out/records` as soon as its stages are done."""
+        self.store.open()
         started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-        outcomes = executors.run(self.plan, self.store, self.workspace, watcher or executors.Watcher(), jobs)
-        for row in self.plan.rows:
-            if row.problem is None:
+        outcomes: dict[str, executors.Outcome] = {}
+        waiting = [row for row in self.plan.rows if row.problem is None]
+        for key, outcome in executors.run(self.plan, self.store, self.workspace, watcher or executors.Watcher(), jobs):
+            outcomes[key] = outcome
+            for row in [row for row in waiting if all(stage.key in outcomes for stage in row.stages.values())]:
+                waiting.remove(row)
                 made, detections = assemble(row, outcomes, self.request, self.settings, self.workspace, started)
-                path = record.write(out / "records", made, detections)
-                self.records.append((path, record.read(path)))
+                self._write(out, made, detections)
+        for row in self.problems:
+            if row.problem and row.problem[0] == "broken":
+                self._write(out, broken(row, self.request, self.settings, self.workspace, started), None)
+
+    def _write(self, out: Path, made: record.Record, detections: str | None) -> None:
+        path = record.write(out / "records", made, detections)
+        self.records.append((path, record.read(path)))
 
     @property
     def problems(self) -> list[Planned]:
@@ -127,9 +142,8 @@ class Benchmark:
 
     @property
     def spoiled(self) -> bool:
-        """Whether a row failed or a plugin is broken; what is not applicable spoils nothing."""
-        broken = any(row.problem and row.problem[0] == "broken" for row in self.plan.rows)
-        return broken or any(made.status != "ok" for _, made in self.records)
+        """Whether a row failed, for a broken plugin or in a stage; what is not applicable spoils nothing."""
+        return any(made.status != "ok" for _, made in self.records)
 
 
 def _expand(role: str, names: Sequence[str]) -> list[str]:
@@ -184,7 +198,7 @@ def _find(
         raise DataError(f"{data}: is no folder. Give the folder that holds the data sets with --data.")
     if wanted is not None:
         return data, list(dict.fromkeys(wanted))
-    found = sets.available(data)
+    found = data_sets.available(data)
     if not found:
         known = ", ".join(discovery.names("dataset"))
         raise DataError(f"{data}: holds no data set at any depth. Looked for: {known}. Leave out --data for synthetic.")
@@ -197,10 +211,11 @@ def _read(
     train_on: Sequence[str],
     protocol: str | None,
     scanners: Sequence[str] | None,
+    masks_wanted: bool,
     say: Say,
 ) -> Workspace:
-    """The data sets asked for with their splits, and those whose masks an estimator may learn from."""
-    read: dict[str, sets.Dataset] = {}
+    """The data sets asked for with their splits, and those whose masks an estimator learns from where it needs any."""
+    read: dict[str, data_sets.Dataset] = {}
     parts: dict[str, splits.Split] = {}
     for name in dict.fromkeys([*tested, *train_on]):
         read[name], parts[name] = _with_split(name, root, protocol if name in tested else None, scanners)
@@ -208,7 +223,7 @@ def _read(
             say(f"{name}: {note}")
         if read[name].coverage:
             say(f"{name}: {read[name].coverage}.")
-    if not all(dataset.card.has_masks for dataset in read.values()):
+    if masks_wanted and not all(dataset.card.has_masks for dataset in read.values()):
         for name in _other_mask_sources(root, read):
             try:
                 read[name], parts[name] = _with_split(name, root, None, None)
@@ -217,14 +232,22 @@ def _read(
     return Workspace(read, parts)
 
 
+def _learns_from_masks(estimators: Iterable[str]) -> bool:
+    for name in estimators:
+        with suppress(PluginError):  # the plan says what is broken
+            if discovery.load("estimator", name).learns_from_masks:  # type: ignore[attr-defined]
+                return True
+    return False
+
+
 def _with_split(
     name: str, root: Path, protocol: str | None, scanners: Iterable[str] | None
-) -> tuple[sets.Dataset, splits.Split]:
-    dataset = sets.load(name, root)
+) -> tuple[data_sets.Dataset, splits.Split]:
+    dataset = data_sets.load(name, root)
     if scanners:
         dataset = dataset.select(scanners)
     return dataset, splits.assign(splits.load_split(name, protocol or dataset.card.protocols[0]), dataset)
 
 
 def _other_mask_sources(root: Path, read: Mapping[str, Any]) -> list[str]:
-    return [name for name in sets.available(root) if name not in read and sets.reader(name).card().has_masks]
+    return [name for name in data_sets.available(root) if name not in read and data_sets.reader(name).card().has_masks]

@@ -129,6 +129,13 @@ def load(role: str, name: str) -> type[Plugin]:
             f"{item.target} of package {item.package} calls itself {getattr(cls, 'name', None)!r}, "
             f"its entry point {name!r}; make them equal."
         )
+    if not isinstance(getattr(cls, "version", None), str):
+        raise PluginError(f"{item.target} of package {item.package} has no `version`; give it one, for example '1'.")
+    if not issubclass(cls.Options, api.Options):
+        raise PluginError(f"{item.target}.Options of package {item.package} must derive from mitobench.api.Options.")
+    required = [name for name, option in cls.Options.model_fields.items() if option.is_required()]
+    if required:
+        raise PluginError(f"{item.target}.Options of package {item.package} has no default for {', '.join(required)}.")
     missing = sorted(getattr(cls, "__abstractmethods__", ()))
     if missing:
         raise PluginError(f"{item.target} of package {item.package} lacks {', '.join(missing)}().")

@@ -26,9 +26,13 @@ class RecordError(MitobenchError):
     """A record that is broken, edited or of another schema version."""
 
 
+MOST_NAMES = 30
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """One sentence for an unknown `name`: the nearest known names, then all of them."""
+    """One sentence for an unknown `name`: the nearest known names, then all of them (the first thirty)."""
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
-    return f"{hint}There is: {', '.join(known) or 'nothing'}."
+    shown = ", ".join(known[:MOST_NAMES]) + (f" and {len(known) - MOST_NAMES} more" if len(known) > MOST_NAMES else "")
+    return f"{hint}There is: {shown or 'nothing'}."

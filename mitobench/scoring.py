@@ -98,10 +98,7 @@ class Score(_Strict):
     def write(self, path: Path) -> None:
         """Write canonical JSON, whole or not at all. Raises MitobenchError where it cannot be written."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=1, allow_nan=False)
-        try:
-            write_whole(path, f"{text}\n".encode())
-        except OSError as reason:
-            raise MitobenchError(f"{path}: cannot be written: {reason.strerror}. Give another --json FILE.") from reason
+        write_whole(path, f"{text}\n".encode())
 
 
 def score_detections(

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 import pytest
 
+from mitobench import discovery
 from mitobench.api import Detections, Detector, Field, Frame, Options
 from mitobench.errors import MitobenchError
 from mitobench.pipeline.settings import Settings
@@ -79,7 +80,7 @@ def test_a_set_has_the_options_type(profile: Path, text: str, option: str, value
         ("detector.iterations=1.5", "valid integer"),
         ("detector.lr=fast", "valid number"),
         ("detector.optimizer=rmsprop", "'sgd' or 'adamw'"),
-        ("detector.layers=3", "valid tuple"),
+        ("detector.layers=3", "valid array"),
     ],
 )
 def test_a_set_of_the_wrong_type_names_option_and_value(profile: Path, text: str, said: str) -> None:
@@ -93,6 +94,13 @@ def test_a_set_for_another_plugin_or_role_changes_nothing(profile: Path) -> None
     assert blob(profile, "detector.other.iterations=9", "verifier.iterations=9") == blob(profile)
 
 
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A detector is installed that is called `blob`."""
+    monkeypatch.setattr(discovery, "names", lambda role: ["blob"] if role == "detector" else [])
+
+
+@pytest.mark.usefixtures("installed")
 def test_a_set_that_no_plugin_of_the_run_takes_names_the_nearest(profile: Path) -> None:
     settings = Settings.load(str(profile), ["detector.iteratoins=9"])
     settings.options("detector", Blob)
@@ -101,6 +109,14 @@ def test_a_set_that_no_plugin_of_the_run_takes_names_the_nearest(profile: Path) 
     assert "Did you mean iterations?" in str(error.value)
 
 
+def test_a_profile_of_ones_own_that_names_no_plugin_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('title = "Mine"\n\n[detector.blobz]\nfloor = 0.5\n')
+    with pytest.raises(MitobenchError, match=r"\[detector.blobz\]: no detector is called 'blobz'"):
+        Settings.load(str(path)).check_all_used()
+
+
+@pytest.mark.usefixtures("installed")
 def test_sets_that_are_taken_are_no_error(profile: Path) -> None:
     settings = Settings.load(str(profile), ["detector.iterations=9", "pipeline.gate=0.1"])
     settings.options("detector", Blob)
@@ -158,15 +174,19 @@ def test_an_unknown_profile_lists_those_there_are() -> None:
         Settings.load("papr")
 
 
-@pytest.mark.parametrize("value", ["validation", 0, 0.88])
+@pytest.mark.parametrize("value", ["validation", 0, 0.88, -3.5])
 def test_the_gate_is_a_number_or_validation(profile: Path, value: object) -> None:
     assert Settings.load(str(profile), [f"pipeline.gate={value}"]).pipeline().gate == value
 
 
-@pytest.mark.parametrize("value", ["high", "-1", "null"])
+@pytest.mark.parametrize("value", ["high", "true", "NaN"])
 def test_another_gate_is_refused(profile: Path, value: str) -> None:
     with pytest.raises(MitobenchError, match=f"--set pipeline.gate={value}: "):
         Settings.load(str(profile), [f"pipeline.gate={value}"]).pipeline()
+
+
+def test_without_a_gate_nothing_is_dropped(profile: Path) -> None:
+    assert Settings.load(str(profile), ["pipeline.gate=null"]).pipeline().gate is None
 
 
 @pytest.mark.parametrize(("value", "folds"), [("in-sample", 0), ("out-of-fold(3)", 3), ("out-of-fold(20)", 20)])

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from mitobench.atomic import write_whole
 from mitobench.pipeline.executors import Outcome, Watcher
 from mitobench.report import build, markdown
 from mitobench.results import record
@@ -31,8 +32,11 @@ def say(text: str) -> None:
     console.print(escape(text))
 
 
-def check_records(out: Path) -> None:
-    """Read the records that are there already: better told now than after an hour. Raises RecordError."""
+def check_out(out: Path) -> None:
+    """Whether records can be written, and those that are there be read: better told now than after an hour."""
+    probe = out / build.RECORDS / ".writable"
+    write_whole(probe, b"")
+    probe.unlink()
     for _ in record.read_all(out / build.RECORDS):
         pass
 
@@ -49,10 +53,18 @@ def show_plan(benchmark: Benchmark) -> None:
     todo = sum(not benchmark.store.has(s.kind, s.key) for s in benchmark.plan.stages.values())
     rows = sum(row.problem is None for row in benchmark.plan.rows)
     console.print(
-        f"{rows} combinations, {len(benchmark.plan.stages)} distinct stages: {todo} to do, "
+        f"{rows} combination{'s' if rows != 1 else ''}, {len(benchmark.plan.stages)} distinct stages: {todo} to do, "
         f"{len(benchmark.plan.stages) - todo} cached. Profile {escape(benchmark.settings.profile)}, "
-        f"device {benchmark.request.device}, store {escape(str(benchmark.store.root))}."
+        f"device {benchmark.request.device}{_processes(benchmark)}, store {escape(str(benchmark.store.root))}."
     )
+    _show_problems(benchmark)
+
+
+def _processes(benchmark: Benchmark) -> str:
+    return f" in {benchmark.request.processes} processes" if benchmark.request.processes > 1 else ""
+
+
+def _show_problems(benchmark: Benchmark) -> None:
     for row in benchmark.problems:
         status, reason = row.problem or ("", "")
         console.print(f"[yellow]{status.upper()}[/yellow] {escape(row.combination.title)}: {escape(reason)}")
@@ -102,8 +114,11 @@ class Display(Watcher):
             self.progress.remove_task(task)
         self.done += 1
         self.progress.update(self.all, completed=self.done, state=f"{self.done}/{self.total}")
-        if outcome.output is None:
+        if outcome.trace:
             self.progress.console.print(f"[red]FAILED[/red] {escape(outcome.reason or '')}")
+            self.progress.console.print(f"       traceback in {escape(str(outcome.trace))}")
+        elif outcome.output is None:
+            self.progress.console.print(f"[red]left out[/red] {escape(outcome.stage.label)}, which builds on it")
         elif not outcome.cached:
             self.progress.console.print(
                 f"[green]done[/green]   {escape(outcome.stage.label)}  {outcome.output.seconds:.1f} s"
@@ -111,7 +126,11 @@ class Display(Watcher):
 
 
 def show_results(benchmark: Benchmark, out: Path) -> None:
-    """The leaderboard of everything in `out`, and where it is."""
+    """The leaderboard of everything in `out`, what could not be done, and where the files are."""
+    _show_problems(benchmark)
+    if not benchmark.records:
+        console.print("Nothing could be done, and nothing was written.")
+        return
     page, sections = build.build(out)
     for section in sections:
         show_section(section)
@@ -120,34 +139,38 @@ def show_results(benchmark: Benchmark, out: Path) -> None:
 
 
 def show_section(section: Section) -> None:
-    """One section of the leaderboard as a table that fits a narrow terminal."""
+    """One section of the leaderboard: a line that names the row, and its numbers below, whole on a narrow terminal."""
     table = Table(
         title=f"{escape(section.dataset)}, protocol {escape(section.protocol)}", title_justify="left", box=SIMPLE_HEAD
     )
-    table.add_column("#", no_wrap=True)
-    table.add_column("combination", overflow="fold", min_width=12)
-    for column in ("P", "R", "F1 [95 %]", "alone", "oracle", "AP", "s/frame", "seeds"):
+    for column in ("#", "P", "R", "F1 [range]", "alone", "oracle", "AP", "s/frame", "seeds"):
         table.add_column(column, justify="right", no_wrap=True)
-    rank = 0
-    for row in section.rows:
-        rank += bool(row.good)
-        table.add_row(*(escape(cell) for cell in _cells(row, str(rank) if row.good else "–")))
+    names = []
+    for number, (rank, row) in enumerate(section.ranked(), 1):
+        label = str(rank) if rank else f"({number})"
+        names.append(f"{label:>4}  {_name(row)}")
+        table.add_row(label, *(escape(cell) for cell in _numbers(row)))
     console.print(table)
-    if section.metrics:
-        m = section.metrics
-        console.print(
-            f"{m.n_frames} test frames, {m.n_groups} slides, {m.n_mitoses} mitoses; a hit is closer than "
-            f"{m.radius_um:g} um. F1 at the threshold from validation; alone: the detector's, before verification; "
-            "oracle: at the test set's own best threshold, which ranks nothing."
-        )
+    for name in names:
+        console.print(escape(name))
+    console.print(escape(markdown.measured(section)))
+    console.print(
+        "alone: the detector's F1, unverified; oracle: at the test set's own best threshold, which ranks nothing."
+    )
     for note in section.notes:
         console.print(f"- {escape(note)}")
 
 
-def _cells(row: Row, rank: str) -> list[str]:
+def _name(row: Row) -> str:
+    """The combination, what it was trained on, and where its options came from."""
+    record = row.first
+    parts = " + ".join(markdown.plugin(record, role) for role in ("estimator", "detector", "verifier", "fuser"))
+    options = ", ".join([record.profile, *record.overrides])
+    return f"{parts}; trained on {', '.join(record.combination['train_on'])}; {options}"
+
+
+def _numbers(row: Row) -> list[str]:
     return [
-        rank,
-        " + ".join(markdown.plugin(row.first, role) for role in ("estimator", "detector", "verifier", "fuser")),
         markdown.number(row.mean("precision")),
         markdown.number(row.mean("recall")),
         markdown.f1(row) if row.good else "FAILED",

@@ -60,6 +60,7 @@ def run(
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from mitobench.benchmark import Benchmark
     from mitobench.cli import console
+    from mitobench.results import provenance
 
     benchmark = Benchmark.prepare(
         {
@@ -80,12 +81,13 @@ def run(
         device=device,
         processes=gpus,
         store=store,
+        command=provenance.command(),
         say=console.say,
     )
-    console.check_records(out)
     console.show_plan(benchmark)
     if dry_run:
         return
+    console.check_out(out)
     try:
         with console.Display(benchmark) as display:
             benchmark.run(out, display, jobs)
@@ -98,7 +100,13 @@ def run(
 
 
 def _names(text: str | None) -> list[str] | None:
-    return [name.strip() for name in text.split(",") if name.strip()] if text else None
+    """The names in an option; None where it is not given."""
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise typer.BadParameter(f"{text!r} holds no name.")
+    return names
 
 
 run.__doc__ = f"{run.__doc__}\n\n{EXAMPLES}"

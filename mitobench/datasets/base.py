@@ -96,13 +96,19 @@ class Dataset:
         return "; ".join(filter(None, [said, "positives only" if self._positives_only() else ""])) or None
 
     def _short(self) -> Iterable[tuple[int, int, str, str]]:
-        """(frames here, frames in a complete copy, scanner, what) of every part that is not whole."""
+        """(number here, number in a complete copy, scanner, what) of every part that is not whole."""
         for scanner in self.scanners:
             for part, expected in self.card.expected.get(scanner, {}).items():
                 have = sum(i.frame.scanner == scanner and i.part == part for i in self.items.values())
                 # A withheld test set that is not here at all is missed by nobody.
                 if expected.frames and have < expected.frames and (have or expected.labelled):
                     yield have, expected.frames, scanner, "frames" if part == "train" else f"{part} frames"
+                elif expected.mitoses and expected.labelled:
+                    found = sum(
+                        len(i.mitoses) for i in self.items.values() if (i.frame.scanner, i.part) == (scanner, part)
+                    )
+                    if found < expected.mitoses:
+                        yield found, expected.mitoses, scanner, f"{part} mitoses"
 
     def _positives_only(self) -> bool:
         """Whether every labelled frame holds a mitosis although the card says that only some do."""
@@ -120,6 +126,9 @@ class Dataset:
         Raises DataError when there is none.
         """
         wanted = set(scanners)
+        unknown = sorted(wanted - set(self.card.mpp))
+        if unknown:
+            raise DataError(f"{self.name} has no scanner {unknown[0]!r}. {nearest(unknown[0], self.card.mpp)}")
         items = {id: item for id, item in self.items.items() if item.frame.scanner in wanted}
         if not items:
             raise DataError(

@@ -21,6 +21,8 @@ def rows(path: Path) -> Iterator[tuple[str, list[float]]]:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
+    except OSError as reason:
+        raise DataError(f"{path}: cannot be read: {reason.strerror}. Mend its rights, or remove it.") from reason
     except UnicodeDecodeError as reason:
         raise DataError(f"{path}: is not text ({reason}); expected comma-separated numbers.") from reason
     for number, line in enumerate(text.splitlines(), start=1):

@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import Literal
@@ -115,12 +114,6 @@ class Split:
         """Whether a slide of the test part is also trained or validated on."""
         return bool(set(self.groups["test"]) & {*self.groups["train"], *self.groups["val"]})
 
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 over protocol and frame ids."""
-        content = json.dumps([self.dataset, self.protocol, dict(self.parts)], sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()
-
 
 def protocols(dataset: str) -> list[str]:
     """The protocols that the registry has a split of `dataset` for, sorted."""
@@ -143,6 +136,8 @@ def load_split(dataset: str, protocol: str | Path) -> SplitFile:
     split = read_split(path)
     if split.dataset != dataset:
         raise MitobenchError(f"{path}: splits {split.dataset!r}, not {dataset!r}; correct its `dataset`.")
+    if own and split.protocol in protocols(dataset):
+        raise MitobenchError(f"{path}: protocol {split.protocol!r} is one of the registry's; give yours another name.")
     return split
 
 
@@ -153,6 +148,8 @@ def read_split(path: Path) -> SplitFile:
         return SplitFile.model_validate(content).model_copy(update={"path": path})
     except OSError as reason:
         raise MitobenchError(f"{path}: cannot be read: {reason.strerror}.") from reason
+    except UnicodeDecodeError as reason:
+        raise MitobenchError(f"{path}: is no split: not UTF-8 text.") from reason
     except json.JSONDecodeError as reason:
         raise MitobenchError(f"{path}:{reason.lineno}: is not valid JSON: {reason.msg}.") from reason
     except ValidationError as reason:

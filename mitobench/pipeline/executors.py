@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
 
 from mitobench.errors import MitobenchError, StoreError
 from mitobench.pipeline.plan import Plan, Stage
@@ -30,14 +33,14 @@ class Outcome:
         output: its verified output; None where it failed.
         cached: it was in the store already.
         reason: why it failed, one line.
-        trace: the traceback, for the failure record.
+        trace: file with the traceback, kept until the stage is done.
     """
 
     stage: Stage
     output: Output | None = None
     cached: bool = False
     reason: str | None = None
-    trace: str | None = None
+    trace: Path | None = None
 
 
 class Watcher:
@@ -53,8 +56,10 @@ class Watcher:
         """A stage ended, one way or another."""
 
 
-def run(plan: Plan, store: Store, workspace: Workspace, watcher: Watcher, jobs: int = 1) -> dict[str, Outcome]:
-    """Do every stage of the plan. Outcomes by key.
+def run(
+    plan: Plan, store: Store, workspace: Workspace, watcher: Watcher, jobs: int = 1
+) -> Iterator[tuple[str, Outcome]]:
+    """Do every stage of the plan; gives (key, outcome) of each as it ends.
 
     Args:
         plan: what to do.
@@ -66,37 +71,36 @@ def run(plan: Plan, store: Store, workspace: Workspace, watcher: Watcher, jobs: 
     Raises StoreError when the store cannot be written.
     """
     outcomes: dict[str, Outcome] = {}
+    waiting = dict(plan.stages)
+    running: dict[Future[Outcome], str] = {}
     with _executor(store, workspace, watcher, jobs) as submit:
-        waiting = dict(plan.stages)
-        running: dict[Future[Outcome], str] = {}
         while waiting or running:
+            ended: dict[str, Outcome] = {}
             for key, stage in list(waiting.items()):
-                failed = next((outcomes[s.key] for s in stage.upstream.values() if _failed(outcomes.get(s.key))), None)
-                ready = all(s.key in outcomes for s in stage.upstream.values())
+                needed = [outcomes.get(upstream.key) for upstream in stage.upstream.values()]
+                failed = next((outcome for outcome in needed if outcome and not outcome.output), None)
                 if failed:
-                    outcomes[key] = Outcome(stage, reason=failed.reason, trace=failed.trace)
-                    watcher.finished(outcomes[key])
-                elif ready and len(running) < jobs:
+                    ended[key] = Outcome(stage, reason=failed.reason)
+                elif all(needed) and len(running) < jobs:
                     watcher.started(stage)
                     running[submit(stage)] = key
                 else:
                     continue
                 del waiting[key]
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                key = running.pop(future)
-                outcomes[key] = future.result()
-                watcher.finished(outcomes[key])
-    return outcomes
-
-
-def _failed(outcome: Outcome | None) -> bool:
-    return outcome is not None and outcome.output is None
+            if not ended:
+                done = wait(running, return_when=FIRST_COMPLETED).done
+                ended = {running.pop(future): future.result() for future in done}
+            outcomes |= ended
+            for key, outcome in ended.items():
+                watcher.finished(outcome)
+                yield key, outcome
 
 
 @contextmanager
 def _executor(
     store: Store, workspace: Workspace, watcher: Watcher, jobs: int
 ) -> Iterator[Callable[[Stage], Future[Outcome]]]:
+    """Gives a function that starts a stage: at once in this process, or in a process of its own."""
     if jobs == 1:
 
         def here(stage: Stage) -> Future[Outcome]:
@@ -106,19 +110,43 @@ def _executor(
 
         yield here
         return
-    spawn = get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_share_cores, initargs=(jobs,)) as pool:
+    children: list[BaseProcess] = []
+    with ThreadPoolExecutor(jobs) as threads:
         try:
-            yield lambda stage: pool.submit(do, stage, store, workspace)
+            yield lambda stage: threads.submit(_elsewhere, stage, store, workspace, jobs, children)
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            for child in children:
+                child.terminate()
             raise
 
 
-def _share_cores(jobs: int) -> None:
+def _elsewhere(stage: Stage, store: Store, workspace: Workspace, jobs: int, children: list[BaseProcess]) -> Outcome:
+    """Do a stage in a new process, and wait for it; one that dies fails its stage only."""
+    spawn = get_context("spawn")
+    receiver, sender = spawn.Pipe(duplex=False)
+    child = spawn.Process(target=_child, args=(sender, stage, store, workspace, jobs))
+    child.start()
+    children.append(child)
+    sender.close()
+    try:
+        said: Outcome | StoreError = receiver.recv()
+    except EOFError:
+        child.join()
+        return Outcome(stage, reason=f"{stage.label}: its process died (exit code {child.exitcode}); out of memory?")
+    child.join()
+    if isinstance(said, StoreError):
+        raise said
+    return said
+
+
+def _child(sender: Any, stage: Stage, store: Store, workspace: Workspace, jobs: int) -> None:
     import torch
 
     torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
+    try:
+        sender.send(do(stage, store, workspace))
+    except StoreError as reason:
+        sender.send(reason)
 
 
 def do(stage: Stage, store: Store, workspace: Workspace, progress: Progress = silent) -> Outcome:
@@ -135,8 +163,10 @@ def do(stage: Stage, store: Store, workspace: Workspace, progress: Progress = si
                 stages.do(stages.Job(stage, inputs, folder, store.work(stage.key), workspace, progress))
         except StoreError:
             raise
-        except Exception as reason:
-            return Outcome(stage, reason=_one_line(stage, reason), trace=traceback.format_exc())
+        except (Exception, SystemExit) as reason:
+            trace = store.work(stage.key) / "failure.txt"
+            trace.write_text(traceback.format_exc(), encoding="utf-8")
+            return Outcome(stage, reason=_one_line(stage, reason), trace=trace)
         output = store.get(stage.kind, stage.key)
         assert output is not None, "an output that was just written is there"
         return Outcome(stage, output)
@@ -149,7 +179,7 @@ def _input(store: Store, stage: Stage) -> Output:
     return output
 
 
-def _one_line(stage: Stage, reason: Exception) -> str:
+def _one_line(stage: Stage, reason: BaseException) -> str:
     said = str(reason).strip() or "no message"
     kind = "" if isinstance(reason, MitobenchError) else f"{type(reason).__name__}: "
     return f"{stage.label}: {kind}{said}"

@@ -117,6 +117,7 @@ class Request:
     device: str = "cpu"
     amp: bool = False
     processes: int = 1
+    command: str | None = None
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,8 @@ class _Planner:
     def _simplest(self, names: Mapping[str, str], classes: Mapping[str, Any]) -> dict[str, str]:
         """What stands for the same combination with nothing in it that has no effect."""
         simpler = {}
-        if not (classes["detector"].uses_boxes or self.ref("detector", names["detector"]).requires()):
+        detector, verifier = self.ref("detector", names["detector"]), self.ref("verifier", names["verifier"])
+        if not (classes["detector"].uses_boxes or detector.requires() or verifier.requires()):
             simpler["estimator"] = UNUSED
         if not classes["fuser"].uses_verifier:
             simpler["verifier"] = NO_VERIFIER
@@ -317,12 +319,15 @@ class _Planner:
         """The fitted detectors that a plugin starts from."""
         required = {}
         for role, requirement in plugin.requires().items():
-            if role != "detector" or not discovery.load(role, requirement.name).learns():
+            try:
+                other = self.ref(role, requirement.name, requirement.options)
+            except MitobenchError as reason:
+                raise PluginError(f"{plugin.role} {plugin.name!r} requires {requirement.name!r}: {reason}") from reason
+            if role != "detector" or not other.cls().learns():
                 raise PluginError(
                     f"{plugin.role} {plugin.name!r} requires the {role} {requirement.name!r}; only a detector that "
                     "learns can be required."
                 )
-            other = self.ref(role, requirement.name, requirement.options)
             required[f"requires-{role}"] = self._detector(other, boxes, train, val, seed)
         return required
 
@@ -352,11 +357,11 @@ class _Planner:
         whole = not any(self.workspace.splits[key.partition("/")[0]].shares_groups for key in train)
         unit = {key: self.workspace.tissue(key, slide=whole) for key in train}
         units = sorted(set(unit.values()), key=canonical.digest)
-        folds = min(self.pipeline.folds, len(units))
-        if folds < 2:
+        folds = self.pipeline.folds
+        if folds > len(units):
+            what = "slides" if whole else "fields"
             raise MitobenchError(
-                f"out-of-fold candidates need at least two {'slides' if whole else 'frames'} to train on; "
-                "use --set pipeline.candidates=in-sample."
+                f"pipeline.candidates=out-of-fold({folds}): {len(units)} {what} are there to train on. Give fewer."
             )
         for fold in range(folds):
             held = set(units[fold::folds])

@@ -11,10 +11,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mitobench import registry
+from mitobench import discovery, registry
 from mitobench.api import Options, Plugin
 from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError, nearest
+from mitobench.pipeline import canonical
 
 
 class PipelineOptions(BaseModel):
@@ -59,7 +60,7 @@ class Override:
         if parts[0] not in (*ROLES, "pipeline"):
             raise MitobenchError(f"--set {text}: {parts[0]!r} is no role. {nearest(parts[0], (*ROLES, 'pipeline'))}")
         try:
-            parsed = json.loads(value)
+            parsed = json.loads(value, parse_constant=str)  # NaN and infinity are no values of options
         except ValueError:
             parsed = value
         return cls(text, parts[0], parts[1] if len(parts) == 3 else None, parts[-1], parsed)
@@ -85,12 +86,19 @@ class Settings:
     @classmethod
     def load(cls, profile: str, sets: Sequence[str] = ()) -> Settings:
         """A profile by name, or from a `.toml` file. Raises MitobenchError for an unknown profile or a bad --set."""
-        path = Path(profile) if profile.endswith(".toml") else registry.entry("profiles", profile)
+        own = profile.endswith(".toml")
+        path = Path(profile) if own else registry.entry("profiles", profile)
         tables = registry.read_toml(path)
         known = {"title", "pipeline", *ROLES}
         for table in tables.keys() - known:
             raise MitobenchError(f"{path}: unknown table [{table}]. {nearest(table, known)}")
-        return cls(path.stem, tables, path, [Override.parse(text) for text in sets])
+        if not isinstance(tables.get("pipeline", {}), dict):
+            raise MitobenchError(f"{path}: pipeline must be a table: [pipeline].")
+        for role in ROLES:
+            plugins = tables.get(role, {})
+            if not isinstance(plugins, dict) or not all(isinstance(table, dict) for table in plugins.values()):
+                raise MitobenchError(f"{path}: [{role}] must hold one table a plugin: [{role}.NAME].")
+        return cls(path.name if own else path.stem, tables, path, [Override.parse(text) for text in sets])
 
     def pipeline(self) -> PipelineOptions:
         """The pipeline's options."""
@@ -104,7 +112,14 @@ class Settings:
         return options
 
     def check_all_used(self) -> None:
-        """Raises MitobenchError for a --set that no plugin of the run has an option for."""
+        """Raises MitobenchError for a name that no plugin has, or an option that no plugin of the run has."""
+        named = [(f"--set {o.text}", o.role, o.plugin) for o in self.overrides if o.plugin]
+        if self.source.parent != registry.ROOT / "profiles":  # ours may name plugins that are not installed
+            tables = [(role, name) for role in ROLES for name in self.tables.get(role, {})]
+            named += [(f"{self.source}: [{role}.{name}]", role, name) for role, name in tables]
+        for where, role, name in named:
+            if name not in discovery.names(role):
+                raise MitobenchError(f"{where}: no {role} is called {name!r}. {nearest(name, discovery.names(role))}")
         for override in self.overrides:
             if override.text not in self._used:
                 known = sorted(self._options.get(override.role, set()))
@@ -123,7 +138,8 @@ class Settings:
                 values[override.option] = override.value
                 self._used.add(override.text)
         try:
-            return model.model_validate({**values, **extra})
+            # as JSON, strictly: true is no number and "12" no integer, but a list may be a tuple and 1 a float
+            return model.model_validate_json(canonical.dumps({**values, **extra}), strict=True)
         except ValidationError as reason:
             raise MitobenchError(self._explain(reason, model, role, plugin)) from reason
 
@@ -131,7 +147,7 @@ class Settings:
         """Each wrong option, where it was given, and what it may be."""
         lines = []
         for error in reason.errors():
-            option = str(error["loc"][0])
+            option = str(error["loc"][0]) if error["loc"] else "options"
             given = [o for o in self.overrides if o.role == role and o.plugin in (None, plugin) and o.option == option]
             table = f"[{role}.{plugin}]" if plugin else f"[{role}]"
             where = f"--set {given[-1].text}" if given else f"{self.source}: {table} {option}"

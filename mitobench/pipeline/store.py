@@ -53,11 +53,16 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
+
+    def open(self) -> Store:
+        """This store, with its folders made and seen to be writable. Raises StoreError."""
         try:
             for folder in ("stages", "work", "aside", "locks"):
                 (self.root / folder).mkdir(parents=True, exist_ok=True)
+                tempfile.TemporaryFile(dir=self.root / folder).close()  # told now if it is not ours to write
         except OSError as reason:
             raise _store_error(self.root, reason) from reason
+        return self
 
     def has(self, kind: str, key: str) -> bool:
         """Whether an output is there, not verified: for showing a plan."""
@@ -98,9 +103,10 @@ class Store:
         To be used under `lock(key)`. Raises StoreError when the disk is full or not writable.
         """
         self._sweep(key)
-        aside = Path(tempfile.mkdtemp(prefix=f"{key}-", dir=self.root / "aside"))
         started = time.monotonic()
+        aside = self.root / "aside" / f"{key}-{os.getpid()}"
         try:
+            aside.mkdir()
             yield aside
             manifest = {"spec": spec, "seconds": round(time.monotonic() - started, 3), "files": _digests(aside)}
             manifest["digest"] = canonical.digest(manifest)
@@ -137,9 +143,9 @@ def is_full(reason: BaseException, folder: Path) -> bool:
 
 def _store_error(root: Path, reason: BaseException) -> StoreError:
     said = reason.strerror if isinstance(reason, OSError) else str(reason)
+    mend = "Free some space there, or give" if is_full(reason, root) else "Give"
     return StoreError(
-        f"The store {root} cannot be written: {said}. Free some space there, or give another folder with --store; "
-        "what is finished is kept."
+        f"The store {root} cannot be written: {said}. {mend} another folder with --store; what is finished is kept."
     )
 
 

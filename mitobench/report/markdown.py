@@ -19,7 +19,7 @@ HEADER = (
     "profile",
     "P",
     "R",
-    "F1 [95 %]",
+    "F1 [range]",
     "F1 detector alone",
     "oracle F1",
     "AP",
@@ -30,9 +30,8 @@ HEADER = (
 
 EXPLANATION = """\
 `F1` is at the threshold chosen on validation and ranks the rows; `oracle F1` is the best over thresholds on the test
-frames themselves, shown because published numbers use it, and ranks nothing. Brackets: 95 % bootstrap interval of one
-seed, or the least and the greatest of several. `detector alone` is the same run before verification and fusion, at a
-threshold of its own from validation."""
+frames themselves, shown because published numbers use it, and ranks nothing. `detector alone` is the same run before
+verification and fusion, at a threshold of its own from validation."""
 
 
 def leaderboard(sections: Sequence[Section], records_folder: str = "records") -> str:
@@ -70,7 +69,7 @@ def f1(row: Row) -> str:
     spread = row.spread("f1")
     if spread and row.mean("f1") is not None:
         return f"{number(row.mean('f1'))} [{number(spread[0])}, {number(spread[1])}]"
-    interval = row.good[0].test.f1_interval if row.good and row.good[0].test else None
+    interval = row.good[0].test.f1_interval if len(row.good) == 1 and row.good[0].test else None
     text = number(row.mean("f1"))
     return f"{text} [{number(interval.low)}, {number(interval.high)}]" if interval else text
 
@@ -83,34 +82,36 @@ def status(row: Row) -> str:
 
 
 def _section(section: Section, records_folder: str) -> str:
-    lines = [f"## {escape(section.dataset)}, protocol {escape(section.protocol)}", "", _measured(section), ""]
+    lines = [f"## {escape(section.dataset)}, protocol {escape(section.protocol)}", "", measured(section), ""]
     lines += [f"- {escape(note)}" for note in section.notes]
     lines += ["", _line(HEADER), _line(["---"] * len(HEADER))]
-    rank = 0
-    for row in section.rows:
-        rank += bool(row.good)
-        lines.append(_line(_cells(row, rank if row.good else None, section, records_folder)))
+    lines += [_line(_cells(row, rank, section, records_folder)) for rank, row in section.ranked()]
     failures = [
         f"- {escape(r.combination['detector'])}: {escape(r.reason)}" for row in section.rows for r in row.failed
     ]
     return "\n".join([*lines, *(["", "FAILED:", "", *failures] if failures else [])])
 
 
-def _measured(section: Section) -> str:
+def measured(section: Section) -> str:
+    """On what and how a section was measured, and how far its intervals can be trusted."""
     metrics = section.metrics
     if metrics is None:
         return "No row of this section has a score."
     text = (
         f"{metrics.n_frames} test frames of {metrics.n_groups} slides, {metrics.n_mitoses} mitoses; matcher "
-        f"`{metrics.matcher}`, a hit is closer than {metrics.radius_um:g} um."
+        f"{escape(metrics.matcher)}, a hit is closer than {metrics.radius_um:g} um."
     )
     if metrics.unlabelled:
-        text += " The test frames are unlabelled: no score can be had here."
+        text += " All test frames are UNLABELLED: no score can be had here."
+    elif metrics.n_unlabelled:
+        text += f" {metrics.n_unlabelled} more are unlabelled and not scored."
     interval = metrics.f1_interval
     if interval:
-        weak = f" Fewer than ten {'slides' if interval.unit == 'group' else 'units'}: the interval is weak."
-        text += f" Bootstrap over {interval.n_units} {'slides' if interval.unit == 'group' else 'frames'}."
-        text += weak if interval.weak else ""
+        by_slide = interval.unit == "group"
+        text += f" Brackets: 95 % bootstrap over {interval.n_units} {'slides' if by_slide else 'frames'}"
+        if interval.weak:
+            text += f", weak, as there are fewer than {'ten' if by_slide else 'five'} slides"
+        text += "; least and greatest where a row has several seeds."
     return text
 
 

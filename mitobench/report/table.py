@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from mitobench.evaluate import Metrics
 from mitobench.pipeline import canonical
-from mitobench.results.record import Record, seeds
+from mitobench.results.record import Record
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Row:
     @property
     def seeds(self) -> list[int]:
         """The seeds that have scores."""
-        return seeds(self.good)
+        return sorted(int(record.combination["seed"]) for record in self.good)
 
     def values(self, metric: str, of: str = "test") -> list[float]:
         """A metric of each good seed, where it is defined; `of`: `test`, `detector_alone` or `validation`."""
@@ -81,6 +81,11 @@ class Section:
     def metrics(self) -> Metrics | None:
         """Any good row's test metrics: matcher, radius, frames and mitoses are the same in all."""
         return next((row.good[0].test for row in self.rows if row.good), None)
+
+    def ranked(self) -> Iterator[tuple[int | None, Row]]:
+        """Each row with its rank; what has no F1 has none."""
+        for rank, row in enumerate(self.rows, 1):
+            yield (rank if row.mean("f1") is not None else None), row
 
     @property
     def notes(self) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def assemble(
         "combination": {**asdict(row.combination), "train_on": list(row.combination.train_on)},
         "profile": settings.profile,
         "overrides": [override.text for override in settings.overrides],
-        "plugins": {role: _plugin(ref) for role, ref in row.refs.items()},
+        "plugins": {role: _plugin(ref) for role, ref in (*row.refs.items(), *_required(row))},
         "pipeline": {
             **settings.pipeline().model_dump(mode="json"),
             "matcher": request.matcher,
@@ -50,11 +50,13 @@ def assemble(
         "device": request.device,
         "run": _run(row, outcomes, request, started),
     }
+    scored = row.stages.get("box-scores")
+    if scored and outcomes[scored.key].output is None:
+        common["notes"].append(f"no box scores: {outcomes[scored.key].reason}")
     if evaluated.output is None:
         return Record(status="failed", reason=evaluated.reason, **common), None
     fusion = _json(outcomes, row.stages["fusion"], "operating_point.json")
     metrics = _json(outcomes, row.stages["evaluation"], "metrics.json")
-    scored = row.stages.get("box-scores")
     has_scores = scored is not None and outcomes[scored.key].output is not None
     record = Record(
         status="ok",
@@ -66,6 +68,48 @@ def assemble(
         **common,
     )
     return record, (evaluated.output.folder / DETECTIONS).read_text(encoding="utf-8")
+
+
+def broken(row: Planned, request: Request, settings: Settings, workspace: Workspace, started: str) -> Record:
+    """The record of a combination with a plugin that cannot be loaded: a row that shows FAILED, with the reason."""
+    combination = row.combination
+    return Record(
+        status="failed",
+        reason=row.problem[1] if row.problem else None,
+        combination={**asdict(combination), "train_on": list(combination.train_on)},
+        profile=settings.profile,
+        overrides=[override.text for override in settings.overrides],
+        plugins={},
+        pipeline={"matcher": request.matcher, "radius_um": workspace.card(combination.dataset).radius_um},
+        data={name: _data(workspace, name) for name in {combination.dataset, *combination.train_on}},
+        versions=provenance.versions(),
+        device=request.device,
+        run=Run(
+            command=request.command,
+            started=started,
+            seconds={},
+            cached=[],
+            seconds_a_frame=None,
+            host=provenance.host(request.device),
+            git=provenance.git_state(),
+        ),
+    )
+
+
+def _required(row: Planned) -> Iterator[tuple[str, PluginRef]]:
+    """The plugins whose fitted stages others start from: `detector requires frcnn`."""
+    for stage in _all_stages(row):
+        for role, needed in stage.upstream.items():
+            if role.startswith("requires-") and stage.plugin and needed.plugin:
+                yield f"{stage.plugin.role} requires {needed.plugin.name}", needed.plugin
+
+
+def _all_stages(row: Planned) -> Iterator[Stage]:
+    pending = list(row.stages.values())
+    while pending:
+        stage = pending.pop()
+        yield stage
+        pending += stage.upstream.values()
 
 
 def _plugin(ref: PluginRef) -> PluginEntry:
@@ -83,12 +127,9 @@ def _plugin(ref: PluginRef) -> PluginEntry:
 def _datasets(row: Planned) -> list[str]:
     """The data sets that took any part: tested on, trained on, and those whose masks an estimator learned from."""
     names = {row.combination.dataset, *row.combination.train_on}
-    pending = list(row.stages.values())
-    while pending:
-        stage = pending.pop()
+    for stage in _all_stages(row):
         if stage.kind != "box-scores":
             names |= {key.partition("/")[0] for keys in stage.frames.values() for key in keys}
-        pending += stage.upstream.values()
     return sorted(names)
 
 
@@ -107,14 +148,22 @@ def _data(workspace: Workspace, name: str) -> DataEntry:
 def _notes(row: Planned, workspace: Workspace) -> list[str]:
     """What every table must say of the row."""
     notes = []
-    for name in dict.fromkeys((row.combination.dataset, *row.combination.train_on)):
+    named = (row.combination.dataset, *row.combination.train_on)
+    for name in dict.fromkeys((*named, *_datasets(row))):
+        if name not in named:
+            notes.append(f"estimator learned from the masks of {name}")
         if name.startswith("synthetic"):
             notes.append(f"{name}: made by a program, no tissue")
         coverage = workspace.datasets[name].coverage
         if coverage:
             notes.append(f"{name}: {coverage}")
-        if workspace.splits[name].shares_groups:
-            notes.append(f"{name}: slides are shared between training and test")
+    test = workspace.part([row.combination.dataset], "test")
+    fitted = [key for part in ("train", "val") for key in workspace.part(row.combination.train_on, part)]
+    if {workspace.tissue(key, slide=True) for key in test} & {workspace.tissue(key, slide=True) for key in fitted}:
+        notes.append(f"{row.combination.dataset}: slides are shared between training and test")
+    unlabelled = sum(not workspace.item(key).mitoses.labelled for key in test)
+    if unlabelled:
+        notes.append(f"{row.combination.dataset}: {unlabelled} of {len(test)} test frames are unlabelled, not scored")
     learned = [s for role, s in row.stages.items() if role in ("detector", "verifier") or s.kind.startswith("fit-")]
     pretrained = any(s.plugin and s.plugin.options.get("pretrained") not in (None, "none") for s in learned)
     if learned and not pretrained:
@@ -126,7 +175,7 @@ def _run(row: Planned, outcomes: Mapping[str, Outcome], request: Request, starte
     done = {role: outcomes[stage.key] for role, stage in row.stages.items()}
     finished = {role: outcome for role, outcome in done.items() if outcome.output}
     return Run(
-        command=provenance.command(),
+        command=request.command,
         started=started,
         seconds={role: outcome.output.seconds for role, outcome in finished.items() if outcome.output},
         cached=sorted(role for role, outcome in finished.items() if outcome.cached),

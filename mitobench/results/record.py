@@ -12,9 +12,10 @@ import gzip
 import hashlib
 import io
 import json
+import logging
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +25,8 @@ from mitobench.atomic import write_whole
 from mitobench.errors import RecordError
 from mitobench.evaluate import BoxScores, Metrics, OperatingPoint
 from mitobench.pipeline import canonical
+
+log = logging.getLogger("mitobench")
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -81,11 +84,12 @@ class Run(_Strict):
     """When, where and how long; no part of the content.
 
     Attributes:
+        command: what was typed; None for a run from Python.
         seconds: of each stage, by role; `cached` ones took theirs in an earlier run.
         seconds_a_frame: detection plus verification, mean over test frames.
     """
 
-    command: str
+    command: str | None
     started: str
     seconds: dict[str, float]
     cached: list[str]
@@ -160,9 +164,15 @@ class Record(_Strict):
 
     @property
     def series(self) -> str:
-        """The identity without the seed: records that differ in nothing else are one row."""
+        """The identity without the seed, with all it was computed with: records that share it are seeds of one row."""
         without = {**self.combination, "seed": None}
-        return self.model_copy(update={"combination": without}).identity
+        computed = {
+            "identity": self.model_copy(update={"combination": without}).identity,
+            "code": {role: [plugin.version, plugin.source] for role, plugin in self.plugins.items()},
+            "versions": self.versions,
+            "device": self.device,
+        }
+        return canonical.digest(computed)
 
 
 def write(folder: Path, record: Record, detections: str | None) -> Path:
@@ -175,9 +185,23 @@ def write(folder: Path, record: Record, detections: str | None) -> Path:
         record = record.model_copy(update={"detections": entry})
         write_whole(folder / name, packed)
     path = folder / f"{record.stem}.json"
+    if record.status == "failed":
+        if _is_ok(path, record):
+            log.warning("%s has a good record of the same stages: it is kept.", path)
+            return path
+        (folder / f"{record.stem}.detections.csv.gz").unlink(missing_ok=True)
     text = json.dumps(record.sealed().model_dump(mode="json"), sort_keys=True, indent=1, allow_nan=False)
     write_whole(path, (text + "\n").encode())
     return path
+
+
+def _is_ok(path: Path, record: Record) -> bool:
+    """Whether a good record of the same stages is there."""
+    try:
+        there = read(path)
+    except RecordError:
+        return False
+    return there.status == "ok" and there.stages == record.stages
 
 
 def read(path: Path) -> Record:
@@ -217,7 +241,10 @@ def read(path: Path) -> Record:
 def read_all(folder: Path) -> Iterator[tuple[Path, Record]]:
     """All records of a folder, in the order of their names. Raises RecordError at the first that is broken."""
     for path in sorted(folder.glob("*.json")):
-        yield path, read(path)
+        found = read(path)
+        if path.stem != found.stem:
+            raise RecordError(f"{path}: is a copy, or was renamed. Its name must be {found.stem}.json.")
+        yield path, found
 
 
 def read_detections(path: Path, record: Record) -> list[dict[str, str]]:
@@ -232,8 +259,3 @@ def read_detections(path: Path, record: Record) -> list[dict[str, str]]:
     if hashlib.sha256(text).hexdigest() != record.detections["sha256"]:
         raise RecordError(f"{file}: was changed after it was written: its digest is another. Make the record again.")
     return list(csv.DictReader(io.StringIO(text.decode())))
-
-
-def seeds(records: Sequence[Record]) -> list[int]:
-    """The seeds of these records, sorted."""
-    return sorted(int(record.combination["seed"]) for record in records)

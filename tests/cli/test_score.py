@@ -183,7 +183,7 @@ def test_the_json_is_canonical_and_says_what_was_scored(
         (TEST, ["--protocol", "offical"], "Did you mean official"),
         (TEST, ["--dataset", "mitos12"], "Did you mean mitos2012"),
         (TEST, ["--matcher", "mito"], "Did you mean mitos"),
-        (TEST, ["--scanner", "B"], "no frame of scanner B"),
+        (TEST, ["--scanner", "B"], "has no scanner 'B'"),
         (TEST, ["--radius-um", "0"], "--radius-um 0: must be above 0"),
         (TEST, ["--radius-um", "nan"], "--radius-um nan: must be above 0"),
         (TEST, ["--threshold", "inf"], "--threshold inf: must be a finite number"),

@@ -135,8 +135,6 @@ def test_the_draw_is_the_same_every_time() -> None:
     split = load_split("mitos2014", "paper")
     one, other = assign(split, dataset("mitos2014", ids)), assign(split, dataset("mitos2014", ids[::-1]))
     assert one.parts == other.parts
-    assert one.digest == other.digest
-    assert one.digest != assign(split, dataset("mitos2014", ids[:-1])).digest
 
 
 # ------------------------------------------------------------------------------------------- the user's own

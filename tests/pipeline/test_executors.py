@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,53 @@ def test_a_plugin_that_misbehaves_spoils_its_own_row_only(run: Any, detector: st
     if verifier != "toy-short":
         assert records["toy-boxless"].status == "ok"
     assert benchmark.spoiled
+
+
+@pytest.mark.parametrize("detector", ["toy-versionless", "toy-demanding", "toy-confused", "toy-exits", "toy-broken"])
+def test_whatever_a_plugin_does_its_row_fails_and_the_others_stand(run: Any, detector: str) -> None:
+    benchmark, _ = run(detector=f"{detector},toy-boxless")
+    records = {record.combination["detector"]: record for _, record in benchmark.records}
+    assert records["toy-boxless"].status == "ok"
+    assert records[detector].status == "failed"
+    assert records[detector].reason
+    assert benchmark.spoiled
+
+
+def test_a_process_that_dies_fails_its_own_stage(run: Any) -> None:
+    benchmark, _ = run(detector="toy-dies,toy-boxless", jobs=2)
+    records = {record.combination["detector"]: record for _, record in benchmark.records}
+    assert records["toy-boxless"].status == "ok"
+    assert "its process died (exit code 9)" in records["toy-dies"].reason
+
+
+def test_scores_below_zero_pass_where_there_is_no_gate(run: Any) -> None:
+    benchmark, _ = run(detector="toy-negative")
+    ((_, record),) = benchmark.records
+    assert record.status == "ok", record.reason
+    assert record.test.n_detections > 0
+
+
+def test_a_row_is_recorded_before_the_run_has_ended(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mitobench_toys
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mitobench_toys.ToyFails, "fit", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(detector="toy-boxless,toy-fails")
+    assert len(list((tmp_path / "out" / "records").glob("*.json"))) == 1
+
+
+def test_a_failed_repetition_keeps_the_good_record(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mitobench_toys
+
+    first, _ = run()
+    shutil.rmtree(tmp_path / "store")
+    monkeypatch.setattr(mitobench_toys.ToyDark, "predict", mitobench_toys.ToyNaN.predict)
+    run()
+    ((path, _),) = first.records
+    assert '"status": "ok"' in path.read_text()
 
 
 def test_a_failed_stage_is_tried_again(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ def write(store: Store, text: str = "weights") -> None:
 
 
 def test_what_was_written_is_read_with_its_spec(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = Store(tmp_path).open()
     assert store.get("fit", KEY) is None
     assert not store.has("fit", KEY)
     write(store)
@@ -40,7 +40,7 @@ def fail_half_way(folder: Path) -> None:
 
 
 def test_an_error_while_writing_leaves_nothing(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = Store(tmp_path).open()
     with pytest.raises(ValueError, match="of the stage"), store.write("fit", KEY, {}) as folder:
         fail_half_way(folder)
     assert store.get("fit", KEY) is None
@@ -48,7 +48,7 @@ def test_an_error_while_writing_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_process_left_is_swept_away(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = Store(tmp_path).open()
     (tmp_path / "aside" / f"{KEY}-left").mkdir()
     write(store)
     assert list((tmp_path / "aside").iterdir()) == []
@@ -63,7 +63,7 @@ def test_what_a_killed_process_left_is_swept_away(tmp_path: Path) -> None:
 def test_a_flipped_bit_anywhere_is_found_and_the_output_thrown_away(
     tmp_path_factory: pytest.TempPathFactory, file: str, place: float, bit: int
 ) -> None:
-    store = Store(tmp_path_factory.mktemp("store"))
+    store = Store(tmp_path_factory.mktemp("store")).open()
     write(store)
     output = store.get("fit", KEY)
     assert output is not None
@@ -79,7 +79,7 @@ def test_a_flipped_bit_anywhere_is_found_and_the_output_thrown_away(
 
 @pytest.mark.parametrize("change", ["missing", "added", "empty"])
 def test_a_missing_added_or_emptied_file_is_found(tmp_path: Path, change: str) -> None:
-    store = Store(tmp_path)
+    store = Store(tmp_path).open()
     write(store)
     output = store.get("fit", KEY)
     assert output is not None
@@ -93,7 +93,7 @@ def test_a_missing_added_or_emptied_file_is_found(tmp_path: Path, change: str) -
 
 
 def test_a_full_disk_is_told_and_the_store_still_works(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = Store(tmp_path).open()
     with pytest.raises(StoreError, match=r"No space left.*Free some space"), store.write("fit", KEY, {}):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert store.get("fit", KEY) is None
@@ -108,7 +108,7 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
     if os.system(f"mount -t tmpfs -o size=256k tmpfs '{disk}' 2>/dev/null") != 0:
         pytest.skip("no small disk can be mounted here")
     try:
-        store = Store(disk / "store")
+        store = Store(disk / "store").open()
         with pytest.raises(StoreError, match="Free some space"), store.write("fit", KEY, {}) as folder:
             (folder / "big").write_bytes(bytes(1 << 20))
         write(store)
@@ -120,11 +120,11 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
 def test_a_store_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match="--store"):
-        Store(tmp_path / "file")
+        Store(tmp_path / "file").open()
 
 
 def test_the_work_folder_lives_until_the_output_is_in_place(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = Store(tmp_path).open()
     (store.work(KEY) / "checkpoint").write_text("half way")
     with pytest.raises(KeyboardInterrupt), store.write("fit", KEY, {}):
         raise KeyboardInterrupt

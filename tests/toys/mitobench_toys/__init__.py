@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -154,6 +156,64 @@ class ToySlow(ToyDark):
             diary.write("fit\n")
         time.sleep(1)
         super().fit(train, val, context)
+
+
+class ToyExits(ToyDark):
+    """Ends the process politely."""
+
+    name = "toy-exits"
+
+    def predict(self, frame: Frame) -> Detections:
+        sys.exit(0)
+
+
+class ToyDies(ToyDark):
+    """Ends the process at once, as a crash in a library does."""
+
+    name = "toy-dies"
+
+    def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
+        os._exit(9)
+
+
+class ToyVersionless(Detector):
+    """Has no version."""
+
+    name = "toy-versionless"
+
+    def predict(self, frame: Frame) -> Detections:
+        return Detections.none()
+
+
+class ToyDemanding(ToyDark):
+    """Has an option without a default."""
+
+    name = "toy-demanding"
+
+    class Options(Options):
+        """Options of `toy-demanding`."""
+
+        needed: int = Field(description="has no default")
+
+
+class ToyConfused(ToyDark):
+    """Raises when it is asked what it requires."""
+
+    name = "toy-confused"
+
+    @classmethod
+    def requires(cls, options: Any) -> Mapping[str, Requirement]:
+        raise KeyError("confused")
+
+
+class ToyNegative(ToyDark):
+    """Scores are logarithms of probabilities: below 0."""
+
+    name = "toy-negative"
+
+    def predict(self, frame: Frame) -> Detections:
+        found = super().predict(frame)
+        return Detections(found.xy, found.boxes, np.log(found.score))
 
 
 class ToyNoOpinion(Verifier):
