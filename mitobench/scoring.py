@@ -9,12 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from mitobench import datasets
-from mitobench.api import Detections
+from mitobench.api import Detections, Frame
 from mitobench.atomic import write_whole
 from mitobench.datasets import Dataset
+from mitobench.datasets.points import OUTSIDE_PX
 from mitobench.datasets.splits import PARTS, Split, assign, load_split
 from mitobench.errors import MitobenchError, nearest
 from mitobench.evaluate import (
@@ -181,8 +183,21 @@ def _check_arguments(part: str, threshold: float | None, validation: Path | None
 
 def _read(path: Path, dataset: Dataset) -> tuple[dict[str, Detections], Source]:
     found = read_detections(path, dataset.items)
+    for id, detections in found.items():
+        _refuse_outside(path, dataset.items[id].frame, detections)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return found, Source(file=path.name, sha256=digest, n_detections=sum(map(len, found.values())))
+
+
+def _refuse_outside(path: Path, frame: Frame, detections: Detections) -> None:
+    """A detection far outside its frame is no false positive: the file is of other frames or another resolution."""
+    beyond = np.maximum(-detections.xy, detections.xy - np.array(frame.size)).max(axis=1, initial=0)
+    if (beyond >= OUTSIDE_PX).any():
+        x, y = detections.xy[beyond.argmax()]
+        raise MitobenchError(
+            f"{path}: ({x:g}, {y:g}) lies outside frame {frame.id} of {frame.size[0]} x {frame.size[1]} px. Are x and "
+            "y swapped, or the frames at another resolution?"
+        )
 
 
 def _frames(dataset: Dataset, split: Split, part: str, found: Mapping[str, Detections]) -> list[FramePrediction]:

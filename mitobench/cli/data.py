@@ -31,6 +31,8 @@ def check(
     from mitobench.datasets import check as checks
     from mitobench.errors import DataError, MitobenchError
 
+    if not folder.is_dir():
+        raise DataError(f"{folder}: is no folder. Give the folder that holds the data sets.")
     names = [dataset] if dataset else available(folder)
     if not names:
         known = ", ".join(discovery.names("dataset"))

@@ -49,13 +49,14 @@ def new_plugin(
 
     Example: mitobench new-plugin mine --kind detector
     """
+    from mitobench.atomic import write_whole
+
     values = _values(name, kind)
     target = folder / name
     _refuse_taken(name, kind, values["module"], target)
     files = {target / path: text for path, text in _render(values).items()}
     for path, text in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text.encode())
         typer.echo(f"wrote {path}")
     typer.echo("\nNow:\n")
     typer.echo(f"  pip install -e {target}")

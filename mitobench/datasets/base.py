@@ -219,5 +219,5 @@ def not_here(name: str, root: Path, looked_for: str) -> DataError:
     if not root.is_dir():
         return DataError(f"{root}: is no folder. Give the folder that holds {name} with --data or MITOBENCH_DATA.")
     there = [other for other in available(root) if other != name]
-    instead = f"It holds {' and '.join(there)}." if there else nearest(name, discovery.names("dataset"))
+    instead = f"It holds {' and '.join(there)}." if there else "It holds no data set at all."
     return DataError(f"{root}: holds no {name} frames at any depth. Looked for {looked_for}. {instead}")

@@ -66,6 +66,8 @@ def check(name: str, root: Path) -> Report:
     """Read data set `name` and compare it with its card. Raises DataError where it cannot be trusted."""
     dataset = load(name, root)
     items = list(dataset.items.values())
+    for item in items:
+        item.frame.read()  # a header may be good and the pixels not
     odd = (*dataset.notes, *_misplaced(dataset), *_silent_folders(items), *_same_pixels(items))
     protocols = tuple(_protocol(dataset, protocol) for protocol in dataset.card.protocols)
     return Report(dataset, tuple(_official_rows(dataset)), protocols, tuple(_sizes(items)), odd)

@@ -242,6 +242,8 @@ def read_all(folder: Path) -> Iterator[tuple[Path, Record]]:
     """All records of a folder, in the order of their names. Raises RecordError at the first that is broken."""
     for path in sorted(folder.glob("*.json")):
         found = read(path)
+        if found.detections:
+            read_detections(path, found)
         if path.stem != found.stem:
             raise RecordError(f"{path}: is a copy, or was renamed. Its name must be {found.stem}.json.")
         yield path, found

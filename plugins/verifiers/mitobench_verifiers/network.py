@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+from torchvision.transforms.functional import gaussian_blur
 
 BLOCKS = {18: (BasicBlock, (2, 2, 2, 2)), 50: (Bottleneck, (3, 4, 6, 3))}
 
@@ -38,8 +40,13 @@ class ScaledResNet(ResNet):
         return stage
 
 
-def standardised(patches: Tensor) -> Tensor:
-    """uint8 patches [B, H, W, 3] as float [B, 3, H, W], each channel of each patch with mean 0 and deviation 1."""
+def standardised(patches: Tensor, blur: float = 0.0) -> Tensor:
+    """uint8 patches [B, H, W, 3] as float [B, 3, H, W], each channel of each patch with mean 0 and deviation 1.
+
+    `blur` is the deviation, px, of a Gaussian that goes over them first.
+    """
     images = patches.permute(0, 3, 1, 2).float()
+    if blur:
+        images = gaussian_blur(images, 2 * math.ceil(3 * blur) + 1, blur)
     deviation, mean = torch.std_mean(images, dim=(2, 3), keepdim=True)
     return (images - mean) / (deviation + 1)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy.spatial import cKDTree
 
 from mitobench.api import Floats, Frame, Sample
@@ -55,6 +57,13 @@ def cut(frame: Frame, xy: Floats, side: int, mpp: float | None) -> Pixels:
     image, factors = resample(frame.read(), frame.mpp, mpp)
     corners = np.rint(xy * factors - side / 2).astype(np.int64)
     return np.stack([crop(image, int(left), int(top), side, side) for left, top in corners])
+
+
+def recompressed(patch: Pixels, quality: int) -> Pixels:
+    """The patch after JPEG compression: what was compressed once and what was compressed twice look alike then."""
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(patch)).save(file, format="JPEG", quality=quality)
+    return np.asarray(Image.open(file))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from mitobench import api
 from mitobench.api import Context, Detections, Field, Floats, Frame, PluginError, Sample
 from mitobench.training import Supervised, dihedral, load_weights, save_weights, stain_jitter, train
 from mitobench_verifiers.network import ScaledResNet, standardised
-from mitobench_verifiers.patches import PatchStream, Pixels, cut, gather
+from mitobench_verifiers.patches import PatchStream, Pixels, cut, gather, recompressed
 
 SCORING_BATCH = 64
 
@@ -44,6 +44,14 @@ class ResNetOptions(api.Options):
     mirror: bool = Field(True, description="Whether patches are mirrored at random.")
     shift: int = Field(0, ge=0, description="Greatest random shift of a patch along x and y, px at `mpp`.")
     stain_jitter: float = Field(0.0, ge=0, description="Standard deviation of the factor on optical density.")
+    blur: float = Field(
+        0.0,
+        ge=0,
+        description="Deviation of a Gaussian blur of every patch, px at `mpp`, against traces of compression.",
+    )
+    jpeg: tuple[int, int] | None = Field(
+        None, description="Least and greatest JPEG quality at which training patches are compressed anew, at random."
+    )
     candidates_floor: float = Field(0.0, description="Candidates at or below this detector score are not learned from.")
     random_negatives: int = Field(0, ge=0, description="Random background patches a frame, away from mitoses.")
     test_turns: Literal[1, 4, 8] = Field(
@@ -91,7 +99,14 @@ class ResNetVerifier(api.Verifier):
     def _augment(self, patch: Pixels, positive: bool, rng: np.random.Generator) -> Pixels:
         turn = self.options.turns == "all" or (positive and self.options.turns == "mitoses")
         k = (int(rng.integers(4)) if turn else 0) + (4 * int(rng.integers(2)) if self.options.mirror else 0)
-        return stain_jitter(dihedral(patch, k), rng, self.options.stain_jitter)
+        patch = stain_jitter(dihedral(patch, k), rng, self.options.stain_jitter)
+        if self.options.jpeg is None:
+            return patch
+        least, greatest = self.options.jpeg
+        return recompressed(patch, int(rng.integers(least, greatest, endpoint=True)))
+
+    def _prepared(self, patches: Tensor) -> Tensor:
+        return standardised(patches, self.options.blur)
 
     def _train(self, stream: PatchStream, context: Context) -> None:
         options = self.options
@@ -102,7 +117,7 @@ class ResNetVerifier(api.Verifier):
             optimizer |= {"type": "AdamW"}
         cosine = {"type": "CosineAnnealingLR", "T_max": options.iterations, "by_epoch": False}
         train(
-            Supervised(self._network, _loss, standardised),
+            Supervised(self._network, _loss, self._prepared),
             stream,
             context,
             iterations=options.iterations,
@@ -119,7 +134,7 @@ class ResNetVerifier(api.Verifier):
         return torch.cat([torch.zeros(0, dtype=torch.float64), *logits]).sigmoid().numpy()
 
     def _logits(self, patches: Tensor) -> Tensor:
-        views = standardised(patches)
+        views = self._prepared(patches)
         turned = (torch.rot90(views.flip(3) if k & 4 else views, k & 3, (2, 3)) for k in range(self.options.test_turns))
         return torch.stack([self._network(view)[:, 0].double().cpu() for view in turned]).mean(dim=0)
 

@@ -33,3 +33,10 @@ def test_standardised_patches_do_not_depend_on_brightness():
     assert images.shape == (2, 3, 16, 16)
     assert torch.allclose(images.mean(dim=(2, 3)), torch.zeros(2, 3), atol=1e-5)
     assert torch.allclose(images, standardised(patches + 40), atol=1e-5)
+
+
+def test_blur_takes_away_what_is_finer_than_a_pixel_or_two():
+    checkerboard = (np.indices((32, 32)).sum(axis=0) % 2 * 100 + 50).astype(np.uint8)
+    patches = torch.from_numpy(np.repeat(checkerboard[None, ..., None], 3, axis=3))
+    assert standardised(patches).abs().mean() > 0.9
+    assert standardised(patches, blur=1.5)[..., 6:-6, 6:-6].abs().mean() < 0.1

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from verifier_scene import IMPOSTERS, MITOSES, sample
 
-from mitobench_verifiers.patches import PatchStream, centres, cut
+from mitobench_verifiers.patches import PatchStream, centres, cut, recompressed
 
 
 def test_mitoses_are_learned_as_annotated_and_as_detected():
@@ -66,3 +66,14 @@ def test_an_item_depends_on_its_generator_alone():
     first, again, other = (stream.draw(np.random.default_rng(i))["inputs"] for i in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
+
+
+def test_recompression_hides_how_often_a_patch_was_compressed_before():
+    noisy = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    smooth = noisy // 8 + 100
+    twice = recompressed(smooth, 75)
+    before = np.abs(twice.astype(int) - smooth).mean()
+    after = np.abs(recompressed(twice, 30).astype(int) - recompressed(smooth, 30)).mean()
+    assert before > 0
+    assert after < before
+    assert recompressed(smooth, 30).shape == smooth.shape
