@@ -7,7 +7,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
@@ -141,10 +140,13 @@ def show_results(benchmark: Benchmark, out: Path) -> None:
 def show_section(section: Section) -> None:
     """One section of the leaderboard: a line that names the row, and its numbers below, whole on a narrow terminal."""
     table = Table(
-        title=f"{escape(section.dataset)}, protocol {escape(section.protocol)}", title_justify="left", box=SIMPLE_HEAD
+        title=f"{escape(section.dataset)}, protocol {escape(section.protocol)}",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
     )
     for column in ("#", "P", "R", "F1 [range]", "alone", "oracle", "AP", "s/frame", "seeds"):
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(escape(column), justify="right", no_wrap=True)
     names = []
     for number, (rank, row) in enumerate(section.ranked(), 1):
         label = str(rank) if rank else f"({number})"

@@ -1,0 +1,27 @@
+"""The table of a run, whole on a narrow terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from records import DETECTIONS, ok
+
+from mitobench.report import build
+from mitobench.results import record
+
+
+@pytest.mark.parametrize("width", [70, 80, 100, 200])
+def test_every_name_and_number_of_a_row_is_whole(
+    width: int, tmp_path: Path, mitobench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record.write(tmp_path / build.RECORDS, ok(f1=0.832, detector="a-detector-with-a-long-name"), DETECTIONS)
+    monkeypatch.setenv("COLUMNS", str(width))
+    shown = mitobench("leaderboard", "show", tmp_path).out
+    assert "a-detector-with-a-long-name" in shown
+    assert ".832" in shown
+    assert "…" not in shown
+    for column in ("P", "R", "F1 [range]", "alone", "oracle", "AP", "s/frame", "seeds"):
+        assert column in shown
