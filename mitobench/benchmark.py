@@ -189,8 +189,9 @@ def _find(
     if data is None and (wanted is None or only_synthetic):
         from mitobench.datasets import synthetic
 
+        say("No data given (--data or MITOBENCH_DATA): using SYNTHETIC frames, made by a program.")
         root = synthetic.ensure()
-        say(f"No data given (--data or MITOBENCH_DATA): using SYNTHETIC frames, made by a program, in {root}.")
+        say(f"They are in {root}.")
         return root, list(wanted or [SYNTHETIC])
     if data is None:
         raise MitobenchError(f"{', '.join(wanted or ())}: say where it is, with --data FOLDER or MITOBENCH_DATA.")

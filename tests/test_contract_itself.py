@@ -9,7 +9,7 @@ from mitobench.contract.subject import subject
 from mitobench.errors import MitobenchError
 
 LOADS = "it loads and has a version"
-OPTIONS = "its options have defaults and descriptions"
+OPTIONS = "its options have descriptions"
 REQUIRES = "what it requires exists"
 ANSWERS = "it fits and its answers are complete finite and inside"
 NOTHING = "it answers where there is nothing"
@@ -109,7 +109,6 @@ FIT = "def fit(self, train, val, context):"
 
 # Each fault is one change of the toy without fault: (what is replaced, by what), what fails by it, and a word of why.
 DETECTOR_FAULTS = {
-    "no version": ('version = "1"', "version = None", {LOADS}, "version"),
     "undescribed option": ('description="Side of a box, px."', "gt=0", {OPTIONS}, "'side' has no description"),
     "unknown requirement": (
         "def fit(",
@@ -144,10 +143,14 @@ def test_a_detector_with_one_fault_fails_by_it(toy, fault):
     assert all(word in reason for reason in reasons.values())
 
 
-def test_a_required_option_cannot_be_left_out(toy):
+def test_without_a_version_it_does_not_load(toy):
+    reasons = failures(toy(DETECTOR.replace('version = "1"', "version = None")))
+    assert "has no `version`" in reasons[LOADS]
+
+
+def test_an_option_without_a_default_does_not_load(toy):
     reasons = failures(toy(DETECTOR.replace("30.0, description", "description")))
-    assert "'side' has no default" in reasons[OPTIONS]
-    assert "side: Field required" in reasons[ANSWERS]
+    assert "has no default for side" in reasons[LOADS]
 
 
 def test_a_verifier_that_drops_a_candidate_fails(toy):
@@ -165,11 +168,11 @@ def test_a_verifier_sees_no_labels(toy):
     assert "is_mitosis" in failures(toy(source, "verifier"))[ANSWERS]
 
 
-def test_only_a_detector_can_require(toy):
-    source = VERIFIER + (
+def test_a_fuser_cannot_require(toy):
+    source = FUSER + (
         "\n    @classmethod\n    def requires(cls, options):\n        return {'detector': api.Requirement('toy')}\n"
     )
-    assert "only detectors can require" in failures(toy(source, "verifier"))[REQUIRES]
+    assert "a fuser cannot require a detector" in failures(toy(source, "fuser"))[REQUIRES]
 
 
 def test_a_fuser_whose_choice_is_no_json_fails(toy):

@@ -95,18 +95,16 @@ def _where(of: Subject, reason: BaseException) -> str:
 
 
 def it_loads_and_has_a_version(of: Subject) -> None:
-    """`discovery.load` also holds that it is a class of its role and calls itself as its entry point does."""
-    version = getattr(of.cls, "version", None)
-    _require(isinstance(version, str) and version, f"version is {version!r}; give it a string, for example '1'.")
+    """`discovery.load` holds that it is a class of its role, named as its entry point, with a version and defaults."""
+    _require(of.cls.version, "version is empty; give it one, for example '1'.")
 
 
-def its_options_have_defaults_and_descriptions(of: Subject) -> None:
-    """So that `mitobench run` works with nothing set, and `mitobench info` can explain them."""
+def its_options_have_descriptions(of: Subject) -> None:
+    """So that `mitobench info` can explain them."""
     options = of.cls.Options
     _require(issubclass(options, api.Options), f"Options is {options.__name__}; derive it from mitobench.api.Options.")
     documented = " ".join(base.__doc__ or "" for base in options.__mro__ if issubclass(base, api.Options))
     for name, field in options.model_fields.items():
-        _require(not field.is_required(), f"option {name!r} has no default.")
         described = field.description or f"{name}:" in documented
         _require(described, f"option {name!r} has no description; give Field(..., description='what it is, unit').")
 
@@ -187,7 +185,7 @@ def what_it_chose_is_json(of: Subject) -> None:
 
 _ALL: tuple[Callable[[Subject], None], ...] = (
     it_loads_and_has_a_version,
-    its_options_have_defaults_and_descriptions,
+    its_options_have_descriptions,
     its_options_survive_json,
     it_is_made_with_its_defaults,
     what_it_requires_exists,
