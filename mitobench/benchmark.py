@@ -15,7 +15,8 @@ from mitobench import discovery
 from mitobench.datasets import splits
 from mitobench.errors import DataError, MitobenchError, PluginError
 from mitobench.pipeline import executors
-from mitobench.pipeline.plan import Plan, Planned, Request, build
+from mitobench.pipeline.graph import Plan, Planned, Request
+from mitobench.pipeline.plan import build
 from mitobench.pipeline.settings import Settings
 from mitobench.pipeline.store import Store
 from mitobench.pipeline.workspace import Workspace

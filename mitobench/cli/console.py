@@ -20,7 +20,7 @@ from mitobench.results import record
 
 if TYPE_CHECKING:
     from mitobench.benchmark import Benchmark
-    from mitobench.pipeline.plan import Stage
+    from mitobench.pipeline.graph import Stage
     from mitobench.report.table import Row, Section
 
 console = Console(highlight=False)

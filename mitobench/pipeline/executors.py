@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mitobench.errors import MitobenchError, StoreError
-from mitobench.pipeline.plan import Plan, Stage
+from mitobench.pipeline.graph import Plan, Stage
 from mitobench.pipeline.processes import silent
 from mitobench.pipeline.store import Output, Store
 from mitobench.pipeline.workspace import Workspace

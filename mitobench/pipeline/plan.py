@@ -1,146 +1,25 @@
 """The grid of combinations becomes a graph of distinct stages; what two combinations share is there once.
 
-A stage is known by its key: the digest of its kind, of the source of the function that does it, of its plugin (name,
-version, source, options), of its frames, of the environment, and of the keys of all stages it builds on. An input that
-a plugin declares it does not use is no part of its stage, so the stage is shared across that input.
+An input that a plugin declares it does not use is no part of its stage, so the stage is shared across that input.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from mitobench import discovery
 from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError, PluginError
 from mitobench.pipeline import canonical
+from mitobench.pipeline.graph import Combination, Plan, Planned, Request, Stage
 from mitobench.pipeline.plugins import PluginRef, environment
 from mitobench.pipeline.settings import PipelineOptions, Settings
 from mitobench.pipeline.workspace import Workspace
 
 UNUSED = "-"  # shown for an estimator that the detector does not use
 NO_VERIFIER, NO_FUSER = "none", "detector-only"  # two names for one thing: the detector's score stands alone
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One thing to do, once.
-
-    Attributes:
-        kind: which function of `mitobench.pipeline.stages` does it.
-        plugin: whose turn it is; None for the harness's own stages.
-        frames: keys of the frames it works on, by part.
-        settings: everything else that goes into it, JSON values.
-        upstream: the stages whose output it reads, by role.
-        digests: of the frames, by part.
-    """
-
-    kind: str
-    plugin: PluginRef | None
-    frames: Mapping[str, tuple[str, ...]]
-    settings: Mapping[str, Any]
-    upstream: Mapping[str, Stage]
-    digests: Mapping[str, str]
-
-    @cached_property
-    def spec(self) -> dict[str, Any]:
-        """All that goes into it, spelled out: what the key is the digest of."""
-        return {
-            "kind": self.kind,
-            "plugin": self.plugin.spec() if self.plugin else None,
-            "frames": dict(self.digests),
-            "settings": dict(self.settings),
-            "upstream": {role: stage.key for role, stage in self.upstream.items()},
-        }
-
-    @cached_property
-    def key(self) -> str:
-        """The digest of the spec."""
-        return canonical.digest(self.spec)
-
-    @property
-    def label(self) -> str:
-        """For people: what is done, with what, on what."""
-        where = "+".join(sorted({key.partition("/")[0] for keys in self.frames.values() for key in keys}))
-        name = self.plugin.name if self.plugin else "harness"
-        part = self.settings.get("part")
-        return f"{self.kind} {name} ({where}{' ' + part if part else ''})"
-
-
-@dataclass(frozen=True)
-class Combination:
-    """One row: the names of its parts, its data and its seed."""
-
-    dataset: str
-    train_on: tuple[str, ...]
-    protocol: str
-    estimator: str
-    detector: str
-    verifier: str
-    fuser: str
-    seed: int
-
-    @property
-    def title(self) -> str:
-        """`estimator + detector + verifier + fuser`."""
-        return " + ".join([self.estimator, self.detector, self.verifier, self.fuser])
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A combination with the stages it ends in, or the reason why it cannot be done.
-
-    Attributes:
-        refs: its plugins by role.
-        stages: `evaluation` and those whose outputs its record shows, by role.
-        problem: why there are no stages: (status, reason), status `not applicable` or `broken`.
-    """
-
-    combination: Combination
-    refs: Mapping[str, PluginRef] = field(default_factory=dict)
-    stages: Mapping[str, Stage] = field(default_factory=dict)
-    problem: tuple[str, str] | None = None
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a run was asked for: names by role, data sets, seeds, and how to compute."""
-
-    roles: Mapping[str, Sequence[str]]
-    datasets: Sequence[str]
-    train_on: Sequence[str] = ()
-    seeds: Sequence[int] = (0,)
-    matcher: str = "mitos"
-    device: str = "cpu"
-    amp: bool = False
-    processes: int = 1
-    command: str | None = None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All rows of a run, and the distinct stages behind them, each after those it builds on."""
-
-    rows: Sequence[Planned]
-
-    @cached_property
-    def stages(self) -> dict[str, Stage]:
-        """Distinct stages by key, in an order in which they can be done."""
-        found: dict[str, Stage] = {}
-        for row in self.rows:
-            for stage in row.stages.values():
-                _collect(stage, found)
-        return found
-
-
-def _collect(stage: Stage, found: dict[str, Stage]) -> None:
-    if stage.key not in found:
-        for needed in stage.upstream.values():
-            _collect(needed, found)
-        found[stage.key] = stage
 
 
 def build(request: Request, settings: Settings, workspace: Workspace) -> Plan:

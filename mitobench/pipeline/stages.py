@@ -35,7 +35,7 @@ from mitobench.api import (
 from mitobench.datasets import images
 from mitobench.evaluate import match, matching
 from mitobench.pipeline import arrays, canonical, checks, judge, processes, workspace
-from mitobench.pipeline.plan import Stage
+from mitobench.pipeline.graph import Stage
 from mitobench.pipeline.plugins import code_digest
 from mitobench.pipeline.store import Output
 from mitobench.pipeline.workspace import Workspace

@@ -13,8 +13,8 @@ import numpy as np
 from mitobench import discovery
 from mitobench.evaluate import BoxScores, Metrics
 from mitobench.pipeline.executors import Outcome
+from mitobench.pipeline.graph import Planned, Request, Stage
 from mitobench.pipeline.judge import DETECTIONS
-from mitobench.pipeline.plan import Planned, Request, Stage
 from mitobench.pipeline.plugins import PluginRef
 from mitobench.pipeline.settings import Settings
 from mitobench.pipeline.workspace import Workspace

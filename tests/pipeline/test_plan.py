@@ -9,7 +9,7 @@ import pytest
 
 from mitobench.benchmark import Benchmark
 from mitobench.errors import MitobenchError
-from mitobench.pipeline.plan import Plan, Stage
+from mitobench.pipeline.graph import Plan, Stage
 
 pytestmark = pytest.mark.usefixtures("toys")
 
