@@ -40,7 +40,7 @@ def host(device: str) -> dict[str, str]:
 
 
 def git_state(folder: Path | None = None) -> str | None:
-    """Commit of the checkout that mitobench runs from, `+changes` where it is not clean; None outside a checkout."""
+    """Commit of the checkout that mitobench runs from, `+changes` where tracked files differ; None outside a checkout."""
     top = folder or Path(__file__).resolve().parents[2]
 
     def git(*arguments: str) -> str:
@@ -52,7 +52,7 @@ def git_state(folder: Path | None = None) -> str | None:
     try:
         if Path(git("rev-parse", "--show-toplevel")).resolve() != top:
             return None
-        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain") else "")
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.SubprocessError):
         return None
 
