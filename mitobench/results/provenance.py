@@ -25,22 +25,20 @@ def versions() -> dict[str, str]:
 
 
 def host(device: str) -> dict[str, str]:
-    """The machine, in words: no names and no paths."""
-    if device == "cuda":
-        import torch
+    """The machine, in words: no names and no paths. On a CPU the number of threads decides the last bits."""
+    import torch
 
-        accelerator = torch.cuda.get_device_name(0)
-    else:
-        accelerator = "none used"
+    accelerator = torch.cuda.get_device_name(0) if device == "cuda" else "none used"
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "cores": str(os.cpu_count()),
+        "threads": str(torch.get_num_threads()),
         "accelerator": accelerator,
     }
 
 
 def git_state(folder: Path | None = None) -> str | None:
-    """Commit of the checkout that mitobench runs from, `+changes` where tracked files differ; None outside a checkout."""
+    """Commit of the checkout that mitobench runs from, `+changes` where tracked files differ; None outside one."""
     top = folder or Path(__file__).resolve().parents[2]
 
     def git(*arguments: str) -> str:
