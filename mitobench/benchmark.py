@@ -21,7 +21,7 @@ from mitobench.pipeline.settings import Settings
 from mitobench.pipeline.store import Store
 from mitobench.pipeline.workspace import Workspace
 from mitobench.results import record
-from mitobench.results.assemble import assemble, broken
+from mitobench.results.assemble import assemble
 
 log = logging.getLogger("mitobench")
 
@@ -121,20 +121,21 @@ class Benchmark:
         self.store.open()
         started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         outcomes: dict[str, executors.Outcome] = {}
+
+        def write(row: Planned) -> None:
+            made, detections = assemble(row, outcomes, self.request, self.settings, self.workspace, started)
+            path = record.write(out / "records", made, detections)
+            self.records.append((path, record.read(path)))
+
         waiting = [row for row in self.plan.rows if row.problem is None]
         for key, outcome in executors.run(self.plan, self.store, self.workspace, watcher or executors.Watcher(), jobs):
             outcomes[key] = outcome
             for row in [row for row in waiting if all(stage.key in outcomes for stage in row.stages.values())]:
                 waiting.remove(row)
-                made, detections = assemble(row, outcomes, self.request, self.settings, self.workspace, started)
-                self._write(out, made, detections)
+                write(row)
         for row in self.problems:
             if row.problem and row.problem[0] == "broken":
-                self._write(out, broken(row, self.request, self.settings, self.workspace, started), None)
-
-    def _write(self, out: Path, made: record.Record, detections: str | None) -> None:
-        path = record.write(out / "records", made, detections)
-        self.records.append((path, record.read(path)))
+                write(row)
 
     @property
     def problems(self) -> list[Planned]:

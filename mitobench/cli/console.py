@@ -113,11 +113,12 @@ class Display(Watcher):
             self.progress.remove_task(task)
         self.done += 1
         self.progress.update(self.all, completed=self.done, state=f"{self.done}/{self.total}")
-        if outcome.trace:
-            self.progress.console.print(f"[red]FAILED[/red] {escape(outcome.reason or '')}")
-            self.progress.console.print(f"       traceback in {escape(str(outcome.trace))}")
-        elif outcome.output is None:
+        if outcome.left_out:
             self.progress.console.print(f"[red]left out[/red] {escape(outcome.stage.label)}, which builds on it")
+        elif outcome.output is None:
+            self.progress.console.print(f"[red]FAILED[/red] {escape(outcome.reason or '')}")
+            if outcome.trace:
+                self.progress.console.print(f"       traceback in {escape(str(outcome.trace))}")
         elif not outcome.cached:
             self.progress.console.print(
                 f"[green]done[/green]   {escape(outcome.stage.label)}  {outcome.output.seconds:.1f} s"

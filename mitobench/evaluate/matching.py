@@ -145,6 +145,11 @@ def rank(xy: Floats, score: Floats) -> Ints:
     return np.lexsort((xy[:, 1], xy[:, 0], -score))
 
 
+def near(truth_xy: Floats, xy: Floats, mpp: tuple[float, float], radius_um: float) -> NDArray[np.bool_]:
+    """Which detections are closer to some mitosis than the radius, a second hit on it too: bool [M]."""
+    return closer(match("mitos", truth_xy, xy, np.zeros(len(xy)), mpp, radius_um).distance_um, radius_um)
+
+
 def match(
     matcher: str, truth_xy: Floats, xy: Floats, score: Floats, mpp: tuple[float, float], radius_um: float
 ) -> Match:

@@ -33,6 +33,7 @@ class Outcome:
         output: its verified output; None where it failed.
         cached: it was in the store already.
         reason: why it failed, one line.
+        left_out: it was not tried, since a stage that it builds on failed for that reason.
         trace: file with the traceback, kept until the stage is done.
     """
 
@@ -40,6 +41,7 @@ class Outcome:
     output: Output | None = None
     cached: bool = False
     reason: str | None = None
+    left_out: bool = False
     trace: Path | None = None
 
 
@@ -80,7 +82,7 @@ def run(
                 needed = [outcomes.get(upstream.key) for upstream in stage.upstream.values()]
                 failed = next((outcome for outcome in needed if outcome and not outcome.output), None)
                 if failed:
-                    ended[key] = Outcome(stage, reason=failed.reason)
+                    ended[key] = Outcome(stage, reason=failed.reason, left_out=True)
                 elif all(needed) and len(running) < jobs:
                     watcher.started(stage)
                     running[submit(stage)] = key

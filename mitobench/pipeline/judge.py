@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.api import Detections, Fuser, Validation
-from mitobench.evaluate import FramePrediction, OperatingPoint, Sweep, evaluate, score_boxes
-from mitobench.evaluate.matching import closer
+from mitobench.evaluate import FramePrediction, OperatingPoint, Sweep, choose_threshold, evaluate, score_boxes
+from mitobench.evaluate.matching import near
 from mitobench.evaluate.operating_point import best_point
 from mitobench.pipeline import arrays, canonical, checks
 
@@ -119,7 +119,7 @@ def fuse(job: Job) -> None:
     _, fuser, point, gate = max(tried, key=lambda t: (t[0], np.inf if t[3] is None else -t[3]))
     keep = split.at_gate(gate)
     metrics = _evaluate(job, split.scored(keep, _fused(fuser, split, keep)), point.threshold)
-    alone = _detector_alone(job, split)
+    alone = choose_threshold(split.frames, *_rule(job))  # what the verifier has to beat
     (job.folder / "fuser").mkdir()
     fuser.save(job.folder / "fuser")
     _write_json(
@@ -160,14 +160,9 @@ def _gates(job: Job, split: _Split, hits: NDArray[np.bool_]) -> list[float | Non
 
 
 def _near_mitosis(split: _Split, radius_um: float) -> NDArray[np.bool_]:
-    """Which candidates are closer to a mitosis than the radius, a second hit on it too: bool [N]."""
-    nearest = [frame.match("mitos", radius_um).distance_um for frame in split.frames]
-    return closer(np.concatenate([np.zeros(0), *nearest]), radius_um)
-
-
-def _detector_alone(job: Job, split: _Split) -> OperatingPoint:
-    """The detector's own best threshold on validation: what the verifier has to beat."""
-    return best_point(Sweep(split.frames, *_rule(job)).curve(split.detector))
+    """Which candidates show a mitosis, bool [N]."""
+    frames = (near(frame.truth_xy, frame.xy, frame.mpp, radius_um) for frame in split.frames)
+    return np.concatenate([np.zeros(0, dtype=bool), *frames])
 
 
 # ---------------------------------------------------------------------------------------------- on the test set

@@ -45,7 +45,6 @@ class _Planner:
         self.request, self.settings, self.workspace = request, settings, workspace
         self.pipeline: PipelineOptions = settings.pipeline()
         self.compute = {"device": request.device, "amp": request.amp, "processes": request.processes}
-        self._digests: dict[tuple[str, ...], str] = {}
         self._refs: dict[tuple[str, str], PluginRef] = {}
 
     # ------------------------------------------------------------------------------------------- combinations
@@ -122,25 +121,22 @@ class _Planner:
         test = self.workspace.part([dataset], "test")
         boxes = self._boxes(refs.get("estimator"), train_on, (*train, *val), seed)
         detector = self._detector(refs["detector"], boxes, train, val, seed)
-        found = {part: self._detections(refs["detector"], detector, keys, part) for part, keys in _parts(val, test)}
-        stages = {f"detections-{part}": stage for part, stage in found.items()}
-        verdicts: dict[str, Stage] = {}
+        parts = {"val": val, "test": test}
+        found = {part: self._detections(refs["detector"], detector, keys, part) for part, keys in parts.items()}
+        fitted, verdicts = None, dict[str, Stage]()
         if refs["verifier"].cls().verifies:
             sources = self._candidates(refs["detector"], detector, boxes, train, val, seed)
             required = self._required(refs["verifier"], boxes, train, val, seed)
             upstream = {**sources, **required, "candidates-val": found["val"]}
             fitted = self._fit(refs["verifier"], {"train": train, "val": val}, upstream, seed)
             verdicts = {
-                f"verdicts-{part}": self._verdicts(refs["verifier"], fitted, found[part], keys, part)
-                for part, keys in _parts(val, test)
+                part: self._verdicts(refs["verifier"], fitted, found[part], keys, part) for part, keys in parts.items()
             }
-            stages |= {"verifier": fitted} if fitted else {}
-            stages |= verdicts
         fusion = self._stage(
             "fusion",
             refs["fuser"],
             {"val": val},
-            {"detections": found["val"], **({"verdicts": verdicts["verdicts-val"]} if verdicts else {})},
+            {"detections": found["val"], "verdicts": verdicts.get("val")},
             gate=self.pipeline.gate,
             **self._matching(dataset),
         )
@@ -148,18 +144,20 @@ class _Planner:
             "evaluation",
             refs["fuser"],
             {"test": test},
-            {
-                "fusion": fusion,
-                "detections": found["test"],
-                **({"verdicts": verdicts["verdicts-test"]} if verdicts else {}),
-            },
+            {"fusion": fusion, "detections": found["test"], "verdicts": verdicts.get("test")},
             **self._matching(dataset),
         )
-        scored = self._box_scores(refs.get("estimator"), train_on, boxes, seed)
-        stages |= {"boxes": boxes} if boxes else {}
-        stages |= {"detector": detector} if detector else {}
-        stages |= {"box-scores": scored} if scored else {}
-        return {**stages, "fusion": fusion, "evaluation": evaluation}
+        stages = {
+            **{f"detections-{part}": stage for part, stage in found.items()},
+            "verifier": fitted,
+            **{f"verdicts-{part}": stage for part, stage in verdicts.items()},
+            "boxes": boxes,
+            "detector": detector,
+            "box-scores": self._box_scores(refs.get("estimator"), train_on, boxes),
+            "fusion": fusion,
+            "evaluation": evaluation,
+        }
+        return {role: stage for role, stage in stages.items() if stage is not None}
 
     def _boxes(
         self, estimator: PluginRef | None, train_on: Sequence[str], frames: tuple[str, ...], seed: int
@@ -175,9 +173,7 @@ class _Planner:
         frames = {part: self.workspace.part(sources, part) for part in ("train", "val")}
         return self._fit(estimator, frames, {}, seed)
 
-    def _box_scores(
-        self, estimator: PluginRef | None, train_on: Sequence[str], boxes: Stage | None, seed: int
-    ) -> Stage | None:
+    def _box_scores(self, estimator: PluginRef | None, train_on: Sequence[str], boxes: Stage | None) -> Stage | None:
         """The estimator against masks, on test frames of the data sets that have them: none that it was fitted on."""
         sources = self._mask_sources(train_on)
         if estimator is None or boxes is None or not sources:
@@ -291,21 +287,12 @@ class _Planner:
     ) -> Stage:
         from mitobench.pipeline import stages
 
-        digests = {part: self._digest(keys) for part, keys in frames.items()}
+        digests = {part: self.workspace.digest(keys) for part, keys in frames.items()}
         used = {role: stage for role, stage in upstream.items() if stage is not None}
         return Stage(kind, plugin, frames, {**settings, "harness": stages.source(kind)}, used, digests)
-
-    def _digest(self, keys: tuple[str, ...]) -> str:
-        if keys not in self._digests:
-            self._digests[keys] = self.workspace.digest(keys)
-        return self._digests[keys]
 
     def _matching(self, dataset: str) -> dict[str, Any]:
         return {"matcher": self.request.matcher, "radius_um": self.workspace.card(dataset).radius_um}
 
     def _env(self, plugin: PluginRef) -> dict[str, Any]:
         return {"environment": environment(plugin.package)}
-
-
-def _parts(val: tuple[str, ...], test: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    return ("val", val), ("test", test)

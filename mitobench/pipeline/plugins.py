@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 
 from mitobench import api, discovery
 from mitobench.api import Options, Plugin
-from mitobench.errors import PluginError
+from mitobench.errors import MitobenchError, PluginError
 from mitobench.pipeline import canonical
 
 _NOT_A_PLUGIN = {"mitobench", "builtins", "abc", "typing"}
@@ -24,7 +24,10 @@ _NOT_A_PLUGIN = {"mitobench", "builtins", "abc", "typing"}
 
 @dataclass(frozen=True)
 class PluginRef:
-    """Name, version, source and options of a plugin: all that decides what it does."""
+    """Name, version, source and options of a plugin: all that decides what it does.
+
+    `variant` names the options that a table shows beside it; it decides nothing.
+    """
 
     role: str
     name: str
@@ -32,13 +35,19 @@ class PluginRef:
     package: str
     source: str
     options: Mapping[str, Any]
+    variant: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, role: str, plugin: type[Plugin], options: Options) -> PluginRef:
         """The reference to a loaded class with options."""
         found = discovery.find(role, plugin.name)
+        try:
+            variant = tuple(found.card().get("variant", ()))
+        except MitobenchError as reason:
+            raise PluginError(f"The card of {role} {plugin.name!r} of package {found.package}: {reason}") from reason
         version = f"{plugin.version} ({found.package} {found.version})"
-        return cls(role, plugin.name, version, found.package, source_digest(plugin), options.model_dump(mode="json"))
+        values = options.model_dump(mode="json")
+        return cls(role, plugin.name, version, found.package, source_digest(plugin), values, variant)
 
     def spec(self) -> dict[str, Any]:
         """As it goes into a digest and a record."""

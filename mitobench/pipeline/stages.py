@@ -33,7 +33,7 @@ from mitobench.api import (
     Sample,
 )
 from mitobench.datasets import images
-from mitobench.evaluate import match, matching
+from mitobench.evaluate import matching
 from mitobench.pipeline import arrays, canonical, checks, judge, processes, workspace
 from mitobench.pipeline.graph import Stage
 from mitobench.pipeline.plugins import code_digest
@@ -157,8 +157,7 @@ def _samples(job: Job, part: str) -> list[Sample]:
 
 def label(found: Detections, frame: Frame, mitoses: Mitoses, radius_um: float) -> Candidates:
     """Candidates: a mitosis is what is closer to an annotated one than the radius, a second hit on it too."""
-    nearest = match("mitos", mitoses.xy, found.xy, found.score, frame.mpp, radius_um).distance_um
-    return Candidates(found.xy, found.boxes, found.score, matching.closer(nearest, radius_um))
+    return Candidates(found.xy, found.boxes, found.score, matching.near(mitoses.xy, found.xy, frame.mpp, radius_um))
 
 
 def _log(path: Path) -> logging.Logger:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ class Workspace:
 
     datasets: dict[str, Dataset]
     splits: dict[str, Split]
+    _digests: dict[tuple[str, ...], str] = field(default_factory=dict, repr=False, compare=False)
 
     def card(self, dataset: str) -> Card:
         """A data set's card."""
@@ -50,6 +51,12 @@ class Workspace:
 
         The second part makes a change of the card, or of the reading, a change of the data.
         """
+        keys = tuple(keys)
+        if keys not in self._digests:
+            self._digests[keys] = self._digest(keys)
+        return self._digests[keys]
+
+    def _digest(self, keys: tuple[str, ...]) -> str:
         readers = sorted({key.partition("/")[0] for key in keys})
         frames = [[key, self._frame_digest(key), *self._understood(key)] for key in keys]
         return canonical.digest([frames, [_reader_code(name) for name in readers]])

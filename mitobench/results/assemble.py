@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from mitobench import discovery
 from mitobench.evaluate import BoxScores, Metrics
 from mitobench.pipeline.executors import Outcome
 from mitobench.pipeline.graph import Planned, Request, Stage
@@ -30,8 +29,7 @@ def assemble(
     workspace: Workspace,
     started: str,
 ) -> tuple[Record, str | None]:
-    """The record of a combination, and the CSV text of its detections (None where it failed)."""
-    evaluated = outcomes[row.stages["evaluation"].key]
+    """The record of a combination, and the CSV text of its detections (None where it failed, or a plugin is broken)."""
     common: dict[str, Any] = {
         "combination": {**asdict(row.combination), "train_on": list(row.combination.train_on)},
         "profile": settings.profile,
@@ -50,6 +48,9 @@ def assemble(
         "device": request.device,
         "run": _run(row, outcomes, request, started),
     }
+    if row.problem:
+        return Record(status="failed", reason=row.problem[1], **common), None
+    evaluated = outcomes[row.stages["evaluation"].key]
     scored = row.stages.get("box-scores")
     if scored and outcomes[scored.key].output is None:
         common["notes"].append(f"no box scores: {outcomes[scored.key].reason}")
@@ -70,32 +71,6 @@ def assemble(
     return record, (evaluated.output.folder / DETECTIONS).read_text(encoding="utf-8")
 
 
-def broken(row: Planned, request: Request, settings: Settings, workspace: Workspace, started: str) -> Record:
-    """The record of a combination with a plugin that cannot be loaded: a row that shows FAILED, with the reason."""
-    combination = row.combination
-    return Record(
-        status="failed",
-        reason=row.problem[1] if row.problem else None,
-        combination={**asdict(combination), "train_on": list(combination.train_on)},
-        profile=settings.profile,
-        overrides=[override.text for override in settings.overrides],
-        plugins={},
-        pipeline={"matcher": request.matcher, "radius_um": workspace.card(combination.dataset).radius_um},
-        data={name: _data(workspace, name) for name in {combination.dataset, *combination.train_on}},
-        versions=provenance.versions(),
-        device=request.device,
-        run=Run(
-            command=request.command,
-            started=started,
-            seconds={},
-            cached=[],
-            seconds_a_frame=None,
-            host=provenance.host(request.device),
-            git=provenance.git_state(),
-        ),
-    )
-
-
 def _required(row: Planned) -> Iterator[tuple[str, PluginRef]]:
     """The plugins whose fitted stages others start from: `detector requires frcnn`."""
     for stage in _all_stages(row):
@@ -114,13 +89,12 @@ def _all_stages(row: Planned) -> Iterator[Stage]:
 
 def _plugin(ref: PluginRef) -> PluginEntry:
     options = dict(ref.options)
-    variant = discovery.find(ref.role, ref.name).card().get("variant", [])
     return PluginEntry(
         name=ref.name,
         version=ref.version,
         source=ref.source,
         options=options,
-        variant={option: options[option] for option in variant if option in options},
+        variant={option: options[option] for option in ref.variant if option in options},
     )
 
 
@@ -193,7 +167,7 @@ def _seconds_a_frame(row: Planned, outcomes: Mapping[str, Outcome]) -> float | N
             if outcomes[stage.key].output is None:
                 return None
             means.append(float(np.mean(list(_json(outcomes, stage, "seconds.json").values()))))
-    return round(sum(means), 4)
+    return round(sum(means), 4) if means else None
 
 
 def _json(outcomes: Mapping[str, Outcome], stage: Stage, name: str) -> Any:

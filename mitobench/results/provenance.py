@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import shlex
@@ -13,6 +14,7 @@ from pathlib import Path
 PACKAGES = ("mitobench", "torch", "torchvision", "mmdet", "mmengine", "mmcv", "mmcv-lite", "numpy", "scikit-image")
 
 
+@functools.cache
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide a result, where they are installed."""
     found = {"python": platform.python_version()}
@@ -37,6 +39,7 @@ def host(device: str) -> dict[str, str]:
     }
 
 
+@functools.cache
 def git_state(folder: Path | None = None) -> str | None:
     """Commit of the checkout that mitobench runs from, `+changes` where tracked files differ; None outside one."""
     top = folder or Path(__file__).resolve().parents[2]

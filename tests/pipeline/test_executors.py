@@ -108,7 +108,9 @@ def test_a_plugin_that_misbehaves_spoils_its_own_row_only(run: Any, detector: st
     assert benchmark.spoiled
 
 
-@pytest.mark.parametrize("detector", ["toy-versionless", "toy-demanding", "toy-confused", "toy-exits", "toy-broken"])
+@pytest.mark.parametrize(
+    "detector", ["toy-versionless", "toy-demanding", "toy-confused", "toy-exits", "toy-carded", "toy-broken"]
+)
 def test_whatever_a_plugin_does_its_row_fails_and_the_others_stand(run: Any, detector: str) -> None:
     benchmark, _ = run(detector=f"{detector},toy-boxless")
     records = {record.combination["detector"]: record for _, record in benchmark.records}
@@ -119,7 +121,9 @@ def test_whatever_a_plugin_does_its_row_fails_and_the_others_stand(run: Any, det
 
 
 def test_a_process_that_dies_fails_its_own_stage(run: Any) -> None:
-    benchmark, _ = run(detector="toy-dies,toy-boxless", jobs=2)
+    benchmark, diary = run(detector="toy-dies,toy-boxless", jobs=2)
+    (died,) = [outcome for outcome in diary.outcomes if not outcome.output and not outcome.left_out]
+    assert died.stage.kind == "fit-detector"
     records = {record.combination["detector"]: record for _, record in benchmark.records}
     assert records["toy-boxless"].status == "ok"
     assert "its process died (exit code 9)" in records["toy-dies"].reason

@@ -167,6 +167,12 @@ class ToyExits(ToyDark):
         sys.exit(0)
 
 
+class ToyCarded(ToyDark):
+    """Has a card that is no TOML."""
+
+    name = "toy-carded"
+
+
 class ToyDies(ToyDark):
     """Ends the process at once, as a crash in a library does."""
 
