@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -234,6 +234,8 @@ class Context:
         device: `cpu` or `cuda`.
         work: a folder that survives a killed run; `mitobench.training` keeps its checkpoints there.
         upstream: the fitted plugins that `requires` named, by role.
+        pretrained: the file that `Plugin.pretrained` named; None: start from random weights.
+        facts: what a reader should know of this fit, by name: put JSON values here, and the record has them.
         progress: call with (done, total) now and then.
         log: goes to the stage's log file.
         amp: whether mixed precision is wanted (CUDA only).
@@ -244,6 +246,8 @@ class Context:
     device: str
     work: Path
     upstream: Mapping[str, Plugin] = field(default_factory=dict)
+    pretrained: Path | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
     progress: Callable[[int, int], None] = lambda done, total: None
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("mitobench"))
     amp: bool = False
@@ -252,11 +256,20 @@ class Context:
 
 
 class Plugin(ABC):
-    """What all four roles share. A plugin without `fit` learns nothing and needs no `save` and `load`."""
+    """What all four roles share. A plugin without `fit` learns nothing and needs no `save` and `load`.
+
+    Attributes:
+        name, version: of the plugin.
+        Options: its options.
+        schedule: options counted in optimizer steps; a run that shortens its schedules shortens these together.
+        at_prediction: options that `fit` does not read: another value of one needs no other fit.
+    """
 
     name: ClassVar[str]
     version: ClassVar[str]
     Options: ClassVar[type[Options]] = Options
+    schedule: ClassVar[Collection[str]] = ()
+    at_prediction: ClassVar[Collection[str]] = ()
 
     def __init__(self, options: BaseModel | None = None, device: str = "cpu") -> None:
         self.options: Any = options if options is not None else self.Options()
@@ -272,6 +285,14 @@ class Plugin(ABC):
     def requires(cls, options: Any) -> Mapping[str, Requirement]:
         """Plugins whose fitted stage this one starts from, by role; `fit` finds them in `context.upstream`."""
         return {}
+
+    @classmethod
+    def pretrained(cls, options: Any) -> Path | None:
+        """The file of weights that `fit` starts from and finds in `context.pretrained`; None: random ones.
+
+        Its content is part of what the fit is known by. `mitobench.training.find_weights` looks for one.
+        """
+        return None
 
     @classmethod
     def learns(cls) -> bool:

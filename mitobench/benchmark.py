@@ -17,7 +17,7 @@ from mitobench.errors import DataError, MitobenchError, PluginError
 from mitobench.pipeline import executors
 from mitobench.pipeline.graph import Plan, Planned, Request
 from mitobench.pipeline.plan import build
-from mitobench.pipeline.settings import Settings
+from mitobench.pipeline.settings import Override, Settings
 from mitobench.pipeline.store import Store
 from mitobench.pipeline.workspace import Workspace
 from mitobench.results import record
@@ -36,27 +36,49 @@ def default_store() -> Path:
     return platformdirs.user_cache_path("mitobench") / "store"
 
 
+@dataclass(frozen=True)
+class Grid:
+    """Every combination of these names, with these changes of the profile.
+
+    Attributes:
+        roles: plugin names by role; `all` stands for every one there is.
+        sets: overrides, `ROLE.OPTION=VALUE`.
+    """
+
+    roles: Mapping[str, Sequence[str]]
+    sets: Sequence[str | Override] = ()
+
+
+@dataclass(frozen=True)
+class Done:
+    """A planned row with its record, and the file that it was written to."""
+
+    row: Planned
+    path: Path
+    record: record.Record
+
+
 @dataclass
 class Benchmark:
     """A planned benchmark.
 
     Attributes:
-        request, settings, workspace, plan: what will be done.
+        request, settings, workspace, plan: what will be done; `settings` of each grid.
         store: where outputs go.
-        records: of the rows done so far, with the files they were written to.
+        done: the rows that have a record so far.
     """
 
     request: Request
-    settings: Settings
+    settings: Sequence[Settings]
     workspace: Workspace
     plan: Plan
     store: Store
-    records: list[tuple[Path, record.Record]] = field(default_factory=list)
+    done: list[Done] = field(default_factory=list)
 
     @classmethod
     def prepare(
         cls,
-        roles: Mapping[str, Sequence[str]],
+        grids: Sequence[Grid],
         *,
         data: Path | None = None,
         datasets: Sequence[str] | None = None,
@@ -66,6 +88,7 @@ class Benchmark:
         seeds: Sequence[int] = (0,),
         profile: str | None = None,
         sets: Sequence[str] = (),
+        scale: float = 1.0,
         matcher: str = "mitos",
         device: str = "auto",
         processes: int = 1,
@@ -73,10 +96,10 @@ class Benchmark:
         command: str | None = None,
         say: Say = log.info,
     ) -> Benchmark:
-        """Read the data and plan the grid.
+        """Read the data and plan the grids; what they share is done once.
 
         Args:
-            roles: plugin names by role; `all` stands for every one there is.
+            grids: what to combine.
             data: folder that holds data sets at any depth; None: synthetic frames are made.
             datasets: to test on; None: all found.
             train_on: to train on; None: the one tested on.
@@ -84,7 +107,8 @@ class Benchmark:
             scanners: to use; None: all.
             seeds: of training; the split stays.
             profile: options of all plugins; None: `smoke` on synthetic frames, `cpu` without CUDA, else `paper`.
-            sets: overrides, `ROLE.OPTION=VALUE`.
+            sets: overrides of every grid, `ROLE.OPTION=VALUE`; they come after its own.
+            scale: factor on all schedules, those options that plugins count in optimizer steps.
             matcher: `mitos`, `greedy`, `hungarian` or `midog`.
             device: `auto`, `cpu` or `cuda`.
             processes: that a fit is distributed over.
@@ -94,16 +118,16 @@ class Benchmark:
 
         Raises MitobenchError for whatever of this does not exist or does not fit together.
         """
-        named = {role: _expand(role, names) for role, names in roles.items()}
+        named = [{role: _expand(role, names) for role, names in grid.roles.items()} for grid in grids]
+        estimators = {name for roles in named for name in roles["estimator"]}
         train_on = list(dict.fromkeys(train_on or ()))
         device = _device(device, processes)
         root, tested = _find(data, datasets, train_on, say)
-        workspace = _read(root, tested, train_on, protocol, scanners, _learns_from_masks(named["estimator"]), say)
+        workspace = _read(root, tested, train_on, protocol, scanners, _learns_from_masks(estimators), say)
         synthetic = all(name.startswith(SYNTHETIC) for name in tested)
         profile = profile or ("smoke" if synthetic else "cpu" if device == "cpu" else "paper")
-        settings = Settings.load(profile, sets)
+        settings = [Settings.load(profile, [*grid.sets, *sets], scale) for grid in grids]
         request = Request(
-            roles=named,
             datasets=tested,
             train_on=tuple(train_on),
             seeds=tuple(seeds),
@@ -113,7 +137,7 @@ class Benchmark:
             processes=processes,
             command=command,
         )
-        plan = build(request, settings, workspace)
+        plan = build(list(zip(named, settings, strict=True)), request, workspace)
         return cls(request, settings, workspace, plan, Store(store or default_store()))
 
     def run(self, out: Path, watcher: executors.Watcher | None = None, jobs: int = 1) -> None:
@@ -123,9 +147,9 @@ class Benchmark:
         outcomes: dict[str, executors.Outcome] = {}
 
         def write(row: Planned) -> None:
-            made, detections = assemble(row, outcomes, self.request, self.settings, self.workspace, started)
+            made, detections = assemble(row, outcomes, self.request, self.workspace, started)
             path = record.write(out / "records", made, detections)
-            self.records.append((path, record.read(path)))
+            self.done.append(Done(row, path, record.read(path)))
 
         waiting = [row for row in self.plan.rows if row.problem is None]
         for key, outcome in executors.run(self.plan, self.store, self.workspace, watcher or executors.Watcher(), jobs):
@@ -138,6 +162,11 @@ class Benchmark:
                 write(row)
 
     @property
+    def records(self) -> list[tuple[Path, record.Record]]:
+        """All records so far, with their files."""
+        return [(done.path, done.record) for done in self.done]
+
+    @property
     def problems(self) -> list[Planned]:
         """Rows that cannot be done: not applicable, or a broken plugin."""
         return [row for row in self.plan.rows if row.problem]
@@ -145,7 +174,7 @@ class Benchmark:
     @property
     def spoiled(self) -> bool:
         """Whether a row failed, for a broken plugin or in a stage; what is not applicable spoils nothing."""
-        return any(made.status != "ok" for _, made in self.records)
+        return any(done.record.status != "ok" for done in self.done)
 
 
 def _expand(role: str, names: Sequence[str]) -> list[str]:

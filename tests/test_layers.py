@@ -14,12 +14,16 @@ LEAF = {"errors", "atomic", "registry"}
 MAY_KNOW = {
     "api": {"errors"},
     "discovery": {"errors", "registry", "api"},
+    "published": {"errors", "registry"},
+    "caffemodel": {"errors"},
     "training": {"errors", "api"},
     "datasets": {*LEAF, "api", "discovery"},
     "evaluate": {"errors", "api"},
     "pipeline": {*LEAF, "api", "discovery", "training", "datasets", "evaluate"},
-    "results": {*LEAF, "discovery", "evaluate", "pipeline"},
-    "report": {*LEAF, "evaluate", "results", "pipeline.canonical"},
+    "results": {*LEAF, "api", "discovery", "datasets", "evaluate", "pipeline"},
+    "report": {*LEAF, "published", "evaluate", "results", "pipeline.canonical"},
+    "benchmark": {*LEAF, "api", "discovery", "datasets", "evaluate", "pipeline", "results"},
+    "experiments": {*LEAF, "published", "discovery", "datasets", "pipeline", "results", "report", "benchmark"},
 }
 
 

@@ -203,3 +203,27 @@ def test_other_candidates_are_refused(profile: Path, value: str) -> None:
 def test_what_another_plugin_requires_has_the_last_word(profile: Path) -> None:
     settings = Settings.load(str(profile), ["detector.iterations=9"])
     assert settings.options("detector", Blob, {"iterations": 3}).model_dump()["iterations"] == 3
+
+
+def scheduled(profile: Path, scale: float, *sets: str) -> BlobOptions:
+    class Scheduled(Blob):
+        schedule = ("iterations", "layers")
+
+    options = Settings.load(str(profile), sets, scale).options("detector", Scheduled)
+    assert isinstance(options, BlobOptions)
+    return options
+
+
+def test_a_scale_shortens_what_is_counted_in_steps_together(profile: Path) -> None:
+    options = scheduled(profile, 0.1, "detector.iterations=500", "detector.layers=[0, 40, 333]")
+    assert (options.iterations, options.layers) == (50, (0, 4, 33))
+    assert options.lr == 0.5
+
+
+def test_a_schedule_is_never_shortened_to_nothing(profile: Path) -> None:
+    options = scheduled(profile, 1e-6, "detector.iterations=500", "detector.layers=[0, 40]")
+    assert (options.iterations, options.layers) == (1, (0, 1))
+
+
+def test_a_plugin_without_a_schedule_is_left_alone(profile: Path) -> None:
+    assert Settings.load(str(profile), [], 0.1).options("detector", Blob) == blob(profile)

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from mitobench.cli import data, doctor, info, leaderboard, new_plugin, run, score
+from mitobench.cli import data, doctor, experiment, info, leaderboard, new_plugin, run, score, weights
 from mitobench.errors import MitobenchError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command("run")(run.run)
+app.command("experiment")(experiment.experiment)
 app.command("list")(info.list_plugins)
 app.command("info")(info.info)
 app.command("score")(score.score)
@@ -26,6 +27,7 @@ app.command("new-plugin")(new_plugin.new_plugin)
 app.command("check-plugin")(new_plugin.check_plugin)
 app.add_typer(data.app, name="data")
 app.add_typer(leaderboard.app, name="leaderboard")
+app.add_typer(weights.app, name="weights")
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from types import TracebackType
@@ -15,11 +16,13 @@ from rich.table import Table
 
 from mitobench.atomic import write_whole
 from mitobench.pipeline.executors import Outcome, Watcher
+from mitobench.pipeline.graph import FACTS
 from mitobench.report import build, markdown
 from mitobench.results import record
 
 if TYPE_CHECKING:
     from mitobench.benchmark import Benchmark
+    from mitobench.experiments import Experiment
     from mitobench.pipeline.graph import Stage
     from mitobench.report.table import Row, Section
 
@@ -53,7 +56,7 @@ def show_plan(benchmark: Benchmark) -> None:
     rows = sum(row.problem is None for row in benchmark.plan.rows)
     console.print(
         f"{rows} combination{'s' if rows != 1 else ''}, {len(benchmark.plan.stages)} distinct stages: {todo} to do, "
-        f"{len(benchmark.plan.stages) - todo} cached. Profile {escape(benchmark.settings.profile)}, "
+        f"{len(benchmark.plan.stages) - todo} cached. Profile {escape(benchmark.settings[0].profile)}, "
         f"device {benchmark.request.device}{_processes(benchmark)}, store {escape(str(benchmark.store.root))}."
     )
     _show_problems(benchmark)
@@ -123,6 +126,15 @@ class Display(Watcher):
             self.progress.console.print(
                 f"[green]done[/green]   {escape(outcome.stage.label)}  {outcome.output.seconds:.1f} s"
             )
+            for line in facts(outcome.output.folder):
+                self.progress.console.print(f"       {escape(line)}")
+
+
+def facts(folder: Path) -> list[str]:
+    """What a fit said of itself, a line a fact."""
+    path = folder / FACTS
+    told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return [f"{name}: {markdown.fact(value)}" for name, value in told.items()]
 
 
 def show_results(benchmark: Benchmark, out: Path) -> None:
@@ -162,6 +174,28 @@ def show_section(section: Section) -> None:
     )
     for note in section.notes:
         console.print(f"- {escape(note)}")
+
+
+def show_experiment(experiment: Experiment, folder: Path) -> None:
+    """The paper's numbers and ours, and where the files are; the page is written."""
+    from mitobench.experiments import table as tables
+
+    columns = [column for column in tables.header(experiment) if column not in ("P", "R", "record")]
+    table = Table(title=escape(tables.title(experiment)), title_justify="left", box=None, pad_edge=False)
+    for column in columns if experiment.definition.row else columns[:2]:
+        first = column == "row"
+        table.add_column(escape(column), justify="left" if first else "right", no_wrap=not first)
+    for result in experiment.results():
+        table.add_row(*(escape(cell) for cell in tables.cells(result, columns, build.RECORDS)))
+    for method in tables.others(experiment):
+        table.add_row(escape(f"{method.name} (published)"), escape(tables.reported(method)))
+    console.print(table)
+    for note in tables.notes(experiment):
+        console.print(f"- {escape(note)}")
+    page = folder / f"{experiment.definition.name}.md"
+    write_whole(page, tables.page(experiment, build.RECORDS).encode())
+    console.print(f"Records  {escape(str(folder / build.RECORDS))}")
+    console.print(f"Table    {escape(str(page))}")
 
 
 def _name(row: Row) -> str:

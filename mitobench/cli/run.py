@@ -58,17 +58,13 @@ def run(
     """Train and score every combination of the named plugins, and write a record of each."""
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    from mitobench.benchmark import Benchmark
+    from mitobench.benchmark import Benchmark, Grid
     from mitobench.cli import console
     from mitobench.results import provenance
 
+    roles = {"estimator": estimator, "detector": detector, "verifier": verifier, "fuser": fuser}
     benchmark = Benchmark.prepare(
-        {
-            "estimator": estimator.split(","),
-            "detector": detector.split(","),
-            "verifier": verifier.split(","),
-            "fuser": fuser.split(","),
-        },
+        [Grid({role: names.split(",") for role, names in roles.items()})],
         data=data,
         datasets=_names(dataset),
         train_on=_names(train_on),

@@ -160,8 +160,8 @@ def read_split(path: Path) -> SplitFile:
 def assign(split: SplitFile, dataset: Dataset) -> Split:
     """The frames of each part in this copy.
 
-    Raises MitobenchError when a frame is in two parts, when groups overlap that were declared disjoint, or when a
-    part is empty; DataError when a frame to fit on has no labels.
+    Raises MitobenchError when a frame is in two parts or groups overlap that were declared disjoint; DataError when a
+    part is empty or a frame to fit on has no labels.
     """
     if split.dataset != dataset.name:
         raise MitobenchError(f"{split.path}: splits {split.dataset!r}, not {dataset.name!r}.")
@@ -205,7 +205,7 @@ def _refuse_empty(split: SplitFile, dataset: Dataset, parts: Mapping[str, tuple[
     for name in PARTS:
         if not parts[name]:
             here = sorted({item.frame.group for item in dataset.items.values()})
-            raise MitobenchError(
+            raise DataError(
                 f"{split.path}: part {name!r} ({getattr(split.parts, name)}) is empty: none of its frames is in "
                 f"{dataset.root}, which has {len(dataset.items)} frames of slides {' '.join(here)}. "
                 "Add frames of that part, or choose another protocol."

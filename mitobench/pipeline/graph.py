@@ -13,6 +13,9 @@ from typing import Any
 
 from mitobench.pipeline import canonical
 from mitobench.pipeline.plugins import PluginRef
+from mitobench.pipeline.settings import Settings
+
+FACTS = "facts.json"  # in the output of a fit: what it said of itself
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,14 @@ class Planned:
     """A combination with the stages it ends in, or the reason why it cannot be done.
 
     Attributes:
+        settings: options of all plugins.
         refs: its plugins by role.
         stages: `evaluation` and those whose outputs its record shows, by role.
         problem: why there are no stages: (status, reason), status `not applicable` or `broken`.
     """
 
     combination: Combination
+    settings: Settings
     refs: Mapping[str, PluginRef] = field(default_factory=dict)
     stages: Mapping[str, Stage] = field(default_factory=dict)
     problem: tuple[str, str] | None = None
@@ -97,9 +102,8 @@ class Planned:
 
 @dataclass(frozen=True)
 class Request:
-    """What a run was asked for: names by role, data sets, seeds, and how to compute."""
+    """What a run was asked for: data sets, seeds, and how to compute."""
 
-    roles: Mapping[str, Sequence[str]]
     datasets: Sequence[str]
     train_on: Sequence[str] = ()
     seeds: Sequence[int] = (0,)

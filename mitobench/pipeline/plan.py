@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mitobench import discovery
@@ -22,20 +23,29 @@ UNUSED = "-"  # shown for an estimator that the detector does not use
 NO_VERIFIER, NO_FUSER = "none", "detector-only"  # two names for one thing: the detector's score stands alone
 
 
-def build(request: Request, settings: Settings, workspace: Workspace) -> Plan:
-    """Plan every combination of the request.
+Roles = Mapping[str, Sequence[str]]
+
+
+def build(grids: Sequence[tuple[Roles, Settings]], request: Request, workspace: Workspace) -> Plan:
+    """Plan every combination of the grids: names by role, and the options they are taken with.
 
     Raises MitobenchError for an unknown plugin or option. A plugin that cannot be loaded spoils only its own rows.
     """
+    rows = [row for roles, settings in grids for row in _grid(roles, settings, request, workspace)]
+    if not any(row.problem and row.problem[0] == "broken" for row in rows):
+        for _, settings in grids:
+            settings.check_all_used([other for _, other in grids])
+    return Plan(rows)
+
+
+def _grid(roles: Roles, settings: Settings, request: Request, workspace: Workspace) -> list[Planned]:
     planner = _Planner(request, settings, workspace)
     rows: dict[Combination, Planned] = {}
     for dataset, seed in itertools.product(request.datasets, request.seeds):
-        for names in itertools.product(*(request.roles[role] for role in ROLES)):
+        for names in itertools.product(*(roles[role] for role in ROLES)):
             row = planner.row(dataset, dict(zip(ROLES, names, strict=True)), seed)
             rows.setdefault(row.combination, row)
-    if not any(row.problem and row.problem[0] == "broken" for row in rows.values()):
-        settings.check_all_used()
-    return Plan(list(rows.values()))
+    return list(rows.values())
 
 
 class _Planner:
@@ -64,14 +74,15 @@ class _Planner:
             names.update(self._simplest(names, classes))
             refs = {role: self.ref(role, name) for role, name in names.items() if name != UNUSED}
         except PluginError as reason:
-            return Planned(combination(), problem=("broken", str(reason)))
+            return Planned(combination(), self.settings, problem=("broken", str(reason)))
+        planned = Planned(combination(), self.settings, refs)
         impossible = self._why_not(refs, train_on)
         if impossible:
-            return Planned(combination(), refs, problem=("not applicable", impossible))
+            return replace(planned, problem=("not applicable", impossible))
         try:
-            return Planned(combination(), refs, self._stages(dataset, train_on, refs, seed))
+            return replace(planned, stages=self._stages(dataset, train_on, refs, seed))
         except PluginError as reason:
-            return Planned(combination(), refs, problem=("broken", str(reason)))
+            return replace(planned, problem=("broken", str(reason)))
 
     def ref(self, role: str, name: str, extra: Mapping[str, Any] | None = None) -> PluginRef:
         """A plugin with the options of this run."""
@@ -261,8 +272,9 @@ class _Planner:
         """A fit stage; None for a plugin that learns nothing."""
         if not plugin.cls().learns():
             return None
+        fitted = plugin.for_fit()
         return self._stage(
-            f"fit-{plugin.role}", plugin, frames, upstream, seed=seed, **self.compute, **self._env(plugin)
+            f"fit-{plugin.role}", fitted, frames, upstream, seed=seed, **self.compute, **self._env(plugin)
         )
 
     def _predict(

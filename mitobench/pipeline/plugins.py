@@ -7,7 +7,7 @@ import functools
 import hashlib
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from mitobench.api import Options, Plugin
 from mitobench.errors import MitobenchError, PluginError
 from mitobench.pipeline import canonical
 
+PRETRAINED = "pretrained"
 _NOT_A_PLUGIN = {"mitobench", "builtins", "abc", "typing"}
 
 
@@ -26,7 +27,11 @@ _NOT_A_PLUGIN = {"mitobench", "builtins", "abc", "typing"}
 class PluginRef:
     """Name, version, source and options of a plugin: all that decides what it does.
 
-    `variant` names the options that a table shows beside it; it decides nothing.
+    The option `pretrained` holds name and SHA-256 of the file found, or `none`: what it is known by.
+
+    Attributes:
+        variant: the options that a table shows beside it; they decide nothing.
+        weights: the file of pretrained weights that a fit starts from; None: random ones.
     """
 
     role: str
@@ -36,6 +41,7 @@ class PluginRef:
     source: str
     options: Mapping[str, Any]
     variant: tuple[str, ...] = ()
+    weights: Path | None = None
 
     @classmethod
     def of(cls, role: str, plugin: type[Plugin], options: Options) -> PluginRef:
@@ -46,8 +52,17 @@ class PluginRef:
         except MitobenchError as reason:
             raise PluginError(f"The card of {role} {plugin.name!r} of package {found.package}: {reason}") from reason
         version = f"{plugin.version} ({found.package} {found.version})"
+        weights = _pretrained(role, plugin, options)
         values = options.model_dump(mode="json")
-        return cls(role, plugin.name, version, found.package, source_digest(plugin), values, variant)
+        if PRETRAINED in values:
+            values[PRETRAINED] = f"{weights.name}, sha256 {canonical.file_digest(weights)}" if weights else "none"
+        return cls(role, plugin.name, version, found.package, source_digest(plugin), values, variant, weights)
+
+    def for_fit(self) -> PluginRef:
+        """As a fit sees it: options that only prediction reads have their defaults, whatever they are set to."""
+        cls = self.cls()
+        defaults = cls.Options().model_dump(mode="json")
+        return replace(self, options={**self.options, **{name: defaults[name] for name in cls.at_prediction}})
 
     def spec(self) -> dict[str, Any]:
         """As it goes into a digest and a record."""
@@ -81,6 +96,17 @@ class PluginRef:
         if folder is not None:
             plugin.load(folder)
         return plugin
+
+
+def _pretrained(role: str, plugin: type[Plugin], options: Options) -> Path | None:
+    if not plugin.learns():
+        return None
+    try:
+        return plugin.pretrained(options)
+    except MitobenchError:
+        raise
+    except Exception as reason:
+        raise PluginError(f"{role} {plugin.name!r}: pretrained() raised {type(reason).__name__}: {reason}.") from reason
 
 
 @functools.cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -42,8 +42,12 @@ class PipelineOptions(BaseModel):
 
 @dataclass(frozen=True)
 class Override:
-    """One `--set WHERE=VALUE`: WHERE is ROLE.OPTION, ROLE.PLUGIN.OPTION or pipeline.OPTION."""
+    """One `WHERE=VALUE`: WHERE is ROLE.OPTION, ROLE.PLUGIN.OPTION or pipeline.OPTION.
 
+    `given` says where it was: `--set`, or a file and its line.
+    """
+
+    given: str
     text: str
     role: str
     plugin: str | None
@@ -51,41 +55,43 @@ class Override:
     value: Any
 
     @classmethod
-    def parse(cls, text: str) -> Override:
+    def parse(cls, text: str, given: str = "--set") -> Override:
         """Raises MitobenchError when the text is not of that form."""
         where, equals, value = text.partition("=")
         parts = where.strip().split(".")
         if not equals or len(parts) not in (2, 3) or not all(parts):
-            raise MitobenchError(f"--set {text}: give ROLE.OPTION=VALUE, for example detector.iterations=500.")
+            raise MitobenchError(f"{given} {text}: give ROLE.OPTION=VALUE, for example detector.iterations=500.")
         if parts[0] not in (*ROLES, "pipeline"):
-            raise MitobenchError(f"--set {text}: {parts[0]!r} is no role. {nearest(parts[0], (*ROLES, 'pipeline'))}")
+            raise MitobenchError(f"{given} {text}: {parts[0]!r} is no role. {nearest(parts[0], (*ROLES, 'pipeline'))}")
         try:
             parsed = json.loads(value, parse_constant=str)  # NaN and infinity are no values of options
         except ValueError:
             parsed = value
-        return cls(text, parts[0], parts[1] if len(parts) == 3 else None, parts[-1], parsed)
+        return cls(given, text, parts[0], parts[1] if len(parts) == 3 else None, parts[-1], parsed)
 
 
 @dataclass
 class Settings:
-    """A profile and what `--set` changes of it.
+    """A profile and what is changed of it.
 
     Attributes:
         profile: its name, in `registry/profiles`.
         tables: options by role and plugin, as the profile has them.
-        overrides: from the command line, in their order.
+        overrides: in their order; of two of one option the last counts.
+        scale: factor on all schedules, those options that a plugin counts in optimizer steps.
     """
 
     profile: str
     tables: Mapping[str, Any]
     source: Path
     overrides: Sequence[Override] = ()
-    _used: set[str] = field(default_factory=set)
+    scale: float = 1.0
+    _used: set[tuple[str, str]] = field(default_factory=set)
     _options: dict[str, set[str]] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, profile: str, sets: Sequence[str] = ()) -> Settings:
-        """A profile by name, or from a `.toml` file. Raises MitobenchError for an unknown profile or a bad --set."""
+    def load(cls, profile: str, sets: Sequence[str | Override] = (), scale: float = 1.0) -> Settings:
+        """A profile by name, or from a `.toml` file. Raises MitobenchError for an unknown profile or a bad override."""
         own = profile.endswith(".toml")
         path = Path(profile) if own else registry.entry("profiles", profile)
         tables = registry.read_toml(path)
@@ -98,7 +104,8 @@ class Settings:
             plugins = tables.get(role, {})
             if not isinstance(plugins, dict) or not all(isinstance(table, dict) for table in plugins.values()):
                 raise MitobenchError(f"{path}: [{role}] must hold one table a plugin: [{role}.NAME].")
-        return cls(path.name if own else path.stem, tables, path, [Override.parse(text) for text in sets])
+        overrides = [Override.parse(given) if isinstance(given, str) else given for given in sets]
+        return cls(path.name if own else path.stem, tables, path, overrides, scale)
 
     def pipeline(self) -> PipelineOptions:
         """The pipeline's options."""
@@ -109,11 +116,14 @@ class Settings:
         """A plugin's options; `extra` (what another plugin requires of it) has the last word."""
         table = self.tables.get(role, {}).get(cls.name, {})
         options: Options = self._merge(cls.Options, role, cls.name, table, extra or {})
-        return options
+        return options if self.scale == 1 else _shortened(options, cls.schedule, self.scale)
 
-    def check_all_used(self) -> None:
-        """Raises MitobenchError for a name that no plugin has, or an option that no plugin of the run has."""
-        named = [(f"--set {o.text}", o.role, o.plugin) for o in self.overrides if o.plugin]
+    def check_all_used(self, also: Sequence[Settings] = ()) -> None:
+        """Raises MitobenchError for a name that no plugin has, or an option that no plugin of the run has.
+
+        `also` are the settings of the run's other grids: an override given to all need not be of use to each.
+        """
+        named = [(f"{o.given} {o.text}", o.role, o.plugin) for o in self.overrides if o.plugin]
         if self.source.parent != registry.ROOT / "profiles":  # ours may name plugins that are not installed
             tables = [(role, name) for role in ROLES for name in self.tables.get(role, {})]
             named += [(f"{self.source}: [{role}.{name}]", role, name) for role, name in tables]
@@ -121,11 +131,12 @@ class Settings:
             if name not in discovery.names(role):
                 raise MitobenchError(f"{where}: no {role} is called {name!r}. {nearest(name, discovery.names(role))}")
         for override in self.overrides:
-            if override.text not in self._used:
+            if not any((override.given, override.text) in settings._used for settings in (self, *also)):
+                whose = override.plugin or override.role
                 known = sorted(self._options.get(override.role, set()))
                 raise MitobenchError(
-                    f"--set {override.text}: no {override.plugin or override.role} of this run has an option "
-                    f"{override.option!r}. {nearest(override.option, known)}"
+                    f"{override.given} {override.text}: no {whose} of this run has an option {override.option!r}. "
+                    f"{nearest(override.option, known)}"
                 )
 
     def _merge(
@@ -136,7 +147,7 @@ class Settings:
         for override in self.overrides:
             if override.role == role and override.plugin in (None, plugin) and override.option in model.model_fields:
                 values[override.option] = override.value
-                self._used.add(override.text)
+                self._used.add((override.given, override.text))
         try:
             # as JSON, strictly: true is no number and "12" no integer, but a list may be a tuple and 1 a float
             return model.model_validate_json(canonical.dumps({**values, **extra}), strict=True)
@@ -150,9 +161,20 @@ class Settings:
             option = str(error["loc"][0]) if error["loc"] else "options"
             given = [o for o in self.overrides if o.role == role and o.plugin in (None, plugin) and o.option == option]
             table = f"[{role}.{plugin}]" if plugin else f"[{role}]"
-            where = f"--set {given[-1].text}" if given else f"{self.source}: {table} {option}"
+            where = f"{given[-1].given} {given[-1].text}" if given else f"{self.source}: {table} {option}"
             said = error["msg"]
             if error["type"] == "extra_forbidden":
                 said = f"unknown option. {nearest(option, model.model_fields)}"
             lines.append(f"{where}: {said} (given: {error['input']!r})")
         return "\n".join(dict.fromkeys(lines))
+
+
+def _shortened(options: Options, schedule: Collection[str], scale: float) -> Options:
+    """The options with those of the schedule scaled; what was above zero stays so."""
+
+    def short(steps: int) -> int:
+        return max(1, round(steps * scale)) if steps else 0
+
+    values = {name: getattr(options, name) for name in schedule}
+    scaled = {name: tuple(map(short, v)) if isinstance(v, tuple) else short(v) for name, v in values.items()}
+    return options.model_copy(update=scaled)

@@ -30,12 +30,13 @@ from mitobench.api import (
     Frame,
     Mitoses,
     Plugin,
+    PluginError,
     Sample,
 )
 from mitobench.datasets import images
 from mitobench.evaluate import matching
 from mitobench.pipeline import arrays, canonical, checks, judge, processes, workspace
-from mitobench.pipeline.graph import Stage
+from mitobench.pipeline.graph import FACTS, Stage
 from mitobench.pipeline.plugins import code_digest
 from mitobench.pipeline.store import Output
 from mitobench.pipeline.workspace import Workspace
@@ -117,6 +118,7 @@ def fit_one(job: Job, rank: int = 0, world_size: int = 1) -> None:
         device=job.device,
         work=job.work,
         upstream=_upstream(job),
+        pretrained=job.stage.plugin.weights,
         progress=job.progress,
         log=_log(job.work / LOG),
         amp=bool(job.stage.settings["amp"]),
@@ -126,8 +128,16 @@ def fit_one(job: Job, rank: int = 0, world_size: int = 1) -> None:
     plugin.fit(_samples(job, "train"), _samples(job, "val"), context)
     if rank == 0:
         plugin.save(job.folder)
+        _write_facts(plugin, context.facts, job.folder / FACTS)
         if (job.work / LOG).is_file():
             shutil.copy(job.work / LOG, job.folder / LOG)
+
+
+def _write_facts(plugin: Plugin, facts: Mapping[str, Any], path: Path) -> None:
+    try:
+        path.write_text(canonical.dumps(facts), encoding="utf-8")
+    except (TypeError, ValueError) as reason:
+        raise PluginError(f"{plugin.name}: context.facts must hold JSON values, and does not: {reason}.") from reason
 
 
 def _upstream(job: Job) -> dict[str, Plugin]:

@@ -12,7 +12,6 @@ reading. What does not verify is thrown away and done again.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import logging
 import os
@@ -151,15 +150,7 @@ def _store_error(root: Path, reason: BaseException) -> StoreError:
 
 def _digests(folder: Path) -> dict[str, str]:
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
-    return {p.relative_to(folder).as_posix(): _sha256(p) for p in files}
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return {p.relative_to(folder).as_posix(): canonical.file_digest(p) for p in files}
 
 
 def _verify(folder: Path) -> tuple[str | None, dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from mitobench.report.table import Row, Section
 from mitobench.results.record import Record
@@ -56,6 +57,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return text[1:] if text.startswith("0.") else text
 
 
+def fact(value: Any) -> str:
+    """A JSON value in words: `imposters 30, background 12`."""
+    return ", ".join(f"{name} {number}" for name, number in value.items()) if isinstance(value, dict) else str(value)
+
+
 def plugin(record: Record, role: str) -> str:
     """A plugin's name with the options that make it a variant: `resnet50 (width 0.5, patch 64)`."""
     name = str(record.combination[role])
@@ -84,8 +90,8 @@ def status(row: Row) -> str:
 def _section(section: Section, records_folder: str) -> str:
     lines = [f"## {escape(section.dataset)}, protocol {escape(section.protocol)}", "", measured(section), ""]
     lines += [f"- {escape(note)}" for note in section.notes]
-    lines += ["", _line(HEADER), _line(["---"] * len(HEADER))]
-    lines += [_line(_cells(row, rank, section, records_folder)) for rank, row in section.ranked()]
+    lines += ["", line(HEADER), line(["---"] * len(HEADER))]
+    lines += [line(_cells(row, rank, section, records_folder)) for rank, row in section.ranked()]
     failures = [
         f"- {escape(r.combination['detector'])}: {escape(r.reason)}" for row in section.rows for r in row.failed
     ]
@@ -138,5 +144,6 @@ def _cells(row: Row, rank: int | None, section: Section, records_folder: str) ->
     ]
 
 
-def _line(cells: Sequence[str]) -> str:
+def line(cells: Sequence[str]) -> str:
+    """One line of a table; the cells are escaped already."""
     return f"| {' | '.join(cells)} |"

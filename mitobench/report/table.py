@@ -61,8 +61,12 @@ class Row:
     @property
     def seconds_a_frame(self) -> float | None:
         """Mean over seeds of the seconds that a test frame took."""
-        values = [r.run.seconds_a_frame for r in self.good if r.run.seconds_a_frame is not None]
-        return statistics.fmean(values) if values else None
+        return _mean([record.run.seconds_a_frame for record in self.good])
+
+    @property
+    def seconds_a_candidate(self) -> float | None:
+        """Mean over seeds of the seconds that the verification of a candidate took."""
+        return _mean([record.run.seconds_a_candidate for record in self.good])
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,11 @@ def sections(records: Iterable[Record]) -> list[Section]:
         Section(dataset, protocol, sorted((_row(group) for group in groups.values()), key=_rank))
         for (dataset, protocol, _), groups in sorted(alike.items())
     ]
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    there = [value for value in values if value is not None]
+    return statistics.fmean(there) if there else None
 
 
 def _row(records: list[Record]) -> Row:

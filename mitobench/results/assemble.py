@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from mitobench.evaluate import BoxScores, Metrics
+from mitobench.pipeline import arrays
 from mitobench.pipeline.executors import Outcome
-from mitobench.pipeline.graph import Planned, Request, Stage
+from mitobench.pipeline.graph import FACTS, Planned, Request, Stage
 from mitobench.pipeline.judge import DETECTIONS
 from mitobench.pipeline.plugins import PluginRef
-from mitobench.pipeline.settings import Settings
 from mitobench.pipeline.workspace import Workspace
 from mitobench.results import provenance
 from mitobench.results.record import Chosen, DataEntry, PluginEntry, Record, Run
@@ -25,24 +25,24 @@ def assemble(
     row: Planned,
     outcomes: Mapping[str, Outcome],
     request: Request,
-    settings: Settings,
     workspace: Workspace,
     started: str,
 ) -> tuple[Record, str | None]:
     """The record of a combination, and the CSV text of its detections (None where it failed, or a plugin is broken)."""
     common: dict[str, Any] = {
         "combination": {**asdict(row.combination), "train_on": list(row.combination.train_on)},
-        "profile": settings.profile,
-        "overrides": [override.text for override in settings.overrides],
+        "profile": row.settings.profile,
+        "overrides": [override.text for override in row.settings.overrides],
         "plugins": {role: _plugin(ref) for role, ref in (*row.refs.items(), *_required(row))},
         "pipeline": {
-            **settings.pipeline().model_dump(mode="json"),
+            **row.settings.pipeline().model_dump(mode="json"),
             "matcher": request.matcher,
             "radius_um": workspace.card(row.combination.dataset).radius_um,
             "processes": request.processes,
         },
         "data": {name: _data(workspace, name) for name in _datasets(row)},
         "stages": {role: stage.key for role, stage in row.stages.items()},
+        "fitted": _fitted(row, outcomes),
         "notes": _notes(row, workspace),
         "versions": provenance.versions(),
         "device": request.device,
@@ -135,14 +135,36 @@ def _notes(row: Planned, workspace: Workspace) -> list[str]:
     fitted = [key for part in ("train", "val") for key in workspace.part(row.combination.train_on, part)]
     if {workspace.tissue(key, slide=True) for key in test} & {workspace.tissue(key, slide=True) for key in fitted}:
         notes.append(f"{row.combination.dataset}: slides are shared between training and test")
+    if row.settings.scale != 1:
+        notes.append(f"schedules shortened to {row.settings.scale:g} of the profile's")
     unlabelled = sum(not workspace.item(key).mitoses.labelled for key in test)
     if unlabelled:
         notes.append(f"{row.combination.dataset}: {unlabelled} of {len(test)} test frames are unlabelled, not scored")
-    learned = [s for role, s in row.stages.items() if role in ("detector", "verifier") or s.kind.startswith("fit-")]
-    pretrained = any(s.plugin and s.plugin.options.get("pretrained") not in (None, "none") for s in learned)
-    if learned and not pretrained:
-        notes.append("trained from scratch")
-    return notes
+    trained = [stage.plugin for stage in _fits(row).values() if stage.plugin]
+    started = [f"{plugin.name} started from {plugin.weights.name}" for plugin in trained if plugin.weights]
+    return [*notes, *(started or (["trained from scratch"] if trained else []))]
+
+
+def _fits(row: Planned) -> dict[str, Stage]:
+    """The fits whose work a row shows, by the role of their plugin; the folds of a detector are not among them."""
+    boxes = row.stages.get("boxes")
+    named = {"estimator": boxes and boxes.upstream.get("estimator")}
+    named |= {role: row.stages.get(role) for role in ("detector", "verifier")}
+    fits = {role: stage for role, stage in named.items() if stage}
+    required = {
+        f"{role} requires {needed.plugin.name}": needed
+        for role, stage in fits.items()
+        for name, needed in stage.upstream.items()
+        if name.startswith("requires-") and needed.plugin
+    }
+    return fits | required
+
+
+def _fitted(row: Planned, outcomes: Mapping[str, Outcome]) -> dict[str, dict[str, Any]]:
+    """What each fit said of itself, where it said anything."""
+    done = {name: stage for name, stage in _fits(row).items() if outcomes[stage.key].output}
+    facts = {name: _json(outcomes, stage, FACTS) for name, stage in done.items()}
+    return {name: said for name, said in facts.items() if said}
 
 
 def _run(row: Planned, outcomes: Mapping[str, Outcome], request: Request, started: str) -> Run:
@@ -154,6 +176,7 @@ def _run(row: Planned, outcomes: Mapping[str, Outcome], request: Request, starte
         seconds={role: outcome.output.seconds for role, outcome in finished.items() if outcome.output},
         cached=sorted(role for role, outcome in finished.items() if outcome.cached),
         seconds_a_frame=_seconds_a_frame(row, outcomes),
+        seconds_a_candidate=_seconds_a_candidate(row, outcomes),
         host=provenance.host(request.device),
         git=provenance.git_state(),
     )
@@ -168,6 +191,16 @@ def _seconds_a_frame(row: Planned, outcomes: Mapping[str, Outcome]) -> float | N
                 return None
             means.append(float(np.mean(list(_json(outcomes, stage, "seconds.json").values()))))
     return round(sum(means), 4) if means else None
+
+
+def _seconds_a_candidate(row: Planned, outcomes: Mapping[str, Outcome]) -> float | None:
+    stage = row.stages.get("verdicts-test")
+    output = outcomes[stage.key].output if stage else None
+    if stage is None or output is None:
+        return None
+    seconds = sum(_json(outcomes, stage, "seconds.json").values())
+    looked_at = sum(int(np.isfinite(scores).sum()) for scores in arrays.read_scores(output.folder).values())
+    return round(seconds / looked_at, 5) if looked_at else None
 
 
 def _json(outcomes: Mapping[str, Outcome], stage: Stage, name: str) -> Any:

@@ -30,6 +30,9 @@ log = logging.getLogger("mitobench")
 
 SCHEMA_VERSION: Literal[1] = 1
 
+# Fields that the first records of this version lack: no part of a digest where empty, so that those keep theirs.
+LATER = {"fitted", "seconds_a_candidate"}
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -87,6 +90,7 @@ class Run(_Strict):
         command: what was typed; None for a run from Python.
         seconds: of each stage, by role; `cached` ones took theirs in an earlier run.
         seconds_a_frame: detection plus verification, mean over test frames.
+        seconds_a_candidate: verification alone, mean over the test candidates above the gate.
     """
 
     command: str | None
@@ -94,6 +98,7 @@ class Run(_Strict):
     seconds: dict[str, float]
     cached: list[str]
     seconds_a_frame: float | None
+    seconds_a_candidate: float | None = None
     host: dict[str, str]
     git: str | None
 
@@ -106,6 +111,7 @@ class Record(_Strict):
         combination: names of the parts, data and seed.
         stages: keys of the stages in the store.
         profile, overrides: where the options came from: the profile's name and every `--set`.
+        fitted: what each fit said of itself, by role: counts of its training samples, for example.
         notes: what every table must say of this row (synthetic, from scratch, partial data, shared slides).
         detections: name, SHA-256 and number of rows of the detections' file; None where it failed.
         digest: over all of the above (the content), `run_digest` over `run`.
@@ -121,6 +127,7 @@ class Record(_Strict):
     pipeline: dict[str, Any]
     data: dict[str, DataEntry]
     stages: dict[str, str] = {}
+    fitted: dict[str, dict[str, Any]] = {}
     notes: list[str] = []
     chosen: Chosen | None = None
     validation: Metrics | None = None
@@ -136,11 +143,11 @@ class Record(_Strict):
 
     def content(self) -> dict[str, Any]:
         """Everything but the run and the digests: equal for equal results."""
-        return self.model_dump(mode="json", exclude={"run", "digest", "run_digest"})
+        return _known(self.model_dump(mode="json", exclude={"run", "digest", "run_digest"}))
 
     def sealed(self) -> Record:
         """The record with its digests."""
-        run = canonical.digest(self.run.model_dump(mode="json"))
+        run = canonical.digest(_known(self.run.model_dump(mode="json")))
         return self.model_copy(update={"digest": canonical.digest(self.content()), "run_digest": run})
 
     @property
@@ -173,6 +180,10 @@ class Record(_Strict):
             "device": self.device,
         }
         return canonical.digest(computed)
+
+
+def _known(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value or name not in LATER}
 
 
 def write(folder: Path, record: Record, detections: str | None) -> Path:

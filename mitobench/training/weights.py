@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from mitobench.errors import PluginError
 
@@ -28,13 +29,18 @@ def load_weights(module: nn.Module, folder: Path, name: str = FILE) -> None:
         found = load_file(folder / name)
     except (OSError, SafetensorError) as reason:
         raise PluginError(f"{folder / name} cannot be read: {reason}. Fit the plugin again.") from reason
+    problems = mismatches(wanted, found)
+    if problems:
+        raise PluginError(f"{folder / name} does not fit the model: {'; '.join(problems)}.")
+    module.load_state_dict(found)
+
+
+def mismatches(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+    """Every tensor that is missing, unexpected or mis-shaped, in words."""
     problems = [f"missing {key}" for key in sorted(wanted.keys() - found.keys())]
     problems += [f"unexpected {key}" for key in sorted(found.keys() - wanted.keys())]
-    problems += [
+    return problems + [
         f"{key} is {tuple(found[key].shape)}, must be {tuple(wanted[key].shape)}"
         for key in sorted(wanted.keys() & found.keys())
         if found[key].shape != wanted[key].shape
     ]
-    if problems:
-        raise PluginError(f"{folder / name} does not fit the model: {'; '.join(problems)}.")
-    module.load_state_dict(found)

@@ -9,7 +9,19 @@ from typing import Any
 
 import pytest
 
-COMMANDS = ("run", "list", "info", "score", "doctor", "data", "leaderboard", "new-plugin", "check-plugin")
+COMMANDS = (
+    "run",
+    "experiment",
+    "weights",
+    "list",
+    "info",
+    "score",
+    "doctor",
+    "data",
+    "leaderboard",
+    "new-plugin",
+    "check-plugin",
+)
 # pydantic is not among them: recent versions of typer bring it for their own use.
 HEAVY = ("torch", "torchvision", "numpy", "scipy", "skimage", "sklearn", "matplotlib", "mmengine", "mmcv", "mmdet")
 OURS = ("mitobench.api", "mitobench.benchmark", "mitobench.pipeline", "mitobench.datasets", "mitobench.evaluate")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 
 from mitobench.api import Context
-from mitobench.benchmark import Benchmark
+from mitobench.benchmark import Benchmark, Grid
 from mitobench.errors import StoreError
 from mitobench.pipeline.executors import Outcome, Watcher
+from mitobench.results.record import read_detections
 
 pytestmark = pytest.mark.usefixtures("toys")
 
@@ -40,13 +42,9 @@ def run(small_data: Path, tmp_path: Path) -> Any:
     def run(
         detector: str = "toy-dark", verifier: str = "toy-mean", jobs: int = 1, **options: Any
     ) -> tuple[Benchmark, Diary]:
+        roles = {"estimator": "toy-boxes", "detector": detector, "verifier": verifier, "fuser": "toy-sum"}
         benchmark = Benchmark.prepare(
-            {
-                "estimator": ["toy-boxes"],
-                "detector": detector.split(","),
-                "verifier": verifier.split(","),
-                "fuser": ["toy-sum"],
-            },
+            [Grid({role: names.split(",") for role, names in roles.items()})],
             **{"data": small_data, "datasets": ["synthetic"], "profile": str(profile), "device": "cpu", **options},
             store=tmp_path / "store",
         )
@@ -230,3 +228,37 @@ def test_no_label_of_the_test_set_reaches_a_plugin(run: Any, monkeypatch: pytest
     test = benchmark.workspace.part(["synthetic"], "test")
     assert shown
     assert not set(shown) & set(test)
+
+
+def test_what_a_fit_says_of_itself_is_in_the_record(run: Any) -> None:
+    benchmark, _ = run(detector="toy-child")
+    ((_, made),) = benchmark.records
+    workspace = benchmark.workspace
+    boxes = sum(len(workspace.item(key).mitoses) for key in workspace.part(["synthetic"], "train"))
+    assert made.fitted == {"detector requires toy-dark": {"boxes": boxes}}
+
+
+def test_facts_that_no_record_can_hold_fail_the_fit(run: Any) -> None:
+    benchmark, _ = run(detector="toy-no-facts")
+    ((_, record),) = benchmark.records
+    assert record.status == "failed"
+    assert "context.facts must hold JSON values" in record.reason
+
+
+def test_pretrained_weights_reach_the_fit_and_the_record_names_them(run: Any, tmp_path: Path) -> None:
+    file = tmp_path / "side.txt"
+    file.write_text("44")
+    benchmark, _ = run(detector="toy-pretrained", sets=[f"detector.pretrained={file}"])
+    ((path, made),) = benchmark.records
+    (row, *_) = read_detections(path, made)
+    assert float(row["x2"]) - float(row["x1"]) == 44
+    digest = hashlib.sha256(b"44").hexdigest()
+    assert made.plugins["detector"].options["pretrained"] == f"side.txt, sha256 {digest}", "no folder of this machine"
+    assert "toy-pretrained started from side.txt" in made.notes
+    assert "trained from scratch" not in made.notes
+
+
+def test_without_pretrained_weights_a_row_says_so(run: Any) -> None:
+    ((_, made),) = run(detector="toy-pretrained")[0].records
+    assert made.plugins["detector"].options["pretrained"] == "none"
+    assert "trained from scratch" in made.notes

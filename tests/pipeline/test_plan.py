@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mitobench.benchmark import Benchmark
+from mitobench.benchmark import Benchmark, Grid
 from mitobench.errors import MitobenchError
 from mitobench.pipeline.graph import Plan, Stage
 
@@ -31,7 +31,7 @@ def prepare(small_data: Path, tmp_path: Path) -> Any:
         options = {"data": small_data, "datasets": ["synthetic"], "profile": str(profile), "device": "cpu", **options}
         roles = {"estimator": estimator, "detector": detector, "verifier": verifier, "fuser": fuser}
         split = {role: names.split(",") for role, names in roles.items()}
-        return Benchmark.prepare(split, store=tmp_path / "store", **options)
+        return Benchmark.prepare([Grid(split)], store=tmp_path / "store", **options)
 
     return prepare
 
@@ -112,7 +112,7 @@ def test_an_option_changes_the_stages_behind_it_and_no_other(prepare: Any) -> No
     assert stage(before, "evaluation", "toy-sum").key != stage(after, "evaluation", "toy-sum").key
 
 
-@pytest.mark.parametrize("changed", [{"seeds": [1]}, {"sets": ["detector.most=3"]}, {"processes": 2}])
+@pytest.mark.parametrize("changed", [{"seeds": [1]}, {"sets": ["detector.shrink=2"]}, {"processes": 2}])
 def test_a_fit_has_another_key_for_another(prepare: Any, changed: dict[str, Any]) -> None:
     one, other = (stage(prepare(**c).plan, "fit-detector", "toy-dark").key for c in ({}, changed))
     assert one != other
@@ -171,3 +171,35 @@ def test_unknown_names_are_told_with_the_nearest(prepare: Any) -> None:
         prepare(detector="toy-drak")
     with pytest.raises(MitobenchError, match="shrimk"):
         prepare(sets=["detector.shrimk=2"])
+
+
+def test_an_option_that_only_prediction_reads_needs_no_other_fit(prepare: Any) -> None:
+    before, after = prepare().plan, prepare(sets=["detector.most=7"]).plan
+    assert stage(before, "fit-detector", "toy-dark").key == stage(after, "fit-detector", "toy-dark").key
+    assert stage(before, "detections", "toy-dark", "val").key != stage(after, "detections", "toy-dark", "val").key
+
+
+def test_the_content_of_pretrained_weights_is_part_of_the_key_and_their_place_is_not(
+    prepare: Any, tmp_path: Path
+) -> None:
+    def key(place: str, side: str) -> str:
+        (tmp_path / place).mkdir(exist_ok=True)
+        (tmp_path / place / "side.txt").write_text(side)
+        sets = [f"detector.pretrained={tmp_path / place / 'side.txt'}"]
+        return stage(prepare(detector="toy-pretrained", sets=sets).plan, "fit-detector", "toy-pretrained").key
+
+    assert key("here", "20") == key("there", "20")
+    assert key("here", "20") != key("elsewhere", "30")
+
+
+def test_grids_share_what_they_have_in_common(small_data: Path, tmp_path: Path) -> None:
+    profile = tmp_path / "toys.toml"
+    profile.write_text(PROFILE)
+    roles = {"estimator": ["toy-boxes"], "detector": ["toy-dark"], "verifier": ["none"], "fuser": ["detector-only"]}
+    grids = [Grid(roles | {"fuser": ["toy-sum"]}, [f"detector.most={most}"]) for most in (5, 7)]
+    benchmark = Benchmark.prepare(
+        grids, data=small_data, datasets=["synthetic"], profile=str(profile), device="cpu", store=tmp_path / "store"
+    )
+    assert len(benchmark.plan.rows) == 2
+    assert count(benchmark.plan, "fit-detector") == 1
+    assert count(benchmark.plan, "detections") == 4

@@ -162,3 +162,12 @@ def test_a_repetition_has_the_same_name_and_another_option_another() -> None:
 def test_seeds_are_one_series_and_different_data_are_not() -> None:
     assert ok(seed=0).series == ok(seed=1).series != ok(data_digest="e" * 64).series
     assert ok(seed=0).identity != ok(seed=1).identity
+
+
+def test_a_record_from_before_a_field_was_there_keeps_its_digest() -> None:
+    before = ok().sealed()
+    assert {"fitted", "seconds_a_candidate"}.isdisjoint(before.content())
+    told = before.model_copy(update={"fitted": {"verifier": {"patches": {"imposters": 3}}}}).sealed()
+    assert told.digest != before.digest, "what a fit says of itself cannot be changed unnoticed"
+    timed = before.model_copy(update={"run": before.run.model_copy(update={"seconds_a_candidate": 0.1})}).sealed()
+    assert timed.run_digest != before.run_digest

@@ -19,21 +19,43 @@ from torch.nn.functional import cross_entropy
 
 from mitobench import api
 from mitobench.api import Context, Field, Floats, Frame, Mitoses, Sample
-from mitobench.training import Supervised, load_weights, resample, save_weights, train
+from mitobench.training import (
+    Stream,
+    Supervised,
+    copy_weights,
+    find_weights,
+    load_weights,
+    resample,
+    save_weights,
+    train,
+    weights_fact,
+)
 from mitobench_boxes.fixed import fixed_boxes
-from mitobench_boxes.network import STRIDES, FCN8s, normalised
-from mitobench_boxes.patches import PatchStream
+from mitobench_boxes.network import STRIDES, UNUSED, FCN8s, normalised
+from mitobench_boxes.patches import AnywhereStream, Patches, TileStream, tile_edges
 
 
 class FCNOptions(api.Options):
-    """The defaults are the paper's, but for the weights to start from: those are random."""
+    """The defaults are the paper's, but for the weights to start from: ImageNet's, where the paper has PASCAL's."""
 
+    pretrained: str = Field(
+        "auto",
+        description="Weights to start from: a .safetensors or .npz FILE of VGG16's tensors as torchvision names them, "
+        "`none` for random ones, or `auto`: torchvision's ImageNet weights where they can be had and fit.",
+    )
     side: float = Field(30.0, gt=0, description="Side of the fixed box where no blob covers a centroid, px.")
     max_side: float = Field(100.0, gt=0, description="A blob wider or higher than this is no mitosis, px.")
     mpp: float | None = Field(0.2456, gt=0, description="Resolution of the network, um/px; null: the frame's own.")
-    tiles: int = Field(4, ge=1, description="A frame is segmented in tiles x tiles pieces.")
+    tiles: int = Field(4, ge=1, description="A frame is segmented, and cut for training, in tiles x tiles pieces.")
     patch: int = Field(521, ge=32, description="Side of a training patch, px at `mpp`.")
-    positive_share: float = Field(0.75, ge=0, le=1, description="Share of training patches that hold a mitosis.")
+    patches: Literal["tiles", "anywhere"] = Field(
+        "tiles",
+        description="Training patches: `tiles` begin at the corners of a frame's pieces, and those with a mitosis come "
+        "in all eight rotations and mirrors; `anywhere`: at any position, all turned and mirrored.",
+    )
+    positive_share: float | None = Field(
+        None, ge=0, le=1, description="Share of training patches that hold a mitosis; null: as they come."
+    )
     stain_jitter: float = Field(0.0, ge=0, description="Standard deviation of the factor on optical density.")
     width: float = Field(1.0, gt=0, description="Factor on all channel counts of VGG16.")
     norm: Literal["none", "batch"] = Field("none", description="Normalisation after the convolutions of VGG16.")
@@ -78,19 +100,38 @@ class FCN(api.BoxEstimator):
     version = "1"
     Options = FCNOptions
     learns_from_masks = True
+    schedule = ("iterations",)
+    at_prediction = ("side", "max_side")
+
+    @classmethod
+    def pretrained(cls, options: FCNOptions) -> Path | None:
+        """VGG16's weights on ImageNet; a network of other channels or with batch normalisation has none of its own."""
+        if options.pretrained == "auto" and (options.width != 1 or options.norm != "none"):
+            return None
+        return find_weights(options.pretrained, "VGG16_Weights.IMAGENET1K_V1")
 
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
         """Learn from the masks of the training frames: stride 32, then 16 from it, then 8 from it.
 
-        Raises PluginError when a frame has no masks or none has a mitosis.
+        Raises PluginError when a frame has no masks or none has a mitosis, or the weights to start from do not fit.
         """
         options = self.options
-        stream = PatchStream(train, options.patch, options.mpp, options.positive_share, options.stain_jitter)
+        stream = self._stream(train)
         torch.manual_seed(context.seed)
         self._use(self._new())
+        if context.pretrained:
+            copy_weights(context.pretrained, self._network.vgg16(), UNUSED)
+        context.facts["weights"] = weights_fact(context.pretrained)
         for stride, iterations, lr in zip(STRIDES, options.iterations, options.lrs, strict=True):
             self._network.stride = stride
             self._train(stream, context, iterations, lr, f"fcn{stride}s")
+
+    def _stream(self, samples: Sequence[Sample]) -> Stream:
+        options = self.options
+        patches = Patches(samples, options.patch, options.mpp, options.stain_jitter)
+        if options.patches == "tiles":
+            return TileStream(patches, options.tiles, options.positive_share)
+        return AnywhereStream(patches, options.positive_share)
 
     def _new(self) -> FCN8s:
         return FCN8s(self.options.width, self.options.norm == "batch", self.options.dropout)
@@ -99,7 +140,7 @@ class FCN(api.BoxEstimator):
         self._network = network
         self._last: tuple[str, Blobs] | None = None
 
-    def _train(self, stream: PatchStream, context: Context, iterations: int, lr: float, name: str) -> None:
+    def _train(self, stream: Stream, context: Context, iterations: int, lr: float, name: str) -> None:
         options = self.options
         optimizer: dict[str, Any] = {"lr": lr, "weight_decay": options.weight_decay}
         if options.optimizer == "sgd":
@@ -155,7 +196,7 @@ class FCN(api.BoxEstimator):
         """Probability of mitosis at every pixel at the network's resolution, [H, W], and the factors (x, y) to it."""
         image, factors = resample(frame.read(), frame.mpp, self.options.mpp)
         probability = np.zeros(image.shape[:2])
-        rows, columns = (np.rint(np.linspace(0, side, self.options.tiles + 1)).astype(int) for side in image.shape[:2])
+        rows, columns = (tile_edges(side, self.options.tiles) for side in image.shape[:2])
         for top, bottom in pairwise(rows):
             for left, right in pairwise(columns):
                 tile = torch.tensor(image[None, top:bottom, left:right], device=self.device)

@@ -8,6 +8,7 @@ from torch.nn.functional import interpolate, pad
 from torchvision.models.vgg import cfgs, make_layers
 
 STRIDES = (32, 16, 8)
+UNUSED = ("classifier.6.",)  # VGG16's thousand classes
 
 
 class FCN8s(nn.Module):
@@ -58,6 +59,14 @@ class FCN8s(nn.Module):
         for up in (self.up_to_16, self.up_to_8):
             with torch.no_grad():
                 up.weight.copy_(torch.eye(2)[:, :, None, None] * tent[:, None] * tent)
+
+    def vgg16(self) -> dict[str, Tensor]:
+        """What VGG16 has as well, by torchvision's names: views, for fc6 and fc7 are convolutions here."""
+        layers = [*self.pool3, *self.pool4, *self.pool5]
+        named = {f"features.{i}.{name}": t for i, layer in enumerate(layers) for name, t in layer.state_dict().items()}
+        for name, tensor in self.head.state_dict().items():
+            named[f"classifier.{name}"] = tensor.flatten(1) if tensor.ndim == 4 else tensor
+        return named
 
     def forward(self, images: Tensor) -> Tensor:
         """Scores of background and mitosis, [B, 2, H, W], of images [B, 3, H, W]."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,48 +12,106 @@ from numpy.typing import NDArray
 from mitobench.api import PluginError, Sample
 from mitobench.training import FrameCache, crop, dihedral, resample, stain_jitter
 
+SYMMETRIES = 8  # rotations and mirrors of a square
 
-class PatchStream:
-    """Training items: `inputs`, a uint8 patch [side, side, 3], and `targets`, 1 at pixels of mitoses [side, side].
+
+class Patches:
+    """Patches of frames with masks, as training items.
 
     Args:
         samples: frames with masks.
         side: of a patch, px at `mpp`.
         mpp: um/px of the patches; None keeps each frame's own.
-        positive_share: probability that a patch is drawn so that it holds a mitosis.
         jitter: strength of the stain jitter.
 
     Raises:
         PluginError: a frame has no masks, or no frame has a mitosis.
     """
 
-    def __init__(
-        self, samples: Sequence[Sample], side: int, mpp: float | None, positive_share: float, jitter: float
-    ) -> None:
-        self.samples, self.side, self.positive_share, self.jitter = samples, side, positive_share, jitter
+    def __init__(self, samples: Sequence[Sample], side: int, mpp: float | None, jitter: float) -> None:
+        self.samples, self.side, self.jitter = samples, side, jitter
         self.cache = FrameCache(mpp)
         self.labels = [_labels(sample, mpp) for sample in samples]
-        self.mitoses = [(i, xy) for i, sample in enumerate(samples) for xy in sample.mitoses.xy]
-        if not self.mitoses:
+        if not any(labels.any() for labels in self.labels):
             raise PluginError("fcn learns from masks of mitoses, and no training frame has a mitosis.")
+
+    def label(self, index: int, left: int, top: int) -> NDArray[np.uint8]:
+        """The pixels of mitoses in the patch of a frame at (left, top), [side, side]."""
+        return crop(self.labels[index], left, top, self.side, self.side)
+
+    def item(self, index: int, left: int, top: int, k: int, rng: np.random.Generator) -> dict[str, Any]:
+        """The patch of a frame at (left, top), in the k-th of its eight rotations and mirrors.
+
+        `inputs`: uint8 [side, side, 3]; `targets`: 1 at pixels of mitoses and 0 elsewhere, [side, side].
+        """
+        image, _ = self.cache.get(self.samples[index].frame)
+        patch = dihedral(crop(image, left, top, self.side, self.side), k)
+        label = dihedral(self.label(index, left, top), k)
+        return {"inputs": stain_jitter(patch, rng, self.jitter).copy(), "targets": label.astype(np.int64)}
+
+
+class TileStream:
+    """The paper's patches: the tiles of every frame, and of those that hold a mitosis all rotations and mirrors.
+
+    Args:
+        patches: of the training frames.
+        tiles: a frame has tiles x tiles of them; a patch begins at the corner of each.
+        positive_share: probability of a tile with a mitosis; None: as they come, each counting eight times.
+    """
+
+    def __init__(self, patches: Patches, tiles: int, positive_share: float | None) -> None:
+        self.patches = patches
+        self.positive: list[tuple[int, int, int]] = []
+        self.negative: list[tuple[int, int, int]] = []
+        for index, labels in enumerate(patches.labels):
+            tops, lefts = (tile_edges(length, tiles)[:-1].tolist() for length in labels.shape)
+            for top, left in product(tops, lefts):
+                holds = patches.label(index, left, top).any()
+                (self.positive if holds else self.negative).append((index, left, top))
+        if not self.positive:
+            raise PluginError("No tile of a training frame holds a mitosis: enlarge patch, or set patches=anywhere.")
+        weight = SYMMETRIES * len(self.positive)
+        as_they_come = weight / (weight + len(self.negative))
+        self.share = as_they_come if positive_share is None or not self.negative else positive_share
+
+    def draw(self, rng: np.random.Generator) -> dict[str, Any]:
+        """A tile at random, turned and mirrored at random where it holds a mitosis."""
+        holds = rng.random() < self.share
+        tiles = self.positive if holds else self.negative
+        return self.patches.item(*tiles[rng.integers(len(tiles))], int(rng.integers(SYMMETRIES)) if holds else 0, rng)
+
+
+class AnywhereStream:
+    """Patches from anywhere, all turned and mirrored at random.
+
+    Args:
+        patches: of the training frames.
+        positive_share: probability that a patch is drawn so that it holds a mitosis; None: as they come.
+    """
+
+    def __init__(self, patches: Patches, positive_share: float | None) -> None:
+        self.patches, self.positive_share = patches, positive_share or 0.0
+        self.mitoses = [(i, xy) for i, sample in enumerate(patches.samples) for xy in sample.mitoses.xy]
 
     def draw(self, rng: np.random.Generator) -> dict[str, Any]:
         """A patch at random, turned and mirrored at random."""
+        side = self.patches.side
         if rng.random() < self.positive_share:
             index, xy = self.mitoses[rng.integers(len(self.mitoses))]
-            image, factors = self.cache.get(self.samples[index].frame)
-            corner = np.floor(xy * factors - rng.uniform(0, self.side, 2))
+            _, factors = self.patches.cache.get(self.patches.samples[index].frame)
+            corner = np.floor(xy * factors - rng.uniform(0, side, 2))
         else:
-            index = int(rng.integers(len(self.samples)))
-            image, _ = self.cache.get(self.samples[index].frame)
-            corner = rng.uniform(0, 1, 2) * (np.array(image.shape[1::-1]) - self.side)
-        height, width = image.shape[:2]
-        left, top = (int(np.clip(c, 0, max(0, n - self.side))) for c, n in zip(corner, (width, height), strict=True))
-        k = int(rng.integers(8))
-        patch, label = (
-            dihedral(crop(pixels, left, top, self.side, self.side), k) for pixels in (image, self.labels[index])
-        )
-        return {"inputs": stain_jitter(patch, rng, self.jitter).copy(), "targets": label.astype(np.int64)}
+            index = int(rng.integers(len(self.patches.samples)))
+            corner = rng.uniform(0, 1, 2) * (np.array(self.patches.labels[index].shape[::-1]) - side)
+        height, width = self.patches.labels[index].shape
+        left, top = (int(np.clip(c, 0, max(0, n - side))) for c, n in zip(corner, (width, height), strict=True))
+        return self.patches.item(index, left, top, int(rng.integers(SYMMETRIES)), rng)
+
+
+def tile_edges(length: int, tiles: int) -> NDArray[np.int64]:
+    """Where the tiles along a side of `length` px begin and end, [tiles + 1]: evenly, rounded to whole pixels."""
+    edges: NDArray[np.int64] = np.rint(np.linspace(0, length, tiles + 1)).astype(np.int64)
+    return edges
 
 
 def _labels(sample: Sample, mpp: float | None) -> NDArray[np.uint8]:

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torchvision.models import vgg16
 
-from mitobench_boxes.network import FCN8s, normalised
+from mitobench_boxes.network import UNUSED, FCN8s, normalised
 
 TINY = 1 / 32
 
@@ -19,6 +19,30 @@ def test_every_pixel_gets_two_scores(images, stride, batch_norm):
     network = FCN8s(TINY, batch_norm).eval()
     network.stride = stride
     assert network(images).shape == (1, 2, 70, 101)
+
+
+def test_it_has_vgg16s_tensors_by_torchvisions_names_but_for_the_classes():
+    with torch.device("meta"):
+        ours, theirs = FCN8s().vgg16(), vgg16().state_dict()
+    wanted = {name: tensor.shape for name, tensor in theirs.items() if not name.startswith(UNUSED)}
+    assert {name: tensor.shape for name, tensor in ours.items()} == wanted
+    assert len(theirs) - len(wanted) == 2
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_vgg16s_tensors_are_the_networks_own(batch_norm):
+    network = FCN8s(TINY, batch_norm)
+    own = {tensor.data_ptr() for tensor in network.state_dict().values()}
+    assert {tensor.data_ptr() for tensor in network.vgg16().values()} <= own
+
+
+def test_fc6_is_the_fully_connected_layer_at_every_place():
+    network = FCN8s(TINY).eval()
+    weight, bias = (network.vgg16()[f"classifier.0.{name}"] for name in ("weight", "bias"))
+    pooled = torch.rand(1, weight.shape[1] // 49, 7, 7)
+    with torch.no_grad():
+        centre = network.head[0](pooled)[0, :, 3, 3]
+        torch.testing.assert_close(centre, torch.nn.functional.linear(pooled.flatten(), weight, bias))
 
 
 def test_the_features_are_vgg16s():
@@ -41,6 +65,22 @@ def test_a_finer_stride_starts_as_the_one_before_left_it(images, before, after):
             network.stride = stride
             scores[stride] = network(images)[0, 1, 16:-16, 16:-16].flatten()  # learned upsampling sees zeros outside
     assert torch.corrcoef(torch.stack([scores[before], scores[after]]))[0, 1] > 0.95
+
+
+@pytest.mark.parametrize(("before", "after"), [(32, 16), (16, 8)])
+def test_at_the_switch_the_output_is_unchanged(before, after):
+    """Exactly so where scores rise evenly: upsampling in two steps only rounds the corners between cells."""
+    network = FCN8s(TINY).eval()
+    ramp = torch.arange(8.0) - torch.arange(6.0)[:, None]  # the coarse scores of an image of 8 x 6 cells
+    network.score.register_forward_hook(lambda *_: torch.stack([ramp, -2 * ramp])[None])
+    inside = slice(32, -32)
+    with torch.no_grad():
+        scores = {}
+        for stride in (before, after):
+            network.stride = stride
+            scores[stride] = network(torch.rand(1, 3, 192, 256))[..., inside, inside]
+    assert scores[before].std() > 1
+    torch.testing.assert_close(scores[after], scores[before])
 
 
 @pytest.mark.parametrize("skip", ["score_pool4", "score_pool3"])

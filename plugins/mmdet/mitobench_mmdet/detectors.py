@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from mitobench import api
 from mitobench_mmdet import __version__
-from mitobench_mmdet.options import FasterRCNNOptions, RPNExtractedOptions, RPNOptions
+from mitobench_mmdet.options import FasterRCNNOptions, RPNExtractedOptions, RPNOptions, Search
 
 if TYPE_CHECKING:  # torch and mmdet take seconds to import and are not needed to list or plan
     from mmengine.model import BaseModel
 
 UPSTREAM_OPTIONS = "frcnn.json"
+WEIGHTS = "vgg_cnn_m_1024"
 
 
 class _Searching(api.Detector):
     """A detector that holds a network of `mitobench_mmdet.models`."""
 
     version = __version__
+    at_prediction = tuple(Search.model_fields)
     _network: BaseModel | None = None
 
     @property
@@ -62,8 +64,24 @@ class _Searching(api.Detector):
 class _Trained(_Searching):
     """A detector that trains its network on patches."""
 
+    schedule = ("iterations", "lr_steps", "warmup")
+
+    @classmethod
+    def pretrained(cls, options: Any) -> Path | None:
+        """VGG_CNN_M_1024 of ImageNet; `auto` does not look for it where the network is another."""
+        from mitobench.training import find_weights
+
+        if options.pretrained == "auto" and not cls.is_published(options):
+            return None
+        return find_weights(options.pretrained, WEIGHTS)
+
+    @classmethod
+    def is_published(cls, o: Any) -> bool:
+        """Whether the layers that take pretrained weights are those of VGG_CNN_M_1024."""
+        return bool((o.width, o.norm, o.stride) == (1, "lrn", 16))
+
     def fit(self, train: Sequence[api.Sample], val: Sequence[api.Sample], context: api.Context) -> None:
-        """Train from random weights on patches drawn from `train`."""
+        """Train on patches drawn from `train`, from the weights in `context.pretrained` if there are any."""
         import torch
 
         from mitobench_mmdet.fitting import fit
@@ -78,6 +96,11 @@ class FasterRCNN(_Trained):
 
     name = "frcnn"
     Options = FasterRCNNOptions
+
+    @classmethod
+    def is_published(cls, o: Any) -> bool:
+        """The same, and of the fully connected layers."""
+        return super().is_published(o) and (o.roi_size, o.fc) == (6, (4096, 1024))
 
     def build(self) -> BaseModel:
         """Faster R-CNN, untrained."""
@@ -96,7 +119,7 @@ class RPN(_Trained):
         """The region proposal network, untrained."""
         from mitobench_mmdet.models import rpn
 
-        return rpn(self.options)
+        return rpn(self.options, self.options)
 
 
 class RPNExtracted(_Searching):
@@ -120,7 +143,7 @@ class RPNExtracted(_Searching):
         """The region proposal network, untrained."""
         from mitobench_mmdet.models import rpn
 
-        return rpn(self.upstream)
+        return rpn(self.upstream, self.options)
 
     def fit(self, train: Sequence[api.Sample], val: Sequence[api.Sample], context: api.Context) -> None:
         """Take the network out of the upstream detector."""
@@ -134,7 +157,8 @@ class RPNExtracted(_Searching):
     def save(self, folder: Path) -> None:
         """Write the weights, and the options of the `frcnn` that say what network they belong to."""
         super().save(folder)
-        (folder / UPSTREAM_OPTIONS).write_text(self.upstream.model_dump_json(indent=2), encoding="utf-8")
+        options = self.upstream.model_dump_json(indent=2, exclude=set(Search.model_fields))
+        (folder / UPSTREAM_OPTIONS).write_text(options, encoding="utf-8")
 
     def load(self, folder: Path) -> None:
         """Read the network and its weights."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,18 +10,30 @@ from mmengine.dataset import pseudo_collate
 from mmengine.model import BaseModel
 
 from mitobench.api import Context, Sample
-from mitobench.training import train
+from mitobench.training import train, weights_fact
+from mitobench_mmdet.models import initialise
 from mitobench_mmdet.options import FasterRCNNOptions, RPNOptions, Training
 from mitobench_mmdet.patches import PatchStream
+from mitobench_mmdet.pretrained import start_from
+
+MOST_WORKERS = 8
 
 
 def fit(
     network: BaseModel, samples: Sequence[Sample], o: FasterRCNNOptions | RPNOptions, context: Context
 ) -> BaseModel:
     """Train `network` in place on patches of `samples`; returns it in evaluation mode on the context's device."""
+    if context.pretrained is not None:
+        initialise(network)  # now, or training would do it, over what is copied
+        start_from(network, context.pretrained)
+        network.backbone.freeze(o.frozen_stages)
+    context.facts["weights"] = weights_fact(context.pretrained)
+    stream = PatchStream(samples, o)
+    if workers(o, context):
+        stream.hold()
     train(
         network,
-        PatchStream(samples, o),
+        stream,
         context,
         iterations=o.iterations,
         batch_size=o.batch_size,
@@ -28,9 +41,16 @@ def fit(
         schedule=schedule(o),
         clip_norm=o.clip_norm,
         collate=pseudo_collate,
-        workers=o.workers,
+        workers=workers(o, context),
     )
     return network
+
+
+def workers(o: Training, context: Context) -> int:
+    """Processes that draw patches."""
+    if o.workers is not None:
+        return o.workers
+    return 0 if context.device == "cpu" else min(MOST_WORKERS, (os.cpu_count() or 1) // context.world_size)
 
 
 def optimizer(o: Training) -> dict[str, Any]:

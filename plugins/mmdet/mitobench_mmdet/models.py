@@ -14,12 +14,13 @@ import mmdet.models  # noqa: F401 - fills the registry
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
+from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 from torchvision.ops import RoIPool
 
-from mitobench_mmdet.options import FasterRCNNOptions, Proposals, RPNOptions
+from mitobench_mmdet.options import FasterRCNNOptions, Proposals, RPNOptions, Search
 from mitobench_mmdet.vgg_m import VGGM
 
 MEAN = (200.0, 115.0, 160.0)  # of the MITOS training frames, R G B
@@ -60,7 +61,7 @@ def faster_rcnn(o: FasterRCNNOptions) -> BaseModel:
         {
             "type": "FasterRCNN",
             "data_preprocessor": _preprocessor(),
-            "backbone": _backbone(o),
+            "backbone": _backbone(o, o.tile),
             "rpn_head": _rpn_head(o, channels),
             "roi_head": {
                 "type": "StandardRoIHead",
@@ -102,19 +103,25 @@ def faster_rcnn(o: FasterRCNNOptions) -> BaseModel:
     )
 
 
-def rpn(o: RPNOptions | FasterRCNNOptions) -> BaseModel:
-    """The region proposal network on its own."""
+def rpn(o: RPNOptions | FasterRCNNOptions, search: Search) -> BaseModel:
+    """The region proposal network on its own; `search` is the detector's that it predicts for."""
     return _build(
         {
             "type": "RPN",
             "data_preprocessor": _preprocessor(),
-            "backbone": _backbone(o),
+            "backbone": _backbone(o, search.tile),
             "neck": None,
             "rpn_head": _rpn_head(o, _channels(o)),
             "train_cfg": {"rpn": _rpn_training(o)},
-            "test_cfg": {"rpn": _proposals(o, o.proposals_before, o.proposals_after)},
+            "test_cfg": {"rpn": _proposals(o, search.proposals_before, search.proposals_after)},
         }
     )
+
+
+def initialise(network: BaseModel) -> None:
+    """Random weights, as each layer wants them; a training that follows does not draw them again."""
+    MMLogger.get_instance("mitobench").setLevel("ERROR")  # else mmengine prints every parameter
+    network.init_weights()
 
 
 def copy_rpn(detector: BaseModel, network: BaseModel) -> BaseModel:
@@ -133,14 +140,8 @@ def _preprocessor() -> dict[str, Any]:
     return {"type": "DetDataPreprocessor", "mean": MEAN, "std": STD, "bgr_to_rgb": False}
 
 
-def _backbone(o: FasterRCNNOptions | RPNOptions) -> dict[str, Any]:
-    return {
-        "type": "VGGM",
-        "width": o.width,
-        "norm": o.norm,
-        "stride": o.stride,
-        "frozen_stages": o.frozen_stages,
-    }
+def _backbone(o: FasterRCNNOptions | RPNOptions, tile: int | None) -> dict[str, Any]:
+    return {"type": "VGGM", "width": o.width, "norm": o.norm, "stride": o.stride, "tile": tile}
 
 
 def _channels(o: FasterRCNNOptions | RPNOptions) -> int:

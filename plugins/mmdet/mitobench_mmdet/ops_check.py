@@ -46,7 +46,7 @@ def _bin(index: int, first: int, last: int, size: int, limit: int) -> slice:
 
 
 def roi_align_reference(features: Tensor, rois: Tensor, size: int, scale: float, samples: int) -> Tensor:
-    """RoI align (half-pixel corrected): the mean of `samples` x `samples` bilinear samples a bin."""
+    """RoI align (half-pixel corrected) of regions inside: the mean of `samples` x `samples` bilinear samples a bin."""
     height, width = features.shape[2:]
     pooled = []
     for roi in rois:
@@ -54,19 +54,31 @@ def roi_align_reference(features: Tensor, rois: Tensor, size: int, scale: float,
         steps = (torch.arange(size * samples, dtype=features.dtype) + 0.5) / (size * samples)
         y, x = torch.meshgrid(top + steps * (bottom - top), left + steps * (right - left), indexing="ij")
         grid = torch.stack([x / (width - 1), y / (height - 1)], dim=-1) * 2 - 1
-        sampled = torch.nn.functional.grid_sample(features[int(roi[0])][None], grid[None], align_corners=True)
+        sampled = torch.nn.functional.grid_sample(
+            features[int(roi[0])][None], grid[None], padding_mode="border", align_corners=True
+        )
         pooled.append(torch.nn.functional.avg_pool2d(sampled, samples)[0])
     return torch.stack(pooled)
 
 
-def _features_and_rois() -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(0)
+def features_and_rois(seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Features [2, 3, 12, 14] of stride 8 and six regions on them, [6, 5] px."""
+    generator = torch.Generator().manual_seed(seed)
     features = torch.randn(2, 3, 12, 14, generator=generator)
-    rois = torch.tensor([[0, 5.0, 9.0, 60.0, 70.0], [1, 20.0, 20.0, 100.0, 90.0], [1, 30.0, 40.0, 44.0, 49.0]])
-    return features, rois
+    images = torch.randint(0, 2, (6, 1), generator=generator)
+    corners = 50 * torch.rand(6, 2, generator=generator)
+    return features, torch.cat([images, corners, corners + 2 + 40 * torch.rand(6, 2, generator=generator)], dim=1)
 
 
-def _with_gradient(op: Callable[[Tensor], Tensor], features: Tensor) -> Tensor:
+def boxes_and_scores(seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Sixty boxes [60, 4] that overlap, and their scores [60]."""
+    generator = torch.Generator().manual_seed(seed)
+    corners = 40 * torch.rand(60, 2, generator=generator)
+    boxes = torch.cat([corners, corners + 5 + 20 * torch.rand(60, 2, generator=generator)], dim=1)
+    return boxes, torch.rand(60, generator=generator)
+
+
+def with_gradient(op: Callable[[Tensor], Tensor], features: Tensor) -> Tensor:
     """The operator's output and the gradient of its squared sum, in one row."""
     leaf = features.clone().requires_grad_()
     output = op(leaf)
@@ -79,39 +91,36 @@ def _largest(a: Tensor, b: Tensor) -> float:
     return float((a - b).abs().max()) if a.shape == b.shape else math.inf
 
 
-def check_nms(offset: int = 0) -> float:
+def check_nms(offset: int = 0, seed: int = 0) -> float:
     """Largest difference of the indices kept from those of the reference."""
     from mmcv.ops import nms
 
-    generator = torch.Generator().manual_seed(0)
-    corners = 40 * torch.rand(60, 2, generator=generator)
-    boxes = torch.cat([corners, corners + 5 + 20 * torch.rand(60, 2, generator=generator)], dim=1)
-    scores = torch.rand(60, generator=generator)
+    boxes, scores = boxes_and_scores(seed)
     _, kept = nms(boxes, scores, 0.4, offset=offset)
     return _largest(kept, nms_reference(boxes, scores, 0.4, offset))
 
 
-def check_roi_pool() -> float:
+def check_roi_pool(seed: int = 0) -> float:
     """Largest difference from the reference, forward and backward."""
     from torchvision.ops import RoIPool
 
-    features, rois = _features_and_rois()
+    features, rois = features_and_rois(seed)
     layer = RoIPool((6, 6), 1 / 8)
     return _largest(
-        _with_gradient(lambda x: layer(x, rois), features),
-        _with_gradient(lambda x: roi_pool_reference(x, rois, 6, 1 / 8), features),
+        with_gradient(lambda x: layer(x, rois), features),
+        with_gradient(lambda x: roi_pool_reference(x, rois, 6, 1 / 8), features),
     )
 
 
-def check_roi_align() -> float:
+def check_roi_align(seed: int = 0) -> float:
     """Largest difference from the reference, forward and backward."""
     from mmcv.ops import RoIAlign
 
-    features, rois = _features_and_rois()
+    features, rois = features_and_rois(seed)
     layer = RoIAlign((6, 6), 1 / 8, sampling_ratio=2, use_torchvision=True)
     return _largest(
-        _with_gradient(lambda x: layer(x, rois), features),
-        _with_gradient(lambda x: roi_align_reference(x, rois, 6, 1 / 8, 2), features),
+        with_gradient(lambda x: layer(x, rois), features),
+        with_gradient(lambda x: roi_align_reference(x, rois, 6, 1 / 8, 2), features),
     )
 
 

@@ -8,16 +8,12 @@ from mitobench.api import Field, Options
 
 
 class Image(Options):
-    """How frames become inputs of the network, and how a whole frame is searched."""
+    """How frames become inputs of the network."""
 
     mpp: float | None = Field(
         0.2456, ge=0.1, le=1.0, description="um/px to which frames are resampled before `scale`; null: as they are"
     )
     scale: float = Field(2.0, gt=0, description="factor by which the input is enlarged after that")
-    tile: int | None = Field(
-        None, ge=64, description="side, px before `scale`, of the tiles a frame is searched in; null: in one pass"
-    )
-    tile_overlap: int = Field(96, ge=0, description="px before `scale` that neighbouring tiles share")
 
 
 class Backbone(Options):
@@ -28,11 +24,13 @@ class Backbone(Options):
         "lrn", description="`lrn`: local response normalisation, as published; `batch`: what random weights need"
     )
     stride: Literal[8, 16] = Field(16, description="px a cell of the feature map")
+    pretrained: str = Field(
+        "auto",
+        description="weights to start from: a .safetensors or .npz FILE of VGG_CNN_M's tensors, `none` for random "
+        "ones, or `auto`: the file vgg_cnn_m_1024 in the weights folder where there is one",
+    )
     frozen_stages: int = Field(
-        0,
-        ge=0,
-        le=5,
-        description="convolutions, from the first, that are not trained (paper: 1, with ImageNet weights)",
+        1, ge=0, le=5, description="convolutions, from the first, that keep the pretrained weights; random ones train"
     )
 
 
@@ -48,7 +46,12 @@ class Training(Options):
     weight_decay: float = Field(5e-4, ge=0, description="of every weight")
     warmup: int = Field(0, ge=0, description="iterations over which `lr` rises from a hundredth")
     clip_norm: float | None = Field(None, gt=0, description="greatest norm of the gradient; null: any")
-    workers: int = Field(0, ge=0, description="processes that draw patches; the patches are the same for any number")
+    workers: int | None = Field(
+        None,
+        ge=0,
+        description="processes that draw patches, the same for any number; null: as many as keep a GPU busy (up to 8), "
+        "none on the CPU",
+    )
 
 
 class Patches(Options):
@@ -83,27 +86,33 @@ class Proposals(Options):
     rpn_positive: float = Field(0.5, gt=0, le=1, description="greatest share of positive ones among them")
     rpn_positive_iou: float = Field(0.7, gt=0, le=1, description="an anchor with more is positive, and so is the best")
     rpn_negative_iou: float = Field(0.3, ge=0, le=1, description="an anchor with less is negative")
-    proposals_before: int = Field(6000, ge=1, description="best anchors that enter suppression, at test")
-    proposals_after: int = Field(300, ge=1, description="proposals that leave it, at test")
     proposal_nms: float = Field(0.7, gt=0, le=1, description="IoU above which a proposal gives way to a better one")
     min_side: float = Field(16.0, ge=0, description="px; narrower proposals are dropped")
 
 
-class Output(Options):
-    """Which candidates leave the detector."""
+class Search(Options):
+    """How a whole frame is searched. Training reads none of these: to change one fits nothing anew."""
 
+    tile: int | None = Field(
+        None,
+        ge=64,
+        description="side, px of the enlarged frame, of the tiles in which the backbone sees it, where memory is "
+        "short; the detections are those of one pass (null)",
+    )
+    proposals_before: int = Field(6000, ge=1, description="best anchors that enter suppression")
+    proposals_after: int = Field(300, ge=1, description="proposals that leave it")
     score_floor: float = Field(0.05, ge=0, lt=1, description="candidates at or below are dropped")
     test_nms: float = Field(0.3, gt=0, le=1, description="IoU above which a candidate gives way to a better one")
     max_per_image: int = Field(100, ge=1, description="greatest number of candidates a frame")
 
 
-class RPNOptions(Output, Proposals, Patches, Training, Backbone, Image):
+class RPNOptions(Search, Proposals, Patches, Training, Backbone, Image):
     """Options of `rpn`."""
 
     score_floor: float = Field(0.0, ge=0, lt=1, description="candidates at or below are dropped")
 
 
-class FasterRCNNOptions(Output, Proposals, Patches, Training, Backbone, Image):
+class FasterRCNNOptions(Search, Proposals, Patches, Training, Backbone, Image):
     """Options of `frcnn`."""
 
     train_proposals_before: int = Field(12_000, ge=1, description="best anchors that enter suppression, in training")
@@ -120,7 +129,7 @@ class FasterRCNNOptions(Output, Proposals, Patches, Training, Backbone, Image):
     )
 
 
-class RPNExtractedOptions(Output):
+class RPNExtractedOptions(Search):
     """Options of `rpn-extracted`; the network and its inputs are those of the `frcnn` it comes from."""
 
     score_floor: float = Field(0.0, ge=0, lt=1, description="candidates at or below are dropped")

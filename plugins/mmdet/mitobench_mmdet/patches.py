@@ -7,6 +7,7 @@ taken anew from the turned mask; any other box turns about its centre and keeps 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -42,6 +43,12 @@ class PatchStream:
         self.mitoses = [(i, j) for i, sample in enumerate(samples) for j in range(len(sample.mitoses))]
         if not samples or (options.positive_share > 0 and not self.mitoses):
             raise PluginError("A detector learns from annotated mitoses, but the training frames hold none.")
+
+    def hold(self) -> None:
+        """Read every frame now, so that processes forked from this one share the pixels and read none."""
+        self.cache.limit = sys.maxsize
+        for sample in self.samples:
+            self.cache.get(sample.frame)
 
     def draw(self, rng: np.random.Generator) -> dict[str, object]:
         """`inputs`, uint8 [3, side, side], and `data_samples` with the boxes, px of the patch."""

@@ -8,6 +8,8 @@ from mmdet.registry import MODELS
 from mmengine.model import BaseModule, kaiming_init
 from torch import Tensor, nn
 
+from mitobench_mmdet.tiling import in_tiles
+
 CHANNELS = (96, 256, 512, 512, 512)
 
 
@@ -20,7 +22,7 @@ class VGGM(BaseModule):
         norm: `lrn`, local response normalisation after the first two, as published for weights of ImageNet;
             `batch`, batch normalisation after each, which training from random weights needs.
         stride: px of the input a cell; 16 as published, 8 by a second convolution of stride 1.
-        frozen_stages: how many convolutions, from the first, are not trained.
+        tile: side, px, of the tiles in which images are seen in evaluation; None: in one pass. The features are equal.
     """
 
     def __init__(
@@ -28,26 +30,23 @@ class VGGM(BaseModule):
         width: float = 1.0,
         norm: Literal["lrn", "batch"] = "lrn",
         stride: Literal[8, 16] = 16,
-        frozen_stages: int = 0,
+        tile: int | None = None,
     ) -> None:
         super().__init__()
         c1, c2, c3, c4, c5 = (max(1, round(channels * width)) for channels in CHANNELS)
         self.out_channels = c5
-        self.stages = nn.ModuleList(
-            [
-                nn.Sequential(*_convolution(3, c1, norm, True, kernel_size=7, stride=2), _pool()),
-                nn.Sequential(
-                    *_convolution(c1, c2, norm, True, kernel_size=5, stride=stride // 8, padding=1),
-                    _pool(),
-                ),
-                nn.Sequential(*_convolution(c2, c3, norm, False, kernel_size=3, padding=1)),
-                nn.Sequential(*_convolution(c3, c4, norm, False, kernel_size=3, padding=1)),
-                nn.Sequential(*_convolution(c4, c5, norm, False, kernel_size=3, padding=1)),
-            ]
+        self.stages = nn.Sequential(
+            nn.Sequential(*_convolution(3, c1, norm, True, kernel_size=7, stride=2), _pool()),
+            nn.Sequential(
+                *_convolution(c1, c2, norm, True, kernel_size=5, stride=stride // 8, padding=1),
+                _pool(),
+            ),
+            nn.Sequential(*_convolution(c2, c3, norm, False, kernel_size=3, padding=1)),
+            nn.Sequential(*_convolution(c3, c4, norm, False, kernel_size=3, padding=1)),
+            nn.Sequential(*_convolution(c4, c5, norm, False, kernel_size=3, padding=1)),
         )
-        self.frozen_stages = frozen_stages
-        for stage in self.stages[:frozen_stages]:
-            stage.requires_grad_(False)
+        self.tile = tile
+        self.frozen_stages = 0
 
     def init_weights(self) -> None:
         """He's initialisation of the convolutions."""
@@ -57,15 +56,19 @@ class VGGM(BaseModule):
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
         """Features of the images."""
-        for stage in self.stages:
-            x = stage(x)
-        return (x,)
+        if self.tile is None or self.training:
+            return (self.stages(x),)
+        return (in_tiles(self.stages, x, self.tile),)
+
+    def freeze(self, stages: int) -> None:
+        """Train the first `stages` convolutions no more."""
+        self.frozen_stages = stages
+        self.stages[:stages].requires_grad_(False)
 
     def train(self, mode: bool = True) -> VGGM:
         """As always, but frozen stages stay as they are, their batch statistics too."""
         super().train(mode)
-        for stage in self.stages[: self.frozen_stages]:
-            stage.eval()
+        self.stages[: self.frozen_stages].eval()
         return self
 
 

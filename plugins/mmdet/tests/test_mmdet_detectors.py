@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,12 @@ from mmdet_scene import make_sample
 
 from mitobench.api import Context, Detections, Detector, PluginError, Sample
 from mitobench.training import runner
+from mitobench_mmdet import ops
 from mitobench_mmdet.detectors import RPN, FasterRCNN, RPNExtracted
+
+ops.install()
+
+from mitobench_mmdet import fitting  # noqa: E402 - needs the operators
 
 TINY: dict[str, Any] = {
     "iterations": 6,
@@ -119,6 +127,76 @@ def test_rpn_extracted_is_the_rpn_of_its_frcnn(
     found = extracted.predict(samples[0].frame)
     assert 0 < len(found) <= 100
     assert_same_detections(found, loaded.predict(samples[0].frame))
+
+
+@pytest.mark.parametrize("cls", [FasterRCNN, RPN])
+def test_what_only_prediction_reads_changes_no_weight(
+    cls: type[Detector], samples: list[Sample], context: Callable[..., Context], tmp_path: Path
+) -> None:
+    other = {"tile": 64, "proposals_before": 50, "proposals_after": 5, "score_floor": 0.0, "test_nms": 0.6}
+    other["max_per_image"] = 3
+    assert set(other) == set(cls.at_prediction)
+    plain, changed = tiny(cls), tiny(cls, **other)
+    plain.fit(samples, [], context("plain"))
+    changed.fit(samples, [], context("changed"))
+    assert_same(weights(plain), weights(changed))
+    plain.save(tmp_path)
+    loaded = tiny(cls, **other)
+    loaded.load(tmp_path)
+    assert_same_detections(loaded.predict(samples[0].frame), changed.predict(samples[0].frame))
+    assert len(loaded.predict(samples[0].frame)) == 3
+
+
+def test_rpn_extracted_searches_by_its_own_options(
+    samples: list[Sample], context: Callable[..., Context], tmp_path: Path
+) -> None:
+    upstream = tiny(FasterRCNN, proposals_after=2, tile=64)
+    upstream.fit(samples, [], context())
+    extracted = RPNExtracted()
+    extracted.fit([], [], context(upstream={"detector": upstream}))
+    assert extracted.network.backbone.tile is None
+    extracted.save(tmp_path)
+    many = extracted.predict(samples[0].frame)
+    assert len(many) > 2
+    few = RPNExtracted(RPNExtracted.Options(proposals_after=2, tile=96))
+    few.load(tmp_path)
+    assert few.network.backbone.tile == 96
+    np.testing.assert_allclose(few.predict(samples[0].frame).boxes[0], many.boxes[0], atol=1)
+    assert len(few.predict(samples[0].frame)) <= 2
+
+
+def test_a_shortened_schedule_shortens_what_is_counted_in_steps() -> None:
+    assert set(FasterRCNN.schedule) == set(RPN.schedule) == {"iterations", "lr_steps", "warmup"}
+
+
+def test_workers_read_no_frame_and_draw_the_same_patches(
+    samples: list[Sample], context: Callable[..., Context]
+) -> None:
+    alone, helped = tiny(RPN, workers=0), tiny(RPN, workers=2)
+    parent = os.getpid()
+
+    def read_by(pixels: np.ndarray) -> np.ndarray:
+        assert os.getpid() == parent, "frames must be in memory before the workers are forked"
+        return pixels
+
+    watched = [replace(s, frame=replace(s.frame, reader=functools.partial(read_by, s.frame.read()))) for s in samples]
+    alone.fit(samples, [], context("alone"))
+    helped.fit(watched, [], context("helped"))
+    assert_same(weights(alone), weights(helped))
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "processes", "workers"),
+    [(None, "cpu", 1, 0), (None, "cuda", 1, 8), (None, "cuda", 4, 3), (3, "cpu", 1, 3), (0, "cuda", 1, 0)],
+)
+def test_as_many_workers_as_keep_a_gpu_busy(
+    asked: int | None, device: str, processes: int, workers: int, context: Callable[..., Context],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(os, "cpu_count", lambda: 12)
+    given = context(world_size=processes)
+    given.device = device
+    assert fitting.workers(RPN.Options(workers=asked), given) == workers
 
 
 def test_prediction_needs_a_fit(samples: list[Sample]) -> None:

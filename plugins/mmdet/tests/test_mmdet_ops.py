@@ -13,9 +13,27 @@ from mitobench_mmdet import ops, ops_check
 ops.install()
 
 
+SEEDS = range(5)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("offset", [0, 1])
-def test_nms_keeps_what_the_reference_keeps(offset: int) -> None:
-    assert ops_check.check_nms(offset) == 0
+def test_nms_keeps_what_the_reference_keeps(offset: int, seed: int) -> None:
+    assert ops_check.check_nms(offset, seed) == 0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_gradient_of_nms_goes_to_the_boxes_kept(seed: int) -> None:
+    from mmcv.ops import nms
+
+    boxes, scores = ops_check.boxes_and_scores(seed)
+    kept = ops_check.nms_reference(boxes, scores, 0.4)
+
+    def by_hand(x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([x, scores[:, None]], dim=1)[kept]
+
+    found = ops_check.with_gradient(lambda x: nms(x, scores, 0.4)[0], boxes)
+    torch.testing.assert_close(found, ops_check.with_gradient(by_hand, boxes), atol=0, rtol=0)
 
 
 def test_offset_one_makes_boxes_a_pixel_wider() -> None:
@@ -25,20 +43,23 @@ def test_offset_one_makes_boxes_a_pixel_wider() -> None:
     assert ops.nms(boxes, scores, 0.27, 1).tolist() == [0]
 
 
-def test_roi_pool_forward_and_backward() -> None:
-    assert ops_check.check_roi_pool() < 1e-5
+@pytest.mark.parametrize("seed", SEEDS)
+def test_roi_pool_forward_and_backward(seed: int) -> None:
+    assert ops_check.check_roi_pool(seed) < 1e-5
 
 
-def test_roi_align_forward_and_backward() -> None:
-    assert ops_check.check_roi_align() < 1e-4
+@pytest.mark.parametrize("seed", SEEDS)
+def test_roi_align_forward_and_backward(seed: int) -> None:
+    assert ops_check.check_roi_align(seed) < 1e-4
 
 
-def test_mmcvs_own_roi_pool_runs_on_the_adapter() -> None:
+@pytest.mark.parametrize("seed", SEEDS)
+def test_mmcvs_own_roi_pool_runs_on_the_adapter(seed: int) -> None:
     from mmcv.ops import roi_pool
 
-    features, rois = ops_check._features_and_rois()
-    found = ops_check._with_gradient(lambda x: roi_pool(x, rois, 6, 1 / 8), features)
-    wanted = ops_check._with_gradient(lambda x: ops_check.roi_pool_reference(x, rois, 6, 1 / 8), features)
+    features, rois = ops_check.features_and_rois(seed)
+    found = ops_check.with_gradient(lambda x: roi_pool(x, rois, 6, 1 / 8), features)
+    wanted = ops_check.with_gradient(lambda x: ops_check.roi_pool_reference(x, rois, 6, 1 / 8), features)
     torch.testing.assert_close(found, wanted)
 
 

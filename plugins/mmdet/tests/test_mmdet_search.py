@@ -1,17 +1,15 @@
-"""Tiles cover a frame, own their candidates once, and give what one pass gives."""
+"""A frame goes through the network once, enlarged and normalised; candidates come back in frame pixels."""
 
 from __future__ import annotations
-
-import itertools
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from mmdet_scene import make_sample
-from torch import nn
+from PIL import Image
+from torch import Tensor, nn
 
+from mitobench.api import Detections, Frame
 from mitobench_mmdet import ops
 from mitobench_mmdet.options import FasterRCNNOptions
 
@@ -20,7 +18,8 @@ ops.install()
 from mmdet.structures import DetDataSample  # noqa: E402
 from mmengine.structures import InstanceData  # noqa: E402
 
-from mitobench_mmdet.search import search, spans  # noqa: E402
+from mitobench_mmdet.models import MEAN, STD, rpn  # noqa: E402
+from mitobench_mmdet.search import prepare, search  # noqa: E402
 
 
 class FindsDark(nn.Module):
@@ -30,43 +29,51 @@ class FindsDark(nn.Module):
         super().__init__()
         self.fixed = fixed
 
-    def test_step(self, data: dict) -> list[DetDataSample]:
+    def predict(self, inputs: Tensor, samples: list[DetDataSample]) -> list[DetDataSample]:
         from skimage.measure import label, regionprops
 
-        regions = regionprops(label(data["inputs"][0][1].numpy() < 130))
+        regions = regionprops(label((inputs[0, 1] * STD[1] + MEAN[1]).numpy() < 130))
         boxes = [[r.bbox[1], r.bbox[0], r.bbox[3], r.bbox[2]] for r in regions] if self.fixed is None else self.fixed
         tensor = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
         return [DetDataSample(pred_instances=InstanceData(bboxes=tensor, scores=torch.linspace(0.9, 0.5, len(tensor))))]
 
 
-@given(st.integers(64, 3000), st.integers(64, 1500), st.integers(0, 63))
-def test_tiles_cover_the_axis_and_every_position_has_one_owner(length: int, tile: int, overlap: int) -> None:
-    parts = spans(length, tile, overlap)
-    assert parts[0][0] == 0
-    assert parts[-1][1] == length
-    assert all(b[0] <= a[1] - overlap for a, b in itertools.pairwise(parts))
-    for position in np.linspace(0, length, 50, endpoint=False):
-        owners = [(first, end) for first, end, low, high in parts if low <= position < high]
-        assert len(owners) == 1
-        assert owners[0][0] <= position < owners[0][1]
+def found_in(frame: Frame, network: nn.Module, **changes: object) -> Detections:
+    options = FasterRCNNOptions(**changes)
+    return search(network, frame, options, options, "cpu")
 
 
-@pytest.mark.parametrize("tile", [None, 96, 200])
-def test_candidates_are_in_frame_pixels_whatever_the_tiles(tile: int | None) -> None:
+@pytest.mark.parametrize("scale", [0.7, 1.0, 2.0])
+def test_candidates_are_in_frame_pixels_whatever_the_scale(scale: float) -> None:
     centres = [(30, 30), (80, 90), (140, 40)]
-    options = FasterRCNNOptions(tile=tile, tile_overlap=40)
-    found = search(FindsDark(), make_sample(centres).frame, options, options, "cpu")
-    assert sorted(map(tuple, found.xy.round(0).astype(int))) == sorted(centres)
-    np.testing.assert_allclose(found.boxes[:, 2:] - found.boxes[:, :2], 24, atol=1)
+    found = found_in(make_sample(centres).frame, FindsDark(), scale=scale)
+    np.testing.assert_allclose(sorted(map(tuple, found.xy)), sorted(centres), atol=1)
+    np.testing.assert_allclose(found.boxes[:, 2:] - found.boxes[:, :2], 24, atol=2)
+
+
+def test_a_frame_of_other_resolutions_along_x_and_y() -> None:
+    frame = make_sample([(80, 90)]).frame
+    stretched = Frame("s", "toy", "g", "A", (0.4912, 0.2456), frame.size, frame.reader)
+    found = found_in(stretched, FindsDark())
+    np.testing.assert_allclose(found.boxes, [[68, 78, 92, 102]], atol=1)
+
+
+def test_the_network_sees_what_its_own_preprocessor_makes() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    options = FasterRCNNOptions(width=0.1)
+    preprocessor = rpn(options, options).data_preprocessor
+    enlarged = np.asarray(Image.fromarray(pixels).resize((100, 80), Image.Resampling.BILINEAR))  # as training patches
+    for image, scale, grey_levels in ((pixels, 1.0, 0), (enlarged, 2.0, 1.5)):
+        tensor = torch.from_numpy(image.transpose(2, 0, 1).copy())
+        wanted = preprocessor({"inputs": [tensor], "data_samples": [DetDataSample()]})["inputs"]
+        torch.testing.assert_close(prepare(pixels, scale, "cpu"), wanted, atol=grey_levels / min(STD), rtol=0)
 
 
 def test_duplicates_are_suppressed_and_boxes_clipped_and_limited() -> None:
-    options = FasterRCNNOptions(scale=1.0, max_per_image=2)
     network = FindsDark([[10, 10, 40, 40], [12, 10, 42, 40], [150, 150, 300, 300], [80, 80, 99, 99]])
-    found = search(network, make_sample([]).frame, options, options, "cpu")
+    found = found_in(make_sample([]).frame, network, scale=1.0, max_per_image=2)
     np.testing.assert_allclose(found.boxes, [[10, 10, 40, 40], [150, 150, 160, 160]])
 
 
 def test_nothing_found_is_fine() -> None:
-    options = FasterRCNNOptions()
-    assert len(search(FindsDark(), make_sample([]).frame, options, options, "cpu")) == 0
+    assert len(found_in(make_sample([]).frame, FindsDark())) == 0

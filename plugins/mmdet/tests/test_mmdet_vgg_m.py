@@ -36,7 +36,9 @@ def test_a_cell_is_stride_px(stride: int, cells: int) -> None:
 
 
 def test_frozen_stages_are_not_trained_and_their_statistics_stay() -> None:
-    backbone = VGGM(width=0.125, norm="batch", frozen_stages=1).train()
+    backbone = VGGM(width=0.125, norm="batch")
+    backbone.freeze(1)
+    backbone.train()
     before = {key: value.clone() for key, value in backbone.stages[0].state_dict().items()}
     optimizer = torch.optim.SGD(backbone.parameters(), lr=1.0)
     backbone(torch.randn(2, 3, 64, 64))[0].sum().backward()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 from torchvision.transforms.functional import gaussian_blur
 
+Normalise = Literal["imagenet", "patch"]
+
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation that torchvision's weights expect
+UNUSED = ("fc.",)  # its thousand classes
 BLOCKS = {18: (BasicBlock, (2, 2, 2, 2)), 50: (Bottleneck, (3, 4, 6, 3))}
 
 
@@ -30,6 +34,10 @@ class ScaledResNet(ResNet):
         self.bn1 = nn.BatchNorm2d(self._scaled(64))
         self.fc = nn.Linear(self._scaled(512) * block.expansion, 1)
 
+    def imagenet(self) -> dict[str, Tensor]:
+        """The tensors that a network of ImageNet's classes has as well, by torchvision's names."""
+        return {name: tensor for name, tensor in self.state_dict().items() if not name.startswith(UNUSED)}
+
     def _scaled(self, channels: int) -> int:
         return max(1, round(channels * self._width))
 
@@ -40,13 +48,19 @@ class ScaledResNet(ResNet):
         return stage
 
 
-def standardised(patches: Tensor, blur: float = 0.0) -> Tensor:
-    """uint8 patches [B, H, W, 3] as float [B, 3, H, W], each channel of each patch with mean 0 and deviation 1.
+def normalised(patches: Tensor, by: Normalise, blur: float = 0.0) -> Tensor:
+    """uint8 patches [B, H, W, 3] as float [B, 3, H, W].
 
-    `blur` is the deviation, px, of a Gaussian that goes over them first.
+    Args:
+        patches: as they are cut.
+        by: `imagenet` takes ImageNet's mean and deviation out, `patch` each channel's own of each patch.
+        blur: deviation, px, of a Gaussian that goes over them first.
     """
     images = patches.permute(0, 3, 1, 2).float()
     if blur:
         images = gaussian_blur(images, 2 * math.ceil(3 * blur) + 1, blur)
-    deviation, mean = torch.std_mean(images, dim=(2, 3), keepdim=True)
-    return (images - mean) / (deviation + 1)
+    if by == "imagenet":
+        mean, deviation = (torch.tensor(values, device=images.device)[:, None, None] for values in IMAGENET)
+        return (images / 255 - mean) / deviation
+    own_deviation, own_mean = torch.std_mean(images, dim=(2, 3), keepdim=True)
+    return (images - own_mean) / (own_deviation + 1)

@@ -16,28 +16,33 @@ from mitobench.training import crop, resample
 
 CLEARANCE_UM = 16.0  # a background patch is centred at least this far from every mitosis: twice the widest radius
 
+MITOSES = ("annotated mitoses", "detected mitoses")
+OTHERS = ("imposters", "false detections", "background")
+
 Pixels = NDArray[np.uint8]
 
 
-def centres(sample: Sample, floor: float, background: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Centres of the training patches of one frame.
+def centres(sample: Sample, floor: float, background: int, rng: np.random.Generator) -> dict[str, Floats]:
+    """Centres of the training patches of one frame by where they come from (`MITOSES`, `OTHERS`), [N, 2] px.
 
     Args:
         sample: the frame with its mitoses and labelled candidates.
         floor: candidates at or below this score are left out.
         background: number of random centres, fewer where they fall near a mitosis.
         rng: draws them.
-
-    Returns:
-        Mitoses [P, 2] px (annotated and detected) and others [Q, 2] px (false candidates, imposters, background).
     """
-    mitoses, others = [sample.mitoses.xy], [sample.mitoses.imposters]
+    detected = false = np.zeros((0, 2))
     if sample.candidates is not None:
         used = sample.candidates.score > floor
-        mitoses.append(sample.candidates.xy[used & sample.candidates.is_mitosis])
-        others.append(sample.candidates.xy[used & ~sample.candidates.is_mitosis])
-    others.append(_background(sample, background, rng))
-    return np.concatenate(mitoses), np.concatenate(others)
+        detected = sample.candidates.xy[used & sample.candidates.is_mitosis]
+        false = sample.candidates.xy[used & ~sample.candidates.is_mitosis]
+    return {
+        "annotated mitoses": sample.mitoses.xy,
+        "detected mitoses": detected,
+        "imposters": sample.mitoses.imposters,
+        "false detections": false,
+        "background": _background(sample, background, rng),
+    }
 
 
 def _background(sample: Sample, count: int, rng: np.random.Generator) -> Floats:
@@ -98,12 +103,16 @@ class PatchStream:
 
 def gather(
     samples: Sequence[Sample], side: int, mpp: float | None, floor: float, background: int, rng: np.random.Generator
-) -> tuple[Pixels, Pixels]:
-    """Patches of mitoses and of others from all frames: twice uint8 [N, side, side, 3]."""
-    mitoses, others = [], []
+) -> tuple[Pixels, Pixels, dict[str, int]]:
+    """Patches of mitoses and of others from all frames, twice uint8 [N, side, side, 3], and how many of each kind."""
+    mitoses, others = [np.zeros((0, side, side, 3), np.uint8)], [np.zeros((0, side, side, 3), np.uint8)]
+    counts = dict.fromkeys(MITOSES + OTHERS, 0)
     for sample in samples:
-        positive, negative = centres(sample, floor, background, rng)
-        patches = cut(sample.frame, np.concatenate([positive, negative]), side, mpp)
-        mitoses.append(patches[: len(positive)])
-        others.append(patches[len(positive) :])
-    return np.concatenate(mitoses), np.concatenate(others)
+        found = centres(sample, floor, background, rng)
+        patches = cut(sample.frame, np.concatenate([found[kind] for kind in MITOSES + OTHERS]), side, mpp)
+        n_mitoses = sum(len(found[kind]) for kind in MITOSES)
+        mitoses.append(patches[:n_mitoses])
+        others.append(patches[n_mitoses:])
+        for kind in counts:
+            counts[kind] += len(found[kind])
+    return np.concatenate(mitoses), np.concatenate(others), counts

@@ -13,18 +13,37 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mitobench import api
 from mitobench.api import Context, Detections, Field, Floats, Frame, PluginError, Sample
-from mitobench.training import Supervised, dihedral, load_weights, save_weights, stain_jitter, train
-from mitobench_verifiers.network import ScaledResNet, standardised
+from mitobench.training import (
+    Supervised,
+    copy_weights,
+    dihedral,
+    find_weights,
+    load_weights,
+    save_weights,
+    stain_jitter,
+    train,
+    weights_fact,
+)
+from mitobench_verifiers.network import UNUSED, Normalise, ScaledResNet, normalised
 from mitobench_verifiers.patches import PatchStream, Pixels, cut, gather, recompressed
 
 SCORING_BATCH = 64
 
 
 class ResNetOptions(api.Options):
-    """The defaults are the paper's, but for the weights to start from: those are random."""
+    """The defaults are the paper's."""
 
+    pretrained: str = Field(
+        "auto",
+        description="Weights to start from: a .safetensors or .npz FILE of the network's tensors as torchvision names "
+        "them, `none` for random ones, or `auto`: torchvision's ImageNet weights where they can be had and fit.",
+    )
     patch: int = Field(96, ge=32, description="Side of a patch, px at `mpp`.")
     mpp: float | None = Field(0.2456, gt=0, description="Resolution of the patches, um/px; null: the frame's own.")
+    normalise: Normalise = Field(
+        "imagenet",
+        description="What is taken out of a patch: the mean and deviation of ImageNet, or of the `patch` itself.",
+    )
     width: float = Field(1.0, gt=0, description="Factor on all channel counts.")
     iterations: int = Field(12_000, ge=1, description="Optimizer steps.")
     batch_size: int = Field(64, ge=2, description="Patches a step.")
@@ -64,22 +83,34 @@ class ResNetVerifier(api.Verifier):
 
     version = "1"
     Options = ResNetOptions
+    schedule = ("iterations",)
+    at_prediction = ("test_turns",)
     depth: ClassVar[int]
+
+    @classmethod
+    def pretrained(cls, options: ResNetOptions) -> Path | None:
+        """The network's weights on ImageNet; one of other channels has none of its own."""
+        if options.pretrained == "auto" and options.width != 1:
+            return None
+        return find_weights(options.pretrained, f"ResNet{cls.depth}_Weights.IMAGENET1K_V1")
 
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
         """Learn from mitoses, candidates, imposters and background of the training frames.
 
-        Raises PluginError when there is no mitosis or nothing else to tell it from.
+        Raises PluginError when there is no mitosis or nothing else to tell it from, or the weights to start from do
+        not fit.
         """
         stream = self._stream(train, context)
-        context.log.info("%d patches of mitoses, %d of others", len(stream.mitoses), len(stream.others))
         torch.manual_seed(context.seed)
         self._network = ScaledResNet(self.depth, self.options.width)
+        if context.pretrained:
+            copy_weights(context.pretrained, self._network.imagenet(), UNUSED)
+        context.facts["weights"] = weights_fact(context.pretrained)
         self._train(stream, context)
 
     def _stream(self, samples: Sequence[Sample], context: Context) -> PatchStream:
         options = self.options
-        mitoses, others = gather(
+        mitoses, others, counts = gather(
             samples,
             options.patch + 2 * options.shift,
             options.mpp,
@@ -92,8 +123,11 @@ class ResNetVerifier(api.Verifier):
                 f"{self.name} needs patches of mitoses and of others to learn from and has {len(mitoses)} and "
                 f"{len(others)}. Lower candidates_floor, or set random_negatives."
             )
-        weight = len(mitoses) * (4 if options.turns == "mitoses" else 1)
-        share = options.positive_share or weight / (weight + len(others))
+        rotations = 4 if options.turns == "mitoses" else 1
+        total = len(mitoses) * rotations + len(others)
+        context.facts["patches"] = {**counts, "rotations of a mitosis": rotations, "total": total}
+        context.log.info("patches: %s", ", ".join(f"{kind} {n}" for kind, n in context.facts["patches"].items()))
+        share = options.positive_share or len(mitoses) * rotations / total
         return PatchStream(mitoses, others, options.shift, share, self._augment)
 
     def _augment(self, patch: Pixels, positive: bool, rng: np.random.Generator) -> Pixels:
@@ -106,7 +140,7 @@ class ResNetVerifier(api.Verifier):
         return recompressed(patch, int(rng.integers(least, greatest, endpoint=True)))
 
     def _prepared(self, patches: Tensor) -> Tensor:
-        return standardised(patches, self.options.blur)
+        return normalised(patches, self.options.normalise, self.options.blur)
 
     def _train(self, stream: PatchStream, context: Context) -> None:
         options = self.options

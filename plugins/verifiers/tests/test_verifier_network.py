@@ -3,7 +3,7 @@ import pytest
 import torch
 from torchvision.models import resnet18, resnet50
 
-from mitobench_verifiers.network import ScaledResNet, standardised
+from mitobench_verifiers.network import UNUSED, ScaledResNet, normalised
 
 
 @pytest.mark.parametrize(("depth", "reference"), [(18, resnet18), (50, resnet50)])
@@ -27,16 +27,40 @@ def test_a_patch_gives_one_logit():
     assert ScaledResNet(18, 0.125)(torch.zeros(2, 3, 32, 32)).shape == (2, 1)
 
 
-def test_standardised_patches_do_not_depend_on_brightness():
+def test_resnet50_with_one_logit_has_the_published_number_of_parameters():
+    with torch.device("meta"):
+        parameters = sum(p.numel() for p in ScaledResNet(50).parameters())
+    assert parameters == 23_510_081  # 25,557,032 of a thousand classes less 999 x 2049 of the last layer
+
+
+@pytest.mark.parametrize(("depth", "reference"), [(18, resnet18), (50, resnet50)])
+def test_what_imagenet_gives_is_every_tensor_but_the_thousand_classes(depth, reference):
+    with torch.device("meta"):
+        ours, theirs = ScaledResNet(depth).imagenet(), reference().state_dict()
+    assert {k: v.shape for k, v in ours.items()} == {k: v.shape for k, v in theirs.items() if not k.startswith("fc.")}
+    assert {k for k in theirs if k.startswith(UNUSED)} == {"fc.weight", "fc.bias"}
+
+
+def test_by_imagenet_the_mean_and_deviation_of_its_images_are_taken_out():
+    patches = torch.tensor([255, 0, 124], dtype=torch.uint8).expand(1, 4, 4, 3)
+    images = normalised(patches, "imagenet")
+    assert images.shape == (1, 3, 4, 4)
+    expected = [(1 - 0.485) / 0.229, -0.456 / 0.224, (124 / 255 - 0.406) / 0.225]
+    np.testing.assert_allclose(images[0, :, 0, 0], expected, rtol=1e-5)
+
+
+def test_by_patch_brightness_does_not_matter():
     patches = torch.from_numpy(np.random.default_rng(0).integers(50, 150, (2, 16, 16, 3), dtype=np.uint8))
-    images = standardised(patches)
+    images = normalised(patches, "patch")
     assert images.shape == (2, 3, 16, 16)
     assert torch.allclose(images.mean(dim=(2, 3)), torch.zeros(2, 3), atol=1e-5)
-    assert torch.allclose(images, standardised(patches + 40), atol=1e-5)
+    assert torch.allclose(images, normalised(patches + 40, "patch"), atol=1e-5)
+    assert not torch.allclose(normalised(patches, "imagenet"), normalised(patches + 40, "imagenet"), atol=0.1)
 
 
-def test_blur_takes_away_what_is_finer_than_a_pixel_or_two():
+@pytest.mark.parametrize("by", ["imagenet", "patch"])
+def test_blur_takes_away_what_is_finer_than_a_pixel_or_two(by):
     checkerboard = (np.indices((32, 32)).sum(axis=0) % 2 * 100 + 50).astype(np.uint8)
     patches = torch.from_numpy(np.repeat(checkerboard[None, ..., None], 3, axis=3))
-    assert standardised(patches).abs().mean() > 0.9
-    assert standardised(patches, blur=1.5)[..., 6:-6, 6:-6].abs().mean() < 0.1
+    assert normalised(patches, by).std(dim=(2, 3)).min() > 0.8
+    assert normalised(patches, by, blur=1.5)[..., 6:-6, 6:-6].std(dim=(2, 3)).max() < 0.1

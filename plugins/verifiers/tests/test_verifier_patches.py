@@ -1,33 +1,64 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from verifier_scene import IMPOSTERS, MITOSES, sample
 
-from mitobench_verifiers.patches import PatchStream, centres, cut, recompressed
+from mitobench_verifiers.patches import MITOSES as MITOSIS_KINDS
+from mitobench_verifiers.patches import OTHERS, PatchStream, centres, cut, gather, recompressed
+
+
+def found(one=None, floor=0.0, background=0):
+    return centres(one or sample(0), floor, background, np.random.default_rng(0))
 
 
 def test_mitoses_are_learned_as_annotated_and_as_detected():
-    mitoses, _ = centres(sample(0), floor=0, background=0, rng=np.random.default_rng(0))
-    np.testing.assert_array_equal(mitoses, np.concatenate([MITOSES, MITOSES + 2]))
+    np.testing.assert_array_equal(found()["annotated mitoses"], MITOSES)
+    np.testing.assert_array_equal(found()["detected mitoses"], MITOSES + 2)
 
 
-def test_imposters_and_false_candidates_are_the_others():
-    _, others = centres(sample(0), floor=0, background=0, rng=np.random.default_rng(0))
-    np.testing.assert_array_equal(others, np.concatenate([IMPOSTERS, IMPOSTERS, [[75, 140]]]))
+def test_imposters_and_false_detections_are_the_others():
+    np.testing.assert_array_equal(found()["imposters"], IMPOSTERS)
+    np.testing.assert_array_equal(found()["false detections"], np.concatenate([IMPOSTERS, [[75, 140]]]))
+    assert len(found()["background"]) == 0
+
+
+def test_every_kind_is_of_mitoses_or_of_others():
+    assert set(found()) == {*MITOSIS_KINDS, *OTHERS}
 
 
 def test_candidates_at_or_below_the_floor_are_left_out():
-    mitoses, others = centres(sample(0), floor=0.8, background=0, rng=np.random.default_rng(0))
-    assert len(mitoses) == 2 + 1  # the one of .9
-    assert len(others) == 2  # the imposters
+    counts = {kind: len(xy) for kind, xy in found(floor=0.8).items()}
+    assert counts["detected mitoses"] == 1  # the one of .9
+    assert counts["false detections"] == 0
+    assert (counts["annotated mitoses"], counts["imposters"]) == (2, 2)
+
+
+def test_a_frame_without_candidates_gives_what_is_annotated():
+    counts = {kind: len(xy) for kind, xy in found(replace(sample(0), candidates=None)).items()}
+    assert {kind for kind, n in counts.items() if n} == {"annotated mitoses", "imposters"}
 
 
 def test_background_keeps_clear_of_every_mitosis():
-    one = sample(0, mpp=0.25)
-    _, others = centres(one, floor=1, background=500, rng=np.random.default_rng(0))
-    background = others[len(IMPOSTERS) :]
+    background = found(sample(0, mpp=0.25), background=500)["background"]
     nearest = np.linalg.norm(background[:, None] - MITOSES, axis=2).min(axis=1)
     assert len(background) > 100
     assert nearest.min() > 16 / 0.25  # 16 um
+
+
+def test_patches_of_all_frames_are_gathered_and_counted():
+    frames = [sample(0), sample(1), replace(sample(2), candidates=None)]
+    mitoses, others, counts = gather(frames, 32, None, 0.0, 0, np.random.default_rng(0))
+    assert counts == {
+        "annotated mitoses": 6,
+        "detected mitoses": 4,
+        "imposters": 6,
+        "false detections": 6,
+        "background": 0,
+    }
+    assert (len(mitoses), len(others)) == (10, 12)
+    np.testing.assert_array_equal(mitoses[:4], cut(frames[0].frame, np.concatenate([MITOSES, MITOSES + 2]), 32, None))
+    np.testing.assert_array_equal(others[-2:], cut(frames[2].frame, IMPOSTERS, 32, None))
 
 
 def test_a_patch_is_centred_on_its_point_and_mirrored_at_the_frames_edge():

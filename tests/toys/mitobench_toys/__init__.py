@@ -65,6 +65,7 @@ class ToyDark(Detector):
     """Dark blobs; learns how big they are from the boxes."""
 
     name, version = "toy-dark", "1"
+    at_prediction = ("most",)
 
     class Options(Options):
         """Options of `toy-dark`."""
@@ -77,6 +78,7 @@ class ToyDark(Detector):
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
         boxes = np.concatenate([sample.boxes for sample in train if sample.boxes is not None])
         self.side = float((boxes[:, 2:] - boxes[:, :2]).mean()) * self.options.shrink
+        context.facts["boxes"] = len(boxes)
         context.progress(1, 1)
 
     def predict(self, frame: Frame) -> Detections:
@@ -121,6 +123,34 @@ class ToyChild(ToyDark):
         parent = context.upstream["detector"]
         assert isinstance(parent, ToyDark)
         self.side = parent.side
+
+
+class ToyPretrained(ToyDark):
+    """Starts from a file that holds the side of its boxes."""
+
+    name = "toy-pretrained"
+
+    class Options(ToyDark.Options):
+        """Options of `toy-pretrained`."""
+
+        pretrained: str = Field("none", description="a file, or none")
+
+    @classmethod
+    def pretrained(cls, options: Any) -> Path | None:
+        return None if options.pretrained == "none" else Path(options.pretrained)
+
+    def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
+        if context.pretrained is not None:
+            self.side = float(context.pretrained.read_text())
+
+
+class ToyNoFacts(ToyDark):
+    """Tells a fact that no record can hold."""
+
+    name = "toy-no-facts"
+
+    def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
+        context.facts["nothing"] = float("nan")
 
 
 class ToyNaN(ToyDark):

@@ -1,0 +1,311 @@
+"""Seconds a frame of every network: ours, a bare forward of the same network on what is already prepared, and, for the
+detector, MMDetection's own `inference_detector`; alternating in one run, medians of repeats. With it: the memory of a
+whole frame in one pass and in tiles, and on a GPU the iterations a second of the training.
+
+A bare forward of the detector is `network.predict` on the enlarged, normalised tensor: backbone, proposals and their
+suppression, region pooling, region head and the last suppression. Ours is `predict`: that, and resampling, enlarging,
+normalising, and the way back to frame pixels. A frame is in memory, already decoded, for all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from common import machine, table
+
+from mitobench import datasets, discovery
+from mitobench.api import Detections, Detector, Frame, Mitoses, Sample
+from mitobench.pipeline.settings import Settings
+
+HPF = 2084  # px, the side of a MITOS 2012 frame; twice that is searched
+TILE = 1024
+PATCHES = 64
+PAPER_SECONDS = 0.72  # DeepDet on an HPF, TITAN X
+TARGETS = {"a bare forward": "at most 1.15", "MMDetection's inference_detector": "below 1"}
+TRAINING_STEPS = {"warm-up": 20, "measured": 100}
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A reader whose frame is in memory."""
+
+    pixels: np.ndarray[Any, Any]
+
+    def __call__(self) -> np.ndarray[Any, Any]:
+        return self.pixels
+
+
+def main() -> None:
+    asked = arguments()
+    print(machine() + "\n")
+    for part in asked.parts:
+        PARTS[part](asked)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", default=list(PARTS), help=f"of {', '.join(PARTS)}; all by default")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--frame", type=int, default=HPF, help="side of the frame, px (memory: always a whole HPF)")
+    parser.add_argument("--profile", choices=["paper", "cpu"], default="paper")
+    parser.add_argument("--data", type=Path, help="folder that holds MITOS 2012; without it: synthetic noise")
+    parser.add_argument("--repeats", type=int, default=3)
+    asked = parser.parse_args()
+    unknown = sorted(set(asked.parts) - set(PARTS))
+    if unknown:
+        parser.error(f"there is no part {unknown[0]!r}, but {', '.join(PARTS)}")
+    return asked
+
+
+# ----------------------------------------------------------------------------------------- frames and networks
+
+
+def frame_of(data: Path | None, side: int) -> Frame:
+    """A frame of `side` px: noise, or the corner of a real one."""
+    if data is None:
+        pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    else:
+        items = datasets.load("mitos2012", data).items
+        pixels = np.ascontiguousarray(next(iter(items.values())).frame.read()[:side, :side])
+    return Frame("benchmark", "none", "none", "A", (0.2456, 0.2456), pixels.shape[1::-1], Pixels(pixels))
+
+
+def options_of(role: str, name: str, profile: str, **changes: Any) -> Any:
+    return Settings.load(profile).options(role, discovery.load(role, name)).model_copy(update=changes)
+
+
+def detector_of(options: Any, device: str) -> Any:
+    """Random weights whose scores lie far apart, so that no rounding decides the order of candidates."""
+    detector: Any = discovery.load("detector", "frcnn")(options, device)
+    from mitobench_mmdet.models import initialise
+
+    torch.manual_seed(0)
+    network = detector.build()
+    initialise(network)
+    for layer in (network.rpn_head.rpn_cls, network.roi_head.bbox_head.fc_cls):
+        torch.nn.init.normal_(layer.weight, std=5.0)
+    detector._network = network.to(device).eval()
+    return detector
+
+
+def medians(device: str, repeats: int, **calls: Callable[[], Any]) -> dict[str, float]:
+    """Seconds of each call, taken in turns, after one that is not counted."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(repeats + 1):
+        for name, call in calls.items():
+            _finish(device)
+            started = time.perf_counter()
+            call()
+            _finish(device)
+            times[name].append(time.perf_counter() - started)
+    return {name: statistics.median(taken[1:]) for name, taken in times.items()}
+
+
+def _finish(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+# ------------------------------------------------------------------------------------------------------ parts
+
+
+def memory(asked: argparse.Namespace) -> None:
+    """Peak memory of a whole HPF, each way in a process of its own, and whether both find the same."""
+    results = {}
+    for tile in (None, TILE):
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            results[tile] = pool.submit(_searched, asked.profile, asked.device, asked.data, tile).result()
+    rows = [
+        ("in one pass" if tile is None else f"in tiles of {tile} px", f"{peak / 2**30:.2f}", f"{took:.1f}", len(found))
+        for tile, (peak, took, found) in results.items()
+    ]
+    print(table([f"an HPF, {HPF} x {HPF} px, {asked.profile}", "peak GiB", "s", "candidates"], rows))
+    one, tiled = (found for _, _, found in results.values())
+    print(f"\nLargest difference: {_difference(one, tiled)}. Memory is beyond that of the loaded network and frame.\n")
+
+
+def _searched(profile: str, device: str, data: Path | None, tile: int | None) -> tuple[int, float, Detections]:
+    """Peak bytes beyond those held before, seconds, and the candidates; runs in a process of its own."""
+    frame, detector = frame_of(data, HPF), detector_of(options_of("detector", "frcnn", profile, tile=tile), device)
+    before = _peak(device)
+    started = time.perf_counter()
+    found = detector.predict(frame)
+    return _peak(device) - before, time.perf_counter() - started, found
+
+
+def _peak(device: str) -> int:
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _difference(a: Detections, b: Detections) -> str:
+    if len(a) != len(b):
+        return f"{len(a)} candidates against {len(b)}"
+    return f"{np.abs(a.boxes - b.boxes).max(initial=0):.1e} px, {np.abs(a.score - b.score).max(initial=0):.1e} of score"
+
+
+def detector(asked: argparse.Namespace) -> None:
+    """Seconds a frame of `frcnn` beside a bare forward and MMDetection."""
+    found = detector_of(options_of("detector", "frcnn", asked.profile), asked.device)
+    from mmdet.apis import inference_detector
+
+    from mitobench_mmdet.search import forward, prepare
+
+    frame, scale = frame_of(asked.data, asked.frame), found.options.scale
+    pixels = frame.read()
+    prepared, pipeline = prepare(pixels, scale, asked.device), _pipeline(pixels.shape, scale)
+    found.network.cfg = None  # inference_detector reads it, and needs it only without a pipeline
+    with torch.inference_mode():
+        seconds = medians(
+            asked.device,
+            asked.repeats,
+            ours=lambda: found.predict(frame),
+            bare=lambda: forward(found.network, prepared),
+            theirs=lambda: inference_detector(found.network, pixels, pipeline),
+        )
+    _print(
+        f"a frame of {asked.frame} px, x {scale:g}, {asked.profile}",
+        [("frcnn, predict", seconds["ours"]), ("a bare forward", seconds["bare"]),
+         ("MMDetection's inference_detector", seconds["theirs"])],
+    )  # fmt: skip
+    print(f"The paper: {PAPER_SECONDS} s an HPF on a TITAN X.\n")
+
+
+def _pipeline(shape: tuple[int, ...], scale: float) -> Any:
+    """MMDetection's usual test pipeline, at our scale."""
+    from mmcv.transforms import Compose
+
+    size = round(shape[1] * scale), round(shape[0] * scale)
+    keys = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
+    return Compose(
+        [
+            {"type": "mmdet.LoadImageFromNDArray"},
+            {"type": "mmdet.Resize", "scale": size, "keep_ratio": True},
+            {"type": "mmdet.PackDetInputs", "meta_keys": keys},
+        ]
+    )
+
+
+def estimator(asked: argparse.Namespace) -> None:
+    """Seconds a frame of `fcn` beside a bare forward of its tiles."""
+    fcn: Any = discovery.load("estimator", "fcn")(options_of("estimator", "fcn", asked.profile), asked.device)
+    from mitobench_boxes.network import normalised
+    from mitobench_boxes.patches import tile_edges
+
+    torch.manual_seed(0)
+    fcn._use(fcn._new().to(asked.device).eval())
+    frame = frame_of(asked.data, asked.frame)
+    pixels = torch.from_numpy(frame.read()[None]).to(asked.device)
+    edges = list(itertools.pairwise(tile_edges(asked.frame, fcn.options.tiles)))
+    tiles = [normalised(pixels[:, top:bottom, left:right]) for top, bottom in edges for left, right in edges]
+    one, number = Mitoses(np.array([[asked.frame / 2] * 2])), itertools.count()
+    with torch.inference_mode():
+        seconds = medians(
+            asked.device,
+            asked.repeats,
+            ours=lambda: fcn.boxes(replace(frame, id=f"frame {next(number)}"), one),  # a known frame costs nothing
+            bare=lambda: [fcn._network(tile) for tile in tiles],
+        )
+    _print(f"a frame of {asked.frame} px, {asked.profile}",
+           [("fcn, boxes", seconds["ours"]), ("a bare forward", seconds["bare"])])  # fmt: skip
+
+
+def verifier(asked: argparse.Namespace) -> None:
+    """Seconds a patch of `resnet50` beside a bare forward of the same batch."""
+    resnet: Any = discovery.load("verifier", "resnet50")
+    resnet = resnet(options_of("verifier", "resnet50", asked.profile, test_turns=1), asked.device)
+    from mitobench_verifiers.network import ScaledResNet
+    from mitobench_verifiers.patches import cut
+
+    torch.manual_seed(0)
+    resnet._network = ScaledResNet(resnet.depth, resnet.options.width).to(asked.device).eval()
+    frame = frame_of(asked.data, asked.frame)
+    xy = np.random.default_rng(0).uniform(0, asked.frame, (PATCHES, 2))
+    patches = torch.from_numpy(cut(frame, xy, resnet.options.patch, resnet.options.mpp)).to(asked.device)
+    candidates = Detections.from_points(xy, np.ones(PATCHES))
+    with torch.inference_mode():
+        batch = resnet._prepared(patches)
+        seconds = medians(
+            asked.device,
+            asked.repeats,
+            ours=lambda: resnet.score(frame, candidates),
+            bare=lambda: resnet._network(batch),
+        )
+    _print(f"a patch of {resnet.options.patch} px, {PATCHES} at once, {asked.profile}",
+           [("resnet50, score", seconds["ours"] / PATCHES), ("a bare forward", seconds["bare"] / PATCHES)])  # fmt: skip
+
+
+def _print(title: str, rows: Sequence[tuple[str, float]]) -> None:
+    """Each row's seconds, and how many times as long the first one takes."""
+    ours = rows[0][1]
+    lines = [(name, f"{took:.4g}", f"{ours / took:.3f}", TARGETS.get(name, "")) for name, took in rows]
+    print(table([title, "s", "ours / it", "target"], lines) + "\n")
+
+
+def training(asked: argparse.Namespace) -> None:
+    """Iterations a second of the training of `frcnn`, with and without mixed precision and channels last."""
+    if asked.device != "cuda":
+        print("Training is measured on a GPU alone.")
+        return
+    options = options_of("detector", "frcnn", asked.profile)
+    rows = [
+        ("on" if amp else "off", "on" if channels_last else "off", f"{_iterations(options, amp, channels_last):.1f}")
+        for amp, channels_last in itertools.product((False, True), repeat=2)
+    ]
+    print(table([f"training, {asked.profile}: mixed precision", "channels last", "iterations/s"], rows) + "\n")
+
+
+def _iterations(options: Any, amp: bool, channels_last: bool) -> float:
+    detector: type[Detector] = discovery.load("detector", "frcnn")
+    network: Any = detector(options).build().cuda().train()
+    from mmengine.dataset import pseudo_collate
+    from mmengine.optim import AmpOptimWrapper, OptimWrapper
+    from mmengine.registry import OPTIMIZERS
+
+    from mitobench_mmdet.fitting import optimizer
+    from mitobench_mmdet.models import initialise
+    from mitobench_mmdet.patches import PatchStream
+
+    initialise(network)
+    if channels_last:
+        network.to(memory_format=torch.channels_last)
+    sgd = OPTIMIZERS.build({**optimizer(options), "params": network.parameters()})
+    wrapper = (AmpOptimWrapper if amp else OptimWrapper)(optimizer=sgd, clip_grad={"max_norm": 10.0})
+    middle = np.array([[HPF / 2, HPF / 2]])
+    sample = Sample(frame_of(None, HPF), Mitoses(middle), np.hstack([middle - 15, middle + 15]))
+    stream, rng = PatchStream([sample], options), np.random.default_rng(0)
+    batches = [pseudo_collate([stream.draw(rng) for _ in range(options.batch_size)]) for _ in range(8)]
+    for step in range(TRAINING_STEPS["warm-up"] + TRAINING_STEPS["measured"]):
+        if step == TRAINING_STEPS["warm-up"]:
+            torch.cuda.synchronize()
+            started = time.perf_counter()
+        network.train_step(batches[step % len(batches)], wrapper)
+    torch.cuda.synchronize()
+    return TRAINING_STEPS["measured"] / (time.perf_counter() - started)
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "memory": memory,  # first: a child's peak begins with its parent's
+    "detector": detector,
+    "estimator": estimator,
+    "verifier": verifier,
+    "training": training,
+}
+
+
+if __name__ == "__main__":
+    main()

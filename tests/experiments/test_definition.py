@@ -1,0 +1,104 @@
+"""Definitions: the registry's hold the paper's numbers, and what is wrong in one says file and line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mitobench.errors import MitobenchError
+from mitobench.experiments import names, read
+
+HEAD = 'title = "Mine"\ndataset = "synthetic"\nprotocol = "by-slide"\n'
+
+# Tables 1 to 6 of Li et al. 2018, and the rows that stand in its text
+PAPER = {
+    "table1": [0.568, 0.762, 0.768, 0.756],
+    "table2": [0.768, 0.825, 0.814, 0.832],
+    "table3": [0.812, 0.826, 0.810, 0.808, 0.827, 0.831, 0.832],
+    "table4": [0.832],
+    "table5": [0.489, 0.505, 0.582],
+    "table6": [0.398, 0.437, None, None],
+    "table7": [],
+    "rpn": [0.832, 0.796, 0.768],
+    "verifier": [0.832, 0.817, None],
+}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "mine.toml"
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_the_numbers_are_the_papers(name: str) -> None:
+    assert [row.paper.f1 for row in read(name).row] == PAPER[name]
+
+
+def test_precision_and_recall_where_the_paper_has_them() -> None:
+    numbers = [(row.paper.precision, row.paper.recall) for name in ("table4", "table6") for row in read(name).row]
+    assert numbers == [(0.854, 0.812), (0.431, 0.370), (0.431, 0.443), (None, None), (None, None)]
+
+
+def test_times_are_the_papers() -> None:
+    times = [
+        (row.paper.seconds_a_frame, row.paper.seconds_a_candidate)
+        for name in ("timing-2012", "timing-2014")
+        for row in read(name).row
+    ]
+    assert times == [(0.72, None), (0.68, None), (0.36, None), (0.41, 0.023)]
+
+
+def test_the_paper_profile_is_every_experiments_default() -> None:
+    assert {read(name).profile for name in names()} == {"paper"}
+
+
+@pytest.mark.parametrize("name", ["table1", "table2", "table3"])
+def test_a_row_says_what_it_varies_and_the_others_keep_the_default(name: str) -> None:
+    definition = read(name)
+    assert len({(definition.set, row.set, row.detector) for row in definition.row}) == len(definition.row)
+
+
+def test_overrides_know_their_line(file: Path) -> None:
+    file.write_text(
+        HEAD + 'set = ["detector.a=1"]\n\n[[row]]\nname = "one"\nset = ["detector.b=2"]\n\n'
+        '[[row]]\nname = "two"\nset = [\n  "detector.b=2",\n]\n'
+    )
+    definition = read(str(file))
+    given = [[override.given for override in definition.overrides(row)] for row in definition.row]
+    assert given == [[f"{file}:4:", f"{file}:8:"], [f"{file}:4:", f"{file}:13:"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ('titel = "x"\n', 4, "titel"),
+        ('[[row]]\nname = "a"\n[[row]]\nname = "b"\ndetektor = "rpn"\n', 8, "detektor"),
+        ('[[row]]\nname = "a"\npaper = { f1 = 2 }\n', 6, "f1"),
+        ('[[row]]\nset = ["detector.a=1"]\n', 4, "name"),
+        ('[[row]]\nname = "a"\nset = ["detectr.patch=1"]\n', 6, "detectr"),
+        ('[[row]]\nname = "a"\nset = ["patch"]\n', 6, "ROLE.OPTION=VALUE"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(file: Path, text: str, line: int, said: str) -> None:
+    file.write_text(HEAD + text)
+    with pytest.raises(MitobenchError) as reason:
+        read(str(file))
+    assert str(reason.value).startswith(f"{file}:{line}:")
+    assert said in str(reason.value)
+
+
+def test_text_that_is_no_toml_is_told(file: Path) -> None:
+    file.write_text("title = \n")
+    with pytest.raises(MitobenchError, match=r"mine.toml.*line 1"):
+        read(str(file))
+
+
+def test_an_unknown_name_lists_the_nearest() -> None:
+    with pytest.raises(MitobenchError, match="table3"):
+        read("tabel3")
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(MitobenchError, match="cannot be read"):
+        read(str(tmp_path / "none.toml"))

@@ -1,0 +1,158 @@
+"""Experiments run to their end, share what they can, and show the paper's numbers beside the measured ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mitobench.experiments import names, read
+
+HEAD = 'title = "Mine"\ndataset = "synthetic"\nprotocol = "by-slide"\nestimator = "toy-boxes"\ndetector = "toy-dark"\n'
+ROWS = """
+[[row]]
+name = "most 5 | <b>"
+paper = { precision = 0.5, recall = 0.25, f1 = 0.333 }
+set = ["detector.most=5"]
+
+[[row]]
+name = "most 9"
+paper = { f1 = 0.9 }
+set = ["detector.most=9"]
+"""
+
+
+@pytest.fixture(scope="session")
+def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Experiments have many stages in common."""
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", names())
+def test_every_experiment_runs_to_its_end(
+    name: str, mitobench: Callable[..., Any], small_data: Path, shared_store: Path, tmp_path: Path
+) -> None:
+    dataset = (
+        "synthetic" if "2014" not in name and name not in ("table5", "table6", "table7") else "synthetic-centroids"
+    )
+    answer = mitobench(
+        *("experiment", name, "--data", small_data, "--dataset", dataset, "--profile", "smoke", "--scale", 0.02),
+        *("--device", "cpu", "--store", shared_store, "--out", tmp_path),
+    )
+    assert answer.code == 0, answer.out + answer.err
+    page = (tmp_path / "experiments" / f"{name}.md").read_text()
+    assert "FAILED" not in page
+    assert "not measured." not in page
+    if name != "table7":
+        assert "schedules shortened to 0.02" in page.splitlines()[0]
+        assert f"measured on {dataset}" in page.splitlines()[0]
+
+
+@pytest.fixture
+def run(toys: dict[str, str], mitobench: Callable[..., Any], small_data: Path, tmp_path: Path) -> Callable[..., Any]:
+    """Runs an experiment of the toys; `mine.toml` holds it."""
+    (tmp_path / "toys.toml").write_text('title = "toys"\n')
+
+    def run(text: str, *more: object) -> Any:
+        (tmp_path / "mine.toml").write_text(text)
+        places = ["--data", small_data, "--store", tmp_path / "store", "--out", tmp_path / "out"]
+        return mitobench("experiment", tmp_path / "mine.toml", "--profile", tmp_path / "toys.toml", *places, *more)
+
+    return run
+
+
+def with_toy_fuser(text: str) -> str:
+    return text.replace('detector = "toy-dark"', 'detector = "toy-dark"\nverifier = "toy-mean"\nfuser = "toy-sum"')
+
+
+def test_the_papers_numbers_stand_beside_the_measured_ones(run: Callable[..., Any], tmp_path: Path) -> None:
+    answer = run(with_toy_fuser(HEAD) + ROWS)
+    assert answer.code == 0, answer.out + answer.err
+    assert answer.out.count("fit-detector toy-dark") == 2, "planned once and done once: the rows share the fit"
+    page = (tmp_path / "out" / "experiments" / "mine.md").read_text()
+    records = [json.loads(p.read_text()) for p in sorted((tmp_path / "out" / "experiments" / "records").glob("*.json"))]
+    assert len(records) == 2
+    assert "| .500 / .250 / .333 |" in page
+    assert "| most 5 \\| &lt;b&gt; |" in page, "names are text"
+    for made in records:
+        assert f"| {made['test']['oracle_f1']:.3f} |".replace("| 0.", "| .") in page
+
+
+def test_a_row_that_fails_is_shown_and_the_others_are_measured(run: Callable[..., Any], tmp_path: Path) -> None:
+    answer = run(with_toy_fuser(HEAD) + ROWS + '\n[[row]]\nname = "breaks"\ndetector = "toy-fails"\n')
+    assert answer.code == 1
+    page = (tmp_path / "out" / "experiments" / "mine.md").read_text()
+    assert "| breaks | – | – | FAILED |" in page
+    assert "on purpose" in page
+    assert page.count("[s0](records/") == 3
+
+
+def test_a_row_that_cannot_be_is_shown_with_its_reason(run: Callable[..., Any], tmp_path: Path) -> None:
+    row = '\n[[row]]\nname = "no"\nverifier = "none"\nfuser = "toy-verifier-only"\n'
+    answer = run(with_toy_fuser(HEAD) + ROWS + row)
+    assert answer.code == 0, answer.out + answer.err
+    assert "no: not measured. fuser toy-verifier-only needs a verifier" in answer.out
+
+
+def test_an_option_that_no_plugin_has_says_file_and_line(run: Callable[..., Any], tmp_path: Path) -> None:
+    answer = run(with_toy_fuser(HEAD) + ROWS.replace("detector.most=9", "detector.mots=9"))
+    assert answer.code == 2
+    assert f"{tmp_path / 'mine.toml'}:17: detector.mots=9" in answer.err
+    assert "most" in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_a_value_of_the_wrong_type_says_file_and_line(run: Callable[..., Any], tmp_path: Path) -> None:
+    answer = run(with_toy_fuser(HEAD) + ROWS.replace("detector.most=9", "detector.most=many"))
+    assert answer.code == 2
+    assert f"{tmp_path / 'mine.toml'}:17: detector.most=many" in answer.err
+
+
+def test_what_is_set_by_hand_comes_after_the_rows(run: Callable[..., Any], tmp_path: Path) -> None:
+    assert run(with_toy_fuser(HEAD) + ROWS, "--set", "detector.most=3").code == 0
+    (made,) = (tmp_path / "out" / "experiments" / "records").glob("*.json")
+    assert json.loads(made.read_text())["plugins"]["detector"]["options"]["most"] == 3
+
+
+def test_a_protocol_that_is_not_here_is_told_and_the_others_are_measured(
+    run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mitobench.datasets import splits
+    from mitobench.errors import DataError
+
+    known = splits.load_split
+
+    def load(dataset: str, protocol: str) -> Any:
+        if protocol == "withheld":
+            raise DataError("part 'test' is empty")
+        return known(dataset, protocol)
+
+    monkeypatch.setattr(splits, "load_split", load)
+    answer = run(with_toy_fuser(HEAD) + ROWS + '\n[[row]]\nname = "official"\nprotocol = "withheld"\n')
+    assert answer.code == 0, answer.out + answer.err
+    assert "official: not measured. part 'test' is empty" in answer.out
+
+
+def test_submission_files_hold_what_is_above_the_threshold(run: Callable[..., Any], tmp_path: Path) -> None:
+    text = with_toy_fuser(HEAD).replace('title = "Mine"', 'title = "Mine"\nsubmission = true')
+    assert run(text + ROWS).code == 0
+    for path in (tmp_path / "out" / "experiments" / "records").glob("*.json"):
+        made = json.loads(path.read_text())
+        files = list((tmp_path / "out" / "experiments" / "submission" / "mine" / path.stem).glob("*.csv"))
+        assert len(files) == made["test"]["n_frames"], "one for every frame, those without a detection too"
+        assert sum(len(file.read_text().splitlines()) for file in files) == made["test"]["tp"] + made["test"]["fp"]
+
+
+def test_the_list_names_all(mitobench: Callable[..., Any]) -> None:
+    answer = mitobench("experiment")
+    assert answer.code == 0
+    assert [name for name in names() if name not in answer.out] == []
+
+
+def test_a_plan_can_be_shown_and_nothing_done(run: Callable[..., Any], tmp_path: Path) -> None:
+    assert run(with_toy_fuser(HEAD) + ROWS, "--dry-run").code == 0
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,276 @@
+"""Weights to start from: found or told, downloaded whole or not at all, copied completely or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import pickle
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from safetensors.torch import load_file, save_file
+
+from mitobench.errors import MitobenchError, PluginError
+from mitobench.training import copy_weights, find_weights, weights_fact
+from mitobench.training.pretrained import TIMEOUT_S, read_tensors, weights_folder
+
+NAME = "VGG16_Weights.IMAGENET1K_V1"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The weights folder; it is there, and empty. Nothing is downloaded unless a test allows it."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    monkeypatch.setenv("MITOBENCH_WEIGHTS", str(folder))
+    monkeypatch.setenv("MITOBENCH_OFFLINE", "1")
+    return folder
+
+
+# ------------------------------------------------------------------------------------------------------ finding
+
+
+def test_none_asks_for_random_weights(folder: Path) -> None:
+    (folder / f"{NAME}.npz").touch()
+    assert find_weights("none", NAME) is None
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".npz"])
+def test_auto_finds_either_kind_in_the_weights_folder(folder: Path, ending: str) -> None:
+    (folder / f"{NAME}{ending}").touch()
+    assert find_weights("auto", NAME) == folder / f"{NAME}{ending}"
+
+
+def test_without_a_setting_the_weights_folder_is_in_the_users_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MITOBENCH_WEIGHTS")
+    assert weights_folder().parts[-2:] == ("mitobench", "weights")
+
+
+def test_a_weights_folder_may_be_relative(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / f"{NAME}.npz").touch()
+    monkeypatch.chdir(folder.parent)
+    monkeypatch.setenv("MITOBENCH_WEIGHTS", "weights")
+    assert find_weights("auto", NAME) == (folder / f"{NAME}.npz").resolve()
+
+
+def test_auto_offline_goes_on_with_random_weights_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    assert find_weights("auto", NAME) is None
+    assert find_weights("auto", NAME) is None
+    (told,) = caplog.messages
+    for said in (NAME, "MITOBENCH_OFFLINE", "random weights"):
+        assert said in told
+
+
+def test_auto_tells_where_a_file_that_nobody_publishes_belongs(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert find_weights("auto", "vgg_cnn_m_1024") is None
+    assert f"neither vgg_cnn_m_1024.safetensors nor vgg_cnn_m_1024.npz is in {folder}" in caplog.text
+
+
+def test_a_file_is_taken_from_wherever_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.npz").touch()
+    monkeypatch.chdir(tmp_path)
+    assert find_weights("mine.npz", NAME) == (tmp_path / "mine.npz").resolve()
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("absent.npz", r"pretrained=absent\.npz: there is no such file"),
+        ("weights.pth", r"pretrained=weights\.pth: must be auto, none, or a file that ends in \.safetensors or \.npz"),
+        ("Auto", "must be auto, none"),
+    ],
+)
+def test_a_file_that_cannot_be_is_told(asked: str, told: str) -> None:
+    with pytest.raises(MitobenchError, match=told):
+        find_weights(asked, NAME)
+
+
+# -------------------------------------------------------------------------------------------------- downloading
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A pickled state dict such as torchvision publishes, at an address that needs no network."""
+    monkeypatch.delenv("MITOBENCH_OFFLINE")
+    pickled = tmp_path / "pickled"
+    torch.save({"conv.weight": torch.nn.Parameter(torch.arange(6.0).reshape(2, 3).T)}, pickled)
+    digest = hashlib.sha256(pickled.read_bytes()).hexdigest()
+    path = pickled.rename(tmp_path / f"vgg16-{digest[:8]}.pth")
+    _publish(path, monkeypatch)
+    return path
+
+
+def _publish(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torchvision.models, "get_weight", lambda name: SimpleNamespace(url=path.as_uri()))
+
+
+def test_what_torchvision_publishes_is_kept_as_safetensors(folder: Path, published: Path) -> None:
+    path = find_weights("auto", NAME)
+    assert path == folder / f"{NAME}.safetensors"
+    assert torch.equal(load_file(path)["conv.weight"], torch.arange(6.0).reshape(2, 3).T)
+    assert list(folder.iterdir()) == [path]
+
+
+def test_it_is_downloaded_once(folder: Path, published: Path) -> None:
+    first = find_weights("auto", NAME)
+    published.unlink()
+    assert find_weights("auto", NAME) == first
+
+
+def test_the_weights_folder_is_made_where_there_is_none(folder: Path, published: Path) -> None:
+    folder.rmdir()
+    assert find_weights("auto", NAME) == folder / f"{NAME}.safetensors"
+
+
+def test_a_download_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch, published: Path) -> None:
+    import socket
+
+    waits = []
+    fetch = torch.hub.download_url_to_file
+
+    def spied(*args: object, **kwargs: object) -> None:
+        waits.append(socket.getdefaulttimeout())
+        fetch(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", spied)
+    find_weights("auto", NAME)
+    assert waits == [TIMEOUT_S]
+    assert socket.getdefaulttimeout() is None
+
+
+def _other_bytes(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    published.write_bytes(published.read_bytes() + b"more")
+
+
+def _gone(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    published.unlink()
+
+
+def _objects(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = pickle.dumps({"conv.weight": SimpleNamespace()}, protocol=2)
+    path = published.with_name(f"vgg16-{hashlib.sha256(content).hexdigest()[:8]}.pth")
+    path.write_bytes(content)
+    _publish(path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"), [(_other_bytes, "invalid hash value"), (_gone, "No such file"), (_objects, "Weights only load")]
+)
+def test_a_download_that_fails_is_told_and_leaves_nothing(
+    folder: Path,
+    published: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    harm: object,
+    said: str,
+) -> None:
+    harm(published, monkeypatch)  # type: ignore[operator]
+    assert find_weights("auto", NAME) is None
+    assert said in caplog.text
+    assert caplog.records[-1].levelno == logging.WARNING
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("at", ["mitobench.training.pretrained.save_file", "torch.hub.download_url_to_file"])
+def test_an_interrupted_download_leaves_nothing(
+    folder: Path, published: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    def interrupted(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(at, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        find_weights("auto", NAME)
+    assert not list(folder.iterdir())
+
+
+def test_every_name_that_auto_stands_for_is_torchvisions() -> None:
+    for name in ("VGG16", "ResNet50", "ResNet18"):
+        url = torchvision.models.get_weight(f"{name}_Weights.IMAGENET1K_V1").url
+        assert len(url.rpartition("-")[2]) == len("00000000.pth")  # it ends in the digits that are checked
+
+
+# ---------------------------------------------------------------------------------------------- reading, copying
+
+
+@pytest.fixture
+def model() -> dict[str, torch.Tensor]:
+    return {"conv.weight": torch.zeros(3, 2), "bn.weight": torch.zeros(3), "bn.num_batches_tracked": torch.tensor(5)}
+
+
+def _write(path: Path, **shapes: tuple[int, ...]) -> Path:
+    arrays = {name.replace("__", "."): np.ones(shape, np.float32) for name, shape in shapes.items()}
+    if path.suffix == ".npz":
+        np.savez(path, **arrays)
+    else:
+        save_file({name: torch.from_numpy(array) for name, array in arrays.items()}, path)
+    return path
+
+
+@pytest.mark.parametrize("file", ["w.npz", "w.safetensors"])
+def test_tensors_are_copied_by_name(tmp_path: Path, model: dict[str, torch.Tensor], file: str) -> None:
+    copy_weights(_write(tmp_path / file, conv__weight=(3, 2), bn__weight=(3,)), model)
+    assert model["conv.weight"].eq(1).all()
+    assert model["bn.weight"].eq(1).all()
+
+
+def test_a_view_of_a_parameter_takes_its_tensor_in_another_shape(tmp_path: Path) -> None:
+    convolution = torch.nn.Conv2d(2, 3, 4)
+    copy_weights(_write(tmp_path / "w.npz", fc__weight=(3, 32)), {"fc.weight": convolution.weight.flatten(1)})
+    assert convolution.weight.eq(1).all()
+
+
+@pytest.mark.parametrize("counters", [{}, {"bn__num_batches_tracked": ()}])
+def test_files_hold_or_lack_the_counters_of_batch_normalisation(
+    tmp_path: Path, model: dict[str, torch.Tensor], counters: dict[str, tuple[int, ...]]
+) -> None:
+    copy_weights(_write(tmp_path / "w.npz", conv__weight=(3, 2), bn__weight=(3,), **counters), model)
+    assert model["bn.num_batches_tracked"] == 5
+
+
+def test_all_that_does_not_fit_is_listed_and_nothing_is_copied(tmp_path: Path, model: dict[str, torch.Tensor]) -> None:
+    path = _write(tmp_path / "w.npz", conv__weight=(3, 3), fc__weight=(2,), conv__bias=(3,))
+    model["fc.weight"] = torch.zeros(2)
+    with pytest.raises(PluginError) as told:
+        copy_weights(path, model)
+    for said in (str(path), "missing bn.weight", "unexpected conv.bias", "conv.weight is (3, 3), must be (3, 2)"):
+        assert said in str(told.value)
+    assert not any(tensor.any() for name, tensor in model.items() if name != "bn.num_batches_tracked")
+
+
+def test_unused_tensors_may_be_there_and_a_dot_names_a_whole_layer(
+    tmp_path: Path, model: dict[str, torch.Tensor]
+) -> None:
+    shapes = {"conv__weight": (3, 2), "bn__weight": (3,), "fc__weight": (9,), "fc__bias": (9,), "fc2__bias": (9,)}
+    path = _write(tmp_path / "w.npz", **shapes)
+    copy_weights(path, model, unused=["fc.", "fc2.bias"])
+    for unused in (["fc."], ["fc"], ["fc.weight", "fc.bias"]):
+        with pytest.raises(PluginError, match=r"unexpected fc2\.bias"):
+            copy_weights(path, model, unused)
+
+
+@pytest.mark.parametrize("file", ["w.npz", "w.safetensors"])
+def test_a_corrupt_file_is_told(tmp_path: Path, file: str) -> None:
+    path = _write(tmp_path / file, conv__weight=(3, 2))
+    for content in (b"", b"not weights", path.read_bytes()[:-40]):
+        path.write_bytes(content)
+        with pytest.raises(PluginError, match=rf"{file}: cannot be read as {path.suffix}: "):
+            read_tensors(path)
+
+
+@pytest.mark.parametrize("array", [np.array([{"a": 1}], dtype=object), np.array(["text"])], ids=["objects", "text"])
+def test_an_npz_with_anything_but_numbers_is_refused(tmp_path: Path, array: np.ndarray) -> None:
+    np.savez(tmp_path / "w.npz", weight=array)
+    with pytest.raises(PluginError, match="cannot be read"):
+        read_tensors(tmp_path / "w.npz")
+
+
+def test_a_record_names_the_file_and_its_digest_and_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "w.npz").write_bytes(b"abc")
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert weights_fact(tmp_path / "w.npz") == f"w.npz, sha256 {digest}"
+    assert weights_fact(None) == "random"
