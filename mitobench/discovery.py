@@ -136,6 +136,12 @@ def load(role: str, name: str) -> type[Plugin]:
     required = [name for name, option in cls.Options.model_fields.items() if option.is_required()]
     if required:
         raise PluginError(f"{item.target}.Options of package {item.package} has no default for {', '.join(required)}.")
+    unknown = sorted({*cls.schedule, *cls.at_prediction} - set(cls.Options.model_fields))
+    if unknown:
+        raise PluginError(
+            f"{item.target} of package {item.package} names options that it does not have in `schedule` or "
+            f"`at_prediction`: {', '.join(unknown)}."
+        )
     missing = sorted(getattr(cls, "__abstractmethods__", ()))
     if missing:
         raise PluginError(f"{item.target} of package {item.package} lacks {', '.join(missing)}().")

@@ -93,6 +93,7 @@ def test_a_broken_package_hurts_only_who_uses_it(install: Callable[..., None]) -
         (FUSER.replace('"mean"', '"median"'), "calls itself 'median', its entry point 'mean'"),
         (FUSER.replace("fuse(self", "merge(self"), r"lacks fuse\(\)"),
         (FUSER.replace("(Fuser)", ""), "is no mitobench.api.Fuser"),
+        (FUSER.replace('version = "1"', 'version, schedule = "1", ("steps",)'), "does not have.*: steps"),
     ],
 )
 def test_a_class_that_is_no_fuser_is_told_with_its_package(

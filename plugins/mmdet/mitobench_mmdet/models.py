@@ -120,7 +120,7 @@ def rpn(o: RPNOptions | FasterRCNNOptions, search: Search) -> BaseModel:
 
 def initialise(network: BaseModel) -> None:
     """Random weights, as each layer wants them; a training that follows does not draw them again."""
-    MMLogger.get_instance("mitobench").setLevel("ERROR")  # else mmengine prints every parameter
+    MMLogger.get_instance("mitobench_mmdet").setLevel("ERROR")  # else mmengine prints every parameter
     network.init_weights()
 
 
