@@ -6,7 +6,7 @@ Beside `mitobench.api` the only part of mitobench that a plugin imports. A plugi
 
 from mitobench.training.augment import dihedral, dihedral_boxes, dihedral_points, stain_jitter
 from mitobench.training.patches import FrameCache, crop, resample
-from mitobench.training.pretrained import copy_weights, find_weights, weights_fact
+from mitobench.training.pretrained import copy_weights, find_weights
 from mitobench.training.runner import Stream, Supervised, train
 from mitobench.training.weights import load_weights, save_weights
 
@@ -25,5 +25,4 @@ __all__ = [
     "save_weights",
     "stain_jitter",
     "train",
-    "weights_fact",
 ]

@@ -7,7 +7,6 @@ when it is first asked for, checked against the digest in its name, and kept as 
 from __future__ import annotations
 
 import functools
-import hashlib
 import logging
 import os
 import socket
@@ -113,17 +112,6 @@ def _fetch(url: str, path: Path) -> None:
         torch.hub.download_url_to_file(url, str(path), hash_prefix=digits, progress=False)
     finally:
         socket.setdefaulttimeout(before)
-
-
-def weights_fact(path: Path | None) -> str:
-    """What a record says of the weights a fit starts from: `random`, or the file's name and SHA-256."""
-    if path is None:
-        return "random"
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return f"{path.name}, sha256 {digest.hexdigest()}"
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mitobench.experiments import names, read
+from mitobench.experiments import names
 
 HEAD = 'title = "Mine"\ndataset = "synthetic"\nprotocol = "by-slide"\nestimator = "toy-boxes"\ndetector = "toy-dark"\n'
 ROWS = """

@@ -15,7 +15,7 @@ import torchvision
 from safetensors.torch import load_file, save_file
 
 from mitobench.errors import MitobenchError, PluginError
-from mitobench.training import copy_weights, find_weights, weights_fact
+from mitobench.training import copy_weights, find_weights
 from mitobench.training.pretrained import TIMEOUT_S, read_tensors, weights_folder
 
 NAME = "VGG16_Weights.IMAGENET1K_V1"
@@ -267,10 +267,3 @@ def test_an_npz_with_anything_but_numbers_is_refused(tmp_path: Path, array: np.n
     np.savez(tmp_path / "w.npz", weight=array)
     with pytest.raises(PluginError, match="cannot be read"):
         read_tensors(tmp_path / "w.npz")
-
-
-def test_a_record_names_the_file_and_its_digest_and_no_folder(tmp_path: Path) -> None:
-    (tmp_path / "w.npz").write_bytes(b"abc")
-    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert weights_fact(tmp_path / "w.npz") == f"w.npz, sha256 {digest}"
-    assert weights_fact(None) == "random"

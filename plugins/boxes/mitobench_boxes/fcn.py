@@ -28,7 +28,6 @@ from mitobench.training import (
     resample,
     save_weights,
     train,
-    weights_fact,
 )
 from mitobench_boxes.fixed import fixed_boxes
 from mitobench_boxes.network import STRIDES, UNUSED, FCN8s, normalised
@@ -121,7 +120,6 @@ class FCN(api.BoxEstimator):
         self._use(self._new())
         if context.pretrained:
             copy_weights(context.pretrained, self._network.vgg16(), UNUSED)
-        context.facts["weights"] = weights_fact(context.pretrained)
         for stride, iterations, lr in zip(STRIDES, options.iterations, options.lrs, strict=True):
             self._network.stride = stride
             self._train(stream, context, iterations, lr, f"fcn{stride}s")

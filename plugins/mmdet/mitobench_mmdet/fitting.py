@@ -10,7 +10,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.model import BaseModel
 
 from mitobench.api import Context, Sample
-from mitobench.training import train, weights_fact
+from mitobench.training import train
 from mitobench_mmdet.models import initialise
 from mitobench_mmdet.options import FasterRCNNOptions, RPNOptions, Training
 from mitobench_mmdet.patches import PatchStream
@@ -27,7 +27,6 @@ def fit(
         initialise(network)  # now, or training would do it, over what is copied
         start_from(network, context.pretrained)
         network.backbone.freeze(o.frozen_stages)
-    context.facts["weights"] = weights_fact(context.pretrained)
     stream = PatchStream(samples, o)
     if workers(o, context):
         stream.hold()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -107,8 +106,6 @@ def test_training_starts_from_the_file_and_keeps_what_is_frozen(
     assert torch.equal(after[0][0].bias, before[0][0].bias)
     assert not torch.equal(after[1][0].weight, before[1][0].weight)
     torch.testing.assert_close(after[1][0].weight, before[1][0].weight, atol=1e-2, rtol=0)
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    assert given.facts["weights"] == f"vgg.safetensors, sha256 {digest}"
     assert capfd.readouterr() == ("", ""), "mmengine likes to print every parameter"
 
 
@@ -117,7 +114,6 @@ def test_random_filters_are_all_trained(samples: list[Sample], context: Callable
     one.fit(samples, [], context("one"))
     many.fit(samples, [], given)
     assert not torch.equal(one.network.backbone.stages[0][0].weight, many.network.backbone.stages[0][0].weight)
-    assert given.facts["weights"] == "random"
 
 
 def test_fresh_layers_start_as_py_faster_rcnns(

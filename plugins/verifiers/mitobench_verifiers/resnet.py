@@ -22,7 +22,6 @@ from mitobench.training import (
     save_weights,
     stain_jitter,
     train,
-    weights_fact,
 )
 from mitobench_verifiers.network import UNUSED, Normalise, ScaledResNet, normalised
 from mitobench_verifiers.patches import PatchStream, Pixels, cut, gather, recompressed
@@ -105,7 +104,6 @@ class ResNetVerifier(api.Verifier):
         self._network = ScaledResNet(self.depth, self.options.width)
         if context.pretrained:
             copy_weights(context.pretrained, self._network.imagenet(), UNUSED)
-        context.facts["weights"] = weights_fact(context.pretrained)
         self._train(stream, context)
 
     def _stream(self, samples: Sequence[Sample], context: Context) -> PatchStream:
