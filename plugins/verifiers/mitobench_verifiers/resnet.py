@@ -168,7 +168,8 @@ class ResNetVerifier(api.Verifier):
     def _logits(self, patches: Tensor) -> Tensor:
         views = self._prepared(patches)
         turned = (torch.rot90(views.flip(3) if k & 4 else views, k & 3, (2, 3)) for k in range(self.options.test_turns))
-        return torch.stack([self._network(view)[:, 0].double().cpu() for view in turned]).mean(dim=0)
+        fast = (view.contiguous(memory_format=torch.channels_last) for view in turned)  # rot90 loses the layout
+        return torch.stack([self._network(view)[:, 0].double().cpu() for view in fast]).mean(dim=0)
 
     def save(self, folder: Path) -> None:
         """Write the weights."""
