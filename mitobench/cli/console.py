@@ -180,7 +180,7 @@ def show_experiment(experiment: Experiment, folder: Path) -> None:
     """The paper's numbers and ours, and where the files are; the page is written."""
     from mitobench.experiments import table as tables
 
-    columns = [column for column in tables.header(experiment) if column not in ("P", "R", "record")]
+    columns = [column for column in tables.header(experiment) if column not in ("protocol", "P", "R", "record")]
     table = Table(title=escape(tables.title(experiment)), title_justify="left", box=None, pad_edge=False)
     for column in columns if experiment.definition.row else columns[:2]:
         first = column == "row"

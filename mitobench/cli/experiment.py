@@ -27,6 +27,9 @@ def experiment(
         Path | None, typer.Option(envvar="MITOBENCH_DATA", help="Folder that holds data sets, at any depth.")
     ] = None,
     dataset: Annotated[str | None, typer.Option(help="Measure on this one instead of the paper's.")] = None,
+    scanner: Annotated[
+        str, typer.Option(help="Scanners to use, with commas, or `all`. Default: the experiment's.")
+    ] = "",
     profile: Annotated[str | None, typer.Option(help="Options of all plugins. Default: the experiment's.")] = None,
     scale: Annotated[float, typer.Option(min=1e-6, help="Factor on all schedules (optimizer steps).")] = 1.0,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds; they vary training, never the split.")] = 1,
@@ -55,6 +58,7 @@ def experiment(
     made = Experiment.prepare(
         read(name),
         dataset=dataset,
+        scanners=[name.strip() for name in scanner.split(",") if name.strip()],
         profile=profile,
         scale=scale,
         say=console.say,

@@ -55,6 +55,7 @@ class Definition(_Strict):
     Attributes:
         title: what it shows.
         dataset, protocol: that the paper's numbers are of; a row may have another protocol.
+        scanners: whose frames those are; none given: all.
         estimator, detector, verifier, fuser, set: of all rows.
         profile: whose options the rows start from.
         notes: what a reader should know.
@@ -67,6 +68,7 @@ class Definition(_Strict):
     title: str
     dataset: str
     protocol: str
+    scanners: tuple[str, ...] = ()
     estimator: str = "mask"
     detector: str = "frcnn"
     verifier: str = "none"

@@ -67,6 +67,7 @@ class Experiment:
         definition: Definition,
         *,
         dataset: str | None,
+        scanners: Sequence[str],
         profile: str | None,
         scale: float,
         seeds: int,
@@ -78,6 +79,7 @@ class Experiment:
         Args:
             definition: what to measure.
             dataset: takes the place of the definition's, under its own first protocol where it lacks the definition's.
+            scanners: whose frames to take, instead of the definition's; `all` for all.
             profile: takes the place of the definition's.
             scale: factor on all schedules.
             seeds: their number.
@@ -89,6 +91,9 @@ class Experiment:
         here = dataset or definition.dataset
         wanted = dict.fromkeys(row.protocol or definition.protocol for row in definition.row)
         protocols = {protocol: _protocol(here, protocol, definition, say) for protocol in wanted}
+        taken = [] if "all" in scanners else list(scanners or definition.scanners)
+        if taken and not scanners:
+            say(f"Frames of scanner {', '.join(taken)}, as in the paper; --scanner takes others.")
         made = cls(definition, here, profile or definition.profile, scale, seeds, protocols, {}, {})
         for protocol in dict.fromkeys(protocols.values()):
             grids = [Grid(definition.plugins(row), definition.overrides(row)) for row in made.rows(protocol)]
@@ -97,6 +102,7 @@ class Experiment:
                     grids,
                     datasets=[here],
                     protocol=protocol,
+                    scanners=taken,
                     profile=made.profile,
                     scale=scale,
                     seeds=range(seeds),

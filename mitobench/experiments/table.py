@@ -36,10 +36,12 @@ def title(experiment: Experiment) -> str:
 
 
 def header(experiment: Experiment) -> tuple[str, ...]:
-    """The columns; those of times only where the paper has some."""
-    reported = [row.paper for row in experiment.definition.row]
-    timed = any(paper.seconds_a_frame or paper.seconds_a_candidate for paper in reported)
-    return (*MEASURED, *(TIMED if timed else ()), *ENDING)
+    """The columns; the protocol only where there are several, times only where the paper has some."""
+    rows = experiment.definition.row
+    first, *others = MEASURED
+    several = ("protocol",) if any(row.protocol for row in rows) else ()
+    timed = any(row.paper.seconds_a_frame or row.paper.seconds_a_candidate for row in rows)
+    return (first, *several, *others, *(TIMED if timed else ()), *ENDING)
 
 
 def cells(result: Result, columns: Sequence[str], records: str) -> list[str]:
@@ -50,6 +52,7 @@ def cells(result: Result, columns: Sequence[str], records: str) -> list[str]:
     row, paper = Row([record for _, record in result.records]), result.row.paper
     measured = {
         "row": result.row.name,
+        "protocol": result.protocol,
         "paper P / R / F1": reported(paper),
         "oracle F1": number(row.mean("oracle_f1")),
         "P": number(row.mean("precision")),

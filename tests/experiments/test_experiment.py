@@ -156,3 +156,12 @@ def test_the_list_names_all(mitobench: Callable[..., Any]) -> None:
 def test_a_plan_can_be_shown_and_nothing_done(run: Callable[..., Any], tmp_path: Path) -> None:
     assert run(with_toy_fuser(HEAD) + ROWS, "--dry-run").code == 0
     assert not (tmp_path / "out").exists()
+
+
+def test_the_papers_scanner_is_taken_unless_another_is_asked_for(run: Callable[..., Any], small_data: Path) -> None:
+    text = with_toy_fuser(HEAD).replace('protocol = "by-slide"', 'protocol = "by-slide"\nscanners = ["A"]') + ROWS
+    assert "Frames of scanner A, as in the paper" in run(text, "--dry-run").out
+    assert "as in the paper" not in run(text, "--dry-run", "--scanner", "all").out
+    answer = run(text, "--dry-run", "--scanner", "H")
+    assert answer.code == 2
+    assert "'H'" in answer.err

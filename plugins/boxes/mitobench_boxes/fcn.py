@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -149,10 +149,11 @@ class FCN(api.BoxEstimator):
         def loss(scores: Tensor, labels: Tensor) -> Tensor:
             return cross_entropy(scores, labels, reduction=options.reduction)
 
+        half = context.amp and options.reduction == "mean"  # a sum over all pixels is beyond half precision
         train(
             Supervised(self._network, loss, normalised),
             stream,
-            context,
+            replace(context, amp=half),
             iterations=iterations,
             batch_size=options.batch_size,
             optimizer=optimizer,

@@ -294,3 +294,11 @@ def test_a_file_that_does_not_fit_lists_its_tensors(context, weights):
         tiny(norm="batch").fit([sample(0)], [], replace(context, pretrained=path))
     for said in ("missing features.1.running_mean", "unexpected extra", "features.0.bias is (5,), must be (4,)"):
         assert said in str(told.value)
+
+
+@pytest.mark.parametrize(("reduction", "wanted"), [("mean", True), ("sum", False)])
+def test_a_summed_loss_is_kept_out_of_half_precision(context, monkeypatch, reduction, wanted):
+    seen = []
+    monkeypatch.setattr("mitobench_boxes.fcn.train", lambda model, stream, context, **more: seen.append(context.amp))
+    tiny(reduction=reduction).fit([sample(0)], [], replace(context, amp=True))
+    assert seen == [wanted] * 3
