@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from mitobench import published
 from mitobench.experiments.definition import Reported
@@ -114,14 +114,21 @@ def notes(experiment: Experiment) -> list[str]:
         said += section.notes
     said += experiment.definition.notes
     said += [f"{result.row.name}: not measured. {result.problem}" for result in results if result.problem]
-    said += [
-        f"{result.row.name}: {role}'s {name}: {markdown.fact(value)}"
-        for result in results
-        for role, facts in (result.records[0][1].fitted if result.records else {}).items()
-        for name, value in facts.items()
-    ]
+    said += [f"{result.row.name}: {fact}" for result in results for fact in _facts(result)]
     failed = [(result, record) for result in results for _, record in result.records if record.status != "ok"]
     return [*dict.fromkeys(said), *(f"{result.row.name}: FAILED. {record.reason}" for result, record in failed)]
+
+
+def _facts(result: Result) -> Iterator[str]:
+    """What the row's first record tells of its fits, and of its boxes against those of masks."""
+    record = result.records[0][1] if result.records else None
+    for role, facts in (record.fitted if record else {}).items():
+        for name, value in facts.items():
+            yield f"the {role}'s {name}: {markdown.fact(value)}"
+    if record and record.boxes and record.boxes.covered is not None:
+        shares = (record.boxes.mean_iou, record.boxes.covered, record.boxes.fallback)
+        iou, covered, fallback = map(number, shares)
+        yield f"boxes against those of masks: mean IoU {iou}, {covered} from a blob, {fallback} fixed"
 
 
 def others(experiment: Experiment) -> list[published.Method]:
