@@ -1,6 +1,6 @@
 """Seconds a frame of every network: ours, a bare forward of the same network on what is already prepared, and, for the
-detector, MMDetection's own `inference_detector`; alternating in one run, medians of repeats. With it: the memory of a
-whole frame in one pass and in tiles, and on a GPU the iterations a second of the training.
+detector, MMDetection's own `inference_detector`; in turns within one run, the least of the repeats. With it: the memory
+of a whole frame in one pass and in tiles, and on a GPU the iterations a second of the training.
 
 A bare forward of the detector is `network.predict` on the enlarged, normalised tensor: backbone, proposals and their
 suppression, region pooling, region head and the last suppression. Ours is `predict`: that, and resampling, enlarging,
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import resource
-import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -101,8 +100,8 @@ def detector_of(options: Any, device: str) -> Any:
     return detector
 
 
-def medians(device: str, repeats: int, **calls: Callable[[], Any]) -> dict[str, float]:
-    """Seconds of each call, taken in turns, after one that is not counted."""
+def least(device: str, repeats: int, **calls: Callable[[], Any]) -> dict[str, float]:
+    """Least seconds of each call, taken in turns, after one that is not counted: what neighbours disturbed least."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(repeats + 1):
         for name, call in calls.items():
@@ -111,7 +110,7 @@ def medians(device: str, repeats: int, **calls: Callable[[], Any]) -> dict[str, 
             call()
             _finish(device)
             times[name].append(time.perf_counter() - started)
-    return {name: statistics.median(taken[1:]) for name, taken in times.items()}
+    return {name: min(taken[1:]) for name, taken in times.items()}
 
 
 def _finish(device: str) -> None:
@@ -170,7 +169,7 @@ def detector(asked: argparse.Namespace) -> None:
     prepared, pipeline = prepare(pixels, scale, asked.device), _pipeline(pixels.shape, scale)
     found.network.cfg = None  # inference_detector reads it, and needs it only without a pipeline
     with torch.inference_mode():
-        seconds = medians(
+        seconds = least(
             asked.device,
             asked.repeats,
             ours=lambda: found.predict(frame),
@@ -215,7 +214,7 @@ def estimator(asked: argparse.Namespace) -> None:
     tiles = [normalised(pixels[:, top:bottom, left:right]) for top, bottom in edges for left, right in edges]
     one, number = Mitoses(np.array([[asked.frame / 2] * 2])), itertools.count()
     with torch.inference_mode():
-        seconds = medians(
+        seconds = least(
             asked.device,
             asked.repeats,
             ours=lambda: fcn.boxes(replace(frame, id=f"frame {next(number)}"), one),  # a known frame costs nothing
@@ -240,7 +239,7 @@ def verifier(asked: argparse.Namespace) -> None:
     candidates = Detections.from_points(xy, np.ones(PATCHES))
     with torch.inference_mode():
         batch = resnet._prepared(patches)
-        seconds = medians(
+        seconds = least(
             asked.device,
             asked.repeats,
             ours=lambda: resnet.score(frame, candidates),
