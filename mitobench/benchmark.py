@@ -258,10 +258,15 @@ def _read(
     if masks_wanted and not all(dataset.card.has_masks for dataset in read.values()):
         for name in _other_mask_sources(root, read):
             try:
-                read[name], parts[name] = _with_split(name, root, None, None)
+                read[name], parts[name] = _with_split(name, root, None, _there(name, root, scanners))
             except MitobenchError as reason:
                 say(f"{name} cannot serve as a source of masks: {reason}")
     return Workspace(read, parts)
+
+
+def _there(name: str, root: Path, scanners: Sequence[str] | None) -> list[str] | None:
+    """Those of the scanners that a source of masks has; None, for all of its own, where it has none of them."""
+    return [scanner for scanner in scanners or () if scanner in data_sets.load(name, root).scanners] or None
 
 
 def _learns_from_masks(estimators: Iterable[str]) -> bool:

@@ -182,9 +182,11 @@ def show_experiment(experiment: Experiment, folder: Path) -> None:
 
     columns = [column for column in tables.header(experiment) if column not in ("protocol", "P", "R", "record")]
     table = Table(title=escape(tables.title(experiment)), title_justify="left", box=None, pad_edge=False)
+    if not any(row.paper.f1 for row in experiment.definition.row) and experiment.definition.row:
+        columns.remove("paper P / R / F1")
     for column in columns if experiment.definition.row else columns[:2]:
-        first = column == "row"
-        table.add_column(escape(column), justify="left" if first else "right", no_wrap=not first)
+        first, widest = column == "row", {"row": 18, "F1 [range]": 17}.get(column)
+        table.add_column(escape(column), justify="left" if first else "right", min_width=widest)
     for result in experiment.results():
         table.add_row(*(escape(cell) for cell in tables.cells(result, columns, build.RECORDS)))
     for method in tables.others(experiment):
@@ -194,7 +196,8 @@ def show_experiment(experiment: Experiment, folder: Path) -> None:
         console.print(f"- {escape(note)}")
     page = folder / f"{experiment.definition.name}.md"
     write_whole(page, tables.page(experiment, build.RECORDS).encode())
-    console.print(f"Records  {escape(str(folder / build.RECORDS))}")
+    if experiment.definition.row:
+        console.print(f"Records  {escape(str(folder / build.RECORDS))}")
     console.print(f"Table    {escape(str(page))}")
 
 

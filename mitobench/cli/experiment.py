@@ -31,7 +31,9 @@ def experiment(
         str, typer.Option(help="Scanners to use, with commas, or `all`. Default: the experiment's.")
     ] = "",
     profile: Annotated[str | None, typer.Option(help="Options of all plugins. Default: the experiment's.")] = None,
-    scale: Annotated[float, typer.Option(min=1e-6, help="Factor on all schedules (optimizer steps).")] = 1.0,
+    scale: Annotated[
+        float, typer.Option(help="Factor on all schedules (optimizer steps), above 0 and at most 1.")
+    ] = 1.0,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds; they vary training, never the split.")] = 1,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="ROLE.OPTION=VALUE for all rows; may be repeated.")
@@ -49,6 +51,8 @@ def experiment(
     if name is None:
         _list()
         return
+    if not 0 < scale <= 1:
+        raise typer.BadParameter(f"--scale {scale:g}: must be above 0 and at most 1.")
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from mitobench.cli import console

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mitobench import registry
+from mitobench import discovery, registry
 from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError
 from mitobench.pipeline.settings import Override
 
 FOLDER = "experiments"
-ROW = "[[row]]"
+ROW = r"\s*\[\[\s*row\s*\]\]"
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -39,7 +39,7 @@ class Reported(_Strict):
 class Row(_Strict):
     """One row: what it changes of the experiment. `set` holds overrides, `ROLE.OPTION=VALUE`."""
 
-    name: str
+    name: Annotated[str, Field(min_length=1)]
     paper: Reported = Reported()
     protocol: str | None = None
     estimator: str | None = None
@@ -81,6 +81,15 @@ class Definition(_Strict):
     submission: bool = False
     path: Path = Field(default=Path(), exclude=True)
 
+    @model_validator(mode="after")
+    def _shows_something(self) -> Definition:
+        names = [row.name for row in self.row]
+        if not names and self.table is None:
+            raise ValueError("has neither a [[row]] nor a table of published numbers")
+        if len(set(names)) < len(names):
+            raise ValueError(f"two rows are called {next(name for name in names if names.count(name) > 1)!r}")
+        return self
+
     @property
     def name(self) -> str:
         """The file's name without ending: what the experiment is called."""
@@ -117,7 +126,23 @@ def read(name: str) -> Definition:
         raise MitobenchError("\n".join(wrong)) from reason
     for row in definition.row:
         definition.overrides(row)
+    _check_names(definition)
     return definition
+
+
+def _check_names(definition: Definition) -> None:
+    """Raises MitobenchError with file and line for a plugin or a data set that does not exist."""
+    lines = _Lines(definition.path)
+    named: list[tuple[str, str | None, list[str | int]]]
+    named = [(role, getattr(definition, role), [role]) for role in (*ROLES, "dataset")]
+    for number, row in enumerate(definition.row):
+        named += [(role, getattr(row, role), ["row", number, role]) for role in ROLES]
+    for role, name, loc in named:
+        try:
+            if name is not None:
+                discovery.find(role, name)
+        except MitobenchError as reason:
+            raise MitobenchError(f"{lines.at(loc)} {reason}") from reason
 
 
 @dataclass(frozen=True)
@@ -128,17 +153,17 @@ class _Lines:
 
     def of(self, text: str, row: int | None = None) -> str:
         """The line that holds a text, in the row of that number or before all rows."""
-        return self._where(lambda line: text in line, row)
+        return self._where(lambda line: f'"{text}"' in line or f"'{text}'" in line, row)
 
     def at(self, loc: Sequence[str | int]) -> str:
         """The line of a field as pydantic locates it."""
         row = int(loc[1]) if len(loc) > 1 and loc[0] == "row" else None
-        field = str(loc[2] if row is not None and len(loc) > 2 else loc[0])
+        field = str(loc[2] if row is not None and len(loc) > 2 else loc[0] if loc else "title")
         return self._where(lambda line: bool(re.match(rf"\s*{re.escape(field)}\b", line)), row)
 
     def _where(self, found: Callable[[str], bool], row: int | None) -> str:
         lines = self.path.read_text(encoding="utf-8").splitlines()
-        starts = [number for number, line in enumerate(lines) if line.strip().startswith(ROW)]
-        first = 0 if row is None else starts[row]
+        starts = [number for number, line in enumerate(lines) if re.match(ROW, line)]
+        first = starts[row] if row is not None and row < len(starts) else 0  # rows may be written in other ways
         number = next((n for n in range(first, len(lines)) if found(lines[n])), first)
         return f"{self.path}:{number + 1}:"

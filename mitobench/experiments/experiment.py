@@ -37,6 +37,12 @@ class Result:
     records: Sequence[tuple[Path, Record]] = ()
     problem: str | None = None
 
+    @property
+    def submitted(self) -> list[tuple[Path, Record]]:
+        """The records that contest files are made of: not a stand-in's, nor where validation chose no threshold."""
+        own = [] if self.row.protocol else self.records
+        return [(path, made) for path, made in own if made.chosen and made.chosen.point.threshold is not None]
+
 
 @dataclass
 class Experiment:
@@ -45,8 +51,10 @@ class Experiment:
     Attributes:
         definition: what it is.
         dataset: measured on; the paper's, or another in its place.
+        scanners: whose frames were asked for; none given: those of the definition.
         profile, scale: whose options the rows start from, and the factor on all schedules.
         seeds: their number.
+        sets: what is set for all rows.
         protocols: that a row is measured under, by the one it names.
         benchmarks: by protocol.
         absent: why a protocol cannot be measured here.
@@ -54,9 +62,11 @@ class Experiment:
 
     definition: Definition
     dataset: str
+    scanners: Sequence[str]
     profile: str
     scale: float
     seeds: int
+    sets: Sequence[str]
     protocols: dict[str, str]
     benchmarks: dict[str, Benchmark]
     absent: dict[str, str]
@@ -71,6 +81,7 @@ class Experiment:
         profile: str | None,
         scale: float,
         seeds: int,
+        sets: Sequence[str],
         say: Say,
         **options: Any,
     ) -> Experiment:
@@ -83,6 +94,7 @@ class Experiment:
             profile: takes the place of the definition's.
             scale: factor on all schedules.
             seeds: their number.
+            sets: overrides of all rows.
             say: is told what a user should know.
             options: of `Benchmark.prepare`.
 
@@ -94,7 +106,8 @@ class Experiment:
         taken = [] if "all" in scanners else list(scanners or definition.scanners)
         if taken and not scanners:
             say(f"Frames of scanner {', '.join(taken)}, as in the paper; --scanner takes others.")
-        made = cls(definition, here, profile or definition.profile, scale, seeds, protocols, {}, {})
+        profile = profile or definition.profile
+        made = cls(definition, here, scanners, profile, scale, seeds, sets, protocols, {}, {})
         for protocol in dict.fromkeys(protocols.values()):
             grids = [Grid(definition.plugins(row), definition.overrides(row)) for row in made.rows(protocol)]
             try:
@@ -103,7 +116,8 @@ class Experiment:
                     datasets=[here],
                     protocol=protocol,
                     scanners=taken,
-                    profile=made.profile,
+                    profile=profile,
+                    sets=sets,
                     scale=scale,
                     seeds=range(seeds),
                     say=say,
@@ -128,10 +142,9 @@ class Experiment:
                 benchmark.run(out, watcher, jobs)
         if self.definition.submission:
             for result in self.results():
-                for path, record in result.records:
-                    if record.status == "ok":
-                        folder = out / "submission" / self.definition.name / path.stem
-                        write_submission(folder, path, record, self._test_frames(result.protocol))
+                for path, record in result.submitted:
+                    folder = out / "submission" / self.definition.name / path.stem
+                    write_submission(folder, path, record, self._test_frames(result.protocol))
 
     def _test_frames(self, protocol: str) -> list[str]:
         workspace = self.benchmarks[protocol].workspace

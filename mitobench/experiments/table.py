@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
-from mitobench import published
+from mitobench import published, registry
 from mitobench.experiments.definition import Reported
 from mitobench.experiments.experiment import Experiment, Result
 from mitobench.report import markdown
@@ -28,6 +28,8 @@ def title(experiment: Experiment) -> str:
     if not experiment.definition.row:
         return parts[0]
     parts.append(f"profile {experiment.profile}")
+    if experiment.sets:
+        parts.append(f"with {', '.join(experiment.sets)}")
     if experiment.scale != 1:
         parts.append(f"schedules shortened to {experiment.scale:g}")
     if experiment.dataset != experiment.definition.dataset:
@@ -79,12 +81,14 @@ def reported(paper: Reported | published.Method) -> str:
 def command(experiment: Experiment) -> str:
     """What repeats it, wherever data and store are."""
     definition = experiment.definition
-    parts = ["mitobench", "experiment", definition.name]
+    ours = definition.path == registry.ROOT / "experiments" / definition.path.name
+    parts = ["mitobench", "experiment", definition.name if ours else definition.path.name]
     parts += ["--dataset", experiment.dataset] if experiment.dataset != definition.dataset else []
+    parts += ["--scanner", ",".join(experiment.scanners)] if experiment.scanners else []
     parts += ["--profile", experiment.profile] if experiment.profile != definition.profile else []
     parts += ["--scale", f"{experiment.scale:g}"] if experiment.scale != 1 else []
     parts += ["--seeds", str(experiment.seeds)] if experiment.seeds != 1 else []
-    return shlex.join(parts)
+    return shlex.join([*parts, *(word for text in experiment.sets for word in ("--set", text))])
 
 
 def page(experiment: Experiment, records: str = "records") -> str:
@@ -112,11 +116,23 @@ def notes(experiment: Experiment) -> list[str]:
     for section in sections(record for result in results for _, record in result.records):
         said.append(f"{section.dataset}, protocol {section.protocol}: {markdown.measured(section)}")
         said += section.notes
+    if experiment.definition.row and experiment.profile != experiment.definition.profile:
+        said.append(
+            f"The rows set what the paper varies, in its numbers: sizes in px are others under profile "
+            f"{experiment.profile} than under {experiment.definition.profile}."
+        )
     said += experiment.definition.notes
     said += [f"{result.row.name}: not measured. {result.problem}" for result in results if result.problem]
+    alone = {result.row.name: _notes(result) for result in results}
+    said += [f"{name}: {note}" for name, own in alone.items() for note in own if note not in said]
     said += [f"{result.row.name}: {fact}" for result in results for fact in _facts(result)]
     failed = [(result, record) for result in results for _, record in result.records if record.status != "ok"]
     return [*dict.fromkeys(said), *(f"{result.row.name}: FAILED. {record.reason}" for result, record in failed)]
+
+
+def _notes(result: Result) -> list[str]:
+    """What must be said of a row's records."""
+    return list(dict.fromkeys(note for _, record in result.records for note in record.notes))
 
 
 def _facts(result: Result) -> Iterator[str]:

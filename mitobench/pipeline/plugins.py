@@ -27,8 +27,6 @@ _NOT_A_PLUGIN = {"mitobench", "builtins", "abc", "typing"}
 class PluginRef:
     """Name, version, source and options of a plugin: all that decides what it does.
 
-    The option `pretrained` holds name and SHA-256 of the file found, or `none`: what it is known by.
-
     Attributes:
         variant: the options that a table shows beside it; they decide nothing.
         weights: the file of pretrained weights that a fit starts from; None: random ones.
@@ -54,8 +52,6 @@ class PluginRef:
         version = f"{plugin.version} ({found.package} {found.version})"
         weights = _pretrained(role, plugin, options)
         values = options.model_dump(mode="json")
-        if PRETRAINED in values:
-            values[PRETRAINED] = f"{weights.name}, sha256 {canonical.file_digest(weights)}" if weights else "none"
         return cls(role, plugin.name, version, found.package, source_digest(plugin), values, variant, weights)
 
     def for_fit(self) -> PluginRef:
@@ -71,8 +67,16 @@ class PluginRef:
             "name": self.name,
             "version": self.version,
             "source": self.source,
-            "options": dict(self.options),
+            "options": self.known_by,
         }
+
+    @property
+    def known_by(self) -> dict[str, Any]:
+        """The options; in place of where weights lie, name and SHA-256 of the file found, or `none`."""
+        if PRETRAINED not in self.options or not _looks_for_weights(self.cls()):
+            return dict(self.options)
+        found = f"{self.weights.name}, sha256 {canonical.file_digest(self.weights)}" if self.weights else "none"
+        return {**self.options, PRETRAINED: found}
 
     def cls(self) -> Any:
         """The class, a subclass of its role's interface."""
@@ -96,6 +100,10 @@ class PluginRef:
         if folder is not None:
             plugin.load(folder)
         return plugin
+
+
+def _looks_for_weights(plugin: type[Plugin]) -> bool:
+    return next(base for base in plugin.__mro__ if "pretrained" in vars(base)) is not Plugin
 
 
 def _pretrained(role: str, plugin: type[Plugin], options: Options) -> Path | None:

@@ -88,7 +88,7 @@ def _all_stages(row: Planned) -> Iterator[Stage]:
 
 
 def _plugin(ref: PluginRef) -> PluginEntry:
-    options = dict(ref.options)
+    options = ref.known_by
     return PluginEntry(
         name=ref.name,
         version=ref.version,
@@ -141,8 +141,12 @@ def _notes(row: Planned, workspace: Workspace) -> list[str]:
     if unlabelled:
         notes.append(f"{row.combination.dataset}: {unlabelled} of {len(test)} test frames are unlabelled, not scored")
     trained = [stage.plugin for stage in _fits(row).values() if stage.plugin]
-    started = [f"{plugin.name} started from {plugin.weights.name}" for plugin in trained if plugin.weights]
-    return [*notes, *(started or (["trained from scratch"] if trained else []))]
+    if any(plugin.weights for plugin in trained):
+        return notes + [
+            f"{plugin.name} started from {plugin.weights.name}" if plugin.weights else f"{plugin.name} from scratch"
+            for plugin in trained
+        ]
+    return [*notes, *(["trained from scratch"] if trained else [])]
 
 
 def _fits(row: Planned) -> dict[str, Stage]:

@@ -37,7 +37,7 @@ def weights_folder() -> Path:
     return Path(given).expanduser().resolve() if given else platformdirs.user_cache_path("mitobench") / "weights"
 
 
-def find_weights(asked: str, default: str) -> Path | None:
+def find_weights(asked: str, default: str, fits: bool = True) -> Path | None:
     """The file to start from; None for random weights.
 
     Args:
@@ -45,6 +45,7 @@ def find_weights(asked: str, default: str) -> Path | None:
         default: what `auto` stands for: the name of a file in the weights folder, without its ending; torchvision's
             are named as torchvision does (`VGG16_Weights.IMAGENET1K_V1`) and downloaded where they are not there.
             With MITOBENCH_OFFLINE set nothing is downloaded.
+        fits: whether the network is the one that the default's weights are of; for another `auto` finds none.
 
     Raises MitobenchError for a file that is not there, or is of another kind. What `auto` cannot find is told.
     """
@@ -52,6 +53,9 @@ def find_weights(asked: str, default: str) -> Path | None:
         return None
     if asked != "auto":
         return _given(Path(asked).expanduser())
+    if not fits:
+        _tell_other(default)
+        return None
     folder = weights_folder()
     for ending in ENDINGS:
         path = folder / f"{default}{ending}"
@@ -69,6 +73,11 @@ def _given(path: Path) -> Path:
     if not path.is_file():
         raise MitobenchError(f"pretrained={path}: there is no such file.")
     return path.resolve()
+
+
+@functools.cache  # once a process
+def _tell_other(default: str) -> None:
+    log.warning("%s is of another network than these options give. Training starts from random weights.", default)
 
 
 @functools.cache  # one attempt and one warning a process, however often a plan asks
@@ -137,7 +146,8 @@ def copy_weights(path: Path, into: Mapping[str, Tensor], unused: Collection[str]
         into: the model's tensors (parameters, or views of them) by their names in the file.
         unused: names that the file may hold as well; a name that ends in a dot stands for all that begin with it.
 
-    Raises PluginError, and copies nothing, where tensors are missing, mis-shaped, or there that nobody expects.
+    Raises PluginError, and copies nothing, where tensors are missing, mis-shaped, not of finite
+    floating-point numbers, or there that nobody expects.
     """
     wanted = {name: tensor for name, tensor in into.items() if not name.endswith(COUNTER)}
     found = {
@@ -145,7 +155,11 @@ def copy_weights(path: Path, into: Mapping[str, Tensor], unused: Collection[str]
         for name, tensor in read_tensors(path).items()
         if name in wanted or not (name.endswith(COUNTER) or _among(name, unused))
     }
-    problems = mismatches(wanted, found)
+    problems = mismatches(wanted, found) + [
+        f"{name} holds what is no finite number"
+        for name, tensor in found.items()
+        if not (tensor.is_floating_point() and tensor.isfinite().all())
+    ]
     if problems:
         raise PluginError(f"{path}: does not fit the model: {'; '.join(problems)}.")
     with torch.no_grad():

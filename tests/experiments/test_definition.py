@@ -78,6 +78,13 @@ def test_overrides_know_their_line(file: Path) -> None:
         ('[[row]]\nset = ["detector.a=1"]\n', 4, "name"),
         ('[[row]]\nname = "a"\nset = ["detectr.patch=1"]\n', 6, "detectr"),
         ('[[row]]\nname = "a"\nset = ["patch"]\n', 6, "ROLE.OPTION=VALUE"),
+        ('[[ row ]]\nname = "a"\nset = ["detector.ab=1",\n"patch"]\n', 7, "ROLE.OPTION=VALUE"),
+        ('row = [{ name = "a", set = ["patch"] }]\n', 4, "ROLE.OPTION=VALUE"),
+        ('[[row]]\nname = "a"\n[[row]]\nname = "b"\ndetector = "frcn"\n', 8, "frcnn"),
+        ('detector = "frcn"\n[[row]]\nname = "a"\n', 4, "frcnn"),
+        ('[[row]]\nname = "same"\n[[row]]\nname = "same"\n', 1, "two rows are called 'same'"),
+        ('[[row]]\nname = ""\n', 5, "at least 1 character"),
+        ("", 1, "neither a [[row]]"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(file: Path, text: str, line: int, said: str) -> None:

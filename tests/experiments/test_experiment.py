@@ -150,6 +150,41 @@ def test_submission_files_hold_what_is_above_the_threshold(run: Callable[..., An
         assert sum(len(file.read_text().splitlines()) for file in files) == made["test"]["tp"] + made["test"]["fp"]
 
 
+def test_a_row_without_a_threshold_is_not_submitted_and_spoils_nothing(run: Callable[..., Any], tmp_path: Path) -> None:
+    text = with_toy_fuser(HEAD).replace('title = "Mine"', 'title = "Mine"\nsubmission = true') + ROWS
+    silent = '\n[[row]]\nname = "silent"\nset = ["pipeline.gate=2.0"]\n'
+    stand_in = '\n[[row]]\nname = "stand-in"\nprotocol = "by-slide"\n'
+    answer = run(text + silent + stand_in)
+    assert answer.code == 0, answer.out + answer.err
+    assert len(list((tmp_path / "out" / "experiments" / "submission" / "mine").iterdir())) == 2
+    assert (tmp_path / "out" / "experiments" / "mine.md").is_file()
+
+
+def test_the_page_says_what_was_changed_and_how_to_repeat_it(run: Callable[..., Any], tmp_path: Path) -> None:
+    assert run(with_toy_fuser(HEAD) + ROWS, "--set", "detector.shrink=2", "--scanner", "A", "--scale", 0.5).code == 0
+    page = (tmp_path / "out" / "experiments" / "mine.md").read_text()
+    assert "with detector.shrink=2" in page.splitlines()[0].replace("\\", "")
+    command = f"mitobench experiment mine.toml --scanner A --profile {tmp_path / 'toys.toml'} --scale 0.5"
+    assert f"`{command} --set detector.shrink=2`" in page
+
+
+def test_what_is_said_of_one_row_alone_is_said(run: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "side.txt").write_text("20")
+    started = f'detector = "toy-pretrained"\nset = ["detector.pretrained={tmp_path / "side.txt"}"]\n'
+    assert run(with_toy_fuser(HEAD) + ROWS + '\n[[row]]\nname = "started"\n' + started).code == 0
+    page = (tmp_path / "out" / "experiments" / "mine.md").read_text()
+    assert "- started: toy-pretrained started from side.txt" in page
+    assert "- most 9: trained from scratch" in page
+
+
+@pytest.mark.parametrize("scale", ["nan", "inf", 0, -1, 2])
+def test_a_scale_that_shortens_nothing_is_refused(mitobench: Callable[..., Any], scale: object) -> None:
+    answer = mitobench("experiment", "table7", "--scale", scale)
+    assert answer.code == 2
+    assert "above 0 and at most 1" in answer.err
+    assert "Traceback" not in answer.err
+
+
 def test_the_list_names_all(mitobench: Callable[..., Any]) -> None:
     answer = mitobench("experiment")
     assert answer.code == 0

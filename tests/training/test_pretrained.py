@@ -267,3 +267,17 @@ def test_an_npz_with_anything_but_numbers_is_refused(tmp_path: Path, array: np.n
     np.savez(tmp_path / "w.npz", weight=array)
     with pytest.raises(PluginError, match="cannot be read"):
         read_tensors(tmp_path / "w.npz")
+
+
+@pytest.mark.parametrize(
+    "values", [np.array([1, 2], np.int8), np.array([1.0, np.nan], np.float32)], ids=["whole", "nan"]
+)
+def test_weights_that_are_no_finite_floats_are_refused(tmp_path: Path, values: np.ndarray) -> None:
+    np.savez(tmp_path / "w.npz", bias=values)
+    with pytest.raises(PluginError, match="bias holds what is no finite number"):
+        copy_weights(tmp_path / "w.npz", {"bias": torch.zeros(2)})
+
+
+def test_a_network_that_the_weights_are_not_of_starts_at_random_and_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    assert find_weights("auto", "ResNet18_Weights.IMAGENET1K_V1", fits=False) is None
+    assert "is of another network" in caplog.text

@@ -105,9 +105,8 @@ class FCN(api.BoxEstimator):
     @classmethod
     def pretrained(cls, options: FCNOptions) -> Path | None:
         """VGG16's weights on ImageNet; a network of other channels or with batch normalisation has none of its own."""
-        if options.pretrained == "auto" and (options.width != 1 or options.norm != "none"):
-            return None
-        return find_weights(options.pretrained, "VGG16_Weights.IMAGENET1K_V1")
+        fits = options.width == 1 and options.norm == "none"
+        return find_weights(options.pretrained, "VGG16_Weights.IMAGENET1K_V1", fits)
 
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
         """Learn from the masks of the training frames: stride 32, then 16 from it, then 8 from it.

@@ -68,12 +68,10 @@ class _Trained(_Searching):
 
     @classmethod
     def pretrained(cls, options: Any) -> Path | None:
-        """VGG_CNN_M_1024 of ImageNet; `auto` does not look for it where the network is another."""
+        """VGG_CNN_M_1024 of ImageNet, where the network is that."""
         from mitobench.training import find_weights
 
-        if options.pretrained == "auto" and not cls.is_published(options):
-            return None
-        return find_weights(options.pretrained, WEIGHTS)
+        return find_weights(options.pretrained, WEIGHTS, cls.is_published(options))
 
     @classmethod
     def is_published(cls, o: Any) -> bool:

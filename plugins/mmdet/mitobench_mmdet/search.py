@@ -1,4 +1,4 @@
-"""A trained network over a whole frame, in one pass."""
+"""A trained network over a whole frame."""
 
 from __future__ import annotations
 

@@ -89,9 +89,7 @@ class ResNetVerifier(api.Verifier):
     @classmethod
     def pretrained(cls, options: ResNetOptions) -> Path | None:
         """The network's weights on ImageNet; one of other channels has none of its own."""
-        if options.pretrained == "auto" and options.width != 1:
-            return None
-        return find_weights(options.pretrained, f"ResNet{cls.depth}_Weights.IMAGENET1K_V1")
+        return find_weights(options.pretrained, f"ResNet{cls.depth}_Weights.IMAGENET1K_V1", options.width == 1)
 
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
         """Learn from mitoses, candidates, imposters and background of the training frames.
