@@ -101,15 +101,19 @@ def detector_of(options: Any, device: str) -> Any:
 
 
 def least(device: str, repeats: int, **calls: Callable[[], Any]) -> dict[str, float]:
-    """Least seconds of each call, taken in turns, after one that is not counted: what neighbours disturbed least."""
+    """Least seconds of each call, taken in turns, after one that is not counted.
+
+    On a CPU they are those of the process, which neighbours on the machine disturb least; on a GPU those of the clock.
+    """
+    clock = time.perf_counter if device == "cuda" else time.process_time
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(repeats + 1):
         for name, call in calls.items():
             _finish(device)
-            started = time.perf_counter()
+            started = clock()
             call()
             _finish(device)
-            times[name].append(time.perf_counter() - started)
+            times[name].append(clock() - started)
     return {name: min(taken[1:]) for name, taken in times.items()}
 
 
