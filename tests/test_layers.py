@@ -22,7 +22,9 @@ MAY_KNOW = {
     "pipeline": {*LEAF, "api", "discovery", "training", "datasets", "evaluate"},
     "results": {*LEAF, "api", "discovery", "datasets", "evaluate", "pipeline"},
     "report": {*LEAF, "published", "evaluate", "results", "pipeline.canonical"},
+    "gallery": {*LEAF, "api", "datasets", "evaluate", "pipeline", "results", "report"},
     "benchmark": {*LEAF, "api", "discovery", "datasets", "evaluate", "pipeline", "results"},
+    "reproduce": {*LEAF, "discovery", "training", "datasets", "pipeline", "results", "benchmark"},
     "experiments": {*LEAF, "published", "discovery", "datasets", "pipeline", "results", "report", "benchmark"},
 }
 

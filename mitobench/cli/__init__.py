@@ -6,7 +6,21 @@ import sys
 
 import typer
 
-from mitobench.cli import data, doctor, experiment, info, leaderboard, new_plugin, run, score, weights
+from mitobench.cli import (
+    compare,
+    data,
+    doctor,
+    experiment,
+    gallery,
+    info,
+    leaderboard,
+    new_plugin,
+    reproduce,
+    run,
+    score,
+    submit,
+    weights,
+)
 from mitobench.errors import MitobenchError
 
 app = typer.Typer(
@@ -19,6 +33,10 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("experiment")(experiment.experiment)
+app.command("compare")(compare.compare)
+app.command("gallery")(gallery.gallery)
+app.command("reproduce")(reproduce.reproduce)
+app.command("submit")(submit.submit)
 app.command("list")(info.list_plugins)
 app.command("info")(info.info)
 app.command("score")(score.score)

@@ -158,7 +158,7 @@ def show_section(section: Section) -> None:
         box=None,
         pad_edge=False,
     )
-    for column in ("#", "P", "R", "F1 [range]", "alone", "oracle", "AP", "s/frame", "seeds"):
+    for column in ("#", "P", "R", "F1 [95 %]", "alone", "oracle", "AP", "s/frame", "seeds"):
         table.add_column(escape(column), justify="right", no_wrap=True)
     names = []
     for number, (rank, row) in enumerate(section.ranked(), 1):
@@ -185,7 +185,7 @@ def show_experiment(experiment: Experiment, folder: Path) -> None:
     if not any(row.paper.f1 for row in experiment.definition.row) and experiment.definition.row:
         columns.remove("paper P / R / F1")
     for column in columns if experiment.definition.row else columns[:2]:
-        first, widest = column == "row", {"row": 18, "F1 [range]": 17}.get(column)
+        first, widest = column == "row", {"row": 18, "F1 [95 %]": 17}.get(column)
         table.add_column(escape(column), justify="left" if first else "right", min_width=widest)
     for result in experiment.results():
         table.add_row(*(escape(cell) for cell in tables.cells(result, columns, build.RECORDS)))

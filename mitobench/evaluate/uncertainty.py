@@ -19,7 +19,7 @@ from mitobench.evaluate.metrics import RATIOS, FrameCounts, total
 
 _WEAK_BELOW = 10
 _FRAMES_BELOW = 5
-_RESAMPLES = 2000
+RESAMPLES = 2000
 
 
 class Interval(BaseModel):
@@ -54,8 +54,8 @@ def interval(frames: Sequence[FrameCounts], metric: str, seed: int = 0) -> Inter
     """
     if total(frames).ratio(metric) is None:
         return None
-    units = _units(frames)
-    return _interval(units, RATIOS[metric](*_resample(units, frames, seed)))
+    units = units_of(frames)
+    return interval_over(units, RATIOS[metric](*_resample(units, frames, seed)))
 
 
 def paired_difference(
@@ -71,9 +71,9 @@ def paired_difference(
     of_a, of_b = total(a).ratio(metric), total(b).ratio(metric)
     if of_a is None or of_b is None:
         return None
-    units = _units(a)
+    units = units_of(a)
     spread = RATIOS[metric](*_resample(units, a, seed)) - RATIOS[metric](*_resample(units, b, seed))
-    found = _interval(units, spread)
+    found = interval_over(units, spread)
     return None if found is None else Difference(**found.model_dump(), delta=of_a - of_b)
 
 
@@ -93,7 +93,7 @@ def _check_paired(a: Sequence[FrameCounts], b: Sequence[FrameCounts]) -> None:
 
 
 @dataclass(frozen=True)
-class _Units:
+class Units:
     """What is resampled: `of_frame` [F] is the unit that each frame belongs to."""
 
     unit: Literal["group", "frame"]
@@ -102,25 +102,26 @@ class _Units:
     weak: bool
 
 
-def _units(frames: Sequence[FrameCounts]) -> _Units:
+def units_of(frames: Sequence[FrameCounts]) -> Units:
+    """Slides, or frames where there are fewer than five slides."""
     groups, of_frame = np.unique([frame.group for frame in frames], return_inverse=True)
     weak = len(groups) < _WEAK_BELOW
     if len(groups) < _FRAMES_BELOW:
-        return _Units("frame", np.arange(len(frames)), len(frames), weak)
-    return _Units("group", of_frame, len(groups), weak)
+        return Units("frame", np.arange(len(frames)), len(frames), weak)
+    return Units("group", of_frame, len(groups), weak)
 
 
-def _resample(units: _Units, frames: Sequence[FrameCounts], seed: int) -> NDArray[np.int64]:
+def _resample(units: Units, frames: Sequence[FrameCounts], seed: int) -> NDArray[np.int64]:
     """Summed tp, fp, fn of each resample, [3, resamples]; one seed draws the same units for every method."""
     counts = np.zeros((units.n_units, 3), dtype=np.int64)
     np.add.at(counts, units.of_frame, [(f.tp, f.fp, f.fn) for f in frames])
     equally = np.full(units.n_units, 1 / units.n_units)
-    times_drawn = np.random.default_rng(seed).multinomial(units.n_units, equally, size=_RESAMPLES)
+    times_drawn = np.random.default_rng(seed).multinomial(units.n_units, equally, size=RESAMPLES)
     return (times_drawn @ counts).T
 
 
-def _interval(units: _Units, spread: NDArray[np.float64]) -> Interval | None:
-    """None of one unit. Resamples in which the metric is undefined are left out."""
+def interval_over(units: Units, spread: NDArray[np.float64]) -> Interval | None:
+    """The interval of a metric that each resample has, [R]; None of one unit. Undefined ones are left out."""
     if units.n_units < 2:
         return None
     low, high = np.nanpercentile(spread, [2.5, 97.5])

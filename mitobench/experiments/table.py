@@ -14,9 +14,9 @@ from mitobench.report.table import Row, sections
 
 EXPLANATION = """\
 `paper` is what was published; its F1 is the best over thresholds on the frames it reports, so it is to be set beside
-`oracle F1`. `F1` is at the threshold chosen on validation, with its 95 % interval, or least and greatest over seeds."""
+`oracle F1`. `F1` is at the threshold chosen on validation, the mean over seeds, with its 95 % interval."""
 
-MEASURED = ("row", "paper P / R / F1", "oracle F1", "F1 [range]", "P", "R", "AP")
+MEASURED = ("row", "paper P / R / F1", "oracle F1", "F1 [95 %]", "P", "R", "AP")
 TIMED = ("paper s/frame", "s/frame", "paper s/candidate", "s/candidate")
 ENDING = ("seeds", "record")
 PUBLISHED = ("method", "P / R / F1", "s/frame", "source", "note")
@@ -59,7 +59,7 @@ def cells(result: Result, columns: Sequence[str], records: str) -> list[str]:
         "oracle F1": number(row.mean("oracle_f1")),
         "P": number(row.mean("precision")),
         "R": number(row.mean("recall")),
-        "F1 [range]": markdown.f1(row) if row.good else "FAILED" if row.failed else "–",
+        "F1 [95 %]": markdown.f1(row) if row.good else "FAILED" if row.failed else "–",
         "AP": number(row.mean("average_precision")),
         "paper s/frame": number(paper.seconds_a_frame, 2),
         "s/frame": number(row.seconds_a_frame, 2),

@@ -1,24 +1,46 @@
-"""`mitobench leaderboard build`: records become pages."""
+"""`mitobench leaderboard build`: records become pages and figures.
+
+Records are read by `record.read_good(folder) -> (list of (path, Record), list of what is broken)`: a broken one is
+named and left out here, and is for `mitobench leaderboard check` to fail at.
+"""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from mitobench.atomic import write_whole
-from mitobench.report import markdown
+from mitobench.report.leaderboard import leaderboard
 from mitobench.report.table import Section, sections
 from mitobench.results import record
 
 PAGE = "LEADERBOARD.md"
 RECORDS = "records"
 
+log = logging.getLogger("mitobench")
+
 
 def build(folder: Path) -> tuple[Path, list[Section]]:
-    """Write `folder/LEADERBOARD.md` from `folder/records`; returns its path and the sections.
+    """Write everything that is made from `folder/records`: `LEADERBOARD.md`, `index.html` and `figures/`.
 
-    Raises RecordError at a record that is broken, changed, or of another schema version; then nothing is written.
+    Returns the path of LEADERBOARD.md and the sections. A record that is broken, changed, or of another schema version
+    is left out, with a warning that names it. Raises MitobenchError where a file cannot be written.
     """
-    found = sections(item for _, item in record.read_all(folder / RECORDS))
-    page = folder / PAGE
-    write_whole(page, markdown.leaderboard(found, RECORDS).encode())
-    return page, found
+    from mitobench.report import figures, page  # costly to import: `show` needs neither
+
+    found = read_sections(folder / RECORDS)
+    path = folder / PAGE
+    write_whole(path, leaderboard(found, RECORDS).encode())
+    page.write(folder, found)
+    figures.write(folder, found)
+    return path, found
+
+
+def read_sections(records: Path) -> list[Section]:
+    """The sections of all good records of a folder; of each broken one a warning."""
+    good, broken = record.read_good(records)
+    for problem in broken:
+        log.warning("Left out: %s", problem)
+    return sections(
+        (item for _, item in good), {item.digest: path.relative_to(records).as_posix() for path, item in good}
+    )

@@ -1,46 +1,17 @@
-"""LEADERBOARD.md. Every text from a record is escaped: a plugin may be called anything."""
+"""Cells and sentences of tables. Every text from a record is escaped: a plugin may be called anything."""
 
 from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from mitobench.report.table import Row, Section
-from mitobench.results.record import Record
+from mitobench.evaluate import Interval
+from mitobench.report.row import Row, plugin, seed_of
+from mitobench.report.table import Section
 
-HEADER = (
-    "#",
-    "estimator",
-    "detector",
-    "verifier",
-    "fuser",
-    "trained on",
-    "profile",
-    "P",
-    "R",
-    "F1 [range]",
-    "F1 detector alone",
-    "oracle F1",
-    "AP",
-    "s/frame",
-    "seeds",
-    "record",
-)
-
-EXPLANATION = """\
-`F1` is at the threshold chosen on validation and ranks the rows; `oracle F1` is the best over thresholds on the test
-frames themselves, shown because published numbers use it, and ranks nothing. `detector alone` is the same run before
-verification and fusion, at a threshold of its own from validation."""
-
-
-def leaderboard(sections: Sequence[Section], records_folder: str = "records") -> str:
-    """The whole page."""
-    parts = ["# Leaderboard", "Made by `mitobench leaderboard build` from the records beside it; not to be edited."]
-    parts.append(EXPLANATION if sections else "There is no record yet.")
-    parts += [_section(section, records_folder) for section in sections]
-    return "\n\n".join(parts) + "\n"
+__all__ = ["brackets", "escape", "f1", "fact", "line", "measured", "number", "plugin", "signed", "status", "table"]
 
 
 def escape(text: object) -> str:
@@ -62,40 +33,28 @@ def fact(value: Any) -> str:
     return ", ".join(f"{name} {number}" for name, number in value.items()) if isinstance(value, dict) else str(value)
 
 
-def plugin(record: Record, role: str) -> str:
-    """A plugin's name with the options that make it a variant: `resnet50 (width 0.5, patch 64)`."""
-    name = str(record.combination[role])
-    variant = record.plugins[role].variant if role in record.plugins else {}
-    shown = ", ".join(f"{option} {value}" for option, value in variant.items())
-    return f"{name} ({shown})" if shown else name
+def signed(value: float) -> str:
+    """A difference as a table has it: +.052."""
+    return f"{round(value, 3) + 0.0:+.3f}".replace("0.", ".", 1)  # + 0.0: there is no -0
 
 
 def f1(row: Row) -> str:
-    """F1 with its spread over seeds, or with the bootstrap interval of its only seed."""
-    spread = row.spread("f1")
-    if spread and row.mean("f1") is not None:
-        return f"{number(row.mean('f1'))} [{number(spread[0])}, {number(spread[1])}]"
-    interval = row.good[0].test.f1_interval if len(row.good) == 1 and row.good[0].test else None
-    text = number(row.mean("f1"))
-    return f"{text} [{number(interval.low)}, {number(interval.high)}]" if interval else text
+    """F1, the mean of its seeds, with its 95 % interval; it says of how many seeds where others have more."""
+    whole = not (row.failed or row.missing)
+    of = "" if whole or row.conflicting else f" (mean of {len(row.good)})" if len(row.good) > 1 else " (one seed)"
+    return f"{number(row.mean('f1'))}{of}{brackets(row.interval)}"
 
 
 def status(row: Row) -> str:
-    """Seeds that have scores, and those that failed."""
-    good = " ".join(str(seed) for seed in row.seeds)
-    bad = " ".join(f"{r.combination['seed']}" for r in row.failed)
-    return " ".join(filter(None, [good, f"FAILED {bad}" if bad else ""]))
-
-
-def _section(section: Section, records_folder: str) -> str:
-    lines = [f"## {escape(section.dataset)}, protocol {escape(section.protocol)}", "", measured(section), ""]
-    lines += [f"- {escape(note)}" for note in section.notes]
-    lines += ["", line(HEADER), line(["---"] * len(HEADER))]
-    lines += [line(_cells(row, rank, section, records_folder)) for rank, row in section.ranked()]
-    failures = [
-        f"- {escape(r.combination['detector'])}: {escape(r.reason)}" for row in section.rows for r in row.failed
+    """Seeds that have scores with the spread of F1 over them, how many there should be, and those that failed."""
+    spread = row.spread("f1")
+    parts = [
+        " ".join(str(seed) for seed in row.seeds),
+        f"of {len(set(row.expected))}" if row.missing else "",
+        f"({number(spread[0])} to {number(spread[1])})" if spread else "",
+        f"FAILED {' '.join(str(seed_of(record)) for record in row.failed)}" if row.failed else "",
     ]
-    return "\n".join([*lines, *(["", "FAILED:", "", *failures] if failures else [])])
+    return " ".join(filter(None, parts))
 
 
 def measured(section: Section) -> str:
@@ -117,33 +76,20 @@ def measured(section: Section) -> str:
         text += f" Brackets: 95 % bootstrap over {interval.n_units} {'slides' if by_slide else 'frames'}"
         if interval.weak:
             text += f", weak, as there are fewer than {'ten' if by_slide else 'five'} slides"
-        text += "; least and greatest where a row has several seeds."
+        text += "."
     return text
-
-
-def _cells(row: Row, rank: int | None, section: Section, records_folder: str) -> list[str]:
-    names = row.first.combination
-    extra = [note for note in row.first.notes if note not in section.notes]
-    links = " ".join(
-        f"[s{r.combination['seed']}]({records_folder}/{r.stem}.json)" for r in row.records
-    )  # stem is safe: it holds letters, digits, dots and dashes only
-    return [
-        str(rank or "–"),
-        *(escape(plugin(row.first, role)) for role in ("estimator", "detector", "verifier", "fuser")),
-        escape(", ".join(names["train_on"])) + (f" ({escape('; '.join(extra))})" if extra else ""),
-        escape(", ".join([row.first.profile, *row.first.overrides])),
-        number(row.mean("precision")),
-        number(row.mean("recall")),
-        f1(row) if row.good else "FAILED",
-        number(row.mean("f1", "detector_alone")),
-        number(row.mean("oracle_f1")),
-        number(row.mean("average_precision")),
-        number(row.seconds_a_frame, 2),
-        status(row),
-        links,
-    ]
 
 
 def line(cells: Sequence[str]) -> str:
     """One line of a table; the cells are escaped already."""
     return f"| {' | '.join(cells)} |"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A whole table; the cells are escaped already."""
+    return "\n".join([line(header), line(["---"] * len(header)), *map(line, rows)])
+
+
+def brackets(interval: Interval | None, shown: Callable[[float], str] = number) -> str:
+    """An interval behind a number: ` [.634, .755]`, its ends as `shown`."""
+    return f" [{shown(interval.low)}, {shown(interval.high)}]" if interval else ""

@@ -2,84 +2,39 @@
 
 from __future__ import annotations
 
-import statistics
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
-from mitobench.evaluate import Metrics
+from mitobench.evaluate import Difference, Metrics
 from mitobench.pipeline import canonical
+from mitobench.published import Method, Published, read
+from mitobench.report.distinction import distinctions
+from mitobench.report.effects import Effect, effects
+from mitobench.report.pairs import holds_zero, paired
+from mitobench.report.row import Row, seed_of
 from mitobench.results.record import Record
 
+PLAIN = re.compile(r"[\w-]+")
 
-@dataclass(frozen=True)
-class Row:
-    """One combination over its seeds.
-
-    Attributes:
-        records: of all seeds, by seed; failed ones are among them.
-    """
-
-    records: Sequence[Record]
-
-    @property
-    def first(self) -> Record:
-        """Any of its records: names and options are the same in all."""
-        return self.records[0]
-
-    @cached_property
-    def good(self) -> list[Record]:
-        """The records that have scores."""
-        return [record for record in self.records if record.status == "ok"]
-
-    @property
-    def failed(self) -> list[Record]:
-        """The records that have none: shown, never averaged away."""
-        return [record for record in self.records if record.status != "ok"]
-
-    @property
-    def seeds(self) -> list[int]:
-        """The seeds that have scores."""
-        return sorted(int(record.combination["seed"]) for record in self.good)
-
-    def values(self, metric: str, of: str = "test") -> list[float]:
-        """A metric of each good seed, where it is defined; `of`: `test`, `detector_alone` or `validation`."""
-        found = [getattr(getattr(record, of), metric) for record in self.good]
-        return [value for value in found if value is not None]
-
-    def mean(self, metric: str, of: str = "test") -> float | None:
-        """The mean over seeds; None where any seed has none."""
-        values = self.values(metric, of)
-        return statistics.fmean(values) if values and len(values) == len(self.good) else None
-
-    def spread(self, metric: str) -> tuple[float, float] | None:
-        """Least and greatest over seeds; None of one seed."""
-        values = self.values(metric)
-        return (min(values), max(values)) if len(values) > 1 else None
-
-    @property
-    def seconds_a_frame(self) -> float | None:
-        """Mean over seeds of the seconds that a test frame took."""
-        return _mean([record.run.seconds_a_frame for record in self.good])
-
-    @property
-    def seconds_a_candidate(self) -> float | None:
-        """Mean over seeds of the seconds that the verification of a candidate took."""
-        return _mean([record.run.seconds_a_candidate for record in self.good])
+__all__ = ["Row", "Section", "sections"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Section:
     """Rows that were measured alike: one data set, protocol, matcher, radius and test data.
 
     Attributes:
-        rows: by mean F1, best first; those without a score last.
+        rows: by mean F1, best first; then those in conflict, last those without a score.
+        files: paths of records below the folder of records, by digest; those not named there lie in it.
     """
 
     dataset: str
     protocol: str
     rows: Sequence[Row]
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def metrics(self) -> Metrics | None:
@@ -87,39 +42,112 @@ class Section:
         return next((row.good[0].test for row in self.rows if row.good), None)
 
     def ranked(self) -> Iterator[tuple[int | None, Row]]:
-        """Each row with its rank; what has no F1 has none."""
+        """Each row with its rank; what has no F1, or two of them, has none."""
         for rank, row in enumerate(self.rows, 1):
-            yield (rank if row.mean("f1") is not None else None), row
+            yield (rank if row.ranks else None), row
 
-    @property
+    @cached_property
+    def best(self) -> Row | None:
+        """The row of rank 1."""
+        return next((row for row in self.rows if row.ranks), None)
+
+    @cached_property
     def notes(self) -> list[str]:
         """What is said of all rows together."""
         every = [set(record.notes) for row in self.rows for record in row.records]
         return [note for note in self.rows[0].first.notes if all(note in notes for notes in every)]
 
+    def file(self, record: Record) -> str:
+        """Where a record of this section is, below the folder of records."""
+        return self.files.get(record.digest, f"{record.stem}.json")
 
-def sections(records: Iterable[Record]) -> list[Section]:
-    """Sections of the records. What was not measured alike is never in one section."""
-    alike: dict[tuple[str, ...], dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
+    def difference(self, row: Row) -> Difference | None:
+        """F1 of a row less that of the best, with the interval of their paired bootstrap.
+
+        Counts are summed over the seeds that both have. None for the best itself, for a row that is not ranked, where
+        the two share no seed, and where there is one slide or frame only.
+        """
+        return self._differences.get(row)
+
+    def tied(self, row: Row) -> bool:
+        """Whether a row is inside the noise of the best: the interval of their difference holds 0. The best is."""
+        found = self.difference(row)
+        return row is self.best or (found is not None and holds_zero(found))
+
+    def remarks(self, row: Row) -> list[str]:
+        """What is to be said of a row alone: its notes, and what tells it from one that looks the same."""
+        conflict = "conflicting: another record of this seed has other numbers" if row.conflicting else ""
+        extra = [note for note in row.first.notes if note not in self.notes]
+        return [remark for remark in (conflict, self._distinctions.get(row, ""), *extra) if remark]
+
+    @property
+    def published(self) -> Sequence[Method]:
+        """What others have published on this data set and protocol; not measured here."""
+        return self._published.method if self._published else ()
+
+    @property
+    def published_notes(self) -> Sequence[str]:
+        """What is said of all published numbers together."""
+        return self._published.notes if self._published else ()
+
+    @cached_property
+    def _published(self) -> Published | None:
+        plain = all(PLAIN.fullmatch(name) for name in (self.dataset, self.protocol))  # names are part of a path there
+        return read(self.dataset, self.protocol) if plain else None
+
+    @cached_property
+    def _distinctions(self) -> dict[Row, str]:
+        return distinctions(self.rows)
+
+    @cached_property
+    def effects(self) -> list[Effect]:
+        """What each part adds, over all pairs of ranked rows that are alike but for it."""
+        return effects([row for row in self.rows if row.ranks])
+
+    @cached_property
+    def _differences(self) -> dict[Row, Difference]:
+        best = self.best
+        found = [(row, paired([(row, best)])) for row in self.rows if best and row.ranks and row is not best]
+        return {
+            row: Difference(**mean.interval.model_dump(), delta=mean.delta)
+            for row, mean in found
+            if mean and mean.interval
+        }
+
+
+def sections(records: Iterable[Record], files: Mapping[str, str] | None = None) -> list[Section]:
+    """Sections of the records. What was not measured alike is never in one section.
+
+    `files`: of the records by digest, where they do not all lie in one folder.
+    """
+    alike: dict[tuple[str, str, str], dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         dataset, protocol = record.combination["dataset"], record.combination["protocol"]
         measured = [record.data[dataset].digest["test"], record.pipeline["matcher"], record.pipeline["radius_um"]]
         alike[dataset, protocol, canonical.digest(measured)][record.series].append(record)
     return [
-        Section(dataset, protocol, sorted((_row(group) for group in groups.values()), key=_rank))
+        Section(dataset, protocol, sorted(_rows(groups.values()), key=_order), files or {})
         for (dataset, protocol, _), groups in sorted(alike.items())
     ]
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    there = [value for value in values if value is not None]
-    return statistics.fmean(there) if there else None
+def _rows(series: Collection[list[Record]]) -> Iterator[Row]:
+    """A row of each series; what conflicts stands alone, as neither number is known to be the right one."""
+    seeds = {seed_of(record) for records in series for record in records}
+    for records in series:
+        by_seed: dict[int, list[Record]] = defaultdict(list)
+        for record in sorted(records, key=lambda record: (seed_of(record), record.digest)):
+            if all(record.test != other.test for other in by_seed[seed_of(record)]):  # a repetition adds nothing
+                by_seed[seed_of(record)].append(record)
+        agreed = [found[0] for found in by_seed.values() if len(found) == 1]
+        if agreed:
+            yield Row(agreed, seeds)
+        for found in by_seed.values():
+            if len(found) > 1:
+                yield from (Row([record], seeds, conflicting=True) for record in found)
 
 
-def _row(records: list[Record]) -> Row:
-    return Row(sorted(records, key=lambda record: (record.combination["seed"], record.digest)))
-
-
-def _rank(row: Row) -> tuple[float, str]:
+def _order(row: Row) -> tuple[int, float, str, str]:
     f1 = row.mean("f1")
-    return (-f1 if f1 is not None else 1.0, canonical.dumps(row.first.combination))
+    last = 0 if row.ranks else 1 if f1 is not None else 2
+    return last, -(f1 or 0.0), canonical.dumps(row.first.combination), row.first.digest

@@ -192,7 +192,8 @@ def write(folder: Path, record: Record, detections: str | None) -> Path:
         packed = gzip.compress(detections.encode(), compresslevel=9, mtime=0)
         name = f"{record.stem}.detections.csv.gz"
         rows = detections.count("\n") - 1
-        entry = {"file": name, "sha256": hashlib.sha256(detections.encode()).hexdigest(), "rows": rows}
+        digests = (hashlib.sha256(content).hexdigest() for content in (detections.encode(), packed))
+        entry = {"file": name, "rows": rows, **dict(zip(("sha256", "packed"), digests, strict=True))}
         record = record.model_copy(update={"detections": entry})
         write_whole(folder / name, packed)
     path = folder / f"{record.stem}.json"
@@ -252,23 +253,87 @@ def read(path: Path) -> Record:
 def read_all(folder: Path) -> Iterator[tuple[Path, Record]]:
     """All records of a folder, in the order of their names. Raises RecordError at the first that is broken."""
     for path in sorted(folder.glob("*.json")):
-        found = read(path)
-        if found.detections:
-            read_detections(path, found)
-        if path.stem != found.stem:
-            raise RecordError(f"{path}: is a copy, or was renamed. Its name must be {found.stem}.json.")
-        yield path, found
+        yield path, _read_whole(path)
+
+
+def read_good(folder: Path) -> tuple[list[tuple[Path, Record]], list[str]]:
+    """The records of a folder and of its subfolders that can be read, and of each other one what is wrong with it.
+
+    Two records of one identity have one name: the second can lie in a subfolder, with its detections.
+    """
+    good, broken = [], []
+    for path in sorted(folder.rglob("*.json")):
+        try:
+            good.append((path, _read_whole(path)))
+        except RecordError as reason:
+            broken.append(str(reason))
+    return good, broken
+
+
+def _read_whole(path: Path) -> Record:
+    """A record with its detections, verified, with all that a table needs. Raises RecordError."""
+    found = read(path)
+    lacking = _lacking(found)
+    if lacking:
+        raise RecordError(f"{path}: is no whole record: {lacking}. Make it again.")
+    if found.detections:
+        _detections_text(path, found)
+    if path.stem != found.stem:
+        raise RecordError(f"{path}: is a copy, or was renamed. Its name must be {found.stem}.json.")
+    return found
+
+
+class _Named(BaseModel):
+    """What every table reads of a combination."""
+
+    model_config = ConfigDict(strict=True)
+
+    dataset: str
+    protocol: str
+    estimator: str
+    detector: str
+    verifier: str
+    fuser: str
+    train_on: list[str]
+    seed: int
+
+
+def _lacking(record: Record) -> str | None:
+    """What a table needs and a record lacks, however well it is sealed; None: nothing."""
+    try:
+        names = _Named.model_validate(record.combination)
+    except ValidationError as reason:
+        return "; ".join(f"combination.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in reason.errors()[:5])
+    absent = [f"data.{name}" for name in (names.dataset, *names.train_on) if name not in record.data]
+    if not absent and "test" not in record.data[names.dataset].digest:
+        absent = [f"data.{names.dataset}.digest.test"]
+    absent += [f"pipeline.{name}" for name in ("matcher", "radius_um") if name not in record.pipeline]
+    if record.status == "ok":
+        absent += [name for name in ("test", "detector_alone", "detections") if getattr(record, name) is None]
+    if record.detections is not None:
+        absent += [f"detections.{name}" for name in ("file", "sha256") if name not in record.detections]
+    return f"{', '.join(absent)} not there" if absent else None
 
 
 def read_detections(path: Path, record: Record) -> list[dict[str, str]]:
     """The rows of a record's detections, verified. Raises RecordError."""
+    return list(csv.DictReader(io.StringIO(_detections_text(path, record))))
+
+
+def _detections_text(path: Path, record: Record) -> str:
     if record.detections is None:
         raise RecordError(f"{path}: a record that failed has no detections.")
-    file = path.with_name(str(record.detections["file"]))
+    try:
+        file = path.with_name(str(record.detections["file"]))
+    except ValueError as reason:
+        raise RecordError(f"{path}: its detections must lie beside it. Make the record again.") from reason
     try:
         text = gzip.decompress(file.read_bytes())
     except (OSError, EOFError, zlib.error) as reason:
         raise RecordError(f"{file}: cannot be read: {reason}. Make the record again.") from reason
     if hashlib.sha256(text).hexdigest() != record.detections["sha256"]:
         raise RecordError(f"{file}: was changed after it was written: its digest is another. Make the record again.")
-    return list(csv.DictReader(io.StringIO(text.decode())))
+    try:
+        return text.decode()
+    except UnicodeDecodeError as reason:
+        raise RecordError(f"{file}: is not UTF-8 text. Make the record again.") from reason

@@ -2,37 +2,128 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from mitobench import datasets
 from mitobench.api import Detections
-from mitobench.datasets import mitos2014
-from mitobench.errors import RecordError
-from mitobench.results.record import Record, read_detections
+from mitobench.datasets import Dataset, mitos2014
+from mitobench.errors import DataError, MitobenchError, RecordError, nearest
+from mitobench.pipeline.workspace import Workspace
+from mitobench.results.record import Record, read, read_detections
+from mitobench.results.rematch import scanner_subsets
+
+PROTOCOLS = {mitos2014.Mitos2014.name: "official"}  # of the data sets whose organisers take files
 
 
-def write_submission(folder: Path, path: Path, record: Record, frames: Sequence[str]) -> None:
+@dataclass(frozen=True)
+class Submission:
+    """What was written.
+
+    Attributes:
+        frames: ids of all frames that got a file.
+        detections: number of all detections in them.
+        missing: test frames that a complete copy has and this one has not, in words; None where none is missing.
+    """
+
+    frames: Sequence[str]
+    detections: int
+    missing: str | None
+
+
+def submit(path: Path, dataset: str, data: Path, folder: Path) -> Submission:
+    """Write the files of a record of the official test.
+
+    Args:
+        path: of the record.
+        dataset: whose test it is.
+        data: folder that holds the data set; every test frame of the record's scanners gets a file.
+        folder: takes the files; must be empty or hold an earlier submission, which is replaced whole.
+
+    Raises RecordError for a record of another data set or protocol, DataError where the test frames are not those that
+    it was made on.
+    """
+    record = read(path)
+    if dataset not in PROTOCOLS:
+        raise MitobenchError(f"--dataset {dataset}: nobody takes files of it. {nearest(dataset, PROTOCOLS)}")
+    of = record.combination.get("dataset"), record.combination.get("protocol")
+    if of != (dataset, PROTOCOLS[dataset]):
+        raise RecordError(
+            f"{path}: is of {of[0]}, protocol {of[1]}. The organisers score detections on the official test of "
+            f"{dataset}: run with --dataset {dataset} --protocol {PROTOCOLS[dataset]}."
+        )
+    here = _tested_on(record, datasets.load(dataset, data))
+    frames = _test_frames(here)
+    return Submission(frames, write_submission(folder, path, record, frames), _missing(here))
+
+
+def _test_frames(dataset: Dataset) -> list[str]:
+    return [id for id, item in dataset.items.items() if item.part == "test"]
+
+
+def _tested_on(record: Record, whole: Dataset) -> Dataset:
+    """The scanners whose test frames the record was made on: told by their digest."""
+    for dataset in scanner_subsets(whole):
+        keys = sorted(f"{whole.name}/{id}" for id in _test_frames(dataset))
+        if Workspace({whole.name: dataset}, {}).digest(keys) == record.data[whole.name].digest["test"]:
+            return dataset
+    raise DataError(
+        f"{whole.root}: its {len(_test_frames(whole))} test frames of {whole.name} are not those that the record was "
+        "made on, by their digest. Give the data that it was made on, or run it again on these."
+    )
+
+
+def _missing(dataset: Dataset) -> str | None:
+    said = []
+    for scanner in dataset.scanners:
+        expected = dataset.card.expected.get(scanner, {}).get("test")
+        have = sum(dataset.items[id].frame.scanner == scanner for id in _test_frames(dataset))
+        if expected and expected.frames and have < expected.frames:
+            said.append(f"{have} of {expected.frames} {scanner} test frames are here")
+    return ", ".join(said) or None
+
+
+def write_submission(folder: Path, path: Path, record: Record, frames: Sequence[str]) -> int:
     """Write `folder/FRAME.csv` with `x,y,confidence` for every test frame, empty where nothing is found.
 
     Args:
-        folder: takes the files.
+        folder: takes the files; must be empty or hold an earlier submission, which is replaced whole.
         path: of the record.
         record: whose detections at or above its threshold are submitted.
         frames: ids of all test frames, those without a detection too.
 
-    Raises RecordError for a record without detections or threshold.
+    Returns the number of detections. Raises RecordError for a record without detections or threshold, or with
+    detections on other frames; MitobenchError for a folder that holds anything else.
     """
     threshold = record.chosen.point.threshold if record.chosen else None
     if threshold is None:
         raise RecordError(f"{path}: has no threshold, so nothing can be submitted.")
     found: dict[str, list[tuple[float, float, float]]] = {frame: [] for frame in frames}
     for row in read_detections(path, record):
+        if row["frame"] not in found:
+            raise RecordError(f"{path}: has detections on {row['frame']}, which is none of the test frames.")
         if row["score"] and float(row["score"]) >= threshold:
             found[row["frame"]].append((float(row["x"]), float(row["y"]), float(row["score"])))
     arrays = {frame: np.array(rows).reshape(-1, 3) for frame, rows in found.items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    mitos2014.write_submission(
-        folder, {frame: Detections.from_points(rows[:, :2], rows[:, 2]) for frame, rows in arrays.items()}
-    )
+    _replace(folder.resolve(), {id: Detections.from_points(rows[:, :2], rows[:, 2]) for id, rows in arrays.items()})
+    return sum(map(len, found.values()))
+
+
+def _replace(folder: Path, detections: dict[str, Detections]) -> None:
+    """Write the files aside, then put their folder in the place of the old one: no file of an earlier one stays."""
+    others = [path.name for path in folder.iterdir() if path.suffix != ".csv"] if folder.is_dir() else []
+    if others or folder.is_file():
+        raise MitobenchError(f"{folder}: holds {', '.join(others[:3]) or 'no files'}. Give an empty or a new folder.")
+    aside = folder.with_name(f".aside-{folder.name}-{os.getpid()}")
+    try:
+        mitos2014.write_submission(aside / "new", detections)
+        if folder.is_dir():
+            os.replace(folder, aside / "old")
+        os.replace(aside / "new", folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

@@ -23,5 +23,5 @@ def test_every_name_and_number_of_a_row_is_whole(
     assert "a-detector-with-a-long-name" in shown
     assert ".832" in shown
     assert "…" not in shown
-    for column in ("P", "R", "F1 [range]", "alone", "oracle", "AP", "s/frame", "seeds"):
+    for column in ("P", "R", "F1 [95 %]", "alone", "oracle", "AP", "s/frame", "seeds"):
         assert column in shown

@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 
 COMMANDS = (
+    "compare",
+    "gallery",
+    "reproduce",
+    "submit",
     "run",
     "experiment",
     "weights",
@@ -54,7 +58,24 @@ def test_every_command_has_help(mitobench: Callable[..., Any], command: str) -> 
     assert f" {command} [OPTIONS]" in answer.out
 
 
-@pytest.mark.parametrize("command", ["score", "info", "list", "run", "leaderboard build", "leaderboard show"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "score",
+        "info",
+        "list",
+        "run",
+        "experiment",
+        "compare",
+        "gallery",
+        "reproduce",
+        "submit",
+        "leaderboard build",
+        "leaderboard show",
+        "leaderboard check",
+        "leaderboard add",
+    ],
+)
 def test_help_shows_an_example(mitobench: Callable[..., Any], command: str) -> None:
     answer = mitobench(*command.split(), "--help")
     assert "Example" in answer.out

@@ -1,0 +1,70 @@
+"""`mitobench compare`: two records, frame by frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mitobench.results.compare import Comparison
+    from mitobench.results.record import Record
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="RECORD", help="A record's .json file.")],
+    b: Annotated[Path, typer.Argument(metavar="RECORD", help="Another, measured on the same frames.")],
+) -> None:
+    """Print the paired difference of two records' F1, precision and recall, and the frames where they disagree.
+
+    The difference is the first less the second; its interval resamples the same slides (or frames) for both. Both must
+    be of one data set and protocol, with the same test frames, matcher and radius.
+
+    Example: mitobench compare leaderboard/records/ONE.json leaderboard/records/OTHER.json
+    """
+    from mitobench.results import compare as comparing
+    from mitobench.results import record
+
+    records = record.read(a), record.read(b)
+    found = comparing.compare(*records, names=(a, b))
+    for line in (*_scores(records, (a, b), found), *_frames(found)):
+        typer.echo(line)
+
+
+def _scores(records: tuple[Record, Record], paths: tuple[Path, Path], found: Comparison) -> Iterator[str]:
+    yield f"A  {paths[0]}"
+    yield f"B  {paths[1]}"
+    yield ""
+    yield f"{'':10} {'A':>6} {'B':>6} {'A - B':>7}"
+    for name, difference in found.differences.items():
+        values = [_number(getattr(record.test, name)) for record in records]
+        shown = "undefined"
+        if difference is not None:
+            interval = f"[{difference.low:+.3f}, {difference.high:+.3f}]"
+            unit = {"group": "slides", "frame": "frames"}[difference.unit]
+            weak = ", weak" if difference.weak else ""
+            shown = f"{difference.delta:+7.3f}  {interval} 95 % over {difference.n_units} {unit}{weak}"
+        yield f"{name:10} {values[0]:>6} {values[1]:>6} {shown}"
+    if found.inside_noise is not None:
+        yield f"The difference of F1 is {'inside' if found.inside_noise else 'outside'} the noise."
+
+
+def _frames(found: Comparison) -> Iterator[str]:
+    yield ""
+    if not found.frames:
+        yield "The counts of every frame are equal."
+        return
+    width = max(len("frame"), *(len(one.frame) for one, _ in found.frames))
+    number = f"{len(found.frames)} frame{'s' if len(found.frames) > 1 else ''}"
+    yield f"{number} on which they disagree, most different first (true positives, false positives, misses):"
+    yield f"{'frame':{width}}  {'A tp':>5} {'fp':>4} {'fn':>4}  {'B tp':>5} {'fp':>4} {'fn':>4}"
+    for one, other in found.frames:
+        counts = [f"{c.tp:5} {c.fp:4} {c.fn:4}" for c in (one, other)]
+        yield f"{one.frame:{width}}  {counts[0]}  {counts[1]}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

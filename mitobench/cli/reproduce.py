@@ -1,0 +1,85 @@
+"""`mitobench reproduce`: does again what a record says was done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from mitobench.results.agreement import Agreement
+
+
+def reproduce(
+    path: Annotated[Path, typer.Argument(metavar="RECORD", help="A record's .json file.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(envvar="MITOBENCH_DATA", help="Folder that holds its data sets. Default: as in its command."),
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Where stages' outputs are kept. Default: a new one, so that all is done again.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Keep the new record in records/ of this folder.")] = None,
+) -> None:
+    """Run a record's command again, with its options, data and seed, and compare.
+
+    equal: everything computed is equal to the last bit. within seed noise: the difference of F1 is inside its paired
+    bootstrap interval (95 %), or no greater than the spread over the seeds of the record's series beside it. different:
+    it is not, or the record contradicts itself. What changed since is listed.
+
+    Exit code 0: equal or within seed noise; 1: different; 2: it cannot be done here, or the record was edited.
+
+    Example: mitobench reproduce leaderboard/records/RECORD.json --data ~/mitos
+    """
+    from mitobench.results import record
+
+    if record.read(path).device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    from mitobench.cli import console
+    from mitobench.reproduce import reproduce as again
+
+    try:
+        found = again(path, data=data, store=store, out=out, watch=console.Display, say=console.say)
+    except KeyboardInterrupt:
+        typer.echo("Interrupted. With --store, what is finished is kept.", err=True)
+        raise typer.Exit(130) from None
+    for line in _told(found):
+        typer.echo(line)
+    if found.verdict == "different":
+        raise typer.Exit(1)
+
+
+def _told(found: Agreement) -> Iterator[str]:
+    yield from found.reasons
+    if found.again is None:
+        yield "Nothing was run."
+    else:
+        yield from _numbers(found)
+        yield from (f"changed: {line}" for line in found.changed)
+        if found.differing and not found.changed:
+            yield "Nothing that a record names has changed: on the machine it was made on, it would be equal."
+    yield f"Verdict: {found.verdict}"
+
+
+def _numbers(found: Agreement) -> Iterator[str]:
+    assert found.again is not None
+    for name in ("f1", "precision", "recall"):
+        then, now = (getattr(record.test, name, None) for record in (found.recorded, found.again))
+        yield f"{name:10} {_number(then)} recorded, {_number(now)} now"
+    if found.differing:
+        yield f"Not equal: {', '.join(found.differing)}."
+    if found.differing and found.difference:
+        low, high = found.difference.low, found.difference.high
+        yield f"F1 differs by {found.difference.delta:+.4f}, paired bootstrap 95 % [{low:+.4f}, {high:+.4f}]."
+    if found.differing and found.spread is not None:
+        yield f"Over the seeds of its series F1 spreads by {found.spread:.4f}."
+    for record, when in ((found.recorded, "recorded"), (found.again, "now")):
+        if record.status != "ok":
+            yield f"FAILED {when}: {record.reason}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

@@ -1,0 +1,213 @@
+"""Marks on pixels: overlays of whole frames, crops around one cell, and sheets of crops.
+
+A mark is an outline that leaves the cell free, in the fate's colour between two dark edges, so that it reads on pale
+stroma as on dark nuclei; its shape says the same as its colour.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from mitobench.api import Frame
+from mitobench.gallery.fates import Mark, short
+from mitobench.report.colours import FATES, UNLABELLED, Fate
+
+Pixels = NDArray[np.uint8]
+
+MARK_UM = 8.0  # from the centre of a mark to its outline; a mitotic figure is about 10 um long
+EDGE = "#10101C"
+PAPER, INK = "#FFFFFF", "#1A1A1A"
+OUTSIDE = 200  # grey of what lies outside the frame
+SMOOTH = 4  # marks are drawn this many times larger and reduced
+
+SMALLEST_FRAME = 768  # px, the longer side of an overlay at least
+CROP_UM = 48.0
+CROP = 256  # px, side of a crop
+TICK_UM = (8.0, 13.0)  # from the middle of a crop to a tick's ends
+COLUMNS = 4
+LINE = 19  # px, of text
+
+OUTLINES = {
+    "circle": [(math.cos(t), math.sin(t)) for t in np.linspace(0, 2 * math.pi, 72, endpoint=False)],
+    "square": [(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],
+    "diamond": [(0, -1.2), (1.2, 0), (0, 1.2), (-1.2, 0)],
+    "triangle": [(0, -1.2), (1.1, 0.8), (-1.1, 0.8)],
+}
+
+
+def overlay(frame: Frame, pixels: Pixels, marks: Sequence[Mark]) -> Image.Image:
+    """A whole frame with its marks, their scores, a scale bar and a legend; a small frame is enlarged."""
+    factor = max(1, round(SMALLEST_FRAME / max(frame.size)))
+    image = Image.fromarray(pixels).resize((frame.size[0] * factor, frame.size[1] * factor), Image.Resampling.BICUBIC)
+    width = max(3, round(max(image.size) / 500))
+    font = _font(max(18, max(image.size) // 64))
+    for mark in marks:
+        _put(image, mark, factor, frame.mpp, width)
+    draw = ImageDraw.Draw(image)
+    for mark in marks:
+        if mark.fate is not FATES["fn"] and mark.candidate is not None:
+            _label(draw, mark, factor, MARK_UM * factor / frame.mpp[1] + width, image.size, font)
+    _scale_bar(draw, image.size, factor / frame.mpp[0], font)
+    return _with_legend(image, frame.id, marks, font)
+
+
+def crop(frame: Frame, pixels: Pixels, subject: Mark, marks: Sequence[Mark]) -> Image.Image:
+    """CROP_UM of tissue around a mark, CROP px wide: ticks point at the cell, its neighbours keep their marks.
+
+    What lies outside the frame is plain grey, never tissue that is not there.
+    """
+    half = [CROP_UM / 2 / mpp for mpp in frame.mpp]
+    left, top = subject.xy[0] - half[0], subject.xy[1] - half[1]
+    margin = math.ceil(max(half)) + 1
+    box = (left + margin, top + margin, left + margin + 2 * half[0], top + margin + 2 * half[1])
+    padded = np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)), constant_values=OUTSIDE)
+    window = Image.fromarray(padded).resize((CROP, CROP), Image.Resampling.BICUBIC, box=box)
+    factor = CROP / (2 * half[0])
+    for mark in marks:
+        if mark is not subject:
+            _put(window, mark, factor, frame.mpp, 2, origin=(left, top))
+    draw = ImageDraw.Draw(window)
+    _ticks(draw, subject.fate)
+    _scale_bar(draw, window.size, factor / frame.mpp[0], _font(13), um=10)
+    return window
+
+
+def sheet(title: str, crops: Sequence[tuple[Image.Image, Sequence[str]]]) -> Image.Image:
+    """A contact sheet: crops in rows of four, each over its lines of text."""
+    gap, lines = 12, max(len(text) for _, text in crops)
+    cell = (CROP + gap, CROP + lines * LINE + gap)
+    columns = min(COLUMNS, len(crops))
+    head = 2 * LINE + gap
+    size = (columns * cell[0] + gap, head + math.ceil(len(crops) / columns) * cell[1])
+    page = Image.new("RGB", size, PAPER)
+    draw = ImageDraw.Draw(page)
+    draw.text((gap, gap), _fitting(title, size[0] - 2 * gap, _font(17)), INK, _font(17))
+    for i, (picture, text) in enumerate(crops):
+        x, y = gap + i % columns * cell[0], head + i // columns * cell[1]
+        page.paste(picture, (x, y))
+        for number, line in enumerate(text):
+            draw.text((x, y + CROP + 3 + number * LINE), _fitting(line, CROP, _font(14)), INK, _font(14))
+    return page
+
+
+# ------------------------------------------------------------------------------------------------- the pieces
+
+
+@lru_cache
+def _stamp(fate: Fate, half: tuple[float, float], width: int) -> Image.Image:
+    """A mark with soft edges on nothing; `half`: px from its centre to its outline along x and y."""
+    side = [2 * math.ceil(1.3 * h + 2 * width) + 1 for h in half]
+    tile = Image.new("RGBA", (side[0] * SMOOTH, side[1] * SMOOTH))
+    draw = ImageDraw.Draw(tile)
+    centre = [s * SMOOTH / 2 for s in side]
+    points = [(centre[0] + x * half[0] * SMOOTH, centre[1] + y * half[1] * SMOOTH) for x, y in OUTLINES[fate.shape]]
+    for colour, thick in ((EDGE, width + 2), (fate.colour, width)):
+        draw.line([*points, *points[:2]], colour, thick * SMOOTH, joint="curve")
+    return tile.resize((side[0], side[1]), Image.Resampling.LANCZOS)
+
+
+def _put(
+    image: Image.Image,
+    mark: Mark,
+    factor: float,
+    mpp: tuple[float, float],
+    width: int,
+    origin: tuple[float, float] = (0, 0),
+) -> None:
+    """Draw a mark; `factor`: px of the image to one of the frame, whose `origin` is the image's corner."""
+    stamp = _stamp(mark.fate, (MARK_UM * factor / mpp[0], MARK_UM * factor / mpp[1]), width)
+    x, y = ((mark.xy[i] - origin[i]) * factor for i in (0, 1))
+    image.paste(stamp, (round(x - stamp.width / 2), round(y - stamp.height / 2)), stamp)
+
+
+def _ticks(draw: ImageDraw.ImageDraw, fate: Fate) -> None:
+    """A border in the fate's colour, and four ticks around the middle that leave the cell free."""
+    middle, (near, far) = CROP / 2, (um * CROP / CROP_UM for um in TICK_UM)
+    for colour, thick, more in ((EDGE, 5, 1), (fate.colour, 3, 0)):
+        for start, end in ((-far - more, -near + more), (near - more, far + more)):
+            draw.line([(middle + start, middle), (middle + end, middle)], colour, thick)
+            draw.line([(middle, middle + start), (middle, middle + end)], colour, thick)
+    draw.rectangle([0, 0, CROP - 1, CROP - 1], outline=fate.colour, width=3)
+    draw.rectangle([3, 3, CROP - 4, CROP - 4], outline=EDGE)
+
+
+def _label(
+    draw: ImageDraw.ImageDraw,
+    mark: Mark,
+    factor: float,
+    below: float,
+    size: tuple[int, int],
+    font: ImageFont.FreeTypeFont,
+) -> None:
+    """A detection's score under its mark, or over it at the lower border; `below`: px from its centre, `size`: of all.
+
+    A mark at the side has its score moved inwards.
+    """
+    assert mark.candidate is not None
+    text = short(mark.candidate.score)
+    half = draw.textlength(text, font) / 2 + font.size / 8
+    x, y = min(max(mark.xy[0] * factor, half), size[0] - half), mark.xy[1] * factor
+    fits = y + below + 1.3 * font.size < size[1]
+    _write(draw, (x, y + below if fits else y - below), text, mark.fate.colour, font, "mt" if fits else "mb")
+
+
+def _scale_bar(
+    draw: ImageDraw.ImageDraw, size: tuple[int, int], px_per_um: float, font: ImageFont.FreeTypeFont, um: int = 20
+) -> None:
+    """A bar at the lower left with its length."""
+    left, bottom, long = round(0.8 * font.size), size[1] - round(0.8 * font.size), round(um * px_per_um)
+    thick = max(3, round(font.size / 4))
+    draw.rectangle([left - 1, bottom - thick - 1, left + long + 1, bottom + 1], fill=EDGE)
+    draw.rectangle([left, bottom - thick, left + long, bottom], fill=PAPER)
+    _write(draw, (left, bottom - thick - 1.45 * font.size), f"{um} um", PAPER, font)
+
+
+def _with_legend(image: Image.Image, id: str, marks: Sequence[Mark], font: ImageFont.FreeTypeFont) -> Image.Image:
+    """The image over a strip that names the frame and counts its marks."""
+    line = round(1.9 * font.size)
+    strip = Image.new("RGB", (image.width, image.height + line), PAPER)
+    strip.paste(image, (0, 0))
+    draw = ImageDraw.Draw(strip)
+    x, y = 0.6 * font.size, image.height + 0.4 * font.size
+    draw.text((x, y), id, INK, font)
+    x += draw.textlength(id, font) + 1.6 * font.size
+    fates = [mark.fate for mark in marks]
+    for fate in [UNLABELLED] if UNLABELLED in fates else FATES.values():
+        stamp = _stamp(fate, (0.5 * font.size, 0.5 * font.size), max(2, round(font.size / 7)))
+        strip.paste(stamp, (round(x), round(image.height + line / 2 - stamp.height / 2)), stamp)
+        text = f"{fates.count(fate)} {fate.title}{'' if fates.count(fate) == 1 else 's'}"
+        x += stamp.width + 0.3 * font.size
+        draw.text((x, y), text, INK, font)
+        x += draw.textlength(text, font) + 1.4 * font.size
+    return strip
+
+
+def _write(
+    draw: ImageDraw.ImageDraw,
+    xy: tuple[float, float],
+    text: str,
+    colour: str,
+    font: ImageFont.FreeTypeFont,
+    anchor: str = "la",
+) -> None:
+    draw.text(xy, text, colour, font, anchor, stroke_width=max(1, round(font.size / 8)), stroke_fill=EDGE)
+
+
+def _fitting(text: str, width: int, font: ImageFont.FreeTypeFont) -> str:
+    """The text, cut where it is wider than `width` px."""
+    while font.getlength(text) > width:
+        text = f"{text[:-2]}…"
+    return text
+
+
+@lru_cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(size)
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    return font

@@ -1,0 +1,111 @@
+"""What each part of a combination adds: rows that are alike but for that part, compared in pairs."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from mitobench.pipeline import canonical
+from mitobench.report.pairs import Paired, paired
+from mitobench.report.row import ROLES, Row, plugin
+from mitobench.results.record import Record
+
+NO_VERIFIER = "none"  # leaves a fuser nothing to join
+
+# The role that has no say beside some choice of this one.
+MAY_BE_IDLE = {"detector": "estimator", "verifier": "fuser", "fuser": "verifier"}
+
+
+@dataclass(frozen=True)
+class Effect(Paired):
+    """What a plugin adds to F1 against another of its role; `plugin` is the one that is ahead.
+
+    Attributes:
+        role: in which the rows differ, and in nothing else.
+        plugin, against: names, with the options that make them variants.
+    """
+
+    role: str
+    plugin: str
+    against: str
+
+
+def effects(rows: Sequence[Row]) -> list[Effect]:
+    """Of each role, every two plugins that some rows differ in alone; the greatest difference first.
+
+    A part that has no say is no difference: a detector that needs no boxes is set against another under every
+    estimator, and `none`, which leaves nothing to fuse, against a verifier under every fuser.
+    """
+    parts = [_Parts.of(row) for row in rows]
+    return [effect for role in ROLES for effect in sorted(_of_role(role, parts), key=_greatest)]
+
+
+def _of_role(role: str, rows: Sequence[_Parts]) -> Iterator[Effect]:
+    pairs: dict[tuple[str, str], list[tuple[Row, Row]]] = defaultdict(list)
+    for one, other in _alike_but_for(role, rows):
+        names = plugin(one.first, role), plugin(other.first, role)
+        if names[0] != names[1]:
+            pairs[min(names), max(names)].append((one, other) if names[0] < names[1] else (other, one))
+    for (name, against), found in pairs.items():
+        mean = paired(found)
+        if mean and mean.delta < 0:
+            name, against, mean = against, name, mean.reversed()
+        if mean:
+            yield Effect(mean.n_pairs, mean.delta, mean.interval, role, name, against)
+
+
+def _greatest(effect: Effect) -> tuple[float, str, str]:
+    return -effect.delta, effect.plugin, effect.against
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """A row taken apart.
+
+    Attributes:
+        of_role: a digest of each part, with its options and its code.
+        idle: roles whose part has no say.
+        rest: a digest of what it was computed from and with, whatever the parts.
+    """
+
+    row: Row
+    of_role: dict[str, str]
+    idle: Collection[str]
+    rest: str
+
+    @classmethod
+    def of(cls, row: Row) -> _Parts:
+        record = row.first
+        unused = {role for role in ROLES if role not in record.plugins}
+        unverified = {"verifier", "fuser"} if record.combination["verifier"] == NO_VERIFIER else set()
+        return cls(row, {role: _part(record, role) for role in ROLES}, unused | unverified, _rest(record))
+
+    def beside(self, *roles: str | None) -> tuple[str, ...]:
+        """What is the same in two rows that may differ in `roles`."""
+        return self.rest, *(self.of_role[role] for role in ROLES if role not in roles)
+
+
+def _alike_but_for(role: str, rows: Sequence[_Parts]) -> Iterator[tuple[Row, Row]]:
+    idle = MAY_BE_IDLE.get(role)
+    alike: dict[tuple[str, ...], list[_Parts]] = defaultdict(list)
+    for parts in rows:
+        if role in parts.row.first.plugins:
+            alike[parts.beside(role, idle)].append(parts)
+    for group in alike.values():
+        for one, other in itertools.combinations(group, 2):
+            if idle is None or idle in {*one.idle, *other.idle} or one.of_role[idle] == other.of_role[idle]:
+                yield one.row, other.row
+
+
+def _part(record: Record, role: str) -> str:
+    """Of a plugin, and of those whose fits it starts from."""
+    entries = {name: entry for name, entry in record.plugins.items() if name.partition(" ")[0] == role}
+    return canonical.digest({name: [e.name, e.version, e.source, e.options] for name, e in entries.items()})
+
+
+def _rest(record: Record) -> str:
+    names = [record.combination["dataset"], *record.combination["train_on"]]
+    data = {name: entry.digest for name, entry in record.data.items() if name in names}
+    return canonical.digest([names, data, record.pipeline, record.versions, record.device])

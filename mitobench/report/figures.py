@@ -1,0 +1,123 @@
+"""Figures for papers: PNG and SVG of each section, one column (3.5 inches) wide, in letters of 8 pt.
+
+Colours and markers are those of the page. Every row keeps the number of its rank, and published methods have letters,
+so that a figure reads in black and white too. Equal records give equal bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from string import ascii_lowercase
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from mitobench.atomic import write_whole
+from mitobench.report import plots
+from mitobench.report.colours import Style, styles
+from mitobench.report.curves import curve_of
+from mitobench.report.plots import Board, Drawn, Shown
+from mitobench.report.table import Section
+
+FOLDER = "figures"
+RECORDS = "records"
+MOST = 12  # rows in a figure
+MOST_CURVES = 6
+
+LOOK: Any = {
+    "axes.grid": False,
+    "axes.labelsize": 8,
+    "axes.linewidth": 0.6,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.dpi": 100,
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters everywhere
+    "font.size": 8,
+    "lines.linewidth": 1.2,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "mitobench",
+    "text.parse_math": False,  # a name may hold dollars
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+}
+FORMATS: dict[str, dict[str, Any]] = {
+    "png": {"dpi": 300, "metadata": {"Software": None}},
+    "svg": {"metadata": {"Date": None, "Creator": None}},
+}
+
+FIGURES: dict[str, Callable[[Board], Figure | None]] = {
+    "f1": plots.f1_bars,
+    "plane": plots.plane,
+    "pr": plots.precision_recall,
+    "froc": plots.froc,
+    "time": plots.time,
+    "effects": plots.effects,
+}
+
+
+def write(folder: Path, sections: Sequence[Section]) -> list[Path]:
+    """Write `folder/figures/DATASET-PROTOCOL-FIGURE.png` and `.svg` of every section that has a ranked row.
+
+    The records are read from `folder/records`, of the rows alone whose curves are drawn. A figure that has nothing to
+    show is left out. Returns the paths. Raises MitobenchError where a file cannot be written, RecordError where
+    detections are broken.
+    """
+    look = styles([[row.title for _, row in section.ranked()] for section in sections])
+    written = []
+    with matplotlib.rc_context(LOOK), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in another script shows boxes
+        for name, section in _named(sections):
+            board = _board(folder, section, look)
+            for figure, draw in FIGURES.items():
+                drawn = draw(board) if board.rows else None
+                if drawn is not None:
+                    written += [_save(folder / FOLDER / f"{name}-{figure}.{kind}", drawn, kind) for kind in FORMATS]
+    return written
+
+
+def _named(sections: Sequence[Section]) -> Iterator[tuple[str, Section]]:
+    """Each section with a name that is safe for a file, and its own where two are of one data set and protocol."""
+    seen: Counter[str] = Counter()
+    for section in sections:
+        name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{section.dataset}-{section.protocol}").lstrip(".")
+        seen[name] += 1
+        yield (name if seen[name] == 1 else f"{name}-{seen[name]}"), section
+
+
+def _board(folder: Path, section: Section, look: dict[str, Style]) -> Board:
+    """What the figures of a section show."""
+    ranked = [Shown(str(rank), row.title, look[row.title], row) for rank, row in section.ranked() if rank is not None]
+    methods = sorted(section.published, key=lambda method: -method.f1)
+    drawn = [_drawn(folder, section, shown) for shown in ranked[:MOST_CURVES]]
+    return Board(
+        title=f"{section.dataset}, protocol {section.protocol}",
+        rows=ranked[:MOST],
+        n_rows=len(ranked),
+        published=list(zip(ascii_lowercase, methods[:MOST], strict=False)),
+        n_published=len(methods),
+        curves=[curves for curves in drawn if curves is not None],
+        effects=sorted(section.effects, key=lambda effect: -effect.delta)[:MOST],
+        n_effects=len(section.effects),
+    )
+
+
+def _drawn(folder: Path, section: Section, shown: Shown) -> Drawn | None:
+    """The curves of the seed whose F1 is nearest to the mean."""
+    mean = shown.row.mean("f1") or 0.0
+    tested = [(record.test, record) for record in shown.row.good if record.test]
+    test, record = min(tested, key=lambda pair: abs((pair[0].f1 or 0.0) - mean))
+    curves = curve_of(folder / RECORDS / section.file(record), record)
+    return Drawn(shown, test, curves) if curves is not None else None
+
+
+def _save(path: Path, figure: Figure, kind: str) -> Path:
+    content = io.BytesIO()
+    figure.savefig(content, format=kind, **FORMATS[kind])
+    write_whole(path, content.getvalue())
+    return path

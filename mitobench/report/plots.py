@@ -1,0 +1,241 @@
+"""The drawings of `figures.py`: each takes a board and gives a figure, or None where there is nothing to show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from mitobench.evaluate import Metrics
+from mitobench.published import Method
+from mitobench.report.colours import PUBLISHED, Style
+from mitobench.report.curves import Curves
+from mitobench.report.effects import Effect
+from mitobench.report.layout import (
+    INK,
+    Key,
+    Point,
+    equal_f1,
+    figure_of,
+    labelled_line,
+    line,
+    log_ticks,
+    points,
+    tenths,
+)
+from mitobench.report.markdown import number
+from mitobench.report.row import Row
+
+FROC_TICKS = {0.125: "1/8", 0.25: "1/4", 0.5: "1/2", 1.0: "1", 2.0: "2", 4.0: "4", 8.0: "8"}
+NOT_MEASURED = "Stars and letters: published, not measured here."
+BARE: Any = {"left": 0.1, "right": 0.12}  # inches beside axes without a scale at the left
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A row with the number of its rank and its style."""
+
+    number: str
+    title: str
+    style: Style
+    row: Row
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The curves of a row and the scores of one record of it."""
+
+    shown: Shown
+    test: Metrics
+    curves: Curves
+
+    def point(self, x: float | None, y: float | None) -> Point:
+        """Its marker; what is undefined lies at 0."""
+        return Point(x or 0.0, y or 0.0, self.shown.number, self.shown.style)
+
+
+@dataclass(frozen=True)
+class Board:
+    """What the figures of a section show: the best of `n_rows`, `n_published` and `n_effects`.
+
+    Attributes:
+        published: methods with their letters, best first.
+        curves: of the best rows whose detections tell them.
+    """
+
+    title: str
+    rows: Sequence[Shown]
+    n_rows: int
+    published: Sequence[tuple[str, Method]]
+    n_published: int
+    curves: Sequence[Drawn]
+    effects: Sequence[Effect]
+    n_effects: int
+
+    def limits(self) -> list[str]:
+        """What the figures leave out."""
+        rows = [f"The best {len(self.rows)} of {self.n_rows} rows."] if len(self.rows) < self.n_rows else []
+        n = len(self.published)
+        return rows + ([f"The best {n} of {self.n_published} published."] if n < self.n_published else [])
+
+
+# --------------------------------------------------------------------------------------------------- the figures
+
+
+def f1_bars(board: Board) -> Figure | None:
+    """F1 of each row with its 95 % interval and its seeds, then what is published."""
+    lines = len(board.rows) + len(board.published)
+    seeded = any(len(shown.row.good) > 1 for shown in board.rows)
+    notes = [f"Bars: {'mean ' if seeded else ''}F1; lines: 95 % interval{'; dots: seeds' if seeded else ''}."]
+    notes += ["Hatched: published, not measured here."] if board.published else []
+    figure, axes = figure_of(board.title, 0.31 * lines + 0.05, notes + board.limits(), **BARE)
+    for place, shown in enumerate(board.rows):
+        mean, interval, seeds = shown.row.mean("f1") or 0.0, shown.row.interval, shown.row.values("f1")
+        axes.barh(place, mean, 0.34, color=shown.style.colour)
+        if interval:
+            axes.plot([interval.low, interval.high], [place] * 2, color=INK, linewidth=1, marker="|", markersize=5)
+        if len(seeds) > 1:
+            axes.plot(seeds, [place] * len(seeds), **_dot("white", INK, 3))
+        labelled_line(axes, place, [f"{shown.number}  {shown.title}"], number(mean))
+    for place, (letter, method) in enumerate(board.published, len(board.rows)):
+        axes.barh(place, method.f1, 0.34, color="white", edgecolor=PUBLISHED.colour, hatch="/////", linewidth=0.6)
+        labelled_line(axes, place, [f"{letter}  {method.name}"], number(method.f1))
+    axes.set(xlim=(0, 1), ylim=(lines - 0.7, -0.85), yticks=[], xlabel="F1")
+    axes.spines["left"].set_visible(False)
+    return figure
+
+
+def plane(board: Board) -> Figure | None:
+    """Precision against recall with curves of equal F1: rows, and published methods."""
+    rows = [(shown, shown.row.mean("recall"), shown.row.mean("precision")) for shown in board.rows]
+    marked = [Point(r, p, shown.number, shown.style) for shown, r, p in rows if r is not None and p is not None]
+    methods = [(letter, m) for letter, m in board.published if m.recall is not None and m.precision is not None]
+    marked += [Point(m.recall or 0.0, m.precision or 0.0, letter, PUBLISHED) for letter, m in methods]
+    if not marked:
+        return None
+    figure, axes = figure_of(board.title, 2.75, _notes(board, methods), _key(board, methods))
+    low = _below([point.x for point in marked]), _below([point.y for point in marked])
+    axes.set(xlim=(low[0], 1), ylim=(low[1], 1), xlabel="recall", ylabel="precision")
+    tenths(axes.xaxis)
+    tenths(axes.yaxis)
+    equal_f1(axes)
+    points(axes, marked)
+    return figure
+
+
+def precision_recall(board: Board) -> Figure | None:
+    """Precision-recall curves of the best rows; the marker is at the threshold that validation chose."""
+    if not board.curves:
+        return None
+    key = [_curve_key(drawn, "AP", drawn.test.average_precision) for drawn in board.curves]
+    figure, axes = figure_of(board.title, 2.75, _curve_notes(board), key)
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="recall", ylabel="precision")
+    tenths(axes.xaxis)
+    tenths(axes.yaxis)
+    equal_f1(axes)
+    for drawn in board.curves:
+        axes.plot(drawn.curves.recall, drawn.curves.precision, **line(drawn.shown.style))
+    points(axes, [drawn.point(drawn.test.recall, drawn.test.precision) for drawn in board.curves])
+    return figure
+
+
+def froc(board: Board) -> Figure | None:
+    """Sensitivity against false positives a frame; the marker is at the threshold that validation chose."""
+    if not board.curves:
+        return None
+    key = [_curve_key(drawn, "recall", drawn.test.recall) for drawn in board.curves]
+    figure, axes = figure_of(board.title, 2.6, _curve_notes(board), key)
+    least, *_, most = FROC_TICKS
+    axes.set_xscale("log")
+    axes.set(xlim=(least, most), ylim=(0, 1), xlabel="false positives per HPF (one frame)", ylabel="sensitivity")
+    tenths(axes.yaxis)
+    log_ticks(axes, FROC_TICKS)
+    for drawn in board.curves:
+        # a step: the recall of a rate is the best of any threshold with at most that many
+        axes.step(
+            np.maximum(drawn.curves.fp_per_frame, 1e-3), drawn.curves.recall, where="post", **line(drawn.shown.style)
+        )
+    rates = [(drawn, (drawn.test.fp or 0) / drawn.test.n_frames) for drawn in board.curves]
+    points(axes, [drawn.point(min(max(rate, least), most), drawn.test.recall) for drawn, rate in rates])
+    return figure
+
+
+def time(board: Board) -> Figure | None:
+    """F1 against seconds a frame."""
+    rows = [(shown, shown.row.seconds_a_frame, shown.row.mean("f1") or 0.0) for shown in board.rows]
+    marked = [Point(seconds, f1, shown.number, shown.style) for shown, seconds, f1 in rows if seconds]
+    methods = [(letter, m) for letter, m in board.published if m.seconds_a_frame]
+    marked += [Point(m.seconds_a_frame or 0.0, m.f1, letter, PUBLISHED) for letter, m in methods]
+    if not marked:
+        return None
+    key = _key(board, methods)
+    figure, axes = figure_of(
+        board.title, 2.4, [*_notes(board, methods), "Machines differ: the records name them."], key
+    )
+    least, most = min(point.x for point in marked) / 1.6, max(point.x for point in marked) * 1.6
+    axes.set_xscale("log")
+    axes.set(xlim=(least, most), ylim=(_below([point.y for point in marked]), 1), xlabel="seconds a frame", ylabel="F1")
+    tenths(axes.yaxis)
+    steps = [step * 10.0**power for power in range(-4, 5) for step in (1, 2, 5)]
+    log_ticks(axes, {step: f"{step:g}" for step in steps if least <= step <= most})
+    points(axes, marked)
+    return figure
+
+
+def effects(board: Board) -> Figure | None:
+    """What each part adds to F1, over pairs of rows that are alike but for it."""
+    if not board.effects:
+        return None
+    n = len(board.effects)
+    notes = ["Pairs of rows that are alike but for this part;", "95 % paired bootstrap. Hollow: inside the noise."]
+    notes += [f"The greatest {n} of {board.n_effects}."] if n < board.n_effects else []
+    figure, axes = figure_of(board.title, 0.48 * n + 0.05, notes, **BARE)
+    for place, effect in enumerate(board.effects):
+        if effect.interval:
+            axes.plot([effect.interval.low, effect.interval.high], [place] * 2, color=INK, linewidth=1)
+        axes.plot(effect.delta, place, **_dot("white" if effect.in_noise else INK, INK, 5))
+        pairs = f"{effect.n_pairs} pair{'s' if effect.n_pairs > 1 else ''}"
+        text = [f"{effect.role}: {effect.plugin}", f"over {effect.against}"]
+        labelled_line(axes, place, text, f"+{number(effect.delta)}, {pairs}")
+    axes.axvline(0, color="#D0D0D0", linewidth=0.8, zorder=0)
+    axes.set(ylim=(n - 0.75, -0.9), yticks=[], xlabel="difference of F1")
+    axes.spines["left"].set_visible(False)
+    return figure
+
+
+# ---------------------------------------------------------------------------------------------------- their parts
+
+
+def _key(board: Board, methods: Sequence[tuple[str, Method]]) -> list[Key]:
+    """The rows, then those of the published methods that are drawn, with their F1."""
+    rows = [Key(shown.style, shown.number, shown.title, number(shown.row.mean("f1"))) for shown in board.rows]
+    return rows + [Key(PUBLISHED, letter, method.name, number(method.f1)) for letter, method in methods]
+
+
+def _curve_key(drawn: Drawn, name: str, value: float | None) -> Key:
+    return Key(drawn.shown.style, drawn.shown.number, drawn.shown.title, f"{name} {number(value)}")
+
+
+def _notes(board: Board, methods: Sequence[tuple[str, Method]]) -> list[str]:
+    return ["Right of a name: its F1.", *([NOT_MEASURED] if methods else []), *board.limits()]
+
+
+def _curve_notes(board: Board) -> list[str]:
+    """Whose curves these are, and what is not among them."""
+    seeds = any(len(drawn.shown.row.good) > 1 for drawn in board.curves)
+    fewer = [f"{len(board.curves)} of {board.n_rows} rows."] if len(board.curves) < board.n_rows else []
+    marked = "Markers: at the threshold from validation."
+    return [marked, *(["Of several seeds, the one nearest to the mean F1."] if seeds else []), *fewer]
+
+
+def _below(values: Sequence[float]) -> float:
+    """A round lower end of an axis, with some room."""
+    return float(max(0.0, np.floor(min(values) * 10 - 0.5) / 10))
+
+
+def _dot(colour: str, edge: str, size: float) -> dict[str, Any]:
+    look = {"color": colour, "markersize": size, "markeredgecolor": edge, "markeredgewidth": 0.6}
+    return {"linestyle": "none", "marker": "o", **look}

@@ -1,0 +1,169 @@
+"""A row of a leaderboard: one combination over its seeds."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mitobench.evaluate import FrameCounts, Interval
+from mitobench.report.bootstrap import Resamples, Scores
+from mitobench.results.record import Record
+
+ROLES = ("estimator", "detector", "verifier", "fuser")
+UNUSED = "-"  # stands for an estimator whose boxes the detector does not use
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One combination over its seeds.
+
+    Attributes:
+        records: of all seeds, by seed; failed ones are among them.
+        expected: the seeds that any row of its section has.
+        conflicting: another record of the same series and seed has other numbers: the row is shown and not ranked.
+    """
+
+    records: Sequence[Record]
+    expected: Collection[int] = ()
+    conflicting: bool = False
+
+    @property
+    def first(self) -> Record:
+        """Any of its records: names and options are the same in all."""
+        return self.records[0]
+
+    @property
+    def title(self) -> str:
+        """The names of its parts, but for one that is not used: `fcn + frcnn + resnet50 + linear`."""
+        names = [str(self.first.combination[role]) for role in ROLES]
+        return " + ".join(name for name in names if name != UNUSED)
+
+    @cached_property
+    def good(self) -> list[Record]:
+        """The records that have scores."""
+        return [record for record in self.records if record.status == "ok"]
+
+    @cached_property
+    def failed(self) -> list[Record]:
+        """The records that have none: shown, never averaged away."""
+        return [record for record in self.records if record.status != "ok"]
+
+    @cached_property
+    def seeds(self) -> list[int]:
+        """The seeds that have scores."""
+        return sorted(seed_of(record) for record in self.good)
+
+    @cached_property
+    def missing(self) -> list[int]:
+        """The seeds that other rows of the section have, and of which nothing is known here."""
+        return sorted(set(self.expected) - {seed_of(record) for record in self.records})
+
+    @cached_property
+    def ranks(self) -> bool:
+        """Whether it has one F1 to be ranked by."""
+        return not self.conflicting and self.mean("f1") is not None
+
+    def values(self, metric: str, of: str = "test") -> list[float]:
+        """A metric of each good seed, where it is defined; `of`: `test`, `detector_alone` or `validation`."""
+        found = [getattr(getattr(record, of), metric) for record in self.good]
+        return [value for value in found if value is not None]
+
+    def mean(self, metric: str, of: str = "test") -> float | None:
+        """The mean over seeds; None where any seed has none."""
+        values = self.values(metric, of)
+        return statistics.fmean(values) if values and len(values) == len(self.good) else None
+
+    def spread(self, metric: str) -> tuple[float, float] | None:
+        """Least and greatest over seeds; None of one seed."""
+        values = self.values(metric)
+        return (min(values), max(values)) if len(values) > 1 else None
+
+    @property
+    def seconds_a_frame(self) -> float | None:
+        """Mean over seeds of the seconds that a test frame took."""
+        return _mean([record.run.seconds_a_frame for record in self.good])
+
+    @property
+    def seconds_a_candidate(self) -> float | None:
+        """Mean over seeds of the seconds that the verification of a candidate took."""
+        return _mean([record.run.seconds_a_candidate for record in self.good])
+
+    @cached_property
+    def interval(self) -> Interval | None:
+        """The 95 % bootstrap interval of F1: the recorded one of one seed, that of the summed counts of several."""
+        if self.mean("f1") is None:
+            return None
+        if len(self.good) == 1 and self.good[0].test:
+            return self.good[0].test.f1_interval
+        if self.resamples is None:
+            return None
+        return self.resamples.interval(self.scores(self.seeds).resampled)
+
+    @cached_property
+    def frames(self) -> Sequence[tuple[str, str, int]]:
+        """Each test frame with its group and number of mitoses, by frame; nothing where seeds disagree on them."""
+        lists = [[(c.frame, c.group, c.tp + c.fn) for c in counts] for counts in self._counts.values()]
+        return lists[0] if lists and all(frames == lists[0] for frames in lists) else ()
+
+    def counts(self, seeds: Collection[int] | None = None) -> list[FrameCounts]:
+        """The counts of each test frame, by frame, summed over its good seeds, or over those of them in `seeds`."""
+        if not self.frames:
+            return []
+        summed = self._summed(self.seeds if seeds is None else seeds)
+        return [
+            FrameCounts(frame=frame, group=group, tp=tp, fp=fp, fn=fn)
+            for (frame, group, _), (tp, fp, fn) in zip(self.frames, summed.tolist(), strict=True)
+        ]
+
+    @cached_property
+    def resamples(self) -> Resamples | None:
+        """Resamples of its test set; None where `frames` is nothing."""
+        return Resamples(self._counts[self.seeds[0]]) if self.frames else None
+
+    def scores(self, seeds: Collection[int]) -> Scores:
+        """F1 of the counts summed over those of its good seeds in `seeds`; there must be `resamples`."""
+        key = frozenset(seeds) & frozenset(self.seeds)
+        if key not in self._scores:
+            assert self.resamples is not None
+            self._scores[key] = self.resamples.scores(self._summed(key))
+        return self._scores[key]
+
+    def _summed(self, seeds: Collection[int]) -> NDArray[np.int64]:
+        """[F, 3] tp, fp, fn."""
+        chosen = [self._counts[seed] for seed in self.seeds if seed in seeds]
+        counts = [[(c.tp, c.fp, c.fn) for c in frames] for frames in chosen]
+        summed: NDArray[np.int64] = np.array(counts, dtype=np.int64).reshape(-1, len(self.frames), 3).sum(axis=0)
+        return summed
+
+    @cached_property
+    def _counts(self) -> dict[int, list[FrameCounts]]:
+        """The counts of each good seed, by frame."""
+        tested = {seed_of(record): record.test for record in self.good}
+        return {seed: sorted(test.frames, key=lambda c: c.frame) if test else [] for seed, test in tested.items()}
+
+    @cached_property
+    def _scores(self) -> dict[frozenset[int], Scores]:
+        return {}
+
+
+def plugin(record: Record, role: str) -> str:
+    """A plugin's name with the options that make it a variant: `resnet50 (width 0.5, patch 64)`."""
+    name = str(record.combination[role])
+    variant = record.plugins[role].variant if role in record.plugins else {}
+    shown = ", ".join(f"{option} {value}" for option, value in variant.items())
+    return f"{name} ({shown})" if shown else name
+
+
+def seed_of(record: Record) -> int:
+    """The seed of a record."""
+    return int(record.combination["seed"])
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    there = [value for value in values if value is not None]
+    return statistics.fmean(there) if there else None

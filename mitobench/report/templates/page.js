@@ -1,0 +1,56 @@
+"use strict";
+// What the other scripts share: the data, what the reader has chosen, and how text becomes elements. Text is written as
+// text: nothing on this page makes markup of data.
+
+const byId = (id) => document.getElementById(id);
+const read = (id) => JSON.parse(byId(id).textContent);
+const lazily = (make) => {
+  let made;
+  return () => (made ??= make());
+};
+
+const page = read("page-data");
+const records = lazily(() => read("record-data"));
+
+const FIRST_ROWS = 25;
+const CURVES_AT_FIRST = 3;
+const COLUMNS = {
+  rank: "#",
+  title: "method",
+  precision: "P",
+  recall: "R",
+  f1: "F1",
+  oracle: "oracle F1",
+  ap: "AP",
+  seconds: "s/frame",
+  seeds: "seeds",
+};
+const BEST_FIRST = new Set(["precision", "recall", "f1", "oracle", "ap", "seeds"]);
+const state = {
+  section: page.sections[0],
+  column: "rank",
+  descending: false,
+  text: "",
+  roles: {},
+  chosen: new Set(),
+  all: false,
+};
+
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "class") made.className = value;
+    else if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (value !== false && value != null) made.setAttribute(name, value === true ? "" : value);
+  }
+  made.append(...children.filter((child) => child != null && child !== ""));
+  return made;
+}
+
+function number(value, digits = 3) {
+  return value == null ? "–" : value.toFixed(digits).replace(/^0\./, ".");
+}
+
+function interval(row) {
+  return row.low == null ? "" : `[${number(row.low)}, ${number(row.high)}]`;
+}

@@ -1,0 +1,152 @@
+"use strict";
+// What opens with a row: one record at a time, with a chooser where the row has several seeds.
+
+function openRecord(row) {
+  byId("record-title").textContent = row.title;
+  showRecord(row, row.records[0]);
+  byId("record").showModal();
+  byId("record").scrollTop = 0;
+}
+
+function showRecord(row, which) {
+  const record = records()[which.number];
+  byId("record-body").replaceChildren(
+    ...[
+      seedChooser(row, which),
+      record.reason ? element("p", { class: "bad" }, `FAILED: ${record.reason}`) : null,
+      ...part("Scores", record.scores.length ? wide(scoresTable(record.scores)) : null),
+      ...part("Chosen on validation", list(record.chosen)),
+      ...part("Command to repeat it", element("pre", {}, record.command ?? "run from Python: no command")),
+      ...part(
+        "Notes",
+        record.notes.length ? element("ul", {}, ...record.notes.map((note) => element("li", {}, note))) : null,
+      ),
+      ...part(
+        "Options",
+        element("div", {}, ...record.plugins.map(pluginDetails), folded("pipeline", list(record.pipeline))),
+      ),
+      ...part(
+        "Provenance",
+        element("div", {}, ...Object.entries(provenance(record)).map(([name, facts]) => folded(name, facts))),
+      ),
+      ...part(
+        "Counts of each test frame",
+        record.frames.length ? folded(`${record.frames.length} frames`, wide(framesTable(record.frames))) : null,
+      ),
+      ...part("The record itself", fileLink(record)),
+    ].filter(Boolean),
+  );
+}
+
+function seedChooser(row, which) {
+  if (row.records.length === 1) return element("p", { class: "small" }, `seed ${which.seed}`);
+  const choice = element(
+    "select",
+    { id: "seed", onchange: () => showRecordAgain(row, row.records[Number(choice.value)]) },
+    ...row.records.map((record, i) => element("option", { value: i, selected: record === which }, `${record.seed}`)),
+  );
+  return element(
+    "p",
+    { class: "chooser" },
+    element("label", { for: "seed" }, `Seed (${row.records.length} records)`),
+    choice,
+  );
+}
+
+function showRecordAgain(row, which) {
+  showRecord(row, which);
+  byId("seed").focus();
+}
+
+function part(title, content) {
+  return content ? [element("h3", {}, title), content] : [];
+}
+
+function folded(title, content) {
+  return content ? element("details", {}, element("summary", {}, title), content) : "";
+}
+
+function wide(table) {
+  return element("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "table" }, table);
+}
+
+function spelled(value) {
+  if (value == null) return "none";
+  if (Array.isArray(value)) return value.length ? value.map(spelled).join(", ") : "none";
+  if (typeof value !== "object") return String(value);
+  return (
+    Object.entries(value)
+      .map(([name, inner]) => `${name}: ${spelled(inner)}`)
+      .join("; ") || "none"
+  );
+}
+
+function list(facts) {
+  const entries = Object.entries(facts);
+  return entries.length
+    ? element(
+        "dl",
+        {},
+        ...entries.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, spelled(value))]),
+      )
+    : null;
+}
+
+function pluginDetails(plugin) {
+  return folded(
+    `${plugin.role}: ${plugin.name}, version ${plugin.version}`,
+    list(plugin.options) ?? element("p", { class: "small" }, "no options"),
+  );
+}
+
+function provenance(record) {
+  const facts = Object.entries(record.provenance).map(([name, value]) => [
+    name,
+    list(typeof value === "object" ? value : { [name]: value }),
+  ]);
+  return { ...Object.fromEntries(facts), "said by each fit": list(record.fitted) };
+}
+
+function fileLink(record) {
+  const path = ["records", ...record.file.split("/")].map(encodeURIComponent).join("/");
+  return element("p", {}, element("a", { href: path }, record.file));
+}
+
+function numbersTable(head, rows) {
+  return element(
+    "table",
+    { class: "numbers" },
+    element("thead", {}, element("tr", {}, ...head.map((text) => element("th", { scope: "col" }, text)))),
+    element(
+      "tbody",
+      {},
+      ...rows.map((row) => element("tr", {}, ...row.map((text) => element("td", {}, String(text))))),
+    ),
+  );
+}
+
+function scoresTable(scores) {
+  const value = (rate) => rate.split("/").reduce((part, whole) => part / whole); // of "1/8"
+  const rates = Object.keys(scores.at(-1).froc).sort((a, b) => value(a) - value(b));
+  const head = ["", "P", "R", "F1", "oracle F1", "AP", "recall ceiling", ...rates.map((rate) => `at ${rate} FP/frame`)];
+  return numbersTable(
+    head,
+    scores.map((s) => [
+      s.of,
+      ...[
+        s.precision,
+        s.recall,
+        s.f1,
+        s.oracle_f1,
+        s.average_precision,
+        s.recall_ceiling,
+        ...rates.map((r) => s.froc[r]),
+      ].map((v) => number(v)),
+    ]),
+  );
+}
+
+function framesTable(frames) {
+  const sum = (column) => frames.reduce((total, frame) => total + frame[column], 0);
+  return numbersTable(["frame", "slide", "TP", "FP", "FN"], [...frames, ["all", "", sum(2), sum(3), sum(4)]]);
+}

@@ -1,0 +1,118 @@
+"""Whether two records of one combination, made at two times, agree; and what changed in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mitobench.errors import MitobenchError
+from mitobench.evaluate import Difference, paired_difference
+from mitobench.results.record import Record
+
+Verdict = Literal["equal", "within seed noise", "different"]
+
+# What is computed; everything else in a record says from what, where and when.
+COMPUTED = ("status", "reason", "chosen", "validation", "test", "detector_alone", "boxes", "fitted")
+HOST = ("system", "threads", "accelerator")
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What came out of doing it again.
+
+    Attributes:
+        verdict: `equal`: all that is computed is, to the last bit, the detections too. `within seed noise`: the
+            difference of F1 is inside the noise, by `difference` or by `spread`. `different`: it is not.
+        recorded, again: the two records; `again` None where nothing was run.
+        reasons: why nothing was run, one line each.
+        differing: names of the parts that are not equal.
+        changed: what is not as it was: versions, data, sources and options of plugins, device, threads.
+        difference: F1 again less F1 recorded, by paired bootstrap over the same frames; None where undefined.
+        spread: greatest less least F1 over the seeds of the series; None of one seed.
+    """
+
+    verdict: Verdict
+    recorded: Record
+    again: Record | None = None
+    reasons: Sequence[str] = ()
+    differing: Sequence[str] = ()
+    changed: Sequence[str] = ()
+    difference: Difference | None = None
+    spread: float | None = None
+
+    @classmethod
+    def refused(cls, recorded: Record, reasons: Sequence[str]) -> Agreement:
+        """`different` without a run."""
+        return cls("different", recorded, reasons=reasons)
+
+
+def agreement(recorded: Record, again: Record, series: Sequence[Record] = ()) -> Agreement:
+    """Compare a record with the one that doing it again gave.
+
+    Noise is what other seeds, or other frames of the same kind, would change: the difference of F1 is inside it where
+    its paired bootstrap interval (95 %) holds 0, or where it is no greater than the spread of F1 over `series`, the
+    records that differ in their seed alone.
+    """
+    differing = [name for name in COMPUTED if getattr(recorded, name) != getattr(again, name)]
+    digests = [(entry.detections or {}).get("sha256") for entry in (recorded, again)]
+    differing += ["detections"] if digests[0] != digests[1] else []
+    difference, spread = _difference(recorded, again), _spread([recorded, *series])
+    verdict: Verdict = "different"
+    if not differing:
+        verdict = "equal"
+    elif difference is not None:
+        inside = difference.low <= 0 <= difference.high or abs(difference.delta) <= (spread or 0)
+        verdict = "within seed noise" if inside else "different"
+    return Agreement(verdict, recorded, again, (), differing, list(_changed(recorded, again)), difference, spread)
+
+
+def _difference(recorded: Record, again: Record) -> Difference | None:
+    if recorded.test is None or again.test is None:
+        return None
+    try:
+        return paired_difference(again.test.frames, recorded.test.frames)
+    except MitobenchError:  # other frames, or other mitoses on them
+        return None
+
+
+def _spread(series: Sequence[Record]) -> float | None:
+    f1 = {record.combination["seed"]: record.test.f1 for record in series if record.test and record.test.f1 is not None}
+    return max(f1.values()) - min(f1.values()) if len(f1) > 1 else None
+
+
+def _changed(recorded: Record, again: Record) -> Iterator[str]:
+    """What is not as it was, one line each."""
+    yield from _items("version of", recorded.versions, again.versions)
+    yield from _items("", {"device": recorded.device}, {"device": again.device})
+    hosts = [{name: record.run.host.get(name) for name in HOST} for record in (recorded, again)]
+    yield from _items("", *hosts)
+    digests = [
+        {f"{name}, {part}": digest[:12] for name, entry in record.data.items() for part, digest in entry.digest.items()}
+        for record in (recorded, again)
+    ]
+    yield from _items("data of", *digests)
+    for role in sorted(recorded.plugins.keys() | again.plugins.keys()):
+        yield from _items(role, _plugin(recorded, role), _plugin(again, role))
+    yield from _items("pipeline", recorded.pipeline, again.pipeline)
+    for note in _notes(recorded) ^ _notes(again):
+        yield f"note: {note!r} is said {'then' if note in recorded.notes else 'now'} only"
+
+
+def _plugin(record: Record, role: str) -> dict[str, Any]:
+    entry = record.plugins.get(role)
+    if entry is None:
+        return {}
+    return {"name": entry.name, "version": entry.version, "source": entry.source[:12], **entry.options}
+
+
+def _notes(record: Record) -> set[str]:
+    """Without that on shortened schedules: they are in the options that were run."""
+    return {note for note in record.notes if not note.startswith("schedules shortened")}
+
+
+def _items(what: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    for name in sorted(then.keys() | now.keys()):
+        before, after = then.get(name, "absent"), now.get(name, "absent")
+        if before != after:
+            yield f"{what} {name}: {before} then, {after} now".strip()

@@ -1,0 +1,141 @@
+"""Many records checked together, and taken into a folder when nothing is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mitobench import datasets
+from mitobench.atomic import write_whole
+from mitobench.errors import RecordError
+from mitobench.results import recount
+from mitobench.results.check import Checked, check
+from mitobench.results.record import Record, read
+from mitobench.results.rematch import Copies, wrong_matching
+
+DETECTIONS = ".detections.csv.gz"
+
+
+@dataclass
+class Checks:
+    """What was checked, and what is wrong.
+
+    Attributes:
+        records: each record's check.
+        strays: files of detections that belong to no record, one line each.
+        matched: number of records whose detections were matched afresh.
+        not_here: data sets of records that are not below the folder of the data.
+    """
+
+    records: list[Checked] = field(default_factory=list)
+    strays: list[str] = field(default_factory=list)
+    matched: int = 0
+    not_here: set[str] = field(default_factory=set)
+
+    @property
+    def problems(self) -> list[str]:
+        """Everything that is wrong, one line each."""
+        return [*(problem for checked in self.records for problem in checked.problems), *self.strays]
+
+
+def check_all(paths: Iterable[Path], data: Path | None = None) -> Checks:
+    """Check records.
+
+    Args:
+        paths: their .json files.
+        data: holds data sets at any depth: detections on those are matched afresh. None: nothing is.
+    """
+    done = Checks()
+    copies = None if data is None else Copies(data)
+    here = [] if data is None else datasets.available(data)
+
+    def against(record: Record, rows: recount.Rows) -> recount.Wrong:
+        name = record.combination["dataset"]
+        if copies is None or name not in here:
+            done.not_here |= {name} if copies else set()
+            return iter(())
+        workspace = copies.workspace(record)
+        done.matched += 1
+        return wrong_matching(record, rows, workspace)
+
+    done.records = [check(path, against) for path in paths]
+    return done
+
+
+def check_folder(folder: Path, data: Path | None = None) -> Checks:
+    """Check every record of a folder and its subfolders, and that no file of detections lies there alone."""
+    paths = sorted(folder.rglob("*.json"))
+    done = check_all(paths, data)
+    claimed = {path.with_name(f"{path.stem}{DETECTIONS}") for path in paths}
+    for path in sorted(folder.rglob(f"*{DETECTIONS}")):
+        if path not in claimed:
+            done.strays.append(f"{path}: belongs to no record here. Remove it, or put its record beside it.")
+    return done
+
+
+# ---------------------------------------------------------------------------------------------------- taking in
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A record that was asked to be taken in.
+
+    Attributes:
+        path: where it was.
+        target: where it is now; where the equal one is that was there before, if `there`.
+        there: an equal one was there already, and nothing was copied.
+        beside: others of the same identity with other numbers, which stay.
+    """
+
+    path: Path
+    target: Path
+    there: bool
+    beside: Sequence[Path]
+
+
+def find(paths: Iterable[Path]) -> list[Path]:
+    """The records that files and folders stand for; a folder for all records in it, or in its `records`.
+
+    Raises RecordError for what is not there, or holds no record.
+    """
+    found: dict[Path, Path] = {}
+    for path in paths:
+        if path.is_dir():
+            inside = path / "records" if (path / "records").is_dir() else path
+            records = sorted(inside.rglob("*.json"))
+        else:
+            named = f"{path.name.removesuffix(DETECTIONS)}.json" if path.name.endswith(DETECTIONS) else path.name
+            records = [path.with_name(named)] if path.with_name(named).is_file() else []
+        if not records:
+            raise RecordError(f"{path}: holds no record. Give a record's .json file, or a folder of them.")
+        found |= {record.resolve(): record for record in records}
+    return list(found.values())
+
+
+def take(paths: Sequence[Path], folder: Path) -> list[Taken]:
+    """Copy records that were checked, with their detections, into a folder: each whole or not at all.
+
+    A record of an identity that is there with other numbers goes to a subfolder named by its digest: both are shown.
+    Raises RecordError where the one that is there is broken, MitobenchError where it cannot be written.
+    """
+    return [_take(path, folder) for path in paths]
+
+
+def _take(path: Path, folder: Path) -> Taken:
+    record = read(path)
+    others = sorted(folder.rglob(f"{record.stem}.json"))
+    for other in others:
+        if read(other).digest == record.digest:
+            return Taken(path, other, True, ())
+    target = (folder / record.digest[:10] if others else folder) / path.name
+    detections = path.with_name(f"{path.stem}{DETECTIONS}")
+    beside = target.with_name(detections.name)
+    try:
+        if record.detections is not None:
+            write_whole(beside, detections.read_bytes())
+        write_whole(target, path.read_bytes())
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    return Taken(path, target, False, others)

@@ -1,0 +1,87 @@
+"""Leaderboards made by hand, with scores and detections that agree."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from records import DETECTIONS, failed, metrics, ok
+
+from mitobench.evaluate import FrameCounts, FramePrediction, Interval, Metrics, evaluate
+from mitobench.results import record
+from mitobench.results.record import Record
+
+SCRIPT = "<script>alert(1)</script>"
+HEADER = "frame,x,y,score,above_gate,hit,distance_um\n"
+MPP, RADIUS_UM = 0.25, 5.0
+ON = {"dataset": "synthetic", "protocol": "by-slide", "train_on": ["synthetic"]}
+
+
+def combinations() -> list[dict[str, str]]:
+    """Twelve combinations, best first: as `board` scores them."""
+    parts = product(
+        ("fcn", "fixed"), ("frcnn", "rpn"), (("resnet50", "linear"), ("resnet50", "product"), ("none", "-"))
+    )
+    return [{"estimator": e, "detector": d, "verifier": v, "fuser": f} for e, d, (v, f) in parts]
+
+
+def scored(skill: float, seed: int) -> tuple[Metrics, str]:
+    """Scores of invented detections on ten frames, the better the higher `skill` (0 to 1), and these as CSV."""
+    draw = np.random.default_rng([round(skill * 1000), seed])
+    frames = [_frame(f"A{i // 2:02d}_{i % 2:02d}", skill, draw) for i in range(10)]
+    lines = [HEADER]
+    for frame in frames:
+        found = frame.match("mitos", RADIUS_UM)
+        for (x, y), score, hit, um in zip(frame.xy, frame.score, found.hit, found.distance_um, strict=True):
+            became = int(hit) if score >= 0.5 else ""
+            lines.append(f"{frame.frame},{x:.2f},{y:.2f},{float(score)!r},1,{became},{um:.4f}\n")
+    return evaluate(frames, 0.5, "mitos", RADIUS_UM), "".join(lines)
+
+
+def _frame(name: str, skill: float, draw: np.random.Generator) -> FramePrediction:
+    truth = np.stack([np.arange(1, 7) * 150.0, draw.uniform(50, 950, 6)], axis=1).round(2)
+    hits = truth + draw.normal(0, 3, truth.shape)
+    false = np.stack([np.arange(1, 13) * 75.0 + 37, draw.uniform(50, 950, 12)], axis=1)
+    score = np.concatenate([draw.beta(1 + 4 * skill, 2, 6), draw.beta(2, 2 + 4 * skill, 12)])
+    xy = np.concatenate([hits, false]).round(2)
+    return FramePrediction(name, name[1:3], (MPP, MPP), truth, xy, score)
+
+
+def board(folder: Path, seeds: int = 3) -> Path:
+    """Twelve combinations by three seeds on `synthetic`, less one seed; a failed one; two others of `mitos2012`."""
+    for place, names in enumerate(combinations()):
+        for seed in range(seeds):
+            if (place, seed) == (5, 2):
+                continue
+            test, detections = scored(0.95 - 0.06 * place, seed)
+            _write(folder, ok(seed=seed, **names, **ON), test, detections)
+    record.write(
+        folder / "records", failed(reason=f"detector '{SCRIPT}' raised ValueError", detector=SCRIPT, **ON), None
+    )
+    record.write(folder / "records", ok(f1=0.5, detector=SCRIPT), DETECTIONS)
+    record.write(folder / "records", ok(f1=0.4, detector="blob"), DETECTIONS)
+    return folder
+
+
+def _write(folder: Path, made: Record, test: Metrics, detections: str) -> None:
+    record.write(folder / "records", made.model_copy(update={"test": test, "detector_alone": test}), detections)
+
+
+def thousand(folder: Path) -> Path:
+    """A thousand records with the counts of fifty frames each: 334 combinations by three seeds, less two."""
+    for number in range(1000):
+        draw = np.random.default_rng(number)
+        counts = draw.integers(0, 6, (50, 3))
+        frames = [
+            FrameCounts(frame=f"A{i // 5:02d}_{i % 5:02d}", group=f"{i // 5:02d}", tp=tp, fp=fp, fn=6 - tp)
+            for i, (tp, fp, _) in enumerate(counts.tolist())
+        ]
+        tp, fp = (int(n) for n in counts.sum(axis=0)[:2])
+        f1 = 2 * tp / (tp + fp + 300)
+        low_high = Interval(low=f1 - 0.05, high=f1 + 0.05, unit="group", n_units=10, weak=False)
+        scores = {"precision": tp / (tp + fp), "recall": tp / 300, "f1_interval": low_high, "frames": frames}
+        test = metrics(f1, tp=tp, fp=fp, fn=300 - tp, n_mitoses=300, n_frames=50, n_groups=10, **scores)
+        made = ok(seed=number % 3, detector=f"detector-{number // 3:03d}", **ON)
+        record.write(folder / "records", made.model_copy(update={"test": test}), DETECTIONS)
+    return folder

@@ -1,0 +1,160 @@
+"""From a record and its frames to a page with pictures, or to one sentence that says why not."""
+
+from __future__ import annotations
+
+import errno
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from records import DETECTIONS, failed, ok
+
+from mitobench import gallery
+from mitobench.errors import DataError, MitobenchError, RecordError
+from mitobench.gallery import drawing
+from mitobench.report.colours import FATES
+from mitobench.results import record
+
+from .made import items_of, line, write
+
+
+@pytest.fixture
+def path(tmp_path: Path, small_data: Path) -> Path:
+    """A record that found all mitoses of its frames but for the first, and erred once."""
+    items = items_of(small_data)
+    every = [(item.frame.id, xy) for item in items for xy in item.mitoses.xy]
+    lines = [line(id, xy, 0.9, True) for id, xy in every[1:]]
+    return write(
+        tmp_path,
+        small_data,
+        [line(every[0][0], every[0][1], 0.3, None), *lines, line(items[0].frame.id, (1, 1), 0.8, False, 30)],
+    )
+
+
+def test_a_page_shows_every_test_frame_the_misses_and_the_errors(path: Path, small_data: Path, tmp_path: Path) -> None:
+    made = gallery.write(path, tmp_path / "out", data=small_data)
+    assert (made.n_frames, made.n_misses, made.n_errors) == (len(items_of(small_data)), 1, 1)
+    page = made.page.read_text(encoding="utf-8")
+    files = set(re.findall(r'(?:src|href)="([^"#:]+)"', page))
+    assert files == {str(p.relative_to(made.page.parent)) for p in made.page.parent.rglob("*.png")}
+    assert {"misses.png", "errors.png", "crops/misses-001.png", "crops/errors-001.png"} < files
+    assert "score .300 &lt; .500" in page
+    assert "30 um from the nearest mitosis" in page
+    assert "made by a program: no tissue, no patient" in page
+
+
+def test_the_same_record_gives_the_same_bytes(path: Path, small_data: Path, tmp_path: Path) -> None:
+    once, again = (gallery.write(path, tmp_path / name, data=small_data, most_frames=2).page.parent for name in "ab")
+    for file in (p for p in once.rglob("*") if p.is_file()):
+        assert file.read_bytes() == (again / file.relative_to(once)).read_bytes()
+
+
+def test_fewer_frames_are_those_with_the_most_errors(path: Path, small_data: Path, tmp_path: Path) -> None:
+    made = gallery.write(path, tmp_path / "out", data=small_data, most_frames=1, most_crops=1, kind="jpeg")
+    (shown,) = (made.page.parent / "frames").iterdir()
+    assert shown.name == f"{items_of(small_data)[0].frame.id}.jpeg"
+
+
+def test_a_mark_is_drawn_around_its_mitosis_in_its_colour(path: Path, small_data: Path, tmp_path: Path) -> None:
+    gallery.write(path, tmp_path / "out", data=small_data)
+    item = next(item for item in items_of(small_data)[1:] if len(item.mitoses))
+    pixels = np.asarray(Image.open(tmp_path / "out" / "frames" / f"{item.frame.id}.png").convert("RGB"))
+    factor = round(drawing.SMALLEST_FRAME / item.frame.size[0])
+    green = np.array([int(FATES["tp"].colour[i : i + 2], 16) for i in (1, 3, 5)])
+    rows, columns = np.nonzero(np.abs(pixels[: item.frame.size[1] * factor].astype(int) - green).max(axis=2) < 8)
+    x, y = item.mitoses.xy[0] * factor
+    reach = np.hypot(columns - x, rows - y)
+    radius = drawing.MARK_UM / item.frame.mpp[0] * factor
+    assert ((reach > radius - 4) & (reach < radius + 4)).sum() > radius  # a quarter of the circle at least
+    assert not (reach < radius / 2).any() or len(item.mitoses) > 1
+
+
+def test_a_crop_shows_grey_where_there_is_no_tissue(path: Path, small_data: Path, tmp_path: Path) -> None:
+    gallery.write(path, tmp_path / "out", data=small_data)
+    crop = np.asarray(Image.open(tmp_path / "out" / "crops" / "errors-001.png"))  # of a detection in the corner
+    assert crop.shape == (drawing.CROP, drawing.CROP, 3)
+    assert (crop[20, 20] == drawing.OUTSIDE).all()
+
+
+def test_names_are_text(path: Path, small_data: Path, tmp_path: Path) -> None:
+    made = record.read(path)
+    named = made.model_copy(update={"combination": {**made.combination, "detector": "<script>alert(1)</script>"}})
+    lines = [",".join(row.values()) for row in record.read_detections(path, made)]
+    header = ",".join(record.read_detections(path, made)[0])
+    evil = record.write(tmp_path / "evil", named, "\n".join([header, *lines, ""]))
+    page = gallery.write(evil, tmp_path / "out", data=small_data, most_frames=1).page.read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_a_failed_record_has_nothing_to_show(tmp_path: Path) -> None:
+    path = record.write(tmp_path, failed(), None)
+    with pytest.raises(RecordError, match="a record that failed"):
+        gallery.write(path, tmp_path / "out")
+
+
+def test_other_annotation_is_refused(path: Path, small_data: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(small_data, tmp_path / "other")
+    item = next(item for item in items_of(other) if len(item.mitoses))
+    item.files[-1].write_text(item.files[-1].read_text() + "1,1,2,1,2,2\n")
+    with pytest.raises(DataError, match="not the test frames that the record was made with"):
+        gallery.write(path, tmp_path / "out", data=other)
+
+
+def test_a_missing_frame_is_named(path: Path, small_data: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(small_data, tmp_path / "other")
+    made = record.read(path)
+    ids = [item.frame.id for item in items_of(small_data)]
+    frames = [{"frame": id, "group": "0", "tp": 0, "fp": 0, "fn": 0} for id in ids]
+    full = made.model_copy(
+        update={"test": type(made.test).model_validate({**made.test.model_dump(), "frames": frames})}
+    )
+    text = "\n".join([",".join(record.read_detections(path, made)[0]), ""])
+    path = record.write(tmp_path / "full", full, text)
+    for file in items_of(other)[-1].files:
+        file.unlink()
+    with pytest.raises(DataError, match=f"lacks 1 of the record's {len(ids)} test frames: {ids[-1]}"):
+        gallery.write(path, tmp_path / "out", data=other)
+
+
+def test_a_corrupt_frame_is_named(path: Path, small_data: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(small_data, tmp_path / "other")
+    image = items_of(other)[0].files[0]
+    image.write_bytes(image.read_bytes()[:500])
+    with pytest.raises(DataError, match=re.escape(str(image))):
+        gallery.write(path, tmp_path / "out", data=other)
+
+
+def test_real_data_must_be_given(tmp_path: Path) -> None:
+    header = "frame,x,y,score_detector,score_verifier,score,above_gate,hit,distance_um\n"
+    path = record.write(tmp_path, ok(), header)
+    with pytest.raises(MitobenchError, match="The record is of mitos2012: say where its frames are"):
+        gallery.write(path, tmp_path / "out")
+
+
+def test_detections_without_their_columns_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="line 2 of its detections cannot be read"):
+        gallery.write(record.write(tmp_path, ok(), DETECTIONS), tmp_path / "out")
+
+
+def test_an_unknown_kind_of_picture(tmp_path: Path) -> None:
+    with pytest.raises(MitobenchError, match="There is: jpeg, png"):
+        gallery.write(tmp_path / "x.json", tmp_path, kind="jpg")
+
+
+def test_a_full_disk_is_told(path: Path, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("mitobench.atomic._write", full)
+    with pytest.raises(MitobenchError, match="cannot be written: No space left on device"):
+        gallery.write(path, tmp_path / "out", data=small_data)
+
+
+def test_a_place_that_is_a_file(path: Path, small_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(MitobenchError, match="cannot be written"):
+        gallery.write(path, tmp_path / "out", data=small_data)

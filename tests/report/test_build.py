@@ -1,0 +1,160 @@
+"""`leaderboard build`: the page of a folder is that of its good records, and a broken one is named."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from records import DETECTIONS, failed, ok
+
+from mitobench.errors import MitobenchError
+from mitobench.report import build, figures, page
+from mitobench.report.leaderboard import leaderboard
+from mitobench.results import record
+from report.counted import F1_5, F1_8, counted
+
+
+@pytest.fixture(autouse=True)
+def only_the_tables(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Page and figures take seconds and have tests of their own."""
+    if "everything" not in request.fixturenames:
+        for made in (page, figures):
+            monkeypatch.setattr(made, "write", lambda folder, sections: [])
+
+
+@pytest.fixture
+def everything() -> None:
+    """Asks for page and figures too."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A good record."""
+    record.write(tmp_path / "records", ok(), DETECTIONS)
+    return tmp_path
+
+
+def test_the_page_is_that_of_the_records(folder: Path) -> None:
+    record.write(folder / "records", failed(seed=1), None)
+    path, found = build.build(folder)
+    assert path == folder / "LEADERBOARD.md"
+    assert path.read_text(encoding="utf-8") == leaderboard(found)
+    assert [(row.seeds, len(row.failed)) for row in found[0].rows] == [([0], 1)]
+
+
+@pytest.mark.usefixtures("everything")
+def test_page_and_figures_are_made_too(folder: Path) -> None:
+    record.write(folder / "records", counted(F1_5, detector="rpn"), DETECTIONS)
+    build.build(folder)
+    assert {item.name for item in folder.iterdir()} == {"records", "LEADERBOARD.md", "index.html", "figures"}
+    assert list((folder / "figures").glob("*.svg"))
+
+
+def test_equal_records_give_equal_bytes(folder: Path) -> None:
+    pages = [build.build(folder)[0].read_bytes() for _ in range(2)]
+    assert pages[0] == pages[1]
+
+
+def edited(path: Path) -> None:
+    path.write_text(path.read_text().replace('"f1": 0.5', '"f1": 0.9'))
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def renamed(path: Path) -> None:
+    path.rename(path.with_name("copy.json"))
+
+
+def without_detections(path: Path) -> None:
+    path.with_name(f"{path.stem}.detections.csv.gz").unlink()
+
+
+@pytest.mark.parametrize("breaks", [edited, cut, renamed, without_detections])
+def test_a_broken_record_is_named_and_left_out(
+    folder: Path, caplog: pytest.LogCaptureFixture, breaks: Callable[[Path], None]
+) -> None:
+    breaks(record.write(folder / "records", ok(seed=1), DETECTIONS))
+    with caplog.at_level(logging.WARNING, "mitobench"):
+        _, found = build.build(folder)
+    assert [row.seeds for row in found[0].rows] == [[0]]
+    (said,) = caplog.messages
+    assert said.startswith(f"Left out: {folder / 'records'}")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"combination": {**ok().combination, "seed": "first"}}, "combination.seed"),
+        ({"combination": {"dataset": "mitos2012"}}, "combination.protocol"),
+        ({"combination": {**ok().combination, "train_on": ["elsewhere"]}}, "data.elsewhere not there"),
+        ({"pipeline": {}}, "pipeline.matcher, pipeline.radius_um not there"),
+        ({"data": {}}, "data.mitos2012"),
+        ({"test": None}, "test not there"),
+        ({"detections": None}, "detections not there"),
+        ({"detections": {"file": "x"}}, "detections.sha256 not there"),
+    ],
+    ids=str,
+)
+def test_a_sealed_record_without_what_a_table_needs_is_named(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    """Whoever forges a record can seal it; it must not take the others with it."""
+    made = ok().model_copy(update={"detections": {"file": "x", "sha256": "x"}} | change).sealed()
+    path = tmp_path / "forged.json"
+    path.write_text(made.model_dump_json())
+    good, broken = record.read_good(tmp_path)
+    assert good == []
+    assert len(broken) == 1
+    assert broken[0].startswith(f"{path}: is no whole record")
+    assert said in broken[0]
+
+
+def test_detections_elsewhere_are_refused(tmp_path: Path) -> None:
+    made = ok().model_copy(update={"detections": {"file": "../../x.gz", "sha256": "x", "rows": 0}}).sealed()
+    (tmp_path / "forged.json").write_text(made.model_dump_json())
+    _, (said,) = record.read_good(tmp_path)
+    assert "must lie beside it" in said
+
+
+def test_good_records_are_read_in_the_order_of_their_paths(folder: Path) -> None:
+    record.write(folder / "records", ok(seed=1), DETECTIONS)
+    good, broken = record.read_good(folder / "records")
+    assert [item.combination["seed"] for _, item in good] == [0, 1]
+    assert [path.name for path, _ in good] == [f"{item.stem}.json" for _, item in good]
+    assert broken == []
+
+
+def test_two_records_of_one_identity_lie_in_two_folders_and_are_both_shown(tmp_path: Path) -> None:
+    ours, theirs = counted(F1_5), counted(F1_8)
+    record.write(tmp_path / "records", ours, DETECTIONS)
+    record.write(tmp_path / "records" / "theirs", theirs, DETECTIONS)
+    path, found = build.build(tmp_path)
+    assert [(row.conflicting, row.mean("f1")) for row in found[0].rows] == [(True, pytest.approx(0.8)), (True, 0.5)]
+    shown = path.read_text(encoding="utf-8")
+    for link in (f"(records/{ours.stem}.json)", f"(records/theirs/{theirs.stem}.json)"):
+        assert shown.count(link) == 1
+
+
+def test_a_page_that_cannot_be_written_leaves_the_old_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, _ = build.build(folder)
+    before = path.read_bytes()
+    record.write(folder / "records", ok(seed=1), DETECTIONS)
+
+    def full(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(MitobenchError, match="disk full"):
+        build.build(folder)
+    assert path.read_bytes() == before
+    assert not [item.name for item in folder.iterdir() if item.name.endswith(".tmp")]
+
+
+def test_a_folder_without_records_gives_a_page_that_says_so(tmp_path: Path) -> None:
+    path, found = build.build(tmp_path)
+    assert found == []
+    assert "There is no record yet." in path.read_text(encoding="utf-8")

@@ -1,0 +1,76 @@
+"""Curves come from stored detections, and are the record's own or none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from records import DETECTIONS, failed, metrics, ok
+
+from mitobench.errors import RecordError
+from mitobench.report.curves import counts_of, curve_of
+from mitobench.results import record
+
+COMMITTED = sorted((Path(__file__).parents[2] / "leaderboard" / "records").glob("*.json"))
+HEADER = "frame,x,y,score,above_gate,hit,distance_um\n"
+
+
+@pytest.mark.parametrize("path", COMMITTED[:3], ids=lambda path: path.name[:24])
+def test_a_committed_record_has_the_curve_that_its_numbers_came_from(path: Path) -> None:
+    made = record.read(path)
+    counts, curve = counts_of(path, made), curve_of(path, made)
+    assert made.test is not None
+    assert counts is not None
+    assert curve is not None
+    assert counts.average_precision() == pytest.approx(made.test.average_precision, abs=1e-9)
+    assert counts.froc() == pytest.approx(made.test.froc, abs=1e-9)
+    recall, precision, fp_per_frame = curve
+    assert (2 * precision * recall / (precision + recall)).max() == pytest.approx(made.test.oracle_f1, abs=1e-9)
+    assert recall[-1] == pytest.approx(made.test.recall_ceiling, abs=1e-9)
+    assert (np.diff(recall) >= 0).all()
+    assert (np.diff(fp_per_frame) >= 0).all()
+
+
+def curve(folder: Path, lines: str, **scores: float) -> tuple[list[float], list[float]] | None:
+    """Recall and false positives a frame of a record that has these detections and three mitoses on one frame."""
+    made = ok().model_copy(update={"test": metrics(**scores)})
+    path = record.write(folder, made, lines)
+    found = curve_of(path, record.read(path))
+    return None if found is None else (found.recall.tolist(), found.fp_per_frame.tolist())
+
+
+def test_a_second_detection_of_one_mitosis_is_a_false_positive(tmp_path: Path) -> None:
+    # both are 2 px = .4912 um from a mitosis between them
+    lines = HEADER + "A00_00,10,20,0.9,1,1,0.4912\nA00_00,14,20,0.8,1,0,0.4912\n"
+    assert curve(tmp_path, lines, average_precision=1 / 3, oracle_f1=0.5) == ([1 / 3, 1 / 3], [0, 1])
+
+
+def test_detections_too_far_apart_have_a_mitosis_each(tmp_path: Path) -> None:
+    lines = HEADER + "A00_00,10,20,0.9,1,1,0.4912\nA00_00,60,20,0.8,1,1,0.4912\n"
+    assert curve(tmp_path, lines, average_precision=2 / 3, oracle_f1=0.8) == ([1 / 3, 2 / 3], [0, 0])
+
+
+def test_what_the_gate_dropped_is_in_no_curve(tmp_path: Path) -> None:
+    lines = HEADER + "A00_00,10,20,0.9,1,1,0.4912\nA00_00,60,20,,0,,\n"
+    assert curve(tmp_path, lines, average_precision=1 / 3, oracle_f1=0.5) == ([1 / 3], [0])
+
+
+def test_a_curve_that_contradicts_the_record_is_not_shown(tmp_path: Path) -> None:
+    lines = HEADER + "A00_00,10,20,0.9,1,1,0.4912\n"
+    assert curve(tmp_path, lines, average_precision=1 / 3, oracle_f1=0.75) is None
+    assert curve(tmp_path, lines, average_precision=0.5, oracle_f1=0.5) is None
+
+
+def test_without_scores_or_columns_there_is_none(tmp_path: Path) -> None:
+    assert curve_of(tmp_path / "x.json", failed()) is None
+    assert curve(tmp_path, DETECTIONS) is None
+
+
+def test_detections_that_were_changed_are_refused(tmp_path: Path) -> None:
+    path = record.write(tmp_path, ok(), DETECTIONS)
+    made = record.read(path)
+    assert made.detections is not None
+    path.with_name(made.detections["file"]).write_bytes(b"")
+    with pytest.raises(RecordError, match="was changed"):
+        curve_of(path, made)

@@ -1,0 +1,107 @@
+"""Figures for papers: of the best rows, in bytes that do not change, with names that are text."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from records import failed, metrics, ok
+
+from mitobench.report import figures
+from mitobench.report.figures import FIGURES, MOST, MOST_CURVES
+from mitobench.report.table import sections
+from mitobench.results import record
+from mitobench.results.record import Record
+
+DETECTIONS = "frame,x,y,score,above_gate,hit,distance_um\nA00_00,10,20,0.9,1,1,0.5\nA00_00,99,20,0.8,1,0,40\n"
+SCORES: dict[str, Any] = {"average_precision": 1 / 3, "oracle_f1": 0.5}
+
+
+def made(f1: float | None = 0.5, **changes: Any) -> Record:
+    """A record that has scores, whose detections tell its curves."""
+    return ok(f1=f1, **changes).model_copy(update={"test": metrics(f1, **SCORES)})
+
+
+def draw(folder: Path, *records: Record) -> list[str]:
+    """Write the records and their figures; gives the names of the figures."""
+    for item in records:
+        record.write(folder / "records", item, DETECTIONS if item.status == "ok" else None)
+    found = sections(item for _, item in record.read_all(folder / "records"))
+    return [path.name for path in figures.write(folder, found)]
+
+
+def text(folder: Path, name: str) -> str:
+    """The words of a figure: matplotlib writes each as a comment beside its letters' outlines."""
+    return (folder / "figures" / name).read_text(encoding="utf-8")
+
+
+def test_a_section_has_its_figures_as_png_and_svg(tmp_path: Path) -> None:
+    names = draw(tmp_path, made(0.5), made(0.6, detector="rpn"))
+    wanted = [f"mitos2012-official-{name}.{kind}" for name in FIGURES for kind in ("png", "svg")]
+    assert names == wanted
+    for path in (tmp_path / "figures").glob("*.svg"):
+        ElementTree.fromstring(path.read_text(encoding="utf-8"))
+
+
+def test_a_figure_is_as_wide_as_a_column_at_300_dpi(tmp_path: Path) -> None:
+    draw(tmp_path, made())
+    for path in (tmp_path / "figures").glob("*.png"):
+        with Image.open(path) as image:
+            assert image.width == 1050
+            assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+
+
+def test_equal_records_give_equal_bytes(tmp_path: Path) -> None:
+    for name in ("once", "again"):
+        draw(tmp_path / name, made())
+    for path in (tmp_path / "once" / "figures").iterdir():
+        assert path.read_bytes() == (tmp_path / "again" / "figures" / path.name).read_bytes(), path.name
+
+
+def test_published_methods_are_marked_as_not_measured(tmp_path: Path) -> None:
+    draw(tmp_path, made())
+    for name in ("f1", "plane"):
+        words = text(tmp_path, f"mitos2012-official-{name}.svg")
+        assert "published, not measured here" in words
+        assert "DeepDet" in words
+
+
+def test_only_the_best_rows_are_drawn_and_the_figure_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    monkeypatch.setattr(figures, "curve_of", lambda path, _: read.append(path))
+    draw(tmp_path, *(made(0.3 + 0.01 * n, detector=f"d{n:02d}") for n in range(MOST + 3)))
+    words = text(tmp_path, "mitos2012-official-f1.svg")
+    assert f"The best {MOST} of {MOST + 3} rows." in words
+    assert "d14" in words
+    assert "d02" not in words
+    assert len(read) == MOST_CURVES
+
+
+def test_a_name_is_text(tmp_path: Path) -> None:
+    draw(tmp_path, made(detector="$x^2$<script>alert(1)</script>--\x07"))
+    words = text(tmp_path, "mitos2012-official-f1.svg")
+    assert "$x^2$" in words  # and not x squared
+    assert "<script" not in words
+    ElementTree.fromstring(words)
+
+
+def test_a_name_of_a_data_set_is_safe_for_a_file(tmp_path: Path) -> None:
+    names = draw(tmp_path, made(protocol="../../etc/ø"))
+    assert names
+    assert all(name.startswith("mitos2012-.._.._etc_") and "/" not in name for name in names)
+
+
+def test_sections_of_one_data_set_keep_apart(tmp_path: Path) -> None:
+    names = draw(tmp_path, made(), made(data_digest="e" * 64))
+    assert {"mitos2012-official-f1.png", "mitos2012-official-2-f1.png"} < set(names)
+    assert len(set(names)) == len(names)
+
+
+def test_without_curves_or_scores_those_figures_are_left_out(tmp_path: Path) -> None:
+    other = made().model_copy(update={"test": metrics(0.5)})  # its detections do not tell its curve
+    assert not any("-pr." in name or "-froc." in name for name in draw(tmp_path / "a", other))
+    assert draw(tmp_path / "b", failed(), made(None, seed=1)) == []
+    assert figures.write(tmp_path, []) == []

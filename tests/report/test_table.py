@@ -1,0 +1,224 @@
+"""Rows and sections: what is ranked together, what is the best, and what is in the noise."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import pytest
+from records import failed, ok
+
+from mitobench.evaluate import interval, paired_difference
+from mitobench.report.table import Section, sections
+from mitobench.results.record import Record
+from report.counted import F1_4, F1_5, F1_8, counted
+
+
+def section(*records: Record) -> Section:
+    (found,) = sections(records)
+    return found
+
+
+def radius(record: Record, um: float) -> Record:
+    return record.model_copy(update={"pipeline": {**record.pipeline, "radius_um": um}})
+
+
+# ------------------------------------------------------------------------------------------- what is ranked together
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"data_digest": "e" * 64}, {"matcher": "hungarian"}, {"protocol": "by-slide"}, {"dataset": "mitos2014"}],
+    ids=str,
+)
+def test_what_was_not_measured_alike_is_in_sections_of_its_own(change: dict[str, Any]) -> None:
+    found = sections([ok(), ok(detector="rpn", **{"train_on": [change.get("dataset", "mitos2012")]} | change)])
+    assert [len(section.rows) for section in found] == [1, 1]
+
+
+def test_another_radius_is_another_section() -> None:
+    found = sections([ok(), radius(ok(detector="rpn"), 8.0)])
+    assert [[rank for rank, _ in section.ranked()] for section in found] == [[1], [1]]
+
+
+def test_what_was_trained_on_other_data_is_ranked_together() -> None:
+    made = ok(train_on=["mitos2012", "mitos2014"])
+    made = made.model_copy(update={"data": {**made.data, "mitos2014": made.data["mitos2012"]}})
+    assert len(section(ok(), made).rows) == 2
+
+
+def test_rows_stand_by_mean_f1_and_those_without_one_are_last() -> None:
+    made = section(failed(detector="a"), ok(f1=None, detector="b"), ok(f1=0.0, detector="c"), ok(f1=0.5, detector="d"))
+    shown = [(rank, row.first.combination["detector"]) for rank, row in made.ranked()]
+    assert shown == [(1, "d"), (2, "c"), (None, "a"), (None, "b")]
+    assert made.best is made.rows[0]
+
+
+def test_a_section_without_a_score_has_no_best() -> None:
+    made = section(failed())
+    assert made.best is None
+    assert made.metrics is None
+    assert not made.tied(made.rows[0])
+    assert made.effects == []
+
+
+# ----------------------------------------------------------------------------------------------- seeds and conflicts
+
+
+def test_seeds_of_one_combination_are_one_row() -> None:
+    (row,) = section(counted(F1_8, seed=2), counted(F1_4, seed=0), failed(seed=1)).rows
+    assert row.seeds == [0, 2]
+    assert row.mean("f1") == pytest.approx(0.6)
+    assert row.spread("f1") == pytest.approx((0.4, 0.8))
+    assert [record.combination["seed"] for record in row.failed] == [1]
+    assert row.missing == []
+    assert row.title == "fixed + frcnn + resnet50 + linear"
+
+
+def test_the_title_has_no_part_that_is_not_used() -> None:
+    assert section(ok(estimator="-")).rows[0].title == "frcnn + resnet50 + linear"
+
+
+def test_a_seed_that_another_row_has_is_missing_and_one_that_failed_is_not() -> None:
+    made = section(*(ok(seed=seed) for seed in range(3)), ok(f1=0.1, detector="rpn"), failed(seed=1, detector="rpn"))
+    assert [row.missing for row in made.rows] == [[], [2]]
+
+
+def test_counts_of_seeds_are_summed_frame_by_frame() -> None:
+    (row,) = section(counted(F1_8), counted(F1_4, seed=1)).rows
+    assert {(c.tp, c.fp, c.fn) for c in row.counts()} == {(3, 3, 1)}
+    assert {(c.tp, c.fp, c.fn) for c in row.counts([1])} == {F1_4}
+    assert [c.frame for c in row.counts()] == [f"A{i:02d}" for i in range(6)]
+
+
+def test_seeds_on_other_frames_are_not_summed() -> None:
+    (row,) = section(counted(F1_8), counted([F1_4] * 5, seed=1)).rows
+    assert row.counts() == []
+    assert row.interval is None
+
+
+def test_two_numbers_for_one_seed_are_two_rows_that_are_marked_and_not_ranked() -> None:
+    one, other, rest = counted(F1_5), counted(F1_8), counted(F1_4, seed=1)
+    for records in permutations((one, other, rest)):
+        made = section(*records)
+        assert [(row.conflicting, row.mean("f1"), row.seeds) for row in made.rows] == [
+            (False, pytest.approx(0.4), [1]),
+            (True, pytest.approx(0.8), [0]),
+            (True, pytest.approx(0.5), [0]),
+        ]
+        assert [rank for rank, _ in made.ranked()] == [1, None, None]
+        assert made.rows[0].missing == [0]
+        assert made.remarks(made.rows[1]) == ["conflicting: another record of this seed has other numbers"]
+
+
+def test_a_seed_with_and_without_a_score_is_a_conflict_too() -> None:
+    assert [row.conflicting for row in section(counted(F1_5), failed()).rows] == [True, True]
+
+
+def test_a_repetition_with_equal_numbers_counts_once() -> None:
+    again = counted(F1_5).model_copy(update={"profile": "copied"})
+    (row,) = section(counted(F1_5), counted(F1_8, seed=1), again).rows
+    assert row.mean("f1") == pytest.approx(0.65)
+    assert not row.conflicting
+
+
+# ------------------------------------------------------------------------------------------------ against the best
+
+
+def random_record(seed: int, **names: Any) -> Record:
+    drawn = np.random.default_rng(seed).integers(0, 3, (12, 2)).tolist()
+    return counted([(tp, fp, 2 - tp) for tp, fp in drawn], **names)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_difference_from_the_best_is_that_of_the_paired_bootstrap(seed: int) -> None:
+    made = section(*(random_record(3 * seed + i, detector=f"d{i}") for i in range(3)))
+    assert made.best is not None
+    assert made.difference(made.best) is None
+    for row in made.rows[1:]:
+        expected = paired_difference(row.counts(), made.best.counts())
+        found = made.difference(row)
+        assert expected is not None
+        assert found is not None
+        assert found.model_dump() == pytest.approx(expected.model_dump())
+
+
+def test_the_difference_is_of_the_seeds_that_both_have() -> None:
+    """The best has .8 and, on a seed that the other lacks, .5."""
+    made = section(counted(F1_8), counted(F1_5, seed=1), counted(F1_5, detector="rpn"))
+    found = made.difference(made.rows[1])
+    assert found is not None
+    assert found.delta == pytest.approx(0.5 - 0.8)
+
+
+def test_without_a_seed_in_common_there_is_no_difference() -> None:
+    made = section(counted(F1_8), counted(F1_5, detector="rpn", seed=1))
+    assert made.difference(made.rows[1]) is None
+    assert not made.tied(made.rows[1])
+
+
+def test_a_row_is_tied_where_the_interval_of_its_difference_holds_zero() -> None:
+    """`near` is behind on one slide of six, and no resample without that slide sees it; `far` is behind on all."""
+    made = section(
+        counted(F1_8),
+        counted([F1_8] * 5 + [F1_5], detector="near"),
+        counted(F1_4, detector="far"),
+        failed(detector="x"),
+    )
+    assert [(row.first.combination["detector"], made.tied(row)) for row in made.rows] == [
+        ("frcnn", True),
+        ("near", True),
+        ("far", False),
+        ("x", False),
+    ]
+
+
+def test_frames_that_do_not_agree_are_not_compared() -> None:
+    made = section(counted(F1_8), counted([(1, 1, 2)] * 6, detector="forged"))
+    assert made.difference(made.rows[1]) is None
+
+
+def test_the_interval_of_several_seeds_is_that_of_their_counts_summed() -> None:
+    """Seeds on the same frames: the second finds one mitosis more on every other frame."""
+    (row,) = section(counted([F1_4, F1_5] * 3), counted([F1_8, F1_5] * 3, seed=1)).rows
+    assert row.interval == interval(row.counts(), "f1")
+    assert row.interval is not None
+
+
+# ------------------------------------------------------------------------------------------------------- what is said
+
+
+def test_published_numbers_are_those_of_the_same_data_and_protocol() -> None:
+    assert "DeepDet" in {method.name for method in section(ok()).published}
+    assert not section(ok(protocol="by-slide")).published
+    assert section(ok()).published_notes
+
+
+def test_a_name_that_is_a_path_has_nothing_published() -> None:
+    assert not section(ok(dataset="../experiments/timing", protocol="2012")).published
+
+
+def test_rows_that_look_alike_are_told_apart() -> None:
+    one = ok(f1=0.5)
+    detector = one.plugins["detector"].model_copy(update={"options": {"lr": 0.1}})
+    other = ok(f1=0.4).model_copy(update={"plugins": {**one.plugins, "detector": detector}, "device": "cuda"})
+    made = section(one, other, ok(f1=0.3, detector="rpn"))
+    assert [made.remarks(row) for row in made.rows] == [
+        ["device cpu, detector lr 1e-05"],
+        ["device cuda, detector lr 0.1"],
+        [],
+    ]
+
+
+def test_a_remark_is_what_not_all_rows_have_for_a_note() -> None:
+    made = section(ok(notes=["no tissue", "from scratch"]), ok(detector="rpn", f1=0.4, notes=["no tissue"]))
+    assert made.notes == ["no tissue"]
+    assert [made.remarks(row) for row in made.rows] == [["from scratch"], []]
+
+
+def test_a_record_lies_under_its_name_unless_it_is_said_otherwise() -> None:
+    record = ok().sealed()
+    assert section(record).file(record) == f"{record.stem}.json"
+    (elsewhere,) = sections([record], {record.digest: "theirs/x.json"})
+    assert elsewhere.file(record) == "theirs/x.json"

@@ -1,0 +1,84 @@
+"""Doing it again gives an equal record, one within seed noise, or a different one; and what changed is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from records import failed, metrics, ok
+
+from mitobench.evaluate import total
+from mitobench.results.agreement import agreement
+from mitobench.results.record import Record
+from results.test_compare import counts
+
+GOOD, BAD = [(3, 0)] * 8, [(1, 3)] * 8
+
+
+def scored(tp_fp: list[tuple[int, int]], seed: int = 0, **changes: Any) -> Record:
+    frames = counts(*tp_fp)
+    test = metrics(total(frames).ratio("f1"), frames=frames)
+    return ok(seed=seed).model_copy(update={"test": test, **changes})
+
+
+def test_equal_is_equal_though_the_versions_are_others() -> None:
+    found = agreement(scored(GOOD), scored(GOOD, versions={"python": "3.11.0", "torch": "2.9.0"}))
+    assert found.verdict == "equal"
+    assert found.changed == ["version of torch: 2.6.0 then, 2.9.0 now"]
+
+
+def test_a_difference_whose_paired_interval_holds_zero_is_noise() -> None:
+    found = agreement(scored([(3, 0), (1, 1), (2, 0), (2, 2)]), scored([(2, 0), (2, 1), (2, 1), (2, 2)]))
+    assert found.verdict == "within seed noise"
+    assert found.differing == ["test"]
+    assert found.difference is not None
+    assert found.difference.low <= 0 <= found.difference.high
+
+
+def test_a_difference_no_greater_than_between_seeds_is_noise() -> None:
+    again = scored(BAD)
+    assert agreement(scored(GOOD), again).verdict == "different"
+    found = agreement(scored(GOOD), again, [scored(GOOD), scored([(0, 9)] * 8, seed=1)])
+    assert found.spread == pytest.approx(1.0)
+    assert found.verdict == "within seed noise"
+    assert agreement(scored(GOOD), again, [scored([(3, 1)] * 8, seed=1)]).verdict == "different"
+
+
+def test_one_seed_twice_is_no_spread() -> None:
+    assert agreement(scored(GOOD), scored(BAD), [scored(BAD)]).spread is None
+
+
+def test_other_detections_are_not_equal() -> None:
+    found = agreement(scored(GOOD, detections={"sha256": "a"}), scored(GOOD, detections={"sha256": "b"}))
+    assert found.verdict == "within seed noise"
+    assert found.differing == ["detections"]
+
+
+@pytest.mark.parametrize("again", [failed(), scored([(3, 0)] * 7)], ids=["failed", "other frames"])
+def test_what_cannot_be_compared_is_different(again: Record) -> None:
+    assert agreement(scored(GOOD), again).verdict == "different"
+
+
+def test_the_same_failure_again_is_equal() -> None:
+    assert agreement(failed(reason="no"), failed(reason="no")).verdict == "equal"
+    assert agreement(failed(reason="no"), failed(reason="yes")).verdict == "different"
+
+
+def test_all_that_changed_is_told() -> None:
+    then = scored(GOOD, device="cuda", notes=["trained from scratch", "schedules shortened to 0.1 of the profile's"])
+    plugin = then.plugins["detector"].model_copy(update={"source": "t" * 64, "options": {"lr": 0.1}})
+    data = then.data["mitos2012"].model_copy(update={"digest": {"train": "9" * 64, "val": "b" * 64, "test": "d" * 64}})
+    now = scored(
+        GOOD,
+        plugins={**then.plugins, "detector": plugin},
+        data={"mitos2012": data},
+        run=then.run.model_copy(update={"host": {"system": "Linux", "threads": "2"}}),
+    )
+    assert agreement(then, now).changed == [
+        "device: cuda then, cpu now",
+        "threads: None then, 2 now",
+        "data of mitos2012, train: aaaaaaaaaaaa then, 999999999999 now",
+        "detector lr: 1e-05 then, 0.1 now",
+        "detector source: ssssssssssss then, tttttttttttt now",
+        "note: 'trained from scratch' is said then only",
+    ]

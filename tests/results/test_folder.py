@@ -1,0 +1,122 @@
+"""Records are checked together, and taken in whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import runs
+
+from mitobench.datasets import synthetic
+from mitobench.errors import MitobenchError, RecordError
+from mitobench.results import record
+from mitobench.results.folder import check_all, check_folder, find, take
+
+
+def names(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_folder_of_whole_records_is_green(records: Path, small_data: Path) -> None:
+    assert check_folder(records).problems == []
+    with_data = check_folder(records, small_data)
+    assert (with_data.problems, with_data.matched, with_data.not_here) == ([], 2, set())
+
+
+def test_a_data_set_that_is_not_there_is_told_and_spoils_nothing(records: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    checks = check_folder(records, tmp_path / "data")
+    assert (checks.problems, checks.matched, checks.not_here) == ([], 0, {"synthetic"})
+
+
+def test_other_test_frames_than_the_records_are_red(records: Path, path: Path, tmp_path: Path) -> None:
+    synthetic.write(tmp_path / "other" / "synthetic", seed=2, frames=2, size=128)
+    problems = check_folder(records, tmp_path / "other").problems
+    assert len(problems) == 2
+    assert (
+        f"{path}: {tmp_path / 'other'}: the test frames of synthetic, protocol by-slide, are not those" in problems[0]
+    )
+
+
+def test_a_record_that_contradicts_the_annotation_is_red(records: Path, path: Path, small_data: Path) -> None:
+    runs.with_a_found_miss(path)
+    assert check_folder(records).problems == []
+    problems = check_folder(records, small_data).problems
+    assert problems
+    assert all(problem.startswith(f"{path}: ") for problem in problems)
+
+
+def test_detections_that_belong_to_no_record_are_red(records: Path, path: Path) -> None:
+    path.unlink()
+    (problem,) = check_folder(records).problems
+    assert f"{path.stem}.detections.csv.gz: belongs to no record here" in problem
+
+
+def test_files_and_folders_stand_for_records(records: Path, path: Path) -> None:
+    both = sorted(records.glob("*.json"))
+    packed = path.with_name(f"{path.stem}.detections.csv.gz")
+    assert find([path]) == find([packed]) == find([path, packed]) == [path]
+    assert find([records]) == find([records.parent]) == both
+
+
+@pytest.mark.parametrize("name", ["none.json", "board/records/none.detections.csv.gz", "."])
+def test_what_holds_no_record_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RecordError, match=r"holds no record\. Give"):
+        find([tmp_path / name])
+
+
+def test_records_are_taken_with_their_detections(records: Path, tmp_path: Path) -> None:
+    target = tmp_path / "ours"
+    taken = take(find([records]), target)
+    assert [item.there for item in taken] == [False, False]
+    assert names(target) == names(records)
+    assert check_folder(target).problems == []
+
+
+def test_a_record_that_is_there_is_said_so_and_left(records: Path, path: Path, tmp_path: Path) -> None:
+    target = tmp_path / "ours"
+    take([path], target)
+    before = names(target)
+    (taken,) = take([path], target)
+    assert taken.there
+    assert taken.target == target / path.name
+    assert names(target) == before
+
+
+def test_other_numbers_of_one_identity_are_taken_beside_it(path: Path, records: Path, tmp_path: Path) -> None:
+    target = tmp_path / "ours"
+    take([path], target)
+    runs.without_false_positives(path)
+    digest = record.read(path).digest[:10]
+    (taken,) = take([path], target)
+    assert taken.target == target / digest / path.name
+    assert list(taken.beside) == [target / path.name]
+    assert check_folder(target).problems == []
+    assert take([path], target)[0].there, "twice adds nothing"
+    good, broken = record.read_good(target)
+    assert (len(good), broken) == (2, [])
+
+
+def test_nothing_is_left_half_copied(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = os.replace
+
+    def full(source: str, target: Path) -> None:
+        if Path(target).suffix == ".json":
+            raise OSError("disk full")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(MitobenchError, match="disk full"):
+        take([path], tmp_path / "ours")
+    assert names(tmp_path / "ours") == set()
+
+
+def test_every_record_is_checked_before_any_is_taken(records: Path, path: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(records, other)
+    (other / path.name).write_text("{}")
+    checks = check_all(find([records, other]))
+    assert len(checks.records) == 4
+    assert len(checks.problems) == 1

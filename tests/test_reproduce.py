@@ -1,0 +1,169 @@
+"""A record is done again from what it says itself, and what no run gives is found."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import runs
+
+from mitobench.errors import MitobenchError, RecordError
+from mitobench.pipeline.executors import Watcher
+from mitobench.reproduce import reproduce
+from mitobench.results import record
+from mitobench.results.agreement import Agreement
+from mitobench.results.check import check
+from mitobench.results.folder import check_all
+
+pytestmark = pytest.mark.usefixtures("toys")
+
+
+def again(path: Path, **options: Any) -> Agreement:
+    return reproduce(path, watch=lambda _: contextlib.nullcontext(Watcher()), say=lambda _: None, **options)
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Path:
+    return tmp_path / "board"
+
+
+def test_a_record_that_is_true_comes_out_equal(board: Path, small_data: Path, tmp_path: Path) -> None:
+    (path,) = runs.run(board, small_data, seeds=[3])
+    found = again(path, out=tmp_path / "again")
+    assert (found.verdict, found.differing, found.changed) == ("equal", [], [])
+    (kept,) = (tmp_path / "again" / "records").glob("*.json")
+    assert record.read(kept).test == record.read(path).test
+
+
+def test_a_forged_record_that_agrees_with_itself_and_the_annotation_is_different(board: Path, small_data: Path) -> None:
+    (path,) = runs.run(board, small_data)
+    runs.without_false_positives(path)
+    assert check_all([path], small_data).problems == []
+    found = again(path)
+    assert found.verdict == "different"
+    assert {"test", "detections"} <= set(found.differing)
+    assert found.changed == []
+
+
+def test_a_record_that_contradicts_itself_is_different_without_a_run(board: Path, small_data: Path) -> None:
+    (path,) = runs.run(board, small_data)
+    runs.reseal(path, lambda content: content["test"].update(f1=0.99))
+    found = again(path)
+    assert (found.verdict, found.again) == ("different", None)
+    assert "test.f1 is 0.99; recomputed it is" in found.reasons[0]
+
+
+def test_a_record_edited_by_hand_is_refused_by_its_digest(board: Path, small_data: Path) -> None:
+    (path,) = runs.run(board, small_data)
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
+    with pytest.raises(RecordError, match="its digest is another"):
+        again(path)
+
+
+def test_options_matcher_gate_and_seed_are_the_records_own(board: Path, small_data: Path) -> None:
+    sets = ["detector.most=7", "pipeline.gate=0.6", "pipeline.candidates=out-of-fold(2)"]
+    (path,) = runs.run(board, small_data, sets=sets, matcher="greedy", seeds=[5])
+    (board / "toys.toml").unlink()  # the profile is not needed
+    found = again(path)
+    assert (found.verdict, found.changed) == ("equal", [])
+    assert found.again is not None
+    assert found.again.plugins["detector"].options["most"] == 7
+    assert found.again.pipeline == found.recorded.pipeline
+
+
+@pytest.mark.parametrize("detector", ["toy-boxless", "toy-child"])
+def test_an_unused_estimator_and_a_required_detector_are_no_hindrance(
+    board: Path, small_data: Path, detector: str
+) -> None:
+    (path,) = runs.run(board, small_data, {"detector": [detector]}, sets=["detector.most=9"])
+    found = again(path)
+    assert (found.verdict, found.changed) == ("equal", [])
+
+
+def test_a_failure_comes_out_again(board: Path, small_data: Path) -> None:
+    (path,) = runs.run(board, small_data, {"detector": ["toy-fails"]})
+    assert again(path).verdict == "equal"
+
+
+def test_the_records_of_an_experiment_are_done_again_too(
+    board: Path, small_data: Path, mitobench: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "toys.toml").write_text('title = "toys"\n')
+    (tmp_path / "mine.toml").write_text(
+        'title = "Mine"\ndataset = "synthetic"\nprotocol = "by-slide"\nestimator = "toy-boxes"\n'
+        'detector = "toy-dark"\n\n[[row]]\nname = "most 9"\nset = ["detector.most=9"]\n'
+    )
+    places = ["--data", small_data, "--store", tmp_path / "store", "--out", board, "--device", "cpu"]
+    answer = mitobench("experiment", tmp_path / "mine.toml", "--profile", tmp_path / "toys.toml", *places)
+    assert answer.code == 0, answer.out + answer.err
+    (path,) = (board / "experiments" / "records").glob("*.json")
+    assert check(path).problems == []
+    assert again(path).verdict == "equal", "the data are where its command says"
+
+
+def test_a_split_of_ones_own_is_found_by_the_command(board: Path, small_data: Path, tmp_path: Path) -> None:
+    parts = {"train": ["00", "01", "02", "03"], "val": ["04", "05", "06"], "test": ["09", "10", "11", "12", "13"]}
+    groups = {part: {"groups": slides} for part, slides in parts.items()}
+    content = {"name": "mine", "dataset": "synthetic", "protocol": "mine", "disjoint_by": "group", "parts": groups}
+    split = tmp_path / "mine.json"
+    split.write_text(json.dumps(content))
+    command = f"mitobench run --protocol {split} --data {small_data}"
+    (path,) = runs.run(board, small_data, protocol=str(split), command=command)
+    assert again(path).verdict == "equal"
+    split.unlink()
+    with pytest.raises(MitobenchError, match="synthetic has no protocol 'mine'"):
+        again(path)
+
+
+def test_pretrained_weights_are_looked_for_by_digest(
+    board: Path, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MITOBENCH_WEIGHTS", str(tmp_path / "weights"))
+    weights = tmp_path / "side.txt"
+    weights.write_text("12")
+    (path,) = runs.run(
+        board, small_data, {"detector": ["toy-pretrained"]}, sets=[f"detector.toy-pretrained.pretrained={weights}"]
+    )
+    assert again(path).verdict == "equal", "where the command's option says"
+    (tmp_path / "weights").mkdir()
+    weights.rename(tmp_path / "weights" / "side.txt")
+    assert again(path).verdict == "equal", "or in the folder of weights"
+    (tmp_path / "weights" / "side.txt").write_text("13")
+    with pytest.raises(MitobenchError, match=r"It started from side\.txt \(SHA-256"):
+        again(path)
+
+
+def test_other_test_frames_are_different_without_a_run(board: Path, small_data: Path, tmp_path: Path) -> None:
+    from mitobench.datasets import synthetic
+
+    (path,) = runs.run(board, small_data)
+    synthetic.write(tmp_path / "other" / "synthetic", seed=2, frames=2, size=128)
+    found = again(path, data=tmp_path / "other")
+    assert (found.verdict, found.again) == ("different", None)
+    assert "by their digest" in found.reasons[0]
+
+
+def test_data_that_are_nowhere_are_asked_for(board: Path, small_data: Path) -> None:
+    (path,) = runs.run(board, small_data, command="mitobench run --data 'not closed")
+    runs.reseal(path, lambda content: content["data"].update(mitos2012=content["data"]["synthetic"]))
+    path = runs.renamed(path)
+    with pytest.raises(MitobenchError, match=r"mitos2012, synthetic: say where it is, with --data"):
+        again(path)
+
+
+def test_an_option_that_is_no_more_is_told(board: Path, small_data: Path) -> None:
+    (path,) = runs.run(board, small_data)
+    runs.reseal(path, lambda content: content["plugins"]["detector"]["options"].update(gone=1))
+    found = again(runs.renamed(path))
+    assert (found.verdict, found.changed) == ("equal", ["detector gone: 1 then, absent now"])
+
+
+def test_a_plugin_that_is_not_installed_is_told(board: Path, small_data: Path) -> None:
+    (path,) = runs.run(board, small_data)
+    runs.reseal(path, lambda content: content["combination"].update(detector="mine"))
+    runs.reseal(path, lambda content: content["plugins"]["detector"].update(name="mine"))
+    with pytest.raises(MitobenchError, match="No detector is called 'mine'"):
+        again(runs.renamed(path))
