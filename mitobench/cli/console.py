@@ -30,8 +30,8 @@ console = Console(highlight=False)
 
 
 def say(text: str) -> None:
-    """One line to the user."""
-    console.print(escape(text))
+    """One line to the user, whole however narrow the terminal is: it may hold a path to copy."""
+    console.print(escape(text), soft_wrap=True)
 
 
 def check_out(out: Path) -> None:
@@ -146,8 +146,8 @@ def show_results(benchmark: Benchmark, out: Path) -> None:
     page, sections = build.build(out)
     for section in sections:
         show_section(section)
-    console.print(f"Records      {escape(str(out / build.RECORDS))}")
-    console.print(f"Leaderboard  {escape(str(page))}")
+    say(f"Records      {out / build.RECORDS}")
+    say(f"Leaderboard  {page}")
 
 
 def show_section(section: Section) -> None:
@@ -197,8 +197,8 @@ def show_experiment(experiment: Experiment, folder: Path) -> None:
     page = folder / f"{experiment.definition.name}.md"
     write_whole(page, tables.page(experiment, build.RECORDS).encode())
     if experiment.definition.row:
-        console.print(f"Records  {escape(str(folder / build.RECORDS))}")
-    console.print(f"Table    {escape(str(page))}")
+        say(f"Records  {folder / build.RECORDS}")
+    say(f"Table    {page}")
 
 
 def _name(row: Row) -> str:
@@ -218,5 +218,5 @@ def _numbers(row: Row) -> list[str]:
         markdown.number(row.mean("oracle_f1")),
         markdown.number(row.mean("average_precision")),
         markdown.number(row.seconds_a_frame, 2),
-        markdown.status(row),
+        markdown.seeds(row),
     ]

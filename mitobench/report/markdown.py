@@ -48,10 +48,15 @@ def f1(row: Row) -> str:
 def status(row: Row) -> str:
     """Seeds that have scores with the spread of F1 over them, how many there should be, and those that failed."""
     spread = row.spread("f1")
+    return seeds(row, f"({number(spread[0])} to {number(spread[1])})" if spread else "")
+
+
+def seeds(row: Row, between: str = "") -> str:
+    """The seeds, and what may be said before those that failed."""
     parts = [
         " ".join(str(seed) for seed in row.seeds),
         f"of {len(set(row.expected))}" if row.missing else "",
-        f"({number(spread[0])} to {number(spread[1])})" if spread else "",
+        between,
         f"FAILED {' '.join(str(seed_of(record)) for record in row.failed)}" if row.failed else "",
     ]
     return " ".join(filter(None, parts))
