@@ -41,12 +41,13 @@ def search(network: BaseModel, frame: Frame, image: Image, options: Search, devi
 def prepare(pixels: NDArray[np.uint8], scale: float, device: str) -> Tensor:
     """An image [H, W, 3] as the network takes it, [1, 3, H * scale, W * scale], on `device`.
 
-    What the network's own preprocessor does, but enlarged on the device and normalised in place.
+    What the network's own preprocessor does, but enlarged on the device, as bytes, and normalised in place.
     """
-    tensor = torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None].to(device).float()
+    tensor = torch.tensor(pixels, device=device).permute(2, 0, 1)[None]
     size = tuple(round(side * scale) for side in pixels.shape[:2])
     if size != pixels.shape[:2]:
         tensor = interpolate(tensor, size, mode="bilinear")
+    tensor = tensor.to(torch.float32, memory_format=torch.contiguous_format)
     mean, std = (tensor.new_tensor(values)[:, None, None] for values in (MEAN, STD))
     return tensor.sub_(mean).div_(std)
 
