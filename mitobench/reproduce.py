@@ -44,7 +44,7 @@ def reproduce(
     """Run a record's combination again and compare.
 
     Args:
-        path: the record's .json file; the seeds of its series are looked for beside it.
+        path: the record's .json file; the other seeds of its series, unverified, are looked for beside it.
         data: folder that holds its data sets; None: where its command had them, or synthetic frames.
         store: of the stages' outputs; None: a temporary one, so that everything is computed again.
         out: takes the new record below its `records`; None: it is not kept.
@@ -188,9 +188,9 @@ def _threads(recorded: Record) -> Iterator[None]:
 
 
 def _series(path: Path, recorded: Record) -> list[Record]:
-    """The other good records beside it that differ in nothing but the seed."""
+    """The other good records beside it that differ in nothing but the seed; they are not verified by a run."""
     found: list[Any] = []
-    for other in sorted(path.parent.glob("*.json")):
+    for other in sorted(set(path.parent.glob("*.json")) - {path}):
         with suppress(MitobenchError):
             sibling = record.read(other)
             if sibling.status == "ok" and sibling.series == recorded.series:

@@ -48,6 +48,17 @@ def test_a_forged_record_that_agrees_with_itself_and_the_annotation_is_different
     assert found.changed == []
 
 
+@pytest.mark.parametrize("changed", [False, True], ids=["nothing changed", "another version"])
+def test_a_forged_record_is_different_beside_an_honest_one(board: Path, small_data: Path, changed: bool) -> None:
+    forged, honest = runs.run(board, small_data, seeds=[0, 1])
+    runs.without_false_positives(forged)
+    if changed:
+        for path in (forged, honest):
+            runs.reseal(path, lambda content: content["versions"].update(numpy="0"))
+    found = again(forged)
+    assert (found.verdict, found.spread, bool(found.changed)) == ("different", None, changed)
+
+
 def test_a_record_that_contradicts_itself_is_different_without_a_run(board: Path, small_data: Path) -> None:
     (path,) = runs.run(board, small_data)
     runs.reseal(path, lambda content: content["test"].update(f1=0.99))

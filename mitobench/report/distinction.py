@@ -1,4 +1,4 @@
-"""What tells rows apart that look the same in a table: device, versions, code, or options that no column shows."""
+"""What tells rows apart that look the same in a table: device, data, versions, code, options that no column shows."""
 
 from __future__ import annotations
 
@@ -36,8 +36,16 @@ def _told_apart(group: list[Row]) -> Iterable[tuple[Row, str]]:
 
 
 def _facts(record: Record) -> dict[str, Any]:
-    facts = {"device": record.device, **record.versions, **record.pipeline}
+    facts = {"device": record.device, **_data(record), **record.versions, **record.pipeline}
     for role, entry in record.plugins.items():
         facts |= {f"{role} {option}": value for option, value in entry.options.items()}
         facts |= {f"{role} version": entry.version, f"{role} code": entry.source[:8]}
     return facts
+
+
+def _data(record: Record) -> dict[str, str]:
+    return {
+        f"{name} {part} data": digest[:8]
+        for name, entry in record.data.items()
+        for part, digest in entry.digest.items()
+    }

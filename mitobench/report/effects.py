@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mitobench.pipeline import canonical
@@ -14,8 +14,11 @@ from mitobench.results.record import Record
 
 NO_VERIFIER = "none"  # leaves a fuser nothing to join
 
-# The role that has no say beside some choice of this one.
-MAY_BE_IDLE = {"detector": "estimator", "verifier": "fuser", "fuser": "verifier"}
+# The role that has no say beside some choice of this one. Not the verifier beside a fuser: a fuser set against
+# `detector-only` would be given what the verifier adds, a second time.
+MAY_BE_IDLE = {"detector": "estimator", "verifier": "fuser"}
+
+MOST = 12  # plugins of a role of which every two are compared: of hundreds nobody would read all pairs
 
 
 @dataclass(frozen=True)
@@ -35,16 +38,29 @@ class Effect(Paired):
 def effects(rows: Sequence[Row]) -> list[Effect]:
     """Of each role, every two plugins that some rows differ in alone; the greatest difference first.
 
+    Of a role in `references` only the pairs with that plugin.
+
     A part that has no say is no difference: a detector that needs no boxes is set against another under every
-    estimator, and `none`, which leaves nothing to fuse, against a verifier under every fuser.
+    estimator, and `none`, which leaves nothing to fuse, against a verifier with every fuser that comes with it.
     """
     parts = [_Parts.of(row) for row in rows]
-    return [effect for role in ROLES for effect in sorted(_of_role(role, parts), key=_greatest)]
+    against = references(rows)
+    return [effect for role in ROLES for effect in sorted(_of_role(role, parts, against.get(role)), key=_greatest)]
 
 
-def _of_role(role: str, rows: Sequence[_Parts]) -> Iterator[Effect]:
+def references(rows: Sequence[Row]) -> dict[str, str]:
+    """Of each role with more than `MOST` plugins, the one in most rows (the first row's, of several such)."""
+    found = {}
+    for role in ROLES:
+        names = Counter(plugin(row.first, role) for row in rows if role in row.first.plugins)
+        if len(names) > MOST:
+            found[role] = names.most_common(1)[0][0]
+    return found
+
+
+def _of_role(role: str, rows: Sequence[_Parts], reference: str | None) -> Iterator[Effect]:
     pairs: dict[tuple[str, str], list[tuple[Row, Row]]] = defaultdict(list)
-    for one, other in _alike_but_for(role, rows):
+    for one, other in _alike_but_for(role, rows, reference):
         names = plugin(one.first, role), plugin(other.first, role)
         if names[0] != names[1]:
             pairs[min(names), max(names)].append((one, other) if names[0] < names[1] else (other, one))
@@ -87,16 +103,23 @@ class _Parts:
         return self.rest, *(self.of_role[role] for role in ROLES if role not in roles)
 
 
-def _alike_but_for(role: str, rows: Sequence[_Parts]) -> Iterator[tuple[Row, Row]]:
+def _alike_but_for(role: str, rows: Sequence[_Parts], reference: str | None) -> Iterator[tuple[Row, Row]]:
     idle = MAY_BE_IDLE.get(role)
     alike: dict[tuple[str, ...], list[_Parts]] = defaultdict(list)
     for parts in rows:
         if role in parts.row.first.plugins:
             alike[parts.beside(role, idle)].append(parts)
     for group in alike.values():
-        for one, other in itertools.combinations(group, 2):
+        for one, other in _pairs(role, group, reference):
             if idle is None or idle in {*one.idle, *other.idle} or one.of_role[idle] == other.of_role[idle]:
                 yield one.row, other.row
+
+
+def _pairs(role: str, group: Sequence[_Parts], reference: str | None) -> Iterable[tuple[_Parts, _Parts]]:
+    if reference is None:
+        return itertools.combinations(group, 2)
+    of_it = [parts for parts in group if plugin(parts.row.first, role) == reference]
+    return itertools.product(of_it, group)
 
 
 def _part(record: Record, role: str) -> str:

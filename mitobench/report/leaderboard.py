@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote
 
 from mitobench.published import Method
-from mitobench.report.effects import Effect
+from mitobench.report.effects import MOST, Effect
 from mitobench.report.markdown import brackets, escape, f1, measured, number, plugin, signed, status, table
 from mitobench.report.row import ROLES, Row, seed_of
 from mitobench.report.table import Section
@@ -26,7 +26,7 @@ EFFECTS = """\
 
 Rows that are alike but for one part, in pairs, each pair on the same frames and the seeds that both have. The mean
 difference of F1 over the pairs, with its 95 % paired bootstrap interval: the noise of these test frames, not of other
-data; ≈ where it holds 0."""
+data; ≈ where it holds 0. Against `none`, a verifier adds what it and its fuser add together."""
 
 PUBLISHED = """\
 ### Published, not measured here
@@ -35,6 +35,7 @@ F1 is the best over thresholds on the frames it is of, unless the note says othe
 `oracle F1`."""
 
 MARK = "≈"
+SENTENCE = 1000  # characters at most: a split's note or a source is longer than a name, and says the worst at its end
 
 MEASURED = ("P", "R", "F1 [95 %]", "F1 detector alone", "oracle F1", "AP", "s/frame", "seeds (spread)", "record")
 
@@ -58,12 +59,12 @@ def leaderboard(sections: Sequence[Section], records: str = "records") -> str:
 def _section(section: Section, records: str) -> Iterator[str]:
     described = {name: [cell(section, row) for row in section.rows] for name, cell in DESCRIBED.items()}
     shared = {name: cells[0] for name, cells in described.items() if len(set(cells)) == 1}
-    yield f"## {escape(section.dataset)}, protocol {escape(section.protocol)}"
+    yield f"## {escape(section.title, SENTENCE)}"
     yield measured(section)
     yield _list([*section.notes, *(f"{name} {said}" for name, said in shared.items() if said)])
     yield _rows(section, [name for name in DESCRIBED if name not in shared], records)
     yield _failures(section)
-    yield _effects(section.effects)
+    yield _effects(section.effects, section.references)
     yield _published(section.published, section.published_notes)
 
 
@@ -74,7 +75,7 @@ def _rows(section: Section, described: Sequence[str], records: str) -> str:
         [
             f"{rank or '–'}{f' {MARK}' if row in marked else ''}",
             *(escape(plugin(row.first, role)) for role in ROLES),
-            *(escape(DESCRIBED[name](section, row)) for name in described),
+            *(escape(DESCRIBED[name](section, row), SENTENCE) for name in described),
             *_measured(section, row, records),
         ]
         for rank, row in section.ranked()
@@ -104,7 +105,7 @@ def _failures(section: Section) -> str:
     return "FAILED:\n\n" + _list(f"{row.title}, seed {seed_of(record)}: {record.reason}" for row, record in failed)
 
 
-def _effects(effects: Sequence[Effect]) -> str:
+def _effects(effects: Sequence[Effect], references: Mapping[str, str]) -> str:
     if not effects:
         return ""
     lines = [
@@ -117,7 +118,12 @@ def _effects(effects: Sequence[Effect]) -> str:
         ]
         for effect in effects
     ]
-    return f"{EFFECTS}\n\n{table(('role', 'plugin', 'against', 'F1 [95 %]', 'pairs'), lines)}"
+    capped = [
+        f"{role}: more than {MOST} plugins, so each is set against {name} only, which is in most rows."
+        for role, name in references.items()
+    ]
+    header = ("role", "plugin", "against", "F1 [95 %]", "pairs")
+    return "\n\n".join(part for part in (EFFECTS, table(header, lines), _list(capped)) if part)
 
 
 def _published(methods: Sequence[Method], notes: Sequence[str]) -> str:
@@ -132,15 +138,15 @@ def _published(methods: Sequence[Method], notes: Sequence[str]) -> str:
             number(method.recall),
             number(method.f1),
             number(method.seconds_a_frame, 2),
-            escape(method.note),
+            escape(method.note, SENTENCE),
             str(sources.index(method.source) + 1),
         ]
         for method in methods
     ]
     header = ("published", "P", "R", "F1", "s/frame", "note", "source")
-    cited = "\n".join(f"{place}. {escape(source)}" for place, source in enumerate(sources, 1))
+    cited = "\n".join(f"{place}. {escape(source, SENTENCE)}" for place, source in enumerate(sources, 1))
     return "\n\n".join(part for part in (PUBLISHED, _list(notes), table(header, lines), "Sources:", cited) if part)
 
 
 def _list(items: Iterable[str]) -> str:
-    return "\n".join(f"- {escape(item)}" for item in items)
+    return "\n".join(f"- {escape(item, SENTENCE)}" for item in items)

@@ -14,10 +14,15 @@ from mitobench.report.table import Section
 __all__ = ["brackets", "escape", "f1", "fact", "line", "measured", "number", "plugin", "signed", "status", "table"]
 
 
-def escape(text: object) -> str:
-    """Text as it reads, whatever it holds: no markup, no table cell, no line ends of its own."""
-    plain = re.sub(r"\s+", " ", str(text))
-    return re.sub(r"([\\`*_{}\[\]()#!|~])", r"\\\1", html.escape(plain, quote=False))
+def escape(text: object, most: int = 200) -> str:
+    """Text as it reads, whatever it holds: no markup or formula, no table cell, no line ends of its own.
+
+    What cannot be seen (control characters, marks that turn the reading direction) is left out, and what is longer than
+    `most` characters is cut.
+    """
+    plain = "".join(filter(str.isprintable, re.sub(r"\s+", " ", str(text))))
+    plain = plain if len(plain) <= most else f"{plain[: most - 1]}…"
+    return re.sub(r"([\\`*_{}\[\]()#!|~$])", r"\\\1", html.escape(plain, quote=False))
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -11,6 +11,7 @@ import base64
 import gzip
 import hashlib
 import re
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,8 +26,8 @@ from mitobench.report.table import Section
 PAGE = "index.html"
 TEMPLATES = Path(__file__).with_name("templates")
 SCRIPTS = ("page.js", "table.js", "record.js", "plotting.js", "points.js", "curves.js", "start.js")
-_PACKED = re.compile(r'(<script id="plotly"[^>]*>).*?(</script>)', re.DOTALL)
-_DIGEST = re.compile(r"'sha256-[^']*'")
+_PACKED = re.compile(r'(?<=<script id="plotly" type="application/gzip">)[^<]*')
+_VERSION = re.compile(r"plotly\.js v(\S+)")
 
 
 def write(folder: Path, sections: Sequence[Section]) -> list[Path]:
@@ -58,9 +59,29 @@ def render(folder: Path, sections: Sequence[Section]) -> str:
     )
 
 
+def library(html: str) -> str | None:
+    """The text of the plotly.js that a page carries; None where nothing can be unpacked."""
+    packed = _PACKED.search(html)
+    try:
+        return gzip.decompress(base64.b64decode(packed[0], validate=True)).decode() if packed else None
+    except (ValueError, OSError, EOFError, zlib.error):
+        return None
+
+
+def library_version(html: str) -> str | None:
+    """The version that the carried plotly.js names in its heading; None where it names none."""
+    named = _VERSION.search((library(html) or "")[:200])
+    return named[1] if named else None
+
+
 def without_library(html: str) -> str:
-    """The page less plotly.js and the scripts' digests: equal for equal records, whatever plotly or zlib packed it."""
-    return _DIGEST.sub("", _PACKED.sub(r"\1\2", html))
+    """The page less plotly.js and its digest: equal for equal records, whatever plotly or zlib packed it.
+
+    The digests of all other scripts stay, and one that is not that of the plotly.js in the page. What cannot be
+    unpacked stays too.
+    """
+    carried = library(html)
+    return html if carried is None else _PACKED.sub("", html, count=1).replace(_digest(carried), "", 1)
 
 
 def _source(name: str) -> str:

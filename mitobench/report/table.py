@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from mitobench.evaluate import Difference, Metrics
 from mitobench.pipeline import canonical
 from mitobench.published import Method, Published, read
 from mitobench.report.distinction import distinctions
-from mitobench.report.effects import Effect, effects
+from mitobench.report.effects import Effect, effects, references
 from mitobench.report.pairs import holds_zero, paired
 from mitobench.report.row import Row, seed_of
+from mitobench.results.agreement import COMPUTED
 from mitobench.results.record import Record
 
 PLAIN = re.compile(r"[\w-]+")
@@ -24,15 +26,17 @@ __all__ = ["Row", "Section", "sections"]
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """Rows that were measured alike: one data set, protocol, matcher, radius and test data.
+    """Rows that were measured alike: one protocol, matcher and radius, one data set with the same data in every part.
 
     Attributes:
+        title: data set and protocol, with what more tells it from the other sections.
         rows: by mean F1, best first; then those in conflict, last those without a score.
         files: paths of records below the folder of records, by digest; those not named there lie in it.
     """
 
     dataset: str
     protocol: str
+    title: str
     rows: Sequence[Row]
     files: Mapping[str, str] = field(default_factory=dict)
 
@@ -105,6 +109,11 @@ class Section:
         return effects([row for row in self.rows if row.ranks])
 
     @cached_property
+    def references(self) -> dict[str, str]:
+        """Of each role with too many plugins for all pairs, the one that `effects` sets all others against."""
+        return references([row for row in self.rows if row.ranks])
+
+    @cached_property
     def _differences(self) -> dict[Row, Difference]:
         best = self.best
         found = [(row, paired([(row, best)])) for row in self.rows if best and row.ranks and row is not best]
@@ -123,12 +132,39 @@ def sections(records: Iterable[Record], files: Mapping[str, str] | None = None) 
     alike: dict[tuple[str, str, str], dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         dataset, protocol = record.combination["dataset"], record.combination["protocol"]
-        measured = [record.data[dataset].digest["test"], record.pipeline["matcher"], record.pipeline["radius_um"]]
+        measured = [record.data[dataset].digest, record.pipeline["matcher"], record.pipeline["radius_um"]]
         alike[dataset, protocol, canonical.digest(measured)][record.series].append(record)
+    ordered = sorted(alike.items())
+    titles = _titles([next(iter(groups.values()))[0] for _, groups in ordered])
     return [
-        Section(dataset, protocol, sorted(_rows(groups.values()), key=_order), files or {})
-        for (dataset, protocol, _), groups in sorted(alike.items())
+        Section(dataset, protocol, title, sorted(_rows(groups.values()), key=_order), files or {})
+        for ((dataset, protocol, _), groups), title in zip(ordered, titles, strict=True)
     ]
+
+
+def _titles(records: Sequence[Record]) -> list[str]:
+    """A title for the section of each record: where two are the same, they say more."""
+    titles = ["{dataset}, protocol {protocol}".format(**record.combination) for record in records]
+    for more in (_how, _fitted_on):
+        times = Counter(titles)
+        titles = [
+            f"{title}, {more(record)}" if times[title] > 1 else title
+            for title, record in zip(titles, records, strict=True)
+        ]
+    return titles
+
+
+def _how(record: Record) -> str:
+    radius, matcher = record.pipeline["radius_um"], record.pipeline["matcher"]
+    return f"radius {radius} um, matcher {matcher}, {_data(record, 'test')}"
+
+
+def _fitted_on(record: Record) -> str:
+    return f"{_data(record, 'train')}, {_data(record, 'val')}"
+
+
+def _data(record: Record, part: str) -> str:
+    return f"{part} data {record.data[record.combination['dataset']].digest.get(part, '–')[:8]}"
 
 
 def _rows(series: Collection[list[Record]]) -> Iterator[Row]:
@@ -137,7 +173,9 @@ def _rows(series: Collection[list[Record]]) -> Iterator[Row]:
     for records in series:
         by_seed: dict[int, list[Record]] = defaultdict(list)
         for record in sorted(records, key=lambda record: (seed_of(record), record.digest)):
-            if all(record.test != other.test for other in by_seed[seed_of(record)]):  # a repetition adds nothing
+            if all(
+                _computed(record) != _computed(other) for other in by_seed[seed_of(record)]
+            ):  # a repetition adds nothing
                 by_seed[seed_of(record)].append(record)
         agreed = [found[0] for found in by_seed.values() if len(found) == 1]
         if agreed:
@@ -145,6 +183,10 @@ def _rows(series: Collection[list[Record]]) -> Iterator[Row]:
         for found in by_seed.values():
             if len(found) > 1:
                 yield from (Row([record], seeds, conflicting=True) for record in found)
+
+
+def _computed(record: Record) -> list[Any]:
+    return [*(getattr(record, name) for name in COMPUTED), (record.detections or {}).get("sha256")]
 
 
 def _order(row: Row) -> tuple[int, float, str, str]:

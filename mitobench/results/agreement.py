@@ -16,6 +16,9 @@ Verdict = Literal["equal", "within seed noise", "different"]
 COMPUTED = ("status", "reason", "chosen", "validation", "test", "detector_alone", "boxes", "fitted")
 HOST = ("system", "threads", "accelerator")
 
+# Where nothing changed, the same work gives the same bits.
+REPEATABLE = "cpu"
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -23,13 +26,14 @@ class Agreement:
 
     Attributes:
         verdict: `equal`: all that is computed is, to the last bit, the detections too. `within seed noise`: the
-            difference of F1 is inside the noise, by `difference` or by `spread`. `different`: it is not.
+            difference of F1 is inside the noise, by `difference` or by `spread`. `different`: it is not, or it was
+            computed on a CPU from what it was, where no noise is.
         recorded, again: the two records; `again` None where nothing was run.
         reasons: why nothing was run, one line each.
         differing: names of the parts that are not equal.
-        changed: what is not as it was: versions, data, sources and options of plugins, device, threads.
+        changed: what is not as it was: versions, data, sources and options of plugins, device, threads; then notes.
         difference: F1 again less F1 recorded, by paired bootstrap over the same frames; None where undefined.
-        spread: greatest less least F1 over the seeds of the series; None of one seed.
+        spread: greatest less least F1 over the other seeds of the series; None of fewer than two.
     """
 
     verdict: Verdict
@@ -52,19 +56,23 @@ def agreement(recorded: Record, again: Record, series: Sequence[Record] = ()) ->
 
     Noise is what other seeds, or other frames of the same kind, would change: the difference of F1 is inside it where
     its paired bootstrap interval (95 %) holds 0, or where it is no greater than the spread of F1 over `series`, the
-    records that differ in their seed alone.
+    records that differ in their seed alone. Those are themselves unverified; the record itself is left out of them, as
+    it would make its own noise. On a CPU with nothing changed there is no noise. Notes are no such change: anyone can
+    write one.
     """
     differing = [name for name in COMPUTED if getattr(recorded, name) != getattr(again, name)]
     digests = [(entry.detections or {}).get("sha256") for entry in (recorded, again)]
     differing += ["detections"] if digests[0] != digests[1] else []
-    difference, spread = _difference(recorded, again), _spread([recorded, *series])
+    difference, spread = _difference(recorded, again), _spread(recorded, series)
+    changed = list(_changed(recorded, again))
     verdict: Verdict = "different"
     if not differing:
         verdict = "equal"
-    elif difference is not None:
+    elif difference is not None and (changed or recorded.device != REPEATABLE):
         inside = difference.low <= 0 <= difference.high or abs(difference.delta) <= (spread or 0)
         verdict = "within seed noise" if inside else "different"
-    return Agreement(verdict, recorded, again, (), differing, list(_changed(recorded, again)), difference, spread)
+    changed += _notes_changed(recorded, again)
+    return Agreement(verdict, recorded, again, (), differing, changed, difference, spread)
 
 
 def _difference(recorded: Record, again: Record) -> Difference | None:
@@ -76,13 +84,14 @@ def _difference(recorded: Record, again: Record) -> Difference | None:
         return None
 
 
-def _spread(series: Sequence[Record]) -> float | None:
+def _spread(recorded: Record, series: Sequence[Record]) -> float | None:
     f1 = {record.combination["seed"]: record.test.f1 for record in series if record.test and record.test.f1 is not None}
+    f1.pop(recorded.combination["seed"], None)
     return max(f1.values()) - min(f1.values()) if len(f1) > 1 else None
 
 
 def _changed(recorded: Record, again: Record) -> Iterator[str]:
-    """What is not as it was, one line each."""
+    """What it was computed from, with and on that is not as it was, one line each."""
     yield from _items("version of", recorded.versions, again.versions)
     yield from _items("", {"device": recorded.device}, {"device": again.device})
     hosts = [{name: record.run.host.get(name) for name in HOST} for record in (recorded, again)]
@@ -95,6 +104,9 @@ def _changed(recorded: Record, again: Record) -> Iterator[str]:
     for role in sorted(recorded.plugins.keys() | again.plugins.keys()):
         yield from _items(role, _plugin(recorded, role), _plugin(again, role))
     yield from _items("pipeline", recorded.pipeline, again.pipeline)
+
+
+def _notes_changed(recorded: Record, again: Record) -> Iterator[str]:
     for note in _notes(recorded) ^ _notes(again):
         yield f"note: {note!r} is said {'then' if note in recorded.notes else 'now'} only"
 

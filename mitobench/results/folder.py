@@ -23,20 +23,21 @@ class Checks:
 
     Attributes:
         records: each record's check.
-        strays: files of detections that belong to no record, one line each.
+        folder: what is wrong with the folder itself, one line each: files of detections that belong to no record, or
+            no record at all.
         matched: number of records whose detections were matched afresh.
         not_here: data sets of records that are not below the folder of the data.
     """
 
     records: list[Checked] = field(default_factory=list)
-    strays: list[str] = field(default_factory=list)
+    folder: list[str] = field(default_factory=list)
     matched: int = 0
     not_here: set[str] = field(default_factory=set)
 
     @property
     def problems(self) -> list[str]:
         """Everything that is wrong, one line each."""
-        return [*(problem for checked in self.records for problem in checked.problems), *self.strays]
+        return [*(problem for checked in self.records for problem in checked.problems), *self.folder]
 
 
 def check_all(paths: Iterable[Path], data: Path | None = None) -> Checks:
@@ -64,13 +65,18 @@ def check_all(paths: Iterable[Path], data: Path | None = None) -> Checks:
 
 
 def check_folder(folder: Path, data: Path | None = None) -> Checks:
-    """Check every record of a folder and its subfolders, and that no file of detections lies there alone."""
+    """Check every record of a folder and its subfolders, and that no file of detections lies there alone.
+
+    A folder without a record is a problem too: of nothing there is nothing to say.
+    """
     paths = sorted(folder.rglob("*.json"))
     done = check_all(paths, data)
+    if not paths:
+        done.folder.append(f"{folder}: holds no record, so that there is nothing to check. Add one, or give another.")
     claimed = {path.with_name(f"{path.stem}{DETECTIONS}") for path in paths}
     for path in sorted(folder.rglob(f"*{DETECTIONS}")):
         if path not in claimed:
-            done.strays.append(f"{path}: belongs to no record here. Remove it, or put its record beside it.")
+            done.folder.append(f"{path}: belongs to no record here. Remove it, or put its record beside it.")
     return done
 
 

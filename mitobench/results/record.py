@@ -230,6 +230,8 @@ def read(path: Path) -> Record:
         raise RecordError(f"{path}: is no record: not UTF-8 text.") from reason
     except json.JSONDecodeError as reason:
         raise RecordError(f"{path}:{reason.lineno}: is not valid JSON: {reason.msg}.") from reason
+    except (ValueError, RecursionError) as reason:  # a number too long, or brackets too deep, to read
+        raise RecordError(f"{path}: is no record: {reason}.") from reason
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
         raise RecordError(
@@ -243,7 +245,7 @@ def read(path: Path) -> Record:
         raise RecordError(f"{path}: is no record: {wrong}.") from reason
     try:
         sealed = record.sealed()
-    except ValueError as reason:  # infinity, or half a character: what no record is written with
+    except (ValueError, RecursionError) as reason:  # infinity, half a character: what no record is written with
         raise RecordError(f"{path}: was changed after it was written: {reason}. Make it again.") from reason
     if (sealed.digest, sealed.run_digest) != (record.digest, record.run_digest):
         raise RecordError(f"{path}: was changed after it was written: its digest is another. Make it again.")

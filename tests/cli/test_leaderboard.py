@@ -84,6 +84,17 @@ def test_without_a_record_show_says_so(mitobench: Callable[..., Any], tmp_path: 
     assert "holds no record yet" in "".join(answer.out.split("\n"))
 
 
+@pytest.mark.parametrize("built", [False, True])
+def test_without_a_record_check_is_not_green(mitobench: Callable[..., Any], tmp_path: Path, built: bool) -> None:
+    (tmp_path / "records").mkdir()
+    if built:
+        assert mitobench("leaderboard", "build", tmp_path).code == 0
+    answer = mitobench("leaderboard", "check", tmp_path)
+    assert answer.code == 1
+    assert "nothing to check" in answer.err
+    assert "Nothing is wrong" not in answer.out
+
+
 # ------------------------------------------------------------------------------------------- whole records of toys
 
 

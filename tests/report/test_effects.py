@@ -71,8 +71,8 @@ def test_rows_without_a_seed_in_common_are_no_pair() -> None:
     assert not effects(counted(F1_5, detector="a"), counted(F1_10, detector="b", seed=1))
 
 
-def test_no_verifier_leaves_nothing_to_fuse_so_every_fuser_is_set_against_it() -> None:
-    """Alone .4; verified and fused by `linear` .8, by `product` .5: (.4 + .1) / 2 for the verifier."""
+def test_against_no_verifier_the_fuser_comes_with_it_and_is_not_counted_again() -> None:
+    """Alone .4; verified and fused by `linear` .8, by `product` .5: (.4 + .1) / 2, all of it the verifier's."""
     found = effects(
         counted(F1_4, verifier="none", fuser="detector-only"),
         counted(F1_8, verifier="resnet50", fuser="linear"),
@@ -81,10 +81,18 @@ def test_no_verifier_leaves_nothing_to_fuse_so_every_fuser_is_set_against_it() -
     told = {name: (round(effect.delta, 3), effect.n_pairs) for name, effect in found.items()}
     assert told == {
         "verifier: resnet50 - none": (0.25, 2),
-        "fuser: linear - detector-only": (0.4, 1),
-        "fuser: product - detector-only": (0.1, 1),
         "fuser: linear - product": (0.3, 1),
     }
+
+
+def test_of_many_plugins_each_is_set_against_that_of_most_rows_only() -> None:
+    """Thirteen detectors: `d7` is under two verifiers; of twelve every two are compared."""
+    many = [counted(F1_5, detector=f"d{i}") for i in range(13)]
+    found = effects(*many, counted(F1_4, detector="d7", verifier="none"))
+    named = [set(name.removeprefix("detector: ").split(" - ")) for name in found if name.startswith("detector")]
+    assert len(named) == 12
+    assert all("d7" in names for names in named)
+    assert len(effects(*many[:12])) == 12 * 11 / 2
 
 
 def test_a_detector_without_boxes_is_set_against_others_under_every_estimator() -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
 from time import process_time
 from typing import Any
 
 import pytest
+from boards import thousand
 from records import failed, ok
 
 from mitobench.report.leaderboard import leaderboard
 from mitobench.report.table import sections
+from mitobench.results import record
 from mitobench.results.record import Record
 from report.counted import F1_4, F1_5, F1_8, counted
 
@@ -66,6 +69,13 @@ def test_a_section_says_how_it_was_measured() -> None:
     assert "## mitos2012, protocol official" in text
     assert "1 test frames of 1 slides, 3 mitoses; matcher mitos, a hit is closer than 5 um." in text
     assert r"- split mitos2012-official: the official test frames" in text
+
+
+def test_sections_of_one_data_set_and_protocol_have_headings_that_differ() -> None:
+    headings = [line for line in page(ok(), ok(data_digest="e" * 64)).splitlines() if line.startswith("## ")]
+    assert sorted(headings) == [
+        f"## mitos2012, protocol official, radius 5.0 um, matcher mitos, test data {digit * 8}" for digit in "de"
+    ]
 
 
 def test_what_all_rows_share_stands_over_the_table_and_what_some_have_in_a_column() -> None:
@@ -207,6 +217,25 @@ def test_an_effect_in_the_noise_has_the_mark() -> None:
     assert effect[F1].endswith("≈")
 
 
+def test_of_many_plugins_it_is_said_what_they_are_set_against() -> None:
+    said = "- detector: more than 12 plugins, so each is set against d0 only, which is in most rows."
+    many = [counted(F1_8, detector="d0"), *(counted(F1_5, detector=f"d{i}") for i in range(1, 13))]
+    assert said in page(*many).splitlines()
+    assert "more than 12" not in page(*many[:12])
+
+
+def test_what_is_said_of_verifiers_stands_above_the_table() -> None:
+    text = " ".join(page(counted(F1_5), counted(F1_8, detector="rpn")).split())
+    assert "Against `none`, a verifier adds what it and its fuser add together." in text
+
+
+def test_a_long_note_of_a_split_keeps_its_end() -> None:
+    long = f"{'frames ' * 50}not independent of the patient"
+    made = ok()
+    data = {name: entry.model_copy(update={"note": long}) for name, entry in made.data.items()}
+    assert long in page(made.model_copy(update={"data": data}))
+
+
 def test_without_a_pair_nothing_is_said_of_parts() -> None:
     assert "What each part adds" not in page(ok())
 
@@ -239,6 +268,15 @@ def test_a_thousand_rows_take_less_than_three_seconds() -> None:
     assert process_time() - started < 3
     assert len(rows(text)) == 1000
     assert {effect["pairs"] for effect in table(text, "role")} == {"100"}
+
+
+def test_a_thousand_records_of_hundreds_of_detectors_take_less_than_a_second_and_a_half(tmp_path: Path) -> None:
+    made = [found for _, found in record.read_all(thousand(tmp_path) / "records")]
+    started = process_time()
+    text = leaderboard(sections(made))
+    assert process_time() - started < 1.5
+    assert len(rows(text)) == 334
+    assert len(table(text, "role")) == 333
 
 
 def test_without_a_record_the_page_says_so() -> None:

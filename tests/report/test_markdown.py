@@ -31,10 +31,19 @@ def section(*records: Record) -> Section:
         ("a&lt;b", "a&amp;lt;b"),
         ("`code` *it* _it_ ~no~ !", r"\`code\` \*it\* \_it\_ \~no\~ \!"),
         ("\\", "\\\\"),
+        ("$x$", r"\$x\$"),
+        ("a\x00b\x1b[31mc\u202ed\u200be\u2066f\ud800g", r"ab\[31mcdefg"),
+        ("naïve 中", "naïve 中"),
     ],
 )
 def test_names_read_as_they_are(name: str, spelled: str) -> None:
     assert markdown.escape(name) == spelled
+
+
+def test_a_name_is_cut_at_two_hundred_characters() -> None:
+    assert markdown.escape("x" * 200) == "x" * 200
+    assert markdown.escape("x" * 201) == "x" * 199 + "…"
+    assert markdown.escape("x" * 300, 300) == "x" * 300
 
 
 @pytest.mark.parametrize(

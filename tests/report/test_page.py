@@ -117,6 +117,8 @@ def test_equal_records_give_equal_bytes(tmp_path: Path) -> None:
 def test_another_plotly_leaves_the_rest_of_the_page_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = read_sections(board(tmp_path, seeds=1) / "records")
     one = page.render(tmp_path, found)
+    assert page.library(one) == page.offline.get_plotlyjs()
+    assert page.library_version(one) == page.offline.get_plotlyjs_version()
     monkeypatch.setattr(page.offline, "get_plotlyjs", lambda: "/* another */")
     another = page.render(tmp_path, found)
     assert one != another

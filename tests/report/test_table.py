@@ -48,6 +48,39 @@ def test_what_was_trained_on_other_data_is_ranked_together() -> None:
     assert len(section(ok(), made).rows) == 2
 
 
+def with_data(record: Record, dataset: str, **digests: str) -> Record:
+    there = record.data.get(dataset, record.data["mitos2012"])
+    entry = there.model_copy(update={"digest": {**there.digest, **digests}})
+    return record.model_copy(update={"data": {**record.data, dataset: entry}})
+
+
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_rows_with_other_data_in_any_part_are_never_ranked_together(part: str) -> None:
+    found = sections([ok(), with_data(ok(detector="rpn"), "mitos2012", **{part: "e" * 64})])
+    assert [len(section.rows) for section in found] == [1, 1]
+
+
+def test_other_data_of_another_training_set_is_told_and_ranked_together() -> None:
+    both = ok(train_on=["mitos2012", "mitos2014"])
+    made = section(with_data(both, "mitos2014"), with_data(both, "mitos2014", train="e" * 64))
+    assert {remark for row in made.rows for remark in made.remarks(row)} == {
+        "mitos2014 train data aaaaaaaa",
+        "mitos2014 train data eeeeeeee",
+    }
+
+
+def test_a_title_says_more_only_where_two_would_be_the_same() -> None:
+    records = [ok(), radius(ok(), 8.0), with_data(ok(), "mitos2012", train="e" * 64), ok(protocol="by-slide")]
+    assert {section.title for section in sections(records)} == {
+        "mitos2012, protocol by-slide",
+        "mitos2012, protocol official, radius 8.0 um, matcher mitos, test data dddddddd",
+        "mitos2012, protocol official, radius 5.0 um, matcher mitos, test data dddddddd, "
+        "train data aaaaaaaa, val data bbbbbbbb",
+        "mitos2012, protocol official, radius 5.0 um, matcher mitos, test data dddddddd, "
+        "train data eeeeeeee, val data bbbbbbbb",
+    }
+
+
 def test_rows_stand_by_mean_f1_and_those_without_one_are_last() -> None:
     made = section(failed(detector="a"), ok(f1=None, detector="b"), ok(f1=0.0, detector="c"), ok(f1=0.5, detector="d"))
     shown = [(rank, row.first.combination["detector"]) for rank, row in made.ranked()]
@@ -114,6 +147,16 @@ def test_two_numbers_for_one_seed_are_two_rows_that_are_marked_and_not_ranked() 
 
 def test_a_seed_with_and_without_a_score_is_a_conflict_too() -> None:
     assert [row.conflicting for row in section(counted(F1_5), failed()).rows] == [True, True]
+
+
+@pytest.mark.parametrize(
+    "update",
+    [{"validation": None}, {"chosen": None}, {"fitted": {"detector": {"n": 1}}}, {"detections": {"sha256": "f" * 64}}],
+    ids=lambda update: next(iter(update)),
+)
+def test_records_with_equal_scores_conflict_where_anything_else_computed_differs(update: dict[str, Any]) -> None:
+    one = counted(F1_5)
+    assert [row.conflicting for row in section(one, one.model_copy(update=update)).rows] == [True, True]
 
 
 def test_a_repetition_with_equal_numbers_counts_once() -> None:

@@ -13,6 +13,8 @@ from mitobench.results.record import Record
 from results.test_compare import counts
 
 GOOD, BAD = [(3, 0)] * 8, [(1, 3)] * 8
+SLIGHTLY, OTHERWISE = [(3, 0), (1, 1), (2, 0), (2, 2)], [(2, 0), (2, 1), (2, 1), (2, 2)]
+OTHER = {"versions": {"python": "3.11.0", "torch": "2.9.0"}}
 
 
 def scored(tp_fp: list[tuple[int, int]], seed: int = 0, **changes: Any) -> Record:
@@ -22,13 +24,13 @@ def scored(tp_fp: list[tuple[int, int]], seed: int = 0, **changes: Any) -> Recor
 
 
 def test_equal_is_equal_though_the_versions_are_others() -> None:
-    found = agreement(scored(GOOD), scored(GOOD, versions={"python": "3.11.0", "torch": "2.9.0"}))
+    found = agreement(scored(GOOD), scored(GOOD, **OTHER))
     assert found.verdict == "equal"
     assert found.changed == ["version of torch: 2.6.0 then, 2.9.0 now"]
 
 
 def test_a_difference_whose_paired_interval_holds_zero_is_noise() -> None:
-    found = agreement(scored([(3, 0), (1, 1), (2, 0), (2, 2)]), scored([(2, 0), (2, 1), (2, 1), (2, 2)]))
+    found = agreement(scored(SLIGHTLY), scored(OTHERWISE, **OTHER))
     assert found.verdict == "within seed noise"
     assert found.differing == ["test"]
     assert found.difference is not None
@@ -36,20 +38,39 @@ def test_a_difference_whose_paired_interval_holds_zero_is_noise() -> None:
 
 
 def test_a_difference_no_greater_than_between_seeds_is_noise() -> None:
-    again = scored(BAD)
+    again = scored(BAD, **OTHER)
     assert agreement(scored(GOOD), again).verdict == "different"
-    found = agreement(scored(GOOD), again, [scored(GOOD), scored([(0, 9)] * 8, seed=1)])
+    found = agreement(scored(GOOD), again, [scored(GOOD, seed=2), scored([(0, 9)] * 8, seed=1)])
     assert found.spread == pytest.approx(1.0)
     assert found.verdict == "within seed noise"
-    assert agreement(scored(GOOD), again, [scored([(3, 1)] * 8, seed=1)]).verdict == "different"
+    narrow = [scored([(3, 1)] * 8, seed=1), scored([(3, 2)] * 8, seed=2)]
+    assert agreement(scored(GOOD), again, narrow).verdict == "different"
 
 
-def test_one_seed_twice_is_no_spread() -> None:
-    assert agreement(scored(GOOD), scored(BAD), [scored(BAD)]).spread is None
+def test_a_record_makes_no_noise_of_its_own() -> None:
+    forged, again, honest = scored(GOOD), scored(BAD, **OTHER), scored(BAD, seed=1)
+    found = agreement(forged, again, [forged, honest])
+    assert (found.verdict, found.spread) == ("different", None)
+    found = agreement(forged, again, [forged, honest, scored(BAD, seed=2)])
+    assert (found.verdict, found.spread) == ("different", 0)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_on_a_cpu_with_nothing_changed_there_is_no_noise(device: str) -> None:
+    wide = [scored(GOOD, seed=1, device=device), scored([(0, 9)] * 8, seed=2, device=device)]
+    found = agreement(scored(SLIGHTLY, device=device), scored(OTHERWISE, device=device), wide)
+    assert found.changed == []
+    assert found.verdict == {"cpu": "different", "cuda": "within seed noise"}[device]
+
+
+def test_a_note_is_no_excuse() -> None:
+    found = agreement(scored(SLIGHTLY, notes=["invented"]), scored(OTHERWISE))
+    assert found.verdict == "different"
+    assert found.changed == ["note: 'invented' is said then only"]
 
 
 def test_other_detections_are_not_equal() -> None:
-    found = agreement(scored(GOOD, detections={"sha256": "a"}), scored(GOOD, detections={"sha256": "b"}))
+    found = agreement(scored(GOOD, detections={"sha256": "a"}), scored(GOOD, detections={"sha256": "b"}, **OTHER))
     assert found.verdict == "within seed noise"
     assert found.differing == ["detections"]
 

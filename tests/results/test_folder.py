@@ -25,6 +25,11 @@ def test_a_folder_of_whole_records_is_green(records: Path, small_data: Path) -> 
     assert (with_data.problems, with_data.matched, with_data.not_here) == ([], 2, set())
 
 
+def test_of_no_record_there_is_nothing_to_check(tmp_path: Path) -> None:
+    (problem,) = check_folder(tmp_path).problems
+    assert problem.startswith(f"{tmp_path}: holds no record, so that there is nothing to check.")
+
+
 def test_a_data_set_that_is_not_there_is_told_and_spoils_nothing(records: Path, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     checks = check_folder(records, tmp_path / "data")

@@ -114,12 +114,30 @@ def test_another_schema_version_is_refused_with_both_versions(written: Path, tmp
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("", ":1: is not valid JSON"), ("{\n\n!", ":3: is not valid JSON"), ("[]", "schema_version None")],
+    [
+        ("", ":1: is not valid JSON"),
+        ("{\n\n!", ":3: is not valid JSON"),
+        ("[]", "schema_version None"),
+        pytest.param("[" * 20_000, "is no(t valid JSON| record)", id="deep"),
+        pytest.param("9" * 5_000, "is no record|schema_version None", id="long"),
+    ],
 )
 def test_what_is_no_record_is_refused_with_its_line(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "broken.json"
     path.write_text(text)
     with pytest.raises(RecordError, match=f"broken.json.*{said}"):
+        record.read(path)
+
+
+@pytest.mark.parametrize("depth", [300, 600, 900, 970, 990])
+def test_a_record_that_is_nested_too_deeply_ends_in_no_traceback(written: Path, tmp_path: Path, depth: int) -> None:
+    path = tmp_path / "deep.json"
+    path.write_text(
+        written.read_text().replace(
+            '"notes": [', f'"fitted": {{"a": {{"b": {"[" * depth}{"]" * depth}}}}}, "notes": [', 1
+        )
+    )
+    with pytest.raises(RecordError, match=r"deep\.json"):
         record.read(path)
 
 
