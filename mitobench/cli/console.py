@@ -153,7 +153,7 @@ def show_results(benchmark: Benchmark, out: Path) -> None:
 def show_section(section: Section) -> None:
     """One section of the leaderboard: a line that names the row, and its numbers below, whole on a narrow terminal."""
     table = Table(
-        title=f"{escape(section.dataset)}, protocol {escape(section.protocol)}",
+        title=escape(section.title),
         title_justify="left",
         box=None,
         pad_edge=False,
