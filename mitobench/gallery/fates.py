@@ -114,7 +114,8 @@ def caption(mark: Mark, threshold: float | None) -> list[str]:
     if found is not None:
         sign = ">=" if found.counts(threshold) else "<"
         after = f"score {short(found.score)} {sign} {short(threshold)}" if found.score is not None else "no score"
-        lines += [after, f"detector {short(found.detector)}, verifier {short(found.verifier)}"]
+        verified = f", verifier {short(found.verifier)}" if found.verifier is not None else ""
+        lines += [after, f"detector {short(found.detector)}{verified}"]
     return [*lines, mark.note] if mark.note else lines
 
 

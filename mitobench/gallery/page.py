@@ -12,6 +12,7 @@ from mitobench.datasets import Card
 from mitobench.gallery.drawing import CROP_UM
 from mitobench.gallery.fates import Mark, short
 from mitobench.report.colours import FATES, UNLABELLED
+from mitobench.report.markdown import number
 from mitobench.report.row import Row
 from mitobench.results.record import Record
 
@@ -61,7 +62,7 @@ def render(
 ) -> str:
     """The page's HTML. Every text is escaped: a plugin, a frame or a data set may be called anything."""
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
-    environment.filters["short"] = short
+    environment.filters |= {"short": short, "number": number}  # scores are cut, ratios rounded as in the tables
     fates = [*FATES.values(), *([UNLABELLED] if record.test and record.test.n_unlabelled else [])]
     text: str = environment.get_template("gallery.html").render(
         title=Row([record]).title,

@@ -61,7 +61,7 @@ def of(folder: Path, sections: Sequence[Section]) -> Data:
 def _section(section: Section, style: Mapping[str, Style], numbers: Mapping[int, int]) -> Json:
     metrics = section.metrics
     return {
-        "title": f"{section.dataset}, protocol {section.protocol}",
+        "title": section.title,
         "facts": _facts(metrics) if metrics else ["No row of this section has a score."],
         "notes": section.notes,
         "rows": [_row(section, rank, row, style[row.title], numbers) for rank, row in section.ranked()],

@@ -12,6 +12,7 @@ from mitobench.api import Frame, Mitoses
 from mitobench.datasets import Item
 from mitobench.errors import RecordError
 from mitobench.gallery.fates import Candidate, Mark, caption, hardest_misses, marks, most_confident_errors, short
+from mitobench.report.colours import FATES
 
 TEST = metrics()  # threshold .5, radius 5 um
 FRAME = Frame("A00_00", "some", "00", "A", (0.25, 0.25), (400, 400), lambda: np.zeros((400, 400, 3), dtype=np.uint8))
@@ -101,3 +102,8 @@ def test_a_hit_near_no_mitosis_is_not_believed() -> None:
 )
 def test_a_score_is_cut_and_never_rounded_up_to_the_threshold(score: float | None, text: str) -> None:
     assert short(score) == text
+
+
+def test_a_caption_names_no_verifier_where_there_is_none() -> None:
+    found = Candidate((1, 2), 0.7, None, 0.7, False, None)
+    assert caption(Mark("A00_00", (1, 2), FATES["fp"], found), 0.5)[-1] == "detector .700"
