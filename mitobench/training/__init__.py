@@ -4,10 +4,10 @@ Beside `mitobench.api` the only part of mitobench that a plugin imports. A plugi
 `Stream` and calls `train`; randomness, resuming, mixed precision, several processes and progress come with it.
 """
 
-from mitobench.training.augment import dihedral, dihedral_boxes, dihedral_points, stain_jitter
+from mitobench.training.augment import dihedral, dihedral_boxes, dihedral_points, hed_jitter, stain_jitter
 from mitobench.training.patches import FrameCache, crop, resample
 from mitobench.training.pretrained import copy_weights, find_weights
-from mitobench.training.runner import Stream, Supervised, train
+from mitobench.training.runner import Stream, Supervised, part_of, train
 from mitobench.training.weights import load_weights, save_weights
 
 __all__ = [
@@ -20,7 +20,9 @@ __all__ = [
     "dihedral_boxes",
     "dihedral_points",
     "find_weights",
+    "hed_jitter",
     "load_weights",
+    "part_of",
     "resample",
     "save_weights",
     "stain_jitter",

@@ -1,9 +1,10 @@
-"""Augmentation that mitoses allow: the eight symmetries of a square, and stain variation in optical density."""
+"""Augmentation that mitoses allow: the eight symmetries of a square, and stains that vary."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from skimage.color import hed_from_rgb, rgb_from_hed
 
 
 def dihedral(image: NDArray[np.uint8], k: int) -> NDArray[np.uint8]:
@@ -47,3 +48,22 @@ def stain_jitter(image: NDArray[np.uint8], rng: np.random.Generator, strength: f
     tables = np.exp(np.log(light)[:, None] * scale + shift) * 256 - 1
     tables = np.clip(np.rint(tables), 0, 255).astype(np.uint8)
     return np.stack([tables[image[..., c], c] for c in range(3)], axis=-1)
+
+
+def hed_jitter(image: NDArray[np.uint8], rng: np.random.Generator, strength: float = 0.05) -> NDArray[np.uint8]:
+    """Scale and shift the amounts of haematoxylin, eosin and the rest at random (Tellez et al. 2018, section II-C).
+
+    Args:
+        image: uint8 [H, W, 3].
+        rng: source of the randomness.
+        strength: greatest change of a stain's factor, and of what is added to it in optical density; 0 changes nothing.
+    """
+    if strength == 0:
+        return image
+    density = -np.log((np.arange(256, dtype=np.float32) + 1) / 256)[image]
+    scale, shift = 1 + rng.uniform(-strength, strength, 3), rng.uniform(-strength, strength, 3)
+    # Out of the stains' space, each by its factor, and back: one linear map of the densities.
+    turned = hed_from_rgb @ np.diag(scale) @ rgb_from_hed
+    changed = density @ turned.astype(np.float32) + (shift @ rgb_from_hed).astype(np.float32)
+    pixels: NDArray[np.uint8] = np.clip(np.rint(np.exp(-changed) * 256 - 1), 0, 255).astype(np.uint8)
+    return pixels

@@ -13,6 +13,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +24,7 @@ from mmengine.model import BaseModel
 from mmengine.model.wrappers import MMDistributedDataParallel
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from mitobench.api import Context, PluginError
@@ -70,6 +72,7 @@ def train(
     optimizer: Mapping[str, Any],
     schedule: Sequence[Mapping[str, Any]] = (),
     clip_norm: float | None = None,
+    ema: float | None = None,
     collate: Callable[[list[Any]], Any] = default_collate,
     workers: int = 0,
     name: str = "",
@@ -85,6 +88,7 @@ def train(
         optimizer: an mmengine optimizer configuration, `{"type": "SGD", "lr": 1e-3, ...}`.
         schedule: mmengine `param_scheduler` configurations, with `by_epoch=False`.
         clip_norm: greatest norm of the gradient; None does not clip.
+        ema: decay of an exponential moving average of the weights, which is what is left in `model`; None: the last.
         collate: joins items to a batch.
         workers: processes that draw items (0: in this one). The items are the same for any number.
         name: tells apart several trainings within one fit.
@@ -96,7 +100,8 @@ def train(
         raise PluginError(f"A batch of {batch_size} does not divide among {context.world_size} processes.")
     work = context.work / (name or "training")
     work.mkdir(parents=True, exist_ok=True)
-    resume = _Resume(work / CHECKPOINT, context)
+    average = _Average(ema) if ema is not None else None
+    resume = _Resume(work / CHECKPOINT, context, average)
     with warnings.catch_warnings(), _quiet_logging():
         warnings.filterwarnings("ignore", module=r"(mmengine|torch)(\..*)?")
         runner = _Runner(
@@ -118,7 +123,7 @@ def train(
                 "logger": None,
                 "checkpoint": None,
             },
-            custom_hooks=[_Reseed(context.seed), _Watch(context, iterations), resume],
+            custom_hooks=[_Reseed(context.seed), _Watch(context, iterations), *([average] if average else []), resume],
             launcher="pytorch" if context.world_size > 1 else "none",
             randomness={"seed": context.seed},
             log_level="ERROR",
@@ -126,6 +131,11 @@ def train(
         )
         runner.train()
     model.to(context.device).eval()
+
+
+def part_of(context: Context, before: int, total: int) -> Context:
+    """The context of a training that is a part of one of `total` steps, with `before` of them done: its progress."""
+    return replace(context, progress=lambda done, _: context.progress(before + done, total))
 
 
 class _quiet_logging:
@@ -254,13 +264,29 @@ class _Watch(Hook):
         self.context.progress(done, self.iterations)
 
 
+class _Average(Hook):
+    """Keeps a moving average of parameters and buffers, which takes the place of the last ones at the end."""
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+
+    def before_train(self, runner: Runner) -> None:
+        self.model = AveragedModel(_unwrapped(runner), multi_avg_fn=get_ema_multi_avg_fn(self.decay), use_buffers=True)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        self.model.update_parameters(_unwrapped(runner))
+
+    def after_train(self, runner: Runner) -> None:
+        _unwrapped(runner).load_state_dict(self.model.module.state_dict())
+
+
 class _Resume(Hook):
     """Keeps a checkpoint of tensors, numbers and strings only, so that it loads without unpickling objects."""
 
     priority = "LOWEST"
 
-    def __init__(self, path: Path, context: Context) -> None:
-        self.path, self.context = path, context
+    def __init__(self, path: Path, context: Context, average: _Average | None) -> None:
+        self.path, self.context, self.average = path, context, average
         self.saved = time.monotonic()
         self.state = self._read()
         self.iteration: int = self.state["iteration"] if self.state else 0
@@ -282,6 +308,8 @@ class _Resume(Hook):
         runner.optim_wrapper.load_state_dict(self.state["optimizer"])
         for scheduler, state in zip(runner.param_schedulers or [], self.state["schedulers"], strict=True):
             scheduler.load_state_dict(state)
+        if self.average:
+            self.average.model.load_state_dict(self.state["average"])
         runner.train_loop._iter = self.iteration
         self.context.log.info("resumed at iteration %d", self.iteration)
         self.state = None
@@ -296,6 +324,7 @@ class _Resume(Hook):
                 "model": _unwrapped(runner).state_dict(),
                 "optimizer": runner.optim_wrapper.state_dict(),
                 "schedulers": [_plain(s.state_dict()) for s in runner.param_schedulers or []],
+                "average": self.average.model.state_dict() if self.average else None,
             },
             aside,
         )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mitobench.training import dihedral, dihedral_boxes, dihedral_points, stain_jitter
+from skimage.color import hed_from_rgb, rgb_from_hed
+
+from mitobench.training import dihedral, dihedral_boxes, dihedral_points, hed_jitter, stain_jitter
 
 WIDTH, HEIGHT = 20, 12
 
@@ -41,3 +43,24 @@ def test_stain_jitter_keeps_the_order_of_densities() -> None:
     for seed in range(20):
         jittered = stain_jitter(ramp, np.random.default_rng(seed), 0.1).astype(int)
         assert (np.diff(jittered, axis=1) >= 0).all()
+
+
+def test_hed_jitter_comes_from_the_generator_alone_and_zero_changes_nothing() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    one, two = (hed_jitter(image, np.random.default_rng(5), 0.2) for _ in range(2))
+    assert np.array_equal(one, two)
+    assert not np.array_equal(one, image)
+    assert np.array_equal(hed_jitter(image, np.random.default_rng(5), 0.0), image)
+
+
+def test_hed_jitter_varies_stains_and_nothing_else() -> None:
+    """What is left of the densities after the two stains that are in the tissue stays as it was."""
+    amounts = np.stack(np.meshgrid(np.linspace(0.2, 1, 8), np.linspace(0.2, 1, 8), [0.0]), axis=-1).reshape(8, 8, 3)
+    image = (np.exp(-amounts @ rgb_from_hed) * 256 - 1).round().astype(np.uint8)
+    jittered = hed_jitter(image, np.random.default_rng(3), 0.2)
+    before, after = (-np.log((pixels + 1.0) / 256) @ hed_from_rgb for pixels in (image, jittered))
+    for stain in range(2):
+        factor, offset = np.polyfit(before[..., stain].ravel(), after[..., stain].ravel(), 1)
+        assert factor != pytest.approx(1, abs=0.01)
+        assert np.allclose(after[..., stain], factor * before[..., stain] + offset, atol=0.05)
+    assert np.ptp(after[..., 2]) < 0.1

@@ -71,19 +71,39 @@ def test_it_learns(tmp_path: Path) -> None:
     assert not same(before, after)
 
 
+@pytest.mark.parametrize("ema", [None, 0.8])
 @pytest.mark.parametrize("stop_after", [1, 5, 9, 11])
 def test_a_training_that_was_interrupted_ends_with_the_same_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int, ema: float | None
 ) -> None:
     monkeypatch.setattr(runner, "CHECKPOINT_SECONDS", 0.0)
-    whole = fit(tmp_path / "whole")
+    whole = fit(tmp_path / "whole", ema=ema)
     with pytest.raises(KeyboardInterrupt):
-        fit(tmp_path / "cut", stop_after=stop_after)
+        fit(tmp_path / "cut", stop_after=stop_after, ema=ema)
     drawn: list[int] = []
     original = runner._Items.__getitem__
     monkeypatch.setattr(runner._Items, "__getitem__", lambda self, i: (drawn.append(i), original(self, i))[1])
-    assert same(whole, fit(tmp_path / "cut"))
+    assert same(whole, fit(tmp_path / "cut", ema=ema))
     assert min(drawn) >= 4 * (stop_after - 1), "finished iterations are not drawn again"
+
+
+def test_a_moving_average_of_the_weights_is_what_is_left(tmp_path: Path) -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+
+    class Spy(Supervised):
+        def train_step(self, *args: Any, **kwargs: Any) -> Any:
+            result = super().train_step(*args, **kwargs)
+            seen.append({key: value.clone() for key, value in self.state_dict().items()})
+            return result
+
+    spy = Spy(nn.Linear(8, 1), lambda out, target: ((out[:, 0] - target) ** 2).mean())
+    context = Context(seed=1, device="cpu", work=tmp_path)
+    train(spy, Numbers(), context, iterations=5, batch_size=4, optimizer={"type": "SGD", "lr": 0.1}, ema=0.5)
+    expected = seen[0]["network.weight"]
+    for state in seen[1:]:
+        expected = 0.5 * expected + 0.5 * state["network.weight"]
+    assert torch.allclose(spy.state_dict()["network.weight"], expected)
+    assert not torch.allclose(seen[-1]["network.weight"], expected)
 
 
 def test_a_torn_checkpoint_only_costs_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,17 +1,22 @@
-"""`linear` and `logit-linear`: S = w * detector + (1 - w) * verifier, with w chosen on validation (paper: Fusion)."""
+"""`linear` and `logit-linear`: S = w * detector + (1 - w) * verifier, with w chosen on validation (paper: Fusion).
+
+Either may calibrate both scores first, by Platt's scaling on the same validation candidates.
+"""
 
 from __future__ import annotations
 
 import json
+from dataclasses import astuple
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.special import expit
 
 from mitobench import api
 from mitobench.api import Field, Floats, Fuser, Validation
+from mitobench_fusers.calibration import Platt, logits
 
 FILE = "weight.json"
 
@@ -20,6 +25,9 @@ class LinearOptions(api.Options):
     """Options of `linear`."""
 
     step: float = Field(0.05, gt=0, le=1, description="Distance between the weights w that are tried, 0 to 1.")
+    calibration: Literal["none", "platt"] = Field(
+        "none", description="What is done to both scores first; `platt`: a logistic curve each, fitted on validation."
+    )
 
 
 class Linear(Fuser):
@@ -32,26 +40,39 @@ class Linear(Fuser):
     def __init__(self, options: api.Options | None = None, device: str = "cpu") -> None:
         super().__init__(options, device)
         self._w = 0.5
+        self._detector, self._verifier = Platt(), Platt()
         self._curve: list[list[float]] = []
 
     def fit(self, validation: Validation) -> None:
         """Take the weight of the best validation F1; of many, the middle of the longest run of them."""
+        if self.options.calibration == "platt":
+            self._detector = Platt.fit(validation.detector, validation.is_mitosis)
+            self._verifier = Platt.fit(validation.verifier, validation.is_mitosis)
+        detector, verifier = self._calibrated(validation.detector, validation.verifier)
         weights = np.linspace(0, 1, round(1 / self.options.step) + 1).round(6)
-        fused = (self._sum(w, validation.detector, validation.verifier) for w in weights)
+        fused = (self._sum(w, detector, verifier) for w in weights)
         f1 = np.nan_to_num([validation.best_f1(scores) for scores in fused])  # undefined where there is no mitosis
         self._w = float(weights[_middle_of_longest_run(f1 == f1.max())])
         self._curve = [[float(w), float(value)] for w, value in zip(weights, f1, strict=True)]
 
     def fuse(self, detector: Floats, verifier: Floats) -> Floats:
         """The weighted sum, [N]."""
-        return self._sum(self._w, detector, verifier)
+        return self._sum(self._w, *self._calibrated(detector, verifier))
+
+    def _calibrated(self, detector: Floats, verifier: Floats) -> tuple[Floats, Floats]:
+        if self.options.calibration == "none":
+            return detector, verifier
+        return self._detector(detector), self._verifier(verifier)
 
     def _sum(self, w: float, detector: Floats, verifier: Floats) -> Floats:
         return w * detector + (1 - w) * verifier
 
     def chosen(self) -> dict[str, Any]:
-        """The weight `w` and the `curve` of (weight, validation F1) that it was chosen from."""
-        return {"w": self._w, "curve": self._curve}
+        """The weight `w`, the `curve` of (weight, validation F1) it was chosen from, and what calibrates the scores."""
+        chosen = {"w": self._w, "curve": self._curve}
+        if self.options.calibration == "none":
+            return chosen
+        return {**chosen, "platt": {"detector": astuple(self._detector), "verifier": astuple(self._verifier)}}
 
     def save(self, folder: Path) -> None:
         """Write what was chosen."""
@@ -61,6 +82,8 @@ class Linear(Fuser):
         """Read what was chosen."""
         chosen = json.loads((folder / FILE).read_text(encoding="utf-8"))
         self._w, self._curve = chosen["w"], chosen["curve"]
+        if "platt" in chosen:
+            self._detector, self._verifier = (Platt(*chosen["platt"][role]) for role in ("detector", "verifier"))
 
 
 class LogitLinearOptions(LinearOptions):
@@ -82,9 +105,7 @@ class LogitLinear(Linear):
     Options = LogitLinearOptions
 
     def _sum(self, w: float, detector: Floats, verifier: Floats) -> Floats:
-        eps = self.options.eps
-        logits = [logit(np.clip(scores, eps, 1 - eps)) for scores in (detector, verifier)]
-        fused: Floats = expit(super()._sum(w, *logits))
+        fused: Floats = expit(super()._sum(w, *(logits(scores, self.options.eps) for scores in (detector, verifier))))
         return fused
 
 

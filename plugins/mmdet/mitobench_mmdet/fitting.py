@@ -6,15 +6,19 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.model import BaseModel
+from torchvision.ops import box_iou
 
-from mitobench.api import Context, Sample
-from mitobench.training import train
+from mitobench.api import Context, Floats, Sample
+from mitobench.training import part_of, train
 from mitobench_mmdet.models import initialise
 from mitobench_mmdet.options import FasterRCNNOptions, RPNOptions, Training
 from mitobench_mmdet.patches import PatchStream
 from mitobench_mmdet.pretrained import start_from
+from mitobench_mmdet.search import search
 
 MOST_WORKERS = 8
 
@@ -30,6 +34,19 @@ def fit(
     stream = PatchStream(samples, o)
     if workers(o, context):
         stream.hold()
+    rounds = o.mining + 1
+    part = shortened(o, rounds)
+    for number in range(rounds):
+        if number:
+            stream.mistake([false_positives(network, sample, o, context) for sample in samples])
+        own = part_of(context, number * part.iterations, rounds * part.iterations)
+        _train(network, stream, part, own, f"round-{number}")
+    return network
+
+
+def _train(
+    network: BaseModel, stream: PatchStream, o: FasterRCNNOptions | RPNOptions, context: Context, name: str
+) -> None:
     train(
         network,
         stream,
@@ -39,10 +56,33 @@ def fit(
         optimizer=optimizer(o),
         schedule=schedule(o),
         clip_norm=o.clip_norm,
+        ema=o.ema,
         collate=pseudo_collate,
         workers=workers(o, context),
+        name=name,
     )
-    return network
+
+
+def shortened(o: FasterRCNNOptions | RPNOptions, rounds: int) -> FasterRCNNOptions | RPNOptions:
+    """The options of one of several equal rounds of training."""
+    return o.model_copy(
+        update={
+            "iterations": max(1, o.iterations // rounds),
+            "lr_steps": tuple(step // rounds for step in o.lr_steps),
+            "warmup": o.warmup // rounds,
+        }
+    )
+
+
+def false_positives(network: BaseModel, sample: Sample, o: FasterRCNNOptions | RPNOptions, context: Context) -> Floats:
+    """Centres [N, 2] px of a network's detections in a frame whose boxes overlap none of a mitosis."""
+    found = search(network, sample.frame, o, o, context.device)
+    boxes = (
+        torch.from_numpy(found.boxes),
+        torch.from_numpy(sample.boxes if sample.boxes is not None else np.zeros((0, 4))),
+    )
+    mistaken: Floats = found.xy[(box_iou(*boxes).sum(dim=1) == 0).numpy()]
+    return mistaken
 
 
 def workers(o: Training, context: Context) -> int:

@@ -46,6 +46,15 @@ class Training(Options):
     weight_decay: float = Field(5e-4, ge=0, description="of every weight")
     warmup: int = Field(0, ge=0, description="iterations over which `lr` rises from a hundredth")
     clip_norm: float | None = Field(None, gt=0, description="greatest norm of the gradient; null: any")
+    ema: float | None = Field(
+        None, gt=0, lt=1, description="decay a step of the moving average of the weights that is used; null: the last"
+    )
+    mining: int = Field(
+        0,
+        ge=0,
+        description="rounds of hard-negative mining: the iterations are divided into one part more, each with its own "
+        "course of `lr`; after each, half of the patches that need hold no mitosis hold a false positive",
+    )
     workers: int | None = Field(
         None,
         ge=0,
@@ -73,6 +82,7 @@ class Patches(Options):
     rotation: Literal[0, 45, 90] = Field(45, description="degrees between the angles to which a frame is turned")
     mirror: bool = Field(True, description="mirror every other patch")
     stain_jitter: float = Field(0.0, ge=0, le=1, description="standard deviation of the optical density's factor")
+    hed_jitter: float = Field(0.0, ge=0, le=1, description="greatest change of a stain's factor, in HED space")
 
 
 class Proposals(Options):
@@ -103,6 +113,9 @@ class Search(Options):
     proposals_after: int = Field(300, ge=1, description="proposals that leave it")
     score_floor: float = Field(0.05, ge=0, lt=1, description="candidates at or below are dropped")
     test_nms: float = Field(0.3, gt=0, le=1, description="IoU above which a candidate gives way to a better one")
+    test_turns: Literal[1, 4, 8] = Field(
+        1, description="views of the frame whose scores are averaged: 1, the 4 quarter turns, or all 8 symmetries"
+    )
     max_per_image: int = Field(100, ge=1, description="greatest number of candidates a frame")
 
 

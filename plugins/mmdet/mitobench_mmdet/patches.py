@@ -17,7 +17,7 @@ from mmengine.structures import InstanceData
 from numpy.typing import NDArray
 
 from mitobench.api import PluginError, Sample
-from mitobench.training import FrameCache, stain_jitter
+from mitobench.training import FrameCache, hed_jitter, stain_jitter
 from mitobench_mmdet.options import FasterRCNNOptions, RPNOptions
 from mitobench_mmdet.view import View, turning
 
@@ -40,7 +40,8 @@ class PatchStream:
         self.options = options
         self.samples = samples
         self.cache = FrameCache(options.mpp)
-        self.mitoses = [(i, j) for i, sample in enumerate(samples) for j in range(len(sample.mitoses))]
+        self.mitoses = [(i, xy) for i, sample in enumerate(samples) for xy in sample.mitoses.xy]
+        self.mistaken: list[tuple[int, Floats]] = []
         if not samples or (options.positive_share > 0 and not self.mitoses):
             raise PluginError("A detector learns from annotated mitoses, but the training frames hold none.")
 
@@ -49,6 +50,10 @@ class PatchStream:
         self.cache.limit = sys.maxsize
         for sample in self.samples:
             self.cache.get(sample.frame)
+
+    def mistake(self, found: Sequence[Floats]) -> None:
+        """Take the false positives of each frame, [N, 2] px, for what patches without a mitosis shall hold."""
+        self.mistaken = [(i, xy) for i, of_frame in enumerate(found) for xy in of_frame]
 
     def draw(self, rng: np.random.Generator) -> dict[str, object]:
         """`inputs`, uint8 [3, side, side], and `data_samples` with the boxes, px of the patch."""
@@ -74,27 +79,33 @@ class PatchStream:
             sample, view = place
             boxes = self._boxes(sample, view)
             if boxes is not None:
-                return stain_jitter(view.pixels(self.cache.get(sample.frame)[0]), rng, self.options.stain_jitter), boxes
+                return self._stained(view.pixels(self.cache.get(sample.frame)[0]), rng), boxes
         raise PluginError(
             f"No training patch of {self.options.patch} px was found in {TRIES} tries; lower area_threshold or "
             "patch_stride, or enlarge patch."
         )
 
+    def _stained(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+        return hed_jitter(stain_jitter(image, rng, self.options.stain_jitter), rng, self.options.hed_jitter)
+
+    def _held(self, rng: np.random.Generator, positive: bool) -> tuple[int, Floats | None]:
+        """A frame, and the point in it, px, that a patch shall hold; none for a patch that may lie anywhere."""
+        if positive:
+            return self.mitoses[rng.integers(len(self.mitoses))]
+        if self.mistaken and rng.integers(2):
+            return self.mistaken[rng.integers(len(self.mistaken))]
+        return int(rng.integers(len(self.samples))), None
+
     def _place(self, rng: np.random.Generator, positive: bool) -> tuple[Sample, View] | None:
         """A frame and a view of it that holds a mitosis' centre if `positive`; None where it needs padding."""
         o = self.options
-        target = None
-        if positive:
-            index, mitosis = self.mitoses[rng.integers(len(self.mitoses))]
-        else:
-            index = int(rng.integers(len(self.samples)))
+        index, held = self._held(rng, positive)
         sample = self.samples[index]
         image, factors = self.cache.get(sample.frame)
         size = np.array([image.shape[1], image.shape[0]])
         angle = o.rotation * int(rng.integers(360 // o.rotation)) if o.rotation else 0
         turn = turning(angle, mirrored=bool(o.mirror and rng.integers(2)))
-        if positive:
-            target = turn @ (sample.mitoses.xy[mitosis] * factors - size / 2)
+        target = None if held is None else turn @ (held * factors - size / 2)
         side = min(o.patch, *size.tolist())
         extent = np.abs(turn) @ size
         corner = [

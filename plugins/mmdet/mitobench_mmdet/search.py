@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from mmdet.structures import DetDataSample
@@ -9,10 +11,10 @@ from mmengine.model import BaseModel
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
-from torchvision.ops import nms
+from torchvision.ops import box_iou, nms
 
-from mitobench.api import Detections, Frame
-from mitobench.training import resample
+from mitobench.api import Detections, Floats, Frame
+from mitobench.training import dihedral, dihedral_boxes, resample
 from mitobench_mmdet.models import MEAN, STD
 from mitobench_mmdet.options import Image, Search
 
@@ -29,13 +31,41 @@ def search(network: BaseModel, frame: Frame, image: Image, options: Search, devi
         device: `cpu` or `cuda`.
     """
     pixels, factors = resample(frame.read(), frame.mpp, image.mpp)
-    inputs = prepare(pixels, image.scale, device)
+    views = [_view(network, pixels, k, image.scale, options, device) for k in range(options.test_turns)]
+    boxes, scores = views[0] if len(views) == 1 else _agreed(views, options)
+    return _clipped(boxes / np.tile(factors, 2), scores, frame.size)
+
+
+def _view(
+    network: BaseModel, pixels: NDArray[np.uint8], k: int, scale: float, options: Search, device: str
+) -> tuple[Floats, Floats]:
+    """Boxes [N, 4], px of `pixels`, and scores [N], best first, of what is found in its k-th flip or turn."""
+    turned = dihedral(pixels, k)
+    inputs = prepare(np.ascontiguousarray(turned), scale, device)
     boxes, scores = forward(network, inputs)
     above = scores > options.score_floor
     boxes, scores = boxes[above], scores[above]
     best = nms(boxes, scores, options.test_nms)[: options.max_per_image]
-    enlarged = factors * np.array(inputs.shape[:1:-1]) / pixels.shape[1::-1]
-    return _clipped(boxes[best].double().cpu().numpy() / np.tile(enlarged, 2), scores[best].cpu().numpy(), frame.size)
+    enlarged = np.array(inputs.shape[:1:-1]) / turned.shape[1::-1]
+    there = boxes[best].double().cpu().numpy() / np.tile(enlarged, 2)
+    back = k if k & 4 else -k & 3  # a mirror image mirrors back
+    return dihedral_boxes(there, back, (turned.shape[1], turned.shape[0])), scores[best].double().cpu().numpy()
+
+
+def _agreed(views: Sequence[tuple[Floats, Floats]], options: Search) -> tuple[Floats, Floats]:
+    """The best of boxes that overlap, with the mean over the views of the best score there; 0 where a view has none."""
+    boxes, scores = (np.concatenate(of_all) for of_all in zip(*views, strict=True))
+    kept = boxes[nms(torch.from_numpy(boxes), torch.from_numpy(scores), options.test_nms).numpy()]
+    mean = np.mean([_best_score(kept, *view, options.test_nms) for view in views], axis=0)
+    order = np.argsort(-mean, kind="stable")
+    order = order[mean[order] > options.score_floor][: options.max_per_image]
+    return kept[order], mean[order]
+
+
+def _best_score(kept: Floats, boxes: Floats, scores: Floats, iou: float) -> Floats:
+    overlapping = box_iou(torch.from_numpy(kept), torch.from_numpy(boxes)).numpy() > iou
+    best: Floats = np.where(overlapping, scores, 0.0).max(axis=1, initial=0.0)
+    return best
 
 
 def prepare(pixels: NDArray[np.uint8], scale: float, device: str) -> Tensor:
@@ -59,7 +89,7 @@ def forward(network: BaseModel, inputs: Tensor) -> tuple[Tensor, Tensor]:
     return found.bboxes, found.scores
 
 
-def _clipped(boxes: NDArray[np.float64], scores: NDArray[np.float32], size: tuple[int, int]) -> Detections:
+def _clipped(boxes: Floats, scores: Floats, size: tuple[int, int]) -> Detections:
     boxes = boxes.clip(0, np.tile(size, 2))
     some = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     return Detections.from_boxes(boxes[some], scores[some])

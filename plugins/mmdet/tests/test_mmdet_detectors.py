@@ -76,10 +76,11 @@ def test_one_seed_gives_one_detector(
     assert any(not torch.equal(value, weights(other)[key]) for key, value in weights(first).items())
 
 
+@pytest.mark.parametrize("options", [{}, {"mining": 1, "ema": 0.9}])
 def test_a_fit_that_was_killed_ends_as_one_that_was_not(
-    samples: list[Sample], context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
+    options: dict[str, Any], samples: list[Sample], context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, killed, resumed = tiny(FasterRCNN), tiny(FasterRCNN), tiny(FasterRCNN)
+    whole, killed, resumed = (tiny(FasterRCNN, **options) for _ in range(3))
     whole.fit(samples, [], context("whole"))
 
     def die(done: int, total: int) -> None:
@@ -93,6 +94,38 @@ def test_a_fit_that_was_killed_ends_as_one_that_was_not(
     resumed.fit(samples, [], context("resumed", progress=lambda now, total: done.append(now)))
     assert done[0] in (4, 5), "it must go on, not start anew"
     assert_same(weights(whole), weights(resumed))
+
+
+def test_mining_trains_in_equal_rounds_on_what_was_mistaken_so_far(
+    samples: list[Sample], context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[dict[str, Any], int]] = []
+
+    def train(network: Any, stream: Any, context: Context, **how: Any) -> None:
+        asked.append((how, len(stream.mistaken)))
+        network.eval()
+
+    monkeypatch.setattr(fitting, "train", train)
+    monkeypatch.setattr(fitting, "false_positives", lambda network, sample, o, context: np.array([[80.0, 80.0]]))
+    tiny(FasterRCNN, mining=2, iterations=60, lr_steps=(50,), warmup=6).fit(samples, [], context())
+    assert [(how["iterations"], mistaken) for how, mistaken in asked] == [
+        (20, 0),
+        (20, len(samples)),
+        (20, len(samples)),
+    ]
+    assert [entry.get("milestones", entry.get("end")) for entry in asked[2][0]["schedule"]] == [2, [16]]
+
+
+def test_false_positives_are_the_detections_away_from_every_mitosis(
+    samples: list[Sample], context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = samples[0]
+    assert sample.boxes is not None
+    beside = np.array([[0.0, 0.0, 4.0, 4.0]])
+    found = Detections.from_boxes(np.concatenate([sample.boxes + 3, beside]), np.ones(len(sample.boxes) + 1))
+    monkeypatch.setattr(fitting, "search", lambda *args: found)
+    mistaken = fitting.false_positives(None, sample, FasterRCNN.Options(), context())  # type: ignore[arg-type]
+    np.testing.assert_array_equal(mistaken, [[2.0, 2.0]])
 
 
 @pytest.mark.parametrize("cls", [FasterRCNN, RPN])
@@ -134,7 +167,7 @@ def test_what_only_prediction_reads_changes_no_weight(
     cls: type[Detector], samples: list[Sample], context: Callable[..., Context], tmp_path: Path
 ) -> None:
     other = {"tile": 64, "proposals_before": 50, "proposals_after": 5, "score_floor": 0.0, "test_nms": 0.6}
-    other["max_per_image"] = 3
+    other |= {"max_per_image": 3, "test_turns": 4}
     assert set(other) == set(cls.at_prediction)
     plain, changed = tiny(cls), tiny(cls, **other)
     plain.fit(samples, [], context("plain"))

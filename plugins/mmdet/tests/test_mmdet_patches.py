@@ -131,3 +131,16 @@ def test_a_purge_that_leaves_nothing_is_told() -> None:
     big = Sample(sample.frame, sample.mitoses, np.array([[0.0, 0, 400, 400]]))
     with pytest.raises(PluginError, match="area_threshold"):
         stream([big], area_threshold=1e6).patch(np.random.default_rng(0))
+
+
+def test_half_of_the_patches_that_need_hold_no_mitosis_hold_a_false_positive() -> None:
+    patches = stream([make_sample([(20, 20)])], positive_share=0.0, rotation=0, mirror=False)
+    patches.mistake([np.array([[130.0, 140.0]])])
+    held = [patches._held(np.random.default_rng(seed), False)[1] for seed in range(200)]
+    assert np.mean([point is not None for point in held]) == pytest.approx(0.5, abs=0.12)
+    for seed in range(20):
+        place = patches._place(np.random.default_rng(seed), False)
+        if place is not None and held[seed] is not None:
+            corner = place[1].corner + 80  # px of the frame of 160 px
+            assert (corner <= [130, 140]).all()
+            assert (corner + 96 >= [130, 140]).all()

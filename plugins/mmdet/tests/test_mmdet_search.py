@@ -77,3 +77,28 @@ def test_duplicates_are_suppressed_and_boxes_clipped_and_limited() -> None:
 
 def test_nothing_found_is_fine() -> None:
     assert len(found_in(make_sample([]).frame, FindsDark())) == 0
+
+
+@pytest.mark.parametrize("turns", [4, 8])
+def test_seen_in_all_turns_a_candidate_stays_where_it_is(turns: int) -> None:
+    centres = [(30, 30), (80, 90), (140, 40)]
+    found = found_in(make_sample(centres).frame, FindsDark(), test_turns=turns)
+    np.testing.assert_allclose(sorted(map(tuple, found.xy)), sorted(centres), atol=1)
+    np.testing.assert_allclose(found.boxes[:, 2:] - found.boxes[:, :2], 24, atol=2)
+    assert (np.diff(found.score) <= 0).all()
+
+
+def test_the_views_scores_are_averaged_and_one_that_misses_a_candidate_counts_0() -> None:
+    class MissesEveryOther(FindsDark):
+        calls = 0
+
+        def predict(self, inputs: Tensor, samples: list[DetDataSample]) -> list[DetDataSample]:
+            self.calls += 1
+            (found,) = super().predict(inputs, samples)
+            found.pred_instances.scores = torch.full((1,), 0.8)
+            return [found if self.calls % 2 else DetDataSample(pred_instances=found.pred_instances[:0])]
+
+    network = MissesEveryOther()
+    found = found_in(make_sample([(80, 90)]).frame, network, test_turns=4)
+    assert network.calls == 4
+    np.testing.assert_allclose(found.score, [0.4], rtol=1e-6)

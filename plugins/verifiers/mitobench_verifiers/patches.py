@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +82,7 @@ class PatchStream:
         shift: greatest shift of a patch, px.
         share: probability of drawing a mitosis.
         augment: changes a patch, with the given randomness.
+        chances: of each of `others` when one of them is drawn, [N]; None: the same for all.
     """
 
     mitoses: Pixels
@@ -89,16 +90,31 @@ class PatchStream:
     shift: int
     share: float
     augment: Callable[[Pixels, bool, np.random.Generator], Pixels]
+    chances: Floats | None = None
+
+    @property
+    def negatives(self) -> Pixels:
+        """All others as they are seen without shift, uint8 [N, side, side, 3]."""
+        end = self.others.shape[1] - self.shift
+        return self.others[:, self.shift : end, self.shift : end]
+
+    def harder(self, score: Floats) -> PatchStream:
+        """The same, but half of the others are drawn in proportion to a score, [N]: those that look like mitoses."""
+        return replace(self, chances=(1 / len(score) + score / score.sum()) / 2)
 
     def draw(self, rng: np.random.Generator) -> dict[str, Pixels | np.float32]:
         """One patch and its label."""
         positive = bool(rng.random() < self.share)
-        patches = self.mitoses if positive else self.others
-        patch = patches[rng.integers(len(patches))]
+        patch = self.mitoses[rng.integers(len(self.mitoses))] if positive else self.others[self._other(rng)]
         top, left = rng.integers(0, 2 * self.shift + 1, 2)
         side = patch.shape[0] - 2 * self.shift
         patch = self.augment(patch[top : top + side, left : left + side], positive, rng)
         return {"inputs": np.ascontiguousarray(patch), "targets": np.float32(positive)}
+
+    def _other(self, rng: np.random.Generator) -> int:
+        return int(
+            rng.integers(len(self.others)) if self.chances is None else rng.choice(len(self.others), p=self.chances)
+        )
 
 
 def gather(

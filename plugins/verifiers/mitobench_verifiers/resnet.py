@@ -3,78 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mitobench import api
-from mitobench.api import Context, Detections, Field, Floats, Frame, PluginError, Sample
+from mitobench.api import Context, Detections, Floats, Frame, PluginError, Sample
 from mitobench.training import (
-    Supervised,
     copy_weights,
     dihedral,
     find_weights,
+    hed_jitter,
     load_weights,
+    part_of,
     save_weights,
     stain_jitter,
-    train,
 )
-from mitobench_verifiers.network import UNUSED, Normalise, ScaledResNet, normalised
+from mitobench_verifiers.fitting import SCORING_BATCH, fit
+from mitobench_verifiers.network import UNUSED, ScaledResNet, joined, seen
+from mitobench_verifiers.options import ResNetOptions
 from mitobench_verifiers.patches import PatchStream, Pixels, cut, gather, recompressed
-
-SCORING_BATCH = 64
-
-
-class ResNetOptions(api.Options):
-    """The defaults are the paper's."""
-
-    pretrained: str = Field(
-        "auto",
-        description="Weights to start from: a .safetensors or .npz FILE of the network's tensors as torchvision names "
-        "them, `none` for random ones, or `auto`: torchvision's ImageNet weights where they can be had and fit.",
-    )
-    patch: int = Field(96, ge=32, description="Side of a patch, px at `mpp`.")
-    mpp: float | None = Field(0.2456, gt=0, description="Resolution of the patches, um/px; null: the frame's own.")
-    normalise: Normalise = Field(
-        "imagenet",
-        description="What is taken out of a patch: the mean and deviation of ImageNet, or of the `patch` itself.",
-    )
-    width: float = Field(1.0, gt=0, description="Factor on all channel counts.")
-    iterations: int = Field(12_000, ge=1, description="Optimizer steps.")
-    batch_size: int = Field(64, ge=2, description="Patches a step.")
-    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="Optimizer.")
-    lr: float = Field(1e-2, gt=0, description="Learning rate.")
-    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD.")
-    weight_decay: float = Field(1e-4, ge=0, description="Weight decay.")
-    schedule: Literal["fixed", "cosine"] = Field("fixed", description="Course of the learning rate; cosine ends at 0.")
-    positive_share: float | None = Field(
-        None, gt=0, lt=1, description="Share of mitoses among the patches drawn; null: as they come."
-    )
-    turns: Literal["none", "mitoses", "all"] = Field(
-        "mitoses",
-        description="Which patches are turned by quarters at random; `mitoses` counts each of them four times, as the "
-        "paper's turned copies do.",
-    )
-    mirror: bool = Field(True, description="Whether patches are mirrored at random.")
-    shift: int = Field(0, ge=0, description="Greatest random shift of a patch along x and y, px at `mpp`.")
-    stain_jitter: float = Field(0.0, ge=0, description="Standard deviation of the factor on optical density.")
-    blur: float = Field(
-        0.0,
-        ge=0,
-        description="Deviation of a Gaussian blur of every patch, px at `mpp`, against traces of compression.",
-    )
-    jpeg: tuple[int, int] | None = Field(
-        None, description="Least and greatest JPEG quality at which training patches are compressed anew, at random."
-    )
-    candidates_floor: float = Field(0.0, description="Candidates at or below this detector score are not learned from.")
-    random_negatives: int = Field(0, ge=0, description="Random background patches a frame, away from mitoses.")
-    test_turns: Literal[1, 4, 8] = Field(
-        1, description="Views whose logits are averaged: 1, the 4 quarter turns, or all 8 symmetries of the square."
-    )
 
 
 class ResNetVerifier(api.Verifier):
@@ -98,17 +50,29 @@ class ResNetVerifier(api.Verifier):
         not fit.
         """
         stream = self._stream(train, context)
+        count, steps = self.options.members, self.options.iterations
+        networks = []
+        for number, seed in enumerate(_seeds(context.seed, count)):
+            own = replace(context, seed=seed, work=context.work / f"member-{number}")
+            networks.append(self._trained(stream, part_of(own, number * steps, count * steps)))
+        self._network = joined(networks).to(context.device).eval()
+
+    def _trained(self, stream: PatchStream, context: Context) -> ScaledResNet:
         torch.manual_seed(context.seed)
-        self._network = ScaledResNet(self.depth, self.options.width)
+        network = self._untrained()
         if context.pretrained:
-            copy_weights(context.pretrained, self._network.imagenet(), UNUSED)
-        self._train(stream, context)
+            copy_weights(context.pretrained, network.imagenet(), UNUSED)
+        fit(network, stream, self.options, self._seen, context)
+        return network
+
+    def _untrained(self) -> ScaledResNet:
+        return ScaledResNet(self.depth, self.options.width, len(self.options.fields))
 
     def _stream(self, samples: Sequence[Sample], context: Context) -> PatchStream:
         options = self.options
         mitoses, others, counts = gather(
             samples,
-            options.patch + 2 * options.shift,
+            self._side + 2 * options.shift,
             options.mpp,
             options.candidates_floor,
             options.random_negatives,
@@ -126,45 +90,33 @@ class ResNetVerifier(api.Verifier):
         share = options.positive_share or len(mitoses) * rotations / total
         return PatchStream(mitoses, others, options.shift, share, self._augment)
 
+    @property
+    def _side(self) -> int:
+        """Of the widest field of view, px at `mpp`."""
+        return int(self.options.patch * max(self.options.fields))
+
     def _augment(self, patch: Pixels, positive: bool, rng: np.random.Generator) -> Pixels:
         turn = self.options.turns == "all" or (positive and self.options.turns == "mitoses")
         k = (int(rng.integers(4)) if turn else 0) + (4 * int(rng.integers(2)) if self.options.mirror else 0)
         patch = stain_jitter(dihedral(patch, k), rng, self.options.stain_jitter)
+        patch = hed_jitter(patch, rng, self.options.hed_jitter)
         if self.options.jpeg is None:
             return patch
         least, greatest = self.options.jpeg
         return recompressed(patch, int(rng.integers(least, greatest, endpoint=True)))
 
-    def _prepared(self, patches: Tensor) -> Tensor:
-        return normalised(patches, self.options.normalise, self.options.blur)
-
-    def _train(self, stream: PatchStream, context: Context) -> None:
-        options = self.options
-        optimizer: dict[str, Any] = {"lr": options.lr, "weight_decay": options.weight_decay}
-        if options.optimizer == "sgd":
-            optimizer |= {"type": "SGD", "momentum": options.momentum}
-        else:
-            optimizer |= {"type": "AdamW"}
-        cosine = {"type": "CosineAnnealingLR", "T_max": options.iterations, "by_epoch": False}
-        train(
-            Supervised(self._network, _loss, self._prepared),
-            stream,
-            context,
-            iterations=options.iterations,
-            batch_size=options.batch_size,
-            optimizer=optimizer,
-            schedule=[cosine] if options.schedule == "cosine" else [],
-        )
+    def _seen(self, patches: Tensor) -> Tensor:
+        return seen(patches, self.options.patch, self.options.fields, self.options.normalise, self.options.blur)
 
     @torch.inference_mode()
     def score(self, frame: Frame, detections: Detections) -> Floats:
         """The network's probability of mitosis of each detection, [N]."""
-        patches = torch.from_numpy(cut(frame, detections.xy, self.options.patch, self.options.mpp))
+        patches = torch.from_numpy(cut(frame, detections.xy, self._side, self.options.mpp))
         logits = [self._logits(batch.to(self.device)) for batch in patches.split(SCORING_BATCH) if len(batch)]
         return torch.cat([torch.zeros(0, dtype=torch.float64), *logits]).sigmoid().numpy()
 
     def _logits(self, patches: Tensor) -> Tensor:
-        views = self._prepared(patches)
+        views = self._seen(patches)
         turned = (torch.rot90(views.flip(3) if k & 4 else views, k & 3, (2, 3)) for k in range(self.options.test_turns))
         fast = (view.contiguous(memory_format=torch.channels_last) for view in turned)  # rot90 loses the layout
         return torch.stack([self._network(view)[:, 0].double().cpu() for view in fast]).mean(dim=0)
@@ -175,13 +127,14 @@ class ResNetVerifier(api.Verifier):
 
     def load(self, folder: Path) -> None:
         """Read the weights."""
-        self._network = ScaledResNet(self.depth, self.options.width)
+        self._network = joined([self._untrained() for _ in range(self.options.members)])
         load_weights(self._network, folder)
         self._network.to(self.device).eval()
 
 
-def _loss(logits: Tensor, targets: Tensor) -> Tensor:
-    return binary_cross_entropy_with_logits(logits[:, 0], targets)
+def _seeds(seed: int, count: int) -> list[int]:
+    """A network's own seed each; the first one's is the run's, so that it is the same whatever follows."""
+    return [seed, *map(int, np.random.SeedSequence(seed).generate_state(count - 1))]
 
 
 class ResNet50(ResNetVerifier):

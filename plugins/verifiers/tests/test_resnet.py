@@ -10,7 +10,7 @@ from verifier_scene import IMPOSTERS, MITOSES, sample
 from mitobench.api import Detections, Mitoses, PluginError
 from mitobench.training import copy_weights, runner
 from mitobench.training.pretrained import read_tensors
-from mitobench_verifiers import resnet
+from mitobench_verifiers import fitting
 from mitobench_verifiers.network import UNUSED, ScaledResNet
 from mitobench_verifiers.resnet import ResNet18, ResNet50
 
@@ -95,6 +95,53 @@ def test_an_interrupted_training_ends_with_the_same_weights(samples, context, tm
     assert _weights(resumed, tmp_path / "a") == _weights(through, tmp_path / "b")
 
 
+@pytest.mark.parametrize("stop_after", [2, 5, 8, 11])
+def test_so_does_one_of_several_networks_and_rounds(samples, context, tmp_path, monkeypatch, stop_after):
+    options = {"schedule": "cosine", "members": 2, "mining": 1, "ema": 0.5, "fields": (1, 2)}
+    through, resumed = tiny(**options), tiny(**options)
+    steps = []
+    through.fit(samples, [], replace(context, work=tmp_path / "through", progress=lambda *done: steps.append(done)))
+    assert steps == [(done, 12) for done in range(1, 13)]
+
+    def killed(done, total):
+        if done == stop_after:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "CHECKPOINT_SECONDS", 0)
+    with pytest.raises(KeyboardInterrupt):
+        resumed.fit(samples, [], replace(context, progress=killed))
+    resumed.fit(samples, [], context)
+    assert _weights(resumed, tmp_path / "a") == _weights(through, tmp_path / "b")
+
+
+def test_the_first_of_several_networks_is_the_one_that_would_be_trained_alone(samples, context, tmp_path):
+    alone, first = tiny(), tiny(members=2)
+    alone.fit(samples, [], context)
+    first.fit(samples, [], replace(context, work=tmp_path / "two"))
+    one, other = (network.state_dict() for network in first._network.networks)
+    assert all(torch.equal(tensor, one[name]) for name, tensor in alone._network.state_dict().items())
+    assert not torch.equal(one["conv1.weight"], other["conv1.weight"])
+
+
+def test_mining_draws_what_looks_like_a_mitosis_more_often(samples, context, monkeypatch):
+    streams = []
+    monkeypatch.setattr(fitting, "train", lambda model, stream, context, **how: streams.append((stream, how)))
+    monkeypatch.setattr(fitting, "_scores", lambda network, stream, prepare: np.linspace(0, 1, len(stream.others)))
+    tiny(mining=2, iterations=7).fit(samples, [], context)
+    assert [how["iterations"] for _, how in streams] == [2, 3, 2]
+    assert streams[0][0].chances is None
+    chances = streams[1][0].chances
+    assert chances.sum() == pytest.approx(1)
+    assert chances[0] == pytest.approx(0.5 / len(chances))
+    assert chances[-1] > 2 * chances[0]
+
+
+def test_a_wider_field_of_view_is_cut_wider(samples, context):
+    stream = tiny(fields=(1, 2), shift=3)._stream(samples, context)
+    assert stream.mitoses.shape[1:] == (70, 70, 3)
+    assert stream.negatives.shape[1:] == (64, 64, 3)
+
+
 def test_another_seed_gives_other_weights(samples, context, tmp_path):
     one, other = tiny(), tiny()
     one.fit(samples, [], context)
@@ -175,14 +222,18 @@ def test_the_defaults_are_the_papers(cls):
     assert (options.normalise, options.pretrained, options.width) == ("imagenet", "auto", 1)
     assert (options.candidates_floor, options.positive_share, options.random_negatives) == (0, None, 0)
     assert (options.shift, options.stain_jitter, options.blur, options.jpeg) == (0, 0, 0, None)
+    assert (options.fields, options.members, options.mining) == ((1,), 1, 0)
+    assert (options.hed_jitter, options.ema) == (0, None)
 
 
 def test_it_is_trained_as_published(samples, context, monkeypatch):
     asked = []
-    monkeypatch.setattr(resnet, "train", lambda model, stream, context, **how: asked.append(how))
+    monkeypatch.setattr(fitting, "train", lambda model, stream, context, **how: asked.append(how))
     ResNet50(ResNet50.Options(width=0.125, mpp=None)).fit(samples, [], context)
     sgd = {"type": "SGD", "lr": 1e-2, "momentum": 0.9, "weight_decay": 1e-4}
-    assert asked == [{"iterations": 12_000, "batch_size": 64, "optimizer": sgd, "schedule": []}]
+    expected = {"iterations": 12_000, "batch_size": 64, "optimizer": sgd, "schedule": []}
+    expected |= {"ema": None, "name": "round-0"}
+    assert asked == [expected]
 
 
 def test_the_network_sees_a_patch_of_a_published_frame_as_it_is():
@@ -199,7 +250,7 @@ def test_the_network_sees_a_patch_of_a_published_frame_as_it_is():
 
 def test_a_shortened_run_shortens_the_cosine_too(samples, context, monkeypatch):
     asked = []
-    monkeypatch.setattr(resnet, "train", lambda model, stream, context, **how: asked.append(how))
+    monkeypatch.setattr(fitting, "train", lambda model, stream, context, **how: asked.append(how))
     tiny(schedule="cosine", iterations=7).fit(samples, [], context)
     assert [entry["T_max"] for entry in asked[0]["schedule"]] == [7]
     assert ResNet50.schedule == ("iterations",)

@@ -108,3 +108,10 @@ def test_recompression_hides_how_often_a_patch_was_compressed_before():
     assert before > 0
     assert after < before
     assert recompressed(smooth, 30).shape == smooth.shape
+
+
+def test_harder_negatives_are_drawn_in_proportion_to_their_score():
+    others = np.repeat(np.arange(4, dtype=np.uint8), 8 * 8 * 3).reshape(4, 8, 8, 3)
+    stream = PatchStream(others[:1], others, 0, 1e-9, lambda patch, *_: patch).harder(np.array([0.0, 0.0, 0.0, 1.0]))
+    drawn = [int(stream.draw(np.random.default_rng(i))["inputs"][0, 0, 0]) for i in range(400)]
+    assert np.bincount(drawn, minlength=4) / 400 == pytest.approx([0.125, 0.125, 0.125, 0.625], abs=0.08)

@@ -1,0 +1,73 @@
+"""Options of the residual networks: the defaults are the paper's."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from mitobench.api import Field, Options
+from mitobench_verifiers.network import Normalise
+
+
+class ResNetOptions(Options):
+    """The defaults are the paper's."""
+
+    pretrained: str = Field(
+        "auto",
+        description="Weights to start from: a .safetensors or .npz FILE of the network's tensors as torchvision names "
+        "them, `none` for random ones, or `auto`: torchvision's ImageNet weights where they can be had and fit.",
+    )
+    patch: int = Field(96, ge=32, description="Side of a patch, px at `mpp`.")
+    fields: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (1,),
+        min_length=1,
+        description="Fields of view that the network sees at once: each so many times as wide as `patch` and averaged "
+        "down to it.",
+    )
+    mpp: float | None = Field(0.2456, gt=0, description="Resolution of the patches, um/px; null: the frame's own.")
+    normalise: Normalise = Field(
+        "imagenet",
+        description="What is taken out of a patch: the mean and deviation of ImageNet, or of the `patch` itself.",
+    )
+    width: float = Field(1.0, gt=0, description="Factor on all channel counts.")
+    members: int = Field(1, ge=1, description="Networks, each trained from its own random numbers; their logits' mean.")
+    iterations: int = Field(12_000, ge=1, description="Optimizer steps of each network.")
+    batch_size: int = Field(64, ge=2, description="Patches a step.")
+    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="Optimizer.")
+    lr: float = Field(1e-2, gt=0, description="Learning rate.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD.")
+    weight_decay: float = Field(1e-4, ge=0, description="Weight decay.")
+    schedule: Literal["fixed", "cosine"] = Field("fixed", description="Course of the learning rate; cosine ends at 0.")
+    ema: float | None = Field(
+        None, gt=0, lt=1, description="Decay a step of the moving average of the weights that is used; null: the last."
+    )
+    mining: int = Field(
+        0,
+        ge=0,
+        description="Rounds of hard-negative mining: the steps are divided into one part more, and after each part "
+        "half of the negatives are drawn in proportion to how much they look like mitoses so far.",
+    )
+    positive_share: float | None = Field(
+        None, gt=0, lt=1, description="Share of mitoses among the patches drawn; null: as they come."
+    )
+    turns: Literal["none", "mitoses", "all"] = Field(
+        "mitoses",
+        description="Which patches are turned by quarters at random; `mitoses` counts each of them four times, as the "
+        "paper's turned copies do.",
+    )
+    mirror: bool = Field(True, description="Whether patches are mirrored at random.")
+    shift: int = Field(0, ge=0, description="Greatest random shift of a patch along x and y, px at `mpp`.")
+    stain_jitter: float = Field(0.0, ge=0, description="Standard deviation of the factor on optical density.")
+    hed_jitter: float = Field(0.0, ge=0, le=1, description="Greatest change of a stain's factor, in HED space.")
+    blur: float = Field(
+        0.0,
+        ge=0,
+        description="Deviation of a Gaussian blur of every patch, px at `mpp`, against traces of compression.",
+    )
+    jpeg: tuple[int, int] | None = Field(
+        None, description="Least and greatest JPEG quality at which training patches are compressed anew, at random."
+    )
+    candidates_floor: float = Field(0.0, description="Candidates at or below this detector score are not learned from.")
+    random_negatives: int = Field(0, ge=0, description="Random background patches a frame, away from mitoses.")
+    test_turns: Literal[1, 4, 8] = Field(
+        1, description="Views whose logits are averaged: 1, the 4 quarter turns, or all 8 symmetries of the square."
+    )
