@@ -109,6 +109,23 @@ def test_a_set_that_no_plugin_of_the_run_takes_names_the_nearest(profile: Path) 
     assert "Did you mean iterations?" in str(error.value)
 
 
+def test_a_profile_changes_options_of_the_one_it_is_based_on(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('based_on = "cpu"\n[detector.frcnn]\nwidth = 0.25\n[pipeline]\ngate = 0.5\n')
+    mine, cpu = Settings.load(str(path)), Settings.load("cpu")
+    assert mine.tables["detector"]["frcnn"] == {**cpu.tables["detector"]["frcnn"], "width": 0.25}
+    assert mine.tables["verifier"] == cpu.tables["verifier"]
+    assert (mine.profile, mine.pipeline().gate) == ("mine.toml", 0.5)
+
+
+@pytest.mark.parametrize(("base", "said"), [("cpo", "Did you mean cpu"), ("modern", "itself based on another")])
+def test_a_base_that_is_none_is_told(base: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f'based_on = "{base}"\n')
+    with pytest.raises(MitobenchError, match=said):
+        Settings.load(str(path))
+
+
 def test_a_profile_of_ones_own_that_names_no_plugin_is_told(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('title = "Mine"\n\n[detector.blobz]\nfloor = 0.5\n')

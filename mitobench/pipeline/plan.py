@@ -128,7 +128,7 @@ class _Planner:
     def _stages(
         self, dataset: str, train_on: tuple[str, ...], refs: Mapping[str, PluginRef], seed: int
     ) -> dict[str, Stage]:
-        train, val = (self.workspace.part(train_on, part) for part in ("train", "val"))
+        train, val = self.workspace.part(train_on, "train"), self.workspace.validation(dataset, train_on)
         test = self.workspace.part([dataset], "test")
         boxes = self._boxes(refs.get("estimator"), train_on, (*train, *val), seed)
         detector = self._detector(refs["detector"], boxes, train, val, seed)

@@ -94,16 +94,9 @@ class Settings:
         """A profile by name, or from a `.toml` file. Raises MitobenchError for an unknown profile or a bad override."""
         own = profile.endswith(".toml")
         path = Path(profile) if own else registry.entry("profiles", profile)
-        tables = registry.read_toml(path)
-        known = {"title", "pipeline", *ROLES}
-        for table in tables.keys() - known:
-            raise MitobenchError(f"{path}: unknown table [{table}]. {nearest(table, known)}")
-        if not isinstance(tables.get("pipeline", {}), dict):
-            raise MitobenchError(f"{path}: pipeline must be a table: [pipeline].")
-        for role in ROLES:
-            plugins = tables.get(role, {})
-            if not isinstance(plugins, dict) or not all(isinstance(table, dict) for table in plugins.values()):
-                raise MitobenchError(f"{path}: [{role}] must hold one table a plugin: [{role}.NAME].")
+        tables = _read(path)
+        if "based_on" in tables:
+            tables = _over(_base(path, str(tables["based_on"])), tables)
         overrides = [Override.parse(given) if isinstance(given, str) else given for given in sets]
         return cls(path.name if own else path.stem, tables, path, overrides, scale)
 
@@ -167,6 +160,38 @@ class Settings:
                 said = f"unknown option. {nearest(option, model.model_fields)}"
             lines.append(f"{where}: {said} (given: {error['input']!r})")
         return "\n".join(dict.fromkeys(lines))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A profile's tables. Raises MitobenchError for what is none."""
+    tables = registry.read_toml(path)
+    known = {"title", "based_on", "pipeline", *ROLES}
+    for table in tables.keys() - known:
+        raise MitobenchError(f"{path}: unknown table [{table}]. {nearest(table, known)}")
+    if not isinstance(tables.get("pipeline", {}), dict):
+        raise MitobenchError(f"{path}: pipeline must be a table: [pipeline].")
+    for role in ROLES:
+        plugins = tables.get(role, {})
+        if not isinstance(plugins, dict) or not all(isinstance(table, dict) for table in plugins.values()):
+            raise MitobenchError(f"{path}: [{role}] must hold one table a plugin: [{role}.NAME].")
+    return tables
+
+
+def _base(path: Path, name: str) -> dict[str, Any]:
+    """The tables of the registry's profile that the one at `path` is based on."""
+    base = _read(registry.entry("profiles", name))
+    if "based_on" in base:
+        raise MitobenchError(f"{path}: based_on = {name!r}, which is itself based on another; name one that is not.")
+    return base
+
+
+def _over(base: Mapping[str, Any], tables: Mapping[str, Any]) -> dict[str, Any]:
+    """The base's tables with what the others change in them, option by option."""
+    merged = {"pipeline": {**base.get("pipeline", {}), **tables.get("pipeline", {})}}
+    for role in ROLES:
+        old, new = base.get(role, {}), tables.get(role, {})
+        merged[role] = {name: {**old.get(name, {}), **new.get(name, {})} for name in {**old, **new}}
+    return merged
 
 
 def _shortened(options: Options, schedule: Collection[str], scale: float) -> Options:

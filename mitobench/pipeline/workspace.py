@@ -32,6 +32,10 @@ class Workspace:
         """Keys (`dataset/id`) of the frames of one part of these data sets together, sorted."""
         return tuple(sorted(f"{name}/{id}" for name in datasets for id in self.splits[name].parts[part]))
 
+    def validation(self, dataset: str, train_on: Sequence[str]) -> tuple[str, ...]:
+        """Keys of the frames that choose for a data set: its own where it is trained on, else of all trained on."""
+        return self.part([dataset] if dataset in train_on else train_on, "val")
+
     def item(self, key: str) -> Item:
         """The frame of a key, with its annotation."""
         dataset, _, id = key.partition("/")

@@ -132,7 +132,8 @@ def _notes(row: Planned, workspace: Workspace) -> list[str]:
         if coverage:
             notes.append(f"{name}: {coverage}")
     test = workspace.part([row.combination.dataset], "test")
-    fitted = [key for part in ("train", "val") for key in workspace.part(row.combination.train_on, part)]
+    train_on = row.combination.train_on
+    fitted = [*workspace.part(train_on, "train"), *workspace.validation(row.combination.dataset, train_on)]
     if {workspace.tissue(key, slide=True) for key in test} & {workspace.tissue(key, slide=True) for key in fitted}:
         notes.append(f"{row.combination.dataset}: slides are shared between training and test")
     if row.settings.scale != 1:

@@ -179,7 +179,9 @@ def _wrong_choices(record: Record, validation: Metrics, test: Metrics, alone: Me
 def _wrong_frames(record: Record, validation: Metrics, test: Metrics, alone: Metrics) -> recount.Wrong:
     """As many frames as the data had, and the same mitoses for the detector alone."""
     combination = record.combination
-    entries = [record.data[name] for name in combination["train_on"] if name in record.data]
+    dataset, train_on = combination["dataset"], combination["train_on"]
+    chose = [dataset] if dataset in train_on else train_on
+    entries = [record.data[name] for name in chose if name in record.data]
     of_test = record.data[combination["dataset"]].frames.get("test")
     expected = [
         ("validation.n_frames", validation, sum(entry.frames.get("val", 0) for entry in entries)),

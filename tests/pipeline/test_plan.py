@@ -166,6 +166,13 @@ def test_training_on_another_set_is_a_row_of_its_own_with_its_own_validation(pre
     assert {key.partition("/")[0] for key in evaluation.frames["test"]} == {"synthetic"}
 
 
+def test_a_set_that_is_trained_on_too_chooses_for_itself(prepare: Any) -> None:
+    benchmark = prepare(train_on=["synthetic-centroids", "synthetic"], datasets=["synthetic"])
+    fitted, fusion = stage(benchmark.plan, "fit-detector", "toy-dark"), stage(benchmark.plan, "fusion", "toy-sum")
+    assert {key.partition("/")[0] for key in fitted.frames["train"]} == {"synthetic", "synthetic-centroids"}
+    assert {key.partition("/")[0] for key in fusion.frames["val"]} == {"synthetic"}
+
+
 def test_unknown_names_are_told_with_the_nearest(prepare: Any) -> None:
     with pytest.raises(MitobenchError, match=r"No detector is called 'toy-drak'\. Did you mean toy-dark"):
         prepare(detector="toy-drak")
