@@ -23,6 +23,7 @@ MAY_KNOW = {
     "results": {*LEAF, "api", "discovery", "datasets", "evaluate", "pipeline"},
     "report": {*LEAF, "published", "evaluate", "results", "pipeline.canonical"},
     "gallery": {*LEAF, "api", "datasets", "evaluate", "pipeline", "results", "report"},
+    "model": {*LEAF, "api", "discovery", "datasets", "evaluate", "pipeline", "results", "report", "gallery"},
     "benchmark": {*LEAF, "api", "discovery", "datasets", "evaluate", "pipeline", "results"},
     "reproduce": {*LEAF, "discovery", "training", "datasets", "pipeline", "results", "benchmark"},
     "experiments": {*LEAF, "published", "discovery", "datasets", "pipeline", "results", "report", "benchmark"},

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
@@ -22,7 +25,6 @@ from mitobench.results import record
 
 if TYPE_CHECKING:
     from mitobench.benchmark import Benchmark
-    from mitobench.experiments import Experiment
     from mitobench.pipeline.graph import Stage
     from mitobench.report.table import Row, Section
 
@@ -43,9 +45,9 @@ def check_out(out: Path) -> None:
         pass
 
 
-def show_plan(benchmark: Benchmark) -> None:
-    """What will be done, what is in the store already, and what cannot be done and why."""
-    table = Table(title="Plan", title_justify="left", box=None, pad_edge=False)
+def show_plan(benchmark: Benchmark, name: str = "") -> None:
+    """What will be done, what is in the store already, and what cannot be done and why; `name` tells it from others."""
+    table = Table(title=escape(": ".join(filter(None, ["Plan", name]))), title_justify="left", box=None, pad_edge=False)
     for column in ("", "stage", "key"):
         table.add_column(column, overflow="fold")
     for stage in benchmark.plan.stages.values():
@@ -70,6 +72,16 @@ def _show_problems(benchmark: Benchmark) -> None:
     for row in benchmark.problems:
         status, reason = row.problem or ("", "")
         console.print(f"[yellow]{status.upper()}[/yellow] {escape(row.combination.title)}: {escape(reason)}")
+
+
+@contextmanager
+def going_on() -> Iterator[None]:
+    """What is interrupted in here goes on when it is asked for again: said so, exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("Interrupted. What is finished is kept: the same command goes on from there.", err=True)
+        raise typer.Exit(130) from None
 
 
 class Display(Watcher):
@@ -137,11 +149,12 @@ def facts(folder: Path) -> list[str]:
     return [f"{name}: {markdown.fact(value)}" for name, value in told.items()]
 
 
-def show_results(benchmark: Benchmark, out: Path) -> None:
+def show_results(benchmarks: Sequence[Benchmark], out: Path) -> None:
     """The leaderboard of everything in `out`, what could not be done, and where the files are."""
-    _show_problems(benchmark)
-    if not benchmark.records:
-        console.print("Nothing could be done, and nothing was written.")
+    for benchmark in benchmarks:
+        _show_problems(benchmark)
+    if not any(benchmark.records for benchmark in benchmarks):
+        console.print("Nothing could be done, and no record was written.")
         return
     page, sections = build.build(out)
     for section in sections:
@@ -174,31 +187,6 @@ def show_section(section: Section) -> None:
     )
     for note in section.notes:
         console.print(f"- {escape(note)}")
-
-
-def show_experiment(experiment: Experiment, folder: Path) -> None:
-    """The paper's numbers and ours, and where the files are; the page is written."""
-    from mitobench.experiments import table as tables
-
-    columns = [column for column in tables.header(experiment) if column not in ("protocol", "P", "R", "record")]
-    table = Table(title=escape(tables.title(experiment)), title_justify="left", box=None, pad_edge=False)
-    if not any(row.paper.f1 for row in experiment.definition.row) and experiment.definition.row:
-        columns.remove("paper P / R / F1")
-    for column in columns if experiment.definition.row else columns[:2]:
-        first, widest = column == "row", {"row": 18, "F1 [95 %]": 17}.get(column)
-        table.add_column(escape(column), justify="left" if first else "right", min_width=widest)
-    for result in experiment.results():
-        table.add_row(*(escape(cell) for cell in tables.cells(result, columns, build.RECORDS)))
-    for method in tables.others(experiment):
-        table.add_row(escape(f"{method.name} (published)"), escape(tables.reported(method)))
-    console.print(table)
-    for note in tables.notes(experiment):
-        console.print(f"- {escape(note)}")
-    page = folder / f"{experiment.definition.name}.md"
-    write_whole(page, tables.page(experiment, build.RECORDS).encode())
-    if experiment.definition.row:
-        say(f"Records  {folder / build.RECORDS}")
-    say(f"Table    {page}")
 
 
 def _name(row: Row) -> str:

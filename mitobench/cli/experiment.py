@@ -1,4 +1,4 @@
-"""`mitobench experiment`: a paper's table, measured."""
+"""`mitobench experiment`: a paper's table, or grids of all combinations, measured."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from typing import Annotated
 
 import typer
 
+from mitobench.cli.options import Data, Device, DryRun, Gpus, Jobs, Sets, Store, names
+
 EXAMPLES = """\
 [bold]Examples[/bold]
 
 mitobench experiment
+
+mitobench experiment real --data ~/mitos
+
+mitobench experiment real --data ~/mitos --grid "by slide" --seeds 3
 
 mitobench experiment table3 --data ~/mitos --scale 0.01
 
@@ -23,69 +29,83 @@ def experiment(
     name: Annotated[
         str | None, typer.Argument(help="Of the registry, or a .toml file. Without it: all there is.")
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option(envvar="MITOBENCH_DATA", help="Folder that holds data sets, at any depth.")
+    data: Data = None,
+    grid: Annotated[
+        list[str] | None, typer.Option(help="Only the grids with this in their name; may be repeated.")
     ] = None,
-    dataset: Annotated[str | None, typer.Option(help="Measure on this one instead of the paper's.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Only the grids of this one; without any, and in a table, measure on it instead.")
+    ] = None,
     scanner: Annotated[
-        str, typer.Option(help="Scanners to use, with commas, or `all`. Default: the experiment's.")
-    ] = "",
+        str | None, typer.Option(help="Scanners to use, with commas, or `all`. Default: the experiment's.")
+    ] = None,
     profile: Annotated[str | None, typer.Option(help="Options of all plugins. Default: the experiment's.")] = None,
     scale: Annotated[
-        float, typer.Option(help="Factor on all schedules (optimizer steps), above 0 and at most 1.")
-    ] = 1.0,
-    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds; they vary training, never the split.")] = 1,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="ROLE.OPTION=VALUE for all rows; may be repeated.")
+        float | None,
+        typer.Option(
+            help="Factor on all schedules (optimizer steps), above 0 and at most 1. Default: the experiment's, else 1."
+        ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    gpus: Annotated[int, typer.Option(min=1, help="Processes a fit is distributed over.")] = 1,
-    jobs: Annotated[int, typer.Option(min=1, help="Stages done at once, each in a process of its own.")] = 1,
-    store: Annotated[
-        Path | None, typer.Option(envvar="MITOBENCH_STORE", help="Where stages' outputs are kept. Default: user cache.")
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Number of seeds; they vary training, never the split. Default: the experiment's, else 1."
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder; the table goes to its experiments/.")] = Path("leaderboard"),
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
+    set_: Sets = None,
+    device: Device = "auto",
+    gpus: Gpus = 1,
+    jobs: Jobs = 1,
+    store: Store = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder of the leaderboard; the experiment's page goes to its experiments/.")
+    ] = Path("leaderboard"),
+    dry_run: DryRun = False,
 ) -> None:
-    """Measure a table of the paper, its numbers beside ours; without a name, list them."""
+    """Measure a table of the paper, its numbers beside ours, or whole grids into the leaderboard.
+
+    Without a name: list them. Exit code 1: a combination failed, or a grid could not be measured; the others are done.
+    """
     if name is None:
         _list()
         return
-    if not 0 < scale <= 1:
+    if scale is not None and not 0 < scale <= 1:
         raise typer.BadParameter(f"--scale {scale:g}: must be above 0 and at most 1.")
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from mitobench.cli import console
-    from mitobench.experiments import Experiment, read
+    from mitobench.cli.measured import show_experiment
+    from mitobench.experiments import Asked, Experiment, read
     from mitobench.results import provenance
 
     made = Experiment.prepare(
         read(name),
-        dataset=dataset,
-        scanners=[name.strip() for name in scanner.split(",") if name.strip()],
-        profile=profile,
-        scale=scale,
+        Asked(
+            dataset=dataset,
+            scanners=names(scanner) or (),
+            profile=profile,
+            scale=scale,
+            seeds=seeds,
+            sets=set_ or (),
+            grids=grid or (),
+        ),
         say=console.say,
         data=data,
-        seeds=seeds,
-        sets=set_ or [],
         device=device,
         processes=gpus,
         store=store,
         command=provenance.command(),
     )
-    for benchmark in made.benchmarks.values():
-        console.show_plan(benchmark)
+    for part in made.parts:
+        if part.benchmark:
+            console.show_plan(part.benchmark, part.name)
     if dry_run:
         return
-    folder = out / "experiments"
+    folder = made.folder(out)
     console.check_out(folder)
-    try:
+    with console.going_on():
         made.run(folder, console.Display, jobs)
-    except KeyboardInterrupt:
-        typer.echo("Interrupted. What is finished is kept: the same command goes on from there.", err=True)
-        raise typer.Exit(130) from None
-    console.show_experiment(made, folder)
+    show_experiment(made, out)
     if made.spoiled:
         raise typer.Exit(1)
 
@@ -93,11 +113,11 @@ def experiment(
 def _list() -> None:
     from rich.markup import escape
 
+    from mitobench import experiments
     from mitobench.cli.console import console
-    from mitobench.experiments import names, read
 
-    for name in names():
-        console.print(f"[bold]{escape(name):12}[/bold]  {escape(read(name).title)}")
+    for name in experiments.names():
+        console.print(f"[bold]{escape(name):12}[/bold]  {escape(experiments.read(name).title)}")
 
 
 experiment.__doc__ = f"{experiment.__doc__}\n\n{EXAMPLES}"

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from mitobench.cli.options import Data, Device, DryRun, Gpus, Jobs, Sets, Store, names
+
 EXAMPLES = """\
 [bold]Examples[/bold]
 
@@ -26,12 +28,7 @@ def run(
     detector: Annotated[str, typer.Option("--detector", "-d", help="Detectors, likewise.")] = "frcnn",
     verifier: Annotated[str, typer.Option("--verifier", "-v", help="Verifiers, likewise.")] = "resnet50",
     fuser: Annotated[str, typer.Option("--fuser", "-f", help="Fusers, likewise.")] = "linear",
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="MITOBENCH_DATA", help="Folder that holds data sets, at any depth. Without it: synthetic frames."
-        ),
-    ] = None,
+    data: Data = None,
     dataset: Annotated[str | None, typer.Option(help="Data sets to test on, with commas. Default: all found.")] = None,
     train_on: Annotated[str | None, typer.Option(help="Data sets to train on. Default: the one tested on.")] = None,
     protocol: Annotated[
@@ -42,18 +39,14 @@ def run(
     profile: Annotated[
         str | None, typer.Option(help="Options of all plugins: smoke, cpu, paper, or a .toml file.")
     ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="ROLE.OPTION=VALUE or ROLE.PLUGIN.OPTION=VALUE; may be repeated.")
-    ] = None,
+    set_: Sets = None,
     matcher: Annotated[str, typer.Option(help="mitos, greedy, hungarian or midog.")] = "mitos",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    gpus: Annotated[int, typer.Option(min=1, help="Processes a fit is distributed over.")] = 1,
-    jobs: Annotated[int, typer.Option(min=1, help="Stages done at once, each in a process of its own.")] = 1,
-    store: Annotated[
-        Path | None, typer.Option(envvar="MITOBENCH_STORE", help="Where stages' outputs are kept. Default: user cache.")
-    ] = None,
+    device: Device = "auto",
+    gpus: Gpus = 1,
+    jobs: Jobs = 1,
+    store: Store = None,
     out: Annotated[Path, typer.Option(help="Folder of records/ and LEADERBOARD.md.")] = Path("leaderboard"),
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Train and score every combination of the named plugins, and write a record of each."""
     if device == "cpu":
@@ -64,12 +57,12 @@ def run(
 
     roles = {"estimator": estimator, "detector": detector, "verifier": verifier, "fuser": fuser}
     benchmark = Benchmark.prepare(
-        [Grid({role: names.split(",") for role, names in roles.items()})],
+        [Grid({role: given.split(",") for role, given in roles.items()})],
         data=data,
-        datasets=_names(dataset),
-        train_on=_names(train_on),
+        datasets=names(dataset),
+        train_on=names(train_on),
         protocol=protocol,
-        scanners=_names(scanner),
+        scanners=names(scanner),
         seeds=range(seeds),
         profile=profile,
         sets=set_ or [],
@@ -84,25 +77,11 @@ def run(
     if dry_run:
         return
     console.check_out(out)
-    try:
-        with console.Display(benchmark) as display:
-            benchmark.run(out, display, jobs)
-    except KeyboardInterrupt:
-        typer.echo("Interrupted. What is finished is kept: the same command goes on from there.", err=True)
-        raise typer.Exit(130) from None
-    console.show_results(benchmark, out)
+    with console.going_on(), console.Display(benchmark) as display:
+        benchmark.run(out, display, jobs)
+    console.show_results([benchmark], out)
     if benchmark.spoiled:
         raise typer.Exit(1)
-
-
-def _names(text: str | None) -> list[str] | None:
-    """The names in an option; None where it is not given."""
-    if text is None:
-        return None
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        raise typer.BadParameter(f"{text!r} holds no name.")
-    return names
 
 
 run.__doc__ = f"{run.__doc__}\n\n{EXAMPLES}"

@@ -1,12 +1,11 @@
-"""An experiment's table: the paper's numbers beside the measured ones, for the terminal and for markdown."""
+"""A paper's table: its numbers beside the measured ones, for the terminal and for markdown."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 
-from mitobench import published, registry
-from mitobench.experiments.definition import Reported
+from mitobench import published
+from mitobench.experiments.definition import PaperTable, Reported
 from mitobench.experiments.experiment import Experiment, Result
 from mitobench.report import markdown
 from mitobench.report.markdown import escape, number
@@ -22,28 +21,34 @@ ENDING = ("seeds", "record")
 PUBLISHED = ("method", "P / R / F1", "s/frame", "source", "note")
 
 
-def title(experiment: Experiment) -> str:
-    """What was measured, and whether it is what the paper measured."""
-    parts = [experiment.definition.title]
-    if not experiment.definition.row:
-        return parts[0]
-    parts.append(f"profile {experiment.profile}")
-    if experiment.sets:
-        parts.append(f"with {', '.join(experiment.sets)}")
-    if experiment.scale != 1:
-        parts.append(f"schedules shortened to {experiment.scale:g}")
-    if experiment.dataset != experiment.definition.dataset:
-        parts.append(f"measured on {experiment.dataset}, not {experiment.definition.dataset}")
-    return "; ".join(parts)
+def body(experiment: Experiment, table: PaperTable, records: str) -> Iterator[str | list[str]]:
+    """What stands below the heading: paragraphs in markdown and lists of notes.
+
+    `records` is the records' folder as the page sees it.
+    """
+    if table.row:
+        yield EXPLANATION
+    yield notes(experiment, table)
+    if table.row:
+        columns = header(table)
+        lines = [cells(result, columns, records) for result in experiment.results()]
+        yield markdown.table(columns, [[*map(escape, texts), links] for *texts, links in lines])
+    methods = [
+        [method.name, reported(method), number(method.seconds_a_frame, 2), method.source, method.note]
+        for method in others(table)
+    ]
+    if methods:
+        yield "## Published, not measured here"
+        yield markdown.table(PUBLISHED, [[escape(text) for text in texts] for texts in methods])
 
 
-def header(experiment: Experiment) -> tuple[str, ...]:
-    """The columns; the protocol only where there are several, times only where the paper has some."""
-    rows = experiment.definition.row
+def header(table: PaperTable) -> tuple[str, ...]:
+    """The columns; protocol and training sets only where there are several, times only where the paper has some."""
+    rows = table.row
     first, *others = MEASURED
-    several = ("protocol",) if any(row.protocol for row in rows) else ()
+    several = [("protocol", any(row.protocol for row in rows)), ("trained on", any(row.train_on for row in rows))]
     timed = any(row.paper.seconds_a_frame or row.paper.seconds_a_candidate for row in rows)
-    return (first, *several, *others, *(TIMED if timed else ()), *ENDING)
+    return (first, *(name for name, shown in several if shown), *others, *(TIMED if timed else ()), *ENDING)
 
 
 def cells(result: Result, columns: Sequence[str], records: str) -> list[str]:
@@ -54,7 +59,8 @@ def cells(result: Result, columns: Sequence[str], records: str) -> list[str]:
     row, paper = Row([record for _, record in result.records]), result.row.paper
     measured = {
         "row": result.row.name,
-        "protocol": result.protocol,
+        "protocol": result.part.protocol,
+        "trained on": ", ".join(result.part.train_on),
         "paper P / R / F1": reported(paper),
         "oracle F1": number(row.mean("oracle_f1")),
         "P": number(row.mean("precision")),
@@ -78,50 +84,19 @@ def reported(paper: Reported | published.Method) -> str:
     return " / ".join(number(value) for value in (paper.precision, paper.recall, paper.f1))
 
 
-def command(experiment: Experiment) -> str:
-    """What repeats it, wherever data and store are."""
-    definition = experiment.definition
-    ours = definition.path == registry.ROOT / "experiments" / definition.path.name
-    parts = ["mitobench", "experiment", definition.name if ours else definition.path.name]
-    parts += ["--dataset", experiment.dataset] if experiment.dataset != definition.dataset else []
-    parts += ["--scanner", ",".join(experiment.scanners)] if experiment.scanners else []
-    parts += ["--profile", experiment.profile] if experiment.profile != definition.profile else []
-    parts += ["--scale", f"{experiment.scale:g}"] if experiment.scale != 1 else []
-    parts += ["--seeds", str(experiment.seeds)] if experiment.seeds != 1 else []
-    return shlex.join([*parts, *(word for text in experiment.sets for word in ("--set", text))])
-
-
-def page(experiment: Experiment, records: str = "records") -> str:
-    """The whole page, in markdown."""
-    parts = [f"# {escape(title(experiment))}"]
-    parts.append(f"Made by `{command(experiment)}`; not to be edited.")
-    if experiment.definition.row:
-        parts.append(EXPLANATION)
-    parts.append("\n".join(f"- {escape(note)}" for note in notes(experiment)))
-    if experiment.definition.row:
-        columns = header(experiment)
-        lines = [markdown.line(columns), markdown.line(["---"] * len(columns))]
-        for result in experiment.results():
-            *texts, links = cells(result, columns, records)
-            lines.append(markdown.line([*map(escape, texts), links]))
-        parts.append("\n".join(lines))
-    parts.append(_published(experiment))
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def notes(experiment: Experiment) -> list[str]:
+def notes(experiment: Experiment, table: PaperTable) -> list[str]:
     """How the rows were measured, what a reader should know, and what could not be done."""
     results = experiment.results()
     said = []
     for section in sections(record for result in results for _, record in result.records):
         said.append(f"{section.dataset}, protocol {section.protocol}: {markdown.measured(section)}")
         said += section.notes
-    if experiment.definition.row and experiment.profile != experiment.definition.profile:
+    for profile in {part.profile for part in experiment.parts} - {table.profile}:
         said.append(
             f"The rows set what the paper varies, in its numbers: sizes in px are others under profile "
-            f"{experiment.profile} than under {experiment.definition.profile}."
+            f"{profile} than under {table.profile}."
         )
-    said += experiment.definition.notes
+    said += table.notes
     said += [f"{result.row.name}: not measured. {result.problem}" for result in results if result.problem]
     alone = {result.row.name: _notes(result) for result in results}
     said += [f"{name}: {note}" for name, own in alone.items() for note in own if note not in said]
@@ -147,21 +122,9 @@ def _facts(result: Result) -> Iterator[str]:
         yield f"boxes against those of masks: mean IoU {iou}, {covered} from a blob, {fallback} fixed"
 
 
-def others(experiment: Experiment) -> list[published.Method]:
+def others(table: PaperTable) -> list[published.Method]:
     """The methods that the paper's table has beside its rows."""
-    definition = experiment.definition
-    numbers = published.read(definition.dataset, definition.protocol)
-    own = {row.name for row in definition.row}
-    methods = numbers.method if numbers and definition.table else ()
-    return [method for method in methods if method.table == definition.table and method.name not in own]
-
-
-def _published(experiment: Experiment) -> str:
-    methods = others(experiment)
-    if not methods:
-        return ""
-    lines = ["## Published, not measured here", "", markdown.line(PUBLISHED), markdown.line(["---"] * len(PUBLISHED))]
-    for method in methods:
-        texts = [method.name, reported(method), number(method.seconds_a_frame, 2), method.source, method.note]
-        lines.append(markdown.line([escape(text) for text in texts]))
-    return "\n".join(lines)
+    numbers = published.read(table.dataset, table.protocol)
+    own = {row.name for row in table.row}
+    methods = numbers.method if numbers and table.table else ()
+    return [method for method in methods if method.table == table.table and method.name not in own]

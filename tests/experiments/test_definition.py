@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mitobench.errors import MitobenchError
-from mitobench.experiments import names, read
+from mitobench.experiments import Grids, PaperTable, names, read
 
 HEAD = 'title = "Mine"\ndataset = "synthetic"\nprotocol = "by-slide"\n'
 
@@ -49,8 +49,8 @@ def test_times_are_the_papers() -> None:
     assert times == [(0.72, None), (0.68, None), (0.36, None), (0.41, 0.023)]
 
 
-def test_the_paper_profile_is_every_experiments_default() -> None:
-    assert {read(name).profile for name in names()} == {"paper"}
+def test_the_paper_profile_is_every_tables_default() -> None:
+    assert {definition.profile for definition in map(read, names()) if isinstance(definition, PaperTable)} == {"paper"}
 
 
 @pytest.mark.parametrize("name", ["table1", "table2", "table3"])
@@ -84,11 +84,71 @@ def test_overrides_know_their_line(file: Path) -> None:
         ('detector = "frcn"\n[[row]]\nname = "a"\n', 4, "frcnn"),
         ('[[row]]\nname = "same"\n[[row]]\nname = "same"\n', 1, "two rows are called 'same'"),
         ('[[row]]\nname = ""\n', 5, "at least 1 character"),
+        ('[[row]]\nname = "a"\ntrain_on = ["mitos2012", "mitos2013"]\n', 6, "mitos2013"),
         ("", 1, "neither a [[row]]"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(file: Path, text: str, line: int, said: str) -> None:
     file.write_text(HEAD + text)
+    with pytest.raises(MitobenchError) as reason:
+        read(str(file))
+    assert str(reason.value).startswith(f"{file}:{line}:")
+    assert said in str(reason.value)
+
+
+GRID = """
+[[grid]]
+name = "one"
+dataset = "synthetic"
+protocol = "by-slide"
+estimator = ["mask"]
+detector = ["frcnn", "blobs"]
+verifier = ["none"]
+fuser = ["detector-only"]
+profile = "cpu"
+set = ["detector.a=1"]
+"""
+
+
+def test_grids_need_no_data_set_of_their_own(file: Path) -> None:
+    file.write_text(GRID)
+    definition = read(str(file))
+    assert isinstance(definition, Grids)
+    assert definition.profile == "paper"
+    (grid,) = definition.grid
+    assert (grid.profile, grid.scale, grid.seeds, grid.train_on) == ("cpu", 1.0, 1, ())
+    assert [override.given for override in definition.overrides(grid)] == [f"{file}:11:"]
+
+
+def test_what_is_set_for_all_grids_comes_first(file: Path) -> None:
+    file.write_text('set = ["detector.b=2"]\n' + GRID)
+    definition = read(str(file))
+    assert [override.text for override in definition.overrides(definition.tables[0])] == [
+        "detector.b=2",
+        "detector.a=1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        (GRID + GRID, 1, "two grids are called 'one'"),
+        ('dataset = "synthetic"\n' + GRID, 1, "dataset"),
+        (GRID.replace('fuser = ["detector-only"]\n', ""), 2, "fuser"),
+        (GRID.replace('["none"]', "[]"), 8, "verifier"),
+        (GRID.replace('"blobs"', '"blob"'), 7, "blobs"),
+        (GRID + 'train_on = ["mitos2013"]\n', 12, "mitos2012"),
+        (GRID.replace("by-slide", "by-slid"), 5, "by-slide"),
+        (GRID.replace('profile = "cpu"', 'profile = "gpu"'), 10, "'gpu'"),
+        (GRID.replace("detector.a=1", "detctor.a=1"), 11, "detctor"),
+        (GRID + "scale = 0\n", 12, "scale"),
+        (GRID + "seeds = 0\n", 12, "seeds"),
+        ("grid = []\n", 1, "grid"),
+        (HEAD + '[[row]]\nname = "a"\n' + GRID, 7, "one or the other"),
+    ],
+)
+def test_what_is_wrong_with_grids_is_told_with_its_line(file: Path, text: str, line: int, said: str) -> None:
+    file.write_text(text)
     with pytest.raises(MitobenchError) as reason:
         read(str(file))
     assert str(reason.value).startswith(f"{file}:{line}:")

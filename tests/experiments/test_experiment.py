@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mitobench.experiments import names
+from mitobench.experiments import PaperTable, names, read
 
 HEAD = 'title = "Mine"\ndataset = "synthetic"\nprotocol = "by-slide"\nestimator = "toy-boxes"\ndetector = "toy-dark"\n'
 ROWS = """
@@ -32,8 +32,8 @@ def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", names())
-def test_every_experiment_runs_to_its_end(
+@pytest.mark.parametrize("name", [name for name in names() if isinstance(read(name), PaperTable)])
+def test_every_table_runs_to_its_end(
     name: str, mitobench: Callable[..., Any], small_data: Path, shared_store: Path, tmp_path: Path
 ) -> None:
     dataset = (
@@ -53,6 +53,21 @@ def test_every_experiment_runs_to_its_end(
     if name != "table7":
         assert "schedules shortened to 0.02" in page.splitlines()[0]
         assert f"measured on {dataset}" in page.splitlines()[0]
+
+
+@pytest.mark.slow
+def test_the_real_grids_can_be_tried_on_synthetic_frames(
+    mitobench: Callable[..., Any], small_data: Path, shared_store: Path, tmp_path: Path
+) -> None:
+    answer = mitobench(
+        *("experiment", "real", "--grid", "2014 by slide: every", "--data", small_data, "--dataset", "synthetic"),
+        *("--profile", "smoke", "--scale", 0.02, "--device", "cpu", "--store", shared_store, "--out", tmp_path),
+    )
+    assert answer.code == 0, answer.out + answer.err
+    page = (tmp_path / "experiments" / "real.md").read_text()
+    assert "FAILED" not in page
+    assert page.count("[s0](../records/") == 21
+    assert "measured on synthetic, not mitos2014" in page
 
 
 @pytest.fixture
@@ -138,6 +153,24 @@ def test_a_protocol_that_is_not_here_is_told_and_the_others_are_measured(
     answer = run(with_toy_fuser(HEAD) + ROWS + '\n[[row]]\nname = "official"\nprotocol = "withheld"\n')
     assert answer.code == 0, answer.out + answer.err
     assert "official: not measured. part 'test' is empty" in answer.out
+
+
+def test_a_row_may_be_trained_on_other_data_sets(run: Callable[..., Any], tmp_path: Path) -> None:
+    elsewhere = '\n[[row]]\nname = "elsewhere"\ntrain_on = ["synthetic-centroids"]\n'
+    answer = run(with_toy_fuser(HEAD) + ROWS + elsewhere, "--set", "detector.most=7")
+    assert answer.code == 0, answer.out + answer.err
+    page = (tmp_path / "out" / "experiments" / "mine.md").read_text()
+    records = [json.loads(p.read_text()) for p in (tmp_path / "out" / "experiments" / "records").glob("*.json")]
+    assert sorted(made["combination"]["train_on"] for made in records) == [["synthetic"], ["synthetic-centroids"]]
+    assert "| elsewhere | synthetic-centroids | – |" in page
+    assert "| most 9 | synthetic | .900 |" in page
+
+
+def test_a_table_may_be_trained_on_other_data_sets(run: Callable[..., Any], tmp_path: Path) -> None:
+    head = with_toy_fuser(HEAD) + 'train_on = ["synthetic", "synthetic-centroids"]\n'
+    assert run(head + ROWS, "--set", "detector.most=7").code == 0
+    records = [json.loads(p.read_text()) for p in (tmp_path / "out" / "experiments" / "records").glob("*.json")]
+    assert [made["combination"]["train_on"] for made in records] == [["synthetic", "synthetic-centroids"]]
 
 
 def test_submission_files_hold_what_is_above_the_threshold(run: Callable[..., Any], tmp_path: Path) -> None:

@@ -1,0 +1,48 @@
+"""What an experiment shows when it is measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from mitobench.cli.console import console, say, show_results
+from mitobench.experiments import Experiment, PaperTable, page
+from mitobench.experiments import table as tables
+from mitobench.report import build
+
+
+def show_experiment(experiment: Experiment, out: Path) -> None:
+    """Write the experiment's page, show what is new on it, and say where the files are."""
+    path = page.write(experiment, out)
+    if isinstance(experiment.definition, PaperTable):
+        _show_table(experiment, experiment.definition)
+        if experiment.definition.row:
+            say(f"Records  {experiment.folder(out) / build.RECORDS}")
+        say(f"Table    {path}")
+        return
+    show_results(experiment.benchmarks, out)
+    for part in experiment.parts:
+        if part.absent:
+            console.print(f"[yellow]NOT MEASURED[/yellow] {escape(part.name)}: {escape(part.absent)}")
+    say(f"Experiment   {path}")
+
+
+def _show_table(experiment: Experiment, definition: PaperTable) -> None:
+    """The paper's numbers and ours."""
+    hidden = ("protocol", "trained on", "P", "R", "record")
+    columns = [column for column in tables.header(definition) if column not in hidden]
+    table = Table(title=escape(page.title(experiment)), title_justify="left", box=None, pad_edge=False)
+    if not any(row.paper.f1 for row in definition.row) and definition.row:
+        columns.remove("paper P / R / F1")
+    for column in columns if definition.row else columns[:2]:
+        first, widest = column == "row", {"row": 18, "F1 [95 %]": 17}.get(column)
+        table.add_column(escape(column), justify="left" if first else "right", min_width=widest)
+    for result in experiment.results():
+        table.add_row(*(escape(cell) for cell in tables.cells(result, columns, build.RECORDS)))
+    for method in tables.others(definition):
+        table.add_row(escape(f"{method.name} (published)"), escape(tables.reported(method)))
+    console.print(table)
+    for note in tables.notes(experiment, definition):
+        console.print(f"- {escape(note)}")

@@ -1,0 +1,67 @@
+"""An experiment's page, in markdown: what was measured, how to repeat it, and the numbers."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from mitobench import registry
+from mitobench.atomic import write_whole
+from mitobench.experiments import ranking, table
+from mitobench.experiments.definition import PaperTable
+from mitobench.experiments.experiment import PAGES, Experiment
+from mitobench.report.build import RECORDS
+from mitobench.report.leaderboard import SENTENCE
+from mitobench.report.markdown import escape
+
+
+def write(experiment: Experiment, out: Path) -> Path:
+    """Write the page below `out`. Raises MitobenchError where it cannot be written."""
+    path = out / PAGES / f"{experiment.definition.name}.md"
+    records = os.path.relpath(experiment.folder(out) / RECORDS, path.parent)
+    write_whole(path, page(experiment, Path(records).as_posix()).encode())
+    return path
+
+
+def page(experiment: Experiment, records: str) -> str:
+    """The whole page; `records` is the records' folder as it sees it."""
+    heading = [f"# {escape(title(experiment))}", f"Made by `{command(experiment)}`; not to be edited."]
+    blocks = [block if isinstance(block, str) else _bullets(block) for block in _body(experiment, records)]
+    return "\n\n".join(filter(None, [*heading, *blocks])) + "\n"
+
+
+def title(experiment: Experiment) -> str:
+    """What was measured, and of a table whether it is what the paper measured."""
+    of_table = isinstance(experiment.definition, PaperTable)
+    how = experiment.parts[0].how if of_table and experiment.parts else []
+    return "; ".join([experiment.definition.title, *how])
+
+
+def command(experiment: Experiment) -> str:
+    """What repeats it, wherever data and store are."""
+    definition, asked = experiment.definition, experiment.asked
+    ours = definition.path == registry.ROOT / "experiments" / definition.path.name
+    parts = ["mitobench", "experiment", definition.name if ours else definition.path.name]
+    parts += [word for name in asked.grids for word in ("--grid", name)]
+    parts += ["--dataset", asked.dataset] if asked.dataset else []
+    parts += ["--scanner", ",".join(asked.scanners)] if asked.scanners else []
+    parts += ["--profile", asked.profile] if asked.profile else []
+    parts += ["--scale", f"{asked.scale:g}"] if asked.scale else []
+    parts += ["--seeds", str(asked.seeds)] if asked.seeds else []
+    return shlex.join([*parts, *(word for text in asked.sets for word in ("--set", text))])
+
+
+def _body(experiment: Experiment, records: str) -> Iterator[str | list[str]]:
+    if isinstance(experiment.definition, PaperTable):
+        yield from table.body(experiment, experiment.definition, records)
+        return
+    yield ranking.EXPLANATION
+    yield list(experiment.definition.notes)
+    for part in experiment.parts:
+        yield from ranking.body(part, records)
+
+
+def _bullets(notes: list[str]) -> str:
+    return "\n".join(f"- {escape(note, SENTENCE)}" for note in notes)

@@ -1,0 +1,238 @@
+"""Grids: every combination is measured into the leaderboard, and one that cannot be leaves the others alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SMALL = """
+[[grid]]
+name = "Small"
+dataset = "synthetic"
+protocol = "by-slide"
+estimator = ["toy-boxes"]
+detector = ["toy-dark", "toy-boxless"]
+verifier = ["none", "toy-mean"]
+fuser = ["detector-only", "toy-sum"]
+notes = ["Two detectors, | and a verifier."]
+"""
+OTHER = """
+[[grid]]
+name = "Other slides"
+dataset = "synthetic-centroids"
+protocol = "by-slide"
+train_on = ["synthetic"]
+scanners = ["A"]
+estimator = ["toy-boxes"]
+detector = ["toy-dark"]
+verifier = ["none"]
+fuser = ["detector-only"]
+scale = 0.5
+seeds = 2
+set = ["detector.most=5"]
+"""
+ABSENT = (
+    OTHER.replace("Other slides", "Elsewhere").replace('"synthetic-centroids"', '"mitos2014"').replace('["A"]', '["H"]')
+)
+IMPOSSIBLE = (
+    OTHER.replace("Other slides", "Impossible")
+    .replace("toy-boxes", "toy-masks")
+    .replace('train_on = ["synthetic"]', 'train_on = ["synthetic-centroids"]')
+)
+
+
+@pytest.fixture
+def run(toys: dict[str, str], mitobench: Callable[..., Any], small_data: Path, tmp_path: Path) -> Callable[..., Any]:
+    """Runs grids of the toys; `mine.toml` holds them."""
+    (tmp_path / "toys.toml").write_text('title = "toys"\n')
+
+    def run(grids: str, *more: object) -> Any:
+        head = f'title = "Mine"\nprofile = "{tmp_path / "toys.toml"}"\nnotes = ["Toys."]\n'
+        (tmp_path / "mine.toml").write_text(head + grids)
+        places = ["--data", small_data, "--store", tmp_path / "store", "--out", tmp_path / "out", "--device", "cpu"]
+        return mitobench("experiment", tmp_path / "mine.toml", *places, *more)
+
+    return run
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Callable[[], str]:
+    """The experiment's page."""
+    return lambda: (tmp_path / "out" / "experiments" / "mine.md").read_text()
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Callable[[], list[dict[str, Any]]]:
+    """The records of the leaderboard."""
+    return lambda: [json.loads(path.read_text()) for path in sorted((tmp_path / "out" / "records").glob("*.json"))]
+
+
+def tables(page: str) -> list[list[list[str]]]:
+    """The cells of each table of a page, its header first."""
+    found = re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE)
+    rows = [[line.strip("| ").split(" | ") for line in table.splitlines()] for table in found]
+    return [[header, *body] for header, _, *body in rows]
+
+
+def test_every_combination_is_measured_into_the_leaderboard(
+    run: Callable[..., Any], page: Callable[[], str], records: Callable[[], list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    answer = run(SMALL)
+    assert answer.code == 0, answer.out + answer.err
+    made = {(r["combination"]["detector"], r["combination"]["verifier"]) for r in records()}
+    assert made == {(d, v) for d in ("toy-dark", "toy-boxless") for v in ("none", "toy-mean")}
+    board = (tmp_path / "out" / "LEADERBOARD.md").read_text()
+    assert board.count("[s0](records/") == len(records()) == 4
+    assert (tmp_path / "out" / "index.html").is_file()
+    assert f"Leaderboard  {tmp_path / 'out' / 'LEADERBOARD.md'}" in answer.out
+
+
+def test_the_page_ranks_the_rows_by_f1(
+    run: Callable[..., Any], page: Callable[[], str], records: Callable[[], list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    run(SMALL)
+    ((header, *rows),) = tables(page())
+    measured = sorted((r["test"]["f1"] for r in records()), reverse=True)
+    shown = [float(row[header.index("F1 [95 %]")].split()[0]) for row in rows]
+    assert shown == [round(f1, 3) for f1 in measured]
+    assert [row[0] for row in rows] == ["1", "2", "3", "4"]
+    validation = {round(r["validation"]["f1"], 3) for r in records()}
+    assert {float(row[header.index("validation F1")]) for row in rows} == validation
+    for link in re.findall(r"\((.*?\.json)\)", page()):
+        assert (tmp_path / "out" / "experiments" / link).is_file()
+
+
+def test_the_page_says_how_each_grid_was_measured(run: Callable[..., Any], page: Callable[[], str]) -> None:
+    assert run(SMALL + OTHER).code == 0
+    small, other = page().partition("## Other slides")[::2]
+    assert "# Mine\n" in small
+    assert "- Toys." in small
+    assert "- Two detectors, \\| and a verifier." in small
+    assert "- synthetic, protocol by-slide: " in small
+    plain = other.replace("\\", "")
+    assert "- trained on synthetic; profile " in plain
+    assert "toys.toml; with detector.most=5; schedules shortened to 0.5\n" in plain
+
+
+def test_a_grid_is_measured_as_it_says(run: Callable[..., Any], records: Callable[[], list[dict[str, Any]]]) -> None:
+    assert run(OTHER).code == 0
+    for seed, made in enumerate(records()):
+        assert made["combination"]["seed"] == seed
+        assert made["combination"]["dataset"] == "synthetic-centroids"
+        assert made["combination"]["train_on"] == ["synthetic"]
+        assert made["plugins"]["detector"]["options"]["most"] == 5
+        assert "schedules shortened to 0.5 of the profile's" in made["notes"]
+    assert len(records()) == 2
+
+
+def test_what_is_asked_for_takes_the_place_of_what_the_grids_say(
+    run: Callable[..., Any], page: Callable[[], str], records: Callable[[], list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    (tmp_path / "mine-too.toml").write_text('title = "mine"\n[detector.toy-dark]\nshrink = 2\n')
+    asked = ["--seeds", 1, "--scale", 0.25, "--profile", tmp_path / "mine-too.toml", "--set", "detector.most=3"]
+    assert run(OTHER, *asked).code == 0
+    (made,) = records()
+    assert made["profile"] == "mine-too.toml"
+    assert made["plugins"]["detector"]["options"]["most"] == 3
+    assert made["plugins"]["detector"]["options"]["shrink"] == 2
+    assert "schedules shortened to 0.25 of the profile's" in made["notes"]
+    assert "--scale 0.25 --seeds 1 --set detector.most=3`" in page()
+
+
+def test_a_data_set_that_is_not_there_leaves_the_other_grids_alone(
+    run: Callable[..., Any], page: Callable[[], str], records: Callable[[], list[dict[str, Any]]]
+) -> None:
+    answer = run(ABSENT + OTHER)
+    assert answer.code == 1
+    assert "NOT MEASURED Elsewhere: " in answer.out
+    assert "mitos2014" in page().partition("- Not measured. ")[2].splitlines()[0]
+    assert len(records()) == 2
+
+
+def test_frames_that_lack_what_a_grid_needs_leave_the_other_grids_alone(
+    run: Callable[..., Any], page: Callable[[], str], records: Callable[[], list[dict[str, Any]]]
+) -> None:
+    assert run(IMPOSSIBLE + OTHER).code == 1
+    assert "not measured. estimator toy-masks needs masks" in page().replace("\\", "")
+    assert len(records()) == 2
+
+
+def test_a_scanner_without_frames_leaves_the_other_grids_alone(
+    run: Callable[..., Any], records: Callable[[], list[dict[str, Any]]]
+) -> None:
+    answer = run(SMALL.replace("notes =", 'scanners = ["H"]\nnotes =') + OTHER)
+    assert answer.code == 1
+    assert "NOT MEASURED Small: synthetic has no scanner 'H'" in answer.out
+    assert len(records()) == 2
+
+
+def test_where_no_grid_can_be_measured_nothing_is_written(run: Callable[..., Any], tmp_path: Path) -> None:
+    answer = run(ABSENT)
+    assert answer.code == 2
+    assert "mitos2014" in answer.err
+    assert "Traceback" not in answer.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_combination_that_fails_is_shown_and_the_others_are_measured(
+    run: Callable[..., Any], page: Callable[[], str]
+) -> None:
+    assert run(SMALL.replace("toy-boxless", "toy-fails")).code == 1
+    ((_, *rows),) = tables(page())
+    assert [row[5] == "FAILED" for row in rows] == [False, False, True, True]
+    assert page().count("on purpose") == 1, "two rows failed for one reason"
+
+
+def test_one_grid_can_be_done_alone(run: Callable[..., Any], page: Callable[[], str]) -> None:
+    assert run(SMALL + OTHER, "--grid", "OTHER").code == 0
+    assert re.findall("^## (.*)", page(), re.MULTILINE) == ["Other slides"]
+    assert "--grid OTHER" in page()
+
+
+def test_a_grid_that_is_not_there_is_told_with_all_there_are(run: Callable[..., Any]) -> None:
+    answer = run(SMALL + OTHER, "--grid", "smll")
+    assert answer.code == 2
+    assert "--grid smll" in answer.err
+    assert "Other slides" in answer.err
+
+
+def test_a_data_set_chooses_its_grids(run: Callable[..., Any], page: Callable[[], str]) -> None:
+    assert run(SMALL + OTHER, "--dataset", "synthetic").code == 0
+    assert re.findall("^## (.*)", page(), re.MULTILINE) == ["Small"]
+
+
+def test_a_data_set_of_no_grid_takes_the_place_of_all(
+    run: Callable[..., Any], page: Callable[[], str], records: Callable[[], list[dict[str, Any]]]
+) -> None:
+    assert run(ABSENT, "--dataset", "synthetic", "--seeds", 1).code == 0
+    (made,) = records()
+    assert made["combination"]["train_on"] == ["synthetic"]
+    assert made["test"]["n_frames"] > 0, "of whatever scanner: synthetic frames are none of scanner H"
+    assert "measured on synthetic, not mitos2014" in page()
+
+
+def test_what_is_done_is_not_done_again(run: Callable[..., Any]) -> None:
+    assert "done   fit-detector" in run(SMALL).out
+    again = run(SMALL)
+    assert again.code == 0
+    assert " 0 to do" in again.out
+    assert "done   fit-detector" not in again.out
+
+
+def test_a_plan_can_be_shown_and_nothing_done(run: Callable[..., Any], tmp_path: Path) -> None:
+    answer = run(SMALL + OTHER, "--dry-run")
+    assert answer.code == 0
+    assert "Plan: Small" in answer.out
+    assert "Plan: Other slides" in answer.out
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_table_has_no_grids(mitobench: Callable[..., Any]) -> None:
+    answer = mitobench("experiment", "table7", "--grid", "small")
+    assert answer.code == 2
+    assert "--grid small: table7 is a table" in answer.err
