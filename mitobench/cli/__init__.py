@@ -15,6 +15,8 @@ from mitobench.cli import (
     info,
     leaderboard,
     new_plugin,
+    pack,
+    predict,
     reproduce,
     run,
     score,
@@ -37,6 +39,8 @@ app.command("compare")(compare.compare)
 app.command("gallery")(gallery.gallery)
 app.command("reproduce")(reproduce.reproduce)
 app.command("submit")(submit.submit)
+app.command("pack")(pack.pack)
+app.command("predict")(predict.predict)
 app.command("list")(info.list_plugins)
 app.command("info")(info.info)
 app.command("score")(score.score)

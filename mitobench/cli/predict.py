@@ -1,0 +1,141 @@
+"""`mitobench predict`: mitoses on your own images."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mitobench.model import Model
+    from mitobench.model.outputs import Row
+
+EXAMPLES = """\
+[bold]Examples[/bold]
+
+mitobench predict hpf.tif --mpp 0.25 --out found
+
+mitobench predict fields/ more/hpf.png --out found --threshold 0.6
+
+mitobench predict fields/ --out found --model my-model/ --device cuda
+"""
+
+
+def predict(
+    image: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="IMAGE...", help="Files, or folders whose image files are all taken.", show_default=False
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write.", show_default=False)],
+    model: Annotated[
+        str | None,
+        typer.Option(help="One of registry/models by its name, or a folder made by `mitobench pack`. Default: ours."),
+    ] = None,
+    mpp: Annotated[float | None, typer.Option(help="um/px of the images, 0.1 to 1. Default: the model's.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="A score at or above it is a mitosis. Default: the model's.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Find the mitoses on images: a CSV, a GeoJSON for QuPath and an overlay of each, and counts per mm2.
+
+    Any image format of 8 or 16 bits; large ones are searched tile by tile, whole slides are not read. Blue rings are
+    mitoses, thin orange ones candidates with a score between the threshold and half of it.
+
+    Exit code 0: all images are done; 1: some could not be, and the summary says why; 2: nothing can be done or
+    written.
+
+    Research software: not for diagnosis.
+    """
+    if mpp is not None and not 0.1 <= mpp <= 1.0:
+        raise typer.BadParameter(f"--mpp {mpp:g}: must be from 0.1 to 1.0 um/px; 40x scans have about 0.25.")
+    if device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    from mitobench.cli.console import console, say
+    from mitobench.model import Model
+    from mitobench.model.batch import predict_files
+    from mitobench.model.card import find
+    from mitobench.model.inputs import images_of
+
+    folder = find(model)
+    loaded = Model.load(folder, _device(device))
+    _introduce(folder, loaded, threshold)
+    if mpp is None:
+        say(f"No --mpp: the images are taken to have the model's {loaded.card.mpp:g} um/px.")
+    paths = images_of(image)
+    rows: list[Row] = []
+    from rich.progress import Progress
+
+    try:
+        with Progress(console=console, transient=True) as bar:
+            task = bar.add_task("images", total=len(paths))
+            for row in predict_files(loaded, paths, out, mpp or loaded.card.mpp, threshold):
+                rows.append(row)
+                bar.advance(task)
+                if not row.done:
+                    say(f"skipped: {row.note}")
+    except KeyboardInterrupt:
+        typer.echo("Interrupted. What is finished is kept.", err=True)
+        raise typer.Exit(130) from None
+    _show(rows)
+    say(f"Summary  {out / 'summary.csv'}")
+    if not all(row.done for row in rows):
+        raise typer.Exit(1)
+
+
+def _device(asked: str) -> str:
+    import torch
+
+    from mitobench.errors import MitobenchError
+
+    if asked not in ("auto", "cpu", "cuda"):
+        raise MitobenchError(f"--device {asked}: must be auto, cpu or cuda.")
+    there = torch.cuda.is_available()
+    if asked == "cuda" and not there:
+        raise MitobenchError("--device cuda: torch finds no CUDA device; `mitobench doctor` tells more.")
+    return "cuda" if there and asked != "cpu" else "cpu"
+
+
+def _introduce(folder: Path, model: Model, threshold: float | None) -> None:
+    from mitobench.cli.console import say
+    from mitobench.report import markdown
+
+    card, measured = model.card, model.card.measured
+    interval = measured.f1_interval
+    between = f" [{markdown.number(interval.low)}, {markdown.number(interval.high)}]" if interval else ""
+    say(f"Model {folder.resolve().name}: {card.title}.")
+    say(
+        f"F1 {markdown.number(measured.f1)}{between} on the test part of {measured.dataset} ({measured.protocol}, seed "
+        f"{measured.seed}) at a threshold of {card.threshold:.4g}; works at {card.mpp:g} um/px."
+    )
+    if threshold is not None:
+        say(f"--threshold {threshold:g} is used instead: that F1 is not said of it.")
+    say("Research software: not for diagnosis.")
+
+
+def _show(rows: Sequence[Row]) -> None:
+    from dataclasses import replace
+
+    from rich.markup import escape
+    from rich.table import Table
+
+    from mitobench.cli.console import console
+    from mitobench.model.outputs import header
+
+    table = Table(box=None, pad_edge=False)
+    for column in header():
+        table.add_column(column, justify="left" if column in ("image", "note") else "right", overflow="fold")
+    for row in rows:
+        told = row if row.done else replace(row, note="skipped")  # why was told at once
+        table.add_row(*map(escape, told.cells()))
+    console.print(table)
+
+
+predict.__doc__ = f"{inspect.getdoc(predict)}\n\n{EXAMPLES}"

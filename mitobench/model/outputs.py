@@ -1,0 +1,107 @@
+"""What is written of each image: a CSV of its candidates, a GeoJSON of its mitoses for QuPath; and one summary."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from mitobench.atomic import write_whole
+from mitobench.model.model import Prediction
+from mitobench.model.overlay import CALLED
+
+COLUMNS = ("image", "x", "y", "x1", "y1", "x2", "y2", "score_detector", "score_verifier", "score", "mitosis")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the summary; of an image that could not be done `note` says why, and the counts are None.
+
+    Attributes:
+        image: its path, as it was given.
+        mpp: um/px that it was taken to have.
+        candidates: detections above the model's gate, mitoses among them.
+        seconds: for reading, prediction and writing.
+    """
+
+    image: str
+    width_px: int | None = None
+    height_px: int | None = None
+    mpp: float | None = None
+    area_mm2: float | None = None
+    mitoses: int | None = None
+    mitoses_per_mm2: float | None = None
+    candidates: int | None = None
+    seconds: float | None = None
+    note: str = ""
+
+    @property
+    def done(self) -> bool:
+        """Whether the image could be done."""
+        return self.mitoses is not None
+
+    def cells(self) -> list[str]:
+        """The values in the order of `header`, nothing where there is none."""
+        return ["" if value is None else _spell(value) for value in astuple(self)]
+
+
+def header() -> list[str]:
+    """The columns of the summary."""
+    return [field.name for field in fields(Row)]
+
+
+def write_summary(path: Path, rows: Iterable[Row]) -> None:
+    """One line an image."""
+    _write_csv(path, header(), (row.cells() for row in rows))
+
+
+def write_csv(path: Path, image: str, found: Prediction) -> None:
+    """Every candidate above the gate, px of the image; no verifier's score where the model has no verifier."""
+    detections, rows = found.detections, []
+    for i in range(len(found)):
+        place = [f"{n:.2f}" for n in (*detections.xy[i], *detections.boxes[i])]
+        verifier = "" if found.verifier is None else repr(float(found.verifier[i]))
+        scores = [repr(float(detections.score[i])), verifier, repr(float(found.score[i]))]
+        rows.append([image, *place, *scores, str(int(found.is_mitosis[i]))])
+    _write_csv(path, COLUMNS, rows)
+
+
+def write_geojson(path: Path, image: str, found: Prediction) -> None:
+    """The mitoses as QuPath (0.4 and later) imports and writes detections, px of the image."""
+    features = [_feature(image, found, i) for i in found.is_mitosis.nonzero()[0].tolist()]
+    collection = {"type": "FeatureCollection", "features": features}
+    write_whole(path, (json.dumps(collection, indent=1, allow_nan=False) + "\n").encode())
+
+
+def _feature(image: str, found: Prediction, i: int) -> dict[str, Any]:
+    x1, y1, x2, y2 = (round(float(n), 2) for n in found.detections.boxes[i])
+    measurements = {"score": float(found.score[i]), "score detector": float(found.detections.score[i])}
+    if found.verifier is not None:
+        measurements["score verifier"] = float(found.verifier[i])
+    return {
+        "type": "Feature",
+        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{Path(image).name} {i} {x1} {y1} {x2} {y2}")),
+        "geometry": {"type": "Polygon", "coordinates": [[[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]]]},
+        "properties": {
+            "objectType": "detection",
+            "classification": {"name": "Mitosis", "color": [int(CALLED[k : k + 2], 16) for k in (1, 3, 5)]},
+            "measurements": measurements,
+        },
+    }
+
+
+def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    write_whole(path, text.getvalue().encode())
+
+
+def _spell(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,175 @@
+"""Packs a finished run into a model folder: what its plugins saved, and a card. No pickles."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mitobench import datasets, discovery
+from mitobench.errors import MitobenchError, RecordError
+from mitobench.model import card as cards
+from mitobench.model.card import Card, Measured, Part, Parts
+from mitobench.model.model import Model
+from mitobench.pipeline.graph import FACTS
+from mitobench.pipeline.stages import LOG
+from mitobench.pipeline.store import MANIFEST, Store
+from mitobench.results import record as records
+from mitobench.results.record import Record
+
+ROLES = ("detector", "verifier", "fuser")
+TENSORS = ".safetensors"
+ALLOWED = (TENSORS, ".json")
+_HARNESS = (MANIFEST, FACTS, LOG)  # what the harness adds to what a plugin saved
+
+
+def pack(record: Path, store: Path, out: Path, half: bool = False) -> Card:
+    """Write the model of a record to a new folder, whole or not at all, and load it once to see that it works.
+
+    Args:
+        record: a record's .json file.
+        store: folder of the stages' outputs.
+        out: the folder to make.
+        half: round weights to 16 bits, which halves them; scores then differ by as little.
+
+    Raises RecordError for a record that failed or has no threshold; MitobenchError where the store lacks a stage, a
+    plugin saved what is neither tensors nor JSON, or `out` is there already or cannot be written.
+    """
+    read = records.read(record)
+    stages = _saved(record, read, Store(store))
+    with _new(out) as folder:
+        for role, saved in stages.items():
+            _copy(role, saved, folder / role, half)
+        card = cards.write(folder, _card(record, read, half))
+        Model.load(folder)
+    return card
+
+
+def _saved(path: Path, record: Record, store: Store) -> dict[str, Path]:
+    """Where the plugins saved to, by role; one that learns nothing is not there."""
+    if record.chosen is None or record.status != "ok":
+        raise RecordError(f"{path}: the run failed ({record.reason}): there is no model to pack.")
+    if record.chosen.point.threshold is None:
+        raise RecordError(
+            f"{path}: validation chose no threshold ({record.chosen.point.reason}): nothing is a mitosis."
+        )
+    kinds = {"detector": "fit-detector", "verifier": "fit-verifier", "fusion": "fusion"}
+    folders = {}
+    for role, kind in kinds.items():
+        if role not in record.stages:
+            continue
+        output = store.get(kind, record.stages[role])
+        if output is None:
+            raise MitobenchError(
+                f"{store.root}: the store does not have stage {kind} {record.stages[role]} of {path.name}. Give the "
+                f"store that the run used with --store, or do it again: mitobench reproduce {path} --store {store.root}"
+            )
+        folders[role] = output.folder
+    folders["fuser"] = folders.pop("fusion") / "fuser"
+    return folders
+
+
+def _copy(role: str, saved: Path, target: Path, half: bool) -> None:
+    for path in sorted(path for path in saved.rglob("*") if not path.is_dir()):
+        if path.parent == saved and path.name in _HARNESS:
+            continue
+        if path.suffix not in ALLOWED:
+            raise MitobenchError(
+                f"{path}: the {role} saved a {path.suffix or 'file without ending'}; a model folder holds "
+                f"{' and '.join(ALLOWED)} only. Save tensors with mitobench.training.save_weights."
+            )
+        copy = target / path.relative_to(saved)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if half and path.suffix == TENSORS:
+            _halve(path, copy)
+        else:
+            shutil.copyfile(path, copy)
+
+
+def _halve(path: Path, copy: Path) -> None:
+    """Weights as 16 bits. Vectors stay as they are: they take little, and statistics of a norm may be near 0; so does
+    what holds a number too great for 16 bits.
+    """
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(path)
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and tensor.ndim > 1 and tensor.half().isfinite().all():
+            tensors[name] = tensor.half()
+    save_file(tensors, copy)
+
+
+def _card(path: Path, record: Record, half: bool) -> Card:
+    assert record.chosen is not None
+    assert record.chosen.point.threshold is not None
+    assert record.test is not None
+    names = record.combination
+    plugins, sources = " + ".join(names[role] for role in ROLES), ", ".join(names["train_on"])
+    return Card(
+        title=f"{plugins}, trained on {sources}",
+        record=path.name,
+        record_digest=record.digest,
+        combination=names,
+        train_on=_train_on(record),
+        notes=record.notes,
+        parts=Parts(**{role: _part(role, record) for role in ROLES}),
+        gate=record.chosen.gate,
+        threshold=record.chosen.point.threshold,
+        mpp=_mpp(record),
+        measured=Measured(
+            dataset=names["dataset"],
+            protocol=names["protocol"],
+            seed=names["seed"],
+            f1=record.test.f1,
+            f1_interval=record.test.f1_interval,
+        ),
+        half=half,
+    )
+
+
+def _train_on(record: Record) -> dict[str, dict[str, int]]:
+    """Frames by data set and part; a set that is tested on chooses alone where it is among them."""
+    dataset, train_on = record.combination["dataset"], record.combination["train_on"]
+    chose = [dataset] if dataset in train_on else train_on
+    parts = {name: ("train", "val") if name in chose else ("train",) for name in train_on}
+    return {name: {part: record.data[name].frames[part] for part in parts[name]} for name in train_on}
+
+
+def _part(role: str, record: Record) -> Part:
+    plugin = record.plugins[role]
+    package = discovery.find(role, plugin.name).package
+    return Part(name=plugin.name, package=package, version=plugin.version, options=plugin.options)
+
+
+def _mpp(record: Record) -> float:
+    """um/px that the detector resamples to; of one that does not, those of the data set that it learned from."""
+    own: Any = record.plugins["detector"].options.get("mpp")
+    if own is not None:
+        return float(own)
+    x, y = next(iter(datasets.reader(record.combination["train_on"][0]).card().mpp.values()))
+    return (x + y) / 2
+
+
+@contextmanager
+def _new(out: Path) -> Iterator[Path]:
+    """An empty folder that becomes `out` when the block ends without an error."""
+    if out.exists():
+        raise MitobenchError(f"{out}: is there already. Remove it, or give another folder with --out.")
+    aside = None
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(dir=out.parent, prefix=".aside-"))
+        folder = aside / "model"
+        folder.mkdir()
+        yield folder
+        folder.rename(out)
+    except OSError as reason:
+        raise MitobenchError(
+            f"{out}: cannot be written: {reason.strerror or reason}. Mend that, or give another folder with --out."
+        ) from reason
+    finally:
+        if aside is not None:
+            shutil.rmtree(aside, ignore_errors=True)

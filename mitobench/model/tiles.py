@@ -1,0 +1,93 @@
+"""Frames of any size: overlapping tiles, each of which keeps what lies in its own core.
+
+A cell at a seam is seen whole by both tiles, which may place its centre a pixel apart: it would be kept by both, or by
+neither. So a core reaches a little over its seams, and what two tiles keep of one cell is kept once.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from mitobench.api import Detections, Floats, Frame
+
+LIMIT = 3072  # px at the model's um/px: the longest side of a frame, or of a tile, that is predicted in one pass
+OVERLAP_UM = 64.0  # of a tile beyond each seam: what detector and verifier see around a cell, and more
+SEAM_UM = 4.0  # of a core beyond each seam, and of two centres of one cell: less than half a mitotic figure
+
+_Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A part of a frame.
+
+    Attributes:
+        frame: its pixels, as a frame.
+        origin: its corner, px of the whole frame.
+        core: where it keeps detections: x1, y1, x2, y2 in its own px; without bounds at the border of the frame.
+    """
+
+    frame: Frame
+    origin: tuple[int, int]
+    core: tuple[float, float, float, float]
+
+    def holds(self, xy: Floats) -> NDArray[np.bool_]:
+        """Which centres ([N, 2] px of the tile) lie in the core, bool [N]."""
+        inside: NDArray[np.bool_] = np.all((xy >= self.core[:2]) & (xy < self.core[2:]), axis=1)
+        return inside
+
+    def moved(self, detections: Detections) -> Detections:
+        """Detections of the tile in px of the whole frame."""
+        boxes = detections.boxes + np.tile(self.origin, 2)
+        return Detections(detections.xy + self.origin, boxes, detections.score)
+
+
+def tiled(frame: Frame, mpp: float) -> Iterator[Tile]:
+    """The tiles of a frame for a model that works at `mpp` um/px; of one within LIMIT, the frame itself."""
+    columns, rows = (list(_spans(frame.size[i], frame.mpp[i], mpp)) for i in (0, 1))
+    if len(columns) == len(rows) == 1:
+        yield Tile(frame, (0, 0), (-np.inf, -np.inf, np.inf, np.inf))
+        return
+    pixels = frame.read()
+    for (top, bottom), (y1, y2) in rows:
+        for (left, right), (x1, x2) in columns:
+            yield Tile(_part(frame, pixels, (left, top, right, bottom)), (left, top), (x1, y1, x2, y2))
+
+
+def _part(frame: Frame, pixels: NDArray[np.uint8], box: tuple[int, int, int, int]) -> Frame:
+    left, top, right, bottom = box
+    part = np.ascontiguousarray(pixels[top:bottom, left:right])
+    return replace(frame, id=f"{frame.id} from {left},{top}", size=(right - left, bottom - top), reader=lambda: part)
+
+
+def _spans(size: int, frame_mpp: float, mpp: float) -> Iterator[tuple[_Span, tuple[float, float]]]:
+    """Along one axis: each tile's (start, end) px, and its core's, relative to the start."""
+    limit = LIMIT * mpp / frame_mpp
+    overlap = int(np.ceil(OVERLAP_UM / frame_mpp))
+    reach = SEAM_UM / frame_mpp
+    number = 1 if size <= limit else int(np.ceil(size / (limit - 2 * overlap)))
+    seams = np.linspace(0, size, number + 1).round().astype(int).tolist()
+    for i, (first, last) in enumerate(itertools.pairwise(seams)):
+        start, end = max(0, first - overlap), min(size, last + overlap)
+        low = -np.inf if i == 0 else first - reach - start
+        high = np.inf if i == number - 1 else last + reach - start
+        yield (start, end), (low, high)
+
+
+def unrepeated(found: Detections, tile: NDArray[np.int_], mpp: tuple[float, float]) -> NDArray[np.bool_]:
+    """Which detections to keep, bool [N]: of those of different tiles (`tile` [N]) on one cell, the best."""
+    keep = np.ones(len(found), dtype=bool)
+    if len(np.unique(tile)) < 2:
+        return keep
+    near = cKDTree(found.xy * np.asarray(mpp)).query_ball_point(found.xy * np.asarray(mpp), SEAM_UM)
+    for i in np.argsort(-found.score, kind="stable"):
+        if keep[i]:
+            others = np.asarray(near[i], dtype=int)
+            keep[others[tile[others] != tile[i]]] = False
+    return keep

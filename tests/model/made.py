@@ -1,0 +1,121 @@
+"""What tests of models share: a run of the toys and its model, and a model of parts that need no run."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import runs
+from numpy.typing import NDArray
+
+from mitobench import discovery
+from mitobench.api import Detections, Detector, Floats, Frame, Fuser, Verifier
+from mitobench.model import Model, pack
+from mitobench.model.card import Card, Measured, Part, Parts
+
+TOYS = Path(__file__).parents[1] / "toys"
+
+
+class Made(NamedTuple):
+    """A record, the store of its run, and the folder that it was packed into."""
+
+    record: Path
+    store: Path
+    model: Path
+
+
+@contextmanager
+def only_toys(environment: Mapping[str, str]) -> Iterator[None]:
+    """Nothing but the toys is installed, for a fixture that outlives a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("MITOBENCH_PACKAGES", "PYTHONPATH"):
+            patch.setenv(name, environment[name])
+        patch.syspath_prepend(str(TOYS))
+        discovery.found.cache_clear()
+        yield
+    discovery.found.cache_clear()
+
+
+def run_and_pack(
+    folder: Path, data: Path, roles: dict[str, list[str]] | None = None, half: bool = False, **options: Any
+) -> Made:
+    """Run toys on small frames, and pack what they learned."""
+    (record,) = runs.run(folder, data, roles, **options)
+    pack(record, folder / "store", folder / "model", half)
+    return Made(record, folder / "store", folder / "model")
+
+
+class Dots(Detector):
+    """Every white pixel is a candidate; `shift` px off, another way in every tile, as a network's stride has it."""
+
+    name, version, shift = "dots", "1", 0.0
+
+    def predict(self, frame: Frame) -> Detections:
+        y, x = np.nonzero(frame.read()[..., 0] == 255)
+        off = self.shift * (zlib.crc32(frame.id.encode()) % 3 - 1)
+        xy = np.clip(np.stack([x, y], axis=1) + 0.5 + off, 0, frame.size)
+        return Detections.from_points(xy, np.full(len(x), 0.75), 8)
+
+
+class Green(Verifier):
+    """What the green channel says where a candidate is."""
+
+    name, version = "green", "1"
+
+    def score(self, frame: Frame, detections: Detections) -> Floats:
+        x, y = detections.xy.astype(int).T
+        return frame.read()[y, x, 1] / 255
+
+
+class Mean(Fuser):
+    """The mean of both scores."""
+
+    name, version = "mean", "1"
+
+    def fuse(self, detector: Floats, verifier: Floats) -> Floats:
+        return (detector + verifier) / 2
+
+
+def dots(shift: float = 0.0, verifier: Verifier | None = None, **changes: Any) -> Model:
+    """A model that finds white pixels, at 1 um/px unless it is changed."""
+    detector = Dots()
+    detector.shift = shift
+    return Model(card(**changes), detector, verifier, Mean())
+
+
+def card(**changes: Any) -> Card:
+    """A card of plugins that are not installed."""
+    part = Part(name="dots", package="some-package", version="1 (some-package 1.0)", options={})
+    fields: dict[str, Any] = {
+        "title": "dots",
+        "record": "dots.json",
+        "record_digest": "0" * 64,
+        "combination": {},
+        "train_on": {"synthetic": {"train": 3, "val": 1}},
+        "notes": [],
+        "parts": Parts(detector=part, verifier=part, fuser=part),
+        "gate": None,
+        "threshold": 0.5,
+        "mpp": 1.0,
+        "measured": Measured(dataset="synthetic", protocol="by-slide", seed=0, f1=0.5, f1_interval=None),
+        "half": False,
+    }
+    return Card(**{**fields, **changes})
+
+
+def frame(pixels: NDArray[np.uint8], mpp: float = 1.0) -> Frame:
+    """Pixels as a frame."""
+    return Frame("frame", "made", "-", "-", (mpp, mpp), (pixels.shape[1], pixels.shape[0]), lambda: pixels)
+
+
+def black(width: int, height: int, white: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
+    """A black image with white pixels at [N, 2] (x, y)."""
+    pixels = np.zeros((height, width, 3), dtype=np.uint8)
+    if white is not None:
+        pixels[white[:, 1], white[:, 0]] = 255
+    return pixels

@@ -1,0 +1,104 @@
+"""Many images: what can be done is done, and nothing is written by halves."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mitobench.api import Detections, Detector, Frame
+from mitobench.errors import MitobenchError
+from mitobench.model import Model
+from mitobench.model.batch import predict_files
+from model.made import black, dots
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[Path]:
+    """Three images with 0, 1 and 2 dots."""
+    made = []
+    for number in range(3):
+        path = tmp_path / f"dots{number}.png"
+        Image.fromarray(black(60, 40, np.array([[10, 20], [40, 20]])[:number])).save(path)
+        made.append(path)
+    return made
+
+
+def summary(out: Path) -> list[dict[str, str]]:
+    with (out / "summary.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_each_image_has_its_files_and_a_line(paths: list[Path], tmp_path: Path) -> None:
+    rows = list(predict_files(dots(), paths, tmp_path / "out", 0.5))
+    assert [row.mitoses for row in rows] == [0, 1, 2]
+    assert (rows[2].area_mm2, rows[2].mitoses_per_mm2) == pytest.approx((60 * 40 / 4e6, 2 / (60 * 40 / 4e6)))
+    endings = (".csv", ".geojson", ".png")
+    files = {f"dots{number}{ending}" for number in range(3) for ending in endings}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == files | {"summary.csv"}
+    assert [row["mitoses"] for row in summary(tmp_path / "out")] == ["0", "1", "2"]
+
+
+def test_bad_files_are_told_and_the_others_done(paths: list[Path], tmp_path: Path) -> None:
+    paths[0].write_bytes(paths[0].read_bytes()[:80])
+    paths[1].write_text("no image")
+    rows = list(predict_files(dots(), [*paths, tmp_path / "gone.tif"], tmp_path / "out", 0.5))
+    assert [row.done for row in rows] == [False, False, True, False]
+    assert all(str(path) in row.note for path, row in zip(paths, rows[:2], strict=False))
+    assert [row["note"] == row_.note for row, row_ in zip(summary(tmp_path / "out"), rows, strict=True)] == [True] * 4
+    assert not (tmp_path / "out" / "dots0.csv").exists()
+
+
+def test_a_plugin_that_fails_on_one_image_does_the_others(paths: list[Path], tmp_path: Path) -> None:
+    class Picky(Detector):
+        name, version = "picky", "1"
+
+        def predict(self, frame: Frame) -> Detections:
+            if frame.id == "dots1.png":
+                raise RuntimeError("not this one")
+            return Detections.none()
+
+    model = dots()
+    rows = list(predict_files(Model(model.card, Picky(), None, model.fuser), paths, tmp_path / "out", 0.5))
+    assert [row.done for row in rows] == [True, False, True]
+    assert rows[1].note == "RuntimeError: not this one"
+
+
+def test_images_of_one_stem_do_not_overwrite_each_other(paths: list[Path], tmp_path: Path) -> None:
+    other = tmp_path / "other" / "dots1.png"
+    other.parent.mkdir()
+    other.write_bytes(paths[2].read_bytes())
+    rows = list(predict_files(dots(), [paths[1], other], tmp_path / "out", 0.5))
+    assert [row.note for row in rows] == ["", "its files are named dots1-2"]
+    lines = [(tmp_path / "out" / f"{name}.csv").read_text().count("\n") - 1 for name in ("dots1", "dots1-2")]
+    assert lines == [1, 2]
+
+
+def test_what_is_finished_is_kept_when_it_is_interrupted(paths: list[Path], tmp_path: Path) -> None:
+    running = predict_files(dots(), paths, tmp_path / "out", 0.5)
+    next(running)
+    running.close()
+    assert [row["image"] for row in summary(tmp_path / "out")] == [str(paths[0])]
+    assert (tmp_path / "out" / "dots0.geojson").is_file()
+
+
+def test_running_again_overwrites(paths: list[Path], tmp_path: Path) -> None:
+    for threshold in (0.5, 0.9):
+        list(predict_files(dots(), paths, tmp_path / "out", 0.5, threshold))
+    assert [row["mitoses"] for row in summary(tmp_path / "out")] == ["0", "0", "0"]
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_done(paths: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(MitobenchError, match="cannot be written"):
+        next(predict_files(dots(), paths, tmp_path / "out", 0.5))
+
+
+def test_no_image_is_overwritten(paths: list[Path], tmp_path: Path) -> None:
+    before = paths[0].read_bytes()
+    with pytest.raises(MitobenchError, match="lies in it"):
+        next(predict_files(dots(), paths, tmp_path, 0.5))
+    assert paths[0].read_bytes() == before

@@ -1,0 +1,73 @@
+"""Which images there are, what their outputs are called, and how a file becomes a frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from mitobench.errors import DataError, MitobenchError
+from mitobench.model import inputs
+
+
+def save(path: Path, mode: str = "RGB", size: tuple[int, int] = (8, 6)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size).save(path)
+    return path
+
+
+def test_a_folder_means_its_images_sorted_and_each_once(tmp_path: Path) -> None:
+    second, first, hidden = (save(tmp_path / name) for name in ("b.TIF", "a.png", ".c.png"))
+    (tmp_path / "notes.txt").write_text("no image")
+    save(tmp_path / "deeper" / "d.png")
+    assert inputs.images_of([second, tmp_path]) == [second, first]
+    assert inputs.images_of([tmp_path, hidden]) == [first, second, hidden]
+
+
+def test_what_is_missing_or_empty_is_kept_to_be_told(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    paths = [tmp_path / "empty", tmp_path / "no.png"]
+    assert inputs.images_of(paths) == paths
+    with pytest.raises(DataError, match="empty: holds no image"):
+        inputs.frame(paths[0], 0.25)
+    with pytest.raises(DataError, match=r"no\.png: is not there"):
+        inputs.frame(paths[1], 0.25)
+
+
+def test_images_of_one_stem_are_numbered() -> None:
+    paths = [Path(name) for name in ("x/a.png", "y/a.png", "a.tif", "A-2.bmp", "b.png", "summary.png")]
+    assert inputs.names(paths) == ["a", "a-3", "a-4", "A-2", "b", "summary-2"]
+
+
+@given(st.lists(st.sampled_from(["a", "A", "a-2", "a-3", "a-2-2", "summary"])))
+def test_no_two_images_share_a_name(stems: list[str]) -> None:
+    names = inputs.names([Path(f"{number}/{stem}.png") for number, stem in enumerate(stems)])
+    assert len({name.lower() for name in names} | {"summary"}) == len(stems) + 1
+
+
+def test_an_image_in_the_folder_of_outputs_is_safe(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png")
+    with pytest.raises(MitobenchError, match=r"a\.png lies in it"):
+        inputs.check_out(tmp_path / "deeper" / "..", [path])
+    inputs.check_out(tmp_path / "out", [path])
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [("a.tif", "RGB"), ("a.png", "L"), ("a.png", "RGBA"), ("a.bmp", "P"), ("a.jpg", "RGB"), ("a.png", "I;16")],
+)
+def test_any_format_becomes_rgb(tmp_path: Path, name: str, mode: str) -> None:
+    frame = inputs.frame(save(tmp_path / name, mode), 0.25)
+    assert (frame.size, frame.mpp) == ((8, 6), (0.25, 0.25))
+    assert (frame.read().shape, frame.read().dtype) == ((6, 8, 3), np.uint8)
+
+
+def test_an_image_larger_than_pillow_likes_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tmp_path / "a.png", size=(50, 50))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert inputs.frame(path, 0.25).size == (50, 50)
+    assert Image.MAX_IMAGE_PIXELS == 100, "for others it stays as it is"

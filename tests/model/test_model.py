@@ -1,0 +1,96 @@
+"""A loaded model: it predicts as the harness did, and refuses what it cannot trust."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mitobench import datasets, discovery
+from mitobench.errors import MitobenchError, PluginError
+from mitobench.model import Model
+from mitobench.model import card as cards
+from mitobench.model.batch import predict_files
+from mitobench.results import record as records
+from model.made import Made, black, dots, frame, run_and_pack
+
+
+def expected(path: Path) -> list[list[str]]:
+    """A record's candidates above the gate: the frame, its place and scores as they are written, and the call."""
+    record = records.read(path)
+    assert record.chosen is not None
+    threshold = record.chosen.point.threshold or 0
+    columns = ("frame", "x", "y", "x1", "y1", "x2", "y2", "score_detector", "score_verifier", "score")
+    rows = [row for row in records.read_detections(path, record) if row["above_gate"] == "1"]
+    return [[*(row[name] for name in columns), str(int(float(row["score"]) >= threshold))] for row in rows]
+
+
+def predicted(made: Made, data: Path, out: Path) -> list[list[str]]:
+    """The same of the model, from the files that it writes of the record's test frames."""
+    items = datasets.load("synthetic", data).items
+    frames = dict.fromkeys(row["frame"] for row in records.read_detections(made.record, records.read(made.record)))
+    paths = [items[id].files[0] for id in frames]
+    mpp = items[next(iter(frames))].frame.mpp[0]
+    assert all(row.done for row in predict_files(Model.load(made.model), paths, out, mpp))
+    rows = []
+    for id in frames:
+        with (out / f"{id}.csv").open(newline="") as file:
+            rows += [[id, *row[1:]] for row in list(csv.reader(file))[1:]]
+    return rows
+
+
+@pytest.mark.usefixtures("toys")
+def test_it_predicts_what_the_harness_did(made: Made, small_data: Path, tmp_path: Path) -> None:
+    wanted = expected(made.record)
+    assert {row[-1] for row in wanted} == {"0", "1"}, "or nothing is compared"
+    assert predicted(made, small_data, tmp_path) == wanted
+
+
+@pytest.mark.usefixtures("toys")
+def test_it_applies_the_gate_as_the_harness_did(small_data: Path, tmp_path: Path) -> None:
+    made = run_and_pack(tmp_path, small_data, sets=["pipeline.gate=0.5"])
+    wanted = expected(made.record)
+    assert len(wanted) < len(records.read_detections(made.record, records.read(made.record)))
+    assert predicted(made, small_data, tmp_path / "out") == wanted
+
+
+@pytest.mark.usefixtures("toys")
+def test_without_a_verifier_it_predicts_what_the_harness_did(small_data: Path, tmp_path: Path) -> None:
+    made = run_and_pack(tmp_path, small_data, {"verifier": ["none"], "fuser": ["detector-only"]})
+    rows = predicted(made, small_data, tmp_path / "out")
+    assert rows == expected(made.record)
+    assert {row[8] for row in rows} == {""}
+
+
+def test_what_is_at_the_threshold_is_a_mitosis() -> None:
+    picture = frame(black(50, 50, np.array([[20, 30]])))
+    assert dots().predict(picture, threshold=0.75).is_mitosis.tolist() == [True]
+    assert dots().predict(picture, threshold=0.76).is_mitosis.tolist() == [False]
+    assert dots(threshold=0.8).predict(picture).is_mitosis.tolist() == [False]
+
+
+def test_a_frame_without_candidates_has_none() -> None:
+    found = dots().predict(frame(black(50, 50)))
+    assert (len(found), found.detections.boxes.shape) == (0, (0, 4))
+
+
+def test_a_plugin_that_is_not_installed_is_named_with_its_package(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MITOBENCH_PACKAGES", "mitobench")
+    discovery.found.cache_clear()
+    with pytest.raises(MitobenchError, match=r"detector 'toy-dark' is not installed\. Install mitobench-toys") as told:
+        Model.load(folder)
+    discovery.found.cache_clear()
+    assert "1 (mitobench-toys 1.0)" in str(told.value)
+
+
+@pytest.mark.usefixtures("toys")
+def test_options_of_another_version_are_an_error_with_both(folder: Path) -> None:
+    card = cards.read(folder)
+    older = card.parts.detector.model_copy(update={"options": {"least": 3}, "version": "0 (mitobench-toys 0.9)"})
+    cards.write(folder, card.model_copy(update={"parts": card.parts.model_copy(update={"detector": older})}))
+    with pytest.raises(PluginError, match=r"0 \(mitobench-toys 0\.9\); installed is 1 \(mitobench-toys 1\.0\).*least"):
+        Model.load(folder)

@@ -1,0 +1,55 @@
+"""The overlay: mitoses ringed, those that came close more thinly and in another colour, others not at all."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mitobench.api import Detections
+from mitobench.model import Prediction
+from mitobench.model import overlay as overlays
+from mitobench.model.overlay import CALLED, CLOSE, overlay
+from model.made import frame
+
+GREY = 128
+
+
+def drawn(scores: list[float], centres: list[tuple[int, int]], mpp: float = 0.25) -> NDArray[np.uint8]:
+    score = np.array(scores)
+    found = Prediction(Detections.from_points(centres, score), None, score, score >= 0.6)
+    return overlay(frame(np.full((300, 400, 3), GREY, dtype=np.uint8), mpp), found, 0.6)
+
+
+def pixels_of(image: NDArray[np.uint8], colour: str) -> NDArray[np.int64]:
+    """The (x, y) of a colour, [N, 2]."""
+    rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return np.argwhere((image == rgb).all(axis=2))[:, ::-1]
+
+
+def test_a_mitosis_is_ringed_and_left_free() -> None:
+    ring = pixels_of(drawn([0.9], [(100, 150)]), CALLED)
+    distance = np.hypot(*(ring - (100, 150)).T)
+    assert 26 < distance.min() < distance.max() < 36, "8 um at .25 um/px are 32 px"
+    assert len(ring) > 200
+
+
+def test_a_close_one_is_thinner_and_the_rest_is_not_shown() -> None:
+    image = drawn([0.9, 0.4, 0.3], [(100, 100), (250, 100), (250, 220)])
+    called, close = pixels_of(image, CALLED), pixels_of(image, CLOSE)
+    assert len(called) > 2 * len(close) > 0
+    assert np.hypot(*(close - (250, 100)).T).max() < 36
+
+
+def test_an_image_without_candidates_is_itself() -> None:
+    assert (drawn([], []) == GREY).all()
+
+
+@pytest.mark.parametrize("longest", [100, 10])
+def test_a_large_one_is_reduced_with_its_rings_in_their_places(longest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlays, "LONGEST", longest)
+    image = drawn([0.9], [(200, 150)])
+    assert image.shape == (longest * 3 // 4 + longest % 4 // 2, longest, 3)
+    ring = pixels_of(image, CALLED)
+    if longest == 100:
+        np.testing.assert_allclose(ring.mean(axis=0), (50, 37.5), atol=1)

@@ -1,0 +1,148 @@
+"""Packing: what plugins saved and nothing else, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import runs
+from safetensors.numpy import load_file
+
+from mitobench import discovery
+from mitobench.errors import MitobenchError, RecordError
+from mitobench.model import Model, pack
+from mitobench.model import card as cards
+from mitobench.pipeline.store import Store
+from mitobench.results import record as records
+from model.made import Made, frame, run_and_pack
+
+PLAIN = """
+from mitobench.api import Detections, Detector
+class Plain(Detector):
+    name, version, uses_boxes = "plain", "1", False
+    def predict(self, frame):
+        return Detections.from_points([[20.0, 20.0]], [0.5])
+class Pickling(Plain):
+    name = "pickling"
+    def fit(self, train, val, context): pass
+    def save(self, folder): (folder / "weights.pth").write_bytes(b"pickle")
+"""
+
+
+@pytest.fixture
+def plain(toys: dict[str, str], install: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package with a detector that learns nothing, and with one that saves a pickle, beside the toys."""
+    points = {name: f"plain_plugins:{name.capitalize()}" for name in ("plain", "pickling")}
+    install("plain-plugins", {"mitobench.detectors": points}, {"plain_plugins.py": PLAIN})
+    monkeypatch.setenv("MITOBENCH_PACKAGES", f"plain-plugins,{toys['MITOBENCH_PACKAGES']}")
+    discovery.found.cache_clear()
+
+
+def test_the_card_says_where_the_model_comes_from(made: Made) -> None:
+    card, record = cards.read(made.model), records.read(made.record)
+    assert record.chosen is not None
+    assert record.test is not None
+    assert (card.record, card.record_digest) == (made.record.name, record.digest)
+    assert card.combination == record.combination
+    assert card.train_on == {"synthetic": {"train": 12, "val": 6}}
+    assert (card.gate, card.threshold, card.mpp) == (record.chosen.gate, record.chosen.point.threshold, 0.25)
+    assert (card.measured.f1, card.measured.f1_interval) == (record.test.f1, record.test.f1_interval)
+    assert card.parts.detector.package == "mitobench-toys"
+    assert card.parts.detector.options == record.plugins["detector"].options
+
+
+@pytest.mark.usefixtures("toys")
+def test_frames_that_chose_nothing_are_not_said_to_have(small_data: Path, tmp_path: Path) -> None:
+    trained = run_and_pack(tmp_path, small_data, train_on=["synthetic", "synthetic-centroids"])
+    train_on = cards.read(trained.model).train_on
+    assert {name: list(parts) for name, parts in train_on.items()} == {
+        "synthetic": ["train", "val"],
+        "synthetic-centroids": ["train"],
+    }
+
+
+@pytest.mark.usefixtures("toys")
+def test_a_folder_holds_what_plugins_saved_and_the_card(made: Made, tmp_path: Path) -> None:
+    again = tmp_path / "deeper" / "again"
+    pack(made.record, made.store, again)
+    files = sorted(path.relative_to(again).as_posix() for path in again.rglob("*") if path.is_file())
+    assert files == ["detector/side.json", "fuser/w.json", "model.json", "verifier/middle.json"]
+    assert (again / "model.json").read_bytes() == (made.model / "model.json").read_bytes()
+    assert [path.name for path in again.parent.iterdir()] == ["again"]
+
+
+@pytest.mark.usefixtures("plain")
+def test_plugins_that_learn_nothing_need_no_folder(small_data: Path, tmp_path: Path) -> None:
+    roles = {"detector": ["plain"], "verifier": ["none"], "fuser": ["detector-only"]}
+    (record,) = runs.run(tmp_path, small_data, roles)
+    runs.reseal(record, lambda content: content["chosen"]["point"].update(threshold=0.5, reason=None))
+    pack(record, tmp_path / "store", tmp_path / "model")
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["model.json"]
+    found = Model.load(tmp_path / "model").predict(frame(np.zeros((40, 40, 3), dtype=np.uint8)))
+    assert (found.score.tolist(), found.verifier, found.is_mitosis.tolist()) == ([0.5], None, [True])
+
+
+@pytest.mark.usefixtures("plain")
+def test_a_pickle_is_refused(small_data: Path, tmp_path: Path) -> None:
+    roles = {"detector": ["pickling"], "verifier": ["none"], "fuser": ["detector-only"]}
+    (record,) = runs.run(tmp_path, small_data, roles)
+    runs.reseal(record, lambda content: content["chosen"]["point"].update(threshold=0.5, reason=None))
+    with pytest.raises(MitobenchError, match=r"weights\.pth: the detector saved a \.pth"):
+        pack(record, tmp_path / "store", tmp_path / "model")
+    assert not list(tmp_path.glob("*model*"))
+    assert not list(tmp_path.glob(".aside-*"))
+
+
+@pytest.mark.usefixtures("toys")
+def test_half_halves_the_weights_and_changes_the_scores_a_little(small_data: Path, tmp_path: Path) -> None:
+    made = run_and_pack(tmp_path, small_data, {"verifier": ["toy-net"]}, sets=["verifier.iterations=5"])
+    card = pack(made.record, made.store, tmp_path / "half", half=True)
+    tensors = load_file(tmp_path / "half" / "verifier" / "weights.safetensors")
+    assert {(tensor.ndim, tensor.dtype.name) for tensor in tensors.values()} == {(2, "float16"), (1, "float32")}
+    assert card.half
+    whole, half = (Model.load(tmp_path / name) for name in ("model", "half"))
+    picture = frame(np.random.default_rng(0).integers(0, 120, (90, 90, 3), dtype=np.uint8), 0.25)
+    verdicts = whole.predict(picture).verifier, half.predict(picture).verifier
+    assert verdicts[0] is not None
+    assert len(verdicts[0]) > 0
+    np.testing.assert_allclose(*verdicts, atol=1e-3)
+
+
+@pytest.mark.parametrize(("role", "kind"), [("detector", "fit-detector"), ("fusion", "fusion")])
+def test_a_stage_that_the_store_has_no_more_is_named(made: Made, tmp_path: Path, role: str, kind: str) -> None:
+    key = records.read(made.record).stages[role]
+    store = Path(shutil.copytree(made.store, tmp_path / "store"))
+    Store(store).discard(kind, key)
+    with pytest.raises(MitobenchError, match=rf"stage {kind} {key}.*mitobench reproduce {made.record}"):
+        pack(made.record, store, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_run_that_failed_is_no_model(made: Made, tmp_path: Path) -> None:
+    path = Path(shutil.copy(made.record, tmp_path))
+    runs.reseal(path, lambda content: content.update(status="failed", reason="it fell over"))
+    with pytest.raises(RecordError, match="it fell over"):
+        pack(path, made.store, tmp_path / "model")
+
+
+def test_a_run_without_a_threshold_is_no_model(made: Made, tmp_path: Path) -> None:
+    path = Path(shutil.copy(made.record, tmp_path))
+    runs.reseal(path, lambda content: content["chosen"]["point"].update(threshold=None, reason="no detection"))
+    with pytest.raises(RecordError, match=r"no threshold \(no detection\)"):
+        pack(path, made.store, tmp_path / "model")
+
+
+def test_a_folder_that_is_there_is_left_alone(made: Made) -> None:
+    with pytest.raises(MitobenchError, match="is there already"):
+        pack(made.record, made.store, made.model)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a file in the place of a folder")
+def test_a_folder_that_cannot_be_written_is_told(made: Made, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MitobenchError, match="cannot be written"):
+        pack(made.record, made.store, tmp_path / "file" / "model")

@@ -1,0 +1,109 @@
+"""Frames of any size: tiles lose no mitosis and count none twice."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from mitobench.model import tiles
+from mitobench.model.model import Model
+from model.made import Green, black, dots, frame
+
+WIDTH, HEIGHT = 900, 500
+APART = 10  # px and um: no two cells are closer
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_tiles() -> object:
+    """Tiles of 300 um instead of thousands."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiles, "LIMIT", 300)
+        yield
+
+
+def places(most: int) -> st.SearchStrategy[NDArray[np.int64]]:
+    """Cells anywhere, none too close to another; most of them near seams, which lie at multiples of WIDTH / 6."""
+    x = st.one_of(
+        st.integers(0, WIDTH - 1), st.builds(lambda seam, off: seam * 150 + off, st.integers(1, 5), st.integers(-6, 6))
+    )
+    return st.lists(st.tuples(x, st.integers(0, HEIGHT - 1)), max_size=most).map(_apart)
+
+
+def _apart(drawn: list[tuple[int, int]]) -> NDArray[np.int64]:
+    kept: list[tuple[int, int]] = []
+    for x, y in drawn:
+        if all(np.hypot(x - a, y - b) >= APART for a, b in kept):
+            kept.append((x, y))
+    return np.array(kept, dtype=np.int64).reshape(-1, 2)
+
+
+def found(model: Model, white: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Where the model finds what is white, sorted."""
+    xy = model.predict(frame(black(WIDTH, HEIGHT, white))).detections.xy
+    return xy[np.lexsort(xy.T)]
+
+
+def truth(white: NDArray[np.int64]) -> NDArray[np.float64]:
+    centres = white + 0.5
+    return centres[np.lexsort(centres.T)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(white=places(most=30))
+def test_every_dot_is_found_once_and_in_its_place(white: NDArray[np.int64]) -> None:
+    np.testing.assert_allclose(found(dots(), white), truth(white))
+
+
+@settings(max_examples=40, deadline=None)
+@given(white=places(most=30))
+def test_a_dot_that_tiles_place_apart_is_found_once(white: NDArray[np.int64]) -> None:
+    xy = found(dots(shift=0.9), white)
+    assert len(xy) == len(white)
+    if len(white):
+        distance = np.hypot(*(xy[:, None] - (white + 0.5)).transpose(2, 0, 1)).min(axis=1)
+        assert distance.max() < 2
+
+
+def test_without_the_reach_over_seams_dots_are_lost_or_doubled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "SEAM_UM", 0.0)
+    columns = (np.array([[x, y] for y in range(5, HEIGHT, 12)]) for x in range(148, 152))
+    assert any(len(found(dots(shift=0.9), white)) != len(white) for white in columns)
+
+
+def test_the_verifier_sees_a_candidate_where_its_tile_has_it() -> None:
+    white = np.array([[x, y] for x in range(4, WIDTH, 31) for y in range(4, HEIGHT, 31)])
+    pixels = black(WIDTH, HEIGHT, white)
+    pixels[white[:, 1], white[:, 0], 1] = np.arange(len(white)) % 256
+    predicted = dots(verifier=Green()).predict(frame(pixels))
+    x, y = predicted.detections.xy.astype(int).T
+    assert predicted.verifier is not None
+    np.testing.assert_array_equal(predicted.verifier, pixels[y, x, 1] / 255)
+    np.testing.assert_allclose(predicted.score, (0.75 + predicted.verifier) / 2)
+
+
+@pytest.mark.parametrize(("size", "mpp", "number"), [((300, 300), 1.0, 1), ((301, 300), 1.0, 2), ((600, 600), 0.5, 1)])
+def test_the_limit_is_one_of_the_models_resolution(size: tuple[int, int], mpp: float, number: int) -> None:
+    assert len(list(tiles.tiled(frame(black(*size), mpp), 1.0))) == number
+
+
+@pytest.mark.parametrize("size", [(301, 40), (40, 1000), (2000, 1300)])
+def test_tiles_cover_the_frame_within_the_limit_and_overlap(size: tuple[int, int]) -> None:
+    covered = np.zeros(size[::-1], dtype=int)
+    for tile in tiles.tiled(frame(black(*size)), 1.0):
+        (x, y), (width, height) = tile.origin, tile.frame.size
+        assert max(width, height) <= 300
+        assert tile.frame.read().shape == (height, width, 3)
+        covered[y : y + height, x : x + width] += 1
+        for axis in (0, 1):
+            low, high = tile.core[axis], tile.core[axis + 2]
+            assert low == -np.inf or low >= tiles.OVERLAP_UM - tiles.SEAM_UM
+            assert high == np.inf or high <= tile.frame.size[axis] - tiles.OVERLAP_UM + tiles.SEAM_UM
+    assert covered.min() >= 1
+
+
+def test_detections_of_one_tile_are_never_merged() -> None:
+    white = np.array([[20, 20], [21, 20]])
+    assert len(found(dots(), white)) == 2
