@@ -34,8 +34,6 @@ def _show_table(experiment: Experiment, definition: PaperTable) -> None:
     hidden = ("protocol", "trained on", "P", "R", "record")
     columns = [column for column in tables.header(definition) if column not in hidden]
     table = Table(title=escape(page.title(experiment)), title_justify="left", box=None, pad_edge=False)
-    if not any(row.paper.f1 for row in definition.row) and definition.row:
-        columns.remove("paper P / R / F1")
     for column in columns if definition.row else columns[:2]:
         first, widest = column == "row", {"row": 18, "F1 [95 %]": 17}.get(column)
         table.add_column(escape(column), justify="left" if first else "right", min_width=widest)

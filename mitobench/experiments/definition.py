@@ -49,6 +49,7 @@ class Row(_Strict):
     paper: Reported = Reported()
     protocol: str | None = None
     train_on: tuple[str, ...] = ()
+    scanners: tuple[str, ...] = ()
     estimator: str | None = None
     detector: str | None = None
     verifier: str | None = None
@@ -128,9 +129,10 @@ class PaperTable(_Definition):
     Attributes:
         dataset, protocol: that the paper's numbers are of; a row may have another protocol.
         train_on: data sets to train on, unless a row has others; none given: the one tested on.
-        scanners: whose frames those are; none given: all.
+        scanners: whose frames those are, unless a row has others; none given: all.
         estimator, detector, verifier, fuser: of all rows.
         row: the rows; none where everything is published elsewhere.
+        against: name of the row that all others are compared with; None: none.
         table: number of the paper's table, whose rows of other methods are shown as published.
         submission: whether the contest's submission files are written.
     """
@@ -144,6 +146,7 @@ class PaperTable(_Definition):
     verifier: str = "none"
     fuser: str = "detector-only"
     row: tuple[Row, ...] = ()
+    against: str | None = None
     table: int | None = None
     submission: bool = False
 
@@ -151,7 +154,10 @@ class PaperTable(_Definition):
     def _shows_something(self) -> PaperTable:
         if not self.row and self.table is None:
             raise ValueError("has neither a [[row]] nor a [[grid]] nor a table of published numbers")
-        _refuse_twice("rows", [row.name for row in self.row])
+        names = [row.name for row in self.row]
+        _refuse_twice("rows", names)
+        if self.against is not None and self.against not in names:
+            raise ValueError(f"no row is called {self.against!r}, which `against` names")
         return self
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from mitobench.errors import DataError
 from mitobench.experiments.definition import Definition, PaperTable, Row
 from mitobench.experiments.parts import Asked, Part, Say, parts
 from mitobench.pipeline.executors import Watcher
+from mitobench.report.pairs import Paired, paired
+from mitobench.report.row import Row as Measured
 from mitobench.results.record import Record
 from mitobench.results.submission import write_submission
 
@@ -30,12 +32,14 @@ class Result:
         part: that it was measured in.
         records: of all seeds, with the files they were written to.
         problem: why there are none.
+        gain: its F1 less that of the row that the table compares with.
     """
 
     row: Row
     part: Part
     records: Sequence[tuple[Path, Record]] = ()
     problem: str | None = None
+    gain: Paired | None = None
 
     @property
     def submitted(self) -> list[tuple[Path, Record]]:
@@ -106,8 +110,11 @@ class Experiment:
 
     def results(self) -> list[Result]:
         """What became of each row of a table, in the definition's order."""
-        rows = self.definition.row if isinstance(self.definition, PaperTable) else ()
-        return [_result(part, row) for row in rows for part in self.parts if row in part.rows]
+        if not isinstance(self.definition, PaperTable):
+            return []
+        results = [_result(part, row) for row in self.definition.row for part in self.parts if row in part.rows]
+        against = [result for result in results if result.row.name == self.definition.against]
+        return [replace(result, gain=_gain(result, against[0])) for result in results] if against else results
 
     @property
     def spoiled(self) -> bool:
@@ -115,6 +122,11 @@ class Experiment:
         grids = [] if isinstance(self.definition, PaperTable) else self.parts
         empty = any(not (part.benchmark and part.benchmark.done) for part in grids)
         return empty or any(benchmark.spoiled for benchmark in self.benchmarks)
+
+
+def _gain(result: Result, against: Result) -> Paired | None:
+    measured = [Measured([record for _, record in each.records]) for each in (result, against)]
+    return None if result is against or not all(row.good for row in measured) else paired([(measured[0], measured[1])])
 
 
 def _result(part: Part, row: Row) -> Result:

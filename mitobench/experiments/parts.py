@@ -152,17 +152,19 @@ def _of_grid(grids: Grids, grid: Grid, asked: Asked, elsewhere: str | None) -> P
 
 
 def _of_table(table: PaperTable, asked: Asked, say: Say) -> list[Part]:
-    """Rows of equal protocol and training sets share a benchmark, and with it what they have in common."""
+    """Rows of equal protocol, training sets and scanners share a benchmark, and with it what they have in common."""
     here = asked.dataset or table.dataset
     scanners = _scanners(asked, table.scanners)
     if scanners and not asked.scanners:
         say(f"Frames of scanner {', '.join(scanners)}, as in the paper; --scanner takes others.")
     wanted = dict.fromkeys(row.protocol or table.protocol for row in table.row)
     protocols = {protocol: _protocol(here, protocol, table, say) for protocol in wanted}
-    together: dict[tuple[str, tuple[str, ...]], list[Row]] = defaultdict(list)
+    together: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[Row]] = defaultdict(list)
     for row in table.row:
-        train_on = (row.train_on or table.train_on) if here == table.dataset else ()
-        together[protocols[row.protocol or table.protocol], train_on or (here,)].append(row)
+        own = here == table.dataset
+        train_on = (row.train_on or table.train_on) if own else ()
+        of = _scanners(asked, (row.scanners if own else ()) or table.scanners)
+        together[protocols[row.protocol or table.protocol], train_on or (here,), tuple(of)].append(row)
     return [
         Part(
             name=f"Protocol {protocol}{'' if train_on == (here,) else ', trained on ' + ', '.join(train_on)}",
@@ -170,7 +172,7 @@ def _of_table(table: PaperTable, asked: Asked, say: Say) -> list[Part]:
             meant=table.dataset,
             protocol=protocol,
             train_on=train_on,
-            scanners=scanners,
+            scanners=of,
             profile=asked.profile or table.profile,
             scale=asked.scale or 1.0,
             seeds=asked.seeds or 1,
@@ -178,7 +180,7 @@ def _of_table(table: PaperTable, asked: Asked, say: Say) -> list[Part]:
             grids=[Combinations(table.plugins(row), [*table.overrides(row), *asked.sets]) for row in rows],
             rows=rows,
         )
-        for (protocol, train_on), rows in together.items()
+        for (protocol, train_on, of), rows in together.items()
     ]
 
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from mitobench.published import Method
 from mitobench.report.effects import MOST, Effect
-from mitobench.report.markdown import brackets, escape, f1, measured, number, plugin, signed, status, table
+from mitobench.report.markdown import MARK, escape, f1, gain, measured, number, plugin, status, table
 from mitobench.report.row import ROLES, Row, seed_of
 from mitobench.report.table import Section
 
@@ -34,7 +34,6 @@ PUBLISHED = """\
 F1 is the best over thresholds on the frames it is of, unless the note says otherwise: it is to be read against
 `oracle F1`."""
 
-MARK = "≈"
 SENTENCE = 1000  # characters at most: a split's note or a source is longer than a name, and says the worst at its end
 
 MEASURED = ("P", "R", "F1 [95 %]", "F1 detector alone", "oracle F1", "AP", "s/frame", "seeds (spread)", "record")
@@ -113,7 +112,7 @@ def _effects(effects: Sequence[Effect], references: Mapping[str, str]) -> str:
             effect.role,
             escape(effect.plugin),
             escape(effect.against),
-            f"{signed(effect.delta)}{brackets(effect.interval, signed)}{f' {MARK}' if effect.in_noise else ''}",
+            gain(effect),
             str(effect.n_pairs),
         ]
         for effect in effects

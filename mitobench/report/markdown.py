@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mitobench.evaluate import Interval
+from mitobench.report.pairs import Paired
 from mitobench.report.row import Row, plugin, seed_of
 from mitobench.report.table import Section
 
-__all__ = ["brackets", "escape", "f1", "fact", "line", "measured", "number", "plugin", "signed", "status", "table"]
+__all__ = ["brackets", "escape", "f1", "fact", "gain", "line", "measured", "number", "plugin", "status", "table"]
+
+MARK = "≈"
 
 
 def escape(text: object, most: int = 200) -> str:
@@ -41,6 +44,15 @@ def fact(value: Any) -> str:
 def signed(value: float) -> str:
     """A difference as a table has it: +.052."""
     return f"{round(value, 3) + 0.0:+.3f}".replace("0.", ".", 1)  # + 0.0: there is no -0
+
+
+def gain(difference: Paired | None) -> str:
+    """A difference of F1 with its interval, and ≈ where that holds 0: +.052 [+.011, +.090]."""
+    if difference is None:
+        return "–"
+    return (
+        f"{signed(difference.delta)}{brackets(difference.interval, signed)}{f' {MARK}' if difference.in_noise else ''}"
+    )
 
 
 def f1(row: Row) -> str:

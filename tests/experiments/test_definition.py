@@ -49,8 +49,16 @@ def test_times_are_the_papers() -> None:
     assert times == [(0.72, None), (0.68, None), (0.36, None), (0.41, 0.023)]
 
 
-def test_the_paper_profile_is_every_tables_default() -> None:
-    assert {definition.profile for definition in map(read, names()) if isinstance(definition, PaperTable)} == {"paper"}
+def test_the_paper_profile_is_every_paper_tables_default() -> None:
+    tables = [definition for definition in map(read, names()) if isinstance(definition, PaperTable)]
+    assert {table.profile for table in tables if table.name != "ablations"} == {"paper"}
+
+
+def test_what_is_chosen_between_in_the_ablations_is_never_tested_on_the_official_frames() -> None:
+    ablations = read("ablations")
+    assert isinstance(ablations, PaperTable)
+    assert {row.protocol or ablations.protocol for row in ablations.row} == {"development"}
+    assert ablations.against == ablations.row[0].name
 
 
 @pytest.mark.parametrize("name", ["table1", "table2", "table3"])

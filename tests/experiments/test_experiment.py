@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -236,3 +237,28 @@ def test_the_papers_scanner_is_taken_unless_another_is_asked_for(run: Callable[.
     answer = run(text, "--dry-run", "--scanner", "H")
     assert answer.code == 2
     assert "'H'" in answer.err
+
+
+def test_rows_are_compared_with_the_one_that_the_table_names(run: Callable[..., Any], tmp_path: Path) -> None:
+    dimmer = '\n[[row]]\nname = "few"\nset = ["detector.most=1"]\n'
+    answer = run(with_toy_fuser(HEAD) + 'against = "most 9"\n' + ROWS + dimmer)
+    assert answer.code == 0, answer.out + answer.err
+    page = (tmp_path / "out" / "experiments" / "mine.md").read_text()
+    made = {row["row"]: row for row in table_of(page)}
+    assert made["most 9"]["gain [95 %]"] == "–"
+    assert made["few"]["gain [95 %]"].startswith("-."), "F1 falls where only one detection a frame is left"
+    few, most = (float(made[name]["F1 [95 %]"].split()[0]) for name in ("few", "most 9"))
+    assert float(made["few"]["gain [95 %]"].split()[0]) == pytest.approx(few - most, abs=2e-3)
+
+
+def test_a_row_that_does_not_exist_is_nothing_to_compare_with(run: Callable[..., Any]) -> None:
+    answer = run(with_toy_fuser(HEAD) + 'against = "nobody"\n' + ROWS)
+    assert answer.code == 2
+    assert "no row is called 'nobody', which `against` names" in answer.err
+
+
+def table_of(page: str) -> list[dict[str, str]]:
+    """The rows of a page's table."""
+    lines = [line.strip("| ") for line in page.splitlines() if line.startswith("|")]
+    columns, _, *rows = ([cell.strip() for cell in re.split(r"(?<!\\)\|", line)] for line in lines)
+    return [dict(zip(columns, cells, strict=True)) for cells in rows]

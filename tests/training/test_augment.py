@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from skimage.color import hed_from_rgb, rgb_from_hed
 
 from mitobench.training import dihedral, dihedral_boxes, dihedral_points, hed_jitter, stain_jitter
