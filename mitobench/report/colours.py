@@ -1,4 +1,4 @@
-"""One palette for page, figures and galleries: a row looks the same wherever it is drawn.
+"""One palette for page, figures and galleries: a row looks and is called the same wherever it is drawn.
 
 The colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), which people with any of the common colour
 vision deficiencies tell apart; yellow and black are left out, as they vanish on white or on a dark page. Nothing is
@@ -7,14 +7,20 @@ told by colour alone: each colour comes with a marker, and what became of a dete
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, zip_longest
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # galleries read colours and no table
+    from mitobench.report.table import Row, Section
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x")
 DASHES = ("solid", "dash", "dot", "dashdot")
+SHORTENED = re.compile(r"schedules shortened to (\S+)")
 
 
 @dataclass(frozen=True)
@@ -37,27 +43,56 @@ class Style:
 PUBLISHED = Style("#767676", "*", "star", "solid")
 
 
-def style_of(index: int) -> Style:
-    """The style of the row with this number, from 0; 42 numbers in a row differ in colour, marker or both."""
-    dash = DASHES[index // len(COLOURS) % len(DASHES)]
-    marker = index % len(MARKERS)
-    return Style(COLOURS[index % len(COLOURS)], MARKERS[marker], SYMBOLS[marker], dash)
+def style_of(place: int) -> Style:
+    """The style of the row at this place of its section, from 0; 42 in a row differ in colour, marker or both."""
+    dash = DASHES[place // len(COLOURS) % len(DASHES)]
+    marker = place % len(MARKERS)
+    return Style(COLOURS[place % len(COLOURS)], MARKERS[marker], SYMBOLS[marker], dash)
 
 
-def colour_of(index: int) -> str:
-    """The colour of the row with this number, from 0."""
-    return style_of(index).colour
+def labels(section: Section) -> dict[Row, str]:
+    """A name of each row that no other of its section has: `mask + frcnn + none (modern, schedules x 0.2)`.
 
-
-def styles(rankings: Iterable[Sequence[str]]) -> dict[str, Style]:
-    """The style of every name, where each section gives the names of its rows, best first.
-
-    A name has one style in all sections. The best rows of all sections are served first, so that those that figures
-    show differ most.
+    It is the title, and in brackets what tells the row from those of the same title: no more facts than that takes.
     """
-    by_rank = chain.from_iterable(zip_longest(*rankings))
-    names = dict.fromkeys(name for name in by_rank if name is not None)
-    return {name: style_of(index) for index, name in enumerate(names)}
+    alike: dict[str, list[Row]] = defaultdict(list)
+    for row in section.rows:
+        alike[row.title].append(row)
+    return {
+        row: f"{title} ({', '.join(told)})" if told else title
+        for title, rows in alike.items()
+        for row, told in _told_apart(section, rows)
+    }
+
+
+def _told_apart(section: Section, rows: Sequence[Row]) -> Iterator[tuple[Row, list[str]]]:
+    """Each row with its facts; one that tells no more rows apart than those before it is left out."""
+    facts = [_facts(section, row) for row in rows]
+    names = dict.fromkeys(name for known in facts for name in known)
+    every = [[known.get(name) for known in facts] for name in names]
+    told: list[tuple[str | None, ...]] = [() for _ in rows]
+    for values in [*every, [f"record {row.first.digest[:8]}" for row in rows]]:
+        more = [(*said, value) for said, value in zip(told, values, strict=True)]
+        told = more if len(set(more)) > len(set(told)) else told
+    for row, said in zip(rows, told, strict=True):
+        yield row, [fact for fact in said if fact]
+
+
+def _facts(section: Section, row: Row) -> dict[str, str]:
+    """What may tell a row from another of its title, in words, by what it is about; what says most comes first."""
+    record = row.first
+    shortened = next(filter(None, map(SHORTENED.match, record.notes)), None)
+    facts = {
+        "train_on": f"trained on {', '.join(record.combination['train_on'])}",
+        "profile": record.profile,
+        "schedules": f"schedules x {shortened[1] if shortened else 1}",
+    }
+    for role, entry in record.plugins.items():
+        facts |= {f"{role} {option}": f"{entry.name} {option} {value}" for option, value in entry.variant.items()}
+    for override in record.overrides:
+        name, _, value = override.partition("=")
+        facts[name] = f"{name.rpartition('.')[2]} {value}"
+    return facts | {remark: remark for remark in section.remarks(row)}
 
 
 @dataclass(frozen=True)

@@ -57,9 +57,11 @@ class Section:
 
     @cached_property
     def notes(self) -> list[str]:
-        """What is said of all rows together."""
+        """What is said of all rows together, and how often anyone has looked at the test frames for them."""
         every = [set(record.notes) for row in self.rows for record in row.records]
-        return [note for note in self.rows[0].first.notes if all(note in notes for notes in every)]
+        common = [note for note in self.rows[0].first.notes if all(note in notes for notes in every)]
+        looks = sum(len(row.good) for row in self.rows)
+        return [*common, f"test frames scored {looks} times for these rows"] if looks > 1 else common
 
     def file(self, record: Record) -> str:
         """Where a record of this section is, below the folder of records."""

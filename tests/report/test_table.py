@@ -256,7 +256,7 @@ def test_rows_that_look_alike_are_told_apart() -> None:
 
 def test_a_remark_is_what_not_all_rows_have_for_a_note() -> None:
     made = section(ok(notes=["no tissue", "from scratch"]), ok(detector="rpn", f1=0.4, notes=["no tissue"]))
-    assert made.notes == ["no tissue"]
+    assert made.notes == ["no tissue", "test frames scored 2 times for these rows"]
     assert [made.remarks(row) for row in made.rows] == [["from scratch"], []]
 
 
