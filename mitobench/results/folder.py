@@ -11,10 +11,8 @@ from mitobench.atomic import write_whole
 from mitobench.errors import RecordError
 from mitobench.results import recount
 from mitobench.results.check import Checked, check
-from mitobench.results.record import Record, read
+from mitobench.results.record import DETECTIONS, Record, read
 from mitobench.results.rematch import Copies, wrong_matching
-
-DETECTIONS = ".detections.csv.gz"
 
 
 @dataclass

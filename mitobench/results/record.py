@@ -33,6 +33,9 @@ SCHEMA_VERSION: Literal[1] = 1
 # Fields that the first records of this version lack: no part of a digest where empty, so that those keep theirs.
 LATER = {"fitted", "seconds_a_candidate"}
 
+SCORES = ("chosen", "validation", "test", "detector_alone", "detections")  # of a run that came to its end
+DETECTIONS = ".detections.csv.gz"
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -190,7 +193,7 @@ def write(folder: Path, record: Record, detections: str | None) -> Path:
     """Write a record and its detections (CSV text), each aside and then renamed; returns the record's path."""
     if detections is not None:
         packed = gzip.compress(detections.encode(), compresslevel=9, mtime=0)
-        name = f"{record.stem}.detections.csv.gz"
+        name = f"{record.stem}{DETECTIONS}"
         rows = detections.count("\n") - 1
         digests = (hashlib.sha256(content).hexdigest() for content in (detections.encode(), packed))
         entry = {"file": name, "rows": rows, **dict(zip(("sha256", "packed"), digests, strict=True))}
@@ -201,7 +204,7 @@ def write(folder: Path, record: Record, detections: str | None) -> Path:
         if _is_ok(path, record):
             log.warning("%s has a good record of the same stages: it is kept.", path)
             return path
-        (folder / f"{record.stem}.detections.csv.gz").unlink(missing_ok=True)
+        (folder / f"{record.stem}{DETECTIONS}").unlink(missing_ok=True)
     text = json.dumps(record.sealed().model_dump(mode="json"), sort_keys=True, indent=1, allow_nan=False)
     write_whole(path, (text + "\n").encode())
     return path
@@ -219,8 +222,8 @@ def _is_ok(path: Path, record: Record) -> bool:
 def read(path: Path) -> Record:
     """A record, verified.
 
-    Raises RecordError for a file that is no record, one of another schema version, or one that does not have the
-    digest it claims.
+    Raises RecordError for a file that is no record, one of another schema version, one that does not have the digest
+    it claims, or one that lacks what a table needs, however well it is sealed.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -249,6 +252,9 @@ def read(path: Path) -> Record:
         raise RecordError(f"{path}: was changed after it was written: {reason}. Make it again.") from reason
     if (sealed.digest, sealed.run_digest) != (record.digest, record.run_digest):
         raise RecordError(f"{path}: was changed after it was written: its digest is another. Make it again.")
+    lacking = _lacking(record)
+    if lacking:
+        raise RecordError(f"{path}: is no whole record: {lacking}. Make it again.")
     return record
 
 
@@ -273,11 +279,8 @@ def read_good(folder: Path) -> tuple[list[tuple[Path, Record]], list[str]]:
 
 
 def _read_whole(path: Path) -> Record:
-    """A record with its detections, verified, with all that a table needs. Raises RecordError."""
+    """A record with its detections, verified, under its own name. Raises RecordError."""
     found = read(path)
-    lacking = _lacking(found)
-    if lacking:
-        raise RecordError(f"{path}: is no whole record: {lacking}. Make it again.")
     if found.detections:
         _detections_text(path, found)
     if path.stem != found.stem:
@@ -286,9 +289,9 @@ def _read_whole(path: Path) -> Record:
 
 
 class _Named(BaseModel):
-    """What every table reads of a combination."""
+    """What every table reads of a combination, and all there is in one."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, extra="forbid")
 
     dataset: str
     protocol: str
@@ -301,7 +304,7 @@ class _Named(BaseModel):
 
 
 def _lacking(record: Record) -> str | None:
-    """What a table needs and a record lacks, however well it is sealed; None: nothing."""
+    """What a table needs and a record lacks; None: nothing."""
     try:
         names = _Named.model_validate(record.combination)
     except ValidationError as reason:
@@ -310,11 +313,16 @@ def _lacking(record: Record) -> str | None:
     if not absent and "test" not in record.data[names.dataset].digest:
         absent = [f"data.{names.dataset}.digest.test"]
     absent += [f"pipeline.{name}" for name in ("matcher", "radius_um") if name not in record.pipeline]
+    there = [name for name in SCORES if getattr(record, name) is not None]
     if record.status == "ok":
-        absent += [name for name in ("test", "detector_alone", "detections") if getattr(record, name) is None]
+        absent += [name for name in SCORES if name not in there]
     if record.detections is not None:
-        absent += [f"detections.{name}" for name in ("file", "sha256") if name not in record.detections]
-    return f"{', '.join(absent)} not there" if absent else None
+        absent += [f"detections.{name}" for name in ("file", "sha256", "rows") if name not in record.detections]
+    if absent:
+        return f"{', '.join(absent)} not there"
+    if record.status != "ok" and there:
+        return f"its status is {record.status}, but {', '.join(there)} there"
+    return None
 
 
 def read_detections(path: Path, record: Record) -> list[dict[str, str]]:

@@ -79,7 +79,7 @@ def test_a_folder_of_anything_else_is_left_alone(mitobench: Callable[..., Any], 
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["thesis.tex"]
 
 
-@pytest.mark.parametrize("change", [{"protocol": "by-slide"}, {"dataset": "mitos2012"}])
+@pytest.mark.parametrize("change", [{"protocol": "by-slide"}, {"dataset": "mitos2012", "train_on": ["mitos2012"]}])
 def test_another_protocol_or_data_set_is_refused(
     mitobench: Callable[..., Any], data: Path, tmp_path: Path, change: dict[str, str]
 ) -> None:

@@ -97,13 +97,13 @@ def test_a_broken_record_is_named_and_left_out(
         ({"data": {}}, "data.mitos2012"),
         ({"test": None}, "test not there"),
         ({"detections": None}, "detections not there"),
-        ({"detections": {"file": "x"}}, "detections.sha256 not there"),
+        ({"detections": {"file": "x"}}, "detections.sha256, detections.rows not there"),
     ],
     ids=str,
 )
 def test_a_sealed_record_without_what_a_table_needs_is_named(tmp_path: Path, change: dict[str, Any], said: str) -> None:
     """Whoever forges a record can seal it; it must not take the others with it."""
-    made = ok().model_copy(update={"detections": {"file": "x", "sha256": "x"}} | change).sealed()
+    made = ok().model_copy(update={"detections": {"file": "x", "sha256": "x", "rows": 1}} | change).sealed()
     path = tmp_path / "forged.json"
     path.write_text(made.model_dump_json())
     good, broken = record.read_good(tmp_path)
