@@ -121,7 +121,7 @@ class Benchmark:
         named = [{role: _expand(role, names) for role, names in grid.roles.items()} for grid in grids]
         estimators = {name for roles in named for name in roles["estimator"]}
         train_on = list(dict.fromkeys(train_on or ()))
-        device = _device(device, processes)
+        device = find_device(device, processes)
         root, tested = _find(data, datasets, train_on, say)
         workspace = _read(root, tested, train_on, protocol, scanners, _learns_from_masks(estimators), say)
         synthetic = all(name.startswith(SYNTHETIC) for name in tested)
@@ -189,7 +189,8 @@ def _expand(role: str, names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(stripped))
 
 
-def _device(asked: str, processes: int) -> str:
+def find_device(asked: str, processes: int = 1) -> str:
+    """`cpu` or `cuda`, for `auto` the best there is. Raises MitobenchError for one that is not there."""
     if asked not in ("auto", "cpu", "cuda"):
         raise MitobenchError(f"--device {asked}: must be auto, cpu or cuda.")
     import torch

@@ -58,6 +58,7 @@ def predict(
         raise typer.BadParameter(f"--mpp {mpp:g}: must be from 0.1 to 1.0 um/px; 40x scans have about 0.25.")
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    from mitobench.benchmark import find_device
     from mitobench.cli.console import console, say
     from mitobench.model import Model
     from mitobench.model.batch import predict_files
@@ -65,7 +66,7 @@ def predict(
     from mitobench.model.inputs import images_of
 
     folder = find(model)
-    loaded = Model.load(folder, _device(device))
+    loaded = Model.load(folder, find_device(device))
     _introduce(folder, loaded, threshold)
     if mpp is None:
         say(f"No --mpp: the images are taken to have the model's {loaded.card.mpp:g} um/px.")
@@ -88,19 +89,6 @@ def predict(
     say(f"Summary  {out / 'summary.csv'}")
     if not all(row.done for row in rows):
         raise typer.Exit(1)
-
-
-def _device(asked: str) -> str:
-    import torch
-
-    from mitobench.errors import MitobenchError
-
-    if asked not in ("auto", "cpu", "cuda"):
-        raise MitobenchError(f"--device {asked}: must be auto, cpu or cuda.")
-    there = torch.cuda.is_available()
-    if asked == "cuda" and not there:
-        raise MitobenchError("--device cuda: torch finds no CUDA device; `mitobench doctor` tells more.")
-    return "cuda" if there and asked != "cpu" else "cpu"
 
 
 def _introduce(folder: Path, model: Model, threshold: float | None) -> None:

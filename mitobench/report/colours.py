@@ -69,9 +69,10 @@ def _told_apart(section: Section, rows: Sequence[Row]) -> Iterator[tuple[Row, li
     """Each row with its facts; one that tells no more rows apart than those before it is left out."""
     facts = [_facts(section, row) for row in rows]
     names = dict.fromkeys(name for known in facts for name in known)
-    every = [[known.get(name) for known in facts] for name in names]
+    every: list[list[str | None]] = [[known.get(name) for known in facts] for name in names]
+    every.append([f"record {row.first.digest[:8]}" for row in rows])
     told: list[tuple[str | None, ...]] = [() for _ in rows]
-    for values in [*every, [f"record {row.first.digest[:8]}" for row in rows]]:
+    for values in every:
         more = [(*said, value) for said, value in zip(told, values, strict=True)]
         told = more if len(set(more)) > len(set(told)) else told
     for row, said in zip(rows, told, strict=True):

@@ -1,7 +1,7 @@
 """Figures for papers: PNG and SVG of each section, one column (3.5 inches) wide, in letters of 8 pt.
 
-Colours and markers are those of the page. Every row keeps the number of its rank, and published methods have letters,
-so that a figure reads in black and white too. Equal records give equal bytes.
+Colours, markers and labels are those of the page. Every row keeps the number of its rank, and published methods have
+letters, so that a figure reads in black and white too. Equal records give equal bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from mitobench.atomic import write_whole
 from mitobench.report import plots
-from mitobench.report.colours import Style, styles
+from mitobench.report.colours import labels, style_of
 from mitobench.report.curves import curve_of
 from mitobench.report.plots import Board, Drawn, Shown
 from mitobench.report.table import Section
@@ -68,12 +68,11 @@ def write(folder: Path, sections: Sequence[Section]) -> list[Path]:
     show is left out. Returns the paths. Raises MitobenchError where a file cannot be written, RecordError where
     detections are broken.
     """
-    look = styles([[row.title for _, row in section.ranked()] for section in sections])
     written = []
     with matplotlib.rc_context(LOOK), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in another script shows boxes
         for name, section in _named(sections):
-            board = _board(folder, section, look)
+            board = _board(folder, section)
             for figure, draw in FIGURES.items():
                 drawn = draw(board) if board.rows else None
                 if drawn is not None:
@@ -82,21 +81,29 @@ def write(folder: Path, sections: Sequence[Section]) -> list[Path]:
 
 
 def _named(sections: Sequence[Section]) -> Iterator[tuple[str, Section]]:
-    """Each section with a name that is safe for a file, and its own where two are of one data set and protocol."""
+    """Each section with a name of its own that is safe for a file.
+
+    Those of one data set and protocol have in their name what their titles differ in.
+    """
     seen: Counter[str] = Counter()
     for section in sections:
-        name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{section.dataset}-{section.protocol}").lstrip(".")
+        of_one = (section.dataset, section.protocol)
+        titles = [other.title for other in sections if (other.dataset, other.protocol) == of_one]
+        told = [part for part in section.title.split(", ")[2:] if not all(part in title for title in titles)]
+        name = re.sub(r"[^A-Za-z0-9._-]+", "_", "-".join([*of_one, *told])).lstrip(".")
         seen[name] += 1
         yield (name if seen[name] == 1 else f"{name}-{seen[name]}"), section
 
 
-def _board(folder: Path, section: Section, look: dict[str, Style]) -> Board:
+def _board(folder: Path, section: Section) -> Board:
     """What the figures of a section show."""
-    ranked = [Shown(str(rank), row.title, look[row.title], row) for rank, row in section.ranked() if rank is not None]
+    label = labels(section)
+    rows = enumerate(section.ranked())
+    ranked = [Shown(str(rank), label[row], style_of(place), row) for place, (rank, row) in rows if rank is not None]
     methods = sorted(section.published, key=lambda method: -method.f1)
     drawn = [_drawn(folder, section, shown) for shown in ranked[:MOST_CURVES]]
     return Board(
-        title=f"{section.dataset}, protocol {section.protocol}",
+        title=section.title,
         rows=ranked[:MOST],
         n_rows=len(ranked),
         published=list(zip(ascii_lowercase, methods[:MOST], strict=False)),

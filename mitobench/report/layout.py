@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +25,13 @@ WIDTH = 3.5  # a column of a paper
 LINE = 0.165  # of text
 LABELLED = 0.42  # below axes: ticks and label
 GREY, INK = "#767676", "#1A1A1A"
+BAR = 0.31  # a bar or an interval, with a line of text over it
 LETTERS = 47  # that fit beside a number in a column
+AROUND = [  # from a marker to its label, pt
+    (radius * np.cos(angle), (radius - 1) * np.sin(angle))
+    for radius in (9, 15, 21)
+    for angle in np.arange(0, 2 * np.pi, np.pi / 8)
+]
 DASHES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
 
 
@@ -48,26 +57,57 @@ def figure_of(
     title: str, height: float, notes: Sequence[str], key: Sequence[Key] = (), left: float = 0.45, right: float = 0.3
 ) -> tuple[Figure, Axes]:
     """An empty figure whose axes are `height` high, over its key and its notes."""
-    below = LABELLED + LINE * (len(key) + len(notes)) + 0.08
-    total = below + height + 1.6 * LINE
+    heading = wrapped(title, 52)
+    texts = [wrapped(line.text, LETTERS - len(line.value)) for line in key]
+    below = LABELLED + LINE * (sum(map(len, texts)) + len(notes)) + 0.08
+    total = below + height + LINE * (len(heading) + 0.6)
     figure = Figure(figsize=(WIDTH, total))
     FigureCanvasAgg(figure)
     axes = figure.add_axes((left / WIDTH, below / total, (WIDTH - left - right) / WIDTH, height / total))
-    figure.text(0.1 / WIDTH, 1 - 0.05 / total, fitting(title, 52), va="top", weight="bold", color=INK)
-    for place, line in enumerate(key):
-        _key_line(figure, (below - LABELLED - LINE * (place + 0.5)) / total, line)
+    figure.text(0.1 / WIDTH, 1 - 0.05 / total, "\n".join(heading), va="top", weight="bold", color=INK)
+    y = below - LABELLED - LINE / 2
+    for line, text in zip(key, texts, strict=True):
+        _key_line(figure, y / total, line, text)
+        y -= LINE * len(text)
     for place, note in enumerate(notes):
-        y = (below - LABELLED - LINE * (len(key) + place + 0.5)) / total
-        figure.text(0.1 / WIDTH, y, note, va="center", color=GREY)
+        figure.text(0.1 / WIDTH, (y - LINE * place) / total, note, va="center", color=GREY)
     return figure, axes
 
 
-def _key_line(figure: Figure, y: float, line: Key) -> None:
+def _key_line(figure: Figure, y: float, line: Key, text: Sequence[str]) -> None:
     look = marker(line.style)
     figure.add_artist(Line2D([0.17 / WIDTH], [y], linestyle="none", transform=figure.transFigure, **look))
     figure.text(0.42 / WIDTH, y, line.name, va="center", ha="right", color=INK)
-    figure.text(0.5 / WIDTH, y, fitting(line.text, LETTERS - len(line.value)), va="center", color=INK)
+    for place, part in enumerate(text):
+        figure.text(0.5 / WIDTH, y - LINE * place / figure.get_figheight(), part, va="center", color=INK)
     figure.text(1 - 0.1 / WIDTH, y, line.value, va="center", ha="right", color=INK)
+
+
+def stack_of(
+    title: str, named: Sequence[tuple[Sequence[str], str]], notes: Sequence[str]
+) -> tuple[Figure, Axes, Sequence[float]]:
+    """An empty figure for bars below each other, and where on its y axis they lie.
+
+    Args:
+        title: of the figure.
+        named: what is written over each bar, texts that begin lines of their own, and its value at the right.
+        notes: below the axes.
+    """
+    widest = LETTERS + 3
+    lines = [
+        [line for text in texts[:-1] for line in wrapped(text, widest)] + wrapped(texts[-1], widest - len(value))
+        for texts, value in named
+    ]
+    places = list(accumulate(BAR + LINE * (len(over) - 1) for over in lines))  # inches
+    top, bottom = 0.05, places[-1] + 0.09
+    figure, axes = figure_of(title, bottom - top, notes, left=0.1, right=0.12)
+    for place, over, (_, value) in zip(places, lines, named, strict=True):
+        at: Any = {"transform": axes.get_yaxis_transform(), "va": "bottom", "color": INK}
+        axes.text(0, place - 0.075, "\n".join(over), linespacing=1.15, **at)
+        axes.text(1, place - 0.075, value, ha="right", **at)
+    axes.set(ylim=(bottom, top), yticks=[])
+    axes.spines["left"].set_visible(False)
+    return figure, axes, places
 
 
 def marker(style: Style) -> dict[str, Any]:
@@ -87,18 +127,15 @@ def line(style: Style) -> dict[str, Any]:
     return {"color": style.colour, "linestyle": DASHES[style.dash], "linewidth": 1.1}
 
 
-def fitting(text: str, letters: int) -> str:
-    """A name as it can be printed: nothing invisible, and cut where it is too long."""
+def wrapped(text: str, letters: int) -> list[str]:
+    """A name in lines of at most so many letters, as it can be printed: nothing invisible, and no more than four lines.
+
+    What does not fit into one line begins another with its brackets.
+    """
     plain = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
-    return plain if len(plain) <= letters else f"{plain[: letters - 1]}…"
-
-
-def labelled_line(axes: Axes, place: float, lines: Sequence[str], value: str) -> None:
-    """Lines of text over the bar or the interval at `place`, with its value at the right."""
-    across, room = axes.get_yaxis_transform(), LETTERS + 3
-    cut = [fitting(text, room - len(value)) for text in lines]
-    axes.text(0, place - 0.24, "\n".join(cut), transform=across, va="bottom", color=INK, linespacing=1.15)
-    axes.text(1, place - 0.24, value, transform=across, va="bottom", ha="right", color=INK)
+    parts = [plain] if len(plain) <= letters else re.split(r" (?=\()", plain, maxsplit=1)
+    how: Any = {"width": letters, "max_lines": 2, "placeholder": "…", "break_on_hyphens": False}
+    return [line for part in parts for line in textwrap.wrap(part, **how)] or [""]
 
 
 def equal_f1(axes: Axes) -> None:
@@ -133,32 +170,35 @@ def log_ticks(axes: Axes, ticks: Mapping[float, str]) -> None:
 
 
 def points(axes: Axes, marked: Sequence[Point]) -> None:
-    """Markers, each with its number or letter on the side where there is most room."""
+    """Markers, each with its number or letter where there is room: beside it, or a little off at the end of a line."""
     for point in marked:
         axes.plot(point.x, point.y, zorder=3, clip_on=False, **marker(point.style))
-    taken = axes.transData.transform([(point.x, point.y) for point in marked]) if marked else np.zeros((0, 2))
-    middle = axes.transAxes.transform((0.5, 0.5))
     unit = axes.figure.dpi / 72
-    for place, point in zip(taken[: len(marked)].copy(), marked, strict=True):
-        around = [(9 * np.cos(a) * unit, 8 * np.sin(a) * unit) for a in np.arange(0, 2 * np.pi, np.pi / 8)]
-        others = taken[np.any(taken != place, axis=1)]
-        room = [_room(place + offset, others, middle) for offset in around]
-        dx, dy = around[int(np.argmax(room))]
-        taken = np.vstack([taken, place + np.array([dx, dy])])
+    middle = axes.transAxes.transform((0.5, 0.5)) / unit
+    places = axes.transData.transform([(point.x, point.y) for point in marked]).reshape(-1, 2) / unit
+    boxes = np.hstack([places, np.full(places.shape, 3.0)])  # of markers and labels: middle and half its size, pt
+    for place, point in zip(places, marked, strict=True):
+        size = 2.6 * len(point.name), 4.0
+        others = boxes[np.any(boxes[:, :2] != place, axis=1)]
+        room = [min(_room(place + offset, size, others), 1.5) for offset in AROUND]
+        far = [np.hypot(*offset) / 10 + np.hypot(*(middle - place - offset)) / 100 for offset in AROUND]
+        offset = AROUND[int(np.argmax(np.subtract(room, far)))]
+        boxes = np.vstack([boxes, [*(place + offset), *size]])
         axes.annotate(
             point.name,
             (point.x, point.y),
-            (dx / unit, dy / unit),
+            offset,
             textcoords="offset points",
             ha="center",
             va="center",
             color=INK,
             zorder=4,
             annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 3},
         )
 
 
-def _room(place: Floats, others: Floats, middle: Floats) -> float:
-    """Distance to the nearest marker or label, px; less a little far from the middle of the axes."""
-    nearest = float(np.hypot(*(others - place).T).min(initial=60.0))
-    return nearest - 0.01 * float(np.hypot(*(middle - place)))
+def _room(middle: Floats, size: tuple[float, float], boxes: Floats) -> float:
+    """Between a box and the nearest of the others, pt; less than 0 where they overlap."""
+    apart = np.abs(boxes[:, :2] - middle) - boxes[:, 2:] - size
+    return float(apart.max(axis=1).min(initial=60.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mitobench.evaluate import Curve, Metrics
-from mitobench.report.colours import PUBLISHED, Style, styles
+from mitobench.evaluate import Curve
+from mitobench.report import markdown
+from mitobench.report.colours import PUBLISHED, labels, style_of
 from mitobench.report.curves import counts_of
 from mitobench.report.row import ROLES, Row, plugin, seed_of
 from mitobench.report.table import Section
@@ -45,11 +47,10 @@ class Data(NamedTuple):
 
 def of(folder: Path, sections: Sequence[Section]) -> Data:
     """The data of all sections; detections are read from `folder/records`. Raises RecordError."""
-    style = styles([[row.title for _, row in section.ranked()] for section in sections])
     every = [(section, record) for section in sections for row in section.rows for record in row.records]
     numbers = {id(record): number for number, (_, record) in enumerate(every)}
     return Data(
-        {"sections": [_section(section, style, numbers) for section in sections], "star": asdict(PUBLISHED)},
+        {"sections": [_section(section, numbers) for section in sections], "star": asdict(PUBLISHED)},
         [_record(record, section.file(record)) for section, record in every],
         [_curve(folder / RECORDS / section.file(record), record) for section, record in every],
     )
@@ -58,13 +59,22 @@ def of(folder: Path, sections: Sequence[Section]) -> Data:
 # ----------------------------------------------------------------------------------------------------- the table
 
 
-def _section(section: Section, style: Mapping[str, Style], numbers: Mapping[int, int]) -> Json:
-    metrics = section.metrics
+def _section(section: Section, numbers: Mapping[int, int]) -> Json:
+    label = labels(section)
     return {
         "title": section.title,
-        "facts": _facts(metrics) if metrics else ["No row of this section has a score."],
+        "measured": markdown.measured(section),
         "notes": section.notes,
-        "rows": [_row(section, rank, row, style[row.title], numbers) for rank, row in section.ranked()],
+        "rows": [
+            {
+                **_row(section, row),
+                "rank": rank,
+                "label": label[row],
+                "style": asdict(style_of(place)),
+                "records": [{"seed": seed_of(record), "number": numbers[id(record)]} for record in row.records],
+            }
+            for place, (rank, row) in enumerate(section.ranked())
+        ],
         "published": [
             {
                 "name": method.name,
@@ -81,29 +91,9 @@ def _section(section: Section, style: Mapping[str, Style], numbers: Mapping[int,
     }
 
 
-def _facts(metrics: Metrics) -> list[str]:
-    """On what a section was measured, how, and how far its intervals can be trusted."""
-    facts = [
-        f"{metrics.n_frames} test frames",
-        f"{metrics.n_groups} slides",
-        f"{metrics.n_mitoses} mitoses",
-        f"matcher {metrics.matcher}: a hit is closer than {metrics.radius_um:g} µm",
-    ]
-    if metrics.unlabelled:
-        facts.append("all test frames unlabelled: no score can be had here")
-    elif metrics.n_unlabelled:
-        facts.append(f"{metrics.n_unlabelled} frames unlabelled, not scored")
-    if interval := metrics.f1_interval:
-        by_slide = interval.unit == "group"
-        weak = f", weak: fewer than {'ten' if by_slide else 'five'} slides" if interval.weak else ""
-        facts.append(f"95 % bootstrap over {interval.n_units} {'slides' if by_slide else 'frames'}{weak}")
-    return facts
-
-
-def _row(section: Section, rank: int | None, row: Row, style: Style, numbers: Mapping[int, int]) -> Json:
+def _row(section: Section, row: Row) -> Json:
     first, interval = row.first, row.interval
     return {
-        "rank": rank,
         "title": row.title,
         "parts": {role: plugin(first, role) for role in ROLES},
         "trained": ", ".join(first.combination["train_on"]),
@@ -112,6 +102,7 @@ def _row(section: Section, rank: int | None, row: Row, style: Style, numbers: Ma
         "precision": row.mean("precision"),
         "recall": row.mean("recall"),
         "f1": row.mean("f1"),
+        "f1Shown": markdown.f1(row) if row.good else "FAILED",
         "low": interval.low if interval else None,
         "high": interval.high if interval else None,
         "seedSpread": row.spread("f1"),
@@ -123,8 +114,6 @@ def _row(section: Section, rank: int | None, row: Row, style: Style, numbers: Ma
         "failed": [seed_of(record) for record in row.failed],
         "missing": row.missing,
         "tied": section.tied(row),
-        "style": asdict(style),
-        "records": [{"seed": seed_of(record), "number": numbers[id(record)]} for record in row.records],
     }
 
 
@@ -137,7 +126,7 @@ def _record(record: Record, file: str) -> Json:
         "status": record.status,
         "reason": record.reason,
         "notes": record.notes,
-        "command": record.run.command,
+        "commands": _commands(record, file),
         "scores": _scores(record),
         "chosen": _chosen(record),
         "provenance": _provenance(record),
@@ -150,6 +139,17 @@ def _record(record: Record, file: str) -> Json:
         "fitted": record.fitted,
         "frames": [[f.frame, f.group, f.tp, f.fp, f.fn] for f in record.test.frames] if record.test else [],
         "file": file,
+    }
+
+
+def _commands(record: Record, file: str) -> Json:
+    """What makes the record again, what compares it with what is made again, and what shows its detections."""
+    path = shlex.quote(f"{RECORDS}/{file}")
+    of_scores = {"Its detections, drawn": f"mitobench gallery {path}"} if record.status == "ok" else {}
+    return {
+        "Its command": record.run.command or "run from Python: no command",
+        "Again, and compared": f"mitobench reproduce {path}",
+        **of_scores,
     }
 
 

@@ -20,10 +20,10 @@ from mitobench.report.layout import (
     Point,
     equal_f1,
     figure_of,
-    labelled_line,
     line,
     log_ticks,
     points,
+    stack_of,
     tenths,
 )
 from mitobench.report.markdown import number
@@ -31,15 +31,14 @@ from mitobench.report.row import Row
 
 FROC_TICKS = {0.125: "1/8", 0.25: "1/4", 0.5: "1/2", 1.0: "1", 2.0: "2", 4.0: "4", 8.0: "8"}
 NOT_MEASURED = "Stars and letters: published, not measured here."
-BARE: Any = {"left": 0.1, "right": 0.12}  # inches beside axes without a scale at the left
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A row with the number of its rank and its style."""
+    """A row with the number of its rank, a label that no other row has, and its style."""
 
     number: str
-    title: str
+    label: str
     style: Style
     row: Row
 
@@ -87,24 +86,22 @@ class Board:
 
 def f1_bars(board: Board) -> Figure | None:
     """F1 of each row with its 95 % interval and its seeds, then what is published."""
-    lines = len(board.rows) + len(board.published)
     seeded = any(len(shown.row.good) > 1 for shown in board.rows)
     notes = [f"Bars: {'mean ' if seeded else ''}F1; lines: 95 % interval{'; dots: seeds' if seeded else ''}."]
     notes += ["Hatched: published, not measured here."] if board.published else []
-    figure, axes = figure_of(board.title, 0.31 * lines + 0.05, notes + board.limits(), **BARE)
-    for place, shown in enumerate(board.rows):
-        mean, interval, seeds = shown.row.mean("f1") or 0.0, shown.row.interval, shown.row.values("f1")
-        axes.barh(place, mean, 0.34, color=shown.style.colour)
+    named = [([f"{shown.number}  {shown.label}"], number(shown.row.mean("f1"))) for shown in board.rows]
+    named += [([f"{letter}  {method.name}"], number(method.f1)) for letter, method in board.published]
+    figure, axes, places = stack_of(board.title, named, notes + board.limits())
+    for place, shown in zip(places, board.rows, strict=False):
+        interval, seeds = shown.row.interval, shown.row.values("f1")
+        axes.barh(place, shown.row.mean("f1") or 0.0, 0.105, color=shown.style.colour)
         if interval:
             axes.plot([interval.low, interval.high], [place] * 2, color=INK, linewidth=1, marker="|", markersize=5)
         if len(seeds) > 1:
             axes.plot(seeds, [place] * len(seeds), **_dot("white", INK, 3))
-        labelled_line(axes, place, [f"{shown.number}  {shown.title}"], number(mean))
-    for place, (letter, method) in enumerate(board.published, len(board.rows)):
-        axes.barh(place, method.f1, 0.34, color="white", edgecolor=PUBLISHED.colour, hatch="/////", linewidth=0.6)
-        labelled_line(axes, place, [f"{letter}  {method.name}"], number(method.f1))
-    axes.set(xlim=(0, 1), ylim=(lines - 0.7, -0.85), yticks=[], xlabel="F1")
-    axes.spines["left"].set_visible(False)
+    for place, (_, method) in zip(places[len(board.rows) :], board.published, strict=True):
+        axes.barh(place, method.f1, 0.105, color="white", edgecolor=PUBLISHED.colour, hatch="/////", linewidth=0.6)
+    axes.set(xlim=(0, 1), xlabel="F1")
     return figure
 
 
@@ -190,19 +187,22 @@ def effects(board: Board) -> Figure | None:
     if not board.effects:
         return None
     n = len(board.effects)
-    notes = ["Pairs of rows that are alike but for this part;", "95 % paired bootstrap. Hollow: inside the noise."]
+    notes = [
+        "Brackets: pairs of rows alike but for this part.",
+        "Lines: 95 % paired bootstrap; hollow: inside the noise.",
+    ]
     notes += [f"The greatest {n} of {board.n_effects}."] if n < board.n_effects else []
-    figure, axes = figure_of(board.title, 0.48 * n + 0.05, notes, **BARE)
-    for place, effect in enumerate(board.effects):
+    named = [
+        ([f"{effect.role}: {effect.plugin}", f"over {effect.against}"], f"+{number(effect.delta)} ({effect.n_pairs})")
+        for effect in board.effects
+    ]
+    figure, axes, places = stack_of(board.title, named, notes)
+    for place, effect in zip(places, board.effects, strict=True):
         if effect.interval:
             axes.plot([effect.interval.low, effect.interval.high], [place] * 2, color=INK, linewidth=1)
         axes.plot(effect.delta, place, **_dot("white" if effect.in_noise else INK, INK, 5))
-        pairs = f"{effect.n_pairs} pair{'s' if effect.n_pairs > 1 else ''}"
-        text = [f"{effect.role}: {effect.plugin}", f"over {effect.against}"]
-        labelled_line(axes, place, text, f"+{number(effect.delta)}, {pairs}")
     axes.axvline(0, color="#D0D0D0", linewidth=0.8, zorder=0)
-    axes.set(ylim=(n - 0.75, -0.9), yticks=[], xlabel="difference of F1")
-    axes.spines["left"].set_visible(False)
+    axes.set(xlabel="difference of F1")
     return figure
 
 
@@ -211,12 +211,12 @@ def effects(board: Board) -> Figure | None:
 
 def _key(board: Board, methods: Sequence[tuple[str, Method]]) -> list[Key]:
     """The rows, then those of the published methods that are drawn, with their F1."""
-    rows = [Key(shown.style, shown.number, shown.title, number(shown.row.mean("f1"))) for shown in board.rows]
+    rows = [Key(shown.style, shown.number, shown.label, number(shown.row.mean("f1"))) for shown in board.rows]
     return rows + [Key(PUBLISHED, letter, method.name, number(method.f1)) for letter, method in methods]
 
 
 def _curve_key(drawn: Drawn, name: str, value: float | None) -> Key:
-    return Key(drawn.shown.style, drawn.shown.number, drawn.shown.title, f"{name} {number(value)}")
+    return Key(drawn.shown.style, drawn.shown.number, drawn.shown.label, f"{name} {number(value)}")
 
 
 def _notes(board: Board, methods: Sequence[tuple[str, Method]]) -> list[str]:

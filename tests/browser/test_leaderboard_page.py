@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import combinations as pairs_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from boards import SCRIPT, board, combinations, thousand
+from records import DETECTIONS, ok
 
 from mitobench.report import page
 from mitobench.report.build import read_sections
+from mitobench.results import record
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -149,6 +152,55 @@ def test_another_section_has_its_own_rows_and_its_published_numbers(show: Open) 
     assert not shown.locator("text=Published, not measured here").is_visible()
 
 
+def test_f1_says_of_how_many_seeds_it_is_where_others_have_more(show: Open) -> None:
+    found = column(show(), "f1")
+    assert "mean of" not in found[0]
+    assert " (mean of 2) [" in found[5]
+
+
+def test_many_rows_are_plotted_but_for_the_best(show: Open, tmp_path: Path) -> None:
+    shown = show(at=write(thousand(tmp_path)))
+    assert len(drawn(shown, "bars")[0]["x"]) == 12
+    assert "12 of 334 rows" in shown.inner_text('[data-plot="bars"] figcaption')
+    shown.locator("tbody input").nth(20).check()
+    until(lambda: len(drawn(shown, "plane")[2]["x"]) == 13)  # those whose curves are drawn are there too
+    shown.fill("#search", "detector-007")
+    until(lambda: len(drawn(shown, "bars")[0]["x"]) == 1)
+    assert "rows:" not in shown.inner_text('[data-plot="bars"] figcaption')
+
+
+def test_variants_of_one_combination_are_told_apart_in_plots(show: Open, tmp_path: Path) -> None:
+    for f1, iterations in ((0.6, 300), (0.5, 60)):
+        made = ok(f1=f1)
+        shown_options = {"iterations": iterations}
+        detector = made.plugins["detector"].model_copy(update={"options": shown_options, "variant": shown_options})
+        changed = made.model_copy(update={"plugins": {**made.plugins, "detector": detector}})
+        record.write(tmp_path / "records", changed, DETECTIONS)
+    shown = show(at=write(tmp_path))
+    (bars,) = drawn(shown, "bars")
+    assert "frcnn iterations 300" in bars["hovertext"][0]
+    assert "frcnn iterations 60" in bars["hovertext"][1]
+    assert len(set(bars["marker"]["color"])) == 2
+    shown.locator("tbody .open").nth(1).click()
+    assert shown.inner_text("#record-title").endswith("(frcnn iterations 60)")
+
+
+# of names of more letters than a rank has
+BOXES = """plot => [...document.querySelectorAll(`[data-plot=${plot}] .textpoint text`)]
+  .filter((text) => text.textContent.length > 2)
+  .map((text) => text.getBoundingClientRect()).map((box) => [box.left, box.top, box.right, box.bottom])"""
+
+
+def test_names_of_published_numbers_hide_no_other_name(show: Open) -> None:
+    shown = show("mitos2012, protocol official")
+    for plot in ("plane", "time"):
+        drawn(shown, plot)
+        boxes = shown.evaluate(BOXES, plot)
+        assert len(boxes) > 2
+        apart = [a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1] for a, b in pairs_of(boxes, 2)]
+        assert all(apart)
+
+
 # ------------------------------------------------------------------------------------------------- curves
 
 
@@ -174,7 +226,14 @@ def test_a_row_opens_its_record(show: Open) -> None:
     shown = show()
     shown.click(f"text={NAMES[3]}")
     dialog = shown.locator("dialog")
-    for text in ("mitobench run", "threshold", "detector: rpn, version 1", "versions", "10 frames"):
+    for text in (
+        "mitobench run",
+        "mitobench reproduce records/synthetic-by-slide-fcn-rpn",
+        "threshold",
+        "detector: rpn, version 1",
+        "versions",
+        "10 frames",
+    ):
         assert dialog.locator(f"text={text}").first.is_visible()
     rates = [head for head in dialog.locator(".numbers").first.locator("th").all_inner_texts() if "FP/frame" in head]
     assert rates == [f"at {rate} FP/frame" for rate in ("1/8", "1/4", "1/2", "1", "2", "4", "8")]

@@ -1,8 +1,14 @@
-"""One look for one row, wherever it is drawn, and none by colour alone."""
+"""One look and one label for one row, wherever it is drawn, and none by colour alone."""
 
 from __future__ import annotations
 
-from mitobench.report.colours import FATES, colour_of, style_of, styles
+from typing import Any
+
+from records import ok
+
+from mitobench.report.colours import FATES, labels, style_of
+from mitobench.report.table import sections
+from mitobench.results.record import Record
 
 
 def luminance(colour: str) -> float:
@@ -15,7 +21,7 @@ def luminance(colour: str) -> float:
 def test_rows_in_a_figure_differ_in_colour_or_marker() -> None:
     seen = {(style_of(i).colour, style_of(i).marker) for i in range(42)}
     assert len(seen) == 42
-    assert colour_of(0) == colour_of(42) == style_of(0).colour
+    assert style_of(0).colour == style_of(42).colour
 
 
 def test_neighbours_differ_in_both() -> None:
@@ -26,17 +32,69 @@ def test_neighbours_differ_in_both() -> None:
 
 def test_every_colour_stands_out_on_white_and_on_black() -> None:
     for i in range(6):
-        on_white = 1.05 / (luminance(colour_of(i)) + 0.05)
-        on_black = (luminance(colour_of(i)) + 0.05) / 0.05
+        on_white = 1.05 / (luminance(style_of(i).colour) + 0.05)
+        on_black = (luminance(style_of(i).colour) + 0.05) / 0.05
         assert on_white > 2
         assert on_black > 3
 
 
-def test_a_name_has_one_style_in_all_sections() -> None:
-    found = styles([["a", "b", "c"], ["c", "a"]])
-    assert list(found) == ["a", "c", "b"]  # the best of each section come first
-    assert len(set(found.values())) == 3
-
-
 def test_what_became_of_a_detection_differs_in_shape_too() -> None:
     assert len({fate.colour for fate in FATES.values()}) == len({fate.shape for fate in FATES.values()}) == 3
+
+
+# ------------------------------------------------------------------------------------------------- labels
+
+TITLE = "fixed + frcnn + resnet50 + linear"
+
+
+def variant(f1: float, iterations: int, **changes: Any) -> Record:
+    """A record whose detector is shown with its iterations; `changes` are fields of the record."""
+    made = ok(f1=f1)
+    shown = {"iterations": iterations}
+    detector = made.plugins["detector"].model_copy(update={"options": shown, "variant": shown})
+    return made.model_copy(update={"plugins": {**made.plugins, "detector": detector}, **changes})
+
+
+def labelled(*records: Record) -> list[str]:
+    """The labels of their rows, best first."""
+    (section,) = sections(records)
+    return list(labels(section).values())
+
+
+def test_a_row_that_is_alone_has_its_title() -> None:
+    assert labelled(variant(0.6, 300), ok(f1=0.5, detector="rpn")) == [TITLE, "fixed + rpn + resnet50 + linear"]
+
+
+def test_variants_say_how_they_differ() -> None:
+    assert labelled(variant(0.6, 300), variant(0.5, 200)) == [
+        f"{TITLE} (frcnn iterations 300)",
+        f"{TITLE} (frcnn iterations 200)",
+    ]
+
+
+def test_facts_that_tell_no_more_apart_are_left_out() -> None:
+    shortened = {"notes": ["trained from scratch", "schedules shortened to 0.2 of the profile's"]}
+    made = variant(0.6, 300), variant(0.5, 100, profile="modern"), variant(0.4, 60, **shortened)
+    assert labelled(*made) == [
+        f"{TITLE} (cpu, schedules x 1)",
+        f"{TITLE} (modern, schedules x 1)",
+        f"{TITLE} (cpu, schedules x 0.2)",
+    ]
+
+
+def test_overrides_and_training_data_are_facts() -> None:
+    elsewhere = ok(f1=0.4, train_on=["mitos2014"])
+    assert labelled(variant(0.6, 300), elsewhere) == [
+        f"{TITLE} (trained on {name})" for name in ("mitos2012", "mitos2014")
+    ]
+    gates = [ok(f1=f1).model_copy(update=gate(value)) for f1, value in ((0.6, "0.88"), (0.5, "none"))]
+    assert labelled(*gates) == [f"{TITLE} (gate 0.88)", f"{TITLE} (gate none)"]
+
+
+def gate(value: str) -> dict[str, Any]:
+    return {"overrides": [f"pipeline.gate={value}"], "pipeline": {**ok().pipeline, "gate": value}}
+
+
+def test_rows_in_conflict_are_told_apart_by_their_records() -> None:
+    both = ok(f1=0.6).sealed(), ok(f1=0.5).sealed()
+    assert labelled(*both) == [f"{TITLE} (record {made.digest[:8]})" for made in both]

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import pytest
+from matplotlib.text import Text
 from PIL import Image
 from records import failed, metrics, ok
 
 from mitobench.report import figures
-from mitobench.report.figures import FIGURES, MOST, MOST_CURVES
+from mitobench.report.colours import style_of
+from mitobench.report.figures import FIGURES, LOOK, MOST, MOST_CURVES
+from mitobench.report.layout import Point, figure_of, points, wrapped
 from mitobench.report.table import sections
 from mitobench.results import record
 from mitobench.results.record import Record
@@ -94,10 +99,41 @@ def test_a_name_of_a_data_set_is_safe_for_a_file(tmp_path: Path) -> None:
     assert all(name.startswith("mitos2012-.._.._etc_") and "/" not in name for name in names)
 
 
-def test_sections_of_one_data_set_keep_apart(tmp_path: Path) -> None:
+def test_sections_of_one_data_set_are_named_by_what_they_differ_in(tmp_path: Path) -> None:
     names = draw(tmp_path, made(), made(data_digest="e" * 64))
-    assert {"mitos2012-official-f1.png", "mitos2012-official-2-f1.png"} < set(names)
+    assert {f"mitos2012-official-test_data_{8 * digit}-f1.png" for digit in "de"} < set(names)
     assert len(set(names)) == len(names)
+
+
+def test_variants_have_labels_and_colours_of_their_own(tmp_path: Path) -> None:
+    for f1, value in ((0.6, "validation"), (0.5, "none")):
+        options = {"pipeline": {**made().pipeline, "gate": value}, "overrides": [f"pipeline.gate={value}"]}
+        record.write(tmp_path / "records", made(f1).model_copy(update=options), DETECTIONS)
+    draw(tmp_path)
+    words = text(tmp_path, "mitos2012-official-f1.svg")
+    assert "(gate validation)" in words
+    assert "(gate none)" in words
+    assert all(style_of(place).colour.lower() in words for place in range(2))
+
+
+@pytest.mark.parametrize("number_of", [1, 3, 8])
+def test_labels_of_one_neighbourhood_do_not_overlap(number_of: int) -> None:
+    with matplotlib.rc_context(LOOK):
+        figure, axes = figure_of("", 2.4, [])
+        axes.set(xlim=(0, 1), ylim=(0, 1))
+        points(axes, [Point(0.5 + 0.01 * n, 0.5, str(n + 5), style_of(n)) for n in range(number_of)])
+        figure.canvas.draw()
+    boxes = [Text.get_window_extent(text) for text in axes.texts]  # less the line to the marker
+    assert len(boxes) == number_of
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+
+
+def test_a_long_name_is_wrapped_before_its_brackets_and_not_cut() -> None:
+    assert wrapped("verifier: resnet50 (patch 64, width 0.5)", 40) == ["verifier: resnet50 (patch 64, width 0.5)"]
+    assert wrapped("verifier: resnet50 (patch 64, width 0.5)", 39) == ["verifier: resnet50", "(patch 64, width 0.5)"]
+    assert wrapped("x " * 100, 10) == ["x x x x x", "x x x x x…"]
+    assert wrapped("\x07", 10) == ["\N{REPLACEMENT CHARACTER}"]
+    assert wrapped("", 10) == [""]
 
 
 def test_without_curves_or_scores_those_figures_are_left_out(tmp_path: Path) -> None:

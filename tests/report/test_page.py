@@ -95,7 +95,8 @@ def test_the_scripts_that_may_run_are_ours_and_plotly(tmp_path: Path) -> None:
     "name", [SCRIPT, "</script><img src=x onerror=alert(1)>", "<!--<script>", "a\u2028b", "'\"&amp;"]
 )
 def test_a_name_is_data_whatever_it_is(tmp_path: Path, name: str) -> None:
-    made = [ok(dataset=name, detector=name), failed(dataset=name, detector=name, reason=name, seed=1)]
+    names = {"dataset": name, "train_on": [name], "detector": name}
+    made = [ok(**names), failed(reason=name, seed=1, **names)]
     found = Parts(page.render(tmp_path, sections(_written(tmp_path, made))))
     assert found.fetched == []
     assert len([name for name, _ in found.scripts if name is None]) == len(page.SCRIPTS)
@@ -104,7 +105,8 @@ def test_a_name_is_data_whatever_it_is(tmp_path: Path, name: str) -> None:
 
 
 def _written(folder: Path, made: list[Record]) -> list[Record]:
-    return [record.read(record.write(folder / "records", one, DETECTIONS)) for one in made]
+    records = folder / "records"
+    return [record.read(record.write(records, one, DETECTIONS if one.status == "ok" else None)) for one in made]
 
 
 def test_equal_records_give_equal_bytes(tmp_path: Path) -> None:
@@ -155,18 +157,27 @@ def test_published_numbers_stand_apart_from_rows(tmp_path: Path) -> None:
 def test_what_a_section_was_measured_on_is_told(tmp_path: Path) -> None:
     (section,) = parts(tmp_path, ok(notes=["trained from scratch"])).block("page-data")["sections"]
     assert section["notes"] == ["trained from scratch"]
-    assert section["facts"] == [
-        "1 test frames",
-        "1 slides",
-        "3 mitoses",
-        "matcher mitos: a hit is closer than 5 µm",
-        "95 % bootstrap over 2 frames, weak: fewer than five slides",
-    ]
+    assert section["measured"] == (
+        "1 test frames of 1 slides, 3 mitoses; matcher mitos, a hit is closer than 5 um. "
+        "Brackets: 95 % bootstrap over 2 frames, weak, as there are fewer than five slides."
+    )
+
+
+def test_f1_says_of_how_many_seeds_it_is_where_others_have_more(tmp_path: Path) -> None:
+    made = rows(parts(board(tmp_path)), 1)
+    assert "(" not in made[0]["f1Shown"]
+    assert re.fullmatch(r"\.\d{3} \(mean of 2\) \[\.\d{3}, \.\d{3}\]", made[5]["f1Shown"])
+    assert made[12]["f1Shown"] == "FAILED"
 
 
 def test_a_record_is_there_with_what_it_takes_to_repeat_it(tmp_path: Path) -> None:
     (made,) = parts(tmp_path, ok()).block("record-data")
-    assert made["command"] == "mitobench run"
+    path = f"records/{ok().stem}.json"
+    assert list(made["commands"].values()) == [
+        "mitobench run",
+        f"mitobench reproduce {path}",
+        f"mitobench gallery {path}",
+    ]
     assert made["frames"] == [["A00_00", "00", 1, 1, 2]]
     assert made["chosen"] == {"threshold": 0.5, "gate": 0.1, "detector's own threshold": 0.5, "fuser: w": 0.5}
     assert made["file"] == f"{ok().stem}.json"

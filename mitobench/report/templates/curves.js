@@ -42,12 +42,12 @@ function lines(drawn, place, shape) {
       type: "scatter",
       mode: "lines",
       ...place(curve),
-      name: escaped(label(curve.row), 60),
+      name: wrapped(label(curve.row), 44).join("<br>"),
       legendgroup: String(state.section.rows.indexOf(curve.row)),
       showlegend: first,
       line: { color: curve.row.style.colour, dash: curve.row.style.dash, width: 2, shape },
       hoverinfo: "text",
-      hovertext: `${escaped(label(curve.row))}<br>seed ${curve.seed}`,
+      hovertext: [...wrapped(label(curve.row), 60), `seed ${curve.seed}`].join("<br>"),
     };
   });
 }
@@ -62,7 +62,9 @@ function thresholds(drawn, place) {
     x: at.flatMap(({ x }) => x),
     y: at.flatMap(({ y }) => y),
     hoverinfo: "text",
-    hovertext: drawn.map(({ row, seed }) => `${escaped(label(row))}<br>seed ${seed}, at its threshold`),
+    hovertext: drawn.map(({ row, seed }) =>
+      [...wrapped(label(row), 60), `seed ${seed}, at its threshold`].join("<br>"),
+    ),
     marker: {
       size: 10,
       color: drawn.map(({ row }) => row.style.colour),

@@ -17,13 +17,27 @@ function escaped(text, most = 90) {
   return short.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 }
 
+/** Text over lines of so many letters, which break at spaces, and before its brackets where it needs two. */
+function wrapped(text, letters) {
+  const lines = [];
+  for (const part of text.length > letters ? text.split(/ (?=\()/) : [text]) {
+    lines.push("");
+    for (const word of part.split(" ")) {
+      const line = `${lines.at(-1)} ${word}`.trim();
+      if (line.length > letters && lines.at(-1)) lines.push(word);
+      else lines[lines.length - 1] = line;
+    }
+  }
+  return lines.map((line) => escaped(line, 60));
+}
+
 function label(row) {
-  return `${row.rank ?? "–"} · ${row.title}`;
+  return `${row.rank ?? "–"} · ${row.label}`;
 }
 
 function hover(row, ...facts) {
   return [
-    escaped(label(row)),
+    ...wrapped(label(row), 60),
     `P ${number(row.precision)}, R ${number(row.recall)}`,
     `F1 ${number(row.f1)} ${interval(row)}`,
     ...facts,
@@ -62,7 +76,10 @@ function layout(x, y, more = {}) {
 }
 
 const titled = (text) => ({ title: { text, font: { size: 13 } } });
-const LEGEND = { showlegend: true, legend: { orientation: "h", y: -0.2, yanchor: "top", x: 0, font: { size: 12 } } };
+const LEGEND = {
+  showlegend: true,
+  legend: { orientation: "h", yref: "container", y: 0, yanchor: "bottom", x: 0, font: { size: 12 } },
+};
 
 const RATIO = { range: [0, 1.02], tickformat: ".1f", dtick: 0.2 };
 

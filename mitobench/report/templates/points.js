@@ -1,7 +1,21 @@
 "use strict";
-// The plots of all rows that the table shows, and of the published numbers.
+// The plots of the rows that the table shows, the best of them where they are many, and of the published numbers.
 
-const MOST_BARS = 30;
+const MOST_PLOTTED = 12;
+
+const scoredRows = () => filteredRows().filter((row) => row.f1 != null);
+
+/** The best of the rows that the table shows and those whose curves are drawn, in the table's order. */
+function plottedRows() {
+  const kept = (row, place) => place < MOST_PLOTTED || state.chosen.has(row);
+  return scoredRows().filter(kept).sort(compare);
+}
+
+function sayLeftOut(figure, rows) {
+  const all = scoredRows().length;
+  const chosen = "the best, and those whose curves are drawn";
+  figure.querySelector(".left-out").textContent = rows.length < all ? `${rows.length} of ${all} rows: ${chosen}.` : "";
+}
 
 function points(rows, x, y, facts = () => []) {
   const there = rows.filter((row) => row[x] != null && row[y] != null);
@@ -27,17 +41,15 @@ function points(rows, x, y, facts = () => []) {
   };
 }
 
-function stars(methods, x, y, scale = (value) => value) {
+function stars(methods, x, y) {
   const there = methods.filter((method) => method[x] != null && method[y] != null);
-  const named = uncrowded(there.map((method) => [scale(method[x]), method[y]]));
   return {
     type: "scatter",
     mode: "markers+text",
     x: there.map((m) => m[x]),
     y: there.map((m) => m[y]),
     cliponaxis: false,
-    text: there.map((m, i) => (named[i] ? escaped(m.name, 18) : "")),
-    textposition: "top center",
+    text: there.map((m) => escaped(m.name, 18)),
     textfont: { size: 11, color: colours().muted },
     hovertext: there.map(hoverPublished),
     hoverinfo: "text",
@@ -45,17 +57,28 @@ function stars(methods, x, y, scale = (value) => value) {
   };
 }
 
-/** Which points can have their name beside them without hiding that of one before: a share of the spread apart. */
-function uncrowded(places, across = 0.2, up = 0.15) {
-  const spread = (axis) =>
-    Math.max(...places.map((place) => place[axis])) - Math.min(...places.map((place) => place[axis])) || 1;
-  const [width, height] = [spread(0) * across, spread(1) * up];
-  const kept = [];
-  return places.map((place) => {
-    const free = kept.every((other) => Math.abs(other[0] - place[0]) > width || Math.abs(other[1] - place[1]) > height);
-    if (free) kept.push(place);
-    return free;
+const SIDES = { "top center": [0, 1], "bottom center": [0, -1], "middle right": [0.55, 0], "middle left": [-0.55, 0] };
+
+/** The stars with their names on a side where each hides no star or name, or none where no side is free. */
+function named(canvas, shown, x, y, scale = (value) => value) {
+  const [wide, high] = [((x[1] - x[0]) * 125) / canvas.clientWidth, ((y[1] - y[0]) * 18) / canvas.clientHeight];
+  const places = shown.x.map((value, i) => [scale(value), shown.y[i]]);
+  const apart = (a, b, width) => Math.abs(a[0] - b[0]) > width || Math.abs(a[1] - b[1]) > 0.9 * high;
+  const names = [];
+  const sides = places.map((place) => {
+    const beside = ([across, up]) => [place[0] + across * wide, place[1] + up * high];
+    const free = (side) => {
+      const name = beside(SIDES[side]);
+      const inside = name[0] > x[0] + wide / 2 && name[0] < x[1] - wide / 2;
+      const hides = names.some((o) => !apart(name, o, wide)) || places.some((o) => !apart(name, o, wide / 2));
+      return inside && !hides;
+    };
+    const side = Object.keys(SIDES).find(free);
+    if (side) names.push(beside(SIDES[side]));
+    return side;
   });
+  const text = shown.text.map((name, i) => (sides[i] ? name : ""));
+  return { ...shown, text, textposition: sides.map((side) => side ?? "top center") };
 }
 
 /** An axis from the tenth below the least value, so that what is shown fills the plane. */
@@ -64,37 +87,41 @@ function fitted(traces, axis) {
   return { ...RATIO, range: [Math.max(0, Math.min(0.8, Math.floor(least * 10 - 0.3) / 10)), 1.02], dtick: 0.1 };
 }
 
-function plane() {
-  const shown = [stars(state.section.published, "recall", "precision"), points(shownRows(), "recall", "precision")];
-  const [x, y] = [fitted(shown, "x"), fitted(shown, "y")];
+function plane(figure) {
+  const rows = plottedRows();
+  const measured = points(rows, "recall", "precision");
+  const published = stars(state.section.published, "recall", "precision");
+  const [x, y] = ["x", "y"].map((axis) => fitted([published, measured], axis));
+  sayLeftOut(figure, rows);
   return [
-    [isoF1(), ...shown],
+    [isoF1(), named(figure.querySelector(".canvas"), published, x.range, y.range), measured],
     layout({ ...x, ...titled("recall") }, { ...y, ...titled("precision") }, { annotations: isoLabels(y.range[0]) }),
   ];
 }
 
-function time() {
-  const seconds = (row) => [`${number(row.seconds, 2)} s a frame`];
-  const traces = [
-    stars(state.section.published, "seconds", "f1", Math.log),
-    points(shownRows(), "seconds", "f1", seconds),
-  ];
+function time(figure) {
+  const rows = plottedRows();
+  const measured = points(rows, "seconds", "f1", (row) => [`${number(row.seconds, 2)} s a frame`]);
+  const published = stars(state.section.published, "seconds", "f1");
+  const decades = [...measured.x, ...published.x].map(Math.log10);
+  const range = decades.length ? [Math.min(...decades) - 0.3, Math.max(...decades) + 0.3] : [-1, 1];
   const ticks = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000];
-  const x = { type: "log", tickvals: ticks, ticktext: ticks.map(String), ...titled("seconds a frame") };
-  return [traces, layout(x, { ...fitted(traces, "y"), ...titled("F1") })];
+  const x = { type: "log", range, tickvals: ticks, ticktext: ticks.map(String), ...titled("seconds a frame") };
+  const y = fitted([published, measured], "y");
+  sayLeftOut(figure, rows);
+  return [
+    [named(figure.querySelector(".canvas"), published, range, y.range, Math.log10), measured],
+    layout(x, { ...y, ...titled("F1") }),
+  ];
 }
 
 function bars(figure) {
-  const rows = shownRows().filter((row) => row.f1 != null);
-  const shown = rows.slice(0, MOST_BARS);
-  const names = shown.map((row) => escaped(label(row), 60).replace(/ \+ (?=[^+]* \+ [^+]*$)/, "<br>+ "));
+  const shown = plottedRows();
+  const names = shown.map((row) => wrapped(label(row), figure.clientWidth < 600 ? 24 : 44));
   const beyond = (row, bound) => Math.abs((row[bound] ?? row.f1) - row.f1);
-  caption(figure, [
-    rows.length > MOST_BARS
-      ? `The first ${MOST_BARS} of the ${rows.length} rows shown in the table, in its order.`
-      : "In the table's order.",
-  ]);
-  figure.querySelector(".canvas").style.height = `${34 * shown.length + 90}px`;
+  sayLeftOut(figure, shown);
+  figure.querySelector(".canvas").style.height =
+    `${shown.length * (14 * Math.max(1, ...names.map((lines) => lines.length)) + 12) + 90}px`;
   const trace = {
     type: "bar",
     orientation: "h",
@@ -115,7 +142,7 @@ function bars(figure) {
   };
   const ticks = {
     tickvals: shown.map((_, i) => i),
-    ticktext: names,
+    ticktext: names.map((lines) => lines.join("<br>")),
     range: [shown.length - 0.5, -0.5],
     tickfont: { size: 11, color: colours().text },
     showgrid: false,

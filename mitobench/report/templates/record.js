@@ -2,7 +2,7 @@
 // What opens with a row: one record at a time, with a chooser where the row has several seeds.
 
 function openRecord(row) {
-  byId("record-title").textContent = row.title;
+  byId("record-title").textContent = row.label;
   showRecord(row, row.records[0]);
   byId("record").showModal();
   byId("record").scrollTop = 0;
@@ -16,7 +16,7 @@ function showRecord(row, which) {
       record.reason ? element("p", { class: "bad" }, `FAILED: ${record.reason}`) : null,
       ...part("Scores", record.scores.length ? wide(scoresTable(record.scores)) : null),
       ...part("Chosen on validation", list(record.chosen)),
-      ...part("Command to repeat it", element("pre", {}, record.command ?? "run from Python: no command")),
+      ...part("Commands", element("div", {}, ...Object.entries(record.commands).flatMap(command))),
       ...part(
         "Notes",
         record.notes.length ? element("ul", {}, ...record.notes.map((note) => element("li", {}, note))) : null,
@@ -60,6 +60,10 @@ function showRecordAgain(row, which) {
 
 function part(title, content) {
   return content ? [element("h3", {}, title), content] : [];
+}
+
+function command([title, text]) {
+  return [element("p", { class: "small" }, title), element("pre", {}, text)];
 }
 
 function folded(title, content) {

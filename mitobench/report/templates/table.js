@@ -17,14 +17,16 @@ function searchText(row) {
   return [row.title, ...Object.values(row.parts), row.trained, row.profile, ...row.remarks].join(" ").toLowerCase();
 }
 
-function shownRows() {
+/** The rows that the filters leave, best first. */
+function filteredRows() {
   const words = state.text.toLowerCase().split(/\s+/).filter(Boolean);
   const roles = Object.entries(state.roles).filter(([, name]) => name !== "");
   return state.section.rows
     .filter((row) => roles.every(([role, name]) => row.parts[role] === name))
-    .filter((row) => words.every((word) => (row.words ??= searchText(row)).includes(word)))
-    .sort(compare);
+    .filter((row) => words.every((word) => (row.words ??= searchText(row)).includes(word)));
 }
+
+const shownRows = () => filteredRows().sort(compare);
 
 function rankMark(row) {
   const marked = row.tied && state.section.rows.filter((other) => other.tied).length > 1;
@@ -41,7 +43,7 @@ function titleCell(row) {
     `profile ${row.profile}`,
     ...row.remarks,
   ];
-  const swatch = element("span", { class: "swatch", "aria-hidden": "true" });
+  const swatch = element("span", { class: `swatch ${row.style.symbol}`, "aria-hidden": "true" });
   swatch.style.background = row.style.colour;
   const open = element("button", { type: "button", class: "open", "aria-haspopup": "dialog" }, swatch, row.title);
   return [open, element("span", { class: "small" }, from.filter(Boolean).join(" · "))];
@@ -56,11 +58,12 @@ function seedsCell(row) {
 }
 
 function f1Cell(row) {
-  if (!row.seeds.length) return [element("span", { class: "bad" }, "FAILED")];
+  if (!row.seeds.length) return [element("span", { class: "bad" }, row.f1Shown)];
+  const [mean, ...more] = row.f1Shown.split(" ");
   const spread = row.seedSpread ? `seeds ${number(row.seedSpread[0])} to ${number(row.seedSpread[1])}` : "";
   return [
-    number(row.f1),
-    element("span", {}, ` ${interval(row)}`),
+    mean,
+    element("span", {}, ` ${more.join(" ")}`),
     spread ? element("span", { class: "small" }, spread) : null,
   ];
 }
@@ -103,7 +106,7 @@ function choose(row, wanted) {
   state.chosen[wanted ? "add" : "delete"](row);
   const line = [...byId("table").tBodies[0].rows].find((candidate) => candidate.row === row);
   line.className = wanted ? "chosen" : "";
-  drawPlots(["plane", "pr", "froc"]);
+  drawPlots();
 }
 
 function renderTable() {
@@ -127,7 +130,7 @@ function renderSection() {
   Object.assign(state, { column: "rank", descending: false, text: "", roles: {}, all: false });
   byId("search").value = "";
   byId("title").textContent = section.title;
-  byId("facts").replaceChildren(...items(section.facts));
+  byId("measured").textContent = section.measured;
   byId("notes").replaceChildren(...items(section.notes));
   byId("roles").replaceChildren(...Object.keys(section.rows[0].parts).map(roleFilter));
   for (const part of document.querySelectorAll(".published")) part.hidden = !section.published.length;
