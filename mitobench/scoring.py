@@ -30,6 +30,7 @@ from mitobench.evaluate import (
     read_detections,
     total,
 )
+from mitobench.results import record
 
 NO_THRESHOLD = "no threshold is given, and no detections on validation frames to choose one from"
 
@@ -163,6 +164,35 @@ def score_detections(
         metrics=metrics,
         oracle=_oracle(frames, metrics),
     )
+
+
+def score_record(path: Path, data: Path) -> Score:
+    """Score the detections of a record anew, at its own threshold, by its own protocol, matcher and radius.
+
+    Args:
+        path: the record's `.json` file; its detections lie beside it.
+        data: folder that holds its data set, at any depth.
+
+    Raises MitobenchError for a record that failed, for other test frames than the record's, and as `score_detections`.
+    """
+    made = record.read(path)
+    if made.chosen is None or made.test is None or made.detections is None:
+        raise MitobenchError(f"{path}: this run failed ({made.reason}): it has no detections to score.")
+    dataset = made.combination["dataset"]
+    scored = score_detections(
+        path.with_name(made.detections["file"]),
+        dataset,
+        data,
+        protocol=made.combination["protocol"],
+        scanners=sorted({frame.frame[0] for frame in made.test.frames}),
+        matcher=made.test.matcher,
+        radius_um=made.test.radius_um,
+        threshold=made.chosen.point.threshold,
+    )
+    then, now = ({f.frame: f.tp + f.fn for f in metrics.frames} for metrics in (made.test, scored.metrics))
+    if then != now:
+        raise MitobenchError(f"{path}: was made on other test frames than those of {data}. Give the same data.")
+    return scored
 
 
 def _check_arguments(part: str, threshold: float | None, validation: Path | None, radius_um: float | None) -> None:

@@ -17,10 +17,16 @@ Data = Annotated[Path, typer.Option(envvar="MITOBENCH_DATA", help="Folder that h
 
 def score(
     detections: Annotated[
-        Path, typer.Argument(help="CSV with columns frame,x,y,score or frame,x1,y1,x2,y2,score; px.")
+        Path,
+        typer.Argument(
+            help="CSV with columns frame,x,y,score or frame,x1,y1,x2,y2,score; px. Or a record's .json: its detections "
+            "by its own protocol and threshold."
+        ),
     ],
-    dataset: Annotated[str, typer.Option(help="Data set that the frames belong to.")],
     data: Data,
+    dataset: Annotated[
+        str | None, typer.Option(help="Data set that the frames belong to. Default: the record's.")
+    ] = None,
     split: Annotated[str, typer.Option(help="Part to score: test, val or train.")] = "test",
     protocol: Annotated[
         str | None, typer.Option(help="Split, by name or a .json file. Default: the card's first.")
@@ -47,21 +53,28 @@ def score(
     recall, tp, fp, fn). Undefined is null.
 
     Example: mitobench score mine.csv --dataset mitos2012 --data ~/mitos --validation mine_val.csv --json score.json
-    """
-    from mitobench.scoring import score_detections
 
-    scored = score_detections(
-        detections,
-        dataset,
-        data,
-        part=split,
-        protocol=protocol,
-        scanners=[name.strip() for name in scanner.split(",")] if scanner else None,
-        matcher=matcher,
-        radius_um=radius_um,
-        threshold=threshold,
-        validation=validation,
-    )
+    Example: mitobench score leaderboard/records/RECORD.json --data ~/mitos
+    """
+    from mitobench.scoring import score_detections, score_record
+
+    if dataset is None and detections.suffix == ".json":
+        scored = score_record(detections, data)
+    elif dataset is None:
+        raise typer.BadParameter("--dataset: say which data set the frames belong to.")
+    else:
+        scored = score_detections(
+            detections,
+            dataset,
+            data,
+            part=split,
+            protocol=protocol,
+            scanners=[name.strip() for name in scanner.split(",")] if scanner else None,
+            matcher=matcher,
+            radius_um=radius_um,
+            threshold=threshold,
+            validation=validation,
+        )
     if json is not None:
         scored.write(json)
     for line in (*_measured(scored), *_at_threshold(scored), *_over_thresholds(scored)):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 import math
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,6 +16,7 @@ from mitobench.errors import MitobenchError, nearest
 
 _POINT = ("x", "y")
 _BOX = ("x1", "y1", "x2", "y2")
+_GATE = "above_gate"  # a column of records' own files: what is "0" there was not verified and has no score
 
 
 def read_detections(path: Path, known: Iterable[str]) -> dict[str, Detections]:
@@ -22,7 +26,7 @@ def read_detections(path: Path, known: Iterable[str]) -> dict[str, Detections]:
     by its id, with or without a leading folder and an ending (`A00_v2/A00_00.bmp`). Equal rows are detections each.
 
     Args:
-        path: the file, UTF-8.
+        path: the file, UTF-8; packed by gzip where it is called `.gz`, as those of records are.
         known: ids of the data set's frames.
 
     Raises MitobenchError with file and line for a missing or doubled column, a row of another length, text for a
@@ -36,6 +40,8 @@ def read_detections(path: Path, known: Iterable[str]) -> dict[str, Detections]:
     for where, row in lines:
         if len(row) != len(header):
             raise MitobenchError(f"{where}: {len(row)} columns, but the header has {len(header)}. Correct the line.")
+        if _GATE in columns and row[columns[_GATE]].strip() == "0":
+            continue
         values = [_number(where, name, row[columns[name]]) for name in (*names, "score")]
         if names == _BOX and (values[0] > values[2] or values[1] > values[3]):
             raise MitobenchError(f"{where}: the box ends before it starts. Its columns are {','.join(_BOX)}.")
@@ -46,17 +52,22 @@ def read_detections(path: Path, known: Iterable[str]) -> dict[str, Detections]:
 def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
     """Each row that is not blank, and its place."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with _text(path) as file:
             reader = csv.reader(file, skipinitialspace=True, strict=True)
             for row in reader:
                 if any(cell.strip() for cell in row):
                     yield f"{path}:{reader.line_num}", row
-    except OSError as reason:
-        raise MitobenchError(f"{path}: cannot be read: {reason.strerror}.") from reason
+    except (OSError, EOFError, zlib.error) as reason:
+        raise MitobenchError(f"{path}: cannot be read: {getattr(reason, 'strerror', None) or reason}.") from reason
     except UnicodeDecodeError as reason:
         raise MitobenchError(f"{path}: is not UTF-8 text: {reason.reason}. Save it as UTF-8 CSV.") from reason
     except csv.Error as reason:
         raise MitobenchError(f"{path}:{reader.line_num}: is not CSV: {reason}. Correct the line.") from reason
+
+
+def _text(path: Path) -> io.TextIOBase:
+    packed = path.suffix.lower() == ".gz"
+    return io.TextIOWrapper(gzip.open(path) if packed else path.open("rb"), newline="", encoding="utf-8-sig")
 
 
 def _columns(where: str, header: list[str]) -> tuple[dict[str, int], tuple[str, ...]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import runs
 
 from mitobench.api import Mitoses
 from mitobench.datasets import mitos2012
@@ -246,3 +247,25 @@ def test_the_authors_detections_give_the_authors_counts(
     assert found["metrics"]["f1"] is None
     assert "oracle F1          .8325" in answer.out
     assert "TP 82, FP 14, FN 19" in answer.out
+
+
+@pytest.mark.usefixtures("toys")
+def test_the_detections_of_a_record_give_its_numbers(
+    mitobench: Callable[..., Any], small_data: Path, tmp_path: Path
+) -> None:
+    (path,) = runs.run(tmp_path / "board", small_data, sets=["pipeline.gate=0.5"])
+    made, out = json.loads(path.read_text()), tmp_path / "score.json"
+    answer = mitobench("score", path, "--data", small_data, "--json", out)
+    assert answer.code == 0, answer.err
+    found = json.loads(out.read_text())["metrics"]
+    for name in ("tp", "fp", "fn", "f1", "oracle_f1", "average_precision", "threshold", "n_detections"):
+        assert found[name] == pytest.approx(made["test"][name]), name
+
+
+@pytest.mark.usefixtures("toys")
+def test_a_record_of_other_frames_is_told(mitobench: Callable[..., Any], small_data: Path, tmp_path: Path) -> None:
+    (path,) = runs.run(tmp_path / "board", small_data)
+    runs.reseal(path, lambda content: content["test"]["frames"].pop())
+    answer = mitobench("score", path, "--data", small_data)
+    assert answer.code == 2
+    assert "was made on other test frames" in answer.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,3 +100,17 @@ def test_what_is_no_text(write: Write) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(MitobenchError, match="cannot be read: No such file"):
         read_detections(tmp_path / "none.csv", KNOWN)
+
+
+def test_a_records_own_file_is_packed_and_what_was_not_verified_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "r.detections.csv.gz"
+    path.write_bytes(gzip.compress(b"frame,x,y,score,above_gate\nA00_00,1,2,0.5,1\nA00_00,3,4,,0\n"))
+    assert read_detections(path, KNOWN)["A00_00"].xy.tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize("content", [b"frame,x,y,score\n", gzip.compress(b"frame,x,y,score\n" + b"A00_00,1,2,3\n" * 99)[:-9]])
+def test_a_packed_file_that_is_none_or_torn_is_told(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "r.csv.gz"
+    path.write_bytes(content)
+    with pytest.raises(MitobenchError, match=r"r\.csv\.gz: cannot be read: "):
+        read_detections(path, KNOWN)
