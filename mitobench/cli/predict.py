@@ -109,20 +109,22 @@ def _introduce(folder: Path, model: Model, threshold: float | None) -> None:
 
 
 def _show(rows: Sequence[Row]) -> None:
-    from dataclasses import replace
-
+    """What fits a terminal; the summary has the rest."""
     from rich.markup import escape
     from rich.table import Table
 
     from mitobench.cli.console import console
-    from mitobench.model.outputs import header
 
     table = Table(box=None, pad_edge=False)
-    for column in header():
-        table.add_column(column, justify="left" if column in ("image", "note") else "right", overflow="fold")
+    for column in ("image", "mm2", "mitoses", "per mm2", "candidates", "seconds"):
+        table.add_column(column, justify="left" if column == "image" else "right", overflow="fold")
     for row in rows:
-        told = row if row.done else replace(row, note="skipped")  # why was told at once
-        table.add_row(*map(escape, told.cells()))
+        name = escape(Path(row.image).name)
+        if row.area_mm2 is None or row.mitoses_per_mm2 is None:
+            table.add_row(name, "", "skipped")  # why was told at once
+            continue
+        rate = f"{row.mitoses_per_mm2:.1f}"
+        table.add_row(name, f"{row.area_mm2:.3f}", f"{row.mitoses}", rate, f"{row.candidates}", f"{row.seconds:.1f}")
     console.print(table)
 
 

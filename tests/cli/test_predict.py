@@ -43,7 +43,7 @@ def test_it_says_what_the_model_is_and_what_was_found(
     assert "on the test part of synthetic (by-slide, seed 0) at a threshold of" in answer.out
     assert "not for diagnosis" in answer.out
     assert "No --mpp: the images are taken to have the model's 0.25 um/px." in answer.out
-    assert "mitoses_per_mm2" in answer.out
+    assert "per mm2" in answer.out
     for path in images.iterdir():
         assert path.name in answer.out
         assert (tmp_path / "out" / f"{path.stem}.geojson").is_file()
