@@ -131,11 +131,14 @@ def _card(path: Path, record: Record, half: bool) -> Card:
 
 
 def _train_on(record: Record) -> dict[str, dict[str, int]]:
-    """Frames by data set and part; a set that is tested on chooses alone where it is among them."""
+    """Frames by data set and part; where the set tested on is among them it chooses alone, and others train wholly."""
     dataset, train_on = record.combination["dataset"], record.combination["train_on"]
     chose = [dataset] if dataset in train_on else train_on
-    parts = {name: ("train", "val") if name in chose else ("train",) for name in train_on}
-    return {name: {part: record.data[name].frames[part] for part in parts[name]} for name in train_on}
+    frames = {name: record.data[name].frames for name in train_on}
+    return {
+        name: {part: n[part] for part in ("train", "val")} if name in chose else {"train": sum(n.values())}
+        for name, n in frames.items()
+    }
 
 
 def _part(role: str, record: Record) -> Part:

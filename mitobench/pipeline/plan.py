@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from mitobench import discovery
+from mitobench.datasets.splits import PARTS
 from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError, PluginError
 from mitobench.pipeline import canonical
@@ -36,6 +37,17 @@ def build(grids: Sequence[tuple[Roles, Settings]], request: Request, workspace: 
         for _, settings in grids:
             settings.check_all_used([other for _, other in grids])
     return Plan(rows)
+
+
+def learned_from(workspace: Workspace, dataset: str, train_on: Sequence[str]) -> tuple[str, ...]:
+    """Keys of the frames to fit on, sorted: train parts, and all labelled frames of a set that is only learned from.
+
+    That is one that is neither tested on nor, where the set tested on chooses for itself, chosen on.
+    """
+    chosen_on = [dataset] if dataset in train_on else train_on
+    others = [name for name in train_on if name not in chosen_on]
+    more = (key for part in PARTS for key in workspace.part(others, part) if workspace.item(key).mitoses.labelled)
+    return tuple(sorted([*workspace.part(chosen_on, "train"), *more]))
 
 
 def _grid(roles: Roles, settings: Settings, request: Request, workspace: Workspace) -> list[Planned]:
@@ -128,7 +140,7 @@ class _Planner:
     def _stages(
         self, dataset: str, train_on: tuple[str, ...], refs: Mapping[str, PluginRef], seed: int
     ) -> dict[str, Stage]:
-        train, val = self.workspace.part(train_on, "train"), self.workspace.validation(dataset, train_on)
+        train, val = learned_from(self.workspace, dataset, train_on), self.workspace.validation(dataset, train_on)
         test = self.workspace.part([dataset], "test")
         boxes = self._boxes(refs.get("estimator"), train_on, (*train, *val), seed)
         detector = self._detector(refs["detector"], boxes, train, val, seed)

@@ -15,6 +15,7 @@ from mitobench.pipeline import arrays
 from mitobench.pipeline.executors import Outcome
 from mitobench.pipeline.graph import FACTS, Planned, Request, Stage
 from mitobench.pipeline.judge import DETECTIONS
+from mitobench.pipeline.plan import learned_from
 from mitobench.pipeline.plugins import PluginRef
 from mitobench.pipeline.workspace import Workspace
 from mitobench.results import provenance
@@ -133,7 +134,11 @@ def _notes(row: Planned, workspace: Workspace) -> list[str]:
             notes.append(f"{name}: {coverage}")
     test = workspace.part([row.combination.dataset], "test")
     train_on = row.combination.train_on
-    fitted = [*workspace.part(train_on, "train"), *workspace.validation(row.combination.dataset, train_on)]
+    learned = learned_from(workspace, row.combination.dataset, train_on)
+    for name in train_on:
+        if set(learned) & set(workspace.part([name], "test")):
+            notes.append(f"{name}: all labelled frames are learned from, as it is neither tested nor chosen on")
+    fitted = [*learned, *workspace.validation(row.combination.dataset, train_on)]
     if {workspace.tissue(key, slide=True) for key in test} & {workspace.tissue(key, slide=True) for key in fitted}:
         notes.append(f"{row.combination.dataset}: slides are shared between training and test")
     if row.settings.scale != 1:

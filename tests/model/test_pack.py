@@ -124,7 +124,8 @@ def test_a_stage_that_the_store_has_no_more_is_named(made: Made, tmp_path: Path,
 
 def test_a_run_that_failed_is_no_model(made: Made, tmp_path: Path) -> None:
     path = Path(shutil.copy(made.record, tmp_path))
-    runs.reseal(path, lambda content: content.update(status="failed", reason="it fell over"))
+    gone = dict.fromkeys(records.SCORES)
+    runs.reseal(path, lambda content: content.update(gone, status="failed", reason="it fell over"))
     with pytest.raises(RecordError, match="it fell over"):
         pack(path, made.store, tmp_path / "model")
 
