@@ -1,0 +1,70 @@
+"""The model in the box: small, whole, told on its card, and on a contest frame what its record says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+from mitobench import datasets, registry
+from mitobench.model import Model
+from mitobench.model import card as cards
+from mitobench.results import record as records
+
+NAME = "small"
+BOARD = registry.ROOT.parent / "leaderboard" / "records"
+
+
+def test_it_is_what_is_used_by_default_and_every_file_has_its_digest() -> None:
+    folder = cards.find(None)
+    assert folder.name == NAME
+    assert cards.read(folder).threshold > 0
+
+
+def test_it_is_small_and_holds_tensors_and_json_only() -> None:
+    files = [path for path in cards.find(NAME).rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 20_000_000
+    assert {path.suffix for path in files} == {".safetensors", ".json"}
+
+
+def test_its_card_says_what_the_model_says() -> None:
+    card, model = registry.read_toml(registry.ROOT / "methods" / f"{NAME}.toml"), cards.read(cards.find(NAME))
+    assert card["f1"] == round(model.measured.f1 or 0, 3)
+    assert card["seed"] == model.measured.seed
+    assert card["threshold"] == round(model.threshold, 4)
+    assert card["mpp"] == model.mpp
+    assert card["record"] == model.record
+    assert "MITOS 2012" in card["training_data"]
+    assert {"licence", "title", "notes"} <= card.keys()
+
+
+def test_its_record_is_on_the_leaderboard() -> None:
+    model = cards.read(cards.find(NAME))
+    path = BOARD / model.record
+    if not path.is_file():
+        pytest.skip("no leaderboard beside this installation")
+    assert records.read(path).digest == model.record_digest
+
+
+@pytest.mark.real
+def test_on_a_contest_frame_it_finds_what_its_record_says(real_data: Path) -> None:
+    """Weights of 16 bits move scores a little: what is near the threshold may fall on its other side."""
+    model = Model.load(cards.find(NAME))
+    path = BOARD / model.card.record
+    record = records.read(path)
+    found = [row for row in records.read_detections(path, record) if row["above_gate"] == "1"]
+    frame = datasets.load(model.card.measured.dataset, real_data).items[found[0]["frame"]].frame
+    recorded = [row for row in found if row["frame"] == frame.id]
+    told = model.predict(frame)
+    distance, nearest = cKDTree([[float(row["x"]), float(row["y"])] for row in recorded]).query(told.detections.xy)
+    same = distance < 2
+    assert same.mean() > 0.9
+    assert abs(len(told.detections) - len(recorded)) <= 0.1 * len(recorded)
+    scores = np.array([float(recorded[i]["score"]) for i in nearest[same]])
+    assert np.median(np.abs(told.score[same] - scores)) < 0.005
+    calls = scores >= model.card.threshold
+    near = np.abs(scores - model.card.threshold) < 0.02
+    assert (told.is_mitosis[same] == calls)[~near].all()
+    assert calls.any()
