@@ -108,7 +108,9 @@ def test_a_records_own_file_is_packed_and_what_was_not_verified_is_left_out(tmp_
     assert read_detections(path, KNOWN)["A00_00"].xy.tolist() == [[1, 2]]
 
 
-@pytest.mark.parametrize("content", [b"frame,x,y,score\n", gzip.compress(b"frame,x,y,score\n" + b"A00_00,1,2,3\n" * 99)[:-9]])
+@pytest.mark.parametrize(
+    "content", [b"frame,x,y,score\n", gzip.compress(b"frame,x,y,score\n" + b"A00_00,1,2,3\n" * 99)[:-9]]
+)
 def test_a_packed_file_that_is_none_or_torn_is_told(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "r.csv.gz"
     path.write_bytes(content)
