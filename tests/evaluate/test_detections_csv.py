@@ -109,7 +109,9 @@ def test_a_records_own_file_is_packed_and_what_was_not_verified_is_left_out(tmp_
 
 
 @pytest.mark.parametrize(
-    "content", [b"frame,x,y,score\n", gzip.compress(b"frame,x,y,score\n" + b"A00_00,1,2,3\n" * 99)[:-9]]
+    "content",
+    [b"frame,x,y,score\n", gzip.compress(b"frame,x,y,score\n" + b"A00_00,1,2,3\n" * 99, mtime=0)[:-9]],
+    ids=["not packed", "torn"],
 )
 def test_a_packed_file_that_is_none_or_torn_is_told(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "r.csv.gz"
