@@ -10,6 +10,7 @@ demo: .venv/ready
 	$(BIN)/mitobench run --estimator fcn --detector frcnn --verifier resnet50 --profile smoke --out $(DEMO)
 
 test: .venv/ready lint browser
+	@$(BIN)/python -c 'import yapf'  # writes a cache when it is first imported, which two processes at once would tear
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 # The leaderboard's page is tested in Debian's chromium, installed where that is allowed; without it CI fails.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from mitobench import published
@@ -115,9 +116,19 @@ def notes(experiment: Experiment, table: PaperTable) -> list[str]:
     said += [f"{result.row.name}: not measured. {result.problem}" for result in results if result.problem]
     alone = {result.row.name: _notes(result) for result in results}
     said += [f"{name}: {note}" for name, own in alone.items() for note in own if note not in said]
-    said += [f"{result.row.name}: {fact}" for result in results for fact in _facts(result)]
+    said += _told_once([(result.row.name, fact) for result in results for fact in _facts(result)])
     failed = [(result, record) for result in results for _, record in result.records if record.status != "ok"]
     return [*dict.fromkeys(said), *(f"{result.row.name}: FAILED. {record.reason}" for result, record in failed)]
+
+
+def _told_once(facts: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Each fact once, with the rows that it is true of."""
+    rows: dict[str, list[str]] = defaultdict(list)
+    for name, fact in facts:
+        rows[fact].append(name)
+    for fact, names in rows.items():
+        more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+        yield f"{', '.join(names[:2])}{more}: {fact}"
 
 
 def _notes(result: Result) -> list[str]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -112,6 +113,8 @@ def _executor(
 
         yield here
         return
+    with suppress(ImportError):
+        import_module("yapf")  # mmengine brings it; first imported by two processes at once, it tears its cache
     children: list[BaseProcess] = []
     with ThreadPoolExecutor(jobs) as threads:
         try:
