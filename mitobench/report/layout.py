@@ -176,13 +176,14 @@ def points(axes: Axes, marked: Sequence[Point]) -> None:
     unit = axes.figure.dpi / 72
     middle = axes.transAxes.transform((0.5, 0.5)) / unit
     places = axes.transData.transform([(point.x, point.y) for point in marked]).reshape(-1, 2) / unit
+    places = places.round(3)  # no two machines, nor threads, agree on the last digits, and ties would fall otherwise
     boxes = np.hstack([places, np.full(places.shape, 3.0)])  # of markers and labels: middle and half its size, pt
     for place, point in zip(places, marked, strict=True):
         size = 2.6 * len(point.name), 4.0
         others = boxes[np.any(boxes[:, :2] != place, axis=1)]
         room = [min(_room(place + offset, size, others), 1.5) for offset in AROUND]
         far = [np.hypot(*offset) / 10 + np.hypot(*(middle - place - offset)) / 100 for offset in AROUND]
-        offset = AROUND[int(np.argmax(np.subtract(room, far)))]
+        offset = AROUND[int(np.argmax(np.subtract(room, far).round(3)))]
         boxes = np.vstack([boxes, [*(place + offset), *size]])
         axes.annotate(
             point.name,

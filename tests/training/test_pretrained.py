@@ -15,7 +15,7 @@ import torchvision
 from safetensors.torch import load_file, save_file
 
 from mitobench.errors import MitobenchError, PluginError
-from mitobench.training import copy_weights, find_weights
+from mitobench.training import copy_weights, find_weights, pretrained
 from mitobench.training.pretrained import TIMEOUT_S, read_tensors, weights_folder
 
 NAME = "VGG16_Weights.IMAGENET1K_V1"
@@ -279,5 +279,6 @@ def test_weights_that_are_no_finite_floats_are_refused(tmp_path: Path, values: n
 
 
 def test_a_network_that_the_weights_are_not_of_starts_at_random_and_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    pretrained._tell_other.cache_clear()  # it is told once a process, and another test may have heard it
     assert find_weights("auto", "ResNet18_Weights.IMAGENET1K_V1", fits=False) is None
     assert "is of another network" in caplog.text
