@@ -41,7 +41,9 @@ def write(folder: Path, data: Path, lines: Iterable[str], **changes: Any) -> Pat
     items = items_of(data)
     dataset = datasets.load(NAME, data)
     keys = [f"{NAME}/{item.frame.id}" for item in items]
-    made = ok(dataset=NAME, train_on=[NAME], protocol="by-slide", data_digest=Workspace({NAME: dataset}, {}).digest(keys))
+    made = ok(
+        dataset=NAME, train_on=[NAME], protocol="by-slide", data_digest=Workspace({NAME: dataset}, {}).digest(keys)
+    )
     entry = made.data[NAME].model_copy(update={"frames": {"train": 1, "val": 1, "test": len(items)}})
     made = made.model_copy(update={"data": {NAME: entry}, "test": metrics(**{"frames": [], **changes})})
     return record.write(folder, made, "\n".join([",".join(COLUMNS), *lines, ""]))
