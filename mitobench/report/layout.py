@@ -27,6 +27,8 @@ LABELLED = 0.42  # below axes: ticks and label
 GREY, INK = "#767676", "#1A1A1A"
 BAR = 0.31  # a bar or an interval, with a line of text over it
 LETTERS = 47  # that fit beside a number in a column
+BESIDE = 10  # pt; a label that is further from its marker has a line to it
+LEADER = {"arrowstyle": "-", "color": GREY, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 3}
 AROUND = [  # from a marker to its label, pt
     (radius * np.cos(angle), (radius - 1) * np.sin(angle))
     for radius in (9, 15, 21)
@@ -195,7 +197,7 @@ def points(axes: Axes, marked: Sequence[Point]) -> None:
             color=INK,
             zorder=4,
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 3},
+            arrowprops=LEADER if np.hypot(*offset) > BESIDE else None,
         )
 
 
