@@ -13,7 +13,7 @@ from mitobench.experiments import ranking, table
 from mitobench.experiments.definition import PaperTable
 from mitobench.experiments.experiment import PAGES, Experiment
 from mitobench.report.build import RECORDS
-from mitobench.report.leaderboard import SENTENCE
+from mitobench.report.leaderboard import bullets
 from mitobench.report.markdown import escape
 
 
@@ -28,7 +28,7 @@ def write(experiment: Experiment, out: Path) -> Path:
 def page(experiment: Experiment, records: str) -> str:
     """The whole page; `records` is the records' folder as it sees it."""
     heading = [f"# {escape(title(experiment))}", f"Made by `{command(experiment)}`; not to be edited."]
-    blocks = [block if isinstance(block, str) else _bullets(block) for block in _body(experiment, records)]
+    blocks = [block if isinstance(block, str) else bullets(block) for block in _body(experiment, records)]
     return "\n\n".join(filter(None, [*heading, *blocks])) + "\n"
 
 
@@ -61,7 +61,3 @@ def _body(experiment: Experiment, records: str) -> Iterator[str | list[str]]:
     yield list(experiment.definition.notes)
     for part in experiment.parts:
         yield from ranking.body(part, records)
-
-
-def _bullets(notes: list[str]) -> str:
-    return "\n".join(f"- {escape(note, SENTENCE)}" for note in notes)

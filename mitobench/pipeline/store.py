@@ -1,9 +1,9 @@
 """Outputs of stages on disk, each under the digest of everything that went into it.
 
-    STORE/stages/KIND/KEY/   what the stage wrote, and manifest.json with the SHA-256 of every file
-    STORE/work/KEY/          checkpoints of a stage that is under way; survives a killed run
-    STORE/aside/             outputs being written; renamed into place when whole
-    STORE/locks/KEY          held by the one process that does the stage
+    stages/KIND/KEY/   what the stage wrote, and manifest.json with the SHA-256 of every file
+    work/KEY/          checkpoints of a stage that is under way; survives a killed run
+    aside/             outputs being written; renamed into place when whole
+    locks/KEY          held by the one process that does the stage
 
 An output is there whole or not at all: it is written aside and renamed, and every byte of it is verified on
 reading. What does not verify is thrown away and done again.

@@ -60,7 +60,7 @@ def _section(section: Section, records: str) -> Iterator[str]:
     shared = {name: cells[0] for name, cells in described.items() if len(set(cells)) == 1}
     yield f"## {escape(section.title, SENTENCE)}"
     yield measured(section)
-    yield _list([*section.notes, *(f"{name} {said}" for name, said in shared.items() if said)])
+    yield bullets([*section.notes, *(f"{name} {said}" for name, said in shared.items() if said)])
     yield _rows(section, [name for name in DESCRIBED if name not in shared], records)
     yield _failures(section)
     yield _effects(section.effects, section.references)
@@ -101,7 +101,7 @@ def _failures(section: Section) -> str:
     failed = [(row, record) for row in section.rows for record in row.failed]
     if not failed:
         return ""
-    return "FAILED:\n\n" + _list(f"{row.title}, seed {seed_of(record)}: {record.reason}" for row, record in failed)
+    return "FAILED:\n\n" + bullets(f"{row.title}, seed {seed_of(record)}: {record.reason}" for row, record in failed)
 
 
 def _effects(effects: Sequence[Effect], references: Mapping[str, str]) -> str:
@@ -122,7 +122,7 @@ def _effects(effects: Sequence[Effect], references: Mapping[str, str]) -> str:
         for role, name in references.items()
     ]
     header = ("role", "plugin", "against", "F1 [95 %]", "pairs")
-    return "\n\n".join(part for part in (EFFECTS, table(header, lines), _list(capped)) if part)
+    return "\n\n".join(part for part in (EFFECTS, table(header, lines), bullets(capped)) if part)
 
 
 def _published(methods: Sequence[Method], notes: Sequence[str]) -> str:
@@ -144,8 +144,9 @@ def _published(methods: Sequence[Method], notes: Sequence[str]) -> str:
     ]
     header = ("published", "P", "R", "F1", "s/frame", "note", "source")
     cited = "\n".join(f"{place}. {escape(source, SENTENCE)}" for place, source in enumerate(sources, 1))
-    return "\n\n".join(part for part in (PUBLISHED, _list(notes), table(header, lines), "Sources:", cited) if part)
+    return "\n\n".join(part for part in (PUBLISHED, bullets(notes), table(header, lines), "Sources:", cited) if part)
 
 
-def _list(items: Iterable[str]) -> str:
+def bullets(items: Iterable[str]) -> str:
+    """A list in markdown, each item escaped and whole."""
     return "\n".join(f"- {escape(item, SENTENCE)}" for item in items)
