@@ -33,11 +33,9 @@ def fit(network: nn.Module, stream: PatchStream, options: ResNetOptions, prepare
     """
     ends = np.linspace(0, options.iterations, options.mining + 2).round().astype(int)
     for number, (before, end) in enumerate(itertools.pairwise(ends)):
-        if number:
-            stream = stream.harder(_scores(network, stream, prepare))
         train(
             Supervised(network, _loss, prepare),
-            stream,
+            stream.harder(_scores(network, stream, prepare)) if number else stream,
             part_of(context, int(before), options.iterations),
             iterations=int(end - before),
             batch_size=options.batch_size,

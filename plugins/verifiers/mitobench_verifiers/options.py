@@ -49,6 +49,9 @@ class ResNetOptions(Options):
     positive_share: float | None = Field(
         None, gt=0, lt=1, description="Share of mitoses among the patches drawn; null: as they come."
     )
+    even_datasets: bool = Field(
+        False, description="Whether every data set trained on is drawn equally often, however many patches it has."
+    )
     turns: Literal["none", "mitoses", "all"] = Field(
         "mitoses",
         description="Which patches are turned by quarters at random; `mitoses` counts each of them four times, as the "

@@ -72,56 +72,84 @@ def recompressed(patch: Pixels, quality: int) -> Pixels:
 
 
 @dataclass(frozen=True)
+class Pool:
+    """Patches to draw from.
+
+    Attributes:
+        pixels: uint8 [N, H, H, 3].
+        datasets: the data set that each is from, [N].
+        chances: of each to be drawn, [N]; None: the same for all.
+    """
+
+    pixels: Pixels
+    datasets: NDArray[np.str_]
+    chances: Floats | None = None
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def even(self) -> Pool:
+        """The same, but every data set is drawn equally often, however many patches it has."""
+        _, which, counts = np.unique(self.datasets, return_inverse=True, return_counts=True)
+        return replace(self, chances=1 / counts[which] / len(counts))
+
+    def harder(self, score: Floats) -> Pool:
+        """The same, but half of what is drawn is so in proportion to a score, [N]: patches that look like mitoses."""
+        chances = np.full(len(self), 1 / len(self)) if self.chances is None else self.chances
+        return replace(self, chances=(chances + chances * score / (chances * score).sum()) / 2)
+
+    def draw(self, rng: np.random.Generator) -> Pixels:
+        """One patch, [H, H, 3]."""
+        one = rng.integers(len(self)) if self.chances is None else rng.choice(len(self), p=self.chances)
+        patch: Pixels = self.pixels[one]
+        return patch
+
+
+@dataclass(frozen=True)
 class PatchStream:
     """Training items: `inputs`, a uint8 patch [side, side, 3], and `targets`, 1 for a mitosis and 0 else.
 
     Patches are cut once, with a margin for shifts, so that memory grows with the candidates and not with the frames.
 
     Attributes:
-        mitoses, others: uint8 [N, side + 2 shift, side + 2 shift, 3].
+        mitoses, others: patches of side + 2 shift, px.
         shift: greatest shift of a patch, px.
         share: probability of drawing a mitosis.
         augment: changes a patch, with the given randomness.
-        chances: of each of `others` when one of them is drawn, [N]; None: the same for all.
     """
 
-    mitoses: Pixels
-    others: Pixels
+    mitoses: Pool
+    others: Pool
     shift: int
     share: float
     augment: Callable[[Pixels, bool, np.random.Generator], Pixels]
-    chances: Floats | None = None
 
     @property
     def negatives(self) -> Pixels:
         """All others as they are seen without shift, uint8 [N, side, side, 3]."""
-        end = self.others.shape[1] - self.shift
-        return self.others[:, self.shift : end, self.shift : end]
+        end = self.others.pixels.shape[1] - self.shift
+        return self.others.pixels[:, self.shift : end, self.shift : end]
 
     def harder(self, score: Floats) -> PatchStream:
-        """The same, but half of the others are drawn in proportion to a score, [N]: those that look like mitoses."""
-        return replace(self, chances=(1 / len(score) + score / score.sum()) / 2)
+        """The same, but the others drawn are harder by their score, [N]."""
+        return replace(self, others=self.others.harder(score))
 
     def draw(self, rng: np.random.Generator) -> dict[str, Pixels | np.float32]:
         """One patch and its label."""
         positive = bool(rng.random() < self.share)
-        patch = self.mitoses[rng.integers(len(self.mitoses))] if positive else self.others[self._other(rng)]
+        patch = (self.mitoses if positive else self.others).draw(rng)
         top, left = rng.integers(0, 2 * self.shift + 1, 2)
         side = patch.shape[0] - 2 * self.shift
         patch = self.augment(patch[top : top + side, left : left + side], positive, rng)
         return {"inputs": np.ascontiguousarray(patch), "targets": np.float32(positive)}
 
-    def _other(self, rng: np.random.Generator) -> int:
-        return int(
-            rng.integers(len(self.others)) if self.chances is None else rng.choice(len(self.others), p=self.chances)
-        )
-
 
 def gather(
     samples: Sequence[Sample], side: int, mpp: float | None, floor: float, background: int, rng: np.random.Generator
-) -> tuple[Pixels, Pixels, dict[str, int]]:
-    """Patches of mitoses and of others from all frames, twice uint8 [N, side, side, 3], and how many of each kind."""
+) -> tuple[Pool, Pool, dict[str, int]]:
+    """Patches `side` px wide of mitoses and of others from all frames, and how many of each kind."""
     mitoses, others = [np.zeros((0, side, side, 3), np.uint8)], [np.zeros((0, side, side, 3), np.uint8)]
+    datasets = [sample.frame.dataset for sample in samples]
     counts = dict.fromkeys(MITOSES + OTHERS, 0)
     for sample in samples:
         found = centres(sample, floor, background, rng)
@@ -131,4 +159,11 @@ def gather(
         others.append(patches[n_mitoses:])
         for kind in counts:
             counts[kind] += len(found[kind])
-    return np.concatenate(mitoses), np.concatenate(others), counts
+    return _pool(mitoses, datasets), _pool(others, datasets), counts
+
+
+def _pool(patches: list[Pixels], datasets: list[str]) -> Pool:
+    """Of the frames' patches, after an empty first; and of what data set each frame is."""
+    return Pool(
+        np.concatenate(patches), np.repeat(np.array(datasets, dtype=np.str_), [len(some) for some in patches[1:]])
+    )

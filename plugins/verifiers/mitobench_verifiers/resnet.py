@@ -88,6 +88,8 @@ class ResNetVerifier(api.Verifier):
         context.facts["patches"] = {**counts, "rotations of a mitosis": rotations, "total": total}
         context.log.info("patches: %s", ", ".join(f"{kind} {n}" for kind, n in context.facts["patches"].items()))
         share = options.positive_share or len(mitoses) * rotations / total
+        if options.even_datasets:
+            mitoses, others = mitoses.even(), others.even()
         return PatchStream(mitoses, others, options.shift, share, self._augment)
 
     @property

@@ -129,8 +129,8 @@ def test_mining_draws_what_looks_like_a_mitosis_more_often(samples, context, mon
     monkeypatch.setattr(fitting, "_scores", lambda network, stream, prepare: np.linspace(0, 1, len(stream.others)))
     tiny(mining=2, iterations=7).fit(samples, [], context)
     assert [how["iterations"] for _, how in streams] == [2, 3, 2]
-    assert streams[0][0].chances is None
-    chances = streams[1][0].chances
+    assert streams[0][0].others.chances is None
+    chances = streams[1][0].others.chances
     assert chances.sum() == pytest.approx(1)
     assert chances[0] == pytest.approx(0.5 / len(chances))
     assert chances[-1] > 2 * chances[0]
@@ -138,8 +138,17 @@ def test_mining_draws_what_looks_like_a_mitosis_more_often(samples, context, mon
 
 def test_a_wider_field_of_view_is_cut_wider(samples, context):
     stream = tiny(fields=(1, 2), shift=3)._stream(samples, context)
-    assert stream.mitoses.shape[1:] == (70, 70, 3)
+    assert stream.mitoses.pixels.shape[1:] == (70, 70, 3)
     assert stream.negatives.shape[1:] == (64, 64, 3)
+
+
+def test_every_data_set_counts_alike_where_that_is_asked_for(samples, context):
+    other = [replace(one, frame=replace(one.frame, dataset="other")) for one in samples[:1]]
+    together = [*samples, *other]
+    assert tiny()._stream(together, context).mitoses.chances is None
+    stream = tiny(even_datasets=True)._stream(together, context)
+    for pool in (stream.mitoses, stream.others):
+        assert pool.chances[pool.datasets == "other"].sum() == pytest.approx(0.5)
 
 
 def test_another_seed_gives_other_weights(samples, context, tmp_path):

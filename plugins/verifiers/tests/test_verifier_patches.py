@@ -5,7 +5,7 @@ import pytest
 from verifier_scene import IMPOSTERS, MITOSES, sample
 
 from mitobench_verifiers.patches import MITOSES as MITOSIS_KINDS
-from mitobench_verifiers.patches import OTHERS, PatchStream, centres, cut, gather, recompressed
+from mitobench_verifiers.patches import OTHERS, PatchStream, Pool, centres, cut, gather, recompressed
 
 
 def found(one=None, floor=0.0, background=0):
@@ -48,6 +48,7 @@ def test_background_keeps_clear_of_every_mitosis():
 
 def test_patches_of_all_frames_are_gathered_and_counted():
     frames = [sample(0), sample(1), replace(sample(2), candidates=None)]
+    frames[1] = replace(frames[1], frame=replace(frames[1].frame, dataset="other"))
     mitoses, others, counts = gather(frames, 32, None, 0.0, 0, np.random.default_rng(0))
     assert counts == {
         "annotated mitoses": 6,
@@ -57,8 +58,11 @@ def test_patches_of_all_frames_are_gathered_and_counted():
         "background": 0,
     }
     assert (len(mitoses), len(others)) == (10, 12)
-    np.testing.assert_array_equal(mitoses[:4], cut(frames[0].frame, np.concatenate([MITOSES, MITOSES + 2]), 32, None))
-    np.testing.assert_array_equal(others[-2:], cut(frames[2].frame, IMPOSTERS, 32, None))
+    first = cut(frames[0].frame, np.concatenate([MITOSES, MITOSES + 2]), 32, None)
+    np.testing.assert_array_equal(mitoses.pixels[:4], first)
+    np.testing.assert_array_equal(others.pixels[-2:], cut(frames[2].frame, IMPOSTERS, 32, None))
+    assert list(mitoses.datasets) == ["toy"] * 4 + ["other"] * 4 + ["toy"] * 2
+    assert list(others.datasets) == ["toy"] * 5 + ["other"] * 5 + ["toy"] * 2
 
 
 def test_a_patch_is_centred_on_its_point_and_mirrored_at_the_frames_edge():
@@ -82,9 +86,8 @@ def test_no_centres_give_no_patches():
 
 @pytest.mark.parametrize("share", [0.25, 0.75])
 def test_mitoses_are_drawn_with_their_share(share):
-    stream = PatchStream(
-        np.full((3, 40, 40, 3), 1, np.uint8), np.zeros((9, 40, 40, 3), np.uint8), 4, share, lambda patch, *_: patch
-    )
+    ones, zeros = np.full((3, 40, 40, 3), 1, np.uint8), np.zeros((9, 40, 40, 3), np.uint8)
+    stream = PatchStream(pool(ones), pool(zeros), 4, share, lambda patch, *_: patch)
     items = [stream.draw(np.random.default_rng(i)) for i in range(400)]
     assert all(item["inputs"].shape == (32, 32, 3) for item in items)
     assert all(item["inputs"].max() == item["targets"] for item in items)
@@ -93,7 +96,7 @@ def test_mitoses_are_drawn_with_their_share(share):
 
 def test_an_item_depends_on_its_generator_alone():
     patches = np.random.default_rng(0).integers(0, 255, (5, 40, 40, 3), dtype=np.uint8)
-    stream = PatchStream(patches, patches, 4, 0.5, lambda patch, *_: patch)
+    stream = PatchStream(pool(patches), pool(patches), 4, 0.5, lambda patch, *_: patch)
     first, again, other = (stream.draw(np.random.default_rng(i))["inputs"] for i in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
@@ -111,7 +114,29 @@ def test_recompression_hides_how_often_a_patch_was_compressed_before():
 
 
 def test_harder_negatives_are_drawn_in_proportion_to_their_score():
-    others = np.repeat(np.arange(4, dtype=np.uint8), 8 * 8 * 3).reshape(4, 8, 8, 3)
-    stream = PatchStream(others[:1], others, 0, 1e-9, lambda patch, *_: patch).harder(np.array([0.0, 0.0, 0.0, 1.0]))
-    drawn = [int(stream.draw(np.random.default_rng(i))["inputs"][0, 0, 0]) for i in range(400)]
+    stream = PatchStream(numbered(1), numbered(4), 0, 1e-9, lambda patch, *_: patch)
+    harder = stream.harder(np.array([0.0, 0.0, 0.0, 1.0]))
+    drawn = [int(harder.draw(np.random.default_rng(i))["inputs"][0, 0, 0]) for i in range(400)]
     assert np.bincount(drawn, minlength=4) / 400 == pytest.approx([0.125, 0.125, 0.125, 0.625], abs=0.08)
+
+
+def test_even_data_sets_are_drawn_equally_often_however_many_patches_each_has():
+    even = replace(numbered(4), datasets=np.array(["a", "a", "a", "b"])).even()
+    assert even.chances == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
+    drawn = [int(even.draw(np.random.default_rng(i))[0, 0, 0]) for i in range(400)]
+    assert np.mean(np.array(drawn) == 3) == pytest.approx(0.5, abs=0.08)
+
+
+def test_hard_ones_of_even_data_sets_are_still_drawn_evenly_half_of_the_time():
+    even = replace(numbered(4), datasets=np.array(["a", "a", "a", "b"])).even()
+    harder = even.harder(np.array([1.0, 0.0, 0.0, 0.0]))
+    assert harder.chances == pytest.approx([1 / 12 + 1 / 2, 1 / 12, 1 / 12, 1 / 4])
+
+
+def pool(pixels):
+    return Pool(pixels, np.repeat("toy", len(pixels)))
+
+
+def numbered(count):
+    """Patches of one value each: their number."""
+    return pool(np.repeat(np.arange(count, dtype=np.uint8), 8 * 8 * 3).reshape(count, 8, 8, 3))
