@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import dropwhile, takewhile
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ PAGE = ROOT / "leaderboard" / "experiments" / "ablations.md"
 
 
 def table(path: Path) -> list[dict[str, str]]:
-    """The rows of a page's only table, without escapes."""
-    lines = [line.strip("| ") for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    """The rows of a page's first table, without escapes."""
+    page = dropwhile(lambda line: not line.startswith("|"), path.read_text(encoding="utf-8").splitlines())
+    lines = [line.strip("| ") for line in takewhile(lambda line: line.startswith("|"), page)]
     columns, _, *rows = ([cell.strip() for cell in line.replace("\\", "").split("|")] for line in lines)
     return [dict(zip(columns, cells, strict=True)) for cells in rows]
 
