@@ -13,8 +13,7 @@ from mitobench.experiments import ranking, table
 from mitobench.experiments.definition import PaperTable
 from mitobench.experiments.experiment import PAGES, Experiment
 from mitobench.report.build import RECORDS
-from mitobench.report.leaderboard import bullets
-from mitobench.report.markdown import escape
+from mitobench.report.markdown import bullets, escape
 
 
 def write(experiment: Experiment, out: Path) -> Path:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from urllib.parse import quote
 
 from mitobench.published import Method
 from mitobench.report.effects import MOST, Effect
-from mitobench.report.markdown import MARK, escape, f1, gain, measured, number, plugin, status, table
+from mitobench.report.markdown import MARK, SENTENCE, bullets, escape, f1, gain, measured, number, plugin, status, table
 from mitobench.report.row import ROLES, Row, seed_of
 from mitobench.report.table import Section
 
@@ -33,8 +33,6 @@ PUBLISHED = """\
 
 F1 is the best over thresholds on the frames it is of, unless the note says otherwise: it is to be read against
 `oracle F1`."""
-
-SENTENCE = 1000  # characters at most: a split's note or a source is longer than a name, and says the worst at its end
 
 MEASURED = ("P", "R", "F1 [95 %]", "F1 detector alone", "oracle F1", "AP", "s/frame", "seeds (spread)", "record")
 
@@ -145,8 +143,3 @@ def _published(methods: Sequence[Method], notes: Sequence[str]) -> str:
     header = ("published", "P", "R", "F1", "s/frame", "note", "source")
     cited = "\n".join(f"{place}. {escape(source, SENTENCE)}" for place, source in enumerate(sources, 1))
     return "\n\n".join(part for part in (PUBLISHED, bullets(notes), table(header, lines), "Sources:", cited) if part)
-
-
-def bullets(items: Iterable[str]) -> str:
-    """A list in markdown, each item escaped and whole."""
-    return "\n".join(f"- {escape(item, SENTENCE)}" for item in items)

@@ -12,9 +12,23 @@ from mitobench.report.pairs import Paired
 from mitobench.report.row import Row, plugin, seed_of
 from mitobench.report.table import Section
 
-__all__ = ["brackets", "escape", "f1", "fact", "gain", "line", "measured", "number", "plugin", "status", "table"]
+__all__ = [
+    "brackets",
+    "bullets",
+    "escape",
+    "f1",
+    "fact",
+    "gain",
+    "line",
+    "measured",
+    "number",
+    "plugin",
+    "status",
+    "table",
+]
 
 MARK = "≈"
+SENTENCE = 1000  # characters at most: a split's note or a source is longer than a name, and says the worst at its end
 
 
 def escape(text: object, most: int = 200) -> str:
@@ -26,6 +40,11 @@ def escape(text: object, most: int = 200) -> str:
     plain = "".join(filter(str.isprintable, re.sub(r"\s+", " ", str(text))))
     plain = plain if len(plain) <= most else f"{plain[: most - 1]}…"
     return re.sub(r"([\\`*_{}\[\]()#!|~$])", r"\\\1", html.escape(plain, quote=False))
+
+
+def bullets(items: Iterable[str]) -> str:
+    """A list, each item escaped and whole."""
+    return "\n".join(f"- {escape(item, SENTENCE)}" for item in items)
 
 
 def number(value: float | None, digits: int = 3) -> str:
