@@ -232,17 +232,16 @@ def verifier(asked: argparse.Namespace) -> None:
     """Seconds a patch of `resnet50` beside a bare forward of the same batch."""
     resnet: Any = discovery.load("verifier", "resnet50")
     resnet = resnet(options_of("verifier", "resnet50", asked.profile, test_turns=1), asked.device)
-    from mitobench_verifiers.network import ScaledResNet
     from mitobench_verifiers.patches import cut
 
     torch.manual_seed(0)
-    resnet._network = ScaledResNet(resnet.depth, resnet.options.width).to(asked.device).eval()
+    resnet._network = resnet.untrained().to(asked.device).eval()
     frame = frame_of(asked.data, asked.frame)
     xy = np.random.default_rng(0).uniform(0, asked.frame, (PATCHES, 2))
     patches = torch.from_numpy(cut(frame, xy, resnet.options.patch, resnet.options.mpp)).to(asked.device)
     candidates = Detections.from_points(xy, np.ones(PATCHES))
     with torch.inference_mode():
-        batch = resnet._prepared(patches)
+        batch = resnet.seen(patches)
         seconds = least(
             asked.device,
             asked.repeats,

@@ -1,4 +1,4 @@
-"""How a residual network is trained: in rounds, with harder negatives from each to the next."""
+"""How a network is trained: in rounds, with harder negatives from each to the next."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mitobench.api import Context, Floats
 from mitobench.training import Supervised, part_of, train
-from mitobench_verifiers.options import ResNetOptions
+from mitobench_verifiers.options import PatchOptions
 from mitobench_verifiers.patches import PatchStream
 
 SCORING_BATCH = 64
@@ -21,7 +21,7 @@ SCORING_BATCH = 64
 Prepare = Callable[[Tensor], Tensor]
 
 
-def fit(network: nn.Module, stream: PatchStream, options: ResNetOptions, prepare: Prepare, context: Context) -> None:
+def fit(network: nn.Module, stream: PatchStream, options: PatchOptions, prepare: Prepare, context: Context) -> None:
     """Train `network` in place; afterwards it is in evaluation mode on the context's device.
 
     Args:
@@ -46,14 +46,14 @@ def fit(network: nn.Module, stream: PatchStream, options: ResNetOptions, prepare
         )
 
 
-def _optimizer(options: ResNetOptions) -> dict[str, Any]:
+def _optimizer(options: PatchOptions) -> dict[str, Any]:
     common = {"lr": options.lr, "weight_decay": options.weight_decay}
     if options.optimizer == "adamw":
         return {"type": "AdamW", **common}
     return {"type": "SGD", "momentum": options.momentum, **common}
 
 
-def _schedule(options: ResNetOptions, iterations: int) -> list[dict[str, Any]]:
+def _schedule(options: PatchOptions, iterations: int) -> list[dict[str, Any]]:
     cosine = {"type": "CosineAnnealingLR", "T_max": iterations, "by_epoch": False}
     return [cosine] if options.schedule == "cosine" else []
 

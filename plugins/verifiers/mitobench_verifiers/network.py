@@ -1,10 +1,10 @@
-"""torchvision's ResNets with one logit and a factor on all channel counts."""
+"""Networks of one logit, and what they see of a patch."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +12,10 @@ from torch.nn.functional import avg_pool2d
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 from torchvision.transforms.functional import gaussian_blur
 
-Normalise = Literal["imagenet", "patch"]
+Moments = tuple[Sequence[float], Sequence[float]]  # mean and deviation of R, G and B, of 1
 
-IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation that torchvision's weights expect
-UNUSED = ("fc.",)  # its thousand classes
+IMAGENET: Moments = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # what torchvision's weights expect
+UNUSED = ("fc.",)  # ImageNet's thousand classes in a ResNet
 BLOCKS = {18: (BasicBlock, (2, 2, 2, 2)), 50: (Bottleneck, (3, 4, 6, 3))}
 
 
@@ -72,18 +72,18 @@ def joined(networks: Sequence[nn.Module]) -> nn.Module:
     return networks[0] if len(networks) == 1 else Members(networks)
 
 
-def seen(patches: Tensor, side: int, fields: Sequence[int], by: Normalise, blur: float = 0.0) -> Tensor:
+def seen(patches: Tensor, side: int, fields: Sequence[int], moments: Moments | None, blur: float = 0.0) -> Tensor:
     """What a network sees of uint8 patches [B, H, H, 3]: float [B, 3 F, side, side].
 
     Args:
         patches: as they are cut, at least as wide as the widest field of view.
         side: of what the network sees, px.
         fields: each field of view is so many times as wide as `side`, and averaged down to it; F of them.
-        by: `imagenet` takes ImageNet's mean and deviation out, `patch` each channel's own of each patch.
+        moments: mean and deviation that are taken out; None: each channel's own of each patch.
         blur: deviation, px of the patch, of a Gaussian that goes over the fields that are not averaged down.
     """
     images = patches.permute(0, 3, 1, 2).float()
-    return torch.cat([_normalised(_field(images, side, field, blur), by) for field in fields], dim=1)
+    return torch.cat([_normalised(_field(images, side, field, blur), moments) for field in fields], dim=1)
 
 
 def _field(images: Tensor, side: int, field: int, blur: float) -> Tensor:
@@ -94,9 +94,9 @@ def _field(images: Tensor, side: int, field: int, blur: float) -> Tensor:
     return gaussian_blur(centre, 2 * math.ceil(3 * blur) + 1, blur) if blur else centre
 
 
-def _normalised(images: Tensor, by: Normalise) -> Tensor:
-    if by == "imagenet":
-        mean, deviation = (torch.tensor(values, device=images.device)[:, None, None] for values in IMAGENET)
+def _normalised(images: Tensor, moments: Moments | None) -> Tensor:
+    if moments:
+        mean, deviation = (torch.tensor(values, device=images.device)[:, None, None] for values in moments)
         return (images / 255 - mean) / deviation
     own_deviation, own_mean = torch.std_mean(images, dim=(2, 3), keepdim=True)
     return (images - own_mean) / (own_deviation + 1)

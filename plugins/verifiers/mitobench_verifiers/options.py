@@ -1,34 +1,17 @@
-"""Options of the residual networks: the defaults are the paper's."""
+"""Options of the networks: the defaults are the paper's, whichever the network."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
 from mitobench.api import Field, Options
-from mitobench_verifiers.network import Normalise
 
 
-class ResNetOptions(Options):
-    """The defaults are the paper's."""
+class PatchOptions(Options):
+    """What all networks share."""
 
-    pretrained: str = Field(
-        "auto",
-        description="Weights to start from: a .safetensors or .npz FILE of the network's tensors as torchvision names "
-        "them, `none` for random ones, or `auto`: torchvision's ImageNet weights where they can be had and fit.",
-    )
     patch: int = Field(96, ge=32, description="Side of a patch, px at `mpp`.")
-    fields: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        (1,),
-        min_length=1,
-        description="Fields of view that the network sees at once: each so many times as wide as `patch` and averaged "
-        "down to it.",
-    )
     mpp: float | None = Field(0.2456, gt=0, description="Resolution of the patches, um/px; null: the frame's own.")
-    normalise: Normalise = Field(
-        "imagenet",
-        description="What is taken out of a patch: the mean and deviation of ImageNet, or of the `patch` itself.",
-    )
-    width: float = Field(1.0, gt=0, description="Factor on all channel counts.")
     members: int = Field(1, ge=1, description="Networks, each trained from its own random numbers; their logits' mean.")
     iterations: int = Field(12_000, ge=1, description="Optimizer steps of each network.")
     batch_size: int = Field(64, ge=2, description="Patches a step.")
@@ -74,3 +57,42 @@ class ResNetOptions(Options):
     test_turns: Literal[1, 4, 8] = Field(
         1, description="Views whose logits are averaged: 1, the 4 quarter turns, or all 8 symmetries of the square."
     )
+
+
+class ResNetOptions(PatchOptions):
+    """Of the residual networks."""
+
+    pretrained: str = Field(
+        "auto",
+        description="Weights to start from: a .safetensors or .npz FILE of the network's tensors as torchvision names "
+        "them, `none` for random ones, or `auto`: torchvision's ImageNet weights where they can be had and fit.",
+    )
+    fields: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (1,),
+        min_length=1,
+        description="Fields of view that the network sees at once: each so many times as wide as `patch` and averaged "
+        "down to it.",
+    )
+    normalise: Literal["imagenet", "patch"] = Field(
+        "imagenet",
+        description="What is taken out of a patch: the mean and deviation of ImageNet, or of the `patch` itself.",
+    )
+    width: float = Field(1.0, gt=0, description="Factor on all channel counts.")
+
+
+class EfficientNetOptions(PatchOptions):
+    """Of EfficientNet-Lite0."""
+
+    pretrained: str = Field(
+        "auto",
+        description="Weights to start from: a .safetensors or .npz FILE of the network's tensors as timm names them, "
+        "`none` for random ones, or `auto`: ImageNet's, which come with this plugin.",
+    )
+    enlarged: int | None = Field(
+        None, ge=32, description="Side that a patch is enlarged to before the network sees it, px; null: as it is."
+    )
+    normalise: Literal["weights", "patch"] = Field(
+        "weights",
+        description="What is taken out of a patch: the mean and deviation that the weights expect, or its own.",
+    )
+    dropout: float = Field(0.2, ge=0, lt=1, description="Share of the last layer's inputs that are left out.")

@@ -1,0 +1,52 @@
+"""`efficientnet-lite0`: a small network that starts from ImageNet, whose weights come with this plugin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import timm
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from mitobench.training import copy_weights, find_weights
+from mitobench.training.pretrained import weights_folder
+from mitobench_verifiers.network import Moments, seen
+from mitobench_verifiers.options import EfficientNetOptions
+from mitobench_verifiers.published import unpack
+from mitobench_verifiers.verifier import PatchVerifier
+
+ARCHITECTURE = "tf_efficientnet_lite0"  # as timm names it: with TensorFlow's padding
+MOMENTS: Moments = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)  # what its weights expect
+CLASSES = ("classifier.",)  # ImageNet's thousand
+
+
+class EfficientNetLite0(PatchVerifier):
+    """EfficientNet (Tan, Le: ICML 2019) for small devices: no squeeze-and-excitation, ReLU6."""
+
+    name = "efficientnet-lite0"
+    Options = EfficientNetOptions
+
+    @classmethod
+    def pretrained(cls, options: EfficientNetOptions) -> Path | None:
+        """ImageNet's weights: `auto` puts them into the weights folder first, where they are not there."""
+        if options.pretrained == "auto":
+            unpack(weights_folder() / f"{ARCHITECTURE}.safetensors")
+        return find_weights(options.pretrained, ARCHITECTURE)
+
+    def untrained(self) -> nn.Module:
+        """timm's network."""
+        network: nn.Module = timm.create_model(ARCHITECTURE, num_classes=1, drop_rate=self.options.dropout)
+        return network
+
+    def start(self, network: nn.Module, weights: Path) -> None:
+        """Copy all but the last layer."""
+        into = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith(CLASSES)}
+        copy_weights(weights, into, CLASSES)
+
+    def seen(self, patches: Tensor) -> Tensor:
+        """Float [B, 3, enlarged, enlarged]."""
+        options = self.options
+        images = seen(patches, options.patch, (1,), MOMENTS if options.normalise == "weights" else None, options.blur)
+        if options.enlarged is None:
+            return images
+        return interpolate(images, (options.enlarged, options.enlarged), mode="bilinear", antialias=True)
