@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import timm
 from torch import Tensor, nn
@@ -35,8 +36,9 @@ class EfficientNetLite0(PatchVerifier):
 
     def untrained(self) -> nn.Module:
         """timm's network."""
-        network: nn.Module = timm.create_model(ARCHITECTURE, num_classes=1, drop_rate=self.options.dropout)
-        return network
+        network: Any = timm.create_model(ARCHITECTURE, drop_rate=self.options.dropout)
+        network.reset_classifier(1)  # small weights: made with one class, timm draws them from -1 to 1
+        return cast(nn.Module, network)
 
     def start(self, network: nn.Module, weights: Path) -> None:
         """Copy all but the last layer."""

@@ -55,6 +55,16 @@ def test_the_network_has_timms_tensors_but_for_the_one_logit():
     assert tiny().untrained()(torch.zeros(2, 3, 32, 32)).shape == (2, 1)
 
 
+def test_a_new_network_is_sure_of_nothing(weights):
+    """Else the first steps of a training go into its last layer, and spoil what the others have learned elsewhere."""
+    torch.manual_seed(0)
+    verifier = tiny()
+    network = verifier.untrained().eval()
+    verifier.start(network, EfficientNetLite0.pretrained(verifier.options))
+    patches = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8))
+    assert network(verifier.seen(patches)).abs().max() < 1
+
+
 def test_a_patch_is_seen_as_the_weights_expect_it_and_enlarged_where_that_is_asked_for():
     patches = torch.tensor([255, 0, 51], dtype=torch.uint8).expand(2, 32, 32, 3)
     assert tiny().seen(patches).shape == (2, 3, 32, 32)
