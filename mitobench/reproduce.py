@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import shlex
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
@@ -110,10 +110,11 @@ def _overrides(path: Path, recorded: Record) -> Iterator[Override]:
     for where, entry in recorded.plugins.items():
         role = where if where in ROLES else "detector"  # `verifier requires frcnn`: only a detector can be required
         if where in ROLES or entry.name not in taken:
-            there = discovery.load(role, entry.name).Options.model_fields
+            plugin = discovery.load(role, entry.name)
+            there = plugin.Options.model_fields
             options = {PRETRAINED: "none", **entry.options}  # a record from before that option began from nothing
             for option in options.keys() & there.keys():
-                value = _weights(recorded, str(options[option])) if option == PRETRAINED else options[option]
+                value = _weights(recorded, plugin, options) if option == PRETRAINED else options[option]
                 text = f"{role}.{entry.name}.{option}={canonical.dumps(value)}"
                 yield Override(str(path), text, role, entry.name, option, value)
     for option in PipelineOptions.model_fields.keys() & recorded.pipeline.keys():
@@ -121,13 +122,17 @@ def _overrides(path: Path, recorded: Record) -> Iterator[Override]:
         yield Override(str(path), f"pipeline.{option}={canonical.dumps(value)}", "pipeline", None, option, value)
 
 
-def _weights(recorded: Record, known: str) -> str:
+def _weights(recorded: Record, plugin: Any, options: Mapping[str, Any]) -> str:
     """The file of pretrained weights that a record knows by `NAME, sha256 DIGEST`. Raises MitobenchError without it."""
     from mitobench.training.pretrained import weights_folder
 
+    known = str(options[PRETRAINED])
     name, _, digest = known.partition(", sha256 ")
     if not digest:  # none
         return known
+    if not (weights_folder() / name).is_file():
+        there = {option: value for option, value in options.items() if option in plugin.Options.model_fields}
+        plugin.pretrained(plugin.Options.model_validate({**there, PRETRAINED: "auto"}))  # puts there what can be had
     given = [Path(text.partition("=")[2]) for text in recorded.overrides if f".{PRETRAINED}=" in text]
     for path in (weights_folder() / name, *given):
         if path.is_file() and canonical.file_digest(path) == digest:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import runs
 
+from mitobench import discovery
 from mitobench.errors import MitobenchError, RecordError
 from mitobench.pipeline.executors import Watcher
 from mitobench.reproduce import reproduce
@@ -145,6 +146,26 @@ def test_pretrained_weights_are_looked_for_by_digest(
     (tmp_path / "weights" / "side.txt").write_text("13")
     with pytest.raises(MitobenchError, match=r"It started from side\.txt \(SHA-256"):
         again(path)
+
+
+def test_pretrained_weights_that_a_plugin_brings_are_made_anew(
+    board: Path, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "weights" / "side.txt"
+    plugin = discovery.load("detector", "toy-pretrained")
+
+    def brought(options: Any) -> Path:
+        if options.pretrained == "auto":
+            file.write_text("12")
+        return file
+
+    file.parent.mkdir()
+    monkeypatch.setenv("MITOBENCH_WEIGHTS", str(file.parent))
+    monkeypatch.setattr(plugin, "pretrained", brought)
+    auto = ["detector.toy-pretrained.pretrained=auto"]
+    (path,) = runs.run(board, small_data, {"detector": ["toy-pretrained"]}, sets=auto)
+    file.unlink()
+    assert again(path).verdict == "equal"
 
 
 def test_other_test_frames_are_different_without_a_run(board: Path, small_data: Path, tmp_path: Path) -> None:

@@ -93,13 +93,13 @@ def _halve(path: Path, copy: Path) -> None:
     """Weights as 16 bits. Vectors stay as they are: they take little, and statistics of a norm may be near 0; so does
     what holds a number too great for 16 bits.
     """
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file, save
 
     tensors = load_file(path)
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and tensor.ndim > 1 and tensor.half().isfinite().all():
             tensors[name] = tensor.half()
-    save_file(tensors, copy)
+    copy.write_bytes(save(tensors))
 
 
 def _card(path: Path, record: Record, half: bool) -> Card:

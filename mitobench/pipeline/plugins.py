@@ -110,11 +110,21 @@ def _pretrained(role: str, plugin: type[Plugin], options: Options) -> Path | Non
     if not plugin.learns():
         return None
     try:
-        return plugin.pretrained(options)
+        path = plugin.pretrained(options)
     except MitobenchError:
         raise
     except Exception as reason:
         raise PluginError(f"{role} {plugin.name!r}: pretrained() raised {type(reason).__name__}: {reason}.") from reason
+    if path is not None:
+        _check_readable(path)
+    return path
+
+
+def _check_readable(path: Path) -> None:
+    try:
+        path.open("rb").close()
+    except OSError as reason:
+        raise PluginError(f"{path}: cannot be read: {reason.strerror}. Mend that, or name another file.") from reason
 
 
 @functools.cache

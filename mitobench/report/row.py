@@ -155,7 +155,7 @@ def plugin(record: Record, role: str) -> str:
     """A plugin's name with the options that make it a variant: `resnet50 (width 0.5, patch 64)`."""
     name = str(record.combination[role])
     variant = record.plugins[role].variant if role in record.plugins else {}
-    shown = ", ".join(f"{option} {value}" for option, value in variant.items())
+    shown = ", ".join(f"{option} {value}" for option, value in variant.items() if value is not None)
     return f"{name} ({shown})" if shown else name
 
 

@@ -1,7 +1,8 @@
-"""Weights to start from: found by name, read from safetensors or npz, copied tensor by tensor; never a pickle.
+"""Weights to start from: found by name, read from safetensors or npz, copied tensor by tensor.
 
 They lie in one folder (`MITOBENCH_WEIGHTS`, else the user's cache). What torchvision publishes is downloaded into it
-when it is first asked for, checked against the digest in its name, and kept as safetensors.
+when it is first asked for, checked against the digest in its name, and kept as safetensors; so is what comes with a
+plugin.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import os
 import socket
 import tempfile
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import numpy as np
 import platformdirs
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from mitobench.errors import MitobenchError, PluginError
@@ -30,6 +31,8 @@ ENDINGS = (".safetensors", ".npz")
 COUNTER = ".num_batches_tracked"  # of batch normalisation: torchvision's files hold or lack it, and nothing reads it
 TIMEOUT_S = 15.0
 
+Source = Callable[[], Mapping[str, Tensor]]
+
 
 def weights_folder() -> Path:
     """Where weights to start from lie: `MITOBENCH_WEIGHTS`, else below the user's cache."""
@@ -37,7 +40,7 @@ def weights_folder() -> Path:
     return Path(given).expanduser().resolve() if given else platformdirs.user_cache_path("mitobench") / "weights"
 
 
-def find_weights(asked: str, default: str, fits: bool = True) -> Path | None:
+def find_weights(asked: str, default: str, fits: bool = True, source: Source | None = None) -> Path | None:
     """The file to start from; None for random weights.
 
     Args:
@@ -46,6 +49,8 @@ def find_weights(asked: str, default: str, fits: bool = True) -> Path | None:
             are named as torchvision does (`VGG16_Weights.IMAGENET1K_V1`) and downloaded where they are not there.
             With MITOBENCH_OFFLINE set nothing is downloaded.
         fits: whether the network is the one that the default's weights are of; for another `auto` finds none.
+        source: gives the tensors that `auto` stands for where the folder has no file of them, of weights that are
+            installed with a plugin; it raises, with a reason to be told, where it cannot. They are kept in the folder.
 
     Raises MitobenchError for a file that is not there, or is of another kind. What `auto` cannot find is told.
     """
@@ -61,7 +66,7 @@ def find_weights(asked: str, default: str, fits: bool = True) -> Path | None:
         path = folder / f"{default}{ending}"
         if path.is_file():
             return path
-    return _downloaded(default, folder, bool(os.environ.get("MITOBENCH_OFFLINE")))
+    return _made(default, folder, source, bool(os.environ.get("MITOBENCH_OFFLINE")))
 
 
 def _given(path: Path) -> Path:
@@ -81,35 +86,42 @@ def _tell_other(default: str) -> None:
 
 
 @functools.cache  # one attempt and one warning a process, however often a plan asks
-def _downloaded(name: str, folder: Path, offline: bool) -> Path | None:
-    """torchvision's weights of that name in the folder; None, and a warning that says why, where there are none."""
+def _made(name: str, folder: Path, source: Source | None, offline: bool) -> Path | None:
+    """The file in the folder, of what a plugin or torchvision brings; None, and a warning that says why, without it."""
     path = folder / f"{name}.safetensors"
     try:
-        if "_Weights." not in name:
-            raise FileNotFoundError(f"neither {' nor '.join(name + ending for ending in ENDINGS)} is in {folder}")
-        if offline:
-            raise FileNotFoundError(f"{path} is not there, and MITOBENCH_OFFLINE is set")
-        _download(name, path)
+        folder.mkdir(parents=True, exist_ok=True)
+        _keep(source() if source else _downloaded(name, folder, offline), path)
     except Exception as reason:  # whatever failed between here and there: random weights train as well
         log.warning("No pretrained weights %s: %s. Training starts from random weights.", name, reason)
         return None
     return path
 
 
-def _download(name: str, path: Path) -> None:
-    """Write torchvision's weights of that name to `path`, whole or not at all."""
+def _keep(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write a file whole or not at all, readable for whom the umask lets read."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as folder:
+        aside = Path(folder, path.name)
+        aside.write_bytes(save({name: tensor.detach().contiguous() for name, tensor in tensors.items()}))
+        os.replace(aside, path)
+
+
+def _downloaded(name: str, folder: Path, offline: bool) -> dict[str, Tensor]:
+    """torchvision's weights of that name. Raises where there are none, or they may not be downloaded."""
+    if "_Weights." not in name:
+        raise FileNotFoundError(f"neither {' nor '.join(name + ending for ending in ENDINGS)} is in {folder}")
+    if offline:
+        raise FileNotFoundError(f"{folder / name}.safetensors is not there, and MITOBENCH_OFFLINE is set")
     from torchvision.models import get_weight
 
     url = get_weight(name).url
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{name}-") as folder:
-        pickled, aside = Path(folder, "pickled"), Path(folder, path.name)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}-") as aside:
+        pickled = Path(aside, "pickled")
         log.warning("Downloading %s ...", url)
         _fetch(url, pickled)
         # the unpickler that makes tensors and nothing else reads it, this once
-        tensors = torch.load(pickled, map_location="cpu", weights_only=True)
-        save_file({key: value.detach().contiguous() for key, value in tensors.items()}, aside)
-        os.replace(aside, path)
+        tensors: dict[str, Tensor] = torch.load(pickled, map_location="cpu", weights_only=True)
+    return tensors
 
 
 def _fetch(url: str, path: Path) -> None:
@@ -128,7 +140,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         return _read_npz(path) if path.suffix == ".npz" else load_file(path)
     except Exception as reason:  # damaged archives raise errors of a dozen kinds
-        raise PluginError(f"{path}: cannot be read as {path.suffix}: {reason}.") from reason
+        raise PluginError(
+            f"{path}: cannot be read as {path.suffix}: {reason}. Copy it again, or remove it where `auto` made it."
+        ) from reason
 
 
 def _read_npz(path: Path) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from mitobench.errors import PluginError
@@ -16,7 +16,8 @@ FILE = "weights.safetensors"
 
 def save_weights(module: nn.Module, folder: Path, name: str = FILE) -> None:
     """Write all parameters and buffers of `module` to `folder/name`."""
-    save_file({key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}, folder / name)
+    tensors = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+    (folder / name).write_bytes(save(tensors))  # save_file would leave it readable for its owner alone
 
 
 def load_weights(module: nn.Module, folder: Path, name: str = FILE) -> None:

@@ -202,6 +202,14 @@ def test_the_content_of_pretrained_weights_is_part_of_the_key_and_their_place_is
     assert key("here", "20") != key("elsewhere", "30")
 
 
+def test_pretrained_weights_that_cannot_be_read_are_named(prepare: Any, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (row,) = prepare(detector="toy-pretrained", sets=[f"detector.pretrained={tmp_path / 'folder'}"]).plan.rows
+    status, reason = row.problem or ("", "")
+    assert status == "broken"
+    assert f"{tmp_path / 'folder'}: cannot be read: Is a directory" in reason
+
+
 def test_grids_share_what_they_have_in_common(small_data: Path, tmp_path: Path) -> None:
     profile = tmp_path / "toys.toml"
     profile.write_text(PROFILE)

@@ -10,6 +10,7 @@ import pytest
 from records import failed, ok
 
 from mitobench.evaluate import interval, paired_difference
+from mitobench.report.row import plugin
 from mitobench.report.table import Section, sections
 from mitobench.results.record import Record
 from report.counted import F1_4, F1_5, F1_8, counted
@@ -265,3 +266,9 @@ def test_a_record_lies_under_its_name_unless_it_is_said_otherwise() -> None:
     assert section(record).file(record) == f"{record.stem}.json"
     (elsewhere,) = sections([record], {record.digest: "theirs/x.json"})
     assert elsewhere.file(record) == "theirs/x.json"
+
+
+def test_a_variant_leaves_out_what_is_not_set() -> None:
+    made = ok()
+    made.plugins["verifier"] = made.plugins["verifier"].model_copy(update={"variant": {"patch": 64, "enlarged": None}})
+    assert plugin(made, "verifier") == "resnet50 (patch 64)"

@@ -10,15 +10,13 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from mitobench.training import copy_weights, find_weights
-from mitobench.training.pretrained import weights_folder
 from mitobench_verifiers.network import Moments, seen
 from mitobench_verifiers.options import EfficientNetOptions
-from mitobench_verifiers.published import unpack
+from mitobench_verifiers.published import ARCHITECTURE, weights
 from mitobench_verifiers.verifier import PatchVerifier
 
-ARCHITECTURE = "tf_efficientnet_lite0"  # as timm names it: with TensorFlow's padding
 MOMENTS: Moments = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)  # what its weights expect
-CLASSES = ("classifier.",)  # ImageNet's thousand
+UNUSED = ("classifier.",)  # ImageNet's thousand classes
 
 
 class EfficientNetLite0(PatchVerifier):
@@ -29,10 +27,8 @@ class EfficientNetLite0(PatchVerifier):
 
     @classmethod
     def pretrained(cls, options: EfficientNetOptions) -> Path | None:
-        """ImageNet's weights: `auto` puts them into the weights folder first, where they are not there."""
-        if options.pretrained == "auto":
-            unpack(weights_folder() / f"{ARCHITECTURE}.safetensors")
-        return find_weights(options.pretrained, ARCHITECTURE)
+        """ImageNet's weights, which are installed with this plugin and kept in the weights folder."""
+        return find_weights(options.pretrained, ARCHITECTURE, source=weights)
 
     def untrained(self) -> nn.Module:
         """timm's network."""
@@ -42,11 +38,11 @@ class EfficientNetLite0(PatchVerifier):
 
     def start(self, network: nn.Module, weights: Path) -> None:
         """Copy all but the last layer."""
-        into = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith(CLASSES)}
-        copy_weights(weights, into, CLASSES)
+        into = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith(UNUSED)}
+        copy_weights(weights, into, UNUSED)
 
     def seen(self, patches: Tensor) -> Tensor:
-        """Float [B, 3, enlarged, enlarged]."""
+        """Float [B, 3, side, side] of side `enlarged`, or where that is null `patch`."""
         options = self.options
         images = seen(patches, options.patch, (1,), MOMENTS if options.normalise == "weights" else None, options.blur)
         if options.enlarged is None:

@@ -89,7 +89,7 @@ class EfficientNetOptions(PatchOptions):
         "`none` for random ones, or `auto`: ImageNet's, which come with this plugin.",
     )
     enlarged: int | None = Field(
-        None, ge=32, description="Side that a patch is enlarged to before the network sees it, px; null: as it is."
+        None, ge=32, description="Side that a patch is brought to before the network sees it, px; null: as it is."
     )
     normalise: Literal["weights", "patch"] = Field(
         "weights",
