@@ -90,7 +90,6 @@ def _made(name: str, folder: Path, source: Source | None, offline: bool) -> Path
     """The file in the folder, of what a plugin or torchvision brings; None, and a warning that says why, without it."""
     path = folder / f"{name}.safetensors"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         _keep(source() if source else _downloaded(name, folder, offline), path)
     except Exception as reason:  # whatever failed between here and there: random weights train as well
         log.warning("No pretrained weights %s: %s. Training starts from random weights.", name, reason)
@@ -100,6 +99,7 @@ def _made(name: str, folder: Path, source: Source | None, offline: bool) -> Path
 
 def _keep(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write a file whole or not at all, readable for whom the umask lets read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as folder:
         aside = Path(folder, path.name)
         aside.write_bytes(save({name: tensor.detach().contiguous() for name, tensor in tensors.items()}))
@@ -115,6 +115,7 @@ def _downloaded(name: str, folder: Path, offline: bool) -> dict[str, Tensor]:
     from torchvision.models import get_weight
 
     url = get_weight(name).url
+    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}-") as aside:
         pickled = Path(aside, "pickled")
         log.warning("Downloading %s ...", url)

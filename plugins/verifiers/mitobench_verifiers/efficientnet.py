@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from mitobench.training import copy_weights, find_weights
+from mitobench_verifiers import published
 from mitobench_verifiers.network import Moments, seen
 from mitobench_verifiers.options import EfficientNetOptions
-from mitobench_verifiers.published import ARCHITECTURE, weights
+from mitobench_verifiers.published import ARCHITECTURE
 from mitobench_verifiers.verifier import PatchVerifier
 
 MOMENTS: Moments = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)  # what its weights expect
@@ -28,7 +29,7 @@ class EfficientNetLite0(PatchVerifier):
     @classmethod
     def pretrained(cls, options: EfficientNetOptions) -> Path | None:
         """ImageNet's weights, which are installed with this plugin and kept in the weights folder."""
-        return find_weights(options.pretrained, ARCHITECTURE, source=weights)
+        return find_weights(options.pretrained, ARCHITECTURE, source=published.weights)
 
     def untrained(self) -> nn.Module:
         """timm's network."""

@@ -136,7 +136,7 @@ def test_other_bytes_under_the_packages_name_are_not_opened(weights, tmp_path, m
     monkeypatch.setattr(torch, "load", None)
     assert EfficientNetLite0.pretrained(EfficientNetLite0.Options()) is None
     assert f"{tmp_path / 'altered_package' / published.FILE}: its SHA-256 is not" in caplog.text
-    assert not os.listdir(weights)
+    assert not weights.exists()
 
 
 def test_a_timm_whose_network_is_another_is_told(weights, monkeypatch, caplog):
