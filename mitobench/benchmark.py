@@ -93,7 +93,6 @@ class Benchmark:
         device: str = "auto",
         processes: int = 1,
         store: Path | None = None,
-        command: str | None = None,
         say: Say = log.info,
     ) -> Benchmark:
         """Read the data and plan the grids; what they share is done once.
@@ -113,7 +112,6 @@ class Benchmark:
             device: `auto`, `cpu` or `cuda`.
             processes: that a fit is distributed over.
             store: folder of the stages' outputs.
-            command: what was typed, for the record.
             say: is told what a user should know.
 
         Raises MitobenchError for whatever of this does not exist or does not fit together.
@@ -135,7 +133,7 @@ class Benchmark:
             device=device,
             amp=device == "cuda",
             processes=processes,
-            command=command,
+            only_scanners=tuple(scanners) if scanners else None,
         )
         plan = build(list(zip(named, settings, strict=True)), request, workspace)
         return cls(request, settings, workspace, plan, Store(store or default_store()))
@@ -147,8 +145,8 @@ class Benchmark:
         outcomes: dict[str, executors.Outcome] = {}
 
         def write(row: Planned) -> None:
-            made, detections = assemble(row, outcomes, self.request, self.workspace, started)
-            path = record.write(out / "records", made, detections)
+            made = assemble(row, outcomes, self.request, self.workspace, started)
+            path = record.write(out / "records", made.record, made.detections, made.validation)
             self.done.append(Done(row, path, record.read(path)))
 
         waiting = [row for row in self.plan.rows if row.problem is None]

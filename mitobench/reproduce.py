@@ -1,23 +1,20 @@
 """Does again what a record says was done, and compares.
 
-Options, data, seed, gate and matcher are taken from the record itself; its command tells only what no record holds:
-where the data lay, and a split of one's own. The outputs of stages go to a folder of their own unless told otherwise,
-so that nothing cached vouches for itself.
+Options, data, split, seed and matcher are taken from the record itself; only where the data lies is given. The outputs
+of stages go to a folder of their own unless another is given, so that nothing cached is compared with itself.
 """
 
 from __future__ import annotations
 
 import re
-import shlex
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from mitobench import discovery
-from mitobench.benchmark import SYNTHETIC, Benchmark, Grid
+from mitobench.benchmark import Benchmark, Grid
 from mitobench.discovery import ROLES
 from mitobench.errors import DataError, MitobenchError, PluginError
 from mitobench.pipeline import canonical
@@ -28,8 +25,8 @@ from mitobench.pipeline.settings import Override, PipelineOptions
 from mitobench.results import record
 from mitobench.results.agreement import Agreement, agreement
 from mitobench.results.check import check
-from mitobench.results.record import Record
-from mitobench.results.rematch import Copies
+from mitobench.results.copies import Copies
+from mitobench.results.schema import Record
 
 Say = Callable[[str], None]
 Watch = Callable[[Benchmark], AbstractContextManager[Watcher]]
@@ -45,7 +42,7 @@ def reproduce(
 
     Args:
         path: the record's .json file; the other seeds of its series, unverified, are looked for beside it.
-        data: folder that holds its data sets; None: where its command had them, or synthetic frames.
+        data: folder that holds its data sets; None: synthetic frames are made.
         store: of the stages' outputs; None: a temporary one, so that everything is computed again.
         out: takes the new record below its `records`; None: it is not kept.
         watch: shows the progress of the run.
@@ -58,18 +55,13 @@ def reproduce(
     problems = check(path).problems
     if problems:
         return Agreement.refused(recorded, problems)
-    copies = Copies(_data(recorded, data))
-    whole = copies.dataset(recorded.combination["dataset"])
-    protocol = _own_split(recorded) or recorded.combination["protocol"]
+    copies = Copies(data)
     try:
-        workspace = copies.workspace(recorded, protocol)
+        copies.workspace(recorded)
     except DataError as reason:
         return Agreement.refused(recorded, [str(reason)])
-    scanners = workspace.datasets[whole.name].scanners
-    if scanners == whole.scanners:  # the command tells whether that was by chance: other data sets may have more
-        scanners = tuple(filter(None, (_told(recorded, "--scanner") or "").split(",")))
     with tempfile.TemporaryDirectory(prefix="mitobench-") as temporary, _threads(recorded):
-        benchmark = _prepared(path, recorded, copies.root, protocol, scanners, store or Path(temporary, "store"), say)
+        benchmark = _prepared(path, recorded, copies, Path(temporary), store, say)
         impossible = [row.problem[1] for row in benchmark.problems if row.problem]
         if impossible:
             raise MitobenchError(f"{path}: cannot be done here: {impossible[0]}")
@@ -79,29 +71,36 @@ def reproduce(
     return agreement(recorded, again, _series(path, recorded))
 
 
-def _prepared(
-    path: Path, recorded: Record, data: Path, protocol: str, scanners: tuple[str, ...], store: Path, say: Say
-) -> Benchmark:
+def _prepared(path: Path, recorded: Record, copies: Copies, temporary: Path, store: Path | None, say: Say) -> Benchmark:
     combination = recorded.combination
     roles = {role: [str(combination[role])] for role in ROLES}
     if combination["estimator"] == UNUSED:
         roles["estimator"] = [_any_estimator()]
     return Benchmark.prepare(
         [Grid(roles, list(_overrides(path, recorded)))],
-        data=data,
+        data=copies.folder(combination["dataset"]),
         datasets=[combination["dataset"]],
         train_on=combination["train_on"],
-        protocol=protocol,
-        scanners=scanners,
+        protocol=_protocol(recorded, temporary),
+        scanners=recorded.only_scanners,
         seeds=[combination["seed"]],
         profile=PROFILE,
         matcher=recorded.pipeline["matcher"],
         device="cpu" if recorded.device == "cpu" else "auto",
-        processes=recorded.pipeline.get("processes", 1),
-        store=store,
-        command=recorded.run.command,
+        processes=recorded.pipeline["processes"],
+        store=store or temporary / "store",
         say=say,
     )
+
+
+def _protocol(recorded: Record, temporary: Path) -> str:
+    """The protocol's name; the path of a copy of the record's own split, where it brings one."""
+    split = recorded.data[recorded.combination["dataset"]].split
+    if split.content is None:
+        return split.protocol
+    own = temporary / "split.json"
+    own.write_text(canonical.dumps(split.content), encoding="utf-8")
+    return str(own)
 
 
 def _overrides(path: Path, recorded: Record) -> Iterator[Override]:
@@ -147,35 +146,6 @@ def _any_estimator() -> str:
             if not discovery.load("estimator", name).learns_from_masks:  # type: ignore[attr-defined]
                 return name
     raise MitobenchError("No box estimator is installed; `mitobench list` shows what is.")
-
-
-def _data(recorded: Record, given: Path | None) -> Path:
-    told = _told(recorded, "--data")
-    if given is not None or (told and Path(told).is_dir()):
-        return given or Path(str(told))
-    names = sorted(recorded.data)
-    if all(name.startswith(SYNTHETIC) for name in names):
-        from mitobench.datasets import synthetic
-
-        return synthetic.ensure()
-    raise MitobenchError(f"{', '.join(names)}: say where it is, with --data FOLDER or MITOBENCH_DATA.")
-
-
-def _own_split(recorded: Record) -> str | None:
-    """The file that the command names as split, where it is here."""
-    told = _told(recorded, "--protocol")
-    return told if told and told.endswith(".json") and Path(told).is_file() else None
-
-
-def _told(recorded: Record, option: str) -> str | None:
-    """The value of an option in the record's command."""
-    try:
-        words = shlex.split(recorded.run.command or "")
-    except ValueError:  # a quote that is not closed
-        return None
-    joined = [word.partition("=")[2] for word in words if word.startswith(f"{option}=")]
-    apart = [value for name, value in pairwise(words) if name == option]
-    return next(iter([*apart, *joined]), None)
 
 
 @contextmanager

@@ -180,11 +180,11 @@ def score_record(path: Path, data: Path) -> Score:
         raise MitobenchError(f"{path}: this run failed ({made.reason}): it has no detections to score.")
     dataset = made.combination["dataset"]
     scored = score_detections(
-        path.with_name(made.detections["file"]),
+        path.with_name(made.detections.file),
         dataset,
         data,
         protocol=made.combination["protocol"],
-        scanners=sorted({frame.frame[0] for frame in made.test.frames}),
+        scanners=made.data[dataset].scanners,
         matcher=made.test.matcher,
         radius_um=made.test.radius_um,
         threshold=made.chosen.point.threshold,

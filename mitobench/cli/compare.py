@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mitobench.results.compare import Comparison
-    from mitobench.results.record import Record
+    from mitobench.results.schema import Record
 
 
 def compare(

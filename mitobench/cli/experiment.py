@@ -76,7 +76,6 @@ def experiment(
     from mitobench.cli import console
     from mitobench.cli.measured import show_experiment
     from mitobench.experiments import Asked, Experiment, read
-    from mitobench.results import provenance
 
     made = Experiment.prepare(
         read(name),
@@ -94,7 +93,6 @@ def experiment(
         device=device,
         processes=gpus,
         store=store,
-        command=provenance.command(),
     )
     for part in made.parts:
         if part.benchmark:

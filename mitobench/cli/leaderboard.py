@@ -21,14 +21,17 @@ Data = Annotated[
 
 
 @app.command()
-def build(folder: Folder = Path("leaderboard")) -> None:
+def build(
+    folder: Folder = Path("leaderboard"),
+    png: Annotated[bool, typer.Option("--png", help="Write the figures as PNG, too.")] = False,
+) -> None:
     """Write LEADERBOARD.md, index.html and figures/ from all records of a folder, and show the tables.
 
     A record that is broken, changed, or of another schema version is named and left out.
 
     Example: mitobench leaderboard build leaderboard
     """
-    _build(_existing(folder))
+    _build(_existing(folder), png)
 
 
 @app.command()
@@ -50,13 +53,13 @@ def show(folder: Folder = Path("leaderboard")) -> None:
 
 @app.command()
 def check(folder: Folder = Path("leaderboard"), data: Data = None) -> None:
-    """Recompute the scores of every record from what is stored with it, and see that no generated file is stale.
+    """Recompute every number of every record from the record alone, and see that no generated file is stale.
 
-    Checked are the bytes, digests and names of records and detections; all scores that follow from the counts of each
-    frame and from the stored detections; and LEADERBOARD.md, index.html and figures/, by making them anew. With --data
-    the detections are matched afresh with the annotation, on the very test frames of the record.
+    Checked are the bytes, digests and names of records and detections; that a record does not contradict itself; all
+    scores, thresholds and intervals; and LEADERBOARD.md, index.html and the data of figures/. With --data the
+    detections are matched afresh with the annotation, on the very frames of the record.
 
-    Exit code 1: something is wrong; one line each, with file and mend.
+    Exit code 1: something is wrong; one line each, with file and fix.
 
     Example: mitobench leaderboard check leaderboard --data ~/mitos
     """
@@ -73,6 +76,31 @@ def check(folder: Folder = Path("leaderboard"), data: Data = None) -> None:
         typer.echo(line)
     _fail(checks.problems + problems)
     typer.echo("Nothing is wrong.")
+
+
+@app.command()
+def migrate(
+    folder: Folder = Path("leaderboard"),
+    data: Data = None,
+) -> None:
+    """Bring records of earlier schema versions to this one, and make the leaderboard anew.
+
+    Each record's detections are matched with the annotation once; its numbers must come out as they were, and the
+    digest that it had is kept. Records that cannot be migrated are listed and left as they are.
+
+    Exit code 1: some could not be migrated.
+
+    Example: mitobench leaderboard migrate leaderboard --data ~/mitos
+    """
+    from mitobench.cli.console import console
+    from mitobench.report.build import RECORDS
+    from mitobench.results.migrate import migrate_folder
+
+    done = migrate_folder(_existing(folder) / RECORDS, data)
+    console.print(f"{len(done.migrated)} migrated, {done.current} had this version already.", markup=False)
+    if done.migrated:
+        _build(folder)
+    _fail(done.problems)
 
 
 @app.command()
@@ -107,11 +135,11 @@ def add(
     _build(folder)
 
 
-def _build(folder: Path) -> None:
+def _build(folder: Path, png: bool = False) -> None:
     from mitobench.cli.console import console, show_section
     from mitobench.report import build as report
 
-    page, sections = report.build(folder)
+    page, sections = report.build(folder, png)
     for section in sections:
         show_section(section)
     console.print(f"Leaderboard  {page}", markup=False)
@@ -119,15 +147,14 @@ def _build(folder: Path) -> None:
 
 def _checked(checks: Checks, data: Path | None) -> Iterator[str]:
     """What was checked, and how far."""
-    scored = [item for item in checks.records if item.record and item.record.status == "ok" and not item.problems]
-    exact = sum(item.exact is True for item in scored)
-    bounded = sum(item.exact is False for item in scored)
-    yield f"{len(checks.records)} records: bytes, digests, names, and the form that a leaderboard needs."
-    yield "Recomputed from the counts of each frame: TP, FP, FN, P, R, F1 and their intervals."
-    yield "Recomputed from the stored detections: their number, hits on each frame at the threshold, localisation."
-    yield f"Oracle F1, AP, FROC and recall ceiling: recomputed for {exact} records, within bounds for {bounded}."
+    ok = [item.record for item in checks.records if item.record and item.record.status == "ok"]
+    counts_alone = sum(record.validation_detections is None for record in ok)
+    yield f"{len(checks.records)} records: bytes, digests, names, and that none contradicts itself."
+    yield f"Recomputed from the record alone: every score, threshold, curve and interval of {len(ok)} records."
+    if counts_alone:
+        yield f"{counts_alone} migrated records hold no detections on validation: there, by the counts of each frame."
     if data is None:
-        yield "Without --data nothing was matched with the annotation; scores on validation only by their counts."
+        yield "Without --data nothing was matched with the annotation."
     else:
         yield f"Matched afresh with the annotation below {data}: {checks.matched} records."
     if checks.not_here:

@@ -36,10 +36,12 @@ def run(
     ] = None,
     scanner: Annotated[str | None, typer.Option(help="Scanners to use, for example A. Default: all.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds; they vary training, never the split.")] = 1,
+    first_seed: Annotated[int, typer.Option(min=0, help="The first of the seeds.")] = 0,
     profile: Annotated[
         str | None, typer.Option(help="Options of all plugins: smoke, cpu, paper, or a .toml file.")
     ] = None,
     set_: Sets = None,
+    scale: Annotated[float, typer.Option(help="Factor on all schedules: 0.1 trains a tenth of the steps.")] = 1.0,
     matcher: Annotated[str, typer.Option(help="mitos, greedy, hungarian or midog.")] = "mitos",
     device: Device = "auto",
     gpus: Gpus = 1,
@@ -53,7 +55,6 @@ def run(
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from mitobench.benchmark import Benchmark, Grid
     from mitobench.cli import console
-    from mitobench.results import provenance
 
     roles = {"estimator": estimator, "detector": detector, "verifier": verifier, "fuser": fuser}
     benchmark = Benchmark.prepare(
@@ -63,14 +64,14 @@ def run(
         train_on=names(train_on),
         protocol=protocol,
         scanners=names(scanner),
-        seeds=range(seeds),
+        seeds=range(first_seed, first_seed + seeds),
         profile=profile,
         sets=set_ or [],
+        scale=scale,
         matcher=matcher,
         device=device,
         processes=gpus,
         store=store,
-        command=provenance.command(),
         say=console.say,
     )
     console.show_plan(benchmark)

@@ -98,6 +98,7 @@ class Split:
 
     Attributes:
         name, dataset, protocol, note: as in the file.
+        file: the split as it is written.
         parts: frame ids of `train`, `val` and `test`, each sorted.
         groups: the slides of each part, sorted.
     """
@@ -106,6 +107,7 @@ class Split:
     dataset: str
     protocol: str
     note: str
+    file: SplitFile
     parts: Mapping[str, tuple[str, ...]]
     groups: Mapping[str, tuple[str, ...]]
 
@@ -173,7 +175,7 @@ def assign(split: SplitFile, dataset: Dataset) -> Split:
     _refuse_overlap(split, "frames", parts)
     _refuse_empty(split, dataset, parts)
     _refuse_unlabelled(split, items)
-    return Split(split.name, split.dataset, split.protocol, split.note, parts, groups)
+    return Split(split.name, split.dataset, split.protocol, split.note, split, parts, groups)
 
 
 def _members(part: Part, dataset: Dataset) -> Iterator[Item]:

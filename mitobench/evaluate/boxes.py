@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 Floats = NDArray[np.float64]
 
+IOU_DIGITS = 4  # rounded before anything is computed from it, so that a record holds all of it
+
 
 class BoxScores(BaseModel):
     """Scores over all mitoses of some frames; None where there are none.
@@ -15,24 +17,37 @@ class BoxScores(BaseModel):
     Attributes:
         n: mitoses.
         mean_iou: mean intersection over union of the estimated box with the box of the mask.
-        covered: share of centroids under a blob that the estimator found.
+        covered: share of centroids under a blob that the estimator found; None for one that looks for no blobs.
         fallback: share that got the fixed box instead.
+        iou, blob: of each mitosis; the scores above follow from them. None in a record that was migrated.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     n: int
     mean_iou: float | None = None
     covered: float | None = None
     fallback: float | None = None
+    iou: list[float] | None = None
+    blob: list[bool] | None = None
+
+    @classmethod
+    def of(cls, iou: list[float], blob: list[bool] | None) -> BoxScores:
+        """The scores of mitoses, given those of each."""
+        if not iou:
+            return cls(n=0, iou=[], blob=blob)
+        covered = None if blob is None else float(np.mean(blob))
+        fallback = None if covered is None else 1 - covered
+        return cls(n=len(iou), mean_iou=float(np.mean(iou)), covered=covered, fallback=fallback, iou=iou, blob=blob)
 
 
-def score_boxes(estimated: Floats, truth: Floats, fallback: NDArray[np.bool_]) -> BoxScores:
-    """Compare aligned boxes, both [N, 4] px (x1, y1, x2, y2); `fallback` [N]: no blob covered the centroid."""
-    if not len(truth):
-        return BoxScores(n=0)
-    share = float(np.mean(fallback))
-    return BoxScores(n=len(truth), mean_iou=float(iou(estimated, truth).mean()), covered=1 - share, fallback=share)
+def score_boxes(estimated: Floats, truth: Floats, covered: NDArray[np.bool_] | None) -> BoxScores:
+    """Compare aligned boxes, both [N, 4] px (x1, y1, x2, y2).
+
+    `covered` [N]: whether a blob covered the centroid; None for an estimator that looks for no blobs.
+    """
+    rounded = np.round(iou(estimated, truth), IOU_DIGITS).tolist() if len(truth) else []
+    return BoxScores.of(rounded, None if covered is None else covered.tolist())
 
 
 def iou(a: Floats, b: Floats) -> Floats:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mitobench.evaluate.matching import distances, find_matcher, gains, nearest_within, rank
+from mitobench.evaluate.matching import find_matcher, gains, nearest_within, rank
 from mitobench.evaluate.metrics import RATIOS, FramePrediction
 
 Floats = NDArray[np.float64]
@@ -90,7 +90,7 @@ class Sweep:
         labelled = [frame for frame in frames if frame.labelled]
         self._rule, self._radius_um = find_matcher(matcher), radius_um
         self._xy = [frame.xy for frame in labelled]
-        self._distance = [distances(self._rule, f.truth_xy, f.xy, f.mpp)[0] for f in labelled]
+        self._distance = [frame.distances(self._rule)[0] for frame in labelled]
         self._n_frames = len(labelled)
         self._n_mitoses = sum(len(frame.truth_xy) for frame in labelled)
         self._nearest = self._number_mitoses() if matcher == "mitos" else None

@@ -16,7 +16,7 @@ from mitobench.errors import MitobenchError, nearest
 
 _POINT = ("x", "y")
 _BOX = ("x1", "y1", "x2", "y2")
-_GATE = "above_gate"  # a column of records' own files: what is "0" there was not verified and has no score
+_OF_RECORDS = "detector_score"  # a column of records' own files, in which a detection that is not ranked has no score
 
 
 def read_detections(path: Path, known: Iterable[str]) -> dict[str, Detections]:
@@ -40,7 +40,7 @@ def read_detections(path: Path, known: Iterable[str]) -> dict[str, Detections]:
     for where, row in lines:
         if len(row) != len(header):
             raise MitobenchError(f"{where}: {len(row)} columns, but the header has {len(header)}. Correct the line.")
-        if _GATE in columns and row[columns[_GATE]].strip() == "0":
+        if _OF_RECORDS in columns and not row[columns["score"]].strip():
             continue
         values = [_number(where, name, row[columns[name]]) for name in (*names, "score")]
         if names == _BOX and (values[0] > values[2] or values[1] > values[3]):

@@ -26,6 +26,8 @@ Ints = NDArray[np.int64]
 # A distance that equals the radius but for rounding (24 and 7 px at 0.2456 um/px against 25 px) is no hit.
 _ROUNDING = 1e-9
 
+DISTANCE_DIGITS = 6  # of a distance in um: rounded before anything is computed from it, so that records hold all of it
+
 
 @dataclass(frozen=True)
 class Match:
@@ -137,7 +139,7 @@ def distances(matcher: Matcher, truth_xy: Floats, xy: Floats, mpp: tuple[float, 
     """
     order = np.arange(len(truth_xy)) if matcher.file_order else np.lexsort((truth_xy[:, 1], truth_xy[:, 0]))
     offset = (xy[:, None] - truth_xy[None, order]) * np.asarray(mpp)
-    return np.hypot(offset[..., 0], offset[..., 1]), order
+    return np.round(np.hypot(offset[..., 0], offset[..., 1]), DISTANCE_DIGITS), order
 
 
 def rank(xy: Floats, score: Floats) -> Ints:
@@ -147,7 +149,9 @@ def rank(xy: Floats, score: Floats) -> Ints:
 
 def near(truth_xy: Floats, xy: Floats, mpp: tuple[float, float], radius_um: float) -> NDArray[np.bool_]:
     """Which detections are closer to some mitosis than the radius, a second hit on it too: bool [M]."""
-    return closer(match("mitos", truth_xy, xy, np.zeros(len(xy)), mpp, radius_um).distance_um, radius_um)
+    distance, _ = distances(find_matcher("mitos"), truth_xy, xy, mpp)
+    inside: NDArray[np.bool_] = np.any(closer(distance, radius_um), axis=1)
+    return inside
 
 
 def match(
@@ -166,17 +170,28 @@ def match(
     Raises MitobenchError for an unknown matcher.
     """
     rule = find_matcher(matcher)
-    distance, truth_order = distances(rule, truth_xy, xy, mpp)
-    order = rank(xy, score)
-    matched = np.full(len(xy), -1)
+    return match_distances(rule, *distances(rule, truth_xy, xy, mpp), rank(xy, score), radius_um)
+
+
+def match_distances(rule: Matcher, distance: Floats, truth_order: Ints, order: Ints, radius_um: float) -> Match:
+    """Match by distances.
+
+    Args:
+        rule: of matching.
+        distance: of the detections to the mitoses, [M, N] um.
+        truth_order: index of the mitosis of each column, [N].
+        order: the detections by rank, [M].
+        radius_um: a hit is strictly closer.
+    """
+    matched = np.full(len(distance), -1)
     matched[order] = rule.assign(distance[order], radius_um)
     hit = matched >= 0
 
-    truth = np.full(len(xy), -1)
+    truth = np.full(len(distance), -1)
     truth[hit] = truth_order[matched[hit]]
-    error = np.full(len(xy), np.nan)
+    error = np.full(len(distance), np.nan)
     error[hit] = distance[hit, matched[hit]]
-    closest = distance.min(axis=1) if len(truth_xy) else np.full(len(xy), np.nan)
+    closest = distance.min(axis=1) if distance.shape[1] else np.full(len(distance), np.nan)
     return Match(truth, closest, error)
 
 

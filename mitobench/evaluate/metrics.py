@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from mitobench.api import Detections, Frame, Mitoses
-from mitobench.evaluate.matching import Match, match
+from mitobench.evaluate.matching import Match, Matcher, distances, find_matcher, match_distances, rank
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class FramePrediction:
         xy: detections above the verifier's gate, [M, 2] px.
         score: of each, [M]; higher is more likely a mitosis.
         labelled: False where the annotation is withheld; such a frame is not an empty one and is not counted.
+        distance_um: of the detections to the mitoses, [M, N] um, where it is known without their places: read from a
+            record, inf beyond the radius. None: it is computed from `truth_xy`.
     """
 
     frame: str
@@ -41,6 +44,7 @@ class FramePrediction:
     xy: Floats
     score: Floats
     labelled: bool = True
+    distance_um: Floats | None = None
 
     @classmethod
     def of(cls, frame: Frame, mitoses: Mitoses, found: Detections | None) -> FramePrediction:
@@ -48,14 +52,30 @@ class FramePrediction:
         found = found if found is not None else Detections.none()
         return cls(frame.id, frame.group, frame.mpp, mitoses.xy, found.xy, found.score, mitoses.labelled)
 
+    @property
+    def n_mitoses(self) -> int:
+        """Number of annotated mitoses."""
+        return len(self.truth_xy)
+
+    def keep(self, kept: NDArray[np.bool_], score: Floats | None = None) -> FramePrediction:
+        """The same frame with the detections `kept` (bool [M]), at new scores [kept] where those are given."""
+        distance = None if self.distance_um is None else self.distance_um[kept]
+        return replace(self, xy=self.xy[kept], score=self.score[kept] if score is None else score, distance_um=distance)
+
     def above(self, threshold: float) -> FramePrediction:
         """The same frame with the detections of score >= threshold."""
-        keep = self.score >= threshold
-        return replace(self, xy=self.xy[keep], score=self.score[keep])
+        return self.keep(self.score >= threshold)
+
+    def distances(self, rule: Matcher) -> tuple[Floats, Ints]:
+        """Distances [M, N] um, and the index of the mitosis of each column, [N], in the order that the rule wants."""
+        if self.distance_um is None:
+            return distances(rule, self.truth_xy, self.xy, self.mpp)
+        return self.distance_um, np.arange(self.distance_um.shape[1])
 
     def match(self, matcher: str, radius_um: float) -> Match:
         """What became of each detection."""
-        return match(matcher, self.truth_xy, self.xy, self.score, self.mpp, radius_um)
+        rule = find_matcher(matcher)
+        return match_distances(rule, *self.distances(rule), rank(self.xy, self.score), radius_um)
 
 
 def over_split(split: Iterable[tuple[Frame, Mitoses]], detections: Mapping[str, Detections]) -> list[FramePrediction]:

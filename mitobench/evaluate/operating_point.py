@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from mitobench.evaluate.curve import Curve, sweep
 from mitobench.evaluate.metrics import FramePrediction
+
+Floats = NDArray[np.float64]
+
+# A candidate threshold chosen on validation may discard these fractions of the detected mitoses.
+DISCARDED = (0.02, 0.05, 0.1, 0.2)
 
 
 class OperatingPoint(BaseModel):
@@ -55,7 +61,7 @@ def best_point(curve: Curve) -> OperatingPoint:
     upper = float(curve.threshold[best])
     lower = float(curve.threshold[best + 1]) if best + 1 < len(curve.threshold) else None
     return OperatingPoint(
-        threshold=upper if lower is None else _between(lower, upper),
+        threshold=upper if lower is None else between(lower, upper),
         f1=float(curve.ratio("f1")[best]),
         precision=float(curve.ratio("precision")[best]),
         recall=float(curve.ratio("recall")[best]),
@@ -64,6 +70,25 @@ def best_point(curve: Curve) -> OperatingPoint:
     )
 
 
-def _between(lower: float, upper: float) -> float:
+def candidate_thresholds(score: Floats, near_mitosis: NDArray[np.bool_]) -> list[float | None]:
+    """The candidate thresholds that validation chooses from: none, and those that discard some of the mitoses found.
+
+    Args:
+        score: the detector's, of the validation detections, [N].
+        near_mitosis: which of them show a mitosis, bool [N].
+    """
+    if not near_mitosis.any():
+        return [None]
+    quantiles = np.quantile(score[near_mitosis], DISCARDED, method="lower")
+    return [None, *sorted({float(np.nextafter(q, -np.inf)) for q in quantiles})]
+
+
+def above(score: Floats, candidate_threshold: float | None) -> NDArray[np.bool_]:
+    """Which detections pass a candidate threshold (the paper's gate), bool [N]: those above it; without one, all."""
+    return np.ones(len(score), dtype=bool) if candidate_threshold is None else score > candidate_threshold
+
+
+def between(lower: float, upper: float) -> float:
+    """The threshold midway between two neighbouring scores; the upper one where no float lies between them."""
     middle = lower + (upper - lower) / 2
     return middle if lower < middle else upper  # neighbouring floats have nothing between them

@@ -24,17 +24,17 @@ class Metrics(BaseModel):
         unlabelled: no frame has a label.
         n_frames, n_unlabelled, n_groups: labelled frames, which are scored; others, which are not; groups scored.
         n_mitoses: annotated on the frames scored.
-        n_detections: above the verifier's gate on the frames scored.
+        n_detections: above the candidate threshold on the frames scored; None where a record does not hold them.
         tp, fp, fn: sums over frames at the threshold; precision, recall and f1 (with intervals) are theirs.
         oracle_f1, oracle_threshold: the best F1 of any threshold on these very frames; never to rank by.
-        average_precision: interpolated at all points, over the detections above the gate.
+        average_precision: interpolated at all points, over the detections above the candidate threshold.
         froc: sensitivity at 1/8 ... 8 false positives, of the unit `froc_unit`.
-        recall_ceiling: recall with every detection above the gate kept.
+        recall_ceiling: recall with every detection above the candidate threshold kept.
         localisation_um: median distance of the true positives from their mitoses.
         frames: the counts of each frame scored; empty without a threshold.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     matcher: str
     radius_um: float
@@ -44,7 +44,7 @@ class Metrics(BaseModel):
     n_unlabelled: int
     n_groups: int
     n_mitoses: int
-    n_detections: int
+    n_detections: int | None
     tp: int | None = None
     fp: int | None = None
     fn: int | None = None
@@ -114,13 +114,17 @@ def _over_thresholds(curve: Curve) -> dict[str, object]:
 def _at_threshold(kept: list[FramePrediction], matcher: str, radius_um: float, seed: int) -> dict[str, object]:
     matched = [frame.match(matcher, radius_um) for frame in kept]
     counts = [count(frame, found) for frame, found in zip(kept, matched, strict=True)]
-    summed = total(counts)
     errors = np.concatenate([found.error_um[found.hit] for found in matched])
+    return of_counts(counts, seed) | {"localisation_um": defined(np.median(errors)) if len(errors) else None}
+
+
+def of_counts(counts: list[FrameCounts], seed: int = 0) -> dict[str, object]:
+    """What follows from the counts of each frame, by name: sums, precision, recall, F1 and their intervals."""
+    summed = total(counts)
     ratios = ("precision", "recall", "f1")
     return {
         **summed.model_dump(),
         **{name: summed.ratio(name) for name in ratios},
         **{f"{name}_interval": interval(counts, name, seed) for name in ratios},
-        "localisation_um": defined(np.median(errors)) if len(errors) else None,
         "frames": counts,
     }

@@ -15,7 +15,7 @@ from mitobench.experiments.parts import Asked, Part, Say, parts
 from mitobench.pipeline.executors import Watcher
 from mitobench.report.pairs import Paired, paired
 from mitobench.report.row import Row as Measured
-from mitobench.results.record import Record
+from mitobench.results.schema import Record
 from mitobench.results.submission import write_submission
 
 PAGES = "experiments"

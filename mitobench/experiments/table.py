@@ -139,7 +139,7 @@ def _notes(result: Result) -> list[str]:
 def _facts(result: Result) -> Iterator[str]:
     """What the row's first record tells of its fits, and of its boxes against those of masks."""
     record = result.records[0][1] if result.records else None
-    for role, facts in (record.fitted if record else {}).items():
+    for role, facts in (record.training_info if record else {}).items():
         for name, value in facts.items():
             yield f"the {role}'s {name}: {markdown.fact(value)}"
     if record and record.boxes and record.boxes.covered is not None:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mitobench.datasets import Item
 from mitobench.errors import RecordError
 from mitobench.evaluate import Metrics, match
 from mitobench.evaluate.matching import near
 from mitobench.report.colours import FATES, UNLABELLED, Fate
-
-Floats = NDArray[np.float64]
-
-ROUNDING_UM = 0.01  # stored places have two decimals of a pixel
+from mitobench.results.recompute import Recomputed
 
 
 @dataclass(frozen=True)
@@ -27,24 +24,31 @@ class Candidate:
     Attributes:
         xy: its centre, px.
         detector, verifier: its scores before and of verification; None without a verifier.
-        score: after it; None where the gate dropped it.
-        hit: whether it is a true positive; False too where it does not count.
-        distance_um: to the nearest mitosis; None where the frame has none, or where the gate dropped it.
+        score: after it; None where the candidate threshold dropped it.
+        mitosis: index of the annotated mitosis that it found; None for what is no true positive, or does not count.
+        near: indices of all mitoses within the radius.
     """
 
     xy: tuple[float, float]
     detector: float
     verifier: float | None
     score: float | None
-    hit: bool
-    distance_um: float | None
+    mitosis: int | None
+    near: frozenset[int]
 
     @classmethod
-    def of(cls, row: Mapping[str, str]) -> Candidate:
-        """The candidate of a row of the detections' file."""
-        verifier, score, distance_um = (_number(row[name]) for name in ("score_verifier", "score", "distance_um"))
-        place = float(row["x"]), float(row["y"])
-        return cls(place, float(row["score_detector"]), verifier, score, row["hit"] == "1", distance_um)
+    def of_record(cls, recomputed: Recomputed) -> dict[str, list[Candidate]]:
+        """All stored detections of a record, by frame."""
+        stored, found = recomputed.test, defaultdict(list)
+        scores = zip(*(map(_number, values.tolist()) for values in (stored.verifier, stored.score)), strict=True)
+        for row, (verifier, score) in enumerate(scores):
+            x, y = stored.xy[row].tolist()
+            hit = int(recomputed.found[row])
+            near = frozenset(mitosis for mitosis, _ in stored.within[row])
+            found[str(stored.frame[row])].append(
+                cls((x, y), float(stored.detector[row]), verifier, score, hit if hit >= 0 else None, near)
+            )
+        return dict(found)
 
     def counts(self, threshold: float | None) -> bool:
         """Whether it is at or above the threshold."""
@@ -73,24 +77,23 @@ class Mark:
 def marks(item: Item, candidates: Sequence[Candidate], test: Metrics) -> list[Mark]:
     """The true positives, false positives and misses of a frame; of an unlabelled one the detections that count.
 
-    Raises RecordError where a stored hit is near no mitosis of the frame.
+    Raises RecordError where a detection found a mitosis that the frame does not have.
     """
     counted = [candidate for candidate in candidates if candidate.counts(test.threshold)]
     id = item.frame.id
     if not item.mitoses.labelled:
         return [Mark(id, c.xy, UNLABELLED, c) for c in counted]
-    hits = [candidate for candidate in counted if candidate.hit]
-    errors = [candidate for candidate in counted if not candidate.hit]
-    lookalike = _near(item, item.mitoses.imposters, errors, test.radius_um)
+    hits = [candidate for candidate in counted if candidate.mitosis is not None]
+    errors = [candidate for candidate in counted if candidate.mitosis is None]
     return [
         *(Mark(id, c.xy, FATES["tp"], c) for c in hits),
-        *(Mark(id, c.xy, FATES["fp"], c, _of_error(c, look, test)) for c, look in zip(errors, lookalike, strict=True)),
+        *(Mark(id, c.xy, FATES["fp"], c, note) for c, note in zip(errors, _of_errors(item, errors, test), strict=True)),
         *_misses(item, hits, [c for c in candidates if not c.counts(test.threshold)], test),
     ]
 
 
 def hardest_misses(marks: Iterable[Mark]) -> list[Mark]:
-    """Misses: those without any candidate first, then those that the gate dropped, then by ascending score."""
+    """Misses: those without any candidate first, then those dropped before verification, then by ascending score."""
 
     def score(mark: Mark) -> tuple[float, float]:
         found = mark.candidate
@@ -127,52 +130,41 @@ def short(score: float | None) -> str:
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
 
-def _of_error(candidate: Candidate, lookalike: bool, test: Metrics) -> str:
-    if candidate.distance_um is not None and candidate.distance_um < test.radius_um:
-        return "second detection of one mitosis"
-    if lookalike:
-        return "annotated as a look-alike"
-    return (
-        "no mitosis on this frame"
-        if candidate.distance_um is None
-        else f"{candidate.distance_um:.0f} um from the nearest mitosis"
-    )
+def _of_errors(item: Item, errors: Sequence[Candidate], test: Metrics) -> list[str]:
+    """What kind of false positive each is."""
+    xy = np.array([candidate.xy for candidate in errors], dtype=np.float64).reshape(-1, 2)
+    lookalike = near(item.mitoses.imposters, xy, item.frame.mpp, test.radius_um)
+    matched = match(test.matcher, item.mitoses.xy, xy, np.zeros(len(xy)), item.frame.mpp, test.radius_um)
+    notes = []
+    for candidate, looks, um in zip(errors, lookalike, matched.distance_um, strict=True):
+        if candidate.near:
+            notes.append("second detection of one mitosis")
+        elif looks:
+            notes.append("annotated as a look-alike")
+        else:
+            notes.append("no mitosis on this frame" if np.isnan(um) else f"{um:.0f} um from the nearest mitosis")
+    return notes
 
 
 def _misses(item: Item, hits: Sequence[Candidate], below: Sequence[Candidate], test: Metrics) -> list[Mark]:
-    truth = item.mitoses.xy
-    found = match(test.matcher, truth, _xy(hits), _scores(hits), item.frame.mpp, test.radius_um + ROUNDING_UM)
-    if not found.hit.all():
+    found, annotated = {candidate.mitosis for candidate in hits}, set(range(len(item.mitoses)))
+    if not found <= annotated:
         raise RecordError(
-            f"{item.frame.key}: a detection that the record calls a hit is near no mitosis. Its detections are not of "
-            "this frame; make the record again."
+            f"{item.frame.key}: a detection found mitosis {max(filter(None, found))}, and the frame has "
+            f"{len(annotated)}. The detections are not of this frame; make the record again."
         )
-    missed = sorted(set(range(len(truth))) - set(found.truth.tolist()))
-    return [_miss(item, truth[i], below, test.radius_um) for i in missed]
+    return [_miss(item, mitosis, below, test.radius_um) for mitosis in sorted(annotated - found)]
 
 
-def _miss(item: Item, mitosis: Floats, below: Sequence[Candidate], radius_um: float) -> Mark:
-    close = _near(item, mitosis[None], below, radius_um)
-    around = [candidate for candidate, is_near in zip(below, close, strict=True) if is_near]
+def _miss(item: Item, mitosis: int, below: Sequence[Candidate], radius_um: float) -> Mark:
+    around = [candidate for candidate in below if mitosis in candidate.near]
     best = max(around, key=lambda c: (-math.inf if c.score is None else c.score, c.detector), default=None)
     note = f"no candidate of its own within {radius_um:g} um" if best is None else ""
     if best is not None and best.score is None:
-        note = "dropped by the gate"
-    return Mark(item.frame.id, (float(mitosis[0]), float(mitosis[1])), FATES["fn"], best, note)
+        note = "dropped by the candidate threshold"
+    x, y = item.mitoses.xy[mitosis].tolist()
+    return Mark(item.frame.id, (x, y), FATES["fn"], best, note)
 
 
-def _near(item: Item, places: Floats, candidates: Sequence[Candidate], radius_um: float) -> NDArray[np.bool_]:
-    """Which candidates are closer to one of `places` ([N, 2] px) than the radius: bool [M]."""
-    return near(places, _xy(candidates), item.frame.mpp, radius_um)
-
-
-def _xy(candidates: Sequence[Candidate]) -> Floats:
-    return np.array([candidate.xy for candidate in candidates], dtype=np.float64).reshape(-1, 2)
-
-
-def _scores(candidates: Sequence[Candidate]) -> Floats:
-    return np.array([candidate.score for candidate in candidates], dtype=np.float64)
-
-
-def _number(cell: str) -> float | None:
-    return float(cell) if cell else None
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

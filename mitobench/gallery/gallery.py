@@ -21,7 +21,8 @@ from mitobench.gallery.source import test_frames
 from mitobench.report.colours import FATES
 from mitobench.report.row import Row
 from mitobench.results import record as records
-from mitobench.results.record import Record
+from mitobench.results.recompute import Recomputed
+from mitobench.results.schema import Record
 
 Progress = Callable[[int, int], None]
 Marks = Mapping[str, Sequence[Mark]]
@@ -78,8 +79,8 @@ def write(
     made = records.read(path)
     if made.test is None:
         raise RecordError(f"{path}: a record that failed ({made.reason}) has no detections to show.")
-    found = _candidates(path, made)
-    card, items = test_frames(made, found, data)
+    found = Candidate.of_record(Recomputed.read(path, made))
+    card, items = test_frames(made, data)
     of_frame = {item.frame.id: marks(item, found.get(item.frame.id, []), made.test) for item in items}
     every = [mark for of_one in of_frame.values() for mark in of_one]
     subjects = {"misses": hardest_misses(every), "errors": most_confident_errors(every)}
@@ -115,19 +116,6 @@ class Pictures:
         image.save(content, self.kind, **KINDS[self.kind])
         write_whole(self.folder / self.name(what), content.getvalue())
         return self.name(what)
-
-
-def _candidates(path: Path, made: Record) -> dict[str, list[Candidate]]:
-    """All stored detections, by frame."""
-    found = defaultdict(list)
-    for number, row in enumerate(records.read_detections(path, made), start=2):
-        try:
-            found[row["frame"]].append(Candidate.of(row))
-        except (KeyError, ValueError) as reason:
-            raise RecordError(
-                f"{path}: line {number} of its detections cannot be read ({reason!r}). Make the record again."
-            ) from reason
-    return dict(found)
 
 
 def _worst(of_frame: Marks, most: int | None) -> list[str]:

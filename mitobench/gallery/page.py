@@ -14,7 +14,7 @@ from mitobench.gallery.fates import Mark, short
 from mitobench.report.colours import FATES, UNLABELLED
 from mitobench.report.markdown import number
 from mitobench.report.row import Row
-from mitobench.results.record import Record
+from mitobench.results.schema import Record
 
 TEMPLATES = Path(__file__).parent
 SHEETS = {"misses": "Hardest misses", "errors": "Most confident errors"}

@@ -18,7 +18,7 @@ from mitobench.pipeline.graph import FACTS
 from mitobench.pipeline.stages import LOG
 from mitobench.pipeline.store import MANIFEST, Store
 from mitobench.results import record as records
-from mitobench.results.record import Record
+from mitobench.results.schema import Record
 
 ROLES = ("detector", "verifier", "fuser")
 TENSORS = ".safetensors"
@@ -116,7 +116,7 @@ def _card(path: Path, record: Record, half: bool) -> Card:
         train_on=_train_on(record),
         notes=record.notes,
         parts=Parts(**{role: _part(role, record) for role in ROLES}),
-        gate=record.chosen.gate,
+        gate=record.chosen.candidate_threshold,
         threshold=record.chosen.point.threshold,
         mpp=_mpp(record),
         measured=Measured(

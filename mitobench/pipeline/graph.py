@@ -111,7 +111,7 @@ class Request:
     device: str = "cpu"
     amp: bool = False
     processes: int = 1
-    command: str | None = None
+    only_scanners: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mitobench import discovery
 from mitobench.datasets import Card, Dataset, Item
 from mitobench.datasets.splits import Split
+from mitobench.evaluate import FramePrediction
 from mitobench.pipeline import canonical
 from mitobench.pipeline.plugins import code_digest
+
+Floats = NDArray[np.float64]
+
+
+def choosing(dataset: str, train_on: Sequence[str]) -> list[str]:
+    """Whose validation frames choose for a data set: its own if it is trained on, otherwise those of all trained on."""
+    return [dataset] if dataset in train_on else list(train_on)
 
 
 @dataclass(frozen=True)
@@ -33,8 +42,8 @@ class Workspace:
         return tuple(sorted(f"{name}/{id}" for name in datasets for id in self.splits[name].parts[part]))
 
     def validation(self, dataset: str, train_on: Sequence[str]) -> tuple[str, ...]:
-        """Keys of the frames that choose for a data set: its own where it is trained on, else of all trained on."""
-        return self.part([dataset] if dataset in train_on else train_on, "val")
+        """Keys of the validation frames for a data set."""
+        return self.part(choosing(dataset, train_on), "val")
 
     def item(self, key: str) -> Item:
         """The frame of a key, with its annotation."""
@@ -45,6 +54,15 @@ class Workspace:
         """The slide, or the field of view, that a frame shows; two scans of one tissue share it."""
         item = self.item(key)
         return f"{item.frame.dataset}/{item.frame.group if slide else item.field}"
+
+    def scored(self, key: str, part: str, xy: Floats, score: Floats) -> FramePrediction:
+        """A frame as it is scored, with detections at `xy` [M, 2] px of `score` [M].
+
+        On the `val` part it has its key as id and the data set in its group, as several data sets may choose together.
+        """
+        item = self.item(key)
+        name, group = (key, self.tissue(key, slide=True)) if part == "val" else (item.frame.id, item.frame.group)
+        return FramePrediction(name, group, item.frame.mpp, item.mitoses.xy, xy, score, item.mitoses.labelled)
 
     def radius_um(self, key: str) -> float:
         """The radius on the card of the frame's data set, um."""

@@ -20,20 +20,28 @@ RECORDS = "records"
 log = logging.getLogger("mitobench")
 
 
-def build(folder: Path) -> tuple[Path, list[Section]]:
+def build(folder: Path, png: bool = False) -> tuple[Path, list[Section]]:
     """Write everything that is made from `folder/records`: `LEADERBOARD.md`, `index.html` and `figures/`.
 
-    Returns the path of LEADERBOARD.md and the sections. A record that is broken, changed, or of another schema version
-    is left out, with a warning that names it. Raises MitobenchError where a file cannot be written.
+    `png`: the figures as PNG, too. Returns the path of LEADERBOARD.md and the sections. A record that is broken,
+    changed, or of another schema version is left out, with a warning that names it. Raises MitobenchError where a file
+    cannot be written.
     """
-    from mitobench.report import figures, page  # costly to import: `show` needs neither
+    from mitobench.report import figures  # costly to import: `show` does not need it
 
     found = read_sections(folder / RECORDS)
-    path = folder / PAGE
-    write_whole(path, leaderboard(found, RECORDS).encode())
-    page.write(folder, found)
-    figures.write(folder, found)
-    return path, found
+    write_pages(folder, found)
+    figures.write(folder, found, ("svg", "png") if png else ("svg",))
+    return folder / PAGE, found
+
+
+def write_pages(folder: Path, sections: list[Section]) -> list[Path]:
+    """Write LEADERBOARD.md and index.html; returns their paths. Raises MitobenchError where one cannot be written."""
+    from mitobench.report import page
+
+    write_whole(folder / PAGE, leaderboard(sections, RECORDS).encode())
+    page.write(folder, sections)
+    return [folder / PAGE, folder / page.PAGE]
 
 
 def read_sections(records: Path) -> list[Section]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mitobench.report.row import ROLES, Row, plugin
-from mitobench.results.record import Record
+from mitobench.results.schema import Record
 
 MOST = 4
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from mitobench.pipeline import canonical
 from mitobench.report.pairs import Paired, paired
 from mitobench.report.row import ROLES, Row, plugin
-from mitobench.results.record import Record
+from mitobench.results.schema import Record
 
 NO_VERIFIER = "none"  # leaves a fuser nothing to join
 

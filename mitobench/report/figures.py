@@ -1,12 +1,17 @@
-"""Figures for papers: PNG and SVG of each section, one column (3.5 inches) wide, in letters of 8 pt.
+"""Figures for papers: an SVG of each section's plots, one column (3.5 inches) wide, in letters of 8 pt.
 
 Colours, markers and labels are those of the page. Every row keeps the number of its rank, and published methods have
-letters, so that a figure reads in black and white too. Equal records give equal bytes.
+letters, so that a figure reads in black and white too.
+
+`figures.json` has the digest of what each section's figures show, and of each file. Another version of matplotlib draws
+other bytes from the same data: whether figures are up to date is decided by their data.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import re
 import warnings
 from collections import Counter
@@ -22,10 +27,11 @@ from mitobench.atomic import write_whole
 from mitobench.report import plots
 from mitobench.report.colours import labels, style_of
 from mitobench.report.curves import curve_of
-from mitobench.report.plots import Board, Drawn, Shown
+from mitobench.report.plots import Board, Drawn, Shown, digest_of
 from mitobench.report.table import Section
 
 FOLDER = "figures"
+MANIFEST = "figures.json"
 RECORDS = "records"
 MOST = 12  # rows in a figure
 MOST_CURVES = 6
@@ -61,23 +67,45 @@ FIGURES: dict[str, Callable[[Board], Figure | None]] = {
 }
 
 
-def write(folder: Path, sections: Sequence[Section]) -> list[Path]:
-    """Write `folder/figures/DATASET-PROTOCOL-FIGURE.png` and `.svg` of every section that has a ranked row.
+def write(folder: Path, sections: Sequence[Section], kinds: Sequence[str] = ("svg",)) -> list[Path]:
+    """Write `folder/figures/DATASET-PROTOCOL-FIGURE.svg` of every section that has a ranked row, and `figures.json`.
 
     The records are read from `folder/records`, of the rows alone whose curves are drawn. A figure that has nothing to
-    show is left out. Returns the paths. Raises MitobenchError where a file cannot be written, RecordError where
-    detections are broken.
+    show is left out. `kinds`: `svg`, `png` or both. Returns the paths. Raises MitobenchError where a file cannot be
+    written, RecordError where detections are broken.
     """
+    manifest: dict[str, dict[str, Any]] = {}
     written = []
     with matplotlib.rc_context(LOOK), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in another script shows boxes
-        for name, section in _named(sections):
-            board = _board(folder, section)
+        for name, board in _boards(folder, sections):
+            files = {}
             for figure, draw in FIGURES.items():
-                drawn = draw(board) if board.rows else None
-                if drawn is not None:
-                    written += [_save(folder / FOLDER / f"{name}-{figure}.{kind}", drawn, kind) for kind in FORMATS]
+                drawn = draw(board)
+                if drawn is None:
+                    continue
+                for kind in kinds:
+                    path = folder / FOLDER / f"{name}-{figure}.{kind}"
+                    files[path.name] = _save(path, drawn, kind)
+                    written.append(path)
+            manifest[name] = {"data": digest_of(board), "files": files}
+    if manifest:
+        text = json.dumps(manifest, sort_keys=True, indent=1, ensure_ascii=False)
+        write_whole(folder / FOLDER / MANIFEST, f"{text}\n".encode())
     return written
+
+
+def digests(folder: Path, sections: Sequence[Section]) -> dict[str, str]:
+    """The digest of what the figures of each section show, by the name that its files begin with."""
+    return {name: digest_of(board) for name, board in _boards(folder, sections)}
+
+
+def _boards(folder: Path, sections: Sequence[Section]) -> Iterator[tuple[str, Board]]:
+    """What the figures of each section show; of those that have a ranked row."""
+    for name, section in _named(sections):
+        board = _board(folder, section)
+        if board.rows:
+            yield name, board
 
 
 def _named(sections: Sequence[Section]) -> Iterator[tuple[str, Section]]:
@@ -123,8 +151,9 @@ def _drawn(folder: Path, section: Section, shown: Shown) -> Drawn | None:
     return Drawn(shown, test, curves) if curves is not None else None
 
 
-def _save(path: Path, figure: Figure, kind: str) -> Path:
+def _save(path: Path, figure: Figure, kind: str) -> str:
+    """Write a figure; returns the SHA-256 of the file."""
     content = io.BytesIO()
     figure.savefig(content, format=kind, **FORMATS[kind])
     write_whole(path, content.getvalue())
-    return path
+    return hashlib.sha256(content.getvalue()).hexdigest()

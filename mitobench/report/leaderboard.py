@@ -40,7 +40,7 @@ MEASURED = ("P", "R", "F1 [95 %]", "F1 detector alone", "oracle F1", "AP", "s/fr
 DESCRIBED: dict[str, Callable[[Section, Row], str]] = {
     "trained on": lambda _, row: ", ".join(row.first.combination["train_on"]),
     "profile": lambda _, row: ", ".join([row.first.profile, *row.first.overrides]),
-    "split": lambda section, row: "{0.split}: {0.note}".format(row.first.data[section.dataset]),
+    "split": lambda section, row: "{0.name}: {0.note}".format(row.first.data[section.dataset].split),
     "note": lambda section, row: "; ".join(section.remarks(row)),
 }
 

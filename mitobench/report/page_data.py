@@ -18,17 +18,14 @@ from mitobench.report.colours import PUBLISHED, labels, style_of
 from mitobench.report.curves import counts_of
 from mitobench.report.row import ROLES, Row, plugin, seed_of
 from mitobench.report.table import Section
-from mitobench.results.record import Record
+from mitobench.results.command import command_of
+from mitobench.results.schema import Record
 
 Json = dict[str, Any]
 
 RECORDS = "records"
 MOST_POINTS = 400  # of a curve: more than a plot has pixels to show
-NO_CURVE = {
-    "matcher": "its matcher is {}, whose curve needs more distances than a record stores; that of mitos does not",
-    "scores": "it has no scores",
-    "detections": "its stored detections do not give back its average precision and oracle F1",
-}
+NO_CURVE = "it has no scores"
 
 
 class Data(NamedTuple):
@@ -136,7 +133,7 @@ def _record(record: Record, file: str) -> Json:
             if (entry := record.plugins.get(role))
         ],
         "pipeline": record.pipeline,
-        "fitted": record.fitted,
+        "fitted": record.training_info,
         "frames": [[f.frame, f.group, f.tp, f.fp, f.fn] for f in record.test.frames] if record.test else [],
         "file": file,
     }
@@ -147,7 +144,7 @@ def _commands(record: Record, file: str) -> Json:
     path = shlex.quote(f"{RECORDS}/{file}")
     of_scores = {"Its detections, drawn": f"mitobench gallery {path}"} if record.status == "ok" else {}
     return {
-        "Its command": record.run.command or "run from Python: no command",
+        "Its command": command_of(record),
         "Again, and compared": f"mitobench reproduce {path}",
         **of_scores,
     }
@@ -174,7 +171,7 @@ def _chosen(record: Record) -> Json:
     fuser = {name: value for name, value in record.chosen.fuser.items() if not isinstance(value, list)}
     return {
         "threshold": record.chosen.point.threshold,
-        "gate": record.chosen.gate,
+        "candidate threshold": record.chosen.candidate_threshold,
         "detector's own threshold": record.chosen.detector_alone.threshold,
         **{f"fuser: {name}": value for name, value in fuser.items()},
     }
@@ -205,12 +202,10 @@ def _provenance(record: Record) -> Json:
 def _curve(path: Path, record: Record) -> Json:
     """Counts over thresholds, or why the record tells none."""
     if record.test is None or record.test.oracle_f1 is None:
-        return {"why": NO_CURVE["scores"]}
-    if record.test.matcher != "mitos":
-        return {"why": NO_CURVE["matcher"].format(record.test.matcher)}
+        return {"why": NO_CURVE}
     curve = counts_of(path, record)
     if curve is None:
-        return {"why": NO_CURVE["detections"]}
+        return {"why": NO_CURVE}
     kept = thinned(curve)
     return {
         "tp": curve.tp[kept].tolist(),

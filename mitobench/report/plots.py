@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from mitobench.evaluate import Metrics
+from mitobench.pipeline import canonical
 from mitobench.published import Method
 from mitobench.report.colours import PUBLISHED, Style
 from mitobench.report.curves import Curves
@@ -79,6 +80,32 @@ class Board:
         rows = [f"The best {len(self.rows)} of {self.n_rows} rows."] if len(self.rows) < self.n_rows else []
         n = len(self.published)
         return rows + ([f"The best {n} of {self.n_published} published."] if n < self.n_published else [])
+
+
+def digest_of(board: Board) -> str:
+    """SHA-256 over everything that the figures of a board show."""
+    rows = [
+        {
+            "number": shown.number,
+            "label": shown.label,
+            "style": asdict(shown.style),
+            "f1": [shown.row.mean("f1"), *shown.row.values("f1")],
+            "interval": shown.row.interval and shown.row.interval.model_dump(),
+            "place": [shown.row.mean("recall"), shown.row.mean("precision"), shown.row.seconds_a_frame],
+        }
+        for shown in board.rows
+    ]
+    curves = [
+        [drawn.shown.number, drawn.test.model_dump(mode="json"), *(values.tolist() for values in drawn.curves)]
+        for drawn in board.curves
+    ]
+    effects = [
+        [effect.role, effect.plugin, effect.against, effect.delta, effect.n_pairs, effect.in_noise]
+        for effect in board.effects
+    ]
+    published = [[letter, method.model_dump(mode="json")] for letter, method in board.published]
+    counts = [board.n_rows, board.n_published, board.n_effects]
+    return canonical.digest([board.title, rows, curves, effects, published, counts])
 
 
 # --------------------------------------------------------------------------------------------------- the figures

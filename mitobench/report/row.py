@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mitobench.evaluate import FrameCounts, Interval
 from mitobench.report.bootstrap import Resamples, Scores
-from mitobench.results.record import Record
+from mitobench.results.schema import Record
 
 ROLES = ("estimator", "detector", "verifier", "fuser")
 UNUSED = "-"  # stands for an estimator whose boxes the detector does not use

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from mitobench.report import build, page
+from mitobench.report import build, figures, page
+from mitobench.report.table import Section
 
-MEND = "Run `mitobench leaderboard build`."
+FIX = "Run `mitobench leaderboard build`."
 
 
 def stale(folder: Path) -> tuple[list[str], list[str]]:
-    """Build the leaderboard anew in a temporary folder and compare every byte.
+    """Make the pages of a leaderboard anew in a temporary folder and compare every byte; of figures compare the data.
 
     The page's plotly.js may be packed otherwise; its text must be that of the installed plotly, unless it names another
     version: then all but it is compared, and said to be.
@@ -19,21 +24,46 @@ def stale(folder: Path) -> tuple[list[str], list[str]]:
     Returns the names of the generated files, with what was not compared, and what is wrong with them, one line each:
     missing, different, or beside them and made from no record. Where none of them is there yet, nothing is stale.
     """
+    found = build.read_sections(folder / build.RECORDS)
     with tempfile.TemporaryDirectory() as temporary:
         fresh = Path(temporary)
         (fresh / build.RECORDS).symlink_to((folder / build.RECORDS).resolve(), target_is_directory=True)
-        build.build(fresh)
-        made = [path.relative_to(fresh) for path in sorted(fresh.rglob("*")) if path.is_file()]
-        made = [path for path in made if path.parts[0] != build.RECORDS]
+        made = [path.relative_to(fresh) for path in build.write_pages(fresh, found)]
         if not any((folder / name).is_file() for name in made):
             return [], []
-        problems = [f"{folder / name}: {said} {MEND}" for name in made if (said := _difference(fresh, folder, name))]
+        problems = [f"{folder / name}: {said} {FIX}" for name in made if (said := _difference(fresh, folder, name))]
         compared = [f"{name.as_posix()}{_uncompared(fresh, folder, name)}" for name in made]
-    for inside in {name.parent for name in made if len(name.parts) > 1}:
-        for path in sorted((folder / inside).glob("*")):
-            if path.is_file() and path.relative_to(folder) not in made:
-                problems.append(f"{path}: is made from no record here. Remove it.")
-    return compared, problems
+    return [*compared, f"{figures.FOLDER}/ (by their data)"], [*problems, *_stale_figures(folder, found)]
+
+
+def _stale_figures(folder: Path, sections: Sequence[Section]) -> Iterator[str]:
+    """Figures that show other data than the records give, were altered, are missing, or belong to no section."""
+    place = folder / figures.FOLDER
+    expected, manifest = figures.digests(folder, sections), _manifest(place / figures.MANIFEST)
+    known = {figures.MANIFEST}
+    for name, digest in expected.items():
+        entry = manifest.get(name)
+        if not isinstance(entry, dict) or not isinstance(entry.get("files"), dict):
+            yield f"{place / name}-*: are missing in {figures.MANIFEST}. {FIX}"
+            continue
+        if entry.get("data") != digest:
+            yield f"{place / name}-*: are stale: the records give other data. {FIX}"
+        for file, written in entry["files"].items():
+            known.add(file)
+            there = Path(file).name == file and (place / file).is_file()
+            if not there or hashlib.sha256((place / file).read_bytes()).hexdigest() != written:
+                yield f"{place / file}: is missing, or was altered after it was drawn. {FIX}"
+    for path in sorted(place.glob("*")):
+        if path.name not in known:
+            yield f"{path}: is made from no record here. Remove it."
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _difference(fresh: Path, folder: Path, name: Path) -> str | None:

@@ -17,7 +17,7 @@ from mitobench.report.effects import Effect, effects, references
 from mitobench.report.pairs import holds_zero, paired
 from mitobench.report.row import Row, seed_of
 from mitobench.results.agreement import COMPUTED
-from mitobench.results.record import Record
+from mitobench.results.schema import Record
 
 PLAIN = re.compile(r"[\w-]+")
 
@@ -188,7 +188,7 @@ def _rows(series: Collection[list[Record]]) -> Iterator[Row]:
 
 
 def _computed(record: Record) -> list[Any]:
-    return [*(getattr(record, name) for name in COMPUTED), (record.detections or {}).get("sha256")]
+    return [*(getattr(record, name) for name in COMPUTED), record.detections and record.detections.sha256]
 
 
 def _order(row: Row) -> tuple[int, float, str, str]:

@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 from mitobench.errors import MitobenchError
 from mitobench.evaluate import Difference, paired_difference
-from mitobench.results.record import Record
+from mitobench.results.schema import Record
 
 Verdict = Literal["equal", "within seed noise", "different"]
 
 # What is computed; everything else in a record says from what, where and when.
-COMPUTED = ("status", "reason", "chosen", "validation", "test", "detector_alone", "boxes", "fitted")
+COMPUTED = ("status", "reason", "chosen", "validation", "test", "detector_alone", "boxes", "training_info")
 HOST = ("system", "threads", "accelerator")
 
 # Where nothing changed, the same work gives the same bits.
@@ -61,7 +61,7 @@ def agreement(recorded: Record, again: Record, series: Sequence[Record] = ()) ->
     write one.
     """
     differing = [name for name in COMPUTED if getattr(recorded, name) != getattr(again, name)]
-    digests = [(entry.detections or {}).get("sha256") for entry in (recorded, again)]
+    digests = [entry.detections and entry.detections.sha256 for entry in (recorded, again)]
     differing += ["detections"] if digests[0] != digests[1] else []
     difference, spread = _difference(recorded, again), _spread(recorded, series)
     changed = list(_changed(recorded, again))

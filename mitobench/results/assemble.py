@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mitobench.evaluate import BoxScores, Metrics
+from mitobench import registry
+from mitobench.evaluate import BoxScores, FrameEntry, Metrics
 from mitobench.pipeline import arrays
 from mitobench.pipeline.executors import Outcome
 from mitobench.pipeline.graph import FACTS, Planned, Request, Stage
-from mitobench.pipeline.judge import DETECTIONS
 from mitobench.pipeline.plan import learned_from
 from mitobench.pipeline.plugins import PluginRef
 from mitobench.pipeline.workspace import Workspace
 from mitobench.results import provenance
-from mitobench.results.record import Chosen, DataEntry, PluginEntry, Record, Run
+from mitobench.results.command import command_of
+from mitobench.results.copies import split_digest
+from mitobench.results.schema import Chosen, DataEntry, Frames, PluginEntry, Record, Run, SplitEntry
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """A record, with the CSV texts of its detections on test and validation frames; None where it has none."""
+
+    record: Record
+    detections: str | None = None
+    validation: str | None = None
 
 
 def assemble(
@@ -28,12 +39,14 @@ def assemble(
     request: Request,
     workspace: Workspace,
     started: str,
-) -> tuple[Record, str | None]:
-    """The record of a combination, and the CSV text of its detections (None where it failed, or a plugin is broken)."""
+) -> Assembled:
+    """The record of a combination; without scores where it failed, or a plugin is broken."""
     common: dict[str, Any] = {
         "combination": {**asdict(row.combination), "train_on": list(row.combination.train_on)},
         "profile": row.settings.profile,
-        "overrides": [override.text for override in row.settings.overrides],
+        "overrides": [_portable(override.text) for override in row.settings.overrides],
+        "scale": row.settings.scale,
+        "only_scanners": list(request.only_scanners) if request.only_scanners else None,
         "plugins": {role: _plugin(ref) for role, ref in (*row.refs.items(), *_required(row))},
         "pipeline": {
             **row.settings.pipeline().model_dump(mode="json"),
@@ -43,33 +56,66 @@ def assemble(
         },
         "data": {name: _data(workspace, name) for name in _datasets(row)},
         "stages": {role: stage.key for role, stage in row.stages.items()},
-        "fitted": _fitted(row, outcomes),
+        "specs": {stage.key: stage.spec for stage in _all_stages(row)},
+        "training_info": _training_info(row, outcomes),
         "notes": _notes(row, workspace),
         "versions": provenance.versions(),
         "device": request.device,
         "run": _run(row, outcomes, request, started),
     }
     if row.problem:
-        return Record(status="failed", reason=row.problem[1], **common), None
+        return _failed(row.problem[1], common)
     evaluated = outcomes[row.stages["evaluation"].key]
     scored = row.stages.get("box-scores")
     if scored and outcomes[scored.key].output is None:
         common["notes"].append(f"no box scores: {outcomes[scored.key].reason}")
     if evaluated.output is None:
-        return Record(status="failed", reason=evaluated.reason, **common), None
+        return _failed(evaluated.reason, common)
     fusion = _json(outcomes, row.stages["fusion"], "operating_point.json")
     metrics = _json(outcomes, row.stages["evaluation"], "metrics.json")
     has_scores = scored is not None and outcomes[scored.key].output is not None
     record = Record(
         status="ok",
-        chosen=Chosen(**{key: fusion[key] for key in ("gate", "gates", "fuser", "point", "detector_alone")}),
+        frames=_frames(row, workspace),
+        chosen=Chosen(**{key: fusion[key] for key in ("candidate_threshold", "fuser", "point", "detector_alone")}),
         validation=Metrics(**fusion["validation"]),
         test=Metrics(**metrics["test"]),
         detector_alone=Metrics(**metrics["detector_alone"]),
         boxes=BoxScores(**_json(outcomes, scored, "box_scores.json")) if scored and has_scores else None,
         **common,
     )
-    return record, (evaluated.output.folder / DETECTIONS).read_text(encoding="utf-8")
+    texts = {part: _text(outcomes, row.stages[stage]) for part, stage in (("test", "evaluation"), ("val", "fusion"))}
+    return Assembled(_with_command(record), texts["test"], texts["val"])
+
+
+def _failed(reason: str | None, common: dict[str, Any]) -> Assembled:
+    return Assembled(_with_command(Record(status="failed", reason=reason, **common)))
+
+
+def _with_command(record: Record) -> Record:
+    return record.model_copy(update={"run": record.run.model_copy(update={"command": command_of(record)})})
+
+
+def _portable(override: str) -> str:
+    """An override without the folders of this machine: of a file its name."""
+    where, _, value = override.partition("=")
+    path = Path(value.strip('"'))
+    return f"{where}={path.name}" if len(path.parts) > 1 and path.exists() else override
+
+
+def _frames(row: Planned, workspace: Workspace) -> Frames:
+    """The frames that chose and that were scored."""
+    of_part: dict[str, list[FrameEntry]] = {}
+    for part, stage in (("val", row.stages["fusion"]), ("test", row.stages["evaluation"])):
+        nothing = np.zeros((0, 2)), np.zeros(0)
+        of_part[part] = [FrameEntry.of(workspace.scored(key, part, *nothing)) for key in stage.frames[part]]
+    return Frames(**of_part)
+
+
+def _text(outcomes: Mapping[str, Outcome], stage: Stage) -> str:
+    output = outcomes[stage.key].output
+    assert output is not None
+    return (output.folder / DETECTIONS).read_text(encoding="utf-8")
 
 
 def _required(row: Planned) -> Iterator[tuple[str, PluginRef]]:
@@ -115,9 +161,20 @@ def _data(workspace: Workspace, name: str) -> DataEntry:
         digest={part: workspace.digest(keys) for part, keys in parts.items()},
         frames={part: len(keys) for part, keys in parts.items()},
         coverage=workspace.datasets[name].coverage,
-        split=split.name,
-        note=split.note,
+        scanners=list(workspace.datasets[name].scanners),
+        split=SplitEntry(
+            name=split.name,
+            protocol=split.protocol,
+            digest=split_digest(split.file),
+            note=split.note,
+            content=None if _is_ours(split.file.path) else split.file.model_dump(mode="json"),
+        ),
     )
+
+
+def _is_ours(split: Path) -> bool:
+    """Whether a split is one of the registry's, which everybody has."""
+    return split.resolve().is_relative_to(registry.ROOT.resolve())
 
 
 def _notes(row: Planned, workspace: Workspace) -> list[str]:
@@ -170,7 +227,7 @@ def _fits(row: Planned) -> dict[str, Stage]:
     return fits | required
 
 
-def _fitted(row: Planned, outcomes: Mapping[str, Outcome]) -> dict[str, dict[str, Any]]:
+def _training_info(row: Planned, outcomes: Mapping[str, Outcome]) -> dict[str, dict[str, Any]]:
     """What each fit said of itself, where it said anything."""
     done = {name: stage for name, stage in _fits(row).items() if outcomes[stage.key].output}
     facts = {name: _json(outcomes, stage, FACTS) for name, stage in done.items()}
@@ -181,7 +238,7 @@ def _run(row: Planned, outcomes: Mapping[str, Outcome], request: Request, starte
     done = {role: outcomes[stage.key] for role, stage in row.stages.items()}
     finished = {role: outcome for role, outcome in done.items() if outcome.output}
     return Run(
-        command=request.command,
+        command="",
         started=started,
         seconds={role: outcome.output.seconds for role, outcome in finished.items() if outcome.output},
         cached=sorted(role for role, outcome in finished.items() if outcome.cached),
@@ -194,7 +251,7 @@ def _run(row: Planned, outcomes: Mapping[str, Outcome], request: Request, starte
 
 def _seconds_a_frame(row: Planned, outcomes: Mapping[str, Outcome]) -> float | None:
     means = []
-    for role in ("detections-test", "verdicts-test"):
+    for role in ("detections-test", "verifier-scores-test"):
         stage = row.stages.get(role)
         if stage is not None:
             if outcomes[stage.key].output is None:
@@ -204,7 +261,7 @@ def _seconds_a_frame(row: Planned, outcomes: Mapping[str, Outcome]) -> float | N
 
 
 def _seconds_a_candidate(row: Planned, outcomes: Mapping[str, Outcome]) -> float | None:
-    stage = row.stages.get("verdicts-test")
+    stage = row.stages.get("verifier-scores-test")
     output = outcomes[stage.key].output if stage else None
     if stage is None or output is None:
         return None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mitobench.errors import RecordError
 from mitobench.evaluate import Difference, FrameCounts, paired_difference
-from mitobench.results.record import Record
+from mitobench.results.schema import Record
 
 RATIOS = ("f1", "precision", "recall")
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mitobench import datasets
 from mitobench.atomic import write_whole
 from mitobench.errors import RecordError
-from mitobench.results import recount
 from mitobench.results.check import Checked, check
-from mitobench.results.record import DETECTIONS, Record, read
-from mitobench.results.rematch import Copies, wrong_matching
+from mitobench.results.copies import Copies, wrong_annotation
+from mitobench.results.difference import Difference
+from mitobench.results.recompute import Recomputed
+from mitobench.results.record import ENDINGS, read
+from mitobench.results.schema import Record
 
 
 @dataclass
@@ -21,8 +22,8 @@ class Checks:
 
     Attributes:
         records: each record's check.
-        folder: what is wrong with the folder itself, one line each: files of detections that belong to no record, or
-            no record at all.
+        folder: what is wrong with the records together, one line each: files of detections that belong to no record,
+            no record at all, one piece of work under two names.
         matched: number of records whose detections were matched afresh.
         not_here: data sets of records that are not below the folder of the data.
     """
@@ -47,19 +48,38 @@ def check_all(paths: Iterable[Path], data: Path | None = None) -> Checks:
     """
     done = Checks()
     copies = None if data is None else Copies(data)
-    here = [] if data is None else datasets.available(data)
 
-    def against(record: Record, rows: recount.Rows) -> recount.Wrong:
-        name = record.combination["dataset"]
-        if copies is None or name not in here:
+    def against(recomputed: Recomputed) -> Iterable[Difference]:
+        name = recomputed.record.combination["dataset"]
+        if copies is None or not copies.has(name):
             done.not_here |= {name} if copies else set()
-            return iter(())
-        workspace = copies.workspace(record)
+            return ()
         done.matched += 1
-        return wrong_matching(record, rows, workspace)
+        return wrong_annotation(recomputed, copies)
 
     done.records = [check(path, against) for path in paths]
+    done.folder += _same_work(done.records)
     return done
+
+
+def _same_work(checks: Iterable[Checked]) -> Iterator[str]:
+    """Records that claim one piece of work under two names: a copy in which a part was renamed."""
+    first: dict[str, tuple[Path, tuple[str, ...]]] = {}
+    for checked in checks:
+        if checked.record is None or "evaluation" not in checked.record.stages:
+            continue
+        named = _work(checked.record)
+        path, other = first.setdefault(checked.record.stages["evaluation"], (checked.path, named))
+        if other != named:
+            yield (
+                f"{checked.path}: has the stages of {path.name}, but is of {' + '.join(named)}, not "
+                f"{' + '.join(other)}. One of the two was renamed: remove it."
+            )
+
+
+def _work(record: Record) -> tuple[str, ...]:
+    """What decides the evaluation of a record, and is named in it."""
+    return tuple(str(record.combination[name]) for name in ("dataset", "protocol", "detector", "verifier", "fuser"))
 
 
 def check_folder(folder: Path, data: Path | None = None) -> Checks:
@@ -71,8 +91,8 @@ def check_folder(folder: Path, data: Path | None = None) -> Checks:
     done = check_all(paths, data)
     if not paths:
         done.folder.append(f"{folder}: holds no record, so that there is nothing to check. Add one, or give another.")
-    claimed = {path.with_name(f"{path.stem}{DETECTIONS}") for path in paths}
-    for path in sorted(folder.rglob(f"*{DETECTIONS}")):
+    claimed = {path.with_name(f"{path.stem}{ending}") for path in paths for ending in ENDINGS.values()}
+    for path in sorted(folder.rglob("*.csv.gz")):
         if path not in claimed:
             done.folder.append(f"{path}: belongs to no record here. Remove it, or put its record beside it.")
     return done
@@ -109,7 +129,8 @@ def find(paths: Iterable[Path]) -> list[Path]:
             inside = path / "records" if (path / "records").is_dir() else path
             records = sorted(inside.rglob("*.json"))
         else:
-            named = f"{path.name.removesuffix(DETECTIONS)}.json" if path.name.endswith(DETECTIONS) else path.name
+            ending = next((ending for ending in ENDINGS.values() if path.name.endswith(ending)), "")
+            named = f"{path.name.removesuffix(ending)}.json" if ending else path.name
             records = [path.with_name(named)] if path.with_name(named).is_file() else []
         if not records:
             raise RecordError(f"{path}: holds no record. Give a record's .json file, or a folder of them.")
@@ -133,13 +154,14 @@ def _take(path: Path, folder: Path) -> Taken:
         if read(other).digest == record.digest:
             return Taken(path, other, True, ())
     target = (folder / record.digest[:10] if others else folder) / path.name
-    detections = path.with_name(f"{path.stem}{DETECTIONS}")
-    beside = target.with_name(detections.name)
+    entries = (record.detections, record.validation_detections)
+    beside = {path.with_name(entry.file): target.with_name(entry.file) for entry in entries if entry}
     try:
-        if record.detections is not None:
-            write_whole(beside, detections.read_bytes())
+        for source, copy in beside.items():
+            write_whole(copy, source.read_bytes())
         write_whole(target, path.read_bytes())
     except BaseException:
-        beside.unlink(missing_ok=True)
+        for copy in beside.values():
+            copy.unlink(missing_ok=True)
         raise
     return Taken(path, target, False, others)

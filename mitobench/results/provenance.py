@@ -1,13 +1,11 @@
-"""Where a number comes from: versions, machine, git state and command."""
+"""Where a number comes from: versions, machine and git state."""
 
 from __future__ import annotations
 
 import functools
 import os
 import platform
-import shlex
 import subprocess
-import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -56,8 +54,3 @@ def git_state(folder: Path | None = None) -> str | None:
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def command() -> str:
-    """The command as it was typed."""
-    return shlex.join(["mitobench", *sys.argv[1:]])

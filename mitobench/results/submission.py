@@ -10,13 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mitobench import datasets
 from mitobench.api import Detections
 from mitobench.datasets import Dataset, mitos2014
-from mitobench.errors import DataError, MitobenchError, RecordError, nearest
-from mitobench.pipeline.workspace import Workspace
-from mitobench.results.record import Record, read, read_detections
-from mitobench.results.rematch import scanner_subsets
+from mitobench.errors import MitobenchError, RecordError, nearest
+from mitobench.results.copies import Copies
+from mitobench.results.record import read, read_detections
+from mitobench.results.schema import Record
 
 PROTOCOLS = {mitos2014.Mitos2014.name: "official"}  # of the data sets whose organisers take files
 
@@ -57,25 +56,13 @@ def submit(path: Path, dataset: str, data: Path, folder: Path) -> Submission:
             f"{path}: is of {of[0]}, protocol {of[1]}. The organisers score detections on the official test of "
             f"{dataset}: run with --dataset {dataset} --protocol {PROTOCOLS[dataset]}."
         )
-    here = _tested_on(record, datasets.load(dataset, data))
+    here = Copies(data).workspace(record).datasets[dataset]
     frames = _test_frames(here)
     return Submission(frames, write_submission(folder, path, record, frames), _missing(here))
 
 
 def _test_frames(dataset: Dataset) -> list[str]:
     return [id for id, item in dataset.items.items() if item.part == "test"]
-
-
-def _tested_on(record: Record, whole: Dataset) -> Dataset:
-    """The scanners whose test frames the record was made on: told by their digest."""
-    for dataset in scanner_subsets(whole):
-        keys = sorted(f"{whole.name}/{id}" for id in _test_frames(dataset))
-        if Workspace({whole.name: dataset}, {}).digest(keys) == record.data[whole.name].digest["test"]:
-            return dataset
-    raise DataError(
-        f"{whole.root}: its {len(_test_frames(whole))} test frames of {whole.name} are not those that the record was "
-        "made on, by their digest. Give the data that it was made on, or run it again on these."
-    )
 
 
 def _missing(dataset: Dataset) -> str | None:
@@ -103,14 +90,16 @@ def write_submission(folder: Path, path: Path, record: Record, frames: Sequence[
     threshold = record.chosen.point.threshold if record.chosen else None
     if threshold is None:
         raise RecordError(f"{path}: has no threshold, so nothing can be submitted.")
-    found: dict[str, list[tuple[float, float, float]]] = {frame: [] for frame in frames}
-    for row in read_detections(path, record):
-        if row["frame"] not in found:
-            raise RecordError(f"{path}: has detections on {row['frame']}, which is none of the test frames.")
-        if row["score"] and float(row["score"]) >= threshold:
-            found[row["frame"]].append((float(row["x"]), float(row["y"]), float(row["score"])))
-    arrays = {frame: np.array(rows).reshape(-1, 3) for frame, rows in found.items()}
-    _replace(folder.resolve(), {id: Detections.from_points(rows[:, :2], rows[:, 2]) for id, rows in arrays.items()})
+    stored = read_detections(path, record)
+    stray = sorted(set(stored.frame.tolist()) - set(frames))
+    if stray:
+        raise RecordError(f"{path}: has detections on {stray[0]}, which is not one of the test frames.")
+    counted = np.nan_to_num(stored.score, nan=-np.inf) >= threshold
+    found = {}
+    for frame in frames:
+        here = counted & (stored.frame == frame)
+        found[frame] = Detections.from_points(stored.xy[here], stored.score[here])
+    _replace(folder.resolve(), found)
     return sum(map(len, found.values()))
 
 

@@ -106,7 +106,7 @@ def test_exactly_the_radius_is_no_hit_where_rounding_makes_it_less(
     matcher: str, truth: tuple[float, float], detection: tuple[float, float], mpp: float, radius_um: float
 ) -> None:
     result = frame([truth], [(*detection, 0.9)], mpp=(mpp, mpp)).match(matcher, radius_um)
-    assert result.distance_um[0] < radius_um
+    assert result.distance_um[0] == pytest.approx(radius_um)
     assert not result.hit.any()
 
 

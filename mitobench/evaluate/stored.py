@@ -1,0 +1,277 @@
+"""Detections as a record stores them, and the frames that are scored from them: no annotation is needed.
+
+Beside its scores a stored detection has the mitoses within the radius, by their index in the frame's annotation, and
+the distance to each. That is all that any matcher looks at, so every score follows exactly from what is stored.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from mitobench.errors import RecordError
+from mitobench.evaluate.matching import DISTANCE_DIGITS, closer, find_matcher
+from mitobench.evaluate.metrics import FramePrediction
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Number = TypeVar("Number", int, float)
+
+MAX_MITOSES = 100_000  # annotated on one frame
+
+_PLACES = {"x": 2, "y": 2, "x1": 1, "y1": 1, "x2": 1, "y2": 1}  # decimals of a px
+_SCORES = ("detector_score", "verifier_score", "score")
+COLUMNS = ("frame", *_PLACES, *_SCORES, "mitosis", "distance_um", "also_within")
+
+
+class FrameEntry(BaseModel):
+    """A frame that a record has scores of.
+
+    Attributes:
+        frame: its id; on validation `dataset/id`, as frames of several data sets may choose.
+        group: its slide or case.
+        mitoses: number of annotated mitoses; None: the frame is unlabelled, and not scored.
+        domains: what the frame is of, by name of the domain (scanner, tumour type, ...).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    frame: str
+    group: str
+    mitoses: int | None = Field(ge=0, le=MAX_MITOSES)
+    domains: dict[str, str] = {}
+
+    @classmethod
+    def of(cls, frame: FramePrediction) -> FrameEntry:
+        """The entry of a frame as it was scored."""
+        return cls(frame=frame.frame, group=frame.group, mitoses=frame.n_mitoses if frame.labelled else None)
+
+
+@dataclass(frozen=True)
+class StoredDetections:
+    """Detections of many frames, one row each, frame after frame.
+
+    Attributes:
+        frame: the id of the frame of each, [N].
+        xy, boxes: px, [N, 2] and [N, 4].
+        detector, verifier, score: [N]; nan where there is none. A detection without `score` did not pass the candidate
+            threshold and is not ranked.
+        within: for each the mitoses closer than the radius, (index in the frame, distance in um), nearest first.
+    """
+
+    frame: NDArray[np.str_]
+    xy: Floats
+    boxes: Floats
+    detector: Floats
+    verifier: Floats
+    score: Floats
+    within: tuple[tuple[tuple[int, float], ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def is_candidate(self) -> Bools:
+        """Which detections passed the candidate threshold, bool [N]."""
+        return ~np.isnan(self.score)
+
+    @property
+    def near(self) -> Bools:
+        """Which detections are closer to some mitosis than the radius, bool [N]."""
+        return np.array([bool(mitoses) for mitoses in self.within], dtype=bool)
+
+    def rows_of(self, frame: str) -> list[int]:
+        """The rows of the detections on a frame, in order."""
+        return np.flatnonzero(self.frame == frame).tolist()
+
+    def frames(self, entries: Sequence[FrameEntry], score: Floats, matcher: str) -> list[FramePrediction]:
+        """The frames with the detections that have a `score` [N] (not nan), ready to be scored by a matcher.
+
+        Raises RecordError where a detection lies on another frame, or near a mitosis that its frame does not have.
+        """
+        rows: dict[str, list[int]] = {entry.frame: [] for entry in entries}
+        for row, frame in enumerate(self.frame.tolist()):
+            if frame not in rows:
+                raise RecordError(f"row {row + 2} is of frame {frame!r}, which is not among the record's frames")
+            rows[frame].append(row)
+        in_order = not find_matcher(matcher).file_order
+        return [self._frame(entry, np.array(rows[entry.frame], dtype=np.int64), score, in_order) for entry in entries]
+
+    def _frame(self, entry: FrameEntry, rows: Ints, score: Floats, in_order: bool) -> FramePrediction:
+        n_mitoses = entry.mitoses or 0
+        distance = np.full((len(rows), n_mitoses), np.inf)
+        for place, row in enumerate(rows):
+            previous = -1.0
+            for mitosis, distance_um in self.within[row]:
+                if mitosis >= n_mitoses:
+                    raise RecordError(
+                        f"row {row + 2} is near mitosis {mitosis} of frame {entry.frame!r}, which has {n_mitoses}"
+                    )
+                # of equally near ones a detection takes the first in the list: the least step keeps that order
+                tied = in_order and distance_um <= previous
+                previous = float(np.nextafter(previous, np.inf)) if tied else distance_um
+                distance[place, mitosis] = previous
+        nowhere = np.full((n_mitoses, 2), np.nan)
+        frame = FramePrediction(
+            entry.frame,
+            entry.group,
+            (np.nan, np.nan),
+            nowhere,
+            self.xy[rows],
+            score[rows],
+            entry.mitoses is not None,
+            distance,
+        )
+        return frame.keep(~np.isnan(score[rows]))
+
+
+# --------------------------------------------------------------------------------------------------------- writing
+
+
+def of_frames(
+    frames: Sequence[FramePrediction],
+    boxes: Sequence[Floats],
+    verifier: Floats,
+    score: Floats,
+    matcher: str,
+    radius_um: float,
+) -> StoredDetections:
+    """The detections of frames as they are stored.
+
+    Args:
+        frames: with all detections, at the detector's scores.
+        boxes: of each frame, [M, 4] px.
+        verifier, score: of all frames, one after the other, [N]; nan where there is none.
+        matcher: its order decides between equally near mitoses.
+        radius_um: which mitoses are stored.
+    """
+    within = [pairs for frame in frames for pairs in _within(frame, matcher, radius_um)]
+    return StoredDetections(
+        np.array([frame.frame for frame in frames for _ in frame.xy], dtype=np.str_),
+        np.concatenate([np.zeros((0, 2)), *(frame.xy for frame in frames)]),
+        np.concatenate([np.zeros((0, 4)), *boxes]),
+        np.concatenate([np.zeros(0), *(frame.score for frame in frames)]),
+        verifier,
+        score,
+        tuple(within),
+    )
+
+
+def _within(frame: FramePrediction, matcher: str, radius_um: float) -> Iterator[tuple[tuple[int, float], ...]]:
+    """The mitoses within the radius of each detection of a frame, nearest first; none on an unlabelled one."""
+    distance, truth_order = frame.distances(find_matcher(matcher))
+    near = closer(distance, radius_um) & frame.labelled
+    for row, inside in zip(distance, near, strict=True):
+        columns = np.flatnonzero(inside)
+        columns = columns[np.argsort(row[columns], kind="stable")]
+        yield tuple((int(truth_order[column]), float(row[column])) for column in columns)
+
+
+def to_csv(stored: StoredDetections) -> str:
+    """The text of the file: one line a detection, empty where there is no value."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    places = np.column_stack([stored.xy, stored.boxes])
+    scores = np.column_stack([stored.detector, stored.verifier, stored.score])
+    for row, mitoses in enumerate(stored.within):
+        place = [f"{value:.{digits}f}" for value, digits in zip(places[row], _PLACES.values(), strict=True)]
+        nearest = mitoses[0] if mitoses else None
+        writer.writerow(
+            [
+                stored.frame[row],
+                *place,
+                *map(_spell, scores[row].tolist()),
+                "" if nearest is None else nearest[0],
+                "" if nearest is None else _spell_um(nearest[1]),
+                " ".join(f"{mitosis}:{_spell_um(um)}" for mitosis, um in mitoses[1:]),
+            ]
+        )
+    return text.getvalue()
+
+
+def _spell(value: float) -> str:
+    return "" if np.isnan(value) else repr(value)
+
+
+def _spell_um(value: float) -> str:
+    return repr(round(value, DISTANCE_DIGITS))
+
+
+# --------------------------------------------------------------------------------------------------------- reading
+
+
+def from_csv(text: str) -> StoredDetections:
+    """The detections of a record's file. Raises RecordError with the row for whatever cannot be read."""
+    reader = csv.reader(io.StringIO(text), strict=True)
+    try:
+        header, *rows = list(reader)
+    except (csv.Error, ValueError) as reason:
+        raise RecordError(f"row {reader.line_num} is not CSV: {reason}") from reason
+    if tuple(header) != COLUMNS:
+        raise RecordError(f"the columns are {','.join(header)[:200]}; they must be {','.join(COLUMNS)}")
+    for number, row in enumerate(rows, 2):
+        if len(row) != len(COLUMNS):
+            raise RecordError(f"row {number} has {len(row)} columns, must have {len(COLUMNS)}")
+    cells: Mapping[str, Sequence[str]] = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True)) if rows else {}
+
+    def numbers(names: Iterable[str], empty: bool = False) -> Floats:
+        columns = [[_number(cell, name, at, empty) for at, cell in enumerate(cells.get(name, ()), 2)] for name in names]
+        return np.array(columns, dtype=np.float64).T
+
+    places, scores = numbers(_PLACES), numbers(_SCORES[1:], empty=True)
+    mitosis, distance_um, also_within = (cells.get(name, ()) for name in COLUMNS[-3:])
+    return StoredDetections(
+        np.array(cells.get("frame", ()), dtype=np.str_),
+        places[:, :2],
+        places[:, 2:],
+        numbers(_SCORES[:1])[:, 0],
+        scores[:, 0],
+        scores[:, 1],
+        tuple(map(_pairs, mitosis, distance_um, also_within, range(2, len(rows) + 2))),
+    )
+
+
+def _number(cell: str, name: str, row: int, empty: bool = False) -> float:
+    if empty and not cell:
+        return float("nan")
+    value = _parsed(cell, float, name, row)
+    if not np.isfinite(value):
+        raise RecordError(f"row {row}: {name} is {cell[:40]!r}, which is not a finite number")
+    return value
+
+
+def _pairs(mitosis: str, distance_um: str, also_within: str, row: int) -> tuple[tuple[int, float], ...]:
+    """The mitoses within the radius of one detection, nearest first."""
+    if not (mitosis or distance_um or also_within):
+        return ()
+    pairs = [(mitosis, distance_um), *(pair.partition(":")[::2] for pair in also_within.split())]
+    found = tuple((_index(index, row), _number(um, "distance_um", row)) for index, um in pairs)
+    distances = [um for _, um in found]
+    if len({index for index, _ in found}) < len(found) or distances != sorted(distances) or distances[0] < 0:
+        raise RecordError(f"row {row}: the mitoses within the radius must differ, nearest first")
+    return found
+
+
+def _index(cell: str, row: int) -> int:
+    index = _parsed(cell, int, "mitosis", row)
+    if not 0 <= index < MAX_MITOSES:
+        raise RecordError(f"row {row}: mitosis is {cell[:40]!r}, which is not an index")
+    return index
+
+
+def _parsed(cell: str, kind: Callable[[str], Number], name: str, row: int) -> Number:
+    try:
+        if cell != cell.strip() or "_" in cell:
+            raise ValueError
+        return kind(cell)
+    except ValueError:
+        raise RecordError(f"row {row}: {name} is {cell[:40]!r}, which is not a number") from None

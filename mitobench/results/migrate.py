@@ -1,0 +1,294 @@
+"""Brings records of earlier schema versions to this one, step by step, and keeps the digest of each earlier form.
+
+Every new schema version comes with a step from the one before it: a record never has to be made again for want of one.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import re
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from mitobench.datasets import Dataset
+from mitobench.datasets.splits import assign, load_split
+from mitobench.errors import DataError, MitobenchError, RecordError
+from mitobench.evaluate import FrameEntry, Metrics, StoredDetections
+from mitobench.evaluate.stored import of_frames, to_csv
+from mitobench.pipeline import canonical
+from mitobench.pipeline.rounding import significant
+from mitobench.pipeline.workspace import Workspace
+from mitobench.results import record as records
+from mitobench.results.command import command_of
+from mitobench.results.copies import Copies, split_digest
+from mitobench.results.difference import Difference, differences
+from mitobench.results.recompute import Recomputed
+from mitobench.results.schema import SCHEMA_VERSION, Chosen, Record
+
+
+@dataclass(frozen=True)
+class Migrated:
+    """A record in this schema version, with the text of its detections (None where it failed)."""
+
+    record: Record
+    detections: str | None
+
+
+@dataclass
+class Migration:
+    """What became of the records of a folder.
+
+    Attributes:
+        migrated: the new files; `current`: number of those that had this version already.
+        problems: the records that could not be migrated, one line each.
+    """
+
+    migrated: list[Path] = field(default_factory=list)
+    current: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+Content = dict[str, Any]
+Step = Callable[[Path, Content, Copies], Migrated]
+
+
+def migrate_folder(folder: Path, data: Path | None) -> Migration:
+    """Migrate every record of a folder and its subfolders, in place; what cannot be migrated stays as it is.
+
+    `data` holds the data sets at any depth. Synthetic frames are made where they are not there.
+    """
+    done, copies = Migration(), Copies(data)
+    for path in sorted(folder.rglob("*.json")):
+        try:
+            migrated = migrate(path, copies)
+        except MitobenchError as reason:
+            said = str(reason)
+            done.problems.append(said if said.startswith(str(path)) else f"{path}: {said}")
+            continue
+        if migrated is None:
+            done.current += 1
+        else:
+            done.migrated.append(replace_files(path, migrated))
+    return done
+
+
+def migrate(path: Path, copies: Copies) -> Migrated | None:
+    """A record brought to this schema version; None where it has it already.
+
+    Args:
+        path: the record's file; its detections lie beside it.
+        copies: the data sets at hand.
+
+    Raises RecordError where the record was altered or cannot be migrated, MitobenchError where its data is not here.
+    """
+    content = records.read_json(path)
+    version = content.get("schema_version")
+    if version == SCHEMA_VERSION:
+        return None
+    if not isinstance(version, int) or version not in STEPS:
+        raise RecordError(f"{path}: has schema version {version!r}; there is no migration from it.")
+    try:
+        return STEPS[version](path, content, copies)
+    except (KeyError, TypeError, ValueError, AttributeError, ValidationError) as reason:
+        raise RecordError(f"{path}: is not a whole record of version {version}: {reason!r:.200}.") from reason
+
+
+def replace_files(path: Path, migrated: Migrated) -> Path:
+    """Write a migrated record beside the old one and remove the old files; returns the new record's path."""
+    old = [path, path.with_name(f"{path.stem}{records.DETECTIONS}")]
+    written = records.write(path.parent, migrated.record, migrated.detections)
+    for file in old:
+        if file not in (written, written.with_name(f"{written.stem}{records.DETECTIONS}")):
+            file.unlink(missing_ok=True)
+    return written
+
+
+# ------------------------------------------------------------------------------------------------- version 1 to 2
+
+_LATER = ("fitted", "seconds_a_candidate")  # no part of a digest of version 1 where empty
+
+
+def _one_to_two(path: Path, old: Content, copies: Copies) -> Migrated:
+    """The nearest mitoses of each detection come from the annotation; all numbers must come out as they were."""
+    if old["status"] != "ok":
+        raise RecordError(f"{path}: failed when it was made, and holds no number. Remove it, or make it again.")
+    _check_seal(path, old)
+    rows = _rows(path, old)
+    workspace = _tested_on(old, copies)
+    new = _fields(old, workspace)
+    frames, stored = _stored(old, rows, workspace)
+    detector, verifier, score = map(significant, (stored.detector, stored.verifier, stored.score))
+    rounded = replace(stored, detector=detector, verifier=verifier, score=score)
+    for detections in (rounded, stored):  # rounded as new records are, where that changes no number
+        record = _recomputed(new, old, detections, frames)
+        wrong = list(_moved(old, record))
+        if not wrong:
+            return Migrated(record, to_csv(detections))
+    name, before, now = wrong[0]
+    raise RecordError(f"{path}: {name} was {before}; matched with the annotation it is {now}. Make the record again.")
+
+
+def _check_seal(path: Path, old: Content) -> None:
+    def known(fields: Mapping[str, Any]) -> Content:
+        return {name: value for name, value in fields.items() if value or name not in _LATER}
+
+    content = {name: value for name, value in old.items() if name not in ("run", "digest", "run_digest")}
+    found = canonical.digest(known(content)), canonical.digest(known(old["run"]))
+    if found != (old["digest"], old["run_digest"]):
+        raise RecordError(f"{path}: was changed after it was written: its digest is another. Make it again.")
+
+
+def _rows(path: Path, old: Content) -> list[dict[str, str]]:
+    file = path.with_name(old["detections"]["file"])
+    try:
+        text = gzip.decompress(file.read_bytes())
+    except (OSError, EOFError, zlib.error) as reason:
+        raise RecordError(f"{file}: cannot be read: {reason}.") from reason
+    if hashlib.sha256(text).hexdigest() != old["detections"]["sha256"]:
+        raise RecordError(f"{file}: was changed after it was written: its digest is another.")
+    return list(csv.DictReader(io.StringIO(text.decode())))
+
+
+def _tested_on(old: Content, copies: Copies) -> Workspace:
+    """The record's test frames: version 1 does not say which scanners took part, so the digest decides."""
+    name, protocol = old["combination"]["dataset"], old["combination"]["protocol"]
+    whole, split = copies.dataset(name), load_split(name, protocol)
+    for dataset in _scanner_subsets(whole):
+        try:
+            workspace = Workspace({name: dataset}, {name: assign(split, dataset)})
+        except DataError:
+            continue
+        if workspace.digest(workspace.part([name], "test")) == old["data"][name]["digest"]["test"]:
+            return workspace
+    raise DataError(f"{whole.root}: the test frames of {name}, protocol {protocol}, are not those of the record.")
+
+
+def _scanner_subsets(dataset: Dataset) -> Iterator[Dataset]:
+    """The data set with all of its scanners, then with fewer."""
+    for number in range(len(dataset.scanners), 0, -1):
+        for scanners in combinations(dataset.scanners, number):
+            yield dataset.select(scanners)
+
+
+def _fields(old: Content, workspace: Workspace) -> Content:
+    """The fields of version 2 that follow from those of version 1; the scores are still those of version 1."""
+    kept = ("status", "reason", "combination", "profile", "overrides", "plugins", "notes", "versions", "device")
+    shortened = re.search(r"schedules shortened to (\S+) of", "; ".join(old["notes"]))
+    pipeline = {"processes": 1, **old["pipeline"]}
+    pipeline["candidate_threshold"] = pipeline.pop("gate")
+    return {
+        **{name: old[name] for name in kept},
+        "scale": float(shortened[1]) if shortened else 1.0,
+        "only_scanners": _only_scanners(old),
+        "pipeline": pipeline,
+        "data": {name: _data(name, entry, workspace) for name, entry in old["data"].items()},
+        "stages": {role.replace("verdicts", "verifier-scores"): key for role, key in old["stages"].items()},
+        "training_info": old.get("fitted", {}),
+        "boxes": old["boxes"],
+        "migrated": [{"schema_version": 1, "digest": old["digest"]}],
+        "run": {**old["run"], "command": ""},
+    }
+
+
+def _only_scanners(old: Content) -> list[str] | None:
+    found = re.search(r"--scanner[ =](\S+)", old["run"]["command"] or "")
+    return found[1].split(",") if found else None
+
+
+def _data(name: str, entry: Content, workspace: Workspace) -> Content:
+    """A data set's entry. Of one that was only trained on, the scanners are those that its coverage names."""
+    protocol = entry["split"].removeprefix(f"{name}-")
+    named = sorted(set(re.findall(r"\d+ of \d+ ([A-Za-z0-9]+) ", entry["coverage"] or "")))
+    here = list(workspace.datasets[name].scanners) if name in workspace.datasets else named or None
+    split = {
+        "name": entry["split"],
+        "protocol": protocol,
+        "digest": split_digest(load_split(name, protocol)),
+        "note": entry["note"],
+    }
+    return {**{key: entry[key] for key in ("digest", "frames", "coverage")}, "scanners": here, "split": split}
+
+
+def _stored(
+    old: Content, rows: list[dict[str, str]], workspace: Workspace
+) -> tuple[list[FrameEntry], StoredDetections]:
+    """The test frames, and the detections with the mitoses near them, frame after frame."""
+
+    def column(name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+        return np.array([float(row[name] or "nan") for row in rows], dtype=np.float64)
+
+    keys = workspace.part(workspace.datasets, "test")
+    frame_of = np.array([row["frame"] for row in rows], dtype=np.str_)
+    xy, boxes = (np.column_stack([column(name) for name in names]) for names in (("x", "y"), ("x1", "y1", "x2", "y2")))
+    detector, verifier, score = (column(name) for name in ("score_detector", "score_verifier", "score"))
+    places = [np.flatnonzero(frame_of == workspace.item(key).frame.id) for key in keys]
+    if sum(map(len, places)) != len(rows):
+        raise RecordError("its detections lie on frames that are not test frames")
+    frames = [workspace.scored(key, "test", xy[at], detector[at]) for key, at in zip(keys, places, strict=True)]
+    order = np.concatenate(places)
+    pipeline = old["pipeline"]
+    rule = pipeline["matcher"], float(pipeline["radius_um"])
+    stored = of_frames(frames, [boxes[order]], verifier[order], score[order], *rule)
+    return [FrameEntry.of(frame) for frame in frames], stored
+
+
+def _recomputed(new: Content, old: Content, stored: StoredDetections, frames: list[FrameEntry]) -> Record:
+    """The record of version 2 with all numbers computed anew; of validation the counts of each frame stay."""
+    chosen, validation = old["chosen"], old["validation"]
+    entries = {
+        "test": frames,
+        "val": [
+            FrameEntry(frame=frame["frame"], group=frame["group"], mitoses=frame["tp"] + frame["fn"])
+            for frame in validation["frames"]
+        ],
+    }
+    bare = dict.fromkeys(("chosen", "validation", "test", "detector_alone"))
+    record = Record.model_validate({**new, **bare, "frames": entries, "run": new["run"]})
+    counts = Metrics.model_validate({**validation, **_OVER_THRESHOLDS, **_INTERVALS})
+    record = record.model_copy(
+        update={
+            "chosen": Chosen.model_validate(
+                {
+                    "candidate_threshold": chosen["gate"],
+                    **{name: chosen[name] for name in ("fuser", "point", "detector_alone")},
+                }
+            ),
+            "validation": counts,
+        }
+    )
+    numbers = Recomputed(record, stored, None).numbers
+    numbers["chosen"] = {**record.chosen.model_dump(), **numbers["chosen"]} if record.chosen else None
+    record = Record.model_validate({**record.model_dump(), **numbers})
+    command = command_of(record)
+    return record.model_copy(update={"run": record.run.model_copy(update={"command": command})})
+
+
+_INTERVALS = dict.fromkeys(("precision_interval", "recall_interval", "f1_interval"))
+_OVER_THRESHOLDS: Content = {
+    "n_detections": None,
+    "froc": {},
+    **dict.fromkeys(("oracle_f1", "oracle_threshold", "average_precision", "recall_ceiling", "localisation_um")),
+}
+_COUNTS = ("tp", "fp", "fn", "frames", "n_frames", "n_unlabelled", "n_mitoses")
+_UNMOVED = (*_COUNTS, "precision", "recall", "f1", "threshold")
+_UNMOVED_ON_TEST = (*_UNMOVED, "n_detections", "oracle_f1", "average_precision", "froc", "recall_ceiling")
+
+
+def _moved(old: Content, record: Record) -> Iterator[Difference]:
+    """The numbers of version 1 that are others now; intervals and the median distance are computed otherwise."""
+    for part, names in (("validation", _UNMOVED), ("test", _UNMOVED_ON_TEST), ("detector_alone", _UNMOVED_ON_TEST)):
+        now = getattr(record, part).model_dump(mode="json", include=set(names))
+        yield from differences({name: old[part][name] for name in names}, now, part)
+
+
+STEPS: dict[int, Step] = {1: _one_to_two}

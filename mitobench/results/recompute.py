@@ -1,0 +1,182 @@
+"""Every number of a record, computed anew from its frames and detections: nothing else is read, nothing is guessed.
+
+The same functions score a run and a record, on the same rounded values, so the results are equal, not merely near.
+The leaderboard's page, its figures, the gallery, `compare` and `check` all take their curves from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mitobench.errors import RecordError
+from mitobench.evaluate import (
+    BoxScores,
+    Curve,
+    FramePrediction,
+    Metrics,
+    OperatingPoint,
+    StoredDetections,
+    candidate_thresholds,
+    choose_threshold,
+    evaluate,
+    sweep,
+)
+from mitobench.evaluate.operating_point import between
+from mitobench.evaluate.summary import of_counts
+from mitobench.results.record import read_detections, read_validation
+from mitobench.results.schema import Frames, Record
+
+Ints = NDArray[np.int64]
+
+VALIDATION_CHOOSES = "validation"  # the option's value where the candidate threshold is chosen on validation
+
+
+@dataclass(frozen=True)
+class Recomputed:
+    """A record with its detections, and the numbers that follow from them.
+
+    Attributes:
+        record: one with scores.
+        test, val: its detections; `val` None for a migrated record.
+    """
+
+    record: Record
+    test: StoredDetections
+    val: StoredDetections | None
+
+    @classmethod
+    def read(cls, path: Path, record: Record) -> Recomputed:
+        """A record with the detections that lie beside it, verified. Raises RecordError."""
+        return cls(record, read_detections(path, record), read_validation(path, record))
+
+    # ---------------------------------------------------------------------------------------------- as recorded
+
+    @property
+    def _rule(self) -> tuple[str, float]:
+        return str(self.record.pipeline["matcher"]), float(self.record.pipeline["radius_um"])
+
+    @property
+    def _entries(self) -> Frames:
+        if self.record.frames is None:
+            raise RecordError("the record has no frames")
+        return self.record.frames
+
+    def frames(self, alone: bool = False) -> list[FramePrediction]:
+        """The test frames with the candidates at their fused scores; `alone`: all detections at the detector's."""
+        return self.test.frames(self._entries.test, self.test.detector if alone else self.test.score, self._rule[0])
+
+    @cached_property
+    def found(self) -> Ints:
+        """The mitosis that each test detection found at the threshold, by its index in the frame; -1: none. [N]."""
+        assert self.record.chosen is not None
+        threshold, found = self.record.chosen.point.threshold, np.full(len(self.test), -1)
+        if threshold is None:
+            return found
+        for frame in self.frames():
+            rows = np.array(self.test.rows_of(frame.frame), dtype=np.int64)
+            counted = rows[np.nan_to_num(self.test.score[rows], nan=-np.inf) >= threshold]
+            found[counted] = frame.above(threshold).match(*self._rule).truth
+        return found
+
+    @cached_property
+    def curve(self) -> Curve:
+        """Counts on the test frames at every threshold of the fused score."""
+        return sweep(self.frames(), *self._rule)
+
+    # ----------------------------------------------------------------------------------------------- recomputed
+
+    @cached_property
+    def numbers(self) -> dict[str, Any]:
+        """`chosen`, `validation`, `test`, `detector_alone` and `boxes` as the record should have them, as JSON."""
+        point, alone = self._point(), self._alone()
+        found = {
+            "chosen": {"point": point, "detector_alone": alone},
+            "validation": self._validation(point),
+            "test": evaluate(self.frames(), point.threshold, *self._rule),
+            "detector_alone": evaluate(self.frames(alone=True), alone.threshold, *self._rule),
+            "boxes": self._boxes(),
+        }
+        return {name: _json(value) for name, value in found.items()}
+
+    def _point(self) -> OperatingPoint:
+        assert self.record.chosen is not None
+        if self.val is None:
+            assert self.record.validation is not None
+            counted = of_counts(self.record.validation.frames)
+            scores = {name: counted[name] for name in ("f1", "precision", "recall")}
+            return _midway(self.record.chosen.point).model_copy(update=scores)
+        return choose_threshold(self.val.frames(self._entries.val, self.val.score, self._rule[0]), *self._rule)
+
+    def _alone(self) -> OperatingPoint:
+        assert self.record.chosen is not None
+        if self.val is None:  # how the detector alone fared on validation is not known
+            unknown: dict[str, Any] = dict.fromkeys(("f1", "precision", "recall"))
+            return _midway(self.record.chosen.detector_alone).model_copy(update=unknown)
+        return choose_threshold(self.val.frames(self._entries.val, self.val.detector, self._rule[0]), *self._rule)
+
+    def _validation(self, point: OperatingPoint) -> Metrics:
+        if self.val is not None:
+            return evaluate(
+                self.val.frames(self._entries.val, self.val.score, self._rule[0]), point.threshold, *self._rule
+            )
+        assert self.record.validation is not None
+        return counts_alone(self._entries, point.threshold, self.record.validation, *self._rule)
+
+    def _boxes(self) -> BoxScores | None:
+        boxes = self.record.boxes
+        return boxes if boxes is None or boxes.iou is None else BoxScores.of(boxes.iou, boxes.blob)
+
+    # ------------------------------------------------------------------------------------- the candidate threshold
+
+    @property
+    def verified(self) -> bool:
+        """Whether a verifier took part: without one there are no candidates to choose."""
+        return "verifier-scores-test" in self.record.stages
+
+    @property
+    def possible_thresholds(self) -> list[float | None] | None:
+        """The candidate thresholds that the record may have; None where that is not known."""
+        asked = self.record.pipeline["candidate_threshold"]
+        if not self.verified:
+            return [None]
+        if asked != VALIDATION_CHOOSES:
+            return [asked]
+        return None if self.val is None else candidate_thresholds(self.val.detector, self.val.near)
+
+
+def counts_alone(frames: Frames, threshold: float | None, recorded: Metrics, matcher: str, radius_um: float) -> Metrics:
+    """Validation's scores of a record without detections there: what follows from the counts of each frame."""
+    labelled = [frame for frame in frames.val if frame.mitoses is not None]
+    known = Metrics(
+        matcher=matcher,
+        radius_um=radius_um,
+        threshold=threshold,
+        unlabelled=not labelled,
+        n_frames=len(labelled),
+        n_unlabelled=len(frames.val) - len(labelled),
+        n_groups=len({frame.group for frame in labelled}),
+        n_mitoses=sum(frame.mitoses or 0 for frame in labelled),
+        n_detections=None,
+    )
+    return known.model_copy(update=of_counts(recorded.frames)) if threshold is not None else known
+
+
+def _midway(point: OperatingPoint) -> OperatingPoint:
+    """A chosen point with the threshold that lies between the scores that it names."""
+    if point.upper is None:
+        return point.model_copy(update={"threshold": None})
+    return point.model_copy(
+        update={"threshold": point.upper if point.lower is None else between(point.lower, point.upper)}
+    )
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _json(item) for name, item in value.items()}
+    return value.model_dump(mode="json") if value is not None else None
