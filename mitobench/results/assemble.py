@@ -13,10 +13,12 @@ import numpy as np
 from mitobench.evaluate import BoxScores, Metrics
 from mitobench.pipeline import arrays
 from mitobench.pipeline.executors import Outcome
-from mitobench.pipeline.graph import FACTS, Planned, Request, Stage
-from mitobench.pipeline.judge import DETECTIONS
+from mitobench.pipeline.graph import Planned, Request
 from mitobench.pipeline.plan import learned_from
 from mitobench.pipeline.plugins import PluginRef
+from mitobench.pipeline.stages.evaluation import DETECTIONS
+from mitobench.pipeline.stages.job import FACTS
+from mitobench.pipeline.stages.stage import Stage
 from mitobench.pipeline.workspace import Workspace
 from mitobench.results import provenance
 from mitobench.results.record import Chosen, DataEntry, PluginEntry, Record, Run
@@ -194,7 +196,7 @@ def _run(row: Planned, outcomes: Mapping[str, Outcome], request: Request, starte
 
 def _seconds_a_frame(row: Planned, outcomes: Mapping[str, Outcome]) -> float | None:
     means = []
-    for role in ("detections-test", "verdicts-test"):
+    for role in ("detections-test", "verifier-scores-test"):
         stage = row.stages.get(role)
         if stage is not None:
             if outcomes[stage.key].output is None:
@@ -204,7 +206,7 @@ def _seconds_a_frame(row: Planned, outcomes: Mapping[str, Outcome]) -> float | N
 
 
 def _seconds_a_candidate(row: Planned, outcomes: Mapping[str, Outcome]) -> float | None:
-    stage = row.stages.get("verdicts-test")
+    stage = row.stages.get("verifier-scores-test")
     output = outcomes[stage.key].output if stage else None
     if stage is None or output is None:
         return None

@@ -1,0 +1,45 @@
+"""The kinds of stages, and the function that does each."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mitobench import api
+from mitobench.pipeline import canonical
+from mitobench.pipeline.plugins import code_digest
+
+if TYPE_CHECKING:
+    from mitobench.pipeline.stages.job import Job
+
+_STAGES = "mitobench.pipeline.stages"
+
+# `module:function`, imported when a stage of the kind is done.
+KINDS = {
+    "fit-estimator": f"{_STAGES}.fitting:fit",
+    "fit-detector": f"{_STAGES}.fitting:fit",
+    "fit-verifier": f"{_STAGES}.fitting:fit",
+    "boxes": f"{_STAGES}.boxes:boxes",
+    "box-scores": f"{_STAGES}.boxes:box_scores",
+    "detections": f"{_STAGES}.detection:detections",
+    "verifier-scores": f"{_STAGES}.verification:verifier_scores",
+    "fusion": f"{_STAGES}.selection:fuse",
+    "evaluation": f"{_STAGES}.evaluation:evaluate_test",
+}
+
+
+@functools.cache
+def source(kind: str) -> str:
+    """SHA-256 over the harness's own code that does a kind of stage: part of its key."""
+    rooms = ("api.py", "evaluate/__init__.py", "pipeline/__init__.py", "datasets/images.py")
+    return canonical.digest([code_digest(Path(str(api.__file__)).parent / room) for room in rooms])
+
+
+def do(job: Job) -> None:
+    """Do the stage."""
+    name, _, function = KINDS[job.stage.kind].partition(":")
+    work: Callable[[Job], None] = getattr(importlib.import_module(name), function)
+    work(job)
