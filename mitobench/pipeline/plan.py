@@ -16,9 +16,9 @@ from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError, PluginError
 from mitobench.pipeline import canonical
 from mitobench.pipeline.graph import Combination, Plan, Planned, Request
-from mitobench.pipeline.plugins import PluginRef, environment
+from mitobench.pipeline.plugins import PluginRef
 from mitobench.pipeline.settings import PipelineOptions, Settings
-from mitobench.pipeline.stages import kinds
+from mitobench.pipeline.sources import plugin_code, reader_code, stage_code
 from mitobench.pipeline.stages.stage import Stage
 from mitobench.pipeline.workspace import Workspace
 
@@ -102,7 +102,8 @@ class _Planner:
         """A plugin with the options of this run."""
         if extra or (role, name) not in self._refs:
             cls = discovery.load(role, name)
-            made = PluginRef.of(role, cls, self.settings.options(role, cls, extra))
+            source = plugin_code(role, cls).digest
+            made = PluginRef.of(role, cls, self.settings.options(role, cls, extra), source)
             if extra:
                 return made
             self._refs[role, name] = made
@@ -288,9 +289,7 @@ class _Planner:
         if not plugin.cls().learns():
             return None
         fitted = plugin.for_fit()
-        return self._stage(
-            f"fit-{plugin.role}", fitted, frames, upstream, seed=seed, **self.compute, **self._env(plugin)
-        )
+        return self._stage(f"fit-{plugin.role}", fitted, frames, upstream, seed=seed, **self.compute)
 
     def _predict(
         self,
@@ -300,9 +299,7 @@ class _Planner:
         upstream: Mapping[str, Stage | None],
         **settings: Any,
     ) -> Stage:
-        return self._stage(
-            kind, plugin, frames, upstream, device=self.compute["device"], **settings, **self._env(plugin)
-        )
+        return self._stage(kind, plugin, frames, upstream, device=self.compute["device"], **settings)
 
     def _stage(
         self,
@@ -314,10 +311,21 @@ class _Planner:
     ) -> Stage:
         digests = {part: self.workspace.digest(keys) for part, keys in frames.items()}
         used = {role: stage for role, stage in upstream.items() if stage is not None}
-        return Stage(kind, plugin, frames, {**settings, "harness": kinds.source(kind)}, used, digests)
+        return Stage(kind, plugin, frames, {**settings, **_code(kind, plugin, frames)}, used, digests)
 
     def _matching(self, dataset: str) -> dict[str, Any]:
         return {"matcher": self.request.matcher, "radius_um": self.workspace.card(dataset).radius_um}
 
-    def _env(self, plugin: PluginRef) -> dict[str, Any]:
-        return {"environment": environment(plugin.package)}
+
+def _code(kind: str, plugin: PluginRef, frames: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    """Digests of the harness's code and of the readers', and the versions of all that they and the plugin import."""
+    harness = stage_code(kind)
+    readers = {
+        name: reader_code(name) for name in sorted({k.partition("/")[0] for keys in frames.values() for k in keys})
+    }
+    codes = (harness, plugin_code(plugin.role, plugin.cls()), *readers.values())
+    return {
+        "harness": harness.digest,
+        "readers": {name: code.digest for name, code in readers.items()},
+        "environment": {name: version for code in codes for name, version in code.versions.items()},
+    }

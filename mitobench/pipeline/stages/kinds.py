@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from mitobench import api
-from mitobench.pipeline import canonical
-from mitobench.pipeline.plugins import code_digest
 
 if TYPE_CHECKING:
     from mitobench.pipeline.stages.job import Job
@@ -31,11 +25,9 @@ KINDS = {
 }
 
 
-@functools.cache
-def source(kind: str) -> str:
-    """SHA-256 over the harness's own code that does a kind of stage: part of its key."""
-    rooms = ("api.py", "evaluate/__init__.py", "pipeline/__init__.py", "datasets/images.py")
-    return canonical.digest([code_digest(Path(str(api.__file__)).parent / room) for room in rooms])
+def module(kind: str) -> str:
+    """The module whose function does a kind of stage."""
+    return KINDS[kind].partition(":")[0]
 
 
 def do(job: Job) -> None:
