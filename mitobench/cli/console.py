@@ -19,13 +19,13 @@ from rich.table import Table
 
 from mitobench.atomic import write_whole
 from mitobench.pipeline.executors import Outcome, Watcher
-from mitobench.pipeline.graph import FACTS
+from mitobench.pipeline.stages.job import FACTS
 from mitobench.report import build, markdown
 from mitobench.results import record
 
 if TYPE_CHECKING:
     from mitobench.benchmark import Benchmark
-    from mitobench.pipeline.graph import Stage
+    from mitobench.pipeline.stages.stage import Stage
     from mitobench.report.table import Row, Section
 
 console = Console(highlight=False)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.api import Detections, Frame, Mitoses, Sample, Validation
-from mitobench.pipeline.stages import label
+from mitobench.pipeline.stages.fitting import label
 
 Floats = NDArray[np.float64]
 

@@ -19,7 +19,7 @@ from mitobench.api import Context, Detections, Options, Requirement, Sample
 from mitobench.contract import frames
 from mitobench.pipeline import checks
 from mitobench.pipeline.settings import Settings
-from mitobench.pipeline.stages import seen_by
+from mitobench.pipeline.stages.boxes import seen_by
 
 Answers = dict[str, NDArray[np.float64]]
 

@@ -5,7 +5,7 @@ from mitobench.evaluate.curve import FROC_UNIT, Curve, Sweep, sweep
 from mitobench.evaluate.detections_csv import read_detections
 from mitobench.evaluate.matching import MATCHERS, Match, match
 from mitobench.evaluate.metrics import Counts, FrameCounts, FramePrediction, count_frames, over_split, total
-from mitobench.evaluate.operating_point import OperatingPoint, above, candidate_thresholds, choose_threshold
+from mitobench.evaluate.operating_point import OperatingPoint, candidate_thresholds, choose_threshold
 from mitobench.evaluate.stored import FrameEntry, StoredDetections
 from mitobench.evaluate.summary import Metrics, evaluate
 from mitobench.evaluate.uncertainty import Difference, Interval, interval, paired_difference
@@ -26,7 +26,6 @@ __all__ = [
     "OperatingPoint",
     "StoredDetections",
     "Sweep",
-    "above",
     "candidate_thresholds",
     "choose_threshold",
     "count_frames",

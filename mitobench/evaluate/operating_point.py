@@ -83,11 +83,6 @@ def candidate_thresholds(score: Floats, near_mitosis: NDArray[np.bool_]) -> list
     return [None, *sorted({float(np.nextafter(q, -np.inf)) for q in quantiles})]
 
 
-def above(score: Floats, candidate_threshold: float | None) -> NDArray[np.bool_]:
-    """Which detections pass a candidate threshold (the paper's gate), bool [N]: those above it; without one, all."""
-    return np.ones(len(score), dtype=bool) if candidate_threshold is None else score > candidate_threshold
-
-
 def between(lower: float, upper: float) -> float:
     """The threshold midway between two neighbouring scores; the upper one where no float lies between them."""
     middle = lower + (upper - lower) / 2

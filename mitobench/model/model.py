@@ -17,7 +17,7 @@ from mitobench.model import card as cards
 from mitobench.model.card import Card, Part
 from mitobench.model.tiles import Tile, tiled, unrepeated
 from mitobench.pipeline import checks
-from mitobench.pipeline.judge import above
+from mitobench.pipeline.stages.candidate_threshold import above
 
 
 @dataclass(frozen=True)

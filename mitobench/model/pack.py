@@ -14,8 +14,7 @@ from mitobench.errors import MitobenchError, RecordError
 from mitobench.model import card as cards
 from mitobench.model.card import Card, Measured, Part, Parts
 from mitobench.model.model import Model
-from mitobench.pipeline.graph import FACTS
-from mitobench.pipeline.stages import LOG
+from mitobench.pipeline.stages.job import FACTS, LOG
 from mitobench.pipeline.store import MANIFEST, Store
 from mitobench.results import record as records
 from mitobench.results.schema import Record

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.api import Detections, Frame, Plugin, PluginError
+from mitobench.pipeline.rounding import BOX_DECIMALS, XY_DECIMALS, significant
 
 SLACK_PX = 1.0
 
@@ -27,7 +28,7 @@ def covered(plugin: Plugin, frame: Frame, given: Any, count: int) -> NDArray[np.
 
 
 def detections(plugin: Plugin, frame: Frame, given: Any) -> Detections:
-    """Detections whose arrays agree, finite, inside the frame. Raises PluginError."""
+    """Detections whose arrays agree, finite, inside the frame; rounded as records store them. Raises PluginError."""
     if not isinstance(given, Detections):
         raise _error(plugin, frame, f"predict() returned {type(given).__name__}, not mitobench.api.Detections")
     count = len(np.atleast_1d(given.score))
@@ -35,12 +36,12 @@ def detections(plugin: Plugin, frame: Frame, given: Any) -> Detections:
     xy = _array(plugin, frame, "predict().xy", given.xy, (count, 2))
     found = _array(plugin, frame, "predict().boxes", given.boxes, (count, 4))
     _inside(plugin, frame, "predict().xy", xy)
-    return Detections(xy, found, score)
+    return Detections(np.round(xy, XY_DECIMALS), np.round(found, BOX_DECIMALS), significant(score))
 
 
 def scores(plugin: Plugin, frame: Frame | None, given: Any, count: int) -> NDArray[np.float64]:
-    """Scores [count], finite. Raises PluginError."""
-    return _array(plugin, frame, "scores", given, (count,))
+    """Scores [count], finite; rounded as records store them. Raises PluginError."""
+    return significant(_array(plugin, frame, "scores", given, (count,)))
 
 
 def _array(plugin: Plugin, frame: Frame | None, what: str, given: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:

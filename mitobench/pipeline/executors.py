@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from mitobench.errors import MitobenchError, StoreError
-from mitobench.pipeline.graph import Plan, Stage
-from mitobench.pipeline.processes import silent
+from mitobench.pipeline.graph import Plan
+from mitobench.pipeline.stages import kinds
+from mitobench.pipeline.stages.job import Job, silent
+from mitobench.pipeline.stages.stage import Stage
 from mitobench.pipeline.store import Output, Store
 from mitobench.pipeline.workspace import Workspace
 
@@ -156,16 +158,14 @@ def _child(sender: Any, stage: Stage, store: Store, workspace: Workspace, jobs: 
 
 def do(stage: Stage, store: Store, workspace: Workspace, progress: Progress = silent) -> Outcome:
     """One stage: read from the store, or done under its lock. Two processes never do it twice."""
-    from mitobench.pipeline import stages
-
     with store.lock(stage.key):
         output = store.get(stage.kind, stage.key)
         if output:
             return Outcome(stage, output, cached=True)
         try:
-            inputs = {role: _input(store, needed) for role, needed in stage.upstream.items()}
+            inputs = {role: _input(store, needed).folder for role, needed in stage.upstream.items()}
             with store.write(stage.kind, stage.key, stage.spec) as folder:
-                stages.do(stages.Job(stage, inputs, folder, store.work(stage.key), workspace, progress))
+                kinds.do(Job(stage, inputs, folder, store.work(stage.key), workspace, progress))
         except StoreError:
             raise
         except (Exception, SystemExit) as reason:

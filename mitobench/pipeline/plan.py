@@ -15,9 +15,11 @@ from mitobench.datasets.splits import PARTS
 from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError, PluginError
 from mitobench.pipeline import canonical
-from mitobench.pipeline.graph import Combination, Plan, Planned, Request, Stage
-from mitobench.pipeline.plugins import PluginRef, environment
+from mitobench.pipeline.graph import Combination, Plan, Planned, Request
+from mitobench.pipeline.plugins import PluginRef
 from mitobench.pipeline.settings import PipelineOptions, Settings
+from mitobench.pipeline.sources import plugin_code, reader_code, stage_code
+from mitobench.pipeline.stages.stage import Stage
 from mitobench.pipeline.workspace import Workspace
 
 UNUSED = "-"  # shown for an estimator that the detector does not use
@@ -100,7 +102,8 @@ class _Planner:
         """A plugin with the options of this run."""
         if extra or (role, name) not in self._refs:
             cls = discovery.load(role, name)
-            made = PluginRef.of(role, cls, self.settings.options(role, cls, extra))
+            source = plugin_code(role, cls).digest
+            made = PluginRef.of(role, cls, self.settings.options(role, cls, extra), source)
             if extra:
                 return made
             self._refs[role, name] = made
@@ -146,20 +149,21 @@ class _Planner:
         detector = self._detector(refs["detector"], boxes, train, val, seed)
         parts = {"val": val, "test": test}
         found = {part: self._detections(refs["detector"], detector, keys, part) for part, keys in parts.items()}
-        fitted, verdicts = None, dict[str, Stage]()
+        fitted, scores = None, dict[str, Stage]()
         if refs["verifier"].cls().verifies:
             sources = self._candidates(refs["detector"], detector, boxes, train, val, seed)
             required = self._required(refs["verifier"], boxes, train, val, seed)
             upstream = {**sources, **required, "candidates-val": found["val"]}
             fitted = self._fit(refs["verifier"], {"train": train, "val": val}, upstream, seed)
-            verdicts = {
-                part: self._verdicts(refs["verifier"], fitted, found[part], keys, part) for part, keys in parts.items()
+            scores = {
+                part: self._verifier_scores(refs["verifier"], fitted, found[part], keys, part)
+                for part, keys in parts.items()
             }
         fusion = self._stage(
             "fusion",
             refs["fuser"],
             {"val": val},
-            {"detections": found["val"], "verdicts": verdicts.get("val")},
+            {"detections": found["val"], "verifier-scores": scores.get("val")},
             gate=self.pipeline.gate,
             **self._matching(dataset),
         )
@@ -167,13 +171,13 @@ class _Planner:
             "evaluation",
             refs["fuser"],
             {"test": test},
-            {"fusion": fusion, "detections": found["test"], "verdicts": verdicts.get("test")},
+            {"fusion": fusion, "detections": found["test"], "verifier-scores": scores.get("test")},
             **self._matching(dataset),
         )
         stages = {
             **{f"detections-{part}": stage for part, stage in found.items()},
             "verifier": fitted,
-            **{f"verdicts-{part}": stage for part, stage in verdicts.items()},
+            **{f"verifier-scores-{part}": stage for part, stage in scores.items()},
             "boxes": boxes,
             "detector": detector,
             "box-scores": self._box_scores(refs.get("estimator"), train_on, boxes),
@@ -265,12 +269,12 @@ class _Planner:
             held = set(units[fold::folds])
             yield tuple(k for k in train if unit[k] not in held), tuple(k for k in train if unit[k] in held)
 
-    def _verdicts(
+    def _verifier_scores(
         self, verifier: PluginRef, fitted: Stage | None, detections: Stage, frames: tuple[str, ...], part: str
     ) -> Stage:
         upstream = {"verifier": fitted, "detections": detections}
         fixed = None if self.pipeline.gate == "validation" else self.pipeline.gate
-        return self._predict("verdicts", verifier, {"frames": frames}, upstream, part=part, gate=fixed)
+        return self._predict("verifier-scores", verifier, {"frames": frames}, upstream, part=part, gate=fixed)
 
     # ------------------------------------------------------------------------------------------------ details
 
@@ -285,9 +289,7 @@ class _Planner:
         if not plugin.cls().learns():
             return None
         fitted = plugin.for_fit()
-        return self._stage(
-            f"fit-{plugin.role}", fitted, frames, upstream, seed=seed, **self.compute, **self._env(plugin)
-        )
+        return self._stage(f"fit-{plugin.role}", fitted, frames, upstream, seed=seed, **self.compute)
 
     def _predict(
         self,
@@ -297,9 +299,7 @@ class _Planner:
         upstream: Mapping[str, Stage | None],
         **settings: Any,
     ) -> Stage:
-        return self._stage(
-            kind, plugin, frames, upstream, device=self.compute["device"], **settings, **self._env(plugin)
-        )
+        return self._stage(kind, plugin, frames, upstream, device=self.compute["device"], **settings)
 
     def _stage(
         self,
@@ -309,14 +309,23 @@ class _Planner:
         upstream: Mapping[str, Stage | None],
         **settings: Any,
     ) -> Stage:
-        from mitobench.pipeline import stages
-
         digests = {part: self.workspace.digest(keys) for part, keys in frames.items()}
         used = {role: stage for role, stage in upstream.items() if stage is not None}
-        return Stage(kind, plugin, frames, {**settings, "harness": stages.source(kind)}, used, digests)
+        return Stage(kind, plugin, frames, {**settings, **_code(kind, plugin, frames)}, used, digests)
 
     def _matching(self, dataset: str) -> dict[str, Any]:
         return {"matcher": self.request.matcher, "radius_um": self.workspace.card(dataset).radius_um}
 
-    def _env(self, plugin: PluginRef) -> dict[str, Any]:
-        return {"environment": environment(plugin.package)}
+
+def _code(kind: str, plugin: PluginRef, frames: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    """Digests of the harness's code and of the readers', and the versions of all that they and the plugin import."""
+    harness = stage_code(kind)
+    readers = {
+        name: reader_code(name) for name in sorted({k.partition("/")[0] for keys in frames.values() for k in keys})
+    }
+    codes = (harness, plugin_code(plugin.role, plugin.cls()), *readers.values())
+    return {
+        "harness": harness.digest,
+        "readers": {name: code.digest for name, code in readers.items()},
+        "environment": {name: version for code in codes for name, version in code.versions.items()},
+    }

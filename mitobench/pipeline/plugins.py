@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-import functools
-import hashlib
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-from packaging.requirements import Requirement
 
 from mitobench import api, discovery
 from mitobench.api import Options, Plugin
@@ -20,7 +13,6 @@ from mitobench.errors import MitobenchError, PluginError
 from mitobench.pipeline import canonical
 
 PRETRAINED = "pretrained"
-_NOT_A_PLUGIN = {"mitobench", "builtins", "abc", "typing"}
 
 
 @dataclass(frozen=True)
@@ -42,8 +34,8 @@ class PluginRef:
     weights: Path | None = None
 
     @classmethod
-    def of(cls, role: str, plugin: type[Plugin], options: Options) -> PluginRef:
-        """The reference to a loaded class with options."""
+    def of(cls, role: str, plugin: type[Plugin], options: Options, source: str) -> PluginRef:
+        """The reference to a loaded class with options, and the digest of its code."""
         found = discovery.find(role, plugin.name)
         try:
             variant = tuple(found.card().get("variant", ()))
@@ -52,7 +44,7 @@ class PluginRef:
         version = f"{plugin.version} ({found.package} {found.version})"
         weights = _pretrained(role, plugin, options)
         values = options.model_dump(mode="json")
-        return cls(role, plugin.name, version, found.package, source_digest(plugin), values, variant, weights)
+        return cls(role, plugin.name, version, found.package, source, values, variant, weights)
 
     def for_fit(self) -> PluginRef:
         """As a fit sees it: options that only prediction reads have their defaults, whatever they are set to."""
@@ -125,66 +117,3 @@ def _check_readable(path: Path) -> None:
         path.open("rb").close()
     except OSError as reason:
         raise PluginError(f"{path}: cannot be read: {reason.strerror}. Mend that, or name another file.") from reason
-
-
-@functools.cache
-def source_digest(cls: type[Plugin]) -> str:
-    """SHA-256 over the packages that a class and the classes it builds on live in.
-
-    Raises PluginError for a class that comes from no file.
-    """
-    tops = dict.fromkeys(base.__module__.partition(".")[0] for base in cls.__mro__)
-    files = [getattr(importlib.import_module(top), "__file__", None) for top in tops if top not in _NOT_A_PLUGIN]
-    if not files or None in files:
-        raise PluginError(f"{cls.__module__} has no source file; plugins must come from an importable package.")
-    return canonical.digest([code_digest(Path(str(file))) for file in files])
-
-
-@functools.cache
-def code_digest(file: Path) -> str:
-    """SHA-256 over a module, or over all files of its package where the file is an `__init__.py`.
-
-    Python counts by its syntax tree: comments, docstrings and layout do not retrain anything.
-    """
-    files = sorted(file.parent.rglob("*")) if file.name == "__init__.py" else [file]
-    digest = hashlib.sha256()
-    for path in files:
-        if path.is_file() and "__pycache__" not in path.parts:
-            content = _syntax(path) if path.suffix == ".py" else path.read_bytes()
-            digest.update(f"{path.relative_to(file.parent).as_posix()} {len(content)}\n".encode() + content)
-    return digest.hexdigest()
-
-
-def _syntax(path: Path) -> bytes:
-    try:
-        tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError):  # a template, or for another Python
-        return path.read_bytes()
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if (
-            isinstance(body, list)
-            and body
-            and isinstance(body[0], ast.Expr)
-            and isinstance(body[0].value, ast.Constant)
-        ):
-            del body[0]
-    return ast.dump(tree).encode()
-
-
-@functools.cache
-def environment(package: str) -> dict[str, str]:
-    """What a plugin computes with, beside its own source: versions of its requirements, and the training loop."""
-    import mitobench.training
-
-    names = {"torch", "torchvision", "numpy", "scipy", "pillow", "mmengine"}
-    names |= {Requirement(line).name for line in metadata.requires(package) or [] if "extra ==" not in line}
-    versions = {name: _version(name) for name in sorted(names - {"mitobench"})}
-    return {**versions, "mitobench.training": code_digest(Path(str(mitobench.training.__file__)))}
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "absent"

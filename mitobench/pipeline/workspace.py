@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mitobench import discovery
 from mitobench.datasets import Card, Dataset, Item
-from mitobench.datasets.splits import Split
-from mitobench.evaluate import FramePrediction
 from mitobench.pipeline import canonical
-from mitobench.pipeline.plugins import code_digest
 
-Floats = NDArray[np.float64]
+if TYPE_CHECKING:
+    from mitobench.datasets.splits import Split
 
 
 def choosing(dataset: str, train_on: Sequence[str]) -> list[str]:
@@ -55,15 +50,6 @@ class Workspace:
         item = self.item(key)
         return f"{item.frame.dataset}/{item.frame.group if slide else item.field}"
 
-    def scored(self, key: str, part: str, xy: Floats, score: Floats) -> FramePrediction:
-        """A frame as it is scored, with detections at `xy` [M, 2] px of `score` [M].
-
-        On the `val` part it has its key as id and the data set in its group, as several data sets may choose together.
-        """
-        item = self.item(key)
-        name, group = (key, self.tissue(key, slide=True)) if part == "val" else (item.frame.id, item.frame.group)
-        return FramePrediction(name, group, item.frame.mpp, item.mitoses.xy, xy, score, item.mitoses.labelled)
-
     def radius_um(self, key: str) -> float:
         """The radius on the card of the frame's data set, um."""
         return self.card(key.partition("/")[0]).radius_um
@@ -72,6 +58,8 @@ class Workspace:
         """SHA-256 over these frames in this order: their files, and what was understood of them.
 
         The second part makes a change of the card, or of the reading, a change of the data.
+
+        The digest also covers one null a data set, so that the digests in existing records stay comparable.
         """
         keys = tuple(keys)
         if keys not in self._digests:
@@ -79,9 +67,9 @@ class Workspace:
         return self._digests[keys]
 
     def _digest(self, keys: tuple[str, ...]) -> str:
-        readers = sorted({key.partition("/")[0] for key in keys})
+        datasets = {key.partition("/")[0] for key in keys}
         frames = [[key, self._frame_digest(key), *self._understood(key)] for key in keys]
-        return canonical.digest([frames, [_reader_code(name) for name in readers]])
+        return canonical.digest([frames, [None for _ in datasets]])
 
     def _frame_digest(self, key: str) -> str:
         dataset, _, id = key.partition("/")
@@ -93,10 +81,3 @@ class Workspace:
         points = [mitoses.xy.tolist(), mitoses.imposters.tolist()]
         scale = [frame.group, list(frame.mpp), list(frame.size), self.radius_um(key)]
         return [mitoses.labelled, *points, masks and canonical.digest(masks), *scale]
-
-
-def _reader_code(dataset: str) -> str | None:
-    """Digest of a reader that another package brings; ours is in the keys of all stages."""
-    found = discovery.find("dataset", dataset)
-    top = importlib.import_module(found.target.partition(":")[0].partition(".")[0])
-    return None if top.__name__ == "mitobench" else code_digest(Path(str(top.__file__)))

@@ -14,9 +14,13 @@ from mitobench import registry
 from mitobench.evaluate import BoxScores, FrameEntry, Metrics
 from mitobench.pipeline import arrays
 from mitobench.pipeline.executors import Outcome
-from mitobench.pipeline.graph import FACTS, Planned, Request, Stage
+from mitobench.pipeline.graph import Planned, Request
 from mitobench.pipeline.plan import learned_from
 from mitobench.pipeline.plugins import PluginRef
+from mitobench.pipeline.scored import scored
+from mitobench.pipeline.stages.candidates import DETECTIONS
+from mitobench.pipeline.stages.job import FACTS
+from mitobench.pipeline.stages.stage import Stage
 from mitobench.pipeline.workspace import Workspace
 from mitobench.results import provenance
 from mitobench.results.command import command_of
@@ -108,7 +112,7 @@ def _frames(row: Planned, workspace: Workspace) -> Frames:
     of_part: dict[str, list[FrameEntry]] = {}
     for part, stage in (("val", row.stages["fusion"]), ("test", row.stages["evaluation"])):
         nothing = np.zeros((0, 2)), np.zeros(0)
-        of_part[part] = [FrameEntry.of(workspace.scored(key, part, *nothing)) for key in stage.frames[part]]
+        of_part[part] = [FrameEntry.of(scored(workspace, key, part, *nothing)) for key in stage.frames[part]]
     return Frames(**of_part)
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from mitobench.errors import MitobenchError, RecordError
-from mitobench.evaluate import StoredDetections, above
+from mitobench.evaluate import StoredDetections
+from mitobench.pipeline.stages.candidate_threshold import above
 from mitobench.results.consistency import contradictions
 from mitobench.results.difference import Difference, differences
 from mitobench.results.recompute import Recomputed

@@ -10,7 +10,7 @@ from records import metrics, ok
 
 from mitobench import datasets
 from mitobench.datasets import Item, splits
-from mitobench.pipeline.judge import COLUMNS
+from mitobench.pipeline.stages.evaluation import COLUMNS
 from mitobench.pipeline.workspace import Workspace
 from mitobench.results import record
 

@@ -197,7 +197,9 @@ def test_a_fit_over_two_processes_learns_what_one_learns(run: Any) -> None:
     two, _ = run(verifier="toy-net", sets=["verifier.iterations=30"], processes=2)
     scores = []
     for benchmark in (one, two):
-        stage = next(s for s in benchmark.plan.stages.values() if s.kind == "verdicts" and s.settings["part"] == "test")
+        stage = next(
+            s for s in benchmark.plan.stages.values() if s.kind == "verifier-scores" and s.settings["part"] == "test"
+        )
         output = benchmark.store.get(stage.kind, stage.key)
         with np.load(output.folder / "scores.npz") as file:
             scores.append(file["rows"])

@@ -10,7 +10,8 @@ import pytest
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.datasets.splits import PARTS
 from mitobench.errors import MitobenchError
-from mitobench.pipeline.graph import Plan, Stage
+from mitobench.pipeline.graph import Plan
+from mitobench.pipeline.stages.stage import Stage
 
 pytestmark = pytest.mark.usefixtures("toys")
 

@@ -7,18 +7,27 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mitobench.errors import PluginError
+from mitobench.pipeline.stages.job import LOG, Job, silent
 
-if TYPE_CHECKING:
-    from mitobench.pipeline.stages import Job
+FitOne = Callable[[Job, int, int], None]
 
 
-def fit_together(job: Job, processes: int) -> None:
-    """Fit in `processes` processes: NCCL on CUDA, gloo on CPU. Raises PluginError with what a child said."""
+def fit_together(job: Job, fit_one: FitOne, processes: int) -> None:
+    """Fit in `processes` processes: NCCL on CUDA, gloo on CPU.
+
+    Args:
+        job: the fit.
+        fit_one: does one process's part: called with the job, the process's rank and their number.
+        processes: how many.
+
+    Raises PluginError with what a child said.
+    """
     import torch
     from torch.multiprocessing import start_processes
     from torch.multiprocessing.spawn import ProcessException
@@ -27,7 +36,7 @@ def fit_together(job: Job, processes: int) -> None:
         raise PluginError(f"--gpus {processes}: this machine has {torch.cuda.device_count()}.")
     with tempfile.TemporaryDirectory(prefix="mitobench-") as meeting:
         rendezvous = f"file://{Path(meeting) / 'rendezvous'}"
-        arguments = (replace(job, progress=silent), processes, rendezvous, torch.get_num_threads())
+        arguments = (fit_one, replace(job, progress=silent), processes, rendezvous, torch.get_num_threads())
         context = start_processes(_child, arguments, nprocs=processes, join=False, start_method="spawn")
         try:
             while not context.join(timeout=1.0):
@@ -40,11 +49,9 @@ def fit_together(job: Job, processes: int) -> None:
             raise
 
 
-def _child(rank: int, job: Job, processes: int, rendezvous: str, threads: int) -> None:
+def _child(rank: int, fit_one: FitOne, job: Job, processes: int, rendezvous: str, threads: int) -> None:
     import torch
     import torch.distributed
-
-    from mitobench.pipeline.stages import fit_one
 
     os.environ["LOCAL_RANK"] = str(rank)
     torch.set_num_threads(max(1, threads // processes))
@@ -59,14 +66,10 @@ def _child(rank: int, job: Job, processes: int, rendezvous: str, threads: int) -
         torch.distributed.destroy_process_group()
 
 
-def silent(done: int, total: int) -> None:
-    """Progress of a stage in another process is not shown."""
-
-
 def _iterations_logged(work: Path) -> int:
     """How far the first child says in its log that it is."""
     try:
-        lines = (work / "fit.log").read_text(encoding="utf-8").splitlines()
+        lines = (work / LOG).read_text(encoding="utf-8").splitlines()
     except OSError:
         return 0
     numbers: list[Any] = [line.split(" of ")[0].rsplit(" ", 1)[-1] for line in lines if " of " in line]

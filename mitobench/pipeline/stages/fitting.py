@@ -1,0 +1,92 @@
+"""Fits a plugin: on training and validation annotation, the only annotation that a plugin is ever handed."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mitobench.api import Candidates, Context, Detections, Frame, Mitoses, Plugin, PluginError, Sample
+from mitobench.evaluate import matching
+from mitobench.pipeline import arrays, canonical
+from mitobench.pipeline.stages.job import FACTS, LOG, Job
+from mitobench.pipeline.stages.processes import fit_together
+
+
+def fit(job: Job) -> None:
+    """Fit a plugin and save it; over several processes where the stage says so."""
+    if job.stage.settings["processes"] > 1:
+        fit_together(job, fit_one, int(job.stage.settings["processes"]))
+    else:
+        fit_one(job)
+
+
+def fit_one(job: Job, rank: int = 0, world_size: int = 1) -> None:
+    """This process's part of a fit; the first one saves."""
+    assert job.stage.plugin is not None
+    plugin = job.stage.plugin.create(job.device)
+    context = Context(
+        seed=int(job.stage.settings["seed"]),
+        device=job.device,
+        work=job.work,
+        upstream=_upstream(job),
+        pretrained=job.stage.plugin.weights,
+        progress=job.progress,
+        log=_log(job.work / LOG),
+        amp=bool(job.stage.settings["amp"]),
+        rank=rank,
+        world_size=world_size,
+    )
+    plugin.fit(_samples(job, "train"), _samples(job, "val"), context)
+    if rank == 0:
+        plugin.save(job.folder)
+        _write_facts(plugin, context.facts, job.folder / FACTS)
+        if (job.work / LOG).is_file():
+            shutil.copy(job.work / LOG, job.folder / LOG)
+
+
+def _write_facts(plugin: Plugin, facts: Mapping[str, Any], path: Path) -> None:
+    try:
+        path.write_text(canonical.dumps(facts), encoding="utf-8")
+    except (TypeError, ValueError) as reason:
+        raise PluginError(f"{plugin.name}: context.facts must hold JSON values, and does not: {reason}.") from reason
+
+
+def _upstream(job: Job) -> dict[str, Plugin]:
+    """The fitted plugins that this one requires."""
+    plugins = {}
+    for role, stage in job.stage.upstream.items():
+        if role.startswith("requires-") and stage.plugin:
+            plugins[role.removeprefix("requires-")] = stage.plugin.create(job.device, job.inputs[role])
+    return plugins
+
+
+def _samples(job: Job, part: str) -> list[Sample]:
+    boxes = arrays.read_boxes(job.inputs["boxes"]) if "boxes" in job.inputs else {}
+    candidates: dict[str, Detections] = {}
+    for role, output in job.inputs.items():
+        if role.startswith(f"candidates-{part}"):
+            candidates |= arrays.read_detections(output)
+    samples = []
+    for key in job.stage.frames[part]:
+        item = job.workspace.item(key)
+        labelled = None
+        if key in candidates:
+            labelled = label(candidates[key], item.frame, item.mitoses, job.workspace.radius_um(key))
+        samples.append(Sample(item.frame, item.mitoses, boxes.get(key), labelled))
+    return samples
+
+
+def label(found: Detections, frame: Frame, mitoses: Mitoses, radius_um: float) -> Candidates:
+    """Candidates: a mitosis is what is closer to an annotated one than the radius, a second hit on it too."""
+    return Candidates(found.xy, found.boxes, found.score, matching.near(mitoses.xy, found.xy, frame.mpp, radius_um))
+
+
+def _log(path: Path) -> logging.Logger:
+    log = logging.Logger("mitobench.fit")
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    log.addHandler(handler)
+    return log
