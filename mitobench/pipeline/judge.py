@@ -150,7 +150,7 @@ def _at(job: Job, split: _Split, hits: NDArray[np.bool_], gate: float | None) ->
 
 def _gates(job: Job, split: _Split, hits: NDArray[np.bool_]) -> list[float | None]:
     """The gate as it is given; or, to be chosen, none and those that give up certain shares of the mitoses found."""
-    given: float | str | None = job.stage.settings["gate"]
+    given: float | str | None = job.stage.settings["candidate_threshold"]
     if not isinstance(given, str):
         return [given]
     if split.verifier is None or not hits.any():

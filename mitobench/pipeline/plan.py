@@ -17,7 +17,7 @@ from mitobench.errors import MitobenchError, PluginError
 from mitobench.pipeline import canonical
 from mitobench.pipeline.graph import Combination, Plan, Planned, Request, Stage
 from mitobench.pipeline.plugins import PluginRef, environment
-from mitobench.pipeline.settings import PipelineOptions, Settings
+from mitobench.pipeline.settings import VALIDATION, PipelineOptions, Settings
 from mitobench.pipeline.workspace import Workspace
 
 UNUSED = "-"  # shown for an estimator that the detector does not use
@@ -147,20 +147,22 @@ class _Planner:
         parts = {"val": val, "test": test}
         found = {part: self._detections(refs["detector"], detector, keys, part) for part, keys in parts.items()}
         fitted, verdicts = None, dict[str, Stage]()
+        threshold = self.pipeline.for_detector(refs["detector"].name).candidate_threshold
         if refs["verifier"].cls().verifies:
             sources = self._candidates(refs["detector"], detector, boxes, train, val, seed)
             required = self._required(refs["verifier"], boxes, train, val, seed)
             upstream = {**sources, **required, "candidates-val": found["val"]}
             fitted = self._fit(refs["verifier"], {"train": train, "val": val}, upstream, seed)
             verdicts = {
-                part: self._verdicts(refs["verifier"], fitted, found[part], keys, part) for part, keys in parts.items()
+                part: self._verdicts(refs["verifier"], fitted, found[part], keys, part, threshold)
+                for part, keys in parts.items()
             }
         fusion = self._stage(
             "fusion",
             refs["fuser"],
             {"val": val},
             {"detections": found["val"], "verdicts": verdicts.get("val")},
-            gate=self.pipeline.gate,
+            candidate_threshold=threshold,
             **self._matching(dataset),
         )
         evaluation = self._stage(
@@ -266,11 +268,17 @@ class _Planner:
             yield tuple(k for k in train if unit[k] not in held), tuple(k for k in train if unit[k] in held)
 
     def _verdicts(
-        self, verifier: PluginRef, fitted: Stage | None, detections: Stage, frames: tuple[str, ...], part: str
+        self,
+        verifier: PluginRef,
+        fitted: Stage | None,
+        detections: Stage,
+        frames: tuple[str, ...],
+        part: str,
+        threshold: Any,
     ) -> Stage:
         upstream = {"verifier": fitted, "detections": detections}
-        fixed = None if self.pipeline.gate == "validation" else self.pipeline.gate
-        return self._predict("verdicts", verifier, {"frames": frames}, upstream, part=part, gate=fixed)
+        fixed = None if threshold == VALIDATION else threshold
+        return self._predict("verdicts", verifier, {"frames": frames}, upstream, part=part, candidate_threshold=fixed)
 
     # ------------------------------------------------------------------------------------------------ details
 

@@ -212,8 +212,7 @@ def seen_by(plugin: BoxEstimator, mitoses: Mitoses) -> Mitoses:
 
 
 def _mask_boxes(mitoses: Mitoses) -> NDArray[np.float64]:
-    masks = mitoses.masks or ()
-    return np.array([(*mask.min(axis=0), *(mask.max(axis=0) + 1)) for mask in masks], dtype=np.float64).reshape(-1, 4)
+    return np.array([api.mask_box(mask) for mask in mitoses.masks or ()]).reshape(-1, 4)
 
 
 def detections(job: Job) -> None:
@@ -233,7 +232,7 @@ def verdicts(job: Job) -> None:
     """The verifier's score of every detection above the gate; what is not above it is not looked at and has none."""
     plugin = job.plugin()
     candidates = arrays.read_detections(job.inputs["detections"].folder)
-    gate = job.stage.settings["gate"]
+    gate = job.stage.settings["candidate_threshold"]
     scores, seconds = {}, {}
     for key, frame, _ in job.frames("frames"):
         above = judge.above(candidates[key].score, gate)
