@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError
 
 from mitobench import registry
-from mitobench.errors import MitobenchError
+from mitobench.errors import MitobenchError, wrong_fields
 
 
 class Expected(BaseModel):
@@ -63,5 +63,5 @@ class Card(BaseModel):
         try:
             return cls.model_validate(registry.read_toml(path))
         except ValidationError as reason:
-            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in reason.errors())
+            wrong = wrong_fields(reason)
             raise MitobenchError(f"{path}: is no data set's card: {wrong}.") from reason

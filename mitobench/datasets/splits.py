@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mitobench import registry
 from mitobench.datasets.base import Dataset, Item
-from mitobench.errors import DataError, MitobenchError, nearest
+from mitobench.errors import DataError, MitobenchError, nearest, wrong_fields
 
 PARTS = ("train", "val", "test")
 
@@ -153,7 +153,7 @@ def read_split(path: Path) -> SplitFile:
     except json.JSONDecodeError as reason:
         raise MitobenchError(f"{path}:{reason.lineno}: is not valid JSON: {reason.msg}.") from reason
     except ValidationError as reason:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in reason.errors())
+        wrong = wrong_fields(reason)
         raise MitobenchError(f"{path}: is no split: {wrong}.") from reason
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mitobench import datasets, discovery
+from mitobench.atomic import whole_folder
 from mitobench.errors import MitobenchError, RecordError
 from mitobench.model import card as cards
 from mitobench.model.card import Card, Measured, Part, Parts
@@ -161,18 +161,10 @@ def _new(out: Path) -> Iterator[Path]:
     """An empty folder that becomes `out` when the block ends without an error."""
     if out.exists():
         raise MitobenchError(f"{out}: is there already. Remove it, or give another folder with --out.")
-    aside = None
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(dir=out.parent, prefix=".aside-"))
-        folder = aside / "model"
-        folder.mkdir()
-        yield folder
-        folder.rename(out)
+        with whole_folder(out) as folder:
+            yield folder
     except OSError as reason:
         raise MitobenchError(
             f"{out}: cannot be written: {reason.strerror or reason}. Mend that, or give another folder with --out."
         ) from reason
-    finally:
-        if aside is not None:
-            shutil.rmtree(aside, ignore_errors=True)

@@ -22,7 +22,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mitobench.atomic import write_whole
-from mitobench.errors import RecordError
+from mitobench.errors import RecordError, wrong_fields
 from mitobench.evaluate import BoxScores, Metrics, OperatingPoint
 from mitobench.pipeline import canonical
 
@@ -244,7 +244,7 @@ def read(path: Path) -> Record:
     try:
         record = Record.model_validate(content)
     except ValidationError as reason:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in reason.errors()[:5])
+        wrong = wrong_fields(reason)
         raise RecordError(f"{path}: is no record: {wrong}.") from reason
     try:
         sealed = record.sealed()
@@ -308,7 +308,7 @@ def _lacking(record: Record) -> str | None:
     try:
         names = _Named.model_validate(record.combination)
     except ValidationError as reason:
-        return "; ".join(f"combination.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in reason.errors()[:5])
+        return wrong_fields(reason, "combination.")
     absent = [f"data.{name}" for name in (names.dataset, *names.train_on) if name not in record.data]
     if not absent and "test" not in record.data[names.dataset].digest:
         absent = [f"data.{names.dataset}.digest.test"]

@@ -13,6 +13,7 @@ import numpy as np
 from mitobench import datasets
 from mitobench.api import Detections
 from mitobench.datasets import Dataset, mitos2014
+from mitobench.atomic import whole_folder
 from mitobench.errors import DataError, MitobenchError, RecordError, nearest
 from mitobench.pipeline.workspace import Workspace
 from mitobench.results.record import Record, read, read_detections
@@ -119,11 +120,5 @@ def _replace(folder: Path, detections: dict[str, Detections]) -> None:
     others = [path.name for path in folder.iterdir() if path.suffix != ".csv"] if folder.is_dir() else []
     if others or folder.is_file():
         raise MitobenchError(f"{folder}: holds {', '.join(others[:3]) or 'no files'}. Give an empty or a new folder.")
-    aside = folder.with_name(f".aside-{folder.name}-{os.getpid()}")
-    try:
-        mitos2014.write_submission(aside / "new", detections)
-        if folder.is_dir():
-            os.replace(folder, aside / "old")
-        os.replace(aside / "new", folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    with whole_folder(folder) as new:
+        mitos2014.write_submission(new, detections)
