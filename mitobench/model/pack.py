@@ -16,6 +16,7 @@ from mitobench.model.card import Card, Measured, Part, Parts
 from mitobench.model.model import Model
 from mitobench.pipeline.graph import FACTS
 from mitobench.pipeline.stages import LOG
+from mitobench.pipeline.workspace import chosen_on
 from mitobench.pipeline.store import MANIFEST, Store
 from mitobench.results import record as records
 from mitobench.results.record import Record
@@ -133,10 +134,10 @@ def _card(path: Path, record: Record, half: bool) -> Card:
 def _train_on(record: Record) -> dict[str, dict[str, int]]:
     """Frames by data set and part; where the set tested on is among them it chooses alone, and others train wholly."""
     dataset, train_on = record.combination["dataset"], record.combination["train_on"]
-    chose = [dataset] if dataset in train_on else train_on
+    choosing = chosen_on(dataset, train_on)
     frames = {name: record.data[name].frames for name in train_on}
     return {
-        name: {part: n[part] for part in ("train", "val")} if name in chose else {"train": sum(n.values())}
+        name: {part: n[part] for part in ("train", "val")} if name in choosing else {"train": sum(n.values())}
         for name, n in frames.items()
     }
 

@@ -18,7 +18,7 @@ from mitobench.pipeline import canonical
 from mitobench.pipeline.graph import Combination, Plan, Planned, Request, Stage
 from mitobench.pipeline.plugins import PluginRef, environment
 from mitobench.pipeline.settings import VALIDATION, PipelineOptions, Settings
-from mitobench.pipeline.workspace import Workspace
+from mitobench.pipeline.workspace import Workspace, chosen_on
 
 UNUSED = "-"  # shown for an estimator that the detector does not use
 NO_VERIFIER, NO_FUSER = "none", "detector-only"  # two names for one thing: the detector's score stands alone
@@ -44,10 +44,10 @@ def learned_from(workspace: Workspace, dataset: str, train_on: Sequence[str]) ->
 
     That is one that is neither tested on nor, where the set tested on chooses for itself, chosen on.
     """
-    chosen_on = [dataset] if dataset in train_on else train_on
-    others = [name for name in train_on if name not in chosen_on]
+    choosing = chosen_on(dataset, train_on)
+    others = [name for name in train_on if name not in choosing]
     more = (key for part in PARTS for key in workspace.part(others, part) if workspace.item(key).mitoses.labelled)
-    return tuple(sorted([*workspace.part(chosen_on, "train"), *more]))
+    return tuple(sorted([*workspace.part(choosing, "train"), *more]))
 
 
 def _grid(roles: Roles, settings: Settings, request: Request, workspace: Workspace) -> list[Planned]:

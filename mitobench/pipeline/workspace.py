@@ -16,6 +16,14 @@ from mitobench.pipeline import canonical
 from mitobench.pipeline.plugins import code_digest
 
 
+def chosen_on(dataset: str, train_on: Sequence[str]) -> tuple[str, ...]:
+    """The data sets whose validation frames choose for one that is tested on.
+
+    Itself where it is one of those trained on, otherwise all of those.
+    """
+    return (dataset,) if dataset in train_on else tuple(train_on)
+
+
 @dataclass(frozen=True)
 class Workspace:
     """Data sets by name, each with its split. Picklable: a worker process gets the same."""
@@ -33,8 +41,8 @@ class Workspace:
         return tuple(sorted(f"{name}/{id}" for name in datasets for id in self.splits[name].parts[part]))
 
     def validation(self, dataset: str, train_on: Sequence[str]) -> tuple[str, ...]:
-        """Keys of the frames that choose for a data set: its own where it is trained on, else of all trained on."""
-        return self.part([dataset] if dataset in train_on else train_on, "val")
+        """Keys of the frames that choose for a data set: the validation parts of `chosen_on`."""
+        return self.part(chosen_on(dataset, train_on), "val")
 
     def item(self, key: str) -> Item:
         """The frame of a key, with its annotation."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from mitobench.errors import MitobenchError, RecordError
 from mitobench.evaluate import Metrics
+from mitobench.pipeline.workspace import chosen_on
 from mitobench.results import bounds, recount
 from mitobench.results.record import DETECTIONS, Record, read, read_detections
 
@@ -147,9 +148,8 @@ def _wrong_choices(record: Record, validation: Metrics, test: Metrics, alone: Me
 def _wrong_frames(record: Record, validation: Metrics, test: Metrics, alone: Metrics) -> recount.Wrong:
     """As many frames as the data had, and the same mitoses for the detector alone."""
     combination = record.combination
-    dataset, train_on = combination["dataset"], combination["train_on"]
-    chose = [dataset] if dataset in train_on else train_on
-    entries = [record.data[name] for name in chose if name in record.data]
+    choosing = chosen_on(combination["dataset"], combination["train_on"])
+    entries = [record.data[name] for name in choosing if name in record.data]
     of_test = record.data[combination["dataset"]].frames.get("test")
     expected = [
         ("validation.n_frames", validation, sum(entry.frames.get("val", 0) for entry in entries)),
