@@ -8,8 +8,13 @@ A plugin is a class with a `name`, a `version`, typed `Options`, and the methods
     Fuser          one score out of the detector's and verifier's   (fit), fuse
 
 The harness owns everything a benchmark can get wrong: plugins see no test label, pick no threshold and match
-nothing. Coordinates are always whole-frame pixels, `x` to the right, `y` down; boxes are (x1, y1, x2, y2), where
-x2 and y2 are the first pixels outside.
+nothing.
+
+Coordinates are always whole-frame pixels, `x` to the right, `y` down, and **whole numbers are the centres of pixels**:
+pixel (i, j) covers [i - .5, i + .5) x [j - .5, j + .5), and a frame of W x H pixels [-.5, W - .5) x [-.5, H - .5).
+Boxes are (x1, y1, x2, y2): that of the pixels x = a to b is from a - .5 to b + .5, so that a box's centre is the
+centroid of a symmetric mask in it. `mask_box` and `clip_boxes` keep to this. Libraries that count from the upper left
+corner of the first pixel (MMDetection, PIL's `resize`, QuPath) have coordinates that are greater by .5.
 """
 
 from __future__ import annotations
@@ -46,9 +51,26 @@ __all__ = [
     "Sample",
     "Validation",
     "Verifier",
+    "clip_boxes",
+    "mask_box",
 ]
 
 Floats = NDArray[np.float64]
+
+
+# ------------------------------------------------------------------------------------------------ coordinates
+
+
+def mask_box(pixels: NDArray[np.int64]) -> Floats:
+    """The smallest box [4] px that holds all of the pixels (x, y), int [P, 2]."""
+    box: Floats = np.concatenate([pixels.min(axis=0) - 0.5, pixels.max(axis=0) + 0.5])
+    return box
+
+
+def clip_boxes(boxes: Floats, size: tuple[int, int]) -> Floats:
+    """The part of boxes [N, 4] px within a frame of `size` (width, height) px."""
+    clipped: Floats = boxes.clip(-0.5, np.tile(size, 2) - 0.5)
+    return clipped
 
 
 # ---------------------------------------------------------------------------------------------------- data
@@ -64,7 +86,7 @@ class Frame:
         group: slide or case without the scanner's letter: `03` for both `A03` and `H03`.
         scanner: `A` (Aperio) or `H` (Hamamatsu).
         mpp: um/px along x and y.
-        size: width and height in px.
+        size: width and height in px; the frame covers [-.5, width - .5) x [-.5, height - .5).
         reader: returns the pixels; picklable, so that a frame travels to a worker process.
     """
 
@@ -99,7 +121,7 @@ class Mitoses:
     """What is annotated on one frame.
 
     Attributes:
-        xy: centroids, [N, 2] px.
+        xy: centroids, [N, 2] px; that of a mask is the mean of its pixels, whose centres are whole numbers.
         masks: for each mitosis its pixels (x, y), int [P, 2]; None where a data set has centroids only.
         imposters: centres of annotated look-alikes, [M, 2] px; empty where a data set has none.
         labelled: an unlabelled frame (a withheld test set) is not an empty one.
@@ -116,11 +138,11 @@ class Mitoses:
 
 @dataclass(frozen=True)
 class Detections:
-    """Candidates on one frame, in whole-frame pixels.
+    """Candidates on one frame, in whole-frame pixels, the centres of which are whole numbers.
 
     Attributes:
         xy: centres, [N, 2] px.
-        boxes: [N, 4] px (x1, y1, x2, y2).
+        boxes: [N, 4] px (x1, y1, x2, y2); a box round the pixels a to b is from a - .5 to b + .5.
         score: [N], higher is more likely a mitosis.
     """
 

@@ -1,12 +1,17 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that are there whole or not at all: written aside, then renamed. The only place that does so."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mitobench.errors import MitobenchError
+
+ASIDE = ".aside-"  # how the names of unfinished files and folders begin
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -15,21 +20,63 @@ def write_whole(path: Path, content: bytes) -> None:
     Its folder is made where it is missing. Raises MitobenchError when the disk is full or not writable.
     """
     try:
-        _write(path, content)
+        with whole_file(path) as aside:
+            aside.write_bytes(content)
     except OSError as reason:
         raise MitobenchError(
             f"{path}: cannot be written: {reason.strerror or reason}. Mend that, or name another place."
         ) from reason
 
 
-def _write(path: Path, content: bytes) -> None:
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """The path of a file to write, which becomes `path` when the block ends without an error. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=".aside-")
+    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=ASIDE))
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(aside, 0o644)
+        aside = folder / "new"
+        yield aside
         os.replace(aside, path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def whole_folder(path: Path, aside: Path | None = None) -> Iterator[Path]:
+    """An empty folder to fill, which becomes `path` when the block ends without an error. Raises OSError.
+
+    Args:
+        path: takes the place of what is there, which is deleted only after that.
+        aside: a folder on the same file system to make and to work in; None: one beside `path`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if aside is None:
+        aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=ASIDE))
+    new, old = aside / "new", aside / "old"
+    try:
+        new.mkdir(parents=True)
+        yield new
+        _exchange(new, path, old)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _exchange(new: Path, path: Path, old: Path) -> None:
+    """Put `new` in the place of `path`; what was there goes to `old`, and back where that fails."""
+    with suppress(FileNotFoundError):
+        os.replace(path, old)
+    try:
+        os.replace(new, path)
+    except OSError:
+        with suppress(OSError):
+            os.replace(old, path)
         raise
+
+
+def remove_whole(path: Path, trash: Path) -> None:
+    """Delete a folder, which is gone at once for every reader. Raises OSError where it cannot be moved into `trash`."""
+    folder = Path(tempfile.mkdtemp(dir=trash))
+    try:
+        os.replace(path, folder / "discarded")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

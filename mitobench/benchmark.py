@@ -102,7 +102,7 @@ class Benchmark:
             data: folder that holds data sets at any depth; None: synthetic frames are made.
             datasets: to test on; None: all found.
             train_on: to train on; None: the one tested on.
-            protocol: the split of the data sets tested on; None: their cards' first.
+            protocol: the split of the data sets tested on, or files of splits with commas; None: their cards' first.
             scanners: to use; None: all.
             seeds: of training; the split stays.
             profile: options of all plugins; None: `smoke` on synthetic frames, `cpu` without CUDA, else `paper`.
@@ -249,7 +249,8 @@ def _read(
     read: dict[str, data_sets.Dataset] = {}
     parts: dict[str, splits.Split] = {}
     for name in dict.fromkeys([*tested, *train_on]):
-        read[name], parts[name] = _with_split(name, root, protocol if name in tested else None, scanners)
+        own = _protocol_of(name, protocol) if protocol and name in tested else None
+        read[name], parts[name] = _with_split(name, root, own, scanners)
         for note in read[name].notes:
             say(f"{name}: {note}")
         if read[name].coverage:
@@ -261,6 +262,18 @@ def _read(
             except MitobenchError as reason:
                 say(f"{name} cannot serve as a source of masks: {reason}")
     return Workspace(read, parts)
+
+
+def _protocol_of(dataset: str, given: str) -> str:
+    """What `--protocol` says of a data set: a name is for all of them, a `.json` file for the one that it splits."""
+    several = [part.strip() for part in given.split(",") if part.strip()]
+    parts = [given] if len(several) < 2 or Path(given).is_file() else several
+    fitting = [part for part in parts if not part.endswith(".json") or splits.read_split(Path(part)).dataset == dataset]
+    if not fitting:
+        raise MitobenchError(
+            f"--protocol: none of {', '.join(parts)} splits {dataset!r}. Give one file for each data set, with commas."
+        )
+    return fitting[0]
 
 
 def _there(name: str, root: Path, scanners: Sequence[str] | None) -> list[str] | None:
@@ -282,7 +295,7 @@ def _with_split(
     dataset = data_sets.load(name, root)
     if scanners:
         dataset = dataset.select(scanners)
-    return dataset, splits.assign(splits.load_split(name, protocol or dataset.card.protocols[0]), dataset)
+    return dataset, splits.assign(splits.load_split(name, protocol or dataset.card.default_protocol), dataset)
 
 
 def _other_mask_sources(root: Path, read: Mapping[str, Any]) -> list[str]:

@@ -51,15 +51,27 @@ class Found:
 
         `variant` lists the options that a table shows beside its name. Raises MitobenchError for what is not TOML.
         """
-        own = _folder_of(self.target.partition(":")[0].partition(".")[0])
         shared = registry.ROOT / ("datasets" if self.role == "dataset" else "methods")
-        for folder in filter(None, (own, shared)):
+        for folder in (*self.folders, shared):
             path = folder / f"{self.name}.toml"
             if path.is_file():
                 card = registry.read_toml(path)
                 if card.pop("role", self.role) == self.role:
                     return card
         return {}
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folders of its package, where its card and its splits lie."""
+        return folders_of(self.target.partition(":")[0])
+
+
+def folders_of(module: str) -> list[Path]:
+    """The folders of a module's package, from the outermost to its own, found without importing it."""
+    top, *inner = module.split(".")
+    folder = _folder_of(top)
+    folders = [folder.joinpath(*inner[:depth]) for depth in range(len(inner) + 1)] if folder else []
+    return [folder for folder in folders if folder.is_dir()]
 
 
 def _folder_of(module: str) -> Path | None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class MitobenchError(Exception):
@@ -27,6 +31,8 @@ class RecordError(MitobenchError):
 
 
 MOST_NAMES = 30
+MOST_FIELDS = 5
+MOST_CHARACTERS = 300
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -36,3 +42,25 @@ def nearest(name: str, known: Iterable[str]) -> str:
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
     shown = ", ".join(known[:MOST_NAMES]) + (f" and {len(known) - MOST_NAMES} more" if len(known) > MOST_NAMES else "")
     return f"{hint}There is: {shown or 'nothing'}."
+
+
+def wrong_fields(reason: ValidationError, below: str = "") -> str:
+    """What is wrong with a file's content, field by field (the first five): `parts.val: Field required; ...`.
+
+    `below` is where the content stands in its file, for example `combination.`.
+    """
+    sentences = [f"{below}{sentence}" for _, sentence in field_errors(reason)]
+    more = [f"and {len(sentences) - MOST_FIELDS} more"] if len(sentences) > MOST_FIELDS else []
+    return "; ".join([*sentences[:MOST_FIELDS], *more])
+
+
+def field_errors(reason: ValidationError) -> Iterator[tuple[tuple[int | str, ...], str]]:
+    """(place, `place: what is wrong`) of each field, in one short line; names in it may come from a stranger's file."""
+    for error in reason.errors(include_url=False, include_input=False):
+        place = ".".join(map(str, error["loc"]))
+        yield error["loc"], _one_line(f"{place}: {error['msg']}" if place else error["msg"])
+
+
+def _one_line(text: str) -> str:
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return shown if len(shown) <= MOST_CHARACTERS else f"{shown[: MOST_CHARACTERS - 1]}…"

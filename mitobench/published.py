@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mitobench import registry
-from mitobench.errors import MitobenchError
+from mitobench.errors import MitobenchError, wrong_fields
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(min_length=1)]
@@ -74,5 +74,5 @@ def read_file(path: Path) -> Published:
     try:
         return Published.model_validate(registry.read_toml(path))
     except ValidationError as reason:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in reason.errors())
+        wrong = wrong_fields(reason)
         raise MitobenchError(f"{path}: holds no published numbers: {wrong}.") from reason

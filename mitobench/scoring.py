@@ -137,7 +137,7 @@ def score_detections(
     _check_arguments(part, threshold, validation, radius_um)
     whole = datasets.load(dataset, data)
     here = whole.select(scanners) if scanners else whole
-    split = assign(load_split(dataset, protocol or here.card.protocols[0]), here)
+    split = assign(load_split(dataset, protocol or here.card.default_protocol), here)
     rule = matcher, radius_um if radius_um is not None else here.card.radius_um
     found, source = _read(detections, whole)
     point, validated = None, None

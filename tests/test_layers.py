@@ -16,7 +16,7 @@ MAY_KNOW = {
     "discovery": {"errors", "registry", "api"},
     "published": {"errors", "registry"},
     "caffemodel": {"errors"},
-    "training": {"errors", "api"},
+    "training": {"errors", "atomic", "api"},
     "datasets": {*LEAF, "api", "discovery"},
     "evaluate": {"errors", "api"},
     "pipeline": {*LEAF, "api", "discovery", "training", "datasets", "evaluate"},

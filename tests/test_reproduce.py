@@ -76,7 +76,7 @@ def test_a_record_edited_by_hand_is_refused_by_its_digest(board: Path, small_dat
 
 
 def test_options_matcher_gate_and_seed_are_the_records_own(board: Path, small_data: Path) -> None:
-    sets = ["detector.most=7", "pipeline.gate=0.6", "pipeline.candidates=out-of-fold(2)"]
+    sets = ["detector.most=7", "pipeline.candidate_threshold=0.6", "pipeline.candidates=out-of-fold(2)"]
     (path,) = runs.run(board, small_data, sets=sets, matcher="greedy", seeds=[5])
     (board / "toys.toml").unlink()  # the profile is not needed
     found = again(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -10,6 +11,7 @@ import pytest
 from mitobench import discovery
 from mitobench.api import Detections, Detector, Field, Frame, Options
 from mitobench.errors import MitobenchError
+from mitobench.pipeline import settings
 from mitobench.pipeline.settings import Settings
 
 
@@ -35,7 +37,7 @@ class Blob(Detector):
 def profile(tmp_path: Path) -> Path:
     path = tmp_path / "mine.toml"
     path.write_text(
-        'title = "Mine"\n\n[detector.blob]\niterations = 7\noptimizer = "adamw"\n\n[pipeline]\ngate = 0.5\n'
+        'title = "Mine"\n\n[detector.blob]\niterations = 7\noptimizer = "adamw"\n\n[pipeline]\ncandidate_threshold = 0.5\n'
     )
     return path
 
@@ -111,11 +113,11 @@ def test_a_set_that_no_plugin_of_the_run_takes_names_the_nearest(profile: Path) 
 
 def test_a_profile_changes_options_of_the_one_it_is_based_on(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text('based_on = "cpu"\n[detector.frcnn]\nwidth = 0.25\n[pipeline]\ngate = 0.5\n')
+    path.write_text('based_on = "cpu"\n[detector.frcnn]\nwidth = 0.25\n[pipeline]\ncandidate_threshold = 0.5\n')
     mine, cpu = Settings.load(str(path)), Settings.load("cpu")
     assert mine.tables["detector"]["frcnn"] == {**cpu.tables["detector"]["frcnn"], "width": 0.25}
     assert mine.tables["verifier"] == cpu.tables["verifier"]
-    assert (mine.profile, mine.pipeline().gate) == ("mine.toml", 0.5)
+    assert (mine.profile, mine.pipeline().candidate_threshold) == ("mine.toml", 0.5)
 
 
 @pytest.mark.parametrize(("base", "said"), [("cpo", "Did you mean cpu"), ("modern", "itself based on another")])
@@ -135,9 +137,9 @@ def test_a_profile_of_ones_own_that_names_no_plugin_is_told(tmp_path: Path) -> N
 
 @pytest.mark.usefixtures("installed")
 def test_sets_that_are_taken_are_no_error(profile: Path) -> None:
-    settings = Settings.load(str(profile), ["detector.iterations=9", "pipeline.gate=0.1"])
+    settings = Settings.load(str(profile), ["detector.iterations=9", "pipeline.candidate_threshold=0.1"])
     settings.options("detector", Blob)
-    assert settings.pipeline().gate == 0.1
+    assert settings.pipeline().candidate_threshold == 0.1
     settings.check_all_used()
 
 
@@ -192,18 +194,95 @@ def test_an_unknown_profile_lists_those_there_are() -> None:
 
 
 @pytest.mark.parametrize("value", ["validation", 0, 0.88, -3.5])
-def test_the_gate_is_a_number_or_validation(profile: Path, value: object) -> None:
-    assert Settings.load(str(profile), [f"pipeline.gate={value}"]).pipeline().gate == value
+def test_the_candidate_threshold_is_a_number_or_validation(profile: Path, value: object) -> None:
+    assert Settings.load(str(profile), [f"pipeline.candidate_threshold={value}"]).pipeline().candidate_threshold == value
 
 
 @pytest.mark.parametrize("value", ["high", "true", "NaN"])
-def test_another_gate_is_refused(profile: Path, value: str) -> None:
-    with pytest.raises(MitobenchError, match=f"--set pipeline.gate={value}: "):
-        Settings.load(str(profile), [f"pipeline.gate={value}"]).pipeline()
+def test_another_candidate_threshold_is_refused(profile: Path, value: str) -> None:
+    with pytest.raises(MitobenchError, match=f"--set pipeline.candidate_threshold={value}: "):
+        Settings.load(str(profile), [f"pipeline.candidate_threshold={value}"]).pipeline()
 
 
-def test_without_a_gate_nothing_is_dropped(profile: Path) -> None:
-    assert Settings.load(str(profile), ["pipeline.gate=null"]).pipeline().gate is None
+TABLE = 'pipeline.candidate_threshold={"blob": 0.88, "other": null}'
+
+
+@pytest.mark.parametrize(("detector", "value"), [("blob", 0.88), ("other", None), ("third", "validation")])
+def test_a_candidate_threshold_of_one_detector_holds_for_no_other(profile: Path, detector: str, value: object) -> None:
+    options = Settings.load(str(profile), [TABLE]).pipeline()
+    assert options.for_detector(detector).candidate_threshold == value
+
+
+def test_a_candidate_threshold_that_is_no_table_holds_for_every_detector(profile: Path) -> None:
+    assert Settings.load(str(profile)).pipeline().for_detector("blob").candidate_threshold == 0.5
+
+
+@pytest.mark.parametrize("value", ['{"blob": "high"}', '{"blob": [0.5]}', "[0.5]", '{"blob": {"blob": 1}}'])
+def test_a_table_of_candidate_thresholds_is_checked(profile: Path, value: str) -> None:
+    with pytest.raises(MitobenchError, match=r"--set pipeline\.candidate_threshold="):
+        Settings.load(str(profile), [f"pipeline.candidate_threshold={value}"]).pipeline()
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_candidate_threshold_of_an_unknown_detector_names_the_nearest(profile: Path) -> None:
+    settings = Settings.load(str(profile), ['pipeline.candidate_threshold={"blub": 0.5}'])
+    settings.options("detector", Blob)
+    settings.pipeline()
+    with pytest.raises(MitobenchError, match=r"candidate_threshold=.*'blub'.*Did you mean blob"):
+        settings.check_all_used()
+    profile.write_text("[pipeline]\ncandidate_threshold = { blub = 0.5 }\n")
+    with pytest.raises(MitobenchError, match=r"mine\.toml: \[pipeline\] candidate_threshold: .*'blub'"):
+        Settings.load(str(profile)).check_all_used()
+
+
+def test_the_papers_candidate_threshold_is_that_of_its_detector_alone() -> None:
+    options = Settings.load("paper").pipeline()
+    found = {name: options.for_detector(name).candidate_threshold for name in ("frcnn", "rpn", "blobs")}
+    assert found == {"frcnn": 0.88, "rpn": "validation", "blobs": "validation"}
+
+
+@pytest.fixture
+def notes(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """What has been logged of renamed options; none has been so far."""
+    settings._note_renamed.cache_clear()
+    return lambda: [record.getMessage() for record in caplog.records]
+
+
+def test_the_old_name_of_an_option_still_works_and_is_noted_once(profile: Path, notes: Callable[[], list[str]]) -> None:
+    profile.write_text("[pipeline]\ngate = 0.25\n")
+    assert Settings.load(str(profile)).pipeline().candidate_threshold == 0.25
+    given = Settings.load(str(profile), ["pipeline.gate=0.75"])
+    assert given.pipeline().candidate_threshold == 0.75
+    assert [override.text for override in given.overrides] == ["pipeline.candidate_threshold=0.75"]
+    assert notes() == ["pipeline.gate is now called pipeline.candidate_threshold; the old name still works."]
+
+
+def test_an_option_under_both_of_its_names_is_refused(profile: Path) -> None:
+    profile.write_text("[pipeline]\ngate = 0.25\ncandidate_threshold = 0.5\n")
+    with pytest.raises(MitobenchError, match=r"mine\.toml: \[pipeline\] gives candidate_threshold twice"):
+        Settings.load(str(profile))
+
+
+def test_the_pipeline_has_no_plugins(profile: Path) -> None:
+    with pytest.raises(MitobenchError, match=r"Give pipeline\.OPTION=VALUE"):
+        Settings.load(str(profile), ["pipeline.blob.candidate_threshold=0.5"])
+
+
+def test_overrides_touch_the_plugins_that_have_the_option_and_of_two_the_last(profile: Path) -> None:
+    texts = ["detector.iterations=5", "detector.blob.lr=0.1", "detector.lr=0.2", "verifier.lr=0.3", "detector.x.lr=1"]
+    given = Settings.load(str(profile), texts)
+
+    def touching(*plugins: tuple[str, str, type[Options] | None]) -> list[str]:
+        return [override.text for override in given.touching(plugins)]
+
+    assert touching(("detector", "blob", BlobOptions)) == ["detector.iterations=5", "detector.lr=0.2"]
+    assert touching(("detector", "blob", Options)) == []
+    assert touching(("detector", "x", BlobOptions)) == ["detector.iterations=5", "detector.x.lr=1"]
+    assert touching(("verifier", "blob", None)) == ["verifier.lr=0.3"]
+
+
+def test_without_a_candidate_threshold_nothing_is_dropped(profile: Path) -> None:
+    assert Settings.load(str(profile), ["pipeline.candidate_threshold=null"]).pipeline().candidate_threshold is None
 
 
 @pytest.mark.parametrize(("value", "folds"), [("in-sample", 0), ("out-of-fold(3)", 3), ("out-of-fold(20)", 20)])

@@ -32,7 +32,10 @@ def run(
     dataset: Annotated[str | None, typer.Option(help="Data sets to test on, with commas. Default: all found.")] = None,
     train_on: Annotated[str | None, typer.Option(help="Data sets to train on. Default: the one tested on.")] = None,
     protocol: Annotated[
-        str | None, typer.Option(help="Split, by name or a .json file. Default: the card's first.")
+        str | None,
+        typer.Option(
+            help="Split, by name or a .json file (for several data sets, files with commas). Default: the card's first."
+        ),
     ] = None,
     scanner: Annotated[str | None, typer.Option(help="Scanners to use, for example A. Default: all.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds; they vary training, never the split.")] = 1,

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from mitobench.api import Detections, Frame, Mitoses, Sample, Validation
+from mitobench.api import Detections, Frame, Mitoses, Sample, Validation, mask_box
 from mitobench.pipeline.stages.fitting import label
 
 Floats = NDArray[np.float64]
@@ -66,7 +66,7 @@ def _sample(number: int, masks: bool, boxes: bool, candidates: bool) -> Sample:
     frame = _frame(f"F{number:02}", mpp, pixels)
     xy, rest = centres[:mitoses].copy(), centres[mitoses:].copy()
     annotation = Mitoses(xy, tuple(nuclei[:mitoses]) if masks else None, rest)
-    around = np.array([(*n.min(axis=0), *(n.max(axis=0) + 1)) for n in nuclei[:mitoses]], dtype=np.float64)
+    around = np.array([mask_box(nucleus) for nucleus in nuclei[:mitoses]])
     return Sample(
         frame,
         annotation,

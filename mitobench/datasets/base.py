@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from mitobench import discovery, registry
 from mitobench.api import Frame, Mitoses
 from mitobench.datasets.card import Card, Expected
-from mitobench.errors import DataError, PluginError, nearest
+from mitobench.errors import DataError, MitobenchError, PluginError, nearest
 
 __all__ = ["Card", "Dataset", "Expected", "Item", "NewFrame", "Reader", "available", "load", "not_here", "reader"]
 
@@ -163,7 +163,10 @@ class Reader(ABC):
 
     @classmethod
     def card(cls) -> Card:
-        """The data set's card; a package of its own overrides this to load a file of its own."""
+        """The data set's card: `NAME.toml` in its own package, else in the registry."""
+        for folder in discovery.folders_of(cls.__module__):
+            if (folder / f"{cls.name}.toml").is_file():
+                return Card.load(folder / f"{cls.name}.toml")
         return Card.load(registry.entry("datasets", cls.name))
 
     @abstractmethod
@@ -208,9 +211,19 @@ def available(root: Path) -> list[str]:
 def load(name: str, root: Path) -> Dataset:
     """Data set `name`, from any depth below `root`.
 
-    Raises MitobenchError for an unknown name, DataError when it is not there or cannot be trusted.
+    Raises MitobenchError for an unknown name, DataError when it is not there or cannot be trusted, PluginError where
+    its reader is broken.
     """
-    return reader(name).read(Path(root))
+    try:
+        return reader(name).read(Path(root))
+    except (MitobenchError, OSError, MemoryError):
+        raise
+    except Exception as reason:  # a reader of another package may raise anything
+        found = discovery.find("dataset", name)
+        raise PluginError(
+            f"{root}: the reader of data set {name!r} (package {found.package} {found.version}) raised "
+            f"{type(reason).__name__}: {reason}. Update or uninstall {found.package}, or report it to its authors."
+        ) from reason
 
 
 def not_here(name: str, root: Path, looked_for: str) -> DataError:

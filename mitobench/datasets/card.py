@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError
 
 from mitobench import registry
-from mitobench.errors import MitobenchError
+from mitobench.errors import MitobenchError, wrong_fields
 
 
 class Expected(BaseModel):
@@ -31,7 +31,7 @@ class Card(BaseModel):
         mpp: um/px along x and y, by scanner.
         has_masks: whether every mitosis comes with its pixels.
         has_imposters: whether look-alikes are annotated.
-        protocols: the splits that exist; the first is the default.
+        protocols: the splits that exist; the first is the default. Empty where the user must give a split.
         test_groups, test_fields: the official test part, where it is known by slide or by field.
         expected: what a complete copy holds, by scanner and official part.
         frames_with_mitosis: labelled frames of one scanner that hold a mitosis; None: not published.
@@ -57,11 +57,21 @@ class Card(BaseModel):
     licence: str = ""
     url: str = ""
 
+    @property
+    def default_protocol(self) -> str:
+        """The first protocol. Raises MitobenchError where the card names none."""
+        if not self.protocols:
+            raise MitobenchError(
+                f"The card of data set {self.name!r} names no protocol (protocols = []). Name one there that has a split, "
+                "or give a split of your own with --protocol FILE.json."
+            )
+        return self.protocols[0]
+
     @classmethod
     def load(cls, path: Path) -> Card:
         """The card in a TOML file. Raises MitobenchError naming the file and every field that is wrong."""
         try:
             return cls.model_validate(registry.read_toml(path))
         except ValidationError as reason:
-            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in reason.errors())
+            wrong = wrong_fields(reason)
             raise MitobenchError(f"{path}: is no data set's card: {wrong}.") from reason

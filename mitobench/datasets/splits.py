@@ -16,9 +16,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mitobench import registry
+from mitobench import discovery, registry
 from mitobench.datasets.base import Dataset, Item
-from mitobench.errors import DataError, MitobenchError, nearest
+from mitobench.errors import DataError, MitobenchError, nearest, wrong_fields
 
 PARTS = ("train", "val", "test")
 
@@ -71,7 +71,8 @@ class Parts(Strict):
 
 
 class SplitFile(Strict):
-    """A split as it is written: `registry/splits/DATASET-PROTOCOL.json`, or a file of the user's own.
+    """A split as it is written: `splits/DATASET-PROTOCOL.json` of the data set's package or of the registry, or a file
+    of the user's own.
 
     Attributes:
         name: of the split.
@@ -118,9 +119,15 @@ class Split:
 
 
 def protocols(dataset: str) -> list[str]:
-    """The protocols that the registry has a split of `dataset` for, sorted."""
-    paths = (registry.ROOT / "splits").glob("*.json")
-    return sorted(split.protocol for split in map(read_split, paths) if split.dataset == dataset)
+    """The protocols that the data set's package or the registry has a split of `dataset` for, sorted."""
+    paths = [path for folder in _folders(dataset) for path in folder.glob(f"{dataset}-*.json")]
+    return sorted({split.protocol for split in map(read_split, paths) if split.dataset == dataset})
+
+
+def _folders(dataset: str) -> list[Path]:
+    """Where splits of a data set lie: `splits` in its own package, then in the registry."""
+    own = discovery.find("dataset", dataset).folders if dataset in discovery.names("dataset") else []
+    return [folder / "splits" for folder in (*own, registry.ROOT)]
 
 
 def load_split(dataset: str, protocol: str | Path) -> SplitFile:
@@ -129,8 +136,9 @@ def load_split(dataset: str, protocol: str | Path) -> SplitFile:
     Raises MitobenchError for an unknown protocol (with the nearest), or a file that is no split of this data set.
     """
     own = str(protocol).endswith(".json")
-    path = Path(protocol) if own else registry.ROOT / "splits" / f"{dataset}-{protocol}.json"
-    if not own and not path.is_file():
+    shipped = [folder / f"{dataset}-{protocol}.json" for folder in _folders(dataset)]
+    path = Path(protocol) if own else next((path for path in shipped if path.is_file()), None)
+    if path is None:
         raise MitobenchError(
             f"{dataset} has no protocol {str(protocol)!r}. {nearest(str(protocol), protocols(dataset))} "
             "A split of your own is given as a path to a .json file."
@@ -139,7 +147,7 @@ def load_split(dataset: str, protocol: str | Path) -> SplitFile:
     if split.dataset != dataset:
         raise MitobenchError(f"{path}: splits {split.dataset!r}, not {dataset!r}; correct its `dataset`.")
     if own and split.protocol in protocols(dataset):
-        raise MitobenchError(f"{path}: protocol {split.protocol!r} is one of the registry's; give yours another name.")
+        raise MitobenchError(f"{path}: {dataset} has a protocol {split.protocol!r} already; give yours another name.")
     return split
 
 
@@ -155,7 +163,7 @@ def read_split(path: Path) -> SplitFile:
     except json.JSONDecodeError as reason:
         raise MitobenchError(f"{path}:{reason.lineno}: is not valid JSON: {reason.msg}.") from reason
     except ValidationError as reason:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in reason.errors())
+        wrong = wrong_fields(reason)
         raise MitobenchError(f"{path}: is no split: {wrong}.") from reason
 
 

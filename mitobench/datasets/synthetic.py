@@ -11,7 +11,6 @@ import itertools
 import json
 import logging
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import ClassVar
 from filelock import FileLock
 from platformdirs import user_cache_path
 
-from mitobench.atomic import write_whole
+from mitobench.atomic import whole_folder, write_whole
 from mitobench.datasets import figures, mitos2012, mitos2014, shapes, synthesis, tissue
 from mitobench.datasets.base import Dataset, Expected, NewFrame, Reader, not_here
 from mitobench.datasets.files import MARKER, is_synthetic
@@ -165,14 +164,11 @@ def write(
         )
     folder = Path(folder).resolve()
     _refuse_foreign(folder)
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
-        _write_sets(aside, seed, frames, size, progress)
-        _put_in_place(aside, folder)
+        with whole_folder(folder) as new:
+            _write_sets(new, seed, frames, size, progress)
     except OSError as reason:
         raise MitobenchError(f"{folder}: cannot be written: {reason.strerror}.") from reason
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def ensure(cache: Path | None = None, seed: int = 0) -> Path:
@@ -240,12 +236,3 @@ def _counts(dataset: Dataset) -> dict[str, dict[str, dict[str, int]]]:
         if dataset.card.has_imposters:
             part["imposters"] = part.get("imposters", 0) + len(item.mitoses.imposters)
     return counts
-
-
-def _put_in_place(aside: Path, folder: Path) -> None:
-    """Rename; what was there is deleted only when the new one is in its place."""
-    old = aside.with_name(f"{aside.name}.old")
-    if folder.exists():
-        folder.rename(old)
-    aside.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)

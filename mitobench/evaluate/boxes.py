@@ -51,7 +51,7 @@ def score_boxes(estimated: Floats, truth: Floats, covered: NDArray[np.bool_] | N
 
 
 def iou(a: Floats, b: Floats) -> Floats:
-    """Intersection over union of aligned boxes: [N] from [N, 4] and [N, 4] px, x2 and y2 the first px outside."""
+    """Intersection over union of aligned boxes: [N] from [N, 4] and [N, 4] px."""
     overlap = np.prod(np.clip(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0, None), axis=1)
     union = np.prod(a[:, 2:] - a[:, :2], axis=1) + np.prod(b[:, 2:] - b[:, :2], axis=1) - overlap
     ratio: Floats = np.divide(overlap, union, out=np.zeros(len(a)), where=union > 0)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from mitobench import discovery, registry
 from mitobench.datasets import splits
 from mitobench.discovery import ROLES
-from mitobench.errors import MitobenchError
+from mitobench.errors import MitobenchError, field_errors
 from mitobench.experiments.lines import Lines
 from mitobench.pipeline.settings import Override, Settings
 
@@ -212,7 +212,7 @@ def read(name: str) -> Definition:
         definition = kind.model_validate(content).model_copy(update={"path": path})
     except ValidationError as reason:
         lines = Lines(path)
-        wrong = [f"{lines.at(e['loc'])} {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in reason.errors()]
+        wrong = [f"{lines.at(place)} {sentence}" for place, sentence in field_errors(reason)]
         raise MitobenchError("\n".join(wrong)) from reason
     _check(definition)
     return definition

@@ -197,4 +197,4 @@ def _protocol(dataset: str, wanted: str, table: PaperTable, say: Say) -> str:
 
 
 def _first_protocol(dataset: str) -> str:
-    return datasets.reader(dataset).card().protocols[0]
+    return datasets.reader(dataset).card().default_protocol

@@ -63,7 +63,7 @@ def crop(frame: Frame, pixels: Pixels, subject: Mark, marks: Sequence[Mark]) -> 
     What lies outside the frame is plain grey, never tissue that is not there.
     """
     half = [CROP_UM / 2 / mpp for mpp in frame.mpp]
-    left, top = subject.xy[0] - half[0], subject.xy[1] - half[1]
+    left, top = subject.xy[0] + 0.5 - half[0], subject.xy[1] + 0.5 - half[1]
     margin = math.ceil(max(half)) + 1
     box = (left + margin, top + margin, left + margin + 2 * half[0], top + margin + 2 * half[1])
     padded = np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)), constant_values=OUTSIDE)
@@ -120,9 +120,12 @@ def _put(
     width: int,
     origin: tuple[float, float] = (0, 0),
 ) -> None:
-    """Draw a mark; `factor`: px of the image to one of the frame, whose `origin` is the image's corner."""
+    """Draw a mark; `factor`: px of the image to one of the frame.
+
+    The image's corner is `origin` px from that of the frame, whose first pixel has its centre at .5.
+    """
     stamp = _stamp(mark.fate, (MARK_UM * factor / mpp[0], MARK_UM * factor / mpp[1]), width)
-    x, y = ((mark.xy[i] - origin[i]) * factor for i in (0, 1))
+    x, y = ((mark.xy[i] + 0.5 - origin[i]) * factor for i in (0, 1))
     image.paste(stamp, (round(x - stamp.width / 2), round(y - stamp.height / 2)), stamp)
 
 
@@ -152,7 +155,8 @@ def _label(
     assert mark.candidate is not None
     text = short(mark.candidate.score)
     half = draw.textlength(text, font) / 2 + font.size / 8
-    x, y = min(max(mark.xy[0] * factor, half), size[0] - half), mark.xy[1] * factor
+    x, y = ((place + 0.5) * factor for place in mark.xy)
+    x = min(max(x, half), size[0] - half)
     fits = y + below + 1.3 * font.size < size[1]
     _write(draw, (x, y + below if fits else y - below), text, mark.fate.colour, font, "mt" if fits else "mb")
 

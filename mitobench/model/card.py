@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mitobench import registry
-from mitobench.errors import MitobenchError, nearest
+from mitobench.errors import MitobenchError, nearest, wrong_fields
 from mitobench.evaluate.uncertainty import Interval
 from mitobench.pipeline import canonical
 
@@ -129,7 +129,7 @@ def read(folder: Path) -> Card:
             f"{path}: cannot be read: {reason.strerror}. Give a folder made by `mitobench pack`."
         ) from (reason)
     except ValidationError as reason:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in reason.errors()[:5])
+        wrong = wrong_fields(reason)
         raise MitobenchError(f"{path}: is no model's card: {wrong}. Pack the model again.") from reason
     except ValueError as reason:
         raise MitobenchError(f"{path}: is not valid JSON: {reason}. Pack the model again.") from reason

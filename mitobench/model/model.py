@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from mitobench import discovery
 from mitobench.api import Detections, Detector, Floats, Frame, Fuser, Verifier
-from mitobench.errors import MitobenchError, PluginError
+from mitobench.errors import MitobenchError, PluginError, wrong_fields
 from mitobench.model import card as cards
 from mitobench.model.card import Card, Part
 from mitobench.model.tiles import Tile, tiled, unrepeated
@@ -109,7 +109,7 @@ def _plugin(folder: Path, card: Card, role: Any, device: str) -> Any:
     try:
         options = cls.Options.model_validate(part.options)
     except ValidationError as reason:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in reason.errors()[:5])
+        wrong = wrong_fields(reason)
         raise PluginError(
             f"{role} {part.name!r} was packed with version {part.version}; installed is "
             f"{cls.version} ({here.package} {here.version}), whose options are others: {wrong}. "

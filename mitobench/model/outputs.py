@@ -61,7 +61,7 @@ def write_summary(path: Path, rows: Iterable[Row]) -> None:
 
 
 def write_csv(path: Path, image: str, found: Prediction) -> None:
-    """Every candidate above the gate, px of the image; no verifier's score where the model has no verifier."""
+    """Every candidate above the gate, px of the image, whose centres are whole numbers; no verifier's score where the model has no verifier."""
     detections, rows = found.detections, []
     for i in range(len(found)):
         place = [f"{n:.2f}" for n in (*detections.xy[i], *detections.boxes[i])]
@@ -72,14 +72,14 @@ def write_csv(path: Path, image: str, found: Prediction) -> None:
 
 
 def write_geojson(path: Path, image: str, found: Prediction) -> None:
-    """The mitoses as QuPath (0.4 and later) imports and writes detections, px of the image."""
+    """The mitoses as QuPath (0.4 and later) imports and writes detections: px from the image's upper left corner."""
     features = [_feature(image, found, i) for i in found.is_mitosis.nonzero()[0].tolist()]
     collection = {"type": "FeatureCollection", "features": features}
     write_whole(path, (json.dumps(collection, indent=1, allow_nan=False) + "\n").encode())
 
 
 def _feature(image: str, found: Prediction, i: int) -> dict[str, Any]:
-    x1, y1, x2, y2 = (round(float(n), 2) for n in found.detections.boxes[i])
+    x1, y1, x2, y2 = (round(float(n) + 0.5, 2) for n in found.detections.boxes[i])
     measurements = {"score": float(found.score[i]), "score detector": float(found.detections.score[i])}
     if found.verifier is not None:
         measurements["score verifier"] = float(found.verifier[i])

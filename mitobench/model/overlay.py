@@ -26,7 +26,7 @@ def overlay(frame: Frame, found: Prediction, threshold: float) -> NDArray[np.uin
     draw = ImageDraw.Draw(image)
     close = ~found.is_mitosis & (found.score > CLOSE_SHARE * threshold)
     for which, colour, thick in ((close, CLOSE, max(1, width // 2)), (found.is_mitosis, CALLED, width)):
-        for centre in found.detections.xy[which] * factor:
+        for centre in (found.detections.xy[which] + 0.5) * factor - 0.5:
             _ring(draw, centre, radius, colour, thick)
     return np.array(image)
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mitobench import datasets, discovery
+from mitobench.atomic import whole_folder
 from mitobench.errors import MitobenchError, RecordError
 from mitobench.model import card as cards
 from mitobench.model.card import Card, Measured, Part, Parts
 from mitobench.model.model import Model
 from mitobench.pipeline.stages.job import FACTS, LOG
 from mitobench.pipeline.store import MANIFEST, Store
+from mitobench.pipeline.workspace import chosen_on
 from mitobench.results import record as records
 from mitobench.results.schema import Record
 
@@ -132,10 +133,10 @@ def _card(path: Path, record: Record, half: bool) -> Card:
 def _train_on(record: Record) -> dict[str, dict[str, int]]:
     """Frames by data set and part; where the set tested on is among them it chooses alone, and others train wholly."""
     dataset, train_on = record.combination["dataset"], record.combination["train_on"]
-    chose = [dataset] if dataset in train_on else train_on
+    choosing = chosen_on(dataset, train_on)
     frames = {name: record.data[name].frames for name in train_on}
     return {
-        name: {part: n[part] for part in ("train", "val")} if name in chose else {"train": sum(n.values())}
+        name: {part: n[part] for part in ("train", "val")} if name in choosing else {"train": sum(n.values())}
         for name, n in frames.items()
     }
 
@@ -160,18 +161,10 @@ def _new(out: Path) -> Iterator[Path]:
     """An empty folder that becomes `out` when the block ends without an error."""
     if out.exists():
         raise MitobenchError(f"{out}: is there already. Remove it, or give another folder with --out.")
-    aside = None
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(dir=out.parent, prefix=".aside-"))
-        folder = aside / "model"
-        folder.mkdir()
-        yield folder
-        folder.rename(out)
+        with whole_folder(out) as folder:
+            yield folder
     except OSError as reason:
         raise MitobenchError(
             f"{out}: cannot be written: {reason.strerror or reason}. Mend that, or give another folder with --out."
         ) from reason
-    finally:
-        if aside is not None:
-            shutil.rmtree(aside, ignore_errors=True)

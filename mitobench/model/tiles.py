@@ -75,8 +75,8 @@ def _spans(size: int, frame_mpp: float, mpp: float) -> Iterator[tuple[_Span, tup
     seams = np.linspace(0, size, number + 1).round().astype(int).tolist()
     for i, (first, last) in enumerate(itertools.pairwise(seams)):
         start, end = max(0, first - overlap), min(size, last + overlap)
-        low = -np.inf if i == 0 else first - reach - start
-        high = np.inf if i == number - 1 else last + reach - start
+        low = -np.inf if i == 0 else first - reach - start - 0.5  # a tile begins half a px before its first centre
+        high = np.inf if i == number - 1 else last + reach - start - 0.5
         yield (start, end), (low, high)
 
 

@@ -57,12 +57,12 @@ def _array(plugin: Plugin, frame: Frame | None, what: str, given: Any, shape: tu
 
 
 def _inside(plugin: Plugin, frame: Frame, what: str, xy: NDArray[np.float64]) -> None:
-    limit = np.tile(np.asarray(frame.size, dtype=np.float64), xy.shape[1] // 2)
-    outside = ((xy < -SLACK_PX) | (xy > limit + SLACK_PX)).any(axis=1)
+    first, last = -0.5, np.tile(frame.size, xy.shape[1] // 2) - 0.5
+    outside = ((xy < first - SLACK_PX) | (xy > last + SLACK_PX)).any(axis=1)
     if outside.any():
-        first = np.round(xy[outside][0], 1).tolist()
+        example = np.round(xy[outside][0], 1).tolist()
         raise _error(
-            plugin, frame, f"{what} leaves the frame of {frame.size[0]} x {frame.size[1]} px, for example at {first}"
+            plugin, frame, f"{what} leaves the frame of {frame.size[0]} x {frame.size[1]} px, for example at {example}"
         )
 
 

@@ -17,10 +17,10 @@ from mitobench.errors import MitobenchError, PluginError
 from mitobench.pipeline import canonical
 from mitobench.pipeline.graph import Combination, Plan, Planned, Request
 from mitobench.pipeline.plugins import PluginRef
-from mitobench.pipeline.settings import PipelineOptions, Settings
+from mitobench.pipeline.settings import VALIDATION, PipelineOptions, Settings
 from mitobench.pipeline.sources import plugin_code, reader_code, stage_code
 from mitobench.pipeline.stages.stage import Stage
-from mitobench.pipeline.workspace import Workspace
+from mitobench.pipeline.workspace import Workspace, chosen_on
 
 UNUSED = "-"  # shown for an estimator that the detector does not use
 NO_VERIFIER, NO_FUSER = "none", "detector-only"  # two names for one thing: the detector's score stands alone
@@ -46,10 +46,10 @@ def learned_from(workspace: Workspace, dataset: str, train_on: Sequence[str]) ->
 
     That is one that is neither tested on nor, where the set tested on chooses for itself, chosen on.
     """
-    chosen_on = [dataset] if dataset in train_on else train_on
-    others = [name for name in train_on if name not in chosen_on]
+    choosing = chosen_on(dataset, train_on)
+    others = [name for name in train_on if name not in choosing]
     more = (key for part in PARTS for key in workspace.part(others, part) if workspace.item(key).mitoses.labelled)
-    return tuple(sorted([*workspace.part(chosen_on, "train"), *more]))
+    return tuple(sorted([*workspace.part(choosing, "train"), *more]))
 
 
 def _grid(roles: Roles, settings: Settings, request: Request, workspace: Workspace) -> list[Planned]:
@@ -150,13 +150,14 @@ class _Planner:
         parts = {"val": val, "test": test}
         found = {part: self._detections(refs["detector"], detector, keys, part) for part, keys in parts.items()}
         fitted, scores = None, dict[str, Stage]()
+        threshold = self.pipeline.for_detector(refs["detector"].name).candidate_threshold
         if refs["verifier"].cls().verifies:
             sources = self._candidates(refs["detector"], detector, boxes, train, val, seed)
             required = self._required(refs["verifier"], boxes, train, val, seed)
             upstream = {**sources, **required, "candidates-val": found["val"]}
             fitted = self._fit(refs["verifier"], {"train": train, "val": val}, upstream, seed)
             scores = {
-                part: self._verifier_scores(refs["verifier"], fitted, found[part], keys, part)
+                part: self._verifier_scores(refs["verifier"], fitted, found[part], keys, part, threshold)
                 for part, keys in parts.items()
             }
         fusion = self._stage(
@@ -164,7 +165,7 @@ class _Planner:
             refs["fuser"],
             {"val": val},
             {"detections": found["val"], "verifier-scores": scores.get("val")},
-            gate=self.pipeline.gate,
+            candidate_threshold=threshold,
             **self._matching(dataset),
         )
         evaluation = self._stage(
@@ -270,11 +271,19 @@ class _Planner:
             yield tuple(k for k in train if unit[k] not in held), tuple(k for k in train if unit[k] in held)
 
     def _verifier_scores(
-        self, verifier: PluginRef, fitted: Stage | None, detections: Stage, frames: tuple[str, ...], part: str
+        self,
+        verifier: PluginRef,
+        fitted: Stage | None,
+        detections: Stage,
+        frames: tuple[str, ...],
+        part: str,
+        threshold: Any,
     ) -> Stage:
         upstream = {"verifier": fitted, "detections": detections}
-        fixed = None if self.pipeline.gate == "validation" else self.pipeline.gate
-        return self._predict("verifier-scores", verifier, {"frames": frames}, upstream, part=part, gate=fixed)
+        fixed = None if threshold == VALIDATION else threshold
+        return self._predict(
+            "verifier-scores", verifier, {"frames": frames}, upstream, part=part, candidate_threshold=fixed
+        )
 
     # ------------------------------------------------------------------------------------------------ details
 

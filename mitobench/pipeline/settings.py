@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,20 +19,29 @@ from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError, nearest
 from mitobench.pipeline import canonical
 
+log = logging.getLogger("mitobench")
+
+VALIDATION: Literal["validation"] = "validation"
+Threshold = Annotated[float, Field(allow_inf_nan=False)] | Literal["validation"] | None
+
+# Options that were renamed, by table: the old name is still accepted in profiles and in `--set`.
+RENAMED: Mapping[str, Mapping[str, str]] = {"pipeline": {"gate": "candidate_threshold"}}
+
 
 class PipelineOptions(BaseModel):
     """What the harness does between the plugins.
 
     Attributes:
-        gate: detections whose detector score is not above it are dropped before verification; `validation` chooses
-            it on the validation frames (paper, section 4.3: .88); null drops nothing.
+        candidate_threshold: detections whose detector score is not above it are dropped before verification (the
+            paper's gate). A number; `validation`, which chooses it on the validation frames; null, which drops
+            nothing; or a table of these by detector, in which a detector that is not named has `validation`.
         candidates: where the verifier's training candidates come from: `in-sample` (the detector's own training
             frames, as in the paper) or `out-of-fold(k)` (k detector fits, each predicting what it has not seen).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    gate: float | Literal["validation"] | None = "validation"
+    candidate_threshold: Threshold | dict[str, Threshold] = VALIDATION
     candidates: Annotated[str, Field(pattern=r"^(in-sample|out-of-fold\(([2-9]|[1-9]\d+)\))$")] = "in-sample"
 
     @property
@@ -39,12 +50,19 @@ class PipelineOptions(BaseModel):
         found = re.search(r"\d+", self.candidates)
         return int(found.group()) if found else 0
 
+    def for_detector(self, name: str) -> PipelineOptions:
+        """The options as they hold for a detector: `candidate_threshold` is one value, not a table."""
+        given = self.candidate_threshold
+        threshold = given.get(name, VALIDATION) if isinstance(given, dict) else given
+        return self.model_copy(update={"candidate_threshold": threshold})
+
 
 @dataclass(frozen=True)
 class Override:
     """One `WHERE=VALUE`: WHERE is ROLE.OPTION, ROLE.PLUGIN.OPTION or pipeline.OPTION.
 
-    `given` says where it was: `--set`, or a file and its line.
+    `given` says where it was: `--set`, or a file and its line. An option that was renamed has its new name in `option`
+    and in `text`.
     """
 
     given: str
@@ -63,11 +81,15 @@ class Override:
             raise MitobenchError(f"{given} {text}: give ROLE.OPTION=VALUE, for example detector.iterations=500.")
         if parts[0] not in (*ROLES, "pipeline"):
             raise MitobenchError(f"{given} {text}: {parts[0]!r} is no role. {nearest(parts[0], (*ROLES, 'pipeline'))}")
+        if parts[0] == "pipeline" and len(parts) == 3:
+            raise MitobenchError(f"{given} {text}: the pipeline has no plugins. Give pipeline.OPTION=VALUE.")
         try:
             parsed = json.loads(value, parse_constant=str)  # NaN and infinity are no values of options
         except ValueError:
             parsed = value
-        return cls(given, text, parts[0], parts[1] if len(parts) == 3 else None, parts[-1], parsed)
+        option = _current_name(parts[0], parts[-1])
+        current = ".".join([*parts[:-1], option])
+        return cls(given, f"{current}={value}", parts[0], parts[1] if len(parts) == 3 else None, option, parsed)
 
 
 @dataclass
@@ -120,6 +142,7 @@ class Settings:
         if self.source.parent != registry.ROOT / "profiles":  # ours may name plugins that are not installed
             tables = [(role, name) for role in ROLES for name in self.tables.get(role, {})]
             named += [(f"{self.source}: [{role}.{name}]", role, name) for role, name in tables]
+        named += self._thresholds()
         for where, role, name in named:
             if name not in discovery.names(role):
                 raise MitobenchError(f"{where}: no {role} is called {name!r}. {nearest(name, discovery.names(role))}")
@@ -131,6 +154,31 @@ class Settings:
                     f"{override.given} {override.text}: no {whose} of this run has an option {override.option!r}. "
                     f"{nearest(override.option, known)}"
                 )
+
+    def _thresholds(self) -> list[tuple[str, str, str]]:
+        """(where, `detector`, name) of each detector that a table of candidate thresholds names."""
+        given = self.tables.get("pipeline", {}).get("candidate_threshold")
+        where = f"{self.source}: [pipeline] candidate_threshold"
+        if self.source.parent == registry.ROOT / "profiles":
+            given = None  # ours may name plugins that are not installed
+        for override in self.overrides:
+            if (override.role, override.option) == ("pipeline", "candidate_threshold"):
+                where, given = f"{override.given} {override.text}", override.value
+        return [(where, "detector", name) for name in given] if isinstance(given, dict) else []
+
+    def touching(self, plugins: Sequence[tuple[str, str, type[Any] | None]]) -> list[Override]:
+        """The overrides that decide an option of these plugins, in their order.
+
+        Args:
+            plugins: (role, name, its options or None where they are not known); the pipeline is one of role `pipeline`.
+        """
+        last: dict[tuple[str, str, str], Override] = {}
+        for override in self.overrides:
+            for role, name, options in plugins:
+                known = options is None or override.option in options.model_fields
+                if override.role == role and override.plugin in (None, name) and known:
+                    last[role, name, override.option] = override
+        return [override for override in self.overrides if any(override is kept for kept in last.values())]
 
     def _merge(
         self, model: type[Any], role: str, plugin: str | None, table: Mapping[str, Any], extra: Mapping[str, Any] = {}
@@ -174,7 +222,33 @@ def _read(path: Path) -> dict[str, Any]:
         plugins = tables.get(role, {})
         if not isinstance(plugins, dict) or not all(isinstance(table, dict) for table in plugins.values()):
             raise MitobenchError(f"{path}: [{role}] must hold one table a plugin: [{role}.NAME].")
-    return tables
+    return {**tables, "pipeline": _renamed(path, "pipeline", tables.get("pipeline", {}))}
+
+
+def _renamed(path: Path, table: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A table's options under their current names. Raises MitobenchError where one is given under both."""
+    renamed: dict[str, Any] = {}
+    for option, value in options.items():
+        current = _current_name(table, option)
+        if current in renamed:
+            raise MitobenchError(
+                f"{path}: [{table}] gives {current} twice, once under its old name. Remove one of them."
+            )
+        renamed[current] = value
+    return renamed
+
+
+def _current_name(table: str, option: str) -> str:
+    """The name that an option has now; logs a note where the given one is old."""
+    current = RENAMED.get(table, {}).get(option, option)
+    if current != option:
+        _note_renamed(table, option, current)
+    return current
+
+
+@functools.cache  # once a process
+def _note_renamed(table: str, option: str, current: str) -> None:
+    log.warning("%s.%s is now called %s.%s; the old name still works.", table, option, table, current)
 
 
 def _base(path: Path, name: str) -> dict[str, Any]:

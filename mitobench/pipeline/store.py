@@ -26,6 +26,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from mitobench.atomic import remove_whole, whole_folder
 from mitobench.errors import StoreError
 from mitobench.pipeline import canonical
 
@@ -81,9 +82,7 @@ class Store:
 
     def discard(self, kind: str, key: str) -> None:
         """Throw an output away, at once for every reader."""
-        grave = Path(tempfile.mkdtemp(dir=self.root / "aside"))
-        os.replace(self._folder(kind, key), grave / "discarded")
-        shutil.rmtree(grave, ignore_errors=True)
+        remove_whole(self._folder(kind, key), trash=self.root / "aside")
 
     def lock(self, key: str) -> FileLock:
         """The lock under which a stage is done; freed by the operating system when its holder dies."""
@@ -105,21 +104,16 @@ class Store:
         started = time.monotonic()
         aside = self.root / "aside" / f"{key}-{os.getpid()}"
         try:
-            aside.mkdir()
-            yield aside
-            manifest = {"spec": spec, "seconds": round(time.monotonic() - started, 3), "files": _digests(aside)}
-            manifest["digest"] = canonical.digest(manifest)
-            (aside / MANIFEST).write_text(canonical.dumps(manifest), encoding="utf-8")
-            target = self._folder(kind, key)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(aside, target)
+            with whole_folder(self._folder(kind, key), aside) as folder:
+                yield folder
+                manifest = {"spec": spec, "seconds": round(time.monotonic() - started, 3), "files": _digests(folder)}
+                manifest["digest"] = canonical.digest(manifest)
+                (folder / MANIFEST).write_text(canonical.dumps(manifest), encoding="utf-8")
             shutil.rmtree(self.root / "work" / key, ignore_errors=True)
         except Exception as reason:
             if is_full(reason, self.root):
                 raise _store_error(self.root, reason) from reason
             raise
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
 
     def _folder(self, kind: str, key: str) -> Path:
         return self.root / "stages" / kind / key

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from mitobench.datasets.splits import Split
 
 
-def choosing(dataset: str, train_on: Sequence[str]) -> list[str]:
-    """Whose validation frames choose for a data set: its own if it is trained on, otherwise those of all trained on."""
-    return [dataset] if dataset in train_on else list(train_on)
+def chosen_on(dataset: str, train_on: Sequence[str]) -> tuple[str, ...]:
+    """The data sets whose validation frames choose for one that is tested on.
+
+    Itself where it is one of those trained on, otherwise all of those.
+    """
+    return (dataset,) if dataset in train_on else tuple(train_on)
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,8 @@ class Workspace:
         return tuple(sorted(f"{name}/{id}" for name in datasets for id in self.splits[name].parts[part]))
 
     def validation(self, dataset: str, train_on: Sequence[str]) -> tuple[str, ...]:
-        """Keys of the validation frames for a data set."""
-        return self.part(choosing(dataset, train_on), "val")
+        """Keys of the frames that choose for a data set: the validation parts of `chosen_on`."""
+        return self.part(chosen_on(dataset, train_on), "val")
 
     def item(self, key: str) -> Item:
         """The frame of a key, with its annotation."""

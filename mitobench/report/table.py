@@ -58,8 +58,9 @@ class Section:
     @cached_property
     def notes(self) -> list[str]:
         """What is said of all rows together, and how often anyone has looked at the test frames for them."""
-        every = [set(record.notes) for row in self.rows for record in row.records]
-        common = [note for note in self.rows[0].first.notes if all(note in notes for notes in every)]
+        records = [record for row in self.rows for record in row.records]
+        scored = [record for record in records if record.status == "ok"] or records  # a failed row tells less
+        common = [note for note in scored[0].notes if all(note in record.notes for record in scored)]
         looks = sum(len(row.good) for row in self.rows)
         return [*common, f"test frames scored {looks} times for these rows"] if looks > 1 else common
 
@@ -83,7 +84,7 @@ class Section:
     def remarks(self, row: Row) -> list[str]:
         """What is to be said of a row alone: its notes, and what tells it from one that looks the same."""
         conflict = "conflicting: another record of this seed has other numbers" if row.conflicting else ""
-        extra = [note for note in row.first.notes if note not in self.notes]
+        extra = [note for note in _notes(row) if note not in self.notes]
         return [remark for remark in (conflict, self._distinctions.get(row, ""), *extra) if remark]
 
     @property
@@ -124,6 +125,14 @@ class Section:
             for row, mean in found
             if mean and mean.interval
         }
+
+
+def _notes(row: Row) -> Iterator[str]:
+    """The notes of a row; one that does not hold for all of its seeds names those for which it does."""
+    for note in dict.fromkeys(note for record in row.records for note in record.notes):
+        having = [record for record in row.records if note in record.notes]
+        some = having if len(having) < len(row.records) else []
+        yield f"{note} (seed {', '.join(str(seed_of(record)) for record in some)})" if some else note
 
 
 def sections(records: Iterable[Record], files: Mapping[str, str] | None = None) -> list[Section]:

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 
 from mitobench import registry
+from mitobench.discovery import ROLES
 from mitobench.evaluate import BoxScores, FrameEntry, Metrics
 from mitobench.pipeline import arrays
 from mitobench.pipeline.executors import Outcome
 from mitobench.pipeline.graph import Planned, Request
-from mitobench.pipeline.plan import learned_from
+from mitobench.pipeline.plan import UNUSED, learned_from
 from mitobench.pipeline.plugins import PluginRef
 from mitobench.pipeline.scored import scored
+from mitobench.pipeline.settings import PipelineOptions
 from mitobench.pipeline.stages.candidates import DETECTIONS
 from mitobench.pipeline.stages.job import FACTS
 from mitobench.pipeline.stages.stage import Stage
@@ -48,12 +50,12 @@ def assemble(
     common: dict[str, Any] = {
         "combination": {**asdict(row.combination), "train_on": list(row.combination.train_on)},
         "profile": row.settings.profile,
-        "overrides": [_portable(override.text) for override in row.settings.overrides],
+        "overrides": [_portable(text) for text in _overrides(row)],
         "scale": row.settings.scale,
         "only_scanners": list(request.only_scanners) if request.only_scanners else None,
         "plugins": {role: _plugin(ref) for role, ref in (*row.refs.items(), *_required(row))},
         "pipeline": {
-            **row.settings.pipeline().model_dump(mode="json"),
+            **row.settings.pipeline().for_detector(row.combination.detector).model_dump(mode="json"),
             "matcher": request.matcher,
             "radius_um": workspace.card(row.combination.dataset).radius_um,
             "processes": request.processes,
@@ -77,6 +79,7 @@ def assemble(
         return _failed(evaluated.reason, common)
     fusion = _json(outcomes, row.stages["fusion"], "operating_point.json")
     metrics = _json(outcomes, row.stages["evaluation"], "metrics.json")
+    common["notes"] += [*_started_from(row), *_nothing_passed(fusion, metrics)]
     has_scores = scored is not None and outcomes[scored.key].output is not None
     record = Record(
         status="ok",
@@ -207,13 +210,46 @@ def _notes(row: Planned, workspace: Workspace) -> list[str]:
     unlabelled = sum(not workspace.item(key).mitoses.labelled for key in test)
     if unlabelled:
         notes.append(f"{row.combination.dataset}: {unlabelled} of {len(test)} test frames are unlabelled, not scored")
+    return notes
+
+
+def _started_from(row: Planned) -> list[str]:
+    """What training started from; only of a row that was trained to its end."""
     trained = [stage.plugin for stage in _fits(row).values() if stage.plugin]
     if any(plugin.weights for plugin in trained):
-        return notes + [
+        return [
             f"{plugin.name} started from {plugin.weights.name}" if plugin.weights else f"{plugin.name} from scratch"
             for plugin in trained
         ]
-    return [*notes, *(["trained from scratch"] if trained else [])]
+    return ["trained from scratch"] if trained else []
+
+
+def _nothing_passed(fusion: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
+    """A note for each part without a candidate to score, so that an F1 of 0 explains itself."""
+    threshold = fusion["candidate_threshold"]
+    said = (
+        "the detector found no candidate" if threshold is None else f"no candidate passed the threshold {threshold:g}"
+    )
+    parts = {"validation": fusion["validation"], "test": metrics["test"]}
+    return [
+        f"{said} on the {part} frames"
+        for part, scores in parts.items()
+        if scores["n_frames"] and not scores["n_detections"]
+    ]
+
+
+def _overrides(row: Planned) -> list[str]:
+    """The `--set` texts that decide something in this row: the pipeline's options have an effect on a verifier only."""
+    names = asdict(row.combination)
+    plugins: list[tuple[str, str, Any]] = [
+        (role, names[role], row.refs[role].cls().Options if role in row.refs else None)
+        for role in ROLES
+        if names[role] != UNUSED
+    ]
+    plugins += [(ref.role, ref.name, ref.cls().Options) for _, ref in _required(row)]
+    if "verifier" not in row.refs or row.refs["verifier"].cls().verifies:
+        plugins.append(("pipeline", "pipeline", PipelineOptions))
+    return [override.text for override in row.settings.touching(plugins)]
 
 
 def _fits(row: Planned) -> dict[str, Stage]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mitobench.pipeline import canonical
-from mitobench.pipeline.workspace import choosing
+from mitobench.pipeline.workspace import chosen_on
 from mitobench.results.command import command_of
 from mitobench.results.difference import Difference, differences
 from mitobench.results.schema import PluginEntry, Record
@@ -52,7 +52,7 @@ def _of_frames(record: Record) -> Iterator[Difference]:
     if record.frames is None:
         return
     tested, train_on = record.combination["dataset"], record.combination["train_on"]
-    of_val = sum(record.data[name].frames.get("val", 0) for name in choosing(tested, train_on))
+    of_val = sum(record.data[name].frames.get("val", 0) for name in chosen_on(tested, train_on))
     yield from differences(of_val, len(record.frames.val), "data.frames.val")
     yield from differences(
         record.data[tested].frames.get("test"), len(record.frames.test), f"data.{tested}.frames.test"

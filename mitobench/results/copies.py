@@ -15,7 +15,7 @@ from mitobench.evaluate import FrameEntry, FramePrediction, StoredDetections
 from mitobench.evaluate.stored import of_frames
 from mitobench.pipeline import canonical
 from mitobench.pipeline.scored import scored
-from mitobench.pipeline.workspace import Workspace, choosing
+from mitobench.pipeline.workspace import Workspace, chosen_on
 from mitobench.results.difference import Difference, differences
 from mitobench.results.recompute import Recomputed
 from mitobench.results.schema import Record
@@ -59,7 +59,7 @@ class Copies:
         Raises MitobenchError where a data set or its split is not there, DataError where the frames are others.
         """
         asked = record.combination
-        names = [asked["dataset"]] if part == "test" else choosing(asked["dataset"], asked["train_on"])
+        names = [asked["dataset"]] if part == "test" else chosen_on(asked["dataset"], asked["train_on"])
         here = {name: self._selected(record, name) for name in names}
         workspace = Workspace(here, {name: assign(split_of(record, name), dataset) for name, dataset in here.items()})
         for name, dataset in here.items():

@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mitobench.atomic import write_whole
-from mitobench.errors import RecordError
+from mitobench.errors import RecordError, wrong_fields
 from mitobench.evaluate import StoredDetections
 from mitobench.evaluate import stored as stored_csv
 from mitobench.results.schema import ROLES, SCHEMA_VERSION, SCORES, UNUSED, Combination, DetectionsEntry, Record
@@ -99,8 +99,7 @@ def read(path: Path) -> Record:
     try:
         record = Record.model_validate(content)
     except ValidationError as reason:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in reason.errors()[:5])
-        raise RecordError(f"{path}: is not a record: {wrong}.") from reason
+        raise RecordError(f"{path}: is not a record: {wrong_fields(reason)}.") from reason
     try:
         sealed = record.sealed()
     except (ValueError, RecursionError) as reason:  # infinity, half a character: what no record is written with
@@ -172,7 +171,7 @@ def _lacking(record: Record) -> str | None:
     try:
         names = Combination.model_validate(record.combination)
     except ValidationError as reason:
-        return "; ".join(f"combination.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in reason.errors()[:5])
+        return wrong_fields(reason, "combination.")
     absent = [f"data.{name}" for name in (names.dataset, *names.train_on) if name not in record.data]
     if not absent and "test" not in record.data[names.dataset].digest:
         absent = [f"data.{names.dataset}.digest.test"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mitobench.api import Detections
+from mitobench.atomic import whole_folder
 from mitobench.datasets import Dataset, mitos2014
 from mitobench.errors import MitobenchError, RecordError, nearest
 from mitobench.results.copies import Copies
@@ -108,11 +107,5 @@ def _replace(folder: Path, detections: dict[str, Detections]) -> None:
     others = [path.name for path in folder.iterdir() if path.suffix != ".csv"] if folder.is_dir() else []
     if others or folder.is_file():
         raise MitobenchError(f"{folder}: holds {', '.join(others[:3]) or 'no files'}. Give an empty or a new folder.")
-    aside = folder.with_name(f".aside-{folder.name}-{os.getpid()}")
-    try:
-        mitos2014.write_submission(aside / "new", detections)
-        if folder.is_dir():
-            os.replace(folder, aside / "old")
-        os.replace(aside / "new", folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    with whole_folder(folder) as new:
+        mitos2014.write_submission(new, detections)

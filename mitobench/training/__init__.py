@@ -5,7 +5,7 @@ Beside `mitobench.api` the only part of mitobench that a plugin imports. A plugi
 """
 
 from mitobench.training.augment import dihedral, dihedral_boxes, dihedral_points, hed_jitter, stain_jitter
-from mitobench.training.patches import FrameCache, crop, resample
+from mitobench.training.patches import FrameCache, crop, crop_around, resample, scaled
 from mitobench.training.pretrained import copy_weights, find_weights
 from mitobench.training.runner import Stream, Supervised, part_of, train
 from mitobench.training.weights import load_weights, save_weights
@@ -16,6 +16,7 @@ __all__ = [
     "Supervised",
     "copy_weights",
     "crop",
+    "crop_around",
     "dihedral",
     "dihedral_boxes",
     "dihedral_points",
@@ -25,6 +26,7 @@ __all__ = [
     "part_of",
     "resample",
     "save_weights",
+    "scaled",
     "stain_jitter",
     "train",
 ]

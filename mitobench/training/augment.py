@@ -20,9 +20,9 @@ def dihedral_points(xy: NDArray[np.float64], k: int, size: tuple[int, int]) -> N
     width, height = size
     x, y = np.asarray(xy, dtype=np.float64).reshape(-1, 2).T
     if k & 4:
-        x = width - x
+        x = width - 1 - x
     for _ in range(k & 3):
-        x, y, width, height = y, width - x, height, width
+        x, y, width, height = y, width - 1 - x, height, width
     return np.stack([x, y], axis=1)
 
 

@@ -14,7 +14,7 @@ Pixels = NDArray[np.uint8]
 
 
 def resample(image: Pixels, mpp: tuple[float, float], target: float | None) -> tuple[Pixels, NDArray[np.float64]]:
-    """The image at `target` um/px, and the factors (x, y) that take its old pixel coordinates to the new ones.
+    """The image at `target` um/px, and the factors (x, y) of its size, with which `scaled` moves coordinates along.
 
     Args:
         image: uint8 [H, W, 3].
@@ -27,6 +27,21 @@ def resample(image: Pixels, mpp: tuple[float, float], target: float | None) -> t
     size = max(1, round(width * mpp[0] / target)), max(1, round(height * mpp[1] / target))
     factors = np.array([size[0] / width, size[1] / height])
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)), factors
+
+
+def scaled(xy: NDArray[np.float64], factors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points [N, 2] or boxes [N, 4] px where they are after an image was resized by `factors`; 1 / factors undoes it.
+
+    Whole numbers are the centres of pixels before and after.
+    """
+    moved: NDArray[np.float64] = (xy + 0.5) * np.tile(factors, xy.shape[-1] // 2) - 0.5
+    return moved
+
+
+def crop_around(image: Pixels, xy: NDArray[np.float64], side: int) -> Pixels:
+    """The patch of `side` x `side` px centred on a point [2] px, to the nearest pixel; `crop` says what lies outside."""
+    left, top = np.rint(xy - (side - 1) / 2).astype(np.int64).tolist()
+    return crop(image, left, top, side, side)
 
 
 def crop(image: Pixels, left: int, top: int, width: int, height: int) -> Pixels:
@@ -59,7 +74,7 @@ class FrameCache:
         self._bytes = 0
 
     def get(self, frame: Frame) -> tuple[Pixels, NDArray[np.float64]]:
-        """The frame's pixels, [H, W, 3], and the factors (x, y) from frame pixels to theirs."""
+        """The frame's pixels, [H, W, 3], and the factors (x, y) with which `scaled` moves coordinates along."""
         if frame.key in self._held:
             self._held.move_to_end(frame.key)
             return self._held[frame.key]

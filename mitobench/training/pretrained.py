@@ -22,6 +22,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from mitobench.atomic import write_whole
 from mitobench.errors import MitobenchError, PluginError
 from mitobench.training.weights import mismatches
 
@@ -98,12 +99,8 @@ def _made(name: str, folder: Path, source: Source | None, offline: bool) -> Path
 
 
 def _keep(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write a file whole or not at all, readable for whom the umask lets read."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as folder:
-        aside = Path(folder, path.name)
-        aside.write_bytes(save({name: tensor.detach().contiguous() for name, tensor in tensors.items()}))
-        os.replace(aside, path)
+    """Write a file whole or not at all."""
+    write_whole(path, save({name: tensor.detach().contiguous() for name, tensor in tensors.items()}))
 
 
 def _downloaded(name: str, folder: Path, offline: bool) -> dict[str, Tensor]:

@@ -28,6 +28,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from mitobench.api import Context, PluginError
+from mitobench.atomic import whole_file
 
 CHECKPOINT_SECONDS = 20.0
 CHECKPOINT = "training.pt"
@@ -317,18 +318,15 @@ class _Resume(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         if self.context.rank or time.monotonic() - self.saved < CHECKPOINT_SECONDS:
             return
-        aside = self.path.with_suffix(".aside")
-        torch.save(
-            {
-                "iteration": batch_idx + 1,
-                "model": _unwrapped(runner).state_dict(),
-                "optimizer": runner.optim_wrapper.state_dict(),
-                "schedulers": [_plain(s.state_dict()) for s in runner.param_schedulers or []],
-                "average": self.average.model.state_dict() if self.average else None,
-            },
-            aside,
-        )
-        os.replace(aside, self.path)
+        state = {
+            "iteration": batch_idx + 1,
+            "model": _unwrapped(runner).state_dict(),
+            "optimizer": runner.optim_wrapper.state_dict(),
+            "schedulers": [_plain(s.state_dict()) for s in runner.param_schedulers or []],
+            "average": self.average.model.state_dict() if self.average else None,
+        }
+        with whole_file(self.path) as aside:
+            torch.save(state, aside)
         self.saved = time.monotonic()
 
 

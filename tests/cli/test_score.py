@@ -253,7 +253,7 @@ def test_the_authors_detections_give_the_authors_counts(
 def test_the_detections_of_a_record_give_its_numbers(
     mitobench: Callable[..., Any], small_data: Path, tmp_path: Path
 ) -> None:
-    (path,) = runs.run(tmp_path / "board", small_data, sets=["pipeline.gate=0.5"])
+    (path,) = runs.run(tmp_path / "board", small_data, sets=["pipeline.candidate_threshold=0.5"])
     made, out = json.loads(path.read_text()), tmp_path / "score.json"
     answer = mitobench("score", path, "--data", small_data, "--json", out)
     assert answer.code == 0, answer.err

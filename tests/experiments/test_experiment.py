@@ -186,7 +186,7 @@ def test_submission_files_hold_what_is_above_the_threshold(run: Callable[..., An
 
 def test_a_row_without_a_threshold_is_not_submitted_and_spoils_nothing(run: Callable[..., Any], tmp_path: Path) -> None:
     text = with_toy_fuser(HEAD).replace('title = "Mine"', 'title = "Mine"\nsubmission = true') + ROWS
-    silent = '\n[[row]]\nname = "silent"\nset = ["pipeline.gate=2.0"]\n'
+    silent = '\n[[row]]\nname = "silent"\nset = ["pipeline.candidate_threshold=2.0"]\n'
     stand_in = '\n[[row]]\nname = "stand-in"\nprotocol = "by-slide"\n'
     answer = run(text + silent + stand_in)
     assert answer.code == 0, answer.out + answer.err

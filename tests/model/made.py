@@ -58,7 +58,7 @@ class Dots(Detector):
     def predict(self, frame: Frame) -> Detections:
         y, x = np.nonzero(frame.read()[..., 0] == 255)
         off = self.shift * (zlib.crc32(frame.id.encode()) % 3 - 1)
-        xy = np.clip(np.stack([x, y], axis=1) + 0.5 + off, 0, frame.size)
+        xy = np.clip(np.stack([x, y], axis=1) + off, -0.5, np.array(frame.size) - 0.5)
         return Detections.from_points(xy, np.full(len(x), 0.75), 8)
 
 

@@ -50,7 +50,7 @@ def test_it_predicts_what_the_harness_did(made: Made, small_data: Path, tmp_path
 
 @pytest.mark.usefixtures("toys")
 def test_it_applies_the_gate_as_the_harness_did(small_data: Path, tmp_path: Path) -> None:
-    made = run_and_pack(tmp_path, small_data, sets=["pipeline.gate=0.5"])
+    made = run_and_pack(tmp_path, small_data, sets=["pipeline.candidate_threshold=0.5"])
     wanted = expected(made.record)
     assert len(wanted) < len(records.read_detections(made.record, records.read(made.record)))
     assert predicted(made, small_data, tmp_path / "out") == wanted

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mitobench.api import Detections
+from mitobench.api import Detections, mask_box
 from mitobench.model import Prediction
 from mitobench.model.outputs import Row, header, write_csv, write_geojson, write_summary
 
@@ -61,13 +61,20 @@ def test_the_geojson_is_what_qupath_reads(tmp_path: Path, found: Prediction) -> 
     assert uuid.UUID(feature.pop("id")).version == 5
     assert feature == {
         "type": "Feature",
-        "geometry": {"type": "Polygon", "coordinates": [[[10, 20], [40.12, 20], [40.12, 50], [10, 50], [10, 20]]]},
+        "geometry": {"type": "Polygon", "coordinates": [[[10.5, 20.5], [40.62, 20.5], [40.62, 50.5], [10.5, 50.5], [10.5, 20.5]]]},
         "properties": {
             "objectType": "detection",
             "classification": {"name": "Mitosis", "color": [86, 180, 233]},
             "measurements": {"score": 0.8, "score detector": 0.9, "score verifier": 0.7},
         },
     }
+
+
+def test_the_box_of_pixels_is_their_outline_in_qupath(tmp_path: Path) -> None:
+    pixels = np.array([[0, 0], [3, 0], [0, 1]])
+    found = Prediction(Detections.from_boxes([mask_box(pixels)], [0.5]), None, np.array([0.5]), np.array([True]))
+    ((outline,),) = (feature["geometry"]["coordinates"] for feature in features(tmp_path / "a.geojson", found))
+    assert outline == [[0, 0], [4, 0], [4, 2], [0, 2], [0, 0]]
 
 
 def test_a_mitosis_keeps_its_id_and_shares_it_with_no_other(tmp_path: Path, found: Prediction) -> None:

@@ -47,8 +47,7 @@ def found(model: Model, white: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def truth(white: NDArray[np.int64]) -> NDArray[np.float64]:
-    centres = white + 0.5
-    return centres[np.lexsort(centres.T)]
+    return white[np.lexsort(white.T)].astype(np.float64)
 
 
 @settings(max_examples=40, deadline=None)
@@ -63,7 +62,7 @@ def test_a_dot_that_tiles_place_apart_is_found_once(white: NDArray[np.int64]) ->
     xy = found(dots(shift=0.9), white)
     assert len(xy) == len(white)
     if len(white):
-        distance = np.hypot(*(xy[:, None] - (white + 0.5)).transpose(2, 0, 1)).min(axis=1)
+        distance = np.hypot(*(xy[:, None] - white).transpose(2, 0, 1)).min(axis=1)
         assert distance.max() < 2
 
 
@@ -78,7 +77,7 @@ def test_the_verifier_sees_a_candidate_where_its_tile_has_it() -> None:
     pixels = black(WIDTH, HEIGHT, white)
     pixels[white[:, 1], white[:, 0], 1] = np.arange(len(white)) % 256
     predicted = dots(verifier=Green()).predict(frame(pixels))
-    x, y = predicted.detections.xy.astype(int).T
+    x, y = np.rint(predicted.detections.xy).astype(int).T
     assert predicted.verifier is not None
     np.testing.assert_array_equal(predicted.verifier, pixels[y, x, 1] / 255)
     np.testing.assert_allclose(predicted.score, (0.75 + predicted.verifier) / 2)
@@ -99,8 +98,8 @@ def test_tiles_cover_the_frame_within_the_limit_and_overlap(size: tuple[int, int
         covered[y : y + height, x : x + width] += 1
         for axis in (0, 1):
             low, high = tile.core[axis], tile.core[axis + 2]
-            assert low == -np.inf or low >= tiles.OVERLAP_UM - tiles.SEAM_UM
-            assert high == np.inf or high <= tile.frame.size[axis] - tiles.OVERLAP_UM + tiles.SEAM_UM
+            assert low == -np.inf or low + 0.5 >= tiles.OVERLAP_UM - tiles.SEAM_UM
+            assert high == np.inf or high + 0.5 <= tile.frame.size[axis] - tiles.OVERLAP_UM + tiles.SEAM_UM
     assert covered.min() >= 1
 
 

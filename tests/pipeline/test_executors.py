@@ -260,6 +260,42 @@ def test_pretrained_weights_reach_the_fit_and_the_record_names_them(run: Any, tm
     assert "trained from scratch" not in made.notes
 
 
+def test_a_failed_row_does_not_say_what_it_started_from(run: Any, tmp_path: Path) -> None:
+    file = tmp_path / "side.txt"
+    file.write_text("no number")
+    ((_, made),) = run(detector="toy-pretrained", sets=[f"detector.pretrained={file}"])[0].records
+    assert made.status == "failed"
+    assert not [note for note in made.notes if "started" in note or "scratch" in note]
+
+
+def test_a_record_lists_the_overrides_that_decide_something_in_it(run: Any) -> None:
+    sets = ["detector.most=7", "detector.toy-dark.shrink=0.5", "verifier.iterations=3", "pipeline.gate=0.1"]
+    made = {
+        (record.combination["detector"], record.combination["verifier"]): record.overrides
+        for _, record in run(detector="toy-dark,toy-child", verifier="toy-mean,none,toy-net", sets=sets)[0].records
+    }
+    threshold = "pipeline.candidate_threshold=0.1"
+    assert made["toy-dark", "toy-mean"] == [*sets[:2], threshold]
+    assert made["toy-dark", "none"] == sets[:2]
+    assert made["toy-child", "none"] == sets[:2], "toy-child starts from toy-dark"
+    assert made["toy-dark", "toy-net"] == [*sets[:3], threshold]
+
+
+def test_a_candidate_threshold_holds_for_the_detector_it_names(run: Any) -> None:
+    given = 'pipeline.candidate_threshold={"toy-dark": 0.4}'
+    records = [record for _, record in run(detector="toy-dark,toy-child", sets=[given])[0].records]
+    found = {r.combination["detector"]: r.pipeline["candidate_threshold"] for r in records}
+    assert found == {"toy-dark": 0.4, "toy-child": "validation"}
+
+
+def test_a_row_says_that_no_candidate_passed(run: Any) -> None:
+    ((_, made),) = run(sets=["pipeline.candidate_threshold=9.5"])[0].records
+    passed = [note for note in made.notes if "passed" in note]
+    assert passed == [f"no candidate passed the threshold 9.5 on the {part} frames" for part in ("validation", "test")]
+    ((_, made),) = run()[0].records
+    assert not [note for note in made.notes if "passed" in note]
+
+
 def test_without_pretrained_weights_a_row_says_so(run: Any) -> None:
     ((_, made),) = run(detector="toy-pretrained")[0].records
     assert made.plugins["detector"].options["pretrained"] == "none"

@@ -261,6 +261,12 @@ def test_a_remark_is_what_not_all_rows_have_for_a_note() -> None:
     assert [made.remarks(row) for row in made.rows] == [["from scratch"], []]
 
 
+def test_a_note_of_one_seed_alone_names_it() -> None:
+    made = section(ok(seed=0, notes=["no tissue"]), ok(seed=1, notes=["no tissue", "no candidate passed"]))
+    assert made.notes[0] == "no tissue"
+    assert [made.remarks(row) for row in made.rows] == [["no candidate passed (seed 1)"]]
+
+
 def test_a_record_lies_under_its_name_unless_it_is_said_otherwise() -> None:
     record = ok().sealed()
     assert section(record).file(record) == f"{record.stem}.json"

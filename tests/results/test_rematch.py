@@ -81,6 +81,6 @@ def test_frames_whose_labels_are_withheld_are_no_problem(
 
 @pytest.mark.parametrize("matcher", ["greedy", "hungarian", "midog"])
 def test_other_matchers_are_no_problem(matcher: str, small_data: Path, tmp_path: Path, toys: dict[str, str]) -> None:
-    (path,) = runs.run(tmp_path, small_data, matcher=matcher, sets=["pipeline.gate=0.7"])
+    (path,) = runs.run(tmp_path, small_data, matcher=matcher, sets=["pipeline.candidate_threshold=0.7"])
     checks = check_all([path], small_data)
     assert (checks.problems, checks.matched) == ([], 1)

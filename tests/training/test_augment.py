@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from skimage.color import hed_from_rgb, rgb_from_hed
 
+from mitobench.api import mask_box
 from mitobench.training import dihedral, dihedral_boxes, dihedral_points, hed_jitter, stain_jitter
 
 WIDTH, HEIGHT = 20, 12
@@ -17,13 +18,13 @@ WIDTH, HEIGHT = 20, 12
 @pytest.mark.parametrize("k", range(8))
 def test_boxes_and_points_follow_the_pixels(k: int) -> None:
     image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    image[3:5, 7:11] = 255  # a box of x 7-11, y 3-5
+    image[3:5, 7:11] = 255  # the pixels x 7 to 10, y 3 to 4
     turned = dihedral(image, k)
-    ((x1, y1, x2, y2),) = dihedral_boxes(np.array([[7.0, 3.0, 11.0, 5.0]]), k, (WIDTH, HEIGHT)).astype(int)
-    assert turned[y1:y2, x1:x2].min() == 255
-    assert turned.astype(int).sum() == turned[y1:y2, x1:x2].astype(int).sum()
-    ((x, y),) = dihedral_points(np.array([[9.0, 4.0]]), k, (WIDTH, HEIGHT))
-    assert (x, y) == ((x1 + x2) / 2, (y1 + y2) / 2)
+    rows, columns = np.nonzero(turned[..., 0])
+    (box,) = dihedral_boxes(np.array([[6.5, 2.5, 10.5, 4.5]]), k, (WIDTH, HEIGHT))
+    np.testing.assert_array_equal(box, mask_box(np.stack([columns, rows], axis=1)))
+    (point,) = dihedral_points(np.array([[8.5, 3.5]]), k, (WIDTH, HEIGHT))
+    np.testing.assert_array_equal(point, [columns.mean(), rows.mean()])
 
 
 def test_the_eight_symmetries_are_eight() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mitobench.api import BoxEstimator, Mitoses
+from mitobench.api import BoxEstimator, Mitoses, mask_box
 from mitobench.evaluate import score_boxes
 from mitobench.pipeline import arrays, checks
 from mitobench.pipeline.stages.job import Job, write_json
@@ -47,5 +47,4 @@ def seen_by(plugin: BoxEstimator, mitoses: Mitoses) -> Mitoses:
 
 
 def _mask_boxes(mitoses: Mitoses) -> NDArray[np.float64]:
-    masks = mitoses.masks or ()
-    return np.array([(*mask.min(axis=0), *(mask.max(axis=0) + 1)) for mask in masks], dtype=np.float64).reshape(-1, 4)
+    return np.array([mask_box(mask) for mask in mitoses.masks or ()], dtype=np.float64).reshape(-1, 4)

@@ -13,13 +13,13 @@ from mitobench.pipeline.stages.job import Job
 
 
 def verifier_scores(job: Job) -> None:
-    """The verifier's score of every detection above the gate; what is not above it is not looked at and has none."""
+    """The verifier's score of every detection above the candidate threshold; the others have none."""
     plugin = job.plugin()
     candidates = arrays.read_detections(job.inputs["detections"])
-    gate = job.stage.settings["gate"]
+    candidate_threshold = job.stage.settings["candidate_threshold"]
     scores, seconds = {}, {}
     for key, frame, _ in job.frames("frames"):
-        passed = above(candidates[key].score, gate)
+        passed = above(candidates[key].score, candidate_threshold)
         shown = candidates[key][passed]
         started = time.perf_counter()
         given = plugin.score(frame, shown) if len(shown) else np.zeros(0)

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from mitobench import api
-from mitobench.api import Context, Field, Floats, Frame, Mitoses, Sample
+from mitobench.api import Context, Field, Floats, Frame, Mitoses, Sample, clip_boxes
 from mitobench.training import (
     Stream,
     Supervised,
@@ -27,6 +27,7 @@ from mitobench.training import (
     load_weights,
     resample,
     save_weights,
+    scaled,
     train,
 )
 from mitobench_boxes.fixed import fixed_boxes
@@ -87,7 +88,7 @@ class Blobs:
     def at(self, xy: Floats) -> NDArray[np.int64]:
         """Number of the blob at each point [N, 2] frame px; 0 where there is none."""
         height, width = self.labels.shape
-        x, y = np.floor(xy * self.factors).astype(np.int64).T
+        x, y = np.rint(scaled(xy, self.factors)).astype(np.int64).T
         numbers: NDArray[np.int64] = self.labels[y.clip(0, height - 1), x.clip(0, width - 1)]
         return numbers
 
@@ -185,8 +186,8 @@ class FCN(api.BoxEstimator):
             labels = label(probability > threshold_otsu(probability))
             found = find_objects(labels)
             spans = [(0, 0, 0, 0)] + [(x.start, y.start, x.stop, y.stop) for y, x in found]
-            boxes = np.array(spans, dtype=np.float64) / np.tile(factors, 2)
-            self._last = frame.key, Blobs(labels, boxes.clip(0, np.tile(frame.size, 2)), factors)
+            boxes = scaled(np.array(spans) - 0.5, 1 / factors)
+            self._last = frame.key, Blobs(labels, clip_boxes(boxes, frame.size), factors)
         return self._last[1]
 
     @torch.inference_mode()

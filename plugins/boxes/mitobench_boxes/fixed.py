@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from mitobench import api
-from mitobench.api import BoxEstimator, Field, Floats, Frame, Mitoses
+from mitobench.api import BoxEstimator, Field, Floats, Frame, Mitoses, clip_boxes
 
 
 def fixed_boxes(xy: Floats, side: float, size: tuple[int, int]) -> Floats:
     """Squares of `side` px around `xy` [N, 2], cut off at the edge of a frame of `size` (width, height): [N, 4] px."""
-    boxes: Floats = np.concatenate([xy - side / 2, xy + side / 2], axis=1)
-    return boxes.clip(0, np.tile(size, 2))
+    return clip_boxes(np.concatenate([xy - side / 2, xy + side / 2], axis=1), size)
 
 
 class FixedOptions(api.Options):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mitobench.api import BoxEstimator, Floats, Frame, Mitoses
+from mitobench.api import BoxEstimator, Floats, Frame, Mitoses, mask_box
 
 
 class Mask(BoxEstimator):
@@ -15,6 +15,5 @@ class Mask(BoxEstimator):
     needs_masks = True
 
     def boxes(self, frame: Frame, mitoses: Mitoses) -> Floats:
-        """Bounding boxes of the masks, [N, 4] px; x2 and y2 are the first pixels outside."""
-        spans = [np.concatenate([pixels.min(axis=0), pixels.max(axis=0) + 1]) for pixels in mitoses.masks or ()]
-        return np.array(spans, dtype=np.float64).reshape(-1, 4)
+        """Bounding boxes of the masks, [N, 4] px."""
+        return np.array([mask_box(pixels) for pixels in mitoses.masks or ()]).reshape(-1, 4)

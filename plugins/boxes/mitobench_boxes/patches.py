@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.api import PluginError, Sample
-from mitobench.training import FrameCache, crop, dihedral, resample, stain_jitter
+from mitobench.training import FrameCache, crop, dihedral, resample, scaled, stain_jitter
 
 SYMMETRIES = 8  # rotations and mirrors of a square
 
@@ -99,7 +99,7 @@ class AnywhereStream:
         if rng.random() < self.positive_share:
             index, xy = self.mitoses[rng.integers(len(self.mitoses))]
             _, factors = self.patches.cache.get(self.patches.samples[index].frame)
-            corner = np.floor(xy * factors - rng.uniform(0, side, 2))
+            corner = np.floor(scaled(xy, factors) + 0.5 - rng.uniform(0, side, 2))
         else:
             index = int(rng.integers(len(self.patches.samples)))
             corner = rng.uniform(0, 1, 2) * (np.array(self.patches.labels[index].shape[::-1]) - side)

@@ -16,7 +16,7 @@ RADIUS = 12
 def disc(centre: tuple[float, float]) -> np.ndarray:
     """Pixels (x, y) of a disc, int [P, 2]."""
     y, x = np.mgrid[:SIZE, :SIZE]
-    inside = np.hypot(x + 0.5 - centre[0], y + 0.5 - centre[1]) < RADIUS
+    inside = np.hypot(x - centre[0], y - centre[1]) < RADIUS
     return np.stack([x[inside], y[inside]], axis=1)
 
 

@@ -7,7 +7,7 @@ import torch
 from box_scene import CENTRES, RADIUS, sample
 from safetensors.torch import save_file
 
-from mitobench.api import Mitoses, PluginError
+from mitobench.api import Mitoses, PluginError, mask_box
 from mitobench.training import runner
 from mitobench.training.pretrained import read_tensors
 from mitobench_boxes import fcn as fcn_module
@@ -62,13 +62,27 @@ FRAME, MITOSES = sample(0).frame, Mitoses(np.array(CENTRES))
 
 def test_the_box_is_that_of_the_blob_under_the_centroid_else_fixed():
     fcn, _ = with_probability(blobs((30, 45, 55, 60), (100, 10, 120, 30)))
-    np.testing.assert_array_equal(fcn.boxes(FRAME, MITOSES), [[30, 45, 55, 60], [81, 73, 111, 103]])
+    np.testing.assert_array_equal(fcn.boxes(FRAME, MITOSES), [[29.5, 44.5, 54.5, 59.5], [81, 73, 111, 103]])
     np.testing.assert_array_equal(fcn.covered(FRAME, MITOSES), [True, False])
 
 
 def test_blobs_at_another_resolution_give_boxes_in_frame_pixels():
     fcn, _ = with_probability(blobs((15, 22, 28, 30), size=64))
-    np.testing.assert_array_equal(fcn.boxes(FRAME, MITOSES)[0], [30, 44, 56, 60])
+    np.testing.assert_array_equal(fcn.boxes(FRAME, MITOSES)[0], [29.5, 43.5, 55.5, 59.5])
+
+
+@pytest.mark.parametrize("size", [128, 64, 32])
+def test_the_box_of_a_blob_like_the_mask_is_centred_on_its_centroid(size):
+    """At the network's resolution the blob has `size / 128` of the mask's pixels along each side."""
+    y, x = np.mgrid[44:60, 32:56]
+    mask = np.stack([x.ravel(), y.ravel()], axis=1)
+    factor = size / 128
+    left, top, right, bottom = (int(n * factor) for n in (32, 44, 56, 60))
+    fcn, _ = with_probability(blobs((left, top, right, bottom), size=size))
+    centroid = mask.mean(axis=0)
+    (box,) = fcn.boxes(FRAME, Mitoses(centroid[None]))
+    np.testing.assert_allclose((box[:2] + box[2:]) / 2, centroid)
+    np.testing.assert_allclose(box, mask_box(mask))
 
 
 def test_a_blob_too_large_for_a_mitosis_gives_no_box():
@@ -84,7 +98,7 @@ def test_a_network_that_says_the_same_everywhere_gives_fixed_boxes():
 
 def test_a_centroid_on_the_frames_edge_is_looked_up_inside():
     fcn, _ = with_probability(blobs((110, 110, 128, 128)))
-    np.testing.assert_array_equal(fcn.boxes(FRAME, Mitoses(np.array([[128.0, 128.0]]))), [[110, 110, 128, 128]])
+    np.testing.assert_array_equal(fcn.boxes(FRAME, Mitoses(np.array([[128.0, 128.0]]))), [[109.5, 109.5, 127.5, 127.5]])
 
 
 def test_a_frame_is_segmented_once_for_boxes_and_covered():
@@ -169,7 +183,7 @@ def test_at_test_a_frame_is_cut_in_four_by_four_its_probabilities_stitched_and_o
     centroids = Mitoses(np.array([faint, clear, across]))
     np.testing.assert_array_equal(fcn.covered(frame, centroids), [False, True, True])
     fixed = [2, 2, 32, 32]
-    np.testing.assert_array_equal(fcn.boxes(frame, centroids), [fixed, [100, 90, 114, 104], [58, 54, 72, 68]])
+    np.testing.assert_array_equal(fcn.boxes(frame, centroids), [fixed, [99.5, 89.5, 113.5, 103.5], [57.5, 53.5, 71.5, 67.5]])
 
 
 def test_masks_of_the_frame_that_is_boxed_are_never_read():

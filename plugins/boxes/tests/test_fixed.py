@@ -13,7 +13,7 @@ def test_a_box_is_30_px_around_the_centroid():
 
 def test_a_box_is_cut_off_at_the_edge_of_the_frame():
     boxes = Fixed(Fixed.Options(side=20)).boxes(sample(0).frame, Mitoses(np.array([[4.0, 64.0], [128.0, 128.0]])))
-    np.testing.assert_array_equal(boxes, [[0, 54, 14, 74], [118, 118, 128, 128]])
+    np.testing.assert_array_equal(boxes, [[-0.5, 54, 14, 74], [118, 118, 127.5, 127.5]])
 
 
 def test_no_mitoses_have_no_boxes():

@@ -1,14 +1,24 @@
 import numpy as np
+import pytest
 from box_scene import sample
 
-from mitobench.api import Mitoses
+from mitobench.api import Detections, Mitoses
 from mitobench_boxes.mask import Mask
 
 
-def test_a_box_holds_every_pixel_and_ends_at_the_first_outside():
+def test_a_box_holds_every_pixel_to_its_edge():
     masks = (np.array([[3, 7], [5, 6], [4, 9]]), np.array([[20, 30]]))
     boxes = Mask().boxes(sample(0).frame, Mitoses(np.array([[4.0, 7.0], [20.0, 30.0]]), masks))
-    np.testing.assert_array_equal(boxes, [[3, 6, 6, 10], [20, 30, 21, 31]])
+    np.testing.assert_array_equal(boxes, [[2.5, 5.5, 5.5, 9.5], [19.5, 29.5, 20.5, 30.5]])
+
+
+@pytest.mark.parametrize("radius", [0, 3, 3.5, 8.2])
+def test_the_centre_of_a_symmetric_masks_box_is_its_centroid(radius):
+    y, x = np.mgrid[-10:11, -10:11]
+    mask = np.stack([x[np.hypot(x, y) <= radius], y[np.hypot(x, y) <= radius]], axis=1) + [40, 50]
+    centroid = mask.mean(axis=0)
+    boxes = Mask().boxes(sample(0).frame, Mitoses(centroid[None], (mask,)))
+    np.testing.assert_array_equal(Detections.from_boxes(boxes, [1.0]).xy, [centroid])
 
 
 def test_it_asks_for_masks():

@@ -78,6 +78,6 @@ def _score(contrast: Floats, half: float) -> Floats:
 
 def _detections(frame: Frame, shape: tuple[int, ...], peaks: Floats, radius: Floats, score: Floats) -> Detections:
     """Peaks (row, column) of the small image as detections in frame pixels, each in a box of its blob's diameter."""
-    xy = (peaks[:, ::-1] + 0.5) * np.asarray(frame.size) / np.asarray(shape[::-1])
+    xy = (peaks[:, ::-1] + 0.5) * np.asarray(frame.size) / np.asarray(shape[::-1]) - 0.5
     half = radius[:, None] / np.asarray(frame.mpp)
     return Detections(xy, np.concatenate([xy - half, xy + half], axis=1), score)

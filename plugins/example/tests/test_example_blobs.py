@@ -13,7 +13,7 @@ from mitobench_example import Blobs, BlobsOptions
 
 def frame(spots, size=(200, 160), mpp=(0.25, 0.25)):
     """A frame with a pink ground and a disc of haematoxylin at each (x, y, radius in um, strength)."""
-    y, x = np.mgrid[: size[1], : size[0]] + 0.5
+    y, x = np.mgrid[: size[1], : size[0]]
     stain = np.zeros((size[1], size[0], 3))
     stain[..., 1] = 0.1
     for cx, cy, radius, strength in spots:

@@ -2,6 +2,9 @@
 
 A patch is one affine map of the frame, the same for its pixels and its annotation. A box that is its mask's box is
 taken anew from the turned mask; any other box turns about its centre and keeps its size (section DeepDet).
+
+MMDetection counts from the upper left corner of the first pixel, where mitobench counts from its centre: what comes
+from the annotation is moved by EDGE here, and what the network finds is moved back in `search`.
 """
 
 from __future__ import annotations
@@ -16,10 +19,10 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from numpy.typing import NDArray
 
-from mitobench.api import PluginError, Sample
+from mitobench.api import PluginError, Sample, mask_box
 from mitobench.training import FrameCache, hed_jitter, stain_jitter
 from mitobench_mmdet.options import FasterRCNNOptions, RPNOptions
-from mitobench_mmdet.view import View, turning
+from mitobench_mmdet.view import EDGE, View, turning
 
 Floats = NDArray[np.float64]
 TRIES = 200
@@ -40,7 +43,7 @@ class PatchStream:
         self.options = options
         self.samples = samples
         self.cache = FrameCache(options.mpp)
-        self.mitoses = [(i, xy) for i, sample in enumerate(samples) for xy in sample.mitoses.xy]
+        self.mitoses = [(i, xy + EDGE) for i, sample in enumerate(samples) for xy in sample.mitoses.xy]
         self.mistaken: list[tuple[int, Floats]] = []
         if not samples or (options.positive_share > 0 and not self.mitoses):
             raise PluginError("A detector learns from annotated mitoses, but the training frames hold none.")
@@ -53,7 +56,7 @@ class PatchStream:
 
     def mistake(self, found: Sequence[Floats]) -> None:
         """Take the false positives of each frame, [N, 2] px, for what patches without a mitosis shall hold."""
-        self.mistaken = [(i, xy) for i, of_frame in enumerate(found) for xy in of_frame]
+        self.mistaken = [(i, xy + EDGE) for i, of_frame in enumerate(found) for xy in of_frame]
 
     def draw(self, rng: np.random.Generator) -> dict[str, object]:
         """`inputs`, uint8 [3, side, side], and `data_samples` with the boxes, px of the patch."""
@@ -89,7 +92,7 @@ class PatchStream:
         return hed_jitter(stain_jitter(image, rng, self.options.stain_jitter), rng, self.options.hed_jitter)
 
     def _held(self, rng: np.random.Generator, positive: bool) -> tuple[int, Floats | None]:
-        """A frame, and the point in it, px, that a patch shall hold; none for a patch that may lie anywhere."""
+        """A frame, and the point in it, px from its corner, that a patch shall hold; none for a patch that may lie anywhere."""
         if positive:
             return self.mitoses[rng.integers(len(self.mitoses))]
         if self.mistaken and rng.integers(2):
@@ -124,7 +127,7 @@ class PatchStream:
         for j, box in enumerate(np.zeros((0, 4)) if sample.boxes is None else sample.boxes):
             mask = sample.mitoses.masks[j] if sample.mitoses.masks is not None else None
             whole, part, area = (
-                view.of_mask(mask, factors) if mask is not None and _is_box_of(box, mask) else view.of_box(box, factors)
+                view.of_mask(mask, factors) if mask is not None and _is_box_of(box, mask) else view.of_box(box + EDGE, factors)
             )
             if area == 0:
                 continue
@@ -149,4 +152,4 @@ def _position(rng: np.random.Generator, extent: float, side: int, step: int, tar
 
 def _is_box_of(box: Floats, mask: NDArray[np.int64]) -> bool:
     """Whether a box is that of a mask, to the pixel; an estimator may have given another."""
-    return bool(np.abs(box - [*mask.min(axis=0), *(mask.max(axis=0) + 1)]).max() <= 1)
+    return bool(np.abs(box - mask_box(mask)).max() <= 1)

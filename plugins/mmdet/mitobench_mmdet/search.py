@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision.ops import box_iou, nms
 
-from mitobench.api import Detections, Floats, Frame
-from mitobench.training import dihedral, dihedral_boxes, resample
+from mitobench.api import Detections, Floats, Frame, clip_boxes
+from mitobench.training import dihedral, dihedral_boxes, resample, scaled
 from mitobench_mmdet.models import MEAN, STD
 from mitobench_mmdet.options import Image, Search
+from mitobench_mmdet.view import EDGE
 
 
 @torch.inference_mode()
@@ -33,7 +34,7 @@ def search(network: BaseModel, frame: Frame, image: Image, options: Search, devi
     pixels, factors = resample(frame.read(), frame.mpp, image.mpp)
     views = [_view(network, pixels, k, image.scale, options, device) for k in range(options.test_turns)]
     boxes, scores = views[0] if len(views) == 1 else _agreed(views, options)
-    return _clipped(boxes / np.tile(factors, 2), scores, frame.size)
+    return _clipped(scaled(boxes, 1 / factors), scores, frame.size)
 
 
 def _view(
@@ -47,7 +48,7 @@ def _view(
     boxes, scores = boxes[above], scores[above]
     best = nms(boxes, scores, options.test_nms)[: options.max_per_image]
     enlarged = np.array(inputs.shape[:1:-1]) / turned.shape[1::-1]
-    there = boxes[best].double().cpu().numpy() / np.tile(enlarged, 2)
+    there = boxes[best].double().cpu().numpy() / np.tile(enlarged, 2) - EDGE
     back = k if k & 4 else -k & 3  # a mirror image mirrors back
     return dihedral_boxes(there, back, (turned.shape[1], turned.shape[0])), scores[best].double().cpu().numpy()
 
@@ -90,6 +91,6 @@ def forward(network: BaseModel, inputs: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _clipped(boxes: Floats, scores: Floats, size: tuple[int, int]) -> Detections:
-    boxes = boxes.clip(0, np.tile(size, 2))
+    boxes = clip_boxes(boxes, size)
     some = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     return Detections.from_boxes(boxes[some], scores[some])

@@ -1,4 +1,7 @@
-"""A square patch of a frame, turned, mirrored and enlarged: one affine map for pixels, masks and boxes."""
+"""A square patch of a frame, turned, mirrored and enlarged: one affine map for pixels, masks and boxes.
+
+Points and boxes are in px from the upper left corner of the first pixel, as in PIL and MMDetection.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from PIL import Image
 from mitobench.training import crop
 
 Floats = NDArray[np.float64]
+
+EDGE = 0.5  # px from the upper left corner of a pixel to its centre, which is a whole number in mitobench
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ class View:
     def of_mask(self, mask: NDArray[np.int64], factors: Floats) -> tuple[Floats, Floats, float]:
         """The box of a mask [P, 2], its part in the patch, and the area of the mask in the patch, px^2."""
         pixel = self.scale * factors
-        xy = self.points((mask + 0.5) * factors)
+        xy = self.points((mask + EDGE) * factors)
         within = xy[((xy > 0) & (xy < self.pixels_side)).all(axis=1)]
         if not len(within):
             return np.zeros(4), np.zeros(4), 0.0

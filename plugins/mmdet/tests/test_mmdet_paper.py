@@ -255,7 +255,7 @@ def test_a_whole_frame_is_searched_in_one_pass_at_twice_its_size() -> None:
     stub = Stub(torch.tensor([[4100.0, 200, 4160, 260]]), torch.ones(1))
     found = search(stub, make_sample([], size=2084).frame, PAPER, PAPER, "cpu")
     assert stub.seen == [(1, 3, 4168, 4168)]
-    np.testing.assert_allclose(found.boxes, [[2050, 100, 2080, 130]])
+    np.testing.assert_allclose(found.boxes, [[2049.5, 99.5, 2079.5, 129.5]])
 
 
 def test_at_most_100_boxes_above_the_floor_leave_suppression(network: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from mmdet_scene import make_sample
 from PIL import Image
 from torch import Tensor, nn
 
-from mitobench.api import Detections, Frame
+from mitobench.api import Detections, Frame, Sample
 from mitobench_mmdet import ops
 from mitobench_mmdet.options import FasterRCNNOptions
 
@@ -19,6 +21,7 @@ from mmdet.structures import DetDataSample  # noqa: E402
 from mmengine.structures import InstanceData  # noqa: E402
 
 from mitobench_mmdet.models import MEAN, STD, rpn  # noqa: E402
+from mitobench_mmdet.patches import PatchStream  # noqa: E402
 from mitobench_mmdet.search import prepare, search  # noqa: E402
 
 
@@ -47,15 +50,35 @@ def found_in(frame: Frame, network: nn.Module, **changes: object) -> Detections:
 def test_candidates_are_in_frame_pixels_whatever_the_scale(scale: float) -> None:
     centres = [(30, 30), (80, 90), (140, 40)]
     found = found_in(make_sample(centres).frame, FindsDark(), scale=scale)
-    np.testing.assert_allclose(sorted(map(tuple, found.xy)), sorted(centres), atol=1)
+    np.testing.assert_allclose(sorted(map(tuple, found.xy + 0.5)), sorted(centres), atol=1)
     np.testing.assert_allclose(found.boxes[:, 2:] - found.boxes[:, :2], 24, atol=2)
+
+
+@pytest.mark.parametrize("turns", [1, 4, 8])
+@pytest.mark.parametrize("scale", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("mpp", [(0.2456, 0.2456), (0.4912, 0.2456), (0.1228, 0.1228)])
+def test_a_network_that_learned_perfectly_gives_back_the_boxes_that_it_was_taught(
+    mpp: tuple[float, float], scale: float, turns: int
+) -> None:
+    """Targets of a patch that is the whole frame, as the network's answer: turned views see them turned."""
+    sample = make_sample([(64, 96)])
+    sample = Sample(replace(sample.frame, mpp=mpp), sample.mitoses, sample.boxes)
+    whole = FasterRCNNOptions(
+        patch=4096, rotation=0, mirror=False, scale=scale, patch_stride=None, area_threshold=0, stain_jitter=0
+    )
+    if len(set(mpp)) == 1:  # a patch is square
+        _, targets = PatchStream([sample], whole).patch(np.random.default_rng(0))
+        found = found_in(sample.frame, FindsDark(targets.tolist()), scale=scale)
+        np.testing.assert_allclose(found.boxes, sample.boxes, atol=1e-4)
+    found = found_in(sample.frame, FindsDark(), scale=scale, test_turns=turns)
+    np.testing.assert_allclose(found.xy, sample.mitoses.xy, atol=1e-4)
 
 
 def test_a_frame_of_other_resolutions_along_x_and_y() -> None:
     frame = make_sample([(80, 90)]).frame
     stretched = Frame("s", "toy", "g", "A", (0.4912, 0.2456), frame.size, frame.reader)
     found = found_in(stretched, FindsDark())
-    np.testing.assert_allclose(found.boxes, [[68, 78, 92, 102]], atol=1)
+    np.testing.assert_allclose(found.boxes, [[67.5, 77.5, 91.5, 101.5]], atol=1)
 
 
 def test_the_network_sees_what_its_own_preprocessor_makes() -> None:
@@ -72,7 +95,7 @@ def test_the_network_sees_what_its_own_preprocessor_makes() -> None:
 def test_duplicates_are_suppressed_and_boxes_clipped_and_limited() -> None:
     network = FindsDark([[10, 10, 40, 40], [12, 10, 42, 40], [150, 150, 300, 300], [80, 80, 99, 99]])
     found = found_in(make_sample([]).frame, network, scale=1.0, max_per_image=2)
-    np.testing.assert_allclose(found.boxes, [[10, 10, 40, 40], [150, 150, 160, 160]])
+    np.testing.assert_allclose(found.boxes, [[9.5, 9.5, 39.5, 39.5], [149.5, 149.5, 159.5, 159.5]])
 
 
 def test_nothing_found_is_fine() -> None:
@@ -83,7 +106,7 @@ def test_nothing_found_is_fine() -> None:
 def test_seen_in_all_turns_a_candidate_stays_where_it_is(turns: int) -> None:
     centres = [(30, 30), (80, 90), (140, 40)]
     found = found_in(make_sample(centres).frame, FindsDark(), test_turns=turns)
-    np.testing.assert_allclose(sorted(map(tuple, found.xy)), sorted(centres), atol=1)
+    np.testing.assert_allclose(sorted(map(tuple, found.xy + 0.5)), sorted(centres), atol=1e-4)
     np.testing.assert_allclose(found.boxes[:, 2:] - found.boxes[:, :2], 24, atol=2)
     assert (np.diff(found.score) <= 0).all()
 

@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.spatial import cKDTree
 
 from mitobench.api import Floats, Frame, Sample
-from mitobench.training import crop, resample
+from mitobench.training import crop_around, resample, scaled
 
 CLEARANCE_UM = 16.0  # a background patch is centred at least this far from every mitosis: twice the widest radius
 
@@ -46,7 +46,7 @@ def centres(sample: Sample, floor: float, background: int, rng: np.random.Genera
 
 
 def _background(sample: Sample, count: int, rng: np.random.Generator) -> Floats:
-    points: Floats = rng.uniform((0, 0), sample.frame.size, (count, 2))
+    points: Floats = rng.uniform((0, 0), sample.frame.size, (count, 2)) - 0.5
     mpp = np.array(sample.frame.mpp)
     if not len(sample.mitoses):
         return points
@@ -60,8 +60,7 @@ def cut(frame: Frame, xy: Floats, side: int, mpp: float | None) -> Pixels:
     if not len(xy):
         return np.zeros((0, side, side, 3), np.uint8)
     image, factors = resample(frame.read(), frame.mpp, mpp)
-    corners = np.rint(xy * factors - side / 2).astype(np.int64)
-    return np.stack([crop(image, int(left), int(top), side, side) for left, top in corners])
+    return np.stack([crop_around(image, point, side) for point in scaled(xy, factors)])
 
 
 def recompressed(patch: Pixels, quality: int) -> Pixels:

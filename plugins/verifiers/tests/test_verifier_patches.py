@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from verifier_scene import IMPOSTERS, MITOSES, sample
+from verifier_scene import IMPOSTERS, MITOSES, SIZE, sample
 
 from mitobench_verifiers.patches import MITOSES as MITOSIS_KINDS
 from mitobench_verifiers.patches import OTHERS, PatchStream, Pool, centres, cut, gather, recompressed
@@ -68,10 +68,28 @@ def test_patches_of_all_frames_are_gathered_and_counted():
 def test_a_patch_is_centred_on_its_point_and_mirrored_at_the_frames_edge():
     one = sample(0)
     image = one.frame.read()
-    inside, edge = cut(one.frame, np.array([[40.0, 50.0], [0.0, 50.0]]), 32, None)
+    inside, edge = cut(one.frame, np.array([[39.5, 49.5], [-0.5, 49.5]]), 32, None)
     np.testing.assert_array_equal(inside, image[34:66, 24:56])
     np.testing.assert_array_equal(edge[:, 16:], image[34:66, :16])
     np.testing.assert_array_equal(edge[:, 15], image[34:66, 1])
+
+
+@pytest.mark.parametrize("side", [31, 32, 96, 97])
+@pytest.mark.parametrize("mpp", [None, 0.25, 0.5, 0.125])
+def test_a_patch_is_centred_on_its_point_to_half_a_px(side, mpp):
+    """A dot in the frame is in the middle of its patch; an even patch has no middle pixel, and both sides are right."""
+    dots = np.array([[40, 50], [81, 97], [102, 63]])
+    image = np.zeros((SIZE, SIZE, 3), np.uint8)
+    image[dots[:, 1], dots[:, 0]] = 255
+    frame = replace(sample(0).frame, reader=lambda: image)
+    offsets = []
+    for patch in cut(frame, dots.astype(float), side, mpp):
+        weights = patch[..., 0].astype(float)
+        y, x = np.mgrid[:side, :side]
+        near = np.hypot(x - (side - 1) / 2, y - (side - 1) / 2) < 6
+        weights = np.where(near, weights, 0)
+        offsets.append([(weights * along).sum() / weights.sum() - (side - 1) / 2 for along in (x, y)])
+    assert np.abs(offsets).max() <= 0.5 + 0.05
 
 
 def test_patches_are_cut_at_the_resolution_of_the_model():

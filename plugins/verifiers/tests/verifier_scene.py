@@ -16,7 +16,7 @@ IMPOSTERS = np.array([[120.0, 30.0], [30.0, 120.0]])
 def pixels(seed: int) -> np.ndarray:
     """uint8 [SIZE, SIZE, 3]: two discs at MITOSES, two squares at IMPOSTERS."""
     image = np.random.default_rng(seed).normal(200, 12, (SIZE, SIZE, 3))
-    y, x = np.mgrid[:SIZE, :SIZE] + 0.5
+    y, x = np.mgrid[:SIZE, :SIZE]
     for cx, cy in MITOSES:
         image[np.hypot(x - cx, y - cy) < 8] -= 120
     for cx, cy in IMPOSTERS:

@@ -28,6 +28,7 @@ from mitobench.api import (
     Sample,
     Validation,
     Verifier,
+    mask_box,
 )
 
 Floats = NDArray[np.float64]
@@ -57,8 +58,7 @@ class ToyMasks(BoxEstimator):
     name, version, needs_masks = "toy-masks", "1", True
 
     def boxes(self, frame: Frame, mitoses: Mitoses) -> Floats:
-        masks = mitoses.masks or ()
-        return np.array([(*m.min(axis=0), *(m.max(axis=0) + 1)) for m in masks], dtype=float).reshape(-1, 4)
+        return np.array([mask_box(mask) for mask in mitoses.masks or ()]).reshape(-1, 4)
 
 
 class ToyDark(Detector):

@@ -1,0 +1,155 @@
+"""Data sets that other packages bring: with their own card and splits, several of them in one run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mitobench import datasets, discovery, registry
+from mitobench.api import Mitoses
+from mitobench.benchmark import Benchmark, Grid
+from mitobench.datasets import mitos2012, splits, synthesis
+from mitobench.errors import MitobenchError, PluginError
+
+TOYS = Path(__file__).parents[1] / "toys"
+SLIDES = {"train": ["00", "01"], "val": ["02"], "test": ["03"]}
+
+READER = """
+from mitobench.datasets import mitos2012
+from mitobench.datasets.base import Reader
+
+class Mine(Reader):
+    name = "{name}"
+
+    def find(self, root):
+        return [root / "{name}"] if (root / "{name}").is_dir() else []
+
+    def read(self, root):
+        return mitos2012.read_layout(root / "{name}", self.card())
+"""
+CARD = """
+name = "{name}"
+title = "Mine"
+radius_um = 5.0
+has_masks = true
+has_imposters = false
+protocols = {protocols}
+mpp = {{ A = [0.25, 0.25] }}
+"""
+
+
+def split(name: str, protocol: str) -> str:
+    parts = {part: {"groups": slides} for part, slides in SLIDES.items()}
+    return json.dumps({"name": f"{name}-{protocol}", "dataset": name, "protocol": protocol, "parts": parts})
+
+
+@pytest.fixture
+def bring(install: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Installs a package with a data set beside the toys and mitobench, and writes its frames; returns their folder."""
+    packages = ["mitobench-toys", "mitobench"]
+    monkeypatch.syspath_prepend(TOYS)
+    for name in ("ducks_frames", "geese_frames"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+    def bring(name: str, protocols: str = '["halves"]', reader: str = READER) -> Path:
+        module = f"{name}_frames"
+        install(
+            f"package-of-{name}",
+            {"mitobench.datasets": {name: f"{module}:Mine"}},
+            {
+                f"{module}/__init__.py": reader.format(name=name),
+                f"{module}/{name}.toml": CARD.format(name=name, protocols=protocols),
+                f"{module}/splits/{name}-halves.json": split(name, "halves"),
+            },
+        )
+        packages.append(f"package-of-{name}")
+        monkeypatch.setenv("MITOBENCH_PACKAGES", ",".join(packages))
+        discovery.found.cache_clear()
+        mitos2012.write(tmp_path / "data" / name, _frames(sum(map(ord, name))))
+        return tmp_path / "data"
+
+    return bring
+
+
+def _frames(seed: int) -> list[tuple[str, object, Mitoses, str]]:
+    pictures = [(n, synthesis.make_frame(seed, n, 0, 96)) for n in range(4)]
+    return [(f"A{n:02}_00", p.image, p.mitoses, "test" if n == 3 else "train") for n, p in pictures]
+
+
+def test_two_packages_data_sets_share_a_run_with_their_own_cards_and_splits(
+    bring: Callable[..., Path], tmp_path: Path
+) -> None:
+    bring("ducks")
+    data = bring("geese")
+    (tmp_path / "toys.toml").write_text('title = "toys"\n')
+    roles = {"estimator": ["toy-boxes"], "detector": ["toy-dark"], "verifier": ["none"], "fuser": ["detector-only"]}
+    given = {"data": data, "profile": str(tmp_path / "toys.toml"), "device": "cpu", "store": tmp_path / "store"}
+    benchmark = Benchmark.prepare([Grid(roles)], datasets=["ducks", "geese"], train_on=["ducks", "geese"], **given)
+    benchmark.run(tmp_path / "out")
+    records = {record.combination["dataset"]: record for _, record in benchmark.records}
+    assert [record.status for record in records.values()] == ["ok", "ok"]
+    assert {name: record.combination["protocol"] for name, record in records.items()} == {
+        "ducks": "halves",
+        "geese": "halves",
+    }
+    assert records["ducks"].data["ducks"].frames == {"train": 2, "val": 1, "test": 1}
+
+
+def test_a_package_brings_its_splits(bring: Callable[..., Path]) -> None:
+    bring("ducks")
+    assert splits.protocols("ducks") == ["halves"]
+    assert splits.load_split("ducks", "halves").path.parent.parent.name == "ducks_frames"
+    with pytest.raises(MitobenchError, match=r"ducks has no protocol 'halfs'\. Did you mean halves"):
+        splits.load_split("ducks", "halfs")
+
+
+def test_a_split_of_ones_own_cannot_take_the_name_of_one_that_a_package_brings(
+    bring: Callable[..., Path], tmp_path: Path
+) -> None:
+    bring("ducks")
+    (tmp_path / "mine.json").write_text(split("ducks", "halves"))
+    with pytest.raises(MitobenchError, match=r"mine\.json: ducks has a protocol 'halves' already"):
+        splits.load_split("ducks", str(tmp_path / "mine.json"))
+
+
+def test_a_card_without_protocols_is_told_and_a_split_of_ones_own_still_serves(
+    bring: Callable[..., Path], tmp_path: Path
+) -> None:
+    data = bring("ducks", protocols="[]")
+    roles = {"estimator": ["toy-boxes"], "detector": ["toy-dark"], "verifier": ["none"], "fuser": ["detector-only"]}
+    (tmp_path / "toys.toml").write_text('title = "toys"\n')
+    given = {"data": data, "datasets": ["ducks"], "profile": str(tmp_path / "toys.toml"), "device": "cpu"}
+    with pytest.raises(MitobenchError, match=r"The card of data set 'ducks' names no protocol \(protocols = \[\]\)"):
+        Benchmark.prepare([Grid(roles)], **given)
+    (tmp_path / "mine.json").write_text(split("ducks", "mine"))
+    made = Benchmark.prepare([Grid(roles)], protocol=str(tmp_path / "mine.json"), **given)
+    assert [row.combination.protocol for row in made.plan.rows] == ["mine"]
+
+
+def test_each_data_set_of_a_run_may_have_a_split_of_ones_own(bring: Callable[..., Path], tmp_path: Path) -> None:
+    bring("ducks")
+    data = bring("geese")
+    for name in ("ducks", "geese"):
+        (tmp_path / f"{name}.json").write_text(split(name, "mine"))
+    roles = {"estimator": ["toy-boxes"], "detector": ["toy-dark"], "verifier": ["none"], "fuser": ["detector-only"]}
+    (tmp_path / "toys.toml").write_text('title = "toys"\n')
+    given = {"data": data, "datasets": ["ducks", "geese"], "profile": str(tmp_path / "toys.toml"), "device": "cpu"}
+    made = Benchmark.prepare([Grid(roles)], protocol=f"{tmp_path}/ducks.json, {tmp_path}/geese.json", **given)
+    assert [row.combination.protocol for row in made.plan.rows] == ["mine", "mine"]
+    with pytest.raises(MitobenchError, match=r"--protocol: none of .*ducks\.json splits 'geese'"):
+        Benchmark.prepare([Grid(roles)], protocol=f"{tmp_path}/ducks.json", **given)
+
+
+def test_a_reader_that_raises_is_told_with_its_package(bring: Callable[..., Path]) -> None:
+    broken = READER.replace("return mitos2012.read_layout", "raise IndexError('tuple index out of range') or str")
+    data = bring("ducks", reader=broken)
+    with pytest.raises(PluginError, match=r"data set 'ducks' \(package package-of-ducks 1\.0\) raised IndexError"):
+        datasets.load("ducks", data)
+
+
+def test_our_own_cards_are_still_the_registrys() -> None:
+    assert datasets.reader("synthetic").card() == datasets.Card.load(registry.entry("datasets", "synthetic"))
