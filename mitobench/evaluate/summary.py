@@ -64,9 +64,7 @@ class Metrics(BaseModel):
     frames: list[FrameCounts] = []
 
 
-def evaluate(
-    frames: Sequence[FramePrediction], threshold: float | None, matcher: str, radius_um: float, seed: int = 0
-) -> Metrics:
+def evaluate(frames: Sequence[FramePrediction], threshold: float | None, matcher: str, radius_um: float) -> Metrics:
     """Score the frames of a split at a threshold that was chosen elsewhere.
 
     Args:
@@ -74,7 +72,6 @@ def evaluate(
         threshold: chosen on validation; None leaves the scores that need one undefined.
         matcher: `mitos`, `greedy`, `hungarian` or `midog`.
         radius_um: of the data set's card.
-        seed: of the bootstrap.
 
     Raises MitobenchError for an empty split or an unknown matcher.
     """
@@ -97,7 +94,7 @@ def evaluate(
         return known
     scores = _over_thresholds(sweep(labelled, matcher, radius_um))
     if threshold is not None:
-        scores |= _at_threshold([frame.above(threshold) for frame in labelled], matcher, radius_um, seed)
+        scores |= _at_threshold([frame.above(threshold) for frame in labelled], matcher, radius_um)
     return known.model_copy(update=scores)
 
 
@@ -111,7 +108,7 @@ def _over_thresholds(curve: Curve) -> dict[str, object]:
     }
 
 
-def _at_threshold(kept: list[FramePrediction], matcher: str, radius_um: float, seed: int) -> dict[str, object]:
+def _at_threshold(kept: list[FramePrediction], matcher: str, radius_um: float) -> dict[str, object]:
     matched = [frame.match(matcher, radius_um) for frame in kept]
     counts = [count(frame, found) for frame, found in zip(kept, matched, strict=True)]
     summed = total(counts)
@@ -120,7 +117,7 @@ def _at_threshold(kept: list[FramePrediction], matcher: str, radius_um: float, s
     return {
         **summed.model_dump(),
         **{name: summed.ratio(name) for name in ratios},
-        **{f"{name}_interval": interval(counts, name, seed) for name in ratios},
+        **{f"{name}_interval": interval(counts, name) for name in ratios},
         "localisation_um": defined(np.median(errors)) if len(errors) else None,
         "frames": counts,
     }

@@ -56,7 +56,7 @@ def test_a_difference_that_comes_and_goes_with_the_frames_is_in_the_noise() -> N
 
 
 def test_an_end_that_is_zero_but_for_rounding_is_zero() -> None:
-    ends = Interval(low=1e-17, high=0.1, unit="group", n_units=10, weak=False)
+    ends = Interval(low=1e-17, high=0.1, unit="group", n_units=10, method="jackknife-wilson", version=1)
     assert Paired(2, 0.05, ends).in_noise
     assert not Paired(2, 0.05, ends.model_copy(update={"low": 1e-3})).in_noise
 

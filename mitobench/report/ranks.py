@@ -1,0 +1,84 @@
+"""Which ranks a row may have on other slides: every two rows compared, corrected for the number of comparisons."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mitobench.evaluate import Score
+from mitobench.evaluate.jackknife import holm, p_value
+from mitobench.evaluate.metrics import Floats
+from mitobench.report.row import Row
+
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """How rows compare, best first.
+
+    Each row is compared with all others. A comparison counts where the difference of F1 is not 0 by the paired 95 %
+    test, corrected by Holm's method for all comparisons of that row.
+
+    Attributes:
+        better: [R, R], whether row i is better than row j, by the comparisons of row i.
+        worse: [R, R], whether it is worse.
+    """
+
+    better: NDArray[np.bool_]
+    worse: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> Ranks:
+        """Compare every two rows on the seeds that both have. Those that cannot be compared differ in nothing."""
+        delta, p = _compared(rows)
+        differ = np.zeros(p.shape, dtype=bool)
+        others = ~np.eye(len(rows), dtype=bool)
+        differ[others] = (holm(p[others].reshape(len(rows), -1)) < LEVEL).ravel()
+        return cls(differ & (delta > 0), differ & (delta < 0))
+
+    def range_of(self, place: int) -> tuple[int, int]:
+        """The best and the worst rank of the row at a place, from 0.
+
+        The best: one more than the rows that are better. The worst: the number of rows less those that are worse. The
+        row's own rank is always between them, though rows are compared on the seeds that both have only.
+        """
+        best = 1 + int(self.worse[place].sum())
+        worst = len(self.better) - int(self.better[place].sum())
+        return min(best, place + 1), max(worst, place + 1)
+
+
+def _compared(rows: Sequence[Row]) -> tuple[Floats, Floats]:
+    """Of every two rows the difference of F1 and its p value, [R, R]; 0 and 1 where they cannot be compared."""
+    delta, p = np.zeros((len(rows), len(rows))), np.ones((len(rows), len(rows)))
+    alike = _alike(rows)
+    for (seeds, frames), places in alike.items():
+        for (other_seeds, other_frames), others in alike.items():
+            common = seeds & other_seeds
+            if not common or frames != other_frames:
+                continue
+            those = _scores([rows[place] for place in others], common)
+            for place in places:
+                difference = _scores([rows[place]], common) - those
+                known = ~np.isnan(difference.value)
+                delta[place, others] = np.where(known, difference.value, 0.0)
+                p[place, others] = np.where(known, p_value(difference), 1.0)
+    return delta, p
+
+
+def _alike(rows: Sequence[Row]) -> dict[tuple[frozenset[int], tuple[object, ...]], list[int]]:
+    """Places of rows with the same seeds on the same frames."""
+    found = defaultdict(list)
+    for place, row in enumerate(rows):
+        if row.frames:
+            found[frozenset(row.seeds), tuple(row.frames)].append(place)
+    return found
+
+
+def _scores(rows: Sequence[Row], seeds: frozenset[int]) -> Score:
+    """F1 of rows with the same units, one array of all."""
+    return Score.of(np.stack([row.score(seeds).counts for row in rows]), "f1")
