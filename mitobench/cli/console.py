@@ -185,8 +185,8 @@ def show_section(section: Section) -> None:
         console.print(escape(name))
     console.print(escape(markdown.measured(section)))
     console.print(
-        "ranks: those that a row may have on other slides, all rows compared in pairs, corrected for their number; ≈: not "
-        "told from the best. alone: the detector's F1, unverified; oracle: at the test set's own best threshold, which "
+        "ranks: those that a row may have on other slides, by paired comparisons corrected for their number; ≈: inside the "
+        "noise of the best. alone: the detector's F1, unverified; oracle: at the test set's own best threshold, which "
         "ranks nothing."
     )
     for note in section.notes:

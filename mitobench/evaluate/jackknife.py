@@ -19,15 +19,12 @@ from mitobench.evaluate.metrics import Floats
 CONFIDENCE = 0.95
 
 
-def _terms(counts: NDArray[Any], metric: str) -> tuple[Floats, Floats]:
-    """Part and whole of each unit, whose sums over units give the metric: part / whole."""
-    tp, fp, fn = np.moveaxis(np.asarray(counts, dtype=np.float64), -1, 0)
-    return {
-        "precision": (tp, tp + fp),
-        "recall": (tp, tp + fn),
-        "f1": (2 * tp, 2 * tp + fp + fn),
-        "jaccard": (tp, tp + fp + fn),
-    }[metric]
+def _terms(counts: Floats, metric: str) -> tuple[Floats, Floats]:
+    """Part and whole by tp, fp and fn, [3, ...]; the metric is the sum of parts over the sum of wholes."""
+    tp, fp, fn = counts
+    if metric == "f1":
+        return 2 * tp, 2 * tp + fp + fn
+    return tp, {"precision": tp + fp, "recall": tp + fn, "jaccard": tp + fp + fn}[metric]
 
 
 @dataclass(frozen=True)
@@ -46,11 +43,10 @@ class LeaveOneOut:
     weight: Floats
     least_variance: Any = 0.0
 
-    @classmethod
-    def mean(cls, statistics: Sequence[LeaveOneOut]) -> LeaveOneOut:
-        """The mean of several statistics of the same units, each unit left out of all."""
-        names = ("value", "left_out", "weight", "least_variance")
-        return cls(*(np.mean([getattr(one, name) for one in statistics], axis=0) for name in names))
+    def mean(self) -> LeaveOneOut:
+        """The mean over the first axis: of several statistics of the same units, each unit left out of all."""
+        least = np.mean(self.least_variance, axis=0)
+        return LeaveOneOut(self.value.mean(axis=0), self.left_out.mean(axis=0), self.weight.mean(axis=0), least)
 
     def variance(self) -> Floats:
         """The jackknife's estimate, around the value of all units; nan where fewer than two units have any weight."""
@@ -75,24 +71,37 @@ class Score:
     """A metric of one or many methods, by the counts of their units.
 
     Attributes:
-        counts: tp, fp, fn of each unit, [..., U, 3].
+        counts: tp, fp and fn of each unit, [3, ..., U].
         metric: `precision`, `recall`, `f1` or `jaccard`, which is tp / (tp + fp + fn).
-        statistic: the metric of the summed counts.
+        statistic: the metric of the summed counts, [...].
+        sums: these sums, [3, ...].
     """
 
     counts: Floats
     metric: str
     statistic: LeaveOneOut
+    sums: Floats
 
     @classmethod
     def of(cls, counts: NDArray[Any], metric: str) -> Score:
-        """A metric of summed counts."""
-        counts = np.asarray(counts, dtype=np.float64)
-        part, whole = _terms(counts, metric)
+        """A metric of summed counts, [..., U, 3]."""
+        by_kind = np.ascontiguousarray(np.moveaxis(np.asarray(counts, dtype=np.float64), -1, 0))
+        part, whole = _terms(by_kind, metric)
         parts, wholes = part.sum(axis=-1, keepdims=True), whole.sum(axis=-1, keepdims=True)
         with np.errstate(divide="ignore", invalid="ignore"):
             statistic = LeaveOneOut((parts / wholes)[..., 0], (parts - part) / (wholes - whole), whole)
-        return cls(counts, metric, statistic)
+        return cls(by_kind, metric, statistic, by_kind.sum(axis=-1))
+
+    @classmethod
+    def stack(cls, scores: Sequence[Score]) -> Score:
+        """One array of several methods on the same units."""
+        return cls.of(np.moveaxis(np.stack([score.counts for score in scores], axis=1), 0, -1), scores[0].metric)
+
+    def __getitem__(self, part: slice) -> Score:
+        """Some methods of an array of them."""
+        one = self.statistic
+        statistic = LeaveOneOut(one.value[part], one.left_out[part], one.weight[part])
+        return Score(self.counts[:, part], self.metric, statistic, self.sums[:, part])
 
     def __sub__(self, other: Score) -> LeaveOneOut:
         """The difference of two methods on the same units, each unit left out of both.
@@ -101,17 +110,16 @@ class Score:
         so that three slides that agree by chance do not make a difference certain.
         """
         a, b = self.statistic, other.statistic
-        hits, false = np.moveaxis(np.abs(self.counts - other.counts)[..., :2].sum(axis=-2), -1, 0)
-        least = hits * self._change((1, 0, -1), other) ** 2 + false * self._change((0, 1, 0), other) ** 2
+        hits, false = np.abs(self.counts[:2] - other.counts[:2]).sum(axis=-1)
+        between = (self.sums + other.sums) / 2
+        least = hits * self._change(between, hits=1) ** 2 + false * self._change(between, false=1) ** 2
         return LeaveOneOut(a.value - b.value, a.left_out - b.left_out, a.weight + b.weight, least)
 
-    def _change(self, more: tuple[int, int, int], other: Score) -> Floats:
-        """What a hit (and a miss less) or a false positive more changes, halfway between two methods."""
-        between = (self.counts.sum(axis=-2) + other.counts.sum(axis=-2)) / 2
+    def _change(self, counts: Floats, hits: int = 0, false: int = 0) -> Floats:
+        """By how much a hit more (and a miss less), or a false positive more, changes the metric of counts [3, ...]."""
+        more = np.stack([counts[0] + hits, counts[1] + false, counts[2] - hits])
+        (part, whole), (part_then, whole_then) = _terms(counts, self.metric), _terms(more, self.metric)
         with np.errstate(divide="ignore", invalid="ignore"):
-            (part, whole), (part_then, whole_then) = (
-                _terms(counts, self.metric) for counts in (between, between + np.array(more))
-            )
             return part_then / whole_then - part / whole
 
 

@@ -32,8 +32,8 @@ published numbers use it, and ranks nothing. `detector alone` is the same run be
 threshold of its own from validation.
 
 `rank range` is the ranks that a row may have on other slides: all rows are compared in pairs on the same slides, with
-Holm's correction for the number of rows. Rows with ≈ cannot be told from the best by it. `0 1 of 3`: this row lacks seeds
-that others have. FAILED: a seed that came to nothing, and is in no mean."""
+Holm's correction for the number of rows. Rows with ≈ cannot be told from the best by it. `0 1 of 3`: this row lacks
+seeds that others have. FAILED: a seed that came to nothing, and is in no mean."""
 
 EFFECTS = """\
 ### What each part adds

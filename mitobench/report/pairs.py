@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from mitobench.evaluate import Interval, Score
-from mitobench.evaluate.jackknife import LeaveOneOut
 from mitobench.report.row import Row
 
 
@@ -48,13 +47,13 @@ def paired(pairs: Sequence[tuple[Row, Row]]) -> Paired | None:
     Two rows can be compared that have some seed in common, the same frames and the same mitoses on them, and whose F1
     is defined there.
     """
-    differences = [both[0] - both[1] for row, other in pairs if (both := _scores(row, other))]
+    scores = [both for row, other in pairs if (both := _scores(row, other))]
     units = next((row.units for row, _ in pairs if row.units), None)
-    if not differences or units is None:
+    if not scores or units is None:
         return None
-    mean = LeaveOneOut.mean(differences)
+    mean = (Score.stack([one for one, _ in scores]) - Score.stack([other for _, other in scores])).mean()
     found = units.difference(mean)
-    return Paired(len(differences), float(mean.value), found and Interval(**found.model_dump(exclude={"delta"})))
+    return Paired(len(scores), float(mean.value), found and Interval(**found.model_dump(exclude={"delta"})))
 
 
 def _scores(row: Row, other: Row) -> tuple[Score, Score] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,18 +56,19 @@ class Ranks:
 def _compared(rows: Sequence[Row]) -> tuple[Floats, Floats]:
     """Of every two rows the difference of F1 and its p value, [R, R]; 0 and 1 where they cannot be compared."""
     delta, p = np.zeros((len(rows), len(rows))), np.ones((len(rows), len(rows)))
-    alike = _alike(rows)
-    for (seeds, frames), places in alike.items():
-        for (other_seeds, other_frames), others in alike.items():
-            common = seeds & other_seeds
-            if not common or frames != other_frames:
-                continue
-            those = _scores([rows[place] for place in others], common)
-            for place in places:
-                difference = _scores([rows[place]], common) - those
-                known = ~np.isnan(difference.value)
-                delta[place, others] = np.where(known, difference.value, 0.0)
-                p[place, others] = np.where(known, p_value(difference), 1.0)
+    for first, second in itertools.combinations_with_replacement(_alike(rows).items(), 2):
+        ((seeds, frames), places), ((other_seeds, other_frames), others) = first, second
+        common = seeds & other_seeds
+        if not common or frames != other_frames:
+            continue
+        these, those = (Score.stack([rows[place].score(common) for place in which]) for which in (places, others))
+        for number, place in enumerate(places):
+            rest = slice(number + 1 if first is second else 0, None)
+            difference = these[number : number + 1] - those[rest]
+            known = ~np.isnan(difference.value)
+            delta[place, others[rest]] = np.where(known, difference.value, 0.0)
+            delta[others[rest], place] = -delta[place, others[rest]]
+            p[place, others[rest]] = p[others[rest], place] = np.where(known, p_value(difference), 1.0)
     return delta, p
 
 
@@ -77,8 +79,3 @@ def _alike(rows: Sequence[Row]) -> dict[tuple[frozenset[int], tuple[object, ...]
         if row.frames:
             found[frozenset(row.seeds), tuple(row.frames)].append(place)
     return found
-
-
-def _scores(rows: Sequence[Row], seeds: frozenset[int]) -> Score:
-    """F1 of rows with the same units, one array of all."""
-    return Score.of(np.stack([row.score(seeds).counts for row in rows]), "f1")
