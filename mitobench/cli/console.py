@@ -185,7 +185,7 @@ def show_section(section: Section) -> None:
         console.print(escape(name))
     console.print(escape(markdown.measured(section)))
     console.print(
-        "ranks: those that a row may have on other slides, by paired comparisons corrected for their number; ≈: inside the "
+        "ranks: those that a row may have on other slides, by paired comparisons corrected for their number; ≈: in the "
         "noise of the best. alone: the detector's F1, unverified; oracle: at the test set's own best threshold, which "
         "ranks nothing."
     )

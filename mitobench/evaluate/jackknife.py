@@ -63,7 +63,8 @@ class LeaveOneOut:
         """
         with np.errstate(divide="ignore", invalid="ignore"):
             effective = self.weight.sum(axis=-1) ** 2 / (self.weight**2).sum(axis=-1)
-        return np.maximum(effective - 1, 1)
+        degrees: Floats = np.maximum(effective - 1, 1)
+        return degrees
 
 
 @dataclass(frozen=True)

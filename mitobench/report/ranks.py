@@ -74,7 +74,7 @@ def _compared(rows: Sequence[Row]) -> tuple[Floats, Floats]:
 
 def _alike(rows: Sequence[Row]) -> dict[tuple[frozenset[int], tuple[object, ...]], list[int]]:
     """Places of rows with the same seeds on the same frames."""
-    found = defaultdict(list)
+    found: dict[tuple[frozenset[int], tuple[object, ...]], list[int]] = defaultdict(list)
     for place, row in enumerate(rows):
         if row.frames:
             found[frozenset(row.seeds), tuple(row.frames)].append(place)

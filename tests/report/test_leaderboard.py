@@ -48,6 +48,7 @@ def test_a_row_has_every_column() -> None:
     (row,) = rows(page(ok()))
     assert row == {
         "#": "1",
+        "rank range": "1",
         "estimator": "fixed",
         "detector": "frcnn",
         "verifier": "resnet50",

@@ -159,7 +159,8 @@ def test_what_a_section_was_measured_on_is_told(tmp_path: Path) -> None:
     assert section["notes"] == ["trained from scratch"]
     assert section["measured"] == (
         "1 test frames of 1 slides, 3 mitoses; matcher mitos, a hit is closer than 5 um. "
-        "Brackets: 95 % bootstrap over 2 frames, weak, as there are fewer than five slides."
+        "Brackets: 95 % interval over 2 frames, as there are fewer than five slides: covers about .75 of other slides' "
+        "(simulated)."
     )
 
 
