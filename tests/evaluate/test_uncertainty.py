@@ -106,7 +106,7 @@ def covered(low: np.ndarray, high: np.ndarray, true: float) -> float:
 
 
 def test_with_eight_slides_it_covers_what_it_says_and_the_plain_bootstrap_does_not() -> None:
-    one, other = simulated(600, 8)
+    one, _ = simulated(600, 8)
     assert covered(*wilson_interval(one, "f1"), TRUE[0]) >= 0.93
     assert covered(*bootstrap_percentile(one[:200], "f1"), TRUE[0]) < 0.90
 
