@@ -53,11 +53,7 @@ def _lines(section: Section, found: Recommendation, margin: float) -> Iterator[s
     if found.chosen is None:
         yield f"  The data cannot decide. {_why(found, allowed)}"
     elif found.chosen is found.best:
-        yield "  Recommended: the best. " + (
-            f"Every cheaper row is worse by more than {allowed}."
-            if not found.untimed
-            else "No row is known to be cheaper."
-        )
+        yield f"  Recommended: the best. No row with fewer seconds is within {allowed} of it."
     else:
         yield f"  Recommended: {_row(found.chosen)}"
         yield f"    {_lead(found.chosen)}: by {allowed} at most."
@@ -65,7 +61,7 @@ def _lines(section: Section, found: Recommendation, margin: float) -> Iterator[s
         yield f"  Not decided, cheaper: {_row(one)}"
         yield f"    {_lead(one)}."
     for one in found.as_cheap:
-        yield f"  As cheap, with a lower F1: {_row(one)}"
+        yield f"  As cheap, with an F1 that is no higher: {_row(one)}"
     if found.untimed:
         yield f"  Without seconds a frame, so not considered: {'; '.join(_name(one) for one in found.untimed)}"
     if found.devices:

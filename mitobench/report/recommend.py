@@ -47,7 +47,7 @@ class Recommendation:
         chosen: the row to use; None where the data cannot decide.
         best: the row of rank 1; None where no row is ranked.
         undecided: cheaper rows than `chosen`, or than the best, that may be not worse: more slides would say.
-        as_cheap: rows that are not worse and cost the same as `chosen`, with a lower F1.
+        as_cheap: rows that are not worse and cost the same as `chosen`, of an F1 that is no higher.
         untimed: ranked rows without seconds a frame, which may be cheaper.
         devices: on which seconds were measured, where there are several.
     """

@@ -111,7 +111,7 @@ def test_the_range_holds_the_rank_of_the_mean_even_where_common_seeds_say_otherw
         counted(slides((11, 10, 5)), detector="one"),
         counted(slides((2, 2, 14)), detector="last"),
     )
-    assert [row.first.combination["detector"] for row in made.rows][0] == "two"
+    assert made.rows[0].first.combination["detector"] == "two"
     for place, found in enumerate(ranges(made).values(), 1):
         assert found is not None
         assert found[0] <= place <= found[1]
