@@ -22,11 +22,12 @@ LEVEL = 0.05
 class Ranks:
     """How rows compare, best first.
 
-    Each row is compared with all others. A comparison counts where the difference of F1 is not 0 by the paired 95 %
-    test, corrected by Holm's method for all comparisons of that row.
+    Each row is compared with all others by the paired test of their difference of F1, at the 5 % level, corrected by
+    Holm's method for all comparisons of that row. Two rows differ where they do by the comparisons of both, so that
+    what one range says of two rows, the other says too.
 
     Attributes:
-        better: [R, R], whether row i is better than row j, by the comparisons of row i.
+        better: [R, R], whether row i is better than row j.
         worse: [R, R], whether it is worse.
     """
 
@@ -40,7 +41,8 @@ class Ranks:
         differ = np.zeros(p.shape, dtype=bool)
         others = ~np.eye(len(rows), dtype=bool)
         differ[others] = (holm(p[others].reshape(len(rows), -1)) < LEVEL).ravel()
-        return cls(differ & (delta > 0), differ & (delta < 0))
+        better = differ & differ.T & (delta > 0)
+        return cls(better, better.T)
 
     def range_of(self, place: int) -> tuple[int, int]:
         """The best and the worst rank of the row at a place, from 0.

@@ -77,7 +77,7 @@ class Section:
         return self._differences.get(row)
 
     def tied(self, row: Row) -> bool:
-        """Whether the best is not better than a row by a comparison, corrected for the number of rows. The best is."""
+        """Whether the best is not known to be better than a row, corrected for the number of rows; so is the best."""
         place = self._places.get(row)
         compared = row is self.best or self.difference(row) is not None
         return place is not None and compared and not self._ranks.better[0, place]

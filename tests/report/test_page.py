@@ -143,7 +143,8 @@ def test_rows_are_those_of_the_sections(tmp_path: Path) -> None:
     assert made[5]["seeds"] == [0, 1]
     assert made[5]["missing"] == [2]
     assert made[12]["failed"] == [0]
-    assert [row["tied"] for row in made[:4]] == [True, True, False, False]
+    assert [row["tied"] for row in (made[0], made[1], made[11], made[12])] == [True, True, False, False]
+    assert [row["rankRange"].split()[0] for row in (made[0], made[12])] == ["1", "–"]
     assert all(row["low"] < row["f1"] < row["high"] for row in made[:12])
     assert len({(row["style"]["colour"], row["style"]["symbol"]) for row in made}) == 13
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from records import failed, ok
 
@@ -61,6 +62,24 @@ def test_what_comes_and_goes_with_the_slides_is_told_from_nothing() -> None:
         for name, each in (("one", one), ("other", other))
     ]
     assert ranges(section(*found)) == {"one": (1, 2), "other": (1, 2)}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_row_that_may_be_first_is_marked_and_as_many_are_as_the_range_of_the_best_is_long(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    made = section(
+        *(
+            counted(
+                [(int(tp), int(draw.integers(0, 4)), 10 - int(tp)) for tp in draw.binomial(10, p, 8)], detector=name
+            )
+            for name, p in zip("abcdefgh", np.linspace(0.9, 0.3, 8), strict=True)
+        )
+    )
+    found = ranges(made)
+    assert {name for name, each in found.items() if each and each[0] == 1} == tied(made)
+    assert made.best is not None
+    assert made.rank_range(made.best) == (1, len(tied(made)))
+    assert 1 < len(tied(made)) < 8
 
 
 def test_more_rows_need_more_certainty() -> None:
