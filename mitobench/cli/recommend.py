@@ -66,8 +66,9 @@ def _lines(section: Section, found: Recommendation, margin: float) -> Iterator[s
         yield f"  Without seconds a frame, so not considered: {'; '.join(_name(one) for one in found.untimed)}"
     if found.devices:
         yield f"  Seconds were measured on different devices: {', '.join(found.devices)}."
-    if found.best.row.interval:
-        yield f"  Intervals are 95 %, {over(found.best.row.interval)}; of a difference both rows are on the same ones."
+    shown = [one.lead.interval for one in (found.chosen, *found.undecided) if one and one.lead and one.lead.interval]
+    if shown:
+        yield f"  Differences: 95 % intervals, paired, {over(shown[0])}."
 
 
 def _why(found: Recommendation, margin: str) -> str:

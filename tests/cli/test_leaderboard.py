@@ -118,8 +118,8 @@ def test_the_cheapest_row_that_is_not_worse_is_recommended(mitobench: Callable[.
     assert lines[1].startswith("Best: rank 1, fixed + best + resnet50 + linear; F1 .900 [")
     assert lines[2].startswith("Recommended: rank 2, fixed + cheap + resnet50 + linear; F1 .894 [")
     assert lines[2].endswith("1.00 s a frame")
-    assert lines[3].startswith("The best is ahead by +.010 [")
-    assert lines[-1].startswith("Intervals are 95 %, over 10 slides;")
+    assert lines[3].startswith("The best is ahead by +.006 [")
+    assert lines[-1] == "Differences: 95 % intervals, paired, over 10 slides."
 
 
 def test_where_the_data_cannot_decide_it_says_so_and_why(mitobench: Callable[..., Any], tmp_path: Path) -> None:
