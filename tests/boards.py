@@ -79,7 +79,9 @@ def thousand(folder: Path) -> Path:
         ]
         tp, fp = (int(n) for n in counts.sum(axis=0)[:2])
         f1 = 2 * tp / (tp + fp + 300)
-        low_high = Interval(low=f1 - 0.05, high=f1 + 0.05, unit="group", n_units=10, weak=False)
+        low_high = Interval(
+            low=f1 - 0.05, high=f1 + 0.05, unit="group", n_units=10, method="jackknife-wilson", version=1
+        )
         scores = {"precision": tp / (tp + fp), "recall": tp / 300, "f1_interval": low_high, "frames": frames}
         test = metrics(f1, tp=tp, fp=fp, fn=300 - tp, n_mitoses=300, n_frames=50, n_groups=10, **scores)
         made = ok(seed=number % 3, detector=f"detector-{number // 3:03d}", **ON)

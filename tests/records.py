@@ -29,7 +29,7 @@ def metrics(f1: float | None = 0.5, **changes: Any) -> Metrics:
         "precision": 0.5,
         "recall": 1 / 3,
         "f1": f1,
-        "f1_interval": Interval(low=0.1, high=0.9, unit="frame", n_units=2, weak=True),
+        "f1_interval": Interval(low=0.1, high=0.9, unit="frame", n_units=2, method="jackknife-wilson", version=1),
         "oracle_f1": 0.75,
         "oracle_threshold": 0.25,
         "average_precision": 0.625,

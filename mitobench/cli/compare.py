@@ -20,7 +20,7 @@ def compare(
 ) -> None:
     """Print the paired difference of two records' F1, precision and recall, and the frames where they disagree.
 
-    The difference is the first less the second; its interval resamples the same slides (or frames) for both. Both must
+    The difference is the first less the second; its interval leaves the same slides (or frames) out of both. Both must
     be of one data set and protocol, with the same test frames, matcher and radius.
 
     Example: mitobench compare leaderboard/records/ONE.json leaderboard/records/OTHER.json
@@ -35,6 +35,8 @@ def compare(
 
 
 def _scores(records: tuple[Record, Record], paths: tuple[Path, Path], found: Comparison) -> Iterator[str]:
+    from mitobench.report.markdown import over
+
     yield f"A  {paths[0]}"
     yield f"B  {paths[1]}"
     yield ""
@@ -44,9 +46,7 @@ def _scores(records: tuple[Record, Record], paths: tuple[Path, Path], found: Com
         shown = "undefined"
         if difference is not None:
             interval = f"[{difference.low:+.3f}, {difference.high:+.3f}]"
-            unit = {"group": "slides", "frame": "frames"}[difference.unit]
-            weak = ", weak" if difference.weak else ""
-            shown = f"{difference.delta:+7.3f}  {interval} 95 % over {difference.n_units} {unit}{weak}"
+            shown = f"{difference.delta:+7.3f}  {interval} 95 % {over(difference)}"
         yield f"{name:10} {values[0]:>6} {values[1]:>6} {shown}"
     if found.inside_noise is not None:
         yield f"The difference of F1 is {'inside' if found.inside_noise else 'outside'} the noise."

@@ -171,19 +171,23 @@ def show_section(section: Section) -> None:
         box=None,
         pad_edge=False,
     )
-    for column in ("#", "P", "R", "F1 [95 %]", "alone", "oracle", "AP", "s/frame", "seeds"):
+    for column in ("#", "ranks", "P", "R", "F1 [95 %]", "alone", "oracle", "AP", "s/frame", "seeds"):
         table.add_column(escape(column), justify="right", no_wrap=True)
     names = []
     for number, (rank, row) in enumerate(section.ranked(), 1):
         label = str(rank) if rank else f"({number})"
         names.append(f"{label:>4}  {_name(row)}")
-        table.add_row(label, *(escape(cell) for cell in _numbers(row)))
+        mark = f" {markdown.MARK}" if row in section.marked else ""
+        ranks = markdown.rank_range(section.rank_range(row))
+        table.add_row(f"{label}{mark}", ranks, *(escape(cell) for cell in _numbers(row)))
     console.print(table)
     for name in names:
         console.print(escape(name))
     console.print(escape(markdown.measured(section)))
     console.print(
-        "alone: the detector's F1, unverified; oracle: at the test set's own best threshold, which ranks nothing."
+        "ranks: those that a row may have on other slides, by paired comparisons corrected for their number; ≈: in the "
+        "noise of the best. alone: the detector's F1, unverified; oracle: at the test set's own best threshold, which "
+        "ranks nothing."
     )
     for note in section.notes:
         console.print(f"- {escape(note)}")

@@ -52,6 +52,30 @@ def show(folder: Folder = Path("leaderboard")) -> None:
 
 
 @app.command()
+def recommend(
+    folder: Folder = Path("leaderboard"),
+    section: Annotated[str | None, typer.Option(help="Only sections whose title holds this text.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Only sections of this data set.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Only sections of this protocol.")] = None,
+    margin: Annotated[float, typer.Option(min=0, max=1, help="F1 that a cheaper row may lose to the best.")] = 0.02,
+) -> None:
+    """Name the cheapest row that is not worse than the best by more than --margin, or say that the data cannot decide.
+
+    Cost is seconds a frame. A row is not worse where the 95 % interval of the best's F1 less its own, paired over the
+    same slides, ends at the margin or below. Where a cheaper row might do as well as the best, and none is known to,
+    the data cannot decide.
+
+    Exit code 1: the data of a section cannot decide.
+
+    Example: mitobench leaderboard recommend leaderboard --dataset mitos2012 --margin 0.02
+    """
+    from mitobench.cli.recommend import show as show_recommendation
+    from mitobench.report.build import RECORDS
+
+    show_recommendation(_existing(folder) / RECORDS, margin, section, dataset, protocol)
+
+
+@app.command()
 def check(folder: Folder = Path("leaderboard"), data: Data = None) -> None:
     """Recompute every number of every record from the record alone, and see that no generated file is stale.
 

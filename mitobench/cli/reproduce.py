@@ -27,7 +27,7 @@ def reproduce(
     """Run a record's command again, with its options, data and seed, and compare.
 
     equal: everything computed is equal to the last bit. within seed noise: the difference of F1 is inside its paired
-    bootstrap interval (95 %), or no greater than the spread over the seeds of the record's series beside it. different:
+    interval (95 %), or no greater than the spread over the seeds of the record's series beside it. different:
     it is not, or the record contradicts itself. What changed since is listed.
 
     Exit code 0: equal or within seed noise; 1: different; 2: it cannot be done here, or the record was edited.
@@ -73,7 +73,7 @@ def _numbers(found: Agreement) -> Iterator[str]:
         yield f"Not equal: {', '.join(found.differing)}."
     if found.differing and found.difference:
         low, high = found.difference.low, found.difference.high
-        yield f"F1 differs by {found.difference.delta:+.4f}, paired bootstrap 95 % [{low:+.4f}, {high:+.4f}]."
+        yield f"F1 differs by {found.difference.delta:+.4f}, paired 95 % interval [{low:+.4f}, {high:+.4f}]."
     if found.differing and found.spread is not None:
         yield f"Over the seeds of its series F1 spreads by {found.spread:.4f}."
     for record, when in ((found.recorded, "recorded"), (found.again, "now")):

@@ -117,13 +117,11 @@ def _at_threshold(scored: Score) -> Iterator[str]:
 
 
 def _interval(interval: Interval | None) -> str:
-    from mitobench.report.markdown import number
+    from mitobench.report.markdown import number, over
 
     if interval is None:
         return ""
-    unit = {"group": "slides", "frame": "frames"}[interval.unit]
-    weak = ", weak" if interval.weak else ""
-    return f" [{number(interval.low)}, {number(interval.high)}] 95 % over {interval.n_units} {unit}{weak}"
+    return f" [{number(interval.low)}, {number(interval.high)}] 95 % {over(interval)}"
 
 
 def _over_thresholds(scored: Score) -> Iterator[str]:

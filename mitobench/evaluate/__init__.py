@@ -3,12 +3,13 @@
 from mitobench.evaluate.boxes import BoxScores, score_boxes
 from mitobench.evaluate.curve import FROC_UNIT, Curve, Sweep, sweep
 from mitobench.evaluate.detections_csv import read_detections
+from mitobench.evaluate.jackknife import Score
 from mitobench.evaluate.matching import MATCHERS, Match, match
 from mitobench.evaluate.metrics import Counts, FrameCounts, FramePrediction, count_frames, over_split, total
 from mitobench.evaluate.operating_point import OperatingPoint, candidate_thresholds, choose_threshold
 from mitobench.evaluate.stored import FrameEntry, StoredDetections
 from mitobench.evaluate.summary import Metrics, evaluate
-from mitobench.evaluate.uncertainty import Difference, Interval, interval, paired_difference
+from mitobench.evaluate.uncertainty import Difference, Interval, coverage, interval, paired_difference
 
 __all__ = [
     "FROC_UNIT",
@@ -24,11 +25,13 @@ __all__ = [
     "Match",
     "Metrics",
     "OperatingPoint",
+    "Score",
     "StoredDetections",
     "Sweep",
     "candidate_thresholds",
     "choose_threshold",
     "count_frames",
+    "coverage",
     "evaluate",
     "interval",
     "match",

@@ -12,7 +12,10 @@ from mitobench.evaluate.curve import FROC_UNIT, Curve, sweep
 from mitobench.evaluate.matching import find_matcher
 from mitobench.evaluate.metrics import FrameCounts, FramePrediction, count, defined, total
 from mitobench.evaluate.operating_point import best_point
-from mitobench.evaluate.uncertainty import Interval, interval
+from mitobench.evaluate.uncertainty import METHOD, VERSION, Interval, interval
+
+Method = tuple[str, int]
+CURRENT: Method = (METHOD, VERSION)
 
 
 class Metrics(BaseModel):
@@ -65,16 +68,20 @@ class Metrics(BaseModel):
 
 
 def evaluate(
-    frames: Sequence[FramePrediction], threshold: float | None, matcher: str, radius_um: float, seed: int = 0
+    frames: Sequence[FramePrediction],
+    threshold: float | None,
+    matcher: str,
+    radius_um: float,
+    method: Method = CURRENT,
 ) -> Metrics:
     """Score the frames of a split at a threshold that was chosen elsewhere.
 
     Args:
-        frames: all frames of the split, those without detections too, with the detections above the verifier's gate.
+        frames: all frames of the split, those without detections too, with the detections above the candidate threshold.
         threshold: chosen on validation; None leaves the scores that need one undefined.
         matcher: `mitos`, `greedy`, `hungarian` or `midog`.
         radius_um: of the data set's card.
-        seed: of the bootstrap.
+        method: of the intervals, with its version.
 
     Raises MitobenchError for an empty split or an unknown matcher.
     """
@@ -97,7 +104,7 @@ def evaluate(
         return known
     scores = _over_thresholds(sweep(labelled, matcher, radius_um))
     if threshold is not None:
-        scores |= _at_threshold([frame.above(threshold) for frame in labelled], matcher, radius_um, seed)
+        scores |= _at_threshold([frame.above(threshold) for frame in labelled], matcher, radius_um, method)
     return known.model_copy(update=scores)
 
 
@@ -111,20 +118,20 @@ def _over_thresholds(curve: Curve) -> dict[str, object]:
     }
 
 
-def _at_threshold(kept: list[FramePrediction], matcher: str, radius_um: float, seed: int) -> dict[str, object]:
+def _at_threshold(kept: list[FramePrediction], matcher: str, radius_um: float, method: Method) -> dict[str, object]:
     matched = [frame.match(matcher, radius_um) for frame in kept]
     counts = [count(frame, found) for frame, found in zip(kept, matched, strict=True)]
     errors = np.concatenate([found.error_um[found.hit] for found in matched])
-    return of_counts(counts, seed) | {"localisation_um": defined(np.median(errors)) if len(errors) else None}
+    return of_counts(counts, method) | {"localisation_um": defined(np.median(errors)) if len(errors) else None}
 
 
-def of_counts(counts: list[FrameCounts], seed: int = 0) -> dict[str, object]:
+def of_counts(counts: list[FrameCounts], method: Method = CURRENT) -> dict[str, object]:
     """What follows from the counts of each frame, by name: sums, precision, recall, F1 and their intervals."""
     summed = total(counts)
     ratios = ("precision", "recall", "f1")
     return {
         **summed.model_dump(),
         **{name: summed.ratio(name) for name in ratios},
-        **{f"{name}_interval": interval(counts, name, seed) for name in ratios},
+        **{f"{name}_interval": interval(counts, name, method=method[0], version=method[1]) for name in ratios},
         "frames": counts,
     }

@@ -19,7 +19,7 @@ OF_PAPER = """\
 `oracle F1`."""
 
 COMPARED = """\
-`gain` is F1 less that of "{against}", with the 95 % interval of the paired bootstrap over the test frames, and ≈ where
+`gain` is F1 less that of "{against}", with its 95 % paired interval over the test slides or frames, and ≈ where
 it holds 0."""
 
 PUBLISHED_HERE = "paper P / R / F1"

@@ -7,25 +7,39 @@ from urllib.parse import quote
 
 from mitobench.published import Method
 from mitobench.report.effects import MOST, Effect
-from mitobench.report.markdown import MARK, SENTENCE, bullets, escape, f1, gain, measured, number, plugin, status, table
+from mitobench.report.markdown import (
+    MARK,
+    SENTENCE,
+    bullets,
+    escape,
+    f1,
+    gain,
+    measured,
+    number,
+    plugin,
+    rank_range,
+    status,
+    table,
+)
 from mitobench.report.row import ROLES, Row, seed_of
 from mitobench.report.table import Section
 
 EXPLANATION = """\
-`F1` is at the threshold chosen on validation and ranks the rows; its brackets are the 95 % bootstrap interval over test
-slides or frames. Of several seeds it is the mean, the brackets are those of their counts summed, and least and greatest
+`F1` is at the threshold chosen on validation and ranks the rows; its brackets are the 95 % interval over test slides or
+frames. Of several seeds it is the mean, the brackets are those of their counts summed, and least and greatest
 over seeds stand with the seeds. `oracle F1` is the best over thresholds on the test frames themselves, shown because
 published numbers use it, and ranks nothing. `detector alone` is the same run before verification and fusion, at a
 threshold of its own from validation.
 
-Rows with ≈ cannot be told from the best: the 95 % interval of the paired difference holds 0. `0 1 of 3`: this row lacks
+`rank range` is the ranks that a row may have on other slides: all rows are compared in pairs on the same slides, with
+Holm's correction for the number of rows. Rows with ≈ cannot be told from the best by it. `0 1 of 3`: this row lacks
 seeds that others have. FAILED: a seed that came to nothing, and is in no mean."""
 
 EFFECTS = """\
 ### What each part adds
 
 Rows that are alike but for one part, in pairs, each pair on the same frames and the seeds that both have. The mean
-difference of F1 over the pairs, with its 95 % paired bootstrap interval: the noise of these test frames, not of other
+difference of F1 over the pairs, with its 95 % paired interval: the noise of these test frames, not of other
 data; ≈ where it holds 0. Against `none`, a verifier adds what it and its fuser add together."""
 
 PUBLISHED = """\
@@ -66,18 +80,17 @@ def _section(section: Section, records: str) -> Iterator[str]:
 
 
 def _rows(section: Section, described: Sequence[str], records: str) -> str:
-    tied = [row for row in section.rows if section.tied(row)]
-    marked = set(tied if len(tied) > 1 else ())
     lines = [
         [
-            f"{rank or '–'}{f' {MARK}' if row in marked else ''}",
+            f"{rank or '–'}{f' {MARK}' if row in section.marked else ''}",
+            rank_range(section.rank_range(row)),
             *(escape(plugin(row.first, role)) for role in ROLES),
             *(escape(DESCRIBED[name](section, row), SENTENCE) for name in described),
             *_measured(section, row, records),
         ]
         for rank, row in section.ranked()
     ]
-    return table(["#", *ROLES, *described, *MEASURED], lines)
+    return table(["#", "rank range", *ROLES, *described, *MEASURED], lines)
 
 
 def _measured(section: Section, row: Row, records: str) -> list[str]:

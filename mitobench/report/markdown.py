@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from mitobench.evaluate import Interval
+from mitobench.evaluate import Interval, coverage
 from mitobench.report.pairs import Paired
 from mitobench.report.row import Row, plugin, seed_of
 from mitobench.report.table import Section
@@ -15,6 +15,7 @@ from mitobench.report.table import Section
 __all__ = [
     "brackets",
     "bullets",
+    "caution",
     "escape",
     "f1",
     "fact",
@@ -22,12 +23,15 @@ __all__ = [
     "line",
     "measured",
     "number",
+    "over",
     "plugin",
+    "rank_range",
     "status",
     "table",
 ]
 
 MARK = "≈"
+WELL_COVERED, COVERED = 8, 0.93  # from so many slides on an interval covers what it should, and needs no word
 SENTENCE = 1000  # characters at most: a split's note or a source is longer than a name, and says the worst at its end
 
 
@@ -111,14 +115,34 @@ def measured(section: Section) -> str:
         text += " All test frames are UNLABELLED: no score can be had here."
     elif metrics.n_unlabelled:
         text += f" {metrics.n_unlabelled} more are unlabelled and not scored."
-    interval = metrics.f1_interval
-    if interval:
-        by_slide = interval.unit == "group"
-        text += f" Brackets: 95 % bootstrap over {interval.n_units} {'slides' if by_slide else 'frames'}"
-        if interval.weak:
-            text += f", weak, as there are fewer than {'ten' if by_slide else 'five'} slides"
-        text += "."
+    if metrics.f1_interval:
+        text += f" Brackets: 95 % interval {over(metrics.f1_interval)}."
     return text
+
+
+def over(interval: Interval) -> str:
+    """What an interval is over, and below eight slides what it covers: `over 5 slides, covers about .98`."""
+    unit = {"group": "slides", "frame": "frames"}[interval.unit]
+    found = caution(interval)
+    return f"over {interval.n_units} {unit}{f', {found}' if found else ''}"
+
+
+def caution(interval: Interval) -> str:
+    """What a "95 %" interval covers in simulation, where that is to be known: few slides, frames, an old method."""
+    covered = coverage(interval)
+    if interval.unit == "frame":
+        return f"as there are fewer than five slides: covers about {number(covered, 2)} of other slides' (simulated)"
+    if covered is None or (interval.n_units >= WELL_COVERED and covered >= COVERED):
+        return ""
+    return f"covers about {number(covered, 2)} (simulated)"
+
+
+def rank_range(found: tuple[int, int] | None) -> str:
+    """The ranks that a row may have: `1 to 4`, or `3` where there is only that one."""
+    if found is None:
+        return "–"
+    best, worst = found
+    return str(best) if best == worst else f"{best} to {worst}"
 
 
 def line(cells: Sequence[str]) -> str:

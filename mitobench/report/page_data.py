@@ -111,6 +111,7 @@ def _row(section: Section, row: Row) -> Json:
         "failed": [seed_of(record) for record in row.failed],
         "missing": row.missing,
         "tied": section.tied(row),
+        "rankRange": markdown.rank_range(section.rank_range(row)),
     }
 
 

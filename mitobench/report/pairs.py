@@ -1,4 +1,4 @@
-"""Rows compared in pairs: the same frames, the same seeds, the same resamples."""
+"""Rows compared in pairs: the same frames, the same seeds, the same slides left out."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mitobench.evaluate import Interval
-from mitobench.report.bootstrap import Scores
+from mitobench.evaluate import Interval, Score
 from mitobench.report.row import Row
 
 
@@ -19,7 +18,7 @@ class Paired:
     Attributes:
         n_pairs: how many could be compared.
         delta: the mean difference; of each pair, counts are summed over the seeds that both have.
-        interval: of the paired bootstrap, all pairs on the same resamples; None of one slide or frame.
+        interval: 95 %, each slide (or frame) left out of all pairs at once; None of one slide or frame.
     """
 
     n_pairs: int
@@ -49,17 +48,17 @@ def paired(pairs: Sequence[tuple[Row, Row]]) -> Paired | None:
     is defined there.
     """
     scores = [both for row, other in pairs if (both := _scores(row, other))]
-    resamples = next((row.resamples for row, _ in pairs if row.resamples), None)
-    if not scores or resamples is None:
+    units = next((row.units for row, _ in pairs if row.units), None)
+    if not scores or units is None:
         return None
-    delta = np.mean([one.f1 - other.f1 for one, other in scores])
-    resampled = np.sum([one.resampled - other.resampled for one, other in scores], axis=0) / len(scores)
-    return Paired(len(scores), float(delta), resamples.interval(resampled))
+    mean = (Score.stack([one for one, _ in scores]) - Score.stack([other for _, other in scores])).mean()
+    found = units.difference(mean)
+    return Paired(len(scores), float(mean.value), found and Interval(**found.model_dump(exclude={"delta"})))
 
 
-def _scores(row: Row, other: Row) -> tuple[Scores, Scores] | None:
+def _scores(row: Row, other: Row) -> tuple[Score, Score] | None:
     seeds = set(row.seeds) & set(other.seeds)
     if not seeds or not row.frames or row.frames != other.frames:
         return None
-    scores = row.scores(seeds), other.scores(seeds)
-    return None if np.isnan(scores[0].f1 + scores[1].f1) else scores
+    scores = row.score(seeds), other.score(seeds)
+    return None if np.isnan(scores[0].statistic.value + scores[1].statistic.value) else scores

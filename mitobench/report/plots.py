@@ -216,7 +216,7 @@ def effects(board: Board) -> Figure | None:
     n = len(board.effects)
     notes = [
         "Brackets: pairs of rows alike but for this part.",
-        "Lines: 95 % paired bootstrap; hollow: inside the noise.",
+        "Lines: 95 % paired interval; hollow: inside the noise.",
     ]
     notes += [f"The greatest {n} of {board.n_effects}."] if n < board.n_effects else []
     named = [

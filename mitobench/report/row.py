@@ -10,8 +10,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from mitobench.evaluate import FrameCounts, Interval
-from mitobench.report.bootstrap import Resamples, Scores
+from mitobench.evaluate import FrameCounts, Interval, Score, interval
+from mitobench.evaluate.uncertainty import Units, units_of
 from mitobench.results.schema import Record
 
 ROLES = ("estimator", "detector", "verifier", "fuser")
@@ -95,14 +95,12 @@ class Row:
 
     @cached_property
     def interval(self) -> Interval | None:
-        """The 95 % bootstrap interval of F1: the recorded one of one seed, that of the summed counts of several."""
+        """The 95 % interval of F1: the recorded one of one seed, that of the summed counts of several."""
         if self.mean("f1") is None:
             return None
         if len(self.good) == 1 and self.good[0].test:
             return self.good[0].test.f1_interval
-        if self.resamples is None:
-            return None
-        return self.resamples.interval(self.scores(self.seeds).resampled)
+        return interval(self.counts(), "f1", runs=len(self.seeds))
 
     @cached_property
     def frames(self) -> Sequence[tuple[str, str, int]]:
@@ -121,16 +119,16 @@ class Row:
         ]
 
     @cached_property
-    def resamples(self) -> Resamples | None:
-        """Resamples of its test set; None where `frames` is nothing."""
-        return Resamples(self._counts[self.seeds[0]]) if self.frames else None
+    def units(self) -> Units | None:
+        """The slides (or frames) of its test set; None where `frames` is nothing."""
+        return units_of(self._counts[self.seeds[0]]) if self.frames else None
 
-    def scores(self, seeds: Collection[int]) -> Scores:
-        """F1 of the counts summed over those of its good seeds in `seeds`; there must be `resamples`."""
+    def score(self, seeds: Collection[int]) -> Score:
+        """F1 of the counts averaged over those of its good seeds in `seeds`; there must be `units`."""
         key = frozenset(seeds) & frozenset(self.seeds)
         if key not in self._scores:
-            assert self.resamples is not None
-            self._scores[key] = self.resamples.scores(self._summed(key))
+            assert self.units is not None
+            self._scores[key] = Score.of(self.units.sums(self._summed(key)) / len(key), "f1")
         return self._scores[key]
 
     def _summed(self, seeds: Collection[int]) -> NDArray[np.int64]:
@@ -147,7 +145,7 @@ class Row:
         return {seed: sorted(test.frames, key=lambda c: c.frame) if test else [] for seed, test in tested.items()}
 
     @cached_property
-    def _scores(self) -> dict[frozenset[int], Scores]:
+    def _scores(self) -> dict[frozenset[int], Score]:
         return {}
 
 

@@ -14,7 +14,8 @@ from mitobench.pipeline import canonical
 from mitobench.published import Method, Published, read
 from mitobench.report.distinction import distinctions
 from mitobench.report.effects import Effect, effects, references
-from mitobench.report.pairs import holds_zero, paired
+from mitobench.report.pairs import paired
+from mitobench.report.ranks import Ranks
 from mitobench.report.row import Row, seed_of
 from mitobench.results.agreement import COMPUTED
 from mitobench.results.schema import Record
@@ -69,7 +70,7 @@ class Section:
         return self.files.get(record.digest, f"{record.stem}.json")
 
     def difference(self, row: Row) -> Difference | None:
-        """F1 of a row less that of the best, with the interval of their paired bootstrap.
+        """F1 of a row less that of the best, with the interval of their paired difference.
 
         Counts are summed over the seeds that both have. None for the best itself, for a row that is not ranked, where
         the two share no seed, and where there is one slide or frame only.
@@ -77,9 +78,21 @@ class Section:
         return self._differences.get(row)
 
     def tied(self, row: Row) -> bool:
-        """Whether a row is inside the noise of the best: the interval of their difference holds 0. The best is."""
-        found = self.difference(row)
-        return row is self.best or (found is not None and holds_zero(found))
+        """Whether the best is not known to be better than a row, corrected for the number of rows; so is the best."""
+        place = self._places.get(row)
+        compared = row is self.best or self.difference(row) is not None
+        return place is not None and compared and not self._ranks.better[0, place]
+
+    @cached_property
+    def marked(self) -> frozenset[Row]:
+        """The rows that cannot be told from the best, with the best; nothing where it stands alone."""
+        tied = [row for row in self.rows if self.tied(row)]
+        return frozenset(tied if len(tied) > 1 else ())
+
+    def rank_range(self, row: Row) -> tuple[int, int] | None:
+        """The ranks that a row may have on other slides, best and worst; None for one that is not ranked."""
+        place = self._places.get(row)
+        return None if place is None else self._ranks.range_of(place)
 
     def remarks(self, row: Row) -> list[str]:
         """What is to be said of a row alone: its notes, and what tells it from one that looks the same."""
@@ -115,6 +128,14 @@ class Section:
     def references(self) -> dict[str, str]:
         """Of each role with too many plugins for all pairs, the one that `effects` sets all others against."""
         return references([row for row in self.rows if row.ranks])
+
+    @cached_property
+    def _places(self) -> dict[Row, int]:
+        return {row: place for place, row in enumerate(row for row in self.rows if row.ranks)}
+
+    @cached_property
+    def _ranks(self) -> Ranks:
+        return Ranks.of(list(self._places))
 
     @cached_property
     def _differences(self) -> dict[Row, Difference]:

@@ -32,7 +32,7 @@ class Agreement:
         reasons: why nothing was run, one line each.
         differing: names of the parts that are not equal.
         changed: what is not as it was: versions, data, sources and options of plugins, device, threads; then notes.
-        difference: F1 again less F1 recorded, by paired bootstrap over the same frames; None where undefined.
+        difference: F1 again less F1 recorded, paired on the same slides or frames; None where undefined.
         spread: greatest less least F1 over the other seeds of the series; None of fewer than two.
     """
 
@@ -55,7 +55,7 @@ def agreement(recorded: Record, again: Record, series: Sequence[Record] = ()) ->
     """Compare a record with the one that doing it again gave.
 
     Noise is what other seeds, or other frames of the same kind, would change: the difference of F1 is inside it where
-    its paired bootstrap interval (95 %) holds 0, or where it is no greater than the spread of F1 over `series`, the
+    its paired interval (95 %) holds 0, or where it is no greater than the spread of F1 over `series`, the
     records that differ in their seed alone. Those are themselves unverified; the record itself is left out of them, as
     it would make its own noise. On a CPU with nothing changed there is no noise. Notes are no such change: anyone can
     write one.

@@ -20,7 +20,7 @@ class Comparison:
     """Record `a` less record `b`, on the same frames.
 
     Attributes:
-        differences: of `f1`, `precision` and `recall`, by paired bootstrap; None where one of the two is undefined.
+        differences: of `f1`, `precision` and `recall`, paired; None where one of the two is undefined.
         frames: counts of each frame that differ, (a's, b's), most different first.
     """
 

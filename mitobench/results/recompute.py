@@ -28,7 +28,7 @@ from mitobench.evaluate import (
     sweep,
 )
 from mitobench.evaluate.operating_point import between
-from mitobench.evaluate.summary import of_counts
+from mitobench.evaluate.summary import CURRENT, of_counts
 from mitobench.results.record import read_detections, read_validation
 from mitobench.results.schema import Frames, Record
 
@@ -98,8 +98,10 @@ class Recomputed:
         found = {
             "chosen": {"point": point, "detector_alone": alone},
             "validation": self._validation(point),
-            "test": evaluate(self.frames(), point.threshold, *self._rule),
-            "detector_alone": evaluate(self.frames(alone=True), alone.threshold, *self._rule),
+            "test": evaluate(self.frames(), point.threshold, *self._rule, _method(self.record.test)),
+            "detector_alone": evaluate(
+                self.frames(alone=True), alone.threshold, *self._rule, _method(self.record.detector_alone)
+            ),
             "boxes": self._boxes(),
         }
         return {name: _json(value) for name, value in found.items()}
@@ -122,9 +124,8 @@ class Recomputed:
 
     def _validation(self, point: OperatingPoint) -> Metrics:
         if self.val is not None:
-            return evaluate(
-                self.val.frames(self._entries.val, self.val.score, self._rule[0]), point.threshold, *self._rule
-            )
+            frames = self.val.frames(self._entries.val, self.val.score, self._rule[0])
+            return evaluate(frames, point.threshold, *self._rule, _method(self.record.validation))
         assert self.record.validation is not None
         return counts_alone(self._entries, point.threshold, self.record.validation, *self._rule)
 
@@ -164,7 +165,15 @@ def counts_alone(frames: Frames, threshold: float | None, recorded: Metrics, mat
         n_mitoses=sum(frame.mitoses or 0 for frame in labelled),
         n_detections=None,
     )
-    return known.model_copy(update=of_counts(recorded.frames)) if threshold is not None else known
+    if threshold is None:
+        return known
+    return known.model_copy(update=of_counts(recorded.frames, _method(recorded)))
+
+
+def _method(recorded: Metrics | None) -> tuple[str, int]:
+    """The method of the recorded intervals, with its version; the current one where none is recorded."""
+    found = recorded and (recorded.f1_interval or recorded.precision_interval or recorded.recall_interval)
+    return (found.method, found.version) if found else CURRENT
 
 
 def _midway(point: OperatingPoint) -> OperatingPoint:

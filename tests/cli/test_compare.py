@@ -27,7 +27,7 @@ def test_the_difference_and_the_frames_are_shown(mitobench: Callable[..., Any], 
     answer = mitobench("compare", written(tmp_path, 3), written(tmp_path, 1, seed=1))
     assert answer.code == 0, answer.err
     assert "f1          1.000  0.500" in answer.out
-    assert "95 % over 2 frames, weak" in answer.out
+    assert "95 % over 2 frames, as there are fewer than five slides: covers about" in answer.out
     assert "The difference of F1 is inside the noise." in answer.out
     assert "1 frame on which they disagree" in answer.out
     assert answer.out.splitlines()[-1].split() == ["A00_01", "3", "0", "0", "1", "0", "2"]

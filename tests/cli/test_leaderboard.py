@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import runs
 from records import DETECTIONS, failed, ok
+from report.counted import counted
 
 from mitobench.cli import console
 from mitobench.results import record
@@ -67,7 +68,7 @@ def test_a_broken_record_is_named_and_left_out(
     assert ".700" not in answer.out, "of the other seed alone"
 
 
-@pytest.mark.parametrize("command", ["build", "show", "check"])
+@pytest.mark.parametrize("command", ["build", "show", "check", "recommend"])
 def test_a_folder_that_is_not_there_is_an_error_and_not_made(
     mitobench: Callable[..., Any], tmp_path: Path, command: str
 ) -> None:
@@ -93,6 +94,74 @@ def test_without_a_record_check_is_not_green(mitobench: Callable[..., Any], tmp_
     assert answer.code == 1
     assert "nothing to check" in answer.err
     assert "Nothing is wrong" not in answer.out
+
+
+# ------------------------------------------------------------------------------------------------------ recommend
+
+GOOD, NEARLY, UNSURE = [(90, 10, 10)] * 10, [(89, 10, 11)] * 10, [(90, 10, 10), (80, 20, 20)] * 5
+
+
+def raced(folder: Path, **rows: tuple[list[tuple[int, int, int]], float | None]) -> Path:
+    """Records by detector: counts of each slide, seconds a frame."""
+    for name, (each, seconds) in rows.items():
+        made = counted(each, detector=name.replace("_", "-"))
+        run = made.run.model_copy(update={"seconds_a_frame": seconds})
+        record.write(folder / "records", made.model_copy(update={"run": run}), DETECTIONS)
+    return folder
+
+
+def test_the_cheapest_row_that_is_not_worse_is_recommended(mitobench: Callable[..., Any], tmp_path: Path) -> None:
+    answer = mitobench("leaderboard", "recommend", raced(tmp_path, best=(GOOD, 3.0), cheap=(NEARLY, 1.0)))
+    assert answer.code == 0, answer.err
+    lines = [line.strip() for line in answer.out.splitlines()]
+    assert lines[0] == "mitos2012, protocol official"
+    assert lines[1].startswith("Best: rank 1, fixed + best + resnet50 + linear; F1 .900 [")
+    assert lines[2].startswith("Recommended: rank 2, fixed + cheap + resnet50 + linear; F1 .894 [")
+    assert lines[2].endswith("1.00 s a frame")
+    assert lines[3].startswith("The best is ahead by +.006 [")
+    assert lines[-1] == "Differences: 95 % intervals, paired, over 10 slides."
+
+
+def test_where_the_data_cannot_decide_it_says_so_and_why(mitobench: Callable[..., Any], tmp_path: Path) -> None:
+    folder = raced(tmp_path, best=(GOOD, 3.0), cheap=(UNSURE, 1.0))
+    answer = mitobench("leaderboard", "recommend", folder)
+    assert answer.code == 1
+    assert "The data cannot decide. 1 cheaper row may be worse by more than .020 or not" in answer.out
+    assert "Not decided, cheaper: rank 2, fixed + cheap" in answer.out
+    assert "Recommended" not in answer.out
+    assert mitobench("leaderboard", "recommend", folder, "--margin", "0.3").code == 0
+
+
+def test_rows_that_cost_the_same_or_have_no_seconds_are_named(mitobench: Callable[..., Any], tmp_path: Path) -> None:
+    folder = raced(tmp_path, best=(GOOD, 3.0), one=(NEARLY, 1.0), other=(NEARLY, 1.0), untimed=(NEARLY, None))
+    answer = mitobench("leaderboard", "recommend", folder)
+    assert answer.code == 0
+    assert "As cheap, with an F1 that is no higher: rank 3, fixed + other" in answer.out
+    assert "Without seconds a frame, so not considered: fixed + untimed" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--section", "OFFICIAL"), ("--dataset", "mitos2012"), ("--protocol", "official")]
+)
+def test_a_section_is_chosen_by_what_it_is_called(
+    mitobench: Callable[..., Any], tmp_path: Path, option: str, value: str
+) -> None:
+    folder = raced(tmp_path, best=(GOOD, 3.0))
+    assert "Recommended: the best." in mitobench("leaderboard", "recommend", folder, option, value).out
+    answer = mitobench("leaderboard", "recommend", folder, option, "nothing")
+    assert answer.code == 2
+    assert "no section matches. Available: mitos2012, protocol official" in answer.err
+
+
+def test_where_nothing_is_ranked_or_recorded_nothing_is_recommended(
+    mitobench: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "records").mkdir()
+    assert mitobench("leaderboard", "recommend", tmp_path).code == 2
+    record.write(tmp_path / "records", failed(detector="rpn"), None)
+    answer = mitobench("leaderboard", "recommend", tmp_path)
+    assert answer.code == 1
+    assert "The data cannot decide: no row is ranked." in answer.out
 
 
 # ------------------------------------------------------------------------------------------- whole records of toys

@@ -40,7 +40,7 @@ def test_all_of_it_by_hand() -> None:
         ("A03_00", 1, 0, 0),
     ]
     assert found.f1_interval is not None
-    assert (found.f1_interval.unit, found.f1_interval.weak) == ("frame", True)
+    assert (found.f1_interval.unit, found.f1_interval.method) == ("frame", "jackknife-wilson")
 
 
 def test_it_survives_json_which_has_null_for_what_is_undefined() -> None:

@@ -99,5 +99,5 @@ def test_one_seed_beside_failed_ones_is_no_mean() -> None:
 def test_it_is_told_on_what_a_section_was_measured() -> None:
     told = markdown.measured(section(ok()))
     assert told.startswith("1 test frames of 1 slides, 3 mitoses; matcher mitos, a hit is closer than 5 um.")
-    assert "weak, as there are fewer than" in told
+    assert "Brackets: 95 % interval over 2 frames, as there are fewer than five slides: covers about ." in told
     assert markdown.measured(section(failed())) == "No row of this section has a score."

@@ -143,7 +143,8 @@ def test_rows_are_those_of_the_sections(tmp_path: Path) -> None:
     assert made[5]["seeds"] == [0, 1]
     assert made[5]["missing"] == [2]
     assert made[12]["failed"] == [0]
-    assert [row["tied"] for row in made[:4]] == [True, True, False, False]
+    assert [row["tied"] for row in (made[0], made[1], made[11], made[12])] == [True, True, False, False]
+    assert [row["rankRange"].split()[0] for row in (made[0], made[12])] == ["1", "–"]
     assert all(row["low"] < row["f1"] < row["high"] for row in made[:12])
     assert len({(row["style"]["colour"], row["style"]["symbol"]) for row in made}) == 13
 
@@ -159,7 +160,8 @@ def test_what_a_section_was_measured_on_is_told(tmp_path: Path) -> None:
     assert section["notes"] == ["trained from scratch"]
     assert section["measured"] == (
         "1 test frames of 1 slides, 3 mitoses; matcher mitos, a hit is closer than 5 um. "
-        "Brackets: 95 % bootstrap over 2 frames, weak, as there are fewer than five slides."
+        "Brackets: 95 % interval over 2 frames, as there are fewer than five slides: covers about .75 of other slides' "
+        "(simulated)."
     )
 
 

@@ -16,6 +16,7 @@ const FIRST_ROWS = 25;
 const CURVES_AT_FIRST = 3;
 const COLUMNS = {
   rank: "#",
+  rankRange: "rank range",
   title: "method",
   precision: "P",
   recall: "R",

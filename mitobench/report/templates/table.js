@@ -4,6 +4,7 @@
 function sortValue(row) {
   const value = row[state.column];
   if (state.column === "title") return value.toLowerCase();
+  if (state.column === "rankRange") return row.rank;
   return state.column === "seeds" ? value.length : value;
 }
 
@@ -70,6 +71,7 @@ function f1Cell(row) {
 
 const CELLS = {
   rank: (row) => [row.rank == null ? "–" : String(row.rank), rankMark(row)],
+  rankRange: (row) => [row.rankRange],
   title: titleCell,
   f1: f1Cell,
   seconds: (row) => [number(row.seconds, 2)],
