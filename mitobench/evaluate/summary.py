@@ -30,7 +30,7 @@ class Metrics(BaseModel):
         n_detections: above the candidate threshold on the frames scored; None where a record does not hold them.
         tp, fp, fn: sums over frames at the threshold; precision, recall and f1 (with intervals) are theirs.
         oracle_f1, oracle_threshold: the best F1 of any threshold on these very frames; never to rank by.
-        average_precision: interpolated at all points, over the detections above the candidate threshold.
+        average_precision: interpolated at all points, over the candidates.
         froc: sensitivity at 1/8 ... 8 false positives, of the unit `froc_unit`.
         recall_ceiling: recall with every detection above the candidate threshold kept.
         localisation_um: median distance of the true positives from their mitoses.
@@ -77,7 +77,7 @@ def evaluate(
     """Score the frames of a split at a threshold that was chosen elsewhere.
 
     Args:
-        frames: all frames of the split, those without detections too, with the detections above the candidate threshold.
+        frames: all frames of the split, those without detections too, with the candidates.
         threshold: chosen on validation; None leaves the scores that need one undefined.
         matcher: `mitos`, `greedy`, `hungarian` or `midog`.
         radius_um: of the data set's card.

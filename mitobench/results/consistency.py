@@ -9,7 +9,7 @@ from mitobench.pipeline import canonical
 from mitobench.pipeline.workspace import chosen_on
 from mitobench.results.command import command_of
 from mitobench.results.difference import Difference, differences
-from mitobench.results.schema import PluginEntry, Record
+from mitobench.results.schema import SCHEMA_VERSION, PluginEntry, Record
 
 # The stage whose spec holds all options of a role's plugin: one that predicts, or that chooses and scores.
 STAGE_OF = {
@@ -27,6 +27,9 @@ def contradictions(record: Record) -> Iterator[Difference]:
     yield from _of_plugins(record)
     yield from _of_splits(record)
     yield from _of_frames(record)
+    versions = [earlier.schema_version for earlier in record.migrated]
+    if versions != sorted(set(versions)) or not all(0 < version < SCHEMA_VERSION for version in versions):
+        yield Difference("migrated", versions, f"versions before {SCHEMA_VERSION}, in their order")
     if record.status == "ok" and not record.migrated:
         yield from _of_specs(record)
 
@@ -89,9 +92,10 @@ def _of_options(record: Record) -> Iterator[Difference]:
 
 
 def _of_plugin(entry: PluginEntry, plugin: dict[str, Any], path: str) -> Iterator[Difference]:
-    recorded = {name: getattr(entry, name) for name in ("name", "version", "source", "options")}
-    yield from differences(recorded, plugin, path)
-    yield from differences(plugin.get("options"), entry.options, f"{path}.options")
+    for name in ("name", "version", "source", "options"):
+        yield from differences(getattr(entry, name), plugin.get(name), f"{path}.{name}")
+    for option in entry.options.keys() - (plugin.get("options") or {}).keys():
+        yield Difference(f"{path}.options.{option}", entry.options[option], "not an option of its stage")
 
 
 def _is_plugin(entry: PluginEntry, plugin: dict[str, Any]) -> bool:
