@@ -19,6 +19,22 @@ from mitobench.results.schema import Record
 
 FIX = "Make the record again."
 
+# The numbers that do not follow from anything else in a record, by path (`*`: any name or index), and why. Everything
+# else is recomputed. These are caught against the annotation (`--data`), or by doing the work again (`reproduce`).
+NOT_DERIVED = {
+    "run.seconds*": "time that a stage, a frame or a candidate took",
+    "training_info.*": "what a fit reported of its training",
+    "data.*.frames.train": "number of frames that were learned from",
+    "data.*.frames.val": "of a data set that did not choose: number of its validation frames",
+    "chosen.fuser.*": "parameters that the fuser fitted; the fused scores are stored",
+}
+# The columns of the detections that are measured, or annotated: a change of one that moves no number is not found.
+NOT_DERIVED_COLUMNS = {
+    "x, y, x1, y1, x2, y2": "position",
+    "detector_score, verifier_score, score": "score, where counts and ranking stay as they are",
+    "mitosis, distance_um, also_within": "which mitoses are near, where counts and ranking stay as they are",
+}
+
 # Checks more against the annotation: of a record and its detections, the leaves that are not as found there.
 Against = Callable[[Recomputed], Iterable[Difference]]
 

@@ -52,6 +52,15 @@ class ToyBoxes(BoxEstimator):
         return np.clip(boxes, 0, np.tile(frame.size, 2))
 
 
+class ToyBlobs(ToyBoxes):
+    """The same, and says that it found a blob for every second mitosis."""
+
+    name = "toy-blobs"
+
+    def covered(self, frame: Frame, mitoses: Mitoses) -> NDArray[np.bool_]:
+        return np.arange(len(mitoses)) % 2 == 0
+
+
 class ToyMasks(BoxEstimator):
     """Boxes of masks."""
 
