@@ -96,7 +96,7 @@ def migrate(path: Path, copies: Copies) -> Migrated | None:
     version = content.get("schema_version")
     if version == SCHEMA_VERSION:
         return None
-    if not isinstance(version, int) or version not in STEPS:
+    if type(version) is not int or version not in STEPS:
         raise RecordError(f"{path}: has schema version {version!r}; there is no migration from it.")
     try:
         return STEPS[version](path, content, copies)
