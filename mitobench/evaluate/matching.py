@@ -56,7 +56,8 @@ class Matcher:
     Attributes:
         assign: of distances [M, N] um, detections by rank, and the radius: the mitosis of each detection or -1, [M].
         prefix: whether the hits among the k best detections never depend on the others.
-        file_order: whether the rule goes by the order in which the mitoses are listed.
+        file_order: whether the mitoses come as they are listed, and not by their place. `midog` goes by that order;
+            for `hungarian` it decides between solutions that are equally good, with equal counts.
     """
 
     assign: Callable[[Floats, float], Ints]
@@ -120,7 +121,7 @@ def _midog(distance: Floats, radius_um: float) -> Ints:
 MATCHERS = {
     "mitos": Matcher(_mitos, prefix=True),
     "greedy": Matcher(_greedy, prefix=True),
-    "hungarian": Matcher(_hungarian),
+    "hungarian": Matcher(_hungarian, file_order=True),
     "midog": Matcher(_midog, file_order=True),
 }
 
