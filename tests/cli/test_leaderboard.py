@@ -153,6 +153,13 @@ def test_a_section_is_chosen_by_what_it_is_called(
     assert "no section matches. Available: mitos2012, protocol official" in answer.err
 
 
+@pytest.mark.parametrize("margin", ["nan", "-0.1", "1.5", "little"])
+def test_a_margin_that_is_no_share_is_an_error(mitobench: Callable[..., Any], tmp_path: Path, margin: str) -> None:
+    answer = mitobench("leaderboard", "recommend", raced(tmp_path, best=(GOOD, 3.0)), "--margin", margin)
+    assert answer.code == 2
+    assert "margin" in answer.err
+
+
 def test_where_nothing_is_ranked_or_recorded_nothing_is_recommended(
     mitobench: Callable[..., Any], tmp_path: Path
 ) -> None:
