@@ -132,6 +132,16 @@ def test_where_the_data_cannot_decide_it_says_so_and_why(mitobench: Callable[...
     assert mitobench("leaderboard", "recommend", folder, "--margin", "0.3").code == 0
 
 
+def test_of_many_undecided_rows_five_are_listed_and_the_others_counted(
+    mitobench: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder = raced(tmp_path, best=(GOOD, 3.0), **{f"cheap{n}": (UNSURE, 1.0) for n in range(8)})
+    answer = mitobench("leaderboard", "recommend", folder)
+    assert "8 cheaper rows may be worse" in answer.out
+    assert answer.out.count("Not decided, cheaper:") == 5
+    assert "and 3 more, of a rank behind these." in answer.out
+
+
 def test_rows_that_cost_the_same_or_have_no_seconds_are_named(mitobench: Callable[..., Any], tmp_path: Path) -> None:
     folder = raced(tmp_path, best=(GOOD, 3.0), one=(NEARLY, 1.0), other=(NEARLY, 1.0), untimed=(NEARLY, None))
     answer = mitobench("leaderboard", "recommend", folder)
