@@ -171,23 +171,21 @@ def show_section(section: Section) -> None:
         box=None,
         pad_edge=False,
     )
-    for column in ("#", "ranks", "P", "R", "F1 [95 %]", "alone", "oracle", "AP", "s/frame", "seeds"):
+    for column in ("#", "P", "R", "F1 [95 %]", "alone", "oracle", "AP", "s/frame", "seeds"):
         table.add_column(escape(column), justify="right", no_wrap=True)
     names = []
     for number, (rank, row) in enumerate(section.ranked(), 1):
         label = str(rank) if rank else f"({number})"
-        names.append(f"{label:>4}  {_name(row)}")
-        mark = f" {markdown.MARK}" if row in section.marked else ""
-        ranks = markdown.rank_range(section.rank_range(row))
-        table.add_row(f"{label}{mark}", ranks, *(escape(cell) for cell in _numbers(row)))
+        names.append(f"{label:>4}  {_name(row)}{_ranks(section, row)}")
+        table.add_row(label, *(escape(cell) for cell in _numbers(row)))
     console.print(table)
     for name in names:
         console.print(escape(name))
     console.print(escape(markdown.measured(section)))
     console.print(
-        "ranks: those that a row may have on other slides, by paired comparisons corrected for their number; ≈: in the "
-        "noise of the best. alone: the detector's F1, unverified; oracle: at the test set's own best threshold, which "
-        "ranks nothing."
+        "rank range: what ranks the row may have on other slides, by paired comparisons corrected for their number; ≈: "
+        "inside the noise of the best. alone: the detector's F1, unverified; oracle: at the test set's own best "
+        "threshold, which ranks nothing."
     )
     for note in section.notes:
         console.print(f"- {escape(note)}")
@@ -199,6 +197,13 @@ def _name(row: Row) -> str:
     parts = " + ".join(markdown.plugin(record, role) for role in ("estimator", "detector", "verifier", "fuser"))
     options = ", ".join([record.profile, *record.overrides])
     return f"{parts}; trained on {', '.join(record.combination['train_on'])}; {options}"
+
+
+def _ranks(section: Section, row: Row) -> str:
+    """The row's rank range, with the mark of what is inside the noise of the best; nothing where it has no rank."""
+    found = section.rank_range(row)
+    mark = f" {markdown.MARK}" if row in section.marked else ""
+    return f"; rank range {markdown.rank_range(found)}{mark}" if found else ""
 
 
 def _numbers(row: Row) -> list[str]:

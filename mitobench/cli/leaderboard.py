@@ -72,6 +72,8 @@ def recommend(
     from mitobench.cli.recommend import show as show_recommendation
     from mitobench.report.build import RECORDS
 
+    if not 0 <= margin <= 1:  # nan passes the option's own range
+        raise typer.BadParameter("--margin: must be a number from 0 to 1.")
     show_recommendation(_existing(folder) / RECORDS, margin, section, dataset, protocol)
 
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from mitobench.report.recommend import Candidate, Recommendation
     from mitobench.report.table import Section
 
+MAX_SHOWN = 5  # rows of a kind that are listed
+
 
 def show(records: Path, margin: float, section: str | None, dataset: str | None, protocol: str | None) -> None:
     """Print the recommendation for each section asked for; exit code 1 where the data of one cannot decide.
@@ -57,10 +59,12 @@ def _lines(section: Section, found: Recommendation, margin: float) -> Iterator[s
     else:
         yield f"  Recommended: {_row(found.chosen)}"
         yield f"    {_lead(found.chosen)}: by {allowed} at most."
-    for one in found.undecided:
+    for one in found.undecided[:MAX_SHOWN]:
         yield f"  Not decided, cheaper: {_row(one)}"
         yield f"    {_lead(one)}."
-    for one in found.as_cheap:
+    if len(found.undecided) > MAX_SHOWN:
+        yield f"  and {len(found.undecided) - MAX_SHOWN} more, of a rank behind these."
+    for one in found.as_cheap[:MAX_SHOWN]:
         yield f"  As cheap, with an F1 that is no higher: {_row(one)}"
     if found.untimed:
         yield f"  Without seconds a frame, so not considered: {'; '.join(_name(one) for one in found.untimed)}"

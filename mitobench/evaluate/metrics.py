@@ -27,7 +27,7 @@ class FramePrediction:
 
     Attributes:
         frame: its id.
-        group: the slide or case, the unit of the bootstrap.
+        group: the slide or case, the unit of intervals.
         mpp: um/px along x and y.
         truth_xy: annotated mitoses, [N, 2] px.
         xy: detections above the verifier's gate, [M, 2] px.

@@ -17,7 +17,7 @@ EXPLANATION = """\
 there to choose by."""
 
 HEADER = (
-    *("#", *ROLES, "F1 [95 %]", "oracle F1", "P", "R", "AP", "validation F1"),
+    *("#", "rank range", *ROLES, "F1 [95 %]", "oracle F1", "P", "R", "AP", "validation F1"),
     *("s/frame", "seeds (spread)", "record"),
 )
 
@@ -59,6 +59,7 @@ def _failures(found: list[Section]) -> list[str]:
 def _cells(section: Section, rank: int | None, row: Row, records: str) -> list[str]:
     return [
         str(rank or "–"),
+        markdown.rank_range(section.rank_range(row)),
         *(escape(markdown.plugin(row.first, role)) for role in ROLES),
         escape(markdown.f1(row) if row.good else "FAILED"),
         number(row.mean("oracle_f1")),

@@ -74,10 +74,12 @@ def recommend(section: Section, margin: float = MARGIN) -> Recommendation:
     undecided = [
         one for one in timed if one.verdict == "undecided" and (chosen is None or _cost(one)[0] < _cost(chosen)[0])
     ]
+    if chosen is best and undecided:
+        chosen = None
     as_cheap = [one for one in timed if chosen and one.verdict == "not worse" and one.seconds == chosen.seconds]
     devices = sorted({record.device for one in timed for record in one.row.good})
     return Recommendation(
-        None if chosen is best and undecided else chosen,
+        chosen,
         best,
         undecided,
         [one for one in as_cheap if one is not chosen],

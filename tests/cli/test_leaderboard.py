@@ -132,6 +132,16 @@ def test_where_the_data_cannot_decide_it_says_so_and_why(mitobench: Callable[...
     assert mitobench("leaderboard", "recommend", folder, "--margin", "0.3").code == 0
 
 
+def test_of_many_undecided_rows_five_are_listed_and_the_others_counted(
+    mitobench: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder = raced(tmp_path, best=(GOOD, 3.0), **{f"cheap{n}": (UNSURE, 1.0) for n in range(8)})
+    answer = mitobench("leaderboard", "recommend", folder)
+    assert "8 cheaper rows may be worse" in answer.out
+    assert answer.out.count("Not decided, cheaper:") == 5
+    assert "and 3 more, of a rank behind these." in answer.out
+
+
 def test_rows_that_cost_the_same_or_have_no_seconds_are_named(mitobench: Callable[..., Any], tmp_path: Path) -> None:
     folder = raced(tmp_path, best=(GOOD, 3.0), one=(NEARLY, 1.0), other=(NEARLY, 1.0), untimed=(NEARLY, None))
     answer = mitobench("leaderboard", "recommend", folder)
@@ -151,6 +161,13 @@ def test_a_section_is_chosen_by_what_it_is_called(
     answer = mitobench("leaderboard", "recommend", folder, option, "nothing")
     assert answer.code == 2
     assert "no section matches. Available: mitos2012, protocol official" in answer.err
+
+
+@pytest.mark.parametrize("margin", ["nan", "-0.1", "1.5", "little"])
+def test_a_margin_that_is_no_share_is_an_error(mitobench: Callable[..., Any], tmp_path: Path, margin: str) -> None:
+    answer = mitobench("leaderboard", "recommend", raced(tmp_path, best=(GOOD, 3.0)), "--margin", margin)
+    assert answer.code == 2
+    assert "margin" in answer.err
 
 
 def test_where_nothing_is_ranked_or_recorded_nothing_is_recommended(

@@ -31,7 +31,7 @@ def test_a_forged_record_is_different(mitobench: Callable[..., Any], path: Path)
     answer = mitobench("reproduce", path)
     assert answer.code == 1, answer.out + answer.err
     assert "Not equal: test, detections." in answer.out
-    assert "paired bootstrap 95 %" in answer.out
+    assert "paired 95 % interval" in answer.out
     assert "Nothing that a record names has changed" in answer.out
     assert answer.out.splitlines()[-1] == "Verdict: different"
 

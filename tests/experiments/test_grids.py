@@ -184,7 +184,7 @@ def test_a_combination_that_fails_is_shown_and_the_others_are_measured(
 ) -> None:
     assert run(SMALL.replace("toy-boxless", "toy-fails")).code == 1
     ((_, *rows),) = tables(page())
-    assert [row[5] == "FAILED" for row in rows] == [False, False, True, True]
+    assert [row[6] == "FAILED" for row in rows] == [False, False, True, True]
     assert page().count("on purpose") == 1, "two rows failed for one reason"
 
 

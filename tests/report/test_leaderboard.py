@@ -282,3 +282,8 @@ def test_a_thousand_records_of_hundreds_of_detectors_take_less_than_a_second_and
 
 def test_without_a_record_the_page_says_so() -> None:
     assert "There is no record yet." in page()
+
+
+def test_each_row_has_the_ranks_that_it_may_have() -> None:
+    found = rows(page(counted([(80, 10, 10)] * 12), *(counted([(40, 40, 50)] * 12, detector=name) for name in "ab")))
+    assert [(row["#"], row["rank range"]) for row in found] == [("1", "1"), ("2", "2 to 3"), ("3", "2 to 3")]

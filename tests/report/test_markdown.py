@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from records import failed, ok
 
+from mitobench.evaluate import Interval
 from mitobench.report import markdown
 from mitobench.report.table import Row, Section, sections
 from mitobench.results.record import Record
@@ -101,3 +102,30 @@ def test_it_is_told_on_what_a_section_was_measured() -> None:
     assert told.startswith("1 test frames of 1 slides, 3 mitoses; matcher mitos, a hit is closer than 5 um.")
     assert "Brackets: 95 % interval over 2 frames, as there are fewer than five slides: covers about ." in told
     assert markdown.measured(section(failed())) == "No row of this section has a score."
+
+
+@pytest.mark.parametrize(
+    ("unit", "n_units", "method", "said"),
+    [
+        ("group", 20, "jackknife-wilson", "over 20 slides"),
+        ("group", 8, "jackknife-wilson", "over 8 slides"),
+        ("group", 6, "jackknife-wilson", "over 6 slides, covers about .97 (simulated)"),
+        ("group", 15, "bootstrap-percentile", "over 15 slides, covers about .91 (simulated)"),
+        ("group", 8, "of-the-future", "over 8 slides"),
+    ],
+)
+def test_an_interval_says_what_it_covers_where_that_is_little_known_or_too_little(
+    unit: str, n_units: int, method: str, said: str
+) -> None:
+    assert markdown.over(Interval(low=0, high=1, unit=unit, n_units=n_units, method=method, version=1)) == said
+
+
+def test_an_interval_over_frames_says_what_that_is_worth() -> None:
+    few = Interval(low=0, high=1, unit="frame", n_units=80, method="jackknife-wilson", version=1)
+    assert markdown.over(few) == (
+        "over 80 frames, as there are fewer than five slides: covers about .75 of other slides' (simulated)"
+    )
+
+
+def test_a_rank_range_is_one_number_where_there_is_one() -> None:
+    assert [markdown.rank_range(found) for found in ((1, 4), (3, 3), None)] == ["1 to 4", "3", "–"]

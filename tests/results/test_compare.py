@@ -26,7 +26,7 @@ def scored(frames: list[FrameCounts], **changes: Any) -> Record:
 A, B = counts((1, 0), (3, 2), (2, 1), (0, 0)), counts((1, 0), (0, 2), (2, 2), (3, 9))
 
 
-def test_the_difference_is_that_of_the_paired_bootstrap() -> None:
+def test_the_difference_is_paired() -> None:
     found = compare(scored(A), scored(B, seed=1))
     assert found.differences == {m: paired_difference(A, B, m) for m in ("f1", "precision", "recall")}
     assert found.inside_noise is not None
