@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from mitobench.content import File
 from mitobench.errors import DataError, MitobenchError, PluginError
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Detections",
     "Detector",
     "Field",
+    "File",
     "Frame",
     "Fuser",
     "MitobenchError",

@@ -12,6 +12,7 @@ import shlex
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,10 @@ from mitobench.pipeline.executors import Watcher
 from mitobench.pipeline.plan import UNUSED
 from mitobench.pipeline.plugins import PRETRAINED
 from mitobench.pipeline.settings import Override, PipelineOptions
-from mitobench.results import record
+from mitobench.results import option_files, record
 from mitobench.results.agreement import Agreement, agreement
 from mitobench.results.check import check
+from mitobench.results.option_files import FileEntry
 from mitobench.results.record import Record
 from mitobench.results.rematch import Copies
 
@@ -69,7 +71,7 @@ def reproduce(
     if scanners == whole.scanners:  # the command tells whether that was by chance: other data sets may have more
         scanners = tuple(filter(None, (_told(recorded, "--scanner") or "").split(",")))
     with tempfile.TemporaryDirectory(prefix="mitobench-") as temporary, _threads(recorded):
-        benchmark = _prepared(path, recorded, copies.root, protocol, scanners, store or Path(temporary, "store"), say)
+        benchmark = _prepared(path, recorded, copies.root, protocol, scanners, store, Path(temporary), say)
         impossible = [row.problem[1] for row in benchmark.problems if row.problem]
         if impossible:
             raise MitobenchError(f"{path}: cannot be done here: {impossible[0]}")
@@ -80,14 +82,21 @@ def reproduce(
 
 
 def _prepared(
-    path: Path, recorded: Record, data: Path, protocol: str, scanners: tuple[str, ...], store: Path, say: Say
+    path: Path,
+    recorded: Record,
+    data: Path,
+    protocol: str,
+    scanners: tuple[str, ...],
+    store: Path | None,
+    temporary: Path,
+    say: Say,
 ) -> Benchmark:
     combination = recorded.combination
     roles = {role: [str(combination[role])] for role in ROLES}
     if combination["estimator"] == UNUSED:
         roles["estimator"] = [_any_estimator()]
     return Benchmark.prepare(
-        [Grid(roles, list(_overrides(path, recorded)))],
+        [Grid(roles, list(_overrides(path, recorded, temporary / "files")))],
         data=data,
         datasets=[combination["dataset"]],
         train_on=combination["train_on"],
@@ -98,21 +107,26 @@ def _prepared(
         matcher=recorded.pipeline["matcher"],
         device="cpu" if recorded.device == "cpu" else "auto",
         processes=recorded.pipeline.get("processes", 1),
-        store=store,
+        store=store or temporary / "store",
         command=recorded.run.command,
         say=say,
     )
 
 
-def _overrides(path: Path, recorded: Record) -> Iterator[Override]:
-    """All options of the record that are still there, each with the record as the place where it was given."""
+def _overrides(path: Path, recorded: Record, folder: Path) -> Iterator[Override]:
+    """All options of the record that are still there, each with the record as the place where it was given.
+
+    The files among them are written below `folder`.
+    """
     taken = {entry.name for role, entry in recorded.plugins.items() if role == "detector"}
-    for where, entry in recorded.plugins.items():
+    for number, (where, entry) in enumerate(recorded.plugins.items()):
         role = where if where in ROLES else "detector"  # `verifier requires frcnn`: only a detector can be required
         if where in ROLES or entry.name not in taken:
             plugin = discovery.load(role, entry.name)
             there = plugin.Options.model_fields
-            options = {PRETRAINED: "none", **entry.options}  # a record from before that option began from nothing
+            option_files.write(folder / str(number), entry.files, partial(_given, recorded))
+            options = option_files.options_with(entry.options, folder / str(number))
+            options = {PRETRAINED: "none", **options}  # a record from before that option began from nothing
             for option in options.keys() & there.keys():
                 value = _weights(recorded, plugin, options) if option == PRETRAINED else options[option]
                 text = f"{role}.{entry.name}.{option}={canonical.dumps(value)}"
@@ -138,6 +152,15 @@ def _weights(recorded: Record, plugin: Any, options: Mapping[str, Any]) -> str:
         if path.is_file() and canonical.file_digest(path) == digest:
             return str(path)
     raise MitobenchError(f"It started from {name} (SHA-256 {digest}): put that file into {weights_folder()}.")
+
+
+def _given(recorded: Record, wanted: FileEntry) -> Path | None:
+    """The file of an option where the record's own `--set` has it, if its content is still the same."""
+    for text in recorded.overrides:
+        path = Path(text.partition("=")[2].strip('"')).expanduser()
+        if path.name == wanted.name and path.is_file() and canonical.file_digest(path) == wanted.sha256:
+            return path
+    return None
 
 
 def _any_estimator() -> str:

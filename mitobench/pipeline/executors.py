@@ -164,6 +164,8 @@ def do(stage: Stage, store: Store, workspace: Workspace, progress: Progress = si
             return Outcome(stage, output, cached=True)
         try:
             inputs = {role: _input(store, needed).folder for role, needed in stage.upstream.items()}
+            for file in stage.plugin.files.values() if stage.plugin else ():
+                store.keep(file)
             with store.write(stage.kind, stage.key, stage.spec) as folder:
                 kinds.do(Job(stage, inputs, folder, store.work(stage.key), workspace, progress))
         except StoreError:

@@ -20,7 +20,7 @@ from mitobench.pipeline.stages.evaluation import DETECTIONS
 from mitobench.pipeline.stages.job import FACTS
 from mitobench.pipeline.stages.stage import Stage
 from mitobench.pipeline.workspace import Workspace
-from mitobench.results import provenance
+from mitobench.results import option_files, provenance
 from mitobench.results.record import Chosen, DataEntry, PluginEntry, Record, Run
 
 
@@ -97,6 +97,7 @@ def _plugin(ref: PluginRef) -> PluginEntry:
         version=ref.version,
         source=ref.source,
         options=options,
+        files={place: option_files.entry(file) for place, file in ref.files.items()},
         variant={option: options[option] for option in ref.variant if option in options},
     )
 

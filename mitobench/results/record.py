@@ -19,12 +19,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from mitobench.atomic import write_whole
 from mitobench.errors import RecordError
 from mitobench.evaluate import BoxScores, Metrics, OperatingPoint
 from mitobench.pipeline import canonical
+from mitobench.results.option_files import FileEntry, Place
 
 log = logging.getLogger("mitobench")
 
@@ -42,13 +43,26 @@ class _Strict(BaseModel):
 
 
 class PluginEntry(_Strict):
-    """A plugin as it took part; `variant` are the options that a table shows beside its name."""
+    """A plugin as it took part.
+
+    Attributes:
+        options: as they enter its key: in place of a file its SHA-256.
+        variant: the options that a table shows beside its name.
+        files: those files, by the name of their option.
+    """
 
     name: str
     version: str
     source: str
     options: dict[str, Any]
     variant: dict[str, Any] = {}
+    files: dict[Place, FileEntry] = {}
+
+    @model_serializer(mode="wrap")
+    def _without_empty_files(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Records from before `files` keep their digests."""
+        fields: dict[str, Any] = dump(self)
+        return fields if self.files else {name: value for name, value in fields.items() if name != "files"}
 
 
 class DataEntry(_Strict):
