@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,10 @@ from mitobench.errors import PluginError
 TEXT_LIMIT = 100_000  # bytes of a text that a record holds
 
 
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 def file_digest(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     digest = hashlib.sha256()
@@ -26,7 +29,6 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-@dataclass(frozen=True)
 class File:
     """The value of an option that names a file: `config: api.File | None = api.Field(None, description=...)`.
 
@@ -40,19 +42,25 @@ class File:
     Raises ValueError for what is not a readable regular file.
     """
 
-    path: Path = field(compare=False)
-    sha256: str = field(default="", repr=False)
-
-    def __post_init__(self) -> None:
-        path = Path(self.path).expanduser().absolute()
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path).expanduser().absolute()
         try:
-            if not stat.S_ISREG(path.stat().st_mode):  # a pipe would never end
-                raise ValueError(f"{path} is not a regular file")
-            digest = file_digest(path)
+            status = self.path.stat()
+            if not stat.S_ISREG(status.st_mode):  # a pipe would never end
+                raise ValueError(f"{self.path} is not a regular file")
+            self._content = self.path.read_bytes() if status.st_size <= TEXT_LIMIT else None
+            self.sha256 = file_digest(self.path) if self._content is None else _digest(self._content)
         except OSError as reason:
-            raise ValueError(f"{path} cannot be read: {reason.strerror}") from reason
-        object.__setattr__(self, "path", path)
-        object.__setattr__(self, "sha256", digest)
+            raise ValueError(f"{self.path} cannot be read: {reason.strerror}") from reason
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, File) and self.sha256 == other.sha256
+
+    def __hash__(self) -> int:
+        return hash(self.sha256)
+
+    def __repr__(self) -> str:
+        return f"File({str(self.path)!r})"
 
     @property
     def name(self) -> str:
@@ -70,11 +78,13 @@ class File:
 
     def read_bytes(self) -> bytes:
         """The content. Raises PluginError where it has changed since the options were made."""
+        if self._content is not None:
+            return self._content
         self.check()
         return self.path.read_bytes()
 
     def read_text(self) -> str:
-        """The content as UTF-8 text. Raises PluginError where it is none, or has changed."""
+        """The content as UTF-8 text. Raises PluginError where it is not, or has changed."""
         try:
             return self.read_bytes().decode()
         except UnicodeDecodeError as reason:
@@ -82,10 +92,10 @@ class File:
 
     def text(self) -> str | None:
         """The content where it is text of at most 100 kB, which records hold; else None."""
-        if self.path.stat().st_size > TEXT_LIMIT:
+        if self._content is None:
             return None
         try:
-            return self.read_bytes().decode()
+            return self._content.decode()
         except UnicodeDecodeError:
             return None
 

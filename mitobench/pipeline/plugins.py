@@ -75,6 +75,11 @@ class PluginRef:
         found = f"{self.weights.name}, sha256 {canonical.file_digest(self.weights)}" if self.weights else "none"
         return {**options, PRETRAINED: found}
 
+    def check_files(self) -> None:
+        """Raises PluginError where a file that it is known by has changed since the plan was made."""
+        for file in self.files.values():
+            file.check()
+
     def cls(self) -> Any:
         """The class, a subclass of its role's interface."""
         return discovery.load(self.role, self.name)
@@ -95,10 +100,9 @@ class PluginRef:
 
         Raises PluginError where a file among its options has changed since the plan was made.
         """
+        self.check_files()
         cls = self.cls()
-        for file in self.files.values():
-            file.check()
-        plugin = cls(cls.Options.model_validate(dict(self.options)), device)
+        plugin = cls(cls.Options.model_validate(with_files(self.options, self.files)), device)
         if folder is not None:
             plugin.load(folder)
         return plugin

@@ -25,7 +25,7 @@ ALL = set(kinds.KINDS)
 
 # The kinds of stages whose key moves with a module; a module that is not here moves none.
 MOVES = {
-    **dict.fromkeys(("__init__", "api", "discovery", "errors", "registry"), ALL),
+    **dict.fromkeys(("__init__", "api", "content", "discovery", "errors", "registry"), ALL),
     **dict.fromkeys(("datasets.base", "datasets.card"), ALL),
     **dict.fromkeys(("pipeline.__init__", "pipeline.arrays", "pipeline.canonical"), ALL),
     **dict.fromkeys(("pipeline.plugins", "pipeline.workspace"), ALL),
