@@ -288,14 +288,20 @@ def test_a_changed_option_file_is_not_served_from_the_store(run: Any, tmp_path: 
     assert sides == [30, 44]
 
 
-def test_what_was_made_of_a_file_that_changed_meanwhile_is_not_kept(run: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("detector", "option", "kind"),
+    [("toy-configured", "config", "detections"), ("toy-pretrained", "pretrained", "fit-detector")],
+)
+def test_what_was_made_of_a_file_that_changed_meanwhile_is_not_kept(
+    run: Any, tmp_path: Path, detector: str, option: str, kind: str
+) -> None:
     file = tmp_path / "side.txt"
     file.write_text("30")
-    options = {"detector": "toy-configured", "sets": [f"detector.config={file}"]}
+    options = {"detector": detector, "sets": [f"detector.{option}={file}"]}
 
     class Changing(Watcher):
         def started(self, stage: Any) -> None:
-            if stage.kind == "detections":
+            if stage.kind == kind:
                 file.write_text("44")
 
     benchmark, _ = run(**options, prepare_only=True)
@@ -303,7 +309,7 @@ def test_what_was_made_of_a_file_that_changed_meanwhile_is_not_kept(run: Any, tm
     ((_, made),) = benchmark.records
     assert made.status == "failed"
     assert "side.txt was changed during the run. Run the same command again." in made.reason
-    assert not list((tmp_path / "store" / "stages").glob("detections/*"))
+    assert not list((tmp_path / "store" / "stages").glob(f"{kind}/*"))
 
 
 def test_a_process_that_would_import_changed_code_does_nothing(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
