@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from mitobench.content import File
 from mitobench.errors import DataError, MitobenchError, PluginError
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "Detections",
     "Detector",
     "Field",
+    "File",
     "Frame",
     "Fuser",
     "MitobenchError",

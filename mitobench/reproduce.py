@@ -10,6 +10,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,11 @@ from mitobench.pipeline.executors import Watcher
 from mitobench.pipeline.plan import UNUSED
 from mitobench.pipeline.plugins import PRETRAINED
 from mitobench.pipeline.settings import Override, PipelineOptions
-from mitobench.results import record
+from mitobench.results import option_files, record
 from mitobench.results.agreement import Agreement, agreement
 from mitobench.results.check import check
 from mitobench.results.copies import Copies
+from mitobench.results.option_files import FileEntry
 from mitobench.results.schema import Record
 
 Say = Callable[[str], None]
@@ -77,7 +79,7 @@ def _prepared(path: Path, recorded: Record, copies: Copies, temporary: Path, sto
     if combination["estimator"] == UNUSED:
         roles["estimator"] = [_any_estimator()]
     return Benchmark.prepare(
-        [Grid(roles, list(_overrides(path, recorded)))],
+        [Grid(roles, list(_overrides(path, recorded, temporary / "files")))],
         data=copies.folder(combination["dataset"]),
         datasets=[combination["dataset"]],
         train_on=combination["train_on"],
@@ -103,15 +105,20 @@ def _protocol(recorded: Record, temporary: Path) -> str:
     return str(own)
 
 
-def _overrides(path: Path, recorded: Record) -> Iterator[Override]:
-    """All options of the record that are still there, each with the record as the place where it was given."""
+def _overrides(path: Path, recorded: Record, folder: Path) -> Iterator[Override]:
+    """All options of the record that are still there, each with the record as the place where it was given.
+
+    The files among them are written below `folder`.
+    """
     taken = {entry.name for role, entry in recorded.plugins.items() if role == "detector"}
-    for where, entry in recorded.plugins.items():
+    for number, (where, entry) in enumerate(recorded.plugins.items()):
         role = where if where in ROLES else "detector"  # `verifier requires frcnn`: only a detector can be required
         if where in ROLES or entry.name not in taken:
             plugin = discovery.load(role, entry.name)
             there = plugin.Options.model_fields
-            options = {PRETRAINED: "none", **entry.options}  # a record from before that option began from nothing
+            option_files.write(folder / str(number), entry.files, partial(_given, recorded))
+            options = option_files.options_with(entry.options, folder / str(number))
+            options = {PRETRAINED: "none", **options}  # a record from before that option began from nothing
             for option in options.keys() & there.keys():
                 value = _weights(recorded, plugin, options) if option == PRETRAINED else options[option]
                 text = f"{role}.{entry.name}.{option}={canonical.dumps(value)}"
@@ -137,6 +144,15 @@ def _weights(recorded: Record, plugin: Any, options: Mapping[str, Any]) -> str:
         if path.is_file() and canonical.file_digest(path) == digest:
             return str(path)
     raise MitobenchError(f"It started from {name} (SHA-256 {digest}): put that file into {weights_folder()}.")
+
+
+def _given(recorded: Record, wanted: FileEntry) -> Path | None:
+    """The file of an option where the record's own `--set` has it, if its content is still the same."""
+    for text in recorded.overrides:
+        path = Path(text.partition("=")[2].strip('"')).expanduser()
+        if path.name == wanted.name and path.is_file() and canonical.file_digest(path) == wanted.sha256:
+            return path
+    return None
 
 
 def _any_estimator() -> str:

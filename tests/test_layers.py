@@ -9,10 +9,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "mitobench"
-LEAF = {"errors", "atomic", "registry"}
+LEAF = {"errors", "atomic", "registry", "content"}
 
 MAY_KNOW = {
-    "api": {"errors"},
+    "content": {"errors"},
+    "api": {"errors", "content"},
     "discovery": {"errors", "registry", "api"},
     "published": {"errors", "registry"},
     "caffemodel": {"errors"},

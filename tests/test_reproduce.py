@@ -199,3 +199,21 @@ def test_a_plugin_that_is_not_installed_is_told(board: Path, small_data: Path) -
     runs.reseal(path, lambda content: content["plugins"]["detector"].update(name="mine"))
     with pytest.raises(MitobenchError, match="No detector is called 'mine'"):
         again(runs.renamed(path))
+
+
+def test_an_option_file_is_taken_from_the_record(board: Path, small_data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "side.txt"
+    file.write_text("24")
+    (path,) = runs.run(board, small_data, {"detector": ["toy-configured"]}, sets=[f"detector.config={file}"])
+    file.write_text("44")
+    assert again(path).verdict == "equal"
+
+
+def test_an_option_file_that_no_record_holds_is_asked_for(board: Path, small_data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "side.bin"
+    file.write_bytes(b"24\0\xff")
+    (path,) = runs.run(board, small_data, {"detector": ["toy-configured"]}, sets=[f"detector.config={file}"])
+    assert again(path).verdict == "equal", "where the command's option says"
+    file.write_bytes(b"44\0\xff")
+    with pytest.raises(MitobenchError, match=r"side\.bin \(SHA-256 [0-9a-f]{64}\) is not here"):
+        again(path)

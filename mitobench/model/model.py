@@ -18,6 +18,9 @@ from mitobench.model.card import Card, Part
 from mitobench.model.tiles import Tile, tiled, unrepeated
 from mitobench.pipeline import checks
 from mitobench.pipeline.stages.candidate_threshold import above
+from mitobench.results import option_files
+
+FILES = "files"  # folder of the files that options name, as ROLE/OPTION/NAME
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ def _plugin(folder: Path, card: Card, role: Any, device: str) -> Any:
     here = _installed(role, part)
     cls: Any = discovery.load(role, part.name)
     try:
-        options = cls.Options.model_validate(part.options)
+        options = cls.Options.model_validate(option_files.options_with(part.options, folder / FILES / role))
     except ValidationError as reason:
         wrong = wrong_fields(reason)
         raise PluginError(

@@ -13,10 +13,11 @@ from mitobench.atomic import whole_folder
 from mitobench.errors import MitobenchError, RecordError
 from mitobench.model import card as cards
 from mitobench.model.card import Card, Measured, Part, Parts
-from mitobench.model.model import Model
+from mitobench.model.model import FILES, Model
 from mitobench.pipeline.stages.job import FACTS, LOG
 from mitobench.pipeline.store import MANIFEST, Store
 from mitobench.pipeline.workspace import chosen_on
+from mitobench.results import option_files
 from mitobench.results import record as records
 from mitobench.results.schema import Record
 
@@ -35,6 +36,8 @@ def pack(record: Path, store: Path, out: Path, half: bool = False) -> Card:
         out: the folder to make.
         half: round weights to 16 bits, which halves them; scores then differ by as little.
 
+    Files that options name are packed too, so that the model needs the originals no more.
+
     Raises RecordError for a record that failed or has no threshold; MitobenchError where the store lacks a stage, a
     plugin saved what is neither tensors nor JSON, or `out` is there already or cannot be written.
     """
@@ -43,6 +46,9 @@ def pack(record: Path, store: Path, out: Path, half: bool = False) -> Card:
     with _new(out) as folder:
         for role, saved in stages.items():
             _copy(role, saved, folder / role, half)
+        for role in ROLES:
+            files = read.plugins[role].files
+            option_files.write(folder / FILES / role, files, lambda file: Store(store).kept(file.sha256))
         card = cards.write(folder, _card(record, read, half))
         Model.load(folder)
     return card

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Any
+
+from mitobench.content import file_digest
+
+__all__ = ["digest", "dumps", "file_digest"]
 
 
 def dumps(value: Any) -> str:
@@ -16,12 +19,3 @@ def dumps(value: Any) -> str:
 def digest(value: Any) -> str:
     """SHA-256 of a JSON value's canonical spelling, in hexadecimal."""
     return hashlib.sha256(dumps(value).encode()).hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

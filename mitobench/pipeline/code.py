@@ -27,6 +27,7 @@ from mitobench.pipeline import canonical
 
 CORE = "mitobench"
 Files = Callable[[Path], list[tuple[str, Path]]]
+Find = Callable[[str], Path | None]
 _IMPORTERS = {"import_module", "__import__"}
 
 
@@ -67,7 +68,7 @@ def code_of(modules: Iterable[str], package: str | None = None) -> Code:
     parts: dict[str, str] = {}
     versions = {"python": f"{sys.version_info.major}.{sys.version_info.minor}", **_required(package)}
     pending, seen = [_Import(module) for module in modules], set[_Import]()
-    files = functools.cache(_files)
+    find, files = functools.cache(locate), functools.cache(_files)
     while pending:
         wanted = pending.pop()
         if wanted in seen:
@@ -77,7 +78,7 @@ def code_of(modules: Iterable[str], package: str | None = None) -> Code:
         if foreign is not None:
             versions |= foreign
             continue
-        file = locate(wanted.module)
+        file = find(wanted.module)
         if file is None:  # not installed here, or a folder without code
             continue
         module = _Module.read(wanted.module, file)
@@ -85,7 +86,7 @@ def code_of(modules: Iterable[str], package: str | None = None) -> Code:
             parts |= module.parts(files)
         else:
             parts[f"{wanted.module}:{wanted.asked}"] = module.origin(wanted.asked)
-        pending += module.imports(wanted.asked)
+        pending += module.imports(wanted.asked, find)
     return Code(dict(sorted(parts.items())), dict(sorted(versions.items())))
 
 
@@ -139,7 +140,7 @@ class _Module:
         """Where a name that it passes on comes from."""
         return "; ".join(f"{i.module}.{i.asked}" for i in self._resolved() if i.bound == name)
 
-    def imports(self, asked: str | None) -> Iterator[_Import]:
+    def imports(self, asked: str | None, find: Find) -> Iterator[_Import]:
         """What it imports; of the names that it only passes on, the one that is asked."""
         parents = self.name.split(".")[:-1]
         yield from (_Import(".".join(parents[: n + 1]), "") for n in range(len(parents)))
@@ -147,7 +148,7 @@ class _Module:
             if found.bound in self.exports and asked not in (None, found.bound):
                 continue
             module, name = found.module, found.asked
-            if name and locate(f"{module}.{name}"):
+            if name and find(f"{module}.{name}"):
                 yield from (_Import(f"{module}.{name}"), _Import(module, ""))
             else:
                 yield _Import(module, name)

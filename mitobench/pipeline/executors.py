@@ -18,6 +18,7 @@ from typing import Any
 
 from mitobench.errors import MitobenchError, StoreError
 from mitobench.pipeline.graph import Plan
+from mitobench.pipeline.sources import plugin_code, stage_code
 from mitobench.pipeline.stages import kinds
 from mitobench.pipeline.stages.job import Job, silent
 from mitobench.pipeline.stages.stage import Stage
@@ -151,9 +152,18 @@ def _child(sender: Any, stage: Stage, store: Store, workspace: Workspace, jobs: 
 
     torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
     try:
-        sender.send(do(stage, store, workspace))
+        sender.send(_changed(stage) or do(stage, store, workspace))
     except StoreError as reason:
         sender.send(reason)
+
+
+def _changed(stage: Stage) -> Outcome | None:
+    """A failure where this process imports other code than the plan was made with: its output has no key."""
+    plugin = stage.plugin
+    same = stage_code(stage.kind).digest == stage.settings["harness"]
+    if same and (plugin is None or plugin_code(plugin.role, plugin.cls()).digest == plugin.source):
+        return None
+    return Outcome(stage, reason=f"{stage.label}: its code was changed during the run. Run the same command again.")
 
 
 def do(stage: Stage, store: Store, workspace: Workspace, progress: Progress = silent) -> Outcome:
@@ -164,8 +174,11 @@ def do(stage: Stage, store: Store, workspace: Workspace, progress: Progress = si
             return Outcome(stage, output, cached=True)
         try:
             inputs = {role: _input(store, needed).folder for role, needed in stage.upstream.items()}
+            for file in stage.plugin.files.values() if stage.plugin else ():
+                store.keep(file)
             with store.write(stage.kind, stage.key, stage.spec) as folder:
                 kinds.do(Job(stage, inputs, folder, store.work(stage.key), workspace, progress))
+                stage.check_files()  # what was made of changed files must not be kept under this key
         except StoreError:
             raise
         except (Exception, SystemExit) as reason:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mitobench import api, discovery
-from mitobench.api import Options, Plugin
+from mitobench.api import File, Options, Plugin
+from mitobench.content import files_of, with_files
 from mitobench.errors import MitobenchError, PluginError
 from mitobench.pipeline import canonical
 
@@ -21,6 +22,7 @@ class PluginRef:
 
     Attributes:
         variant: the options that a table shows beside it; they decide nothing.
+        files: the files among the options, by place.
         weights: the file of pretrained weights that a fit starts from; None: random ones.
     """
 
@@ -32,6 +34,7 @@ class PluginRef:
     options: Mapping[str, Any]
     variant: tuple[str, ...] = ()
     weights: Path | None = None
+    files: Mapping[str, File] = field(default_factory=dict)
 
     @classmethod
     def of(cls, role: str, plugin: type[Plugin], options: Options, source: str) -> PluginRef:
@@ -44,13 +47,14 @@ class PluginRef:
         version = f"{plugin.version} ({found.package} {found.version})"
         weights = _pretrained(role, plugin, options)
         values = options.model_dump(mode="json")
-        return cls(role, plugin.name, version, found.package, source, values, variant, weights)
+        return cls(role, plugin.name, version, found.package, source, values, variant, weights, files_of(options))
 
     def for_fit(self) -> PluginRef:
         """As a fit sees it: options that only prediction reads have their defaults, whatever they are set to."""
         cls = self.cls()
         defaults = cls.Options().model_dump(mode="json")
-        return replace(self, options={**self.options, **{name: defaults[name] for name in cls.at_prediction}})
+        options = {**self.options, **{name: defaults[name] for name in cls.at_prediction}}
+        return replace(self, options=options, files=files_of(cls.Options.model_validate(options)))
 
     def spec(self) -> dict[str, Any]:
         """As it goes into a digest and a record."""
@@ -64,11 +68,17 @@ class PluginRef:
 
     @property
     def known_by(self) -> dict[str, Any]:
-        """The options; in place of where weights lie, name and SHA-256 of the file found, or `none`."""
-        if PRETRAINED not in self.options or not _looks_for_weights(self.cls()):
-            return dict(self.options)
+        """The options; in place of where a file lies its SHA-256, and of weights the name, too, or `none`."""
+        options = with_files(self.options, {place: f"sha256 {file.sha256}" for place, file in self.files.items()})
+        if PRETRAINED not in options or not _looks_for_weights(self.cls()):
+            return options
         found = f"{self.weights.name}, sha256 {canonical.file_digest(self.weights)}" if self.weights else "none"
-        return {**self.options, PRETRAINED: found}
+        return {**options, PRETRAINED: found}
+
+    def check_files(self) -> None:
+        """Raises PluginError where a file that it is known by has changed since the plan was made."""
+        for file in self.files.values():
+            file.check()
 
     def cls(self) -> Any:
         """The class, a subclass of its role's interface."""
@@ -86,9 +96,13 @@ class PluginRef:
         return required
 
     def create(self, device: str, folder: Path | None = None) -> Any:
-        """An instance; as it was fitted, where there is a folder that it saved to."""
+        """An instance; as it was fitted, where there is a folder that it saved to.
+
+        Raises PluginError where a file among its options has changed since the plan was made.
+        """
+        self.check_files()
         cls = self.cls()
-        plugin = cls(cls.Options.model_validate(dict(self.options)), device)
+        plugin = cls(cls.Options.model_validate(with_files(self.options, self.files)), device)
         if folder is not None:
             plugin.load(folder)
         return plugin

@@ -14,10 +14,14 @@ if TYPE_CHECKING:
     from mitobench.api import Plugin
 
 
-@functools.cache
 def stage_code(kind: str) -> Code:
     """The harness's code that does a kind of stage."""
-    return code_of([kinds.module(kind)])
+    return _code(kinds.module(kind))
+
+
+@functools.cache
+def _code(module: str) -> Code:
+    return code_of([module])
 
 
 @functools.cache

@@ -3,6 +3,7 @@
     stages/KIND/KEY/   what the stage wrote, and manifest.json with the SHA-256 of every file
     work/KEY/          checkpoints of a stage that is under way; survives a killed run
     aside/             outputs being written; renamed into place when whole
+    files/SHA256       content of the files that options named
     locks/KEY          held by the one process that does the stage
 
 An output is there whole or not at all: it is written aside and renamed, and every byte of it is verified on
@@ -26,7 +27,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from mitobench.atomic import remove_whole, whole_folder
+from mitobench.atomic import remove_whole, whole_folder, write_whole
+from mitobench.content import File
 from mitobench.errors import StoreError
 from mitobench.pipeline import canonical
 
@@ -93,6 +95,17 @@ class Store:
         folder = self.root / "work" / key
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def keep(self, file: File) -> None:
+        """Keep the content of an option's file, for packing: it may be gone or changed by then."""
+        kept = self.kept(file.sha256)
+        if not kept.is_file():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(kept, file.read_bytes())
+
+    def kept(self, sha256: str) -> Path:
+        """Where a file of that content is, if `keep` kept it."""
+        return self.root / "files" / sha256
 
     @contextmanager
     def write(self, kind: str, key: str, spec: dict[str, Any]) -> Iterator[Path]:

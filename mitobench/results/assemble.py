@@ -24,7 +24,7 @@ from mitobench.pipeline.stages.candidates import DETECTIONS
 from mitobench.pipeline.stages.job import FACTS
 from mitobench.pipeline.stages.stage import Stage
 from mitobench.pipeline.workspace import Workspace
-from mitobench.results import provenance
+from mitobench.results import option_files, provenance
 from mitobench.results.command import command_of
 from mitobench.results.copies import split_digest
 from mitobench.results.schema import Chosen, DataEntry, Frames, PluginEntry, Record, Run, SplitEntry
@@ -148,6 +148,7 @@ def _plugin(ref: PluginRef) -> PluginEntry:
         version=ref.version,
         source=ref.source,
         options=options,
+        files={place: option_files.entry(file) for place, file in ref.files.items()},
         variant={option: options[option] for option in ref.variant if option in options},
     )
 

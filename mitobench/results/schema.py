@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mitobench.evaluate import BoxScores, FrameEntry, Metrics, OperatingPoint
 from mitobench.pipeline import canonical
+from mitobench.results.option_files import FileEntry, Place
 
 SCHEMA_VERSION: Literal[2] = 2
 
@@ -30,13 +31,20 @@ class Strict(BaseModel):
 
 
 class PluginEntry(Strict):
-    """A plugin as it took part; `variant` are the options that a table shows beside its name."""
+    """A plugin as it took part.
+
+    Attributes:
+        options: as they enter its key: in place of a file its SHA-256.
+        variant: the options that a table shows beside its name.
+        files: those files, by the name of their option.
+    """
 
     name: str
     version: str
     source: str
     options: dict[str, Any]
     variant: dict[str, Any] = {}
+    files: dict[Place, FileEntry] = {}
 
 
 class SplitEntry(Strict):

@@ -147,3 +147,23 @@ def test_a_folder_that_cannot_be_written_is_told(made: Made, tmp_path: Path) -> 
     (tmp_path / "file").write_text("")
     with pytest.raises(MitobenchError, match="cannot be written"):
         pack(made.record, made.store, tmp_path / "file" / "model")
+
+
+@pytest.mark.usefixtures("toys")
+@pytest.mark.parametrize("content", [b"24", b"24\0\xff" + bytes(200_000)], ids=["text", "binary"])
+@pytest.mark.parametrize("after", ["changed", "gone"])
+def test_a_packed_model_needs_no_file_that_its_options_named(
+    small_data: Path, tmp_path: Path, content: bytes, after: str
+) -> None:
+    file = tmp_path / "side.cfg"
+    file.write_bytes(content)
+    given = {"sets": [f"detector.config={file}"]}
+    (record,) = runs.run(tmp_path, small_data, {"detector": ["toy-configured"]}, **given)
+    file.write_bytes(b"44") if after == "changed" else file.unlink()
+    pack(record, tmp_path / "store", tmp_path / "model")
+    assert (tmp_path / "model" / "files" / "detector" / "config" / "side.cfg").read_bytes() == content
+    shutil.move(tmp_path / "model", tmp_path / "moved")
+    image = np.full((60, 60, 3), 255, dtype=np.uint8)
+    image[20:30, 20:30] = 0
+    found = Model.load(tmp_path / "moved").predict(frame(image, 0.25), threshold=0).detections.boxes
+    assert set((found[:, 2] - found[:, 0]).tolist()) == {24.0}

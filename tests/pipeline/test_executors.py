@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from mitobench.api import Context
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.errors import StoreError
+from mitobench.pipeline import executors
 from mitobench.pipeline.executors import Outcome, Watcher
 from mitobench.results.record import read_detections
 
@@ -40,7 +42,11 @@ def run(small_data: Path, tmp_path: Path) -> Any:
     profile.write_text('title = "toys"\n')
 
     def run(
-        detector: str = "toy-dark", verifier: str = "toy-mean", jobs: int = 1, **options: Any
+        detector: str = "toy-dark",
+        verifier: str = "toy-mean",
+        jobs: int = 1,
+        prepare_only: bool = False,
+        **options: Any,
     ) -> tuple[Benchmark, Diary]:
         roles = {"estimator": "toy-boxes", "detector": detector, "verifier": verifier, "fuser": "toy-sum"}
         benchmark = Benchmark.prepare(
@@ -49,7 +55,8 @@ def run(small_data: Path, tmp_path: Path) -> Any:
             store=tmp_path / "store",
         )
         diary = Diary()
-        benchmark.run(tmp_path / "out", diary, jobs)
+        if not prepare_only:
+            benchmark.run(tmp_path / "out", diary, jobs)
         return benchmark, diary
 
     return run
@@ -300,3 +307,50 @@ def test_without_pretrained_weights_a_row_says_so(run: Any) -> None:
     ((_, made),) = run(detector="toy-pretrained")[0].records
     assert made.plugins["detector"].options["pretrained"] == "none"
     assert "trained from scratch" in made.notes
+
+
+def test_a_changed_option_file_is_not_served_from_the_store(run: Any, tmp_path: Path) -> None:
+    file = tmp_path / "side.txt"
+    sides = []
+    for side in ("30", "44"):
+        file.write_text(side)
+        benchmark, _ = run(detector="toy-configured", sets=[f"detector.config={file}"])
+        ((path, made),) = benchmark.records
+        (row, *_) = read_detections(path, made)
+        sides.append(float(row["x2"]) - float(row["x1"]))
+        entry = made.plugins["detector"].files["config"]
+        assert (entry.name, entry.text, entry.sha256) == ("side.txt", side, hashlib.sha256(side.encode()).hexdigest())
+        assert made.plugins["detector"].options["config"] == f"sha256 {entry.sha256}"
+    assert sides == [30, 44]
+
+
+@pytest.mark.parametrize(
+    ("detector", "option", "kind"),
+    [("toy-configured", "config", "detections"), ("toy-pretrained", "pretrained", "fit-detector")],
+)
+def test_what_was_made_of_a_file_that_changed_meanwhile_is_not_kept(
+    run: Any, tmp_path: Path, detector: str, option: str, kind: str
+) -> None:
+    file = tmp_path / "side.txt"
+    file.write_text("30")
+    options = {"detector": detector, "sets": [f"detector.{option}={file}"]}
+
+    class Changing(Watcher):
+        def started(self, stage: Any) -> None:
+            if stage.kind == kind:
+                file.write_text("44")
+
+    benchmark, _ = run(**options, prepare_only=True)
+    benchmark.run(tmp_path / "out", Changing())
+    ((_, made),) = benchmark.records
+    assert made.status == "failed"
+    assert "side.txt was changed during the run. Run the same command again." in made.reason
+    assert not list((tmp_path / "store" / "stages").glob(f"{kind}/*"))
+
+
+def test_a_process_that_would_import_changed_code_does_nothing(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    benchmark, _ = run(prepare_only=True)
+    stage = next(iter(benchmark.plan.stages.values()))
+    assert executors._changed(stage) is None
+    other = replace(stage, settings={**stage.settings, "harness": "0" * 64})
+    assert "code was changed during the run" in str(executors._changed(other).reason)  # type: ignore[union-attr]

@@ -222,3 +222,20 @@ def test_grids_share_what_they_have_in_common(small_data: Path, tmp_path: Path) 
     assert len(benchmark.plan.rows) == 2
     assert count(benchmark.plan, "fit-detector") == 1
     assert count(benchmark.plan, "detections") == 4
+
+
+def test_the_content_of_an_option_file_is_part_of_the_key_and_its_place_is_not(prepare: Any, tmp_path: Path) -> None:
+    def keys(place: str, side: str) -> set[str]:
+        (tmp_path / place).write_text(side)
+        return set(prepare(detector="toy-configured", sets=[f"detector.config={tmp_path / place}"]).plan.stages)
+
+    assert keys("here", "20") == keys("there", "20")
+    before, after = keys("here", "20"), keys("here", "30")
+    assert len(before) == len(after)
+    assert before & after == {key for key, s in prepare().plan.stages.items() if s.kind in ("boxes", "box-scores")}
+
+
+def test_an_option_file_that_cannot_be_read_is_named_with_its_option(prepare: Any, tmp_path: Path) -> None:
+    given = f"detector.config={tmp_path / 'none.toml'}"
+    with pytest.raises(MitobenchError, match=rf"--set {given}: Value error, .*none\.toml cannot be read: No such file"):
+        prepare(detector="toy-configured", sets=[given])

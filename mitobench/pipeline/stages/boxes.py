@@ -1,18 +1,12 @@
-"""The box estimator's two stages: boxes to train on, and how good they are where there are masks."""
+"""The estimator's box of every annotated mitosis of the frames that the detector trains on."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mitobench.api import BoxEstimator, Mitoses, mask_box
-from mitobench.evaluate import score_boxes
+from mitobench.api import BoxEstimator, Mitoses
 from mitobench.pipeline import arrays, checks
-from mitobench.pipeline.stages.job import Job, write_json
-
-Floats = NDArray[np.float64]
+from mitobench.pipeline.stages.job import Job
 
 
 def boxes(job: Job) -> None:
@@ -24,27 +18,6 @@ def boxes(job: Job) -> None:
     arrays.write_boxes(job.folder, found)
 
 
-def box_scores(job: Job) -> None:
-    """The estimator's boxes against those of the masks."""
-    plugin = job.plugin()
-    estimated, truth, covered = [np.zeros((0, 4))], [np.zeros((0, 4))], [np.zeros(0, dtype=bool)]
-    for _, frame, mitoses in job.frames("test"):
-        if not mitoses.labelled or mitoses.masks is None:
-            continue
-        shown = seen_by(plugin, mitoses)
-        estimated.append(checks.boxes(plugin, frame, plugin.boxes(frame, shown), len(mitoses)))
-        truth.append(_mask_boxes(mitoses))
-        covered.append(checks.covered(plugin, frame, plugin.covered(frame, shown), len(mitoses)))
-    looks = type(plugin).covered is not BoxEstimator.covered
-    blobs = np.concatenate(covered) if looks else None
-    scores = score_boxes(np.concatenate(estimated), np.concatenate(truth), blobs)
-    write_json(job.folder / "box_scores.json", scores.model_dump())
-
-
 def seen_by(plugin: BoxEstimator, mitoses: Mitoses) -> Mitoses:
     """The annotation that an estimator may look at: centroids, and masks only for one that needs them."""
     return mitoses if plugin.needs_masks else replace(mitoses, masks=None)
-
-
-def _mask_boxes(mitoses: Mitoses) -> NDArray[np.float64]:
-    return np.array([mask_box(mask) for mask in mitoses.masks or ()], dtype=np.float64).reshape(-1, 4)

@@ -17,7 +17,7 @@ KINDS = {
     "fit-detector": f"{_STAGES}.fitting:fit",
     "fit-verifier": f"{_STAGES}.fitting:fit",
     "boxes": f"{_STAGES}.boxes:boxes",
-    "box-scores": f"{_STAGES}.boxes:box_scores",
+    "box-scores": f"{_STAGES}.box_scores:box_scores",
     "detections": f"{_STAGES}.detection:detections",
     "verifier-scores": f"{_STAGES}.verification:verifier_scores",
     "fusion": f"{_STAGES}.selection:fuse",

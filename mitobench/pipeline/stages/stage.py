@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from mitobench.errors import PluginError
 from mitobench.pipeline import canonical
 from mitobench.pipeline.plugins import PluginRef
 
@@ -50,6 +51,14 @@ class Stage:
     def key(self) -> str:
         """The digest of the spec."""
         return canonical.digest(self.spec)
+
+    def check_files(self) -> None:
+        """Raises PluginError where weights or a file that its plugin is known by changed since the key was taken."""
+        if self.plugin is None:
+            return
+        self.plugin.check_files()
+        if self.plugin.spec() != self.spec["plugin"]:
+            raise PluginError(f"{self.plugin.weights} was changed during the run. Run the same command again.")
 
     @property
     def label(self) -> str:

@@ -20,6 +20,7 @@ from mitobench.api import (
     Detections,
     Detector,
     Field,
+    File,
     Frame,
     Fuser,
     Mitoses,
@@ -416,3 +417,19 @@ class ToyVerifierOnly(Fuser):
 
     def fuse(self, detector: Floats, verifier: Floats) -> Floats:
         return verifier
+
+
+class ToyConfigured(ToyDark):
+    """Reads the side of its boxes from a file."""
+
+    name = "toy-configured"
+
+    class Options(ToyDark.Options):
+        """Options of `toy-configured`."""
+
+        config: File | None = Field(None, description="a file that holds the side of a box, px")
+
+    def predict(self, frame: Frame) -> Detections:
+        if self.options.config is not None:
+            self.side = float(self.options.config.read_bytes().split(b"\0")[0])
+        return super().predict(frame)

@@ -1,0 +1,298 @@
+"""The code in a key: what a stage, a plugin or a reader imports, and nothing else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mitobench
+from mitobench import discovery
+from mitobench.benchmark import Benchmark, Grid
+from mitobench.errors import PluginError
+from mitobench.pipeline import code, sources
+from mitobench.pipeline.sources import plugin_code, reader_code, stage_code
+from mitobench.pipeline.stages import kinds
+
+ROOT = Path(mitobench.__file__).parent
+FITS = {"fit-estimator", "fit-detector", "fit-verifier"}
+CHOICE = {"fusion", "evaluation"}
+SCORED = CHOICE | {"verifier-scores"}
+ALL = set(kinds.KINDS)
+
+# The kinds of stages whose key moves with a module; a module that is not here moves none.
+MOVES = {
+    **dict.fromkeys(("__init__", "api", "content", "discovery", "errors", "registry"), ALL),
+    **dict.fromkeys(("datasets.base", "datasets.card"), ALL),
+    **dict.fromkeys(("pipeline.__init__", "pipeline.arrays", "pipeline.canonical"), ALL),
+    **dict.fromkeys(("pipeline.plugins", "pipeline.workspace"), ALL),
+    **dict.fromkeys(("pipeline.stages.__init__", "pipeline.stages.job", "pipeline.stages.stage"), ALL),
+    "pipeline.checks": ALL - FITS,
+    "evaluate.matching": FITS | CHOICE,
+    "evaluate.curve": CHOICE,
+    "evaluate.metrics": CHOICE,
+    "evaluate.operating_point": CHOICE,
+    "evaluate.summary": CHOICE,
+    "evaluate.uncertainty": CHOICE,
+    "evaluate.boxes": {"box-scores"},
+    "pipeline.stages.boxes": {"boxes", "box-scores"},
+    "pipeline.stages.box_scores": {"box-scores"},
+    "pipeline.stages.candidates": CHOICE,
+    "pipeline.stages.candidate_threshold": SCORED,
+    "pipeline.stages.detection": {"detections"},
+    "pipeline.stages.evaluation": {"evaluation"},
+    "pipeline.stages.fitting": FITS,
+    "pipeline.stages.processes": FITS,
+    "pipeline.stages.selection": {"fusion"},
+    "pipeline.stages.verification": {"verifier-scores"},
+}
+# What runs in a stage and decides nothing: who calls its function, and who hears of its progress.
+PASSED_THROUGH = {"mitobench.pipeline.stages.kinds", "mitobench.pipeline.executors"}
+# A package that only passes names on counts by what is asked of it.
+PASS_ON = {"evaluate.__init__", "datasets.__init__", "training.__init__"}
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+MODULES = {module_of(path): path for path in sorted(ROOT.rglob("*.py")) if "templates" not in path.parts}
+
+
+@pytest.fixture
+def change(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Changes the source of one module, as the digests see it."""
+    read = code.read_source
+
+    def change(path: Path, old: str = "", new: str = "") -> None:
+        def changed(file: Path) -> bytes:
+            content = read(file)
+            if file.resolve() != path.resolve():
+                return content
+            assert old.encode() in content
+            return content.replace(old.encode(), new.encode()) if old else content + b"\nCHANGED = True\n"
+
+        monkeypatch.setattr(code, "read_source", changed)
+        sources._code.cache_clear()
+
+    yield change
+    sources._code.cache_clear()
+
+
+def digests() -> dict[str, str]:
+    return {kind: stage_code(kind).digest for kind in kinds.KINDS}
+
+
+def test_a_changed_module_moves_the_keys_of_the_stages_that_it_decides_and_no_other(change: Any) -> None:
+    before = digests()
+    for module, path in MODULES.items():
+        if module not in PASS_ON:
+            change(path)
+            after = digests()
+            assert {kind for kind in ALL if before[kind] != after[kind]} == MOVES.get(module, set()), module
+    assert set(MOVES) <= set(MODULES)
+
+
+def test_another_comparison_with_the_candidate_threshold_is_another_verifier_score(change: Any) -> None:
+    before = digests()
+    change(MODULES["pipeline.stages.candidate_threshold"], "score > gate", "score >= gate")
+    after = digests()
+    assert {kind for kind in ALL if before[kind] != after[kind]} == SCORED
+
+
+def test_comments_docstrings_and_layout_move_no_key(change: Any) -> None:
+    before = digests()
+    change(
+        MODULES["pipeline.stages.detection"], "    plugin = job.plugin()", "    # asks\n\n    plugin = (job.plugin())"
+    )
+    assert digests() == before
+
+
+@pytest.mark.usefixtures("toys")
+def test_all_code_of_mitobench_that_runs_in_a_stage_is_in_its_key(
+    small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: dict[str, set[str]] = {}
+    do = kinds.do
+
+    def traced(job: Any) -> None:
+        files = ran.setdefault(job.stage.kind, set())
+        sys.setprofile(lambda frame, event, argument: files.add(frame.f_code.co_filename) if event == "call" else None)
+        try:
+            do(job)
+        finally:
+            sys.setprofile(None)
+
+    monkeypatch.setattr(kinds, "do", traced)
+    (tmp_path / "toys.toml").write_text('title = "toys"\n')
+    roles = {"estimator": ["toy-boxes"], "detector": ["toy-dark"], "verifier": ["toy-mean"], "fuser": ["toy-sum"]}
+    benchmark = Benchmark.prepare(
+        [Grid(roles)],
+        data=small_data,
+        datasets=["synthetic"],
+        profile=str(tmp_path / "toys.toml"),
+        device="cpu",
+        store=tmp_path / "store",
+    )
+    benchmark.run(tmp_path / "out")
+    assert set(ran) == ALL - {"fit-estimator"}
+    paths = {str(path): f"mitobench.{module}".removesuffix(".__init__") for module, path in MODULES.items()}
+    readers = set(reader_code("synthetic").parts)
+    for kind, files in ran.items():
+        modules = {paths[file] for file in files if file in paths} - PASSED_THROUGH
+        assert f"{kinds.module(kind)}" in modules
+        assert modules <= set(stage_code(kind).parts) | readers, kind
+
+
+# --------------------------------------------------------------------------------------------------- plugins
+
+PLUGIN = """
+from mitobench.api import Detections, Detector
+{imports}
+
+class Mine(Detector):
+    name, version = "mine", "1"
+
+    def predict(self, frame):
+        {body}
+        return Detections.none()
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    return tmp_path / "site-packages"
+
+
+@pytest.fixture
+def digest(install: Any, site: Path) -> Any:
+    """Installs a plugin whose module imports something, and gives a function that takes its digest."""
+
+    def installed(imports: str, modules: dict[str, str], body: str = "pass", init: str = "") -> Any:
+        text = PLUGIN.format(imports=imports, body=body)
+        files = {"keys_mine/__init__.py": init, "keys_mine/plugin.py": text, **modules}
+        install("keys-mine", {"mitobench.detectors": {"mine": "keys_mine.plugin:Mine"}}, files)
+        return lambda: code.code_of(["keys_mine.plugin"], "keys-mine").digest
+
+    return installed
+
+
+def moves(digest: Any, file: Path, text: str = "CHANGED = True\n") -> bool:
+    before = digest()
+    file.write_text(file.read_text() + text if file.is_file() else text)
+    return bool(digest() != before)
+
+
+IMPORTS = {
+    "absolute": "import keys_mine.helper",
+    "from": "from keys_mine import helper",
+    "name": "from keys_mine.helper import NUMBER",
+    "star": "from keys_mine.helper import *",
+    "relative": "from . import helper",
+    "relative name": "from .helper import NUMBER as N",
+    "literal": "import importlib\nhelper = importlib.import_module('keys_mine.helper')",
+    "relative literal": "import importlib\nhelper = importlib.import_module('.helper', __package__)",
+    "attempt": "try:\n    from keys_mine import helper\nexcept ImportError:\n    helper = None",
+}
+
+
+@pytest.mark.parametrize("how", IMPORTS)
+def test_a_module_that_a_plugin_imports_counts(digest: Any, site: Path, how: str) -> None:
+    taken = digest(IMPORTS[how], {"keys_mine/helper.py": "NUMBER = 1\n"})
+    assert moves(taken, site / "keys_mine" / "helper.py")
+
+
+def test_an_import_in_a_function_counts_and_one_of_an_import_too(digest: Any, site: Path) -> None:
+    helpers = {"keys_mine/helper.py": "from .far import FAR\n", "keys_mine/far.py": "FAR = 1\n"}
+    taken = digest("", helpers, body="from keys_mine.helper import FAR")
+    assert moves(taken, site / "keys_mine" / "far.py")
+
+
+def test_the_package_of_an_imported_module_counts(digest: Any, site: Path) -> None:
+    taken = digest("", {})
+    assert moves(taken, site / "keys_mine" / "__init__.py")
+
+
+@pytest.mark.parametrize("file", ["mine.toml", "sibling.py", "README.md", "table.csv"])
+def test_neither_card_nor_sibling_nor_any_file_that_it_does_not_name_counts(digest: Any, site: Path, file: str) -> None:
+    taken = digest("", {f"keys_mine/{file}": "# a = 1\n"})
+    assert not moves(taken, site / "keys_mine" / file, "a = 1\n")
+
+
+def test_a_sibling_that_the_package_only_passes_on_does_not_count(digest: Any, site: Path) -> None:
+    init = "from keys_mine.plugin import Mine\nfrom keys_mine.sibling import Other\n__all__ = ['Mine', 'Other']\n"
+    taken = digest("", {"keys_mine/sibling.py": "class Other: ...\n"}, init=init)
+    assert not moves(taken, site / "keys_mine" / "sibling.py")
+
+
+def test_a_module_that_the_package_imports_for_its_own_sake_counts(digest: Any, site: Path) -> None:
+    taken = digest("", {"keys_mine/compat.py": "import json\n"}, init="from keys_mine import compat\n")
+    assert moves(taken, site / "keys_mine" / "compat.py")
+
+
+def test_an_import_for_type_checkers_does_not_count(digest: Any, site: Path) -> None:
+    imports = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from keys_mine import helper"
+    taken = digest(imports, {"keys_mine/helper.py": ""})
+    assert not moves(taken, site / "keys_mine" / "helper.py")
+
+
+def test_a_file_that_a_module_names_counts(digest: Any, site: Path) -> None:
+    imports = "from pathlib import Path\nTABLE = Path(__file__).parent / 'tables' / 'table.csv'"
+    taken = digest(imports, {"keys_mine/tables/table.csv": "1,2\n"})
+    assert moves(taken, site / "keys_mine" / "tables" / "table.csv", "3,4\n")
+
+
+@pytest.mark.parametrize(
+    ("claim", "counts"),
+    [
+        ({}, True),
+        ({"top_level.txt": "keys_helpers\n"}, False),
+        ({"top_level.txt": "keys_helpers\n", "direct_url.json": '{"url": "file:///home/me/helpers"}'}, True),
+        ({"top_level.txt": "keys_helpers\n", "direct_url.json": '{"url": "https://example.org/helpers"}'}, False),
+        ({"top_level.txt": "keys_helpers\n", "requires": "mitobench"}, True),
+    ],
+    ids=["a folder on the path", "from an index", "from a local path", "from elsewhere", "builds on mitobench"],
+)
+def test_a_helper_counts_by_content_where_its_package_is_local(
+    install: Any, digest: Any, site: Path, claim: dict[str, str], counts: bool
+) -> None:
+    taken = digest("import keys_helpers", {})
+    files = {"keys_helpers/__init__.py": "", "keys_helpers/norm.py": ""}
+    install("keys-helpers", {}, files, requires=[claim["requires"]] if "requires" in claim else [])
+    for name in claim.keys() - {"requires"}:
+        (site / "keys_helpers-1.0.dist-info" / name).write_text(claim[name])
+    assert moves(taken, site / "keys_helpers" / "__init__.py") == counts
+    versions = code.code_of(["keys_mine.plugin"], "keys-mine").versions
+    assert ("keys-helpers" in versions) == (not counts)
+
+
+def test_a_network_of_torch_counts_by_version_alone(install: Any) -> None:
+    text = """
+from torch import nn
+from mitobench.api import Verifier
+
+class Net(nn.Module, Verifier):
+    name, version = "net", "1"
+
+    def score(self, frame, detections):
+        return detections.score
+"""
+    install("keys-net", {"mitobench.verifiers": {"net": "keys_net:Net"}}, {"keys_net.py": text})
+    found = plugin_code("verifier", discovery.load("verifier", "net"))
+    assert not [part for part in found.parts if part.startswith("torch")]
+    assert {"torch", "numpy", "python"} <= set(found.versions)
+
+
+def test_a_class_without_a_file_is_refused(install: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(
+        "keys-mine",
+        {"mitobench.detectors": {"mine": "keys_mine:Mine"}},
+        {"keys_mine.py": PLUGIN.format(imports="", body="")},
+    )
+    cls: Any = discovery.load("detector", "mine")
+    monkeypatch.setattr(cls, "__module__", "keys_nowhere")
+    with pytest.raises(PluginError, match="keys_nowhere has no source file"):
+        plugin_code("detector", cls)
