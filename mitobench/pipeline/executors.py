@@ -178,6 +178,7 @@ def do(stage: Stage, store: Store, workspace: Workspace, progress: Progress = si
                 store.keep(file)
             with store.write(stage.kind, stage.key, stage.spec) as folder:
                 kinds.do(Job(stage, inputs, folder, store.work(stage.key), workspace, progress))
+                workspace.check_files(key for keys in stage.frames.values() for key in keys)
                 stage.check_files()  # what was made of changed files must not be kept under this key
         except StoreError:
             raise

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mitobench.datasets import Card, Dataset, Item
+from mitobench.errors import DataError
 from mitobench.pipeline import canonical
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ class Workspace:
     datasets: dict[str, Dataset]
     splits: dict[str, Split]
     _digests: dict[tuple[str, ...], str] = field(default_factory=dict, repr=False, compare=False)
+    _seen: dict[Path, tuple[int, int]] = field(default_factory=dict, repr=False, compare=False)
 
     def card(self, dataset: str) -> Card:
         """A data set's card."""
@@ -76,7 +79,15 @@ class Workspace:
 
     def _frame_digest(self, key: str) -> str:
         dataset, _, id = key.partition("/")
+        for path in self.item(key).files:
+            self._seen.setdefault(path, _state(path))
         return self.datasets[dataset].frame_digest(id)
+
+    def check_files(self, keys: Iterable[str]) -> None:
+        """Raises DataError where a file of these frames was changed since their digest was taken."""
+        for path in (path for key in keys for path in self.item(key).files):
+            if path in self._seen and _state(path) != self._seen[path]:
+                raise DataError(f"{path} was changed during the run. Run the same command again.")
 
     def _understood(self, key: str) -> list[object]:
         frame, mitoses = self.item(key).frame, self.item(key).mitoses
@@ -84,3 +95,12 @@ class Workspace:
         points = [mitoses.xy.tolist(), mitoses.imposters.tolist()]
         scale = [frame.group, list(frame.mpp), list(frame.size), self.radius_um(key)]
         return [mitoses.labelled, *points, masks and canonical.digest(masks), *scale]
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """Size and time of the last change: enough to notice one without reading the file again; -1 where it is gone."""
+    try:
+        status = path.stat()
+    except OSError:
+        return (-1, -1)
+    return (status.st_size, status.st_mtime_ns)

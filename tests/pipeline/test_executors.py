@@ -354,3 +354,21 @@ def test_a_process_that_would_import_changed_code_does_nothing(run: Any, monkeyp
     assert executors._changed(stage) is None
     other = replace(stage, settings={**stage.settings, "harness": "0" * 64})
     assert "code was changed during the run" in str(executors._changed(other).reason)  # type: ignore[union-attr]
+
+
+def test_what_was_made_of_frames_that_changed_meanwhile_is_not_kept(run: Any, small_data: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(small_data, tmp_path / "data")
+    benchmark, _ = run(prepare_only=True, data=copy)
+    stage = next(s for s in benchmark.plan.stages.values() if s.kind == "detections" and s.settings["part"] == "test")
+    image = benchmark.workspace.item(stage.frames["frames"][0]).files[0]
+
+    class Changing(Watcher):
+        def started(self, stage: Any) -> None:
+            if stage.kind == "detections":
+                image.write_bytes(image.read_bytes() + b"0")
+
+    benchmark.run(tmp_path / "out", Changing())
+    ((_, made),) = benchmark.records
+    assert made.status == "failed"
+    assert f"{image} was changed during the run. Run the same command again." in made.reason
+    assert not (tmp_path / "store" / "stages" / "detections" / stage.key).exists()
