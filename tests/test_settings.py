@@ -195,7 +195,9 @@ def test_an_unknown_profile_lists_those_there_are() -> None:
 
 @pytest.mark.parametrize("value", ["validation", 0, 0.88, -3.5])
 def test_the_candidate_threshold_is_a_number_or_validation(profile: Path, value: object) -> None:
-    assert Settings.load(str(profile), [f"pipeline.candidate_threshold={value}"]).pipeline().candidate_threshold == value
+    assert (
+        Settings.load(str(profile), [f"pipeline.candidate_threshold={value}"]).pipeline().candidate_threshold == value
+    )
 
 
 @pytest.mark.parametrize("value", ["high", "true", "NaN"])

@@ -32,7 +32,10 @@ def run(
     dataset: Annotated[str | None, typer.Option(help="Data sets to test on, with commas. Default: all found.")] = None,
     train_on: Annotated[str | None, typer.Option(help="Data sets to train on. Default: the one tested on.")] = None,
     protocol: Annotated[
-        str | None, typer.Option(help="Split, by name or a .json file (for several data sets, files with commas). Default: the card's first.")
+        str | None,
+        typer.Option(
+            help="Split, by name or a .json file (for several data sets, files with commas). Default: the card's first."
+        ),
     ] = None,
     scanner: Annotated[str | None, typer.Option(help="Scanners to use, for example A. Default: all.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds; they vary training, never the split.")] = 1,
@@ -75,12 +78,12 @@ def run(
     )
     console.show_plan(benchmark)
     if dry_run:
-        return
+        console.exit_of_plan([benchmark])
     console.check_out(out)
     with console.going_on(), console.Display(benchmark) as display:
         benchmark.run(out, display, jobs)
     console.show_results([benchmark], out)
-    if benchmark.spoiled:
+    if benchmark.spoiled or not benchmark.done:
         raise typer.Exit(1)
 
 

@@ -16,8 +16,8 @@ from mitobench.model.card import Card, Measured, Part, Parts
 from mitobench.model.model import Model
 from mitobench.pipeline.graph import FACTS
 from mitobench.pipeline.stages import LOG
-from mitobench.pipeline.workspace import chosen_on
 from mitobench.pipeline.store import MANIFEST, Store
+from mitobench.pipeline.workspace import chosen_on
 from mitobench.results import record as records
 from mitobench.results.record import Record
 

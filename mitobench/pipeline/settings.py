@@ -19,7 +19,6 @@ from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError, nearest
 from mitobench.pipeline import canonical
 
-
 log = logging.getLogger("mitobench")
 
 VALIDATION: Literal["validation"] = "validation"
@@ -232,7 +231,9 @@ def _renamed(path: Path, table: str, options: Mapping[str, Any]) -> dict[str, An
     for option, value in options.items():
         current = _current_name(table, option)
         if current in renamed:
-            raise MitobenchError(f"{path}: [{table}] gives {current} twice, once under its old name. Remove one of them.")
+            raise MitobenchError(
+                f"{path}: [{table}] gives {current} twice, once under its old name. Remove one of them."
+            )
         renamed[current] = value
     return renamed
 

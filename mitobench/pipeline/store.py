@@ -26,8 +26,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from mitobench.errors import StoreError
 from mitobench.atomic import remove_whole, whole_folder
+from mitobench.errors import StoreError
 from mitobench.pipeline import canonical
 
 log = logging.getLogger("mitobench")

@@ -166,7 +166,9 @@ def _started_from(row: Planned) -> list[str]:
 def _nothing_passed(fusion: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
     """A note for each part without a candidate to score, so that an F1 of 0 explains itself."""
     threshold = fusion["gate"]
-    said = "the detector found no candidate" if threshold is None else f"no candidate passed the threshold {threshold:g}"
+    said = (
+        "the detector found no candidate" if threshold is None else f"no candidate passed the threshold {threshold:g}"
+    )
     parts = {"validation": fusion["validation"], "test": metrics["test"]}
     return [
         f"{said} on the {part} frames"

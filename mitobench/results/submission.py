@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +10,8 @@ import numpy as np
 
 from mitobench import datasets
 from mitobench.api import Detections
-from mitobench.datasets import Dataset, mitos2014
 from mitobench.atomic import whole_folder
+from mitobench.datasets import Dataset, mitos2014
 from mitobench.errors import DataError, MitobenchError, RecordError, nearest
 from mitobench.pipeline.workspace import Workspace
 from mitobench.results.record import Record, read, read_detections

@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from mitobench.atomic import whole_file
 from mitobench.api import Context, PluginError
+from mitobench.atomic import whole_file
 
 CHECKPOINT_SECONDS = 20.0
 CHECKPOINT = "training.pt"

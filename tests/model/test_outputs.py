@@ -61,7 +61,10 @@ def test_the_geojson_is_what_qupath_reads(tmp_path: Path, found: Prediction) -> 
     assert uuid.UUID(feature.pop("id")).version == 5
     assert feature == {
         "type": "Feature",
-        "geometry": {"type": "Polygon", "coordinates": [[[10.5, 20.5], [40.62, 20.5], [40.62, 50.5], [10.5, 50.5], [10.5, 20.5]]]},
+        "geometry": {
+            "type": "Polygon",
+            "coordinates": [[[10.5, 20.5], [40.62, 20.5], [40.62, 50.5], [10.5, 50.5], [10.5, 20.5]]],
+        },
         "properties": {
             "objectType": "detection",
             "classification": {"name": "Mitosis", "color": [86, 180, 233]},

@@ -127,7 +127,9 @@ class PatchStream:
         for j, box in enumerate(np.zeros((0, 4)) if sample.boxes is None else sample.boxes):
             mask = sample.mitoses.masks[j] if sample.mitoses.masks is not None else None
             whole, part, area = (
-                view.of_mask(mask, factors) if mask is not None and _is_box_of(box, mask) else view.of_box(box + EDGE, factors)
+                view.of_mask(mask, factors)
+                if mask is not None and _is_box_of(box, mask)
+                else view.of_box(box + EDGE, factors)
             )
             if area == 0:
                 continue
