@@ -64,3 +64,8 @@ def field_errors(reason: ValidationError) -> Iterator[tuple[tuple[int | str, ...
 def _one_line(text: str) -> str:
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     return shown if len(shown) <= MOST_CHARACTERS else f"{shown[: MOST_CHARACTERS - 1]}…"
+
+
+def as_text(name: str) -> str:
+    """A file's name or an argument as text that can be written: bytes of it that are no UTF-8 as `\\udce9`."""
+    return name.encode(errors="backslashreplace").decode()

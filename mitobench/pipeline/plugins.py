@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 
 from mitobench import api, discovery
 from mitobench.api import Options, Plugin
-from mitobench.errors import MitobenchError, PluginError
+from mitobench.errors import MitobenchError, PluginError, as_text
 from mitobench.pipeline import canonical
 
 PRETRAINED = "pretrained"
@@ -75,7 +75,9 @@ class PluginRef:
         """The options; in place of where weights lie, name and SHA-256 of the file found, or `none`."""
         if PRETRAINED not in self.options or not _looks_for_weights(self.cls()):
             return dict(self.options)
-        found = f"{self.weights.name}, sha256 {canonical.file_digest(self.weights)}" if self.weights else "none"
+        found = (
+            f"{as_text(self.weights.name)}, sha256 {canonical.file_digest(self.weights)}" if self.weights else "none"
+        )
         return {**self.options, PRETRAINED: found}
 
     def cls(self) -> Any:

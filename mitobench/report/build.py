@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from mitobench.atomic import write_whole
+from mitobench.atomic import write_text_whole
 from mitobench.report.leaderboard import leaderboard
 from mitobench.report.table import Section, sections
 from mitobench.results import record
@@ -30,7 +30,7 @@ def build(folder: Path) -> tuple[Path, list[Section]]:
 
     found = read_sections(folder / RECORDS)
     path = folder / PAGE
-    write_whole(path, leaderboard(found, RECORDS).encode())
+    write_text_whole(path, leaderboard(found, RECORDS))
     page.write(folder, found)
     figures.write(folder, found)
     return path, found

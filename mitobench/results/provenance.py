@@ -11,6 +11,8 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from mitobench.errors import as_text
+
 PACKAGES = ("mitobench", "torch", "torchvision", "mmdet", "mmengine", "mmcv", "mmcv-lite", "numpy", "scikit-image")
 
 
@@ -59,5 +61,5 @@ def git_state(folder: Path | None = None) -> str | None:
 
 
 def command() -> str:
-    """The command as it was typed."""
-    return shlex.join(["mitobench", *sys.argv[1:]])
+    """The command as it was typed; of a file name that is no text, as text."""
+    return as_text(shlex.join(["mitobench", *sys.argv[1:]]))

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mitobench.atomic import write_whole
+from mitobench.atomic import write_text_whole, write_whole
 from mitobench.errors import RecordError, wrong_fields
 from mitobench.evaluate import BoxScores, Metrics, OperatingPoint
 from mitobench.pipeline import canonical
@@ -206,7 +206,7 @@ def write(folder: Path, record: Record, detections: str | None) -> Path:
             return path
         (folder / f"{record.stem}{DETECTIONS}").unlink(missing_ok=True)
     text = json.dumps(record.sealed().model_dump(mode="json"), sort_keys=True, indent=1, allow_nan=False)
-    write_whole(path, (text + "\n").encode())
+    write_text_whole(path, text + "\n")
     return path
 
 
