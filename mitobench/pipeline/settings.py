@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mitobench import discovery, registry
 from mitobench.api import Options, Plugin
 from mitobench.discovery import ROLES
-from mitobench.errors import MitobenchError, as_text, nearest
+from mitobench.errors import MitobenchError, as_text, nearest, one_line
 from mitobench.pipeline import canonical
 
 log = logging.getLogger("mitobench")
@@ -208,7 +208,7 @@ class Settings:
             said = error["msg"]
             if error["type"] == "extra_forbidden":
                 said = f"unknown option. {nearest(option, model.model_fields)}"
-            lines.append(f"{where}: {said} (given: {error['input']!r})")
+            lines.append(f"{where}: {said} (given: {one_line(repr(error['input']))})")
         return "\n".join(dict.fromkeys(lines))
 
 

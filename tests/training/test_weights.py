@@ -29,7 +29,7 @@ class Tied(nn.Module):
         self.again = self.head
         self.decoder = nn.Linear(4, 6, bias=False)
         self.decoder.weight = nn.Parameter(self.encoder.weight.data.T)
-        self.register_buffer("half", self.encoder.weight.data[:2])
+        self.register_buffer("part", self.encoder.weight.data[:2])
 
 
 def test_tied_weights_are_saved_and_tied_again_when_loaded(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_tied_weights_are_saved_and_tied_again_when_loaded(tmp_path: Path) -> No
         other.encoder.weight.fill_(3)
     assert (other.again.weight == 7).all()
     assert (other.decoder.weight == 3).all()
-    assert (other.half == 3).all()
+    assert (other.part == 3).all()
 
 
 def test_what_does_not_fit_is_listed(tmp_path: Path) -> None:
