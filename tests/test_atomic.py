@@ -14,6 +14,12 @@ from mitobench.errors import MitobenchError
 CORE = Path(__file__).parents[1] / "mitobench"
 
 
+def interrupted(path: Path) -> None:
+    """Begins to write a file."""
+    path.write_text("tw")
+    raise KeyboardInterrupt
+
+
 def test_a_file_is_replaced_and_its_folder_made(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.txt"
     write_whole(path, b"one")
@@ -26,8 +32,7 @@ def test_a_file_that_fails_halfway_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     write_whole(path, b"one")
     with pytest.raises(KeyboardInterrupt), whole_file(path) as aside:
-        aside.write_bytes(b"tw")
-        raise KeyboardInterrupt
+        interrupted(aside)
     assert path.read_bytes() == b"one"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -72,9 +77,8 @@ def test_a_folder_that_fails_halfway_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "folder"
     with whole_folder(path) as new:
         (new / "one").write_text("one")
-    with pytest.raises(RuntimeError), whole_folder(path) as new:
-        (new / "two").write_text("two")
-        raise RuntimeError
+    with pytest.raises(KeyboardInterrupt), whole_folder(path) as new:
+        interrupted(new / "two")
     assert [file.name for file in path.iterdir()] == ["one"]
     assert list(tmp_path.iterdir()) == [path]
 

@@ -92,11 +92,8 @@ def test_run_and_what_reads_its_records(mitobench: Mitobench, folder: Path, smal
 
 
 def test_an_error_shows_a_name_that_is_no_text(mitobench: Mitobench, folder: Path) -> None:
-    for command in (
-        ["run", "--data", folder / "none"],
-        ["run", "--set", f"detector.most={NO_TEXT}"],
-        ["info", NO_TEXT],
-    ):
-        done = mitobench(*command)
+    toys = ["-e", "toy-boxes", "-d", "toy-dark", "-v", "none", "-f", "toy-sum"]
+    for command in (["--data", folder / "none"], ["--set", f"detector.most={NO_TEXT}"], ["--profile", NO_TEXT]):
+        done = mitobench("run", *toys, *command)
         assert done.returncode == 2
         assert b"caf\\udce9" in done.stderr or b"caf\\xe9" in done.stderr or b"caf\xe9" in done.stderr
