@@ -26,6 +26,7 @@ from mitobench.results.assemble import assemble
 log = logging.getLogger("mitobench")
 
 SYNTHETIC = "synthetic"
+ANY_PROFILE = "smoke"  # to check overrides with before it is known which profile the data call for
 Say = Callable[[str], None]
 
 
@@ -123,8 +124,7 @@ class Benchmark:
         train_on = list(dict.fromkeys(train_on or ()))
         _matcher(matcher)
         device = find_device(device, processes)
-        if profile:
-            _check_options(named, [Settings.load(profile, [*grid.sets, *sets], scale) for grid in grids])
+        _check_options(named, [Settings.load(profile or ANY_PROFILE, [*grid.sets, *sets], scale) for grid in grids])
         root, tested = _find(data, datasets, train_on, protocol, scanners, say)
         workspace = _read(root, tested, train_on, protocol, scanners, _learns_from_masks(estimators), say)
         synthetic = all(name.startswith(SYNTHETIC) for name in tested)

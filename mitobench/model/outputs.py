@@ -62,7 +62,10 @@ def write_summary(path: Path, rows: Iterable[Row]) -> None:
 
 
 def write_csv(path: Path, image: str, found: Prediction) -> None:
-    """Every candidate above the gate, px of the image, whose centres are whole numbers; no verifier's score where the model has no verifier."""
+    """Every candidate above the candidate threshold; no verifier's score where the model has no verifier.
+
+    Coordinates are px of the image, whose centres are whole numbers.
+    """
     detections, rows = found.detections, []
     for i in range(len(found)):
         place = [f"{n:.2f}" for n in (*detections.xy[i], *detections.boxes[i])]

@@ -178,13 +178,22 @@ MISTAKES: list[list[str]] = [
 
 
 @pytest.mark.parametrize("more", MISTAKES, ids=" ".join)
+@pytest.mark.parametrize("without", [["--data"], ["--data", "--profile"], ["--data", "--dataset"]], ids=" ".join)
 def test_a_mistake_is_told_before_synthetic_frames_are_made(
-    more: list[str], small_data: Path, tmp_path: Path, toys: dict[str, str], mitobench: Any, monkeypatch: Any
+    without: list[str],
+    more: list[str],
+    small_data: Path,
+    tmp_path: Path,
+    toys: dict[str, str],
+    mitobench: Any,
+    monkeypatch: Any,
 ) -> None:
     monkeypatch.setenv("MITOBENCH_CACHE", str(tmp_path / "cache"))
     arguments = command(tmp_path, small_data)[5:]
-    at = arguments.index("--data")
-    answer = mitobench(*arguments[:at], *arguments[at + 2 :], *more)
+    for option in without:
+        at = arguments.index(option)
+        del arguments[at : at + 2]
+    answer = mitobench(*arguments, *more)
     assert answer.code == 2
     assert "Traceback" not in answer.err
     assert not (tmp_path / "cache").exists()
