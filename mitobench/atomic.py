@@ -29,7 +29,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def write_text_whole(path: Path, text: str) -> None:
-    """`write_whole` of a text in UTF-8. What is no text, as in a file name of another encoding, is written as `\\udce9`."""
+    """`write_whole` of a text in UTF-8; what is no text, as in a name of another encoding, becomes `\\udce9`."""
     write_whole(path, as_text(text).encode())
 
 

@@ -226,7 +226,7 @@ def _check_options(named: Sequence[Mapping[str, Sequence[str]]], settings: Seque
 
 
 def _takes(settings: Settings, role: str, name: str) -> bool:
-    """Whether a plugin and those that it requires load and take their options; of these, what is wrong is the plan's."""
+    """Whether a plugin and those that it requires load and take their options."""
     try:
         cls = discovery.load(role, name)
     except PluginError:
@@ -281,7 +281,7 @@ def _find(
 
 
 def _check_parts(names: Sequence[str], protocol: str | None, scanners: Sequence[str] | None) -> None:
-    """Refuse a protocol or scanner that none of these data sets can have, before they are made. Raises MitobenchError."""
+    """Refuse a protocol or scanner that a data set cannot have, before it is made. Raises MitobenchError."""
     for name in names:
         card = data_sets.reader(name).card()
         splits.load_split(name, _protocol_of(name, protocol) if protocol else card.default_protocol)

@@ -65,7 +65,7 @@ def show_plan(benchmark: Benchmark, name: str = "") -> None:
 
 
 def exit_of_plan(benchmarks: Sequence[Benchmark]) -> NoReturn:
-    """End a dry run: exit code 1 where a plugin is broken, or where no combination can be done, as in the run itself."""
+    """End a dry run as the run would: exit code 1 where a plugin is broken or no combination can be done."""
     rows = [row for benchmark in benchmarks for row in benchmark.plan.rows]
     broken = any(row.problem and row.problem[0] == "broken" for row in rows)
     raise typer.Exit(1 if broken or all(row.problem for row in rows) else 0)
