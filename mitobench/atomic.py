@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mitobench.errors import MitobenchError
+from mitobench.errors import MitobenchError, as_text
 
 ASIDE = ".aside-"  # how the names of unfinished files and folders begin
 
@@ -26,6 +26,11 @@ def write_whole(path: Path, content: bytes) -> None:
         raise MitobenchError(
             f"{path}: cannot be written: {reason.strerror or reason}. Mend that, or name another place."
         ) from reason
+
+
+def write_text_whole(path: Path, text: str) -> None:
+    """`write_whole` of a text in UTF-8; what is no text, as in a name of another encoding, becomes `\\udce9`."""
+    write_whole(path, as_text(text).encode())
 
 
 @contextmanager

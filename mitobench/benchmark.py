@@ -13,7 +13,7 @@ from typing import Any
 from mitobench import datasets as data_sets
 from mitobench import discovery
 from mitobench.datasets import splits
-from mitobench.errors import DataError, MitobenchError, PluginError
+from mitobench.errors import DataError, MitobenchError, PluginError, nearest
 from mitobench.pipeline import executors
 from mitobench.pipeline.graph import Plan, Planned, Request
 from mitobench.pipeline.plan import build
@@ -26,6 +26,7 @@ from mitobench.results.assemble import assemble
 log = logging.getLogger("mitobench")
 
 SYNTHETIC = "synthetic"
+ANY_PROFILE = "smoke"  # to check overrides with before it is known which profile the data call for
 Say = Callable[[str], None]
 
 
@@ -119,8 +120,10 @@ class Benchmark:
         named = [{role: _expand(role, names) for role, names in grid.roles.items()} for grid in grids]
         estimators = {name for roles in named for name in roles["estimator"]}
         train_on = list(dict.fromkeys(train_on or ()))
+        _matcher(matcher)
         device = find_device(device, processes)
-        root, tested = _find(data, datasets, train_on, say)
+        _check_options(named, [Settings.load(profile or ANY_PROFILE, [*grid.sets, *sets], scale) for grid in grids])
+        root, tested = _find(data, datasets, train_on, protocol, scanners, say)
         workspace = _read(root, tested, train_on, protocol, scanners, _learns_from_masks(estimators), say)
         synthetic = all(name.startswith(SYNTHETIC) for name in tested)
         profile = profile or ("smoke" if synthetic else "cpu" if device == "cpu" else "paper")
@@ -202,6 +205,39 @@ def find_device(asked: str, processes: int = 1) -> str:
     return device
 
 
+def _check_options(named: Sequence[Mapping[str, Sequence[str]]], settings: Sequence[Settings]) -> None:
+    """Refuse options that no plugin has, or of a wrong type, before any data is read; the plan says what is broken.
+
+    Raises MitobenchError naming where the option was given.
+    """
+    works = [
+        _takes(own, role, name)
+        for roles, own in zip(named, settings, strict=True)
+        for role in roles
+        for name in roles[role]
+    ]
+    for own in settings:
+        own.pipeline()
+    if all(works):
+        for own in settings:
+            own.check_all_used(settings)
+
+
+def _takes(settings: Settings, role: str, name: str) -> bool:
+    """Whether a plugin and those that it requires load and take their options."""
+    try:
+        cls = discovery.load(role, name)
+    except PluginError:
+        return False
+    options = settings.options(role, cls)
+    try:
+        for of, required in cls.requires(options).items():
+            settings.options(of, discovery.load(of, required.name), required.options)
+    except Exception:  # what a plugin raises here makes its own rows broken, no others
+        return False
+    return True
+
+
 def _matcher(name: str) -> str:
     from mitobench.evaluate.matching import find_matcher
 
@@ -210,7 +246,12 @@ def _matcher(name: str) -> str:
 
 
 def _find(
-    data: Path | None, wanted: Sequence[str] | None, train_on: Sequence[str] | None, say: Say
+    data: Path | None,
+    wanted: Sequence[str] | None,
+    train_on: Sequence[str] | None,
+    protocol: str | None,
+    scanners: Sequence[str] | None,
+    say: Say,
 ) -> tuple[Path, list[str]]:
     """The folder of the data and the data sets to test on."""
     for name in (*(wanted or ()), *(train_on or ())):
@@ -219,6 +260,7 @@ def _find(
     if data is None and (wanted is None or only_synthetic):
         from mitobench.datasets import synthetic
 
+        _check_parts(wanted or [SYNTHETIC], protocol, scanners)
         say("No data given (--data or MITOBENCH_DATA): using SYNTHETIC frames, made by a program.")
         root = synthetic.ensure()
         say(f"They are in {root}.")
@@ -234,6 +276,16 @@ def _find(
         known = ", ".join(discovery.names("dataset"))
         raise DataError(f"{data}: holds no data set at any depth. Looked for: {known}. Leave out --data for synthetic.")
     return data, found
+
+
+def _check_parts(names: Sequence[str], protocol: str | None, scanners: Sequence[str] | None) -> None:
+    """Refuse a protocol or scanner that a data set cannot have, before it is made. Raises MitobenchError."""
+    for name in names:
+        card = data_sets.reader(name).card()
+        splits.load_split(name, _protocol_of(name, protocol) if protocol else card.default_protocol)
+        for scanner in scanners or ():
+            if scanner not in card.mpp:
+                raise DataError(f"{name} has no scanner {scanner!r}. {nearest(scanner, card.mpp)}")
 
 
 def _read(

@@ -58,9 +58,15 @@ def field_errors(reason: ValidationError) -> Iterator[tuple[tuple[int | str, ...
     """(place, `place: what is wrong`) of each field, in one short line; names in it may come from a stranger's file."""
     for error in reason.errors(include_url=False, include_input=False):
         place = ".".join(map(str, error["loc"]))
-        yield error["loc"], _one_line(f"{place}: {error['msg']}" if place else error["msg"])
+        yield error["loc"], one_line(f"{place}: {error['msg']}" if place else error["msg"])
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """A stranger's text in one short line, without control characters."""
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     return shown if len(shown) <= MOST_CHARACTERS else f"{shown[: MOST_CHARACTERS - 1]}…"
+
+
+def as_text(name: str) -> str:
+    """A file's name or an argument as text that can be written: bytes of it that are no UTF-8 as `\\udce9`."""
+    return name.encode(errors="backslashreplace").decode()

@@ -22,7 +22,7 @@ from mitobench.pipeline import canonical
 from mitobench.pipeline.executors import Watcher
 from mitobench.pipeline.plan import UNUSED
 from mitobench.pipeline.plugins import PRETRAINED
-from mitobench.pipeline.settings import Override, PipelineOptions
+from mitobench.pipeline.settings import RENAMED, Override, PipelineOptions
 from mitobench.results import option_files, record
 from mitobench.results.agreement import Agreement, agreement
 from mitobench.results.check import check
@@ -123,8 +123,9 @@ def _overrides(path: Path, recorded: Record, folder: Path) -> Iterator[Override]
                 value = _weights(recorded, plugin, options) if option == PRETRAINED else options[option]
                 text = f"{role}.{entry.name}.{option}={canonical.dumps(value)}"
                 yield Override(str(path), text, role, entry.name, option, value)
-    for option in PipelineOptions.model_fields.keys() & recorded.pipeline.keys():
-        value = recorded.pipeline[option]
+    pipeline = {RENAMED["pipeline"].get(option, option): value for option, value in recorded.pipeline.items()}
+    for option in PipelineOptions.model_fields.keys() & pipeline.keys():
+        value = pipeline[option]
         yield Override(str(path), f"pipeline.{option}={canonical.dumps(value)}", "pipeline", None, option, value)
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from mitobench import datasets
 from mitobench.api import Detections, Frame
-from mitobench.atomic import write_whole
+from mitobench.atomic import write_text_whole
 from mitobench.datasets import Dataset
 from mitobench.datasets.points import OUTSIDE_PX
 from mitobench.datasets.splits import PARTS, Split, assign, load_split
@@ -101,7 +101,7 @@ class Score(_Strict):
     def write(self, path: Path) -> None:
         """Write canonical JSON, whole or not at all. Raises MitobenchError where it cannot be written."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=1, allow_nan=False)
-        write_whole(path, f"{text}\n".encode())
+        write_text_whole(path, f"{text}\n")
 
 
 def score_detections(

@@ -1,5 +1,6 @@
 """The contract finds what is broken: toy plugins, each with one fault, and one with none."""
 
+import sys
 import uuid
 
 import pytest
@@ -17,6 +18,9 @@ SAVES = "it answers the same after saving and loading"
 SEED = "it answers the same for the same seed"
 UNCHANGED = "it leaves its inputs as they are"
 JSON = "what it chose is json"
+NO_MASKS = "it fits without masks too"
+MEAGRE = "it fits on validation that is empty or of one kind"
+EVERY_ANSWER = {ANSWERS, NOTHING, SAVES, SEED, UNCHANGED, NO_MASKS}
 
 DETECTOR = """
 import numpy as np
@@ -114,13 +118,13 @@ DETECTOR_FAULTS = {
         "def fit(",
         "@classmethod\n    def requires(cls, options):\n"
         "        return {'detector': api.Requirement('no-such')}\n\n    def fit(",
-        {REQUIRES, ANSWERS, NOTHING, SAVES, SEED, UNCHANGED},
+        {REQUIRES, *EVERY_ANSWER},
         "no-such",
     ),
-    "NaN": ("[self.learned, 0.1]", "[np.nan, 0.1]", {ANSWERS, NOTHING, SAVES, SEED, UNCHANGED}, "NaN"),
-    "wrong length": ("[self.learned, 0.1]", "[self.learned]", {ANSWERS, NOTHING, SAVES, SEED, UNCHANGED}, "shape"),
-    "outside": ("[60, 50]", "[6000, 50]", {ANSWERS, NOTHING, SAVES, SEED, UNCHANGED}, "leaves the frame"),
-    "x and y swapped": ("[60, 50]", "[60, frame.size[0]]", {ANSWERS, NOTHING, SAVES, SEED, UNCHANGED}, "leaves"),
+    "NaN": ("[self.learned, 0.1]", "[np.nan, 0.1]", EVERY_ANSWER, "NaN"),
+    "wrong length": ("[self.learned, 0.1]", "[self.learned]", EVERY_ANSWER, "shape"),
+    "outside": ("[60, 50]", "[6000, 50]", EVERY_ANSWER, "leaves the frame"),
+    "x and y swapped": ("[60, 50]", "[60, frame.size[0]]", EVERY_ANSWER, "leaves"),
     "unsaved state": ("float((folder", "0 * float((folder", {SAVES}, "save everything"),
     "own randomness": ("default_rng(context.seed)", "default_rng()", {SEED}, "context.seed"),
     "changes annotation": (FIT, "{}\n        train[0].mitoses.xy[:] += 1", {UNCHANGED}, "fit()"),
@@ -128,10 +132,33 @@ DETECTOR_FAULTS = {
     "cannot do without mitoses": (
         FIT,
         "{}\n        [sample.mitoses.xy[0] for sample in train]",
-        {ANSWERS, NOTHING, SAVES, SEED, UNCHANGED},
+        EVERY_ANSWER,
         "IndexError",
     ),
 }
+
+
+def test_a_detector_is_shown_masks_as_in_a_run(toy):
+    source = DETECTOR.replace(FIT, f"{FIT}\n        assert train[0].mitoses.masks is None, 'no masks, please'")
+    reasons = failures(toy(source))
+    assert set(reasons) == EVERY_ANSWER - {NO_MASKS}
+    assert all("no masks, please" in reason for reason in reasons.values())
+
+
+def test_a_detector_that_needs_masks_fails(toy):
+    source = DETECTOR.replace(FIT, f"{FIT}\n        assert train[0].mitoses.masks is not None, 'masks, please'")
+    assert set(failures(toy(source))) == {NO_MASKS}
+
+
+def test_each_answer_is_computed_once(toy):
+    """By every instance (fitted, loaded, fitted again, fitted without masks), on every frame."""
+    counted = DETECTOR.replace(
+        "return api.Det", "asked.append((id(self), frame.id))\n        kept.append(self)\n        return api.Det"
+    )
+    checks = toy("asked, kept = [], []\n" + counted)
+    assert failures(checks) == {}
+    asked = sys.modules[subject("detector", "toy").cls.__module__].asked
+    assert len(asked) == len(set(asked)) == 4 * 6 + 1, "and once on a frame with nothing in it"
 
 
 @pytest.mark.parametrize("fault", DETECTOR_FAULTS)
@@ -177,7 +204,22 @@ def test_a_fuser_cannot_require(toy):
 
 def test_a_fuser_whose_choice_is_no_json_fails(toy):
     source = FUSER + "\n    def chosen(self):\n        return {'w': float('nan')}\n"
-    assert set(failures(toy(source, "fuser"))) == {JSON}
+    assert set(failures(toy(source, "fuser"))) == {JSON, MEAGRE}
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("self.w = validation.detector.max()", "empty"),
+        ("self.w = 1 / max((~validation.is_mitosis).sum().item(), not len(validation.detector))", "of mitoses only"),
+        ("self.w = 1 / max(validation.is_mitosis.sum().item(), not len(validation.detector))", "without a mitosis"),
+    ],
+)
+def test_a_fuser_that_cannot_be_fitted_on_meagre_validation_fails(toy, line, kind):
+    source = f"{FUSER}\n    def fit(self, validation):\n        {line}\n"
+    reasons = failures(toy(source, "fuser"))
+    assert set(reasons) == {MEAGRE}
+    assert f"on validation that is {kind}: " in reasons[MEAGRE]
 
 
 def test_an_unforeseen_error_is_told_with_file_and_line_of_the_plugin(toy):

@@ -83,7 +83,7 @@ def test_a_box_of_the_whole_frame_is_inside_and_what_is_clipped_as_well() -> Non
 
 
 def test_synthetic_truth_lies_on_its_pixels() -> None:
-    picture = synthesis.make_frame(0, 0, 0, 96)
+    picture = synthesis.make_frame(0, 0, 0, 256)
     assert picture.mitoses.masks
     for xy, mask in zip(picture.mitoses.xy, picture.mitoses.masks, strict=True):
         np.testing.assert_allclose(xy, mask.mean(axis=0))

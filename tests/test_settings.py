@@ -37,7 +37,8 @@ class Blob(Detector):
 def profile(tmp_path: Path) -> Path:
     path = tmp_path / "mine.toml"
     path.write_text(
-        'title = "Mine"\n\n[detector.blob]\niterations = 7\noptimizer = "adamw"\n\n[pipeline]\ncandidate_threshold = 0.5\n'
+        'title = "Mine"\n\n[detector.blob]\niterations = 7\noptimizer = "adamw"\n\n'
+        "[pipeline]\ncandidate_threshold = 0.5\n"
     )
     return path
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 import typer
@@ -52,8 +53,16 @@ app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(weights.app, name="weights")
 
 
+def _show_what_cannot_be_encoded() -> None:
+    """Letters that the console's encoding lacks, and bytes of file names that are no text, are shown as `\\xe9`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
     """Run the command line. What a user can mend is told without a traceback; exit code 2."""
+    _show_what_cannot_be_encoded()
     try:
         app()
     except MitobenchError as reason:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 from rich.console import Console
@@ -62,6 +62,13 @@ def show_plan(benchmark: Benchmark, name: str = "") -> None:
         f"device {benchmark.request.device}{_processes(benchmark)}, store {escape(str(benchmark.store.root))}."
     )
     _show_problems(benchmark)
+
+
+def exit_of_plan(benchmarks: Sequence[Benchmark]) -> NoReturn:
+    """End a dry run as the run would: exit code 1 where a plugin is broken or no combination can be done."""
+    rows = [row for benchmark in benchmarks for row in benchmark.plan.rows]
+    broken = any(row.problem and row.problem[0] == "broken" for row in rows)
+    raise typer.Exit(1 if broken or all(row.problem for row in rows) else 0)
 
 
 def _processes(benchmark: Benchmark) -> str:

@@ -98,7 +98,7 @@ def experiment(
         if part.benchmark:
             console.show_plan(part.benchmark, part.name)
     if dry_run:
-        return
+        console.exit_of_plan(made.benchmarks)
     folder = made.folder(out)
     console.check_out(folder)
     with console.going_on():

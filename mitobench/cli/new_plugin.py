@@ -49,14 +49,14 @@ def new_plugin(
 
     Example: mitobench new-plugin mine --kind detector
     """
-    from mitobench.atomic import write_whole
+    from mitobench.atomic import write_text_whole
 
     values = _values(name, kind)
     target = folder / name
     _refuse_taken(name, kind, values["module"], target)
     files = {target / path: text for path, text in _render(values).items()}
     for path, text in files.items():
-        write_whole(path, text.encode())
+        write_text_whole(path, text)
         typer.echo(f"wrote {path}")
     typer.echo("\nNow:\n")
     typer.echo(f"  pip install -e {target}")

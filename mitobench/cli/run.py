@@ -79,12 +79,12 @@ def run(
     )
     console.show_plan(benchmark)
     if dry_run:
-        return
+        console.exit_of_plan([benchmark])
     console.check_out(out)
     with console.going_on(), console.Display(benchmark) as display:
         benchmark.run(out, display, jobs)
     console.show_results([benchmark], out)
-    if benchmark.spoiled:
+    if benchmark.spoiled or not benchmark.done:
         raise typer.Exit(1)
 
 

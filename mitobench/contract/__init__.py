@@ -10,6 +10,7 @@ and nothing of how well.
 
 from __future__ import annotations
 
+import itertools
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -153,6 +154,26 @@ def _nothing(masks: bool) -> api.Mitoses:
     return replace(api.Mitoses(np.zeros((0, 2))), masks=() if masks else None)
 
 
+def it_fits_without_masks_too(of: Subject) -> None:
+    """Most data sets have centroids only; one that cannot do without masks says so with a flag."""
+    if of.cls.learns() and not of.wants_masks:
+        of.answers(of.fit(masks=False))
+
+
+def it_fits_on_validation_that_is_empty_or_of_one_kind(of: Subject) -> None:
+    """No candidate may pass on the validation frames, or only mitoses, or none: a run goes on, and so must a fuser."""
+    for name, given in frames.meagre_validations().items():
+        plugin = of.cls(of.options, "cpu")
+        try:
+            plugin.fit(given)
+            canonical.dumps(plugin.chosen())
+            for fuser, both in itertools.product((plugin, of.reload(plugin)), (given, frames.validation())):
+                returned.scores(fuser, None, fuser.fuse(both.detector, both.verifier), len(both.detector))
+        except Exception as reason:
+            said = f"{type(reason).__name__}: {reason} ({_where(of, reason)})"
+            raise PluginError(f"on validation that is {name}: {said}") from reason
+
+
 def it_answers_the_same_after_saving_and_loading(of: Subject) -> None:
     """What `fit` learned is all in what `save` writes."""
     _same(of, of.reloaded, "after save() and load() it answers otherwise; save everything that fit() sets.")
@@ -195,4 +216,9 @@ _ALL: tuple[Callable[[Subject], None], ...] = (
     it_answers_the_same_for_the_same_seed,
     it_leaves_its_inputs_as_they_are,
 )
-_OF_ROLE: dict[str, tuple[Callable[[Subject], None], ...]] = {"fuser": (what_it_chose_is_json,)}
+_OF_ROLE: dict[str, tuple[Callable[[Subject], None], ...]] = {
+    "estimator": (it_fits_without_masks_too,),
+    "detector": (it_fits_without_masks_too,),
+    "verifier": (it_fits_without_masks_too,),
+    "fuser": (what_it_chose_is_json, it_fits_on_validation_that_is_empty_or_of_one_kind),
+}

@@ -39,6 +39,7 @@ class Subject:
     def __init__(self, role: str, name: str, options: Mapping[str, Any]) -> None:
         self.role, self.name = role, name
         self.changed: set[str] = set()
+        self._answered: dict[int, tuple[Any, Answers]] = {}
         self._extra = options
 
     @property
@@ -66,15 +67,22 @@ class Subject:
     @functools.cached_property
     def reloaded(self) -> Any:
         """Another instance, which has read what the fitted one wrote."""
+        return self.reload(self.fitted)
+
+    def reload(self, fitted: Any) -> Any:
+        """A new instance, which has read what a fitted one wrote."""
         plugin = self.cls(self.options, "cpu")
         if self.cls.learns():
             with tempfile.TemporaryDirectory() as folder:
-                self.fitted.save(Path(folder))
+                fitted.save(Path(folder))
                 plugin.load(Path(folder))
         return plugin
 
-    def fit(self) -> Any:
-        """A new instance, fitted on new copies of the same frames with the same seed."""
+    def fit(self, masks: bool = True) -> Any:
+        """A new instance, fitted on new copies of the same frames with the same seed.
+
+        `masks`: whether the frames have them, as in a run on a data set that has. A fuser sees no frames.
+        """
         plugin = self.cls(self.options, "cpu")
         if not self.cls.learns():
             return plugin
@@ -83,11 +91,17 @@ class Subject:
             return plugin
         with tempfile.TemporaryDirectory() as work:
             context = Context(SEED, "cpu", Path(work), self._upstream(), log=logging.Logger("contract"))
-            self._watched("fit", plugin.fit, frames.train(**self._shown), frames.val(**self._shown), context)
+            shown = self._shown(masks)
+            self._watched("fit", plugin.fit, frames.train(**shown), frames.val(**shown), context)
         return plugin
 
     def answers(self, plugin: Any) -> Answers:
-        """What a fitted plugin says to every frame, checked as a run checks it, by frame."""
+        """What a fitted plugin says to every frame, checked as a run checks it, by frame; it is asked once."""
+        if id(plugin) not in self._answered:
+            self._answered[id(plugin)] = plugin, self._answers(plugin)  # with the plugin, whose id no other gets then
+        return self._answered[id(plugin)][1]
+
+    def _answers(self, plugin: Any) -> Answers:
         if self.role == "fuser":
             both = frames.validation()
             given = self._watched("fuse", plugin.fuse, both.detector, both.verifier)
@@ -109,10 +123,14 @@ class Subject:
         return checks.scores(plugin, frame, self._watched("score", plugin.score, frame, shown), len(shown))
 
     @property
-    def _shown(self) -> dict[str, bool]:
-        """What a run gives to this plugin's `fit`; masks only to one that could not do without."""
+    def wants_masks(self) -> bool:
+        """Whether it works with masks only; every other plugin must do without them as well."""
+        return self.role == "estimator" and (self.cls.needs_masks or self.cls.learns_from_masks)
+
+    def _shown(self, masks: bool) -> dict[str, bool]:
+        """What a run gives to this plugin's `fit`."""
         return {
-            "masks": self.role == "estimator" and (self.cls.needs_masks or self.cls.learns_from_masks),
+            "masks": masks,
             "boxes": self.role == "detector" and self.cls.uses_boxes,
             "candidates": self.role == "verifier",
         }

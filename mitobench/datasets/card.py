@@ -62,8 +62,8 @@ class Card(BaseModel):
         """The first protocol. Raises MitobenchError where the card names none."""
         if not self.protocols:
             raise MitobenchError(
-                f"The card of data set {self.name!r} names no protocol (protocols = []). Name one there that has a split, "
-                "or give a split of your own with --protocol FILE.json."
+                f"The card of data set {self.name!r} names no protocol (protocols = []). "
+                "Name one there that has a split, or give a split of your own with --protocol FILE.json."
             )
         return self.protocols[0]
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.api import Frame, Mitoses
-from mitobench.atomic import write_whole
+from mitobench.atomic import write_text_whole
 from mitobench.datasets import images, points
 from mitobench.datasets.base import Card, Dataset, Item, NewFrame, Reader, not_here
 from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
@@ -118,7 +118,7 @@ def read_masks(path: Path, size: tuple[int, int]) -> tuple[Masks, list[str]]:
 def write_masks(path: Path, masks: Iterable[NDArray[np.int64]]) -> None:
     """Write masks (int [P, 2] px each), one a line; `read_masks` gives the same back."""
     lines = "".join(",".join(map(str, np.asarray(mask).ravel().tolist())) + "\n" for mask in masks)
-    write_whole(path, lines.encode())
+    write_text_whole(path, lines)
 
 
 def write(root: Path, frames: Iterable[NewFrame], suffix: str = ".bmp") -> None:

@@ -20,7 +20,7 @@ from typing import ClassVar
 from filelock import FileLock
 from platformdirs import user_cache_path
 
-from mitobench.atomic import whole_folder, write_whole
+from mitobench.atomic import whole_folder, write_text_whole
 from mitobench.datasets import figures, mitos2012, mitos2014, shapes, synthesis, tissue
 from mitobench.datasets.base import Dataset, Expected, NewFrame, Reader, not_here
 from mitobench.datasets.files import MARKER, is_synthetic
@@ -216,7 +216,7 @@ def _write_sets(root: Path, seed: int, frames: int | None, size: int, progress: 
         layout.write(home, _make_frames(plan, seed, size, lambda: progress(next(done), total)))
         sets[plan.reader.name] = _counts(layout.read_layout(home, plan.reader.card()))
     marker = {"generator": version(), "seed": seed, "size": size, "sets": sets}
-    write_whole(root / MARKER, (json.dumps(marker, indent=2) + "\n").encode())
+    write_text_whole(root / MARKER, (json.dumps(marker, indent=2) + "\n"))
 
 
 def _make_frames(plan: Plan, seed: int, size: int, tick: Callable[[], None]) -> Iterator[NewFrame]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from mitobench.atomic import write_whole
+from mitobench.atomic import write_text_whole, write_whole
 from mitobench.datasets import Item
 from mitobench.errors import MitobenchError, RecordError, nearest
 from mitobench.gallery import drawing, page
@@ -94,7 +94,7 @@ def write(
     ]
     overlays = [page.Overlay(id, pictures.name(f"frames/{id}"), of_frame[id]) for id in shown]
     text = page.render(path, made, card, overlays, sheets, len(items))
-    write_whole(out / PAGE, text.encode())
+    write_text_whole(out / PAGE, text)
     return Gallery(out / PAGE, len(shown), len(subjects["misses"]), len(subjects["errors"]))
 
 

@@ -11,7 +11,8 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from mitobench.atomic import write_whole
+from mitobench.atomic import write_text_whole
+from mitobench.errors import as_text
 from mitobench.model.model import Prediction
 from mitobench.model.overlay import CALLED
 
@@ -61,7 +62,10 @@ def write_summary(path: Path, rows: Iterable[Row]) -> None:
 
 
 def write_csv(path: Path, image: str, found: Prediction) -> None:
-    """Every candidate above the gate, px of the image, whose centres are whole numbers; no verifier's score where the model has no verifier."""
+    """Every candidate above the candidate threshold; no verifier's score where the model has no verifier.
+
+    Coordinates are px of the image, whose centres are whole numbers.
+    """
     detections, rows = found.detections, []
     for i in range(len(found)):
         place = [f"{n:.2f}" for n in (*detections.xy[i], *detections.boxes[i])]
@@ -75,17 +79,18 @@ def write_geojson(path: Path, image: str, found: Prediction) -> None:
     """The mitoses as QuPath (0.4 and later) imports and writes detections: px from the image's upper left corner."""
     features = [_feature(image, found, i) for i in found.is_mitosis.nonzero()[0].tolist()]
     collection = {"type": "FeatureCollection", "features": features}
-    write_whole(path, (json.dumps(collection, indent=1, allow_nan=False) + "\n").encode())
+    write_text_whole(path, (json.dumps(collection, indent=1, allow_nan=False) + "\n"))
 
 
 def _feature(image: str, found: Prediction, i: int) -> dict[str, Any]:
     x1, y1, x2, y2 = (round(float(n) + 0.5, 2) for n in found.detections.boxes[i])
+    name = as_text(Path(image).name)
     measurements = {"score": float(found.score[i]), "score detector": float(found.detections.score[i])}
     if found.verifier is not None:
         measurements["score verifier"] = float(found.verifier[i])
     return {
         "type": "Feature",
-        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{Path(image).name} {i} {x1} {y1} {x2} {y2}")),
+        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{name} {i} {x1} {y1} {x2} {y2}")),
         "geometry": {"type": "Polygon", "coordinates": [[[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]]]},
         "properties": {
             "objectType": "detection",
@@ -100,7 +105,7 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
-    write_whole(path, text.getvalue().encode())
+    write_text_whole(path, text.getvalue())
 
 
 def _spell(value: object) -> str:

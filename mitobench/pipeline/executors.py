@@ -184,7 +184,7 @@ def do(stage: Stage, store: Store, workspace: Workspace, progress: Progress = si
             raise
         except (Exception, SystemExit) as reason:
             trace = store.work(stage.key) / "failure.txt"
-            trace.write_text(traceback.format_exc(), encoding="utf-8")
+            trace.write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
             return Outcome(stage, reason=_one_line(stage, reason), trace=trace)
         output = store.get(stage.kind, stage.key)
         assert output is not None, "an output that was just written is there"

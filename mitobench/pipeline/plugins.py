@@ -10,7 +10,7 @@ from typing import Any
 from mitobench import api, discovery
 from mitobench.api import File, Options, Plugin
 from mitobench.content import files_of, with_files
-from mitobench.errors import MitobenchError, PluginError
+from mitobench.errors import MitobenchError, PluginError, as_text
 from mitobench.pipeline import canonical
 
 PRETRAINED = "pretrained"
@@ -72,7 +72,8 @@ class PluginRef:
         options = with_files(self.options, {place: f"sha256 {file.sha256}" for place, file in self.files.items()})
         if PRETRAINED not in options or not _looks_for_weights(self.cls()):
             return options
-        found = f"{self.weights.name}, sha256 {canonical.file_digest(self.weights)}" if self.weights else "none"
+        weights = self.weights
+        found = f"{as_text(weights.name)}, sha256 {canonical.file_digest(weights)}" if weights else "none"
         return {**options, PRETRAINED: found}
 
     def check_files(self) -> None:

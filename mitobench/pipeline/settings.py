@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mitobench import discovery, registry
 from mitobench.api import Options, Plugin
 from mitobench.discovery import ROLES
-from mitobench.errors import MitobenchError, nearest
+from mitobench.errors import MitobenchError, as_text, nearest, one_line
 from mitobench.pipeline import canonical
 
 log = logging.getLogger("mitobench")
@@ -75,6 +75,8 @@ class Override:
     @classmethod
     def parse(cls, text: str, given: str = "--set") -> Override:
         """Raises MitobenchError when the text is not of that form."""
+        if as_text(text) != text:
+            raise MitobenchError(f"{given} {as_text(text)}: is not UTF-8 text. Rename the file, or spell it otherwise.")
         where, equals, value = text.partition("=")
         parts = where.strip().split(".")
         if not equals or len(parts) not in (2, 3) or not all(parts):
@@ -120,7 +122,7 @@ class Settings:
         if "based_on" in tables:
             tables = _over(_base(path, str(tables["based_on"])), tables)
         overrides = [Override.parse(given) if isinstance(given, str) else given for given in sets]
-        return cls(path.name if own else path.stem, tables, path, overrides, scale)
+        return cls(as_text(path.name if own else path.stem), tables, path, overrides, scale)
 
     def pipeline(self) -> PipelineOptions:
         """The pipeline's options."""
@@ -206,7 +208,7 @@ class Settings:
             said = error["msg"]
             if error["type"] == "extra_forbidden":
                 said = f"unknown option. {nearest(option, model.model_fields)}"
-            lines.append(f"{where}: {said} (given: {error['input']!r})")
+            lines.append(f"{where}: {said} (given: {one_line(repr(error['input']))})")
         return "\n".join(dict.fromkeys(lines))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from mitobench.atomic import write_whole
+from mitobench.atomic import write_text_whole
 from mitobench.report.leaderboard import leaderboard
 from mitobench.report.table import Section, sections
 from mitobench.results import record
@@ -39,7 +39,7 @@ def write_pages(folder: Path, sections: list[Section]) -> list[Path]:
     """Write LEADERBOARD.md and index.html; returns their paths. Raises MitobenchError where one cannot be written."""
     from mitobench.report import page
 
-    write_whole(folder / PAGE, leaderboard(sections, RECORDS).encode())
+    write_text_whole(folder / PAGE, leaderboard(sections, RECORDS))
     page.write(folder, sections)
     return [folder / PAGE, folder / page.PAGE]
 

@@ -19,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly import offline
 
-from mitobench.atomic import write_whole
+from mitobench.atomic import write_text_whole
 from mitobench.report import page_data
 from mitobench.report.table import Section
 
@@ -36,7 +36,7 @@ def write(folder: Path, sections: Sequence[Section]) -> list[Path]:
     Raises RecordError where the detections of a record are broken or changed.
     """
     path = folder / PAGE
-    write_whole(path, render(folder, sections).encode())
+    write_text_whole(path, render(folder, sections))
     return [path]
 
 

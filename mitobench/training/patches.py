@@ -39,7 +39,7 @@ def scaled(xy: NDArray[np.float64], factors: NDArray[np.float64]) -> NDArray[np.
 
 
 def crop_around(image: Pixels, xy: NDArray[np.float64], side: int) -> Pixels:
-    """The patch of `side` x `side` px centred on a point [2] px, to the nearest pixel; `crop` says what lies outside."""
+    """The patch of `side` x `side` px centred on a point [2] px, to the nearest pixel; mirrored outside the image."""
     left, top = np.rint(xy - (side - 1) / 2).astype(np.int64).tolist()
     return crop(image, left, top, side, side)
 

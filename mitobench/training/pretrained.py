@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor
 
 from mitobench.atomic import write_whole
 from mitobench.errors import MitobenchError, PluginError
-from mitobench.training.weights import mismatches
+from mitobench.training.weights import mismatches, packed
 
 log = logging.getLogger("mitobench")
 
@@ -100,7 +100,7 @@ def _made(name: str, folder: Path, source: Source | None, offline: bool) -> Path
 
 def _keep(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write a file whole or not at all."""
-    write_whole(path, save({name: tensor.detach().contiguous() for name, tensor in tensors.items()}))
+    write_whole(path, packed(tensors))
 
 
 def _downloaded(name: str, folder: Path, offline: bool) -> dict[str, Tensor]:

@@ -15,9 +15,23 @@ FILE = "weights.safetensors"
 
 
 def save_weights(module: nn.Module, folder: Path, name: str = FILE) -> None:
-    """Write all parameters and buffers of `module` to `folder/name`."""
-    tensors = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
-    (folder / name).write_bytes(save(tensors))  # save_file would leave it readable for its owner alone
+    """Write all parameters and buffers of `module` to `folder/name`.
+
+    Tied weights are written under each of their names; read into a module that ties them, they are tied again.
+    """
+    (folder / name).write_bytes(packed(module.state_dict()))  # save_file would leave it readable for its owner alone
+
+
+def packed(tensors: Mapping[str, Tensor]) -> bytes:
+    """A safetensors file of these tensors, by name; of those that share memory, which it refuses, it has copies."""
+    apart: dict[str, Tensor] = {}
+    taken: set[int] = set()
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().contiguous()
+        memory = tensor.untyped_storage().data_ptr()
+        apart[name] = tensor.clone() if memory in taken else tensor
+        taken.add(memory)
+    return save(apart)
 
 
 def load_weights(module: nn.Module, folder: Path, name: str = FILE) -> None:

@@ -85,7 +85,7 @@ def test_a_plugin_that_breaks_the_contract_is_told_each_reason_once(mitobench, i
     answer = mitobench("check-plugin", "bad")
     assert answer.code == 1
     assert answer.out.count("lacks predict()") == 1
-    assert answer.out.endswith("10 of 10 checks FAILED.\n")
+    assert answer.out.endswith("11 of 11 checks FAILED.\n")
 
 
 @pytest.mark.parametrize(

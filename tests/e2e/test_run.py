@@ -141,6 +141,65 @@ def test_dry_run_writes_nothing(small_data: Path, tmp_path: Path, toys: dict[str
 
 
 @pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        (["--detector", "toy-broken"], 1),
+        (["--detector", "toy-broken,toy-versionless,toy-demanding"], 1),
+        (["--detector", "toy-broken,toy-dark"], 1),
+        (["--verifier", "none", "--fuser", "toy-verifier-only"], 1),
+        (["--verifier", "none,toy-mean", "--fuser", "toy-verifier-only"], 0),
+    ],
+)
+def test_a_dry_run_ends_as_the_run_would(
+    more: list[str], code: int, small_data: Path, tmp_path: Path, toys: dict[str, str], mitobench: Any
+) -> None:
+    plain = [part for part in command(tmp_path, small_data)[5:] if not part.startswith("verifier.") and part != "--set"]
+    assert mitobench(*plain, *more, "--dry-run").code == code
+    assert mitobench(*plain, *more).code == code
+
+
+MISTAKES: list[list[str]] = [
+    ["--profile", "nothere"],
+    ["--profile", "nothere.toml"],
+    ["--matcher", "mitoss"],
+    ["--device", "gpu"],
+    ["--protocol", "by-slyde"],
+    ["--protocol", "nothere.json"],
+    ["--scanner", "Q"],
+    ["--detector", "toy-drak"],
+    ["--dataset", "synthetik"],
+    ["--set", "verifier.iterations=many"],
+    ["--set", "verifier.iteration=5"],
+    ["--set", "detektor.most=5"],
+    ["--set", "detector.toy-drak.most=5"],
+    ["--set", 'pipeline.candidate_threshold={"toy-drak": 0.5}'],
+    ["--set", "pipeline.candidates=all"],
+]
+
+
+@pytest.mark.parametrize("more", MISTAKES, ids=" ".join)
+@pytest.mark.parametrize("without", [["--data"], ["--data", "--profile"], ["--data", "--dataset"]], ids=" ".join)
+def test_a_mistake_is_told_before_synthetic_frames_are_made(
+    without: list[str],
+    more: list[str],
+    small_data: Path,
+    tmp_path: Path,
+    toys: dict[str, str],
+    mitobench: Any,
+    monkeypatch: Any,
+) -> None:
+    monkeypatch.setenv("MITOBENCH_CACHE", str(tmp_path / "cache"))
+    arguments = command(tmp_path, small_data)[5:]
+    for option in without:
+        at = arguments.index(option)
+        del arguments[at : at + 2]
+    answer = mitobench(*arguments, *more)
+    assert answer.code == 2
+    assert "Traceback" not in answer.err
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
     ("more", "said"),
     [
         (["--detector", "toy-drak"], "Did you mean toy-dark"),

@@ -149,7 +149,7 @@ def test_a_full_disk_is_told(path: Path, small_data: Path, tmp_path: Path, monke
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("mitobench.atomic._write", full)
+    monkeypatch.setattr("mitobench.atomic.whole_file", full)
     with pytest.raises(MitobenchError, match="cannot be written: No space left on device"):
         gallery.write(path, tmp_path / "out", data=small_data)
 

@@ -20,6 +20,33 @@ def test_a_round_trip_keeps_parameters_and_buffers(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
 
 
+class Tied(nn.Module):
+    """An autoencoder whose decoder is its encoder transposed, and a head under two names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.head = nn.Linear(6, 4), nn.Linear(4, 2)
+        self.again = self.head
+        self.decoder = nn.Linear(4, 6, bias=False)
+        self.decoder.weight = nn.Parameter(self.encoder.weight.data.T)
+        self.register_buffer("part", self.encoder.weight.data[:2])
+
+
+def test_tied_weights_are_saved_and_tied_again_when_loaded(tmp_path: Path) -> None:
+    one, other = Tied(), Tied()
+    save_weights(one, tmp_path)
+    load_weights(other, tmp_path)
+    for name, tensor in one.state_dict().items():
+        assert torch.equal(other.state_dict()[name], tensor), name
+    assert other.again.weight is other.head.weight
+    with torch.no_grad():
+        other.head.weight.fill_(7)
+        other.encoder.weight.fill_(3)
+    assert (other.again.weight == 7).all()
+    assert (other.decoder.weight == 3).all()
+    assert (other.part == 3).all()
+
+
 def test_what_does_not_fit_is_listed(tmp_path: Path) -> None:
     save_weights(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)), tmp_path)
     other = nn.Sequential(nn.Linear(2, 4), nn.Identity(), nn.Linear(3, 1))

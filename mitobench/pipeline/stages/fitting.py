@@ -86,7 +86,7 @@ def label(found: Detections, frame: Frame, mitoses: Mitoses, radius_um: float) -
 
 def _log(path: Path) -> logging.Logger:
     log = logging.Logger("mitobench.fit")
-    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     log.addHandler(handler)
     return log

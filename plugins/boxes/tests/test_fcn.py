@@ -183,7 +183,9 @@ def test_at_test_a_frame_is_cut_in_four_by_four_its_probabilities_stitched_and_o
     centroids = Mitoses(np.array([faint, clear, across]))
     np.testing.assert_array_equal(fcn.covered(frame, centroids), [False, True, True])
     fixed = [2, 2, 32, 32]
-    np.testing.assert_array_equal(fcn.boxes(frame, centroids), [fixed, [99.5, 89.5, 113.5, 103.5], [57.5, 53.5, 71.5, 67.5]])
+    np.testing.assert_array_equal(
+        fcn.boxes(frame, centroids), [fixed, [99.5, 89.5, 113.5, 103.5], [57.5, 53.5, 71.5, 67.5]]
+    )
 
 
 def test_masks_of_the_frame_that_is_boxed_are_never_read():

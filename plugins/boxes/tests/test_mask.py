@@ -15,7 +15,8 @@ def test_a_box_holds_every_pixel_to_its_edge():
 @pytest.mark.parametrize("radius", [0, 3, 3.5, 8.2])
 def test_the_centre_of_a_symmetric_masks_box_is_its_centroid(radius):
     y, x = np.mgrid[-10:11, -10:11]
-    mask = np.stack([x[np.hypot(x, y) <= radius], y[np.hypot(x, y) <= radius]], axis=1) + [40, 50]
+    inside = np.hypot(x, y) <= radius
+    mask = np.stack([x[inside] + 40, y[inside] + 50], axis=1)
     centroid = mask.mean(axis=0)
     boxes = Mask().boxes(sample(0).frame, Mitoses(centroid[None], (mask,)))
     np.testing.assert_array_equal(Detections.from_boxes(boxes, [1.0]).xy, [centroid])

@@ -92,7 +92,7 @@ class PatchStream:
         return hed_jitter(stain_jitter(image, rng, self.options.stain_jitter), rng, self.options.hed_jitter)
 
     def _held(self, rng: np.random.Generator, positive: bool) -> tuple[int, Floats | None]:
-        """A frame, and the point in it, px from its corner, that a patch shall hold; none for a patch that may lie anywhere."""
+        """A frame, and the point in it, px from its corner, that a patch shall hold; none: it may lie anywhere."""
         if positive:
             return self.mitoses[rng.integers(len(self.mitoses))]
         if self.mistaken and rng.integers(2):
@@ -127,7 +127,9 @@ class PatchStream:
         for j, box in enumerate(np.zeros((0, 4)) if sample.boxes is None else sample.boxes):
             mask = sample.mitoses.masks[j] if sample.mitoses.masks is not None else None
             whole, part, area = (
-                view.of_mask(mask, factors) if mask is not None and _is_box_of(box, mask) else view.of_box(box + EDGE, factors)
+                view.of_mask(mask, factors)
+                if mask is not None and _is_box_of(box, mask)
+                else view.of_box(box + EDGE, factors)
             )
             if area == 0:
                 continue

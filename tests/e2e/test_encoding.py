@@ -1,0 +1,99 @@
+"""Consoles that know ASCII only, and file names that are no text: no command ends in a traceback."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from model.made import only_toys, run_and_pack
+
+MAIN = "from mitobench.cli import main; main()"
+NO_TEXT = os.fsdecode(b"caf\xe9")  # Latin-1
+CONSOLES = {
+    "ascii": {"PYTHONIOENCODING": "ascii"},
+    "C": {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    "latin-1": {"PYTHONIOENCODING": "latin-1:strict"},
+    "utf-8": {"PYTHONIOENCODING": "utf-8:strict"},
+}
+Mitobench = Callable[..., "subprocess.CompletedProcess[bytes]"]
+
+
+@pytest.fixture(params=CONSOLES)
+def mitobench(request: pytest.FixtureRequest, toys: dict[str, str]) -> Mitobench:
+    """Runs a command in a console of each kind; none may end in a traceback."""
+    environment = {name: value for name, value in toys.items() if not name.startswith("PYTHONIO")}
+    environment |= CONSOLES[request.param]
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[bytes]:
+        line = [sys.executable, "-W", "ignore", "-c", MAIN, *map(str, arguments)]
+        done = subprocess.run(line, env=environment, capture_output=True, timeout=300)
+        assert b"Traceback" not in done.stderr, done.stderr.decode(errors="replace")
+        assert b"Logging error" not in done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder whose name is no text."""
+    made = tmp_path / NO_TEXT
+    try:
+        made.mkdir()
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    return made
+
+
+def test_predict(mitobench: Mitobench, folder: Path, small_data: Path, toy_environment: dict[str, str]) -> None:
+    with only_toys(toy_environment):
+        made = run_and_pack(folder.parent / "made", small_data)
+    first, second, *_ = sorted((small_data / "synthetic").rglob("*.bmp"))
+    shutil.copy(first, folder / f"{NO_TEXT}.bmp")
+    shutil.copy(second, folder / "Größe-核.bmp")
+    (folder / f"bad{NO_TEXT}.png").write_text("no image")
+    out = folder / "out"
+    done = mitobench("predict", folder, "--model", made.model, "--out", out, "--device", "cpu")
+    assert done.returncode == 1, "one is no image"
+    rows = list(csv.DictReader((out / "summary.csv").open(encoding="utf-8")))
+    assert [bool(row["mitoses"]) for row in rows].count(True) == 2
+    for name in (NO_TEXT, "Größe-核"):
+        assert json.loads((out / f"{name}.geojson").read_text(encoding="utf-8"))["type"] == "FeatureCollection"
+        assert (out / f"{name}.csv").read_text(encoding="utf-8").startswith("image,")
+
+
+def test_run_and_what_reads_its_records(mitobench: Mitobench, folder: Path, small_data: Path) -> None:
+    data = folder / "data"
+    shutil.copytree(small_data, data)
+    profile = folder / f"{NO_TEXT}.toml"
+    profile.write_text('title = "toys"\n')
+    parts = ["--estimator", "toy-boxes", "--detector", "toy-dark", "--verifier", "none", "--fuser", "toy-sum"]
+    places = ["--data", data, "--store", folder / "store", "--out", folder / "out", "--profile", profile]
+    done = mitobench("run", *parts, *places, "--dataset", "synthetic", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    (record,) = (folder / "out" / "records").glob("*.json")
+    assert json.loads(record.read_text(encoding="utf-8"))["status"] == "ok"
+    for command in (
+        ["leaderboard", "check", folder / "out"],
+        ["leaderboard", "show", folder / "out"],
+        ["leaderboard", "build", folder / "out"],
+        ["compare", record, record],
+        ["pack", record, "--store", folder / "store", "--out", folder / "model"],
+        ["data", "check", data],
+    ):
+        assert mitobench(*command).returncode in (0, 1, 2)
+
+
+def test_an_error_shows_a_name_that_is_no_text(mitobench: Mitobench, folder: Path) -> None:
+    toys = ["-e", "toy-boxes", "-d", "toy-dark", "-v", "none", "-f", "toy-sum"]
+    for command in (["--data", folder / "none"], ["--set", f"detector.most={NO_TEXT}"], ["--profile", NO_TEXT]):
+        done = mitobench("run", *toys, *command)
+        assert done.returncode == 2
+        assert b"caf\\udce9" in done.stderr or b"caf\\xe9" in done.stderr or b"caf\xe9" in done.stderr

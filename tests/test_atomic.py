@@ -1,0 +1,121 @@
+"""Files and folders are there whole or not at all, whatever happens while they are written."""
+
+from __future__ import annotations
+
+import ast
+import os
+from pathlib import Path
+
+import pytest
+
+from mitobench.atomic import remove_whole, whole_file, whole_folder, write_text_whole, write_whole
+from mitobench.errors import MitobenchError
+
+CORE = Path(__file__).parents[1] / "mitobench"
+
+
+def interrupted(path: Path) -> None:
+    """Begins to write a file."""
+    path.write_text("tw")
+    raise KeyboardInterrupt
+
+
+def test_a_file_is_replaced_and_its_folder_made(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.txt"
+    write_whole(path, b"one")
+    write_whole(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_that_fails_halfway_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_whole(path, b"one")
+    with pytest.raises(KeyboardInterrupt), whole_file(path) as aside:
+        interrupted(aside)
+    assert path.read_bytes() == b"one"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_files_and_folders_have_the_rights_that_the_umask_leaves(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_whole(tmp_path / "a.txt", b"")
+        with whole_folder(tmp_path / "folder"):
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o750
+
+
+def test_where_nothing_can_be_written_it_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MitobenchError, match=r"file/a\.txt: cannot be written: "):
+        write_whole(tmp_path / "file" / "a.txt", b"")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(MitobenchError, match="folder: cannot be written: "):
+        write_whole(tmp_path / "folder", b"")
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "folder"}
+
+
+def test_a_text_may_hold_what_is_no_text(tmp_path: Path) -> None:
+    write_text_whole(tmp_path / "a.txt", f"Größe {os.fsdecode(b'caf' + bytes([0xE9]))}")
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "Größe caf\\udce9"
+
+
+def test_a_folder_replaces_the_whole_of_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    for name in ("one", "two"):
+        with whole_folder(path) as new:
+            (new / name).write_text(name)
+    assert [file.name for file in path.iterdir()] == ["two"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_fails_halfway_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    with whole_folder(path) as new:
+        (new / "one").write_text("one")
+    with pytest.raises(KeyboardInterrupt), whole_folder(path) as new:
+        interrupted(new / "two")
+    assert [file.name for file in path.iterdir()] == ["one"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_where_the_new_folder_cannot_be_put_the_old_one_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, replace = tmp_path / "folder", os.replace
+    with whole_folder(path) as new:
+        (new / "one").write_text("one")
+
+    def broken(source: Path, target: Path) -> None:
+        if Path(source).name == "new":
+            raise PermissionError("no")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", broken)
+    with pytest.raises(PermissionError), whole_folder(path):
+        pass
+    assert [file.name for file in path.iterdir()] == ["one"]
+
+
+def test_a_folder_that_is_removed_is_gone_with_all_in_it(tmp_path: Path) -> None:
+    (tmp_path / "trash").mkdir()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "one").write_text("one")
+    remove_whole(tmp_path / "folder", tmp_path / "trash")
+    assert not (tmp_path / "folder").exists()
+    assert list((tmp_path / "trash").iterdir()) == []
+
+
+RENAMES = {"os.replace", "os.rename", "os.renames", "shutil.move", "tempfile.mkstemp", "tempfile.mkdtemp"}
+
+
+@pytest.mark.parametrize("path", sorted(CORE.rglob("*.py")), ids=lambda path: str(path.relative_to(CORE)))
+def test_no_other_module_writes_aside_and_renames(path: Path) -> None:
+    called = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    found = {ast.unparse(function) for function in called}
+    renames = {name for name in found if name in RENAMES or name.endswith(".rename")}
+    assert not renames or path == CORE / "atomic.py", renames

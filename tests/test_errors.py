@@ -1,0 +1,73 @@
+"""What is wrong in a stranger's file is told in one place, in short sentences that no terminal obeys."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mitobench.errors import as_text, field_errors, wrong_fields
+
+CORE = Path(__file__).parents[1] / "mitobench"
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    number: int
+    name: str = ""
+
+
+class Whole(BaseModel):
+    parts: list[Part]
+    more: dict[str, int] = {}
+
+
+def told(content: object) -> ValidationError:
+    with pytest.raises(ValidationError) as error:
+        Whole.model_validate(content)
+    return error.value
+
+
+def test_each_field_is_named_with_what_is_wrong() -> None:
+    reason = told({"parts": [{"number": "many"}, {}]})
+    said = "parts.0.number: Input should be a valid integer, unable to parse string as an integer"
+    assert wrong_fields(reason) == f"{said}; parts.1.number: Field required"
+    assert wrong_fields(reason, "combination.").startswith("combination.parts.0.number: ")
+    assert [place for place, _ in field_errors(reason)] == [("parts", 0, "number"), ("parts", 1, "number")]
+
+
+def test_of_many_wrong_fields_the_first_are_named_and_the_others_counted() -> None:
+    said = wrong_fields(told({"parts": [{}] * 1000}))
+    assert said.count("Field required") == 5
+    assert said.endswith("; and 995 more")
+
+
+@pytest.mark.parametrize("name", ["\x1b]0;owned\x07", "a\nb", "\u202eabc", "x" * 10_000, "\udce9"])
+def test_names_out_of_a_file_are_short_and_hold_no_control_character(name: str) -> None:
+    said = wrong_fields(told({"parts": [{"number": 1, name: 2}], "more": {name: name}}))
+    assert said.isprintable()
+    assert len(said) < 1000
+    said.encode()
+
+
+def test_what_was_given_is_not_repeated() -> None:
+    assert "secret" not in wrong_fields(told({"parts": "secret"}))
+
+
+def test_an_error_of_the_whole_has_no_place() -> None:
+    assert wrong_fields(told(3)) == "Input should be a valid dictionary or instance of Whole"
+
+
+def test_as_text_changes_only_what_is_no_text() -> None:
+    assert as_text("Größe-核.png") == "Größe-核.png"
+    assert as_text("caf\udce9") == "caf\\udce9"
+
+
+@pytest.mark.parametrize("path", sorted(CORE.rglob("*.py")), ids=lambda path: str(path.relative_to(CORE)))
+def test_no_other_module_takes_a_validation_error_apart(path: Path) -> None:
+    called = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    own = {CORE / "errors.py", CORE / "pipeline" / "settings.py"}  # settings say where each option was given
+    assert path in own or not any(ast.unparse(function).endswith(".errors") for function in called)
