@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mitobench.api import Plugin
 
 ROLES = ("estimator", "detector", "verifier", "fuser")
+CORE = "mitobench"  # the package whose plugins are part of the harness itself
 GROUPS = {role: f"mitobench.{role}s" for role in (*ROLES, "dataset")}
 
 
@@ -39,12 +40,39 @@ class Found:
         """Import the class. Raises PluginError with the package and the reason."""
         entry = metadata.EntryPoint(self.name, self.target, GROUPS[self.role])
         try:
-            return entry.load()
+            loaded = entry.load()
         except (Exception, SystemExit) as reason:
             raise PluginError(
                 f"{self.role} {self.name!r} of package {self.package} {self.version} is broken: importing "
                 f"{self.target} raised {type(reason).__name__}: {reason}. Mend or uninstall {self.package}."
             ) from reason
+        self._check_api_version(loaded)
+        return loaded
+
+    def _check_api_version(self, loaded: Any) -> None:
+        """Raises PluginError for a plugin that is written for another version of `mitobench.api` than this one's.
+
+        A class that names none is written for the first.
+        """
+        from mitobench.api import API_VERSION
+
+        wanted = getattr(loaded, "api_version", 1)
+        if wanted == API_VERSION and type(wanted) is int:
+            return
+        problem = f"{self.role} {self.name!r} of package {self.package} {self.version} is written for"
+        if type(wanted) is not int or wanted < 1:
+            raise PluginError(
+                f"{problem} version {wanted!r} of mitobench.api, which is not a version. Set `api_version` of "
+                f"{self.target} to the one it is written for: an integer, {API_VERSION} in mitobench {_core_version()}."
+            )
+        fix = (
+            f"Install a newer mitobench: `pip install --upgrade mitobench`, or an older {self.package}."
+            if wanted > API_VERSION
+            else f"Install a newer {self.package}: `pip install --upgrade {self.package}`, or an older mitobench."
+        )
+        raise PluginError(
+            f"{problem} version {wanted} of mitobench.api; mitobench {_core_version()} has version {API_VERSION}. {fix}"
+        )
 
     def card(self) -> dict[str, Any]:
         """What people should know of it: NAME.toml in its own package, else in the registry; empty where there is none.
@@ -60,6 +88,12 @@ class Found:
                 if card.pop("role", self.role) == self.role:
                     return card
         return {}
+
+
+def _core_version() -> str:
+    from mitobench import __version__
+
+    return __version__
 
 
 def _folder_of(module: str) -> Path | None:

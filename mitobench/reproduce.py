@@ -16,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from mitobench import discovery
+from mitobench import compute, discovery
 from mitobench.benchmark import SYNTHETIC, Benchmark, Grid
 from mitobench.discovery import ROLES
 from mitobench.errors import DataError, MitobenchError, PluginError
@@ -181,15 +181,13 @@ def _told(recorded: Record, option: str) -> str | None:
 @contextmanager
 def _threads(recorded: Record) -> Iterator[None]:
     """As many threads as the record had: on a CPU their number decides the last bits."""
-    import torch
-
-    before = torch.get_num_threads()
+    before = compute.threads()
     told = recorded.run.host.get("threads", "")
-    torch.set_num_threads(int(told) if re.fullmatch(r"[1-9]\d{0,2}", told) else before)
+    compute.set_threads(int(told) if re.fullmatch(r"[1-9]\d{0,2}", told) else before)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        compute.set_threads(before)
 
 
 def _series(path: Path, recorded: Record) -> list[Record]:

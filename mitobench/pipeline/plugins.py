@@ -20,6 +20,8 @@ from mitobench.errors import MitobenchError, PluginError
 from mitobench.pipeline import canonical
 
 PRETRAINED = "pretrained"
+METHODS = "mitobench.methods"
+TRAINING = Path(api.__file__).parent / "training" / "__init__.py"
 _NOT_A_PLUGIN = {"mitobench", "builtins", "abc", "typing"}
 
 
@@ -133,11 +135,16 @@ def source_digest(cls: type[Plugin]) -> str:
 
     Raises PluginError for a class that comes from no file.
     """
-    tops = dict.fromkeys(base.__module__.partition(".")[0] for base in cls.__mro__)
+    tops = dict.fromkeys(_package(base.__module__) for base in cls.__mro__)
     files = [getattr(importlib.import_module(top), "__file__", None) for top in tops if top not in _NOT_A_PLUGIN]
     if not files or None in files:
         raise PluginError(f"{cls.__module__} has no source file; plugins must come from an importable package.")
     return canonical.digest([code_digest(Path(str(file))) for file in files])
+
+
+def _package(module: str) -> str:
+    """The package that a plugin's module lies in: its distribution's, and of the core `mitobench.methods`."""
+    return METHODS if module.startswith(f"{METHODS}.") else module.partition(".")[0]
 
 
 @functools.cache
@@ -175,12 +182,12 @@ def _syntax(path: Path) -> bytes:
 @functools.cache
 def environment(package: str) -> dict[str, str]:
     """What a plugin computes with, beside its own source: versions of its requirements, and the training loop."""
-    import mitobench.training
-
+    if package == discovery.CORE:
+        return {name: _version(name) for name in ("numpy", "pillow", "scikit-image", "scipy")}
     names = {"torch", "torchvision", "numpy", "scipy", "pillow", "mmengine"}
     names |= {Requirement(line).name for line in metadata.requires(package) or [] if "extra ==" not in line}
     versions = {name: _version(name) for name in sorted(names - {"mitobench"})}
-    return {**versions, "mitobench.training": code_digest(Path(str(mitobench.training.__file__)))}
+    return {**versions, "mitobench.training": code_digest(TRAINING)}
 
 
 def _version(name: str) -> str:

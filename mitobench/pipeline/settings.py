@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -16,6 +17,9 @@ from mitobench.api import Options, Plugin
 from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError, nearest
 from mitobench.pipeline import canonical
+
+DEFAULTS = "defaults"  # the table of a profile that says which plugins a run has where it names none
+PAPER = "paper"  # whose defaults a user's own profile has, unless it says others
 
 
 class PipelineOptions(BaseModel):
@@ -97,6 +101,8 @@ class Settings:
         tables = _read(path)
         if "based_on" in tables:
             tables = _over(_base(path, str(tables["based_on"])), tables)
+        elif own:  # a user's profile changes options; which plugins a run has by default is said by ours
+            tables = {**tables, DEFAULTS: {**_base(path, PAPER)[DEFAULTS], **tables.get(DEFAULTS, {})}}
         overrides = [Override.parse(given) if isinstance(given, str) else given for given in sets]
         return cls(path.name if own else path.stem, tables, path, overrides, scale)
 
@@ -110,6 +116,30 @@ class Settings:
         table = self.tables.get(role, {}).get(cls.name, {})
         options: Options = self._merge(cls.Options, role, cls.name, table, extra or {})
         return options if self.scale == 1 else _shortened(options, cls.schedule, self.scale)
+
+    def default(self, role: str) -> tuple[str, str | None]:
+        """The plugin of a role that a run has where it names none: the profile's first that is installed.
+
+        Returns its name, and what a user should know of the choice: None where it is the profile's first. Raises
+        MitobenchError where the profile names no plugin of the role, or none that is installed.
+        """
+        wanted: list[str] = self.tables.get(DEFAULTS, {}).get(role, [])
+        there = discovery.names(role)
+        have = f"Give --{role} NAME. Available: {', '.join(there) or 'none'}."
+        if not wanted:
+            raise MitobenchError(f"{self.source}: [{DEFAULTS}] names no {role}, and none is given. {have}")
+        missing = list(itertools.takewhile(lambda name: name not in there, wanted))
+        if len(missing) == len(wanted):
+            raise MitobenchError(
+                f"None of the default {role}s of profile {self.profile} ({', '.join(wanted)}) is installed. {have}"
+            )
+        name = wanted[len(missing)]
+        if not missing:
+            return name, None
+        return (
+            name,
+            f"Default {role}: {name}, since {' and '.join(missing)} of profile {self.profile} is not installed.",
+        )
 
     def check_all_used(self, also: Sequence[Settings] = ()) -> None:
         """Raises MitobenchError for a name that no plugin has, or an option that no plugin of the run has.
@@ -165,16 +195,36 @@ class Settings:
 def _read(path: Path) -> dict[str, Any]:
     """A profile's tables. Raises MitobenchError for what is none."""
     tables = registry.read_toml(path)
-    known = {"title", "based_on", "pipeline", *ROLES}
+    known = {"title", "based_on", DEFAULTS, "pipeline", *ROLES}
     for table in tables.keys() - known:
         raise MitobenchError(f"{path}: unknown table [{table}]. {nearest(table, known)}")
     if not isinstance(tables.get("pipeline", {}), dict):
         raise MitobenchError(f"{path}: pipeline must be a table: [pipeline].")
+    if DEFAULTS in tables:
+        tables = {**tables, DEFAULTS: _defaults(path, tables[DEFAULTS])}
     for role in ROLES:
         plugins = tables.get(role, {})
         if not isinstance(plugins, dict) or not all(isinstance(table, dict) for table in plugins.values()):
             raise MitobenchError(f"{path}: [{role}] must hold one table a plugin: [{role}.NAME].")
     return tables
+
+
+def _defaults(path: Path, table: Any) -> dict[str, list[str]]:
+    """Names of plugins by role, in order of preference. Raises MitobenchError for what is none."""
+    if not isinstance(table, dict):
+        raise MitobenchError(f"{path}: {DEFAULTS} must be a table: [{DEFAULTS}].")
+    read = {}
+    for role, given in table.items():
+        if role not in ROLES:
+            raise MitobenchError(f"{path}: [{DEFAULTS}] {role}: unknown role. {nearest(role, ROLES)}")
+        names = [given] if isinstance(given, str) else given
+        if not (isinstance(names, list) and names and all(isinstance(name, str) and name for name in names)):
+            raise MitobenchError(
+                f"{path}: [{DEFAULTS}] {role}: must be a plugin's name, or several in order of preference: "
+                f'{role} = ["one", "other"].'
+            )
+        read[role] = names
+    return read
 
 
 def _base(path: Path, name: str) -> dict[str, Any]:
@@ -187,7 +237,7 @@ def _base(path: Path, name: str) -> dict[str, Any]:
 
 def _over(base: Mapping[str, Any], tables: Mapping[str, Any]) -> dict[str, Any]:
     """The base's tables with what the others change in them, option by option."""
-    merged = {"pipeline": {**base.get("pipeline", {}), **tables.get("pipeline", {})}}
+    merged = {part: {**base.get(part, {}), **tables.get(part, {})} for part in ("pipeline", DEFAULTS)}
     for role in ROLES:
         old, new = base.get(role, {}), tables.get(role, {})
         merged[role] = {name: {**old.get(name, {}), **new.get(name, {})} for name in {**old, **new}}

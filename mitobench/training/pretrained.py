@@ -22,6 +22,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from mitobench.atomic import write_whole
 from mitobench.errors import MitobenchError, PluginError
 from mitobench.training.weights import mismatches
 
@@ -90,20 +91,16 @@ def _made(name: str, folder: Path, source: Source | None, offline: bool) -> Path
     """The file in the folder, of what a plugin or torchvision brings; None, and a warning that says why, without it."""
     path = folder / f"{name}.safetensors"
     try:
-        _keep(source() if source else _downloaded(name, folder, offline), path)
+        write_tensors(source() if source else _downloaded(name, folder, offline), path)
     except Exception as reason:  # whatever failed between here and there: random weights train as well
         log.warning("No pretrained weights %s: %s. Training starts from random weights.", name, reason)
         return None
     return path
 
 
-def _keep(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write a file whole or not at all, readable for whom the umask lets read."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as folder:
-        aside = Path(folder, path.name)
-        aside.write_bytes(save({name: tensor.detach().contiguous() for name, tensor in tensors.items()}))
-        os.replace(aside, path)
+def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write a .safetensors file of tensors by name, whole or not at all. Raises MitobenchError where it cannot."""
+    write_whole(path, save({name: tensor.detach().contiguous() for name, tensor in tensors.items()}))
 
 
 def _downloaded(name: str, folder: Path, offline: bool) -> dict[str, Tensor]:

@@ -252,15 +252,6 @@ class ToyNegative(ToyDark):
         return Detections(found.xy, found.boxes, np.log(found.score))
 
 
-class ToyNoOpinion(Verifier):
-    """The verifier that is none."""
-
-    name, version, verifies = "none", "1", False
-
-    def score(self, frame: Frame, detections: Detections) -> Floats:
-        return detections.score
-
-
 class ToyMean(Verifier):
     """Darkness against the mean of mitoses and imposters."""
 
@@ -389,15 +380,6 @@ class ToySum(Fuser):
 
     def load(self, folder: Path) -> None:
         self.w = json.loads((folder / "w.json").read_text())
-
-
-class ToyDetectorOnly(Fuser):
-    """The detector's score."""
-
-    name, version, uses_verifier = "detector-only", "1", False
-
-    def fuse(self, detector: Floats, verifier: Floats) -> Floats:
-        return detector
 
 
 class ToyVerifierOnly(Fuser):
