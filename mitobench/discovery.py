@@ -63,7 +63,7 @@ class Found:
         if type(wanted) is not int or wanted < 1:
             raise PluginError(
                 f"{problem} version {wanted!r} of mitobench.api, which is not a version. Set `api_version` of "
-                f"{self.target} to the one it is written for: an integer, {API_VERSION} in mitobench {_core_version()}."
+                f"{self.target} to the one it is written for: an integer, {API_VERSION} in mitobench {metadata.version(CORE)}."
             )
         fix = (
             f"Install a newer mitobench: `pip install --upgrade mitobench`, or an older {self.package}."
@@ -71,7 +71,7 @@ class Found:
             else f"Install a newer {self.package}: `pip install --upgrade {self.package}`, or an older mitobench."
         )
         raise PluginError(
-            f"{problem} version {wanted} of mitobench.api; mitobench {_core_version()} has version {API_VERSION}. {fix}"
+            f"{problem} version {wanted} of mitobench.api; mitobench {metadata.version(CORE)} has version {API_VERSION}. {fix}"
         )
 
     def card(self) -> dict[str, Any]:
@@ -88,12 +88,6 @@ class Found:
                 if card.pop("role", self.role) == self.role:
                     return card
         return {}
-
-
-def _core_version() -> str:
-    from mitobench import __version__
-
-    return __version__
 
 
 def _folder_of(module: str) -> Path | None:

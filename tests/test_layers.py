@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "mitobench"
-LEAF = {"errors", "atomic", "registry"}
+LEAF = {"errors", "atomic", "registry", "compute"}
 
 MAY_KNOW = {
     "api": {"errors"},
@@ -54,6 +54,13 @@ def test_a_room_knows_only_those_before_it(room: str) -> None:
         for module in imports(path):
             known = any(module == name or module.startswith(f"{name}.") for name in allowed)
             assert known or not module.startswith("mitobench"), f"{path.relative_to(ROOT)} imports {module}"
+
+
+def test_the_cores_own_methods_are_plugins_too_and_found_by_their_entry_points_alone() -> None:
+    """They import `mitobench.api` only (above), and nothing imports them."""
+    for path in CORE.rglob("*.py"):
+        if path.parent != CORE / "methods":
+            assert not any(module.startswith("mitobench.methods") for module in imports(path)), path
 
 
 # A plugin's tests may use the contract, and whatever else.

@@ -11,7 +11,6 @@ from mitobench.api import Mitoses, PluginError
 from mitobench.methods.fixed import Fixed
 from mitobench.training import runner
 from mitobench.training.pretrained import read_tensors
-from mitobench_networks.fcn import estimator as fcn_module
 from mitobench_networks.fcn.estimator import FCN
 from mitobench_networks.fcn.network import FCN8s, normalised
 from mitobench_networks.fcn.patches import TileStream
@@ -209,7 +208,7 @@ def test_each_stride_is_trained_with_its_rate_on_the_network_that_the_one_before
         assert isinstance(stream, TileStream)
         asked.append((name, iterations, batch_size, optimizer, model.network.stride, id(model.network)))
 
-    monkeypatch.setattr(fcn_module, "train", recorded)
+    monkeypatch.setattr("mitobench.training.train", recorded)
     fcn = FCN(FCN.Options(width=1 / 32, mpp=None, iterations=(3, 2, 1)))
     fcn.fit([sample(0)], [], context)
     sgd = {"type": "SGD", "momentum": 0.99, "weight_decay": 5e-4}
@@ -300,7 +299,7 @@ def test_a_file_that_does_not_fit_lists_its_tensors(context, weights):
 def test_a_summed_loss_is_kept_out_of_half_precision(context, monkeypatch, reduction, wanted):
     seen = []
     monkeypatch.setattr(
-        "mitobench_networks.fcn.estimator.train", lambda model, stream, context, **more: seen.append(context.amp)
+        "mitobench.training.train", lambda model, stream, context, **more: seen.append(context.amp)
     )
     tiny(reduction=reduction).fit([sample(0)], [], replace(context, amp=True))
     assert seen == [wanted] * 3

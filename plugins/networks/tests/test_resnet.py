@@ -125,7 +125,7 @@ def test_the_first_of_several_networks_is_the_one_that_would_be_trained_alone(sa
 
 def test_mining_draws_what_looks_like_a_mitosis_more_often(samples, context, monkeypatch):
     streams = []
-    monkeypatch.setattr(fitting, "train", lambda model, stream, context, **how: streams.append((stream, how)))
+    monkeypatch.setattr("mitobench.training.train", lambda model, stream, context, **how: streams.append((stream, how)))
     monkeypatch.setattr(fitting, "_scores", lambda network, stream, prepare: np.linspace(0, 1, len(stream.others)))
     tiny(mining=2, iterations=7).fit(samples, [], context)
     assert [how["iterations"] for _, how in streams] == [2, 3, 2]
@@ -237,7 +237,7 @@ def test_the_defaults_are_the_papers(cls):
 
 def test_it_is_trained_as_published(samples, context, monkeypatch):
     asked = []
-    monkeypatch.setattr(fitting, "train", lambda model, stream, context, **how: asked.append(how))
+    monkeypatch.setattr("mitobench.training.train", lambda model, stream, context, **how: asked.append(how))
     ResNet50(ResNet50.Options(width=0.125, mpp=None)).fit(samples, [], context)
     sgd = {"type": "SGD", "lr": 1e-2, "momentum": 0.9, "weight_decay": 1e-4}
     expected = {"iterations": 12_000, "batch_size": 64, "optimizer": sgd, "schedule": []}
@@ -259,7 +259,7 @@ def test_the_network_sees_a_patch_of_a_published_frame_as_it_is():
 
 def test_a_shortened_run_shortens_the_cosine_too(samples, context, monkeypatch):
     asked = []
-    monkeypatch.setattr(fitting, "train", lambda model, stream, context, **how: asked.append(how))
+    monkeypatch.setattr("mitobench.training.train", lambda model, stream, context, **how: asked.append(how))
     tiny(schedule="cosine", iterations=7).fit(samples, [], context)
     assert [entry["T_max"] for entry in asked[0]["schedule"]] == [7]
     assert ResNet50.schedule == ("iterations",)
