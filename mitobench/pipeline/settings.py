@@ -125,21 +125,19 @@ class Settings:
         """
         wanted: list[str] = self.tables.get(DEFAULTS, {}).get(role, [])
         there = discovery.names(role)
-        have = f"Give --{role} NAME. Available: {', '.join(there) or 'none'}."
-        if not wanted:
-            raise MitobenchError(f"{self.source}: [{DEFAULTS}] names no {role}, and none is given. {have}")
         missing = list(itertools.takewhile(lambda name: name not in there, wanted))
         if len(missing) == len(wanted):
-            raise MitobenchError(
-                f"None of the default {role}s of profile {self.profile} ({', '.join(wanted)}) is installed. {have}"
+            problem = (
+                f"none of the default {role}s is installed ({', '.join(wanted)})" if wanted else f"no default {role}"
             )
+            available = ", ".join(there) or "none"
+            raise MitobenchError(f"{self.source}: {problem}. Give --{role} NAME. Available: {available}.")
         name = wanted[len(missing)]
         if not missing:
             return name, None
-        return (
-            name,
-            f"Default {role}: {name}, since {' and '.join(missing)} of profile {self.profile} is not installed.",
-        )
+        verb = "is" if len(missing) == 1 else "are"
+        absent = f"{' and '.join(missing)} of profile {self.profile} {verb} not installed"
+        return name, f"Default {role}: {name}, since {absent}."
 
     def check_all_used(self, also: Sequence[Settings] = ()) -> None:
         """Raises MitobenchError for a name that no plugin has, or an option that no plugin of the run has.

@@ -5,9 +5,7 @@ from mitobench.methods.fixed import Fixed
 
 
 def test_a_box_is_30_px_around_the_centroid(frame):
-    np.testing.assert_array_equal(
-        Fixed().boxes(frame, Mitoses(np.array([[40.0, 50.5]]))), [[25, 35.5, 55, 65.5]]
-    )
+    np.testing.assert_array_equal(Fixed().boxes(frame, Mitoses(np.array([[40.0, 50.5]]))), [[25, 35.5, 55, 65.5]])
 
 
 def test_a_box_is_cut_off_at_the_edge_of_the_frame(frame):

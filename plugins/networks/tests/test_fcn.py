@@ -298,8 +298,6 @@ def test_a_file_that_does_not_fit_lists_its_tensors(context, weights):
 @pytest.mark.parametrize(("reduction", "wanted"), [("mean", True), ("sum", False)])
 def test_a_summed_loss_is_kept_out_of_half_precision(context, monkeypatch, reduction, wanted):
     seen = []
-    monkeypatch.setattr(
-        "mitobench.training.train", lambda model, stream, context, **more: seen.append(context.amp)
-    )
+    monkeypatch.setattr("mitobench.training.train", lambda model, stream, context, **more: seen.append(context.amp))
     tiny(reduction=reduction).fit([sample(0)], [], replace(context, amp=True))
     assert seen == [wanted] * 3

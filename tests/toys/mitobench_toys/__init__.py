@@ -29,6 +29,7 @@ from mitobench.api import (
     Validation,
     Verifier,
 )
+from mitobench.methods.linear import Linear
 
 Floats = NDArray[np.float64]
 
@@ -389,3 +390,9 @@ class ToyVerifierOnly(Fuser):
 
     def fuse(self, detector: Floats, verifier: Floats) -> Floats:
         return verifier
+
+
+class ToyLinear(Linear):
+    """Builds on a fuser of the core, and is none of it."""
+
+    name = "toy-linear"
