@@ -56,22 +56,21 @@ class Found:
         """
         from mitobench.api import API_VERSION
 
-        wanted = getattr(loaded, "api_version", 1)
-        if wanted == API_VERSION and type(wanted) is int:
-            return
-        problem = f"{self.role} {self.name!r} of package {self.package} {self.version} is written for"
+        wanted, core = getattr(loaded, "api_version", 1), f"mitobench {metadata.version(CORE)}"
+        problem = (
+            f"{self.role} {self.name!r} of package {self.package} {self.version} is written for version {wanted!r}"
+        )
         if type(wanted) is not int or wanted < 1:
             raise PluginError(
-                f"{problem} version {wanted!r} of mitobench.api, which is not a version. Set `api_version` of "
-                f"{self.target} to the one it is written for: an integer, {API_VERSION} in mitobench {metadata.version(CORE)}."
+                f"{problem} of mitobench.api, which is not a version. Set `api_version` of {self.target} to the one it "
+                f"is written for: an integer, {API_VERSION} in {core}."
             )
-        fix = (
-            f"Install a newer mitobench: `pip install --upgrade mitobench`, or an older {self.package}."
-            if wanted > API_VERSION
-            else f"Install a newer {self.package}: `pip install --upgrade {self.package}`, or an older mitobench."
-        )
+        if wanted == API_VERSION:
+            return
+        newer, older = (CORE, self.package) if wanted > API_VERSION else (self.package, CORE)
         raise PluginError(
-            f"{problem} version {wanted} of mitobench.api; mitobench {metadata.version(CORE)} has version {API_VERSION}. {fix}"
+            f"{problem} of mitobench.api; {core} has version {API_VERSION}. "
+            f"Install a newer {newer}: `pip install --upgrade {newer}`, or an older {older}."
         )
 
     def card(self) -> dict[str, Any]:

@@ -150,5 +150,5 @@ def test_a_plugin_for_an_older_api_says_what_to_install(
 
 @pytest.mark.parametrize("version", ["0", "-1", "'1'", "1.0", "True", "None"])
 def test_an_api_version_that_is_none_is_refused(install: Callable[..., None], version: str) -> None:
-    with pytest.raises(PluginError, match="is not a version. Set `api_version` of mean_fuser:Mean"):
+    with pytest.raises(PluginError, match=r"is not a version\. Set `api_version` of mean_fuser:Mean"):
         load_mean(install, written_for(version))
