@@ -1,7 +1,7 @@
 # Two commands: `make demo` and `make test`. Both set up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := . $(wildcard plugins/*)
+PACKAGES := . $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 DEMO := runs/demo
 
 .PHONY: demo test lint browser clean
@@ -27,7 +27,7 @@ lint: .venv/ready
 
 .venv/ready: constraints.txt $(addsuffix /pyproject.toml,$(PACKAGES))
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || (echo "mitobench needs Python 3.10 or newer; set PYTHON=/path/to/one" && false)
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv --clear .venv  # a package that went would still be found
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[test]' \
 		$(foreach package,$(filter-out .,$(PACKAGES)),--editable $(package))
 	touch $@

@@ -207,8 +207,8 @@ def _pipeline(shape: tuple[int, ...], scale: float) -> Any:
 def estimator(asked: argparse.Namespace) -> None:
     """Seconds a frame of `fcn` beside a bare forward of its tiles."""
     fcn: Any = discovery.load("estimator", "fcn")(options_of("estimator", "fcn", asked.profile), asked.device)
-    from mitobench_boxes.network import normalised
-    from mitobench_boxes.patches import tile_edges
+    from mitobench_networks.fcn.network import normalised
+    from mitobench_networks.fcn.patches import tile_edges
 
     torch.manual_seed(0)
     fcn._use(fcn._new().to(asked.device).eval())
@@ -232,7 +232,7 @@ def verifier(asked: argparse.Namespace) -> None:
     """Seconds a patch of `resnet50` beside a bare forward of the same batch."""
     resnet: Any = discovery.load("verifier", "resnet50")
     resnet = resnet(options_of("verifier", "resnet50", asked.profile, test_turns=1), asked.device)
-    from mitobench_verifiers.patches import cut
+    from mitobench_networks.verifiers.patches import cut
 
     torch.manual_seed(0)
     resnet._network = resnet.untrained().to(asked.device).eval()

@@ -34,6 +34,7 @@ from mitobench.content import File
 from mitobench.errors import DataError, MitobenchError, PluginError
 
 __all__ = [
+    "API_VERSION",
     "BoxEstimator",
     "Candidates",
     "Context",
@@ -55,9 +56,13 @@ __all__ = [
     "Verifier",
     "clip_boxes",
     "mask_box",
+    "square_boxes",
 ]
 
 Floats = NDArray[np.float64]
+
+# Of this module's interfaces; raised by a change that a plugin written before it may not survive.
+API_VERSION = 1
 
 
 # ------------------------------------------------------------------------------------------------ coordinates
@@ -138,6 +143,12 @@ class Mitoses:
         return len(self.xy)
 
 
+def square_boxes(xy: Floats, side: float) -> Floats:
+    """Squares of `side` px around points ([N, 2] px): boxes, [N, 4] px."""
+    boxes: Floats = np.concatenate([xy - side / 2, xy + side / 2], axis=1)
+    return boxes
+
+
 @dataclass(frozen=True)
 class Detections:
     """Candidates on one frame, in whole-frame pixels, the centres of which are whole numbers.
@@ -162,8 +173,7 @@ class Detections:
     def from_points(cls, xy: ArrayLike, score: ArrayLike, side: float = 30.0) -> Detections:
         """Detections around points ([N, 2] px), each with a square box of `side` px."""
         xy = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
-        boxes = np.concatenate([xy - side / 2, xy + side / 2], axis=1)
-        return cls(xy, boxes, np.asarray(score, dtype=np.float64).reshape(-1))
+        return cls(xy, square_boxes(xy, side), np.asarray(score, dtype=np.float64).reshape(-1))
 
     @classmethod
     def none(cls) -> Detections:
@@ -284,6 +294,7 @@ class Plugin(ABC):
 
     Attributes:
         name, version: of the plugin.
+        api_version: the `API_VERSION` that it is written for; mitobench loads no plugin of another.
         Options: its options.
         schedule: options counted in optimizer steps; a run that shortens its schedules shortens these together.
         at_prediction: options that `fit` does not read: another value of one needs no other fit.
@@ -291,6 +302,7 @@ class Plugin(ABC):
 
     name: ClassVar[str]
     version: ClassVar[str]
+    api_version: ClassVar[int] = 1
     Options: ClassVar[type[Options]] = Options
     schedule: ClassVar[Collection[str]] = ()
     at_prediction: ClassVar[Collection[str]] = ()

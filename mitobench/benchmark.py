@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mitobench import compute, discovery
 from mitobench import datasets as data_sets
-from mitobench import discovery
 from mitobench.datasets import splits
+from mitobench.discovery import ROLES
 from mitobench.errors import DataError, MitobenchError, PluginError, nearest
 from mitobench.pipeline import executors
 from mitobench.pipeline.graph import Plan, Planned, Request
@@ -42,7 +43,7 @@ class Grid:
     """Every combination of these names, with these changes of the profile.
 
     Attributes:
-        roles: plugin names by role; `all` stands for every one there is.
+        roles: plugin names by role; `all` stands for every one there is. A role that is left out has the profile's.
         sets: overrides, `ROLE.OPTION=VALUE`.
     """
 
@@ -118,16 +119,17 @@ class Benchmark:
         Raises MitobenchError for whatever of this does not exist or does not fit together.
         """
         named = [{role: _expand(role, names) for role, names in grid.roles.items()} for grid in grids]
-        estimators = {name for roles in named for name in roles["estimator"]}
         train_on = list(dict.fromkeys(train_on or ()))
         _matcher(matcher)
         device = find_device(device, processes)
         _check_options(named, [Settings.load(profile or ANY_PROFILE, [*grid.sets, *sets], scale) for grid in grids])
         root, tested = _find(data, datasets, train_on, protocol, scanners, say)
-        workspace = _read(root, tested, train_on, protocol, scanners, _learns_from_masks(estimators), say)
         synthetic = all(name.startswith(SYNTHETIC) for name in tested)
         profile = profile or ("smoke" if synthetic else "cpu" if device == "cpu" else "paper")
         settings = [Settings.load(profile, [*grid.sets, *sets], scale) for grid in grids]
+        named = [_with_defaults(roles, of, say) for roles, of in zip(named, settings, strict=True)]
+        estimators = {name for roles in named for name in roles["estimator"]}
+        workspace = _read(root, tested, train_on, protocol, scanners, _learns_from_masks(estimators), say)
         request = Request(
             datasets=tested,
             train_on=tuple(train_on),
@@ -190,18 +192,27 @@ def _expand(role: str, names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(stripped))
 
 
+def _with_defaults(roles: Mapping[str, list[str]], settings: Settings, say: Say) -> dict[str, list[str]]:
+    """The names of all roles: those given, and the profile's default of each role that is left out."""
+    named = dict(roles)
+    for role in (role for role in ROLES if role not in roles):
+        name, note = settings.default(role)
+        named[role] = [name]
+        if note:
+            say(note)
+    return named
+
+
 def find_device(asked: str, processes: int = 1) -> str:
     """`cpu` or `cuda`, for `auto` the best there is. Raises MitobenchError for one that is not there."""
     if asked not in ("auto", "cpu", "cuda"):
         raise MitobenchError(f"--device {asked}: must be auto, cpu or cuda.")
-    import torch
-
-    there = torch.cuda.is_available()
-    if asked == "cuda" and not there:
+    found = len(compute.cuda_devices()) if asked != "cpu" else 0
+    if asked == "cuda" and not found:
         raise MitobenchError("--device cuda: torch finds no CUDA device; `mitobench doctor` tells more.")
-    device = "cuda" if there and asked != "cpu" else "cpu"
-    if device == "cuda" and torch.cuda.device_count() < processes:
-        raise MitobenchError(f"--gpus {processes}: torch finds {torch.cuda.device_count()} CUDA devices.")
+    device = "cuda" if found else "cpu"
+    if device == "cuda" and found < processes:
+        raise MitobenchError(f"--gpus {processes}: torch finds {found} CUDA devices.")
     return device
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mitobench.api import Plugin
 
 ROLES = ("estimator", "detector", "verifier", "fuser")
+CORE = "mitobench"  # the package whose plugins are part of the harness itself
 GROUPS = {role: f"mitobench.{role}s" for role in (*ROLES, "dataset")}
 
 
@@ -39,12 +40,38 @@ class Found:
         """Import the class. Raises PluginError with the package and the reason."""
         entry = metadata.EntryPoint(self.name, self.target, GROUPS[self.role])
         try:
-            return entry.load()
+            loaded = entry.load()
         except (Exception, SystemExit) as reason:
             raise PluginError(
                 f"{self.role} {self.name!r} of package {self.package} {self.version} is broken: importing "
                 f"{self.target} raised {type(reason).__name__}: {reason}. Mend or uninstall {self.package}."
             ) from reason
+        self._check_api_version(loaded)
+        return loaded
+
+    def _check_api_version(self, loaded: Any) -> None:
+        """Raises PluginError for a plugin that is written for another version of `mitobench.api` than this one's.
+
+        A class that names none is written for the first.
+        """
+        from mitobench.api import API_VERSION
+
+        wanted, core = getattr(loaded, "api_version", 1), f"mitobench {metadata.version(CORE)}"
+        problem = (
+            f"{self.role} {self.name!r} of package {self.package} {self.version} is written for version {wanted!r}"
+        )
+        if type(wanted) is not int or wanted < 1:
+            raise PluginError(
+                f"{problem} of mitobench.api, which is not a version. Set `api_version` of {self.target} to the one it "
+                f"is written for: an integer, {API_VERSION} in {core}."
+            )
+        if wanted == API_VERSION:
+            return
+        newer, older = (CORE, self.package) if wanted > API_VERSION else (self.package, CORE)
+        raise PluginError(
+            f"{problem} of mitobench.api; {core} has version {API_VERSION}. "
+            f"Install a newer {newer}: `pip install --upgrade {newer}`, or an older {older}."
+        )
 
     def card(self) -> dict[str, Any]:
         """What people should know of it: NAME.toml in its own package, else in the registry; empty where there is none.

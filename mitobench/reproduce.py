@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mitobench import discovery
+from mitobench import compute, discovery
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.discovery import ROLES
 from mitobench.errors import DataError, MitobenchError, PluginError
@@ -168,15 +168,13 @@ def _any_estimator() -> str:
 @contextmanager
 def _threads(recorded: Record) -> Iterator[None]:
     """As many threads as the record had: on a CPU their number decides the last bits."""
-    import torch
-
-    before = torch.get_num_threads()
+    before = compute.threads()
     told = recorded.run.host.get("threads", "")
-    torch.set_num_threads(int(told) if re.fullmatch(r"[1-9]\d{0,2}", told) else before)
+    compute.set_threads(int(told) if re.fullmatch(r"[1-9]\d{0,2}", told) else before)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        compute.set_threads(before)
 
 
 def _series(path: Path, recorded: Record) -> list[Record]:

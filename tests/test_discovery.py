@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mitobench import discovery
+from mitobench import __version__, discovery
+from mitobench.api import API_VERSION, Plugin
 from mitobench.errors import MitobenchError, PluginError
 
 FUSER = """
@@ -47,7 +48,8 @@ def test_only_the_packages_named_are_seen(install: Callable[..., None], monkeypa
     assert discovery.names("fuser") == ["first", "second"]
     monkeypatch.setenv("MITOBENCH_PACKAGES", "two, mitobench")
     discovery.found.cache_clear()
-    assert discovery.names("fuser") == ["second"]
+    assert "second" in discovery.names("fuser")
+    assert "first" not in discovery.names("fuser")
     assert "mitos2012" in discovery.names("dataset")
 
 
@@ -104,3 +106,49 @@ def test_a_class_that_is_no_fuser_is_told_with_its_package(
     with pytest.raises(PluginError, match=said) as error:
         discovery.load("fuser", "mean")
     assert "package wrong" in str(error.value)
+
+
+def written_for(version: str) -> dict[str, str]:
+    """The fuser, with an `api_version`."""
+    return {"mean_fuser.py": FUSER.replace('version = "1"', f'version = "1"\n    api_version = {version}')}
+
+
+def load_mean(install: Callable[..., None], modules: dict[str, str]) -> object:
+    sys.modules.pop("mean_fuser", None)
+    install("mean-fuser", fusers(mean="mean_fuser:Mean"), modules, version="2.5")
+    try:
+        return discovery.load("fuser", "mean")
+    finally:
+        sys.modules.pop("mean_fuser", None)
+
+
+def test_a_plugin_names_the_api_version_it_is_written_for(install: Callable[..., None]) -> None:
+    assert load_mean(install, written_for(str(API_VERSION)))
+
+
+def test_a_plugin_that_names_none_is_written_for_the_first(install: Callable[..., None]) -> None:
+    assert Plugin.api_version == 1
+    assert load_mean(install, {"mean_fuser.py": FUSER})
+
+
+def test_a_plugin_for_a_newer_api_says_what_to_install(install: Callable[..., None]) -> None:
+    with pytest.raises(PluginError) as error:
+        load_mean(install, written_for(str(API_VERSION + 1)))
+    said = str(error.value)
+    assert "fuser 'mean' of package mean-fuser 2.5" in said
+    assert f"version {API_VERSION + 1} of mitobench.api; mitobench {__version__} has version {API_VERSION}" in said
+    assert "pip install --upgrade mitobench`" in said
+
+
+def test_a_plugin_for_an_older_api_says_what_to_install(
+    install: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mitobench.api.API_VERSION", 3)
+    with pytest.raises(PluginError, match=r"version 2 of mitobench\.api; .* has version 3\. .*--upgrade mean-fuser"):
+        load_mean(install, written_for("2"))
+
+
+@pytest.mark.parametrize("version", ["0", "-1", "'1'", "1.0", "True", "None"])
+def test_an_api_version_that_is_none_is_refused(install: Callable[..., None], version: str) -> None:
+    with pytest.raises(PluginError, match=r"is not a version\. Set `api_version` of mean_fuser:Mean"):
+        load_mean(install, written_for(version))

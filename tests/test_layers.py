@@ -9,15 +9,16 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "mitobench"
-LEAF = {"errors", "atomic", "registry", "content"}
+LEAF = {"errors", "atomic", "registry", "content", "compute"}
 
 MAY_KNOW = {
     "content": {"errors"},
     "api": {"errors", "content"},
     "discovery": {"errors", "registry", "api"},
     "published": {"errors", "registry"},
-    "caffemodel": {"errors"},
-    "training": {"errors", "atomic", "api"},
+    "compute": set(),
+    "methods": {"api"},
+    "training": {*LEAF, "api"},
     "datasets": {*LEAF, "api", "discovery"},
     "evaluate": {"errors", "api"},
     "pipeline": {*LEAF, "api", "discovery", "training", "datasets", "evaluate"},
@@ -54,6 +55,13 @@ def test_a_room_knows_only_those_before_it(room: str) -> None:
         for module in imports(path):
             known = any(module == name or module.startswith(f"{name}.") for name in allowed)
             assert known or not module.startswith("mitobench"), f"{path.relative_to(ROOT)} imports {module}"
+
+
+def test_the_cores_own_methods_are_plugins_too_and_found_by_their_entry_points_alone() -> None:
+    """They import `mitobench.api` only (above), and nothing imports them."""
+    for path in CORE.rglob("*.py"):
+        if path.parent != CORE / "methods":
+            assert not any(module.startswith("mitobench.methods") for module in imports(path)), path
 
 
 # A plugin's tests may use the contract, and whatever else.

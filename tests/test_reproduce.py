@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import runs
+import tiny_runs
 
 from mitobench import discovery
 from mitobench.errors import MitobenchError, RecordError
@@ -32,7 +32,7 @@ def board(tmp_path: Path) -> Path:
 
 
 def test_a_record_that_is_true_comes_out_equal(board: Path, small_data: Path, tmp_path: Path) -> None:
-    (path,) = runs.run(board, small_data, seeds=[3])
+    (path,) = tiny_runs.run(board, small_data, seeds=[3])
     found = again(path, out=tmp_path / "again")
     assert (found.verdict, found.differing, found.changed) == ("equal", [], [])
     (kept,) = (tmp_path / "again" / "records").glob("*.json")
@@ -40,8 +40,8 @@ def test_a_record_that_is_true_comes_out_equal(board: Path, small_data: Path, tm
 
 
 def test_a_forged_record_that_agrees_with_itself_and_the_annotation_is_different(board: Path, small_data: Path) -> None:
-    (path,) = runs.run(board, small_data)
-    runs.without_false_positives(path)
+    (path,) = tiny_runs.run(board, small_data)
+    tiny_runs.without_false_positives(path)
     assert check_all([path], small_data).problems == []
     found = again(path)
     assert found.verdict == "different"
@@ -51,25 +51,25 @@ def test_a_forged_record_that_agrees_with_itself_and_the_annotation_is_different
 
 @pytest.mark.parametrize("changed", [False, True], ids=["nothing changed", "another version"])
 def test_a_forged_record_is_different_beside_an_honest_one(board: Path, small_data: Path, changed: bool) -> None:
-    forged, honest = runs.run(board, small_data, seeds=[0, 1])
-    runs.without_false_positives(forged)
+    forged, honest = tiny_runs.run(board, small_data, seeds=[0, 1])
+    tiny_runs.without_false_positives(forged)
     if changed:
         for path in (forged, honest):
-            runs.reseal(path, lambda content: content["versions"].update(numpy="0"))
+            tiny_runs.reseal(path, lambda content: content["versions"].update(numpy="0"))
     found = again(forged)
     assert (found.verdict, found.spread, bool(found.changed)) == ("different", None, changed)
 
 
 def test_a_record_that_contradicts_itself_is_different_without_a_run(board: Path, small_data: Path) -> None:
-    (path,) = runs.run(board, small_data)
-    runs.reseal(path, lambda content: content["test"].update(f1=0.99))
+    (path,) = tiny_runs.run(board, small_data)
+    tiny_runs.reseal(path, lambda content: content["test"].update(f1=0.99))
     found = again(path)
     assert (found.verdict, found.again) == ("different", None)
     assert "test.f1 is 0.99; recomputed it is" in found.reasons[0]
 
 
 def test_a_record_edited_by_hand_is_refused_by_its_digest(board: Path, small_data: Path) -> None:
-    (path,) = runs.run(board, small_data)
+    (path,) = tiny_runs.run(board, small_data)
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
     with pytest.raises(RecordError, match="its digest is another"):
         again(path)
@@ -77,7 +77,7 @@ def test_a_record_edited_by_hand_is_refused_by_its_digest(board: Path, small_dat
 
 def test_options_matcher_gate_and_seed_are_the_records_own(board: Path, small_data: Path) -> None:
     sets = ["detector.most=7", "pipeline.candidate_threshold=0.6", "pipeline.candidates=out-of-fold(2)"]
-    (path,) = runs.run(board, small_data, sets=sets, matcher="greedy", seeds=[5])
+    (path,) = tiny_runs.run(board, small_data, sets=sets, matcher="greedy", seeds=[5])
     (board / "toys.toml").unlink()  # the profile is not needed
     found = again(path)
     assert (found.verdict, found.changed) == ("equal", [])
@@ -90,13 +90,13 @@ def test_options_matcher_gate_and_seed_are_the_records_own(board: Path, small_da
 def test_an_unused_estimator_and_a_required_detector_are_no_hindrance(
     board: Path, small_data: Path, detector: str
 ) -> None:
-    (path,) = runs.run(board, small_data, {"detector": [detector]}, sets=["detector.most=9"])
+    (path,) = tiny_runs.run(board, small_data, {"detector": [detector]}, sets=["detector.most=9"])
     found = again(path)
     assert (found.verdict, found.changed) == ("equal", [])
 
 
 def test_a_failure_comes_out_again(board: Path, small_data: Path) -> None:
-    (path,) = runs.run(board, small_data, {"detector": ["toy-fails"]})
+    (path,) = tiny_runs.run(board, small_data, {"detector": ["toy-fails"]})
     assert again(path).verdict == "equal"
 
 
@@ -123,7 +123,7 @@ def test_a_split_of_ones_own_is_found_by_the_command(board: Path, small_data: Pa
     split = tmp_path / "mine.json"
     split.write_text(json.dumps(content))
     command = f"mitobench run --protocol {split} --data {small_data}"
-    (path,) = runs.run(board, small_data, protocol=str(split), command=command)
+    (path,) = tiny_runs.run(board, small_data, protocol=str(split), command=command)
     assert again(path).verdict == "equal"
     split.unlink()
     with pytest.raises(MitobenchError, match="synthetic has no protocol 'mine'"):
@@ -136,7 +136,7 @@ def test_pretrained_weights_are_looked_for_by_digest(
     monkeypatch.setenv("MITOBENCH_WEIGHTS", str(tmp_path / "weights"))
     weights = tmp_path / "side.txt"
     weights.write_text("12")
-    (path,) = runs.run(
+    (path,) = tiny_runs.run(
         board, small_data, {"detector": ["toy-pretrained"]}, sets=[f"detector.toy-pretrained.pretrained={weights}"]
     )
     assert again(path).verdict == "equal", "where the command's option says"
@@ -163,7 +163,7 @@ def test_pretrained_weights_that_a_plugin_brings_are_made_anew(
     monkeypatch.setenv("MITOBENCH_WEIGHTS", str(file.parent))
     monkeypatch.setattr(plugin, "pretrained", brought)
     auto = ["detector.toy-pretrained.pretrained=auto"]
-    (path,) = runs.run(board, small_data, {"detector": ["toy-pretrained"]}, sets=auto)
+    (path,) = tiny_runs.run(board, small_data, {"detector": ["toy-pretrained"]}, sets=auto)
     file.unlink()
     assert again(path).verdict == "equal"
 
@@ -171,7 +171,7 @@ def test_pretrained_weights_that_a_plugin_brings_are_made_anew(
 def test_other_test_frames_are_different_without_a_run(board: Path, small_data: Path, tmp_path: Path) -> None:
     from mitobench.datasets import synthetic
 
-    (path,) = runs.run(board, small_data)
+    (path,) = tiny_runs.run(board, small_data)
     synthetic.write(tmp_path / "other" / "synthetic", seed=2, frames=2, size=128)
     found = again(path, data=tmp_path / "other")
     assert (found.verdict, found.again) == ("different", None)
@@ -179,32 +179,32 @@ def test_other_test_frames_are_different_without_a_run(board: Path, small_data: 
 
 
 def test_data_that_are_nowhere_are_asked_for(board: Path, small_data: Path) -> None:
-    (path,) = runs.run(board, small_data, command="mitobench run --data 'not closed")
-    runs.reseal(path, lambda content: content["data"].update(mitos2012=content["data"]["synthetic"]))
-    path = runs.renamed(path)
+    (path,) = tiny_runs.run(board, small_data, command="mitobench run --data 'not closed")
+    tiny_runs.reseal(path, lambda content: content["data"].update(mitos2012=content["data"]["synthetic"]))
+    path = tiny_runs.renamed(path)
     with pytest.raises(MitobenchError, match=r"mitos2012, synthetic: say where it is, with --data"):
         again(path)
 
 
 def test_an_option_that_is_no_more_is_told(board: Path, small_data: Path) -> None:
-    (path,) = runs.run(board, small_data)
-    runs.reseal(path, lambda content: content["plugins"]["detector"]["options"].update(gone=1))
-    found = again(runs.renamed(path))
+    (path,) = tiny_runs.run(board, small_data)
+    tiny_runs.reseal(path, lambda content: content["plugins"]["detector"]["options"].update(gone=1))
+    found = again(tiny_runs.renamed(path))
     assert (found.verdict, found.changed) == ("equal", ["detector gone: 1 then, absent now"])
 
 
 def test_a_plugin_that_is_not_installed_is_told(board: Path, small_data: Path) -> None:
-    (path,) = runs.run(board, small_data)
-    runs.reseal(path, lambda content: content["combination"].update(detector="mine"))
-    runs.reseal(path, lambda content: content["plugins"]["detector"].update(name="mine"))
+    (path,) = tiny_runs.run(board, small_data)
+    tiny_runs.reseal(path, lambda content: content["combination"].update(detector="mine"))
+    tiny_runs.reseal(path, lambda content: content["plugins"]["detector"].update(name="mine"))
     with pytest.raises(MitobenchError, match="No detector is called 'mine'"):
-        again(runs.renamed(path))
+        again(tiny_runs.renamed(path))
 
 
 def test_an_option_file_is_taken_from_the_record(board: Path, small_data: Path, tmp_path: Path) -> None:
     file = tmp_path / "side.txt"
     file.write_text("24")
-    (path,) = runs.run(board, small_data, {"detector": ["toy-configured"]}, sets=[f"detector.config={file}"])
+    (path,) = tiny_runs.run(board, small_data, {"detector": ["toy-configured"]}, sets=[f"detector.config={file}"])
     file.write_text("44")
     assert again(path).verdict == "equal"
 
@@ -212,7 +212,7 @@ def test_an_option_file_is_taken_from_the_record(board: Path, small_data: Path, 
 def test_an_option_file_that_no_record_holds_is_asked_for(board: Path, small_data: Path, tmp_path: Path) -> None:
     file = tmp_path / "side.bin"
     file.write_bytes(b"24\0\xff")
-    (path,) = runs.run(board, small_data, {"detector": ["toy-configured"]}, sets=[f"detector.config={file}"])
+    (path,) = tiny_runs.run(board, small_data, {"detector": ["toy-configured"]}, sets=[f"detector.config={file}"])
     assert again(path).verdict == "equal", "where the command's option says"
     file.write_bytes(b"44\0\xff")
     with pytest.raises(MitobenchError, match=r"side\.bin \(SHA-256 [0-9a-f]{64}\) is not here"):

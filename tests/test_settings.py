@@ -10,6 +10,7 @@ import pytest
 
 from mitobench import discovery
 from mitobench.api import Detections, Detector, Field, Frame, Options
+from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError
 from mitobench.pipeline import settings
 from mitobench.pipeline.settings import Settings
@@ -326,3 +327,62 @@ def test_a_schedule_is_never_shortened_to_nothing(profile: Path) -> None:
 
 def test_a_plugin_without_a_schedule_is_left_alone(profile: Path) -> None:
     assert Settings.load(str(profile), [], 0.1).options("detector", Blob) == blob(profile)
+
+
+def test_a_profile_names_the_plugins_of_a_run_that_names_none(install: Callable[..., None]) -> None:
+    install(
+        "all",
+        {f"mitobench.{role}s": {"fcn": "x:Y", "frcnn": "x:Y", "resnet50": "x:Y", "linear": "x:Y"} for role in ROLES},
+    )
+    settings = Settings.load("smoke")
+    assert [settings.default(role) for role in ROLES] == [
+        (name, None) for name in ("fcn", "frcnn", "resnet50", "linear")
+    ]
+
+
+def test_of_several_defaults_the_first_that_is_installed_is_taken_and_told(
+    install: Callable[..., None], tmp_path: Path
+) -> None:
+    install("some", {"mitobench.detectors": {"third": "x:Y", "fourth": "x:Y"}})
+    path = tmp_path / "mine.toml"
+    path.write_text('[defaults]\ndetector = ["first", "second", "third", "fourth"]\n')
+    name, note = Settings.load(str(path)).default("detector")
+    assert name == "third"
+    assert note == "Default detector: third, since first and second of profile mine.toml are not installed."
+
+
+def test_a_default_that_is_not_installed_says_what_is_available(install: Callable[..., None], tmp_path: Path) -> None:
+    install("some", {"mitobench.detectors": {"third": "x:Y", "fourth": "x:Y"}})
+    path = tmp_path / "mine.toml"
+    path.write_text('[defaults]\ndetector = "first"\n')
+    with pytest.raises(MitobenchError) as error:
+        Settings.load(str(path)).default("detector")
+    assert str(error.value) == (
+        f"{path}: none of the default detectors is installed (first). Give --detector NAME. Available: fourth, third."
+    )
+
+
+def test_a_profile_of_ones_own_has_the_defaults_of_its_base_or_of_paper(tmp_path: Path) -> None:
+    (tmp_path / "plain.toml").write_text('[defaults]\nverifier = "mine"\n')
+    (tmp_path / "based.toml").write_text('based_on = "cpu"\n[defaults]\nverifier = "mine"\n')
+    for name, base in (("plain", "paper"), ("based", "cpu")):
+        tables = Settings.load(str(tmp_path / f"{name}.toml")).tables["defaults"]
+        assert tables == {**Settings.load(base).tables["defaults"], "verifier": ["mine"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("defaults = 3", "defaults must be a table: [defaults]."),
+        ('[defaults]\ndetecter = "blobs"', "[defaults] detecter: unknown role. Did you mean detector"),
+        ("[defaults]\ndetector = 3", "[defaults] detector: must be a plugin's name"),
+        ("[defaults]\ndetector = []", "[defaults] detector: must be a plugin's name"),
+        ('[defaults]\ndetector = ["a", 3]', "[defaults] detector: must be a plugin's name"),
+    ],
+)
+def test_defaults_that_are_none_are_told_with_their_place(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(MitobenchError) as error:
+        Settings.load(str(path))
+    assert f"{path}: {said}" in str(error.value)

@@ -15,25 +15,25 @@ KINDS = {
     "estimator": {
         "title": "The box of the dark spot under a centroid",
         "training_data": "none",
-        "dependencies": '"mitobench", "numpy", "scipy"',
+        "dependencies": '"numpy", "scipy"',
         "run": "--estimator {name} --verifier none",
     },
     "detector": {
         "title": "Spots about as dark as the mitoses it has seen",
         "training_data": "only what it is fitted on",
-        "dependencies": '"mitobench", "numpy", "scipy"',
+        "dependencies": '"numpy", "scipy"',
         "run": "--detector {name} --verifier none",
     },
     "verifier": {
         "title": "A logistic regression on how dark a candidate is",
         "training_data": "only what it is fitted on",
-        "dependencies": '"mitobench", "numpy", "scikit-learn", "scipy"',
+        "dependencies": '"numpy", "scikit-learn", "scipy"',
         "run": "--verifier {name}",
     },
     "fuser": {
         "title": "The weighted geometric mean of both scores",
         "training_data": "none",
-        "dependencies": '"mitobench", "numpy"',
+        "dependencies": '"numpy"',
         "run": "--fuser {name}",
     },
 }
@@ -66,6 +66,8 @@ def new_plugin(
 
 def _values(name: str, kind: str) -> dict[str, str]:
     """What the templates are filled with. Raises MitobenchError for a name or a kind that cannot be."""
+    from mitobench import __version__
+    from mitobench.api import API_VERSION
     from mitobench.errors import MitobenchError, nearest
 
     if kind not in KINDS:
@@ -79,11 +81,19 @@ def _values(name: str, kind: str) -> dict[str, str]:
         **KINDS[kind],
         "name": name,
         "kind": kind,
+        "needs": _range(__version__),
+        "api_version": str(API_VERSION),
         "package": f"mitobench-{name}",
         "module": f"mitobench_{name.replace('-', '_')}",
         "cls": "".join(part.capitalize() for part in name.split("-")),
         "run": KINDS[kind]["run"].format(name=name),
     }
+
+
+def _range(version: str) -> str:
+    """The versions of mitobench that a plugin written for this one states: up to the next that may differ."""
+    major, minor = map(int, version.split(".")[:2])
+    return f">={major}.{minor},<{major}.{minor + 1}" if major == 0 else f">={major}.{minor},<{major + 1}"
 
 
 def _refuse_taken(name: str, kind: str, module: str, target: Path) -> None:

@@ -23,11 +23,12 @@ mitobench run --detector frcnn --set detector.iterations=500 --dry-run
 
 def run(
     estimator: Annotated[
-        str, typer.Option("--estimator", "-e", help="Box estimators: names with commas, or `all`.")
-    ] = "fcn",
-    detector: Annotated[str, typer.Option("--detector", "-d", help="Detectors, likewise.")] = "frcnn",
-    verifier: Annotated[str, typer.Option("--verifier", "-v", help="Verifiers, likewise.")] = "resnet50",
-    fuser: Annotated[str, typer.Option("--fuser", "-f", help="Fusers, likewise.")] = "linear",
+        str | None,
+        typer.Option("--estimator", "-e", help="Box estimators: names with commas, or `all`. Default: the profile's."),
+    ] = None,
+    detector: Annotated[str | None, typer.Option("--detector", "-d", help="Detectors, likewise.")] = None,
+    verifier: Annotated[str | None, typer.Option("--verifier", "-v", help="Verifiers, likewise.")] = None,
+    fuser: Annotated[str | None, typer.Option("--fuser", "-f", help="Fusers, likewise.")] = None,
     data: Data = None,
     dataset: Annotated[str | None, typer.Option(help="Data sets to test on, with commas. Default: all found.")] = None,
     train_on: Annotated[str | None, typer.Option(help="Data sets to train on. Default: the one tested on.")] = None,
@@ -61,7 +62,7 @@ def run(
 
     roles = {"estimator": estimator, "detector": detector, "verifier": verifier, "fuser": fuser}
     benchmark = Benchmark.prepare(
-        [Grid({role: given.split(",") for role, given in roles.items()})],
+        [Grid({role: given.split(",") for role, given in roles.items() if given is not None})],
         data=data,
         datasets=names(dataset),
         train_on=names(train_on),

@@ -1,72 +1,74 @@
-"""`mitobench weights`: weights to start from, made of what others publish."""
+"""`mitobench weights`: makes files of weights to start from, by the subcommands that packages add.
+
+A package declares `[project.entry-points."mitobench.weights"] name = "module:function"`; the function is a command of
+Typer. One that cannot be imported is listed as broken, and says why when it is called.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from functools import partial
+from importlib import metadata
+from typing import Any
 
 import typer
+from click import Command, Context
+from typer.core import TyperGroup
+from typer.main import get_command
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from mitobench import discovery
+from mitobench.errors import PluginError
 
-    from mitobench.caffemodel import Array
-
-app = typer.Typer(help="Make files of weights that training can start from.", no_args_is_help=True)
-
-ENDING = ".safetensors"
-VGG_M = "vgg_cnn_m_1024"  # what `pretrained = auto` of frcnn and rpn stands for
+GROUP = "mitobench.weights"
 
 
-@app.command()
-def convert(
-    caffemodel: Annotated[Path, typer.Argument(help="A trained network, as Caffe saves it.", show_default=False)],
-    out: Annotated[
-        Path | None, typer.Option(help="The .safetensors file to write. Default: beside it.", show_default=False)
-    ] = None,
-) -> None:
-    """Write a .caffemodel's weights as safetensors: LAYER.weight and LAYER.bias, with Caffe's numbers.
+class Added(TyperGroup):
+    """The subcommands of all packages, each imported when it is shown or called."""
 
-    Exit code 2: the file is not to be trusted; then nothing is written.
+    def list_commands(self, ctx: Context) -> list[str]:
+        """Their names, sorted."""
+        return sorted(_entries())
 
-    Example: mitobench weights convert VGG_CNN_M_1024.caffemodel
-    """
-    from hashlib import sha256
-
-    from safetensors.numpy import save
-
-    from mitobench.atomic import write_whole
-    from mitobench.caffemodel import read_caffemodel
-    from mitobench.cli.console import console, say
-    from mitobench.training.pretrained import weights_folder
-
-    tensors = read_caffemodel(caffemodel)
-    out = _checked(out or caffemodel.with_suffix(ENDING))
-    content = save(tensors)
-    write_whole(out, content)
-    console.print(_table(tensors))
-    say(f"Weights      {out}")
-    say(f"SHA-256      {sha256(content).hexdigest()}")
-    say(f"`pretrained = auto` of frcnn and rpn looks for {weights_folder() / VGG_M}{ENDING}")
+    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
+        """One of them; None where no package adds it."""
+        entry = _entries().get(cmd_name)
+        return _command(entry) if entry else None
 
 
-def _checked(out: Path) -> Path:
-    """Refuses a name that nothing would read, and so the .caffemodel itself."""
-    from mitobench.errors import MitobenchError
+app = typer.Typer(
+    cls=Added,
+    help="Make files of weights that training can start from.",
+    epilog="Installed packages add the commands: `convert` (of a .caffemodel) comes with mitobench-mmdet.",
+    no_args_is_help=True,
+)
+app.callback()(lambda: None)
 
-    if out.suffix != ENDING:
-        raise MitobenchError(f"--out {out}: must end in {ENDING}.")
-    return out
+
+def _entries() -> dict[str, metadata.EntryPoint]:
+    entries = metadata.entry_points(group=GROUP)
+    return {entry.name: entry for entry in entries if entry.dist and discovery.allowed(entry.dist.name)}
 
 
-def _table(tensors: dict[str, Array]) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
+def _command(entry: metadata.EntryPoint) -> Command:
+    package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "?"
+    try:
+        return _of(entry.name, entry.load())
+    except (Exception, SystemExit) as reason:
+        problem = f"`mitobench weights {entry.name}` of package {package} is broken: {type(reason).__name__}: {reason}."
+        return Command(
+            entry.name,
+            callback=partial(_raise, f"{problem} Install a version of it that works, or uninstall it."),
+            context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+            help=f"Broken: {package} cannot be imported.",
+        )
 
-    table = Table(box=None, pad_edge=False)
-    for column in ("layer", "tensor", "shape"):
-        table.add_column(column, overflow="fold")
-    for key, tensor in tensors.items():
-        layer, _, name = key.rpartition(".")
-        table.add_row(escape(layer), name, " x ".join(map(str, tensor.shape)))
-    return table
+
+def _raise(problem: str) -> None:
+    raise PluginError(problem)
+
+
+def _of(name: str, function: Callable[..., Any]) -> Command:
+    """A function as a command of Typer."""
+    app = typer.Typer(add_completion=False, rich_markup_mode="rich")
+    app.command(name)(function)
+    return get_command(app)

@@ -8,9 +8,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from mitobench.compute import has_torch
 from mitobench.doctor.finding import Finding, State
 
 GIB = 1 << 30
+TRAINING = "pip install mitobench-networks mitobench-mmdet"  # the packages that bring networks bring torch
 # What the smallest benchmark needs; less is not forbidden, so it is a note.
 ENOUGH_MEMORY = 6 * GIB
 ENOUGH_DISK = 10 * GIB
@@ -19,6 +21,11 @@ LEAST_DISK = GIB
 
 def cuda() -> Iterator[Finding]:
     """Whether a GPU computes what the CPU does. A machine without one is not at fault."""
+    if not has_torch():
+        yield Finding(
+            "CUDA", "note", "torch is not installed: everything runs on the CPU, and no network trains", TRAINING
+        )
+        return
     import torch
 
     if not torch.cuda.is_available():

@@ -11,6 +11,7 @@ from importlib import metadata
 from packaging.requirements import Requirement
 
 from mitobench import discovery
+from mitobench.compute import has_torch
 from mitobench.doctor.finding import Finding
 
 # Compiled mmcv serves wherever mmcv-lite is asked for: it is the same package with operators.
@@ -45,9 +46,16 @@ def _claims() -> Iterator[discovery.Found]:
 
 
 def _requirements(owner: str) -> list[Requirement]:
-    """What a package requires here, extras apart."""
+    """What a package requires here: without its own extras, with those that it asks of others."""
+    required = _under(owner, "")
+    extras = ((r.name, extra) for r in required if _version(r.name) for extra in r.extras)
+    return required + [r for name, extra in extras for r in _under(name, extra) if r not in _under(name, "")]
+
+
+def _under(owner: str, extra: str) -> list[Requirement]:
+    """The requirements of a package that hold here with an extra; "": without any."""
     parsed = map(Requirement, metadata.requires(owner) or [])
-    return [r for r in parsed if r.marker is None or r.marker.evaluate({"extra": ""})]
+    return [r for r in parsed if r.marker is None or r.marker.evaluate({"extra": extra})]
 
 
 def _unmet(requirement: Requirement) -> str | None:
@@ -72,6 +80,10 @@ def _version(name: str) -> str | None:
 
 def torchvision_operators() -> Iterator[Finding]:
     """Whether torchvision's compiled part is there and fits torch: a build that does not fails only when called."""
+    if not (has_torch() and _version("torchvision")):
+        fix = "pip install 'mitobench[training]'"
+        yield Finding("torchvision", "note", "torch or torchvision is not installed: no network trains", fix)
+        return
     import torch
     import torchvision
 

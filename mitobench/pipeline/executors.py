@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from mitobench import compute
 from mitobench.errors import MitobenchError, StoreError
 from mitobench.pipeline.graph import Plan
 from mitobench.pipeline.sources import plugin_code, stage_code
@@ -148,9 +149,7 @@ def _elsewhere(stage: Stage, store: Store, workspace: Workspace, jobs: int, chil
 
 
 def _child(sender: Any, stage: Stage, store: Store, workspace: Workspace, jobs: int) -> None:
-    import torch
-
-    torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
+    compute.set_threads(max(1, compute.threads() // jobs))
     try:
         sender.send(_changed(stage) or do(stage, store, workspace))
     except StoreError as reason:

@@ -117,9 +117,14 @@ class _Planner:
             simpler["estimator"] = UNUSED
         if not classes["fuser"].uses_verifier:
             simpler["verifier"] = NO_VERIFIER
-        elif not classes["verifier"].verifies and not classes["fuser"].needs_verifier:
+        elif not classes["verifier"].verifies and self._only_weighs(names["fuser"], classes["fuser"]):
             simpler["fuser"] = NO_FUSER
         return simpler
+
+    @staticmethod
+    def _only_weighs(name: str, fuser: Any) -> bool:
+        """Whether without a verifier a fuser is `detector-only`. Only the core's own can be: others stay themselves."""
+        return discovery.find("fuser", name).package == discovery.CORE and getattr(fuser, "only_weighs", False)
 
     def _why_not(self, refs: Mapping[str, PluginRef], train_on: Sequence[str]) -> str | None:
         fuser = refs["fuser"].cls()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import logging
 import re
@@ -26,6 +27,8 @@ Threshold = Annotated[float, Field(allow_inf_nan=False)] | Literal["validation"]
 
 # Options that were renamed, by table: the old name is still accepted in profiles and in `--set`.
 RENAMED: Mapping[str, Mapping[str, str]] = {"pipeline": {"gate": "candidate_threshold"}}
+DEFAULTS = "defaults"  # the table of a profile that says which plugins a run has where it names none
+PAPER = "paper"  # whose defaults a user's own profile has, unless it says others
 
 
 class PipelineOptions(BaseModel):
@@ -121,6 +124,8 @@ class Settings:
         tables = _read(path)
         if "based_on" in tables:
             tables = _over(_base(path, str(tables["based_on"])), tables)
+        elif own:  # a user's profile changes options; which plugins a run has by default is said by ours
+            tables = {**tables, DEFAULTS: {**_base(path, PAPER)[DEFAULTS], **tables.get(DEFAULTS, {})}}
         overrides = [Override.parse(given) if isinstance(given, str) else given for given in sets]
         return cls(as_text(path.name if own else path.stem), tables, path, overrides, scale)
 
@@ -134,6 +139,28 @@ class Settings:
         table = self.tables.get(role, {}).get(cls.name, {})
         options: Options = self._merge(cls.Options, role, cls.name, table, extra or {})
         return options if self.scale == 1 else _shortened(options, cls.schedule, self.scale)
+
+    def default(self, role: str) -> tuple[str, str | None]:
+        """The plugin of a role that a run has where it names none: the profile's first that is installed.
+
+        Returns its name, and what a user should know of the choice: None where it is the profile's first. Raises
+        MitobenchError where the profile names no plugin of the role, or none that is installed.
+        """
+        wanted: list[str] = self.tables.get(DEFAULTS, {}).get(role, [])
+        there = discovery.names(role)
+        missing = list(itertools.takewhile(lambda name: name not in there, wanted))
+        if len(missing) == len(wanted):
+            problem = (
+                f"none of the default {role}s is installed ({', '.join(wanted)})" if wanted else f"no default {role}"
+            )
+            available = ", ".join(there) or "none"
+            raise MitobenchError(f"{self.source}: {problem}. Give --{role} NAME. Available: {available}.")
+        name = wanted[len(missing)]
+        if not missing:
+            return name, None
+        verb = "is" if len(missing) == 1 else "are"
+        absent = f"{' and '.join(missing)} of profile {self.profile} {verb} not installed"
+        return name, f"Default {role}: {name}, since {absent}."
 
     def check_all_used(self, also: Sequence[Settings] = ()) -> None:
         """Raises MitobenchError for a name that no plugin has, or an option that no plugin of the run has.
@@ -215,11 +242,13 @@ class Settings:
 def _read(path: Path) -> dict[str, Any]:
     """A profile's tables. Raises MitobenchError for what is none."""
     tables = registry.read_toml(path)
-    known = {"title", "based_on", "pipeline", *ROLES}
+    known = {"title", "based_on", DEFAULTS, "pipeline", *ROLES}
     for table in tables.keys() - known:
         raise MitobenchError(f"{path}: unknown table [{table}]. {nearest(table, known)}")
     if not isinstance(tables.get("pipeline", {}), dict):
         raise MitobenchError(f"{path}: pipeline must be a table: [pipeline].")
+    if DEFAULTS in tables:
+        tables = {**tables, DEFAULTS: _defaults(path, tables[DEFAULTS])}
     for role in ROLES:
         plugins = tables.get(role, {})
         if not isinstance(plugins, dict) or not all(isinstance(table, dict) for table in plugins.values()):
@@ -253,6 +282,24 @@ def _note_renamed(table: str, option: str, current: str) -> None:
     log.warning("%s.%s is now called %s.%s; the old name still works.", table, option, table, current)
 
 
+def _defaults(path: Path, table: Any) -> dict[str, list[str]]:
+    """Names of plugins by role, in order of preference. Raises MitobenchError for what is none."""
+    if not isinstance(table, dict):
+        raise MitobenchError(f"{path}: {DEFAULTS} must be a table: [{DEFAULTS}].")
+    read = {}
+    for role, given in table.items():
+        if role not in ROLES:
+            raise MitobenchError(f"{path}: [{DEFAULTS}] {role}: unknown role. {nearest(role, ROLES)}")
+        names = [given] if isinstance(given, str) else given
+        if not (isinstance(names, list) and names and all(isinstance(name, str) and name for name in names)):
+            raise MitobenchError(
+                f"{path}: [{DEFAULTS}] {role}: must be a plugin's name, or several in order of preference: "
+                f'{role} = ["one", "other"].'
+            )
+        read[role] = names
+    return read
+
+
 def _base(path: Path, name: str) -> dict[str, Any]:
     """The tables of the registry's profile that the one at `path` is based on."""
     base = _read(registry.entry("profiles", name))
@@ -263,7 +310,7 @@ def _base(path: Path, name: str) -> dict[str, Any]:
 
 def _over(base: Mapping[str, Any], tables: Mapping[str, Any]) -> dict[str, Any]:
     """The base's tables with what the others change in them, option by option."""
-    merged = {"pipeline": {**base.get("pipeline", {}), **tables.get("pipeline", {})}}
+    merged = {part: {**base.get(part, {}), **tables.get(part, {})} for part in ("pipeline", DEFAULTS)}
     for role in ROLES:
         old, new = base.get(role, {}), tables.get(role, {})
         merged[role] = {name: {**old.get(name, {}), **new.get(name, {})} for name in {**old, **new}}

@@ -9,6 +9,8 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
+from mitobench import compute
+
 PACKAGES = ("mitobench", "torch", "torchvision", "mmdet", "mmengine", "mmcv", "mmcv-lite", "numpy", "scikit-image")
 
 
@@ -26,14 +28,11 @@ def versions() -> dict[str, str]:
 
 def host(device: str) -> dict[str, str]:
     """The machine, in words: no names and no paths. On a CPU the number of threads decides the last bits."""
-    import torch
-
-    accelerator = torch.cuda.get_device_name(0) if device == "cuda" else "none used"
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "cores": str(os.cpu_count()),
-        "threads": str(torch.get_num_threads()),
-        "accelerator": accelerator,
+        "threads": str(compute.threads()),
+        "accelerator": compute.cuda_devices()[0] if device == "cuda" else "none used",
     }
 
 

@@ -2,13 +2,23 @@
 
 Beside `mitobench.api` the only part of mitobench that a plugin imports. A plugin describes its training items as a
 `Stream` and calls `train`; randomness, resuming, mixed precision, several processes and progress come with it.
+
+`train` and `Supervised` import mmengine when they are first asked for, so that a fitted network predicts without it.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mitobench.errors import PluginError
 from mitobench.training.augment import dihedral, dihedral_boxes, dihedral_points, hed_jitter, stain_jitter
 from mitobench.training.patches import FrameCache, crop, crop_around, resample, scaled
-from mitobench.training.pretrained import copy_weights, find_weights
-from mitobench.training.runner import Stream, Supervised, part_of, train
+from mitobench.training.pretrained import copy_weights, find_weights, weights_folder, write_tensors
+from mitobench.training.stream import Stream, part_of
 from mitobench.training.weights import load_weights, save_weights
+
+if TYPE_CHECKING:
+    from mitobench.training.runner import Supervised, train
 
 __all__ = [
     "FrameCache",
@@ -29,4 +39,19 @@ __all__ = [
     "scaled",
     "stain_jitter",
     "train",
+    "weights_folder",
+    "write_tensors",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`train` and `Supervised`. Raises PluginError where what they need is not installed."""
+    if name not in ("Supervised", "train"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from mitobench.training import runner
+    except ModuleNotFoundError as reason:
+        raise PluginError(
+            f"Training needs {reason.name}, which is not installed: pip install 'mitobench[training]'."
+        ) from reason
+    return getattr(runner, name)

@@ -91,15 +91,15 @@ def _made(name: str, folder: Path, source: Source | None, offline: bool) -> Path
     """The file in the folder, of what a plugin or torchvision brings; None, and a warning that says why, without it."""
     path = folder / f"{name}.safetensors"
     try:
-        _keep(source() if source else _downloaded(name, folder, offline), path)
+        write_tensors(source() if source else _downloaded(name, folder, offline), path)
     except Exception as reason:  # whatever failed between here and there: random weights train as well
         log.warning("No pretrained weights %s: %s. Training starts from random weights.", name, reason)
         return None
     return path
 
 
-def _keep(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write a file whole or not at all."""
+def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write a .safetensors file of tensors by name, whole or not at all. Raises MitobenchError where it cannot."""
     write_whole(path, packed(tensors))
 
 

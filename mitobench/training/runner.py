@@ -13,9 +13,8 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,17 +28,11 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from mitobench.api import Context, PluginError
 from mitobench.atomic import whole_file
+from mitobench.training.stream import Stream
 
 CHECKPOINT_SECONDS = 20.0
 CHECKPOINT = "training.pt"
 LOG_EVERY = 20
-
-
-class Stream(Protocol):
-    """Endless training items."""
-
-    def draw(self, rng: np.random.Generator) -> Any:
-        """One training item; all of its randomness comes from `rng`."""
 
 
 class Supervised(BaseModel):
@@ -132,11 +125,6 @@ def train(
         )
         runner.train()
     model.to(context.device).eval()
-
-
-def part_of(context: Context, before: int, total: int) -> Context:
-    """The context of a training that is a part of one of `total` steps, with `before` of them done: its progress."""
-    return replace(context, progress=lambda done, _: context.progress(before + done, total))
 
 
 class _quiet_logging:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import runs
+import tiny_runs
 from records import DETECTIONS, failed, ok
 from report.counted import counted
 
@@ -189,7 +189,7 @@ def toy_records(
     small_data: Path, tmp_path_factory: pytest.TempPathFactory, toy_environment: dict[str, str]
 ) -> list[Path]:
     """The files of two seeds; not to be changed."""
-    return runs.board(small_data, tmp_path_factory.mktemp("board"), toy_environment)
+    return tiny_runs.board(small_data, tmp_path_factory.mktemp("board"), toy_environment)
 
 
 @pytest.fixture
@@ -235,7 +235,7 @@ def test_all_that_is_wrong_is_told_a_line_each(mitobench: Callable[..., Any], bo
     mitobench("leaderboard", "build", board)
     one, other = sorted((board / "records").glob("*.json"))
     one.write_text(one.read_text().replace('"seed": 0', '"seed": 7'))
-    runs.reseal(other, lambda content: content["test"].update(f1=0.99))
+    tiny_runs.reseal(other, lambda content: content["test"].update(f1=0.99))
     answer = mitobench("leaderboard", "check", board)
     assert answer.code == 1
     assert f"{one}: was changed after it was written" in answer.err
@@ -245,7 +245,7 @@ def test_all_that_is_wrong_is_told_a_line_each(mitobench: Callable[..., Any], bo
 
 
 def test_a_forgery_is_red_with_the_annotation(mitobench: Callable[..., Any], board: Path, small_data: Path) -> None:
-    runs.with_a_found_miss(first(board))
+    tiny_runs.with_a_found_miss(first(board))
     assert mitobench("leaderboard", "check", board).code == 0
     assert mitobench("leaderboard", "check", board, "--data", small_data).code == 1
 
@@ -268,7 +268,7 @@ def test_a_refused_record_leaves_everything_as_it_was(
 ) -> None:
     ours = tmp_path / "ours"
     (ours / "records").mkdir(parents=True)
-    runs.reseal(first(board), lambda content: content["test"].update(f1=0.99))
+    tiny_runs.reseal(first(board), lambda content: content["test"].update(f1=0.99))
     answer = mitobench("leaderboard", "add", board / "records", "--folder", ours)
     assert answer.code == 1
     assert "test.f1 is 0.99" in answer.err
@@ -281,7 +281,7 @@ def test_one_identity_with_other_numbers_is_added_and_marked(
 ) -> None:
     theirs = tmp_path / "theirs"
     shutil.copytree(board / "records", theirs)
-    runs.without_false_positives(first(board))
+    tiny_runs.without_false_positives(first(board))
     answer = mitobench("leaderboard", "add", theirs / first(board).name, "--folder", board)
     assert answer.code == 0, answer.err
     assert "with other numbers: both are marked" in answer.out

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import runs
+import tiny_runs
 
 pytestmark = pytest.mark.usefixtures("toys")
 
 
 @pytest.fixture
 def path(tmp_path: Path, small_data: Path) -> Path:
-    (path,) = runs.run(tmp_path / "board", small_data)
+    (path,) = tiny_runs.run(tmp_path / "board", small_data)
     return path
 
 
@@ -27,7 +27,7 @@ def test_a_true_record_is_equal(mitobench: Callable[..., Any], path: Path, small
 
 
 def test_a_forged_record_is_different(mitobench: Callable[..., Any], path: Path) -> None:
-    runs.without_false_positives(path)
+    tiny_runs.without_false_positives(path)
     answer = mitobench("reproduce", path)
     assert answer.code == 1, answer.out + answer.err
     assert "Not equal: test, detections." in answer.out
@@ -37,14 +37,14 @@ def test_a_forged_record_is_different(mitobench: Callable[..., Any], path: Path)
 
 
 def test_what_changed_is_told(mitobench: Callable[..., Any], path: Path) -> None:
-    runs.reseal(path, lambda content: content["versions"].update(torch="1.0"))
+    tiny_runs.reseal(path, lambda content: content["versions"].update(torch="1.0"))
     answer = mitobench("reproduce", path)
     assert answer.code == 0, answer.out + answer.err
     assert "changed: version of torch: 1.0 then, " in answer.out
 
 
 def test_a_record_that_contradicts_itself_is_different(mitobench: Callable[..., Any], path: Path) -> None:
-    runs.reseal(path, lambda content: content["test"].update(f1=0.99))
+    tiny_runs.reseal(path, lambda content: content["test"].update(f1=0.99))
     answer = mitobench("reproduce", path)
     assert answer.code == 1
     assert f"{path}: test.f1 is 0.99" in answer.out

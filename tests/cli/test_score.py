@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import runs
+import tiny_runs
 
 from mitobench.api import Mitoses
 from mitobench.datasets import mitos2012
@@ -253,7 +253,7 @@ def test_the_authors_detections_give_the_authors_counts(
 def test_the_detections_of_a_record_give_its_numbers(
     mitobench: Callable[..., Any], small_data: Path, tmp_path: Path
 ) -> None:
-    (path,) = runs.run(tmp_path / "board", small_data, sets=["pipeline.candidate_threshold=0.5"])
+    (path,) = tiny_runs.run(tmp_path / "board", small_data, sets=["pipeline.candidate_threshold=0.5"])
     made, out = json.loads(path.read_text()), tmp_path / "score.json"
     answer = mitobench("score", path, "--data", small_data, "--json", out)
     assert answer.code == 0, answer.err
@@ -264,8 +264,8 @@ def test_the_detections_of_a_record_give_its_numbers(
 
 @pytest.mark.usefixtures("toys")
 def test_a_record_of_other_frames_is_told(mitobench: Callable[..., Any], small_data: Path, tmp_path: Path) -> None:
-    (path,) = runs.run(tmp_path / "board", small_data)
-    runs.reseal(path, lambda content: content["test"]["frames"].pop())
+    (path,) = tiny_runs.run(tmp_path / "board", small_data)
+    tiny_runs.reseal(path, lambda content: content["test"]["frames"].pop())
     answer = mitobench("score", path, "--data", small_data)
     assert answer.code == 2
     assert "was made on other test frames" in answer.err

@@ -18,7 +18,7 @@ protocol = "by-slide"
 estimator = ["toy-boxes"]
 detector = ["toy-dark", "toy-boxless"]
 verifier = ["none", "toy-mean"]
-fuser = ["detector-only", "toy-sum"]
+fuser = ["detector-only", "linear"]
 notes = ["Two detectors, | and a verifier."]
 """
 OTHER = """

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-import runs
+import tiny_runs
 from numpy.typing import NDArray
 
 from mitobench import discovery
@@ -45,7 +45,7 @@ def run_and_pack(
     folder: Path, data: Path, roles: dict[str, list[str]] | None = None, half: bool = False, **options: Any
 ) -> Made:
     """Run toys on small frames, and pack what they learned."""
-    (record,) = runs.run(folder, data, roles, **options)
+    (record,) = tiny_runs.run(folder, data, roles, **options)
     pack(record, folder / "store", folder / "model", half)
     return Made(record, folder / "store", folder / "model")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import runs
+import tiny_runs
 from safetensors.numpy import load_file
 
 from mitobench import discovery
@@ -78,8 +78,8 @@ def test_a_folder_holds_what_plugins_saved_and_the_card(made: Made, tmp_path: Pa
 @pytest.mark.usefixtures("plain")
 def test_plugins_that_learn_nothing_need_no_folder(small_data: Path, tmp_path: Path) -> None:
     roles = {"detector": ["plain"], "verifier": ["none"], "fuser": ["detector-only"]}
-    (record,) = runs.run(tmp_path, small_data, roles)
-    runs.reseal(record, lambda content: content["chosen"]["point"].update(threshold=0.5, reason=None))
+    (record,) = tiny_runs.run(tmp_path, small_data, roles)
+    tiny_runs.reseal(record, lambda content: content["chosen"]["point"].update(threshold=0.5, reason=None))
     pack(record, tmp_path / "store", tmp_path / "model")
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["model.json"]
     found = Model.load(tmp_path / "model").predict(frame(np.zeros((40, 40, 3), dtype=np.uint8)))
@@ -89,8 +89,8 @@ def test_plugins_that_learn_nothing_need_no_folder(small_data: Path, tmp_path: P
 @pytest.mark.usefixtures("plain")
 def test_a_pickle_is_refused(small_data: Path, tmp_path: Path) -> None:
     roles = {"detector": ["pickling"], "verifier": ["none"], "fuser": ["detector-only"]}
-    (record,) = runs.run(tmp_path, small_data, roles)
-    runs.reseal(record, lambda content: content["chosen"]["point"].update(threshold=0.5, reason=None))
+    (record,) = tiny_runs.run(tmp_path, small_data, roles)
+    tiny_runs.reseal(record, lambda content: content["chosen"]["point"].update(threshold=0.5, reason=None))
     with pytest.raises(MitobenchError, match=r"weights\.pth: the detector saved a \.pth"):
         pack(record, tmp_path / "store", tmp_path / "model")
     assert not list(tmp_path.glob("*model*"))
@@ -125,14 +125,14 @@ def test_a_stage_that_the_store_has_no_more_is_named(made: Made, tmp_path: Path,
 def test_a_run_that_failed_is_no_model(made: Made, tmp_path: Path) -> None:
     path = Path(shutil.copy(made.record, tmp_path))
     gone = dict.fromkeys(records.SCORES)
-    runs.reseal(path, lambda content: content.update(gone, status="failed", reason="it fell over"))
+    tiny_runs.reseal(path, lambda content: content.update(gone, status="failed", reason="it fell over"))
     with pytest.raises(RecordError, match="it fell over"):
         pack(path, made.store, tmp_path / "model")
 
 
 def test_a_run_without_a_threshold_is_no_model(made: Made, tmp_path: Path) -> None:
     path = Path(shutil.copy(made.record, tmp_path))
-    runs.reseal(path, lambda content: content["chosen"]["point"].update(threshold=None, reason="no detection"))
+    tiny_runs.reseal(path, lambda content: content["chosen"]["point"].update(threshold=None, reason="no detection"))
     with pytest.raises(RecordError, match=r"no threshold \(no detection\)"):
         pack(path, made.store, tmp_path / "model")
 
@@ -158,7 +158,7 @@ def test_a_packed_model_needs_no_file_that_its_options_named(
     file = tmp_path / "side.cfg"
     file.write_bytes(content)
     given = {"sets": [f"detector.config={file}"]}
-    (record,) = runs.run(tmp_path, small_data, {"detector": ["toy-configured"]}, **given)
+    (record,) = tiny_runs.run(tmp_path, small_data, {"detector": ["toy-configured"]}, **given)
     file.write_bytes(b"44") if after == "changed" else file.unlink()
     pack(record, tmp_path / "store", tmp_path / "model")
     assert (tmp_path / "model" / "files" / "detector" / "config" / "side.cfg").read_bytes() == content

@@ -81,6 +81,31 @@ def test_a_required_plugin_is_fitted_once_for_both(prepare: Any) -> None:
     assert stage(plan, "fit-detector", "toy-child").upstream["requires-detector"].key == parent.key
 
 
+@pytest.mark.parametrize("fuser", ["linear", "logit-linear", "detector-only"])
+def test_without_a_verifier_the_cores_sums_are_the_row_of_the_detector_alone(prepare: Any, fuser: str) -> None:
+    (row,) = prepare(verifier="none", fuser=f"{fuser},detector-only").plan.rows
+    assert (row.combination.verifier, row.combination.fuser) == ("none", "detector-only")
+
+
+@pytest.mark.parametrize("fuser", ["toy-sum", "toy-linear"])
+def test_a_fuser_of_another_package_is_never_taken_for_another(prepare: Any, fuser: str) -> None:
+    """Whatever it does without a verifier, and though it builds on one of the core: only its author knows."""
+    (row,) = prepare(verifier="none", fuser=fuser).plan.rows
+    assert row.combination.fuser == fuser
+    assert stage(prepare(verifier="none", fuser=fuser).plan, "fusion", fuser)
+
+
+def test_a_role_that_is_left_out_has_the_profiles_default(small_data: Path, tmp_path: Path) -> None:
+    profile, told = tmp_path / "mine.toml", list[str]()
+    profile.write_text('[defaults]\nestimator = "toy-boxes"\nverifier = ["nowhere", "toy-mean"]\nfuser = "toy-sum"\n')
+    options: dict[str, Any] = {"data": small_data, "datasets": ["synthetic"], "profile": str(profile), "device": "cpu"}
+    made = Benchmark.prepare([Grid({"detector": ["toy-dark"]})], store=tmp_path / "store", say=told.append, **options)
+    (row,) = made.plan.rows
+    names = (row.combination.estimator, row.combination.detector, row.combination.verifier, row.combination.fuser)
+    assert names == ("toy-boxes", "toy-dark", "toy-mean", "toy-sum")
+    assert "Default verifier: toy-mean, since nowhere of profile mine.toml is not installed." in told
+
+
 def test_what_makes_no_sense_is_not_applicable(prepare: Any) -> None:
     plan = prepare(verifier="none", fuser="toy-verifier-only").plan
     assert plan.rows[0].problem == ("not applicable", "fuser toy-verifier-only needs a verifier")

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-import runs
+import tiny_runs
 
 
 @pytest.fixture(scope="session")
@@ -14,7 +14,7 @@ def toy_records(
     small_data: Path, tmp_path_factory: pytest.TempPathFactory, toy_environment: dict[str, str]
 ) -> list[Path]:
     """The files of the two records; not to be changed."""
-    return runs.board(small_data, tmp_path_factory.mktemp("board"), toy_environment)
+    return tiny_runs.board(small_data, tmp_path_factory.mktemp("board"), toy_environment)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import runs
+import tiny_runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from records import failed
@@ -154,7 +154,7 @@ def setting(where: str, value: Any) -> Change:
     ],
 )
 def test_a_number_that_contradicts_the_others_is_red_however_well_sealed(path: Path, where: str, value: Any) -> None:
-    runs.reseal(path, setting(where, value))
+    tiny_runs.reseal(path, setting(where, value))
     record.read(path)  # its digests are right
     problems = check(path).problems
     assert problems
@@ -166,18 +166,18 @@ def test_counts_moved_from_one_frame_to_another_are_red(path: Path) -> None:
         one, other = (next(f for f in content["test"]["frames"] if (f["fp"] > 3) is many) for many in (True, False))
         one["fp"], other["fp"] = one["fp"] - 1, other["fp"] + 1
 
-    runs.reseal(path, move)
+    tiny_runs.reseal(path, move)
     assert "detections of frame" in "".join(check(path).problems)
 
 
 @pytest.mark.parametrize("count", [-1, 10**30])
 def test_counts_that_cannot_be_are_red(path: Path, count: int) -> None:
-    runs.reseal(path, lambda content: content["test"]["frames"][0].update(fp=count))
+    tiny_runs.reseal(path, lambda content: content["test"]["frames"][0].update(fp=count))
     assert "recomputed it is numbers from 0 to" in "".join(check(path).problems)
 
 
 def test_a_frame_that_is_counted_twice_is_red(path: Path) -> None:
-    runs.reseal(path, lambda content: content["test"]["frames"].append(content["test"]["frames"][0]))
+    tiny_runs.reseal(path, lambda content: content["test"]["frames"].append(content["test"]["frames"][0]))
     assert "test.frames is A09_00 more than once" in "".join(check(path).problems)
 
 
@@ -197,7 +197,7 @@ def test_a_frame_that_is_counted_twice_is_red(path: Path) -> None:
     ],
 )
 def test_a_record_that_no_leaderboard_can_show_is_red(path: Path, change: Change, said: str) -> None:
-    runs.reseal(path, change)
+    tiny_runs.reseal(path, change)
     assert said in "".join(check(path).problems)
 
 
@@ -205,7 +205,7 @@ def test_a_record_that_no_leaderboard_can_show_is_red(path: Path, change: Change
 def test_detections_without_their_columns_are_red(path: Path, text: str) -> None:
     detections_of(path).write_bytes(gzip.compress(text.encode(), compresslevel=9, mtime=0))
     entry = {"sha256": hashlib.sha256(text.encode()).hexdigest(), "rows": text.count("\n") - 1}
-    runs.reseal(path, lambda content: content["detections"].update(entry))
+    tiny_runs.reseal(path, lambda content: content["detections"].update(entry))
     problems = "".join(check(path).problems)
     assert "a column is missing or holds no number" in problems or "test.n_detections" in problems
     assert str(detections_of(path)) in problems or str(path) in problems

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-import runs
+import tiny_runs
 
 from mitobench.datasets import synthetic
 from mitobench.errors import MitobenchError, RecordError
@@ -46,7 +46,7 @@ def test_other_test_frames_than_the_records_are_red(records: Path, path: Path, t
 
 
 def test_a_record_that_contradicts_the_annotation_is_red(records: Path, path: Path, small_data: Path) -> None:
-    runs.with_a_found_miss(path)
+    tiny_runs.with_a_found_miss(path)
     assert check_folder(records).problems == []
     problems = check_folder(records, small_data).problems
     assert problems
@@ -93,7 +93,7 @@ def test_a_record_that_is_there_is_said_so_and_left(records: Path, path: Path, t
 def test_other_numbers_of_one_identity_are_taken_beside_it(path: Path, records: Path, tmp_path: Path) -> None:
     target = tmp_path / "ours"
     take([path], target)
-    runs.without_false_positives(path)
+    tiny_runs.without_false_positives(path)
     digest = record.read(path).digest[:10]
     (taken,) = take([path], target)
     assert taken.target == target / digest / path.name

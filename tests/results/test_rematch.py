@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import runs
+import tiny_runs
 
 from mitobench.errors import DataError
 from mitobench.results import record, recount
@@ -30,7 +30,7 @@ def test_what_a_run_wrote_is_what_matching_gives(path: Path, small_data: Path) -
 
 
 def test_a_hit_that_is_none_is_found_by_the_annotation_alone(path: Path, small_data: Path) -> None:
-    runs.with_a_found_miss(path)
+    tiny_runs.with_a_found_miss(path)
     assert check(path).problems == [], "it agrees with itself"
     names = {name for name, *_ in wrong(path, small_data)}
     assert {"test.f1", "test.tp", "test.tp of frame A13_00", "distance_um of a detection on A13_00"} <= names
@@ -72,7 +72,7 @@ def test_frames_whose_labels_are_withheld_are_no_problem(
     for file in tmp_path.rglob("*mitosis.csv"):
         if re.fullmatch(f"A({withheld})_.*", file.name):
             file.unlink()
-    (path,) = runs.run(tmp_path / "board", tmp_path, datasets=["synthetic-centroids"])
+    (path,) = tiny_runs.run(tmp_path / "board", tmp_path, datasets=["synthetic-centroids"])
     metrics = record.read(path).test
     assert metrics is not None
     assert (metrics.n_unlabelled, metrics.unlabelled) == ((10, True) if "9" in withheld else (2, False))
@@ -81,6 +81,6 @@ def test_frames_whose_labels_are_withheld_are_no_problem(
 
 @pytest.mark.parametrize("matcher", ["greedy", "hungarian", "midog"])
 def test_other_matchers_are_no_problem(matcher: str, small_data: Path, tmp_path: Path, toys: dict[str, str]) -> None:
-    (path,) = runs.run(tmp_path, small_data, matcher=matcher, sets=["pipeline.candidate_threshold=0.7"])
+    (path,) = tiny_runs.run(tmp_path, small_data, matcher=matcher, sets=["pipeline.candidate_threshold=0.7"])
     checks = check_all([path], small_data)
     assert (checks.problems, checks.matched) == ([], 1)

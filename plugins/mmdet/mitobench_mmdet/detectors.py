@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mitobench import api
-from mitobench_mmdet import __version__
 from mitobench_mmdet.options import FasterRCNNOptions, RPNExtractedOptions, RPNOptions, Search
 
 if TYPE_CHECKING:  # torch and mmdet take seconds to import and are not needed to list or plan
@@ -20,7 +19,7 @@ WEIGHTS = "vgg_cnn_m_1024"
 class _Searching(api.Detector):
     """A detector that holds a network of `mitobench_mmdet.models`."""
 
-    version = __version__
+    version = "0.1.0"  # of the method, not of the package: records and stored weights name it
     at_prediction = tuple(Search.model_fields)
     _network: BaseModel | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,32 @@ import pytest
 import torch
 from mmdet_scene import make_sample
 
+from mitobench import cli
 from mitobench.api import Context, Sample
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def mitobench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """Runs `mitobench ARGUMENTS` in this process, on a wide terminal."""
+    monkeypatch.setenv("COLUMNS", "250")
+
+    def run(*arguments: object) -> Answer:
+        monkeypatch.setattr("sys.argv", ["mitobench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        captured = capsys.readouterr()
+        return Answer(int(end.value.code or 0), captured.out, captured.err)
+
+    return run
 
 
 @pytest.fixture

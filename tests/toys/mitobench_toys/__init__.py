@@ -31,6 +31,7 @@ from mitobench.api import (
     Verifier,
     mask_box,
 )
+from mitobench.methods.linear import Linear
 
 Floats = NDArray[np.float64]
 
@@ -262,15 +263,6 @@ class ToyNegative(ToyDark):
         return Detections(found.xy, found.boxes, np.log(found.score))
 
 
-class ToyNoOpinion(Verifier):
-    """The verifier that is none."""
-
-    name, version, verifies = "none", "1", False
-
-    def score(self, frame: Frame, detections: Detections) -> Floats:
-        return detections.score
-
-
 class ToyMean(Verifier):
     """Darkness against the mean of mitoses and imposters."""
 
@@ -401,15 +393,6 @@ class ToySum(Fuser):
         self.w = json.loads((folder / "w.json").read_text())
 
 
-class ToyDetectorOnly(Fuser):
-    """The detector's score."""
-
-    name, version, uses_verifier = "detector-only", "1", False
-
-    def fuse(self, detector: Floats, verifier: Floats) -> Floats:
-        return detector
-
-
 class ToyVerifierOnly(Fuser):
     """The verifier's score."""
 
@@ -433,3 +416,9 @@ class ToyConfigured(ToyDark):
         if self.options.config is not None:
             self.side = float(self.options.config.read_bytes().split(b"\0")[0])
         return super().predict(frame)
+
+
+class ToyLinear(Linear):
+    """Builds on a fuser of the core, and is none of it."""
+
+    name = "toy-linear"

@@ -1,1 +1,0 @@
-"""Box estimators: a box for every annotated mitosis."""

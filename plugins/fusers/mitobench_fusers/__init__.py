@@ -1,1 +1,0 @@
-"""Fusers: one score out of the detector's and the verifier's."""

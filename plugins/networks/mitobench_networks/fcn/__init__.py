@@ -1,0 +1,1 @@
+"""`fcn`: FCN-8s finds the blob that covers a centroid (paper: DeepSeg)."""

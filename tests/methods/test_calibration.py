@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+
+from mitobench.methods.calibration import Platt
+from mitobench.methods.linear import Linear
+from mitobench.methods.logit_linear import LogitLinear
+
+
+def candidates(slope=2.5, offset=-1.0, n=20_000):
+    """Scores whose candidates show a mitosis with probability expit(slope * logit(score) + offset)."""
+    rng = np.random.default_rng(0)
+    scores = expit(rng.normal(0, 1.5, n))
+    return scores, rng.random(n) < expit(slope * logit(scores) + offset)
+
+
+def test_the_curve_that_made_the_candidates_is_found():
+    found = Platt.fit(*candidates())
+    assert found.slope == pytest.approx(2.5, rel=0.05)
+    assert found.offset == pytest.approx(-1.0, rel=0.05)
+
+
+def test_calibrated_scores_are_the_share_of_mitoses_among_their_likes():
+    scores, is_mitosis = candidates(slope=0.3, offset=-2.0)
+    calibrated = Platt.fit(scores, is_mitosis)(scores)
+    for low in np.quantile(calibrated, [0, 0.25, 0.5, 0.75]):
+        some = (calibrated >= low) & (calibrated < low + 0.05)
+        assert is_mitosis[some].mean() == pytest.approx(calibrated[some].mean(), abs=0.03)
+
+
+def test_it_keeps_the_order_of_scores_even_where_they_tell_the_opposite():
+    scores, is_mitosis = candidates()
+    assert (np.diff(Platt.fit(scores, is_mitosis)(np.linspace(0.01, 0.99, 50))) > 0).all()
+    assert Platt.fit(scores, ~is_mitosis).slope == 0
+
+
+def test_few_candidates_that_are_told_apart_wholly_stay_finite():
+    platt = Platt.fit(np.array([0.1, 0.2, 0.8, 0.9]), np.array([False, False, True, True]))
+    assert (np.abs([platt.slope, platt.offset]) < 100).all()
+
+
+@pytest.mark.parametrize("truth", [np.zeros(3, bool), np.ones(3, bool), np.zeros(0, bool)])
+def test_without_both_kinds_scores_stay_as_they_are(truth):
+    scores = np.linspace(0.1, 0.9, len(truth))
+    np.testing.assert_allclose(Platt.fit(scores, truth)(scores), scores)
+
+
+@pytest.mark.parametrize("cls", [Linear, LogitLinear])
+def test_a_fuser_calibrates_both_scores_and_a_loaded_one_too(cls, tmp_path):
+    from mitobench.api import Validation
+
+    detector, is_mitosis = candidates(slope=0.2, n=500)
+    verifier = np.random.default_rng(1).random(500)
+    fuser, again = (cls(cls.Options(calibration="platt")) for _ in range(2))
+    fuser.fit(Validation(detector, verifier, is_mitosis, lambda fused: float(fused[is_mitosis].mean())))
+    w = fuser.chosen()["w"]
+    calibrated = [Platt.fit(scores, is_mitosis)(scores) for scores in (detector, verifier)]
+    np.testing.assert_allclose(fuser.fuse(detector, verifier), cls()._sum(w, *calibrated))
+    fuser.save(tmp_path)
+    again.load(tmp_path)
+    np.testing.assert_array_equal(again.fuse(detector, verifier), fuser.fuse(detector, verifier))
+    assert set(fuser.chosen()["platt"]) == {"detector", "verifier"}
+
+
+def test_by_default_nothing_is_calibrated():
+    assert Linear().options.calibration == "none"
+    assert "platt" not in Linear().chosen()

@@ -1,0 +1,54 @@
+"""docs/add-a-plugin.md shows the example package word for word, and what it shows keeps the contract."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mitobench import registry
+from mitobench.contract.subject import subject
+
+ROOT = Path(__file__).parents[1]
+DOC = (ROOT / "docs" / "add-a-plugin.md").read_text(encoding="utf-8")
+EXAMPLE = ROOT / "plugins" / "example"
+
+
+def block(kind: str) -> str:
+    """The first block of that kind."""
+    found = re.search(rf"```{kind}\n(.*?)```", DOC, re.DOTALL)
+    assert found
+    return found.group(1)
+
+
+def test_the_code_is_the_examples() -> None:
+    assert block("python") == (EXAMPLE / "mitobench_example" / "__init__.py").read_text(encoding="utf-8")
+
+
+def test_the_lines_of_pyproject_are_the_examples() -> None:
+    project = (EXAMPLE / "pyproject.toml").read_text(encoding="utf-8")
+    for part in block("toml").split("\n\n"):
+        assert part.strip() in project
+
+
+def test_the_example_is_about_thirty_lines() -> None:
+    code = [line for line in block("python").splitlines() if line.strip()]
+    assert len(code) <= 30
+
+
+def test_what_the_page_shows_keeps_the_contract(install: Callable[..., None], mitobench: Callable[..., Any]) -> None:
+    points = registry.read_toml(EXAMPLE / "pyproject.toml")["project"]["entry-points"]
+    subject.cache_clear()
+    install("as-shown", points, {"mitobench_example.py": block("python")})
+    answer = mitobench("check-plugin", "dark-spots")
+    subject.cache_clear()
+    assert answer.code == 0, answer.out
+    assert "dark-spots keeps the contract." in answer.out
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"^    mitobench ([a-z-]+)", DOC, re.MULTILINE))))
+def test_every_command_of_the_page_exists(command: str, mitobench: Callable[..., Any]) -> None:
+    assert mitobench(command, "--help").code == 0

@@ -1,0 +1,82 @@
+"""mmengine, torch and torchvision belong to the extra `training`: nothing that does not train imports the first."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mitobench import training
+from mitobench.errors import PluginError
+
+ROOT = Path(__file__).parents[1]
+REFUSING = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in REFUSED:
+            raise ImportError(f"{name} was imported")
+
+sys.meta_path.insert(0, Refuse())
+"""
+MODULES = [
+    path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+    for path in sorted((ROOT / "mitobench").rglob("*.py"))
+]
+
+
+def do(program: str, refused: tuple[str, ...], **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", f"REFUSED = {refused}\n{REFUSING}\n{program}"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_no_module_but_the_training_loop_imports_mmengine() -> None:
+    names = [name for name in MODULES if name != "mitobench.training.runner"]
+    do(f"import importlib\nfor name in {names}: importlib.import_module(name)", ("mmengine",))
+
+
+def test_no_module_outside_the_training_package_imports_torch() -> None:
+    names = [name for name in MODULES if not name.startswith("mitobench.training")]
+    do(f"import importlib\nfor name in {names}: importlib.import_module(name)", ("torch", "torchvision", "mmengine"))
+
+
+def command(*arguments: object) -> None:
+    typed = ["mitobench", *map(str, arguments)]
+    do(f"from mitobench.cli import main\nsys.argv = {typed}\nmain()", ("mmengine",))
+
+
+def test_a_detector_that_learns_nothing_is_run_packed_and_asked(small_data: Path, tmp_path: Path) -> None:
+    plugins = ["--estimator", "fixed", "--detector", "blobs", "--verifier", "none"]
+    store = ["--store", tmp_path / "store"]
+    command("run", *plugins, "--data", small_data, "--dataset", "synthetic", *store, "--out", tmp_path / "board")
+    (record,) = (tmp_path / "board" / "records").glob("*.json")
+    command("pack", record, *store, "--out", tmp_path / "model")
+    image = next(path for path in small_data.rglob("*.*") if path.suffix in (".png", ".bmp", ".tiff"))
+    command("predict", image, "--model", tmp_path / "model", "--mpp", "0.25", "--out", tmp_path / "found")
+    assert list((tmp_path / "found").iterdir())
+
+
+def test_training_without_mmengine_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mmengine"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "mmengine", None)
+    monkeypatch.delitem(sys.modules, "mitobench.training.runner", raising=False)
+    monkeypatch.delitem(vars(training), "runner", raising=False)
+    with pytest.raises(PluginError, match=r"pip install 'mitobench\[training\]'"):
+        training.__getattr__("train")
+
+
+def test_the_training_package_has_no_other_names() -> None:
+    with pytest.raises(AttributeError, match="trane"):
+        training.__getattr__("trane")
