@@ -9,16 +9,19 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "mitobench"
-LEAF = {"errors", "atomic", "registry"}
+LEAF = {"errors", "foreign", "atomic", "registry"}
 
 MAY_KNOW = {
+    "foreign": {"errors"},
+    "atomic": {"errors", "foreign"},
+    "registry": {"errors", "foreign"},
     "api": {"errors"},
-    "discovery": {"errors", "registry", "api"},
-    "published": {"errors", "registry"},
-    "caffemodel": {"errors"},
-    "training": {"errors", "api"},
+    "discovery": {"errors", "foreign", "registry", "api"},
+    "published": {"errors", "foreign", "registry"},
+    "caffemodel": {"errors", "foreign"},
+    "training": {"errors", "foreign", "api"},
     "datasets": {*LEAF, "api", "discovery"},
-    "evaluate": {"errors", "api"},
+    "evaluate": {"errors", "foreign", "api"},
     "pipeline": {*LEAF, "api", "discovery", "training", "datasets", "evaluate"},
     "results": {*LEAF, "api", "discovery", "datasets", "evaluate", "pipeline"},
     "report": {*LEAF, "published", "evaluate", "results", "pipeline.canonical"},
