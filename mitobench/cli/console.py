@@ -11,13 +11,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from mitobench.atomic import write_whole
+from mitobench.cli.terminal import Console, echo
 from mitobench.pipeline.executors import Outcome, Watcher
 from mitobench.pipeline.graph import FACTS
 from mitobench.report import build, markdown
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mitobench.pipeline.graph import Stage
     from mitobench.report.table import Row, Section
 
-console = Console(highlight=False)
+console = Console()
 
 
 def say(text: str) -> None:
@@ -80,7 +80,7 @@ def going_on() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo("Interrupted. What is finished is kept: the same command goes on from there.", err=True)
+        echo("Interrupted. What is finished is kept: the same command goes on from there.", err=True)
         raise typer.Exit(130) from None
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mitobench.cli.terminal import echo
+
 if TYPE_CHECKING:
     from mitobench.contract import Check
 
@@ -57,11 +59,11 @@ def new_plugin(
     files = {target / path: text for path, text in _render(values).items()}
     for path, text in files.items():
         write_whole(path, text.encode())
-        typer.echo(f"wrote {path}")
-    typer.echo("\nNow:\n")
-    typer.echo(f"  pip install -e {target}")
-    typer.echo(f"  mitobench check-plugin {name}")
-    typer.echo(f"  mitobench run {values['run']}")
+        echo(f"wrote {path}")
+    echo("\nNow:\n", lines=True)
+    echo(f"  pip install -e {target}")
+    echo(f"  mitobench check-plugin {name}")
+    echo(f"  mitobench run {values['run']}")
 
 
 def _values(name: str, kind: str) -> dict[str, str]:
@@ -138,16 +140,16 @@ def check_plugin(
     width = max(len(check.title) for check in checks)
     reasons = []
     for check in checks:
-        typer.echo(f"{check.title:{width}}  ", nl=False)
+        echo(f"{check.title:{width}}  ", nl=False)
         reason = _reason(check)
-        typer.secho("ok", fg="green") if reason is None else typer.secho("FAILED", fg="red", bold=True)
+        echo("ok", fg="green") if reason is None else echo("FAILED", fg="red", bold=True)
         if reason and reason not in reasons:
-            typer.echo(f"    {reason}")
+            echo(f"    {reason}", lines=True)
         reasons += [reason] if reason else []
     if reasons:
-        typer.echo(f"{len(reasons)} of {len(checks)} checks FAILED.")
+        echo(f"{len(reasons)} of {len(checks)} checks FAILED.")
         raise typer.Exit(1)
-    typer.echo(f"{name} keeps the contract.")
+    echo(f"{name} keeps the contract.")
 
 
 def _reason(check: Check) -> str | None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mitobench.cli.terminal import echo
+
 if TYPE_CHECKING:
     from mitobench.results.agreement import Agreement
 
@@ -44,10 +46,10 @@ def reproduce(
     try:
         found = again(path, data=data, store=store, out=out, watch=console.Display, say=console.say)
     except KeyboardInterrupt:
-        typer.echo("Interrupted. With --store, what is finished is kept.", err=True)
+        echo("Interrupted. With --store, what is finished is kept.", err=True)
         raise typer.Exit(130) from None
     for line in _told(found):
-        typer.echo(line)
+        echo(line)
     if found.verdict == "different":
         raise typer.Exit(1)
 
