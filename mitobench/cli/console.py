@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,8 @@ from rich.table import Table
 
 from mitobench.atomic import write_whole
 from mitobench.cli.terminal import Console, echo
+from mitobench.foreign import read_json
+from mitobench.foreign.limits import MAX_STATE_BYTES
 from mitobench.pipeline.executors import Outcome, Watcher
 from mitobench.pipeline.graph import FACTS
 from mitobench.report import build, markdown
@@ -145,7 +146,7 @@ class Display(Watcher):
 def facts(folder: Path) -> list[str]:
     """What a fit said of itself, a line a fact."""
     path = folder / FACTS
-    told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    told = read_json(path, MAX_STATE_BYTES, "fit's report") if path.is_file() else {}
     return [f"{name}: {markdown.fact(value)}" for name, value in told.items()]
 
 

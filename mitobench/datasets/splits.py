@@ -7,7 +7,6 @@ tissue never part), by `groups` (slides), or by a `rule` that draws fields in th
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,9 +15,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mitobench import registry
+from mitobench import foreign, registry
 from mitobench.datasets.base import Dataset, Item
 from mitobench.errors import DataError, MitobenchError, nearest
+from mitobench.foreign.limits import MAX_SPLIT_BYTES
 
 PARTS = ("train", "val", "test")
 
@@ -128,7 +128,7 @@ def load_split(dataset: str, protocol: str | Path) -> SplitFile:
     """
     own = str(protocol).endswith(".json")
     path = Path(protocol) if own else registry.ROOT / "splits" / f"{dataset}-{protocol}.json"
-    if not own and not path.is_file():
+    if not own and not (registry.is_name(str(protocol)) and path.is_file()):
         raise MitobenchError(
             f"{dataset} has no protocol {str(protocol)!r}. {nearest(str(protocol), protocols(dataset))} "
             "A split of your own is given as a path to a .json file."
@@ -143,15 +143,9 @@ def load_split(dataset: str, protocol: str | Path) -> SplitFile:
 
 def read_split(path: Path) -> SplitFile:
     """The split in a file. Raises MitobenchError naming the file, and the line or the field that is wrong."""
+    content = foreign.read_json(path, MAX_SPLIT_BYTES, "split")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
         return SplitFile.model_validate(content).model_copy(update={"path": path})
-    except OSError as reason:
-        raise MitobenchError(f"{path}: cannot be read: {reason.strerror}.") from reason
-    except UnicodeDecodeError as reason:
-        raise MitobenchError(f"{path}: is no split: not UTF-8 text.") from reason
-    except json.JSONDecodeError as reason:
-        raise MitobenchError(f"{path}:{reason.lineno}: is not valid JSON: {reason.msg}.") from reason
     except ValidationError as reason:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in reason.errors())
         raise MitobenchError(f"{path}: is no split: {wrong}.") from reason

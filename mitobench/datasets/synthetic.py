@@ -21,11 +21,13 @@ from typing import ClassVar
 from filelock import FileLock
 from platformdirs import user_cache_path
 
+from mitobench import foreign
 from mitobench.atomic import write_whole
 from mitobench.datasets import figures, mitos2012, mitos2014, shapes, synthesis, tissue
 from mitobench.datasets.base import Dataset, Expected, NewFrame, Reader, not_here
 from mitobench.datasets.files import MARKER, is_synthetic
 from mitobench.errors import DataError, MitobenchError
+from mitobench.foreign.limits import MAX_STATE_BYTES
 
 log = logging.getLogger("mitobench")
 
@@ -118,7 +120,7 @@ def _is_hidden(path: Path) -> bool:
 def _read_marker(path: Path) -> dict[str, dict[str, dict[str, Expected]]]:
     """What each set beside the marker holds, by scanner and part."""
     try:
-        sets = json.loads(path.read_text(encoding="utf-8"))["sets"]
+        sets = foreign.read_json(path, MAX_STATE_BYTES, "marker of a synthetic set", DataError)["sets"]
         return {
             plan.reader.name: {
                 scanner: {part: Expected(**counts) for part, counts in parts.items()}

@@ -17,11 +17,12 @@ MAX_DETECTIONS_BYTES = 256 * MB  # detections as text, unpacked
 MAX_ANNOTATION_BYTES = 16 * MB  # the annotation of one frame
 MAX_IMAGE_BYTES = 8 * GB  # an image file as it is stored
 MAX_WEIGHTS_BYTES = 16 * GB  # a file of weights
+MAX_CAFFE_BYTES = 2 * GB  # a .caffemodel: protobuf itself takes no more
 MAX_STATE_BYTES = 8 * MB  # a JSON file that a stage or a plugin wrote beside its weights
 
 # Counts.
 MAX_DETECTIONS = 2_000_000  # rows of a detections file
-MAX_PIXELS = 1 << 30  # of an image: beyond that a file is a whole slide, or a bomb
+MAX_PIXELS = 1 << 28  # of an image: 4 by 4 mm at 0.25 um/px; beyond that a file is a whole slide, or a bomb
 MAX_NESTING = 64  # levels of lists and tables in JSON and TOML
 MAX_DIGITS = 400  # characters of a number in JSON
 MAX_INTEGER = (1 << 63) - 1  # what other programs read a whole number into

@@ -12,7 +12,6 @@ reading. What does not verify is thrown away and done again.
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import os
 import shutil
@@ -27,6 +26,8 @@ from typing import Any
 from filelock import FileLock
 
 from mitobench.errors import StoreError
+from mitobench.foreign import read_json
+from mitobench.foreign.limits import MAX_STATE_BYTES
 from mitobench.pipeline import canonical
 
 log = logging.getLogger("mitobench")
@@ -156,12 +157,12 @@ def _digests(folder: Path) -> dict[str, str]:
 def _verify(folder: Path) -> tuple[str | None, dict[str, Any]]:
     """What is wrong with an output (None: nothing), and its manifest."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_json(folder / MANIFEST, MAX_STATE_BYTES, "manifest", StoreError)
         claimed = manifest.pop("digest")
         if canonical.digest(manifest) != claimed:
             return f"{MANIFEST} has another digest", {}
         found = _digests(folder)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as reason:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, StoreError) as reason:
         return f"{MANIFEST}: {reason}", {}
     wrong = sorted(set(found.items()) ^ set(manifest["files"].items()))
     return (f"{wrong[0][0]} has another digest" if wrong else None), manifest

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from mitobench import foreign
 from mitobench.errors import MitobenchError, RecordError
 from mitobench.evaluate import Metrics
+from mitobench.foreign.limits import MAX_DETECTIONS_BYTES
 from mitobench.results import bounds, recount
 from mitobench.results.record import DETECTIONS, Record, read, read_detections
 
@@ -96,7 +98,7 @@ def _check_scores(checked: Checked, record: Record, entry: Mapping[str, Any], ag
 
 def _packed_as_written(packed: bytes, entry: Mapping[str, Any]) -> bool:
     """Whether a file that unpacks well has the very bytes it was written with; older records hold no digest of them."""
-    again = gzip.compress(gzip.decompress(packed), compresslevel=9, mtime=0)
+    again = gzip.compress(foreign.gunzip(packed, MAX_DETECTIONS_BYTES), compresslevel=9, mtime=0)
     written: str = entry.get("packed", hashlib.sha256(again).hexdigest())
     return hashlib.sha256(packed).hexdigest() == written
 

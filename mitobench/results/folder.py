@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mitobench import datasets
+from mitobench import datasets, foreign
 from mitobench.atomic import write_whole
 from mitobench.errors import RecordError
+from mitobench.foreign import limits
 from mitobench.results import recount
 from mitobench.results.check import Checked, check
 from mitobench.results.record import DETECTIONS, Record, read
@@ -137,8 +138,10 @@ def _take(path: Path, folder: Path) -> Taken:
     beside = target.with_name(detections.name)
     try:
         if record.detections is not None:
-            write_whole(beside, detections.read_bytes())
-        write_whole(target, path.read_bytes())
+            write_whole(
+                beside, foreign.read_bytes(detections, limits.MAX_PACKED_BYTES, "record's detections", RecordError)
+            )
+        write_whole(target, foreign.read_bytes(path, limits.MAX_RECORD_BYTES, "record", RecordError))
     except BaseException:
         beside.unlink(missing_ok=True)
         raise

@@ -14,16 +14,17 @@ import io
 import json
 import logging
 import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mitobench import foreign
 from mitobench.atomic import write_whole
 from mitobench.errors import RecordError
 from mitobench.evaluate import BoxScores, Metrics, OperatingPoint
+from mitobench.foreign import limits
 from mitobench.pipeline import canonical
 
 log = logging.getLogger("mitobench")
@@ -225,16 +226,7 @@ def read(path: Path) -> Record:
     Raises RecordError for a file that is no record, one of another schema version, one that does not have the digest
     it claims, or one that lacks what a table needs, however well it is sealed.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as reason:
-        raise RecordError(f"{path}: cannot be read: {reason.strerror}.") from reason
-    except UnicodeDecodeError as reason:
-        raise RecordError(f"{path}: is no record: not UTF-8 text.") from reason
-    except json.JSONDecodeError as reason:
-        raise RecordError(f"{path}:{reason.lineno}: is not valid JSON: {reason.msg}.") from reason
-    except (ValueError, RecursionError) as reason:  # a number too long, or brackets too deep, to read
-        raise RecordError(f"{path}: is no record: {reason}.") from reason
+    content = foreign.read_json(path, limits.MAX_RECORD_BYTES, "record", RecordError)
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
         raise RecordError(
@@ -333,14 +325,19 @@ def read_detections(path: Path, record: Record) -> list[dict[str, str]]:
 def _detections_text(path: Path, record: Record) -> str:
     if record.detections is None:
         raise RecordError(f"{path}: a record that failed has no detections.")
+    if record.detections["file"] != f"{record.stem}{DETECTIONS}":
+        raise RecordError(f"{path}: its detections must be in {record.stem}{DETECTIONS}. Make the record again.")
+    file = path.with_name(f"{record.stem}{DETECTIONS}")
+    packed = foreign.read_bytes(file, limits.MAX_PACKED_BYTES, "record's detections", RecordError)
+    found = hashlib.sha256(packed).hexdigest()
+    if record.detections.get("packed", found) != found:  # before it is unpacked
+        raise RecordError(f"{file}: was changed, or is packed otherwise than it was written: its digest is another.")
     try:
-        file = path.with_name(str(record.detections["file"]))
+        text = foreign.gunzip(packed, limits.MAX_DETECTIONS_BYTES)
     except ValueError as reason:
-        raise RecordError(f"{path}: its detections must lie beside it. Make the record again.") from reason
-    try:
-        text = gzip.decompress(file.read_bytes())
-    except (OSError, EOFError, zlib.error) as reason:
-        raise RecordError(f"{file}: cannot be read: {reason}. Make the record again.") from reason
+        raise RecordError(f"{file}: {reason}. Make the record again.") from reason
+    if text.count(b"\n") > limits.MAX_DETECTIONS:
+        raise RecordError(f"{file}: has more than {limits.MAX_DETECTIONS:,} rows, which is the limit.")
     if hashlib.sha256(text).hexdigest() != record.detections["sha256"]:
         raise RecordError(f"{file}: was changed after it was written: its digest is another. Make the record again.")
     try:

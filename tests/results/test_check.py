@@ -173,7 +173,8 @@ def test_counts_moved_from_one_frame_to_another_are_red(path: Path) -> None:
 @pytest.mark.parametrize("count", [-1, 10**30])
 def test_counts_that_cannot_be_are_red(path: Path, count: int) -> None:
     runs.reseal(path, lambda content: content["test"]["frames"][0].update(fp=count))
-    assert "recomputed it is numbers from 0 to" in "".join(check(path).problems)
+    problems = "".join(check(path).problems)
+    assert "recomputed it is numbers from 0 to" in problems or "beyond 64 bits" in problems
 
 
 def test_a_frame_that_is_counted_twice_is_red(path: Path) -> None:
@@ -203,8 +204,10 @@ def test_a_record_that_no_leaderboard_can_show_is_red(path: Path, change: Change
 
 @pytest.mark.parametrize("text", ["frame,x,y\nA09_00,1,2\n", "frame,x,y,score_detector,score\nA09_00,a,b,c,d\n", "\n"])
 def test_detections_without_their_columns_are_red(path: Path, text: str) -> None:
-    detections_of(path).write_bytes(gzip.compress(text.encode(), compresslevel=9, mtime=0))
-    entry = {"sha256": hashlib.sha256(text.encode()).hexdigest(), "rows": text.count("\n") - 1}
+    packed = gzip.compress(text.encode(), compresslevel=9, mtime=0)
+    detections_of(path).write_bytes(packed)
+    digests = {"sha256": hashlib.sha256(text.encode()).hexdigest(), "packed": hashlib.sha256(packed).hexdigest()}
+    entry = {**digests, "rows": text.count("\n") - 1}
     runs.reseal(path, lambda content: content["detections"].update(entry))
     problems = "".join(check(path).problems)
     assert "a column is missing or holds no number" in problems or "test.n_detections" in problems
