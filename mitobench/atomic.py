@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from mitobench.errors import MitobenchError
+from mitobench.foreign import check_target
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -23,6 +24,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
+    check_target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, aside = tempfile.mkstemp(dir=path.parent, prefix=".aside-")
     try:

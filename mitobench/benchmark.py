@@ -13,7 +13,7 @@ from typing import Any
 from mitobench import datasets as data_sets
 from mitobench import discovery
 from mitobench.datasets import splits
-from mitobench.errors import DataError, MitobenchError, PluginError
+from mitobench.errors import DataError, MitobenchError, PluginError, StoreError
 from mitobench.pipeline import executors
 from mitobench.pipeline.graph import Plan, Planned, Request
 from mitobench.pipeline.plan import build
@@ -147,7 +147,13 @@ class Benchmark:
         outcomes: dict[str, executors.Outcome] = {}
 
         def write(row: Planned) -> None:
-            made, detections = assemble(row, outcomes, self.request, self.workspace, started)
+            try:
+                made, detections = assemble(row, outcomes, self.request, self.workspace, started)
+            except (LookupError, TypeError, ValueError, AttributeError) as reason:
+                raise StoreError(
+                    f"The store {self.store.root} holds what no stage of {row.combination.title} writes "
+                    f"({type(reason).__name__}: {reason}). Give another folder with --store."
+                ) from reason
             path = record.write(out / "records", made, detections)
             self.done.append(Done(row, path, record.read(path)))
 

@@ -15,7 +15,7 @@ MAY_KNOW = {
     "foreign": {"errors"},
     "atomic": {"errors", "foreign"},
     "registry": {"errors", "foreign"},
-    "api": {"errors"},
+    "api": {"errors", "foreign"},
     "discovery": {"errors", "foreign", "registry", "api"},
     "published": {"errors", "foreign", "registry"},
     "caffemodel": {"errors", "foreign"},

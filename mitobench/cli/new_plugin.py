@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mitobench.cli.terminal import echo
+from mitobench.foreign import printable
 
 if TYPE_CHECKING:
     from mitobench.contract import Check
@@ -39,7 +41,8 @@ KINDS = {
         "run": "--fuser {name}",
     },
 }
-RESERVED = {"all"}  # `--detector all` means every detector
+RESERVED = {"all", "none"}  # `--detector all` means every detector, `--verifier none` that there is none
+MAX_NAME = 60  # characters: it becomes the name of files and of a module
 
 
 def new_plugin(
@@ -72,10 +75,10 @@ def _values(name: str, kind: str) -> dict[str, str]:
 
     if kind not in KINDS:
         raise MitobenchError(f"--kind {kind}: there is no such kind of plugin. {nearest(kind, KINDS)}")
-    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or name in RESERVED:
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or name in RESERVED or len(name) > MAX_NAME:
         raise MitobenchError(
-            f"A plugin cannot be called {name!r}: take small letters, digits and single dashes, a letter first, "
-            f"and none of {', '.join(RESERVED)}; for example my-{kind}."
+            f"A plugin cannot be called {printable(repr(name), 80)}: take small letters, digits and single dashes, "
+            f"a letter first, at most {MAX_NAME} characters, and none of {', '.join(RESERVED)}; for example my-{kind}."
         )
     return {
         **KINDS[kind],
@@ -83,9 +86,16 @@ def _values(name: str, kind: str) -> dict[str, str]:
         "kind": kind,
         "package": f"mitobench-{name}",
         "module": f"mitobench_{name.replace('-', '_')}",
-        "cls": "".join(part.capitalize() for part in name.split("-")),
+        "cls": _class_name(name, kind),
         "run": KINDS[kind]["run"].format(name=name),
     }
+
+
+def _class_name(name: str, kind: str) -> str:
+    """`MyPlugin` for `my-plugin`; with the kind behind it where the template has that word: `Path`, `None`."""
+    cls = "".join(part.capitalize() for part in name.split("-"))
+    taken = re.findall(r"\w+", (Path(__file__).parents[1] / "templates" / "plugin" / f"{kind}.py.j2").read_text())
+    return f"{cls}{kind.capitalize()}" if iskeyword(cls) or cls in taken else cls
 
 
 def _refuse_taken(name: str, kind: str, module: str, target: Path) -> None:

@@ -27,7 +27,7 @@ from mitobench.datasets import figures, mitos2012, mitos2014, shapes, synthesis,
 from mitobench.datasets.base import Dataset, Expected, NewFrame, Reader, not_here
 from mitobench.datasets.files import MARKER, is_synthetic
 from mitobench.errors import DataError, MitobenchError
-from mitobench.foreign.limits import MAX_STATE_BYTES
+from mitobench.foreign.limits import MAX_SEED, MAX_STATE_BYTES
 
 log = logging.getLogger("mitobench")
 
@@ -161,9 +161,10 @@ def write(
 
     Raises MitobenchError when the folder holds anything else or cannot be written.
     """
-    if seed < 0 or not 1 <= (1 if frames is None else frames) <= 100 or not 64 <= size <= 4096:
+    if not 0 <= seed <= MAX_SEED or not 1 <= (1 if frames is None else frames) <= 100 or not 64 <= size <= 4096:
         raise MitobenchError(
-            f"seed {seed}, {frames} frames, {size} px: give a seed of 0 or more, 1 to 100 frames a slide, 64-4096 px."
+            f"seed {seed}, {frames} frames, {size} px: give a seed of 0 to {MAX_SEED}, 1 to 100 frames a slide, "
+            "64-4096 px."
         )
     folder = Path(folder).resolve()
     _refuse_foreign(folder)

@@ -26,6 +26,10 @@ MAX_PIXELS = 1 << 28  # of an image: 4 by 4 mm at 0.25 um/px; beyond that a file
 MAX_NESTING = 64  # levels of lists and tables in JSON and TOML
 MAX_DIGITS = 400  # characters of a number in JSON
 MAX_INTEGER = (1 << 63) - 1  # what other programs read a whole number into
+MAX_SEEDS = 1_000  # of one run
+MAX_PROCESSES = 64  # that a fit is distributed over
+MAX_JOBS = 256  # stages done at once
+MAX_OPTION = 100_000_000  # a whole number among a plugin's options: iterations, sides, counts
 MAX_SEED = (1 << 32) - 1  # what numpy takes
 
 # Characters of a text of foreign origin in one message.

@@ -19,6 +19,7 @@ from mitobench.api import Detections, Fuser, Validation
 from mitobench.evaluate import FramePrediction, OperatingPoint, Sweep, choose_threshold, evaluate, score_boxes
 from mitobench.evaluate.matching import near
 from mitobench.evaluate.operating_point import best_point
+from mitobench.foreign import guard_cell
 from mitobench.pipeline import arrays, canonical, checks
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ def _write_detections(job: Job, split: _Split, keep: NDArray[np.bool_], fused: F
             place = [f"{n:.2f}" for n in (*xy[i], *boxes[i])]
             scores = [_spell(s) for s in (split.detector[i], verifier[i], score[i])]
             became = _spell(hit[i], 0) if frame.labelled else ""
-            writer.writerow([frame.frame, *place, *scores, int(keep[i]), became, _spell(distance[i], 4)])
+            writer.writerow([guard_cell(frame.frame), *place, *scores, int(keep[i]), became, _spell(distance[i], 4)])
 
 
 def box_scores(folder: Path, estimated: Floats, truth: Floats, covered: NDArray[np.bool_] | None) -> None:

@@ -15,6 +15,7 @@ from mitobench import discovery, registry
 from mitobench.api import Options, Plugin
 from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError, nearest
+from mitobench.foreign import load_json, printable
 from mitobench.pipeline import canonical
 
 
@@ -63,11 +64,23 @@ class Override:
             raise MitobenchError(f"{given} {text}: give ROLE.OPTION=VALUE, for example detector.iterations=500.")
         if parts[0] not in (*ROLES, "pipeline"):
             raise MitobenchError(f"{given} {text}: {parts[0]!r} is no role. {nearest(parts[0], (*ROLES, 'pipeline'))}")
-        try:
-            parsed = json.loads(value, parse_constant=str)  # NaN and infinity are no values of options
-        except ValueError:
-            parsed = value
+        parsed = load_json(value, f"{given} {printable(text, 200)}") if _is_json(value) else value
         return cls(given, text, parts[0], parts[1] if len(parts) == 3 else None, parts[-1], parsed)
+
+
+def _is_json(value: str) -> bool:
+    """Whether a value is spelled as JSON; any other is text."""
+    try:
+        json.loads(value, parse_int=str, parse_constant=_no_number)
+    except ValueError:
+        return False
+    except RecursionError:
+        return True
+    return True
+
+
+def _no_number(token: str) -> None:
+    raise ValueError(token)
 
 
 @dataclass
@@ -158,7 +171,7 @@ class Settings:
             said = error["msg"]
             if error["type"] == "extra_forbidden":
                 said = f"unknown option. {nearest(option, model.model_fields)}"
-            lines.append(f"{where}: {said} (given: {error['input']!r})")
+            lines.append(f"{where}: {said} (given: {printable(repr(error['input']), 200)})")
         return "\n".join(dict.fromkeys(lines))
 
 

@@ -26,7 +26,7 @@ from typing import Any
 from filelock import FileLock
 
 from mitobench.errors import StoreError
-from mitobench.foreign import read_json
+from mitobench.foreign import check_target, read_json
 from mitobench.foreign.limits import MAX_STATE_BYTES
 from mitobench.pipeline import canonical
 
@@ -71,7 +71,7 @@ class Store:
     def get(self, kind: str, key: str) -> Output | None:
         """The verified output, or None where there is none. A corrupt one is thrown away, and the log says so."""
         folder = self._folder(kind, key)
-        if not folder.is_dir():
+        if not folder.exists():
             return None
         problem, manifest = _verify(folder)
         if problem is None:
@@ -82,13 +82,20 @@ class Store:
 
     def discard(self, kind: str, key: str) -> None:
         """Throw an output away, at once for every reader."""
+        (self.root / "aside").mkdir(parents=True, exist_ok=True)
         grave = Path(tempfile.mkdtemp(dir=self.root / "aside"))
         os.replace(self._folder(kind, key), grave / "discarded")
         shutil.rmtree(grave, ignore_errors=True)
 
     def lock(self, key: str) -> FileLock:
-        """The lock under which a stage is done; freed by the operating system when its holder dies."""
-        return FileLock(self.root / "locks" / key)
+        """The lock under which a stage is done; freed by the system when its holder dies. Raises StoreError."""
+        path = self.root / "locks" / key
+        check_target(path, StoreError)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)  # the store may have been deleted meanwhile
+        except OSError as reason:
+            raise _store_error(self.root, reason) from reason
+        return FileLock(path)
 
     def work(self, key: str) -> Path:
         """The stage's work folder, kept until its output is in place."""
@@ -106,7 +113,7 @@ class Store:
         started = time.monotonic()
         aside = self.root / "aside" / f"{key}-{os.getpid()}"
         try:
-            aside.mkdir()
+            aside.mkdir(parents=True)
             yield aside
             manifest = {"spec": spec, "seconds": round(time.monotonic() - started, 3), "files": _digests(aside)}
             manifest["digest"] = canonical.digest(manifest)
@@ -161,8 +168,11 @@ def _verify(folder: Path) -> tuple[str | None, dict[str, Any]]:
         claimed = manifest.pop("digest")
         if canonical.digest(manifest) != claimed:
             return f"{MANIFEST} has another digest", {}
-        found = _digests(folder)
+        found = _digests(folder).items()
+        wrong = sorted(found ^ manifest["files"].items())
+        manifest["seconds"] = float(manifest["seconds"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, StoreError) as reason:
         return f"{MANIFEST}: {reason}", {}
-    wrong = sorted(set(found.items()) ^ set(manifest["files"].items()))
+    if canonical.digest(manifest.get("spec")) != folder.name:
+        return "it is of another key than its own", {}
     return (f"{wrong[0][0]} has another digest" if wrong else None), manifest

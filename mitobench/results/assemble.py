@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from mitobench.errors import StoreError
 from mitobench.evaluate import BoxScores, Metrics
+from mitobench.foreign import read_json
+from mitobench.foreign.limits import MAX_RECORD_BYTES
 from mitobench.pipeline import arrays
 from mitobench.pipeline.executors import Outcome
 from mitobench.pipeline.graph import FACTS, Planned, Request, Stage
@@ -216,4 +218,4 @@ def _seconds_a_candidate(row: Planned, outcomes: Mapping[str, Outcome]) -> float
 def _json(outcomes: Mapping[str, Outcome], stage: Stage, name: str) -> Any:
     output = outcomes[stage.key].output
     assert output is not None
-    return json.loads((Path(output.folder) / name).read_text(encoding="utf-8"))
+    return read_json(Path(output.folder) / name, MAX_RECORD_BYTES, "stage's output", StoreError)

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mitobench import foreign
 from mitobench.atomic import write_whole
@@ -292,7 +292,7 @@ class _Named(BaseModel):
     verifier: str
     fuser: str
     train_on: list[str]
-    seed: int
+    seed: int = Field(ge=0, le=limits.MAX_SEED)
 
 
 def _lacking(record: Record) -> str | None:
@@ -319,7 +319,10 @@ def _lacking(record: Record) -> str | None:
 
 def read_detections(path: Path, record: Record) -> list[dict[str, str]]:
     """The rows of a record's detections, verified. Raises RecordError."""
-    return list(csv.DictReader(io.StringIO(_detections_text(path, record))))
+    rows = list(csv.DictReader(io.StringIO(_detections_text(path, record))))
+    for row in rows:
+        row["frame"] = foreign.unguard_cell(row.get("frame") or "")
+    return rows
 
 
 def _detections_text(path: Path, record: Record) -> str:

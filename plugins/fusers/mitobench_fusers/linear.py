@@ -80,10 +80,15 @@ class Linear(Fuser):
 
     def load(self, folder: Path) -> None:
         """Read what was chosen."""
-        chosen = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        self._w, self._curve = chosen["w"], chosen["curve"]
-        if "platt" in chosen:
-            self._detector, self._verifier = (Platt(*chosen["platt"][role]) for role in ("detector", "verifier"))
+        try:
+            chosen = json.loads((folder / FILE).read_text(encoding="utf-8"))
+            self._w, self._curve = _weight(chosen["w"]), [[float(w), float(f1)] for w, f1 in chosen["curve"]]
+            if self.options.calibration != "none":
+                self._detector, self._verifier = (_platt(*chosen["platt"][role]) for role in ("detector", "verifier"))
+        except (ValueError, TypeError, LookupError, RecursionError) as reason:
+            raise api.PluginError(
+                f"{folder / FILE}: is not what {self.name} saves: {reason}. Fit it again."
+            ) from reason
 
 
 class LogitLinearOptions(LinearOptions):
@@ -107,6 +112,18 @@ class LogitLinear(Linear):
     def _sum(self, w: float, detector: Floats, verifier: Floats) -> Floats:
         fused: Floats = expit(super()._sum(w, *(logits(scores, self.options.eps) for scores in (detector, verifier))))
         return fused
+
+
+def _weight(value: Any) -> float:
+    if isinstance(value, bool) or not 0 <= value <= 1:  # NaN is not, either
+        raise ValueError(f"the weight is {value!r}, not from 0 to 1")
+    return float(value)
+
+
+def _platt(slope: Any, offset: Any) -> Platt:
+    if not np.isfinite([slope, offset]).all():
+        raise ValueError("the calibration is not of finite numbers")
+    return Platt(float(slope), float(offset))
 
 
 def _middle_of_longest_run(flags: NDArray[np.bool_]) -> int:
