@@ -7,7 +7,6 @@ so that nothing cached vouches for itself.
 
 from __future__ import annotations
 
-import re
 import shlex
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +24,7 @@ from mitobench.pipeline.executors import Watcher
 from mitobench.pipeline.plan import UNUSED
 from mitobench.pipeline.plugins import PRETRAINED
 from mitobench.pipeline.settings import Override, PipelineOptions
-from mitobench.results import record
+from mitobench.results import demands, record
 from mitobench.results.agreement import Agreement, agreement
 from mitobench.results.check import check
 from mitobench.results.record import Record
@@ -97,7 +96,7 @@ def _prepared(
         profile=PROFILE,
         matcher=recorded.pipeline["matcher"],
         device="cpu" if recorded.device == "cpu" else "auto",
-        processes=recorded.pipeline.get("processes", 1),
+        processes=demands.processes(recorded),
         store=store,
         command=recorded.run.command,
         say=say,
@@ -184,8 +183,7 @@ def _threads(recorded: Record) -> Iterator[None]:
     import torch
 
     before = torch.get_num_threads()
-    told = recorded.run.host.get("threads", "")
-    torch.set_num_threads(int(told) if re.fullmatch(r"[1-9]\d{0,2}", told) else before)
+    torch.set_num_threads(demands.threads(recorded) or before)
     try:
         yield
     finally:
