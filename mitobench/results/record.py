@@ -319,7 +319,10 @@ def _lacking(record: Record) -> str | None:
 
 def read_detections(path: Path, record: Record) -> list[dict[str, str]]:
     """The rows of a record's detections, verified. Raises RecordError."""
-    rows = list(csv.DictReader(io.StringIO(_detections_text(path, record))))
+    try:
+        rows = list(csv.DictReader(io.StringIO(_detections_text(path, record))))
+    except csv.Error as reason:
+        raise RecordError(f"{path}: its detections are not CSV: {reason}. Make the record again.") from reason
     for row in rows:
         row["frame"] = foreign.unguard_cell(row.get("frame") or "")
     return rows
