@@ -17,6 +17,7 @@ import shutil
 import struct
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -29,12 +30,14 @@ from records import DETECTIONS, ok
 
 from mitobench import datasets, experiments, registry
 from mitobench.api import Frame
+from mitobench.benchmark import Benchmark, Grid
 from mitobench.cli.console import show_section
 from mitobench.datasets import images, points
 from mitobench.datasets.card import Card as DatasetCard
 from mitobench.datasets.splits import assign, read_split
 from mitobench.errors import MitobenchError
 from mitobench.evaluate.detections_csv import read_detections
+from mitobench.gallery import gallery
 from mitobench.model import Model
 from mitobench.model import card as cards
 from mitobench.pipeline import canonical
@@ -43,7 +46,10 @@ from mitobench.pipeline.store import MANIFEST, Store
 from mitobench.report import build
 from mitobench.results import record
 from mitobench.results.check import check
+from mitobench.results.compare import compare
 from mitobench.results.demands import demands, excessive
+from mitobench.results.submission import write_submission
+from mitobench.scoring import score_record
 from mitobench.training.weights import FILE, load_weights, save_weights
 
 if sys.version_info >= (3, 11):
@@ -99,6 +105,60 @@ def _sealed(content: dict[str, Any]) -> dict[str, Any]:
         return content
 
 
+def run_record(folder: Path, rng: Random) -> Read:
+    """The record of a real run, with its data: what shows pixels, scores, compares and submits."""
+    (path,) = Path(shutil.copytree(_run(folder), folder / "board"), "records").glob("*.json")
+    content, packed = json.loads(path.read_text()), path.with_name(f"{path.stem}{record.DETECTIONS}")
+    before = record.read(path)
+    if rng.random() < 0.5:
+        text = mutants.in_text(gzip.decompress(packed.read_bytes()).decode(), rng).encode(errors="replace")
+        packed.write_bytes(gzip.compress(text, compresslevel=9, mtime=0))
+        digests = {"sha256": hashlib.sha256(text), "packed": hashlib.sha256(packed.read_bytes())}
+        content["detections"] |= {name: digest.hexdigest() for name, digest in digests.items()}
+    else:
+        content = mutants.in_tree(content, rng)
+    path.write_text(json.dumps(_sealed(content), sort_keys=True, indent=1) + "\n")
+    frames = [frame.frame for frame in before.test.frames] if before.test else []
+    data = _data(folder)
+
+    def read() -> None:
+        found = record.read(path)
+        _each(
+            lambda: check(path),
+            lambda: build.build(folder / "board"),
+            lambda: gallery.write(path, folder / "gallery", data=data, most_frames=1, most_crops=2),
+            lambda: write_submission(folder / "submission", path, found, frames),
+            lambda: compare(before, found),
+            lambda: score_record(path, data),
+        )
+
+    return read
+
+
+def _run(folder: Path) -> Path:
+    """The folder of a board with one record, of parts that learn nothing; made once a process."""
+    board = folder.parent / "board"
+    if not board.is_dir():
+        grid = Grid({"estimator": ["fixed"], "detector": ["blobs"], "verifier": ["none"], "fuser": ["linear"]})
+        benchmark = Benchmark.prepare(
+            [grid], data=_data(folder), datasets=["synthetic"], device="cpu", profile="smoke", store=folder / "store"
+        )
+        benchmark.run(board)
+    return board
+
+
+def _each(*calls: Callable[[], object]) -> None:
+    """All of them, whichever is refused; raises the first refusal at the end."""
+    refused: list[MitobenchError] = []
+    for call in calls:
+        try:
+            call()
+        except MitobenchError as reason:
+            refused.append(reason)
+    if refused:
+        raise refused[0]
+
+
 def record_detections(folder: Path, rng: Random) -> Read:
     text = mutants.in_text(DETECTIONS * rng.choice((1, 1, 3)), rng)
     raw = text.encode(errors="replace")
@@ -136,8 +196,9 @@ def profile(folder: Path, rng: Random) -> Read:
         from mitobench import discovery
 
         settings = Settings.load(str(path))
-        if "based_on" not in settings.tables:
-            same(settings.tables, tomllib.loads(path.read_text(encoding="utf-8")))
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        if "based_on" not in raw:
+            same(settings.tables, raw)
         settings.pipeline()
         for role in ("detector", "fuser"):
             for name in discovery.names(role):
@@ -253,10 +314,8 @@ def _seal_model(folder: Path, card: dict[str, Any]) -> None:
     path = folder / "fuser" / "weight.json"
     content = path.read_bytes()
     card["files"] = {"fuser/weight.json": {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}}
-    try:
+    with suppress(ValueError, TypeError, RecursionError):
         card = cards.Card.model_validate(card).sealed().model_dump(mode="json")
-    except (ValueError, TypeError, RecursionError):
-        pass
     (folder / cards.CARD).write_text(json.dumps(card))
 
 
@@ -409,6 +468,7 @@ def store_entry(folder: Path, rng: Random) -> Read:
 KINDS: dict[str, Kind] = {
     "record (JSON)": record_json,
     "record's detections (gzip)": record_detections,
+    "record with its data": run_record,
     "profile (TOML)": profile,
     "--set": set_text,
     "data set card (TOML)": dataset_card,
