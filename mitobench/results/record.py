@@ -26,6 +26,7 @@ from mitobench.errors import RecordError
 from mitobench.evaluate import BoxScores, Metrics, OperatingPoint
 from mitobench.foreign import limits
 from mitobench.pipeline import canonical
+from mitobench.results.ranges import broken_row, impossible
 
 log = logging.getLogger("mitobench")
 
@@ -314,7 +315,8 @@ def _lacking(record: Record) -> str | None:
         return f"{', '.join(absent)} not there"
     if record.status != "ok" and there:
         return f"its status is {record.status}, but {', '.join(there)} there"
-    return None
+    wrong = impossible(record.model_dump(include={*SCORES, "boxes"}))
+    return f"{', '.join(wrong[:5])} out of range" if wrong else None
 
 
 def read_detections(path: Path, record: Record) -> list[dict[str, str]]:
@@ -323,8 +325,11 @@ def read_detections(path: Path, record: Record) -> list[dict[str, str]]:
         rows = list(csv.DictReader(io.StringIO(_detections_text(path, record))))
     except csv.Error as reason:
         raise RecordError(f"{path}: its detections are not CSV: {reason}. Make the record again.") from reason
+    broken = broken_row(rows)
+    if broken:
+        raise RecordError(f"{path}: its detections: {broken}. Make the record again.")
     for row in rows:
-        row["frame"] = foreign.unguard_cell(row.get("frame") or "")
+        row["frame"] = foreign.unguard_cell(row["frame"])
     return rows
 
 

@@ -351,7 +351,7 @@ def _data(folder: Path) -> Path:
 
     data = folder.parent / "data"
     if not data.is_dir():
-        synthetic.write(data, seed=1, frames=1, size=64)
+        synthetic.write(data, seed=1, frames=2, size=128)
     return data
 
 
