@@ -28,10 +28,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mitobench.content import File
 from mitobench.errors import DataError, MitobenchError, PluginError
+from mitobench.foreign.limits import MAX_OPTION
 
 __all__ = [
     "API_VERSION",
@@ -243,7 +244,16 @@ class Validation:
 class Options(BaseModel):
     """Base of every plugin's options: typed, documented, with defaults; unknown names are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Options:
+        """No whole number is beyond what a machine could do: options come from profiles and records of strangers."""
+        for name, value in self:
+            numbers = value if isinstance(value, tuple) else (value,)
+            if any(isinstance(one, int) and abs(one) > MAX_OPTION for one in numbers):
+                raise ValueError(f"{name} is beyond {MAX_OPTION:,}, the limit for whole numbers")
+        return self
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mitobench.errors import MitobenchError, as_text
+from mitobench.foreign import check_target
 
 ASIDE = ".aside-"  # how the names of unfinished files and folders begin
 
@@ -35,7 +36,11 @@ def write_text_whole(path: Path, text: str) -> None:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """The path of a file to write, which becomes `path` when the block ends without an error. Raises OSError."""
+    """The path of a file to write, which becomes `path` when the block ends without an error.
+
+    Raises OSError, and MitobenchError where `path` is a folder, a device or a pipe.
+    """
+    check_target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=ASIDE))
     try:

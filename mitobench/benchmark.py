@@ -14,7 +14,7 @@ from mitobench import compute, discovery
 from mitobench import datasets as data_sets
 from mitobench.datasets import splits
 from mitobench.discovery import ROLES
-from mitobench.errors import DataError, MitobenchError, PluginError, nearest
+from mitobench.errors import DataError, MitobenchError, PluginError, StoreError, nearest
 from mitobench.pipeline import executors
 from mitobench.pipeline.graph import Plan, Planned, Request
 from mitobench.pipeline.plan import build
@@ -150,7 +150,13 @@ class Benchmark:
         outcomes: dict[str, executors.Outcome] = {}
 
         def write(row: Planned) -> None:
-            made = assemble(row, outcomes, self.request, self.workspace, started)
+            try:
+                made = assemble(row, outcomes, self.request, self.workspace, started)
+            except (LookupError, TypeError, ValueError, AttributeError) as reason:
+                raise StoreError(
+                    f"The store {self.store.root} holds what no stage of {row.combination.title} writes "
+                    f"({type(reason).__name__}: {reason}). Give another folder with --store."
+                ) from reason
             path = record.write(out / "records", made.record, made.detections, made.validation)
             self.done.append(Done(row, path, record.read(path)))
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
+from mitobench import foreign
 from mitobench.errors import MitobenchError, nearest
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from mitobench.foreign.limits import MAX_CONFIG_BYTES
 
 _HERE = Path(__file__).resolve().parent
 ROOT = _HERE / "_registry" if (_HERE / "_registry").is_dir() else _HERE.parent / "registry"
@@ -19,18 +15,18 @@ ROOT = _HERE / "_registry" if (_HERE / "_registry").is_dir() else _HERE.parent /
 
 def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file's content. Raises MitobenchError naming file and line where it is not valid."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as reason:
-        raise MitobenchError(f"{path}: cannot be read: {reason.strerror}.") from reason
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as reason:
-        raise MitobenchError(f"{path}: is not valid TOML: {reason}.") from reason
+    return foreign.read_toml(path, MAX_CONFIG_BYTES, "TOML file")
+
+
+def is_name(name: str) -> bool:
+    """Whether a name can be that of one file in a folder: no separators, and no longer than a file system takes."""
+    return 0 < len(name) <= 200 and not set(name) & set("/\\\0") and name not in (".", "..")
 
 
 def entry(folder: str, name: str, suffix: str = ".toml") -> Path:
     """The registry's file `folder/name`. Raises MitobenchError with the nearest names when there is none."""
     path = ROOT / folder / f"{name}{suffix}"
-    if not path.is_file():
+    if not is_name(name) or not path.is_file():
         known = [p.stem for p in (ROOT / folder).glob(f"*{suffix}")]
         raise MitobenchError(f"registry/{folder} holds no {name!r}. {nearest(name, known)}")
     return path

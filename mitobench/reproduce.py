@@ -6,7 +6,6 @@ of stages go to a folder of their own unless another is given, so that nothing c
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -23,7 +22,7 @@ from mitobench.pipeline.executors import Watcher
 from mitobench.pipeline.plan import UNUSED
 from mitobench.pipeline.plugins import PRETRAINED
 from mitobench.pipeline.settings import RENAMED, Override, PipelineOptions
-from mitobench.results import option_files, record
+from mitobench.results import demands, option_files, record
 from mitobench.results.agreement import Agreement, agreement
 from mitobench.results.check import check
 from mitobench.results.copies import Copies
@@ -89,7 +88,7 @@ def _prepared(path: Path, recorded: Record, copies: Copies, temporary: Path, sto
         profile=PROFILE,
         matcher=recorded.pipeline["matcher"],
         device="cpu" if recorded.device == "cpu" else "auto",
-        processes=recorded.pipeline["processes"],
+        processes=demands.processes(recorded),
         store=store or temporary / "store",
         say=say,
     )
@@ -169,8 +168,7 @@ def _any_estimator() -> str:
 def _threads(recorded: Record) -> Iterator[None]:
     """As many threads as the record had: on a CPU their number decides the last bits."""
     before = compute.threads()
-    told = recorded.run.host.get("threads", "")
-    compute.set_threads(int(told) if re.fullmatch(r"[1-9]\d{0,2}", told) else before)
+    compute.set_threads(demands.threads(recorded) or before)
     try:
         yield
     finally:

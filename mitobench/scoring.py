@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from mitobench import datasets
+from mitobench import datasets, foreign
 from mitobench.api import Detections, Frame
 from mitobench.atomic import write_text_whole
 from mitobench.datasets import Dataset
@@ -30,6 +30,7 @@ from mitobench.evaluate import (
     read_detections,
     total,
 )
+from mitobench.foreign.limits import MAX_DETECTIONS_BYTES
 from mitobench.results import record
 
 NO_THRESHOLD = "no threshold is given, and no detections on validation frames to choose one from"
@@ -215,7 +216,7 @@ def _read(path: Path, dataset: Dataset) -> tuple[dict[str, Detections], Source]:
     found = read_detections(path, dataset.items)
     for id, detections in found.items():
         _refuse_outside(path, dataset.items[id].frame, detections)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256(foreign.read_bytes(path, MAX_DETECTIONS_BYTES, "CSV of detections")).hexdigest()
     return found, Source(file=path.name, sha256=digest, n_detections=sum(map(len, found.values())))
 
 

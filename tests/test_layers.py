@@ -9,18 +9,21 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "mitobench"
-LEAF = {"errors", "atomic", "registry", "content", "compute"}
+LEAF = {"errors", "foreign", "atomic", "registry", "content", "compute"}
 
 MAY_KNOW = {
-    "content": {"errors"},
-    "api": {"errors", "content"},
-    "discovery": {"errors", "registry", "api"},
-    "published": {"errors", "registry"},
+    "foreign": {"errors"},
+    "atomic": {"errors", "foreign"},
+    "registry": {"errors", "foreign"},
+    "content": {"errors", "foreign"},
+    "api": {"errors", "foreign", "content"},
+    "discovery": {"errors", "foreign", "registry", "api"},
+    "published": {"errors", "foreign", "registry"},
     "compute": set(),
     "methods": {"api"},
     "training": {*LEAF, "api"},
     "datasets": {*LEAF, "api", "discovery"},
-    "evaluate": {"errors", "api"},
+    "evaluate": {"errors", "foreign", "api"},
     "pipeline": {*LEAF, "api", "discovery", "training", "datasets", "evaluate"},
     "results": {*LEAF, "api", "discovery", "datasets", "evaluate", "pipeline"},
     "report": {*LEAF, "published", "evaluate", "results", "pipeline.canonical"},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import sys
+from contextlib import suppress
+from typing import NoReturn
 
 import typer
 
@@ -22,6 +24,7 @@ from mitobench.cli import (
     run,
     score,
     submit,
+    terminal,
     weights,
 )
 from mitobench.errors import MitobenchError
@@ -61,10 +64,22 @@ def _show_what_cannot_be_encoded() -> None:
 
 
 def main() -> None:
-    """Run the command line. What a user can mend is told without a traceback; exit code 2."""
+    """Run the command line. An error that the user can fix is shown without a traceback; exit code 2."""
     _show_what_cannot_be_encoded()
     try:
-        app()
+        with terminal.guarded():
+            app()
     except MitobenchError as reason:
-        print(f"error: {reason}", file=sys.stderr)
-        sys.exit(2)
+        _fail(str(reason))
+    except BrokenPipeError:  # whoever reads the output has seen enough
+        sys.exit(1)
+    except OSError as reason:
+        _fail(
+            f"{reason.filename or 'A file'}: {reason.strerror or reason}. Check the path, its permissions and the disk."
+        )
+
+
+def _fail(message: str) -> NoReturn:
+    with suppress(OSError):  # there is nowhere left to say it
+        terminal.echo(f"error: {message}", err=True, lines=True)
+    sys.exit(2)

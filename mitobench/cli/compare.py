@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mitobench.cli.terminal import echo
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -31,7 +33,7 @@ def compare(
     records = record.read(a), record.read(b)
     found = comparing.compare(*records, names=(a, b))
     for line in (*_scores(records, (a, b), found), *_frames(found)):
-        typer.echo(line)
+        echo(line)
 
 
 def _scores(records: tuple[Record, Record], paths: tuple[Path, Path], found: Comparison) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,13 +10,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
-from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from mitobench.atomic import write_whole
+from mitobench.cli.terminal import Console, echo
+from mitobench.foreign import read_json
+from mitobench.foreign.limits import MAX_STATE_BYTES
 from mitobench.pipeline.executors import Outcome, Watcher
 from mitobench.pipeline.stages.job import FACTS
 from mitobench.report import build, markdown
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from mitobench.pipeline.stages.stage import Stage
     from mitobench.report.table import Row, Section
 
-console = Console(highlight=False)
+console = Console()
 
 
 def say(text: str) -> None:
@@ -87,7 +88,7 @@ def going_on() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo("Interrupted. What is finished is kept: the same command goes on from there.", err=True)
+        echo("Interrupted. What is finished is kept: the same command goes on from there.", err=True)
         raise typer.Exit(130) from None
 
 
@@ -152,7 +153,7 @@ class Display(Watcher):
 def facts(folder: Path) -> list[str]:
     """What a fit said of itself, a line a fact."""
     path = folder / FACTS
-    told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    told = read_json(path, MAX_STATE_BYTES, "fit's report") if path.is_file() else {}
     return [f"{name}: {markdown.fact(value)}" for name, value in told.items()]
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mitobench.cli.terminal import Console, echo
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -63,7 +65,7 @@ def synth(
     with Progress(transient=True) as bar:
         task = bar.add_task("frames")
         synthetic.write(folder, seed=seed, progress=lambda done, total: bar.update(task, completed=done, total=total))
-    typer.echo(f"Written to {folder}. Look it over with: mitobench data check {folder}")
+    echo(f"Written to {folder}. Look it over with: mitobench data check {folder}")
 
 
 def _show(report: Report) -> None:
@@ -107,6 +109,4 @@ def _table(what: str, rows: Iterable[Row]) -> None:
 
 
 def _say(what: object) -> None:
-    from rich.console import Console
-
-    Console(highlight=False, markup=False).print(what, soft_wrap=isinstance(what, str))
+    Console(markup=False).print(what, soft_wrap=isinstance(what, str))

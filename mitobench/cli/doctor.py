@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mitobench.cli.terminal import Console
+
 STYLES = {"ok": "green", "FAIL": "bold red", "note": "yellow"}
 
 
@@ -20,13 +22,12 @@ def doctor(
 
     Exit code 0: nothing fails (a note is no failure); 1: something does.
     """
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     from mitobench.doctor import examine
 
-    console = Console(highlight=False)
+    console = Console()
     with console.status("Looking"):
         findings = list(examine(data))
     table = Table(box=None, pad_edge=False)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mitobench.cli.options import Data, Device, DryRun, Gpus, Jobs, Sets, Store, names
+from mitobench.foreign.limits import MAX_SEEDS
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -49,7 +50,9 @@ def experiment(
     seeds: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Number of seeds; they vary training, never the split. Default: the experiment's, else 1."
+            min=1,
+            max=MAX_SEEDS,
+            help="Number of seeds; they vary training, never the split. Default: the experiment's, else 1.",
         ),
     ] = None,
     set_: Sets = None,

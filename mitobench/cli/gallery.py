@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mitobench.cli.terminal import echo
+
 
 def gallery(
     record: Annotated[Path, typer.Argument(help="A record, with its detections beside it.", show_default=False)],
@@ -49,5 +51,5 @@ def gallery(
             kind=format_,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    typer.echo(f"{made.n_frames} frames, {made.n_misses} misses, {made.n_errors} false positives.")
-    typer.echo(f"Gallery  {made.page}")
+    echo(f"{made.n_frames} frames, {made.n_misses} misses, {made.n_errors} false positives.")
+    echo(f"Gallery  {made.page}")

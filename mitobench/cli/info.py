@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from mitobench.cli.terminal import echo
+
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
@@ -38,16 +40,16 @@ def list_plugins(
         raise MitobenchError(f"--role {role}: no such role. {nearest(role, discovery.GROUPS)}")
     problems = False
     for shown in [role] if role else discovery.GROUPS:
-        typer.secho(f"{shown}s", bold=True)
+        echo(f"{shown}s", bold=True)
         named = discovery.found()[shown]
         width = max(map(len, named), default=0)
         for name in sorted(named):
             claims = _claims(named[name])
             problem = _problem(claims, check)
             problems |= check and problem is not None
-            typer.echo(f"  {name:{width}}  {_origin(claims)}  {_title(claims[0])}".rstrip())
+            echo(f"  {name:{width}}  {_origin(claims)}  {_title(claims[0])}".rstrip())
             if problem:
-                typer.secho(f"  {'':{width}}  {problem}", fg="red")
+                echo(f"  {'':{width}}  {problem}", fg="red", lines=True)
     if problems:
         raise typer.Exit(1)
 
@@ -115,12 +117,12 @@ def info(
 def _show(claims: list[Found], settings: Settings | None) -> bool:
     """Show one role's claim to the name; returns whether something is wrong with it."""
     claim = claims[0]
-    typer.secho(f"{claim.role} {claim.name}", bold=True)
+    echo(f"{claim.role} {claim.name}", bold=True)
     _line("package", _origin(claims))
     _line("class", " and ".join(item.target for item in claims))
     problem = _problem(claims, check=True)
     if problem:
-        typer.secho(f"  {problem}", fg="red")
+        echo(f"  {problem}", fg="red", lines=True)
         return True
     if claim.role == "dataset":
         _show_dataset(claim.name)
@@ -130,7 +132,7 @@ def _show(claims: list[Found], settings: Settings | None) -> bool:
 
 
 def _line(what: str, value: object) -> None:
-    typer.echo(f"  {what:20} {value}")
+    echo(f"  {what:20} {value}")
 
 
 def _show_values(values: Mapping[str, Any]) -> None:
@@ -173,7 +175,7 @@ def _show_plugin(claim: Found, settings: Settings | None) -> None:
             _line(flag, getattr(cls, flag))
     chosen = settings.options(claim.role, cls).model_dump(mode="json") if settings else {}
     options = cls.Options.model_fields
-    typer.echo(f"  options, for --set {claim.role}.OPTION=VALUE:" if options else "  no options")
+    echo(f"  options, for --set {claim.role}.OPTION=VALUE:" if options else "  no options")
     for option, field in options.items():
         _show_option(option, field, chosen)
 
@@ -181,9 +183,9 @@ def _show_plugin(claim: Found, settings: Settings | None) -> None:
 def _show_option(option: str, field: FieldInfo, chosen: Mapping[str, Any]) -> None:
     default = "required" if field.is_required() else f"default {_spell(field.get_default(call_default_factory=True))}"
     inside = f"; in this profile {_spell(chosen[option])}" if option in chosen else ""
-    typer.echo(f"    {option}: {_type(field)}; {default}{inside}")
+    echo(f"    {option}: {_type(field)}; {default}{inside}")
     if field.description:
-        typer.echo(f"        {field.description}")
+        echo(f"        {field.description}", lines=True)
 
 
 def _type(field: FieldInfo) -> str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mitobench.cli.terminal import echo
+
 if TYPE_CHECKING:
     from mitobench.results.folder import Checks, Taken
 
@@ -99,9 +101,9 @@ def check(folder: Folder = Path("leaderboard"), data: Data = None) -> None:
         *_checked(checks, data),
         f"Made anew and compared: {', '.join(generated) or 'nothing, as none is here'}.",
     ):
-        typer.echo(line)
+        echo(line)
     _fail(checks.problems + problems)
-    typer.echo("Nothing is wrong.")
+    echo("Nothing is wrong.")
 
 
 @app.command()
@@ -154,10 +156,10 @@ def add(
     found = records.find(paths)
     checks = records.check_all(found, data)
     for line in _checked(checks, data):
-        typer.echo(line)
+        echo(line)
     _fail([*checks.problems, *(f"Nothing was added to {target}." for _ in checks.problems[:1])])
     for taken in records.take(found, target):
-        typer.echo(_told(taken))
+        echo(_told(taken))
     _build(folder)
 
 
@@ -197,7 +199,7 @@ def _told(taken: Taken) -> str:
 def _fail(problems: list[str]) -> None:
     """Exit code 1 where there are problems, each told in a line."""
     for problem in problems:
-        typer.echo(problem, err=True)
+        echo(problem, err=True)
     if problems:
         raise typer.Exit(1)
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from mitobench.cli.terminal import echo
+from mitobench.foreign import printable
 
 if TYPE_CHECKING:
     from mitobench.contract import Check
@@ -37,7 +41,8 @@ KINDS = {
         "run": "--fuser {name}",
     },
 }
-RESERVED = {"all"}  # `--detector all` means every detector
+RESERVED = {"all", "none"}  # `--detector all` means every detector, `--verifier none` that there is none
+MAX_NAME = 60  # characters: it becomes the name of files and of a module
 
 
 def new_plugin(
@@ -57,11 +62,11 @@ def new_plugin(
     files = {target / path: text for path, text in _render(values).items()}
     for path, text in files.items():
         write_text_whole(path, text)
-        typer.echo(f"wrote {path}")
-    typer.echo("\nNow:\n")
-    typer.echo(f"  pip install -e {target}")
-    typer.echo(f"  mitobench check-plugin {name}")
-    typer.echo(f"  mitobench run {values['run']}")
+        echo(f"wrote {path}")
+    echo("\nNow:\n", lines=True)
+    echo(f"  pip install -e {target}")
+    echo(f"  mitobench check-plugin {name}")
+    echo(f"  mitobench run {values['run']}")
 
 
 def _values(name: str, kind: str) -> dict[str, str]:
@@ -72,10 +77,10 @@ def _values(name: str, kind: str) -> dict[str, str]:
 
     if kind not in KINDS:
         raise MitobenchError(f"--kind {kind}: there is no such kind of plugin. {nearest(kind, KINDS)}")
-    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or name in RESERVED:
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or name in RESERVED or len(name) > MAX_NAME:
         raise MitobenchError(
-            f"A plugin cannot be called {name!r}: take small letters, digits and single dashes, a letter first, "
-            f"and none of {', '.join(RESERVED)}; for example my-{kind}."
+            f"A plugin cannot be called {printable(repr(name), 80)}: take small letters, digits and single dashes, "
+            f"a letter first, at most {MAX_NAME} characters, and none of {', '.join(RESERVED)}; for example my-{kind}."
         )
     return {
         **KINDS[kind],
@@ -85,7 +90,7 @@ def _values(name: str, kind: str) -> dict[str, str]:
         "api_version": str(API_VERSION),
         "package": f"mitobench-{name}",
         "module": f"mitobench_{name.replace('-', '_')}",
-        "cls": "".join(part.capitalize() for part in name.split("-")),
+        "cls": _class_name(name, kind),
         "run": KINDS[kind]["run"].format(name=name),
     }
 
@@ -94,6 +99,13 @@ def _range(version: str) -> str:
     """The versions of mitobench that a plugin written for this one states: up to the next that may differ."""
     major, minor = map(int, version.split(".")[:2])
     return f">={major}.{minor},<{major}.{minor + 1}" if major == 0 else f">={major}.{minor},<{major + 1}"
+
+
+def _class_name(name: str, kind: str) -> str:
+    """`MyPlugin` for `my-plugin`; with the kind behind it where the template has that word: `Path`, `None`."""
+    cls = "".join(part.capitalize() for part in name.split("-"))
+    taken = re.findall(r"\w+", (Path(__file__).parents[1] / "templates" / "plugin" / f"{kind}.py.j2").read_text())
+    return f"{cls}{kind.capitalize()}" if iskeyword(cls) or cls in taken else cls
 
 
 def _refuse_taken(name: str, kind: str, module: str, target: Path) -> None:
@@ -148,16 +160,16 @@ def check_plugin(
     width = max(len(check.title) for check in checks)
     reasons = []
     for check in checks:
-        typer.echo(f"{check.title:{width}}  ", nl=False)
+        echo(f"{check.title:{width}}  ", nl=False)
         reason = _reason(check)
-        typer.secho("ok", fg="green") if reason is None else typer.secho("FAILED", fg="red", bold=True)
+        echo("ok", fg="green") if reason is None else echo("FAILED", fg="red", bold=True)
         if reason and reason not in reasons:
-            typer.echo(f"    {reason}")
+            echo(f"    {reason}", lines=True)
         reasons += [reason] if reason else []
     if reasons:
-        typer.echo(f"{len(reasons)} of {len(checks)} checks FAILED.")
+        echo(f"{len(reasons)} of {len(checks)} checks FAILED.")
         raise typer.Exit(1)
-    typer.echo(f"{name} keeps the contract.")
+    echo(f"{name} keeps the contract.")
 
 
 def _reason(check: Check) -> str | None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mitobench.foreign.limits import MAX_JOBS, MAX_PROCESSES
+
 Data = Annotated[
     Path | None,
     typer.Option(
@@ -19,8 +21,8 @@ Sets = Annotated[
     typer.Option("--set", help="ROLE.OPTION=VALUE or ROLE.PLUGIN.OPTION=VALUE, for all rows; may be repeated."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Gpus = Annotated[int, typer.Option(min=1, help="Processes a fit is distributed over.")]
-Jobs = Annotated[int, typer.Option(min=1, help="Stages done at once, each in a process of its own.")]
+Gpus = Annotated[int, typer.Option(min=1, max=MAX_PROCESSES, help="Processes a fit is distributed over.")]
+Jobs = Annotated[int, typer.Option(min=1, max=MAX_JOBS, help="Stages done at once, each in a process of its own.")]
 Store = Annotated[
     Path | None, typer.Option(envvar="MITOBENCH_STORE", help="Where stages' outputs are kept. Default: user cache.")
 ]

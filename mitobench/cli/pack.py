@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from mitobench.cli.terminal import echo
+
 EXAMPLES = """\
 [bold]Examples[/bold]
 
@@ -34,10 +36,10 @@ def pack(
     from mitobench.model import pack as make
 
     card = make(record, store or default_store(), out, half)
-    typer.echo(f"{card.title}: {card.size_mb:.1f} MB in {len(card.files)} files.")
+    echo(f"{card.title}: {card.size_mb:.1f} MB in {len(card.files)} files.")
     if half:
-        typer.echo("Its F1 was measured before its weights were rounded to 16 bits.")
-    typer.echo(f"Model  {out}")
+        echo("Its F1 was measured before its weights were rounded to 16 bits.")
+    echo(f"Model  {out}")
 
 
 pack.__doc__ = f"{inspect.getdoc(pack)}\n\n{EXAMPLES}"

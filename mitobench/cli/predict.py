@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mitobench.cli.terminal import echo
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -83,7 +85,7 @@ def predict(
                 if not row.done:
                     say(f"skipped: {row.note}")
     except KeyboardInterrupt:
-        typer.echo("Interrupted. What is finished is kept.", err=True)
+        echo("Interrupted. What is finished is kept.", err=True)
         raise typer.Exit(130) from None
     _show(rows)
     say(f"Summary  {out / 'summary.csv'}")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mitobench.cli.terminal import echo
+
 if TYPE_CHECKING:
     from mitobench.results.agreement import Agreement
+    from mitobench.results.record import Record
 
 
 def reproduce(
@@ -23,6 +27,9 @@ def reproduce(
         Path | None, typer.Option(help="Where stages' outputs are kept. Default: a new one, so that all is done again.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Keep the new record in records/ of this folder.")] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask, even where it needs more than this machine has.")
+    ] = False,
 ) -> None:
     """Run a record's command again, with its options, data and seed, and compare.
 
@@ -36,7 +43,10 @@ def reproduce(
     """
     from mitobench.results import record
 
-    if record.read(path).device == "cpu":
+    recorded = record.read(path)
+    if not yes:
+        _ask(path, recorded)
+    if recorded.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from mitobench.cli import console
     from mitobench.reproduce import reproduce as again
@@ -44,12 +54,30 @@ def reproduce(
     try:
         found = again(path, data=data, store=store, out=out, watch=console.Display, say=console.say)
     except KeyboardInterrupt:
-        typer.echo("Interrupted. With --store, what is finished is kept.", err=True)
+        echo("Interrupted. With --store, what is finished is kept.", err=True)
         raise typer.Exit(130) from None
     for line in _told(found):
-        typer.echo(line)
+        echo(line)
     if found.verdict == "different":
         raise typer.Exit(1)
+
+
+def _ask(path: Path, recorded: Record) -> None:
+    """Show what it will use. Where that is more than this machine has, ask; raises MitobenchError where nobody can."""
+    from mitobench.errors import MitobenchError
+    from mitobench.foreign import printable
+    from mitobench.results.demands import demands, excessive
+
+    for line in demands(recorded):
+        echo(line)
+    too_much = list(excessive(recorded))
+    if not too_much:
+        return
+    if not sys.stdin.isatty():
+        raise MitobenchError(f"{path}: needs {' '.join(too_much)} Give --yes to do it all the same.")
+    for line in too_much:
+        echo(f"warning: {line}", err=True)
+    typer.confirm(printable(f"{path} needs more than this machine has. Do it all the same?"), abort=True)
 
 
 def _told(found: Agreement) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mitobench.cli.options import Data, Device, DryRun, Gpus, Jobs, Sets, Store, names
+from mitobench.foreign.limits import MAX_SEED, MAX_SEEDS
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -39,8 +40,10 @@ def run(
         ),
     ] = None,
     scanner: Annotated[str | None, typer.Option(help="Scanners to use, for example A. Default: all.")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds; they vary training, never the split.")] = 1,
-    first_seed: Annotated[int, typer.Option(min=0, help="The first of the seeds.")] = 0,
+    seeds: Annotated[
+        int, typer.Option(min=1, max=MAX_SEEDS, help="Number of seeds; they vary training, never the split.")
+    ] = 1,
+    first_seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="The first of the seeds.")] = 0,
     profile: Annotated[
         str | None, typer.Option(help="Options of all plugins: smoke, cpu, paper, or a .toml file.")
     ] = None,

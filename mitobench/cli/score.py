@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mitobench.cli.terminal import echo
+
 if TYPE_CHECKING:
     from mitobench.evaluate import Interval
     from mitobench.scoring import Score
@@ -78,9 +80,9 @@ def score(
     if json is not None:
         scored.write(json)
     for line in (*_measured(scored), *_at_threshold(scored), *_over_thresholds(scored)):
-        typer.echo(line)
+        echo(line)
     if json is not None:
-        typer.echo(f"Written to {json}.")
+        echo(f"Written to {json}.")
 
 
 def _measured(scored: Score) -> Iterator[str]:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mitobench.cli.terminal import echo
+
 
 def submit(
     path: Annotated[Path, typer.Argument(metavar="RECORD", help="The .json file of a record of the official test.")],
@@ -25,6 +27,6 @@ def submit(
     from mitobench.results.submission import submit as write
 
     written = write(path, dataset, data, out)
-    typer.echo(f"{written.detections} detections on {len(written.frames)} test frames, a file each, in {out}.")
+    echo(f"{written.detections} detections on {len(written.frames)} test frames, a file each, in {out}.")
     if written.missing:
-        typer.echo(f"warning: {written.missing}; the organisers score all of them.", err=True)
+        echo(f"warning: {written.missing}; the organisers score all of them.", err=True)

@@ -17,10 +17,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mitobench import discovery, registry
+from mitobench import discovery, foreign, registry
 from mitobench.api import Frame, Mitoses
 from mitobench.datasets.card import Card, Expected
 from mitobench.errors import DataError, MitobenchError, PluginError, nearest
+from mitobench.foreign.limits import MAX_IMAGE_BYTES
 
 __all__ = ["Card", "Dataset", "Expected", "Item", "NewFrame", "Reader", "available", "load", "not_here", "reader"]
 
@@ -142,7 +143,7 @@ class Dataset:
         if id not in self._digests:
             digest = hashlib.sha256()
             for path in self.items[id].files:
-                content = path.read_bytes()
+                content = foreign.read_bytes(path, MAX_IMAGE_BYTES, "frame's file", DataError)
                 # The kind tells an empty list of mitoses from an empty list of imposters, and from none at all.
                 kind = path.name.removeprefix(id).lower() if path.suffix.lower() == ".csv" else "image"
                 digest.update(f"{kind} {len(content)}\n".encode())

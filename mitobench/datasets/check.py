@@ -8,10 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mitobench import foreign
 from mitobench.datasets.base import Dataset, Item, load
 from mitobench.datasets.card import Expected
 from mitobench.datasets.splits import PARTS, SplitFile, assign, load_split
-from mitobench.errors import MitobenchError
+from mitobench.errors import DataError, MitobenchError
+from mitobench.foreign.limits import MAX_IMAGE_BYTES
 
 _UNKNOWN = Expected()
 
@@ -151,6 +153,8 @@ def _same_pixels(items: Iterable[Item]) -> Iterable[str]:
     first: dict[str, Path] = {}
     for item in items:
         image = item.files[0]
-        other = first.setdefault(hashlib.sha256(image.read_bytes()).hexdigest(), image)
+        other = first.setdefault(
+            hashlib.sha256(foreign.read_bytes(image, MAX_IMAGE_BYTES, "image", DataError)).hexdigest(), image
+        )
         if other != image:
             yield f"{image}: is the same image as {other}"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -11,6 +14,8 @@ from numpy.typing import NDArray
 
 from mitobench.atomic import write_whole
 from mitobench.errors import DataError
+from mitobench.foreign import open_regular
+from mitobench.foreign.limits import MAX_IMAGE_BYTES, MAX_PIXELS
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -29,6 +34,7 @@ _CONVERSIONS = {
     "RGB;16": "16-bit RGB, the high byte kept",
     "RGBA;16": "16-bit RGBA, the high byte kept, composited on white",
 }
+_FORMATS = ("BMP", "JPEG", "PNG", "TIFF")  # of the readers that Pillow has, one even starts another program
 _STRIPS, _TILES = (273, 279), (324, 325)
 
 
@@ -46,11 +52,11 @@ def probe(path: Path) -> Probe:
 
     Raises DataError naming the file where it is no image, is cut short, or is of a kind that has no RGB.
     """
-    from PIL import Image
-
     try:
-        with Image.open(path) as image:
-            (width, height), mode, whole = image.size, _mode(image), _is_whole(path, image)
+        with _opened(path) as image:
+            (width, height), mode, whole = image.size, _mode(image), _is_whole(image)
+    except DataError:
+        raise
     except Exception as reason:
         raise _undecodable(path, reason) from reason
     if not whole:
@@ -70,13 +76,15 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
 
     probe(path)
     try:
-        with Image.open(path) as image:
+        with _opened(path) as image:
             if _mode(image) == "I;16":
                 return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., None], 3, axis=2)
             if "A" in image.mode or "transparency" in image.info:
                 rgba = image.convert("RGBA")
                 return np.array(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB"))
             return np.array(image.convert("RGB"))
+    except DataError:
+        raise
     except Exception as reason:
         raise _undecodable(path, reason) from reason
 
@@ -88,6 +96,29 @@ def write_rgb(path: Path, pixels: NDArray[np.uint8]) -> None:
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, Image.registered_extensions()[path.suffix.lower()])
     write_whole(path, content.getvalue())
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[ImageFile]:
+    """An image whose header was read. Raises DataError for what is no regular file, or declares too many pixels."""
+    from PIL import Image
+
+    # Pillow's own limit is a warning, for what is larger than a screen by far; a scanned region is that large.
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        with (
+            open_regular(path, MAX_IMAGE_BYTES, "image", DataError) as file,
+            Image.open(file, formats=_FORMATS) as image,
+        ):
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise DataError(
+                    f"{path}: the image declares {width} x {height} px, more than {MAX_PIXELS:,}. Cut out the region "
+                    "of interest; a whole slide is not read."
+                )
+            yield image
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def _undecodable(path: Path, reason: Exception) -> DataError:
@@ -102,9 +133,11 @@ def _mode(image: ImageFile) -> str:
     return f"{image.mode};16" if deep and image.mode in ("RGB", "RGBA") else image.mode
 
 
-def _is_whole(path: Path, image: ImageFile) -> bool:
+def _is_whole(image: ImageFile) -> bool:
     """Whether the file is as long as its header promises; that is all that can be known without decoding."""
-    length = Path(path).stat().st_size
+    file = image.fp
+    assert file is not None
+    length = file.seek(0, os.SEEK_END)
     if image.format == "TIFF":
         tags = image.tag_v2  # type: ignore[attr-defined]
         return all(
@@ -117,6 +150,5 @@ def _is_whole(path: Path, image: ImageFile) -> bool:
         return bool(offset + stride * image.height <= length)
     # Both end in a mark that cannot occur in the pixels' own code; scanners may pad after it.
     end = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}.get(str(image.format), b"")
-    with open(path, "rb") as file:
-        file.seek(max(0, length - 4096))
-        return end in file.read()
+    file.seek(max(0, length - 4096))
+    return end in file.read()

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mitobench import foreign
 from mitobench.errors import DataError
+from mitobench.foreign.limits import MAX_ANNOTATION_BYTES
 
 OUTSIDE_PX = 2.0
 
@@ -19,12 +21,7 @@ def rows(path: Path) -> Iterator[tuple[str, list[float]]]:
 
     Spaces, CRLF, a byte-order mark and trailing commas are nothing. Raises DataError for text, nan and inf.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as reason:
-        raise DataError(f"{path}: cannot be read: {reason.strerror}. Mend its rights, or remove it.") from reason
-    except UnicodeDecodeError as reason:
-        raise DataError(f"{path}: is not text ({reason}); expected comma-separated numbers.") from reason
+    text = foreign.read_text(path, MAX_ANNOTATION_BYTES, "text of comma-separated numbers", DataError, "utf-8-sig")
     for number, line in enumerate(text.splitlines(), start=1):
         cells = line.strip().rstrip(", \t")
         if cells:

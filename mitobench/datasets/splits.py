@@ -7,7 +7,6 @@ tissue never part), by `groups` (slides), or by a `rule` that draws fields in th
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,9 +15,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mitobench import discovery, registry
+from mitobench import discovery, foreign, registry
 from mitobench.datasets.base import Dataset, Item
 from mitobench.errors import DataError, MitobenchError, nearest, wrong_fields
+from mitobench.foreign.limits import MAX_SPLIT_BYTES
 
 PARTS = ("train", "val", "test")
 
@@ -136,7 +136,8 @@ def load_split(dataset: str, protocol: str | Path) -> SplitFile:
     Raises MitobenchError for an unknown protocol (with the nearest), or a file that is no split of this data set.
     """
     own = str(protocol).endswith(".json")
-    shipped = [folder / f"{dataset}-{protocol}.json" for folder in _folders(dataset)]
+    named = registry.is_name(str(protocol))
+    shipped = [folder / f"{dataset}-{protocol}.json" for folder in _folders(dataset) if named]
     path = Path(protocol) if own else next((path for path in shipped if path.is_file()), None)
     if path is None:
         raise MitobenchError(
@@ -153,15 +154,9 @@ def load_split(dataset: str, protocol: str | Path) -> SplitFile:
 
 def read_split(path: Path) -> SplitFile:
     """The split in a file. Raises MitobenchError naming the file, and the line or the field that is wrong."""
+    content = foreign.read_json(path, MAX_SPLIT_BYTES, "split")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
         return SplitFile.model_validate(content).model_copy(update={"path": path})
-    except OSError as reason:
-        raise MitobenchError(f"{path}: cannot be read: {reason.strerror}.") from reason
-    except UnicodeDecodeError as reason:
-        raise MitobenchError(f"{path}: is no split: not UTF-8 text.") from reason
-    except json.JSONDecodeError as reason:
-        raise MitobenchError(f"{path}:{reason.lineno}: is not valid JSON: {reason.msg}.") from reason
     except ValidationError as reason:
         wrong = wrong_fields(reason)
         raise MitobenchError(f"{path}: is no split: {wrong}.") from reason

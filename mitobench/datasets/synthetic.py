@@ -20,11 +20,13 @@ from typing import ClassVar
 from filelock import FileLock
 from platformdirs import user_cache_path
 
+from mitobench import foreign
 from mitobench.atomic import whole_folder, write_text_whole
 from mitobench.datasets import figures, mitos2012, mitos2014, shapes, synthesis, tissue
 from mitobench.datasets.base import Dataset, Expected, NewFrame, Reader, not_here
 from mitobench.datasets.files import MARKER, is_synthetic
 from mitobench.errors import DataError, MitobenchError
+from mitobench.foreign.limits import MAX_SEED, MAX_STATE_BYTES
 
 log = logging.getLogger("mitobench")
 
@@ -117,7 +119,7 @@ def _is_hidden(path: Path) -> bool:
 def _read_marker(path: Path) -> dict[str, dict[str, dict[str, Expected]]]:
     """What each set beside the marker holds, by scanner and part."""
     try:
-        sets = json.loads(path.read_text(encoding="utf-8"))["sets"]
+        sets = foreign.read_json(path, MAX_STATE_BYTES, "marker of a synthetic set", DataError)["sets"]
         return {
             plan.reader.name: {
                 scanner: {part: Expected(**counts) for part, counts in parts.items()}
@@ -158,9 +160,10 @@ def write(
 
     Raises MitobenchError when the folder holds anything else or cannot be written.
     """
-    if seed < 0 or not 1 <= (1 if frames is None else frames) <= 100 or not 64 <= size <= 4096:
+    if not 0 <= seed <= MAX_SEED or not 1 <= (1 if frames is None else frames) <= 100 or not 64 <= size <= 4096:
         raise MitobenchError(
-            f"seed {seed}, {frames} frames, {size} px: give a seed of 0 or more, 1 to 100 frames a slide, 64-4096 px."
+            f"seed {seed}, {frames} frames, {size} px: give a seed of 0 to {MAX_SEED}, 1 to 100 frames a slide, "
+            "64-4096 px."
         )
     folder = Path(folder).resolve()
     _refuse_foreign(folder)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import math
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from mitobench import foreign
 from mitobench.api import Detections
 from mitobench.errors import MitobenchError, nearest
+from mitobench.foreign import limits
 
 _POINT = ("x", "y")
 _BOX = ("x1", "y1", "x2", "y2")
@@ -37,7 +37,9 @@ def read_detections(path: Path, known: Iterable[str]) -> dict[str, Detections]:
     lines = _lines(path)
     where, header = next(lines, (f"{path}:1", []))
     columns, names = _columns(where, header)
-    for where, row in lines:
+    for number, (where, row) in enumerate(lines):
+        if number >= limits.MAX_DETECTIONS:
+            raise MitobenchError(f"{where}: more than {limits.MAX_DETECTIONS:,} detections, which is the limit.")
         if len(row) != len(header):
             raise MitobenchError(f"{where}: {len(row)} columns, but the header has {len(header)}. Correct the line.")
         if _OF_RECORDS in columns and not row[columns["score"]].strip():
@@ -45,20 +47,17 @@ def read_detections(path: Path, known: Iterable[str]) -> dict[str, Detections]:
         values = [_number(where, name, row[columns[name]]) for name in (*names, "score")]
         if names == _BOX and (values[0] > values[2] or values[1] > values[3]):
             raise MitobenchError(f"{where}: the box ends before it starts. Its columns are {','.join(_BOX)}.")
-        rows[_frame(where, row[columns["frame"]].strip(), ids)].append(values)
+        rows[_frame(where, foreign.unguard_cell(row[columns["frame"]].strip()), ids)].append(values)
     return {frame: _detections(names, values) for frame, values in rows.items()}
 
 
 def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
     """Each row that is not blank, and its place."""
     try:
-        with _text(path) as file:
-            reader = csv.reader(file, skipinitialspace=True, strict=True)
-            for row in reader:
-                if any(cell.strip() for cell in row):
-                    yield f"{path}:{reader.line_num}", row
-    except (OSError, EOFError, zlib.error) as reason:
-        raise MitobenchError(f"{path}: cannot be read: {getattr(reason, 'strerror', None) or reason}.") from reason
+        reader = csv.reader(_text(path), skipinitialspace=True, strict=True)
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                yield f"{path}:{reader.line_num}", row
     except UnicodeDecodeError as reason:
         raise MitobenchError(f"{path}: is not UTF-8 text: {reason.reason}. Save it as UTF-8 CSV.") from reason
     except csv.Error as reason:
@@ -66,8 +65,15 @@ def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def _text(path: Path) -> io.TextIOBase:
-    packed = path.suffix.lower() == ".gz"
-    return io.TextIOWrapper(gzip.open(path) if packed else path.open("rb"), newline="", encoding="utf-8-sig")
+    if path.suffix.lower() != ".gz":
+        content = foreign.read_bytes(path, limits.MAX_DETECTIONS_BYTES, "CSV of detections")
+    else:
+        try:
+            packed = foreign.read_bytes(path, limits.MAX_PACKED_BYTES, "gzipped CSV of detections")
+            content = foreign.gunzip(packed, limits.MAX_DETECTIONS_BYTES)
+        except ValueError as reason:
+            raise MitobenchError(f"{path}: cannot be read: {reason}. Copy the file again.") from reason
+    return io.TextIOWrapper(io.BytesIO(content), newline="", encoding="utf-8-sig")
 
 
 def _columns(where: str, header: list[str]) -> tuple[dict[str, int], tuple[str, ...]]:

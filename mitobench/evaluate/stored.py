@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mitobench.errors import RecordError
 from mitobench.evaluate.matching import DISTANCE_DIGITS, closer, find_matcher
 from mitobench.evaluate.metrics import FramePrediction
+from mitobench.foreign import guard_cell, unguard_cell
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -26,6 +27,7 @@ Bools = NDArray[np.bool_]
 Number = TypeVar("Number", int, float)
 
 MAX_MITOSES = 100_000  # annotated on one frame
+MAX_NUMBER = 1e9  # of anything: px, um, scores
 
 _PLACES = {"x": 2, "y": 2, "x1": 1, "y1": 1, "x2": 1, "y2": 1}  # decimals of a px
 _SCORES = ("detector_score", "verifier_score", "score")
@@ -187,7 +189,7 @@ def to_csv(stored: StoredDetections) -> str:
         nearest = mitoses[0] if mitoses else None
         writer.writerow(
             [
-                stored.frame[row],
+                guard_cell(str(stored.frame[row])),
                 *place,
                 *map(_spell, scores[row].tolist()),
                 "" if nearest is None else nearest[0],
@@ -230,7 +232,7 @@ def from_csv(text: str) -> StoredDetections:
     places, scores = numbers(_PLACES), numbers(_SCORES[1:], empty=True)
     mitosis, distance_um, also_within = (cells.get(name, ()) for name in COLUMNS[-3:])
     return StoredDetections(
-        np.array(cells.get("frame", ()), dtype=np.str_),
+        np.array([unguard_cell(cell) for cell in cells.get("frame", ())], dtype=np.str_),
         places[:, :2],
         places[:, 2:],
         numbers(_SCORES[:1])[:, 0],
@@ -244,8 +246,8 @@ def _number(cell: str, name: str, row: int, empty: bool = False) -> float:
     if empty and not cell:
         return float("nan")
     value = _parsed(cell, float, name, row)
-    if not np.isfinite(value):
-        raise RecordError(f"row {row}: {name} is {cell[:40]!r}, which is not a finite number")
+    if not abs(value) <= MAX_NUMBER:  # NaN is not, either
+        raise RecordError(f"row {row}: {name} is {cell[:40]!r}, beyond any that is measured")
     return value
 
 

@@ -18,6 +18,7 @@ from mitobench.datasets import splits
 from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError, field_errors
 from mitobench.experiments.lines import Lines
+from mitobench.foreign.limits import MAX_SEEDS
 from mitobench.pipeline.settings import Override, Settings
 
 FOLDER = "experiments"
@@ -83,7 +84,7 @@ class Grid(_Strict):
     verifier: Names
     fuser: Names
     scale: Annotated[float, Field(gt=0, le=1)] = 1.0
-    seeds: Annotated[int, Field(ge=1)] = 1
+    seeds: Annotated[int, Field(ge=1, le=MAX_SEEDS)] = 1
     profile: str | None = None
     set: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -22,11 +22,11 @@ class BlobsOptions(api.Options):
     mpp: float = Field(0.5, ge=0.1, le=1, description="Resolution at which blobs are searched, um/px.")
     radius_min: float = Field(4.5, gt=0, description="Radius of the smallest blob, um.")
     radius_max: float = Field(5.5, gt=0, description="Radius of the largest blob, um.")
-    radii: int = Field(2, ge=1, description="Number of radii searched, from the smallest to the largest.")
+    radii: int = Field(2, ge=1, le=256, description="Number of radii searched, from the smallest to the largest.")
     distance: float = Field(4.0, gt=0, description="Of two blobs closer than this the weaker is dropped, um.")
     contrast: float = Field(0.1, gt=0, description="Contrast of a blob with its surroundings that scores .5, in OD.")
     floor: float = Field(0.1, ge=0, lt=1, description="Candidates at or below this score are dropped.")
-    max_candidates: int = Field(300, ge=1, description="Best candidates kept a frame.")
+    max_candidates: int = Field(300, ge=1, le=100_000, description="Best candidates kept a frame.")
 
 
 class Blobs(api.Detector):

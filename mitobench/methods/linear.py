@@ -83,10 +83,27 @@ class Linear(Fuser):
 
     def load(self, folder: Path) -> None:
         """Read what was chosen."""
-        chosen = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        self._w, self._curve = chosen["w"], chosen["curve"]
-        if "platt" in chosen:
-            self._detector, self._verifier = (Platt(*chosen["platt"][role]) for role in ("detector", "verifier"))
+        try:
+            chosen = json.loads((folder / FILE).read_text(encoding="utf-8"))
+            self._w, self._curve = _weight(chosen["w"]), [[float(w), float(f1)] for w, f1 in chosen["curve"]]
+            if self.options.calibration != "none":
+                self._detector, self._verifier = (_platt(*chosen["platt"][role]) for role in ("detector", "verifier"))
+        except (ValueError, TypeError, LookupError, RecursionError) as reason:
+            raise api.PluginError(
+                f"{folder / FILE}: is not what {self.name} saves: {reason}. Fit it again."
+            ) from reason
+
+
+def _weight(value: Any) -> float:
+    if isinstance(value, bool) or not 0 <= value <= 1:  # NaN is not, either
+        raise ValueError(f"the weight is {value!r}, not from 0 to 1")
+    return float(value)
+
+
+def _platt(slope: Any, offset: Any) -> Platt:
+    if not np.isfinite([slope, offset]).all():
+        raise ValueError("the calibration is not of finite numbers")
+    return Platt(float(slope), float(offset))
 
 
 def _middle_of_longest_run(flags: NDArray[np.bool_]) -> int:

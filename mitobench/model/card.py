@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mitobench import registry
+from mitobench import foreign, registry
 from mitobench.errors import MitobenchError, nearest, wrong_fields
 from mitobench.evaluate.uncertainty import Interval
+from mitobench.foreign.limits import MAX_CARD_BYTES, MAX_WEIGHTS_BYTES
 from mitobench.pipeline import canonical
 
 CARD = "model.json"
@@ -29,6 +30,10 @@ class Part(_Strict):
     package: str
     version: str
     options: dict[str, Any]
+
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Mpp = Annotated[float, Field(ge=0.01, le=10)]
 
 
 class Parts(_Strict):
@@ -83,9 +88,9 @@ class Card(_Strict):
     train_on: dict[str, dict[str, int]]
     notes: list[str]
     parts: Parts
-    gate: float | None
-    threshold: float
-    mpp: float
+    gate: Finite | None
+    threshold: Finite
+    mpp: Mpp
     measured: Measured
     half: bool
     files: dict[str, File] = {}
@@ -116,23 +121,17 @@ def read(folder: Path) -> Card:
     not the card's.
     """
     path = folder / CARD
+    content = foreign.read_json(path, MAX_CARD_BYTES, "model's card")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(content, dict) and content.get("format") != FORMAT:
             raise MitobenchError(
                 f"{path}: has format {content.get('format')!r}, this mitobench reads {FORMAT}. "
                 "Pack the model again with this version, or use the one that packed it."
             )
         card = Card.model_validate(content)
-    except OSError as reason:
-        raise MitobenchError(
-            f"{path}: cannot be read: {reason.strerror}. Give a folder made by `mitobench pack`."
-        ) from (reason)
     except ValidationError as reason:
         wrong = wrong_fields(reason)
         raise MitobenchError(f"{path}: is no model's card: {wrong}. Pack the model again.") from reason
-    except ValueError as reason:
-        raise MitobenchError(f"{path}: is not valid JSON: {reason}. Pack the model again.") from reason
     if card.sealed().digest != card.digest:
         raise MitobenchError(
             f"{path}: was changed after it was written: its digest is another. Pack the model again; for another "
@@ -168,10 +167,15 @@ def find(name: str | None) -> Path:
 
 
 def _files(folder: Path) -> dict[str, File]:
-    paths = sorted(path for path in folder.rglob("*") if not path.is_dir() and path != folder / CARD)
+    paths = sorted(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    for path in paths:
+        if path.is_symlink():
+            raise MitobenchError(f"{path}: is a link. A model holds its files themselves: copy the folder again.")
+        foreign.check_regular(path, MAX_WEIGHTS_BYTES, "model's file")
     return {
         path.relative_to(folder).as_posix(): File(sha256=canonical.file_digest(path), bytes=path.stat().st_size)
         for path in paths
+        if path != folder / CARD
     }
 
 

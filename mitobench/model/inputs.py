@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mitobench.api import Frame
@@ -12,7 +11,6 @@ from mitobench.datasets.files import IMAGE_SUFFIXES
 from mitobench.errors import DataError, MitobenchError
 
 SUMMARY = "summary"  # the stem of the summary's file, which no image's outputs may have
-MOST_PIXELS = 1 << 30  # beyond that a file is a whole slide, or a bomb
 
 
 def images_of(paths: Iterable[Path]) -> list[Path]:
@@ -63,19 +61,6 @@ def frame(path: Path, mpp: float) -> Frame:
         raise DataError(f"{path}: holds no image ({', '.join(sorted(IMAGE_SUFFIXES))}). Give a folder that does.")
     if not path.exists():
         raise DataError(f"{path}: is not there. Correct the path.")
-    with _large_images():
-        pixels = images.read_rgb(path)
+    pixels = images.read_rgb(path)
     size = (pixels.shape[1], pixels.shape[0])
     return Frame(path.name, "images", path.stem, "-", (mpp, mpp), size, lambda: pixels)
-
-
-@contextmanager
-def _large_images() -> Iterator[None]:
-    """Pillow takes what is larger than a screen by far for an attack; a scanned region is that large."""
-    from PIL import Image
-
-    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MOST_PIXELS
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = before

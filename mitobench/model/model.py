@@ -120,7 +120,15 @@ def _plugin(folder: Path, card: Card, role: Any, device: str) -> Any:
         ) from reason
     plugin = cls(options, device)
     if (folder / role).is_dir():
-        plugin.load(folder / role)
+        try:
+            plugin.load(folder / role)
+        except MitobenchError:
+            raise
+        except Exception as reason:  # a plugin may trust its own files; here they may be a stranger's
+            raise PluginError(
+                f"{folder / role}: {role} {part.name!r} cannot load these files: {type(reason).__name__}: {reason}. "
+                "Pack the model again."
+            ) from reason
     return plugin
 
 

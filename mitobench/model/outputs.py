@@ -13,6 +13,7 @@ from typing import Any
 
 from mitobench.atomic import write_text_whole
 from mitobench.errors import as_text
+from mitobench.foreign import guard_cell
 from mitobench.model.model import Prediction
 from mitobench.model.overlay import CALLED
 
@@ -71,7 +72,7 @@ def write_csv(path: Path, image: str, found: Prediction) -> None:
         place = [f"{n:.2f}" for n in (*detections.xy[i], *detections.boxes[i])]
         verifier = "" if found.verifier is None else repr(float(found.verifier[i]))
         scores = [repr(float(detections.score[i])), verifier, repr(float(found.score[i]))]
-        rows.append([image, *place, *scores, str(int(found.is_mitosis[i]))])
+        rows.append([guard_cell(image), *place, *scores, str(int(found.is_mitosis[i]))])
     _write_csv(path, COLUMNS, rows)
 
 
@@ -109,4 +110,6 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]
 
 
 def _spell(value: object) -> str:
+    if isinstance(value, str):
+        return guard_cell(value)
     return f"{value:.6g}" if isinstance(value, float) else str(value)

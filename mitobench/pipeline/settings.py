@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mitobench import discovery, registry
 from mitobench.api import Options, Plugin
 from mitobench.discovery import ROLES
-from mitobench.errors import MitobenchError, as_text, nearest, one_line
+from mitobench.errors import MitobenchError, as_text, nearest
+from mitobench.foreign import load_json, printable
 from mitobench.pipeline import canonical
 
 log = logging.getLogger("mitobench")
@@ -88,13 +89,25 @@ class Override:
             raise MitobenchError(f"{given} {text}: {parts[0]!r} is no role. {nearest(parts[0], (*ROLES, 'pipeline'))}")
         if parts[0] == "pipeline" and len(parts) == 3:
             raise MitobenchError(f"{given} {text}: the pipeline has no plugins. Give pipeline.OPTION=VALUE.")
-        try:
-            parsed = json.loads(value, parse_constant=str)  # NaN and infinity are no values of options
-        except ValueError:
-            parsed = value
+        parsed = load_json(value, f"{given} {printable(text, 200)}") if _is_json(value) else value
         option = _current_name(parts[0], parts[-1])
         current = ".".join([*parts[:-1], option])
         return cls(given, f"{current}={value}", parts[0], parts[1] if len(parts) == 3 else None, option, parsed)
+
+
+def _is_json(value: str) -> bool:
+    """Whether a value is spelled as JSON; any other is text."""
+    try:
+        json.loads(value, parse_int=str, parse_constant=_no_number)
+    except ValueError:
+        return False
+    except RecursionError:
+        return True
+    return True
+
+
+def _no_number(token: str) -> None:
+    raise ValueError(token)
 
 
 @dataclass
@@ -235,7 +248,7 @@ class Settings:
             said = error["msg"]
             if error["type"] == "extra_forbidden":
                 said = f"unknown option. {nearest(option, model.model_fields)}"
-            lines.append(f"{where}: {said} (given: {one_line(repr(error['input']))})")
+            lines.append(f"{where}: {said} (given: {printable(repr(error['input']), 200)})")
         return "\n".join(dict.fromkeys(lines))
 
 

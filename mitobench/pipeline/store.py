@@ -13,7 +13,6 @@ reading. What does not verify is thrown away and done again.
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import os
 import shutil
@@ -30,6 +29,8 @@ from filelock import FileLock
 from mitobench.atomic import remove_whole, whole_folder, write_whole
 from mitobench.content import File
 from mitobench.errors import StoreError
+from mitobench.foreign import check_target, read_json
+from mitobench.foreign.limits import MAX_STATE_BYTES
 from mitobench.pipeline import canonical
 
 log = logging.getLogger("mitobench")
@@ -73,7 +74,7 @@ class Store:
     def get(self, kind: str, key: str) -> Output | None:
         """The verified output, or None where there is none. A corrupt one is thrown away, and the log says so."""
         folder = self._folder(kind, key)
-        if not folder.is_dir():
+        if not folder.exists():
             return None
         problem, manifest = _verify(folder)
         if problem is None:
@@ -84,11 +85,18 @@ class Store:
 
     def discard(self, kind: str, key: str) -> None:
         """Throw an output away, at once for every reader."""
+        (self.root / "aside").mkdir(parents=True, exist_ok=True)
         remove_whole(self._folder(kind, key), trash=self.root / "aside")
 
     def lock(self, key: str) -> FileLock:
-        """The lock under which a stage is done; freed by the operating system when its holder dies."""
-        return FileLock(self.root / "locks" / key)
+        """The lock under which a stage is done; freed by the system when its holder dies. Raises StoreError."""
+        path = self.root / "locks" / key
+        check_target(path, StoreError)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)  # the store may have been deleted meanwhile
+        except OSError as reason:
+            raise _store_error(self.root, reason) from reason
+        return FileLock(path)
 
     def work(self, key: str) -> Path:
         """The stage's work folder, kept until its output is in place."""
@@ -163,12 +171,15 @@ def _digests(folder: Path) -> dict[str, str]:
 def _verify(folder: Path) -> tuple[str | None, dict[str, Any]]:
     """What is wrong with an output (None: nothing), and its manifest."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_json(folder / MANIFEST, MAX_STATE_BYTES, "manifest", StoreError)
         claimed = manifest.pop("digest")
         if canonical.digest(manifest) != claimed:
             return f"{MANIFEST} has another digest", {}
-        found = _digests(folder)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as reason:
+        found = _digests(folder).items()
+        wrong = sorted(found ^ manifest["files"].items())
+        manifest["seconds"] = float(manifest["seconds"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, StoreError) as reason:
         return f"{MANIFEST}: {reason}", {}
-    wrong = sorted(set(found.items()) ^ set(manifest["files"].items()))
+    if canonical.digest(manifest.get("spec")) != folder.name:
+        return "it is of another key than its own", {}
     return (f"{wrong[0][0]} has another digest" if wrong else None), manifest

@@ -20,6 +20,8 @@ from markupsafe import Markup
 from plotly import offline
 
 from mitobench.atomic import write_text_whole
+from mitobench.foreign import gunzip
+from mitobench.foreign.limits import MAX_DETECTIONS_BYTES
 from mitobench.report import page_data
 from mitobench.report.table import Section
 
@@ -63,7 +65,7 @@ def library(html: str) -> str | None:
     """The text of the plotly.js that a page carries; None where nothing can be unpacked."""
     packed = _PACKED.search(html)
     try:
-        return gzip.decompress(base64.b64decode(packed[0], validate=True)).decode() if packed else None
+        return gunzip(base64.b64decode(packed[0], validate=True), MAX_DETECTIONS_BYTES).decode() if packed else None
     except (ValueError, OSError, EOFError, zlib.error):
         return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +11,10 @@ import numpy as np
 
 from mitobench import registry
 from mitobench.discovery import ROLES
+from mitobench.errors import StoreError
 from mitobench.evaluate import BoxScores, FrameEntry, Metrics
+from mitobench.foreign import read_json
+from mitobench.foreign.limits import MAX_RECORD_BYTES
 from mitobench.pipeline import arrays
 from mitobench.pipeline.executors import Outcome
 from mitobench.pipeline.graph import Planned, Request
@@ -314,4 +316,4 @@ def _seconds_a_candidate(row: Planned, outcomes: Mapping[str, Outcome]) -> float
 def _json(outcomes: Mapping[str, Outcome], stage: Stage, name: str) -> Any:
     output = outcomes[stage.key].output
     assert output is not None
-    return json.loads((Path(output.folder) / name).read_text(encoding="utf-8"))
+    return read_json(Path(output.folder) / name, MAX_RECORD_BYTES, "stage's output", StoreError)

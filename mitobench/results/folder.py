@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mitobench import foreign
 from mitobench.atomic import write_whole
 from mitobench.errors import RecordError
+from mitobench.foreign import limits
 from mitobench.results.check import Checked, check
 from mitobench.results.copies import Copies, wrong_annotation
 from mitobench.results.difference import Difference
@@ -158,8 +160,9 @@ def _take(path: Path, folder: Path) -> Taken:
     beside = {path.with_name(entry.file): target.with_name(entry.file) for entry in entries if entry}
     try:
         for source, copy in beside.items():
-            write_whole(copy, source.read_bytes())
-        write_whole(target, path.read_bytes())
+            packed = foreign.read_bytes(source, limits.MAX_PACKED_BYTES, "record's detections", RecordError)
+            write_whole(copy, packed)
+        write_whole(target, foreign.read_bytes(path, limits.MAX_RECORD_BYTES, "record", RecordError))
     except BaseException:
         for copy in beside.values():
             copy.unlink(missing_ok=True)

@@ -6,11 +6,9 @@ Every new schema version comes with a step from the one before it: a record neve
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
 import io
 import re
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import combinations
@@ -20,11 +18,13 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from mitobench import foreign
 from mitobench.datasets import Dataset
 from mitobench.datasets.splits import assign, load_split
 from mitobench.errors import DataError, MitobenchError, RecordError
 from mitobench.evaluate import FrameEntry, Metrics, StoredDetections
 from mitobench.evaluate.stored import of_frames, to_csv
+from mitobench.foreign import limits
 from mitobench.pipeline import canonical
 from mitobench.pipeline.rounding import significant
 from mitobench.pipeline.scored import scored
@@ -150,10 +150,11 @@ def _check_seal(path: Path, old: Content) -> None:
 
 
 def _rows(path: Path, old: Content) -> list[dict[str, str]]:
-    file = path.with_name(old["detections"]["file"])
+    file = path.with_name(f"{path.stem}{records.DETECTIONS}")
+    packed = foreign.read_bytes(file, limits.MAX_PACKED_BYTES, "record's detections", RecordError)
     try:
-        text = gzip.decompress(file.read_bytes())
-    except (OSError, EOFError, zlib.error) as reason:
+        text = foreign.gunzip(packed, limits.MAX_DETECTIONS_BYTES)
+    except ValueError as reason:
         raise RecordError(f"{file}: cannot be read: {reason}.") from reason
     if hashlib.sha256(text).hexdigest() != old["detections"]["sha256"]:
         raise RecordError(f"{file}: was changed after it was written: its digest is another.")

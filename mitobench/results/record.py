@@ -10,17 +10,19 @@ import gzip
 import hashlib
 import json
 import logging
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from mitobench import foreign
 from mitobench.atomic import write_whole
 from mitobench.errors import RecordError, wrong_fields
 from mitobench.evaluate import StoredDetections
 from mitobench.evaluate import stored as stored_csv
+from mitobench.foreign import limits
+from mitobench.results.ranges import impossible
 from mitobench.results.schema import ROLES, SCHEMA_VERSION, SCORES, UNUSED, Combination, DetectionsEntry, Record
 
 log = logging.getLogger("mitobench")
@@ -120,16 +122,7 @@ def _fix(version: object) -> str:
 
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file. Raises RecordError."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as reason:
-        raise RecordError(f"{path}: cannot be read: {reason.strerror}.") from reason
-    except UnicodeDecodeError as reason:
-        raise RecordError(f"{path}: is not a record: not UTF-8 text.") from reason
-    except json.JSONDecodeError as reason:
-        raise RecordError(f"{path}:{reason.lineno}: is not valid JSON: {reason.msg}.") from reason
-    except (ValueError, RecursionError) as reason:  # a number too long, or brackets too deep, to read
-        raise RecordError(f"{path}: is not a record: {reason}.") from reason
+    content = foreign.read_json(path, limits.MAX_RECORD_BYTES, "record", RecordError)
     if not isinstance(content, dict):
         raise RecordError(f"{path}: is not a record: its JSON is not an object.")
     return content
@@ -184,7 +177,8 @@ def _lacking(record: Record) -> str | None:
         return f"{', '.join(absent)} not there"
     if record.status != "ok" and there:
         return f"its status is {record.status}, but {', '.join(there)} there"
-    return None
+    wrong = impossible(record.model_dump(include={*SCORES, "boxes"}))
+    return f"{', '.join(wrong[:5])} out of range" if wrong else None
 
 
 def _unnamed(record: Record) -> list[str]:
@@ -218,12 +212,14 @@ def text_of(path: Path, entry: DetectionsEntry) -> str:
     if Path(entry.file).name != entry.file or not entry.file.endswith(tuple(ENDINGS.values())):
         raise RecordError(f"{path}: its detections must lie beside it. Make the record again.")
     file = path.with_name(entry.file)
+    packed = foreign.read_bytes(file, limits.MAX_PACKED_BYTES, "record's detections", RecordError)
+    _check_digest(file, packed, entry.packed)  # before it is unpacked
     try:
-        packed = file.read_bytes()
-        _check_digest(file, packed, entry.packed)
-        text = gzip.decompress(packed)
-    except (OSError, EOFError, zlib.error) as reason:
-        raise RecordError(f"{file}: cannot be read: {reason}. Make the record again.") from reason
+        text = foreign.gunzip(packed, limits.MAX_DETECTIONS_BYTES)
+    except ValueError as reason:
+        raise RecordError(f"{file}: {reason}. Make the record again.") from reason
+    if text.count(b"\n") > limits.MAX_DETECTIONS:
+        raise RecordError(f"{file}: has more than {limits.MAX_DETECTIONS:,} rows, which is the limit.")
     _check_digest(file, text, entry.sha256)
     try:
         return text.decode()

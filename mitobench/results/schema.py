@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from mitobench.evaluate import BoxScores, FrameEntry, Metrics, OperatingPoint
+from mitobench.foreign.limits import MAX_SEED
 from mitobench.pipeline import canonical
 from mitobench.results.option_files import FileEntry, Place
 
@@ -152,7 +153,7 @@ class Combination(Strict):
     verifier: str
     fuser: str
     train_on: list[str]
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, le=MAX_SEED)
 
 
 class Record(Strict):

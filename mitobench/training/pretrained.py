@@ -24,6 +24,8 @@ from torch import Tensor
 
 from mitobench.atomic import write_whole
 from mitobench.errors import MitobenchError, PluginError
+from mitobench.foreign import check_regular
+from mitobench.foreign.limits import MAX_WEIGHTS_BYTES
 from mitobench.training.weights import mismatches, packed
 
 log = logging.getLogger("mitobench")
@@ -135,6 +137,7 @@ def _fetch(url: str, path: Path) -> None:
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a .safetensors or .npz file by name. Raises PluginError where it cannot be read."""
+    check_regular(path, MAX_WEIGHTS_BYTES, "file of weights", PluginError)
     try:
         return _read_npz(path) if path.suffix == ".npz" else load_file(path)
     except Exception as reason:  # damaged archives raise errors of a dozen kinds
@@ -146,6 +149,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 def _read_npz(path: Path) -> dict[str, Tensor]:
     if not zipfile.is_zipfile(path):
         raise ValueError("it is no zip archive")
+    with zipfile.ZipFile(path) as archive:
+        if sum(part.file_size for part in archive.infolist()) > MAX_WEIGHTS_BYTES:  # numpy reads no more than declared
+            raise ValueError(f"it holds more than {MAX_WEIGHTS_BYTES:,} bytes unpacked")
     with np.load(path, allow_pickle=False) as arrays:
         return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
 

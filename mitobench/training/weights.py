@@ -10,6 +10,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from mitobench.errors import PluginError
+from mitobench.foreign import check_regular
+from mitobench.foreign.limits import MAX_WEIGHTS_BYTES
 
 FILE = "weights.safetensors"
 
@@ -37,17 +39,23 @@ def packed(tensors: Mapping[str, Tensor]) -> bytes:
 def load_weights(module: nn.Module, folder: Path, name: str = FILE) -> None:
     """Read `folder/name` into `module`.
 
-    Raises PluginError where it is no safetensors file, or listing the missing, unexpected and mis-shaped tensors.
+    Raises PluginError where it is no safetensors file, or listing the tensors that are missing, unexpected, mis-shaped
+    or hold NaN or infinity.
     """
     wanted = module.state_dict()
+    check_regular(folder / name, MAX_WEIGHTS_BYTES, "file of weights", PluginError)
     try:
         found = load_file(folder / name)
     except (OSError, SafetensorError) as reason:
         raise PluginError(f"{folder / name} cannot be read: {reason}. Fit the plugin again.") from reason
-    problems = mismatches(wanted, found)
+    problems = mismatches(wanted, found) + [f"{key} holds NaN or infinity" for key in _not_finite(found)]
     if problems:
         raise PluginError(f"{folder / name} does not fit the model: {'; '.join(problems)}.")
     module.load_state_dict(found)
+
+
+def _not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
+    return [key for key, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
 
 
 def mismatches(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:

@@ -30,7 +30,7 @@ def test_what_is_no_number_is_told_with_file_and_line(tmp_path: Path, cell: str)
 def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"\xff\xfe\x00\x80")
-    with pytest.raises(DataError, match=r"a\.csv: is not text"):
+    with pytest.raises(DataError, match=r"a\.csv:1: is not UTF-8 text"):
         list(rows(path))
 
 

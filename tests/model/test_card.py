@@ -17,9 +17,9 @@ CHANGES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "missing": (r"w\.json: is missing", lambda folder: (folder / "fuser" / "w.json").unlink()),
     "additional": (r"more\.json: is no part", lambda folder: (folder / "more.json").write_text("1")),
     "altered": (r"side\.json: was altered", lambda folder: (folder / "detector" / "side.json").write_text("19")),
-    "dangling link": (r"gone: cannot be read", lambda folder: (folder / "gone").symlink_to("nowhere")),
+    "dangling link": (r"gone: is a link", lambda folder: (folder / "gone").symlink_to("nowhere")),
     "no card": (r"model\.json: cannot be read", lambda folder: (folder / "model.json").unlink()),
-    "no JSON": (r"model\.json: is not valid JSON", lambda folder: (folder / "model.json").write_text("{")),
+    "no JSON": (r"model\.json:1: is not valid JSON", lambda folder: (folder / "model.json").write_text("{")),
     "a list": (r"model\.json: is no model's card", lambda folder: (folder / "model.json").write_text("[]")),
 }
 

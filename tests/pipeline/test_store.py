@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mitobench.errors import StoreError
+from mitobench.pipeline import canonical
 from mitobench.pipeline.store import Store
 
-KEY = "k" * 64
+KEY = canonical.digest({"spec": 1})
 
 
 def write(store: Store, text: str = "weights") -> None:
@@ -41,7 +42,7 @@ def fail_half_way(folder: Path) -> None:
 
 def test_an_error_while_writing_leaves_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path).open()
-    with pytest.raises(ValueError, match="of the stage"), store.write("fit", KEY, {}) as folder:
+    with pytest.raises(ValueError, match="of the stage"), store.write("fit", KEY, {"spec": 1}) as folder:
         fail_half_way(folder)
     assert store.get("fit", KEY) is None
     assert list((tmp_path / "aside").iterdir()) == []
@@ -94,7 +95,7 @@ def test_a_missing_added_or_emptied_file_is_found(tmp_path: Path, change: str) -
 
 def test_a_full_disk_is_told_and_the_store_still_works(tmp_path: Path) -> None:
     store = Store(tmp_path).open()
-    with pytest.raises(StoreError, match=r"No space left.*Free some space"), store.write("fit", KEY, {}):
+    with pytest.raises(StoreError, match=r"No space left.*Free some space"), store.write("fit", KEY, {"spec": 1}):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert store.get("fit", KEY) is None
     write(store)
@@ -109,7 +110,7 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
         pytest.skip("no small disk can be mounted here")
     try:
         store = Store(disk / "store").open()
-        with pytest.raises(StoreError, match="Free some space"), store.write("fit", KEY, {}) as folder:
+        with pytest.raises(StoreError, match="Free some space"), store.write("fit", KEY, {"spec": 1}) as folder:
             (folder / "big").write_bytes(bytes(1 << 20))
         write(store)
         assert store.get("fit", KEY) is not None
@@ -126,7 +127,7 @@ def test_a_store_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 def test_the_work_folder_lives_until_the_output_is_in_place(tmp_path: Path) -> None:
     store = Store(tmp_path).open()
     (store.work(KEY) / "checkpoint").write_text("half way")
-    with pytest.raises(KeyboardInterrupt), store.write("fit", KEY, {}):
+    with pytest.raises(KeyboardInterrupt), store.write("fit", KEY, {"spec": 1}):
         raise KeyboardInterrupt
     assert (store.work(KEY) / "checkpoint").is_file()
     write(store)

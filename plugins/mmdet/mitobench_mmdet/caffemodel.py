@@ -19,7 +19,9 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 from numpy.typing import NDArray
 
+from mitobench import foreign
 from mitobench.api import MitobenchError
+from mitobench.foreign.limits import MAX_CAFFE_BYTES
 
 Array = NDArray[np.float32]
 
@@ -75,10 +77,7 @@ def read_caffemodel(path: Path) -> dict[str, Array]:
 
 
 def _parse(path: Path) -> Any:
-    try:
-        content = path.read_bytes()
-    except OSError as reason:
-        raise MitobenchError(f"{path}: cannot be read: {reason.strerror}. Give a .caffemodel file.") from reason
+    content = foreign.read_bytes(path, MAX_CAFFE_BYTES, ".caffemodel file")
     if not content:
         raise MitobenchError(f"{path}: is empty. Download it again.")
     try:

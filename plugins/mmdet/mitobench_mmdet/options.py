@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from mitobench.api import Field, Options
 
@@ -13,7 +13,7 @@ class Image(Options):
     mpp: float | None = Field(
         0.2456, ge=0.1, le=1.0, description="um/px to which frames are resampled before `scale`; null: as they are"
     )
-    scale: float = Field(2.0, gt=0, description="factor by which the input is enlarged after that")
+    scale: float = Field(2.0, gt=0, le=16, description="factor by which the input is enlarged after that")
 
 
 class Backbone(Options):
@@ -37,14 +37,14 @@ class Backbone(Options):
 class Training(Options):
     """Optimisation."""
 
-    iterations: int = Field(120_000, ge=1, description="optimizer steps")
-    batch_size: int = Field(1, ge=1, description="patches a step")
+    iterations: int = Field(120_000, ge=1, le=10_000_000, description="optimizer steps")
+    batch_size: int = Field(1, ge=1, le=4_096, description="patches a step")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="`momentum` is SGD's alone")
     lr: float = Field(1e-3, gt=0, description="learning rate")
     lr_steps: tuple[int, ...] = Field((50_000, 100_000), description="iterations at which `lr` is divided by 10")
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
     weight_decay: float = Field(5e-4, ge=0, description="of every weight")
-    warmup: int = Field(0, ge=0, description="iterations over which `lr` rises from a hundredth")
+    warmup: int = Field(0, ge=0, le=10_000_000, description="iterations over which `lr` rises from a hundredth")
     clip_norm: float | None = Field(None, gt=0, description="greatest norm of the gradient; null: any")
     ema: float | None = Field(
         None, gt=0, lt=1, description="decay a step of the moving average of the weights that is used; null: the last"
@@ -66,9 +66,12 @@ class Training(Options):
 class Patches(Options):
     """What a training patch is."""
 
-    patch: int = Field(512, ge=64, description="side, px before `scale`; a smaller frame is taken whole")
+    patch: int = Field(512, ge=64, le=8_192, description="side, px before `scale`; a smaller frame is taken whole")
     patch_stride: int | None = Field(
-        32, ge=1, description="px before `scale` between positions of patches in the turned frame; null: any position"
+        32,
+        ge=1,
+        le=8_192,
+        description="px before `scale` between positions of patches in the turned frame; null: any position",
     )
     area_threshold: float = Field(
         800.0,
@@ -88,11 +91,11 @@ class Patches(Options):
 class Proposals(Options):
     """The region proposal network."""
 
-    rpn_channels: int = Field(256, ge=1, description="channels of its 3 x 3 convolution")
-    anchor_base: int = Field(16, ge=1, description="px; an anchor's side is this times its scale")
+    rpn_channels: int = Field(256, ge=1, le=8_192, description="channels of its 3 x 3 convolution")
+    anchor_base: int = Field(16, ge=1, le=4_096, description="px; an anchor's side is this times its scale")
     anchor_scales: tuple[float, ...] = Field((4.0, 8.0, 16.0), min_length=1, description="scales of the anchors")
     anchor_ratios: tuple[float, ...] = Field((0.5, 1.0, 2.0), min_length=1, description="height / width of the anchors")
-    rpn_batch: int = Field(256, ge=2, description="anchors sampled a patch")
+    rpn_batch: int = Field(256, ge=2, le=100_000, description="anchors sampled a patch")
     rpn_positive: float = Field(0.5, gt=0, le=1, description="greatest share of positive ones among them")
     rpn_positive_iou: float = Field(0.7, gt=0, le=1, description="an anchor with more is positive, and so is the best")
     rpn_negative_iou: float = Field(0.3, ge=0, le=1, description="an anchor with less is negative")
@@ -109,14 +112,14 @@ class Search(Options):
         description="side, px of the enlarged frame, of the tiles in which the backbone sees it, where memory is "
         "short; the detections are those of one pass (null)",
     )
-    proposals_before: int = Field(6000, ge=1, description="best anchors that enter suppression")
-    proposals_after: int = Field(300, ge=1, description="proposals that leave it")
+    proposals_before: int = Field(6000, ge=1, le=1_000_000, description="best anchors that enter suppression")
+    proposals_after: int = Field(300, ge=1, le=100_000, description="proposals that leave it")
     score_floor: float = Field(0.05, ge=0, lt=1, description="candidates at or below are dropped")
     test_nms: float = Field(0.3, gt=0, le=1, description="IoU above which a candidate gives way to a better one")
     test_turns: Literal[1, 4, 8] = Field(
         1, description="views of the frame whose scores are averaged: 1, the 4 quarter turns, or all 8 symmetries"
     )
-    max_per_image: int = Field(100, ge=1, description="greatest number of candidates a frame")
+    max_per_image: int = Field(100, ge=1, le=100_000, description="greatest number of candidates a frame")
 
 
 class RPNOptions(Search, Proposals, Patches, Training, Backbone, Image):
@@ -128,13 +131,17 @@ class RPNOptions(Search, Proposals, Patches, Training, Backbone, Image):
 class FasterRCNNOptions(Search, Proposals, Patches, Training, Backbone, Image):
     """Options of `frcnn`."""
 
-    train_proposals_before: int = Field(12_000, ge=1, description="best anchors that enter suppression, in training")
-    train_proposals_after: int = Field(2000, ge=1, description="proposals that leave it, in training")
+    train_proposals_before: int = Field(
+        12_000, ge=1, le=1_000_000, description="best anchors that enter suppression, in training"
+    )
+    train_proposals_after: int = Field(2000, ge=1, le=100_000, description="proposals that leave it, in training")
     roi_pooling: Literal["pool", "align"] = Field("pool", description="RoI max pooling, or RoIAlign")
-    roi_size: int = Field(6, ge=1, description="cells along each side of a pooled region")
-    fc: tuple[int, ...] = Field((4096, 1024), min_length=1, description="units of the fully connected layers")
+    roi_size: int = Field(6, ge=1, le=64, description="cells along each side of a pooled region")
+    fc: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field(
+        (4096, 1024), min_length=1, description="units of the fully connected layers"
+    )
     dropout: float = Field(0.5, ge=0, lt=1, description="share of those units silenced in training")
-    roi_batch: int = Field(128, ge=1, description="regions sampled a patch")
+    roi_batch: int = Field(128, ge=1, le=100_000, description="regions sampled a patch")
     roi_positive: float = Field(0.25, gt=0, le=1, description="greatest share of foreground among them")
     roi_iou: float = Field(0.5, gt=0, le=1, description="regions with at least this IoU are foreground")
     box_stds: tuple[float, float, float, float] = Field(

@@ -42,9 +42,13 @@ class FCNOptions(api.Options):
     )
     side: float = Field(30.0, gt=0, description="Side of the fixed box where no blob covers a centroid, px.")
     max_side: float = Field(100.0, gt=0, description="A blob wider or higher than this is no mitosis, px.")
-    mpp: float | None = Field(0.2456, gt=0, description="Resolution of the network, um/px; null: the frame's own.")
-    tiles: int = Field(4, ge=1, description="A frame is segmented, and cut for training, in tiles x tiles pieces.")
-    patch: int = Field(521, ge=32, description="Side of a training patch, px at `mpp`.")
+    mpp: float | None = Field(
+        0.2456, ge=0.05, le=10, description="Resolution of the network, um/px; null: the frame's own."
+    )
+    tiles: int = Field(
+        4, ge=1, le=64, description="A frame is segmented, and cut for training, in tiles x tiles pieces."
+    )
+    patch: int = Field(521, ge=32, le=8_192, description="Side of a training patch, px at `mpp`.")
     patches: Literal["tiles", "anywhere"] = Field(
         "tiles",
         description="Training patches: `tiles` begin at the corners of a frame's pieces, and those with a mitosis come "
@@ -54,14 +58,14 @@ class FCNOptions(api.Options):
         None, ge=0, le=1, description="Share of training patches that hold a mitosis; null: as they come."
     )
     stain_jitter: float = Field(0.0, ge=0, description="Standard deviation of the factor on optical density.")
-    width: float = Field(1.0, gt=0, description="Factor on all channel counts of VGG16.")
+    width: float = Field(1.0, gt=0, le=16, description="Factor on all channel counts of VGG16.")
     norm: Literal["none", "batch"] = Field("none", description="Normalisation after the convolutions of VGG16.")
     dropout: float = Field(0.5, ge=0, lt=1, description="Dropout after fc6 and fc7.")
     iterations: tuple[int, int, int] = Field(
         (100_000, 100_000, 100_000), description="Optimizer steps at stride 32, then 16, then 8."
     )
     lrs: tuple[float, float, float] = Field((1e-10, 1e-13, 1e-14), description="Learning rates of the same.")
-    batch_size: int = Field(1, ge=1, description="Patches a step.")
+    batch_size: int = Field(1, ge=1, le=4_096, description="Patches a step.")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="Optimizer.")
     momentum: float = Field(0.99, ge=0, lt=1, description="Momentum of SGD.")
     weight_decay: float = Field(5e-4, ge=0, description="Weight decay.")

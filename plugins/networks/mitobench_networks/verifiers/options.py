@@ -10,11 +10,15 @@ from mitobench.api import Field, Options
 class PatchOptions(Options):
     """What all networks share."""
 
-    patch: int = Field(96, ge=32, description="Side of a patch, px at `mpp`.")
-    mpp: float | None = Field(0.2456, gt=0, description="Resolution of the patches, um/px; null: the frame's own.")
-    members: int = Field(1, ge=1, description="Networks, each trained from its own random numbers; their logits' mean.")
-    iterations: int = Field(12_000, ge=1, description="Optimizer steps of each network.")
-    batch_size: int = Field(64, ge=2, description="Patches a step.")
+    patch: int = Field(96, ge=32, le=8_192, description="Side of a patch, px at `mpp`.")
+    mpp: float | None = Field(
+        0.2456, ge=0.05, le=10, description="Resolution of the patches, um/px; null: the frame's own."
+    )
+    members: int = Field(
+        1, ge=1, le=64, description="Networks, each trained from its own random numbers; their logits' mean."
+    )
+    iterations: int = Field(12_000, ge=1, le=10_000_000, description="Optimizer steps of each network.")
+    batch_size: int = Field(64, ge=2, le=4_096, description="Patches a step.")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="Optimizer.")
     lr: float = Field(1e-2, gt=0, description="Learning rate.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD.")
@@ -41,7 +45,7 @@ class PatchOptions(Options):
         "paper's turned copies do.",
     )
     mirror: bool = Field(True, description="Whether patches are mirrored at random.")
-    shift: int = Field(0, ge=0, description="Greatest random shift of a patch along x and y, px at `mpp`.")
+    shift: int = Field(0, ge=0, le=4_096, description="Greatest random shift of a patch along x and y, px at `mpp`.")
     stain_jitter: float = Field(0.0, ge=0, description="Standard deviation of the factor on optical density.")
     hed_jitter: float = Field(0.0, ge=0, le=1, description="Greatest change of a stain's factor, in HED space.")
     blur: float = Field(
@@ -53,7 +57,9 @@ class PatchOptions(Options):
         None, description="Least and greatest JPEG quality at which training patches are compressed anew, at random."
     )
     candidates_floor: float = Field(0.0, description="Candidates at or below this detector score are not learned from.")
-    random_negatives: int = Field(0, ge=0, description="Random background patches a frame, away from mitoses.")
+    random_negatives: int = Field(
+        0, ge=0, le=10_000, description="Random background patches a frame, away from mitoses."
+    )
     test_turns: Literal[1, 4, 8] = Field(
         1, description="Views whose logits are averaged: 1, the 4 quarter turns, or all 8 symmetries of the square."
     )
@@ -77,7 +83,7 @@ class ResNetOptions(PatchOptions):
         "imagenet",
         description="What is taken out of a patch: the mean and deviation of ImageNet, or of the `patch` itself.",
     )
-    width: float = Field(1.0, gt=0, description="Factor on all channel counts.")
+    width: float = Field(1.0, gt=0, le=16, description="Factor on all channel counts.")
 
 
 class EfficientNetOptions(PatchOptions):

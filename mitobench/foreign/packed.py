@@ -1,0 +1,36 @@
+"""Unpacks gzip up to a limit: a few megabytes can hold many gigabytes of zeros."""
+
+from __future__ import annotations
+
+import zlib
+
+_GZIP = zlib.MAX_WBITS | 16
+_STEP = 1 << 12  # bytes taken at once: what a member leaves of them is copied, so millions of empty members cost little
+
+
+def gunzip(data: bytes, max_bytes: int) -> bytes:
+    """The content of a gzip file of any number of members.
+
+    Unpacking stops as soon as there are more than `max_bytes`, so memory stays within them.
+    Raises ValueError where there are, and where the data are cut short, damaged or not gzip; the caller names the file.
+    """
+    parts: list[bytes] = []
+    at = size = 0
+    while at < len(data):
+        member = zlib.decompressobj(_GZIP)
+        while not member.eof:
+            taken = data[at : at + _STEP]
+            try:
+                part = member.decompress(taken, max_bytes + 1 - size)
+            except zlib.error as reason:
+                raise ValueError(f"is not gzip, or is damaged ({reason})") from reason
+            if not (taken or part or member.eof):
+                raise ValueError("is cut short")
+            at += len(taken) - len(member.unconsumed_tail) - len(member.unused_data)
+            parts.append(part)
+            size += len(part)
+            if size > max_bytes:
+                raise ValueError(f"holds more than {max_bytes:,} bytes unpacked, which is the limit")
+        while data[at : at + 1] == b"\0":  # padding after a member
+            at += 1
+    return b"".join(parts)

@@ -1,0 +1,176 @@
+"""JSON and TOML as strict as a number that others rely on needs it.
+
+The readers of both languages take NaN, infinity, numbers of any length, doubled keys and any nesting; what comes of
+them fails much later, in a place that cannot name the file. Here they are refused at once, in one message with the file
+and the line or the key.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mitobench.errors import MitobenchError
+from mitobench.foreign import limits
+from mitobench.foreign.files import read_text
+from mitobench.foreign.text import printable
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+# TOML's reader needs time in the square of the parts of a dotted key.
+_LONG_KEY = re.compile(
+    rf"""(?<![\w"'-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{limits.MAX_NESTING}}}""", re.ASCII
+)
+
+
+class _Refused(ValueError):
+    """Why a value is refused, and the token or key by which its line is found."""
+
+    def __init__(self, why: str, token: str = "") -> None:
+        super().__init__(why)
+        self.token = token
+
+
+def read_json(path: Path, max_bytes: int, what: str, error: type[MitobenchError] = MitobenchError) -> Any:
+    """The value in a JSON file. Raises `error` as `read_text` and `load_json` do."""
+    return load_json(read_text(path, max_bytes, what, error), path, error)
+
+
+def read_toml(path: Path, max_bytes: int, what: str, error: type[MitobenchError] = MitobenchError) -> dict[str, Any]:
+    """The tables in a TOML file. Raises `error` as `read_text` and `load_toml` do."""
+    return load_toml(read_text(path, max_bytes, what, error), path, error)
+
+
+def load_json(text: str | bytes, where: Path | str = "JSON", error: type[MitobenchError] = MitobenchError) -> Any:
+    """The value of a JSON text.
+
+    Args:
+        text: UTF-8.
+        where: the file, for the message.
+        error: class of the error.
+
+    Raises `error` for what is not JSON, NaN, infinity, a number beyond 64 bits or a float's range, a key that is there
+    twice, more than `MAX_NESTING` levels, a NUL character and half a surrogate pair.
+    """
+    try:
+        text = text.decode() if isinstance(text, bytes) else text
+        value = json.loads(
+            text,
+            parse_constant=_constant,
+            parse_int=_integer,
+            parse_float=_float,
+            object_pairs_hook=_object,
+        )
+        _check(value)
+        return value
+    except UnicodeDecodeError as reason:
+        raise error(f"{where}: is not UTF-8 text: {reason.reason}. Save it as UTF-8.") from reason
+    except json.JSONDecodeError as reason:
+        raise error(f"{where}:{reason.lineno}: is not valid JSON: {reason.msg}.") from reason
+    except RecursionError as reason:
+        raise error(f"{where}: {_DEEP}.") from reason
+    except _Refused as reason:
+        raise error(f"{_place(where, str(text), reason.token)}: {reason}.") from reason
+
+
+def load_toml(
+    text: str | bytes, where: Path | str = "TOML", error: type[MitobenchError] = MitobenchError
+) -> dict[str, Any]:
+    """The tables of a TOML text. Raises `error` as `load_json` does, and for dates and times."""
+    try:
+        text = text.decode() if isinstance(text, bytes) else text
+        long = _LONG_KEY.search(text)
+        if long:
+            raise _Refused(_DEEP, long[0])
+        value = tomllib.loads(text)
+        _check(value)
+        return value
+    except UnicodeDecodeError as reason:
+        raise error(f"{where}: is not UTF-8 text: {reason.reason}. Save it as UTF-8.") from reason
+    except tomllib.TOMLDecodeError as reason:
+        raise error(f"{where}: is not valid TOML: {reason}.") from reason
+    except RecursionError as reason:
+        raise error(f"{where}: {_DEEP}.") from reason
+    except _Refused as reason:
+        raise error(f"{_place(where, str(text), reason.token)}: {reason}.") from reason
+    except ValueError as reason:  # a date that is none, an integer of thousands of digits
+        raise error(f"{where}: is not valid TOML: {reason}.") from reason
+
+
+_DEEP = f"lists and tables are nested more than {limits.MAX_NESTING} levels deep. Make them flatter"
+
+
+def _constant(token: str) -> NoReturn:
+    raise _Refused(f"{token} is not a number. Write a finite number", token)
+
+
+def _integer(token: str) -> int:
+    if len(token) > limits.MAX_DIGITS or abs(int(token)) > limits.MAX_INTEGER:
+        raise _Refused(f"{_short(token)} is beyond 64 bits. Write a smaller number", token)
+    return int(token)
+
+
+def _float(token: str) -> float:
+    if len(token) > limits.MAX_DIGITS or not math.isfinite(float(token)):
+        raise _Refused(f"{_short(token)} is beyond what a number can hold. Write a finite number", token)
+    return float(token)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        doubled = next(name for name in names if names.count(name) > 1)
+        raise _Refused(f"the key {_short(doubled)!r} is there twice in one object. Remove one")
+    return found
+
+
+def _check(value: Any) -> None:
+    """Raises _Refused for what no text of ours holds. Not recursive: nesting is one of the things it looks for."""
+    left: list[tuple[Any, str, int]] = [(value, "", 1)]
+    while left:
+        one, key, depth = left.pop()
+        if isinstance(one, (dict, list)) and depth > limits.MAX_NESTING:
+            raise _Refused(_DEEP)
+        if isinstance(one, dict):
+            for name in one:
+                _check_text(name, name)
+            left += [(inner, name, depth + 1) for name, inner in one.items()]
+        elif isinstance(one, list):
+            left += [(inner, key, depth + 1) for inner in one]
+        else:
+            _check_leaf(one, key)
+
+
+def _check_leaf(value: Any, key: str) -> None:
+    named = f"{_short(key)}: " if key else ""
+    if isinstance(value, str):
+        _check_text(value, key)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise _Refused(f"{named}{value} is not a number. Write a finite number", key)
+    elif isinstance(value, int) and abs(value) > limits.MAX_INTEGER:
+        raise _Refused(f"{named}the number is beyond 64 bits. Write a smaller one", key)
+    elif not isinstance(value, (int, float, type(None))):  # bool is an int; what is left are TOML's dates and times
+        raise _Refused(f"{named}{value} is a date or time, which nothing here takes. Put it in quotes", key)
+
+
+def _check_text(text: str, key: str) -> None:
+    if "\0" in text or (not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text)):
+        raise _Refused(f"{_short(key)}: the text holds a NUL character or half a surrogate pair. Remove it", key)
+
+
+def _short(token: str) -> str:
+    return printable(token, 40)
+
+
+def _place(where: Path | str, text: str, token: str) -> str:
+    """`FILE:LINE` where the token is in the text once only, else the file."""
+    found = [m.start() for m in re.finditer(rf"(?<![\w.+-]){re.escape(token)}(?![\w.+-])", text)] if token else []
+    return f"{where}:{text.count(chr(10), 0, found[0]) + 1}" if len(found) == 1 else f"{where}"

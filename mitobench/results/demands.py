@@ -1,0 +1,79 @@
+"""What doing a record's work again will use, said before it is done: a stranger's record may ask for too much."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+
+from mitobench import compute
+from mitobench.errors import RecordError
+from mitobench.foreign.limits import MAX_PROCESSES
+from mitobench.results.schema import PluginEntry, Record
+
+# Options by which plugins say how long they train, and how much memory they take.
+COUNTED = ("members", "iterations", "batch_size", "patch", "mining", "workers", "tiles", "proposals_after")
+MANY_STEPS = 1_000_000  # optimizer steps of one plugin: days, even on a GPU
+LAYERS = 64  # times that a batch of patches is in memory while a network trains, about
+
+
+def processes(recorded: Record) -> int:
+    """Number of processes that its fits were distributed over. Raises RecordError for what cannot be."""
+    number = recorded.pipeline.get("processes", 1)
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MAX_PROCESSES:
+        raise RecordError(f"pipeline.processes is {number!r}; it must be from 1 to {MAX_PROCESSES}.")
+    return number
+
+
+def threads(recorded: Record) -> int | None:
+    """Number of threads that it was computed with; None where the record does not say."""
+    said = recorded.run.host.get("threads", "")
+    return int(said) if re.fullmatch(r"[1-9]\d{0,2}", said) else None
+
+
+def demands(recorded: Record) -> Iterator[str]:
+    """What will be used, one line each."""
+    yield f"{processes(recorded)} processes, {threads(recorded) or 'all'} threads."
+    for role, plugin in recorded.plugins.items():
+        counts = _counts(plugin)
+        if counts:
+            yield f"{role} {plugin.name}: {', '.join(f'{name} {value}' for name, value in counts.items())}."
+
+
+def excessive(recorded: Record) -> Iterator[str]:
+    """What of that is more than this machine has, or more than anybody would wait for; one line each."""
+    cores = os.cpu_count() or 1
+    if processes(recorded) > max(cores, _gpus()):
+        yield f"{processes(recorded)} processes: this machine has {cores} cores."
+    if (threads(recorded) or 1) > cores:
+        yield f"{threads(recorded)} threads: this machine has {cores} cores."
+    for role, plugin in recorded.plugins.items():
+        counts = _counts(plugin)
+        steps = _most(counts.get("iterations", 0)) * _most(counts.get("members", 1))
+        if steps > MANY_STEPS:
+            yield f"{role} {plugin.name}: {steps:,} optimizer steps."
+        needed = _most(counts.get("batch_size", 1)) * _most(counts.get("patch", 0)) ** 2 * 3 * 4 * LAYERS
+        if needed > _memory():
+            memory = _memory() / 1e9
+            yield f"{role} {plugin.name}: a batch of about {needed / 1e9:.0f} GB; this machine has {memory:.0f} GB."
+
+
+def _counts(plugin: PluginEntry) -> dict[str, int | list[int]]:
+    return {name: plugin.options[name] for name in COUNTED if _is_count(plugin.options.get(name))}
+
+
+def _is_count(value: object) -> bool:
+    values = value if isinstance(value, list) and value else [value]
+    return all(isinstance(one, int) and not isinstance(one, bool) for one in values)
+
+
+def _most(count: int | list[int]) -> int:
+    return sum(count) if isinstance(count, list) else count
+
+
+def _gpus() -> int:
+    return len(compute.cuda_devices())
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 1 << 62

@@ -1,0 +1,30 @@
+"""Numbers that no measurement gives, whatever a record's digests say: they would fill a plot, or a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+RATIOS = {"precision", "recall", "f1", "oracle_f1", "average_precision", "recall_ceiling", "low", "high"}
+MOST = 1e9  # of any other number: seconds, counts, um, px
+
+
+def impossible(scores: Mapping[str, Any]) -> list[str]:
+    """Names of the values that are not in their range: a ratio from 0 to 1, any other number up to a billion.
+
+    Args:
+        scores: of a record, as plain values at any depth; names in the result are joined by dots.
+    """
+    found = _numbers(scores, "", False)
+    return [where for where, ratio, value in found if not (0 <= value <= 1 if ratio else abs(value) <= MOST)]
+
+
+def _numbers(value: Any, where: str, ratio: bool) -> Iterator[tuple[str, bool, float]]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _numbers(inner, f"{where}.{name}".lstrip("."), name in RATIOS or where.endswith("froc"))
+    elif isinstance(value, list | tuple):
+        for number, inner in enumerate(value):
+            yield from _numbers(inner, f"{where}.{number}", False)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield where, ratio, value

@@ -1,0 +1,50 @@
+"""gzip is unpacked up to its limit."""
+
+from __future__ import annotations
+
+import gzip
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mitobench.foreign import gunzip
+
+
+@given(st.lists(st.binary(max_size=10_000), max_size=4))
+def test_what_was_packed_comes_back(members: list[bytes]) -> None:
+    content = b"".join(members)
+    packed = b"".join(map(gzip.compress, members))
+    assert gunzip(packed, len(content)) == content
+    if content:
+        with pytest.raises(ValueError, match="limit"):
+            gunzip(packed, len(content) - 1)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_bomb_costs_no_more_than_its_limit(layers: int) -> None:
+    bomb = gzip.compress(bytes(1 << 27)) * layers
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="more than 1,000,000 bytes"):
+        gunzip(bomb, 1_000_000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000
+
+
+def test_many_empty_members_take_no_time() -> None:
+    assert gunzip(gzip.compress(b"") * 100_000, 10) == b""
+
+
+@given(st.binary(min_size=1, max_size=200))
+def test_what_is_not_gzip_is_refused(noise: bytes) -> None:
+    with pytest.raises(ValueError, match=r"not gzip|cut short"):
+        gunzip(noise.replace(b"\x1f\x8b", b"..").lstrip(b"\0") or b".", 1000)
+
+
+def test_what_is_cut_short_is_refused() -> None:
+    packed = gzip.compress(b"mitoses" * 1000)
+    for end in range(1, len(packed)):
+        with pytest.raises(ValueError, match="cut short"):
+            gunzip(packed[:end], 10_000)

@@ -1,0 +1,21 @@
+"""Changed files of every kind end in one of our errors, or in the very numbers that they hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fuzzing import fuzz
+from kinds import KINDS
+
+INPUTS = 25  # of each kind; benchmarks/fuzz.py tries thousands
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_no_traceback_no_hang_no_other_number(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("MITOBENCH_PACKAGES", raising=False)
+    counts = fuzz(name, KINDS[name], range(INPUTS), tmp_path)
+    assert counts.faults == []
+    assert counts.refused > 0, "inputs that are never refused are not changed enough"

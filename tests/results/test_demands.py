@@ -1,0 +1,67 @@
+"""What a record asks of the machine is bounded, shown, and agreed to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from records import DETECTIONS, ok
+
+from mitobench import reproduce
+from mitobench.errors import RecordError
+from mitobench.results import record
+from mitobench.results.demands import demands, excessive
+from mitobench.results.record import Record
+
+
+def asking(processes: object = 1, threads: str = "1", **options: Any) -> Record:
+    made = ok()
+    plugin = made.plugins["verifier"]
+    return made.model_copy(
+        update={
+            "pipeline": {**made.pipeline, "processes": processes},
+            "run": made.run.model_copy(update={"host": {"threads": threads}}),
+            "plugins": {**made.plugins, "verifier": plugin.model_copy(update={"options": options})},
+        }
+    )
+
+
+def test_what_it_will_use_is_said() -> None:
+    shown = "\n".join(demands(asking(2, "1", members=3, iterations=10, mpp=0.25)))
+    assert "2 processes, 1 threads." in shown
+    assert "verifier resnet50: members 3, iterations 10." in shown
+
+
+def test_little_is_not_too_much() -> None:
+    assert list(excessive(asking(1, "1", members=10, iterations=12_000, batch_size=64, patch=96))) == []
+
+
+@pytest.mark.parametrize("processes", [0, -1, 65, 10**9, 1.5, "2", True, None, [1]])
+def test_a_number_of_processes_that_cannot_be_is_refused(processes: object) -> None:
+    with pytest.raises(RecordError, match=r"pipeline\.processes"):
+        list(demands(asking(processes)))
+
+
+TOO_MUCH = {
+    "processes": asking(max(64, (os.cpu_count() or 1) + 1) if (os.cpu_count() or 1) < 64 else 64),
+    "threads": asking(1, "999"),
+    "steps": asking(1, "1", iterations=10_000_000),
+    "members": asking(1, "1", iterations=100_000, members=10**9),
+    "memory": asking(1, "1", batch_size=10**6, patch=4096),
+}
+
+
+@pytest.mark.parametrize("asked", TOO_MUCH.values(), ids=TOO_MUCH)
+def test_more_than_this_machine_has_is_not_done_unasked(
+    asked: Record, tmp_path: Path, mitobench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[Path] = []
+    monkeypatch.setattr(reproduce, "reproduce", lambda path, **options: done.append(path))
+    path = record.write(tmp_path, asked, DETECTIONS)
+    answer = mitobench("reproduce", path)
+    assert answer.code == 2
+    assert "Give --yes" in answer.err
+    assert done == []
