@@ -4,15 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
-from mitobench.evaluate import FrameCounts, Interval, Metrics, OperatingPoint
-from mitobench.results.record import Chosen, DataEntry, PluginEntry, Record, Run
+from mitobench.evaluate import FrameCounts, FrameEntry, Interval, Metrics, OperatingPoint
+from mitobench.evaluate.stored import COLUMNS
+from mitobench.results.schema import ROLES, Chosen, DataEntry, Frames, PluginEntry, Record, Run, SplitEntry
 
-ROLES = ("estimator", "detector", "verifier", "fuser")
-DETECTIONS = "frame,x,y,score\nA00_00,10.00,20.00,0.9\nA00_00,30.00,40.00,0.5\n"
+FRAME = FrameEntry(frame="A00_00", group="00", mitoses=3)
+
+
+def detections(*rows: tuple[str, float, float, float | None, int | None]) -> str:
+    """Detections as a record stores them: frame, x, y, score, and the mitosis that lies 1 um away.
+
+    Without a score a detection was not above the candidate threshold.
+    """
+    lines = [",".join(COLUMNS)]
+    for frame, x, y, score, mitosis in rows:
+        cells: dict[str, Any] = {"frame": frame, "x": f"{x:.2f}", "y": f"{y:.2f}", "detector_score": 0.7}
+        cells |= {"x1": x - 8, "y1": y - 8, "x2": x + 8, "y2": y + 8}
+        cells |= {} if score is None else {"verifier_score": 0.2, "score": score}
+        cells |= {} if mitosis is None else {"mitosis": mitosis, "distance_um": 1.0}
+        lines.append(",".join(str(cells.get(column, "")) for column in COLUMNS))
+    return "\n".join([*lines, ""])
+
+
+DETECTIONS = detections(("A00_00", 10, 20, 0.9, 0), ("A00_00", 30, 40, 0.5, None))  # what `metrics` scores
 
 
 def metrics(f1: float | None = 0.5, **changes: Any) -> Metrics:
-    """Scores on one frame: three mitoses, of which one is found, with one false positive."""
+    """Scores on `FRAME`: three mitoses, of which one is found, with one false positive."""
     values: dict[str, Any] = {
         "matcher": "mitos",
         "radius_um": 5.0,
@@ -42,7 +60,8 @@ def ok(*, f1: float | None = 0.5, seed: int = 0, notes: list[str] | None = None,
     """A record that has scores; `changes` are names of its combination, data digest or matcher."""
     point = OperatingPoint(threshold=0.5, f1=0.6, precision=0.6, recall=0.6, lower=0.4, upper=0.6)
     scores: dict[str, Any] = {
-        "chosen": Chosen(gate=0.1, gates=[(0.1, 0.6)], fuser={"w": 0.5}, point=point, detector_alone=point),
+        "chosen": Chosen(candidate_threshold=0.1, fuser={"w": 0.5}, point=point, detector_alone=point),
+        "frames": Frames(val=[FRAME], test=[FRAME]),
         "validation": metrics(0.6),
         "test": metrics(f1),
         "detector_alone": metrics(0.25),
@@ -67,14 +86,16 @@ def _common(seed: int, notes: list[str] | None, changes: dict[str, Any]) -> dict
             role: PluginEntry(name=combination[role], version="1", source="s" * 64, options={"lr": 1e-05})
             for role in ROLES
         },
-        "pipeline": {"gate": "validation", "matcher": matcher, "radius_um": 5.0},
+        "pipeline": {"candidate_threshold": "validation", "matcher": matcher, "radius_um": 5.0},
         "data": {
             combination["dataset"]: DataEntry(
                 digest={"train": "a" * 64, "val": "b" * 64, "test": digest},
                 frames={"train": 26, "val": 9, "test": 15},
                 coverage=None,
-                split="mitos2012-official",
-                note="the official test frames",
+                scanners=["aperio"],
+                split=SplitEntry(
+                    name="mitos2012-official", protocol="official", digest="5" * 64, note="the official test frames"
+                ),
             )
         },
         "notes": notes or [],

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from mitobench.errors import MitobenchError
 from mitobench.evaluate import Difference, paired_difference
-from mitobench.results.schema import Record
+from mitobench.results.record import ENDINGS
+from mitobench.results.schema import DetectionsEntry, Record
 
 Verdict = Literal["equal", "within seed noise", "different"]
 
@@ -61,8 +62,7 @@ def agreement(recorded: Record, again: Record, series: Sequence[Record] = ()) ->
     write one.
     """
     differing = [name for name in COMPUTED if getattr(recorded, name) != getattr(again, name)]
-    digests = [entry.detections and entry.detections.sha256 for entry in (recorded, again)]
-    differing += ["detections"] if digests[0] != digests[1] else []
+    differing += [name for name in ENDINGS if _sha256(recorded, name) != _sha256(again, name)]
     difference, spread = _difference(recorded, again), _spread(recorded, series)
     changed = list(_changed(recorded, again))
     verdict: Verdict = "different"
@@ -73,6 +73,11 @@ def agreement(recorded: Record, again: Record, series: Sequence[Record] = ()) ->
         verdict = "within seed noise" if inside else "different"
     changed += _notes_changed(recorded, again)
     return Agreement(verdict, recorded, again, (), differing, changed, difference, spread)
+
+
+def _sha256(record: Record, name: str) -> str | None:
+    entry: DetectionsEntry | None = getattr(record, name)
+    return entry.sha256 if entry else None
 
 
 def _difference(recorded: Record, again: Record) -> Difference | None:

@@ -9,7 +9,7 @@ from records import failed, metrics, ok
 
 from mitobench.evaluate import total
 from mitobench.results.agreement import agreement
-from mitobench.results.record import Record
+from mitobench.results.schema import DetectionsEntry, Record
 from results.test_compare import counts
 
 GOOD, BAD = [(3, 0)] * 8, [(1, 3)] * 8
@@ -69,10 +69,12 @@ def test_a_note_is_no_excuse() -> None:
     assert found.changed == ["note: 'invented' is said then only"]
 
 
-def test_other_detections_are_not_equal() -> None:
-    found = agreement(scored(GOOD, detections={"sha256": "a"}), scored(GOOD, detections={"sha256": "b"}, **OTHER))
+@pytest.mark.parametrize("name", ["detections", "validation_detections"])
+def test_other_detections_are_not_equal(name: str) -> None:
+    a, b = (DetectionsEntry(file="F", rows=1, sha256=sha256, packed="") for sha256 in "ab")
+    found = agreement(scored(GOOD, **{name: a}), scored(GOOD, **{name: b}, **OTHER))
     assert found.verdict == "within seed noise"
-    assert found.differing == ["detections"]
+    assert found.differing == [name]
 
 
 @pytest.mark.parametrize("again", [failed(), scored([(3, 0)] * 7)], ids=["failed", "other frames"])

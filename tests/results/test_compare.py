@@ -10,7 +10,7 @@ from records import failed, metrics, ok
 from mitobench.errors import RecordError
 from mitobench.evaluate import FrameCounts, paired_difference
 from mitobench.results.compare import compare
-from mitobench.results.record import Record
+from mitobench.results.schema import Record
 
 
 def counts(*tp_fp: tuple[int, int], mitoses: int = 3) -> list[FrameCounts]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny_runs
@@ -12,7 +14,9 @@ import tiny_runs
 from mitobench.datasets import synthetic
 from mitobench.errors import MitobenchError, RecordError
 from mitobench.results import record
+from mitobench.results.command import command_of
 from mitobench.results.folder import check_all, check_folder, find, take
+from mitobench.results.schema import Record
 
 
 def names(folder: Path) -> set[str]:
@@ -30,10 +34,20 @@ def test_of_no_record_there_is_nothing_to_check(tmp_path: Path) -> None:
     assert problem.startswith(f"{tmp_path}: holds no record, so that there is nothing to check.")
 
 
-def test_a_data_set_that_is_not_there_is_told_and_spoils_nothing(records: Path, tmp_path: Path) -> None:
+def test_a_data_set_that_is_not_there_is_told_and_spoils_nothing(path: Path, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    checks = check_folder(records, tmp_path / "data")
-    assert (checks.problems, checks.matched, checks.not_here) == ([], 0, {"synthetic"})
+    checks = check_all([_of_another_data_set(path)], tmp_path / "data")
+    assert (checks.problems, checks.matched, checks.not_here) == ([], 0, {"elsewhere"})
+
+
+def _of_another_data_set(path: Path) -> Path:
+    def move(content: dict[str, Any]) -> None:
+        content["data"] = {"elsewhere": content["data"]["synthetic"]}
+        content["combination"] |= {"dataset": "elsewhere", "train_on": ["elsewhere"]}
+        content["run"]["command"] = command_of(Record.model_validate(content))
+
+    runs.reseal(path, move)
+    return runs.renamed(path)
 
 
 def test_other_test_frames_than_the_records_are_red(records: Path, path: Path, tmp_path: Path) -> None:
@@ -41,7 +55,8 @@ def test_other_test_frames_than_the_records_are_red(records: Path, path: Path, t
     problems = check_folder(records, tmp_path / "other").problems
     assert len(problems) == 2
     assert (
-        f"{path}: {tmp_path / 'other'}: the test frames of synthetic, protocol by-slide, are not those" in problems[0]
+        f"{path}: {tmp_path / 'other/synthetic/synthetic'}: the test frames of synthetic are not those that the record was made"
+        in problems[0]
     )
 
 
@@ -53,16 +68,36 @@ def test_a_record_that_contradicts_the_annotation_is_red(records: Path, path: Pa
     assert all(problem.startswith(f"{path}: ") for problem in problems)
 
 
+def test_a_copy_under_the_name_of_another_method_is_red(records: Path, path: Path) -> None:
+    shutil.copytree(records, records / "copies")
+
+    def rename(content: dict[str, Any]) -> None:
+        content["combination"]["verifier"] = content["plugins"]["verifier"]["name"] = "mine"
+        (key,) = (key for role, key in content["stages"].items() if role == "verifier-scores-test")
+        content["specs"][key]["plugin"]["name"] = "mine"
+        content["run"]["command"] = command_of(Record.model_validate(content))
+
+    copy = records / "copies" / path.name
+    runs.reseal(copy, rename)
+    copy = runs.renamed(copy)
+    (problem,) = check_folder(records).folder
+    assert "One of the two was renamed" in problem
+    assert {path.name, copy.name} == {Path(name).name for name in re.findall(r"\S+\.json", problem)}
+
+
 def test_detections_that_belong_to_no_record_are_red(records: Path, path: Path) -> None:
     path.unlink()
-    (problem,) = check_folder(records).problems
-    assert f"{path.stem}.detections.csv.gz: belongs to no record here" in problem
+    problems = check_folder(records).problems
+    assert [problem.partition(": ")[0] for problem in problems] == [
+        f"{records / path.stem}{ending}" for ending in (".detections.csv.gz", ".validation.csv.gz")
+    ]
+    assert all("belongs to no record here" in problem for problem in problems)
 
 
 def test_files_and_folders_stand_for_records(records: Path, path: Path) -> None:
     both = sorted(records.glob("*.json"))
-    packed = path.with_name(f"{path.stem}.detections.csv.gz")
-    assert find([path]) == find([packed]) == find([path, packed]) == [path]
+    packed = [path.with_name(f"{path.stem}{ending}") for ending in (".detections.csv.gz", ".validation.csv.gz")]
+    assert find([path]) == find(packed[:1]) == find(packed[1:]) == find([path, *packed]) == [path]
     assert find([records]) == find([records.parent]) == both
 
 

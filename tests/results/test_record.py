@@ -10,28 +10,39 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from records import DETECTIONS, failed, ok
+from records import DETECTIONS, detections, failed, ok
 
 from mitobench.errors import MitobenchError, RecordError
 from mitobench.results import record
 
 # U+FF08 is spelled \uff08, which one changed digit makes half a character; 1e-05 so becomes infinite.
 NOTE = "synthetic （made by a program）"
+VALIDATION = detections(("A00_00", 10, 20, 0.8, 1))
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return record.write(tmp_path_factory.mktemp("records"), ok(notes=[NOTE]), DETECTIONS)
+    return record.write(tmp_path_factory.mktemp("records"), ok(notes=[NOTE]), DETECTIONS, VALIDATION)
 
 
 def test_what_is_written_is_read(written: Path) -> None:
     found = record.read(written)
-    assert found.content() == ok(notes=[NOTE]).content() | {"detections": found.content()["detections"]}
+    entries = {name: found.content()[name] for name in ("detections", "validation_detections")}
+    assert found.content() == ok(notes=[NOTE]).content() | entries
     assert found.run == ok().run
+    assert record.read_detections(written, found).score.tolist() == [0.9, 0.5]
+    stored = record.read_validation(written, found)
+    assert stored is not None
+    assert stored.score.tolist() == [0.8]
+
+
+def test_a_record_may_have_no_detections_on_validation(tmp_path: Path) -> None:
+    path = record.write(tmp_path, ok(), DETECTIONS)
+    assert record.read_validation(path, record.read(path)) is None
 
 
 def test_equal_records_are_equal_bytes(written: Path, tmp_path: Path) -> None:
-    again = record.write(tmp_path, ok(notes=[NOTE]), DETECTIONS)
+    again = record.write(tmp_path, ok(notes=[NOTE]), DETECTIONS, VALIDATION)
     assert again.name == written.name
     assert again.read_bytes() == written.read_bytes()
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {
@@ -77,38 +88,56 @@ def _is_refused_or_equal(written: Path, content: bytes) -> bool:
 
 
 @settings(max_examples=200, deadline=None)
-@given(data=st.data())
-def test_any_changed_byte_of_the_detections_is_found_or_changes_nothing(
-    written: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+@given(data=st.data(), name=st.sampled_from(["detections", "validation_detections"]))
+def test_any_changed_byte_of_the_detections_is_found(
+    written: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, name: str
 ) -> None:
     made = record.read(written)
-    assert made.detections is not None
+    entry = getattr(made, name)
     folder = tmp_path_factory.mktemp("changed")
-    content = bytearray((written.parent / made.detections["file"]).read_bytes())
+    content = bytearray((written.parent / entry.file).read_bytes())
     content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
-    (folder / made.detections["file"]).write_bytes(content)
-    try:
-        found = record.read_detections(folder / written.name, made)
-    except RecordError:
-        return
-    assert found == record.read_detections(written, made)
+    (folder / entry.file).write_bytes(content)
+    with pytest.raises(RecordError, match="its digest is another"):
+        record.text_of(folder / written.name, entry)
 
 
 def test_detections_of_another_record_are_refused(tmp_path: Path) -> None:
     path = record.write(tmp_path, ok(), DETECTIONS)
     made = record.read(path)
-    assert [row["score"] for row in record.read_detections(path, made)] == ["0.9", "0.5"]
     assert made.detections is not None
-    (tmp_path / made.detections["file"]).write_bytes(gzip.compress(DETECTIONS.replace("0.9", "0.8").encode()))
+    (tmp_path / made.detections.file).write_bytes(gzip.compress(DETECTIONS.replace("0.9", "0.8").encode()))
     with pytest.raises(RecordError, match="its digest is another"):
         record.read_detections(path, made)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
-def test_another_schema_version_is_refused_with_both_versions(written: Path, tmp_path: Path, version: object) -> None:
+@pytest.mark.parametrize("name", ["../../secret", "secret.txt", "../records.detections.csv.gz"])
+def test_detections_elsewhere_are_not_read(tmp_path: Path, name: str) -> None:
+    path = record.write(tmp_path, ok(), DETECTIONS)
+    made = record.read(path)
+    assert made.detections is not None
+    with pytest.raises(RecordError, match="its detections must lie beside it"):
+        record.text_of(path, made.detections.model_copy(update={"file": name}))
+
+
+def test_a_failure_does_not_replace_a_good_record_of_the_same_stages(tmp_path: Path) -> None:
+    path = record.write(tmp_path, ok(), DETECTIONS)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    assert record.write(tmp_path, failed(), None) == path
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("version", "fix"), [(0, "Read it with"), (1, "leaderboard migrate --data"), (3, "Read it"), ("2", ""), (None, "")]
+)
+def test_another_schema_version_is_refused_with_both_versions_and_the_fix(
+    written: Path, tmp_path: Path, version: object, fix: str
+) -> None:
     path = tmp_path / "other.json"
     path.write_text(json.dumps(json.loads(written.read_text()) | {"schema_version": version}))
-    with pytest.raises(RecordError, match=rf"other\.json: has schema_version {version!r}, this mitobench reads 1"):
+    with pytest.raises(
+        RecordError, match=rf"other\.json: has schema version {version!r}, this mitobench reads 2.*{fix}"
+    ):
         record.read(path)
 
 
@@ -117,7 +146,7 @@ def test_another_schema_version_is_refused_with_both_versions(written: Path, tmp
     [
         ("", ":1: is not valid JSON"),
         ("{\n\n!", ":3: is not valid JSON"),
-        ("[]", "schema_version None"),
+        ("[]", "is not a record: its JSON is not an object"),
         pytest.param("[" * 20_000, "levels deep", id="deep"),
         pytest.param("9" * 5_000, "beyond 64 bits", id="long"),
     ],
@@ -134,7 +163,7 @@ def test_a_record_that_is_nested_too_deeply_ends_in_no_traceback(written: Path, 
     path = tmp_path / "deep.json"
     path.write_text(
         written.read_text().replace(
-            '"notes": [', f'"fitted": {{"a": {{"b": {"[" * depth}{"]" * depth}}}}}, "notes": [', 1
+            '"training_info": {}', f'"training_info": {{"a": {{"b": {"[" * depth}{"]" * depth}}}}}', 1
         )
     )
     with pytest.raises(RecordError, match=r"deep\.json"):
@@ -182,10 +211,24 @@ def test_seeds_are_one_series_and_different_data_are_not() -> None:
     assert ok(seed=0).identity != ok(seed=1).identity
 
 
-def test_a_record_from_before_a_field_was_there_keeps_its_digest() -> None:
+def test_what_a_fit_reported_cannot_be_changed_unnoticed() -> None:
     before = ok().sealed()
-    assert {"fitted", "seconds_a_candidate"}.isdisjoint(before.content())
-    told = before.model_copy(update={"fitted": {"verifier": {"patches": {"imposters": 3}}}}).sealed()
-    assert told.digest != before.digest, "what a fit says of itself cannot be changed unnoticed"
+    changed = before.model_copy(update={"training_info": {"verifier": {"patches": {"imposters": 3}}}}).sealed()
+    assert (changed.digest != before.digest, changed.run_digest) == (True, before.run_digest)
+
+
+def test_run_and_content_have_digests_of_their_own() -> None:
+    before = ok().sealed()
     timed = before.model_copy(update={"run": before.run.model_copy(update={"seconds_a_candidate": 0.1})}).sealed()
-    assert timed.run_digest != before.run_digest
+    assert (timed.digest, timed.run_digest != before.run_digest) == (before.digest, True)
+
+
+@pytest.mark.parametrize(
+    ("role", "name"), [("detector", "blobs"), ("verifier", "none"), ("fuser", "product"), ("estimator", "mask")]
+)
+def test_a_part_whose_plugin_is_another_is_refused(tmp_path: Path, role: str, name: str) -> None:
+    made = ok()
+    other = made.plugins[role].model_copy(update={"name": name})
+    path = record.write(tmp_path, made.model_copy(update={"plugins": {**made.plugins, role: other}}), DETECTIONS)
+    with pytest.raises(RecordError, match=f"plugins.{role} '{made.combination[role]}' not there"):
+        record.read(path)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from records import failed, ok
+from records import detections, failed, ok
 
 from mitobench.errors import RecordError
 from mitobench.results import record
 from mitobench.results.submission import write_submission
 
-DETECTIONS = (
-    "frame,x,y,score\nA06_00Aa,10.00,20.50,0.9\nA06_00Aa,30.00,40.00,0.5\n"
-    "A06_00Aa,50.00,60.00,0.4999\nA06_00Ab,1.00,2.00,\n"
+DETECTIONS = detections(
+    ("A06_00Aa", 10, 20.5, 0.9, 0),
+    ("A06_00Aa", 30, 40, 0.5, None),
+    ("A06_00Aa", 50, 60, 0.4999, None),
+    ("A06_00Ab", 1, 2, None, None),
 )
 
 
@@ -22,7 +24,7 @@ def test_detections_at_or_above_the_threshold_are_submitted(tmp_path: Path) -> N
     write_submission(tmp_path / "out", path, record.read(path), ["A06_00Aa", "A06_00Ab", "A06_00Ac"])
     lines = [line.split(",") for line in (tmp_path / "out" / "A06_00Aa.csv").read_text().splitlines()]
     assert [[float(value) for value in line] for line in lines] == [[10.0, 20.5, 0.9], [30.0, 40.0, 0.5]]
-    assert (tmp_path / "out" / "A06_00Ab.csv").read_text() == "", "below the gate there is no score"
+    assert (tmp_path / "out" / "A06_00Ab.csv").read_text() == "", "below the candidate threshold there is no score"
     assert (tmp_path / "out" / "A06_00Ac.csv").read_text() == "", "nothing found is an empty file"
 
 
