@@ -14,7 +14,7 @@ from mitobench.datasets import synthesis
 from mitobench.gallery import drawing
 from mitobench.gallery.fates import Mark
 from mitobench.pipeline import checks
-from mitobench.pipeline.stages import _mask_boxes
+from mitobench.pipeline.stages.box_scores import _mask_boxes
 from mitobench.report.colours import FATES
 from mitobench.training import crop_around, dihedral, dihedral_boxes, dihedral_points, scaled
 

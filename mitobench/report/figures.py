@@ -15,7 +15,7 @@ import json
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
@@ -23,7 +23,10 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
+from mitobench import foreign
 from mitobench.atomic import write_whole
+from mitobench.errors import MitobenchError
+from mitobench.foreign.limits import MAX_RECORD_BYTES
 from mitobench.report import plots
 from mitobench.report.colours import labels, style_of
 from mitobench.report.curves import curve_of
@@ -89,10 +92,29 @@ def write(folder: Path, sections: Sequence[Section], kinds: Sequence[str] = ("sv
                     files[path.name] = _save(path, drawn, kind)
                     written.append(path)
             manifest[name] = {"data": digest_of(board), "files": files}
+    _remove_old(folder / FOLDER, {path.name for path in written})
     if manifest:
         text = json.dumps(manifest, sort_keys=True, indent=1, ensure_ascii=False)
         write_whole(folder / FOLDER / MANIFEST, f"{text}\n".encode())
     return written
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The content of a `figures.json`; nothing where there is none that can be read."""
+    try:
+        content = foreign.read_json(path, MAX_RECORD_BYTES, "list of figures")
+    except MitobenchError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _remove_old(folder: Path, written: Collection[str]) -> None:
+    """Remove the figures that an earlier build wrote and this one did not."""
+    for entry in read_manifest(folder / MANIFEST).values():
+        files = entry.get("files") if isinstance(entry, dict) else None
+        for file in files if isinstance(files, dict) else ():
+            if file not in written and Path(file).name == file:
+                (folder / file).unlink(missing_ok=True)
 
 
 def digests(folder: Path, sections: Sequence[Section]) -> dict[str, str]:

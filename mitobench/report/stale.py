@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from mitobench.report import build, figures, page
 from mitobench.report.table import Section
@@ -39,7 +37,7 @@ def stale(folder: Path) -> tuple[list[str], list[str]]:
 def _stale_figures(folder: Path, sections: Sequence[Section]) -> Iterator[str]:
     """Figures that show other data than the records give, were altered, are missing, or belong to no section."""
     place = folder / figures.FOLDER
-    expected, manifest = figures.digests(folder, sections), _manifest(place / figures.MANIFEST)
+    expected, manifest = figures.digests(folder, sections), figures.read_manifest(place / figures.MANIFEST)
     known = {figures.MANIFEST}
     for name, digest in expected.items():
         entry = manifest.get(name)
@@ -56,14 +54,6 @@ def _stale_figures(folder: Path, sections: Sequence[Section]) -> Iterator[str]:
     for path in sorted(place.glob("*")):
         if path.name not in known:
             yield f"{path}: is made from no record here. Remove it."
-
-
-def _manifest(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _difference(fresh: Path, folder: Path, name: Path) -> str | None:

@@ -46,18 +46,16 @@ def _of_another_data_set(path: Path) -> Path:
         content["combination"] |= {"dataset": "elsewhere", "train_on": ["elsewhere"]}
         content["run"]["command"] = command_of(Record.model_validate(content))
 
-    runs.reseal(path, move)
-    return runs.renamed(path)
+    tiny_runs.reseal(path, move)
+    return tiny_runs.renamed(path)
 
 
 def test_other_test_frames_than_the_records_are_red(records: Path, path: Path, tmp_path: Path) -> None:
     synthetic.write(tmp_path / "other" / "synthetic", seed=2, frames=2, size=128)
     problems = check_folder(records, tmp_path / "other").problems
     assert len(problems) == 2
-    assert (
-        f"{path}: {tmp_path / 'other/synthetic/synthetic'}: the test frames of synthetic are not those that the record was made"
-        in problems[0]
-    )
+    root = tmp_path / "other/synthetic/synthetic"
+    assert f"{path}: {root}: the test frames of synthetic are not those that the record was made" in problems[0]
 
 
 def test_a_record_that_contradicts_the_annotation_is_red(records: Path, path: Path, small_data: Path) -> None:
@@ -78,8 +76,8 @@ def test_a_copy_under_the_name_of_another_method_is_red(records: Path, path: Pat
         content["run"]["command"] = command_of(Record.model_validate(content))
 
     copy = records / "copies" / path.name
-    runs.reseal(copy, rename)
-    copy = runs.renamed(copy)
+    tiny_runs.reseal(copy, rename)
+    copy = tiny_runs.renamed(copy)
     (problem,) = check_folder(records).folder
     assert "One of the two was renamed" in problem
     assert {path.name, copy.name} == {Path(name).name for name in re.findall(r"\S+\.json", problem)}

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-from records import ok
 
 from mitobench.content import File
 from mitobench.errors import MitobenchError
 from mitobench.results import option_files
 from mitobench.results.option_files import FileEntry
-from mitobench.results.record import PluginEntry
+from mitobench.results.schema import PluginEntry
 
 TEXT = "a = 1\r\n"
 DIGEST = hashlib.sha256(TEXT.encode()).hexdigest()
@@ -56,7 +55,3 @@ def test_a_place_that_leads_elsewhere_is_refused(place: str) -> None:
 def test_a_text_of_another_digest_is_refused() -> None:
     with pytest.raises(ValidationError, match="another SHA-256"):
         FileEntry(name="x", sha256=DIGEST, text="b = 1\n")
-
-
-def test_records_without_such_files_keep_their_digests() -> None:
-    assert all("files" not in plugin for plugin in ok().content()["plugins"].values())
