@@ -33,11 +33,16 @@ def plugin_code(role: str, cls: type[Plugin]) -> Code:
     if locate(cls.__module__) is None:
         raise PluginError(f"{cls.__module__} has no source file; plugins must come from an importable package.")
     modules = dict.fromkeys(base.__module__ for base in cls.__mro__)
-    return code_of(modules, discovery.find(role, cls.name).package)
+    return code_of(modules, _package(discovery.find(role, cls.name)))
 
 
 @functools.cache
 def reader_code(dataset: str) -> Code:
     """The code that reads a data set's frames."""
     found = discovery.find("dataset", dataset)
-    return code_of([found.target.partition(":")[0]], found.package)
+    return code_of([found.target.partition(":")[0]], _package(found))
+
+
+def _package(found: discovery.Found) -> str | None:
+    """The package whose requirements count, imported or not; None for the core, which requires much for its pages."""
+    return None if found.package == discovery.CORE else found.package

@@ -250,7 +250,8 @@ MEASURED_ALONE = {"x", "y", "x1", "y1", "x2", "y2", "verifier_score", "also_with
 
 @pytest.mark.parametrize("name", ["detections", "validation_detections"])
 @pytest.mark.parametrize(
-    ("of", "change"), [(of, change) for of, changes in FORGERIES.items() for change in changes], ids=str
+    ("of", "change"),
+    [pytest.param(of, change, id=change.__name__) for of, changes in FORGERIES.items() for change in changes],
 )
 def test_every_column_of_the_detections_is_found(made: Path, tmp_path: Path, name: str, of: str, change: Any) -> None:
     target = reseal_detections(made, tmp_path, name, lambda rows: change(rows, of))
