@@ -28,9 +28,9 @@ def compare(
     Example: mitobench compare leaderboard/records/ONE.json leaderboard/records/OTHER.json
     """
     from mitobench.results import compare as comparing
-    from mitobench.results import record
+    from mitobench.results.check import verified
 
-    records = record.read(a), record.read(b)
+    records = verified(a), verified(b)
     found = comparing.compare(*records, names=(a, b))
     for line in (*_scores(records, (a, b), found), *_frames(found)):
         echo(line)

@@ -29,7 +29,8 @@ def build(
 ) -> None:
     """Write LEADERBOARD.md, index.html and figures/ from all records of a folder, and show the tables.
 
-    A record that is broken, changed, or of another schema version is named and left out.
+    Every record is recomputed first. One that is broken, changed, of another schema version, or whose numbers are not its
+    own, is named and left out.
 
     Example: mitobench leaderboard build leaderboard
     """
@@ -38,15 +39,16 @@ def build(
 
 @app.command()
 def show(folder: Folder = Path("leaderboard")) -> None:
-    """Show the leaderboard of all good records of a folder, and write nothing.
+    """Show the leaderboard of all records of a folder whose numbers are their own, and write nothing.
 
     Example: mitobench leaderboard show leaderboard
     """
     from mitobench.cli.console import console, show_section
     from mitobench.report import build as report
+    from mitobench.results.check import verified_all
 
     records = _existing(folder) / report.RECORDS
-    found = report.read_sections(records)
+    found = report.read_sections(records, verified_all)
     for section in found:
         show_section(section)
     if not found:
@@ -166,8 +168,9 @@ def add(
 def _build(folder: Path, png: bool = False) -> None:
     from mitobench.cli.console import console, show_section
     from mitobench.report import build as report
+    from mitobench.results.check import verified_all
 
-    page, sections = report.build(folder, png)
+    page, sections = report.build(folder, png, verified_all)
     for section in sections:
         show_section(section)
     console.print(f"Leaderboard  {page}", markup=False)

@@ -18,6 +18,7 @@ from mitobench.results.record import ENDINGS, read, spelled, text_of
 from mitobench.results.schema import Record
 
 FIX = "Make the record again."
+MAX_SHOWN = 3  # problems of one record, where it is left out
 
 # The numbers that do not follow from anything else in a record, by path (`*`: any name or index), and why. Everything
 # else is recomputed. These are caught against the annotation (`--data`), or by doing the work again (`reproduce`).
@@ -79,6 +80,28 @@ def check(path: Path, against: Against | None = None) -> Checked:
     except MitobenchError as reason:  # of the data
         checked.problems.append(f"{path}: {reason}")
     return checked
+
+
+def verified(path: Path) -> Record:
+    """A record whose numbers are those of its own frames and detections. Raises RecordError with what is wrong."""
+    checked = check(path)
+    if checked.record is None or checked.problems:
+        raise RecordError("\n".join(checked.problems[:MAX_SHOWN]))
+    return checked.record
+
+
+def verified_all(folder: Path) -> tuple[list[tuple[Path, Record]], list[str]]:
+    """The records of a folder and of its subfolders that are right, and of each other one what is wrong with it.
+
+    Two records of one identity have one name: the second can lie in a subfolder, with its detections.
+    """
+    good, broken = [], []
+    for path in sorted(folder.rglob("*.json")):
+        try:
+            good.append((path, verified(path)))
+        except RecordError as reason:
+            broken.append(str(reason))
+    return good, broken
 
 
 def _other_bytes(path: Path, record: Record) -> Iterator[str]:
