@@ -29,8 +29,8 @@ def build(
 ) -> None:
     """Write LEADERBOARD.md, index.html and figures/ from all records of a folder, and show the tables.
 
-    Every record is recomputed first. One that is broken, changed, of another schema version, or whose numbers are not its
-    own, is named and left out.
+    Every record is recomputed first. One that is broken, changed, of another schema version, or whose numbers are not
+    its own, is named and left out.
 
     Example: mitobench leaderboard build leaderboard
     """

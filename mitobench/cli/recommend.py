@@ -23,8 +23,9 @@ def show(records: Path, margin: float, section: str | None, dataset: str | None,
     from mitobench.errors import MitobenchError
     from mitobench.report.build import read_sections
     from mitobench.report.recommend import recommend
+    from mitobench.results.check import verified_all
 
-    every = read_sections(records)
+    every = read_sections(records, verified_all)
     asked = [
         found
         for found in every

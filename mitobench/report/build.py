@@ -27,9 +27,10 @@ Read = Callable[[Path], tuple[list[tuple[Path, Record]], list[str]]]
 def build(folder: Path, png: bool = False, read: Read = record.read_good) -> tuple[Path, list[Section]]:
     """Write everything that is made from `folder/records`: `LEADERBOARD.md`, `index.html` and `figures/`.
 
-    `png`: the figures as PNG, too. `read`: gives the records, and what is wrong with each broken one. Returns the path of LEADERBOARD.md and the sections. A record that is broken,
-    changed, or of another schema version is left out, with a warning that names it. Raises MitobenchError where a file
-    cannot be written.
+    `png`: the figures as PNG, too. `read`: gives the records, and what is wrong with each broken one.
+
+    Returns the path of LEADERBOARD.md and the sections. A record that is broken, changed, or of another schema version
+    is left out, with a warning that names it. Raises MitobenchError where a file cannot be written.
     """
     from mitobench.report import figures  # costly to import: `show` does not need it
 
