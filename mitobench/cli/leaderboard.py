@@ -156,7 +156,7 @@ def add(
 
     target = _existing(folder) / RECORDS
     found = records.find(paths)
-    checks = records.check_all(found, data)
+    checks = records.check_all(found, data, target)
     for line in _checked(checks, data):
         echo(line)
     _fail([*checks.problems, *(f"Nothing was added to {target}." for _ in checks.problems[:1])])

@@ -14,7 +14,7 @@ from mitobench.results.check import Checked, check
 from mitobench.results.copies import Copies, wrong_annotation
 from mitobench.results.difference import Difference
 from mitobench.results.recompute import Recomputed
-from mitobench.results.record import ENDINGS, read
+from mitobench.results.record import ENDINGS, read, read_good
 from mitobench.results.schema import Record
 
 
@@ -41,12 +41,13 @@ class Checks:
         return [*(problem for checked in self.records for problem in checked.problems), *self.folder]
 
 
-def check_all(paths: Iterable[Path], data: Path | None = None) -> Checks:
+def check_all(paths: Iterable[Path], data: Path | None = None, there: Path | None = None) -> Checks:
     """Check records.
 
     Args:
         paths: their .json files.
         data: holds data sets at any depth: detections on those are matched afresh. None: nothing is.
+        there: folder of records that they will lie beside.
     """
     done = Checks()
     copies = None if data is None else Copies(data)
@@ -60,28 +61,33 @@ def check_all(paths: Iterable[Path], data: Path | None = None) -> Checks:
         return wrong_annotation(recomputed, copies)
 
     done.records = [check(path, against) for path in paths]
-    done.folder += _same_work(done.records)
+    beside, _ = read_good(there) if there else ([], [])
+    done.folder += _same_work([*beside, *((item.path, item.record) for item in done.records if item.record)])
     return done
 
 
-def _same_work(checks: Iterable[Checked]) -> Iterator[str]:
+def _same_work(records: Iterable[tuple[Path, Record]]) -> Iterator[str]:
     """Records that claim one piece of work under two names: a copy in which a part was renamed."""
-    first: dict[str, tuple[Path, tuple[str, ...]]] = {}
-    for checked in checks:
-        if checked.record is None or "evaluation" not in checked.record.stages:
+    first: dict[str, tuple[Path, list[str]]] = {}
+    for path, record in records:
+        key = record.stages.get("evaluation")
+        if key is None:
             continue
-        named = _work(checked.record)
-        path, other = first.setdefault(checked.record.stages["evaluation"], (checked.path, named))
+        named = _work(record)
+        other_path, other = first.setdefault(key, (path, named))
         if other != named:
             yield (
-                f"{checked.path}: has the stages of {path.name}, but is of {' + '.join(named)}, not "
+                f"{path}: has the stages of {other_path.name}, but is of {' + '.join(named)}, not "
                 f"{' + '.join(other)}. One of the two was renamed: remove it."
             )
 
 
-def _work(record: Record) -> tuple[str, ...]:
-    """What decides the evaluation of a record, and is named in it."""
-    return tuple(str(record.combination[name]) for name in ("dataset", "protocol", "detector", "verifier", "fuser"))
+def _work(record: Record) -> list[str]:
+    """What a record names of that which decides its evaluation: the seed only if anything was fitted."""
+    names = ["dataset", "protocol", "detector", "verifier", "fuser"]
+    names += ["estimator"] if "boxes" in record.stages else []
+    names += ["seed", "train_on"] if {"detector", "verifier"} & record.stages.keys() else []
+    return [f"{name} {record.combination[name]}" for name in names]
 
 
 def check_folder(folder: Path, data: Path | None = None) -> Checks:
