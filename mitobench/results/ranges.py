@@ -34,6 +34,8 @@ def _numbers(value: Any, where: str, ratio: bool) -> Iterator[tuple[str, bool, f
 
 NEEDED = ("frame", "x", "y", "score")  # columns that every reader of a record's detections uses
 PLACES = ("x", "y")  # of which none may be empty
+IN_PX = {*PLACES, "x1", "y1", "x2", "y2"}
+MOST_PX = 1e6  # a whole slide has fewer along a side
 
 
 def broken_row(rows: Iterable[Mapping[str, str | None]]) -> str | None:
@@ -55,6 +57,6 @@ def _is_number(cell: str | None, name: str) -> bool:
     if not cell:
         return cell is not None and name not in PLACES
     try:
-        return abs(float(cell)) <= MOST
+        return abs(float(cell)) <= (MOST_PX if name in IN_PX else MOST)
     except (ValueError, TypeError):  # TypeError: a list, of cells beyond the header
         return False
