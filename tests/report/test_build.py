@@ -15,6 +15,7 @@ from mitobench.errors import MitobenchError
 from mitobench.report import build, figures, page
 from mitobench.report.leaderboard import leaderboard
 from mitobench.results import record
+from mitobench.results.schema import DetectionsEntry
 from report.counted import F1_5, F1_8, counted
 
 
@@ -23,7 +24,7 @@ def only_the_tables(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     """Page and figures take seconds and have tests of their own."""
     if "everything" not in request.fixturenames:
         for made in (page, figures):
-            monkeypatch.setattr(made, "write", lambda folder, sections: [])
+            monkeypatch.setattr(made, "write", lambda *_: [])
 
 
 @pytest.fixture
@@ -97,24 +98,27 @@ def test_a_broken_record_is_named_and_left_out(
         ({"data": {}}, "data.mitos2012"),
         ({"test": None}, "test not there"),
         ({"detections": None}, "detections not there"),
-        ({"detections": {"file": "x"}}, "detections.sha256, detections.rows not there"),
+        ({"detections": {"file": "x"}}, "detections.rows: Field required; detections.sha256: Field required"),
     ],
     ids=str,
 )
 def test_a_sealed_record_without_what_a_table_needs_is_named(tmp_path: Path, change: dict[str, Any], said: str) -> None:
     """Whoever forges a record can seal it; it must not take the others with it."""
-    made = ok().model_copy(update={"detections": {"file": "x", "sha256": "x", "rows": 1}} | change).sealed()
+    entry = DetectionsEntry(file="x", rows=1, sha256="x", packed="x")
+    made = ok().model_copy(update={"detections": entry} | change)
+    made = made.sealed()
     path = tmp_path / "forged.json"
     path.write_text(made.model_dump_json())
     good, broken = record.read_good(tmp_path)
     assert good == []
     assert len(broken) == 1
-    assert broken[0].startswith(f"{path}: is no whole record")
+    assert broken[0].startswith(f"{path}: is not a ")
     assert said in broken[0]
 
 
 def test_detections_elsewhere_are_refused(tmp_path: Path) -> None:
-    made = ok().model_copy(update={"detections": {"file": "../../x.gz", "sha256": "x", "rows": 0}}).sealed()
+    entry = DetectionsEntry(file="../../x.detections.csv.gz", rows=0, sha256="x", packed="x")
+    made = ok().model_copy(update={"detections": entry}).sealed()
     (tmp_path / "forged.json").write_text(made.model_dump_json())
     _, (said,) = record.read_good(tmp_path)
     assert "must lie beside it" in said

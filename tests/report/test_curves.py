@@ -1,19 +1,19 @@
-"""Curves come from stored detections, and are the record's own or none."""
+"""Curves come from the frames and detections that a record holds."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from records import DETECTIONS, failed, metrics, ok
+from records import DETECTIONS, detections, failed, metrics, ok
 
 from mitobench.errors import RecordError
 from mitobench.report.curves import counts_of, curve_of
 from mitobench.results import record
 
 COMMITTED = sorted((Path(__file__).parents[2] / "leaderboard" / "records").glob("*.json"))
-HEADER = "frame,x,y,score,above_gate,hit,distance_um\n"
 
 
 @pytest.mark.parametrize("path", COMMITTED[:3], ids=lambda path: path.name[:24])
@@ -35,45 +35,38 @@ def test_a_committed_record_has_the_curve_that_its_numbers_came_from(path: Path)
     assert (np.diff(fp_per_frame) >= 0).all()
 
 
-def curve(folder: Path, lines: str, **scores: float) -> tuple[list[float], list[float]] | None:
-    """Recall and false positives a frame of a record that has these detections and three mitoses on one frame."""
-    made = ok().model_copy(update={"test": metrics(**scores)})
-    path = record.write(folder, made, lines)
+def curve(folder: Path, *rows: tuple[float, int | None], **scores: Any) -> tuple[list[float], list[float]] | None:
+    """Recall and false positives a frame of a record with three mitoses on one frame.
+
+    `rows`: score of each detection (None: not a candidate), and the mitosis near it.
+    """
+    lines = detections(*(("A00_00", 10.0 * place, 20.0, *row) for place, row in enumerate(rows)))
+    path = record.write(folder, ok().model_copy(update={"test": metrics(**scores)}), lines)
     found = curve_of(path, record.read(path))
     return None if found is None else (found.recall.tolist(), found.fp_per_frame.tolist())
 
 
 def test_a_second_detection_of_one_mitosis_is_a_false_positive(tmp_path: Path) -> None:
-    # both are 2 px = .4912 um from a mitosis between them
-    lines = HEADER + "A00_00,10,20,0.9,1,1,0.4912\nA00_00,14,20,0.8,1,0,0.4912\n"
-    assert curve(tmp_path, lines, average_precision=1 / 3, oracle_f1=0.5) == ([1 / 3, 1 / 3], [0, 1])
+    assert curve(tmp_path, (0.9, 1), (0.8, 1)) == ([1 / 3, 1 / 3], [0, 1])
 
 
-def test_detections_too_far_apart_have_a_mitosis_each(tmp_path: Path) -> None:
-    lines = HEADER + "A00_00,10,20,0.9,1,1,0.4912\nA00_00,60,20,0.8,1,1,0.4912\n"
-    assert curve(tmp_path, lines, average_precision=2 / 3, oracle_f1=0.8) == ([1 / 3, 2 / 3], [0, 0])
+def test_detections_of_two_mitoses_are_two_hits(tmp_path: Path) -> None:
+    assert curve(tmp_path, (0.9, 1), (0.8, 0)) == ([1 / 3, 2 / 3], [0, 0])
 
 
-def test_what_the_gate_dropped_is_in_no_curve(tmp_path: Path) -> None:
-    lines = HEADER + "A00_00,10,20,0.9,1,1,0.4912\nA00_00,60,20,,0,,\n"
-    assert curve(tmp_path, lines, average_precision=1 / 3, oracle_f1=0.5) == ([1 / 3], [0])
+def test_what_the_candidate_threshold_dropped_is_in_no_curve(tmp_path: Path) -> None:
+    assert curve(tmp_path, (0.9, 1), (None, 0)) == ([1 / 3], [0])
 
 
-def test_a_curve_that_contradicts_the_record_is_not_shown(tmp_path: Path) -> None:
-    lines = HEADER + "A00_00,10,20,0.9,1,1,0.4912\n"
-    assert curve(tmp_path, lines, average_precision=1 / 3, oracle_f1=0.75) is None
-    assert curve(tmp_path, lines, average_precision=0.5, oracle_f1=0.5) is None
-
-
-def test_without_scores_or_columns_there_is_none(tmp_path: Path) -> None:
+def test_without_scores_or_mitoses_there_is_none(tmp_path: Path) -> None:
     assert curve_of(tmp_path / "x.json", failed()) is None
-    assert curve(tmp_path, DETECTIONS) is None
+    assert curve(tmp_path, (0.9, None), n_mitoses=0) is None
 
 
 def test_detections_that_were_changed_are_refused(tmp_path: Path) -> None:
     path = record.write(tmp_path, ok(), DETECTIONS)
     made = record.read(path)
     assert made.detections is not None
-    path.with_name(made.detections["file"]).write_bytes(b"")
+    path.with_name(made.detections.file).write_bytes(b"")
     with pytest.raises(RecordError, match="was changed"):
         curve_of(path, made)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import matplotlib
 import pytest
 from matplotlib.text import Text
 from PIL import Image
-from records import failed, metrics, ok
+from records import DETECTIONS, failed, metrics, ok
 
 from mitobench.report import figures
 from mitobench.report.colours import style_of
@@ -21,7 +22,6 @@ from mitobench.report.table import sections
 from mitobench.results import record
 from mitobench.results.record import Record
 
-DETECTIONS = "frame,x,y,score,above_gate,hit,distance_um\nA00_00,10,20,0.9,1,1,0.5\nA00_00,99,20,0.8,1,0,40\n"
 SCORES: dict[str, Any] = {"average_precision": 1 / 3, "oracle_f1": 0.5}
 
 
@@ -30,12 +30,12 @@ def made(f1: float | None = 0.5, **changes: Any) -> Record:
     return ok(f1=f1, **changes).model_copy(update={"test": metrics(f1, **SCORES)})
 
 
-def draw(folder: Path, *records: Record) -> list[str]:
+def draw(folder: Path, *records: Record, kinds: Sequence[str] = ("svg",)) -> list[str]:
     """Write the records and their figures; gives the names of the figures."""
     for item in records:
         record.write(folder / "records", item, DETECTIONS if item.status == "ok" else None)
     found = sections(item for _, item in record.read_all(folder / "records"))
-    return [path.name for path in figures.write(folder, found)]
+    return [path.name for path in figures.write(folder, found, kinds)]
 
 
 def text(folder: Path, name: str) -> str:
@@ -43,17 +43,18 @@ def text(folder: Path, name: str) -> str:
     return (folder / "figures" / name).read_text(encoding="utf-8")
 
 
-def test_a_section_has_its_figures_as_png_and_svg(tmp_path: Path) -> None:
+def test_a_section_has_its_figures_as_svg(tmp_path: Path) -> None:
     names = draw(tmp_path, made(0.5), made(0.6, detector="rpn"))
-    wanted = [f"mitos2012-official-{name}.{kind}" for name in FIGURES for kind in ("png", "svg")]
-    assert names == wanted
+    assert names == [f"mitos2012-official-{name}.svg" for name in FIGURES]
     for path in (tmp_path / "figures").glob("*.svg"):
         ElementTree.fromstring(path.read_text(encoding="utf-8"))
 
 
 def test_a_figure_is_as_wide_as_a_column_at_300_dpi(tmp_path: Path) -> None:
-    draw(tmp_path, made())
-    for path in (tmp_path / "figures").glob("*.png"):
+    names = draw(tmp_path, made(), kinds=("svg", "png"))
+    pictures = list((tmp_path / "figures").glob("*.png"))
+    assert len(pictures) == len(names) / 2
+    for path in pictures:
         with Image.open(path) as image:
             assert image.width == 1050
             assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
@@ -101,18 +102,21 @@ def test_a_name_of_a_data_set_is_safe_for_a_file(tmp_path: Path) -> None:
 
 def test_sections_of_one_data_set_are_named_by_what_they_differ_in(tmp_path: Path) -> None:
     names = draw(tmp_path, made(), made(data_digest="e" * 64))
-    assert {f"mitos2012-official-test_data_{8 * digit}-f1.png" for digit in "de"} < set(names)
+    assert {f"mitos2012-official-test_data_{8 * digit}-f1.svg" for digit in "de"} < set(names)
     assert len(set(names)) == len(names)
 
 
 def test_variants_have_labels_and_colours_of_their_own(tmp_path: Path) -> None:
     for f1, value in ((0.6, "validation"), (0.5, "none")):
-        options = {"pipeline": {**made().pipeline, "gate": value}, "overrides": [f"pipeline.gate={value}"]}
+        options = {
+            "pipeline": {**made().pipeline, "candidate_threshold": value},
+            "overrides": [f"pipeline.candidate_threshold={value}"],
+        }
         record.write(tmp_path / "records", made(f1).model_copy(update=options), DETECTIONS)
     draw(tmp_path)
     words = text(tmp_path, "mitos2012-official-f1.svg")
-    assert "(gate validation)" in words
-    assert "(gate none)" in words
+    assert "(candidate_threshold validation)" in words
+    assert "(candidate_threshold none)" in words
     assert all(style_of(place).colour.lower() in words for place in range(2))
 
 
@@ -136,8 +140,15 @@ def test_a_long_name_is_wrapped_before_its_brackets_and_not_cut() -> None:
     assert wrapped("", 10) == [""]
 
 
+def test_figures_that_an_earlier_build_wrote_are_removed_and_no_others(tmp_path: Path) -> None:
+    draw(tmp_path, made(), kinds=("svg", "png"))
+    (tmp_path / "figures" / "mine.png").write_bytes(b"")
+    draw(tmp_path)
+    assert [path.name for path in (tmp_path / "figures").glob("*.png")] == ["mine.png"]
+
+
 def test_without_curves_or_scores_those_figures_are_left_out(tmp_path: Path) -> None:
-    other = made().model_copy(update={"test": metrics(0.5)})  # its detections do not tell its curve
-    assert not any("-pr." in name or "-froc." in name for name in draw(tmp_path / "a", other))
+    no_mitosis = made().model_copy(update={"test": metrics(0.5, n_mitoses=0)})
+    assert not any("-pr." in name or "-froc." in name for name in draw(tmp_path / "a", no_mitosis))
     assert draw(tmp_path / "b", failed(), made(None, seed=1)) == []
     assert figures.write(tmp_path, []) == []

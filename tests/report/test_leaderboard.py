@@ -233,7 +233,8 @@ def test_what_is_said_of_verifiers_stands_above_the_table() -> None:
 def test_a_long_note_of_a_split_keeps_its_end() -> None:
     long = f"{'frames ' * 50}not independent of the patient"
     made = ok()
-    data = {name: entry.model_copy(update={"note": long}) for name, entry in made.data.items()}
+    (entry,) = made.data.values()
+    data = {"mitos2012": entry.model_copy(update={"split": entry.split.model_copy(update={"note": long})})}
     assert long in page(made.model_copy(update={"data": data}))
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
 from records import DETECTIONS, ok
 
-from mitobench.report import build, page
+from mitobench.report import build, figures, page
 from mitobench.report.stale import stale
 from mitobench.results import record
 
@@ -29,14 +30,38 @@ def generated(folder: Path) -> list[Path]:
 def test_what_was_just_built_is_not_stale(folder: Path) -> None:
     names, problems = stale(folder)
     assert problems == []
-    assert [folder / name for name in names] == generated(folder)
+    assert names == ["LEADERBOARD.md", "index.html", "figures/ (by their data)"]
 
 
 def test_every_generated_file_counts_to_the_byte(folder: Path) -> None:
-    for path in generated(folder):
-        path.write_bytes(path.read_bytes() + b"\n")
-    said = "is stale: the records give another one. Run `mitobench leaderboard build`."
-    assert sorted(stale(folder)[1]) == [f"{path}: {said}" for path in generated(folder)]
+    one_of_each = {path.suffix: path for path in generated(folder)}
+    assert one_of_each.keys() == {".md", ".html", ".svg", ".json"}
+    for path in one_of_each.values():
+        before = path.read_bytes()
+        path.write_bytes(before.replace(b"a", b"b", 1))
+        problems = stale(folder)[1]
+        path.write_bytes(before)
+        assert problems, path.name
+    assert stale(folder)[1] == []
+
+
+def test_figures_of_another_matplotlib_are_not_stale(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another version draws other bytes of the same data."""
+    once = {path.name: path.read_bytes() for path in (folder / "figures").glob("*.svg")}
+    monkeypatch.setitem(figures.LOOK, "font.size", 7)
+    build.build(folder)
+    assert any(path.read_bytes() != once[path.name] for path in (folder / "figures").glob("*.svg"))
+    monkeypatch.setitem(figures.LOOK, "font.size", 8)
+    assert stale(folder)[1] == []
+
+
+def test_figures_of_other_data_are_stale(folder: Path) -> None:
+    path = folder / "figures" / figures.MANIFEST
+    content = json.loads(path.read_text())
+    content["mitos2012-official"]["data"] = "0" * 64
+    path.write_text(json.dumps(content))
+    (said,) = stale(folder)[1]
+    assert "are stale: the records give other data" in said
 
 
 def test_a_new_record_makes_the_page_stale(folder: Path) -> None:
@@ -45,10 +70,19 @@ def test_a_new_record_makes_the_page_stale(folder: Path) -> None:
 
 
 def test_a_missing_file_is_told(folder: Path) -> None:
-    missing = [path for path in generated(folder) if path.name != build.PAGE]
-    for path in missing:
+    for path in generated(folder):
+        if path.name == build.PAGE or path.name == figures.MANIFEST:
+            continue
+        before = path.read_bytes()
         path.unlink()
-    assert sorted(stale(folder)[1]) == [f"{path}: is missing. Run `mitobench leaderboard build`." for path in missing]
+        (said,) = stale(folder)[1]
+        assert said.startswith(f"{path}: is missing")
+        path.write_bytes(before)
+
+
+def test_figures_without_their_list_are_told(folder: Path) -> None:
+    (folder / "figures" / figures.MANIFEST).write_text("[")
+    assert "are missing in figures.json" in stale(folder)[1][0]
 
 
 def test_a_folder_that_was_never_built_is_not_stale(tmp_path: Path) -> None:
@@ -123,14 +157,6 @@ def test_another_version_of_plotly_is_not_compared_and_that_is_said(folder: Path
     assert f"{folder / page.PAGE}: is stale" in "".join(stale(folder)[1]), "its digest is not the one that may run"
 
 
-def test_a_figure_of_no_record_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def draw(folder: Path) -> None:
-        (folder / "figures").mkdir(exist_ok=True)
-        (folder / "figures" / "f1.svg").write_text("<svg/>")
-
-    monkeypatch.setattr("mitobench.report.stale.build.build", draw)
-    for path in generated(folder):
-        path.unlink()
-    draw(folder)
+def test_a_figure_of_no_record_is_told(folder: Path) -> None:
     (folder / "figures" / "old.svg").write_text("<svg/>")
     assert stale(folder)[1] == [f"{folder / 'figures' / 'old.svg'}: is made from no record here. Remove it."]

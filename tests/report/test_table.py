@@ -12,7 +12,7 @@ from records import failed, ok
 from mitobench.evaluate import interval, paired_difference
 from mitobench.report.row import plugin
 from mitobench.report.table import Section, sections
-from mitobench.results.record import Record
+from mitobench.results.schema import DetectionsEntry, Record
 from report.counted import F1_4, F1_5, F1_8, counted
 
 
@@ -150,9 +150,12 @@ def test_a_seed_with_and_without_a_score_is_a_conflict_too() -> None:
     assert [row.conflicting for row in section(counted(F1_5), failed()).rows] == [True, True]
 
 
+OTHER = DetectionsEntry(file="x", rows=1, sha256="f" * 64, packed="f" * 64)
+
+
 @pytest.mark.parametrize(
     "update",
-    [{"validation": None}, {"chosen": None}, {"fitted": {"detector": {"n": 1}}}, {"detections": {"sha256": "f" * 64}}],
+    [{"validation": None}, {"chosen": None}, {"training_info": {"detector": {"n": 1}}}, {"detections": OTHER}],
     ids=lambda update: next(iter(update)),
 )
 def test_records_with_equal_scores_conflict_where_anything_else_computed_differs(update: dict[str, Any]) -> None:
