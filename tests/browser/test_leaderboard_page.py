@@ -213,12 +213,6 @@ def test_the_reader_chooses_the_rows_whose_curves_are_drawn(show: Open) -> None:
     until(lambda: legend(shown, "pr") == legend(shown, "froc") == {best[1], best[2], best[7]})
 
 
-def test_a_row_without_curve_says_why(show: Open) -> None:
-    shown = show("mitos2012, protocol official")
-    assert legend(shown, "pr") == set()
-    assert "detections do not give back" in shown.inner_text('[data-plot="pr"] figcaption')
-
-
 # ------------------------------------------------------------------------------------------------- a record
 
 
