@@ -6,15 +6,13 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from records import DETECTIONS, failed, metrics, ok
+from records import DETECTIONS, failed, metrics, ok, write_whole
 
-from mitobench.evaluate import FrameCounts, FramePrediction, Interval, Metrics, evaluate
+from mitobench.evaluate import FrameCounts, FramePrediction, Interval
 from mitobench.results import record
-from mitobench.results.record import Record
 
 SCRIPT = "<script>alert(1)</script>"
-HEADER = "frame,x,y,score,above_gate,hit,distance_um\n"
-MPP, RADIUS_UM = 0.25, 5.0
+MPP = 0.25
 ON = {"dataset": "synthetic", "protocol": "by-slide", "train_on": ["synthetic"]}
 
 
@@ -26,17 +24,10 @@ def combinations() -> list[dict[str, str]]:
     return [{"estimator": e, "detector": d, "verifier": v, "fuser": f} for e, d, (v, f) in parts]
 
 
-def scored(skill: float, seed: int) -> tuple[Metrics, str]:
-    """Scores of invented detections on ten frames, the better the higher `skill` (0 to 1), and these as CSV."""
+def scored(skill: float, seed: int) -> list[FramePrediction]:
+    """Ten frames with invented detections, the better the higher `skill` (0 to 1)."""
     draw = np.random.default_rng([round(skill * 1000), seed])
-    frames = [_frame(f"A{i // 2:02d}_{i % 2:02d}", skill, draw) for i in range(10)]
-    lines = [HEADER]
-    for frame in frames:
-        found = frame.match("mitos", RADIUS_UM)
-        for (x, y), score, hit, um in zip(frame.xy, frame.score, found.hit, found.distance_um, strict=True):
-            became = int(hit) if score >= 0.5 else ""
-            lines.append(f"{frame.frame},{x:.2f},{y:.2f},{float(score)!r},1,{became},{um:.4f}\n")
-    return evaluate(frames, 0.5, "mitos", RADIUS_UM), "".join(lines)
+    return [_frame(f"A{i // 2:02d}_{i % 2:02d}", skill, draw) for i in range(10)]
 
 
 def _frame(name: str, skill: float, draw: np.random.Generator) -> FramePrediction:
@@ -54,18 +45,13 @@ def board(folder: Path, seeds: int = 3) -> Path:
         for seed in range(seeds):
             if (place, seed) == (5, 2):
                 continue
-            test, detections = scored(0.95 - 0.06 * place, seed)
-            _write(folder, ok(seed=seed, **names, **ON), test, detections)
+            write_whole(folder / "records", ok(seed=seed, **names, **ON), scored(0.95 - 0.06 * place, seed))
     record.write(
         folder / "records", failed(reason=f"detector '{SCRIPT}' raised ValueError", detector=SCRIPT, **ON), None
     )
     record.write(folder / "records", ok(f1=0.5, detector=SCRIPT), DETECTIONS)
     record.write(folder / "records", ok(f1=0.4, detector="blob"), DETECTIONS)
     return folder
-
-
-def _write(folder: Path, made: Record, test: Metrics, detections: str) -> None:
-    record.write(folder / "records", made.model_copy(update={"test": test, "detector_alone": test}), detections)
 
 
 def thousand(folder: Path) -> Path:
