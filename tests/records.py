@@ -108,7 +108,9 @@ def whole(made: Record, frames: Sequence[FramePrediction]) -> tuple[Record, str]
     )
     numbers = Recomputed(made, stored, stored).numbers
     content = made.model_dump()
-    return Record.model_validate({**content, **numbers, "chosen": content["chosen"] | numbers["chosen"]}), to_csv(stored)
+    return Record.model_validate({**content, **numbers, "chosen": content["chosen"] | numbers["chosen"]}), to_csv(
+        stored
+    )
 
 
 def write_whole(folder: Path, made: Record, frames: Sequence[FramePrediction]) -> Path:
