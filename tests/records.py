@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from mitobench.evaluate import FrameCounts, FrameEntry, Interval, Metrics, OperatingPoint
-from mitobench.evaluate.stored import COLUMNS
-from mitobench.results.schema import ROLES, Chosen, DataEntry, Frames, PluginEntry, Record, Run, SplitEntry
+import numpy as np
+
+from mitobench.evaluate import FrameCounts, FrameEntry, FramePrediction, Interval, Metrics, OperatingPoint
+from mitobench.evaluate.stored import COLUMNS, of_frames, to_csv
+from mitobench.results import record
+from mitobench.results.command import command_of
+from mitobench.results.recompute import Recomputed
+from mitobench.results.schema import ROLES, Chosen, DataEntry, Frames, Migration, PluginEntry, Record, Run, SplitEntry
 
 FRAME = FrameEntry(frame="A00_00", group="00", mitoses=3)
 
@@ -66,12 +73,58 @@ def ok(*, f1: float | None = 0.5, seed: int = 0, notes: list[str] | None = None,
         "test": metrics(f1),
         "detector_alone": metrics(0.25),
     }
-    return Record(status="ok", **scores, **_common(seed, notes, changes))
+    return commanded(Record(status="ok", **scores, **_common(seed, notes, changes)))
 
 
 def failed(*, reason: str = "detector 'frcnn' raised ValueError", seed: int = 0, **changes: Any) -> Record:
     """A record of a combination that came to nothing."""
-    return Record(status="failed", reason=reason, **_common(seed, None, changes))
+    return commanded(Record(status="failed", reason=reason, **_common(seed, None, changes)))
+
+
+def commanded(made: Record) -> Record:
+    """The record with the command that makes it."""
+    return made.model_copy(update={"run": made.run.model_copy(update={"command": command_of(made)})})
+
+
+# --------------------------------------------------------------------------------- records that `check` accepts
+
+
+def whole(made: Record, frames: Sequence[FramePrediction]) -> tuple[Record, str]:
+    """A record with the detections of `frames`, on validation as on test, and all numbers that follow; these as CSV."""
+    score = np.concatenate([frame.score for frame in frames])
+    boxes = [np.concatenate([frame.xy - 8, frame.xy + 8], axis=1) for frame in frames]
+    rule = str(made.pipeline["matcher"]), float(made.pipeline["radius_um"])
+    stored = of_frames(frames, boxes, np.full(len(score), np.nan), score, *rule)
+    entries, tested = [FrameEntry.of(frame) for frame in frames], made.combination["dataset"]
+    counts = {"train": 26, "val": len(frames), "test": len(frames)}
+    assert made.chosen is not None
+    made = made.model_copy(
+        update={
+            "frames": Frames(val=entries, test=entries),
+            "data": {tested: made.data[tested].model_copy(update={"frames": counts})},
+            "chosen": made.chosen.model_copy(update={"candidate_threshold": None}),
+            "migrated": [Migration(schema_version=1, digest="0" * 64)],  # it has no stages
+        }
+    )
+    numbers = Recomputed(made, stored, stored).numbers
+    content = made.model_dump()
+    return Record.model_validate({**content, **numbers, "chosen": content["chosen"] | numbers["chosen"]}), to_csv(
+        stored
+    )
+
+
+def write_whole(folder: Path, made: Record, frames: Sequence[FramePrediction]) -> Path:
+    """Write such a record; returns its path."""
+    made, text = whole(made, frames)
+    return record.write(folder, made, text, text)
+
+
+def frame(name: str, tp: int, fp: int, fn: int) -> FramePrediction:
+    """A frame of a slide of its own, with these counts at the only score there is."""
+    truth = np.stack([np.arange(tp + fn) * 100.0, np.zeros(tp + fn)], axis=1)
+    false = np.stack([np.arange(fp) * 100.0, np.full(fp, 500.0)], axis=1)
+    xy = np.concatenate([truth[:tp], false])
+    return FramePrediction(name, name, (0.25, 0.25), truth, xy, np.full(len(xy), 0.7))
 
 
 def _common(seed: int, notes: list[str] | None, changes: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +143,7 @@ def _common(seed: int, notes: list[str] | None, changes: dict[str, Any]) -> dict
         "data": {
             combination["dataset"]: DataEntry(
                 digest={"train": "a" * 64, "val": "b" * 64, "test": digest},
-                frames={"train": 26, "val": 9, "test": 15},
+                frames={"train": 26, "val": 1, "test": 1},
                 coverage=None,
                 scanners=["aperio"],
                 split=SplitEntry(

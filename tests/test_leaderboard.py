@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mitobench.report import build
 from mitobench.report.stale import stale
 from mitobench.results import record
 from mitobench.results.folder import check_folder
+from mitobench.results.recompute import Recomputed
 
 FOLDER = Path(__file__).parents[1] / "leaderboard"
 RECORDS = sorted((FOLDER / build.RECORDS).glob("*.json"))
@@ -25,9 +27,9 @@ def test_a_record_is_whole_and_its_counts_add_up(path: Path) -> None:
     found = record.read(path)
     assert found.status == "ok"
     assert found.test is not None
-    rows = record.read_detections(path, found)
     counts = [sum(getattr(frame, name) for frame in found.test.frames) for name in ("tp", "fp", "fn")]
     assert counts == [found.test.tp, found.test.fp, found.test.fn]
-    kept = [row for row in rows if row["score"] and float(row["score"]) >= (found.test.threshold or 0)]
-    assert len(kept) == counts[0] + counts[1]
-    assert sum(row["hit"] == "1" for row in kept) == counts[0]
+    recomputed = Recomputed.read(path, found)
+    counted = np.nan_to_num(recomputed.test.score, nan=-np.inf) >= found.test.threshold
+    assert counted.sum() == counts[0] + counts[1]
+    assert (recomputed.found >= 0).sum() == counts[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,19 +17,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from records import failed
 
+from mitobench.evaluate.stored import COLUMNS
 from mitobench.results import record
 from mitobench.results.check import check
 
 
-def detections_of(path: Path) -> Path:
-    return path.with_name(f"{path.stem}.detections.csv.gz")
+def detections_of(path: Path, part: str = "detections") -> Path:
+    return path.with_name(f"{path.stem}.{part}.csv.gz")
 
 
 def test_what_a_run_wrote_is_green(toy_records: list[Path]) -> None:
-    for path in toy_records:
-        checked = check(path)
-        assert checked.problems == []
-        assert checked.exact is True, "no frame leaves it open what oracle F1, AP and FROC are"
+    assert [check(path).problems for path in toy_records] == [[], []]
 
 
 def test_a_failed_record_is_green(tmp_path: Path) -> None:
@@ -39,15 +38,15 @@ def test_a_failed_record_is_green(tmp_path: Path) -> None:
 def changed(toy_records: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of a record, to be spoiled and restored again and again."""
     folder = tmp_path_factory.mktemp("changed")
-    for path in (toy_records[0], detections_of(toy_records[0])):
-        shutil.copy(path, folder)
+    for file in toy_records[0].parent.glob(f"{toy_records[0].stem}.*"):
+        shutil.copy(file, folder)
     return folder / toy_records[0].name
 
 
 @settings(max_examples=150, deadline=None)
-@given(data=st.data(), which=st.sampled_from(["record", "detections"]))
+@given(data=st.data(), which=st.sampled_from(["record", "detections", "validation"]))
 def test_any_one_changed_byte_is_red(changed: Path, data: st.DataObject, which: str) -> None:
-    path = changed if which == "record" else detections_of(changed)
+    path = changed if which == "record" else detections_of(changed, which)
     before = path.read_bytes()
     content = bytearray(before)
     content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
@@ -84,15 +83,9 @@ def test_another_spelling_of_the_same_content_is_red(path: Path) -> None:
 def test_another_packing_of_the_same_detections_is_red(path: Path, more: bytes) -> None:
     file = detections_of(path)
     file.write_bytes(gzip.compress(gzip.decompress(file.read_bytes()), compresslevel=1 if not more else 9) + more)
-    assert [problem for problem in check(path).problems if "is packed otherwise" in problem]
-
-
-def test_an_older_record_without_the_later_fields_is_green(path: Path) -> None:
-    content = json.loads(path.read_text())
-    del content["run"]["seconds_a_candidate"]
-    content["run_digest"] = record.Record.model_validate(content).sealed().run_digest
-    path.write_text(json.dumps(content, sort_keys=True, indent=1) + "\n")
-    assert check(path).problems == []
+    assert check(path).problems == [
+        f"{file}: was changed after it was written: its digest is another. Make the record again."
+    ]
 
 
 def test_a_renamed_record_is_red(path: Path) -> None:
@@ -146,7 +139,7 @@ def setting(where: str, value: Any) -> Change:
         ("validation.recall_interval", None),
         ("validation.oracle_f1", 0.7),
         ("chosen.point.f1", 0.9),
-        ("chosen.gate", 0.9),
+        ("chosen.candidate_threshold", 0.9),
         ("detector_alone.f1", 0.1),
         ("detector_alone.n_detections", 3),
         ("detector_alone.threshold", 0.1),
@@ -167,18 +160,30 @@ def test_counts_moved_from_one_frame_to_another_are_red(path: Path) -> None:
         one["fp"], other["fp"] = one["fp"] - 1, other["fp"] + 1
 
     tiny_runs.reseal(path, move)
-    assert "detections of frame" in "".join(check(path).problems)
+    assert [re.sub(r"\d+", "N", problem.split(" is ")[0]) for problem in _said(path)] == ["test.frames.N.fp"] * 2
 
 
-@pytest.mark.parametrize("count", [-1, 10**30])
-def test_counts_that_cannot_be_are_red(path: Path, count: int) -> None:
+def _said(path: Path) -> list[str]:
+    """What is wrong, without the record's name."""
+    return [problem.removeprefix(f"{path}: ") for problem in check(path).problems]
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(-1, "test.frames.0.fp is -1; recomputed it is 4"), (10**30, "is beyond 64 bits")]
+)
+def test_counts_that_cannot_be_are_red(path: Path, count: int, said: str) -> None:
     tiny_runs.reseal(path, lambda content: content["test"]["frames"][0].update(fp=count))
-    assert "recomputed it is numbers from 0 to" in "".join(check(path).problems)
+    assert said in "".join(check(path).problems)
 
 
-def test_a_frame_that_is_counted_twice_is_red(path: Path) -> None:
-    tiny_runs.reseal(path, lambda content: content["test"]["frames"].append(content["test"]["frames"][0]))
-    assert "test.frames is A09_00 more than once" in "".join(check(path).problems)
+@pytest.mark.parametrize("where", ["test", "frames"])
+def test_a_frame_that_is_there_twice_is_red(path: Path, where: str) -> None:
+    def twice(content: dict[str, Any]) -> None:
+        frames = content["test"]["frames"] if where == "test" else content["frames"]["test"]
+        frames.append(frames[0])
+
+    tiny_runs.reseal(path, twice)
+    assert _said(path)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +197,8 @@ def test_a_frame_that_is_counted_twice_is_red(path: Path) -> None:
         (lambda c: c["pipeline"].pop("matcher"), "pipeline.matcher not there"),
         (lambda c: c.update(status="failed", reason="none"), "its status is failed, but chosen, validation, test"),
         (lambda c: c.update(detector_alone=None), "detector_alone not there"),
-        (lambda c: c["detections"].pop("rows"), "detections.rows not there"),
+        (lambda c: c.update(detections=None), "detections not there"),
+        (lambda c: c.update(frames=None), "frames not there"),
         (lambda c: c["detections"].update(file="../../secret"), "its detections must be in synthetic-by-slide"),
     ],
 )
@@ -201,11 +207,21 @@ def test_a_record_that_no_leaderboard_can_show_is_red(path: Path, change: Change
     assert said in "".join(check(path).problems)
 
 
-@pytest.mark.parametrize("text", ["frame,x,y\nA09_00,1,2\n", "frame,x,y,score_detector,score\nA09_00,a,b,c,d\n", "\n"])
-def test_detections_without_their_columns_are_red(path: Path, text: str) -> None:
-    detections_of(path).write_bytes(gzip.compress(text.encode(), compresslevel=9, mtime=0))
-    entry = {"sha256": hashlib.sha256(text.encode()).hexdigest(), "rows": text.count("\n") - 1}
-    tiny_runs.reseal(path, lambda content: content["detections"].update(entry))
-    problems = "".join(check(path).problems)
-    assert "a column is missing or holds no number" in problems or "test.n_detections" in problems
-    assert str(detections_of(path)) in problems or str(path) in problems
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("frame,x,y\nA09_00,1,2\n", "the columns are frame,x,y; they must be frame,x,y,x1,"),
+        ("\n", "the columns are ; they must be"),
+        (f"{','.join(COLUMNS)}\nA09_00,a{',1' * 11}\n", "row 2: x is 'a', which is not a number"),
+        (f"{','.join(COLUMNS)}\nA09_00,1\n", f"row 2 has 2 columns, must have {len(COLUMNS)}"),
+    ],
+)
+@pytest.mark.parametrize("part", ["detections", "validation"])
+def test_detections_that_cannot_be_read_are_red(path: Path, part: str, text: str, said: str) -> None:
+    packed, file = record.pack(text), detections_of(path, part)
+    file.write_bytes(packed)
+    digests = {"sha256": hashlib.sha256(text.encode()).hexdigest(), "packed": hashlib.sha256(packed).hexdigest()}
+    name = {"detections": "detections", "validation": "validation_detections"}[part]
+    tiny_runs.reseal(path, lambda content: content[name].update(rows=text.count("\n") - 1, **digests))
+    (problem,) = check(path).problems
+    assert problem.startswith(f"{file}: {said}")

@@ -1,67 +1,99 @@
-"""Detections are matched afresh with the annotation of the very frames that a record was tested on."""
+"""What a record says of its frames is compared with the annotation of the very frames that it was tested on."""
 
 from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import tiny_runs
 
-from mitobench.errors import DataError
-from mitobench.results import record, recount
+from mitobench.datasets import synthetic
+from mitobench.errors import DataError, MitobenchError
+from mitobench.evaluate import StoredDetections
+from mitobench.results import record
 from mitobench.results.check import check
+from mitobench.results.copies import Copies, wrong_annotation
 from mitobench.results.folder import check_all
-from mitobench.results.rematch import Copies, wrong_matching
+from mitobench.results.recompute import Recomputed
 
 
-def wrong(path: Path, data: Path) -> Iterator[tuple[str, Any, Any]]:
-    made = record.read(path)
-    rows = recount.Rows.of(record.read_detections(path, made))
-    return wrong_matching(made, rows, Copies(data).workspace(made))
+def recomputed(path: Path) -> Recomputed:
+    return Recomputed.read(path, record.read(path))
 
 
-def test_what_a_run_wrote_is_what_matching_gives(path: Path, small_data: Path) -> None:
-    assert list(wrong(path, small_data)) == []
+def test_what_a_run_wrote_is_what_the_annotation_gives(path: Path, small_data: Path) -> None:
+    assert list(wrong_annotation(recomputed(path), Copies(small_data))) == []
 
 
 def test_a_hit_that_is_none_is_found_by_the_annotation_alone(path: Path, small_data: Path) -> None:
     tiny_runs.with_a_found_miss(path)
     assert check(path).problems == [], "it agrees with itself"
-    names = {name for name, *_ in wrong(path, small_data)}
-    assert {"test.f1", "test.tp", "test.tp of frame A13_00", "distance_um of a detection on A13_00"} <= names
+    (found,) = wrong_annotation(recomputed(path), Copies(small_data))
+    assert re.fullmatch(r"test detection of row \d+: mitoses within the radius", found.path)
+    assert (len(found.recorded), found.recomputed) == (1, ())
 
 
-def test_other_frames_are_told_by_their_digest(path: Path, tmp_path: Path) -> None:
-    from mitobench.datasets import synthetic
+def _moved(stored: StoredDetections) -> StoredDetections:
+    return replace(stored, xy=stored.xy + 1)
 
+
+def _nowhere_near(stored: StoredDetections) -> StoredDetections:
+    return replace(stored, within=tuple(() for _ in stored.within))
+
+
+def _other_indices(stored: StoredDetections) -> StoredDetections:
+    return replace(stored, within=tuple(tuple((index + 1, um) for index, um in near) for near in stored.within))
+
+
+@pytest.mark.parametrize("part", ["test", "val"])
+@pytest.mark.parametrize("change", [_moved, _nowhere_near, _other_indices])
+def test_places_and_mitoses_of_detections_are_compared(
+    path: Path, small_data: Path, part: str, change: Callable[[StoredDetections], StoredDetections]
+) -> None:
+    true = recomputed(path)
+    (found,) = wrong_annotation(replace(true, **{part: change(getattr(true, part))}), Copies(small_data))
+    assert found.path.startswith(f"{part} detection of row ")
+
+
+@pytest.mark.parametrize("part", ["test", "val"])
+@pytest.mark.parametrize(("name", "value"), [("mitoses", 9), ("group", "99"), ("frame", "A00_99")])
+def test_frames_are_compared(path: Path, small_data: Path, part: str, name: str, value: Any) -> None:
+    true = recomputed(path)
+    assert true.record.frames is not None
+    entries = list(getattr(true.record.frames, part))
+    entries[0] = entries[0].model_copy(update={name: value})
+    forged = true.record.model_copy(update={"frames": true.record.frames.model_copy(update={part: entries})})
+    found = list(wrong_annotation(replace(true, record=forged), Copies(small_data)))
+    assert [difference.path for difference in found] == [
+        f"frames.{part}" if name == "frame" else f"frames.{part}.0.{name}"
+    ]
+
+
+def test_other_frames_are_refused_by_their_digest(path: Path, tmp_path: Path) -> None:
     synthetic.write(tmp_path / "other" / "synthetic", seed=2, frames=2, size=128)
-    with pytest.raises(DataError, match="not those that the record was measured on, by their digest"):
+    with pytest.raises(DataError, match="the test frames of synthetic are not those that the record was made with, by"):
         Copies(tmp_path / "other").workspace(record.read(path))
 
 
-def test_detections_on_other_frames_are_found(path: Path, small_data: Path) -> None:
+def test_missing_test_frames_are_named(path: Path, small_data: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_data, tmp_path / "fewer")
     made = record.read(path)
-    rows = recount.Rows.of(record.read_detections(path, made))
-    rows.frame[0] = "A00_00"
-    found = list(wrong_matching(made, rows, Copies(small_data).workspace(made)))
-    assert found == [("the frames of the detections", "A00_00", "not among the test frames")]
+    assert made.frames is not None
+    gone = made.frames.test[0].frame
+    for file in (tmp_path / "fewer" / "synthetic").rglob(f"{gone}*"):
+        file.unlink()
+    with pytest.raises(DataError, match=rf"lacks 1 of the record's 10 test frames: {gone}\. Put them there"):
+        Copies(tmp_path / "fewer").workspace(made)
 
 
-def test_rounded_coordinates_on_the_rim_of_the_radius_are_forgiven(path: Path, small_data: Path) -> None:
-    made = record.read(path)
-    rows = recount.Rows.of(record.read_detections(path, made))
-    jittered = rows.xy + np.random.default_rng(0).uniform(-0.005, 0.005, rows.xy.shape)
-    moved = recount.Rows(rows.frame, jittered, rows.detector, rows.score, rows.distance_um, rows.above_gate, rows.hit)
-    assert list(wrong_matching(made, moved, Copies(small_data).workspace(made))) == []
-    moved = recount.Rows(
-        rows.frame, rows.xy + 1, rows.detector, rows.score, rows.distance_um, rows.above_gate, rows.hit
-    )
-    assert list(wrong_matching(made, moved, Copies(small_data).workspace(made)))
+def test_a_data_set_whose_folder_is_not_given_is_asked_for(path: Path) -> None:
+    with pytest.raises(MitobenchError, match="mitos2012: say where its frames are, with --data FOLDER or MITOBENCH_D"):
+        Copies(None).folder("mitos2012")
 
 
 @pytest.mark.parametrize("withheld", ["2[789]|3.", "27"], ids=["all", "some"])
