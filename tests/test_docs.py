@@ -92,6 +92,11 @@ def dead(page: Path, link: str) -> bool:
     return bool(anchor) and anchor not in map(slug, headings)
 
 
+def intervals(text: str) -> set[tuple[str, str]]:
+    """Every F1 with the brackets beside it."""
+    return set(re.findall(r"(\.\d{3})(?:\*\*)?(?: \([^)]*\))? (\[\.\d{3}, \.\d{3}\])", text))
+
+
 def relative(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
@@ -158,3 +163,14 @@ def test_a_dead_link_is_found(tmp_path: Path) -> None:
     page.write_text("# A title, long\n")
     assert not any(dead(page, link) for link in ("page.md", "#a-title-long", "page.md#a-title-long"))
     assert all(dead(page, link) for link in ("other.md", "#a-title", "other.md#a-title-long"))
+
+
+def test_every_interval_of_the_readme_is_the_leaderboards() -> None:
+    quoted = intervals((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(quoted) > 4
+    assert quoted <= intervals((ROOT / "leaderboard" / "LEADERBOARD.md").read_text(encoding="utf-8"))
+
+
+def test_an_interval_is_found_with_its_f1() -> None:
+    text = "| **.780** [.661, .866] | .692 (one seed) [.557, .801] | +.013 [-.060, +.085] |"
+    assert intervals(text) == {(".780", "[.661, .866]"), (".692", "[.557, .801]")}
