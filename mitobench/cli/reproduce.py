@@ -21,7 +21,7 @@ def reproduce(
     path: Annotated[Path, typer.Argument(metavar="RECORD", help="A record's .json file.")],
     data: Annotated[
         Path | None,
-        typer.Option(envvar="MITOBENCH_DATA", help="Folder that holds its data sets. Default: as in its command."),
+        typer.Option(envvar="MITOBENCH_DATA", help="Folder that holds its data sets. Synthetic frames need none."),
     ] = None,
     store: Annotated[
         Path | None, typer.Option(help="Where stages' outputs are kept. Default: a new one, so that all is done again.")

@@ -1,0 +1,176 @@
+"""README and docs: every command, option, package and file that they name exists."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import click
+import pytest
+import typer
+
+from mitobench import discovery, registry
+from mitobench.cli import app
+from mitobench.pipeline.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    path
+    for pattern in ("README.md", "docs/*.md", "plugins/*/README.md", "benchmarks/README.md", "leaderboard/**/*.md")
+    for path in ROOT.glob(pattern)
+)
+TUTORIAL = ROOT / "docs" / "add-a-plugin.md"  # about plugins that the reader writes
+
+BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+SPAN = re.compile(r"`([^`]+)`")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+PACKAGE = re.compile(r"(?<![\w/.-])mitobench-[a-z]+(?:-[a-z]+)*")
+SETTING = re.compile(rf"(?:{'|'.join(discovery.ROLES)}|pipeline)\.[\w.-]+(?: = .*|=\S+)?")
+
+
+def spans(text: str) -> Iterator[str]:
+    """All code in a page: the lines of blocks, continued lines joined, and the spans in its text."""
+    joined = text.replace("\\\n", " ")
+    for block in BLOCK.findall(joined):
+        yield from block.splitlines()[1:-1]
+    outside = BLOCK.sub("", joined)
+    yield from (line.strip() for line in outside.splitlines() if line.startswith("    "))
+    yield from (" ".join(span.split()) for span in SPAN.findall(outside))
+
+
+def commands(text: str) -> list[str]:
+    return [span for span in spans(text) if span.startswith("mitobench ")]
+
+
+def wrong_command(line: str) -> str | None:
+    """Why the command line does not take a command; None where it does. A name alone may lack its arguments."""
+    _, *words = shlex.split(line, comments=True)
+    command: click.Command | None = typer.main.get_command(app)
+    while isinstance(command, click.Group) and words:
+        name = words.pop(0)
+        command = command.get_command(click.Context(command), name)
+        if command is None:
+            return f"{name}: no such command"
+    if not words or command is None:
+        return None
+    try:
+        command.make_context(line, words)
+    except click.exceptions.Exit:  # --help
+        return None
+    except click.UsageError as error:
+        return error.format_message()
+    return None
+
+
+def unknown_setting(text: str) -> str | None:
+    """Why no installed plugin of the role has the option; None where one does."""
+    place, _, option = text.partition("=")[0].strip().rpartition(".")
+    role, _, only = place.partition(".")
+    if role == "pipeline":
+        known = option in Settings.load("paper").pipeline().model_dump()
+    else:
+        plugins = [only] if only else discovery.names(role)
+        known = any(option in discovery.load(role, name).Options.model_fields for name in plugins)
+    return None if known else f"{text}: no such option"
+
+
+def slug(heading: str) -> str:
+    """The anchor that GitHub gives a heading."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def dead(page: Path, link: str) -> bool:
+    """Whether a link within the repository leads nowhere."""
+    file, _, anchor = link.partition("#")
+    target = page.parent / file if file else page
+    if not target.exists():
+        return True
+    headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE) if anchor else []
+    return bool(anchor) and anchor not in map(slug, headings)
+
+
+def intervals(text: str) -> set[tuple[str, str]]:
+    """Every F1 with the brackets beside it."""
+    return set(re.findall(r"(\.\d{3})(?:\*\*)?(?: \([^)]*\))? (\[\.\d{3}, \.\d{3}\])", text))
+
+
+def relative(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_every_command_exists_with_its_options(page: Path) -> None:
+    wrong = {line: why for line in commands(page.read_text(encoding="utf-8")) if (why := wrong_command(line))}
+    assert wrong == {}
+
+
+def test_commands_are_found_in_blocks_spans_and_indented_lines() -> None:
+    text = "`mitobench list`\n\n    mitobench run --seeds 3  # three\n\n```\nmitobench doctor\n```\n`mitobench\nshow`\n"
+    assert sorted(commands(text)) == [
+        *("mitobench doctor", "mitobench list", "mitobench run --seeds 3  # three", "mitobench show")
+    ]
+    assert sum(len(commands(page.read_text(encoding="utf-8"))) for page in PAGES) > 60
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("mitobench leaderbord check", "no such command"),
+        ("mitobench leaderboard migrat", "no such command"),
+        ("mitobench run --gate .88", "No such option: --gate"),
+        ("mitobench run --seeds many", "Invalid value for '--seeds'"),
+        ("mitobench predict hpf.tif", "Missing option '--out'"),
+        ("mitobench compare ONE OTHER THIRD", "unexpected extra argument"),
+    ],
+)
+def test_a_command_that_does_not_exist_is_found(line: str, why: str) -> None:
+    assert why in (wrong_command(line) or "")
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != TUTORIAL], ids=relative)
+def test_every_option_of_a_plugin_exists(page: Path) -> None:
+    named = [span for span in spans(page.read_text(encoding="utf-8")) if SETTING.fullmatch(span)]
+    for line in commands(page.read_text(encoding="utf-8")):
+        words = shlex.split(line, comments=True)
+        named += [value for word, value in pairwise(words) if word == "--set" and "." in value]
+    assert [why for span in named if (why := unknown_setting(span))] == []
+
+
+@pytest.mark.parametrize("setting", ["verifier.blurr=1", "pipeline.gate", "detector.blobs.iterations=3"])
+def test_an_option_that_does_not_exist_is_found(setting: str) -> None:
+    assert unknown_setting(setting)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != TUTORIAL], ids=relative)
+def test_every_package_exists(page: Path) -> None:
+    projects = [ROOT / "pyproject.toml", *ROOT.glob("plugins/*/pyproject.toml")]
+    there = {registry.read_toml(path)["project"]["name"] for path in projects}
+    assert "mitobench-networks" in there
+    assert set(PACKAGE.findall(page.read_text(encoding="utf-8"))) <= there
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_every_link_within_the_repository_leads_somewhere(page: Path) -> None:
+    links = [link for link in LINK.findall(page.read_text(encoding="utf-8")) if "://" not in link]
+    assert [link for link in links if dead(page, link)] == []
+
+
+def test_a_dead_link_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# A title, long\n")
+    assert not any(dead(page, link) for link in ("page.md", "#a-title-long", "page.md#a-title-long"))
+    assert all(dead(page, link) for link in ("other.md", "#a-title", "other.md#a-title-long"))
+
+
+def test_every_interval_of_the_readme_is_the_leaderboards() -> None:
+    quoted = intervals((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(quoted) > 4
+    assert quoted <= intervals((ROOT / "leaderboard" / "LEADERBOARD.md").read_text(encoding="utf-8"))
+
+
+def test_an_interval_is_found_with_its_f1() -> None:
+    text = "| **.780** [.661, .866] | .692 (one seed) [.557, .801] | +.013 [-.060, +.085] |"
+    assert intervals(text) == {(".780", "[.661, .866]"), (".692", "[.557, .801]")}
