@@ -6,13 +6,15 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from records import DETECTIONS, failed, metrics, ok, write_whole
+from records import DETECTIONS, FRAME, failed, metrics, ok
 
-from mitobench.evaluate import FrameCounts, FramePrediction, Interval
+from mitobench.evaluate import FrameCounts, FrameEntry, FramePrediction, Interval, Metrics, evaluate
+from mitobench.evaluate.stored import of_frames, to_csv
 from mitobench.results import record
+from mitobench.results.schema import Frames, Record
 
 SCRIPT = "<script>alert(1)</script>"
-MPP = 0.25
+MPP, RADIUS_UM = 0.25, 5.0
 ON = {"dataset": "synthetic", "protocol": "by-slide", "train_on": ["synthetic"]}
 
 
@@ -24,10 +26,14 @@ def combinations() -> list[dict[str, str]]:
     return [{"estimator": e, "detector": d, "verifier": v, "fuser": f} for e, d, (v, f) in parts]
 
 
-def scored(skill: float, seed: int) -> list[FramePrediction]:
-    """Ten frames with invented detections, the better the higher `skill` (0 to 1)."""
+def scored(skill: float, seed: int) -> tuple[Metrics, list[FrameEntry], str]:
+    """Scores of invented detections on ten frames, the better the higher `skill` (0 to 1), frames and these as CSV."""
     draw = np.random.default_rng([round(skill * 1000), seed])
-    return [_frame(f"A{i // 2:02d}_{i % 2:02d}", skill, draw) for i in range(10)]
+    frames = [_frame(f"A{i // 2:02d}_{i % 2:02d}", skill, draw) for i in range(10)]
+    score = np.concatenate([frame.score for frame in frames])
+    boxes = [np.concatenate([frame.xy - 8, frame.xy + 8], axis=1) for frame in frames]
+    stored = of_frames(frames, boxes, np.full(len(score), np.nan), score, "mitos", RADIUS_UM)
+    return evaluate(frames, 0.5, "mitos", RADIUS_UM), [FrameEntry.of(frame) for frame in frames], to_csv(stored)
 
 
 def _frame(name: str, skill: float, draw: np.random.Generator) -> FramePrediction:
@@ -45,13 +51,18 @@ def board(folder: Path, seeds: int = 3) -> Path:
         for seed in range(seeds):
             if (place, seed) == (5, 2):
                 continue
-            write_whole(folder / "records", ok(seed=seed, **names, **ON), scored(0.95 - 0.06 * place, seed))
+            _write(folder, ok(seed=seed, **names, **ON), *scored(0.95 - 0.06 * place, seed))
     record.write(
         folder / "records", failed(reason=f"detector '{SCRIPT}' raised ValueError", detector=SCRIPT, **ON), None
     )
     record.write(folder / "records", ok(f1=0.5, detector=SCRIPT), DETECTIONS)
     record.write(folder / "records", ok(f1=0.4, detector="blob"), DETECTIONS)
     return folder
+
+
+def _write(folder: Path, made: Record, test: Metrics, frames: list[FrameEntry], detections: str) -> None:
+    scores = {"test": test, "detector_alone": test, "frames": Frames(val=[FRAME], test=frames)}
+    record.write(folder / "records", made.model_copy(update=scores), detections)
 
 
 def thousand(folder: Path) -> Path:
