@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import tiny_runs
+from records import frame, ok, write_whole
 
 from mitobench import discovery
 from mitobench.errors import MitobenchError, RecordError
@@ -33,7 +34,7 @@ def board(tmp_path: Path) -> Path:
 
 def test_a_record_that_is_true_comes_out_equal(board: Path, small_data: Path, tmp_path: Path) -> None:
     (path,) = tiny_runs.run(board, small_data, seeds=[3])
-    found = again(path, out=tmp_path / "again")
+    found = again(path, data=small_data, out=tmp_path / "again")
     assert (found.verdict, found.differing, found.changed) == ("equal", [], [])
     (kept,) = (tmp_path / "again" / "records").glob("*.json")
     assert record.read(kept).test == record.read(path).test
@@ -43,7 +44,7 @@ def test_a_forged_record_that_agrees_with_itself_and_the_annotation_is_different
     (path,) = tiny_runs.run(board, small_data)
     tiny_runs.without_false_positives(path)
     assert check_all([path], small_data).problems == []
-    found = again(path)
+    found = again(path, data=small_data)
     assert found.verdict == "different"
     assert {"test", "detections"} <= set(found.differing)
     assert found.changed == []
@@ -56,14 +57,14 @@ def test_a_forged_record_is_different_beside_an_honest_one(board: Path, small_da
     if changed:
         for path in (forged, honest):
             tiny_runs.reseal(path, lambda content: content["versions"].update(numpy="0"))
-    found = again(forged)
+    found = again(forged, data=small_data)
     assert (found.verdict, found.spread, bool(found.changed)) == ("different", None, changed)
 
 
 def test_a_record_that_contradicts_itself_is_different_without_a_run(board: Path, small_data: Path) -> None:
     (path,) = tiny_runs.run(board, small_data)
     tiny_runs.reseal(path, lambda content: content["test"].update(f1=0.99))
-    found = again(path)
+    found = again(path, data=small_data)
     assert (found.verdict, found.again) == ("different", None)
     assert "test.f1 is 0.99; recomputed it is" in found.reasons[0]
 
@@ -72,14 +73,14 @@ def test_a_record_edited_by_hand_is_refused_by_its_digest(board: Path, small_dat
     (path,) = tiny_runs.run(board, small_data)
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
     with pytest.raises(RecordError, match="its digest is another"):
-        again(path)
+        again(path, data=small_data)
 
 
 def test_options_matcher_gate_and_seed_are_the_records_own(board: Path, small_data: Path) -> None:
     sets = ["detector.most=7", "pipeline.candidate_threshold=0.6", "pipeline.candidates=out-of-fold(2)"]
     (path,) = tiny_runs.run(board, small_data, sets=sets, matcher="greedy", seeds=[5])
     (board / "toys.toml").unlink()  # the profile is not needed
-    found = again(path)
+    found = again(path, data=small_data)
     assert (found.verdict, found.changed) == ("equal", [])
     assert found.again is not None
     assert found.again.plugins["detector"].options["most"] == 7
@@ -91,13 +92,13 @@ def test_an_unused_estimator_and_a_required_detector_are_no_hindrance(
     board: Path, small_data: Path, detector: str
 ) -> None:
     (path,) = tiny_runs.run(board, small_data, {"detector": [detector]}, sets=["detector.most=9"])
-    found = again(path)
+    found = again(path, data=small_data)
     assert (found.verdict, found.changed) == ("equal", [])
 
 
 def test_a_failure_comes_out_again(board: Path, small_data: Path) -> None:
     (path,) = tiny_runs.run(board, small_data, {"detector": ["toy-fails"]})
-    assert again(path).verdict == "equal"
+    assert again(path, data=small_data).verdict == "equal"
 
 
 def test_the_records_of_an_experiment_are_done_again_too(
@@ -113,21 +114,18 @@ def test_the_records_of_an_experiment_are_done_again_too(
     assert answer.code == 0, answer.out + answer.err
     (path,) = (board / "experiments" / "records").glob("*.json")
     assert check(path).problems == []
-    assert again(path).verdict == "equal", "the data are where its command says"
+    assert again(path, data=small_data).verdict == "equal"
 
 
-def test_a_split_of_ones_own_is_found_by_the_command(board: Path, small_data: Path, tmp_path: Path) -> None:
+def test_a_split_of_ones_own_is_in_the_record(board: Path, small_data: Path, tmp_path: Path) -> None:
     parts = {"train": ["00", "01", "02", "03"], "val": ["04", "05", "06"], "test": ["09", "10", "11", "12", "13"]}
     groups = {part: {"groups": slides} for part, slides in parts.items()}
     content = {"name": "mine", "dataset": "synthetic", "protocol": "mine", "disjoint_by": "group", "parts": groups}
     split = tmp_path / "mine.json"
     split.write_text(json.dumps(content))
-    command = f"mitobench run --protocol {split} --data {small_data}"
-    (path,) = tiny_runs.run(board, small_data, protocol=str(split), command=command)
-    assert again(path).verdict == "equal"
+    (path,) = tiny_runs.run(board, small_data, protocol=str(split))
     split.unlink()
-    with pytest.raises(MitobenchError, match="synthetic has no protocol 'mine'"):
-        again(path)
+    assert again(path, data=small_data).verdict == "equal"
 
 
 def test_pretrained_weights_are_looked_for_by_digest(
@@ -139,13 +137,13 @@ def test_pretrained_weights_are_looked_for_by_digest(
     (path,) = tiny_runs.run(
         board, small_data, {"detector": ["toy-pretrained"]}, sets=[f"detector.toy-pretrained.pretrained={weights}"]
     )
-    assert again(path).verdict == "equal", "where the command's option says"
+    assert again(path, data=small_data).verdict == "equal", "where the record's option says"
     (tmp_path / "weights").mkdir()
     weights.rename(tmp_path / "weights" / "side.txt")
-    assert again(path).verdict == "equal", "or in the folder of weights"
+    assert again(path, data=small_data).verdict == "equal", "or in the folder of weights"
     (tmp_path / "weights" / "side.txt").write_text("13")
     with pytest.raises(MitobenchError, match=r"It started from side\.txt \(SHA-256"):
-        again(path)
+        again(path, data=small_data)
 
 
 def test_pretrained_weights_that_a_plugin_brings_are_made_anew(
@@ -165,7 +163,7 @@ def test_pretrained_weights_that_a_plugin_brings_are_made_anew(
     auto = ["detector.toy-pretrained.pretrained=auto"]
     (path,) = tiny_runs.run(board, small_data, {"detector": ["toy-pretrained"]}, sets=auto)
     file.unlink()
-    assert again(path).verdict == "equal"
+    assert again(path, data=small_data).verdict == "equal"
 
 
 def test_other_test_frames_are_different_without_a_run(board: Path, small_data: Path, tmp_path: Path) -> None:
@@ -178,27 +176,31 @@ def test_other_test_frames_are_different_without_a_run(board: Path, small_data: 
     assert "by their digest" in found.reasons[0]
 
 
-def test_data_that_are_nowhere_are_asked_for(board: Path, small_data: Path) -> None:
-    (path,) = tiny_runs.run(board, small_data, command="mitobench run --data 'not closed")
-    tiny_runs.reseal(path, lambda content: content["data"].update(mitos2012=content["data"]["synthetic"]))
-    path = tiny_runs.renamed(path)
-    with pytest.raises(MitobenchError, match=r"mitos2012, synthetic: say where it is, with --data"):
+def test_data_that_are_nowhere_are_asked_for(board: Path) -> None:
+    path = write_whole(board, ok(), [frame("A00_00", 1, 0, 0)])
+    with pytest.raises(MitobenchError, match="mitos2012: say where its frames are, with --data"):
         again(path)
 
 
-def test_an_option_that_is_no_more_is_told(board: Path, small_data: Path) -> None:
+def test_an_option_that_is_no_more_is_reported(board: Path, small_data: Path) -> None:
+    def more(content: dict[str, Any]) -> None:
+        for entry in tiny_runs.of_detector(content):
+            entry["options"]["gone"] = 1
+
     (path,) = tiny_runs.run(board, small_data)
-    tiny_runs.reseal(path, lambda content: content["plugins"]["detector"]["options"].update(gone=1))
-    found = again(tiny_runs.renamed(path))
+    found = again(tiny_runs.forge(path, more), data=small_data)
     assert (found.verdict, found.changed) == ("equal", ["detector gone: 1 then, absent now"])
 
 
-def test_a_plugin_that_is_not_installed_is_told(board: Path, small_data: Path) -> None:
+def test_a_plugin_that_is_not_installed_is_named(board: Path, small_data: Path) -> None:
+    def rename(content: dict[str, Any]) -> None:
+        content["combination"]["detector"] = "mine"
+        for entry in tiny_runs.of_detector(content):
+            entry["name"] = "mine"
+
     (path,) = tiny_runs.run(board, small_data)
-    tiny_runs.reseal(path, lambda content: content["combination"].update(detector="mine"))
-    tiny_runs.reseal(path, lambda content: content["plugins"]["detector"].update(name="mine"))
     with pytest.raises(MitobenchError, match="No detector is called 'mine'"):
-        again(tiny_runs.renamed(path))
+        again(tiny_runs.forge(path, rename), data=small_data)
 
 
 def test_an_option_file_is_taken_from_the_record(board: Path, small_data: Path, tmp_path: Path) -> None:
@@ -206,14 +208,14 @@ def test_an_option_file_is_taken_from_the_record(board: Path, small_data: Path, 
     file.write_text("24")
     (path,) = tiny_runs.run(board, small_data, {"detector": ["toy-configured"]}, sets=[f"detector.config={file}"])
     file.write_text("44")
-    assert again(path).verdict == "equal"
+    assert again(path, data=small_data).verdict == "equal"
 
 
 def test_an_option_file_that_no_record_holds_is_asked_for(board: Path, small_data: Path, tmp_path: Path) -> None:
     file = tmp_path / "side.bin"
     file.write_bytes(b"24\0\xff")
     (path,) = tiny_runs.run(board, small_data, {"detector": ["toy-configured"]}, sets=[f"detector.config={file}"])
-    assert again(path).verdict == "equal", "where the command's option says"
+    assert again(path, data=small_data).verdict == "equal", "where the record's option says"
     file.write_bytes(b"44\0\xff")
     with pytest.raises(MitobenchError, match=r"side\.bin \(SHA-256 [0-9a-f]{64}\) is not here"):
-        again(path)
+        again(path, data=small_data)

@@ -15,6 +15,8 @@ from mitobench import discovery
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.evaluate import StoredDetections
 from mitobench.evaluate.stored import to_csv
+from mitobench.pipeline import canonical
+from mitobench.results.command import command_of
 from mitobench.results.recompute import Recomputed
 from mitobench.results.record import read, spelled, text_of, write
 from mitobench.results.schema import Record
@@ -40,6 +42,40 @@ def reseal(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     content = json.loads(path.read_text())
     change(content)
     path.write_bytes(spelled(Record.model_validate(content).sealed()))
+
+
+def forge(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """Change what a record says, with everything that must fit: keys of stages, command, digests and name."""
+
+    def fitting(content: dict[str, Any]) -> None:
+        change(content)
+        _rekey(content)
+        content["run"]["command"] = command_of(Record.model_validate(content))
+
+    reseal(path, fitting)
+    return renamed(path)
+
+
+def of_detector(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """The detector everywhere that a record has it: among its plugins, and in the specs of its stages."""
+    entry = content["plugins"]["detector"]
+    plugins = (spec.get("plugin") or {} for spec in content["specs"].values())
+    return [entry, *(plugin for plugin in plugins if plugin.get("name") == entry["name"])]
+
+
+def _rekey(content: dict[str, Any]) -> None:
+    """Give the stages the keys that their specs have now."""
+    specs, keys = content["specs"], dict[str, str]()
+
+    def key_of(old: str) -> str:
+        if old not in keys:
+            upstream = specs[old].get("upstream", {})
+            upstream.update({name: key_of(key) for name, key in upstream.items()})
+            keys[old] = canonical.digest(specs[old])
+        return keys[old]
+
+    content["specs"] = {key_of(old): spec for old, spec in specs.items()}
+    content["stages"] = {role: key_of(old) for role, old in content["stages"].items()}
 
 
 def renamed(path: Path) -> Path:

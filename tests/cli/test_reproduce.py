@@ -26,9 +26,9 @@ def test_a_true_record_is_equal(mitobench: Callable[..., Any], path: Path, small
     assert len(list((tmp_path / "out" / "records").glob("*.json"))) == 1
 
 
-def test_a_forged_record_is_different(mitobench: Callable[..., Any], path: Path) -> None:
+def test_a_forged_record_is_different(mitobench: Callable[..., Any], path: Path, small_data: Path) -> None:
     tiny_runs.without_false_positives(path)
-    answer = mitobench("reproduce", path)
+    answer = mitobench("reproduce", path, "--data", small_data)
     assert answer.code == 1, answer.out + answer.err
     assert "Not equal: test, detections." in answer.out
     assert "paired 95 % interval" in answer.out
@@ -36,9 +36,9 @@ def test_a_forged_record_is_different(mitobench: Callable[..., Any], path: Path)
     assert answer.out.splitlines()[-1] == "Verdict: different"
 
 
-def test_what_changed_is_told(mitobench: Callable[..., Any], path: Path) -> None:
+def test_what_changed_is_told(mitobench: Callable[..., Any], path: Path, small_data: Path) -> None:
     tiny_runs.reseal(path, lambda content: content["versions"].update(torch="1.0"))
-    answer = mitobench("reproduce", path)
+    answer = mitobench("reproduce", path, "--data", small_data)
     assert answer.code == 0, answer.out + answer.err
     assert "changed: version of torch: 1.0 then, " in answer.out
 
