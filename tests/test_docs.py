@@ -65,6 +65,16 @@ def wrong_command(line: str) -> str | None:
     return None
 
 
+def unknown_script(line: str) -> str | None:
+    """Why `python SCRIPT --option ...` cannot be run; None where it can."""
+    path, *_ = (word for word in line.split()[1:] if word.endswith(".py"))
+    if not (ROOT / path).is_file():
+        return f"{path}: is not there"
+    source = (ROOT / path).read_text(encoding="utf-8")
+    unknown = [option for option in re.findall(r"--[a-z-]+", line) if f'"{option}"' not in source]
+    return f"{line}: has no {unknown[0]}" if unknown else None
+
+
 def unknown_setting(text: str) -> str | None:
     """Why no installed plugin of the role has the option; None where one does."""
     place, _, option = text.partition("=")[0].strip().rpartition(".")
@@ -128,6 +138,17 @@ def test_commands_are_found_in_blocks_spans_and_indented_lines() -> None:
 )
 def test_a_command_that_does_not_exist_is_found(line: str, why: str) -> None:
     assert why in (wrong_command(line) or "")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_every_script_exists_with_its_options(page: Path) -> None:
+    scripts = [line for line in spans(page.read_text(encoding="utf-8")) if line.startswith("python ")]
+    assert [why for line in scripts if (why := unknown_script(line))] == []
+
+
+@pytest.mark.parametrize("line", ["python benchmarks/fuz.py", "python benchmarks/fuzz.py [--frames N]"])
+def test_a_script_that_does_not_exist_is_found(line: str) -> None:
+    assert unknown_script(line)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != TUTORIAL], ids=relative)
