@@ -152,6 +152,16 @@ def load_split(dataset: str, protocol: str | Path) -> SplitFile:
     return split
 
 
+def named_split(dataset: str, protocol: str) -> SplitFile:
+    """The split of a data set under a protocol that a record names: never a file that the name leads to.
+
+    Raises MitobenchError for an unknown protocol.
+    """
+    if protocol.endswith(".json"):
+        raise MitobenchError(f"{dataset}: {protocol!r} is the name of no protocol.")
+    return load_split(dataset, protocol)
+
+
 def read_split(path: Path) -> SplitFile:
     """The split in a file. Raises MitobenchError naming the file, and the line or the field that is wrong."""
     content = foreign.read_json(path, MAX_SPLIT_BYTES, "split")

@@ -27,7 +27,8 @@ Bools = NDArray[np.bool_]
 Number = TypeVar("Number", int, float)
 
 MAX_MITOSES = 100_000  # annotated on one frame
-MAX_NUMBER = 1e9  # of anything: px, um, scores
+MAX_NUMBER = 1e9  # of a score or a distance
+MAX_PX = 1e6  # of a place: a whole slide has fewer along a side
 
 _PLACES = {"x": 2, "y": 2, "x1": 1, "y1": 1, "x2": 1, "y2": 1}  # decimals of a px
 _SCORES = ("detector_score", "verifier_score", "score")
@@ -104,6 +105,8 @@ class StoredDetections:
             if frame not in rows:
                 raise RecordError(f"row {row + 2} is of frame {frame!r}, which is not among the record's frames")
             rows[frame].append(row)
+        if len(rows) < len(entries):
+            raise RecordError("a frame is twice among the record's frames")
         in_order = not find_matcher(matcher).file_order
         return [self._frame(entry, np.array(rows[entry.frame], dtype=np.int64), score, in_order) for entry in entries]
 
@@ -246,7 +249,7 @@ def _number(cell: str, name: str, row: int, empty: bool = False) -> float:
     if empty and not cell:
         return float("nan")
     value = _parsed(cell, float, name, row)
-    if not abs(value) <= MAX_NUMBER:  # NaN is not, either
+    if not abs(value) <= (MAX_PX if name in _PLACES else MAX_NUMBER):  # NaN is not, either
         raise RecordError(f"row {row}: {name} is {cell[:40]!r}, beyond any that is measured")
     return value
 

@@ -18,6 +18,7 @@ STAGE_OF = {
     "verifier": "verifier-scores-test",
     "fuser": "evaluation",
 }
+NEEDED = ("fusion", "evaluation")  # stages of every row that has scores
 ASKED = ("matcher", "radius_um")
 
 
@@ -69,13 +70,16 @@ def _of_specs(record: Record) -> Iterator[Difference]:
     """Every key is the digest of its spec, and the specs say what the record says."""
     for key, spec in record.specs.items():
         yield from differences(key, canonical.digest(spec), f"specs.{key[:12]}")
-        for upstream in spec.get("upstream", {}).values():
+        for upstream in spec["upstream"].values():
             if upstream not in record.specs:
                 yield Difference(f"specs.{key[:12]}.upstream", upstream, "one of specs")
-    for role, key in record.stages.items():
-        if key not in record.specs:
-            yield Difference(f"stages.{role}", key, "one of specs")
-            return
+    unknown = [
+        role for role in {**dict.fromkeys(NEEDED), **record.stages} if record.stages.get(role) not in record.specs
+    ]
+    for role in unknown:
+        yield Difference(f"stages.{role}", record.stages.get(role), "one of specs")
+    if unknown:
+        return
     yield from _of_options(record)
     yield from _of_request(record)
 
@@ -84,8 +88,8 @@ def _of_options(record: Record) -> Iterator[Difference]:
     for role, entry in record.plugins.items():
         stage = record.stages.get(STAGE_OF.get(role, ""))
         if stage:
-            yield from _of_plugin(entry, record.specs[stage].get("plugin") or {}, f"plugins.{role}")
-    fitted = [spec["plugin"] for spec in record.specs.values() if str(spec.get("kind")).startswith("fit-")]
+            yield from _of_plugin(entry, record.specs[stage]["plugin"] or {}, f"plugins.{role}")
+    fitted = [spec["plugin"] or {} for spec in record.specs.values() if spec["kind"].startswith("fit-")]
     for role, entry in record.plugins.items():
         if role not in STAGE_OF and not any(_is_plugin(entry, plugin) for plugin in fitted):
             yield Difference(f"plugins.{role}", entry.name, "a plugin of specs, with its options")
@@ -119,6 +123,6 @@ def _of_request(record: Record) -> Iterator[Difference]:
         given = spec["settings"]
         if "seed" in given:
             yield from differences(record.combination["seed"], given["seed"], "combination.seed")
-            yield from differences(record.pipeline["processes"], given.get("processes"), "pipeline.processes")
+            yield from differences(record.pipeline.get("processes", 1), given.get("processes"), "pipeline.processes")
         if "device" in given:
             yield from differences(record.device, given["device"], "device")

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from mitobench import datasets
 from mitobench.datasets import Dataset, synthetic
-from mitobench.datasets.splits import SplitFile, assign, load_split
-from mitobench.errors import DataError, MitobenchError
+from mitobench.datasets.splits import SplitFile, assign, named_split
+from mitobench.errors import DataError, MitobenchError, wrong_fields
 from mitobench.evaluate import FrameEntry, FramePrediction, StoredDetections
 from mitobench.evaluate.stored import of_frames
 from mitobench.pipeline import canonical
@@ -97,14 +100,24 @@ def split_of(record: Record, name: str) -> SplitFile:
     """
     entry = record.data[name].split
     if entry.content is not None:
-        return SplitFile.model_validate(entry.content)
-    split = load_split(name, entry.protocol)
+        return _own_split(name, entry.content)
+    split = named_split(name, entry.protocol)
     if split_digest(split) != entry.digest:
         raise DataError(
             f"{split.path}: the split {entry.name} has changed since the record was made, by its digest. Use the "
             "mitobench that made the record, or make it again."
         )
     return split
+
+
+def _own_split(name: str, content: dict[str, Any]) -> SplitFile:
+    try:
+        return SplitFile.model_validate(content)
+    except ValidationError as reason:
+        wrong = wrong_fields(reason)
+        raise DataError(
+            f"the record's data.{name}.split.content is no split: {wrong}. Make the record again."
+        ) from reason
 
 
 def split_digest(split: SplitFile) -> str:

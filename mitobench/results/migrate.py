@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from mitobench import foreign
 from mitobench.datasets import Dataset
-from mitobench.datasets.splits import assign, load_split
+from mitobench.datasets.splits import assign, named_split
 from mitobench.errors import DataError, MitobenchError, RecordError
 from mitobench.evaluate import FrameEntry, Metrics, StoredDetections
 from mitobench.evaluate.stored import of_frames, to_csv
@@ -99,9 +98,13 @@ def migrate(path: Path, copies: Copies) -> Migrated | None:
     if type(version) is not int or version not in STEPS:
         raise RecordError(f"{path}: has schema version {version!r}; there is no migration from it.")
     try:
-        return STEPS[version](path, content, copies)
-    except (KeyError, TypeError, ValueError, AttributeError, ValidationError) as reason:
+        migrated = STEPS[version](path, content, copies)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, csv.Error) as reason:
         raise RecordError(f"{path}: is not a whole record of version {version}: {reason!r:.200}.") from reason
+    wrong = records.lacking(migrated.record)
+    if wrong:
+        raise RecordError(f"{path}: is not a whole record of version {version}: {wrong}.")
+    return migrated
 
 
 def replace_files(path: Path, migrated: Migrated) -> Path:
@@ -164,7 +167,7 @@ def _rows(path: Path, old: Content) -> list[dict[str, str]]:
 def _tested_on(old: Content, copies: Copies) -> Workspace:
     """The record's test frames: version 1 does not say which scanners took part, so the digest decides."""
     name, protocol = old["combination"]["dataset"], old["combination"]["protocol"]
-    whole, split = copies.dataset(name), load_split(name, protocol)
+    whole, split = copies.dataset(name), named_split(name, protocol)
     for dataset in _scanner_subsets(whole):
         try:
             workspace = Workspace({name: dataset}, {name: assign(split, dataset)})
@@ -215,7 +218,7 @@ def _data(name: str, entry: Content, workspace: Workspace) -> Content:
     split = {
         "name": entry["split"],
         "protocol": protocol,
-        "digest": split_digest(load_split(name, protocol)),
+        "digest": split_digest(named_split(name, protocol)),
         "note": entry["note"],
     }
     return {**{key: entry[key] for key in ("digest", "frames", "coverage")}, "scanners": here, "split": split}

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from mitobench import foreign
 from mitobench.atomic import write_whole
@@ -24,6 +24,7 @@ from mitobench.evaluate import stored as stored_csv
 from mitobench.foreign import limits
 from mitobench.results.ranges import impossible
 from mitobench.results.schema import ROLES, SCHEMA_VERSION, SCORES, UNUSED, Combination, DetectionsEntry, Record
+from mitobench.results.shapes import PipelineShape, SpecShape
 
 log = logging.getLogger("mitobench")
 
@@ -108,9 +109,9 @@ def read(path: Path) -> Record:
         raise RecordError(f"{path}: was changed after it was written: {reason}. Make it again.") from reason
     if (sealed.digest, sealed.run_digest) != (record.digest, record.run_digest):
         raise RecordError(f"{path}: was changed after it was written: its digest is another. Make it again.")
-    lacking = _lacking(record)
-    if lacking:
-        raise RecordError(f"{path}: is not a whole record: {lacking}. Make it again.")
+    wrong = lacking(record)
+    if wrong:
+        raise RecordError(f"{path}: is not a whole record: {wrong}. Make it again.")
     return record
 
 
@@ -159,8 +160,8 @@ def _read_whole(path: Path) -> Record:
     return found
 
 
-def _lacking(record: Record) -> str | None:
-    """What a table needs and a record lacks; None: nothing."""
+def lacking(record: Record) -> str | None:
+    """What is wrong with a record that has the schema's form: no table could show it. None: nothing."""
     try:
         names = Combination.model_validate(record.combination)
     except ValidationError as reason:
@@ -177,8 +178,24 @@ def _lacking(record: Record) -> str | None:
         return f"{', '.join(absent)} not there"
     if record.status != "ok" and there:
         return f"its status is {record.status}, but {', '.join(there)} there"
+    misshapen = next(_misshapen(record), None)
+    if misshapen:
+        return misshapen
     wrong = impossible(record.model_dump(include={*SCORES, "boxes"}))
     return f"{', '.join(wrong[:5])} out of range" if wrong else None
+
+
+def _misshapen(record: Record) -> Iterator[str]:
+    """What is wrong with the values that the schema leaves open."""
+    shapes: list[tuple[str, type[BaseModel], Any]] = [
+        ("pipeline.", PipelineShape, record.pipeline),
+        *((f"specs.{key[:12]}.", SpecShape, spec) for key, spec in record.specs.items()),
+    ]
+    for where, shape, value in shapes:
+        try:
+            shape.model_validate(value)
+        except ValidationError as reason:
+            yield wrong_fields(reason, where)
 
 
 def _unnamed(record: Record) -> list[str]:

@@ -41,13 +41,17 @@ from mitobench.gallery import gallery
 from mitobench.model import Model
 from mitobench.model import card as cards
 from mitobench.pipeline import canonical
-from mitobench.pipeline.settings import Override, Settings
+from mitobench.pipeline.settings import DEFAULTS, Override, Settings
 from mitobench.pipeline.store import MANIFEST, Store
-from mitobench.report import build
+from mitobench.report import build, figures
+from mitobench.report.stale import stale
 from mitobench.results import record
-from mitobench.results.check import check
+from mitobench.results.check import check, verified, verified_all
 from mitobench.results.compare import compare
+from mitobench.results.copies import Copies, wrong_annotation
 from mitobench.results.demands import demands, excessive
+from mitobench.results.migrate import migrate_folder
+from mitobench.results.recompute import Recomputed
 from mitobench.results.submission import write_submission
 from mitobench.scoring import score_record
 from mitobench.training.weights import FILE, load_weights, save_weights
@@ -106,15 +110,12 @@ def _sealed(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_record(folder: Path, rng: Random) -> Read:
-    """The record of a real run, with its data: what shows pixels, scores, compares and submits."""
+    """The record of a real run, with its data: what checks, shows pixels, scores, compares and submits."""
     (path,) = Path(shutil.copytree(_run(folder), folder / "board"), "records").glob("*.json")
-    content, packed = json.loads(path.read_text()), path.with_name(f"{path.stem}{record.DETECTIONS}")
-    before = record.read(path)
-    if rng.random() < 0.5:
-        text = mutants.in_text(gzip.decompress(packed.read_bytes()).decode(), rng).encode(errors="replace")
-        packed.write_bytes(gzip.compress(text, compresslevel=9, mtime=0))
-        digests = {"sha256": hashlib.sha256(text), "packed": hashlib.sha256(packed.read_bytes())}
-        content["detections"] |= {name: digest.hexdigest() for name, digest in digests.items()}
+    content, before = json.loads(path.read_text()), record.read(path)
+    detections = rng.choice((None, None, *record.ENDINGS))
+    if detections:
+        _change_detections(path, content[detections], rng)
     else:
         content = mutants.in_tree(content, rng)
     path.write_text(json.dumps(_sealed(content), sort_keys=True, indent=1) + "\n")
@@ -123,14 +124,86 @@ def run_record(folder: Path, rng: Random) -> Read:
 
     def read() -> None:
         found = record.read(path)
+        if not detections and not check(path).problems:
+            same([getattr(found, name) for name in NUMBERS], [getattr(before, name) for name in NUMBERS])
         _each(
-            lambda: check(path),
-            lambda: build.build(folder / "board"),
+            lambda: build.build(folder / "board", read=verified_all),
             lambda: gallery.write(path, folder / "gallery", data=data, most_frames=1, most_crops=2),
             lambda: write_submission(folder / "submission", path, found, frames),
-            lambda: compare(before, found),
+            lambda: compare(before, verified(path)),
             lambda: score_record(path, data),
+            lambda: list(wrong_annotation(Recomputed.read(path, found), Copies(data))),
         )
+
+    return read
+
+
+NUMBERS = ("frames", "validation", "test", "detector_alone", "boxes")  # each follows from detections and annotation
+
+
+def _change_detections(path: Path, entry: dict[str, Any], rng: Random) -> None:
+    """Changed text under digests that are right, in the record's entry too."""
+    packed = path.with_name(entry["file"])
+    text = mutants.in_text(gzip.decompress(packed.read_bytes()).decode(), rng).encode(errors="replace")
+    packed.write_bytes(gzip.compress(text, compresslevel=9, mtime=0))
+    digests = {"sha256": hashlib.sha256(text), "packed": hashlib.sha256(packed.read_bytes())}
+    entry |= {name: digest.hexdigest() for name, digest in digests.items()} | {"rows": text.count(b"\n") - 1}
+
+
+VERSION_1 = Path(__file__).parents[1] / "results" / "version1"
+UNMOVED = ("tp", "fp", "fn", "f1", "precision", "recall", "average_precision")
+
+
+def old_record(folder: Path, rng: Random) -> Read:
+    """A record of version 1, which is migrated: with its numbers, or not at all."""
+    (path,) = Path(shutil.copytree(VERSION_1, folder / "records")).glob("*.json")
+    content = json.loads(path.read_text())
+    if rng.random() < 0.3:
+        _change_detections(path, content["detections"], rng)
+        del content["detections"]["packed"]
+    else:
+        content = mutants.in_tree(content, rng)
+    if rng.random() < 0.9:
+        inside = {name: value for name, value in content.items() if name not in ("run", "digest", "run_digest")}
+        with suppress(ValueError, TypeError, RecursionError):
+            content |= {"digest": canonical.digest(inside), "run_digest": canonical.digest(content.get("run"))}
+    path.write_text(json.dumps(content, sort_keys=True, indent=1) + "\n")
+
+    def read() -> None:
+        done = migrate_folder(path.parent, None)
+        if done.problems:
+            raise MitobenchError(done.problems[0])
+        (new,) = done.migrated
+        found = verified(new)
+        assert found.test is not None
+        same([getattr(found.test, name) for name in UNMOVED], [content["test"][name] for name in UNMOVED])
+
+    return read
+
+
+def figures_list(folder: Path, rng: Random) -> Read:
+    """`figures.json` beside figures: nothing but figures is removed, and nothing is called fresh that is not."""
+    place = folder / "board" / figures.FOLDER
+    place.mkdir(parents=True)
+    (folder / "board" / build.RECORDS).mkdir()
+    kept = folder / "board" / "kept.png"
+    kept.touch()
+    (place / "x-froc.png").write_bytes(b"x")
+    manifest = {"x": {"data": "0" * 64, "files": {"x-froc.png": hashlib.sha256(b"x").hexdigest(), "../kept.png": "1"}}}
+    for number, name in enumerate((*mutants.NAMES, "folder")):
+        if rng.random() < 0.3:
+            manifest[str(number)] = {"data": "", "files": {name: ""}}
+    (place / "folder").mkdir()
+    text = json.dumps(mutants.in_tree(manifest, rng))
+    (place / figures.MANIFEST).write_text(text if rng.random() < 0.7 else mutants.in_text(text, rng))
+
+    def read() -> None:
+        build.build(folder / "board")
+        _, problems = stale(folder / "board")
+        if not kept.exists():
+            raise SilentChangeError("a file that is no figure was removed")
+        if problems:
+            raise MitobenchError(problems[0])
 
     return read
 
@@ -172,9 +245,9 @@ def record_detections(folder: Path, rng: Random) -> Read:
 
     def read() -> None:
         found = record.read_detections(path, record.read(path))
-        same(
-            [row.get("score") for row in found], [row.get("score") for row in csv.DictReader(io.StringIO(raw.decode()))]
-        )
+        held = list(csv.DictReader(io.StringIO(raw.decode())))
+        for column, values in (("score", found.score), ("x", found.xy[:, 0]), ("y2", found.boxes[:, 3])):
+            same(values.tolist(), [float(row[column] or "nan") for row in held])
         check(path)
 
     return read
@@ -198,7 +271,10 @@ def profile(folder: Path, rng: Random) -> Read:
         settings = Settings.load(str(path))
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
         if "based_on" not in raw:
-            same(settings.tables, raw)
+            without = [
+                {name: table for name, table in one.items() if name != DEFAULTS} for one in (settings.tables, raw)
+            ]
+            same(*without)
         settings.pipeline()
         for role in ("detector", "fuser"):
             for name in discovery.names(role):
@@ -469,6 +545,8 @@ KINDS: dict[str, Kind] = {
     "record (JSON)": record_json,
     "record's detections (gzip)": record_detections,
     "record with its data": run_record,
+    "record of version 1": old_record,
+    "list of figures (JSON)": figures_list,
     "profile (TOML)": profile,
     "--set": set_text,
     "data set card (TOML)": dataset_card,

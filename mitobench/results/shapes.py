@@ -1,0 +1,46 @@
+"""The shape of what a record holds as free JSON: checked on reading, so that whoever looks into it finds it there."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mitobench.foreign.limits import MAX_PROCESSES
+from mitobench.results.ranges import MOST
+
+Finite = Annotated[float, Field(ge=-MOST, le=MOST)]
+
+
+class Shape(BaseModel):
+    """Converts nothing, and lets be what it does not know."""
+
+    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
+
+
+class PipelineShape(Shape):
+    """`Record.pipeline`: the rule by which detections are matched, and what the harness did before."""
+
+    matcher: str
+    radius_um: Annotated[float, Field(gt=0, le=MOST)]
+    candidate_threshold: Finite | Literal["validation"] | None
+    processes: Annotated[int, Field(ge=1, le=MAX_PROCESSES)] = 1
+
+
+class PluginShape(Shape):
+    """The plugin of a stage."""
+
+    name: str
+    version: str
+    source: str
+    options: dict[str, Any]
+
+
+class SpecShape(Shape):
+    """One of `Record.specs`: all that went into a stage, as `mitobench.pipeline.stages.stage` spells it."""
+
+    kind: str
+    plugin: PluginShape | None
+    frames: dict[str, str]
+    settings: dict[str, Any]
+    upstream: dict[str, str]
