@@ -8,18 +8,26 @@ from typing import Any
 
 import numpy as np
 
+from mitobench.datasets import Dataset
+from mitobench.datasets.splits import assign, load_split
 from mitobench.evaluate import FrameCounts, FrameEntry, FramePrediction, Interval, Metrics, OperatingPoint
 from mitobench.evaluate.stored import COLUMNS, of_frames, to_csv
+from mitobench.pipeline.workspace import Workspace
 from mitobench.results import record
 from mitobench.results.command import command_of
+from mitobench.results.copies import split_digest
 from mitobench.results.recompute import Recomputed
 from mitobench.results.schema import ROLES, Chosen, DataEntry, Frames, Migration, PluginEntry, Record, Run, SplitEntry
 
 FRAME = FrameEntry(frame="A00_00", group="00", mitoses=3)
 
 
-def detections(*rows: tuple[str, float, float, float | None, int | None]) -> str:
-    """Detections as a record stores them: frame, x, y, score, and the mitosis that lies 1 um away.
+# A detection: frame, x and y (px), score, and the index of the mitosis that lies 1 um away.
+Row = tuple[str, float, float, float | None, int | None]
+
+
+def detections(*rows: Row) -> str:
+    """Detections as a record stores them.
 
     Without a score a detection was not above the candidate threshold.
     """
@@ -84,6 +92,29 @@ def failed(*, reason: str = "detector 'frcnn' raised ValueError", seed: int = 0,
 def commanded(made: Record) -> Record:
     """The record with the command that makes it."""
     return made.model_copy(update={"run": made.run.model_copy(update={"command": command_of(made)})})
+
+
+def on(made: Record, dataset: Dataset) -> Record:
+    """The record, made with the frames of a data set by the registry's split."""
+    split = load_split(dataset.name, made.combination["protocol"])
+    parts, workspace = assign(split, dataset, []).parts, Workspace({dataset.name: dataset}, {})
+    entry = DataEntry(
+        digest={part: workspace.digest([f"{dataset.name}/{id}" for id in ids]) for part, ids in parts.items()},
+        frames={part: len(ids) for part, ids in parts.items()},
+        coverage=dataset.coverage,
+        scanners=list(dataset.scanners),
+        split=SplitEntry(name=split.name, protocol=split.protocol, digest=split_digest(split), note=""),
+    )
+    items = [dataset.items[id] for id in parts["test"]]
+    tested = [
+        FrameEntry(
+            frame=item.frame.id,
+            group=item.frame.group,
+            mitoses=len(item.mitoses) if item.mitoses.labelled else None,
+        )
+        for item in items
+    ]
+    return made.model_copy(update={"data": {dataset.name: entry}, "frames": Frames(val=[FRAME], test=tested)})
 
 
 # --------------------------------------------------------------------------------- records that `check` accepts

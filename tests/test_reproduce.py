@@ -137,7 +137,8 @@ def test_pretrained_weights_are_looked_for_by_digest(
     (path,) = tiny_runs.run(
         board, small_data, {"detector": ["toy-pretrained"]}, sets=[f"detector.toy-pretrained.pretrained={weights}"]
     )
-    assert again(path, data=small_data).verdict == "equal", "where the record's option says"
+    monkeypatch.chdir(tmp_path)
+    assert again(path, data=small_data).verdict == "equal", "in the current directory"
     (tmp_path / "weights").mkdir()
     weights.rename(tmp_path / "weights" / "side.txt")
     assert again(path, data=small_data).verdict == "equal", "or in the folder of weights"
@@ -211,11 +212,14 @@ def test_an_option_file_is_taken_from_the_record(board: Path, small_data: Path, 
     assert again(path, data=small_data).verdict == "equal"
 
 
-def test_an_option_file_that_no_record_holds_is_asked_for(board: Path, small_data: Path, tmp_path: Path) -> None:
+def test_an_option_file_that_no_record_holds_is_asked_for(
+    board: Path, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "side.bin"
     file.write_bytes(b"24\0\xff")
     (path,) = tiny_runs.run(board, small_data, {"detector": ["toy-configured"]}, sets=[f"detector.config={file}"])
-    assert again(path, data=small_data).verdict == "equal", "where the record's option says"
+    monkeypatch.chdir(tmp_path)
+    assert again(path, data=small_data).verdict == "equal", "in the current directory"
     file.write_bytes(b"44\0\xff")
-    with pytest.raises(MitobenchError, match=r"side\.bin \(SHA-256 [0-9a-f]{64}\) is not here"):
+    with pytest.raises(MitobenchError, match=r"side\.bin \(SHA-256 [0-9a-f]{64}\) is not here\. Put it into the cur"):
         again(path, data=small_data)

@@ -7,7 +7,7 @@ tissue never part), by `groups` (slides), or by a `rule` that draws fields in th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -172,11 +172,11 @@ def read_split(path: Path) -> SplitFile:
         raise MitobenchError(f"{path}: is no split: {wrong}.") from reason
 
 
-def assign(split: SplitFile, dataset: Dataset) -> Split:
-    """The frames of each part in this copy.
+def assign(split: SplitFile, dataset: Dataset, needed: Sequence[str] = PARTS) -> Split:
+    """The frames of each part in this copy; those that are not `needed` may be empty.
 
     Raises MitobenchError when a frame is in two parts or groups overlap that were declared disjoint; DataError when a
-    part is empty or a frame to fit on has no labels.
+    needed part is empty or a frame of it to fit on has no labels.
     """
     if split.dataset != dataset.name:
         raise MitobenchError(f"{split.path}: splits {split.dataset!r}, not {dataset.name!r}.")
@@ -186,8 +186,8 @@ def assign(split: SplitFile, dataset: Dataset) -> Split:
     if split.disjoint_by == "group":
         _refuse_overlap(split, "groups", groups)
     _refuse_overlap(split, "frames", parts)
-    _refuse_empty(split, dataset, parts)
-    _refuse_unlabelled(split, items)
+    _refuse_empty(split, dataset, {name: parts[name] for name in needed})
+    _refuse_unlabelled(split, {name: items[name] for name in needed})
     return Split(split.name, split.dataset, split.protocol, split.note, split, parts, groups)
 
 
@@ -217,8 +217,8 @@ def _refuse_overlap(split: SplitFile, what: str, of: Mapping[str, tuple[str, ...
 
 
 def _refuse_empty(split: SplitFile, dataset: Dataset, parts: Mapping[str, tuple[str, ...]]) -> None:
-    for name in PARTS:
-        if not parts[name]:
+    for name, ids in parts.items():
+        if not ids:
             here = sorted({item.frame.group for item in dataset.items.values()})
             raise DataError(
                 f"{split.path}: part {name!r} ({getattr(split.parts, name)}) is empty: none of its frames is in "
@@ -228,9 +228,9 @@ def _refuse_empty(split: SplitFile, dataset: Dataset, parts: Mapping[str, tuple[
 
 
 def _refuse_unlabelled(split: SplitFile, items: Mapping[str, list[Item]]) -> None:
-    for name in ("train", "val"):
-        bare = [item for item in items[name] if not item.mitoses.labelled]
-        if bare:
+    for name, of_part in items.items():
+        bare = [item for item in of_part if not item.mitoses.labelled]
+        if bare and name != "test":
             raise DataError(
                 f"{bare[0].files[0]}: a frame without labels used for training ({len(bare)} such in part {name!r} of "
                 f"{split.path}). Put its annotation file in place, or take the frame out of the split."

@@ -147,10 +147,11 @@ def _of_errors(item: Item, errors: Sequence[Candidate], test: Metrics) -> list[s
 
 
 def _misses(item: Item, hits: Sequence[Candidate], below: Sequence[Candidate], test: Metrics) -> list[Mark]:
-    found, annotated = {candidate.mitosis for candidate in hits}, set(range(len(item.mitoses)))
+    found = {candidate.mitosis for candidate in hits if candidate.mitosis is not None}
+    annotated = set(range(len(item.mitoses)))
     if not found <= annotated:
         raise RecordError(
-            f"{item.frame.key}: a detection found mitosis {max(filter(None, found))}, and the frame has "
+            f"{item.frame.key}: a detection found mitosis {max(found)}, and the frame has "
             f"{len(annotated)}. The detections are not of this frame; make the record again."
         )
     return [_miss(item, mitosis, below, test.radius_um) for mitosis in sorted(annotated - found)]

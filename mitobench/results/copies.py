@@ -64,7 +64,8 @@ class Copies:
         asked = record.combination
         names = [asked["dataset"]] if part == "test" else chosen_on(asked["dataset"], asked["train_on"])
         here = {name: self._selected(record, name) for name in names}
-        workspace = Workspace(here, {name: assign(split_of(record, name), dataset) for name, dataset in here.items()})
+        splits = {name: assign(split_of(record, name), dataset, [part]) for name, dataset in here.items()}
+        workspace = Workspace(here, splits)
         for name, dataset in here.items():
             if workspace.digest(workspace.part([name], part)) != record.data[name].digest.get(part):
                 raise DataError(f"{dataset.root}: {_others(record, dataset, part)}")

@@ -61,8 +61,7 @@ def _content(wanted: FileEntry, path: Path | None) -> bytes:
     content = path.read_bytes() if path and path.is_file() else None
     if content is None or hashlib.sha256(content).hexdigest() != wanted.sha256:
         raise MitobenchError(
-            f"The option's file {wanted.name} (SHA-256 {wanted.sha256}) is not here. Run the command of the record "
-            "again with that file, or give the store of its run with --store."
+            f"The option's file {wanted.name} (SHA-256 {wanted.sha256}) is not here. Put it into the current directory."
         )
     return content
 

@@ -7,26 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from records import DETECTIONS, metrics, ok
-
-from mitobench.evaluate import FrameCounts
-from mitobench.results import record
+import tiny_runs
+from records import frame, ok, write_whole
 
 
 def written(folder: Path, tp: int, **changes: Any) -> Path:
     """A record of two frames with three mitoses each: `tp` of the second's are found."""
-    frames = [
-        FrameCounts(frame="A00_00", group="00", tp=1, fp=1, fn=2),
-        FrameCounts(frame="A00_01", group="00", tp=tp, fp=0, fn=3 - tp),
-    ]
-    made = ok(**changes).model_copy(update={"test": metrics((2 + 2 * tp) / 8, frames=frames)})
-    return record.write(folder, made, DETECTIONS)
+    return write_whole(folder, ok(**changes), [frame("A00_00", 1, 1, 2), frame("A00_01", tp, 0, 3 - tp)])
 
 
 def test_the_difference_and_the_frames_are_shown(mitobench: Callable[..., Any], tmp_path: Path) -> None:
     answer = mitobench("compare", written(tmp_path, 3), written(tmp_path, 1, seed=1))
     assert answer.code == 0, answer.err
-    assert "f1          1.000  0.500" in answer.out
+    assert "f1          0.727  0.444" in answer.out
     assert "95 % over 2 frames, as there are fewer than five slides: covers about" in answer.out
     assert "The difference of F1 is inside the noise." in answer.out
     assert "1 frame on which they disagree" in answer.out
@@ -52,3 +45,11 @@ def test_a_changed_record_is_an_error(mitobench: Callable[..., Any], tmp_path: P
     path = written(tmp_path, 3)
     path.write_text(path.read_text().replace('"tp": 3', '"tp": 2'))
     assert mitobench("compare", path, path).code == 2
+
+
+def test_a_record_whose_numbers_are_not_its_own_is_an_error(mitobench: Callable[..., Any], tmp_path: Path) -> None:
+    path = written(tmp_path, 3)
+    tiny_runs.reseal(path, lambda content: content["test"].update(f1=0.99))
+    answer = mitobench("compare", path, path)
+    assert answer.code == 2
+    assert f"{path}: test.f1 is 0.99; recomputed it is 0.727" in answer.err

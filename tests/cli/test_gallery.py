@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gallery.made import items_of, line, write
+from gallery.made import items_of, write
 from records import failed
 
 from mitobench.results import record
@@ -14,7 +14,7 @@ from mitobench.results import record
 
 def test_it_says_where_the_gallery_is(mitobench: Callable[..., Any], small_data: Path, tmp_path: Path) -> None:
     item = items_of(small_data)[0]
-    path = write(tmp_path, small_data, [line(item.frame.id, (9, 9), 0.9, False, 30)])
+    path = write(tmp_path, small_data, (item.frame.id, 9, 9, 0.9, None))
     options = ("--data", small_data, "--out", tmp_path / "out", "--frames", 2, "--crops", 3, "--format", "jpeg")
     answer = mitobench("gallery", path, *options)
     assert answer.code == 0

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import tiny_runs
-from records import DETECTIONS, failed, ok
-from report.counted import counted
+from records import failed, frame, ok, write_whole
 
 from mitobench.cli import console
 from mitobench.results import record
+from mitobench.results.command import command_of
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Records of two seeds of one combination and of another that failed."""
     monkeypatch.setattr(console.console, "width", 250)
     records = tmp_path / "board" / "records"
-    for made in (ok(f1=0.5), ok(f1=0.7, seed=1)):
-        record.write(records, made, DETECTIONS)
+    for seed, counts in enumerate([(5, 5, 5), (7, 3, 3)]):  # F1 of .5 and .7
+        write_whole(records, ok(seed=seed), [frame("A00", *counts)])
     record.write(records, failed(detector="rpn"), None)
     return records.parent
 
@@ -63,7 +63,7 @@ def test_a_broken_record_is_named_and_left_out(
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 9}))
     answer = mitobench("leaderboard", command, folder)
     assert answer.code == 0
-    assert f"Left out: {path}: has schema_version 9, this mitobench reads 1" in caplog.text
+    assert f"Left out: {path}: has schema version 9, this mitobench reads 2" in caplog.text
     assert ".500" in answer.out
     assert ".700" not in answer.out, "of the other seed alone"
 
@@ -104,9 +104,10 @@ GOOD, NEARLY, UNSURE = [(90, 10, 10)] * 10, [(89, 10, 11)] * 10, [(90, 10, 10), 
 def raced(folder: Path, **rows: tuple[list[tuple[int, int, int]], float | None]) -> Path:
     """Records by detector: counts of each slide, seconds a frame."""
     for name, (each, seconds) in rows.items():
-        made = counted(each, detector=name.replace("_", "-"))
+        made = ok(detector=name)
         run = made.run.model_copy(update={"seconds_a_frame": seconds})
-        record.write(folder / "records", made.model_copy(update={"run": run}), DETECTIONS)
+        frames = [frame(f"A{slide:02d}", *counts) for slide, counts in enumerate(each)]
+        write_whole(folder / "records", made.model_copy(update={"run": run}), frames)
     return folder
 
 
@@ -213,22 +214,34 @@ def test_a_leaderboard_as_it_was_built_is_green(mitobench: Callable[..., Any], b
     answer = mitobench("leaderboard", "check", board, "--data", small_data)
     assert answer.code == 0, answer.out + answer.err
     assert "2 records" in answer.out
-    assert "recomputed for 2 records, within bounds for 0" in answer.out
+    assert "Recomputed from the record alone: every score, threshold, curve and interval of 2 records." in answer.out
     assert f"Matched afresh with the annotation below {small_data}: 2 records." in answer.out
     assert "Made anew and compared: LEADERBOARD.md" in answer.out
     assert answer.out.splitlines()[-1] == "Nothing is wrong."
     assert content(board) == before, "checking changes nothing"
 
 
-def test_without_data_it_says_what_was_not_checked(mitobench: Callable[..., Any], board: Path, tmp_path: Path) -> None:
-    answer = mitobench("leaderboard", "check", board)
+def test_without_data_it_says_what_was_not_checked(mitobench: Callable[..., Any], folder: Path, tmp_path: Path) -> None:
+    answer = mitobench("leaderboard", "check", folder)
     assert answer.code == 0
     assert "Without --data nothing was matched" in answer.out
     assert "nothing, as none is here" in answer.out
     (tmp_path / "empty").mkdir()
-    answer = mitobench("leaderboard", "check", board, "--data", tmp_path / "empty")
+    answer = mitobench("leaderboard", "check", folder, "--data", tmp_path / "empty")
     assert answer.code == 0
-    assert "and so not matched: synthetic." in answer.out
+    assert "and so not matched: mitos2012." in answer.out
+
+
+@pytest.mark.parametrize("command", ["build", "show"])
+def test_a_record_whose_numbers_are_not_its_own_is_named_and_left_out(
+    mitobench: Callable[..., Any], board: Path, command: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = first(board)
+    tiny_runs.reseal(path, lambda content: content["test"].update(average_precision=0.99))
+    answer = mitobench("leaderboard", command, board)
+    assert answer.code == 0
+    assert f"Left out: {path}: test.average_precision is 0.99; recomputed it is" in caplog.text
+    assert ".990" not in answer.out
 
 
 def test_all_that_is_wrong_is_told_a_line_each(mitobench: Callable[..., Any], board: Path) -> None:
@@ -274,6 +287,32 @@ def test_a_refused_record_leaves_everything_as_it_was(
     assert "test.f1 is 0.99" in answer.err
     assert f"Nothing was added to {ours / 'records'}." in answer.err
     assert content(ours) == {}
+
+
+@pytest.mark.parametrize("where", ["together", "beside the one that is there"])
+def test_one_piece_of_work_under_two_names_is_refused(
+    mitobench: Callable[..., Any], board: Path, tmp_path: Path, where: str
+) -> None:
+    """A copy of a record in which the verifier is called another, with keys, command and digests that fit."""
+    theirs = tmp_path / "theirs"
+    (tmp_path / "ours" / "records").mkdir(parents=True)
+    shutil.copytree(board / "records", theirs)
+
+    def rename(content: dict[str, Any]) -> None:
+        content["combination"]["verifier"] = content["plugins"]["verifier"]["name"] = "mine"
+        content["specs"][content["stages"]["verifier-scores-test"]]["plugin"]["name"] = "mine"
+        content["run"]["command"] = command_of(record.Record.model_validate(content))
+
+    path = theirs / first(board).name
+    tiny_runs.reseal(path, rename)
+    copy = tiny_runs.renamed(path)
+    added, folder = ([board, theirs], tmp_path / "ours") if where == "together" else ([copy], board)
+    before = content(folder)
+    answer = mitobench("leaderboard", "add", *added, "--folder", folder)
+    assert answer.code == 1
+    assert f"{copy}: has the stages of {first(board).name}, but is of" in answer.err
+    assert "One of the two was renamed: remove it." in answer.err
+    assert content(folder) == before, "nothing was added"
 
 
 def test_one_identity_with_other_numbers_is_added_and_marked(

@@ -8,16 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from records import ok
+import tiny_runs
+from records import detections, ok, on
 
 from mitobench import datasets
 from mitobench.api import Mitoses
 from mitobench.datasets import mitos2014
-from mitobench.pipeline.workspace import Workspace
 from mitobench.results import record
 
 FRAMES = ("A06_00Aa", "A06_00Ab", "A08_01Dd", "H06_00Aa", "H06_00Ab")
-HEADER = "frame,x,y,score\n"
 
 
 @pytest.fixture(scope="module")
@@ -31,17 +30,17 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def written(folder: Path, data: Path, detections: str, scanners: str = "A", **changes: Any) -> Path:
-    """A record of the official test on those scanners; its threshold is .5."""
-    dataset = datasets.load("mitos2014", data).select(scanners)
-    keys = [f"mitos2014/{id}" for id in dataset.items if id[1:3] != "03"]
-    digest = Workspace({"mitos2014": dataset}, {}).digest(keys)
-    placed = {"dataset": "mitos2014", "train_on": ["mitos2014"], "data_digest": digest, **changes}
-    return record.write(folder, ok(**placed), HEADER + detections)
+def written(
+    folder: Path, data: Path, *found: tuple[str, float, float, float], scanners: str = "A", **changes: Any
+) -> Path:
+    """A record of the official test on those scanners, with detections (frame, x, y, score); its threshold is .5."""
+    made = ok(dataset="mitos2014", train_on=["mitos2014"])
+    made = on(made, datasets.load("mitos2014", data).select(scanners))
+    return record.write(folder, made, detections(*((*detection, None) for detection in found)))
 
 
 def test_every_test_frame_of_the_scanner_has_a_file(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> None:
-    path = written(tmp_path, data, "A06_00Aa,10.00,20.50,0.9\nA06_00Aa,30.00,40.00,0.5\nA08_01Dd,1.00,2.00,0.49\n")
+    path = written(tmp_path, data, ("A06_00Aa", 10, 20.5, 0.9), ("A06_00Aa", 30, 40, 0.5), ("A08_01Dd", 1, 2, 0.49))
     out = tmp_path / "deep" / "out"
     answer = mitobench("submit", "--dataset", "mitos2014", path, "--data", data, "--out", out)
     assert answer.code == 0, answer.err
@@ -54,8 +53,8 @@ def test_every_test_frame_of_the_scanner_has_a_file(mitobench: Callable[..., Any
     assert "3 of 496 A test frames are here" in answer.err
 
 
-def test_both_scanners_are_told_by_the_digest(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> None:
-    path = written(tmp_path, data, "H06_00Aa,1.00,2.00,0.75\n", scanners="AH")
+def test_the_scanners_are_those_of_the_record(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> None:
+    path = written(tmp_path, data, ("H06_00Aa", 1, 2, 0.75), scanners="AH")
     assert mitobench("submit", path, "--data", data, "--out", tmp_path / "out").code == 0
     assert {file.stem for file in (tmp_path / "out").iterdir()} == set(FRAMES)
 
@@ -64,7 +63,7 @@ def test_an_earlier_submission_is_replaced_whole(mitobench: Callable[..., Any], 
     out = tmp_path / "out"
     out.mkdir()
     (out / "A99_00Aa.csv").write_text("1,2,0.5\n")
-    path = written(tmp_path, data, "")
+    path = written(tmp_path, data)
     assert mitobench("submit", path, "--data", data, "--out", out).code == 0
     assert sorted(file.stem for file in out.iterdir()) == ["A06_00Aa", "A06_00Ab", "A08_01Dd"]
     assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".aside")] == []
@@ -73,7 +72,7 @@ def test_an_earlier_submission_is_replaced_whole(mitobench: Callable[..., Any], 
 def test_a_folder_of_anything_else_is_left_alone(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("mine")
-    answer = mitobench("submit", written(tmp_path, data, ""), "--data", data, "--out", tmp_path / "out")
+    answer = mitobench("submit", written(tmp_path, data), "--data", data, "--out", tmp_path / "out")
     assert answer.code == 2
     assert "holds thesis.tex. Give an empty or a new folder." in answer.err
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["thesis.tex"]
@@ -81,9 +80,9 @@ def test_a_folder_of_anything_else_is_left_alone(mitobench: Callable[..., Any], 
 
 @pytest.mark.parametrize("change", [{"protocol": "by-slide"}, {"dataset": "mitos2012", "train_on": ["mitos2012"]}])
 def test_another_protocol_or_data_set_is_refused(
-    mitobench: Callable[..., Any], data: Path, tmp_path: Path, change: dict[str, str]
+    mitobench: Callable[..., Any], data: Path, tmp_path: Path, change: dict[str, Any]
 ) -> None:
-    path = written(tmp_path, data, "", **change)
+    path = record.write(tmp_path, ok(**{"dataset": "mitos2014", "train_on": ["mitos2014"], **change}), detections())
     answer = mitobench("submit", path, "--data", data, "--out", tmp_path / "out")
     assert answer.code == 2
     assert "The organisers score detections on the official test of mitos2014" in answer.err
@@ -91,21 +90,22 @@ def test_another_protocol_or_data_set_is_refused(
 
 
 def test_a_data_set_that_nobody_scores_is_refused(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> None:
-    path = written(tmp_path, data, "")
+    path = written(tmp_path, data)
     answer = mitobench("submit", "--dataset", "mitos2012", path, "--data", data, "--out", tmp_path / "out")
     assert answer.code == 2
     assert "nobody takes files of it" in answer.err
 
 
 def test_other_test_frames_are_refused(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> None:
-    path = written(tmp_path, data, "", data_digest="f" * 64)
-    answer = mitobench("submit", path, "--data", data, "--out", tmp_path / "out")
+    path = written(tmp_path, data)
+    tiny_runs.reseal(path, lambda content: content["data"]["mitos2014"]["digest"].update(test="f" * 64))
+    answer = mitobench("submit", tiny_runs.renamed(path), "--data", data, "--out", tmp_path / "out")
     assert answer.code == 2
-    assert "5 test frames of mitos2014 are not those that the record was made on" in answer.err
+    assert "the test frames of mitos2014 are not those that the record was made with" in answer.err
 
 
 def test_detections_on_another_frame_are_refused(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> None:
-    path = written(tmp_path, data, "A03_00Aa,1.00,2.00,0.9\n")
+    path = written(tmp_path, data, ("A03_00Aa", 1, 2, 0.9))
     answer = mitobench("submit", path, "--data", data, "--out", tmp_path / "out")
     assert answer.code == 2
-    assert "detections on A03_00Aa, which is none of the test frames" in answer.err
+    assert "detections on A03_00Aa, which is not one of the test frames" in answer.err

@@ -24,10 +24,9 @@ def item(*xy: tuple[float, float], labelled: bool = True, imposters: tuple[float
     return Item(FRAME, Mitoses(places, None, lookalikes, labelled), ())
 
 
-def candidate(
-    x: float, y: float, score: float | None, hit: bool = False, distance_um: float | None = 50.0
-) -> Candidate:
-    return Candidate((x, y), 0.7, 0.2, score, hit, distance_um)
+def candidate(x: float, y: float, score: float | None, found: int | None = None, near: int | None = None) -> Candidate:
+    """A detection that found a mitosis, or is near one, by its index."""
+    return Candidate((x, y), 0.7, 0.2, score, found, frozenset({found, near} - {None}))
 
 
 def told(found: list[Mark]) -> list[tuple[str, tuple[float, float], str]]:
@@ -37,7 +36,7 @@ def told(found: list[Mark]) -> list[tuple[str, tuple[float, float], str]]:
 def test_hits_errors_and_misses() -> None:
     found = marks(
         item((100, 100), (300, 300)),
-        [candidate(101, 100, 0.9, hit=True, distance_um=0.25), candidate(200, 200, 0.8, distance_um=35.4)],
+        [candidate(101, 100, 0.9, found=0), candidate(200, 200, 0.8)],
         TEST,
     )
     assert told(found) == [
@@ -48,24 +47,33 @@ def test_hits_errors_and_misses() -> None:
 
 
 def test_an_error_says_what_kind_it_is() -> None:
-    first = candidate(100, 100, 0.9, hit=True, distance_um=0)
+    first = candidate(100, 100, 0.9, found=0)
     found = marks(
         item((100, 100), imposters=(200, 200)),
-        [first, candidate(104, 100, 0.8, distance_um=1.0), candidate(201, 200, 0.7)],
+        [first, candidate(104, 100, 0.8, near=0), candidate(201, 200, 0.7)],
         TEST,
     )
     assert [mark.note for mark in found] == ["", "second detection of one mitosis", "annotated as a look-alike"]
-    (alone,) = marks(item(), [candidate(10, 10, 0.9, distance_um=None)], TEST)
+    (alone,) = marks(item(), [candidate(10, 10, 0.9)], TEST)
     assert alone.note == "no mitosis on this frame"
 
 
 def test_a_miss_names_the_best_candidate_near_it_that_did_not_count() -> None:
-    near = [candidate(100, 104, 0.3), candidate(102, 100, 0.4), candidate(100, 100, None), candidate(200, 200, 0.45)]
+    near = [
+        candidate(100, 104, 0.3, near=0),
+        candidate(102, 100, 0.4, near=0),
+        candidate(100, 100, None, near=0),
+        candidate(200, 200, 0.45),
+    ]
     (miss,) = marks(item((100, 100)), near, TEST)
     assert miss.candidate == near[1]
     assert caption(miss, 0.5)[1:] == ["score .400 < .500", "detector .700, verifier .200"]
-    (gated,) = marks(item((100, 100)), [near[2]], TEST)
-    assert caption(gated, 0.5)[1:] == ["no score", "detector .700, verifier .200", "dropped by the gate"]
+    (dropped,) = marks(item((100, 100)), [near[2]], TEST)
+    assert caption(dropped, 0.5)[1:] == [
+        "no score",
+        "detector .700, verifier .200",
+        "dropped by the candidate threshold",
+    ]
 
 
 def test_the_hardest_misses_come_first() -> None:
@@ -91,9 +99,12 @@ def test_without_a_threshold_nothing_counts() -> None:
     assert miss.fate.title == "false negative"
 
 
-def test_a_hit_near_no_mitosis_is_not_believed() -> None:
-    with pytest.raises(RecordError, match="some/A00_00: a detection that the record calls a hit is near no mitosis"):
-        marks(item((100, 100)), [candidate(300, 300, 0.9, hit=True)], TEST)
+@pytest.mark.parametrize("annotated", [0, 3])
+def test_a_mitosis_that_the_frame_does_not_have_is_refused(annotated: int) -> None:
+    places = [(100.0 * n, 100.0) for n in range(annotated)]
+    said = f"some/A00_00: a detection found mitosis {annotated}, and the frame has {annotated}"
+    with pytest.raises(RecordError, match=said):
+        marks(item(*places), [candidate(300, 300, 0.9, found=annotated)], TEST)
 
 
 @pytest.mark.parametrize(
@@ -105,5 +116,5 @@ def test_a_score_is_cut_and_never_rounded_up_to_the_threshold(score: float | Non
 
 
 def test_a_caption_names_no_verifier_where_there_is_none() -> None:
-    found = Candidate((1, 2), 0.7, None, 0.7, False, None)
+    found = Candidate((1, 2), 0.7, None, 0.7, None, frozenset())
     assert caption(Mark("A00_00", (1, 2), FATES["fp"], found), 0.5)[-1] == "detector .700"
