@@ -23,7 +23,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from mitobench import foreign
+from mitobench import foreign, registry
 from mitobench.atomic import write_whole
 from mitobench.errors import MitobenchError
 from mitobench.foreign.limits import MAX_RECORD_BYTES
@@ -113,8 +113,13 @@ def _remove_old(folder: Path, written: Collection[str]) -> None:
     for entry in read_manifest(folder / MANIFEST).values():
         files = entry.get("files") if isinstance(entry, dict) else None
         for file in files if isinstance(files, dict) else ():
-            if file not in written and Path(file).name == file:
-                (folder / file).unlink(missing_ok=True)
+            if file not in written and is_figure(folder, file):
+                (folder / file).unlink()
+
+
+def is_figure(folder: Path, file: str) -> bool:
+    """Whether a name that a list of figures has is that of a file in their folder; a list may be damaged."""
+    return registry.is_name(file) and (folder / file).is_file()
 
 
 def digests(folder: Path, sections: Sequence[Section]) -> dict[str, str]:

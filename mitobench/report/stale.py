@@ -31,10 +31,10 @@ def stale(folder: Path) -> tuple[list[str], list[str]]:
             return [], []
         problems = [f"{folder / name}: {said} {FIX}" for name in made if (said := _difference(fresh, folder, name))]
         compared = [f"{name.as_posix()}{_uncompared(fresh, folder, name)}" for name in made]
-    return [*compared, f"{figures.FOLDER}/ (by their data)"], [*problems, *_stale_figures(folder, found)]
+    return [*compared, f"{figures.FOLDER}/ (by their data)"], [*problems, *stale_figures(folder, found)]
 
 
-def _stale_figures(folder: Path, sections: Sequence[Section]) -> Iterator[str]:
+def stale_figures(folder: Path, sections: Sequence[Section]) -> Iterator[str]:
     """Figures that show other data than the records give, were altered, are missing, or belong to no section."""
     place = folder / figures.FOLDER
     expected, manifest = figures.digests(folder, sections), figures.read_manifest(place / figures.MANIFEST)
@@ -48,7 +48,7 @@ def _stale_figures(folder: Path, sections: Sequence[Section]) -> Iterator[str]:
             yield f"{place / name}-*: are stale: the records give other data. {FIX}"
         for file, written in entry["files"].items():
             known.add(file)
-            there = Path(file).name == file and (place / file).is_file()
+            there = figures.is_figure(place, file)
             if not there or hashlib.sha256((place / file).read_bytes()).hexdigest() != written:
                 yield f"{place / file}: is missing, or was altered after it was drawn. {FIX}"
     for path in sorted(place.glob("*")):

@@ -101,7 +101,7 @@ def migrate(path: Path, copies: Copies) -> Migrated | None:
         migrated = STEPS[version](path, content, copies)
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, csv.Error) as reason:
         raise RecordError(f"{path}: is not a whole record of version {version}: {reason!r:.200}.") from reason
-    wrong = records.lacking(migrated.record)
+    wrong = records.lacking(migrated.record, written=False)
     if wrong:
         raise RecordError(f"{path}: is not a whole record of version {version}: {wrong}.")
     return migrated

@@ -160,8 +160,11 @@ def _read_whole(path: Path) -> Record:
     return found
 
 
-def lacking(record: Record) -> str | None:
-    """What is wrong with a record that has the schema's form: no table could show it. None: nothing."""
+def lacking(record: Record, written: bool = True) -> str | None:
+    """What is wrong with a record that has the schema's form: no table could show it. None: nothing.
+
+    `written`: its detections lie beside it.
+    """
     try:
         names = Combination.model_validate(record.combination)
     except ValidationError as reason:
@@ -172,7 +175,7 @@ def lacking(record: Record) -> str | None:
     absent += [f"pipeline.{name}" for name in ("matcher", "radius_um") if name not in record.pipeline]
     there = [name for name in (*SCORES, "frames") if getattr(record, name) is not None]
     if record.status == "ok":
-        absent += [name for name in (*SCORES, "frames") if name not in there]
+        absent += [name for name in (*SCORES, "frames") if name not in there and (written or name != "detections")]
         absent += _unnamed(record)
     if absent:
         return f"{', '.join(absent)} not there"
