@@ -156,7 +156,6 @@ def test_a_file_of_ones_own_is_read(tmp_path: Path) -> None:
     [
         (f"{HEAD}[[method]]\n{ROW.replace('0.5', '1.5')}", "method.0.f1: Input should be less than or equal to 1"),
         (f"{HEAD}[[method]]\n{ROW.replace('0.5', '-0.1')}", "method.0.f1: Input should be greater than or equal to 0"),
-        (f"{HEAD}[[method]]\n{ROW.replace('0.5', 'nan')}", "method.0.f1: "),
         (f"{HEAD}[[method]]\n{ROW.replace('0.5', QUOTED)}", "method.0.f1: Input should be a valid number"),
         (f"{HEAD}[[method]]\n{ROW}[[method]]\n{ROW}recall = 81.2", "method.1.recall: Input should be less than"),
         (f"{HEAD}[[method]]\n{ROW}precison = 0.5", "method.0.precison: Extra inputs are not permitted"),
@@ -174,6 +173,12 @@ def test_a_broken_file_is_told_with_its_name_and_field(tmp_path: Path, text: str
         published.read_file(path)
     assert str(told.value).startswith(f"{path}: holds no published numbers: ")
     assert said in str(told.value)
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_a_number_that_is_not_finite_is_told_with_its_line(tmp_path: Path, number: str) -> None:
+    with pytest.raises(MitobenchError, match=rf"own\.toml:6: f1: {number} is not a number"):
+        published.read_file(written(tmp_path, f"{HEAD}[[method]]\n{ROW.replace('0.5', number)}"))
 
 
 def test_a_file_that_is_no_toml_is_told_with_its_line(tmp_path: Path) -> None:
