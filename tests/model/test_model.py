@@ -18,7 +18,7 @@ from model.made import Made, black, dots, frame, run_and_pack
 
 
 def expected(path: Path) -> list[list[str]]:
-    """A record's candidates above the candidate threshold: frame, place and scores as they are written, and the call."""
+    """A record's candidates: the frame, place and scores as a model writes them, and the call."""
     record = records.read(path)
     assert record.chosen is not None
     threshold = record.chosen.point.threshold or 0
