@@ -175,9 +175,10 @@ def test_a_broken_file_is_told_with_its_name_and_field(tmp_path: Path, text: str
     assert said in str(told.value)
 
 
-def test_a_number_that_is_not_finite_is_told_with_its_line(tmp_path: Path) -> None:
-    with pytest.raises(MitobenchError, match=r"own\.toml:6: f1: nan is not a number"):
-        published.read_file(written(tmp_path, f"{HEAD}[[method]]\n{ROW.replace('0.5', 'nan')}"))
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_a_number_that_is_not_finite_is_told_with_its_line(tmp_path: Path, number: str) -> None:
+    with pytest.raises(MitobenchError, match=rf"own\.toml:6: f1: {number} is not a number"):
+        published.read_file(written(tmp_path, f"{HEAD}[[method]]\n{ROW.replace('0.5', number)}"))
 
 
 def test_a_file_that_is_no_toml_is_told_with_its_line(tmp_path: Path) -> None:

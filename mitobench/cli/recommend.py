@@ -20,6 +20,7 @@ def show(records: Path, margin: float, section: str | None, dataset: str | None,
 
     Raises MitobenchError where no section is meant.
     """
+    from mitobench.cli.terminal import echo
     from mitobench.errors import MitobenchError
     from mitobench.report.build import read_sections
     from mitobench.report.recommend import recommend
@@ -39,7 +40,7 @@ def show(records: Path, margin: float, section: str | None, dataset: str | None,
     recommended = [(found, recommend(found, margin)) for found in asked]
     for found, what in recommended:
         for line in _lines(found, what, margin):
-            typer.echo(line)
+            echo(line)
     if any(what.chosen is None for _, what in recommended):
         raise typer.Exit(1)
 

@@ -17,7 +17,6 @@ MAX_DETECTIONS_BYTES = 256 * MB  # detections as text, unpacked
 MAX_ANNOTATION_BYTES = 16 * MB  # the annotation of one frame
 MAX_IMAGE_BYTES = 8 * GB  # an image file as it is stored
 MAX_WEIGHTS_BYTES = 16 * GB  # a file of weights
-MAX_CAFFE_BYTES = 2 * GB  # a .caffemodel: protobuf itself takes no more
 MAX_STATE_BYTES = 8 * MB  # a JSON file that a stage or a plugin wrote beside its weights
 
 # Counts.

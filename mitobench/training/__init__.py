@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mitobench.errors import PluginError
+from mitobench.foreign import read_bytes
 from mitobench.training.augment import dihedral, dihedral_boxes, dihedral_points, hed_jitter, stain_jitter
 from mitobench.training.patches import FrameCache, crop, crop_around, resample, scaled
 from mitobench.training.pretrained import copy_weights, find_weights, weights_folder, write_tensors
@@ -34,6 +35,7 @@ __all__ = [
     "hed_jitter",
     "load_weights",
     "part_of",
+    "read_bytes",
     "resample",
     "save_weights",
     "scaled",

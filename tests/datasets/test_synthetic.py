@@ -218,7 +218,7 @@ class TestWriting:
 
     @pytest.mark.parametrize(("seed", "frames", "size"), [(-1, 1, 64), (0, 0, 64), (0, 101, 64), (0, 1, 32)])
     def test_a_bad_seed_or_size_is_refused(self, tmp_path: Path, seed: int, frames: int, size: int) -> None:
-        with pytest.raises(MitobenchError, match="give a seed of 0 or more, 1 to 100 frames"):
+        with pytest.raises(MitobenchError, match="give a seed of 0 to 4294967295, 1 to 100 frames"):
             synthetic.write(tmp_path / "set", seed, frames, size)
 
     def test_progress_counts_to_the_end(self, tmp_path: Path) -> None:

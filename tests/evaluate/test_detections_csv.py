@@ -104,7 +104,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_records_own_file_is_packed_and_what_was_not_verified_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "r.detections.csv.gz"
-    path.write_bytes(gzip.compress(b"frame,x,y,score,above_gate\nA00_00,1,2,0.5,1\nA00_00,3,4,,0\n"))
+    path.write_bytes(gzip.compress(b"frame,x,y,detector_score,score\nA00_00,1,2,0.6,0.5\nA00_00,3,4,0.1,\n"))
     assert read_detections(path, KNOWN)["A00_00"].xy.tolist() == [[1, 2]]
 
 

@@ -18,19 +18,28 @@ from model.made import Made, black, dots, frame, run_and_pack
 
 
 def expected(path: Path) -> list[list[str]]:
-    """A record's candidates above the gate: the frame, its place and scores as they are written, and the call."""
+    """A record's candidates: the frame, place and scores as a model writes them, and the call."""
     record = records.read(path)
     assert record.chosen is not None
     threshold = record.chosen.point.threshold or 0
-    columns = ("frame", "x", "y", "x1", "y1", "x2", "y2", "score_detector", "score_verifier", "score")
-    rows = [row for row in records.read_detections(path, record) if row["above_gate"] == "1"]
-    return [[*(row[name] for name in columns), str(int(float(row["score"]) >= threshold))] for row in rows]
+    stored = records.read_detections(path, record)
+    places = np.column_stack([stored.xy, stored.boxes])
+    scores = np.column_stack([stored.detector, stored.verifier, stored.score])
+    return [
+        [
+            str(stored.frame[row]),
+            *(f"{value:.2f}" for value in places[row]),
+            *("" if np.isnan(value) else repr(value) for value in scores[row].tolist()),
+            str(int(stored.score[row] >= threshold)),
+        ]
+        for row in np.flatnonzero(stored.is_candidate)
+    ]
 
 
 def predicted(made: Made, data: Path, out: Path) -> list[list[str]]:
     """The same of the model, from the files that it writes of the record's test frames."""
     items = datasets.load("synthetic", data).items
-    frames = dict.fromkeys(row["frame"] for row in records.read_detections(made.record, records.read(made.record)))
+    frames = dict.fromkeys(records.read_detections(made.record, records.read(made.record)).frame.tolist())
     paths = [items[id].files[0] for id in frames]
     mpp = items[next(iter(frames))].frame.mpp[0]
     assert all(row.done for row in predict_files(Model.load(made.model), paths, out, mpp))

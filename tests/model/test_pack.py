@@ -18,6 +18,7 @@ from mitobench.model import Model, pack
 from mitobench.model import card as cards
 from mitobench.pipeline.store import Store
 from mitobench.results import record as records
+from mitobench.results.schema import SCORES
 from model.made import Made, frame, run_and_pack
 
 PLAIN = """
@@ -49,7 +50,11 @@ def test_the_card_says_where_the_model_comes_from(made: Made) -> None:
     assert (card.record, card.record_digest) == (made.record.name, record.digest)
     assert card.combination == record.combination
     assert card.train_on == {"synthetic": {"train": 12, "val": 6}}
-    assert (card.gate, card.threshold, card.mpp) == (record.chosen.gate, record.chosen.point.threshold, 0.25)
+    assert (card.gate, card.threshold, card.mpp) == (
+        record.chosen.candidate_threshold,
+        record.chosen.point.threshold,
+        0.25,
+    )
     assert (card.measured.f1, card.measured.f1_interval) == (record.test.f1, record.test.f1_interval)
     assert card.parts.detector.package == "mitobench-toys"
     assert card.parts.detector.options == record.plugins["detector"].options
@@ -124,7 +129,7 @@ def test_a_stage_that_the_store_has_no_more_is_named(made: Made, tmp_path: Path,
 
 def test_a_run_that_failed_is_no_model(made: Made, tmp_path: Path) -> None:
     path = Path(shutil.copy(made.record, tmp_path))
-    gone = dict.fromkeys(records.SCORES)
+    gone = dict.fromkeys([*SCORES, "frames", "boxes", "validation_detections"])
     tiny_runs.reseal(path, lambda content: content.update(gone, status="failed", reason="it fell over"))
     with pytest.raises(RecordError, match="it fell over"):
         pack(path, made.store, tmp_path / "model")

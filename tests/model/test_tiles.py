@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mitobench.model import tiles
 from mitobench.model.model import Model
+from mitobench.pipeline.rounding import significant
 from model.made import Green, black, dots, frame
 
 WIDTH, HEIGHT = 900, 500
@@ -79,8 +80,8 @@ def test_the_verifier_sees_a_candidate_where_its_tile_has_it() -> None:
     predicted = dots(verifier=Green()).predict(frame(pixels))
     x, y = np.rint(predicted.detections.xy).astype(int).T
     assert predicted.verifier is not None
-    np.testing.assert_array_equal(predicted.verifier, pixels[y, x, 1] / 255)
-    np.testing.assert_allclose(predicted.score, (0.75 + predicted.verifier) / 2)
+    np.testing.assert_array_equal(predicted.verifier, significant(pixels[y, x, 1] / 255))
+    np.testing.assert_array_equal(predicted.score, significant((0.75 + predicted.verifier) / 2))
 
 
 @pytest.mark.parametrize(("size", "mpp", "number"), [((300, 300), 1.0, 1), ((301, 300), 1.0, 2), ((600, 600), 0.5, 1)])

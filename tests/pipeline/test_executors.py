@@ -73,7 +73,7 @@ def test_a_run_ends_in_a_record_with_scores(run: Any) -> None:
     assert record.test is not None
     assert record.test.n_mitoses == record.test.tp + record.test.fn
     assert record.chosen.point.threshold is not None
-    assert record.detections["rows"] > 0
+    assert record.detections.rows > 0
     assert len(diary.done()) == len(benchmark.plan.stages)
 
 
@@ -244,7 +244,7 @@ def test_what_a_fit_says_of_itself_is_in_the_record(run: Any) -> None:
     ((_, made),) = benchmark.records
     workspace = benchmark.workspace
     boxes = sum(len(workspace.item(key).mitoses) for key in workspace.part(["synthetic"], "train"))
-    assert made.fitted == {"detector requires toy-dark": {"boxes": boxes}}
+    assert made.training_info == {"detector requires toy-dark": {"boxes": boxes}}
 
 
 def test_facts_that_no_record_can_hold_fail_the_fit(run: Any) -> None:
@@ -259,8 +259,8 @@ def test_pretrained_weights_reach_the_fit_and_the_record_names_them(run: Any, tm
     file.write_text("44")
     benchmark, _ = run(detector="toy-pretrained", sets=[f"detector.pretrained={file}"])
     ((path, made),) = benchmark.records
-    (row, *_) = read_detections(path, made)
-    assert float(row["x2"]) - float(row["x1"]) == 44
+    x1, _, x2, _ = read_detections(path, made).boxes[0]
+    assert x2 - x1 == pytest.approx(44)
     digest = hashlib.sha256(b"44").hexdigest()
     assert made.plugins["detector"].options["pretrained"] == f"side.txt, sha256 {digest}", "no folder of this machine"
     assert "toy-pretrained started from side.txt" in made.notes
@@ -316,12 +316,12 @@ def test_a_changed_option_file_is_not_served_from_the_store(run: Any, tmp_path: 
         file.write_text(side)
         benchmark, _ = run(detector="toy-configured", sets=[f"detector.config={file}"])
         ((path, made),) = benchmark.records
-        (row, *_) = read_detections(path, made)
-        sides.append(float(row["x2"]) - float(row["x1"]))
+        x1, _, x2, _ = read_detections(path, made).boxes[0]
+        sides.append(x2 - x1)
         entry = made.plugins["detector"].files["config"]
         assert (entry.name, entry.text, entry.sha256) == ("side.txt", side, hashlib.sha256(side.encode()).hexdigest())
         assert made.plugins["detector"].options["config"] == f"sha256 {entry.sha256}"
-    assert sides == [30, 44]
+    assert sides == pytest.approx([30, 44])
 
 
 @pytest.mark.parametrize(

@@ -26,15 +26,20 @@ ALL = set(kinds.KINDS)
 # The kinds of stages whose key moves with a module; a module that is not here moves none.
 MOVES = {
     **dict.fromkeys(("__init__", "api", "content", "discovery", "errors", "registry"), ALL),
+    **dict.fromkeys(("foreign.__init__", "foreign.files", "foreign.limits"), ALL),
+    **dict.fromkeys(("foreign.packed", "foreign.parsing", "foreign.text"), ALL),
     **dict.fromkeys(("datasets.base", "datasets.card"), ALL),
     **dict.fromkeys(("pipeline.__init__", "pipeline.arrays", "pipeline.canonical"), ALL),
     **dict.fromkeys(("pipeline.plugins", "pipeline.workspace"), ALL),
     **dict.fromkeys(("pipeline.stages.__init__", "pipeline.stages.job", "pipeline.stages.stage"), ALL),
-    "pipeline.checks": ALL - FITS,
+    **dict.fromkeys(("pipeline.checks", "pipeline.rounding"), ALL - FITS),
+    "pipeline.scored": CHOICE,
     "evaluate.matching": FITS | CHOICE,
     "evaluate.curve": CHOICE,
+    "evaluate.jackknife": CHOICE,
     "evaluate.metrics": CHOICE,
     "evaluate.operating_point": CHOICE,
+    "evaluate.stored": CHOICE,
     "evaluate.summary": CHOICE,
     "evaluate.uncertainty": CHOICE,
     "evaluate.boxes": {"box-scores"},
@@ -98,7 +103,7 @@ def test_a_changed_module_moves_the_keys_of_the_stages_that_it_decides_and_no_ot
 
 def test_another_comparison_with_the_candidate_threshold_is_another_verifier_score(change: Any) -> None:
     before = digests()
-    change(MODULES["pipeline.stages.candidate_threshold"], "score > gate", "score >= gate")
+    change(MODULES["pipeline.stages.candidate_threshold"], "score > candidate", "score >= candidate")
     after = digests()
     assert {kind for kind in ALL if before[kind] != after[kind]} == SCORED
 

@@ -175,7 +175,7 @@ def test_a_download_that_fails_is_told_and_leaves_nothing(
     assert not list(folder.iterdir())
 
 
-@pytest.mark.parametrize("at", ["mitobench.training.pretrained.save", "torch.hub.download_url_to_file"])
+@pytest.mark.parametrize("at", ["mitobench.training.pretrained.packed", "torch.hub.download_url_to_file"])
 def test_an_interrupted_download_leaves_nothing(
     folder: Path, published: Path, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:

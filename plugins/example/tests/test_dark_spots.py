@@ -22,14 +22,14 @@ def frame(spots, size=(200, 160), mpp=(0.25, 0.25)):
 
 @pytest.mark.parametrize("mpp", [(0.25, 0.25), (0.4, 0.25), (0.5, 0.5)])
 def test_a_spot_is_found_where_it_is_whatever_the_scanner(mpp):
-    found = DarkSpots().predict(frame([(60.5, 90.5, 5, 200)], mpp=mpp))
+    found = DarkSpots().predict(frame([(60, 90, 5, 200)], mpp=mpp))
     assert len(found) == 1
-    np.testing.assert_allclose(found.xy[0], [60.5, 90.5], atol=1)
+    assert found.xy[0].tolist() == [60, 90]
     assert found.boxes[0, 2] - found.boxes[0, 0] == pytest.approx(8 / mpp[0])
 
 
 def test_the_darker_of_two_scores_higher():
-    found = DarkSpots().predict(frame([(50.5, 80.5, 5, 120), (150.5, 80.5, 5, 200)]))
+    found = DarkSpots().predict(frame([(50, 80, 5, 120), (150, 80, 5, 200)]))
     lighter, darker = found.score[np.argsort(found.xy[:, 0])]
     assert 0 < lighter < darker < 1
 

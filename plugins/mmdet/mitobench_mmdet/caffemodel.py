@@ -19,11 +19,12 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 from numpy.typing import NDArray
 
-from mitobench import foreign
 from mitobench.api import MitobenchError
-from mitobench.foreign.limits import MAX_CAFFE_BYTES
+from mitobench.training import read_bytes
 
 Array = NDArray[np.float32]
+
+MAX_BYTES = 2 * 10**9  # protobuf itself takes no more
 
 ONE, MANY = FieldDescriptorProto.LABEL_OPTIONAL, FieldDescriptorProto.LABEL_REPEATED
 # By message its fields: number, how many, and of what type. A parser takes packed and unpacked numbers alike.
@@ -77,7 +78,7 @@ def read_caffemodel(path: Path) -> dict[str, Array]:
 
 
 def _parse(path: Path) -> Any:
-    content = foreign.read_bytes(path, MAX_CAFFE_BYTES, ".caffemodel file")
+    content = read_bytes(path, MAX_BYTES, ".caffemodel file")
     if not content:
         raise MitobenchError(f"{path}: is empty. Download it again.")
     try:
