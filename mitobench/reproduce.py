@@ -9,14 +9,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mitobench import compute, discovery
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.discovery import ROLES
-from mitobench.errors import DataError, MitobenchError, PluginError
+from mitobench.errors import DataError, MitobenchError, PluginError, RecordError
 from mitobench.pipeline import canonical
 from mitobench.pipeline.executors import Watcher
 from mitobench.pipeline.plan import UNUSED
@@ -115,11 +114,11 @@ def _overrides(path: Path, recorded: Record, folder: Path) -> Iterator[Override]
         if where in ROLES or entry.name not in taken:
             plugin = discovery.load(role, entry.name)
             there = plugin.Options.model_fields
-            option_files.write(folder / str(number), entry.files, partial(_given, recorded))
+            option_files.write(folder / str(number), entry.files, _in_current_directory)
             options = option_files.options_with(entry.options, folder / str(number))
             options = {PRETRAINED: "none", **options}  # a record from before that option began from nothing
             for option in options.keys() & there.keys():
-                value = _weights(recorded, plugin, options) if option == PRETRAINED else options[option]
+                value = _weights(plugin, options) if option == PRETRAINED else options[option]
                 text = f"{role}.{entry.name}.{option}={canonical.dumps(value)}"
                 yield Override(str(path), text, role, entry.name, option, value)
     pipeline = {RENAMED["pipeline"].get(option, option): value for option, value in recorded.pipeline.items()}
@@ -128,7 +127,7 @@ def _overrides(path: Path, recorded: Record, folder: Path) -> Iterator[Override]
         yield Override(str(path), f"pipeline.{option}={canonical.dumps(value)}", "pipeline", None, option, value)
 
 
-def _weights(recorded: Record, plugin: Any, options: Mapping[str, Any]) -> str:
+def _weights(plugin: Any, options: Mapping[str, Any]) -> str:
     """The file of pretrained weights that a record knows by `NAME, sha256 DIGEST`. Raises MitobenchError without it."""
     from mitobench.training.pretrained import weights_folder
 
@@ -136,23 +135,20 @@ def _weights(recorded: Record, plugin: Any, options: Mapping[str, Any]) -> str:
     name, _, digest = known.partition(", sha256 ")
     if not digest:  # none
         return known
+    if Path(name).name != name:
+        raise RecordError(f"It started from {name!r}, which is not the name of a file.")
     if not (weights_folder() / name).is_file():
         there = {option: value for option, value in options.items() if option in plugin.Options.model_fields}
         plugin.pretrained(plugin.Options.model_validate({**there, PRETRAINED: "auto"}))  # puts there what can be had
-    given = [Path(text.partition("=")[2]) for text in recorded.overrides if f".{PRETRAINED}=" in text]
-    for path in (weights_folder() / name, *given):
+    for path in (weights_folder() / name, Path(name)):  # never a path out of the record
         if path.is_file() and canonical.file_digest(path) == digest:
             return str(path)
     raise MitobenchError(f"It started from {name} (SHA-256 {digest}): put that file into {weights_folder()}.")
 
 
-def _given(recorded: Record, wanted: FileEntry) -> Path | None:
-    """The file of an option where the record's own `--set` has it, if its content is still the same."""
-    for text in recorded.overrides:
-        path = Path(text.partition("=")[2].strip('"')).expanduser()
-        if path.name == wanted.name and path.is_file() and canonical.file_digest(path) == wanted.sha256:
-            return path
-    return None
+def _in_current_directory(wanted: FileEntry) -> Path:
+    """Where an option's file may lie whose content no record holds. Never a path out of the record."""
+    return Path(wanted.name)
 
 
 def _any_estimator() -> str:
