@@ -18,6 +18,7 @@ STAGE_OF = {
     "verifier": "verifier-scores-test",
     "fuser": "evaluation",
 }
+SCORED = ("fusion", "evaluation")  # the stages of every record that has scores
 ASKED = ("matcher", "radius_um")
 
 
@@ -76,6 +77,10 @@ def _of_specs(record: Record) -> Iterator[Difference]:
         if key not in record.specs:
             yield Difference(f"stages.{role}", key, "one of specs")
             return
+    absent = [role for role in SCORED if role not in record.stages]
+    if absent:
+        yield Difference("stages", sorted(record.stages), f"{' and '.join(absent)} among them")
+        return
     yield from _of_options(record)
     yield from _of_request(record)
 
@@ -85,7 +90,7 @@ def _of_options(record: Record) -> Iterator[Difference]:
         stage = record.stages.get(STAGE_OF.get(role, ""))
         if stage:
             yield from _of_plugin(entry, record.specs[stage].get("plugin") or {}, f"plugins.{role}")
-    fitted = [spec["plugin"] for spec in record.specs.values() if str(spec.get("kind")).startswith("fit-")]
+    fitted = [spec["plugin"] or {} for spec in record.specs.values() if str(spec.get("kind")).startswith("fit-")]
     for role, entry in record.plugins.items():
         if role not in STAGE_OF and not any(_is_plugin(entry, plugin) for plugin in fitted):
             yield Difference(f"plugins.{role}", entry.name, "a plugin of specs, with its options")
@@ -119,6 +124,6 @@ def _of_request(record: Record) -> Iterator[Difference]:
         given = spec["settings"]
         if "seed" in given:
             yield from differences(record.combination["seed"], given["seed"], "combination.seed")
-            yield from differences(record.pipeline["processes"], given.get("processes"), "pipeline.processes")
+            yield from differences(record.pipeline.get("processes"), given.get("processes"), "pipeline.processes")
         if "device" in given:
             yield from differences(record.device, given["device"], "device")

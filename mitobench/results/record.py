@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from mitobench import foreign
 from mitobench.atomic import write_whole
@@ -23,7 +23,17 @@ from mitobench.evaluate import StoredDetections
 from mitobench.evaluate import stored as stored_csv
 from mitobench.foreign import limits
 from mitobench.results.ranges import impossible
-from mitobench.results.schema import ROLES, SCHEMA_VERSION, SCORES, UNUSED, Combination, DetectionsEntry, Record
+from mitobench.results.schema import (
+    ROLES,
+    SCHEMA_VERSION,
+    SCORES,
+    UNUSED,
+    Combination,
+    DetectionsEntry,
+    Record,
+    Scoring,
+    Spec,
+)
 
 log = logging.getLogger("mitobench")
 
@@ -161,14 +171,13 @@ def _read_whole(path: Path) -> Record:
 
 def _lacking(record: Record) -> str | None:
     """What a table needs and a record lacks; None: nothing."""
-    try:
-        names = Combination.model_validate(record.combination)
-    except ValidationError as reason:
-        return wrong_fields(reason, "combination.")
+    wrong = next(_malformed(record), None)
+    if wrong:
+        return wrong
+    names = Combination.model_validate(record.combination)
     absent = [f"data.{name}" for name in (names.dataset, *names.train_on) if name not in record.data]
     if not absent and "test" not in record.data[names.dataset].digest:
         absent = [f"data.{names.dataset}.digest.test"]
-    absent += [f"pipeline.{name}" for name in ("matcher", "radius_um") if name not in record.pipeline]
     there = [name for name in (*SCORES, "frames") if getattr(record, name) is not None]
     if record.status == "ok":
         absent += [name for name in (*SCORES, "frames") if name not in there]
@@ -177,8 +186,22 @@ def _lacking(record: Record) -> str | None:
         return f"{', '.join(absent)} not there"
     if record.status != "ok" and there:
         return f"its status is {record.status}, but {', '.join(there)} there"
-    wrong = impossible(record.model_dump(include={*SCORES, "boxes"}))
-    return f"{', '.join(wrong[:5])} out of range" if wrong else None
+    beyond = impossible(record.model_dump(include={*SCORES, "boxes"}))
+    return f"{', '.join(beyond[:5])} out of range" if beyond else None
+
+
+def _malformed(record: Record) -> Iterator[str]:
+    """Fields that are wrong where the schema allows anything."""
+    parts: list[tuple[type[BaseModel], dict[str, Any], str]] = [
+        (Combination, record.combination, "combination."),
+        (Scoring, record.pipeline, "pipeline."),
+        *((Spec, spec, f"specs.{key[:12]}.") for key, spec in record.specs.items()),
+    ]
+    for model, content, where in parts:
+        try:
+            model.model_validate(content)
+        except ValidationError as reason:
+            yield wrong_fields(reason, where)
 
 
 def _unnamed(record: Record) -> list[str]:

@@ -156,6 +156,35 @@ class Combination(Strict):
     seed: int = Field(ge=0, le=MAX_SEED)
 
 
+class Scoring(BaseModel):
+    """What every record's `pipeline` has; others of its options depend on the version that wrote it."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    matcher: str
+    radius_um: float = Field(gt=0)
+    candidate_threshold: str | float
+
+
+class SpecPlugin(BaseModel):
+    """The plugin of a stage, as its key has it."""
+
+    model_config = ConfigDict(strict=True)
+
+    name: str
+    options: dict[str, Any]
+
+
+class Spec(Strict):
+    """What the key of a stage is the digest of."""
+
+    kind: str
+    plugin: SpecPlugin | None
+    frames: dict[str, str]
+    settings: dict[str, Any]
+    upstream: dict[str, str]
+
+
 class Record(Strict):
     """One row of a leaderboard.
 
