@@ -131,6 +131,8 @@ class Recomputed:
 
     def _boxes(self) -> BoxScores | None:
         boxes = self.record.boxes
+        if boxes and boxes.blob is not None and len(boxes.blob) != len(boxes.iou or ()):
+            raise RecordError(f"boxes.blob has {len(boxes.blob)} values, boxes.iou {len(boxes.iou or ())}")
         return boxes if boxes is None or boxes.iou is None else BoxScores.of(boxes.iou, boxes.blob)
 
     # ------------------------------------------------------------------------------------- the candidate threshold

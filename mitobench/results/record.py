@@ -172,7 +172,6 @@ def lacking(record: Record, written: bool = True) -> str | None:
     absent = [f"data.{name}" for name in (names.dataset, *names.train_on) if name not in record.data]
     if not absent and "test" not in record.data[names.dataset].digest:
         absent = [f"data.{names.dataset}.digest.test"]
-    absent += [f"pipeline.{name}" for name in ("matcher", "radius_um") if name not in record.pipeline]
     there = [name for name in (*SCORES, "frames") if getattr(record, name) is not None]
     if record.status == "ok":
         absent += [name for name in (*SCORES, "frames") if name not in there and (written or name != "detections")]

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 import tiny_runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from records import failed
 
 from mitobench.evaluate.stored import COLUMNS
@@ -194,7 +195,7 @@ def test_a_frame_that_is_there_twice_is_red(path: Path, where: str) -> None:
         (lambda c: c["combination"].update(seed="0"), "combination.seed: Input should be a valid integer"),
         (lambda c: c["combination"].update(train_on=["elsewhere"]), "data.elsewhere not there"),
         (lambda c: c["data"]["synthetic"]["digest"].pop("test"), "data.synthetic.digest.test not there"),
-        (lambda c: c["pipeline"].pop("matcher"), "pipeline.matcher not there"),
+        (lambda c: c["pipeline"].pop("matcher"), "pipeline.matcher: Field required"),
         (lambda c: c.update(status="failed", reason="none"), "its status is failed, but chosen, validation, test"),
         (lambda c: c.update(detector_alone=None), "detector_alone not there"),
         (lambda c: c.update(detections=None), "detections not there"),
@@ -225,3 +226,53 @@ def test_detections_that_cannot_be_read_are_red(path: Path, part: str, text: str
     tiny_runs.reseal(path, lambda content: content[name].update(rows=text.count("\n") - 1, **digests))
     (problem,) = check(path).problems
     assert problem.startswith(f"{file}: {said}")
+
+
+# What a stranger may put in the place of anything.
+OTHERS = [None, "x", [], {}, -1, 1.5, True, [1], {"a": 1}]
+
+
+def _places(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to every value of a record; of a list to its first."""
+    items = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield (*way, key)
+        yield from _places(inner, (*way, key))
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_no_content_ends_in_a_traceback(changed: Path, data: st.DataObject) -> None:
+    before = changed.read_bytes()
+    content = json.loads(before)
+    *way, last = data.draw(st.sampled_from(list(_places(content))))
+    inside = content
+    for step in way:
+        inside = inside[step]
+    if data.draw(st.booleans()):
+        del inside[last]
+    else:
+        inside[last] = data.draw(st.sampled_from(OTHERS))
+    try:
+        changed.write_bytes(record.spelled(record.Record.model_validate(content).sealed()))
+        checked = check(changed)
+    except ValidationError:  # the schema refuses it
+        return
+    finally:
+        changed.write_bytes(before)
+    assert all("\n" not in problem for problem in checked.problems)
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "said"),
+    [
+        ("stages", {}, "stages is []; recomputed it is fusion and evaluation among them"),
+        ("pipeline.radius_um", "x", "pipeline.radius_um: Input should be a valid number"),
+        ("pipeline.radius_um", 0, "pipeline.radius_um: Input should be greater than 0"),
+        ("pipeline.candidate_threshold", None, "pipeline.candidate_threshold"),
+        ("specs", {"a": {}}, "specs.a.kind: Field required"),
+    ],
+)
+def test_what_is_malformed_is_named(path: Path, where: str, value: Any, said: str) -> None:
+    tiny_runs.reseal(path, setting(where, value))
+    assert said in "".join(check(path).problems)

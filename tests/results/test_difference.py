@@ -1,0 +1,52 @@
+"""Two JSON values differ in named leaves, but for the last bits of a float."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mitobench.results.difference import differences, equal
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(JSON)
+def test_a_value_does_not_differ_from_itself(value: Any) -> None:
+    assert list(differences(value, value)) == []
+
+
+def test_a_difference_has_its_path_and_both_values() -> None:
+    recorded, recomputed = {"test": {"frames": [{"tp": 1}, {"tp": 2}]}}, {"test": {"frames": [{"tp": 1}, {"tp": 3}]}}
+    assert list(differences(recorded, recomputed)) == [("test.frames.1.tp", 2, 3)]
+
+
+def test_what_was_not_recomputed_is_not_compared_and_what_is_absent_is_none() -> None:
+    assert list(differences({"more": 1}, {})) == []
+    assert list(differences({}, {"f1": 0.5})) == [("f1", None, 0.5)]
+
+
+def test_lists_of_other_lengths_differ_as_a_whole() -> None:
+    assert list(differences({"a": [1]}, {"a": [1, 2]})) == [("a", [1], [1, 2])]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (0.1 + 0.2, 0.3, True),
+        (0.3, 0.3 * (1 + 1e-8), False),
+        (1, 1.0, True),
+        (True, 1, False),
+        (0, False, False),
+        (None, 0, False),
+        ("1", 1, False),
+    ],
+)
+def test_only_the_last_bits_of_a_float_are_forgiven(one: Any, other: Any, same: bool) -> None:
+    assert equal(one, other) is equal(other, one) is same
