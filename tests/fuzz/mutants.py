@@ -94,17 +94,22 @@ def in_tree(tree: Any, rng: Random) -> Any:
         if change == 0:
             del holder[key]
         elif change == 1 and isinstance(holder, dict):
-            holder[rng.choice(("more", "", "x" * 300, "\x1b[2J"))] = rng.choice(VALUES)
+            holder[rng.choice(("more", "", "x" * 300, "\x1b[2J"))] = _value(rng)
         elif change == 2:
-            nested: Any = rng.choice(VALUES)
+            nested: Any = _value(rng)
             for _ in range(rng.choice((3, 70, 600))):
                 nested = rng.choice(([nested], {"a": nested}))
             holder[key] = nested
         elif change == 3 and isinstance(holder[key], int | float):
             holder[key] = holder[key] * rng.choice((-1, 2, 1.0000001, 1e6)) + rng.choice((0, 1, 0.5))
         else:
-            holder[key] = rng.choice(VALUES)
+            holder[key] = _value(rng)
     return tree
+
+
+def _value(rng: Random) -> Any:
+    """A copy: one list in two places, changed later, would be a circle."""
+    return copy.deepcopy(rng.choice(VALUES))
 
 
 def _places(tree: Any) -> Any:
