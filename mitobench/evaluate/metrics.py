@@ -30,7 +30,7 @@ class FramePrediction:
         group: the slide or case, the unit of intervals.
         mpp: um/px along x and y.
         truth_xy: annotated mitoses, [N, 2] px.
-        xy: detections above the verifier's gate, [M, 2] px.
+        xy: detections above the candidate threshold, [M, 2] px.
         score: of each, [M]; higher is more likely a mitosis.
         labelled: False where the annotation is withheld; such a frame is not an empty one and is not counted.
         distance_um: of the detections to the mitoses, [M, N] um, where it is known without their places: read from a

@@ -25,7 +25,7 @@ FILES = "files"  # folder of the files that options name, as ROLE/OPTION/NAME
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of a frame: all detections above its gate.
+    """What a model says of a frame: all detections above its candidate threshold.
 
     Attributes:
         detections: of the detector, whole-frame px; `detections.score` is its own score.
@@ -93,7 +93,7 @@ class Model:
         return Prediction(kept, verdict if self.verifier else None, score, is_mitosis)
 
     def _in(self, tile: Tile) -> tuple[Detections, Floats]:
-        """What lies in the core of a tile and above the gate, px of the tile, and what the verifier says of it.
+        """What lies in the core of a tile and above the candidate threshold, px of the tile, and what the verifier says of it.
 
         Without a verifier, fusers are given the detector's score twice, as in the harness.
         """

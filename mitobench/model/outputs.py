@@ -27,7 +27,7 @@ class Row:
     Attributes:
         image: its path, as it was given.
         mpp: um/px that it was taken to have.
-        candidates: detections above the model's gate, mitoses among them.
+        candidates: detections above the model's candidate threshold, mitoses among them.
         seconds: for reading, prediction and writing.
     """
 
