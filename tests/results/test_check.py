@@ -209,3 +209,14 @@ def test_detections_without_their_columns_are_red(path: Path, text: str) -> None
     problems = "".join(check(path).problems)
     assert "a column is missing or holds no number" in problems or "test.n_detections" in problems
     assert str(detections_of(path)) in problems or str(path) in problems
+
+
+@pytest.mark.parametrize("name", ["not-there.json", "folder.json"])
+def test_a_file_in_the_working_folder_is_named_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder.json").mkdir()
+    (problem,) = check(Path(name)).problems
+    assert problem.count(name) == 1
+    assert "Make the record again" not in problem
