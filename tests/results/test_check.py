@@ -212,9 +212,7 @@ def test_detections_without_their_columns_are_red(path: Path, text: str) -> None
 
 
 @pytest.mark.parametrize("name", ["not-there.json", "folder.json"])
-def test_a_file_in_the_working_folder_is_named_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_a_file_in_the_working_folder_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.chdir(tmp_path)
     Path("folder.json").mkdir()
     (problem,) = check(Path(name)).problems
