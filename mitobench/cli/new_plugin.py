@@ -80,7 +80,8 @@ def _values(name: str, kind: str) -> dict[str, str]:
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or name in RESERVED or len(name) > MAX_NAME:
         raise MitobenchError(
             f"A plugin cannot be called {printable(repr(name), 80)}: take small letters, digits and single dashes, "
-            f"a letter first, at most {MAX_NAME} characters, and none of {', '.join(RESERVED)}; for example my-{kind}."
+            f"a letter first, at most {MAX_NAME} characters, and none of {', '.join(sorted(RESERVED))}; for example "
+            f"my-{kind}."
         )
     return {
         **KINDS[kind],

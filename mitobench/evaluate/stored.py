@@ -10,6 +10,7 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from mitobench.errors import RecordError
-from mitobench.evaluate.matching import DISTANCE_DIGITS, closer, find_matcher
+from mitobench.evaluate.matching import DISTANCE_DIGITS, Matcher, closer, find_matcher
 from mitobench.evaluate.metrics import FramePrediction
 from mitobench.foreign import guard_cell, unguard_cell
 
@@ -29,6 +30,9 @@ Number = TypeVar("Number", int, float)
 MAX_MITOSES = 100_000  # annotated on one frame
 MAX_NUMBER = 1e9  # of a score or a distance
 MAX_PX = 1e6  # of a place: a whole slide has fewer along a side
+MAX_NAME = 300  # characters of a frame's id: all of them take as much memory as the longest
+MAX_PAIRS = 200_000_000  # detections times mitoses of their frame, over all frames: 1.6 GB
+MAX_STEPS = 1_000_000_000  # of a matcher that starts anew at every rank: about a minute
 
 _PLACES = {"x": 2, "y": 2, "x1": 1, "y1": 1, "x2": 1, "y2": 1}  # decimals of a px
 _SCORES = ("detector_score", "verifier_score", "score")
@@ -93,22 +97,42 @@ class StoredDetections:
 
     def rows_of(self, frame: str) -> list[int]:
         """The rows of the detections on a frame, in order."""
-        return np.flatnonzero(self.frame == frame).tolist()
+        return self._rows.get(frame, [])
+
+    @cached_property
+    def _rows(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for row, frame in enumerate(self.frame.tolist()):
+            found.setdefault(frame, []).append(row)
+        return found
 
     def frames(self, entries: Sequence[FrameEntry], score: Floats, matcher: str) -> list[FramePrediction]:
         """The frames with the detections that have a `score` [N] (not nan), ready to be scored by a matcher.
 
         Raises RecordError where a detection lies on another frame, or near a mitosis that its frame does not have.
         """
-        rows: dict[str, list[int]] = {entry.frame: [] for entry in entries}
-        for row, frame in enumerate(self.frame.tolist()):
-            if frame not in rows:
+        known = {entry.frame for entry in entries}
+        for frame, (row, *_) in self._rows.items():
+            if frame not in known:
                 raise RecordError(f"row {row + 2} is of frame {frame!r}, which is not among the record's frames")
-            rows[frame].append(row)
-        if len(rows) < len(entries):
+        if len(known) < len(entries):
             raise RecordError("a frame is twice among the record's frames")
+        self._check_work(entries, find_matcher(matcher))
         in_order = not find_matcher(matcher).file_order
-        return [self._frame(entry, np.array(rows[entry.frame], dtype=np.int64), score, in_order) for entry in entries]
+        rows = (np.array(self.rows_of(entry.frame), dtype=np.int64) for entry in entries)
+        return [self._frame(entry, at, score, in_order) for entry, at in zip(entries, rows, strict=True)]
+
+    def _check_work(self, entries: Sequence[FrameEntry], rule: Matcher) -> None:
+        """Raises RecordError where matching would fill a machine, or never end."""
+        pairs = steps = 0
+        for entry in entries:
+            rows, mitoses = self.rows_of(entry.frame), entry.mitoses or 0
+            pairs += (len(rows) + 1) * mitoses
+            steps += 0 if rule.prefix else sum(bool(self.within[row]) for row in rows) ** 2 * mitoses
+        if pairs > MAX_PAIRS:
+            raise RecordError(f"its frames have more than {MAX_PAIRS:,} pairs of a detection and a mitosis")
+        if steps > MAX_STEPS:
+            raise RecordError(f"its frames are too crowded for this matcher: it needs more than {MAX_STEPS:,} steps")
 
     def _frame(self, entry: FrameEntry, rows: Ints, score: Floats, in_order: bool) -> FramePrediction:
         n_mitoses = entry.mitoses or 0
@@ -226,6 +250,8 @@ def from_csv(text: str) -> StoredDetections:
     for number, row in enumerate(rows, 2):
         if len(row) != len(COLUMNS):
             raise RecordError(f"row {number} has {len(row)} columns, must have {len(COLUMNS)}")
+        if len(row[0]) > MAX_NAME:
+            raise RecordError(f"row {number}: the frame's id has {len(row[0]):,} characters, more than {MAX_NAME}")
     cells: Mapping[str, Sequence[str]] = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True)) if rows else {}
 
     def numbers(names: Iterable[str], empty: bool = False) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,7 +77,8 @@ def check(path: Path, against: Against | None = None) -> Checked:
         ]
     except RecordError as reason:
         said = str(reason)
-        checked.problems.append(said if said.startswith(str(path.parent)) else f"{path}: {said}. {FIX}")
+        named = said.startswith((f"{path.parent}{os.sep}", str(path.with_suffix(""))))  # the latter where it lies here
+        checked.problems.append(said if named else f"{path}: {said}. {FIX}")
     except MitobenchError as reason:  # of the data
         checked.problems.append(f"{path}: {reason}")
     return checked

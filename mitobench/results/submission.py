@@ -96,7 +96,7 @@ def write_submission(folder: Path, path: Path, record: Record, frames: Sequence[
     counted = np.nan_to_num(stored.score, nan=-np.inf) >= threshold
     found = {}
     for frame in frames:
-        here = counted & (stored.frame == frame)
+        here = [row for row in stored.rows_of(frame) if counted[row]]
         found[frame] = Detections.from_points(stored.xy[here], stored.score[here])
     _replace(folder.resolve(), found)
     return sum(map(len, found.values()))

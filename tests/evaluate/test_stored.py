@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mitobench.errors import RecordError
 from mitobench.evaluate import MATCHERS, FrameEntry, FramePrediction, choose_threshold, evaluate
-from mitobench.evaluate.stored import COLUMNS, StoredDetections, from_csv, of_frames, to_csv
+from mitobench.evaluate.stored import COLUMNS, MAX_PX, StoredDetections, from_csv, of_frames, to_csv
 
 RADIUS_UM = 5.0
 
@@ -123,3 +123,46 @@ def test_a_detection_on_a_frame_or_mitosis_that_is_not_there_is_named(entry: dic
     read = from_csv(f"{','.join(COLUMNS)}\n{','.join(ROW.values())}\n")
     with pytest.raises(RecordError, match=said):
         read.frames([FrameEntry(group="0", **entry)], read.score, "mitos")
+
+
+# ------------------------------------------------------------------------------------- what would fill a machine
+
+
+def rows(number: int, frame: str = "F", x: str = "1", near: str = "") -> str:
+    """So many equal detections as a stranger may send them."""
+    row = ",".join([frame, x, "1", "0", "0", "2", "2", "0.5", "", "0.5", near, near and "1.0", ""])
+    return "\n".join([",".join(COLUMNS), *[row] * number, ""])
+
+
+@pytest.mark.parametrize("x", ["1000001", "-1e7", "1e9"])
+def test_a_place_that_no_slide_has_is_refused(x: str) -> None:
+    with pytest.raises(RecordError, match=r"row 2: x is .*, beyond any"):
+        from_csv(rows(1, x=x))
+    assert from_csv(rows(1, x=str(int(MAX_PX)))).xy[0, 0] == MAX_PX
+
+
+def test_one_long_name_does_not_cost_its_length_a_row() -> None:
+    with pytest.raises(RecordError, match="row 2: the frame's id has 100,000 characters"):
+        from_csv(rows(1, frame="x" * 100_000))
+
+
+@pytest.mark.parametrize("others", [0, 100_000])
+def test_pairs_of_detections_and_mitoses_are_limited_over_all_frames(others: int) -> None:
+    found = from_csv(rows(1 if others else 10_000))
+    entries = [FrameEntry(frame=name, group="g", mitoses=50_000) for name in ("F", *map(str, range(others)))]
+    with pytest.raises(RecordError, match="pairs of a detection and a mitosis"):
+        found.frames(entries, found.score, "mitos")
+
+
+def test_a_matcher_that_starts_anew_at_every_rank_is_not_given_a_crowd() -> None:
+    found, entry = from_csv(rows(2_000, near="0")), FrameEntry(frame="F", group="g", mitoses=2_000)
+    for matcher in ("midog", "hungarian"):
+        with pytest.raises(RecordError, match="too crowded"):
+            found.frames([entry], found.score, matcher)
+    assert len(found.frames([entry], found.score, "mitos")) == 1
+
+
+def test_a_frame_that_is_there_twice_is_refused() -> None:
+    found, entry = from_csv(rows(1)), FrameEntry(frame="F", group="g", mitoses=1)
+    with pytest.raises(RecordError, match="twice"):
+        found.frames([entry, entry], found.score, "mitos")

@@ -266,7 +266,7 @@ def test_no_content_ends_in_a_traceback(changed: Path, data: st.DataObject) -> N
 @pytest.mark.parametrize(
     ("where", "value", "said"),
     [
-        ("stages", {}, "stages is []; recomputed it is fusion and evaluation among them"),
+        ("stages", {}, "stages.fusion is None; recomputed it is one of specs"),
         ("pipeline.radius_um", "x", "pipeline.radius_um: Input should be a valid number"),
         ("pipeline.radius_um", 0, "pipeline.radius_um: Input should be greater than 0"),
         ("pipeline.candidate_threshold", None, "pipeline.candidate_threshold"),
@@ -276,3 +276,12 @@ def test_no_content_ends_in_a_traceback(changed: Path, data: st.DataObject) -> N
 def test_what_is_malformed_is_named(path: Path, where: str, value: Any, said: str) -> None:
     tiny_runs.reseal(path, setting(where, value))
     assert said in "".join(check(path).problems)
+
+
+@pytest.mark.parametrize("name", ["not-there.json", "folder.json"])
+def test_a_file_in_the_working_folder_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder.json").mkdir()
+    (problem,) = check(Path(name)).problems
+    assert problem.count(name) == 1
+    assert "Make the record again" not in problem
