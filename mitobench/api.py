@@ -391,7 +391,7 @@ class Verifier(Plugin):
 
 
 class Fuser(Plugin):
-    """Joins both scores. `uses_verifier` False: needs the detector's alone; `needs_verifier` True: nothing without both."""
+    """Joins both scores. `uses_verifier` False: the detector's is enough; `needs_verifier` True: needs both."""
 
     uses_verifier: ClassVar[bool] = True
     needs_verifier: ClassVar[bool] = False
