@@ -6,6 +6,7 @@ of stages go to a folder of their own unless another is given, so that nothing c
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -149,7 +150,7 @@ def _weights(recorded: Record, plugin: Any, options: Mapping[str, Any]) -> str:
 def _given(recorded: Record, wanted: FileEntry) -> Path | None:
     """The file of an option where the record's own `--set` has it, if its content is still the same."""
     for text in recorded.overrides:
-        path = Path(text.partition("=")[2].strip('"')).expanduser()
+        path = Path(os.path.expanduser(text.partition("=")[2].strip('"')))  # unlike Path's own, never raises
         if path.name == wanted.name and path.is_file() and canonical.file_digest(path) == wanted.sha256:
             return path
     return None

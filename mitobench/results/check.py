@@ -76,7 +76,7 @@ def check(path: Path, against: Against | None = None) -> Checked:
         ]
     except RecordError as reason:
         said = str(reason)
-        checked.problems.append(said if said.startswith(str(path.parent)) else f"{path}: {said}. {FIX}")
+        checked.problems.append(said if said.startswith(str(path.with_suffix(""))) else f"{path}: {said}. {FIX}")
     except MitobenchError as reason:  # of the data
         checked.problems.append(f"{path}: {reason}")
     return checked

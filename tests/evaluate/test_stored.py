@@ -123,3 +123,10 @@ def test_a_detection_on_a_frame_or_mitosis_that_is_not_there_is_named(entry: dic
     read = from_csv(f"{','.join(COLUMNS)}\n{','.join(ROW.values())}\n")
     with pytest.raises(RecordError, match=said):
         read.frames([FrameEntry(group="0", **entry)], read.score, "mitos")
+
+
+@pytest.mark.parametrize("place", ["1000000.01", "-1e7", "nan", "inf"])
+def test_a_place_that_no_slide_has_is_refused(place: str) -> None:
+    row = f"A00_00,{place},1,1,1,1,1,0.5,,,,,"
+    with pytest.raises(RecordError, match="row 2: x is"):
+        from_csv(",".join(COLUMNS) + "\n" + row + "\n")
