@@ -6,6 +6,7 @@ import functools
 import itertools
 import json
 import logging
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -132,6 +133,8 @@ class Settings:
     @classmethod
     def load(cls, profile: str, sets: Sequence[str | Override] = (), scale: float = 1.0) -> Settings:
         """A profile by name, or from a `.toml` file. Raises MitobenchError for an unknown profile or a bad override."""
+        if not 0 < scale < math.inf:  # nan is neither
+            raise MitobenchError(f"--scale {scale}: must be a finite number above 0.")
         own = profile.endswith(".toml")
         path = Path(profile) if own else registry.entry("profiles", profile)
         tables = _read(path)

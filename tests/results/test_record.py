@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from records import DETECTIONS, detections, failed, ok
 
 from mitobench.errors import MitobenchError, RecordError
 from mitobench.results import record
+from mitobench.results.consistency import contradictions
 
 # U+FF08 is spelled \uff08, which one changed digit makes half a character; 1e-05 so becomes infinite.
 NOTE = "synthetic （made by a program）"
@@ -232,3 +234,25 @@ def test_a_part_whose_plugin_is_another_is_refused(tmp_path: Path, role: str, na
     path = record.write(tmp_path, made.model_copy(update={"plugins": {**made.plugins, role: other}}), DETECTIONS)
     with pytest.raises(RecordError, match=f"plugins.{role} '{made.combination[role]}' not there"):
         record.read(path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pipeline": {"matcher": 5, "radius_um": 5.0, "candidate_threshold": None}},
+        {"pipeline": {"matcher": "mitos", "radius_um": [5], "candidate_threshold": None}},
+        {"pipeline": {"matcher": "mitos", "radius_um": 0.0, "candidate_threshold": None}},
+        {"pipeline": {"matcher": "mitos", "radius_um": 5.0, "candidate_threshold": None, "processes": 10**6}},
+        {"pipeline": {"matcher": "mitos", "radius_um": 5.0}},
+        {"specs": {"k": {}}},
+        {"specs": {"k": {"kind": 1, "plugin": [], "frames": None, "settings": 2, "upstream": {"a": []}}}},
+    ],
+)
+def test_what_is_open_in_form_has_the_shape_that_readers_rely_on(tmp_path: Path, changes: dict[str, Any]) -> None:
+    path = record.write(tmp_path, ok().model_copy(update=changes), DETECTIONS)
+    with pytest.raises(RecordError, match="not a whole record"):
+        record.read(path)
+
+
+def test_a_record_without_the_stages_of_its_scores_is_a_contradiction() -> None:
+    assert {"stages.fusion", "stages.evaluation"} <= {wrong.path for wrong in contradictions(ok())}
