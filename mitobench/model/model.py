@@ -93,7 +93,7 @@ class Model:
         return Prediction(kept, verdict if self.verifier else None, score, is_mitosis)
 
     def _in(self, tile: Tile) -> tuple[Detections, Floats]:
-        """What lies in the core of a tile and above the candidate threshold, px of the tile, and what the verifier says of it.
+        """The candidates in the core of a tile, px of the tile, and what the verifier says of them.
 
         Without a verifier, fusers are given the detector's score twice, as in the harness.
         """
