@@ -391,7 +391,7 @@ class Verifier(Plugin):
 
 
 class Fuser(Plugin):
-    """Joins both scores. `uses_verifier` False: needs no such scores; `needs_verifier` True: nothing without them."""
+    """Joins both scores. `uses_verifier` False: needs no verifier; `needs_verifier` True: nothing without them."""
 
     uses_verifier: ClassVar[bool] = True
     needs_verifier: ClassVar[bool] = False

@@ -41,7 +41,7 @@ from mitobench.gallery import gallery
 from mitobench.model import Model
 from mitobench.model import card as cards
 from mitobench.pipeline import canonical
-from mitobench.pipeline.settings import Override, Settings
+from mitobench.pipeline.settings import DEFAULTS, Override, Settings
 from mitobench.pipeline.store import MANIFEST, Store
 from mitobench.report import build
 from mitobench.results import record
@@ -172,9 +172,8 @@ def record_detections(folder: Path, rng: Random) -> Read:
 
     def read() -> None:
         found = record.read_detections(path, record.read(path))
-        same(
-            [row.get("score") for row in found], [row.get("score") for row in csv.DictReader(io.StringIO(raw.decode()))]
-        )
+        held = [row["score"] for row in csv.DictReader(io.StringIO(raw.decode()))]
+        same(found.score.tolist(), [float(score or "nan") for score in held])
         check(path)
 
     return read
@@ -198,7 +197,9 @@ def profile(folder: Path, rng: Random) -> Read:
         settings = Settings.load(str(path))
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
         if "based_on" not in raw:
-            same(settings.tables, raw)
+            names = sorted(raw.keys() - {DEFAULTS})  # their names become lists of names
+            same([settings.tables[name] for name in names], [raw[name] for name in names])
+            assert settings.tables.keys() - {"pipeline"} <= raw.keys()
         settings.pipeline()
         for role in ("detector", "fuser"):
             for name in discovery.names(role):
