@@ -17,7 +17,7 @@ from mitobench.api import Detections, Frame
 from mitobench.atomic import write_text_whole
 from mitobench.datasets import Dataset
 from mitobench.datasets.points import OUTSIDE_PX
-from mitobench.datasets.splits import PARTS, Split, assign, load_split
+from mitobench.datasets.splits import PARTS, Split, SplitFile, assign, load_split
 from mitobench.errors import MitobenchError, nearest
 from mitobench.evaluate import (
     FramePrediction,
@@ -32,6 +32,7 @@ from mitobench.evaluate import (
 )
 from mitobench.foreign.limits import MAX_DETECTIONS_BYTES
 from mitobench.results import record
+from mitobench.results.copies import split_of
 
 NO_THRESHOLD = "no threshold is given, and no detections on validation frames to choose one from"
 
@@ -111,7 +112,7 @@ def score_detections(
     data: Path,
     *,
     part: str = "test",
-    protocol: str | None = None,
+    protocol: str | SplitFile | None = None,
     scanners: Sequence[str] | None = None,
     matcher: str = "mitos",
     radius_um: float | None = None,
@@ -125,7 +126,7 @@ def score_detections(
         dataset: the data set that the frames belong to.
         data: folder that holds it, at any depth.
         part: `train`, `val` or `test`.
-        protocol: the split, by name or a `.json` file; None: the card's first.
+        protocol: the split, by name, a `.json` file or as read; None: the card's first.
         scanners: to score; None: all that are here.
         matcher: `mitos`, `greedy`, `hungarian` or `midog`.
         radius_um: a hit is closer; None: the card's.
@@ -138,7 +139,8 @@ def score_detections(
     _check_arguments(part, threshold, validation, radius_um)
     whole = datasets.load(dataset, data)
     here = whole.select(scanners) if scanners else whole
-    split = assign(load_split(dataset, protocol or here.card.default_protocol), here)
+    named = protocol or here.card.default_protocol
+    split = assign(named if isinstance(named, SplitFile) else load_split(dataset, named), here)
     rule = matcher, radius_um if radius_um is not None else here.card.radius_um
     found, source = _read(detections, whole)
     point, validated = None, None
@@ -184,7 +186,7 @@ def score_record(path: Path, data: Path) -> Score:
         path.with_name(made.detections.file),
         dataset,
         data,
-        protocol=made.combination["protocol"],
+        protocol=split_of(made, dataset),
         scanners=made.data[dataset].scanners,
         matcher=made.test.matcher,
         radius_um=made.test.radius_um,

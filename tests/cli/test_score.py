@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tiny_runs
 
+from mitobench import registry
 from mitobench.api import Mitoses
 from mitobench.datasets import mitos2012
 
@@ -260,6 +261,19 @@ def test_the_detections_of_a_record_give_its_numbers(
     found = json.loads(out.read_text())["metrics"]
     for name in ("tp", "fp", "fn", "f1", "oracle_f1", "average_precision", "threshold", "n_detections"):
         assert found[name] == pytest.approx(made["test"][name]), name
+
+
+@pytest.mark.usefixtures("toys")
+def test_a_record_on_a_split_of_ones_own_is_scored_on_that(
+    mitobench: Callable[..., Any], small_data: Path, tmp_path: Path
+) -> None:
+    content = {**json.loads((registry.ROOT / "splits" / "synthetic-by-slide.json").read_text()), "protocol": "mine"}
+    (tmp_path / "mine.json").write_text(json.dumps(content))
+    (path,) = tiny_runs.run(tmp_path / "board", small_data, protocol=str(tmp_path / "mine.json"))
+    (tmp_path / "mine.json").unlink()
+    answer = mitobench("score", path, "--data", small_data)
+    assert answer.code == 0, answer.err
+    assert "mine" in answer.out
 
 
 @pytest.mark.usefixtures("toys")
