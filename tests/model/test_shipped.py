@@ -54,15 +54,15 @@ def test_on_a_contest_frame_it_finds_what_its_record_says(real_data: Path) -> No
     model = Model.load(cards.find(NAME))
     path = BOARD / model.card.record
     record = records.read(path)
-    found = [row for row in records.read_detections(path, record) if row["above_gate"] == "1"]
-    frame = datasets.load(model.card.measured.dataset, real_data).items[found[0]["frame"]].frame
-    recorded = [row for row in found if row["frame"] == frame.id]
+    stored = records.read_detections(path, record)
+    frame = datasets.load(model.card.measured.dataset, real_data).items[str(stored.frame[0])].frame
+    recorded = np.flatnonzero(stored.is_candidate & (stored.frame == frame.id))
     told = model.predict(frame)
-    distance, nearest = cKDTree([[float(row["x"]), float(row["y"])] for row in recorded]).query(told.detections.xy)
+    distance, nearest = cKDTree(stored.xy[recorded]).query(told.detections.xy)
     same = distance < 2
     assert same.mean() > 0.9
     assert abs(len(told.detections) - len(recorded)) <= 0.1 * len(recorded)
-    scores = np.array([float(recorded[i]["score"]) for i in nearest[same]])
+    scores = stored.score[recorded[nearest[same]]]
     assert np.median(np.abs(told.score[same] - scores)) < 0.005
     calls = scores >= model.card.threshold
     near = np.abs(scores - model.card.threshold) < 0.02

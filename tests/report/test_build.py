@@ -94,7 +94,7 @@ def test_a_broken_record_is_named_and_left_out(
         ({"combination": {**ok().combination, "seed": "first"}}, "combination.seed"),
         ({"combination": {"dataset": "mitos2012"}}, "combination.protocol"),
         ({"combination": {**ok().combination, "train_on": ["elsewhere"]}}, "data.elsewhere not there"),
-        ({"pipeline": {}}, "pipeline.matcher, pipeline.radius_um not there"),
+        ({"pipeline": {}}, "pipeline.matcher: Field required; pipeline.radius_um: Field required"),
         ({"data": {}}, "data.mitos2012"),
         ({"test": None}, "test not there"),
         ({"detections": None}, "detections not there"),

@@ -107,7 +107,7 @@ def test_sections_of_one_data_set_are_named_by_what_they_differ_in(tmp_path: Pat
 
 
 def test_variants_have_labels_and_colours_of_their_own(tmp_path: Path) -> None:
-    for f1, value in ((0.6, "validation"), (0.5, "none")):
+    for f1, value in ((0.6, "validation"), (0.5, 0.25)):
         options = {
             "pipeline": {**made().pipeline, "candidate_threshold": value},
             "overrides": [f"pipeline.candidate_threshold={value}"],
@@ -116,7 +116,7 @@ def test_variants_have_labels_and_colours_of_their_own(tmp_path: Path) -> None:
     draw(tmp_path)
     words = text(tmp_path, "mitos2012-official-f1.svg")
     assert "(candidate_threshold validation)" in words
-    assert "(candidate_threshold none)" in words
+    assert "(candidate_threshold 0.25)" in words
     assert all(style_of(place).colour.lower() in words for place in range(2))
 
 
