@@ -279,7 +279,7 @@ class Context:
         work: a folder that survives a killed run; `mitobench.training` keeps its checkpoints there.
         upstream: the fitted plugins that `requires` named, by role.
         pretrained: the file that `Plugin.pretrained` named; None: start from random weights.
-        facts: what a reader should know of this fit, by name: put JSON values here, and the record has them.
+        training_info: what a reader should know of this fit, by name: put JSON values here, and the record has them.
         progress: call with (done, total) now and then.
         log: goes to the stage's log file.
         amp: whether mixed precision is wanted (CUDA only).
@@ -291,7 +291,7 @@ class Context:
     work: Path
     upstream: Mapping[str, Plugin] = field(default_factory=dict)
     pretrained: Path | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
+    training_info: dict[str, Any] = field(default_factory=dict)
     progress: Callable[[int, int], None] = lambda done, total: None
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("mitobench"))
     amp: bool = False
@@ -315,7 +315,7 @@ class Plugin(ABC):
     api_version: ClassVar[int] = 1
     Options: ClassVar[type[Options]] = Options
     schedule: ClassVar[Collection[str]] = ()
-    at_prediction: ClassVar[Collection[str]] = ()
+    inference_options: ClassVar[Collection[str]] = ()
 
     def __init__(self, options: BaseModel | None = None, device: str = "cpu") -> None:
         self.options: Any = options if options is not None else self.Options()

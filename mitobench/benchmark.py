@@ -16,7 +16,7 @@ from mitobench.datasets import splits
 from mitobench.discovery import ROLES
 from mitobench.errors import DataError, MitobenchError, PluginError, StoreError, nearest
 from mitobench.pipeline import executors
-from mitobench.pipeline.graph import Plan, Planned, Request
+from mitobench.pipeline.graph import Plan, PlannedRun, Request
 from mitobench.pipeline.plan import build
 from mitobench.pipeline.settings import Override, Settings
 from mitobench.pipeline.store import Store
@@ -28,7 +28,7 @@ log = logging.getLogger("mitobench")
 
 SYNTHETIC = "synthetic"
 ANY_PROFILE = "smoke"  # to check overrides with before it is known which profile the data call for
-Say = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 def default_store() -> Path:
@@ -52,10 +52,10 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Done:
+class RunResult:
     """A planned row with its record, and the file that it was written to."""
 
-    row: Planned
+    row: PlannedRun
     path: Path
     record: record.Record
 
@@ -75,7 +75,7 @@ class Benchmark:
     workspace: Workspace
     plan: Plan
     store: Store
-    done: list[Done] = field(default_factory=list)
+    done: list[RunResult] = field(default_factory=list)
 
     @classmethod
     def prepare(
@@ -95,7 +95,7 @@ class Benchmark:
         device: str = "auto",
         processes: int = 1,
         store: Path | None = None,
-        say: Say = log.info,
+        notify: Notify = log.info,
     ) -> Benchmark:
         """Read the data and plan the grids; what they share is done once.
 
@@ -123,13 +123,13 @@ class Benchmark:
         _matcher(matcher)
         device = find_device(device, processes)
         _check_options(named, [Settings.load(profile or ANY_PROFILE, [*grid.sets, *sets], scale) for grid in grids])
-        root, tested = _find(data, datasets, train_on, protocol, scanners, say)
+        root, tested = _find(data, datasets, train_on, protocol, scanners, notify)
         synthetic = all(name.startswith(SYNTHETIC) for name in tested)
         profile = profile or ("smoke" if synthetic else "cpu" if device == "cpu" else "paper")
         settings = [Settings.load(profile, [*grid.sets, *sets], scale) for grid in grids]
-        named = [_with_defaults(roles, of, say) for roles, of in zip(named, settings, strict=True)]
+        named = [_with_defaults(roles, of, notify) for roles, of in zip(named, settings, strict=True)]
         estimators = {name for roles in named for name in roles["estimator"]}
-        workspace = _read(root, tested, train_on, protocol, scanners, _learns_from_masks(estimators), say)
+        workspace = _read(root, tested, train_on, protocol, scanners, _learns_from_masks(estimators), notify)
         request = Request(
             datasets=tested,
             train_on=tuple(train_on),
@@ -143,27 +143,29 @@ class Benchmark:
         plan = build(list(zip(named, settings, strict=True)), request, workspace)
         return cls(request, settings, workspace, plan, Store(store or default_store()))
 
-    def run(self, out: Path, watcher: executors.Watcher | None = None, jobs: int = 1) -> None:
+    def run(self, out: Path, listener: executors.ProgressListener | None = None, jobs: int = 1) -> None:
         """Do all stages; the record of a combination is written below `out/records` as soon as its stages are done."""
         self.store.open()
         started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-        outcomes: dict[str, executors.Outcome] = {}
+        results: dict[str, executors.StageResult] = {}
 
-        def write(row: Planned) -> None:
+        def write(row: PlannedRun) -> None:
             try:
-                made = assemble(row, outcomes, self.request, self.workspace, started)
+                made = assemble(row, results, self.request, self.workspace, started)
             except (LookupError, TypeError, ValueError, AttributeError) as reason:
                 raise StoreError(
                     f"The store {self.store.root} holds what no stage of {row.combination.title} writes "
                     f"({type(reason).__name__}: {reason}). Give another folder with --store."
                 ) from reason
             path = record.write(out / "records", made.record, made.detections, made.validation)
-            self.done.append(Done(row, path, record.read(path)))
+            self.done.append(RunResult(row, path, record.read(path)))
 
         waiting = [row for row in self.plan.rows if row.problem is None]
-        for key, outcome in executors.run(self.plan, self.store, self.workspace, watcher or executors.Watcher(), jobs):
-            outcomes[key] = outcome
-            for row in [row for row in waiting if all(stage.key in outcomes for stage in row.stages.values())]:
+        for key, result in executors.run(
+            self.plan, self.store, self.workspace, listener or executors.ProgressListener(), jobs
+        ):
+            results[key] = result
+            for row in [row for row in waiting if all(stage.key in results for stage in row.stages.values())]:
                 waiting.remove(row)
                 write(row)
         for row in self.problems:
@@ -176,12 +178,12 @@ class Benchmark:
         return [(done.path, done.record) for done in self.done]
 
     @property
-    def problems(self) -> list[Planned]:
+    def problems(self) -> list[PlannedRun]:
         """Rows that cannot be done: not applicable, or a broken plugin."""
         return [row for row in self.plan.rows if row.problem]
 
     @property
-    def spoiled(self) -> bool:
+    def has_failures(self) -> bool:
         """Whether a row failed, for a broken plugin or in a stage; what is not applicable spoils nothing."""
         return any(done.record.status != "ok" for done in self.done)
 
@@ -198,14 +200,14 @@ def _expand(role: str, names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(stripped))
 
 
-def _with_defaults(roles: Mapping[str, list[str]], settings: Settings, say: Say) -> dict[str, list[str]]:
+def _with_defaults(roles: Mapping[str, list[str]], settings: Settings, notify: Notify) -> dict[str, list[str]]:
     """The names of all roles: those given, and the profile's default of each role that is left out."""
     named = dict(roles)
     for role in (role for role in ROLES if role not in roles):
         name, note = settings.default(role)
         named[role] = [name]
         if note:
-            say(note)
+            notify(note)
     return named
 
 
@@ -268,7 +270,7 @@ def _find(
     train_on: Sequence[str] | None,
     protocol: str | None,
     scanners: Sequence[str] | None,
-    say: Say,
+    notify: Notify,
 ) -> tuple[Path, list[str]]:
     """The folder of the data and the data sets to test on."""
     for name in (*(wanted or ()), *(train_on or ())):
@@ -278,9 +280,9 @@ def _find(
         from mitobench.datasets import synthetic
 
         _check_parts(wanted or [SYNTHETIC], protocol, scanners)
-        say("No data given (--data or MITOBENCH_DATA): using SYNTHETIC frames, made by a program.")
+        notify("No data given (--data or MITOBENCH_DATA): using SYNTHETIC frames, made by a program.")
         root = synthetic.ensure()
-        say(f"They are in {root}.")
+        notify(f"They are in {root}.")
         return root, list(wanted or [SYNTHETIC])
     if data is None:
         raise MitobenchError(f"{', '.join(wanted or ())}: say where it is, with --data FOLDER or MITOBENCH_DATA.")
@@ -312,7 +314,7 @@ def _read(
     protocol: str | None,
     scanners: Sequence[str] | None,
     masks_wanted: bool,
-    say: Say,
+    notify: Notify,
 ) -> Workspace:
     """The data sets asked for with their splits, and those whose masks an estimator learns from where it needs any."""
     read: dict[str, data_sets.Dataset] = {}
@@ -321,15 +323,15 @@ def _read(
         own = _protocol_of(name, protocol) if protocol and name in tested else None
         read[name], parts[name] = _with_split(name, root, own, scanners)
         for note in read[name].notes:
-            say(f"{name}: {note}")
+            notify(f"{name}: {note}")
         if read[name].coverage:
-            say(f"{name}: {read[name].coverage}.")
+            notify(f"{name}: {read[name].coverage}.")
     if masks_wanted and not all(dataset.card.has_masks for dataset in read.values()):
         for name in _other_mask_sources(root, read):
             try:
                 read[name], parts[name] = _with_split(name, root, None, _there(name, root, scanners))
             except MitobenchError as reason:
-                say(f"{name} cannot serve as a source of masks: {reason}")
+                notify(f"{name} cannot serve as a source of masks: {reason}")
     return Workspace(read, parts)
 
 

@@ -27,7 +27,7 @@ GROUPS = {role: f"mitobench.{role}s" for role in (*ROLES, "dataset")}
 
 
 @dataclass(frozen=True)
-class Found:
+class InstalledPlugin:
     """One entry point: a plugin that some installed package declares."""
 
     role: str
@@ -117,13 +117,13 @@ def allowed(package: str) -> bool:
 
 
 @functools.cache
-def found() -> dict[str, dict[str, list[Found]]]:
+def found() -> dict[str, dict[str, list[InstalledPlugin]]]:
     """All plugins by role and name; two of one name are both listed."""
-    plugins: dict[str, dict[str, list[Found]]] = {role: defaultdict(list) for role in GROUPS}
+    plugins: dict[str, dict[str, list[InstalledPlugin]]] = {role: defaultdict(list) for role in GROUPS}
     for role, group in GROUPS.items():
         for entry in metadata.entry_points(group=group):
             package, version = (entry.dist.name, entry.dist.version) if entry.dist else ("?", "?")
-            item = Found(role, entry.name, entry.value, package, version)
+            item = InstalledPlugin(role, entry.name, entry.value, package, version)
             if allowed(package) and item not in plugins[role][entry.name]:
                 plugins[role][entry.name].append(item)
     return plugins
@@ -134,7 +134,7 @@ def names(role: str) -> list[str]:
     return sorted(found()[role])
 
 
-def find(role: str, name: str) -> Found:
+def find(role: str, name: str) -> InstalledPlugin:
     """The one plugin of that role and name, not imported yet.
 
     Raises MitobenchError when there is none (with the nearest names) or two packages claim the name.
@@ -175,7 +175,7 @@ def load(role: str, name: str) -> type[Plugin]:
     required = [name for name, option in cls.Options.model_fields.items() if option.is_required()]
     if required:
         raise PluginError(f"{item.target}.Options of package {item.package} has no default for {', '.join(required)}.")
-    unknown = sorted({*cls.schedule, *cls.at_prediction} - set(cls.Options.model_fields))
+    unknown = sorted({*cls.schedule, *cls.inference_options} - set(cls.Options.model_fields))
     if unknown:
         raise PluginError(
             f"{item.target} of package {item.package} names options that it does not have in `schedule` or "

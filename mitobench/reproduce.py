@@ -17,27 +17,33 @@ from mitobench.benchmark import Benchmark, Grid
 from mitobench.discovery import ROLES
 from mitobench.errors import DataError, MitobenchError, PluginError, RecordError
 from mitobench.pipeline import canonical
-from mitobench.pipeline.executors import Watcher
+from mitobench.pipeline.executors import ProgressListener
 from mitobench.pipeline.plan import UNUSED
 from mitobench.pipeline.plugins import PRETRAINED
 from mitobench.pipeline.settings import RENAMED, Override, PipelineOptions
 from mitobench.results import demands, option_files, record
-from mitobench.results.agreement import Agreement, agreement
 from mitobench.results.check import check
 from mitobench.results.copies import Copies
 from mitobench.results.option_files import FileEntry
+from mitobench.results.reproducibility import Reproducibility, reproducibility
 from mitobench.results.schema import Record
 
-Say = Callable[[str], None]
-Watch = Callable[[Benchmark], AbstractContextManager[Watcher]]
+Notify = Callable[[str], None]
+ShowProgress = Callable[[Benchmark], AbstractContextManager[ProgressListener]]
 
 # Any profile does: every option that a plugin has is taken from the record, over the profile's.
 PROFILE = "smoke"
 
 
 def reproduce(
-    path: Path, *, data: Path | None = None, store: Path | None = None, out: Path | None = None, watch: Watch, say: Say
-) -> Agreement:
+    path: Path,
+    *,
+    data: Path | None = None,
+    store: Path | None = None,
+    out: Path | None = None,
+    show_progress: ShowProgress,
+    notify: Notify,
+) -> Reproducibility:
     """Run a record's combination again and compare.
 
     Args:
@@ -54,24 +60,26 @@ def reproduce(
     recorded = record.read(path)
     problems = check(path).problems
     if problems:
-        return Agreement.refused(recorded, problems)
+        return Reproducibility.refused(recorded, problems)
     copies = Copies(data)
     try:
         copies.workspace(recorded)
     except DataError as reason:
-        return Agreement.refused(recorded, [str(reason)])
+        return Reproducibility.refused(recorded, [str(reason)])
     with tempfile.TemporaryDirectory(prefix="mitobench-") as temporary, _threads(recorded):
-        benchmark = _prepared(path, recorded, copies, Path(temporary), store, say)
+        benchmark = _prepared(path, recorded, copies, Path(temporary), store, notify)
         impossible = [row.problem[1] for row in benchmark.problems if row.problem]
         if impossible:
             raise MitobenchError(f"{path}: cannot be done here: {impossible[0]}")
-        with watch(benchmark) as watcher:
-            benchmark.run(out or Path(temporary, "out"), watcher)
+        with show_progress(benchmark) as listener:
+            benchmark.run(out or Path(temporary, "out"), listener)
         ((_, again),) = benchmark.records
-    return agreement(recorded, again, _series(path, recorded))
+    return reproducibility(recorded, again, _series(path, recorded))
 
 
-def _prepared(path: Path, recorded: Record, copies: Copies, temporary: Path, store: Path | None, say: Say) -> Benchmark:
+def _prepared(
+    path: Path, recorded: Record, copies: Copies, temporary: Path, store: Path | None, notify: Notify
+) -> Benchmark:
     combination = recorded.combination
     roles = {role: [str(combination[role])] for role in ROLES}
     if combination["estimator"] == UNUSED:
@@ -89,7 +97,7 @@ def _prepared(path: Path, recorded: Record, copies: Copies, temporary: Path, sto
         device="cpu" if recorded.device == "cpu" else "auto",
         processes=demands.processes(recorded),
         store=store or temporary / "store",
-        say=say,
+        notify=notify,
     )
 
 

@@ -12,10 +12,10 @@ from mitobench.api import Detections, Frame, Mitoses, PluginError, clip_boxes, m
 from mitobench.contract import frames as contract_frames
 from mitobench.datasets import synthesis
 from mitobench.gallery import drawing
-from mitobench.gallery.fates import Mark
+from mitobench.gallery.outcomes import Mark
 from mitobench.pipeline import checks
 from mitobench.pipeline.stages.box_scores import _mask_boxes
-from mitobench.report.colours import FATES
+from mitobench.report.colours import OUTCOMES
 from mitobench.training import crop_around, dihedral, dihedral_boxes, dihedral_points, scaled
 
 Mask = NDArray[np.int64]
@@ -99,7 +99,7 @@ def test_a_mark_is_drawn_around_the_middle_of_its_pixel() -> None:
     """In a frame enlarged 8 times the pixel (50, 40) is 8 x 8 px from (400, 320), and its mark is centred on them."""
     frame = Frame("f", "toy", "f", "A", (0.25, 0.25), (96, 96), lambda: np.zeros((96, 96, 3), np.uint8))
     pixels = np.zeros((96, 96, 3), np.uint8)
-    mark = Mark("f", (50.0, 40.0), FATES["tp"], None)
+    mark = Mark("f", (50.0, 40.0), OUTCOMES["tp"], None)
     drawn = np.asarray(drawing.overlay(frame, pixels, [mark]))[: 96 * 8, : 96 * 8].astype(int)
     green = (drawn[..., 1] > 150) & (drawn[..., 0] < 80)
     rows, columns = np.nonzero(green)

@@ -13,18 +13,20 @@ from records import frame, ok, write_whole
 
 from mitobench import discovery
 from mitobench.errors import MitobenchError, RecordError
-from mitobench.pipeline.executors import Watcher
+from mitobench.pipeline.executors import ProgressListener
 from mitobench.reproduce import reproduce
 from mitobench.results import record
-from mitobench.results.agreement import Agreement
 from mitobench.results.check import check
 from mitobench.results.folder import check_all
+from mitobench.results.reproducibility import Reproducibility
 
 pytestmark = pytest.mark.usefixtures("toys")
 
 
-def again(path: Path, **options: Any) -> Agreement:
-    return reproduce(path, watch=lambda _: contextlib.nullcontext(Watcher()), say=lambda _: None, **options)
+def again(path: Path, **options: Any) -> Reproducibility:
+    return reproduce(
+        path, show_progress=lambda _: contextlib.nullcontext(ProgressListener()), notify=lambda _: None, **options
+    )
 
 
 @pytest.fixture

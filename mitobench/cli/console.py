@@ -19,8 +19,8 @@ from mitobench.atomic import write_whole
 from mitobench.cli.terminal import Console, echo
 from mitobench.foreign import read_json
 from mitobench.foreign.limits import MAX_STATE_BYTES
-from mitobench.pipeline.executors import Outcome, Watcher
-from mitobench.pipeline.stages.job import FACTS
+from mitobench.pipeline.executors import ProgressListener, StageResult
+from mitobench.pipeline.stages.job import TRAINING_INFO
 from mitobench.report import build, markdown
 from mitobench.results import record
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 console = Console()
 
 
-def say(text: str) -> None:
+def notify(text: str) -> None:
     """One line to the user, whole however narrow the terminal is: it may hold a path to copy."""
     console.print(escape(text), soft_wrap=True)
 
@@ -92,7 +92,7 @@ def going_on() -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-class Display(Watcher):
+class Display(ProgressListener):
     """One progress display over all stages of a run."""
 
     def __init__(self, benchmark: Benchmark) -> None:
@@ -129,30 +129,30 @@ class Display(Watcher):
         state = f"{done}/{total}" if total else f"{done}"
         self.progress.update(self.tasks[stage.key], completed=done, total=total or None, state=state)
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, result: StageResult) -> None:
         """Take its bar away and say how it ended; what was cached is not worth a line."""
-        task = self.tasks.pop(outcome.stage.key, None)
+        task = self.tasks.pop(result.stage.key, None)
         if task is not None:
             self.progress.remove_task(task)
         self.done += 1
         self.progress.update(self.all, completed=self.done, state=f"{self.done}/{self.total}")
-        if outcome.left_out:
-            self.progress.console.print(f"[red]left out[/red] {escape(outcome.stage.label)}, which builds on it")
-        elif outcome.output is None:
-            self.progress.console.print(f"[red]FAILED[/red] {escape(outcome.reason or '')}")
-            if outcome.trace:
-                self.progress.console.print(f"       traceback in {escape(str(outcome.trace))}")
-        elif not outcome.cached:
+        if result.left_out:
+            self.progress.console.print(f"[red]left out[/red] {escape(result.stage.label)}, which builds on it")
+        elif result.output is None:
+            self.progress.console.print(f"[red]FAILED[/red] {escape(result.reason or '')}")
+            if result.trace:
+                self.progress.console.print(f"       traceback in {escape(str(result.trace))}")
+        elif not result.cached:
             self.progress.console.print(
-                f"[green]done[/green]   {escape(outcome.stage.label)}  {outcome.output.seconds:.1f} s"
+                f"[green]done[/green]   {escape(result.stage.label)}  {result.output.seconds:.1f} s"
             )
-            for line in facts(outcome.output.folder):
+            for line in training_info(result.output.folder):
                 self.progress.console.print(f"       {escape(line)}")
 
 
-def facts(folder: Path) -> list[str]:
+def training_info(folder: Path) -> list[str]:
     """What a fit said of itself, a line a fact."""
-    path = folder / FACTS
+    path = folder / TRAINING_INFO
     told = read_json(path, MAX_STATE_BYTES, "fit's report") if path.is_file() else {}
     return [f"{name}: {markdown.fact(value)}" for name, value in told.items()]
 
@@ -167,8 +167,8 @@ def show_results(benchmarks: Sequence[Benchmark], out: Path) -> None:
     page, sections = build.build(out)
     for section in sections:
         show_section(section)
-    say(f"Records      {out / build.RECORDS}")
-    say(f"Leaderboard  {page}")
+    notify(f"Records      {out / build.RECORDS}")
+    notify(f"Leaderboard  {page}")
 
 
 def show_section(section: Section) -> None:

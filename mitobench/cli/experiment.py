@@ -78,11 +78,11 @@ def experiment(
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from mitobench.cli import console
     from mitobench.cli.measured import show_experiment
-    from mitobench.experiments import Asked, Experiment, read
+    from mitobench.experiments import Experiment, Overrides, read
 
     made = Experiment.prepare(
         read(name),
-        Asked(
+        Overrides(
             dataset=dataset,
             scanners=names(scanner) or (),
             profile=profile,
@@ -91,7 +91,7 @@ def experiment(
             sets=set_ or (),
             grids=grid or (),
         ),
-        say=console.say,
+        notify=console.notify,
         data=data,
         device=device,
         processes=gpus,
@@ -107,7 +107,7 @@ def experiment(
     with console.going_on():
         made.run(folder, console.Display, jobs)
     show_experiment(made, out)
-    if made.spoiled:
+    if made.has_failures:
         raise typer.Exit(1)
 
 

@@ -15,7 +15,7 @@ from mitobench.cli.terminal import echo
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-    from mitobench.discovery import Found
+    from mitobench.discovery import InstalledPlugin
     from mitobench.pipeline.settings import Settings
 
 FLAGS = ("needs_masks", "learns_from_masks", "uses_boxes", "verifies", "uses_verifier", "needs_verifier")
@@ -54,16 +54,16 @@ def list_plugins(
         raise typer.Exit(1)
 
 
-def _claims(found: list[Found]) -> list[Found]:
+def _claims(found: list[InstalledPlugin]) -> list[InstalledPlugin]:
     """Whoever claims a name, in an order that is not that of the disk."""
     return sorted(found, key=lambda claim: (claim.package, claim.version))
 
 
-def _origin(claims: list[Found]) -> str:
+def _origin(claims: list[InstalledPlugin]) -> str:
     return " and ".join(f"{claim.package} {claim.version}" for claim in claims)
 
 
-def _problem(claims: list[Found], check: bool) -> str | None:
+def _problem(claims: list[InstalledPlugin], check: bool) -> str | None:
     """What is wrong with a name: two packages claim it, or (looked at if `check`) it does not load."""
     if len(claims) > 1:
         both = " and ".join(f"{claim.package} ({claim.target})" for claim in claims)
@@ -76,7 +76,7 @@ def _problem(claims: list[Found], check: bool) -> str | None:
     return f"BROKEN: {problem}" if problem else None
 
 
-def _title(claim: Found) -> str:
+def _title(claim: InstalledPlugin) -> str:
     from mitobench.errors import MitobenchError
 
     try:
@@ -114,7 +114,7 @@ def info(
         raise typer.Exit(1)
 
 
-def _show(claims: list[Found], settings: Settings | None) -> bool:
+def _show(claims: list[InstalledPlugin], settings: Settings | None) -> bool:
     """Show one role's claim to the name; returns whether something is wrong with it."""
     claim = claims[0]
     echo(f"{claim.role} {claim.name}", bold=True)
@@ -163,7 +163,7 @@ def _show_dataset(name: str) -> None:
         _line(f"protocol {protocol}", load_split(name, protocol).note)
 
 
-def _show_plugin(claim: Found, settings: Settings | None) -> None:
+def _show_plugin(claim: InstalledPlugin, settings: Settings | None) -> None:
     from mitobench import discovery
 
     cls = discovery.load(claim.role, claim.name)

@@ -11,7 +11,7 @@ import typer
 from mitobench.cli.terminal import echo
 
 if TYPE_CHECKING:
-    from mitobench.results.folder import Checks, Taken
+    from mitobench.results.folder import AddedRecord, Checks
 
 app = typer.Typer(help="Make the leaderboard from records, show it, check it, or add records.", no_args_is_help=True)
 
@@ -192,7 +192,7 @@ def _checked(checks: Checks, data: Path | None) -> Iterator[str]:
         yield f"Not below {data}, and so not matched: {', '.join(sorted(checks.not_here))}."
 
 
-def _told(taken: Taken) -> str:
+def _told(taken: AddedRecord) -> str:
     if taken.there:
         return f"{taken.path.name}: is there already, with equal numbers: {taken.target}"
     marked = f" (of one identity with {taken.beside[0]}, with other numbers: both are marked)" if taken.beside else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from mitobench.cli.console import console, say, show_results
+from mitobench.cli.console import console, notify, show_results
 from mitobench.experiments import Experiment, PaperTable, page
 from mitobench.experiments import table as tables
 from mitobench.report import build
@@ -19,14 +19,14 @@ def show_experiment(experiment: Experiment, out: Path) -> None:
     if isinstance(experiment.definition, PaperTable):
         _show_table(experiment, experiment.definition)
         if experiment.definition.row:
-            say(f"Records  {experiment.folder(out) / build.RECORDS}")
-        say(f"Table    {path}")
+            notify(f"Records  {experiment.folder(out) / build.RECORDS}")
+        notify(f"Table    {path}")
         return
     show_results(experiment.benchmarks, out)
     for part in experiment.parts:
         if part.absent:
             console.print(f"[yellow]NOT MEASURED[/yellow] {escape(part.name)}: {escape(part.absent)}")
-    say(f"Experiment   {path}")
+    notify(f"Experiment   {path}")
 
 
 def _show_table(experiment: Experiment, definition: PaperTable) -> None:

@@ -61,7 +61,7 @@ def predict(
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from mitobench.benchmark import find_device
-    from mitobench.cli.console import console, say
+    from mitobench.cli.console import console, notify
     from mitobench.model import Model
     from mitobench.model.batch import predict_files
     from mitobench.model.card import find
@@ -71,7 +71,7 @@ def predict(
     loaded = Model.load(folder, find_device(device))
     _introduce(folder, loaded, threshold)
     if mpp is None:
-        say(f"No --mpp: the images are taken to have the model's {loaded.card.mpp:g} um/px.")
+        notify(f"No --mpp: the images are taken to have the model's {loaded.card.mpp:g} um/px.")
     paths = images_of(image)
     rows: list[Row] = []
     from rich.progress import Progress
@@ -83,31 +83,31 @@ def predict(
                 rows.append(row)
                 bar.advance(task)
                 if not row.done:
-                    say(f"skipped: {row.note}")
+                    notify(f"skipped: {row.note}")
     except KeyboardInterrupt:
         echo("Interrupted. What is finished is kept.", err=True)
         raise typer.Exit(130) from None
     _show(rows)
-    say(f"Summary  {out / 'summary.csv'}")
+    notify(f"Summary  {out / 'summary.csv'}")
     if not all(row.done for row in rows):
         raise typer.Exit(1)
 
 
 def _introduce(folder: Path, model: Model, threshold: float | None) -> None:
-    from mitobench.cli.console import say
+    from mitobench.cli.console import notify
     from mitobench.report import markdown
 
     card, measured = model.card, model.card.measured
     interval = measured.f1_interval
     between = f" [{markdown.number(interval.low)}, {markdown.number(interval.high)}]" if interval else ""
-    say(f"Model {folder.resolve().name}: {card.title}.")
-    say(
+    notify(f"Model {folder.resolve().name}: {card.title}.")
+    notify(
         f"F1 {markdown.number(measured.f1)}{between} on the test part of {measured.dataset} ({measured.protocol}, seed "
         f"{measured.seed}) at a threshold of {card.threshold:.4g}; works at {card.mpp:g} um/px."
     )
     if threshold is not None:
-        say(f"--threshold {threshold:g} is used instead: that F1 is not said of it.")
-    say("Research software: not for diagnosis.")
+        notify(f"--threshold {threshold:g} is used instead: that F1 is not said of it.")
+    notify("Research software: not for diagnosis.")
 
 
 def _show(rows: Sequence[Row]) -> None:

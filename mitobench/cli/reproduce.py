@@ -13,8 +13,8 @@ import typer
 from mitobench.cli.terminal import echo
 
 if TYPE_CHECKING:
-    from mitobench.results.agreement import Agreement
     from mitobench.results.record import Record
+    from mitobench.results.reproducibility import Reproducibility
 
 
 def reproduce(
@@ -52,7 +52,7 @@ def reproduce(
     from mitobench.reproduce import reproduce as again
 
     try:
-        found = again(path, data=data, store=store, out=out, watch=console.Display, say=console.say)
+        found = again(path, data=data, store=store, out=out, show_progress=console.Display, notify=console.notify)
     except KeyboardInterrupt:
         echo("Interrupted. With --store, what is finished is kept.", err=True)
         raise typer.Exit(130) from None
@@ -80,7 +80,7 @@ def _ask(path: Path, recorded: Record) -> None:
     typer.confirm(printable(f"{path} needs more than this machine has. Do it all the same?"), abort=True)
 
 
-def _told(found: Agreement) -> Iterator[str]:
+def _told(found: Reproducibility) -> Iterator[str]:
     yield from found.reasons
     if found.again is None:
         yield "Nothing was run."
@@ -92,7 +92,7 @@ def _told(found: Agreement) -> Iterator[str]:
     yield f"Verdict: {found.verdict}"
 
 
-def _numbers(found: Agreement) -> Iterator[str]:
+def _numbers(found: Reproducibility) -> Iterator[str]:
     assert found.again is not None
     for name in ("f1", "precision", "recall"):
         then, now = (getattr(record.test, name, None) for record in (found.recorded, found.again))

@@ -79,7 +79,7 @@ def run(
         device=device,
         processes=gpus,
         store=store,
-        say=console.say,
+        notify=console.notify,
     )
     console.show_plan(benchmark)
     if dry_run:
@@ -88,7 +88,7 @@ def run(
     with console.going_on(), console.Display(benchmark) as display:
         benchmark.run(out, display, jobs)
     console.show_results([benchmark], out)
-    if benchmark.spoiled or not benchmark.done:
+    if benchmark.has_failures or not benchmark.done:
         raise typer.Exit(1)
 
 

@@ -39,7 +39,7 @@ def packages() -> Iterator[Finding]:
             yield Finding(name, "ok", version)
 
 
-def _claims() -> Iterator[discovery.Found]:
+def _claims() -> Iterator[discovery.InstalledPlugin]:
     for named in discovery.found().values():
         for claims in named.values():
             yield from claims

@@ -2,6 +2,6 @@
 
 from mitobench.experiments.definition import Definition, Grids, PaperTable, names, read
 from mitobench.experiments.experiment import Experiment, Result
-from mitobench.experiments.parts import Asked, Part
+from mitobench.experiments.parts import Overrides, Part
 
-__all__ = ["Asked", "Definition", "Experiment", "Grids", "PaperTable", "Part", "Result", "names", "read"]
+__all__ = ["Definition", "Experiment", "Grids", "Overrides", "PaperTable", "Part", "Result", "names", "read"]

@@ -11,8 +11,8 @@ from typing import Any
 from mitobench.benchmark import Benchmark
 from mitobench.errors import DataError
 from mitobench.experiments.definition import Definition, PaperTable, Row
-from mitobench.experiments.parts import Asked, Part, Say, parts
-from mitobench.pipeline.executors import Watcher
+from mitobench.experiments.parts import Notify, Overrides, Part, parts
+from mitobench.pipeline.executors import ProgressListener
 from mitobench.report.pairs import Paired, paired
 from mitobench.report.row import Row as Measured
 from mitobench.results.schema import Record
@@ -20,7 +20,7 @@ from mitobench.results.submission import write_submission
 
 PAGES = "experiments"
 
-Watch = Callable[[Benchmark], AbstractContextManager[Watcher]]
+ShowProgress = Callable[[Benchmark], AbstractContextManager[ProgressListener]]
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,11 @@ class Experiment:
     """
 
     definition: Definition
-    asked: Asked
+    overrides: Overrides
     parts: Sequence[Part]
 
     @classmethod
-    def prepare(cls, definition: Definition, asked: Asked, say: Say, **options: Any) -> Experiment:
+    def prepare(cls, definition: Definition, overrides: Overrides, notify: Notify, **options: Any) -> Experiment:
         """Read the data and plan all parts.
 
         Args:
@@ -81,12 +81,12 @@ class Experiment:
 
         Raises MitobenchError for whatever does not exist, or DataError where no part can be measured.
         """
-        planned = parts(definition, asked, say)
+        planned = parts(definition, overrides, notify)
         for part in planned:
-            part.prepare(say, **options)
+            part.prepare(notify, **options)
         if planned and not any(part.benchmark for part in planned):
             raise DataError("\n".join(dict.fromkeys(part.absent for part in planned if part.absent)))
-        return cls(definition, asked, planned)
+        return cls(definition, overrides, planned)
 
     @property
     def benchmarks(self) -> list[Benchmark]:
@@ -97,11 +97,11 @@ class Experiment:
         """Where its `records/` go: those of grids are the leaderboard's own, a table's are apart from them."""
         return out / PAGES if isinstance(self.definition, PaperTable) else out
 
-    def run(self, folder: Path, watch: Watch, jobs: int = 1) -> None:
+    def run(self, folder: Path, show_progress: ShowProgress, jobs: int = 1) -> None:
         """Do everything; records go below `folder/records`, and the contest's files below `folder/submission`."""
         for benchmark in self.benchmarks:
-            with watch(benchmark) as watcher:
-                benchmark.run(folder, watcher, jobs)
+            with show_progress(benchmark) as listener:
+                benchmark.run(folder, listener, jobs)
         if isinstance(self.definition, PaperTable) and self.definition.submission:
             for result in self.results():
                 for path, record in result.submitted:
@@ -117,11 +117,11 @@ class Experiment:
         return [replace(result, gain=_gain(result, against[0])) for result in results] if against else results
 
     @property
-    def spoiled(self) -> bool:
+    def has_failures(self) -> bool:
         """Whether any combination failed, or a grid came to nothing."""
         grids = [] if isinstance(self.definition, PaperTable) else self.parts
         empty = any(not (part.benchmark and part.benchmark.done) for part in grids)
-        return empty or any(benchmark.spoiled for benchmark in self.benchmarks)
+        return empty or any(benchmark.has_failures for benchmark in self.benchmarks)
 
 
 def _gain(result: Result, against: Result) -> Paired | None:

@@ -40,16 +40,16 @@ def title(experiment: Experiment) -> str:
 
 def command(experiment: Experiment) -> str:
     """What repeats it, wherever data and store are."""
-    definition, asked = experiment.definition, experiment.asked
+    definition, overrides = experiment.definition, experiment.overrides
     ours = definition.path == registry.ROOT / "experiments" / definition.path.name
     parts = ["mitobench", "experiment", definition.name if ours else definition.path.name]
-    parts += [word for name in asked.grids for word in ("--grid", name)]
-    parts += ["--dataset", asked.dataset] if asked.dataset else []
-    parts += ["--scanner", ",".join(asked.scanners)] if asked.scanners else []
-    parts += ["--profile", asked.profile] if asked.profile else []
-    parts += ["--scale", f"{asked.scale:g}"] if asked.scale else []
-    parts += ["--seeds", str(asked.seeds)] if asked.seeds else []
-    return shlex.join([*parts, *(word for text in asked.sets for word in ("--set", text))])
+    parts += [word for name in overrides.grids for word in ("--grid", name)]
+    parts += ["--dataset", overrides.dataset] if overrides.dataset else []
+    parts += ["--scanner", ",".join(overrides.scanners)] if overrides.scanners else []
+    parts += ["--profile", overrides.profile] if overrides.profile else []
+    parts += ["--scale", f"{overrides.scale:g}"] if overrides.scale else []
+    parts += ["--seeds", str(overrides.seeds)] if overrides.seeds else []
+    return shlex.join([*parts, *(word for text in overrides.sets for word in ("--set", text))])
 
 
 def _body(experiment: Experiment, records: str) -> Iterator[str | list[str]]:

@@ -17,11 +17,11 @@ from mitobench.errors import DataError, MitobenchError, nearest
 from mitobench.experiments.definition import Definition, Grid, Grids, PaperTable, Row
 from mitobench.pipeline.settings import Override
 
-Say = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Asked:
+class Overrides:
     """What is asked for in place of what the definition says; None or nothing: as it says.
 
     Attributes:
@@ -84,7 +84,7 @@ class Part:
         said += [f"measured on {self.dataset}, not {self.meant}"] if self.dataset != self.meant else []
         return said
 
-    def prepare(self, say: Say, **options: Any) -> None:
+    def prepare(self, notify: Notify, **options: Any) -> None:
         """Read the data and plan; where they lack what this part needs, `absent` says so.
 
         `options` are those of `Benchmark.prepare`. Raises MitobenchError for an option that does not exist.
@@ -99,28 +99,30 @@ class Part:
                 profile=self.profile,
                 scale=self.scale,
                 seeds=range(self.seeds),
-                say=say,
+                notify=notify,
                 **options,
             )
         except DataError as reason:
             self.absent = str(reason)
-            say(f"{self.name} cannot be measured here: {reason}")
+            notify(f"{self.name} cannot be measured here: {reason}")
 
 
-def parts(definition: Definition, asked: Asked, say: Say) -> list[Part]:
+def parts(definition: Definition, overrides: Overrides, notify: Notify) -> list[Part]:
     """What is to be measured. Raises MitobenchError for a data set or a grid that does not exist."""
     if isinstance(definition, Grids):
-        return _of_grids(definition, asked)
-    if asked.grids:
-        raise MitobenchError(f"--grid {asked.grids[0]}: {definition.name} is a table and has no grids. Leave it out.")
-    return _of_table(definition, asked, say)
+        return _of_grids(definition, overrides)
+    if overrides.grids:
+        raise MitobenchError(
+            f"--grid {overrides.grids[0]}: {definition.name} is a table and has no grids. Leave it out."
+        )
+    return _of_table(definition, overrides, notify)
 
 
-def _of_grids(grids: Grids, asked: Asked) -> list[Part]:
-    chosen = _called(grids, asked.grids)
-    kept = [grid for grid in chosen if grid.dataset == asked.dataset]
-    elsewhere = None if kept else asked.dataset
-    return [_of_grid(grids, grid, asked, elsewhere) for grid in kept or chosen]
+def _of_grids(grids: Grids, overrides: Overrides) -> list[Part]:
+    chosen = _called(grids, overrides.grids)
+    kept = [grid for grid in chosen if grid.dataset == overrides.dataset]
+    elsewhere = None if kept else overrides.dataset
+    return [_of_grid(grids, grid, overrides, elsewhere) for grid in kept or chosen]
 
 
 def _called(grids: Grids, wanted: Sequence[str]) -> Sequence[Grid]:
@@ -132,38 +134,38 @@ def _called(grids: Grids, wanted: Sequence[str]) -> Sequence[Grid]:
     return [grid for grid in grids.grid if not wanted or any(grid in some for some in found.values())]
 
 
-def _of_grid(grids: Grids, grid: Grid, asked: Asked, elsewhere: str | None) -> Part:
+def _of_grid(grids: Grids, grid: Grid, overrides: Overrides, elsewhere: str | None) -> Part:
     """`elsewhere`: the data set that takes the place of all."""
-    sets = [*grids.overrides(grid), *map(Override.parse, asked.sets)]
+    sets = [*grids.overrides(grid), *map(Override.parse, overrides.sets)]
     return Part(
         name=grid.name,
         dataset=elsewhere or grid.dataset,
         meant=grid.dataset,
         protocol=_first_protocol(elsewhere) if elsewhere else grid.protocol,
         train_on=[elsewhere] if elsewhere else grid.train_on or [grid.dataset],
-        scanners=_scanners(asked, () if elsewhere else grid.scanners),
-        profile=asked.profile or grid.profile or grids.profile,
-        scale=asked.scale or grid.scale,
-        seeds=asked.seeds or grid.seeds,
+        scanners=_scanners(overrides, () if elsewhere else grid.scanners),
+        profile=overrides.profile or grid.profile or grids.profile,
+        scale=overrides.scale or grid.scale,
+        seeds=overrides.seeds or grid.seeds,
         sets=[override.text for override in sets],
         grids=[Combinations({role: getattr(grid, role) for role in ROLES}, sets)],
         notes=grid.notes,
     )
 
 
-def _of_table(table: PaperTable, asked: Asked, say: Say) -> list[Part]:
+def _of_table(table: PaperTable, overrides: Overrides, notify: Notify) -> list[Part]:
     """Rows of equal protocol, training sets and scanners share a benchmark, and with it what they have in common."""
-    here = asked.dataset or table.dataset
-    scanners = _scanners(asked, table.scanners)
-    if scanners and not asked.scanners:
-        say(f"Frames of scanner {', '.join(scanners)}, as in the paper; --scanner takes others.")
+    here = overrides.dataset or table.dataset
+    scanners = _scanners(overrides, table.scanners)
+    if scanners and not overrides.scanners:
+        notify(f"Frames of scanner {', '.join(scanners)}, as in the paper; --scanner takes others.")
     wanted = dict.fromkeys(row.protocol or table.protocol for row in table.row)
-    protocols = {protocol: _protocol(here, protocol, table, say) for protocol in wanted}
+    protocols = {protocol: _protocol(here, protocol, table, notify) for protocol in wanted}
     together: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[Row]] = defaultdict(list)
     for row in table.row:
         own = here == table.dataset
         train_on = (row.train_on or table.train_on) if own else ()
-        of = _scanners(asked, (row.scanners if own else ()) or table.scanners)
+        of = _scanners(overrides, (row.scanners if own else ()) or table.scanners)
         together[protocols[row.protocol or table.protocol], train_on or (here,), tuple(of)].append(row)
     return [
         Part(
@@ -173,26 +175,26 @@ def _of_table(table: PaperTable, asked: Asked, say: Say) -> list[Part]:
             protocol=protocol,
             train_on=train_on,
             scanners=of,
-            profile=asked.profile or table.profile,
-            scale=asked.scale or 1.0,
-            seeds=asked.seeds or 1,
-            sets=asked.sets,
-            grids=[Combinations(table.plugins(row), [*table.overrides(row), *asked.sets]) for row in rows],
+            profile=overrides.profile or table.profile,
+            scale=overrides.scale or 1.0,
+            seeds=overrides.seeds or 1,
+            sets=overrides.sets,
+            grids=[Combinations(table.plugins(row), [*table.overrides(row), *overrides.sets]) for row in rows],
             rows=rows,
         )
         for (protocol, train_on, of), rows in together.items()
     ]
 
 
-def _scanners(asked: Asked, given: Sequence[str]) -> Sequence[str]:
-    return [] if "all" in asked.scanners else asked.scanners or given
+def _scanners(overrides: Overrides, given: Sequence[str]) -> Sequence[str]:
+    return [] if "all" in overrides.scanners else overrides.scanners or given
 
 
-def _protocol(dataset: str, wanted: str, table: PaperTable, say: Say) -> str:
+def _protocol(dataset: str, wanted: str, table: PaperTable, notify: Notify) -> str:
     if dataset == table.dataset or wanted in splits.protocols(dataset):
         return wanted
     first = _first_protocol(dataset)
-    say(f"{dataset} has no protocol {wanted!r}: {first} is in its place.")
+    notify(f"{dataset} has no protocol {wanted!r}: {first} is in its place.")
     return first
 
 

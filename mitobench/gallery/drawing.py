@@ -1,6 +1,6 @@
 """Marks on pixels: overlays of whole frames, crops around one cell, and sheets of crops.
 
-A mark is an outline that leaves the cell free, in the fate's colour between two dark edges, so that it reads on pale
+A mark is an outline that leaves the cell free, in the outcome's colour between two dark edges, so that it reads on pale
 stroma as on dark nuclei; its shape says the same as its colour.
 """
 
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from mitobench.api import Frame
-from mitobench.gallery.fates import Mark, short
-from mitobench.report.colours import FATES, UNLABELLED, Fate
+from mitobench.gallery.outcomes import Mark, short
+from mitobench.report.colours import OUTCOMES, UNLABELLED, Outcome
 
 Pixels = NDArray[np.uint8]
 
@@ -51,7 +51,7 @@ def overlay(frame: Frame, pixels: Pixels, marks: Sequence[Mark]) -> Image.Image:
         _put(image, mark, factor, frame.mpp, width)
     draw = ImageDraw.Draw(image)
     for mark in marks:
-        if mark.fate is not FATES["fn"] and mark.candidate is not None:
+        if mark.outcome is not OUTCOMES["fn"] and mark.candidate is not None:
             _label(draw, mark, factor, MARK_UM * factor / frame.mpp[1] + width, image.size, font)
     _scale_bar(draw, image.size, factor / frame.mpp[0], font)
     return _with_legend(image, frame.id, marks, font)
@@ -73,7 +73,7 @@ def crop(frame: Frame, pixels: Pixels, subject: Mark, marks: Sequence[Mark]) -> 
         if mark is not subject:
             _put(window, mark, factor, frame.mpp, 2, origin=(left, top))
     draw = ImageDraw.Draw(window)
-    _ticks(draw, subject.fate)
+    _ticks(draw, subject.outcome)
     _scale_bar(draw, window.size, factor / frame.mpp[0], _font(13), um=10)
     return window
 
@@ -100,14 +100,14 @@ def sheet(title: str, crops: Sequence[tuple[Image.Image, Sequence[str]]]) -> Ima
 
 
 @lru_cache
-def _stamp(fate: Fate, half: tuple[float, float], width: int) -> Image.Image:
+def _stamp(outcome: Outcome, half: tuple[float, float], width: int) -> Image.Image:
     """A mark with soft edges on nothing; `half`: px from its centre to its outline along x and y."""
     side = [2 * math.ceil(1.3 * h + 2 * width) + 1 for h in half]
     tile = Image.new("RGBA", (side[0] * SMOOTH, side[1] * SMOOTH))
     draw = ImageDraw.Draw(tile)
     centre = [s * SMOOTH / 2 for s in side]
-    points = [(centre[0] + x * half[0] * SMOOTH, centre[1] + y * half[1] * SMOOTH) for x, y in OUTLINES[fate.shape]]
-    for colour, thick in ((EDGE, width + 2), (fate.colour, width)):
+    points = [(centre[0] + x * half[0] * SMOOTH, centre[1] + y * half[1] * SMOOTH) for x, y in OUTLINES[outcome.shape]]
+    for colour, thick in ((EDGE, width + 2), (outcome.colour, width)):
         draw.line([*points, *points[:2]], colour, thick * SMOOTH, joint="curve")
     return tile.resize((side[0], side[1]), Image.Resampling.LANCZOS)
 
@@ -124,19 +124,19 @@ def _put(
 
     The image's corner is `origin` px from that of the frame, whose first pixel has its centre at .5.
     """
-    stamp = _stamp(mark.fate, (MARK_UM * factor / mpp[0], MARK_UM * factor / mpp[1]), width)
+    stamp = _stamp(mark.outcome, (MARK_UM * factor / mpp[0], MARK_UM * factor / mpp[1]), width)
     x, y = ((mark.xy[i] + 0.5 - origin[i]) * factor for i in (0, 1))
     image.paste(stamp, (round(x - stamp.width / 2), round(y - stamp.height / 2)), stamp)
 
 
-def _ticks(draw: ImageDraw.ImageDraw, fate: Fate) -> None:
-    """A border in the fate's colour, and four ticks around the middle that leave the cell free."""
+def _ticks(draw: ImageDraw.ImageDraw, outcome: Outcome) -> None:
+    """A border in the outcome's colour, and four ticks around the middle that leave the cell free."""
     middle, (near, far) = CROP / 2, (um * CROP / CROP_UM for um in TICK_UM)
-    for colour, thick, more in ((EDGE, 5, 1), (fate.colour, 3, 0)):
+    for colour, thick, more in ((EDGE, 5, 1), (outcome.colour, 3, 0)):
         for start, end in ((-far - more, -near + more), (near - more, far + more)):
             draw.line([(middle + start, middle), (middle + end, middle)], colour, thick)
             draw.line([(middle, middle + start), (middle, middle + end)], colour, thick)
-    draw.rectangle([0, 0, CROP - 1, CROP - 1], outline=fate.colour, width=3)
+    draw.rectangle([0, 0, CROP - 1, CROP - 1], outline=outcome.colour, width=3)
     draw.rectangle([3, 3, CROP - 4, CROP - 4], outline=EDGE)
 
 
@@ -158,7 +158,7 @@ def _label(
     x, y = ((place + 0.5) * factor for place in mark.xy)
     x = min(max(x, half), size[0] - half)
     fits = y + below + 1.3 * font.size < size[1]
-    _write(draw, (x, y + below if fits else y - below), text, mark.fate.colour, font, "mt" if fits else "mb")
+    _write(draw, (x, y + below if fits else y - below), text, mark.outcome.colour, font, "mt" if fits else "mb")
 
 
 def _scale_bar(
@@ -181,11 +181,11 @@ def _with_legend(image: Image.Image, id: str, marks: Sequence[Mark], font: Image
     x, y = 0.6 * font.size, image.height + 0.4 * font.size
     draw.text((x, y), id, INK, font)
     x += draw.textlength(id, font) + 1.6 * font.size
-    fates = [mark.fate for mark in marks]
-    for fate in [UNLABELLED] if UNLABELLED in fates else FATES.values():
-        stamp = _stamp(fate, (0.5 * font.size, 0.5 * font.size), max(2, round(font.size / 7)))
+    outcomes = [mark.outcome for mark in marks]
+    for outcome in [UNLABELLED] if UNLABELLED in outcomes else OUTCOMES.values():
+        stamp = _stamp(outcome, (0.5 * font.size, 0.5 * font.size), max(2, round(font.size / 7)))
         strip.paste(stamp, (round(x), round(image.height + line / 2 - stamp.height / 2)), stamp)
-        text = f"{fates.count(fate)} {fate.title}{'' if fates.count(fate) == 1 else 's'}"
+        text = f"{outcomes.count(outcome)} {outcome.title}{'' if outcomes.count(outcome) == 1 else 's'}"
         x += stamp.width + 0.3 * font.size
         draw.text((x, y), text, INK, font)
         x += draw.textlength(text, font) + 1.4 * font.size

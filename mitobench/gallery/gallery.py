@@ -16,9 +16,9 @@ from mitobench.atomic import write_text_whole, write_whole
 from mitobench.datasets import Item
 from mitobench.errors import MitobenchError, RecordError, nearest
 from mitobench.gallery import drawing, page
-from mitobench.gallery.fates import Candidate, Mark, caption, hardest_misses, marks, most_confident_errors
+from mitobench.gallery.outcomes import Candidate, Mark, caption, hardest_misses, marks, most_confident_errors
 from mitobench.gallery.source import test_frames
-from mitobench.report.colours import FATES
+from mitobench.report.colours import OUTCOMES
 from mitobench.report.row import Row
 from mitobench.results import record as records
 from mitobench.results.recompute import Recomputed
@@ -120,7 +120,7 @@ class Pictures:
 
 def _worst(of_frame: Marks, most: int | None) -> list[str]:
     """Ids of the frames with the most misses and false positives, in the order of their names; None: of all."""
-    wrong = {id: sum(mark.fate is not FATES["tp"] for mark in of_one) for id, of_one in of_frame.items()}
+    wrong = {id: sum(mark.outcome is not OUTCOMES["tp"] for mark in of_one) for id, of_one in of_frame.items()}
     return sorted(sorted(wrong, key=lambda id: (-wrong[id], id))[:most])
 
 

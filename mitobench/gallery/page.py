@@ -10,8 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mitobench.datasets import Card
 from mitobench.gallery.drawing import CROP_UM
-from mitobench.gallery.fates import Mark, short
-from mitobench.report.colours import FATES, UNLABELLED
+from mitobench.gallery.outcomes import Mark, short
+from mitobench.report.colours import OUTCOMES, UNLABELLED
 from mitobench.report.markdown import number
 from mitobench.report.row import Row
 from mitobench.results.schema import Record
@@ -47,14 +47,14 @@ class Overlay:
     file: str
     marks: Sequence[Mark]
 
-    def count(self, fate: str) -> int:
-        """How many of its marks have this fate, a name in FATES."""
-        return sum(mark.fate is FATES[fate] for mark in self.marks)
+    def count(self, outcome: str) -> int:
+        """How many of its marks have this outcome, a name in OUTCOMES."""
+        return sum(mark.outcome is OUTCOMES[outcome] for mark in self.marks)
 
     @property
     def unlabelled(self) -> int:
         """How many detections of unknown truth it has."""
-        return sum(mark.fate is UNLABELLED for mark in self.marks)
+        return sum(mark.outcome is UNLABELLED for mark in self.marks)
 
 
 def render(
@@ -63,7 +63,7 @@ def render(
     """The page's HTML. Every text is escaped: a plugin, a frame or a data set may be called anything."""
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
     environment.filters |= {"short": short, "number": number}  # scores are cut, ratios rounded as in the tables
-    fates = [*FATES.values(), *([UNLABELLED] if record.test and record.test.n_unlabelled else [])]
+    outcomes = [*OUTCOMES.values(), *([UNLABELLED] if record.test and record.test.n_unlabelled else [])]
     text: str = environment.get_template("gallery.html").render(
         title=Row([record]).title,
         path=path,
@@ -73,7 +73,7 @@ def render(
         overlays=overlays,
         sheets=sheets,
         titles=SHEETS,
-        fates=fates,
+        outcomes=outcomes,
         n_frames=n_frames,
         crop_um=f"{CROP_UM:g}",
         synthetic=card.name.startswith("synthetic"),

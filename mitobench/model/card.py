@@ -146,10 +146,10 @@ def find(name: str | None) -> Path:
 
     Raises MitobenchError where there is none, or, without a name, several.
     """
-    shelf = registry.ROOT / MODELS
-    known = sorted(path.parent.name for path in shelf.glob(f"*/{CARD}"))
+    models_dir = registry.ROOT / MODELS
+    known = sorted(path.parent.name for path in models_dir.glob(f"*/{CARD}"))
     if name is None and len(known) == 1:
-        return shelf / known[0]
+        return models_dir / known[0]
     if name is None and known:
         raise MitobenchError(f"There are several models: {', '.join(known)}. Choose one with --model.")
     if name is None:
@@ -158,7 +158,7 @@ def find(name: str | None) -> Path:
             "`mitobench pack RECORD --out FOLDER`, and give it with --model FOLDER."
         )
     if name in known:
-        return shelf / name
+        return models_dir / name
     if Path(name).is_dir():
         return Path(name)
     raise MitobenchError(

@@ -79,15 +79,15 @@ class Model:
 
         Raises PluginError where a plugin returns what its interface forbids.
         """
-        found, verdicts, of_tile = [Detections.none()], [np.zeros(0)], [np.zeros(0, dtype=int)]
+        found, verifier_scores, of_tile = [Detections.none()], [np.zeros(0)], [np.zeros(0, dtype=int)]
         for number, tile in enumerate(tiled(frame, self.card.mpp)):
             detections, verdict = self._in(tile)
             found.append(tile.moved(detections))
-            verdicts.append(verdict)
+            verifier_scores.append(verdict)
             of_tile.append(np.full(len(detections), number))
         joined = Detections(*(np.concatenate([getattr(d, name) for d in found]) for name in ("xy", "boxes", "score")))
         keep = unrepeated(joined, np.concatenate(of_tile), frame.mpp)
-        kept, verdict = joined[keep], np.concatenate(verdicts)[keep]
+        kept, verdict = joined[keep], np.concatenate(verifier_scores)[keep]
         score = checks.scores(self.fuser, frame, self.fuser.fuse(kept.score, verdict), len(kept))
         is_mitosis = score >= (self.card.threshold if threshold is None else threshold)
         return Prediction(kept, verdict if self.verifier else None, score, is_mitosis)
@@ -132,7 +132,7 @@ def _plugin(folder: Path, card: Card, role: Any, device: str) -> Any:
     return plugin
 
 
-def _installed(role: str, part: Part) -> discovery.Found:
+def _installed(role: str, part: Part) -> discovery.InstalledPlugin:
     if part.name not in discovery.names(role):
         raise MitobenchError(
             f"The model's {role} {part.name!r} is not installed. Install {part.package}: "

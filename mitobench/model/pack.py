@@ -14,7 +14,7 @@ from mitobench.errors import MitobenchError, RecordError
 from mitobench.model import card as cards
 from mitobench.model.card import Card, Measured, Part, Parts
 from mitobench.model.model import FILES, Model
-from mitobench.pipeline.stages.job import FACTS, LOG
+from mitobench.pipeline.stages.job import LOG, TRAINING_INFO
 from mitobench.pipeline.store import MANIFEST, Store
 from mitobench.pipeline.workspace import chosen_on
 from mitobench.results import option_files
@@ -24,7 +24,7 @@ from mitobench.results.schema import Record
 ROLES = ("detector", "verifier", "fuser")
 TENSORS = ".safetensors"
 ALLOWED = (TENSORS, ".json")
-_HARNESS = (MANIFEST, FACTS, LOG)  # what the harness adds to what a plugin saved
+_HARNESS = (MANIFEST, TRAINING_INFO, LOG)  # what the harness adds to what a plugin saved
 
 
 def pack(record: Path, store: Path, out: Path, half: bool = False) -> Card:

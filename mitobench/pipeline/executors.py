@@ -30,7 +30,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StageResult:
     """What became of a stage.
 
     Attributes:
@@ -50,7 +50,7 @@ class Outcome:
     trace: Path | None = None
 
 
-class Watcher:
+class ProgressListener:
     """Hears what happens during a run; the command line's progress display is one."""
 
     def started(self, stage: Stage) -> None:
@@ -59,37 +59,37 @@ class Watcher:
     def advanced(self, stage: Stage, done: int, total: int) -> None:
         """It has got so far; total 0 means unknown."""
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, result: StageResult) -> None:
         """A stage ended, one way or another."""
 
 
 def run(
-    plan: Plan, store: Store, workspace: Workspace, watcher: Watcher, jobs: int = 1
-) -> Iterator[tuple[str, Outcome]]:
+    plan: Plan, store: Store, workspace: Workspace, listener: ProgressListener, jobs: int = 1
+) -> Iterator[tuple[str, StageResult]]:
     """Do every stage of the plan; gives (key, outcome) of each as it ends.
 
     Args:
         plan: what to do.
         store: where outputs are and go.
         workspace: the frames.
-        watcher: hears of every start, advance and end.
+        listener: hears of every start, advance and end.
         jobs: how many stages may be done at once, each in a process of its own; 1: in this process.
 
     Raises StoreError when the store cannot be written.
     """
-    outcomes: dict[str, Outcome] = {}
+    results: dict[str, StageResult] = {}
     waiting = dict(plan.stages)
-    running: dict[Future[Outcome], str] = {}
-    with _executor(store, workspace, watcher, jobs) as submit:
+    running: dict[Future[StageResult], str] = {}
+    with _executor(store, workspace, listener, jobs) as submit:
         while waiting or running:
-            ended: dict[str, Outcome] = {}
+            ended: dict[str, StageResult] = {}
             for key, stage in list(waiting.items()):
-                needed = [outcomes.get(upstream.key) for upstream in stage.upstream.values()]
-                failed = next((outcome for outcome in needed if outcome and not outcome.output), None)
+                needed = [results.get(upstream.key) for upstream in stage.upstream.values()]
+                failed = next((result for result in needed if result and not result.output), None)
                 if failed:
-                    ended[key] = Outcome(stage, reason=failed.reason, left_out=True)
+                    ended[key] = StageResult(stage, reason=failed.reason, left_out=True)
                 elif all(needed) and len(running) < jobs:
-                    watcher.started(stage)
+                    listener.started(stage)
                     running[submit(stage)] = key
                 else:
                     continue
@@ -97,22 +97,22 @@ def run(
             if not ended:
                 done = wait(running, return_when=FIRST_COMPLETED).done
                 ended = {running.pop(future): future.result() for future in done}
-            outcomes |= ended
-            for key, outcome in ended.items():
-                watcher.finished(outcome)
-                yield key, outcome
+            results |= ended
+            for key, result in ended.items():
+                listener.finished(result)
+                yield key, result
 
 
 @contextmanager
 def _executor(
-    store: Store, workspace: Workspace, watcher: Watcher, jobs: int
-) -> Iterator[Callable[[Stage], Future[Outcome]]]:
+    store: Store, workspace: Workspace, listener: ProgressListener, jobs: int
+) -> Iterator[Callable[[Stage], Future[StageResult]]]:
     """Gives a function that starts a stage: at once in this process, or in a process of its own."""
     if jobs == 1:
 
-        def here(stage: Stage) -> Future[Outcome]:
-            future: Future[Outcome] = Future()
-            future.set_result(do(stage, store, workspace, lambda done, total: watcher.advanced(stage, done, total)))
+        def here(stage: Stage) -> Future[StageResult]:
+            future: Future[StageResult] = Future()
+            future.set_result(do(stage, store, workspace, lambda done, total: listener.advanced(stage, done, total)))
             return future
 
         yield here
@@ -129,7 +129,7 @@ def _executor(
             raise
 
 
-def _elsewhere(stage: Stage, store: Store, workspace: Workspace, jobs: int, children: list[BaseProcess]) -> Outcome:
+def _elsewhere(stage: Stage, store: Store, workspace: Workspace, jobs: int, children: list[BaseProcess]) -> StageResult:
     """Do a stage in a new process, and wait for it; one that dies fails its stage only."""
     spawn = get_context("spawn")
     receiver, sender = spawn.Pipe(duplex=False)
@@ -138,10 +138,12 @@ def _elsewhere(stage: Stage, store: Store, workspace: Workspace, jobs: int, chil
     children.append(child)
     sender.close()
     try:
-        said: Outcome | StoreError = receiver.recv()
+        said: StageResult | StoreError = receiver.recv()
     except EOFError:
         child.join()
-        return Outcome(stage, reason=f"{stage.label}: its process died (exit code {child.exitcode}); out of memory?")
+        return StageResult(
+            stage, reason=f"{stage.label}: its process died (exit code {child.exitcode}); out of memory?"
+        )
     child.join()
     if isinstance(said, StoreError):
         raise said
@@ -156,21 +158,21 @@ def _child(sender: Any, stage: Stage, store: Store, workspace: Workspace, jobs: 
         sender.send(reason)
 
 
-def _changed(stage: Stage) -> Outcome | None:
+def _changed(stage: Stage) -> StageResult | None:
     """A failure where this process imports other code than the plan was made with: its output has no key."""
     plugin = stage.plugin
     same = stage_code(stage.kind).digest == stage.settings["harness"]
     if same and (plugin is None or plugin_code(plugin.role, plugin.cls()).digest == plugin.source):
         return None
-    return Outcome(stage, reason=f"{stage.label}: its code was changed during the run. Run the same command again.")
+    return StageResult(stage, reason=f"{stage.label}: its code was changed during the run. Run the same command again.")
 
 
-def do(stage: Stage, store: Store, workspace: Workspace, progress: Progress = silent) -> Outcome:
+def do(stage: Stage, store: Store, workspace: Workspace, progress: Progress = silent) -> StageResult:
     """One stage: read from the store, or done under its lock. Two processes never do it twice."""
     with store.lock(stage.key):
         output = store.get(stage.kind, stage.key)
         if output:
-            return Outcome(stage, output, cached=True)
+            return StageResult(stage, output, cached=True)
         try:
             inputs = {role: _input(store, needed).folder for role, needed in stage.upstream.items()}
             for file in stage.plugin.files.values() if stage.plugin else ():
@@ -184,10 +186,10 @@ def do(stage: Stage, store: Store, workspace: Workspace, progress: Progress = si
         except (Exception, SystemExit) as reason:
             trace = store.work(stage.key) / "failure.txt"
             trace.write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
-            return Outcome(stage, reason=_one_line(stage, reason), trace=trace)
+            return StageResult(stage, reason=_one_line(stage, reason), trace=trace)
         output = store.get(stage.kind, stage.key)
         assert output is not None, "an output that was just written is there"
-        return Outcome(stage, output)
+        return StageResult(stage, output)
 
 
 def _input(store: Store, stage: Stage) -> Output:

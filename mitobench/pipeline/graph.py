@@ -31,7 +31,7 @@ class Combination:
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedRun:
     """A combination with the stages it ends in, or the reason why it cannot be done.
 
     Attributes:
@@ -66,7 +66,7 @@ class Request:
 class Plan:
     """All rows of a run, and the distinct stages behind them, each after those it builds on."""
 
-    rows: Sequence[Planned]
+    rows: Sequence[PlannedRun]
 
     @cached_property
     def stages(self) -> dict[str, Stage]:

@@ -15,7 +15,7 @@ from mitobench.datasets.splits import PARTS
 from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError, PluginError
 from mitobench.pipeline import canonical
-from mitobench.pipeline.graph import Combination, Plan, Planned, Request
+from mitobench.pipeline.graph import Combination, Plan, PlannedRun, Request
 from mitobench.pipeline.plugins import PluginRef
 from mitobench.pipeline.settings import VALIDATION, PipelineOptions, Settings
 from mitobench.pipeline.sources import plugin_code, reader_code, stage_code
@@ -52,9 +52,9 @@ def learned_from(workspace: Workspace, dataset: str, train_on: Sequence[str]) ->
     return tuple(sorted([*workspace.part(choosing, "train"), *more]))
 
 
-def _grid(roles: Roles, settings: Settings, request: Request, workspace: Workspace) -> list[Planned]:
+def _grid(roles: Roles, settings: Settings, request: Request, workspace: Workspace) -> list[PlannedRun]:
     planner = _Planner(request, settings, workspace)
-    rows: dict[Combination, Planned] = {}
+    rows: dict[Combination, PlannedRun] = {}
     for dataset, seed in itertools.product(request.datasets, request.seeds):
         for names in itertools.product(*(roles[role] for role in ROLES)):
             row = planner.row(dataset, dict(zip(ROLES, names, strict=True)), seed)
@@ -73,7 +73,7 @@ class _Planner:
 
     # ------------------------------------------------------------------------------------------- combinations
 
-    def row(self, dataset: str, names: dict[str, str], seed: int) -> Planned:
+    def row(self, dataset: str, names: dict[str, str], seed: int) -> PlannedRun:
         """One combination, brought to the simplest form that means the same."""
         train_on = tuple(sorted(self.request.train_on or (dataset,)))
         protocol = self.workspace.splits[dataset].protocol
@@ -88,8 +88,8 @@ class _Planner:
             names.update(self._simplest(names, classes))
             refs = {role: self.ref(role, name) for role, name in names.items() if name != UNUSED}
         except PluginError as reason:
-            return Planned(combination(), self.settings, problem=("broken", str(reason)))
-        planned = Planned(combination(), self.settings, refs)
+            return PlannedRun(combination(), self.settings, problem=("broken", str(reason)))
+        planned = PlannedRun(combination(), self.settings, refs)
         impossible = self._why_not(refs, train_on)
         if impossible:
             return replace(planned, problem=("not applicable", impossible))

@@ -53,7 +53,7 @@ class PluginRef:
         """As a fit sees it: options that only prediction reads have their defaults, whatever they are set to."""
         cls = self.cls()
         defaults = cls.Options().model_dump(mode="json")
-        options = {**self.options, **{name: defaults[name] for name in cls.at_prediction}}
+        options = {**self.options, **{name: defaults[name] for name in cls.inference_options}}
         return replace(self, options=options, files=files_of(cls.Options.model_validate(options)))
 
     def spec(self) -> dict[str, Any]:
@@ -63,11 +63,11 @@ class PluginRef:
             "name": self.name,
             "version": self.version,
             "source": self.source,
-            "options": self.known_by,
+            "options": self.key_options,
         }
 
     @property
-    def known_by(self) -> dict[str, Any]:
+    def key_options(self) -> dict[str, Any]:
         """The options; in place of where a file lies its SHA-256, and of weights the name, too, or `none`."""
         options = with_files(self.options, {place: f"sha256 {file.sha256}" for place, file in self.files.items()})
         if PRETRAINED not in options or not _looks_for_weights(self.cls()):

@@ -43,6 +43,6 @@ def reader_code(dataset: str) -> Code:
     return code_of([found.target.partition(":")[0]], _package(found))
 
 
-def _package(found: discovery.Found) -> str | None:
+def _package(found: discovery.InstalledPlugin) -> str | None:
     """The package whose requirements count, imported or not; None for the core, which requires much for its pages."""
     return None if found.package == discovery.CORE else found.package

@@ -97,7 +97,7 @@ def _facts(section: Section, row: Row) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Fate:
+class Outcome:
     """What became of a detection or of a mitosis, as the paper's figures 8, 10 and 11 colour it.
 
     Attributes:
@@ -111,9 +111,9 @@ class Fate:
     shape: str
 
 
-FATES = {
-    "tp": Fate("true positive", "#00E640", "circle"),
-    "fp": Fate("false positive", "#FFE500", "square"),
-    "fn": Fate("false negative", "#4C9AFF", "diamond"),
+OUTCOMES = {
+    "tp": Outcome("true positive", "#00E640", "circle"),
+    "fp": Outcome("false positive", "#FFE500", "square"),
+    "fn": Outcome("false negative", "#4C9AFF", "diamond"),
 }
-UNLABELLED = Fate("unlabelled detection", "#FFFFFF", "triangle")
+UNLABELLED = Outcome("unlabelled detection", "#FFFFFF", "triangle")

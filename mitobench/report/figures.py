@@ -30,7 +30,7 @@ from mitobench.foreign.limits import MAX_RECORD_BYTES
 from mitobench.report import plots
 from mitobench.report.colours import labels, style_of
 from mitobench.report.curves import curve_of
-from mitobench.report.plots import Board, Drawn, Shown, digest_of
+from mitobench.report.plots import Board, PlottedCurve, PlottedRow, digest_of
 from mitobench.report.table import Section
 
 FOLDER = "figures"
@@ -154,7 +154,9 @@ def _board(folder: Path, section: Section) -> Board:
     """What the figures of a section show."""
     label = labels(section)
     rows = enumerate(section.ranked())
-    ranked = [Shown(str(rank), label[row], style_of(place), row) for place, (rank, row) in rows if rank is not None]
+    ranked = [
+        PlottedRow(str(rank), label[row], style_of(place), row) for place, (rank, row) in rows if rank is not None
+    ]
     methods = sorted(section.published, key=lambda method: -method.f1)
     drawn = [_drawn(folder, section, shown) for shown in ranked[:MOST_CURVES]]
     return Board(
@@ -169,13 +171,13 @@ def _board(folder: Path, section: Section) -> Board:
     )
 
 
-def _drawn(folder: Path, section: Section, shown: Shown) -> Drawn | None:
+def _drawn(folder: Path, section: Section, shown: PlottedRow) -> PlottedCurve | None:
     """The curves of the seed whose F1 is nearest to the mean."""
     mean = shown.row.mean("f1") or 0.0
     tested = [(record.test, record) for record in shown.row.good if record.test]
     test, record = min(tested, key=lambda pair: abs((pair[0].f1 or 0.0) - mean))
     curves = curve_of(folder / RECORDS / section.file(record), record)
-    return Drawn(shown, test, curves) if curves is not None else None
+    return PlottedCurve(shown, test, curves) if curves is not None else None
 
 
 def _save(path: Path, figure: Figure, kind: str) -> str:

@@ -35,7 +35,7 @@ NOT_MEASURED = "Stars and letters: published, not measured here."
 
 
 @dataclass(frozen=True)
-class Shown:
+class PlottedRow:
     """A row with the number of its rank, a label that no other row has, and its style."""
 
     number: str
@@ -45,10 +45,10 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class PlottedCurve:
     """The curves of a row and the scores of one record of it."""
 
-    shown: Shown
+    shown: PlottedRow
     test: Metrics
     curves: Curves
 
@@ -67,11 +67,11 @@ class Board:
     """
 
     title: str
-    rows: Sequence[Shown]
+    rows: Sequence[PlottedRow]
     n_rows: int
     published: Sequence[tuple[str, Method]]
     n_published: int
-    curves: Sequence[Drawn]
+    curves: Sequence[PlottedCurve]
     effects: Sequence[Effect]
     n_effects: int
 
@@ -242,7 +242,7 @@ def _key(board: Board, methods: Sequence[tuple[str, Method]]) -> list[Key]:
     return rows + [Key(PUBLISHED, letter, method.name, number(method.f1)) for letter, method in methods]
 
 
-def _curve_key(drawn: Drawn, name: str, value: float | None) -> Key:
+def _curve_key(drawn: PlottedCurve, name: str, value: float | None) -> Key:
     return Key(drawn.shown.style, drawn.shown.number, drawn.shown.label, f"{name} {number(value)}")
 
 

@@ -12,12 +12,12 @@ from typing import Any
 from mitobench.evaluate import Difference, Metrics
 from mitobench.pipeline import canonical
 from mitobench.published import Method, Published, read
-from mitobench.report.distinction import distinctions
+from mitobench.report.disambiguation import disambiguations
 from mitobench.report.effects import Effect, effects, references
 from mitobench.report.pairs import paired
 from mitobench.report.ranks import Ranks
 from mitobench.report.row import Row, seed_of
-from mitobench.results.agreement import COMPUTED
+from mitobench.results.reproducibility import COMPUTED
 from mitobench.results.schema import Record
 
 PLAIN = re.compile(r"[\w-]+")
@@ -98,7 +98,7 @@ class Section:
         """What is to be said of a row alone: its notes, and what tells it from one that looks the same."""
         conflict = "conflicting: another record of this seed has other numbers" if row.conflicting else ""
         extra = [note for note in _notes(row) if note not in self.notes]
-        return [remark for remark in (conflict, self._distinctions.get(row, ""), *extra) if remark]
+        return [remark for remark in (conflict, self._disambiguations.get(row, ""), *extra) if remark]
 
     @property
     def published(self) -> Sequence[Method]:
@@ -116,8 +116,8 @@ class Section:
         return read(self.dataset, self.protocol) if plain else None
 
     @cached_property
-    def _distinctions(self) -> dict[Row, str]:
-        return distinctions(self.rows)
+    def _disambiguations(self) -> dict[Row, str]:
+        return disambiguations(self.rows)
 
     @cached_property
     def effects(self) -> list[Effect]:

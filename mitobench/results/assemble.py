@@ -16,14 +16,14 @@ from mitobench.evaluate import BoxScores, FrameEntry, Metrics
 from mitobench.foreign import read_json
 from mitobench.foreign.limits import MAX_RECORD_BYTES
 from mitobench.pipeline import arrays
-from mitobench.pipeline.executors import Outcome
-from mitobench.pipeline.graph import Planned, Request
+from mitobench.pipeline.executors import StageResult
+from mitobench.pipeline.graph import PlannedRun, Request
 from mitobench.pipeline.plan import UNUSED, learned_from
 from mitobench.pipeline.plugins import PluginRef
 from mitobench.pipeline.scored import scored
 from mitobench.pipeline.settings import PipelineOptions
 from mitobench.pipeline.stages.candidates import DETECTIONS
-from mitobench.pipeline.stages.job import FACTS
+from mitobench.pipeline.stages.job import TRAINING_INFO
 from mitobench.pipeline.stages.stage import Stage
 from mitobench.pipeline.workspace import Workspace
 from mitobench.results import option_files, provenance
@@ -42,8 +42,8 @@ class Assembled:
 
 
 def assemble(
-    row: Planned,
-    outcomes: Mapping[str, Outcome],
+    row: PlannedRun,
+    results: Mapping[str, StageResult],
     request: Request,
     workspace: Workspace,
     started: str,
@@ -65,24 +65,24 @@ def assemble(
         "data": {name: _data(workspace, name) for name in _datasets(row)},
         "stages": {role: stage.key for role, stage in row.stages.items()},
         "specs": {stage.key: stage.spec for stage in _all_stages(row)},
-        "training_info": _training_info(row, outcomes),
+        "training_info": _training_info(row, results),
         "notes": _notes(row, workspace),
         "versions": provenance.versions(),
         "device": request.device,
-        "run": _run(row, outcomes, request, started),
+        "run": _run(row, results, request, started),
     }
     if row.problem:
         return _failed(row.problem[1], common)
-    evaluated = outcomes[row.stages["evaluation"].key]
+    evaluated = results[row.stages["evaluation"].key]
     scored = row.stages.get("box-scores")
-    if scored and outcomes[scored.key].output is None:
-        common["notes"].append(f"no box scores: {outcomes[scored.key].reason}")
+    if scored and results[scored.key].output is None:
+        common["notes"].append(f"no box scores: {results[scored.key].reason}")
     if evaluated.output is None:
         return _failed(evaluated.reason, common)
-    fusion = _json(outcomes, row.stages["fusion"], "operating_point.json")
-    metrics = _json(outcomes, row.stages["evaluation"], "metrics.json")
+    fusion = _json(results, row.stages["fusion"], "operating_point.json")
+    metrics = _json(results, row.stages["evaluation"], "metrics.json")
     common["notes"] += [*_started_from(row), *_nothing_passed(fusion, metrics)]
-    has_scores = scored is not None and outcomes[scored.key].output is not None
+    has_scores = scored is not None and results[scored.key].output is not None
     record = Record(
         status="ok",
         frames=_frames(row, workspace),
@@ -90,10 +90,10 @@ def assemble(
         validation=Metrics(**fusion["validation"]),
         test=Metrics(**metrics["test"]),
         detector_alone=Metrics(**metrics["detector_alone"]),
-        boxes=BoxScores(**_json(outcomes, scored, "box_scores.json")) if scored and has_scores else None,
+        boxes=BoxScores(**_json(results, scored, "box_scores.json")) if scored and has_scores else None,
         **common,
     )
-    texts = {part: _text(outcomes, row.stages[stage]) for part, stage in (("test", "evaluation"), ("val", "fusion"))}
+    texts = {part: _text(results, row.stages[stage]) for part, stage in (("test", "evaluation"), ("val", "fusion"))}
     return Assembled(_with_command(record), texts["test"], texts["val"])
 
 
@@ -112,7 +112,7 @@ def _portable(override: str) -> str:
     return f"{where}={path.name}" if len(path.parts) > 1 and path.exists() else override
 
 
-def _frames(row: Planned, workspace: Workspace) -> Frames:
+def _frames(row: PlannedRun, workspace: Workspace) -> Frames:
     """The frames that chose and that were scored."""
     of_part: dict[str, list[FrameEntry]] = {}
     for part, stage in (("val", row.stages["fusion"]), ("test", row.stages["evaluation"])):
@@ -121,13 +121,13 @@ def _frames(row: Planned, workspace: Workspace) -> Frames:
     return Frames(**of_part)
 
 
-def _text(outcomes: Mapping[str, Outcome], stage: Stage) -> str:
-    output = outcomes[stage.key].output
+def _text(results: Mapping[str, StageResult], stage: Stage) -> str:
+    output = results[stage.key].output
     assert output is not None
     return (output.folder / DETECTIONS).read_text(encoding="utf-8")
 
 
-def _required(row: Planned) -> Iterator[tuple[str, PluginRef]]:
+def _required(row: PlannedRun) -> Iterator[tuple[str, PluginRef]]:
     """The plugins whose fitted stages others start from: `detector requires frcnn`."""
     for stage in _all_stages(row):
         for role, needed in stage.upstream.items():
@@ -135,7 +135,7 @@ def _required(row: Planned) -> Iterator[tuple[str, PluginRef]]:
                 yield f"{stage.plugin.role} requires {needed.plugin.name}", needed.plugin
 
 
-def _all_stages(row: Planned) -> Iterator[Stage]:
+def _all_stages(row: PlannedRun) -> Iterator[Stage]:
     pending = list(row.stages.values())
     while pending:
         stage = pending.pop()
@@ -144,7 +144,7 @@ def _all_stages(row: Planned) -> Iterator[Stage]:
 
 
 def _plugin(ref: PluginRef) -> PluginEntry:
-    options = ref.known_by
+    options = ref.key_options
     return PluginEntry(
         name=ref.name,
         version=ref.version,
@@ -155,7 +155,7 @@ def _plugin(ref: PluginRef) -> PluginEntry:
     )
 
 
-def _datasets(row: Planned) -> list[str]:
+def _datasets(row: PlannedRun) -> list[str]:
     """The data sets that took any part: tested on, trained on, and those whose masks an estimator learned from."""
     names = {row.combination.dataset, *row.combination.train_on}
     for stage in _all_stages(row):
@@ -187,7 +187,7 @@ def _is_ours(split: Path) -> bool:
     return split.resolve().is_relative_to(registry.ROOT.resolve())
 
 
-def _notes(row: Planned, workspace: Workspace) -> list[str]:
+def _notes(row: PlannedRun, workspace: Workspace) -> list[str]:
     """What every table must say of the row."""
     notes = []
     named = (row.combination.dataset, *row.combination.train_on)
@@ -216,7 +216,7 @@ def _notes(row: Planned, workspace: Workspace) -> list[str]:
     return notes
 
 
-def _started_from(row: Planned) -> list[str]:
+def _started_from(row: PlannedRun) -> list[str]:
     """What training started from; only of a row that was trained to its end."""
     trained = [stage.plugin for stage in _fits(row).values() if stage.plugin]
     if any(plugin.weights for plugin in trained):
@@ -241,7 +241,7 @@ def _nothing_passed(fusion: Mapping[str, Any], metrics: Mapping[str, Any]) -> li
     ]
 
 
-def _overrides(row: Planned) -> list[str]:
+def _overrides(row: PlannedRun) -> list[str]:
     """The `--set` texts that decide something in this row: the pipeline's options have an effect on a verifier only."""
     names = asdict(row.combination)
     plugins: list[tuple[str, str, Any]] = [
@@ -255,7 +255,7 @@ def _overrides(row: Planned) -> list[str]:
     return [override.text for override in row.settings.touching(plugins)]
 
 
-def _fits(row: Planned) -> dict[str, Stage]:
+def _fits(row: PlannedRun) -> dict[str, Stage]:
     """The fits whose work a row shows, by the role of their plugin; the folds of a detector are not among them."""
     boxes = row.stages.get("boxes")
     named = {"estimator": boxes and boxes.upstream.get("estimator")}
@@ -270,50 +270,50 @@ def _fits(row: Planned) -> dict[str, Stage]:
     return fits | required
 
 
-def _training_info(row: Planned, outcomes: Mapping[str, Outcome]) -> dict[str, dict[str, Any]]:
+def _training_info(row: PlannedRun, results: Mapping[str, StageResult]) -> dict[str, dict[str, Any]]:
     """What each fit said of itself, where it said anything."""
-    done = {name: stage for name, stage in _fits(row).items() if outcomes[stage.key].output}
-    facts = {name: _json(outcomes, stage, FACTS) for name, stage in done.items()}
-    return {name: said for name, said in facts.items() if said}
+    done = {name: stage for name, stage in _fits(row).items() if results[stage.key].output}
+    training_info = {name: _json(results, stage, TRAINING_INFO) for name, stage in done.items()}
+    return {name: said for name, said in training_info.items() if said}
 
 
-def _run(row: Planned, outcomes: Mapping[str, Outcome], request: Request, started: str) -> Run:
-    done = {role: outcomes[stage.key] for role, stage in row.stages.items()}
-    finished = {role: outcome for role, outcome in done.items() if outcome.output}
+def _run(row: PlannedRun, results: Mapping[str, StageResult], request: Request, started: str) -> Run:
+    done = {role: results[stage.key] for role, stage in row.stages.items()}
+    finished = {role: result for role, result in done.items() if result.output}
     return Run(
         command="",
         started=started,
-        seconds={role: outcome.output.seconds for role, outcome in finished.items() if outcome.output},
-        cached=sorted(role for role, outcome in finished.items() if outcome.cached),
-        seconds_a_frame=_seconds_a_frame(row, outcomes),
-        seconds_a_candidate=_seconds_a_candidate(row, outcomes),
+        seconds={role: result.output.seconds for role, result in finished.items() if result.output},
+        cached=sorted(role for role, result in finished.items() if result.cached),
+        seconds_a_frame=_seconds_a_frame(row, results),
+        seconds_a_candidate=_seconds_a_candidate(row, results),
         host=provenance.host(request.device),
         git=provenance.git_state(),
     )
 
 
-def _seconds_a_frame(row: Planned, outcomes: Mapping[str, Outcome]) -> float | None:
+def _seconds_a_frame(row: PlannedRun, results: Mapping[str, StageResult]) -> float | None:
     means = []
     for role in ("detections-test", "verifier-scores-test"):
         stage = row.stages.get(role)
         if stage is not None:
-            if outcomes[stage.key].output is None:
+            if results[stage.key].output is None:
                 return None
-            means.append(float(np.mean(list(_json(outcomes, stage, "seconds.json").values()))))
+            means.append(float(np.mean(list(_json(results, stage, "seconds.json").values()))))
     return round(sum(means), 4) if means else None
 
 
-def _seconds_a_candidate(row: Planned, outcomes: Mapping[str, Outcome]) -> float | None:
+def _seconds_a_candidate(row: PlannedRun, results: Mapping[str, StageResult]) -> float | None:
     stage = row.stages.get("verifier-scores-test")
-    output = outcomes[stage.key].output if stage else None
+    output = results[stage.key].output if stage else None
     if stage is None or output is None:
         return None
-    seconds = sum(_json(outcomes, stage, "seconds.json").values())
+    seconds = sum(_json(results, stage, "seconds.json").values())
     looked_at = sum(int(np.isfinite(scores).sum()) for scores in arrays.read_scores(output.folder).values())
     return round(seconds / looked_at, 5) if looked_at else None
 
 
-def _json(outcomes: Mapping[str, Outcome], stage: Stage, name: str) -> Any:
-    output = outcomes[stage.key].output
+def _json(results: Mapping[str, StageResult], stage: Stage, name: str) -> Any:
+    output = results[stage.key].output
     assert output is not None
     return read_json(Path(output.folder) / name, MAX_RECORD_BYTES, "stage's output", StoreError)

@@ -110,7 +110,7 @@ def check_folder(folder: Path, data: Path | None = None) -> Checks:
 
 
 @dataclass(frozen=True)
-class Taken:
+class AddedRecord:
     """A record that was asked to be taken in.
 
     Attributes:
@@ -146,7 +146,7 @@ def find(paths: Iterable[Path]) -> list[Path]:
     return list(found.values())
 
 
-def take(paths: Sequence[Path], folder: Path) -> list[Taken]:
+def take(paths: Sequence[Path], folder: Path) -> list[AddedRecord]:
     """Copy records that were checked, with their detections, into a folder: each whole or not at all.
 
     A record of an identity that is there with other numbers goes to a subfolder named by its digest: both are shown.
@@ -155,12 +155,12 @@ def take(paths: Sequence[Path], folder: Path) -> list[Taken]:
     return [_take(path, folder) for path in paths]
 
 
-def _take(path: Path, folder: Path) -> Taken:
+def _take(path: Path, folder: Path) -> AddedRecord:
     record = read(path)
     others = sorted(folder.rglob(f"{record.stem}.json"))
     for other in others:
         if read(other).digest == record.digest:
-            return Taken(path, other, True, ())
+            return AddedRecord(path, other, True, ())
     target = (folder / record.digest[:10] if others else folder) / path.name
     entries = (record.detections, record.validation_detections)
     beside = {path.with_name(entry.file): target.with_name(entry.file) for entry in entries if entry}
@@ -173,4 +173,4 @@ def _take(path: Path, folder: Path) -> Taken:
         for copy in beside.values():
             copy.unlink(missing_ok=True)
         raise
-    return Taken(path, target, False, others)
+    return AddedRecord(path, target, False, others)

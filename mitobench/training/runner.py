@@ -117,7 +117,12 @@ def train(
                 "logger": None,
                 "checkpoint": None,
             },
-            custom_hooks=[_Reseed(context.seed), _Watch(context, iterations), *([average] if average else []), resume],
+            custom_hooks=[
+                _Reseed(context.seed),
+                _ProgressHook(context, iterations),
+                *([average] if average else []),
+                resume,
+            ],
             launcher="pytorch" if context.world_size > 1 else "none",
             randomness={"seed": context.seed},
             log_level="ERROR",
@@ -235,7 +240,7 @@ class _Reseed(Hook):
         np.random.seed(int(state[1]))  # mmdet draws its samples from numpy's global generator
 
 
-class _Watch(Hook):
+class _ProgressHook(Hook):
     """Reports progress, logs the loss, and stops at a loss that is not finite."""
 
     def __init__(self, context: Context, iterations: int) -> None:

@@ -12,7 +12,7 @@ from mitobench.api import DataError, MitobenchError, PluginError
 from mitobench.datasets import Card, available, load, reader
 from mitobench.datasets.card import Expected
 from mitobench.datasets.mitos2012 import Mitos2012, read_layout
-from mitobench.discovery import Found
+from mitobench.discovery import InstalledPlugin
 
 Write = Callable[..., Path]
 
@@ -29,7 +29,7 @@ def test_a_broken_reader_is_skipped_with_a_note(
     write2012: Write, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     plugins = {role: dict(found) for role, found in discovery.found().items()}
-    plugins["dataset"]["odd"] = [Found("dataset", "odd", "no.such.module:Odd", "odd-package", "1.0")]
+    plugins["dataset"]["odd"] = [InstalledPlugin("dataset", "odd", "no.such.module:Odd", "odd-package", "1.0")]
     monkeypatch.setattr(discovery, "found", lambda: plugins)
     assert available(write2012("A00_01")) == ["mitos2012"]
     assert "odd is skipped" in caplog.text
@@ -38,7 +38,7 @@ def test_a_broken_reader_is_skipped_with_a_note(
 
 def test_an_entry_point_that_is_no_reader_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     plugins = {role: dict(found) for role, found in discovery.found().items()}
-    plugins["dataset"]["odd"] = [Found("dataset", "odd", "pathlib:Path", "odd-package", "1.0")]
+    plugins["dataset"]["odd"] = [InstalledPlugin("dataset", "odd", "pathlib:Path", "odd-package", "1.0")]
     monkeypatch.setattr(discovery, "found", lambda: plugins)
     with pytest.raises(PluginError, match="odd-package"):
         reader("odd")

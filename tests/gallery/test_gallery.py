@@ -15,7 +15,7 @@ from records import DETECTIONS, failed, ok
 from mitobench import gallery
 from mitobench.errors import DataError, MitobenchError, RecordError
 from mitobench.gallery import drawing
-from mitobench.report.colours import FATES
+from mitobench.report.colours import OUTCOMES
 from mitobench.results import record
 
 from .made import items_of, write
@@ -60,7 +60,7 @@ def test_a_mark_is_drawn_around_its_mitosis_in_its_colour(path: Path, small_data
     item = next(item for item in items_of(small_data)[1:] if len(item.mitoses))
     pixels = np.asarray(Image.open(tmp_path / "out" / "frames" / f"{item.frame.id}.png").convert("RGB"))
     factor = round(drawing.SMALLEST_FRAME / item.frame.size[0])
-    green = np.array([int(FATES["tp"].colour[i : i + 2], 16) for i in (1, 3, 5)])
+    green = np.array([int(OUTCOMES["tp"].colour[i : i + 2], 16) for i in (1, 3, 5)])
     rows, columns = np.nonzero(np.abs(pixels[: item.frame.size[1] * factor].astype(int) - green).max(axis=2) < 8)
     x, y = item.mitoses.xy[0] * factor
     reach = np.hypot(columns - x, rows - y)

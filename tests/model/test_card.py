@@ -56,7 +56,7 @@ def test_an_untouched_folder_is_read(made: Made) -> None:
 
 class TestFind:
     @pytest.fixture
-    def shelf(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    def models_dir(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         """A registry that nothing lies in; the working folder is another."""
         monkeypatch.setattr(registry, "ROOT", tmp_path / "registry")
         (tmp_path / "here").mkdir()
@@ -69,27 +69,27 @@ class TestFind:
         (folder / "model.json").write_text("{}")
         return folder
 
-    def test_the_only_one_is_the_default(self, shelf: Path) -> None:
-        small = self.put(shelf / "small")
+    def test_the_only_one_is_the_default(self, models_dir: Path) -> None:
+        small = self.put(models_dir / "small")
         assert cards.find(None) == small
 
-    def test_of_several_one_is_to_be_chosen(self, shelf: Path) -> None:
-        small, large = self.put(shelf / "small"), self.put(shelf / "large")
+    def test_of_several_one_is_to_be_chosen(self, models_dir: Path) -> None:
+        small, large = self.put(models_dir / "small"), self.put(models_dir / "large")
         with pytest.raises(MitobenchError, match="large, small"):
             cards.find(None)
         assert (cards.find("small"), cards.find("large")) == (small, large)
 
-    def test_where_there_is_none_it_says_how_to_make_one(self, shelf: Path) -> None:
+    def test_where_there_is_none_it_says_how_to_make_one(self, models_dir: Path) -> None:
         with pytest.raises(MitobenchError, match="mitobench pack"):
             cards.find(None)
 
-    def test_a_folder_is_found_by_its_path_and_a_name_goes_first(self, shelf: Path) -> None:
-        shipped = self.put(shelf / "small")
+    def test_a_folder_is_found_by_its_path_and_a_name_goes_first(self, models_dir: Path) -> None:
+        shipped = self.put(models_dir / "small")
         self.put(Path("small"))
         self.put(Path("own"))
         assert (cards.find("own"), cards.find("small"), cards.find("./small")) == (Path("own"), shipped, Path("small"))
 
-    def test_an_unknown_name_is_told_with_the_nearest(self, shelf: Path) -> None:
-        self.put(shelf / "small")
+    def test_an_unknown_name_is_told_with_the_nearest(self, models_dir: Path) -> None:
+        self.put(models_dir / "small")
         with pytest.raises(MitobenchError, match="Did you mean small"):
             cards.find("smal")

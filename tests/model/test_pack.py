@@ -111,10 +111,10 @@ def test_half_halves_the_weights_and_changes_the_scores_a_little(small_data: Pat
     assert card.half
     whole, half = (Model.load(tmp_path / name) for name in ("model", "half"))
     picture = frame(np.random.default_rng(0).integers(0, 120, (90, 90, 3), dtype=np.uint8), 0.25)
-    verdicts = whole.predict(picture).verifier, half.predict(picture).verifier
-    assert verdicts[0] is not None
-    assert len(verdicts[0]) > 0
-    np.testing.assert_allclose(*verdicts, atol=1e-3)
+    verifier_scores = whole.predict(picture).verifier, half.predict(picture).verifier
+    assert verifier_scores[0] is not None
+    assert len(verifier_scores[0]) > 0
+    np.testing.assert_allclose(*verifier_scores, atol=1e-3)
 
 
 @pytest.mark.parametrize(("role", "kind"), [("detector", "fit-detector"), ("fusion", "fusion")])

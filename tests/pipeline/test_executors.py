@@ -17,23 +17,23 @@ from mitobench.api import Context
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.errors import StoreError
 from mitobench.pipeline import executors
-from mitobench.pipeline.executors import Outcome, Watcher
+from mitobench.pipeline.executors import ProgressListener, StageResult
 from mitobench.results.record import read_detections
 
 pytestmark = pytest.mark.usefixtures("toys")
 
 
-class Diary(Watcher):
+class Diary(ProgressListener):
     """Writes down what happens."""
 
     def __init__(self) -> None:
-        self.outcomes: list[Outcome] = []
+        self.results: list[StageResult] = []
 
-    def finished(self, outcome: Outcome) -> None:
-        self.outcomes.append(outcome)
+    def finished(self, result: StageResult) -> None:
+        self.results.append(result)
 
     def done(self) -> list[str]:
-        return [o.stage.label for o in self.outcomes if o.output and not o.cached]
+        return [o.stage.label for o in self.results if o.output and not o.cached]
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_a_plugin_that_misbehaves_spoils_its_own_row_only(run: Any, detector: st
         raise AssertionError(bad.reason)
     if verifier != "toy-short":
         assert records["toy-boxless"].status == "ok"
-    assert benchmark.spoiled
+    assert benchmark.has_failures
 
 
 @pytest.mark.parametrize(
@@ -122,12 +122,12 @@ def test_whatever_a_plugin_does_its_row_fails_and_the_others_stand(run: Any, det
     assert records["toy-boxless"].status == "ok"
     assert records[detector].status == "failed"
     assert records[detector].reason
-    assert benchmark.spoiled
+    assert benchmark.has_failures
 
 
 def test_a_process_that_dies_fails_its_own_stage(run: Any) -> None:
     benchmark, diary = run(detector="toy-dies,toy-boxless", jobs=2)
-    (died,) = [outcome for outcome in diary.outcomes if not outcome.output and not outcome.left_out]
+    (died,) = [result for result in diary.results if not result.output and not result.left_out]
     assert died.stage.kind == "fit-detector"
     records = {record.combination["detector"]: record for _, record in benchmark.records}
     assert records["toy-boxless"].status == "ok"
@@ -248,10 +248,10 @@ def test_what_a_fit_says_of_itself_is_in_the_record(run: Any) -> None:
 
 
 def test_facts_that_no_record_can_hold_fail_the_fit(run: Any) -> None:
-    benchmark, _ = run(detector="toy-no-facts")
+    benchmark, _ = run(detector="toy-unserializable")
     ((_, record),) = benchmark.records
     assert record.status == "failed"
-    assert "context.facts must hold JSON values" in record.reason
+    assert "context.training_info must hold JSON values" in record.reason
 
 
 def test_pretrained_weights_reach_the_fit_and_the_record_names_them(run: Any, tmp_path: Path) -> None:
@@ -335,7 +335,7 @@ def test_what_was_made_of_a_file_that_changed_meanwhile_is_not_kept(
     file.write_text("30")
     options = {"detector": detector, "sets": [f"detector.{option}={file}"]}
 
-    class Changing(Watcher):
+    class Changing(ProgressListener):
         def started(self, stage: Any) -> None:
             if stage.kind == kind:
                 file.write_text("44")
@@ -362,7 +362,7 @@ def test_what_was_made_of_frames_that_changed_meanwhile_is_not_kept(run: Any, sm
     stage = next(s for s in benchmark.plan.stages.values() if s.kind == "detections" and s.settings["part"] == "test")
     image = benchmark.workspace.item(stage.frames["frames"][0]).files[0]
 
-    class Changing(Watcher):
+    class Changing(ProgressListener):
         def started(self, stage: Any) -> None:
             if stage.kind == "detections":
                 image.write_bytes(image.read_bytes() + b"0")

@@ -99,7 +99,9 @@ def test_a_role_that_is_left_out_has_the_profiles_default(small_data: Path, tmp_
     profile, told = tmp_path / "mine.toml", list[str]()
     profile.write_text('[defaults]\nestimator = "toy-boxes"\nverifier = ["nowhere", "toy-mean"]\nfuser = "toy-sum"\n')
     options: dict[str, Any] = {"data": small_data, "datasets": ["synthetic"], "profile": str(profile), "device": "cpu"}
-    made = Benchmark.prepare([Grid({"detector": ["toy-dark"]})], store=tmp_path / "store", say=told.append, **options)
+    made = Benchmark.prepare(
+        [Grid({"detector": ["toy-dark"]})], store=tmp_path / "store", notify=told.append, **options
+    )
     (row,) = made.plan.rows
     names = (row.combination.estimator, row.combination.detector, row.combination.verifier, row.combination.fuser)
     assert names == ("toy-boxes", "toy-dark", "toy-mean", "toy-sum")

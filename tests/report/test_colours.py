@@ -6,7 +6,7 @@ from typing import Any
 
 from records import ok
 
-from mitobench.report.colours import FATES, labels, style_of
+from mitobench.report.colours import OUTCOMES, labels, style_of
 from mitobench.report.table import sections
 from mitobench.results.record import Record
 
@@ -39,7 +39,11 @@ def test_every_colour_stands_out_on_white_and_on_black() -> None:
 
 
 def test_what_became_of_a_detection_differs_in_shape_too() -> None:
-    assert len({fate.colour for fate in FATES.values()}) == len({fate.shape for fate in FATES.values()}) == 3
+    assert (
+        len({outcome.colour for outcome in OUTCOMES.values()})
+        == len({outcome.shape for outcome in OUTCOMES.values()})
+        == 3
+    )
 
 
 # ------------------------------------------------------------------------------------------------- labels

@@ -11,7 +11,7 @@ from typing import Any
 from mitobench.api import Candidates, Context, Detections, Frame, Mitoses, Plugin, PluginError, Sample
 from mitobench.evaluate import matching
 from mitobench.pipeline import arrays, canonical
-from mitobench.pipeline.stages.job import FACTS, LOG, Job
+from mitobench.pipeline.stages.job import LOG, TRAINING_INFO, Job
 from mitobench.pipeline.stages.processes import fit_together
 
 
@@ -42,16 +42,18 @@ def fit_one(job: Job, rank: int = 0, world_size: int = 1) -> None:
     plugin.fit(_samples(job, "train"), _samples(job, "val"), context)
     if rank == 0:
         plugin.save(job.folder)
-        _write_facts(plugin, context.facts, job.folder / FACTS)
+        _write_training_info(plugin, context.training_info, job.folder / TRAINING_INFO)
         if (job.work / LOG).is_file():
             shutil.copy(job.work / LOG, job.folder / LOG)
 
 
-def _write_facts(plugin: Plugin, facts: Mapping[str, Any], path: Path) -> None:
+def _write_training_info(plugin: Plugin, training_info: Mapping[str, Any], path: Path) -> None:
     try:
-        path.write_text(canonical.dumps(facts), encoding="utf-8")
+        path.write_text(canonical.dumps(training_info), encoding="utf-8")
     except (TypeError, ValueError) as reason:
-        raise PluginError(f"{plugin.name}: context.facts must hold JSON values, and does not: {reason}.") from reason
+        raise PluginError(
+            f"{plugin.name}: context.training_info must hold JSON values, and does not: {reason}."
+        ) from reason
 
 
 def _upstream(job: Job) -> dict[str, Plugin]:

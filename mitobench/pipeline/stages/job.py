@@ -13,7 +13,7 @@ from mitobench.pipeline.stages.stage import Stage
 from mitobench.pipeline.workspace import Workspace
 
 # Beside what a plugin saved in the output of a fit: what it said of itself, and its log.
-FACTS = "facts.json"
+TRAINING_INFO = "facts.json"
 LOG = "fit.log"
 
 

@@ -20,7 +20,7 @@ class _Searching(api.Detector):
     """A detector that holds a network of `mitobench_mmdet.models`."""
 
     version = "0.1.0"  # of the method, not of the package: records and stored weights name it
-    at_prediction = tuple(Search.model_fields)
+    inference_options = tuple(Search.model_fields)
     _network: BaseModel | None = None
 
     @property

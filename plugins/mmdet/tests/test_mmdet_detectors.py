@@ -168,7 +168,7 @@ def test_what_only_prediction_reads_changes_no_weight(
 ) -> None:
     other = {"tile": 64, "proposals_before": 50, "proposals_after": 5, "score_floor": 0.0, "test_nms": 0.6}
     other |= {"max_per_image": 3, "test_turns": 4}
-    assert set(other) == set(cls.at_prediction)
+    assert set(other) == set(cls.inference_options)
     plain, changed = tiny(cls), tiny(cls, **other)
     plain.fit(samples, [], context("plain"))
     changed.fit(samples, [], context("changed"))

@@ -250,7 +250,7 @@ def test_the_loss_is_summed_over_pixels_so_its_gradient_is_that_of_the_mean_time
 
 def test_a_shortened_run_shortens_all_three_strides_and_only_boxes_read_the_sides():
     assert FCN.schedule == ("iterations",)
-    assert set(FCN.at_prediction) == {"side", "max_side"}
+    assert set(FCN.inference_options) == {"side", "max_side"}
 
 
 # ---------------------------------------------------------------------------------------------- pretrained weights

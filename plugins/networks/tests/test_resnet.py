@@ -173,7 +173,7 @@ def test_the_record_counts_the_patches_as_the_paper_does(samples, context, caplo
     """Each of four frames has two mitoses, annotated and detected, two imposters and three false detections."""
     with caplog.at_level("INFO", logger="test"):
         tiny(random_negatives=100)._stream(samples, context)
-    counts = context.facts["patches"]
+    counts = context.training_info["patches"]
     background = counts["background"]
     assert background > 40
     assert counts == {
@@ -193,15 +193,15 @@ def test_the_record_counts_the_patches_as_the_paper_does(samples, context, caplo
 @pytest.mark.parametrize("turns", ["none", "all"])
 def test_without_the_papers_copies_a_mitosis_counts_once(samples, context, turns):
     tiny(turns=turns)._stream(samples, context)
-    assert context.facts["patches"]["rotations of a mitosis"] == 1
-    assert context.facts["patches"]["total"] == 36
+    assert context.training_info["patches"]["rotations of a mitosis"] == 1
+    assert context.training_info["patches"]["total"] == 36
 
 
 def test_all_detections_above_the_floor_are_learned_from_whatever_the_gate_will_be(samples, context):
     tiny()._stream(samples, context)
-    assert context.facts["patches"]["false detections"] == 12  # of .7, .6 and .1
+    assert context.training_info["patches"]["false detections"] == 12  # of .7, .6 and .1
     tiny(candidates_floor=0.5)._stream(samples, context)
-    assert context.facts["patches"]["false detections"] == 8
+    assert context.training_info["patches"]["false detections"] == 8
 
 
 @pytest.mark.parametrize(("positive", "views"), [(True, 8), (False, 2)])
@@ -266,7 +266,7 @@ def test_a_shortened_run_shortens_the_cosine_too(samples, context, monkeypatch):
 
 
 def test_only_scoring_reads_how_many_views_are_averaged():
-    assert ResNet50.at_prediction == ("test_turns",)
+    assert ResNet50.inference_options == ("test_turns",)
 
 
 # ---------------------------------------------------------------------------------------------- pretrained weights

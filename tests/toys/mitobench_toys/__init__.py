@@ -76,7 +76,7 @@ class ToyDark(Detector):
     """Dark blobs; learns how big they are from the boxes."""
 
     name, version = "toy-dark", "1"
-    at_prediction = ("most",)
+    inference_options = ("most",)
 
     class Options(Options):
         """Options of `toy-dark`."""
@@ -89,7 +89,7 @@ class ToyDark(Detector):
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
         boxes = np.concatenate([sample.boxes for sample in train if sample.boxes is not None])
         self.side = float((boxes[:, 2:] - boxes[:, :2]).mean()) * self.options.shrink
-        context.facts["boxes"] = len(boxes)
+        context.training_info["boxes"] = len(boxes)
         context.progress(1, 1)
 
     def predict(self, frame: Frame) -> Detections:
@@ -158,10 +158,10 @@ class ToyPretrained(ToyDark):
 class ToyNoFacts(ToyDark):
     """Tells a fact that no record can hold."""
 
-    name = "toy-no-facts"
+    name = "toy-unserializable"
 
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
-        context.facts["nothing"] = float("nan")
+        context.training_info["nothing"] = float("nan")
 
 
 class ToyNaN(ToyDark):

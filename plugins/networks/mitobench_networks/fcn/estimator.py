@@ -102,7 +102,7 @@ class FCN(api.BoxEstimator):
     Options = FCNOptions
     learns_from_masks = True
     schedule = ("iterations",)
-    at_prediction = ("side", "max_side")
+    inference_options = ("side", "max_side")
 
     @classmethod
     def pretrained(cls, options: FCNOptions) -> Path | None:

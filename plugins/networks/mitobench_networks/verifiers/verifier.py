@@ -38,7 +38,7 @@ class PatchVerifier(api.Verifier):
     version = "1"
     Options: ClassVar[type[PatchOptions]] = PatchOptions
     schedule = ("iterations",)
-    at_prediction = ("test_turns",)
+    inference_options = ("test_turns",)
 
     @abstractmethod
     def untrained(self) -> nn.Module:
@@ -96,8 +96,10 @@ class PatchVerifier(api.Verifier):
             )
         rotations = 4 if options.turns == "mitoses" else 1
         total = len(mitoses) * rotations + len(others)
-        context.facts["patches"] = {**counts, "rotations of a mitosis": rotations, "total": total}
-        context.log.info("patches: %s", ", ".join(f"{kind} {n}" for kind, n in context.facts["patches"].items()))
+        context.training_info["patches"] = {**counts, "rotations of a mitosis": rotations, "total": total}
+        context.log.info(
+            "patches: %s", ", ".join(f"{kind} {n}" for kind, n in context.training_info["patches"].items())
+        )
         share = options.positive_share or len(mitoses) * rotations / total
         if options.even_datasets:
             mitoses, others = mitoses.even(), others.even()

@@ -22,7 +22,7 @@ REPEATABLE = "cpu"
 
 
 @dataclass(frozen=True)
-class Agreement:
+class Reproducibility:
     """What came out of doing it again.
 
     Attributes:
@@ -47,12 +47,12 @@ class Agreement:
     spread: float | None = None
 
     @classmethod
-    def refused(cls, recorded: Record, reasons: Sequence[str]) -> Agreement:
+    def refused(cls, recorded: Record, reasons: Sequence[str]) -> Reproducibility:
         """`different` without a run."""
         return cls("different", recorded, reasons=reasons)
 
 
-def agreement(recorded: Record, again: Record, series: Sequence[Record] = ()) -> Agreement:
+def reproducibility(recorded: Record, again: Record, series: Sequence[Record] = ()) -> Reproducibility:
     """Compare a record with the one that doing it again gave.
 
     Noise is what other seeds, or other frames of the same kind, would change: the difference of F1 is inside it where
@@ -72,7 +72,7 @@ def agreement(recorded: Record, again: Record, series: Sequence[Record] = ()) ->
         inside = difference.low <= 0 <= difference.high or abs(difference.delta) <= (spread or 0)
         verdict = "within seed noise" if inside else "different"
     changed += _notes_changed(recorded, again)
-    return Agreement(verdict, recorded, again, (), differing, changed, difference, spread)
+    return Reproducibility(verdict, recorded, again, (), differing, changed, difference, spread)
 
 
 def _sha256(record: Record, name: str) -> str | None:

@@ -11,8 +11,8 @@ from records import metrics
 from mitobench.api import Frame, Mitoses
 from mitobench.datasets import Item
 from mitobench.errors import RecordError
-from mitobench.gallery.fates import Candidate, Mark, caption, hardest_misses, marks, most_confident_errors, short
-from mitobench.report.colours import FATES
+from mitobench.gallery.outcomes import Candidate, Mark, caption, hardest_misses, marks, most_confident_errors, short
+from mitobench.report.colours import OUTCOMES
 
 TEST = metrics()  # threshold .5, radius 5 um
 FRAME = Frame("A00_00", "some", "00", "A", (0.25, 0.25), (400, 400), lambda: np.zeros((400, 400, 3), dtype=np.uint8))
@@ -30,7 +30,7 @@ def candidate(x: float, y: float, score: float | None, found: int | None = None,
 
 
 def told(found: list[Mark]) -> list[tuple[str, tuple[float, float], str]]:
-    return [(mark.fate.title, mark.xy, mark.note) for mark in found]
+    return [(mark.outcome.title, mark.xy, mark.note) for mark in found]
 
 
 def test_hits_errors_and_misses() -> None:
@@ -91,12 +91,12 @@ def test_the_most_confident_errors_come_first() -> None:
 
 def test_of_an_unlabelled_frame_nothing_is_right_or_wrong() -> None:
     found = marks(item(labelled=False), [candidate(0, 0, 0.6), candidate(9, 9, 0.4)], TEST)
-    assert [mark.fate.title for mark in found] == ["unlabelled detection"]
+    assert [mark.outcome.title for mark in found] == ["unlabelled detection"]
 
 
 def test_without_a_threshold_nothing_counts() -> None:
     (miss,) = marks(item((100, 100)), [candidate(100, 100, 0.9)], metrics(threshold=None))
-    assert miss.fate.title == "false negative"
+    assert miss.outcome.title == "false negative"
 
 
 @pytest.mark.parametrize("annotated", [0, 3])
@@ -117,4 +117,4 @@ def test_a_score_is_cut_and_never_rounded_up_to_the_threshold(score: float | Non
 
 def test_a_caption_names_no_verifier_where_there_is_none() -> None:
     found = Candidate((1, 2), 0.7, None, 0.7, None, frozenset())
-    assert caption(Mark("A00_00", (1, 2), FATES["fp"], found), 0.5)[-1] == "detector .700"
+    assert caption(Mark("A00_00", (1, 2), OUTCOMES["fp"], found), 0.5)[-1] == "detector .700"

@@ -13,7 +13,7 @@ from mitobench.datasets import Item
 from mitobench.errors import RecordError
 from mitobench.evaluate import Metrics, match
 from mitobench.evaluate.matching import near
-from mitobench.report.colours import FATES, UNLABELLED, Fate
+from mitobench.report.colours import OUTCOMES, UNLABELLED, Outcome
 from mitobench.results.recompute import Recomputed
 
 
@@ -62,14 +62,14 @@ class Mark:
     Attributes:
         frame: its id.
         xy: of the detection, or of the mitosis that was missed; px.
-        fate: what became of it.
+        outcome: what became of it.
         candidate: the detection; of a miss the candidate near it with the best score, None where there is none.
         note: what else is known of it.
     """
 
     frame: str
     xy: tuple[float, float]
-    fate: Fate
+    outcome: Outcome
     candidate: Candidate | None
     note: str = ""
 
@@ -86,8 +86,11 @@ def marks(item: Item, candidates: Sequence[Candidate], test: Metrics) -> list[Ma
     hits = [candidate for candidate in counted if candidate.mitosis is not None]
     errors = [candidate for candidate in counted if candidate.mitosis is None]
     return [
-        *(Mark(id, c.xy, FATES["tp"], c) for c in hits),
-        *(Mark(id, c.xy, FATES["fp"], c, note) for c, note in zip(errors, _of_errors(item, errors, test), strict=True)),
+        *(Mark(id, c.xy, OUTCOMES["tp"], c) for c in hits),
+        *(
+            Mark(id, c.xy, OUTCOMES["fp"], c, note)
+            for c, note in zip(errors, _of_errors(item, errors, test), strict=True)
+        ),
         *_misses(item, hits, [c for c in candidates if not c.counts(test.threshold)], test),
     ]
 
@@ -101,12 +104,12 @@ def hardest_misses(marks: Iterable[Mark]) -> list[Mark]:
             return -2.0, 0.0
         return (-1.0, found.detector) if found.score is None else (0.0, found.score)
 
-    return sorted((mark for mark in marks if mark.fate is FATES["fn"]), key=score)
+    return sorted((mark for mark in marks if mark.outcome is OUTCOMES["fn"]), key=score)
 
 
 def most_confident_errors(marks: Iterable[Mark]) -> list[Mark]:
     """False positives by descending score."""
-    scored = [(mark.candidate.score, mark) for mark in marks if mark.fate is FATES["fp"] and mark.candidate]
+    scored = [(mark.candidate.score, mark) for mark in marks if mark.outcome is OUTCOMES["fp"] and mark.candidate]
     return [mark for _, mark in sorted(scored, key=lambda pair: -(pair[0] or 0.0))]
 
 
@@ -164,7 +167,7 @@ def _miss(item: Item, mitosis: int, below: Sequence[Candidate], radius_um: float
     if best is not None and best.score is None:
         note = "dropped by the candidate threshold"
     x, y = item.mitoses.xy[mitosis].tolist()
-    return Mark(item.frame.id, (x, y), FATES["fn"], best, note)
+    return Mark(item.frame.id, (x, y), OUTCOMES["fn"], best, note)
 
 
 def _number(value: float) -> float | None:

@@ -8,7 +8,7 @@ import pytest
 from records import failed, metrics, ok
 
 from mitobench.evaluate import total
-from mitobench.results.agreement import agreement
+from mitobench.results.reproducibility import reproducibility
 from mitobench.results.schema import DetectionsEntry, Record
 from results.test_compare import counts
 
@@ -24,13 +24,13 @@ def scored(tp_fp: list[tuple[int, int]], seed: int = 0, **changes: Any) -> Recor
 
 
 def test_equal_is_equal_though_the_versions_are_others() -> None:
-    found = agreement(scored(GOOD), scored(GOOD, **OTHER))
+    found = reproducibility(scored(GOOD), scored(GOOD, **OTHER))
     assert found.verdict == "equal"
     assert found.changed == ["version of torch: 2.6.0 then, 2.9.0 now"]
 
 
 def test_a_difference_whose_paired_interval_holds_zero_is_noise() -> None:
-    found = agreement(scored(SLIGHTLY), scored(OTHERWISE, **OTHER))
+    found = reproducibility(scored(SLIGHTLY), scored(OTHERWISE, **OTHER))
     assert found.verdict == "within seed noise"
     assert found.differing == ["test"]
     assert found.difference is not None
@@ -39,32 +39,32 @@ def test_a_difference_whose_paired_interval_holds_zero_is_noise() -> None:
 
 def test_a_difference_no_greater_than_between_seeds_is_noise() -> None:
     again = scored(BAD, **OTHER)
-    assert agreement(scored(GOOD), again).verdict == "different"
-    found = agreement(scored(GOOD), again, [scored(GOOD, seed=2), scored([(0, 9)] * 8, seed=1)])
+    assert reproducibility(scored(GOOD), again).verdict == "different"
+    found = reproducibility(scored(GOOD), again, [scored(GOOD, seed=2), scored([(0, 9)] * 8, seed=1)])
     assert found.spread == pytest.approx(1.0)
     assert found.verdict == "within seed noise"
     narrow = [scored([(3, 1)] * 8, seed=1), scored([(3, 2)] * 8, seed=2)]
-    assert agreement(scored(GOOD), again, narrow).verdict == "different"
+    assert reproducibility(scored(GOOD), again, narrow).verdict == "different"
 
 
 def test_a_record_makes_no_noise_of_its_own() -> None:
     forged, again, honest = scored(GOOD), scored(BAD, **OTHER), scored(BAD, seed=1)
-    found = agreement(forged, again, [forged, honest])
+    found = reproducibility(forged, again, [forged, honest])
     assert (found.verdict, found.spread) == ("different", None)
-    found = agreement(forged, again, [forged, honest, scored(BAD, seed=2)])
+    found = reproducibility(forged, again, [forged, honest, scored(BAD, seed=2)])
     assert (found.verdict, found.spread) == ("different", 0)
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_on_a_cpu_with_nothing_changed_there_is_no_noise(device: str) -> None:
     wide = [scored(GOOD, seed=1, device=device), scored([(0, 9)] * 8, seed=2, device=device)]
-    found = agreement(scored(SLIGHTLY, device=device), scored(OTHERWISE, device=device), wide)
+    found = reproducibility(scored(SLIGHTLY, device=device), scored(OTHERWISE, device=device), wide)
     assert found.changed == []
     assert found.verdict == {"cpu": "different", "cuda": "within seed noise"}[device]
 
 
 def test_a_note_is_no_excuse() -> None:
-    found = agreement(scored(SLIGHTLY, notes=["invented"]), scored(OTHERWISE))
+    found = reproducibility(scored(SLIGHTLY, notes=["invented"]), scored(OTHERWISE))
     assert found.verdict == "different"
     assert found.changed == ["note: 'invented' is said then only"]
 
@@ -72,19 +72,19 @@ def test_a_note_is_no_excuse() -> None:
 @pytest.mark.parametrize("name", ["detections", "validation_detections"])
 def test_other_detections_are_not_equal(name: str) -> None:
     a, b = (DetectionsEntry(file="F", rows=1, sha256=sha256, packed="") for sha256 in "ab")
-    found = agreement(scored(GOOD, **{name: a}), scored(GOOD, **{name: b}, **OTHER))
+    found = reproducibility(scored(GOOD, **{name: a}), scored(GOOD, **{name: b}, **OTHER))
     assert found.verdict == "within seed noise"
     assert found.differing == [name]
 
 
 @pytest.mark.parametrize("again", [failed(), scored([(3, 0)] * 7)], ids=["failed", "other frames"])
 def test_what_cannot_be_compared_is_different(again: Record) -> None:
-    assert agreement(scored(GOOD), again).verdict == "different"
+    assert reproducibility(scored(GOOD), again).verdict == "different"
 
 
 def test_the_same_failure_again_is_equal() -> None:
-    assert agreement(failed(reason="no"), failed(reason="no")).verdict == "equal"
-    assert agreement(failed(reason="no"), failed(reason="yes")).verdict == "different"
+    assert reproducibility(failed(reason="no"), failed(reason="no")).verdict == "equal"
+    assert reproducibility(failed(reason="no"), failed(reason="yes")).verdict == "different"
 
 
 def test_all_that_changed_is_told() -> None:
@@ -97,7 +97,7 @@ def test_all_that_changed_is_told() -> None:
         data={"mitos2012": data},
         run=then.run.model_copy(update={"host": {"system": "Linux", "threads": "2"}}),
     )
-    assert agreement(then, now).changed == [
+    assert reproducibility(then, now).changed == [
         "device: cuda then, cpu now",
         "threads: None then, 2 now",
         "data of mitos2012, train: aaaaaaaaaaaa then, 999999999999 now",

@@ -12,7 +12,7 @@ from mitobench.results.schema import Record
 MOST = 4
 
 
-def distinctions(rows: Iterable[Row]) -> dict[Row, str]:
+def disambiguations(rows: Iterable[Row]) -> dict[Row, str]:
     """Of each row that another one looks like, the facts in which such rows differ: `device cpu, detector lr 0.1`."""
     alike: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
