@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,26 @@ def test_only_the_mmdet_plugin_imports_it(module: str) -> None:
     for path in [*CORE.rglob("*.py"), *(ROOT / "plugins").rglob("*.py")]:
         if "mmdet" not in path.parts:
             assert not any(name.partition(".")[0] == module for name in imports(path)), path
+
+
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def first_cells(heading: str) -> str:
+    """Returns the first column of the table below a heading of docs/architecture.md."""
+    section = ARCHITECTURE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return "\n".join(line.split("|")[1] for line in section.splitlines() if line.startswith("|"))
+
+
+def test_the_table_of_the_pipeline_lists_all_of_its_files() -> None:
+    paths = (path.relative_to(CORE / "pipeline").as_posix() for path in files("pipeline"))
+    assert sorted(re.findall(r"`(.+?)`", first_cells("`pipeline/`, file by file"))) == sorted(
+        path for path in paths if not path.endswith("__init__.py")
+    )
+
+
+def test_the_table_of_packages_lists_all_packages_and_modules() -> None:
+    listed = {name.rstrip("/") for name in re.findall(r"`(.+?)`", first_cells("Packages and modules"))}
+    packages = {path.parent.name for path in CORE.glob("*/__init__.py")}
+    modules = {path.name for path in CORE.glob("*.py") if path.name != "__init__.py"}
+    assert packages | modules <= listed
