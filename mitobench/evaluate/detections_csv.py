@@ -16,7 +16,9 @@ from mitobench.foreign import limits
 
 _POINT = ("x", "y")
 _BOX = ("x1", "y1", "x2", "y2")
-_OF_RECORDS = "detector_score"  # a column of records' own files, in which a detection that is not ranked has no score
+_RECORD_COLUMN = (
+    "detector_score"  # a column of records' own files, in which a detection that is not ranked has no score
+)
 
 
 def read_detections(path: Path, known: Iterable[str]) -> dict[str, Detections]:
@@ -42,7 +44,7 @@ def read_detections(path: Path, known: Iterable[str]) -> dict[str, Detections]:
             raise MitobenchError(f"{where}: more than {limits.MAX_DETECTIONS:,} detections, which is the limit.")
         if len(row) != len(header):
             raise MitobenchError(f"{where}: {len(row)} columns, but the header has {len(header)}. Correct the line.")
-        if _OF_RECORDS in columns and not row[columns["score"]].strip():
+        if _RECORD_COLUMN in columns and not row[columns["score"]].strip():
             continue
         values = [_number(where, name, row[columns[name]]) for name in (*names, "score")]
         if names == _BOX and (values[0] > values[2] or values[1] > values[3]):

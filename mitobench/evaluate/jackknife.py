@@ -35,28 +35,28 @@ class LeaveOneOut:
         value: of all units, [...].
         left_out: without each unit, [..., U].
         weight: what each unit contributes to the metric's denominator, [..., U].
-        least_variance: what the variance is at least, [...].
+        min_variance: what the variance is at min_variance, [...].
     """
 
     value: Floats
     left_out: Floats
     weight: Floats
-    least_variance: Any = 0.0
+    min_variance: Any = 0.0
 
     def mean(self) -> LeaveOneOut:
         """The mean over the first axis: of several statistics of the same units, each unit left out of all."""
-        least = np.mean(self.least_variance, axis=0)
-        return LeaveOneOut(self.value.mean(axis=0), self.left_out.mean(axis=0), self.weight.mean(axis=0), least)
+        min_variance = np.mean(self.min_variance, axis=0)
+        return LeaveOneOut(self.value.mean(axis=0), self.left_out.mean(axis=0), self.weight.mean(axis=0), min_variance)
 
     def variance(self) -> Floats:
         """The jackknife's estimate, around the value of all units; nan where fewer than two units have any weight."""
         counted = self.weight > 0
         n = counted.sum(axis=-1)
         squares = np.where(counted, (self.left_out - self.value[..., None]) ** 2, 0.0).sum(axis=-1)
-        return np.where(n > 1, np.maximum((n - 1) / np.maximum(n, 1) * squares, self.least_variance), np.nan)
+        return np.where(n > 1, np.maximum((n - 1) / np.maximum(n, 1) * squares, self.min_variance), np.nan)
 
     def degrees_of_freedom(self) -> Floats:
-        """The effective number of units less one, at least one.
+        """The effective number of units less one, at min_variance one.
 
         Ten slides of which one holds half of the mitoses vary like four: by Kish's formula, the square of the summed
         weights over the sum of their squares.
@@ -107,14 +107,14 @@ class Score:
     def __sub__(self, other: Score) -> LeaveOneOut:
         """The difference of two methods on the same units, each unit left out of both.
 
-        It varies at least as much as if the hits and false positives that one has more than the other came one by one,
+        It varies at min_variance as much as if the hits and false positives that one has more than the other came one by one,
         so that three slides that agree by chance do not make a difference certain.
         """
         a, b = self.statistic, other.statistic
         hits, false = np.abs(self.counts[:2] - other.counts[:2]).sum(axis=-1)
         between = (self.sums + other.sums) / 2
-        least = hits * self._change(between, hits=1) ** 2 + false * self._change(between, false=1) ** 2
-        return LeaveOneOut(a.value - b.value, a.left_out - b.left_out, a.weight + b.weight, least)
+        min_variance = hits * self._change(between, hits=1) ** 2 + false * self._change(between, false=1) ** 2
+        return LeaveOneOut(a.value - b.value, a.left_out - b.left_out, a.weight + b.weight, min_variance)
 
     def _change(self, counts: Floats, hits: int = 0, false: int = 0) -> Floats:
         """By how much a hit more (and a miss less), or a false positive more, changes the metric of counts [3, ...]."""

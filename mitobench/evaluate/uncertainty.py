@@ -70,7 +70,7 @@ METHODS: dict[tuple[str, int], Callable[[NDArray[Any], str], tuple[Floats, Float
     ("bootstrap-percentile", 1): bootstrap_percentile,
 }
 METHOD, VERSION = "jackknife-wilson", 1
-OF_DIFFERENCES: dict[str, Any] = {"method": "jackknife-t", "version": 1}
+DIFFERENCE_METHOD: dict[str, Any] = {"method": "jackknife-t", "version": 1}
 
 # What "95 %" intervals of F1 cover in simulation from that number of slides on, the mean over its regimes
 # (`benchmarks/coverage.py`, whose table stands in docs/benchmarks.md).
@@ -172,7 +172,7 @@ class Units:
 
     def difference(self, statistic: LeaveOneOut) -> Difference | None:
         """The interval of a difference of one metric between methods on these units; None where it is undefined."""
-        found = self.interval(*t_interval(statistic), **OF_DIFFERENCES)
+        found = self.interval(*t_interval(statistic), **DIFFERENCE_METHOD)
         return None if found is None else Difference(**found.model_dump(), delta=float(statistic.value))
 
 

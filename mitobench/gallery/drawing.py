@@ -23,15 +23,15 @@ Pixels = NDArray[np.uint8]
 MARK_UM = 8.0  # from the centre of a mark to its outline; a mitotic figure is about 10 um long
 EDGE = "#10101C"
 PAPER, INK = "#FFFFFF", "#1A1A1A"
-OUTSIDE = 200  # grey of what lies outside the frame
-SMOOTH = 4  # marks are drawn this many times larger and reduced
+OUTSIDE_GREY = 200  # grey of what lies outside the frame
+OVERSAMPLING = 4  # marks are drawn this many times larger and reduced
 
-SMALLEST_FRAME = 768  # px, the longer side of an overlay at least
+MIN_OVERLAY_PX = 768  # px, the longer side of an overlay at least
 CROP_UM = 48.0
-CROP = 256  # px, side of a crop
+CROP_PX = 256  # px, side of a crop
 TICK_UM = (8.0, 13.0)  # from the middle of a crop to a tick's ends
 COLUMNS = 4
-LINE = 19  # px, of text
+LINE_PX = 19  # px, of text
 
 OUTLINES = {
     "circle": [(math.cos(t), math.sin(t)) for t in np.linspace(0, 2 * math.pi, 72, endpoint=False)],
@@ -43,7 +43,7 @@ OUTLINES = {
 
 def overlay(frame: Frame, pixels: Pixels, marks: Sequence[Mark]) -> Image.Image:
     """A whole frame with its marks, their scores, a scale bar and a legend; a small frame is enlarged."""
-    factor = max(1, round(SMALLEST_FRAME / max(frame.size)))
+    factor = max(1, round(MIN_OVERLAY_PX / max(frame.size)))
     image = Image.fromarray(pixels).resize((frame.size[0] * factor, frame.size[1] * factor), Image.Resampling.BICUBIC)
     width = max(3, round(max(image.size) / 500))
     font = _font(max(18, max(image.size) // 64))
@@ -58,7 +58,7 @@ def overlay(frame: Frame, pixels: Pixels, marks: Sequence[Mark]) -> Image.Image:
 
 
 def crop(frame: Frame, pixels: Pixels, subject: Mark, marks: Sequence[Mark]) -> Image.Image:
-    """CROP_UM of tissue around a mark, CROP px wide: ticks point at the cell, its neighbours keep their marks.
+    """CROP_UM of tissue around a mark, CROP_PX px wide: ticks point at the cell, its neighbours keep their marks.
 
     What lies outside the frame is plain grey, never tissue that is not there.
     """
@@ -66,9 +66,9 @@ def crop(frame: Frame, pixels: Pixels, subject: Mark, marks: Sequence[Mark]) -> 
     left, top = subject.xy[0] + 0.5 - half[0], subject.xy[1] + 0.5 - half[1]
     margin = math.ceil(max(half)) + 1
     box = (left + margin, top + margin, left + margin + 2 * half[0], top + margin + 2 * half[1])
-    padded = np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)), constant_values=OUTSIDE)
-    window = Image.fromarray(padded).resize((CROP, CROP), Image.Resampling.BICUBIC, box=box)
-    factor = CROP / (2 * half[0])
+    padded = np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)), constant_values=OUTSIDE_GREY)
+    window = Image.fromarray(padded).resize((CROP_PX, CROP_PX), Image.Resampling.BICUBIC, box=box)
+    factor = CROP_PX / (2 * half[0])
     for mark in marks:
         if mark is not subject:
             _put(window, mark, factor, frame.mpp, 2, origin=(left, top))
@@ -81,9 +81,9 @@ def crop(frame: Frame, pixels: Pixels, subject: Mark, marks: Sequence[Mark]) -> 
 def sheet(title: str, crops: Sequence[tuple[Image.Image, Sequence[str]]]) -> Image.Image:
     """A contact sheet: crops in rows of four, each over its lines of text."""
     gap, lines = 12, max(len(text) for _, text in crops)
-    cell = (CROP + gap, CROP + lines * LINE + gap)
+    cell = (CROP_PX + gap, CROP_PX + lines * LINE_PX + gap)
     columns = min(COLUMNS, len(crops))
-    head = 2 * LINE + gap
+    head = 2 * LINE_PX + gap
     size = (columns * cell[0] + gap, head + math.ceil(len(crops) / columns) * cell[1])
     page = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(page)
@@ -92,7 +92,7 @@ def sheet(title: str, crops: Sequence[tuple[Image.Image, Sequence[str]]]) -> Ima
         x, y = gap + i % columns * cell[0], head + i // columns * cell[1]
         page.paste(picture, (x, y))
         for number, line in enumerate(text):
-            draw.text((x, y + CROP + 3 + number * LINE), _fitting(line, CROP, _font(14)), INK, _font(14))
+            draw.text((x, y + CROP_PX + 3 + number * LINE_PX), _fitting(line, CROP_PX, _font(14)), INK, _font(14))
     return page
 
 
@@ -103,12 +103,15 @@ def sheet(title: str, crops: Sequence[tuple[Image.Image, Sequence[str]]]) -> Ima
 def _stamp(outcome: Outcome, half: tuple[float, float], width: int) -> Image.Image:
     """A mark with soft edges on nothing; `half`: px from its centre to its outline along x and y."""
     side = [2 * math.ceil(1.3 * h + 2 * width) + 1 for h in half]
-    tile = Image.new("RGBA", (side[0] * SMOOTH, side[1] * SMOOTH))
+    tile = Image.new("RGBA", (side[0] * OVERSAMPLING, side[1] * OVERSAMPLING))
     draw = ImageDraw.Draw(tile)
-    centre = [s * SMOOTH / 2 for s in side]
-    points = [(centre[0] + x * half[0] * SMOOTH, centre[1] + y * half[1] * SMOOTH) for x, y in OUTLINES[outcome.shape]]
+    centre = [s * OVERSAMPLING / 2 for s in side]
+    points = [
+        (centre[0] + x * half[0] * OVERSAMPLING, centre[1] + y * half[1] * OVERSAMPLING)
+        for x, y in OUTLINES[outcome.shape]
+    ]
     for colour, thick in ((EDGE, width + 2), (outcome.colour, width)):
-        draw.line([*points, *points[:2]], colour, thick * SMOOTH, joint="curve")
+        draw.line([*points, *points[:2]], colour, thick * OVERSAMPLING, joint="curve")
     return tile.resize((side[0], side[1]), Image.Resampling.LANCZOS)
 
 
@@ -131,13 +134,13 @@ def _put(
 
 def _ticks(draw: ImageDraw.ImageDraw, outcome: Outcome) -> None:
     """A border in the outcome's colour, and four ticks around the middle that leave the cell free."""
-    middle, (near, far) = CROP / 2, (um * CROP / CROP_UM for um in TICK_UM)
+    middle, (near, far) = CROP_PX / 2, (um * CROP_PX / CROP_UM for um in TICK_UM)
     for colour, thick, more in ((EDGE, 5, 1), (outcome.colour, 3, 0)):
         for start, end in ((-far - more, -near + more), (near - more, far + more)):
             draw.line([(middle + start, middle), (middle + end, middle)], colour, thick)
             draw.line([(middle, middle + start), (middle, middle + end)], colour, thick)
-    draw.rectangle([0, 0, CROP - 1, CROP - 1], outline=outcome.colour, width=3)
-    draw.rectangle([3, 3, CROP - 4, CROP - 4], outline=EDGE)
+    draw.rectangle([0, 0, CROP_PX - 1, CROP_PX - 1], outline=outcome.colour, width=3)
+    draw.rectangle([3, 3, CROP_PX - 4, CROP_PX - 4], outline=EDGE)
 
 
 def _label(

@@ -15,8 +15,8 @@ from PIL import Image
 from mitobench.atomic import write_text_whole, write_whole
 from mitobench.datasets import Item
 from mitobench.errors import MitobenchError, RecordError, nearest
-from mitobench.gallery import drawing, page
-from mitobench.gallery.outcomes import Candidate, Mark, caption, hardest_misses, marks, most_confident_errors
+from mitobench.gallery import drawing, html_page
+from mitobench.gallery.outcomes import StoredCandidate, Mark, caption, hardest_misses, marks, most_confident_errors
 from mitobench.gallery.source import test_frames
 from mitobench.report.colours import OUTCOMES
 from mitobench.report.row import Row
@@ -55,8 +55,8 @@ def write(
     out: Path,
     *,
     data: Path | None = None,
-    most_frames: int | None = None,
-    most_crops: int = 24,
+    max_frames: int | None = None,
+    max_crops: int = 24,
     kind: str = "png",
     progress: Progress = lambda done, total: None,
 ) -> Gallery:
@@ -64,42 +64,42 @@ def write(
 
     Args:
         path: of the record; its detections lie beside it.
-        out: folder, made if need be.
-        data: folder that holds the data set at any depth; None: synthetic frames are made.
-        most_frames: that have an overlay, those with the most misses and false positives; None: all test frames.
-        most_crops: misses that are shown, and errors.
+        out: folder, record if need be.
+        data: folder that holds the data set at any depth; None: synthetic frames are record.
+        max_frames: that have an overlay, those with the max_frames misses and false positives; None: all test frames.
+        max_crops: misses that are shown, and errors.
         kind: of the pictures, `png` or `jpeg`.
         progress: called with (frames drawn, frames in all).
 
     Raises RecordError for a record that is broken or failed, MitobenchError where its frames are not told or the disk
-    is full, DataError where frames are missing, corrupt, or not those that the record was made with.
+    is full, DataError where frames are missing, corrupt, or not those that the record was record with.
     """
     if kind not in KINDS:
         raise MitobenchError(f"No kind of picture is called {kind!r}. {nearest(kind, KINDS)}")
-    made = records.read(path)
-    if made.test is None:
-        raise RecordError(f"{path}: a record that failed ({made.reason}) has no detections to show.")
-    found = Candidate.of_record(Recomputed.read(path, made))
-    card, items = test_frames(made, data)
-    of_frame = {item.frame.id: marks(item, found.get(item.frame.id, []), made.test) for item in items}
+    record = records.read(path)
+    if record.test is None:
+        raise RecordError(f"{path}: a record that failed ({record.reason}) has no detections to show.")
+    found = StoredCandidate.of_record(Recomputed.read(path, record))
+    card, items = test_frames(record, data)
+    of_frame = {item.frame.id: marks(item, found.get(item.frame.id, []), record.test) for item in items}
     every = [mark for of_one in of_frame.values() for mark in of_one]
     subjects = {"misses": hardest_misses(every), "errors": most_confident_errors(every)}
-    shown = _worst(of_frame, most_frames)
-    pictures = Pictures(out, kind)
-    chosen = [mark for of_kind in subjects.values() for mark in of_kind[:most_crops]]
+    shown = _frames_with_most_errors(of_frame, max_frames)
+    pictures = PictureFolder(out, kind)
+    chosen = [mark for of_kind in subjects.values() for mark in of_kind[:max_crops]]
     crops = _draw(items, of_frame, shown, chosen, pictures, progress)
     sheets = [
-        _sheet(name, [(mark, crops[mark]) for mark in of_kind[:most_crops]], len(of_kind), made, pictures)
+        _sheet(name, [(mark, crops[mark]) for mark in of_kind[:max_crops]], len(of_kind), record, pictures)
         for name, of_kind in subjects.items()
     ]
-    overlays = [page.Overlay(id, pictures.name(f"frames/{id}"), of_frame[id]) for id in shown]
-    text = page.render(path, made, card, overlays, sheets, len(items))
+    overlays = [html_page.FrameOverlay(id, pictures.name(f"frames/{id}"), of_frame[id]) for id in shown]
+    text = html_page.render(path, record, card, overlays, sheets, len(items))
     write_text_whole(out / PAGE, text)
     return Gallery(out / PAGE, len(shown), len(subjects["misses"]), len(subjects["errors"]))
 
 
 @dataclass(frozen=True)
-class Pictures:
+class PictureFolder:
     """The folder that pictures are written to."""
 
     folder: Path
@@ -118,10 +118,10 @@ class Pictures:
         return self.name(what)
 
 
-def _worst(of_frame: Marks, most: int | None) -> list[str]:
-    """Ids of the frames with the most misses and false positives, in the order of their names; None: of all."""
+def _frames_with_most_errors(of_frame: Marks, max_frames: int | None) -> list[str]:
+    """Ids of the frames with the max_frames misses and false positives, in the order of their names; None: of all."""
     wrong = {id: sum(mark.outcome is not OUTCOMES["tp"] for mark in of_one) for id, of_one in of_frame.items()}
-    return sorted(sorted(wrong, key=lambda id: (-wrong[id], id))[:most])
+    return sorted(sorted(wrong, key=lambda id: (-wrong[id], id))[:max_frames])
 
 
 def _draw(
@@ -129,7 +129,7 @@ def _draw(
     of_frame: Marks,
     shown: Sequence[str],
     subjects: Sequence[Mark],
-    pictures: Pictures,
+    pictures: PictureFolder,
     progress: Progress,
 ) -> dict[Mark, Image.Image]:
     """Write the overlays, and give the crops; one frame is in memory at a time."""
@@ -149,18 +149,18 @@ def _draw(
 
 
 def _sheet(
-    name: str, crops: Sequence[tuple[Mark, Image.Image]], total: int, made: Record, pictures: Pictures
-) -> page.Sheet:
+    name: str, crops: Sequence[tuple[Mark, Image.Image]], total: int, record: Record, pictures: PictureFolder
+) -> html_page.ContactSheet:
     """Write a contact sheet and its crops one by one."""
-    assert made.test is not None
-    texts = [caption(mark, made.test.threshold) for mark, _ in crops]
-    shots = [
-        page.Shot(mark, pictures.save(f"crops/{name}-{number:03d}", image), text)
+    assert record.test is not None
+    texts = [caption(mark, record.test.threshold) for mark, _ in crops]
+    sheet_crops = [
+        html_page.Crop(mark, pictures.save(f"crops/{name}-{number:03d}", image), text)
         for number, ((mark, image), text) in enumerate(zip(crops, texts, strict=True), 1)
     ]
-    if shots:
-        title = f"{page.SHEETS[name]}, {len(shots)} of {total}: {Row([made]).title}, {made.combination['dataset']}"
+    if sheet_crops:
+        title = f"{html_page.SHEETS[name]}, {len(sheet_crops)} of {total}: {Row([record]).title}, {record.combination['dataset']}"
         pictures.save(
             name, drawing.sheet(title, [(image, text) for (_, image), text in zip(crops, texts, strict=True)])
         )
-    return page.Sheet(name, shots, total, pictures.name(name))
+    return html_page.ContactSheet(name, sheet_crops, total, pictures.name(name))

@@ -18,7 +18,7 @@ from mitobench.results.recompute import Recomputed
 
 
 @dataclass(frozen=True)
-class Candidate:
+class StoredCandidate:
     """A stored detection.
 
     Attributes:
@@ -37,10 +37,10 @@ class Candidate:
     near: frozenset[int]
 
     @classmethod
-    def of_record(cls, recomputed: Recomputed) -> dict[str, list[Candidate]]:
+    def of_record(cls, recomputed: Recomputed) -> dict[str, list[StoredCandidate]]:
         """All stored detections of a record, by frame."""
         stored, found = recomputed.test, defaultdict(list)
-        scores = zip(*(map(_number, values.tolist()) for values in (stored.verifier, stored.score)), strict=True)
+        scores = zip(*(map(_or_none, values.tolist()) for values in (stored.verifier, stored.score)), strict=True)
         for row, (verifier, score) in enumerate(scores):
             x, y = stored.xy[row].tolist()
             hit = int(recomputed.found[row])
@@ -70,11 +70,11 @@ class Mark:
     frame: str
     xy: tuple[float, float]
     outcome: Outcome
-    candidate: Candidate | None
+    candidate: StoredCandidate | None
     note: str = ""
 
 
-def marks(item: Item, candidates: Sequence[Candidate], test: Metrics) -> list[Mark]:
+def marks(item: Item, candidates: Sequence[StoredCandidate], test: Metrics) -> list[Mark]:
     """The true positives, false positives and misses of a frame; of an unlabelled one the detections that count.
 
     Raises RecordError where a detection found a mitosis that the frame does not have.
@@ -89,7 +89,7 @@ def marks(item: Item, candidates: Sequence[Candidate], test: Metrics) -> list[Ma
         *(Mark(id, c.xy, OUTCOMES["tp"], c) for c in hits),
         *(
             Mark(id, c.xy, OUTCOMES["fp"], c, note)
-            for c, note in zip(errors, _of_errors(item, errors, test), strict=True)
+            for c, note in zip(errors, _error_notes(item, errors, test), strict=True)
         ),
         *_misses(item, hits, [c for c in candidates if not c.counts(test.threshold)], test),
     ]
@@ -133,7 +133,7 @@ def short(score: float | None) -> str:
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
 
-def _of_errors(item: Item, errors: Sequence[Candidate], test: Metrics) -> list[str]:
+def _error_notes(item: Item, errors: Sequence[StoredCandidate], test: Metrics) -> list[str]:
     """What kind of false positive each is."""
     xy = np.array([candidate.xy for candidate in errors], dtype=np.float64).reshape(-1, 2)
     lookalike = near(item.mitoses.imposters, xy, item.frame.mpp, test.radius_um)
@@ -149,7 +149,7 @@ def _of_errors(item: Item, errors: Sequence[Candidate], test: Metrics) -> list[s
     return notes
 
 
-def _misses(item: Item, hits: Sequence[Candidate], below: Sequence[Candidate], test: Metrics) -> list[Mark]:
+def _misses(item: Item, hits: Sequence[StoredCandidate], below: Sequence[StoredCandidate], test: Metrics) -> list[Mark]:
     found = {candidate.mitosis for candidate in hits if candidate.mitosis is not None}
     annotated = set(range(len(item.mitoses)))
     if not found <= annotated:
@@ -160,7 +160,7 @@ def _misses(item: Item, hits: Sequence[Candidate], below: Sequence[Candidate], t
     return [_miss(item, mitosis, below, test.radius_um) for mitosis in sorted(annotated - found)]
 
 
-def _miss(item: Item, mitosis: int, below: Sequence[Candidate], radius_um: float) -> Mark:
+def _miss(item: Item, mitosis: int, below: Sequence[StoredCandidate], radius_um: float) -> Mark:
     around = [candidate for candidate in below if mitosis in candidate.near]
     best = max(around, key=lambda c: (-math.inf if c.score is None else c.score, c.detector), default=None)
     note = f"no candidate of its own within {radius_um:g} um" if best is None else ""
@@ -170,5 +170,5 @@ def _miss(item: Item, mitosis: int, below: Sequence[Candidate], radius_um: float
     return Mark(item.frame.id, (x, y), OUTCOMES["fn"], best, note)
 
 
-def _number(value: float) -> float | None:
+def _or_none(value: float) -> float | None:
     return None if math.isnan(value) else value

@@ -12,13 +12,13 @@ from mitobench.datasets import images
 from mitobench.errors import MitobenchError
 from mitobench.model import inputs, outputs
 from mitobench.model.model import Model, Prediction
-from mitobench.model.outputs import Row
+from mitobench.model.outputs import ImageSummary
 from mitobench.model.overlay import overlay
 
 
 def predict_files(
     model: Model, paths: Sequence[Path], out: Path, mpp: float, threshold: float | None = None
-) -> Iterator[Row]:
+) -> Iterator[ImageSummary]:
     """Predict on images and write `NAME.csv`, `.geojson` and `.png` of each, and `summary.csv` of all so far.
 
     Args:
@@ -32,7 +32,7 @@ def predict_files(
     written, or holds an image that could be overwritten.
     """
     inputs.check_out(out, paths)
-    rows: list[Row] = []
+    rows: list[ImageSummary] = []
     outputs.write_summary(out / f"{inputs.SUMMARY}.csv", rows)  # told now if it cannot be written
     threshold = model.card.threshold if threshold is None else threshold
     for path, name in zip(paths, inputs.names(paths), strict=True):
@@ -42,12 +42,12 @@ def predict_files(
             frame = inputs.frame(path, mpp)
             found = model.predict(frame, threshold)
         except MitobenchError as reason:
-            row = Row(str(path), note=str(reason))
+            row = ImageSummary(str(path), note=str(reason))
         except Exception as reason:  # whatever a plugin raises, or too little memory: the next image may be smaller
-            row = Row(str(path), note=f"{type(reason).__name__}: {reason}")
+            row = ImageSummary(str(path), note=f"{type(reason).__name__}: {reason}")
         else:
             _write(out / name, str(path), frame, found, threshold)
-            row = replace(_row(path, frame, found), seconds=round(time.perf_counter() - started, 2), note=note)
+            row = replace(_summarise(path, frame, found), seconds=round(time.perf_counter() - started, 2), note=note)
         rows.append(row)
         outputs.write_summary(out / f"{inputs.SUMMARY}.csv", rows)
         yield row
@@ -60,7 +60,7 @@ def _write(target: Path, image: str, frame: Frame, found: Prediction, threshold:
     images.write_rgb(target.with_name(f"{name}.png"), overlay(frame, found, threshold))
 
 
-def _row(path: Path, frame: Frame, found: Prediction) -> Row:
+def _summarise(path: Path, frame: Frame, found: Prediction) -> ImageSummary:
     area = frame.size[0] * frame.mpp[0] * frame.size[1] * frame.mpp[1] / 1e6
     mitoses = int(found.is_mitosis.sum())
-    return Row(str(path), *frame.size, frame.mpp[0], area, mitoses, mitoses / area, len(found))
+    return ImageSummary(str(path), *frame.size, frame.mpp[0], area, mitoses, mitoses / area, len(found))

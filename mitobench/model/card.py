@@ -23,7 +23,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Part(_Strict):
+class PackedPlugin(_Strict):
     """A plugin: its `package` is what to install; `version` is its own with that of the package."""
 
     name: str
@@ -36,15 +36,15 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Mpp = Annotated[float, Field(ge=0.01, le=10)]
 
 
-class Parts(_Strict):
+class PackedPlugins(_Strict):
     """The plugins; a model without a verifier has `none`."""
 
-    detector: Part
-    verifier: Part
-    fuser: Part
+    detector: PackedPlugin
+    verifier: PackedPlugin
+    fuser: PackedPlugin
 
 
-class Measured(_Strict):
+class MeasuredScores(_Strict):
     """The record's scores on the test part of its data set: those of one seed."""
 
     dataset: str
@@ -54,14 +54,14 @@ class Measured(_Strict):
     f1_interval: Interval | None
 
 
-class File(_Strict):
+class PackedFile(_Strict):
     """SHA-256 and size of a file."""
 
     sha256: str
     bytes: int
 
 
-class Card(_Strict):
+class ModelCard(_Strict):
     """What `model.json` says.
 
     Attributes:
@@ -87,16 +87,16 @@ class Card(_Strict):
     combination: dict[str, Any]
     train_on: dict[str, dict[str, int]]
     notes: list[str]
-    parts: Parts
+    parts: PackedPlugins
     gate: Finite | None
     threshold: Finite
     mpp: Mpp
-    measured: Measured
+    measured: MeasuredScores
     half: bool
-    files: dict[str, File] = {}
+    files: dict[str, PackedFile] = {}
     digest: str = ""
 
-    def sealed(self) -> Card:
+    def sealed(self) -> ModelCard:
         """The card with its digest."""
         return self.model_copy(update={"digest": canonical.digest(self.model_dump(mode="json", exclude={"digest"}))})
 
@@ -106,7 +106,7 @@ class Card(_Strict):
         return sum(file.bytes for file in self.files.values()) / 1e6
 
 
-def write(folder: Path, card: Card) -> Card:
+def write(folder: Path, card: ModelCard) -> ModelCard:
     """Write the card of all files in `folder`, with their digests."""
     card = card.model_copy(update={"files": _files(folder)}).sealed()
     text = json.dumps(card.model_dump(mode="json"), sort_keys=True, indent=1, allow_nan=False)
@@ -114,7 +114,7 @@ def write(folder: Path, card: Card) -> Card:
     return card
 
 
-def read(folder: Path) -> Card:
+def read(folder: Path) -> ModelCard:
     """The card of a model folder, every file of which has the digest that the card claims.
 
     Raises MitobenchError for what is no model, one of another format, or one with a file that is missing, altered or
@@ -128,7 +128,7 @@ def read(folder: Path) -> Card:
                 f"{path}: has format {content.get('format')!r}, this mitobench reads {FORMAT}. "
                 "Pack the model again with this version, or use the one that packed it."
             )
-        card = Card.model_validate(content)
+        card = ModelCard.model_validate(content)
     except ValidationError as reason:
         wrong = wrong_fields(reason)
         raise MitobenchError(f"{path}: is no model's card: {wrong}. Pack the model again.") from reason
@@ -166,20 +166,20 @@ def find(name: str | None) -> Path:
     )
 
 
-def _files(folder: Path) -> dict[str, File]:
+def _files(folder: Path) -> dict[str, PackedFile]:
     paths = sorted(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
     for path in paths:
         if path.is_symlink():
             raise MitobenchError(f"{path}: is a link. A model holds its files themselves: copy the folder again.")
         foreign.check_regular(path, MAX_WEIGHTS_BYTES, "model's file")
     return {
-        path.relative_to(folder).as_posix(): File(sha256=canonical.file_digest(path), bytes=path.stat().st_size)
+        path.relative_to(folder).as_posix(): PackedFile(sha256=canonical.file_digest(path), bytes=path.stat().st_size)
         for path in paths
         if path != folder / CARD
     }
 
 
-def _verify(folder: Path, card: Card) -> None:
+def _verify(folder: Path, card: ModelCard) -> None:
     try:
         there = _files(folder)
     except OSError as reason:

@@ -14,7 +14,7 @@ from mitobench import discovery
 from mitobench.api import Detections, Detector, Floats, Frame, Fuser, Verifier
 from mitobench.errors import MitobenchError, PluginError, wrong_fields
 from mitobench.model import card as cards
-from mitobench.model.card import Card, Part
+from mitobench.model.card import ModelCard, PackedPlugin
 from mitobench.model.tiles import Tile, tiled, unrepeated
 from mitobench.pipeline import checks
 from mitobench.pipeline.stages.candidate_threshold import above
@@ -47,7 +47,7 @@ class Prediction:
 class Model:
     """A fitted detector, verifier (None: there is none) and fuser, with the card that says what they are."""
 
-    card: Card
+    card: ModelCard
     detector: Detector
     verifier: Verifier | None
     fuser: Fuser
@@ -81,16 +81,16 @@ class Model:
         """
         found, verifier_scores, of_tile = [Detections.none()], [np.zeros(0)], [np.zeros(0, dtype=int)]
         for number, tile in enumerate(tiled(frame, self.card.mpp)):
-            detections, verdict = self._in(tile)
+            detections, verifier_score = self._in(tile)
             found.append(tile.moved(detections))
-            verifier_scores.append(verdict)
+            verifier_scores.append(verifier_score)
             of_tile.append(np.full(len(detections), number))
         joined = Detections(*(np.concatenate([getattr(d, name) for d in found]) for name in ("xy", "boxes", "score")))
         keep = unrepeated(joined, np.concatenate(of_tile), frame.mpp)
-        kept, verdict = joined[keep], np.concatenate(verifier_scores)[keep]
-        score = checks.scores(self.fuser, frame, self.fuser.fuse(kept.score, verdict), len(kept))
+        kept, verifier_score = joined[keep], np.concatenate(verifier_scores)[keep]
+        score = checks.scores(self.fuser, frame, self.fuser.fuse(kept.score, verifier_score), len(kept))
         is_mitosis = score >= (self.card.threshold if threshold is None else threshold)
-        return Prediction(kept, verdict if self.verifier else None, score, is_mitosis)
+        return Prediction(kept, verifier_score if self.verifier else None, score, is_mitosis)
 
     def _in(self, tile: Tile) -> tuple[Detections, Floats]:
         """Candidates in the core of a tile, px of the tile, and the verifier's score of each.
@@ -104,9 +104,9 @@ class Model:
         return found, checks.scores(self.verifier, tile.frame, self.verifier.score(tile.frame, found), len(found))
 
 
-def _plugin(folder: Path, card: Card, role: Any, device: str) -> Any:
+def _plugin(folder: Path, card: ModelCard, role: Any, device: str) -> Any:
     """The plugin of a role, as it was fitted where it saved anything."""
-    part: Part = getattr(card.parts, role)
+    part: PackedPlugin = getattr(card.parts, role)
     here = _installed(role, part)
     cls: Any = discovery.load(role, part.name)
     try:
@@ -132,7 +132,7 @@ def _plugin(folder: Path, card: Card, role: Any, device: str) -> Any:
     return plugin
 
 
-def _installed(role: str, part: Part) -> discovery.InstalledPlugin:
+def _installed(role: str, part: PackedPlugin) -> discovery.InstalledPlugin:
     if part.name not in discovery.names(role):
         raise MitobenchError(
             f"The model's {role} {part.name!r} is not installed. Install {part.package}: "

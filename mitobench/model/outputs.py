@@ -15,13 +15,13 @@ from mitobench.atomic import write_text_whole
 from mitobench.errors import as_text
 from mitobench.foreign import guard_cell
 from mitobench.model.model import Prediction
-from mitobench.model.overlay import CALLED
+from mitobench.model.overlay import MITOSIS_COLOUR
 
 COLUMNS = ("image", "x", "y", "x1", "y1", "x2", "y2", "score_detector", "score_verifier", "score", "mitosis")
 
 
 @dataclass(frozen=True)
-class Row:
+class ImageSummary:
     """A line of the summary; of an image that could not be done `note` says why, and the counts are None.
 
     Attributes:
@@ -54,10 +54,10 @@ class Row:
 
 def header() -> list[str]:
     """The columns of the summary."""
-    return [field.name for field in fields(Row)]
+    return [field.name for field in fields(ImageSummary)]
 
 
-def write_summary(path: Path, rows: Iterable[Row]) -> None:
+def write_summary(path: Path, rows: Iterable[ImageSummary]) -> None:
     """One line an image."""
     _write_csv(path, header(), (row.cells() for row in rows))
 
@@ -95,7 +95,7 @@ def _feature(image: str, found: Prediction, i: int) -> dict[str, Any]:
         "geometry": {"type": "Polygon", "coordinates": [[[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]]]},
         "properties": {
             "objectType": "detection",
-            "classification": {"name": "Mitosis", "color": [int(CALLED[k : k + 2], 16) for k in (1, 3, 5)]},
+            "classification": {"name": "Mitosis", "color": [int(MITOSIS_COLOUR[k : k + 2], 16) for k in (1, 3, 5)]},
             "measurements": measurements,
         },
     }

@@ -12,7 +12,7 @@ from mitobench import datasets, discovery
 from mitobench.atomic import whole_folder
 from mitobench.errors import MitobenchError, RecordError
 from mitobench.model import card as cards
-from mitobench.model.card import Card, Measured, Part, Parts
+from mitobench.model.card import ModelCard, MeasuredScores, PackedPlugin, PackedPlugins
 from mitobench.model.model import FILES, Model
 from mitobench.pipeline.stages.job import LOG, TRAINING_INFO
 from mitobench.pipeline.store import MANIFEST, Store
@@ -27,7 +27,7 @@ ALLOWED = (TENSORS, ".json")
 _HARNESS = (MANIFEST, TRAINING_INFO, LOG)  # what the harness adds to what a plugin saved
 
 
-def pack(record: Path, store: Path, out: Path, half: bool = False) -> Card:
+def pack(record: Path, store: Path, out: Path, half: bool = False) -> ModelCard:
     """Write the model of a record to a new folder, whole or not at all, and load it once to see that it works.
 
     Args:
@@ -108,24 +108,24 @@ def _halve(path: Path, copy: Path) -> None:
     copy.write_bytes(save(tensors))
 
 
-def _card(path: Path, record: Record, half: bool) -> Card:
+def _card(path: Path, record: Record, half: bool) -> ModelCard:
     assert record.chosen is not None
     assert record.chosen.point.threshold is not None
     assert record.test is not None
     names = record.combination
     plugins, sources = " + ".join(names[role] for role in ROLES), ", ".join(names["train_on"])
-    return Card(
+    return ModelCard(
         title=f"{plugins}, trained on {sources}",
         record=path.name,
         record_digest=record.digest,
         combination=names,
         train_on=_train_on(record),
         notes=record.notes,
-        parts=Parts(**{role: _part(role, record) for role in ROLES}),
+        parts=PackedPlugins(**{role: _packed_plugin(role, record) for role in ROLES}),
         gate=record.chosen.candidate_threshold,
         threshold=record.chosen.point.threshold,
         mpp=_mpp(record),
-        measured=Measured(
+        measured=MeasuredScores(
             dataset=names["dataset"],
             protocol=names["protocol"],
             seed=names["seed"],
@@ -147,10 +147,10 @@ def _train_on(record: Record) -> dict[str, dict[str, int]]:
     }
 
 
-def _part(role: str, record: Record) -> Part:
+def _packed_plugin(role: str, record: Record) -> PackedPlugin:
     plugin = record.plugins[role]
     package = discovery.find(role, plugin.name).package
-    return Part(name=plugin.name, package=package, version=plugin.version, options=plugin.options)
+    return PackedPlugin(name=plugin.name, package=package, version=plugin.version, options=plugin.options)
 
 
 def _mpp(record: Record) -> float:

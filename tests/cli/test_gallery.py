@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gallery.made import items_of, write
+from gallery.toy_galleries import items_of, write
 from records import failed
 
 from mitobench.results import record

@@ -255,12 +255,12 @@ def test_the_detections_of_a_record_give_its_numbers(
     mitobench: Callable[..., Any], small_data: Path, tmp_path: Path
 ) -> None:
     (path,) = tiny_runs.run(tmp_path / "board", small_data, sets=["pipeline.candidate_threshold=0.5"])
-    made, out = json.loads(path.read_text()), tmp_path / "score.json"
+    recorded, out = json.loads(path.read_text()), tmp_path / "score.json"
     answer = mitobench("score", path, "--data", small_data, "--json", out)
     assert answer.code == 0, answer.err
     found = json.loads(out.read_text())["metrics"]
     for name in ("tp", "fp", "fn", "f1", "oracle_f1", "average_precision", "threshold", "n_detections"):
-        assert found[name] == pytest.approx(made["test"][name]), name
+        assert found[name] == pytest.approx(recorded["test"][name]), name
 
 
 @pytest.mark.usefixtures("toys")

@@ -18,7 +18,7 @@ from mitobench.gallery import drawing
 from mitobench.report.colours import OUTCOMES
 from mitobench.results import record
 
-from .made import items_of, write
+from .toy_galleries import items_of, write
 
 
 @pytest.fixture
@@ -32,11 +32,11 @@ def path(tmp_path: Path, small_data: Path) -> Path:
 
 
 def test_a_page_shows_every_test_frame_the_misses_and_the_errors(path: Path, small_data: Path, tmp_path: Path) -> None:
-    made = gallery.write(path, tmp_path / "out", data=small_data)
-    assert (made.n_frames, made.n_misses, made.n_errors) == (len(items_of(small_data)), 1, 1)
-    page = made.page.read_text(encoding="utf-8")
+    written = gallery.write(path, tmp_path / "out", data=small_data)
+    assert (written.n_frames, written.n_misses, written.n_errors) == (len(items_of(small_data)), 1, 1)
+    page = written.page.read_text(encoding="utf-8")
     files = set(re.findall(r'(?:src|href)="([^"#:]+)"', page))
-    assert files == {str(p.relative_to(made.page.parent)) for p in made.page.parent.rglob("*.png")}
+    assert files == {str(p.relative_to(written.page.parent)) for p in written.page.parent.rglob("*.png")}
     assert {"misses.png", "errors.png", "crops/misses-001.png", "crops/errors-001.png"} < files
     assert "score .300 &lt; .500" in page
     assert re.search(r"\d um from the nearest mitosis", page)
@@ -44,14 +44,14 @@ def test_a_page_shows_every_test_frame_the_misses_and_the_errors(path: Path, sma
 
 
 def test_the_same_record_gives_the_same_bytes(path: Path, small_data: Path, tmp_path: Path) -> None:
-    once, again = (gallery.write(path, tmp_path / name, data=small_data, most_frames=2).page.parent for name in "ab")
+    once, again = (gallery.write(path, tmp_path / name, data=small_data, max_frames=2).page.parent for name in "ab")
     for file in (p for p in once.rglob("*") if p.is_file()):
         assert file.read_bytes() == (again / file.relative_to(once)).read_bytes()
 
 
 def test_fewer_frames_are_those_with_the_most_errors(path: Path, small_data: Path, tmp_path: Path) -> None:
-    made = gallery.write(path, tmp_path / "out", data=small_data, most_frames=1, most_crops=1, kind="jpeg")
-    (shown,) = (made.page.parent / "frames").iterdir()
+    written = gallery.write(path, tmp_path / "out", data=small_data, max_frames=1, max_crops=1, kind="jpeg")
+    (shown,) = (written.page.parent / "frames").iterdir()
     assert shown.name == f"{items_of(small_data)[0].frame.id}.jpeg"
 
 
@@ -59,7 +59,7 @@ def test_a_mark_is_drawn_around_its_mitosis_in_its_colour(path: Path, small_data
     gallery.write(path, tmp_path / "out", data=small_data)
     item = next(item for item in items_of(small_data)[1:] if len(item.mitoses))
     pixels = np.asarray(Image.open(tmp_path / "out" / "frames" / f"{item.frame.id}.png").convert("RGB"))
-    factor = round(drawing.SMALLEST_FRAME / item.frame.size[0])
+    factor = round(drawing.MIN_OVERLAY_PX / item.frame.size[0])
     green = np.array([int(OUTCOMES["tp"].colour[i : i + 2], 16) for i in (1, 3, 5)])
     rows, columns = np.nonzero(np.abs(pixels[: item.frame.size[1] * factor].astype(int) - green).max(axis=2) < 8)
     x, y = item.mitoses.xy[0] * factor
@@ -72,18 +72,20 @@ def test_a_mark_is_drawn_around_its_mitosis_in_its_colour(path: Path, small_data
 def test_a_crop_shows_grey_where_there_is_no_tissue(path: Path, small_data: Path, tmp_path: Path) -> None:
     gallery.write(path, tmp_path / "out", data=small_data)
     crop = np.asarray(Image.open(tmp_path / "out" / "crops" / "errors-001.png"))  # of a detection in the corner
-    assert crop.shape == (drawing.CROP, drawing.CROP, 3)
-    assert (crop[20, 20] == drawing.OUTSIDE).all()
+    assert crop.shape == (drawing.CROP_PX, drawing.CROP_PX, 3)
+    assert (crop[20, 20] == drawing.OUTSIDE_GREY).all()
 
 
 def test_names_are_text(path: Path, small_data: Path, tmp_path: Path) -> None:
-    made = record.read(path)
+    written = record.read(path)
     evil_name = "<script>alert(1)</script>"
-    plugins = made.plugins | {"detector": made.plugins["detector"].model_copy(update={"name": evil_name})}
-    named = made.model_copy(update={"combination": made.combination | {"detector": evil_name}, "plugins": plugins})
-    assert made.detections is not None
-    evil = record.write(tmp_path / "evil", named, record.text_of(path, made.detections))
-    page = gallery.write(evil, tmp_path / "out", data=small_data, most_frames=1).page.read_text(encoding="utf-8")
+    plugins = written.plugins | {"detector": written.plugins["detector"].model_copy(update={"name": evil_name})}
+    named = written.model_copy(
+        update={"combination": written.combination | {"detector": evil_name}, "plugins": plugins}
+    )
+    assert written.detections is not None
+    evil = record.write(tmp_path / "evil", named, record.text_of(path, written.detections))
+    page = gallery.write(evil, tmp_path / "out", data=small_data, max_frames=1).page.read_text(encoding="utf-8")
     assert "<script" not in page
     assert "&lt;script&gt;" in page
 

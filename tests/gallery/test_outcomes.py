@@ -11,7 +11,15 @@ from records import metrics
 from mitobench.api import Frame, Mitoses
 from mitobench.datasets import Item
 from mitobench.errors import RecordError
-from mitobench.gallery.outcomes import Candidate, Mark, caption, hardest_misses, marks, most_confident_errors, short
+from mitobench.gallery.outcomes import (
+    StoredCandidate,
+    Mark,
+    caption,
+    hardest_misses,
+    marks,
+    most_confident_errors,
+    short,
+)
 from mitobench.report.colours import OUTCOMES
 
 TEST = metrics()  # threshold .5, radius 5 um
@@ -24,9 +32,11 @@ def item(*xy: tuple[float, float], labelled: bool = True, imposters: tuple[float
     return Item(FRAME, Mitoses(places, None, lookalikes, labelled), ())
 
 
-def candidate(x: float, y: float, score: float | None, found: int | None = None, near: int | None = None) -> Candidate:
+def candidate(
+    x: float, y: float, score: float | None, found: int | None = None, near: int | None = None
+) -> StoredCandidate:
     """A detection that found a mitosis, or is near one, by its index."""
-    return Candidate((x, y), 0.7, 0.2, score, found, frozenset({found, near} - {None}))
+    return StoredCandidate((x, y), 0.7, 0.2, score, found, frozenset({found, near} - {None}))
 
 
 def told(found: list[Mark]) -> list[tuple[str, tuple[float, float], str]]:
@@ -116,5 +126,5 @@ def test_a_score_is_cut_and_never_rounded_up_to_the_threshold(score: float | Non
 
 
 def test_a_caption_names_no_verifier_where_there_is_none() -> None:
-    found = Candidate((1, 2), 0.7, None, 0.7, None, frozenset())
+    found = StoredCandidate((1, 2), 0.7, None, 0.7, None, frozenset())
     assert caption(Mark("A00_00", (1, 2), OUTCOMES["fp"], found), 0.5)[-1] == "detector .700"

@@ -7,17 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from model.made import Made, only_toys, run_and_pack
+from model.toy_models import PackedRun, only_toys, run_and_pack
 
 
 @pytest.fixture(scope="session")
-def made(small_data: Path, toy_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Made:
+def packed_run(
+    small_data: Path, toy_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> PackedRun:
     """A record of toys with its store and model; to be read only."""
     with only_toys(toy_environment):
-        return run_and_pack(tmp_path_factory.mktemp("made"), small_data)
+        return run_and_pack(tmp_path_factory.mktemp("packed_run"), small_data)
 
 
 @pytest.fixture
-def folder(made: Made, tmp_path: Path) -> Path:
+def folder(packed_run: PackedRun, tmp_path: Path) -> Path:
     """A model folder to be changed."""
-    return Path(shutil.copytree(made.model, tmp_path / "copied"))
+    return Path(shutil.copytree(packed_run.model, tmp_path / "copied"))

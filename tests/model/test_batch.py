@@ -13,18 +13,18 @@ from mitobench.api import Detections, Detector, Frame
 from mitobench.errors import MitobenchError
 from mitobench.model import Model
 from mitobench.model.batch import predict_files
-from model.made import black, dots
+from model.toy_models import black, dots
 
 
 @pytest.fixture
 def paths(tmp_path: Path) -> list[Path]:
     """Three images with 0, 1 and 2 dots."""
-    made = []
+    packed_run = []
     for number in range(3):
         path = tmp_path / f"dots{number}.png"
         Image.fromarray(black(60, 40, np.array([[10, 20], [40, 20]])[:number])).save(path)
-        made.append(path)
-    return made
+        packed_run.append(path)
+    return packed_run
 
 
 def summary(out: Path) -> list[dict[str, str]]:

@@ -11,7 +11,7 @@ import pytest
 from mitobench import registry
 from mitobench.errors import MitobenchError
 from mitobench.model import card as cards
-from model.made import Made
+from model.toy_models import PackedRun
 
 CHANGES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "missing": (r"w\.json: is missing", lambda folder: (folder / "fuser" / "w.json").unlink()),
@@ -48,10 +48,10 @@ def test_a_changed_card_is_refused(folder: Path, field: str, value: object, told
         cards.read(folder)
 
 
-def test_an_untouched_folder_is_read(made: Made) -> None:
-    card = cards.read(made.model)
+def test_an_untouched_folder_is_read(packed_run: PackedRun) -> None:
+    card = cards.read(packed_run.model)
     assert sorted(card.files) == ["detector/side.json", "fuser/w.json", "verifier/middle.json"]
-    assert card.size_mb * 1e6 == sum((made.model / name).stat().st_size for name in card.files)
+    assert card.size_mb * 1e6 == sum((packed_run.model / name).stat().st_size for name in card.files)
 
 
 class TestFind:

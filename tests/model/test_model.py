@@ -14,7 +14,7 @@ from mitobench.model import Model
 from mitobench.model import card as cards
 from mitobench.model.batch import predict_files
 from mitobench.results import record as records
-from model.made import Made, black, dots, frame, run_and_pack
+from model.toy_models import PackedRun, black, dots, frame, run_and_pack
 
 
 def expected(path: Path) -> list[list[str]]:
@@ -36,13 +36,13 @@ def expected(path: Path) -> list[list[str]]:
     ]
 
 
-def predicted(made: Made, data: Path, out: Path) -> list[list[str]]:
+def predicted(packed_run: PackedRun, data: Path, out: Path) -> list[list[str]]:
     """The same of the model, from the files that it writes of the record's test frames."""
     items = datasets.load("synthetic", data).items
-    frames = dict.fromkeys(records.read_detections(made.record, records.read(made.record)).frame.tolist())
+    frames = dict.fromkeys(records.read_detections(packed_run.record, records.read(packed_run.record)).frame.tolist())
     paths = [items[id].files[0] for id in frames]
     mpp = items[next(iter(frames))].frame.mpp[0]
-    assert all(row.done for row in predict_files(Model.load(made.model), paths, out, mpp))
+    assert all(row.done for row in predict_files(Model.load(packed_run.model), paths, out, mpp))
     rows = []
     for id in frames:
         with (out / f"{id}.csv").open(newline="") as file:
@@ -51,25 +51,25 @@ def predicted(made: Made, data: Path, out: Path) -> list[list[str]]:
 
 
 @pytest.mark.usefixtures("toys")
-def test_it_predicts_what_the_harness_did(made: Made, small_data: Path, tmp_path: Path) -> None:
-    wanted = expected(made.record)
+def test_it_predicts_what_the_harness_did(packed_run: PackedRun, small_data: Path, tmp_path: Path) -> None:
+    wanted = expected(packed_run.record)
     assert {row[-1] for row in wanted} == {"0", "1"}, "or nothing is compared"
-    assert predicted(made, small_data, tmp_path) == wanted
+    assert predicted(packed_run, small_data, tmp_path) == wanted
 
 
 @pytest.mark.usefixtures("toys")
 def test_it_applies_the_gate_as_the_harness_did(small_data: Path, tmp_path: Path) -> None:
-    made = run_and_pack(tmp_path, small_data, sets=["pipeline.candidate_threshold=0.5"])
-    wanted = expected(made.record)
-    assert len(wanted) < len(records.read_detections(made.record, records.read(made.record)))
-    assert predicted(made, small_data, tmp_path / "out") == wanted
+    packed_run = run_and_pack(tmp_path, small_data, sets=["pipeline.candidate_threshold=0.5"])
+    wanted = expected(packed_run.record)
+    assert len(wanted) < len(records.read_detections(packed_run.record, records.read(packed_run.record)))
+    assert predicted(packed_run, small_data, tmp_path / "out") == wanted
 
 
 @pytest.mark.usefixtures("toys")
 def test_without_a_verifier_it_predicts_what_the_harness_did(small_data: Path, tmp_path: Path) -> None:
-    made = run_and_pack(tmp_path, small_data, {"verifier": ["none"], "fuser": ["detector-only"]})
-    rows = predicted(made, small_data, tmp_path / "out")
-    assert rows == expected(made.record)
+    packed_run = run_and_pack(tmp_path, small_data, {"verifier": ["none"], "fuser": ["detector-only"]})
+    rows = predicted(packed_run, small_data, tmp_path / "out")
+    assert rows == expected(packed_run.record)
     assert {row[8] for row in rows} == {""}
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from mitobench.api import Detections, mask_box
 from mitobench.model import Prediction
-from mitobench.model.outputs import Row, header, write_csv, write_geojson, write_summary
+from mitobench.model.outputs import ImageSummary, header, write_csv, write_geojson, write_summary
 
 
 @pytest.fixture
@@ -103,7 +103,10 @@ def test_without_a_mitosis_there_is_an_empty_collection(tmp_path: Path, found: P
 
 
 def test_the_summary_has_a_line_an_image_failed_ones_too(tmp_path: Path) -> None:
-    rows = [Row("a.png", 2000, 1000, 0.25, 0.125, 3, 24.0, 9, 1.5), Row("b.png", note="b.png: is not there.")]
+    rows = [
+        ImageSummary("a.png", 2000, 1000, 0.25, 0.125, 3, 24.0, 9, 1.5),
+        ImageSummary("b.png", note="b.png: is not there."),
+    ]
     write_summary(tmp_path / "summary.csv", rows)
     done, failed = read(tmp_path / "summary.csv")
     assert list(done) == header()

@@ -19,7 +19,7 @@ from mitobench.model import card as cards
 from mitobench.pipeline.store import Store
 from mitobench.results import record as records
 from mitobench.results.schema import SCORES
-from model.made import Made, frame, run_and_pack
+from model.toy_models import PackedRun, frame, run_and_pack
 
 PLAIN = """
 from mitobench.api import Detections, Detector
@@ -43,11 +43,11 @@ def plain(toys: dict[str, str], install: Callable[..., None], monkeypatch: pytes
     discovery.found.cache_clear()
 
 
-def test_the_card_says_where_the_model_comes_from(made: Made) -> None:
-    card, record = cards.read(made.model), records.read(made.record)
+def test_the_card_says_where_the_model_comes_from(packed_run: PackedRun) -> None:
+    card, record = cards.read(packed_run.model), records.read(packed_run.record)
     assert record.chosen is not None
     assert record.test is not None
-    assert (card.record, card.record_digest) == (made.record.name, record.digest)
+    assert (card.record, card.record_digest) == (packed_run.record.name, record.digest)
     assert card.combination == record.combination
     assert card.train_on == {"synthetic": {"train": 12, "val": 6}}
     assert (card.gate, card.threshold, card.mpp) == (
@@ -71,12 +71,12 @@ def test_frames_that_chose_nothing_are_not_said_to_have(small_data: Path, tmp_pa
 
 
 @pytest.mark.usefixtures("toys")
-def test_a_folder_holds_what_plugins_saved_and_the_card(made: Made, tmp_path: Path) -> None:
+def test_a_folder_holds_what_plugins_saved_and_the_card(packed_run: PackedRun, tmp_path: Path) -> None:
     again = tmp_path / "deeper" / "again"
-    pack(made.record, made.store, again)
+    pack(packed_run.record, packed_run.store, again)
     files = sorted(path.relative_to(again).as_posix() for path in again.rglob("*") if path.is_file())
     assert files == ["detector/side.json", "fuser/w.json", "model.json", "verifier/middle.json"]
-    assert (again / "model.json").read_bytes() == (made.model / "model.json").read_bytes()
+    assert (again / "model.json").read_bytes() == (packed_run.model / "model.json").read_bytes()
     assert [path.name for path in again.parent.iterdir()] == ["again"]
 
 
@@ -104,8 +104,8 @@ def test_a_pickle_is_refused(small_data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("toys")
 def test_half_halves_the_weights_and_changes_the_scores_a_little(small_data: Path, tmp_path: Path) -> None:
-    made = run_and_pack(tmp_path, small_data, {"verifier": ["toy-net"]}, sets=["verifier.iterations=5"])
-    card = pack(made.record, made.store, tmp_path / "half", half=True)
+    packed_run = run_and_pack(tmp_path, small_data, {"verifier": ["toy-net"]}, sets=["verifier.iterations=5"])
+    card = pack(packed_run.record, packed_run.store, tmp_path / "half", half=True)
     tensors = load_file(tmp_path / "half" / "verifier" / "weights.safetensors")
     assert {(tensor.ndim, tensor.dtype.name) for tensor in tensors.values()} == {(2, "float16"), (1, "float32")}
     assert card.half
@@ -118,40 +118,42 @@ def test_half_halves_the_weights_and_changes_the_scores_a_little(small_data: Pat
 
 
 @pytest.mark.parametrize(("role", "kind"), [("detector", "fit-detector"), ("fusion", "fusion")])
-def test_a_stage_that_the_store_has_no_more_is_named(made: Made, tmp_path: Path, role: str, kind: str) -> None:
-    key = records.read(made.record).stages[role]
-    store = Path(shutil.copytree(made.store, tmp_path / "store"))
+def test_a_stage_that_the_store_has_no_more_is_named(
+    packed_run: PackedRun, tmp_path: Path, role: str, kind: str
+) -> None:
+    key = records.read(packed_run.record).stages[role]
+    store = Path(shutil.copytree(packed_run.store, tmp_path / "store"))
     Store(store).discard(kind, key)
-    with pytest.raises(MitobenchError, match=rf"stage {kind} {key}.*mitobench reproduce {made.record}"):
-        pack(made.record, store, tmp_path / "model")
+    with pytest.raises(MitobenchError, match=rf"stage {kind} {key}.*mitobench reproduce {packed_run.record}"):
+        pack(packed_run.record, store, tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
 
-def test_a_run_that_failed_is_no_model(made: Made, tmp_path: Path) -> None:
-    path = Path(shutil.copy(made.record, tmp_path))
+def test_a_run_that_failed_is_no_model(packed_run: PackedRun, tmp_path: Path) -> None:
+    path = Path(shutil.copy(packed_run.record, tmp_path))
     gone = dict.fromkeys([*SCORES, "frames", "boxes", "validation_detections"])
     tiny_runs.reseal(path, lambda content: content.update(gone, status="failed", reason="it fell over"))
     with pytest.raises(RecordError, match="it fell over"):
-        pack(path, made.store, tmp_path / "model")
+        pack(path, packed_run.store, tmp_path / "model")
 
 
-def test_a_run_without_a_threshold_is_no_model(made: Made, tmp_path: Path) -> None:
-    path = Path(shutil.copy(made.record, tmp_path))
+def test_a_run_without_a_threshold_is_no_model(packed_run: PackedRun, tmp_path: Path) -> None:
+    path = Path(shutil.copy(packed_run.record, tmp_path))
     tiny_runs.reseal(path, lambda content: content["chosen"]["point"].update(threshold=None, reason="no detection"))
     with pytest.raises(RecordError, match=r"no threshold \(no detection\)"):
-        pack(path, made.store, tmp_path / "model")
+        pack(path, packed_run.store, tmp_path / "model")
 
 
-def test_a_folder_that_is_there_is_left_alone(made: Made) -> None:
+def test_a_folder_that_is_there_is_left_alone(packed_run: PackedRun) -> None:
     with pytest.raises(MitobenchError, match="is there already"):
-        pack(made.record, made.store, made.model)
+        pack(packed_run.record, packed_run.store, packed_run.model)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a file in the place of a folder")
-def test_a_folder_that_cannot_be_written_is_told(made: Made, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_told(packed_run: PackedRun, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MitobenchError, match="cannot be written"):
-        pack(made.record, made.store, tmp_path / "file" / "model")
+        pack(packed_run.record, packed_run.store, tmp_path / "file" / "model")
 
 
 @pytest.mark.usefixtures("toys")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mitobench.model import tiles
 from mitobench.model.model import Model
 from mitobench.pipeline.rounding import significant
-from model.made import Green, black, dots, frame
+from model.toy_models import Green, black, dots, frame
 
 WIDTH, HEIGHT = 900, 500
 APART = 10  # px and um: no two cells are closer

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from mitobench import discovery
 from mitobench.api import Detections, Detector, Floats, Frame, Fuser, Verifier
 from mitobench.model import Model, pack
-from mitobench.model.card import Card, Measured, Part, Parts
+from mitobench.model.card import ModelCard, MeasuredScores, PackedPlugin, PackedPlugins
 
 TOYS = Path(__file__).parents[1] / "toys"
 
 
-class Made(NamedTuple):
+class PackedRun(NamedTuple):
     """A record, the store of its run, and the folder that it was packed into."""
 
     record: Path
@@ -43,11 +43,11 @@ def only_toys(environment: Mapping[str, str]) -> Iterator[None]:
 
 def run_and_pack(
     folder: Path, data: Path, roles: dict[str, list[str]] | None = None, half: bool = False, **options: Any
-) -> Made:
+) -> PackedRun:
     """Run toys on small frames, and pack what they learned."""
     (record,) = tiny_runs.run(folder, data, roles, **options)
     pack(record, folder / "store", folder / "model", half)
-    return Made(record, folder / "store", folder / "model")
+    return PackedRun(record, folder / "store", folder / "model")
 
 
 class Dots(Detector):
@@ -88,9 +88,9 @@ def dots(shift: float = 0.0, verifier: Verifier | None = None, **changes: Any) -
     return Model(card(**changes), detector, verifier, Mean())
 
 
-def card(**changes: Any) -> Card:
+def card(**changes: Any) -> ModelCard:
     """A card of plugins that are not installed."""
-    part = Part(name="dots", package="some-package", version="1 (some-package 1.0)", options={})
+    part = PackedPlugin(name="dots", package="some-package", version="1 (some-package 1.0)", options={})
     fields: dict[str, Any] = {
         "title": "dots",
         "record": "dots.json",
@@ -98,19 +98,19 @@ def card(**changes: Any) -> Card:
         "combination": {},
         "train_on": {"synthetic": {"train": 3, "val": 1}},
         "notes": [],
-        "parts": Parts(detector=part, verifier=part, fuser=part),
+        "parts": PackedPlugins(detector=part, verifier=part, fuser=part),
         "gate": None,
         "threshold": 0.5,
         "mpp": 1.0,
-        "measured": Measured(dataset="synthetic", protocol="by-slide", seed=0, f1=0.5, f1_interval=None),
+        "measured": MeasuredScores(dataset="synthetic", protocol="by-slide", seed=0, f1=0.5, f1_interval=None),
         "half": False,
     }
-    return Card(**{**fields, **changes})
+    return ModelCard(**{**fields, **changes})
 
 
 def frame(pixels: NDArray[np.uint8], mpp: float = 1.0) -> Frame:
     """Pixels as a frame."""
-    return Frame("frame", "made", "-", "-", (mpp, mpp), (pixels.shape[1], pixels.shape[0]), lambda: pixels)
+    return Frame("frame", "toy", "-", "-", (mpp, mpp), (pixels.shape[1], pixels.shape[0]), lambda: pixels)
 
 
 def black(width: int, height: int, white: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:

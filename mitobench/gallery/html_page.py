@@ -16,12 +16,12 @@ from mitobench.report.markdown import number
 from mitobench.report.row import Row
 from mitobench.results.schema import Record
 
-TEMPLATES = Path(__file__).parent
+TEMPLATE_FOLDER = Path(__file__).parent
 SHEETS = {"misses": "Hardest misses", "errors": "Most confident errors"}
 
 
 @dataclass(frozen=True)
-class Shot:
+class Crop:
     """A crop: its mark, its file, and the lines below it."""
 
     mark: Mark
@@ -30,17 +30,17 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class ContactSheet:
     """Crops of one kind, `misses` or `errors`: the first of `total`; `file` is the contact sheet of them."""
 
     name: str
-    shots: Sequence[Shot]
+    crops: Sequence[Crop]
     total: int
     file: str
 
 
 @dataclass(frozen=True)
-class Overlay:
+class FrameOverlay:
     """A whole frame: its id, its file, and what is marked on it."""
 
     id: str
@@ -58,10 +58,15 @@ class Overlay:
 
 
 def render(
-    path: Path, record: Record, card: Card, overlays: Sequence[Overlay], sheets: Sequence[Sheet], n_frames: int
+    path: Path,
+    record: Record,
+    card: Card,
+    overlays: Sequence[FrameOverlay],
+    sheets: Sequence[ContactSheet],
+    n_frames: int,
 ) -> str:
     """The page's HTML. Every text is escaped: a plugin, a frame or a data set may be called anything."""
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
+    environment = Environment(loader=FileSystemLoader(TEMPLATE_FOLDER), autoescape=True, undefined=StrictUndefined)
     environment.filters |= {"short": short, "number": number}  # scores are cut, ratios rounded as in the tables
     outcomes = [*OUTCOMES.values(), *([UNLABELLED] if record.test and record.test.n_unlabelled else [])]
     text: str = environment.get_template("gallery.html").render(
