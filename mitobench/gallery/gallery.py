@@ -1,4 +1,4 @@
-"""Overlays, contact sheets and a page, from a record and its frames."""
+"""Writes a gallery of a record: overlays, contact sheets and an HTML page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mitobench.atomic import write_text_whole, write_whole
 from mitobench.datasets import Item
 from mitobench.errors import MitobenchError, RecordError, nearest
 from mitobench.gallery import drawing, html_page
-from mitobench.gallery.outcomes import StoredCandidate, Mark, caption, hardest_misses, marks, most_confident_errors
+from mitobench.gallery.outcomes import Mark, StoredCandidate, caption, hardest_misses, marks, most_confident_errors
 from mitobench.gallery.source import test_frames
 from mitobench.report.colours import OUTCOMES
 from mitobench.report.row import Row
@@ -36,12 +36,12 @@ KINDS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Gallery:
-    """What was written.
+    """A written gallery.
 
     Attributes:
-        page: index.html; its pictures lie beside it.
-        n_frames: frames shown.
-        n_misses, n_errors: in all, also those that have no crop.
+        page: path of index.html; its pictures are in the same folder.
+        n_frames: number of frames shown.
+        n_misses, n_errors: number of all misses and false positives, including those without a crop.
     """
 
     page: Path
@@ -60,25 +60,25 @@ def write(
     kind: str = "png",
     progress: Progress = lambda done, total: None,
 ) -> Gallery:
-    """Write the gallery of a record: `out/index.html`, its overlays, crops and contact sheets.
+    """Writes the gallery of a record: `out/index.html` with overlays, crops and contact sheets.
 
     Args:
-        path: of the record; its detections lie beside it.
-        out: folder, record if need be.
-        data: folder that holds the data set at any depth; None: synthetic frames are record.
-        max_frames: that have an overlay, those with the max_frames misses and false positives; None: all test frames.
-        max_crops: misses that are shown, and errors.
-        kind: of the pictures, `png` or `jpeg`.
-        progress: called with (frames drawn, frames in all).
+        path: the record's JSON file; its files of detections must be in the same folder.
+        out: folder to write; created if needed.
+        data: folder that holds the data set at any depth; None: synthetic frames are generated.
+        max_frames: draw overlays of only this many frames, those with the most errors; None: all test frames.
+        max_crops: maximum number of misses, and of false positives, to show as crops.
+        kind: image format, `png` or `jpeg`.
+        progress: called with (frames drawn, total number of frames).
 
-    Raises RecordError for a record that is broken or failed, MitobenchError where its frames are not told or the disk
-    is full, DataError where frames are missing, corrupt, or not those that the record was record with.
+    Raises RecordError for a broken or failed record; MitobenchError if `data` is needed but not given, or the disk is
+    full; DataError if frames are missing, corrupt, or differ from those that the record was made with.
     """
     if kind not in KINDS:
-        raise MitobenchError(f"No kind of picture is called {kind!r}. {nearest(kind, KINDS)}")
+        raise MitobenchError(f"Unknown image format {kind!r}. {nearest(kind, KINDS)}")
     record = records.read(path)
     if record.test is None:
-        raise RecordError(f"{path}: a record that failed ({record.reason}) has no detections to show.")
+        raise RecordError(f"{path}: the run failed ({record.reason}), so there are no detections to show.")
     found = StoredCandidate.of_record(Recomputed.read(path, record))
     card, items = test_frames(record, data)
     of_frame = {item.frame.id: marks(item, found.get(item.frame.id, []), record.test) for item in items}
@@ -106,12 +106,12 @@ class PictureFolder:
     kind: str
 
     def name(self, what: str) -> str:
-        """A picture's path below the folder; safe in a file system and in a link, whatever a frame is called."""
+        """A picture's path below the folder. Replaces characters that are unsafe in a file name or a link."""
         safe = (re.sub(r"[^A-Za-z0-9._-]+", "_", part) for part in what.split("/", 1))
         return f"{'/'.join(safe)}.{self.kind}"
 
     def save(self, what: str, image: Image.Image) -> str:
-        """Write a picture whole or not at all; returns its name. Raises MitobenchError where it cannot be written."""
+        """Writes a picture atomically; returns its path below the folder. Raises MitobenchError if writing fails."""
         content = io.BytesIO()
         image.save(content, self.kind, **KINDS[self.kind])
         write_whole(self.folder / self.name(what), content.getvalue())
@@ -119,7 +119,7 @@ class PictureFolder:
 
 
 def _frames_with_most_errors(of_frame: Marks, max_frames: int | None) -> list[str]:
-    """Ids of the frames with the max_frames misses and false positives, in the order of their names; None: of all."""
+    """Ids of the `max_frames` frames (None: all) with the most misses and false positives, sorted by id."""
     wrong = {id: sum(mark.outcome is not OUTCOMES["tp"] for mark in of_one) for id, of_one in of_frame.items()}
     return sorted(sorted(wrong, key=lambda id: (-wrong[id], id))[:max_frames])
 
@@ -132,7 +132,7 @@ def _draw(
     pictures: PictureFolder,
     progress: Progress,
 ) -> dict[Mark, Image.Image]:
-    """Write the overlays, and give the crops; one frame is in memory at a time."""
+    """Writes the overlays and returns the crops. Holds one frame in memory at a time."""
     crops = {}
     of_subject = defaultdict(list)
     for mark in subjects:
@@ -151,7 +151,7 @@ def _draw(
 def _sheet(
     name: str, crops: Sequence[tuple[Mark, Image.Image]], total: int, record: Record, pictures: PictureFolder
 ) -> html_page.ContactSheet:
-    """Write a contact sheet and its crops one by one."""
+    """Writes a contact sheet and its single crops."""
     assert record.test is not None
     texts = [caption(mark, record.test.threshold) for mark, _ in crops]
     sheet_crops = [
@@ -159,7 +159,8 @@ def _sheet(
         for number, ((mark, image), text) in enumerate(zip(crops, texts, strict=True), 1)
     ]
     if sheet_crops:
-        title = f"{html_page.SHEETS[name]}, {len(sheet_crops)} of {total}: {Row([record]).title}, {record.combination['dataset']}"
+        row = f"{Row([record]).title}, {record.combination['dataset']}"
+        title = f"{html_page.SHEETS[name]}, {len(sheet_crops)} of {total}: {row}"
         pictures.save(
             name, drawing.sheet(title, [(image, text) for (_, image), text in zip(crops, texts, strict=True)])
         )

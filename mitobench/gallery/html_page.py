@@ -1,4 +1,4 @@
-"""The gallery's page: text and pictures that lie beside it, nothing from a network."""
+"""Renders the gallery's HTML page. It uses only the pictures in its folder and nothing from a network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHEETS = {"misses": "Hardest misses", "errors": "Most confident errors"}
 
 @dataclass(frozen=True)
 class Crop:
-    """A crop: its mark, its file, and the lines below it."""
+    """A crop: its mark, its file, and the lines of text below it."""
 
     mark: Mark
     file: str
@@ -31,7 +31,7 @@ class Crop:
 
 @dataclass(frozen=True)
 class ContactSheet:
-    """Crops of one kind, `misses` or `errors`: the first of `total`; `file` is the contact sheet of them."""
+    """The first crops of `total` of one kind, `misses` or `errors`; `file` is their contact sheet."""
 
     name: str
     crops: Sequence[Crop]
@@ -41,19 +41,19 @@ class ContactSheet:
 
 @dataclass(frozen=True)
 class FrameOverlay:
-    """A whole frame: its id, its file, and what is marked on it."""
+    """An overlay of a whole frame: the frame's id, the file, and the marks on it."""
 
     id: str
     file: str
     marks: Sequence[Mark]
 
     def count(self, outcome: str) -> int:
-        """How many of its marks have this outcome, a name in OUTCOMES."""
+        """The number of marks with this outcome, a key of OUTCOMES."""
         return sum(mark.outcome is OUTCOMES[outcome] for mark in self.marks)
 
     @property
     def unlabelled(self) -> int:
-        """How many detections of unknown truth it has."""
+        """The number of detections on an unlabelled frame."""
         return sum(mark.outcome is UNLABELLED for mark in self.marks)
 
 
@@ -65,9 +65,9 @@ def render(
     sheets: Sequence[ContactSheet],
     n_frames: int,
 ) -> str:
-    """The page's HTML. Every text is escaped: a plugin, a frame or a data set may be called anything."""
+    """Renders the page's HTML. Escapes all text, because names of plugins, frames and data sets are not trusted."""
     environment = Environment(loader=FileSystemLoader(TEMPLATE_FOLDER), autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {"short": short, "number": number}  # scores are cut, ratios rounded as in the tables
+    environment.filters |= {"short": short, "number": number}  # scores are truncated, ratios rounded as in the tables
     outcomes = [*OUTCOMES.values(), *([UNLABELLED] if record.test and record.test.n_unlabelled else [])]
     text: str = environment.get_template("gallery.html").render(
         title=Row([record]).title,

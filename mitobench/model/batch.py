@@ -1,4 +1,4 @@
-"""A model over many images: what can be done is done, and each image's files are written as soon as it is."""
+"""Predicts on many images. A failing image does not stop the others; each image's files are written at once."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from mitobench.model.overlay import overlay
 def predict_files(
     model: Model, paths: Sequence[Path], out: Path, mpp: float, threshold: float | None = None
 ) -> Iterator[ImageSummary]:
-    """Predict on images and write `NAME.csv`, `.geojson` and `.png` of each, and `summary.csv` of all so far.
+    """Predicts on images; writes `NAME.csv`, `.geojson` and `.png` for each, and `summary.csv` for all so far.
 
     Args:
         model: the model.
-        paths: files, as `inputs.images_of` lists them; `inputs.names` gives each its NAME.
-        out: folder, made where it is missing.
+        paths: image files, as listed by `inputs.images_of`; `inputs.names` gives each its NAME.
+        out: folder to write; created if needed.
         mpp: um/px of the images.
-        threshold: None: the model's.
+        threshold: a score at or above it is a mitosis; None: the model's threshold.
 
-    Yields the line of each image when it is done, one that failed too. Raises MitobenchError where `out` cannot be
-    written, or holds an image that could be overwritten.
+    Yields the summary of each image when it is finished, including failed ones. Raises MitobenchError if `out` cannot
+    be written, or holds an image that could be overwritten.
     """
     inputs.check_out(out, paths)
     rows: list[ImageSummary] = []
-    outputs.write_summary(out / f"{inputs.SUMMARY}.csv", rows)  # told now if it cannot be written
+    outputs.write_summary(out / f"{inputs.SUMMARY}.csv", rows)  # fails before any work if it cannot be written
     threshold = model.card.threshold if threshold is None else threshold
     for path, name in zip(paths, inputs.names(paths), strict=True):
         started = time.perf_counter()
@@ -43,7 +43,7 @@ def predict_files(
             found = model.predict(frame, threshold)
         except MitobenchError as reason:
             row = ImageSummary(str(path), note=str(reason))
-        except Exception as reason:  # whatever a plugin raises, or too little memory: the next image may be smaller
+        except Exception as reason:  # any error of a plugin, or too little memory: the next image may succeed
             row = ImageSummary(str(path), note=f"{type(reason).__name__}: {reason}")
         else:
             _write(out / name, str(path), frame, found, threshold)

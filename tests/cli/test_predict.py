@@ -58,7 +58,7 @@ def test_a_bad_file_is_told_and_the_exit_code_is_1(
     answer = mitobench("predict", images, tmp_path / "gone.tif", "--model", packed_run.model, "--out", tmp_path / "out")
     assert answer.code == 1
     assert f"skipped: {images / 'bad.png'}: cannot be read as an image" in answer.out
-    assert f"skipped: {tmp_path / 'gone.tif'}: is not there" in answer.out
+    assert f"skipped: {tmp_path / 'gone.tif'}: does not exist" in answer.out
     assert len(list((tmp_path / "out").glob("*.geojson"))) == 3
 
 

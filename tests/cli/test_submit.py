@@ -35,7 +35,7 @@ def written(
 ) -> Path:
     """A record of the official test on those scanners, with detections (frame, x, y, score); its threshold is .5."""
     submitted = ok(dataset="mitos2014", train_on=["mitos2014"])
-    submitted = on(made, datasets.load("mitos2014", data).select(scanners))
+    submitted = on(submitted, datasets.load("mitos2014", data).select(scanners))
     return record.write(folder, submitted, detections(*((*detection, None) for detection in found)))
 
 

@@ -62,9 +62,7 @@ def test_it_is_none_with_a_reason(frames: list[FramePrediction], reason: str) ->
 
 @pytest.mark.parametrize("matcher", MATCHERS)
 @given(frames=splits())
-def test_no_other_threshold_is_better_and_its_scores_are_correct(
-    matcher: str, frames: list[FramePrediction]
-) -> None:
+def test_no_other_threshold_is_better_and_its_scores_are_correct(matcher: str, frames: list[FramePrediction]) -> None:
     def f1_at(threshold: float) -> float:
         return total(count_frames(frames, threshold, matcher, RADIUS_UM)).ratio("f1") or 0.0
 

@@ -384,12 +384,12 @@ def _card() -> cards.ModelCard:
         combination={},
         train_on={"synthetic": {"train": 1}},
         notes=[],
-        parts=cards.PackedPlugins(
+        plugins=cards.PackedPlugins(
             detector=cards.PackedPlugin(name="blobs", options={"radii": 2}, **part),
             verifier=cards.PackedPlugin(name="none", options={}, **part),
             fuser=cards.PackedPlugin(name="linear", options={}, **part),
         ),
-        gate=0.2,
+        candidate_threshold=0.2,
         threshold=0.5,
         mpp=0.25,
         measured=cards.MeasuredScores(dataset="synthetic", protocol="by-slide", seed=0, f1=0.5, f1_interval=None),
@@ -403,7 +403,7 @@ def _seal_model(folder: Path, card: dict[str, Any]) -> None:
     content = path.read_bytes()
     card["files"] = {"fuser/weight.json": {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}}
     with suppress(ValueError, TypeError, RecursionError):
-        card = cards.ModelCard.model_validate(card).sealed().model_dump(mode="json")
+        card = cards.ModelCard.model_validate(card).sealed().as_json()
     (folder / cards.CARD).write_text(json.dumps(card))
 
 

@@ -1,4 +1,4 @@
-"""From a record and its frames to a page with pictures, or to one sentence that says why not."""
+"""Galleries: a page with pictures from a record and its frames, or an error that says why not."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .toy_galleries import items_of, write
 
 @pytest.fixture
 def path(tmp_path: Path, small_data: Path) -> Path:
-    """A record that found all mitoses of its frames but for the first, and erred once."""
+    """A record with one miss (the first mitosis) and one false positive."""
     items = items_of(small_data)
     every = [(item.frame.id, *xy, index) for item in items for index, xy in enumerate(item.mitoses.xy.tolist())]
     scores = [0.3, *(0.9 for _ in every[1:])]
@@ -69,14 +69,14 @@ def test_a_mark_is_drawn_around_its_mitosis_in_its_colour(path: Path, small_data
     assert not (reach < radius / 2).any() or len(item.mitoses) > 1
 
 
-def test_a_crop_shows_grey_where_there_is_no_tissue(path: Path, small_data: Path, tmp_path: Path) -> None:
+def test_a_crop_is_grey_outside_the_frame(path: Path, small_data: Path, tmp_path: Path) -> None:
     gallery.write(path, tmp_path / "out", data=small_data)
     crop = np.asarray(Image.open(tmp_path / "out" / "crops" / "errors-001.png"))  # of a detection in the corner
     assert crop.shape == (drawing.CROP_PX, drawing.CROP_PX, 3)
     assert (crop[20, 20] == drawing.OUTSIDE_GREY).all()
 
 
-def test_names_are_text(path: Path, small_data: Path, tmp_path: Path) -> None:
+def test_names_are_escaped(path: Path, small_data: Path, tmp_path: Path) -> None:
     written = record.read(path)
     evil_name = "<script>alert(1)</script>"
     plugins = written.plugins | {"detector": written.plugins["detector"].model_copy(update={"name": evil_name})}
@@ -92,11 +92,11 @@ def test_names_are_text(path: Path, small_data: Path, tmp_path: Path) -> None:
 
 def test_a_failed_record_has_nothing_to_show(tmp_path: Path) -> None:
     path = record.write(tmp_path, failed(), None)
-    with pytest.raises(RecordError, match="a record that failed"):
+    with pytest.raises(RecordError, match="the run failed"):
         gallery.write(path, tmp_path / "out")
 
 
-def test_other_annotation_is_refused(path: Path, small_data: Path, tmp_path: Path) -> None:
+def test_different_annotation_is_refused(path: Path, small_data: Path, tmp_path: Path) -> None:
     other = shutil.copytree(small_data, tmp_path / "other")
     item = next(item for item in items_of(other) if len(item.mitoses))
     item.files[-1].write_text(item.files[-1].read_text() + "1,1,2,1,2,2\n")
@@ -131,12 +131,12 @@ def test_detections_without_their_columns_are_refused(tmp_path: Path) -> None:
         gallery.write(record.write(tmp_path, ok(), "frame,x,y\n"), tmp_path / "out")
 
 
-def test_an_unknown_kind_of_picture(tmp_path: Path) -> None:
-    with pytest.raises(MitobenchError, match="There is: jpeg, png"):
+def test_an_unknown_image_format(tmp_path: Path) -> None:
+    with pytest.raises(MitobenchError, match=r"Unknown image format 'jpg'.*jpeg, png"):
         gallery.write(tmp_path / "x.json", tmp_path, kind="jpg")
 
 
-def test_a_full_disk_is_told(path: Path, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_an_error(path: Path, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -145,7 +145,7 @@ def test_a_full_disk_is_told(path: Path, small_data: Path, tmp_path: Path, monke
         gallery.write(path, tmp_path / "out", data=small_data)
 
 
-def test_a_place_that_is_a_file(path: Path, small_data: Path, tmp_path: Path) -> None:
+def test_an_output_folder_that_is_a_file(path: Path, small_data: Path, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     with pytest.raises(MitobenchError, match="cannot be written"):
         gallery.write(path, tmp_path / "out", data=small_data)
