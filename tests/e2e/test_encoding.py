@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from model.made import only_toys, run_and_pack
+from model.toy_models import only_toys, run_and_pack
 
 MAIN = "from mitobench.cli import main; main()"
 NO_TEXT = os.fsdecode(b"caf\xe9")  # Latin-1
@@ -44,23 +44,23 @@ def mitobench(request: pytest.FixtureRequest, toys: dict[str, str]) -> Mitobench
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder whose name is not valid UTF-8."""
-    made = tmp_path / NO_TEXT
+    named = tmp_path / NO_TEXT
     try:
-        made.mkdir()
+        named.mkdir()
     except OSError:
         pytest.skip("this file system does not allow such a name")
-    return made
+    return named
 
 
 def test_predict(mitobench: Mitobench, folder: Path, small_data: Path, toy_environment: dict[str, str]) -> None:
     with only_toys(toy_environment):
-        made = run_and_pack(folder.parent / "made", small_data)
+        packed_run = run_and_pack(folder.parent / "packed_run", small_data)
     first, second, *_ = sorted((small_data / "synthetic").rglob("*.bmp"))
     shutil.copy(first, folder / f"{NO_TEXT}.bmp")
     shutil.copy(second, folder / "Größe-核.bmp")
     (folder / f"bad{NO_TEXT}.png").write_text("no image")
     out = folder / "out"
-    done = mitobench("predict", folder, "--model", made.model, "--out", out, "--device", "cpu")
+    done = mitobench("predict", folder, "--model", packed_run.model, "--out", out, "--device", "cpu")
     assert done.returncode == 1, "one file is not an image"
     rows = list(csv.DictReader((out / "summary.csv").open(encoding="utf-8")))
     assert [bool(row["mitoses"]) for row in rows].count(True) == 2
