@@ -207,8 +207,8 @@ def _pipeline(shape: tuple[int, ...], scale: float) -> Any:
 def estimator(asked: argparse.Namespace) -> None:
     """Seconds a frame of `fcn` beside a bare forward of its tiles."""
     fcn: Any = discovery.load("estimator", "fcn")(options_of("estimator", "fcn", asked.profile), asked.device)
+    from mitobench_networks.fcn.mask_patches import tile_edges
     from mitobench_networks.fcn.network import normalised
-    from mitobench_networks.fcn.patches import tile_edges
 
     torch.manual_seed(0)
     fcn._use(fcn._new().to(asked.device).eval())
@@ -231,8 +231,8 @@ def estimator(asked: argparse.Namespace) -> None:
 def verifier(asked: argparse.Namespace) -> None:
     """Seconds a patch of `resnet50` beside a bare forward of the same batch."""
     resnet: Any = discovery.load("verifier", "resnet50")
-    resnet = resnet(options_of("verifier", "resnet50", asked.profile, test_turns=1), asked.device)
-    from mitobench_networks.verifiers.patches import cut
+    resnet = resnet(options_of("verifier", "resnet50", asked.profile, tta_views=1), asked.device)
+    from mitobench_networks.verifiers.candidate_patches import cut
 
     torch.manual_seed(0)
     resnet._network = resnet.untrained().to(asked.device).eval()
@@ -281,7 +281,7 @@ def _iterations(options: Any, amp: bool, channels_last: bool) -> float:
 
     from mitobench_mmdet.fitting import optimizer
     from mitobench_mmdet.models import initialise
-    from mitobench_mmdet.patches import PatchStream
+    from mitobench_mmdet.patch_stream import PatchStream
 
     initialise(network)
     if channels_last:

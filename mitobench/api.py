@@ -20,6 +20,7 @@ corner of the first pixel (MMDetection, PIL's `resize`, QuPath) have coordinates
 from __future__ import annotations
 
 import logging
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from mitobench.content import File
 from mitobench.errors import DataError, MitobenchError, PluginError
@@ -242,9 +243,32 @@ class Validation:
 
 
 class Options(BaseModel):
-    """Base of every plugin's options: typed, documented, with defaults; unknown names are refused."""
+    """Base class of a plugin's options: typed, documented, each with a default. Unknown names are refused.
+
+    Attributes:
+        renamed: old names of options, each with its current name. An old name is still accepted, so that the profiles,
+            records and models of earlier versions keep working; giving both names is an error.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    renamed: ClassVar[Mapping[str, str]] = {}
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        old_names: dict[str, list[str]] = {}
+        for old, current in cls.renamed.items():
+            if current not in cls.model_fields or old in cls.model_fields:
+                raise TypeError(
+                    f"{cls.__name__}.renamed = {{{old!r}: {current!r}}}: the key must be a name that is no longer an "
+                    "option, the value the option's current name."
+                )
+            old_names.setdefault(current, []).append(old)
+        for current, olds in old_names.items():
+            cls.model_fields[current].validation_alias = AliasChoices(current, *olds)
+        if old_names:
+            cls.model_rebuild(force=True)
 
     @model_validator(mode="after")
     def _bounded(self) -> Options:
@@ -298,6 +322,12 @@ class Context:
     rank: int = 0
     world_size: int = 1
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Deprecated name of `training_info`."""
+        warnings.warn("Context.facts is now called training_info.", DeprecationWarning, stacklevel=2)
+        return self.training_info
+
 
 class Plugin(ABC):
     """What all four roles share. A plugin without `fit` learns nothing and needs no `save` and `load`.
@@ -316,6 +346,15 @@ class Plugin(ABC):
     Options: ClassVar[type[Options]] = Options
     schedule: ClassVar[Collection[str]] = ()
     inference_options: ClassVar[Collection[str]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "at_prediction" in vars(cls):  # the attribute's name before `inference_options`
+            warnings.warn(
+                f"{cls.__name__}.at_prediction is now called inference_options.", DeprecationWarning, stacklevel=2
+            )
+            if "inference_options" not in vars(cls):
+                cls.inference_options = vars(cls)["at_prediction"]
 
     def __init__(self, options: BaseModel | None = None, device: str = "cpu") -> None:
         self.options: Any = options if options is not None else self.Options()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -74,23 +75,51 @@ class InstalledPlugin:
         )
 
     def card(self) -> dict[str, Any]:
-        """What people should know of it: NAME.toml in its own package, else in the registry; empty where there is none.
+        """The plugin's card, from NAME.toml in its own package, else from the registry; empty if there is none.
 
-        `variant` lists the options that a table shows beside its name. Raises MitobenchError for what is not TOML.
+        `variant` lists the options that tables show next to the name, `renamed` the old names of options with their
+        current ones. Raises MitobenchError for a file that is not TOML.
         """
         shared = registry.ROOT / ("datasets" if self.role == "dataset" else "methods")
-        for folder in (*self.folders, shared):
-            path = folder / f"{self.name}.toml"
-            if path.is_file():
-                card = registry.read_toml(path)
-                if card.pop("role", self.role) == self.role:
-                    return card
-        return {}
+        return _card(self.role, self.name, (*self.folders, shared))
 
     @property
     def folders(self) -> list[Path]:
         """The folders of its package, where its card and its splits lie."""
         return folders_of(self.target.partition(":")[0])
+
+
+def _card(role: str, name: str, folders: Sequence[Path]) -> dict[str, Any]:
+    """The first card of that role and name in some folders; empty if there is none."""
+    for path in (folder / f"{name}.toml" for folder in folders):
+        if path.is_file():
+            card = registry.read_toml(path)
+            if card.pop("role", role) == role:
+                return card
+    return {}
+
+
+def renamed_options(role: str, name: str) -> dict[str, str]:
+    """Old names of a plugin's options with their current ones, as its card lists them; imports no plugin.
+
+    Also for a plugin that is not installed but has a card in the registry. Empty where no card can be read: records
+    come from strangers, and one with an unknown plugin is still shown.
+    """
+    if role not in ROLES or not registry.is_name(name):
+        return {}
+    return dict(_renamed_options(role, name, tuple(found()[role].get(name, []))))
+
+
+@functools.cache  # asked for every record of a table
+def _renamed_options(role: str, name: str, claims: Sequence[InstalledPlugin]) -> Mapping[str, str]:
+    folders = [folder for claim in claims for folder in claim.folders]
+    try:
+        renamed = _card(role, name, (*folders, registry.ROOT / "methods")).get("renamed", {})
+    except MitobenchError:
+        return {}
+    if not isinstance(renamed, dict):
+        return {}
+    return {old: current for old, current in renamed.items() if isinstance(current, str)}
 
 
 def folders_of(module: str) -> list[Path]:
@@ -179,7 +208,7 @@ def load(role: str, name: str) -> type[Plugin]:
     if unknown:
         raise PluginError(
             f"{item.target} of package {item.package} names options that it does not have in `schedule` or "
-            f"`at_prediction`: {', '.join(unknown)}."
+            f"`inference_options`: {', '.join(unknown)}."
         )
     missing = sorted(getattr(cls, "__abstractmethods__", ()))
     if missing:

@@ -117,6 +117,17 @@ def its_options_survive_json(of: Subject) -> None:
     _require(again == of.cls.Options(), "its default options are others after a round trip through JSON.")
 
 
+def its_card_lists_the_renamed_options(of: Subject) -> None:
+    """Tables are built without importing plugins: they read the old names of options from the card."""
+    listed = discovery.renamed_options(of.role, of.name)
+    renamed = dict(of.cls.Options.renamed)
+    lines = ", ".join(f'{old} = "{current}"' for old, current in renamed.items())
+    _require(
+        listed == renamed,
+        f"Options.renamed and the card {of.name}.toml differ. Write on the card: renamed = {{ {lines} }}.",
+    )
+
+
 def what_it_requires_exists(of: Subject) -> None:
     """The detectors that it starts from are installed, learn, and have the options that it sets on them."""
     for role, requirement in of.requirements().items():
@@ -208,6 +219,7 @@ _ALL: tuple[Callable[[Subject], None], ...] = (
     it_loads_and_has_a_version,
     its_options_have_descriptions,
     its_options_survive_json,
+    its_card_lists_the_renamed_options,
     it_is_made_with_its_defaults,
     what_it_requires_exists,
     it_fits_and_its_answers_are_complete_finite_and_inside,

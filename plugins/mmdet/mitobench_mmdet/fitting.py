@@ -16,7 +16,7 @@ from mitobench.api import Context, Floats, Sample
 from mitobench.training import part_of, train
 from mitobench_mmdet.models import initialise
 from mitobench_mmdet.options import FasterRCNNOptions, RPNOptions, Training
-from mitobench_mmdet.patches import PatchStream
+from mitobench_mmdet.patch_stream import PatchStream
 from mitobench_mmdet.pretrained import start_from
 from mitobench_mmdet.search import search
 
@@ -34,7 +34,7 @@ def fit(
     stream = PatchStream(samples, o)
     if workers(o, context):
         stream.hold()
-    rounds = o.mining + 1
+    rounds = o.hard_negative_rounds + 1
     part = shortened(o, rounds)
     for number in range(rounds):
         if number:

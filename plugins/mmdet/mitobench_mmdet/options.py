@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from mitobench.api import Field, Options
 
@@ -37,6 +38,8 @@ class Backbone(Options):
 class Training(Options):
     """Optimisation."""
 
+    renamed: ClassVar[Mapping[str, str]] = {"mining": "hard_negative_rounds"}
+
     iterations: int = Field(120_000, ge=1, le=10_000_000, description="optimizer steps")
     batch_size: int = Field(1, ge=1, le=4_096, description="patches a step")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="`momentum` is SGD's alone")
@@ -49,7 +52,7 @@ class Training(Options):
     ema: float | None = Field(
         None, gt=0, lt=1, description="decay a step of the moving average of the weights that is used; null: the last"
     )
-    mining: int = Field(
+    hard_negative_rounds: int = Field(
         0,
         ge=0,
         description="rounds of hard-negative mining: the iterations are divided into one part more, each with its own "
@@ -63,7 +66,7 @@ class Training(Options):
     )
 
 
-class Patches(Options):
+class PatchSampling(Options):
     """What a training patch is."""
 
     patch: int = Field(512, ge=64, le=8_192, description="side, px before `scale`; a smaller frame is taken whole")
@@ -104,7 +107,9 @@ class Proposals(Options):
 
 
 class Search(Options):
-    """How a whole frame is searched. Training reads none of these: to change one fits nothing anew."""
+    """How a whole frame is searched. Training reads none of these: changing one reuses the existing fit."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"test_turns": "tta_views"}
 
     tile: int | None = Field(
         None,
@@ -116,20 +121,24 @@ class Search(Options):
     proposals_after: int = Field(300, ge=1, le=100_000, description="proposals that leave it")
     score_floor: float = Field(0.05, ge=0, lt=1, description="candidates at or below are dropped")
     test_nms: float = Field(0.3, gt=0, le=1, description="IoU above which a candidate gives way to a better one")
-    test_turns: Literal[1, 4, 8] = Field(
+    tta_views: Literal[1, 4, 8] = Field(
         1, description="views of the frame whose scores are averaged: 1, the 4 quarter turns, or all 8 symmetries"
     )
     max_per_image: int = Field(100, ge=1, le=100_000, description="greatest number of candidates a frame")
 
 
-class RPNOptions(Search, Proposals, Patches, Training, Backbone, Image):
+class RPNOptions(Search, Proposals, PatchSampling, Training, Backbone, Image):
     """Options of `rpn`."""
+
+    renamed: ClassVar[Mapping[str, str]] = {**Search.renamed, **Training.renamed}
 
     score_floor: float = Field(0.0, ge=0, lt=1, description="candidates at or below are dropped")
 
 
-class FasterRCNNOptions(Search, Proposals, Patches, Training, Backbone, Image):
+class FasterRCNNOptions(Search, Proposals, PatchSampling, Training, Backbone, Image):
     """Options of `frcnn`."""
+
+    renamed: ClassVar[Mapping[str, str]] = {**Search.renamed, **Training.renamed}
 
     train_proposals_before: int = Field(
         12_000, ge=1, le=1_000_000, description="best anchors that enter suppression, in training"

@@ -32,7 +32,7 @@ def search(network: BaseModel, frame: Frame, image: Image, options: Search, devi
         device: `cpu` or `cuda`.
     """
     pixels, factors = resample(frame.read(), frame.mpp, image.mpp)
-    views = [_view(network, pixels, k, image.scale, options, device) for k in range(options.test_turns)]
+    views = [_view(network, pixels, k, image.scale, options, device) for k in range(options.tta_views)]
     boxes, scores = views[0] if len(views) == 1 else _agreed(views, options)
     return _clipped(scaled(boxes, 1 / factors), scores, frame.size)
 

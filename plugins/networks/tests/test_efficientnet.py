@@ -32,7 +32,7 @@ def weights(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_it_learns_to_tell_mitoses_from_imposters(samples, context, weights):
-    verifier = tiny(iterations=25, lr=1e-3, test_turns=4)
+    verifier = tiny(iterations=25, lr=1e-3, tta_views=4)
     verifier.fit(samples, [], replace(context, pretrained=EfficientNetLite0.pretrained(verifier.options)))
     unseen = sample(99)
     score = verifier.score(unseen.frame, Detections.from_points(np.concatenate([MITOSES, IMPOSTERS]), np.zeros(4)))
@@ -40,7 +40,7 @@ def test_it_learns_to_tell_mitoses_from_imposters(samples, context, weights):
 
 
 def test_a_loaded_verifier_scores_as_the_saved_one(samples, context, tmp_path):
-    verifier, again = tiny(members=2, enlarged=48), tiny(members=2, enlarged=48)
+    verifier, again = tiny(ensemble_size=2, enlarged=48), tiny(ensemble_size=2, enlarged=48)
     verifier.fit(samples, [], context)
     verifier.save(tmp_path)
     again.load(tmp_path)

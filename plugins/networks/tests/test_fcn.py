@@ -12,8 +12,8 @@ from mitobench.methods.fixed import Fixed
 from mitobench.training import runner
 from mitobench.training.pretrained import read_tensors
 from mitobench_networks.fcn.estimator import FCN
+from mitobench_networks.fcn.mask_patches import TileStream
 from mitobench_networks.fcn.network import FCN8s, normalised
-from mitobench_networks.fcn.patches import TileStream
 
 TINY = {
     "width": 1 / 16,

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torchvision.models import resnet18, resnet50
 
-from mitobench_networks.verifiers.network import IMAGENET, UNUSED, Members, ScaledResNet, joined, seen
+from mitobench_networks.verifiers.network import IMAGENET, UNUSED, Ensemble, ScaledResNet, joined, seen
 
 
 @pytest.mark.parametrize(("depth", "reference"), [(18, resnet18), (50, resnet50)])
@@ -88,5 +88,5 @@ def test_members_average_their_logits_and_one_stands_for_itself():
     images = torch.rand(2, 3, 32, 32)
     assert joined([one]) is one
     together = joined([one, other])
-    assert isinstance(together, Members)
+    assert isinstance(together, Ensemble)
     assert torch.allclose(together(images), (one(images) + other(images)) / 2)

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,8 @@ class ToyDark(Detector):
 
     class Options(Options):
         """Options of `toy-dark`."""
+
+        renamed: ClassVar[Mapping[str, str]] = {"limit": "most"}
 
         most: int = Field(40, ge=1, description="greatest number of candidates a frame")
         shrink: float = Field(1.0, gt=0, description="factor on the side of the boxes")

@@ -28,8 +28,8 @@ from mitobench.training import (
     save_weights,
     scaled,
 )
+from mitobench_networks.fcn.mask_patches import AnywhereStream, MaskPatches, TileStream, tile_edges
 from mitobench_networks.fcn.network import STRIDES, UNUSED, FCN8s, normalised
-from mitobench_networks.fcn.patches import AnywhereStream, Patches, TileStream, tile_edges
 
 
 class FCNOptions(api.Options):
@@ -73,7 +73,7 @@ class FCNOptions(api.Options):
 
 
 @dataclass(frozen=True)
-class Blobs:
+class SegmentedBlobs:
     """The blobs of one frame.
 
     Attributes:
@@ -127,7 +127,7 @@ class FCN(api.BoxEstimator):
 
     def _stream(self, samples: Sequence[Sample]) -> Stream:
         options = self.options
-        patches = Patches(samples, options.patch, options.mpp, options.stain_jitter)
+        patches = MaskPatches(samples, options.patch, options.mpp, options.stain_jitter)
         if options.patches == "tiles":
             return TileStream(patches, options.tiles, options.positive_share)
         return AnywhereStream(patches, options.positive_share)
@@ -137,7 +137,7 @@ class FCN(api.BoxEstimator):
 
     def _use(self, network: FCN8s) -> None:
         self._network = network
-        self._last: tuple[str, Blobs] | None = None
+        self._last: tuple[str, SegmentedBlobs] | None = None
 
     def _train(self, stream: Stream, context: Context, iterations: int, lr: float, name: str) -> None:
         from mitobench.training import Supervised, train
@@ -182,7 +182,7 @@ class FCN(api.BoxEstimator):
         sides = (blobs.boxes[numbers, 2:] - blobs.boxes[numbers, :2]).max(axis=1)
         return numbers, (numbers > 0) & (sides <= self.options.max_side)
 
-    def _blobs(self, frame: Frame) -> Blobs:
+    def _blobs(self, frame: Frame) -> SegmentedBlobs:
         """The frame's blobs; those of the last frame are kept, for `boxes` and `covered` are asked one by one."""
         if self._last is None or self._last[0] != frame.key:
             probability, factors = self.probability(frame)
@@ -190,7 +190,7 @@ class FCN(api.BoxEstimator):
             found = find_objects(labels)
             spans = [(0, 0, 0, 0)] + [(x.start, y.start, x.stop, y.stop) for y, x in found]
             boxes = scaled(np.array(spans) - 0.5, 1 / factors)
-            self._last = frame.key, Blobs(labels, clip_boxes(boxes, frame.size), factors)
+            self._last = frame.key, SegmentedBlobs(labels, clip_boxes(boxes, frame.size), factors)
         return self._last[1]
 
     @torch.inference_mode()

@@ -55,7 +55,7 @@ class ScaledResNet(ResNet):
         return stage
 
 
-class Members(nn.Module):
+class Ensemble(nn.Module):
     """Networks whose logits are averaged."""
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
@@ -69,7 +69,7 @@ class Members(nn.Module):
 
 def joined(networks: Sequence[nn.Module]) -> nn.Module:
     """The networks as one: itself where there is one."""
-    return networks[0] if len(networks) == 1 else Members(networks)
+    return networks[0] if len(networks) == 1 else Ensemble(networks)
 
 
 def seen(patches: Tensor, side: int, fields: Sequence[int], moments: Moments | None, blur: float = 0.0) -> Tensor:

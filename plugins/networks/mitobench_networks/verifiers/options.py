@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from mitobench.api import Field, Options
 
@@ -10,12 +11,19 @@ from mitobench.api import Field, Options
 class PatchOptions(Options):
     """What all networks share."""
 
+    renamed: ClassVar[Mapping[str, str]] = {
+        "members": "ensemble_size",
+        "mining": "hard_negative_rounds",
+        "turns": "train_rotations",
+        "test_turns": "tta_views",
+    }
+
     patch: int = Field(96, ge=32, le=8_192, description="Side of a patch, px at `mpp`.")
     mpp: float | None = Field(
         0.2456, ge=0.05, le=10, description="Resolution of the patches, um/px; null: the frame's own."
     )
-    members: int = Field(
-        1, ge=1, le=64, description="Networks, each trained from its own random numbers; their logits' mean."
+    ensemble_size: int = Field(
+        1, ge=1, le=64, description="Number of networks, each trained with its own seed; their logits are averaged."
     )
     iterations: int = Field(12_000, ge=1, le=10_000_000, description="Optimizer steps of each network.")
     batch_size: int = Field(64, ge=2, le=4_096, description="Patches a step.")
@@ -27,7 +35,7 @@ class PatchOptions(Options):
     ema: float | None = Field(
         None, gt=0, lt=1, description="Decay a step of the moving average of the weights that is used; null: the last."
     )
-    mining: int = Field(
+    hard_negative_rounds: int = Field(
         0,
         ge=0,
         description="Rounds of hard-negative mining: the steps are divided into one part more, and after each part "
@@ -39,7 +47,7 @@ class PatchOptions(Options):
     even_datasets: bool = Field(
         False, description="Whether every data set trained on is drawn equally often, however many patches it has."
     )
-    turns: Literal["none", "mitoses", "all"] = Field(
+    train_rotations: Literal["none", "mitoses", "all"] = Field(
         "mitoses",
         description="Which patches are turned by quarters at random; `mitoses` counts each of them four times, as the "
         "paper's turned copies do.",
@@ -60,7 +68,7 @@ class PatchOptions(Options):
     random_negatives: int = Field(
         0, ge=0, le=10_000, description="Random background patches a frame, away from mitoses."
     )
-    test_turns: Literal[1, 4, 8] = Field(
+    tta_views: Literal[1, 4, 8] = Field(
         1, description="Views whose logits are averaged: 1, the 4 quarter turns, or all 8 symmetries of the square."
     )
 
@@ -68,12 +76,14 @@ class PatchOptions(Options):
 class ResNetOptions(PatchOptions):
     """Of the residual networks."""
 
+    renamed: ClassVar[Mapping[str, str]] = {**PatchOptions.renamed, "fields": "fields_of_view"}
+
     pretrained: str = Field(
         "auto",
         description="Weights to start from: a .safetensors or .npz FILE of the network's tensors as torchvision names "
         "them, `none` for random ones, or `auto`: torchvision's ImageNet weights where they can be had and fit.",
     )
-    fields: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+    fields_of_view: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (1,),
         min_length=1,
         description="Fields of view that the network sees at once: each so many times as wide as `patch` and averaged "

@@ -26,7 +26,7 @@ class ResNetVerifier(PatchVerifier):
 
     def untrained(self) -> ScaledResNet:
         """A ResNet of the options' width, for all fields of view at once."""
-        return ScaledResNet(self.depth, self.options.width, len(self.options.fields))
+        return ScaledResNet(self.depth, self.options.width, len(self.options.fields_of_view))
 
     def start(self, network: ScaledResNet, weights: Path) -> None:
         """Copy all but the last layer."""
@@ -35,12 +35,12 @@ class ResNetVerifier(PatchVerifier):
     @property
     def side(self) -> int:
         """Of the widest field of view, px at `mpp`."""
-        return int(self.options.patch * max(self.options.fields))
+        return int(self.options.patch * max(self.options.fields_of_view))
 
     def seen(self, patches: Tensor) -> Tensor:
         """Every field of view, one after another: float [B, 3 F, patch, patch]."""
         moments = IMAGENET if self.options.normalise == "imagenet" else None
-        return seen(patches, self.options.patch, self.options.fields, moments, self.options.blur)
+        return seen(patches, self.options.patch, self.options.fields_of_view, moments, self.options.blur)
 
 
 class ResNet50(ResNetVerifier):

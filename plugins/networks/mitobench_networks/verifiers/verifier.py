@@ -22,10 +22,10 @@ from mitobench.training import (
     save_weights,
     stain_jitter,
 )
+from mitobench_networks.verifiers.candidate_patches import CandidatePatchStream, Pixels, cut, gather, recompressed
 from mitobench_networks.verifiers.fitting import SCORING_BATCH, fit
 from mitobench_networks.verifiers.network import joined
 from mitobench_networks.verifiers.options import PatchOptions
-from mitobench_networks.verifiers.patches import PatchStream, Pixels, cut, gather, recompressed
 
 
 class PatchVerifier(api.Verifier):
@@ -38,7 +38,7 @@ class PatchVerifier(api.Verifier):
     version = "1"
     Options: ClassVar[type[PatchOptions]] = PatchOptions
     schedule = ("iterations",)
-    inference_options = ("test_turns",)
+    inference_options = ("tta_views",)
 
     @abstractmethod
     def untrained(self) -> nn.Module:
@@ -64,14 +64,14 @@ class PatchVerifier(api.Verifier):
         not fit.
         """
         stream = self._stream(train, context)
-        count, steps = self.options.members, self.options.iterations
+        count, steps = self.options.ensemble_size, self.options.iterations
         networks = []
         for number, seed in enumerate(_seeds(context.seed, count)):
-            own = replace(context, seed=seed, work=context.work / f"member-{number}")
+            own = replace(context, seed=seed, work=context.work / f"network-{number}")
             networks.append(self._trained(stream, part_of(own, number * steps, count * steps)))
         self._network = joined(networks).to(context.device).eval()
 
-    def _trained(self, stream: PatchStream, context: Context) -> nn.Module:
+    def _trained(self, stream: CandidatePatchStream, context: Context) -> nn.Module:
         torch.manual_seed(context.seed)
         network = self.untrained()
         if context.pretrained:
@@ -79,7 +79,7 @@ class PatchVerifier(api.Verifier):
         fit(network, stream, self.options, self.seen, context)
         return network
 
-    def _stream(self, samples: Sequence[Sample], context: Context) -> PatchStream:
+    def _stream(self, samples: Sequence[Sample], context: Context) -> CandidatePatchStream:
         options = self.options
         mitoses, others, counts = gather(
             samples,
@@ -94,7 +94,7 @@ class PatchVerifier(api.Verifier):
                 f"{self.name} needs patches of mitoses and of others to learn from and has {len(mitoses)} and "
                 f"{len(others)}. Lower candidates_floor, or set random_negatives."
             )
-        rotations = 4 if options.turns == "mitoses" else 1
+        rotations = 4 if options.train_rotations == "mitoses" else 1
         total = len(mitoses) * rotations + len(others)
         context.training_info["patches"] = {**counts, "rotations of a mitosis": rotations, "total": total}
         context.log.info(
@@ -103,10 +103,10 @@ class PatchVerifier(api.Verifier):
         share = options.positive_share or len(mitoses) * rotations / total
         if options.even_datasets:
             mitoses, others = mitoses.even(), others.even()
-        return PatchStream(mitoses, others, options.shift, share, self._augment)
+        return CandidatePatchStream(mitoses, others, options.shift, share, self._augment)
 
     def _augment(self, patch: Pixels, positive: bool, rng: np.random.Generator) -> Pixels:
-        turn = self.options.turns == "all" or (positive and self.options.turns == "mitoses")
+        turn = self.options.train_rotations == "all" or (positive and self.options.train_rotations == "mitoses")
         k = (int(rng.integers(4)) if turn else 0) + (4 * int(rng.integers(2)) if self.options.mirror else 0)
         patch = stain_jitter(dihedral(patch, k), rng, self.options.stain_jitter)
         patch = hed_jitter(patch, rng, self.options.hed_jitter)
@@ -124,7 +124,7 @@ class PatchVerifier(api.Verifier):
 
     def _logits(self, patches: Tensor) -> Tensor:
         views = self.seen(patches)
-        turned = (torch.rot90(views.flip(3) if k & 4 else views, k & 3, (2, 3)) for k in range(self.options.test_turns))
+        turned = (torch.rot90(views.flip(3) if k & 4 else views, k & 3, (2, 3)) for k in range(self.options.tta_views))
         fast = (view.contiguous(memory_format=torch.channels_last) for view in turned)  # rot90 loses the layout
         return torch.stack([self._network(view)[:, 0].double().cpu() for view in fast]).mean(dim=0)
 
@@ -134,7 +134,7 @@ class PatchVerifier(api.Verifier):
 
     def load(self, folder: Path) -> None:
         """Read the weights."""
-        self._network = joined([self.untrained() for _ in range(self.options.members)])
+        self._network = joined([self.untrained() for _ in range(self.options.ensemble_size)])
         load_weights(self._network, folder)
         self._network.to(self.device).eval()
 

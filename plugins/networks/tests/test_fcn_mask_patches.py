@@ -7,11 +7,11 @@ from box_scene import RADIUS, SIZE, disc, pixels, sample
 
 from mitobench.api import Frame, Mitoses, PluginError, Sample
 from mitobench.training import dihedral
-from mitobench_networks.fcn.patches import AnywhereStream, Patches, TileStream, tile_edges
+from mitobench_networks.fcn.mask_patches import AnywhereStream, MaskPatches, TileStream, tile_edges
 
 
 def patches(*samples, side=48, mpp=None, jitter=0.0):
-    return Patches(samples or [sample(0)], side, mpp, jitter)
+    return MaskPatches(samples or [sample(0)], side, mpp, jitter)
 
 
 def anywhere(positive_share=1.0, **options):

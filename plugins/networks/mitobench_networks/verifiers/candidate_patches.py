@@ -105,7 +105,7 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class PatchStream:
+class CandidatePatchStream:
     """Training items: `inputs`, a uint8 patch [side, side, 3], and `targets`, 1 for a mitosis and 0 else.
 
     Patches are cut once, with a margin for shifts, so that memory grows with the candidates and not with the frames.
@@ -129,7 +129,7 @@ class PatchStream:
         end = self.others.pixels.shape[1] - self.shift
         return self.others.pixels[:, self.shift : end, self.shift : end]
 
-    def harder(self, score: Floats) -> PatchStream:
+    def harder(self, score: Floats) -> CandidatePatchStream:
         """The same, but the others drawn are harder by their score, [N]."""
         return replace(self, others=self.others.harder(score))
 

@@ -15,7 +15,7 @@ from mitobench.training import FrameCache, crop, dihedral, resample, scaled, sta
 SYMMETRIES = 8  # rotations and mirrors of a square
 
 
-class Patches:
+class MaskPatches:
     """Patches of frames with masks, as training items.
 
     Args:
@@ -59,7 +59,7 @@ class TileStream:
         positive_share: probability of a tile with a mitosis; None: as they come, each counting eight times.
     """
 
-    def __init__(self, patches: Patches, tiles: int, positive_share: float | None) -> None:
+    def __init__(self, patches: MaskPatches, tiles: int, positive_share: float | None) -> None:
         self.patches = patches
         self.positive: list[tuple[int, int, int]] = []
         self.negative: list[tuple[int, int, int]] = []
@@ -89,7 +89,7 @@ class AnywhereStream:
         positive_share: probability that a patch is drawn so that it holds a mitosis; None: as they come.
     """
 
-    def __init__(self, patches: Patches, positive_share: float | None) -> None:
+    def __init__(self, patches: MaskPatches, positive_share: float | None) -> None:
         self.patches, self.positive_share = patches, positive_share or 0.0
         self.mitoses = [(i, xy) for i, sample in enumerate(patches.samples) for xy in sample.mitoses.xy]
 
