@@ -70,9 +70,9 @@ def test_one_name_in_two_roles_is_no_conflict(install: Callable[..., None]) -> N
 
 def test_an_unknown_name_lists_the_nearest_and_all(install: Callable[..., None]) -> None:
     install("some", fusers(linear="some:A", product="some:B", other="some:C"))
-    with pytest.raises(MitobenchError, match=r"No fuser is called 'linaer'\. Did you mean linear\? ") as error:
+    with pytest.raises(MitobenchError, match=r"Unknown fuser 'linaer'\. Did you mean linear\? ") as error:
         discovery.find("fuser", "linaer")
-    assert str(error.value).endswith("There is: linear, other, product.")
+    assert str(error.value).endswith("Available: linear, other, product.")
 
 
 def test_a_broken_package_hurts_only_who_uses_it(install: Callable[..., None]) -> None:
@@ -90,11 +90,11 @@ def test_a_broken_package_hurts_only_who_uses_it(install: Callable[..., None]) -
     [
         ("", "raised AttributeError"),
         ("import no_such_module_anywhere", "No module named 'no_such_module_anywhere'"),
-        ("class Mean: name = 'mean'", "is no mitobench.api.Fuser"),
-        ("Mean = 3", "is no mitobench.api.Fuser"),
-        (FUSER.replace('"mean"', '"median"'), "calls itself 'median', its entry point 'mean'"),
+        ("class Mean: name = 'mean'", "is not a mitobench.api.Fuser"),
+        ("Mean = 3", "is not a mitobench.api.Fuser"),
+        (FUSER.replace('"mean"', '"median"'), "has the name 'median', but its entry point is 'mean'"),
         (FUSER.replace("fuse(self", "merge(self"), r"lacks fuse\(\)"),
-        (FUSER.replace("(Fuser)", ""), "is no mitobench.api.Fuser"),
+        (FUSER.replace("(Fuser)", ""), "is not a mitobench.api.Fuser"),
         (FUSER.replace('version = "1"', 'version, schedule = "1", ("steps",)'), "does not have.*: steps"),
     ],
 )

@@ -202,7 +202,7 @@ def test_a_plugin_that_is_not_installed_is_named(board: Path, small_data: Path) 
             entry["name"] = "mine"
 
     (path,) = tiny_runs.run(board, small_data)
-    with pytest.raises(MitobenchError, match="No detector is called 'mine'"):
+    with pytest.raises(MitobenchError, match="Unknown detector 'mine'"):
         again(tiny_runs.forge(path, rename), data=small_data)
 
 

@@ -130,7 +130,7 @@ def test_detections_without_their_columns_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_kind_of_picture(tmp_path: Path) -> None:
-    with pytest.raises(MitobenchError, match="There is: jpeg, png"):
+    with pytest.raises(MitobenchError, match="Available: jpeg, png"):
         gallery.write(tmp_path / "x.json", tmp_path, kind="jpg")
 
 

@@ -205,7 +205,7 @@ def test_a_set_that_is_trained_on_too_chooses_for_itself(prepare: Any) -> None:
 
 
 def test_unknown_names_are_told_with_the_nearest(prepare: Any) -> None:
-    with pytest.raises(MitobenchError, match=r"No detector is called 'toy-drak'\. Did you mean toy-dark"):
+    with pytest.raises(MitobenchError, match=r"Unknown detector 'toy-drak'\. Did you mean toy-dark"):
         prepare(detector="toy-drak")
     with pytest.raises(MitobenchError, match="shrimk"):
         prepare(sets=["detector.shrimk=2"])
