@@ -241,7 +241,7 @@ def verifier(asked: argparse.Namespace) -> None:
     patches = torch.from_numpy(cut(frame, xy, resnet.options.patch, resnet.options.mpp)).to(asked.device)
     candidates = Detections.from_points(xy, np.ones(PATCHES))
     with torch.inference_mode():
-        batch = resnet.seen(patches)
+        batch = resnet.prepare(patches)
         seconds = least(
             asked.device,
             asked.repeats,

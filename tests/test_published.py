@@ -171,7 +171,7 @@ def test_a_broken_file_is_told_with_its_name_and_field(tmp_path: Path, text: str
     path = written(tmp_path, text)
     with pytest.raises(MitobenchError) as told:
         published.read_file(path)
-    assert str(told.value).startswith(f"{path}: holds no published numbers: ")
+    assert str(told.value).startswith(f"{path}: is not a file of published results: ")
     assert said in str(told.value)
 
 

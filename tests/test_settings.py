@@ -191,7 +191,7 @@ def test_a_profile_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def test_an_unknown_profile_lists_those_there_are() -> None:
-    with pytest.raises(MitobenchError, match="registry/profiles holds no 'papr'"):
+    with pytest.raises(MitobenchError, match="registry/profiles has no 'papr'"):
         Settings.load("papr")
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import zlib
 
 _GZIP = zlib.MAX_WBITS | 16
-_STEP = 1 << 12  # bytes per step. What a member does not use is copied, so small steps keep millions of empty members cheap
+_STEP = (
+    1 << 12
+)  # bytes per step. What a member does not use is copied, so small steps keep millions of empty members cheap
 
 
 def gunzip(data: bytes, max_bytes: int) -> bytes:
     """Unpacks gzip data of any number of members.
 
-    Raises ValueError as soon as there are more than `max_bytes` unpacked bytes, and for data that are truncated, damaged
-    or not gzip. The message does not name the file; the caller does.
+    Raises ValueError as soon as there are more than `max_bytes` unpacked bytes, and for data that are truncated,
+    damaged or not gzip. The message does not name the file; the caller does.
     """
     parts: list[bytes] = []
     at = size = 0

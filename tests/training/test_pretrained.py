@@ -79,7 +79,7 @@ def test_a_file_is_taken_from_wherever_it_is(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        ("absent.npz", r"pretrained=absent\.npz: there is no such file"),
+        ("absent.npz", r"pretrained=absent\.npz: the file does not exist"),
         ("weights.pth", r"pretrained=weights\.pth: must be auto, none, or a file that ends in \.safetensors or \.npz"),
         ("Auto", "must be auto, none"),
     ],
@@ -274,11 +274,11 @@ def test_an_npz_with_anything_but_numbers_is_refused(tmp_path: Path, array: np.n
 )
 def test_weights_that_are_no_finite_floats_are_refused(tmp_path: Path, values: np.ndarray) -> None:
     np.savez(tmp_path / "w.npz", bias=values)
-    with pytest.raises(PluginError, match="bias holds what is no finite number"):
+    with pytest.raises(PluginError, match="bias contains values that are not finite numbers"):
         copy_weights(tmp_path / "w.npz", {"bias": torch.zeros(2)})
 
 
 def test_a_network_that_the_weights_are_not_of_starts_at_random_and_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    pretrained._tell_other.cache_clear()  # it is told once a process, and another test may have heard it
+    pretrained._warn_of_other_network.cache_clear()  # it warns once per process, and another test may have caused it
     assert find_weights("auto", "ResNet18_Weights.IMAGENET1K_V1", fits=False) is None
-    assert "is of another network" in caplog.text
+    assert "does not fit the network" in caplog.text

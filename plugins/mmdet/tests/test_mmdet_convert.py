@@ -76,7 +76,7 @@ def test_of_a_broken_file_nothing_is_written_and_what_was_there_stays(
     caffemodel.write_bytes(caffemodel.read_bytes()[:-1])
     answer = mitobench("weights", "convert", caffemodel, "--out", written)
     assert answer.code == 2
-    assert f"{caffemodel}: is no .caffemodel" in answer.err
+    assert f"{caffemodel}: is not a .caffemodel" in answer.err
     assert "Traceback" not in answer.err
     assert written.read_bytes() == b"from before"
     assert sorted(path.name for path in tmp_path.iterdir()) == [caffemodel.name, written.name]

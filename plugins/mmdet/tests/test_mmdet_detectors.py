@@ -102,7 +102,7 @@ def test_mining_trains_in_equal_rounds_on_what_was_mistaken_so_far(
     asked: list[tuple[dict[str, Any], int]] = []
 
     def train(network: Any, stream: Any, context: Context, **how: Any) -> None:
-        asked.append((how, len(stream.mistaken)))
+        asked.append((how, len(stream.false_positives)))
         network.eval()
 
     monkeypatch.setattr(fitting, "train", train)

@@ -181,5 +181,5 @@ def test_auto_goes_on_without_a_file_and_a_named_one_must_be_there(
 ) -> None:
     monkeypatch.setenv("MITOBENCH_WEIGHTS", str(tmp_path))
     assert FasterRCNN.pretrained(FasterRCNN.Options()) is None
-    with pytest.raises(MitobenchError, match="no such file"):
+    with pytest.raises(MitobenchError, match="the file does not exist"):
         FasterRCNN.pretrained(FasterRCNN.Options(pretrained=str(tmp_path / "absent.npz")))

@@ -62,16 +62,16 @@ def test_a_new_network_is_sure_of_nothing(weights):
     network = verifier.untrained().eval()
     verifier.start(network, EfficientNetLite0.pretrained(verifier.options))
     patches = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8))
-    assert network(verifier.seen(patches)).abs().max() < 1
+    assert network(verifier.prepare(patches)).abs().max() < 1
 
 
 def test_a_patch_is_seen_as_the_weights_expect_it_and_enlarged_where_that_is_asked_for():
     patches = torch.tensor([255, 0, 51], dtype=torch.uint8).expand(2, 32, 32, 3)
-    assert tiny().seen(patches).shape == (2, 3, 32, 32)
-    images = tiny(enlarged=48).seen(patches)
+    assert tiny().prepare(patches).shape == (2, 3, 32, 32)
+    images = tiny(enlarged=48).prepare(patches)
     assert images.shape == (2, 3, 48, 48)
     np.testing.assert_allclose(images[0, :, 24, 24], [1, -1, -0.6], atol=1e-5)
-    assert torch.allclose(tiny(normalise="patch").seen(patches), torch.zeros(2, 3, 32, 32), atol=1e-5)
+    assert torch.allclose(tiny(normalise="patch").prepare(patches), torch.zeros(2, 3, 32, 32), atol=1e-5)
 
 
 # ------------------------------------------------------------------------------------------- the weights that it has
@@ -92,7 +92,7 @@ def test_with_them_the_network_knows_a_cat(weights):
     network = timm.create_model(ARCHITECTURE)
     network.load_state_dict(load_file(EfficientNetLite0.pretrained(EfficientNetLite0.Options())))
     cat = torch.from_numpy(skimage.data.chelsea()[:, 75:375].copy())[None]
-    classes = network.eval()(tiny(patch=300, enlarged=224).seen(cat)).softmax(dim=1)[0]
+    classes = network.eval()(tiny(patch=300, enlarged=224).prepare(cat)).softmax(dim=1)[0]
     assert {TABBY, TIGER_CAT, EGYPTIAN_CAT} == set(classes.topk(3).indices.tolist())
 
 

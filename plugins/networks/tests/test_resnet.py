@@ -135,11 +135,11 @@ def test_mining_draws_what_looks_like_a_mitosis_more_often(samples, context, mon
     monkeypatch.setattr(fitting, "_scores", lambda network, stream, prepare: np.linspace(0, 1, len(stream.others)))
     tiny(hard_negative_rounds=2, iterations=7).fit(samples, [], context)
     assert [how["iterations"] for _, how in streams] == [2, 3, 2]
-    assert streams[0][0].others.chances is None
-    chances = streams[1][0].others.chances
-    assert chances.sum() == pytest.approx(1)
-    assert chances[0] == pytest.approx(0.5 / len(chances))
-    assert chances[-1] > 2 * chances[0]
+    assert streams[0][0].others.probabilities is None
+    probabilities = streams[1][0].others.probabilities
+    assert probabilities.sum() == pytest.approx(1)
+    assert probabilities[0] == pytest.approx(0.5 / len(probabilities))
+    assert probabilities[-1] > 2 * probabilities[0]
 
 
 def test_a_wider_field_of_view_is_cut_wider(samples, context):
@@ -151,10 +151,10 @@ def test_a_wider_field_of_view_is_cut_wider(samples, context):
 def test_every_data_set_counts_alike_where_that_is_asked_for(samples, context):
     other = [replace(one, frame=replace(one.frame, dataset="other")) for one in samples[:1]]
     together = [*samples, *other]
-    assert tiny()._stream(together, context).mitoses.chances is None
+    assert tiny()._stream(together, context).mitoses.probabilities is None
     stream = tiny(even_datasets=True)._stream(together, context)
     for pool in (stream.mitoses, stream.others):
-        assert pool.chances[pool.datasets == "other"].sum() == pytest.approx(0.5)
+        assert pool.probabilities[pool.datasets == "other"].sum() == pytest.approx(0.5)
 
 
 def test_another_seed_gives_other_weights(samples, context, tmp_path):

@@ -148,7 +148,7 @@ def test_harder_negatives_are_drawn_in_proportion_to_their_score():
 
 def test_even_data_sets_are_drawn_equally_often_however_many_patches_each_has():
     even = replace(numbered(4), datasets=np.array(["a", "a", "a", "b"])).even()
-    assert even.chances == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
+    assert even.probabilities == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
     drawn = [int(even.draw(np.random.default_rng(i))[0, 0, 0]) for i in range(400)]
     assert np.mean(np.array(drawn) == 3) == pytest.approx(0.5, abs=0.08)
 
@@ -156,7 +156,7 @@ def test_even_data_sets_are_drawn_equally_often_however_many_patches_each_has():
 def test_hard_ones_of_even_data_sets_are_still_drawn_evenly_half_of_the_time():
     even = replace(numbered(4), datasets=np.array(["a", "a", "a", "b"])).even()
     harder = even.harder(np.array([1.0, 0.0, 0.0, 0.0]))
-    assert harder.chances == pytest.approx([1 / 12 + 1 / 2, 1 / 12, 1 / 12, 1 / 4])
+    assert harder.probabilities == pytest.approx([1 / 12 + 1 / 2, 1 / 12, 1 / 12, 1 / 4])
 
 
 def pool(pixels):

@@ -1,4 +1,4 @@
-"""How a network is trained: in rounds, with harder negatives from each to the next."""
+"""Trains a network in rounds. After each round, the negatives that it mistakes for mitoses are drawn more often."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Prepare = Callable[[Tensor], Tensor]
 def fit(
     network: nn.Module, stream: CandidatePatchStream, options: PatchOptions, prepare: Prepare, context: Context
 ) -> None:
-    """Train `network` in place; afterwards it is in evaluation mode on the context's device.
+    """Trains `network` in place; afterwards it is in evaluation mode on the context's device.
 
     Args:
-        network: of one logit.
-        stream: where patches come from.
-        options: of the training; `hard_negative_rounds` divides it into rounds.
-        prepare: turns uint8 patches [B, H, H, 3] into what the network takes.
-        context: of the fit.
+        network: a network with one logit.
+        stream: source of the training patches.
+        options: options of the training; `hard_negative_rounds` is the number of rounds after the first.
+        prepare: turns uint8 patches, [B, H, H, 3], into the network's input.
+        context: context of the fit.
     """
     from mitobench.training import Supervised, train
 
@@ -64,7 +64,7 @@ def _schedule(options: PatchOptions, iterations: int) -> list[dict[str, Any]]:
 
 @torch.inference_mode()
 def _scores(network: nn.Module, stream: CandidatePatchStream, prepare: Prepare) -> Floats:
-    """The probability of mitosis of each of a stream's negatives, [N]."""
+    """Returns the probability of mitosis of each negative of a stream, [N]."""
     device = next(network.parameters()).device
     patches = torch.from_numpy(stream.negatives)
     batches = (network(prepare(batch.to(device)))[:, 0] for batch in patches.split(SCORING_BATCH))
