@@ -86,7 +86,7 @@ def test_a_broken_package_hurts_only_who_uses_it(install: Callable[..., None]) -
 
 
 @pytest.mark.parametrize(
-    ("module", "said"),
+    ("module", "message"),
     [
         ("", "raised AttributeError"),
         ("import no_such_module_anywhere", "No module named 'no_such_module_anywhere'"),
@@ -98,12 +98,12 @@ def test_a_broken_package_hurts_only_who_uses_it(install: Callable[..., None]) -
         (FUSER.replace('version = "1"', 'version, schedule = "1", ("steps",)'), "does not have.*: steps"),
     ],
 )
-def test_a_class_that_is_no_fuser_is_told_with_its_package(
-    install: Callable[..., None], tmp_path: Path, module: str, said: str
+def test_a_class_that_is_not_a_fuser_is_reported_with_its_package(
+    install: Callable[..., None], tmp_path: Path, module: str, message: str
 ) -> None:
     name = f"wrong_{abs(hash(module))}"
     install("wrong", fusers(mean=f"{name}:Mean"), {f"{name}.py": module})
-    with pytest.raises(PluginError, match=said) as error:
+    with pytest.raises(PluginError, match=message) as error:
         discovery.load("fuser", "mean")
     assert "package wrong" in str(error.value)
 
@@ -134,10 +134,10 @@ def test_a_plugin_that_names_none_is_written_for_the_first(install: Callable[...
 def test_a_plugin_for_a_newer_api_says_what_to_install(install: Callable[..., None]) -> None:
     with pytest.raises(PluginError) as error:
         load_mean(install, written_for(str(API_VERSION + 1)))
-    said = str(error.value)
-    assert "fuser 'mean' of package mean-fuser 2.5" in said
-    assert f"version {API_VERSION + 1} of mitobench.api; mitobench {__version__} has version {API_VERSION}" in said
-    assert "pip install --upgrade mitobench`" in said
+    message = str(error.value)
+    assert "fuser 'mean' of package mean-fuser 2.5" in message
+    assert f"version {API_VERSION + 1} of mitobench.api; mitobench {__version__} has version {API_VERSION}" in message
+    assert "pip install --upgrade mitobench`" in message
 
 
 def test_a_plugin_for_an_older_api_says_what_to_install(

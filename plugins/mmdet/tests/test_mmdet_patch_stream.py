@@ -126,7 +126,7 @@ def test_frames_without_mitoses_are_refused() -> None:
         stream([make_sample([])])
 
 
-def test_a_purge_that_leaves_nothing_is_told() -> None:
+def test_a_purge_that_leaves_nothing_is_an_error() -> None:
     sample = make_sample([(80, 80)], size=400, masks=True)
     big = Sample(sample.frame, sample.mitoses, np.array([[0.0, 0, 400, 400]]))
     with pytest.raises(PluginError, match="area_threshold"):

@@ -26,7 +26,7 @@ from mitobench_mmdet.search import prepare, search  # noqa: E402
 
 
 class FindsDark(nn.Module):
-    """A network that finds dark pixels: one box around each component, or what it was told to return."""
+    """A network that finds dark pixels: one box around each component, or the boxes given to it."""
 
     def __init__(self, fixed: list[list[float]] | None = None) -> None:
         super().__init__()

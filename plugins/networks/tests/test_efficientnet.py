@@ -56,7 +56,7 @@ def test_the_network_has_timms_tensors_but_for_the_one_logit():
 
 
 def test_a_new_network_is_sure_of_nothing(weights):
-    """Else the first steps of a training go into its last layer, and spoil what the others have learned elsewhere."""
+    """Large ones would make the first steps of a training destroy the pretrained weights of the other layers."""
     torch.manual_seed(0)
     verifier = tiny()
     network = verifier.untrained().eval()
@@ -139,7 +139,7 @@ def test_other_bytes_under_the_packages_name_are_not_opened(weights, tmp_path, m
     assert not weights.exists()
 
 
-def test_a_timm_whose_network_is_another_is_told(weights, monkeypatch, caplog):
+def test_a_timm_with_another_network_is_reported(weights, monkeypatch, caplog):
     other = timm.create_model
     monkeypatch.setattr(timm, "create_model", lambda name: other("tf_efficientnet_lite1"))
     assert EfficientNetLite0.pretrained(EfficientNetLite0.Options()) is None

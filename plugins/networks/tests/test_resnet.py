@@ -219,7 +219,7 @@ def test_mitoses_come_turned_and_mirrored_and_others_mirrored_only(positive, vie
     assert {patch.tobytes(), patch[:, ::-1].tobytes()} <= seen
 
 
-def test_nothing_to_tell_mitoses_from_is_told(samples, context):
+def test_patches_of_mitoses_alone_are_an_error(samples, context):
     only = [replace(s, mitoses=Mitoses(MITOSES)) for s in samples]
     with pytest.raises(PluginError, match=r"8 and 0.*random_negatives"):
         tiny(candidates_floor=2.0).fit(only, [], context)
@@ -336,7 +336,7 @@ def test_running_means_start_from_the_file_too(weights):
 
 def test_a_file_that_does_not_fit_lists_its_tensors(samples, context, weights):
     path = published(weights / "w.npz", 18, True, **{"bn1.bias": torch.zeros(5), "extra": torch.ones(1)})
-    with pytest.raises(PluginError) as told:
+    with pytest.raises(PluginError) as error:
         tiny(ResNet50).fit(samples, [], replace(context, pretrained=path))
-    for said in ("missing layer1.0.conv3.weight", "unexpected extra", "bn1.bias is (5,), must be (8,)"):
-        assert said in str(told.value)
+    for message in ("missing layer1.0.conv3.weight", "unexpected extra", "bn1.bias is (5,), must be (8,)"):
+        assert message in str(error.value)
