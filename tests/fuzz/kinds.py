@@ -1,8 +1,8 @@
 """Every kind of untrusted file: how an example is made and altered, and what reads it.
 
-A kind gives, for a random generator, a function that reads one changed input through the functions behind the commands.
-It may raise MitobenchError and nothing else. Where it accepts the input it checks that every number is the one that the
-input holds: raising SilentChangeError where it is not.
+Given a random generator, a kind returns a function that reads one altered input with the functions behind the commands.
+That function may only raise MitobenchError. If it accepts the input, it checks that every number is the one in the
+input, and raises SilentChangeError otherwise.
 """
 
 from __future__ import annotations
