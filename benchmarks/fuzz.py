@@ -1,4 +1,4 @@
-"""How changed files of every kind are taken: `python benchmarks/fuzz.py [--inputs 2000] [--first 0]`."""
+"""Counts how altered files of every kind are handled: `python benchmarks/fuzz.py [--inputs 2000] [--first 0]`."""
 
 from __future__ import annotations
 

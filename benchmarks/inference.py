@@ -1,10 +1,11 @@
-"""Seconds a frame of every network: ours, a bare forward of the same network on what is already prepared, and, for the
-detector, MMDetection's own `inference_detector`; in turns within one run, the least of the repeats. With it: the memory
-of a whole frame in one pass and in tiles, and on a GPU the iterations a second of the training.
+"""Measures the seconds per frame of every network: of the plugin, of a bare forward pass of the same network on
+prepared input, and, for the detector, of MMDetection's `inference_detector`. They alternate within one run, and the
+least of the repeats counts. It also measures the memory of a whole frame in one pass and in tiles, and on a GPU the
+iterations per second of the training.
 
-A bare forward of the detector is `network.predict` on the enlarged, normalised tensor: backbone, proposals and their
-suppression, region pooling, region head and the last suppression. Ours is `predict`: that, and resampling, enlarging,
-normalising, and the way back to frame pixels. A frame is in memory, already decoded, for all.
+A bare forward pass of the detector is `network.predict` on the enlarged, normalised tensor: backbone, proposals and
+their suppression, region pooling, region head and the last suppression. The plugin's `predict` also resamples,
+enlarges, normalises, and maps boxes back to frame pixels. The decoded frame is in memory for all of them.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ TRAINING_STEPS = {"warm-up": 20, "measured": 100}
 
 @dataclass(frozen=True)
 class Pixels:
-    """A reader whose frame is in memory."""
+    """Returns a frame that is in memory."""
 
     pixels: np.ndarray[Any, Any]
 
@@ -73,7 +74,7 @@ def arguments() -> argparse.Namespace:
 
 
 def frame_of(data: Path | None, side: int) -> Frame:
-    """A frame of `side` px: noise, or the corner of a real one."""
+    """Returns a frame of `side` px: noise, or the corner of a real one."""
     if data is None:
         pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
     else:
@@ -87,7 +88,7 @@ def options_of(role: str, name: str, profile: str, **changes: Any) -> Any:
 
 
 def detector_of(options: Any, device: str) -> Any:
-    """Random weights whose scores lie far apart, so that no rounding decides the order of candidates."""
+    """Sets random weights with scores far apart, so that rounding does not change the order of candidates."""
     detector: Any = discovery.load("detector", "frcnn")(options, device)
     from mitobench_mmdet.models import initialise
 
@@ -101,9 +102,9 @@ def detector_of(options: Any, device: str) -> Any:
 
 
 def least(device: str, repeats: int, **calls: Callable[[], Any]) -> dict[str, float]:
-    """Least seconds of each call, taken in turns, after one that is not counted.
+    """Returns the least seconds of each call over several rounds; the first round is not counted.
 
-    On a CPU they are those of the process, which neighbours on the machine disturb least; on a GPU those of the clock.
+    On a CPU it is process time, which other processes disturb least; on a GPU it is wall-clock time.
     """
     clock = time.perf_counter if device == "cuda" else time.process_time
     times: dict[str, list[float]] = {name: [] for name in calls}
@@ -126,7 +127,7 @@ def _finish(device: str) -> None:
 
 
 def memory(asked: argparse.Namespace) -> None:
-    """Peak memory of a whole HPF, each way in a process of its own, and whether both find the same."""
+    """Measures the peak memory of a whole frame, each way in its own process, and checks that both find the same."""
     results = {}
     for tile in (None, TILE):
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
@@ -141,7 +142,7 @@ def memory(asked: argparse.Namespace) -> None:
 
 
 def _searched(profile: str, device: str, data: Path | None, tile: int | None) -> tuple[int, float, Detections]:
-    """Peak bytes beyond those held before, seconds, and the candidates; runs in a process of its own."""
+    """Returns the additional peak memory in bytes, the seconds, and the candidates. Runs in its own process."""
     frame, detector = frame_of(data, HPF), detector_of(options_of("detector", "frcnn", profile, tile=tile), device)
     before = _peak(device)
     started = time.perf_counter()
@@ -162,7 +163,7 @@ def _difference(a: Detections, b: Detections) -> str:
 
 
 def detector(asked: argparse.Namespace) -> None:
-    """Seconds a frame of `frcnn` beside a bare forward and MMDetection."""
+    """Measures the seconds per frame of `frcnn`, of a bare forward pass and of MMDetection."""
     found = detector_of(options_of("detector", "frcnn", asked.profile), asked.device)
     from mmdet.apis import inference_detector
 
@@ -190,7 +191,7 @@ def detector(asked: argparse.Namespace) -> None:
 
 
 def _pipeline(shape: tuple[int, ...], scale: float) -> Any:
-    """MMDetection's usual test pipeline, at our scale."""
+    """Returns MMDetection's usual test pipeline, with the same scale."""
     from mmcv.transforms import Compose
 
     size = round(shape[1] * scale), round(shape[0] * scale)
@@ -205,10 +206,10 @@ def _pipeline(shape: tuple[int, ...], scale: float) -> Any:
 
 
 def estimator(asked: argparse.Namespace) -> None:
-    """Seconds a frame of `fcn` beside a bare forward of its tiles."""
+    """Measures the seconds per frame of `fcn`, and of a bare forward pass of its tiles."""
     fcn: Any = discovery.load("estimator", "fcn")(options_of("estimator", "fcn", asked.profile), asked.device)
+    from mitobench_networks.fcn.mask_patches import tile_edges
     from mitobench_networks.fcn.network import normalised
-    from mitobench_networks.fcn.patches import tile_edges
 
     torch.manual_seed(0)
     fcn._use(fcn._new().to(asked.device).eval())
@@ -229,10 +230,10 @@ def estimator(asked: argparse.Namespace) -> None:
 
 
 def verifier(asked: argparse.Namespace) -> None:
-    """Seconds a patch of `resnet50` beside a bare forward of the same batch."""
+    """Measures the seconds per patch of `resnet50`, and of a bare forward pass of the same batch."""
     resnet: Any = discovery.load("verifier", "resnet50")
-    resnet = resnet(options_of("verifier", "resnet50", asked.profile, test_turns=1), asked.device)
-    from mitobench_networks.verifiers.patches import cut
+    resnet = resnet(options_of("verifier", "resnet50", asked.profile, tta_views=1), asked.device)
+    from mitobench_networks.verifiers.candidate_patches import cut
 
     torch.manual_seed(0)
     resnet._network = resnet.untrained().to(asked.device).eval()
@@ -241,7 +242,7 @@ def verifier(asked: argparse.Namespace) -> None:
     patches = torch.from_numpy(cut(frame, xy, resnet.options.patch, resnet.options.mpp)).to(asked.device)
     candidates = Detections.from_points(xy, np.ones(PATCHES))
     with torch.inference_mode():
-        batch = resnet.seen(patches)
+        batch = resnet.prepare(patches)
         seconds = least(
             asked.device,
             asked.repeats,
@@ -253,14 +254,14 @@ def verifier(asked: argparse.Namespace) -> None:
 
 
 def _print(title: str, rows: Sequence[tuple[str, float]]) -> None:
-    """Each row's seconds, and how many times as long the first one takes."""
+    """Returns the seconds of each row, and the ratio of the first row to it."""
     ours = rows[0][1]
     lines = [(name, f"{took:.4g}", f"{ours / took:.3f}", TARGETS.get(name, "")) for name, took in rows]
     print(table([title, "s", "ours / it", "target"], lines) + "\n")
 
 
 def training(asked: argparse.Namespace) -> None:
-    """Iterations a second of the training of `frcnn`, with and without mixed precision and channels last."""
+    """Measures iterations per second of the training of `frcnn`, with and without mixed precision and channels last."""
     if asked.device != "cuda":
         print("Training is measured on a GPU alone.")
         return
@@ -281,7 +282,7 @@ def _iterations(options: Any, amp: bool, channels_last: bool) -> float:
 
     from mitobench_mmdet.fitting import optimizer
     from mitobench_mmdet.models import initialise
-    from mitobench_mmdet.patches import PatchStream
+    from mitobench_mmdet.patch_stream import PatchStream
 
     initialise(network)
     if channels_last:

@@ -23,6 +23,7 @@ from mitobench.pipeline.executors import ProgressListener, StageResult
 from mitobench.pipeline.stages.job import TRAINING_INFO
 from mitobench.report import build, markdown
 from mitobench.results import record
+from mitobench.results.current_names import current_overrides
 
 if TYPE_CHECKING:
     from mitobench.benchmark import Benchmark
@@ -203,7 +204,7 @@ def _name(row: Row) -> str:
     """The combination, what it was trained on, and where its options came from."""
     record = row.first
     parts = " + ".join(markdown.plugin(record, role) for role in ("estimator", "detector", "verifier", "fuser"))
-    options = ", ".join([record.profile, *record.overrides])
+    options = ", ".join([record.profile, *current_overrides(record)])
     return f"{parts}; trained on {', '.join(record.combination['train_on'])}; {options}"
 
 

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mitobench.results.current_names import current_overrides, current_variant
+
 if TYPE_CHECKING:  # galleries read colours and no table
     from mitobench.report.table import Row, Section
 
@@ -89,8 +91,9 @@ def _facts(section: Section, row: Row) -> dict[str, str]:
         "schedules": f"schedules x {shortened[1] if shortened else 1}",
     }
     for role, entry in record.plugins.items():
-        facts |= {f"{role} {option}": f"{entry.name} {option} {value}" for option, value in entry.variant.items()}
-    for override in record.overrides:
+        variant = current_variant(role, entry)
+        facts |= {f"{role} {option}": f"{entry.name} {option} {value}" for option, value in variant.items()}
+    for override in current_overrides(record):
         name, _, value = override.partition("=")
         facts[name] = f"{name.rpartition('.')[2]} {value}"
     return facts | {remark: remark for remark in section.remarks(row)}

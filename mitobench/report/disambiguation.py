@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mitobench.report.row import ROLES, Row, plugin
+from mitobench.results.current_names import current_options, current_overrides
 from mitobench.results.schema import Record
 
 MOST = 4
@@ -22,7 +23,7 @@ def disambiguations(rows: Iterable[Row]) -> dict[Row, str]:
 
 def _shown(record: Record) -> tuple[Any, ...]:
     names = [plugin(record, role) for role in ROLES]
-    return *names, *record.combination["train_on"], record.profile, *record.overrides
+    return *names, *record.combination["train_on"], record.profile, *current_overrides(record)
 
 
 def _told_apart(group: list[Row]) -> Iterable[tuple[Row, str]]:
@@ -38,7 +39,7 @@ def _told_apart(group: list[Row]) -> Iterable[tuple[Row, str]]:
 def _facts(record: Record) -> dict[str, Any]:
     facts = {"device": record.device, **_data(record), **record.versions, **record.pipeline}
     for role, entry in record.plugins.items():
-        facts |= {f"{role} {option}": value for option, value in entry.options.items()}
+        facts |= {f"{role} {option}": value for option, value in current_options(role, entry).items()}
         facts |= {f"{role} version": entry.version, f"{role} code": entry.source[:8]}
     return facts
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from mitobench.pipeline import canonical
 from mitobench.report.pairs import Paired, paired
 from mitobench.report.row import ROLES, Row, plugin
+from mitobench.results.current_names import current_options
 from mitobench.results.schema import Record
 
 NO_VERIFIER = "none"  # leaves a fuser nothing to join
@@ -125,7 +126,9 @@ def _pairs(role: str, group: Sequence[_Parts], reference: str | None) -> Iterabl
 def _part(record: Record, role: str) -> str:
     """Of a plugin, and of those whose fits it starts from."""
     entries = {name: entry for name, entry in record.plugins.items() if name.partition(" ")[0] == role}
-    return canonical.digest({name: [e.name, e.version, e.source, e.options] for name, e in entries.items()})
+    return canonical.digest(
+        {name: [e.name, e.version, e.source, current_options(name, e)] for name, e in entries.items()}
+    )
 
 
 def _rest(record: Record) -> str:

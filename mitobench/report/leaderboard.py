@@ -23,6 +23,7 @@ from mitobench.report.markdown import (
 )
 from mitobench.report.row import ROLES, Row, seed_of
 from mitobench.report.table import Section
+from mitobench.results.current_names import current_overrides
 
 EXPLANATION = """\
 `F1` is at the threshold chosen on validation and ranks the rows; its brackets are the 95 % interval over test slides or
@@ -53,7 +54,7 @@ MEASURED = ("P", "R", "F1 [95 %]", "F1 detector alone", "oracle F1", "AP", "s/fr
 # What describes a row beside its parts: a column only where rows differ.
 DESCRIBED: dict[str, Callable[[Section, Row], str]] = {
     "trained on": lambda _, row: ", ".join(row.first.combination["train_on"]),
-    "profile": lambda _, row: ", ".join([row.first.profile, *row.first.overrides]),
+    "profile": lambda _, row: ", ".join([row.first.profile, *current_overrides(row.first)]),
     "split": lambda section, row: "{0.name}: {0.note}".format(row.first.data[section.dataset].split),
     "note": lambda section, row: "; ".join(section.remarks(row)),
 }

@@ -19,6 +19,7 @@ from mitobench.report.curves import counts_of
 from mitobench.report.row import ROLES, Row, plugin, seed_of
 from mitobench.report.table import Section
 from mitobench.results.command import command_of
+from mitobench.results.current_names import current_options, current_overrides
 from mitobench.results.schema import Record
 
 Json = dict[str, Any]
@@ -94,7 +95,7 @@ def _row(section: Section, row: Row) -> Json:
         "title": row.title,
         "parts": {role: plugin(first, role) for role in ROLES},
         "trained": ", ".join(first.combination["train_on"]),
-        "profile": ", ".join([first.profile, *first.overrides]),
+        "profile": ", ".join([first.profile, *current_overrides(first)]),
         "remarks": section.remarks(row),
         "precision": row.mean("precision"),
         "recall": row.mean("recall"),
@@ -129,7 +130,7 @@ def _record(record: Record, file: str) -> Json:
         "chosen": _chosen(record),
         "provenance": _provenance(record),
         "plugins": [
-            {"role": role, "name": entry.name, "version": entry.version, "options": entry.options}
+            {"role": role, "name": entry.name, "version": entry.version, "options": current_options(role, entry)}
             for role in ROLES
             if (entry := record.plugins.get(role))
         ],

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mitobench.evaluate import FrameCounts, Interval, Score, interval
 from mitobench.evaluate.uncertainty import Units, units_of
+from mitobench.results.current_names import current_variant
 from mitobench.results.schema import Record
 
 ROLES = ("estimator", "detector", "verifier", "fuser")
@@ -152,7 +153,7 @@ class Row:
 def plugin(record: Record, role: str) -> str:
     """A plugin's name with the options that make it a variant: `resnet50 (width 0.5, patch 64)`."""
     name = str(record.combination[role])
-    variant = record.plugins[role].variant if role in record.plugins else {}
+    variant = current_variant(role, record.plugins[role]) if role in record.plugins else {}
     shown = ", ".join(f"{option} {value}" for option, value in variant.items() if value is not None)
     return f"{name} ({shown})" if shown else name
 

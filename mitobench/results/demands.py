@@ -9,10 +9,20 @@ from collections.abc import Iterator
 from mitobench import compute
 from mitobench.errors import RecordError
 from mitobench.foreign.limits import MAX_PROCESSES
+from mitobench.results.current_names import current_options
 from mitobench.results.schema import PluginEntry, Record
 
 # Options by which plugins say how long they train, and how much memory they take.
-COUNTED = ("members", "iterations", "batch_size", "patch", "mining", "workers", "tiles", "proposals_after")
+COUNTED = (
+    "ensemble_size",
+    "iterations",
+    "batch_size",
+    "patch",
+    "hard_negative_rounds",
+    "workers",
+    "tiles",
+    "proposals_after",
+)
 MANY_STEPS = 1_000_000  # optimizer steps of one plugin: days, even on a GPU
 LAYERS = 64  # times that a batch of patches is in memory while a network trains, about
 
@@ -35,7 +45,7 @@ def demands(recorded: Record) -> Iterator[str]:
     """What will be used, one line each."""
     yield f"{processes(recorded)} processes, {threads(recorded) or 'all'} threads."
     for role, plugin in recorded.plugins.items():
-        counts = _counts(plugin)
+        counts = _counts(role, plugin)
         if counts:
             yield f"{role} {plugin.name}: {', '.join(f'{name} {value}' for name, value in counts.items())}."
 
@@ -48,8 +58,8 @@ def excessive(recorded: Record) -> Iterator[str]:
     if (threads(recorded) or 1) > cores:
         yield f"{threads(recorded)} threads: this machine has {cores} cores."
     for role, plugin in recorded.plugins.items():
-        counts = _counts(plugin)
-        steps = _most(counts.get("iterations", 0)) * _most(counts.get("members", 1))
+        counts = _counts(role, plugin)
+        steps = _most(counts.get("iterations", 0)) * _most(counts.get("ensemble_size", 1))
         if steps > MANY_STEPS:
             yield f"{role} {plugin.name}: {steps:,} optimizer steps."
         needed = _most(counts.get("batch_size", 1)) * _most(counts.get("patch", 0)) ** 2 * 3 * 4 * LAYERS
@@ -58,8 +68,9 @@ def excessive(recorded: Record) -> Iterator[str]:
             yield f"{role} {plugin.name}: a batch of about {needed / 1e9:.0f} GB; this machine has {memory:.0f} GB."
 
 
-def _counts(plugin: PluginEntry) -> dict[str, int | list[int]]:
-    return {name: plugin.options[name] for name in COUNTED if _is_count(plugin.options.get(name))}
+def _counts(role: str, plugin: PluginEntry) -> dict[str, int | list[int]]:
+    options = current_options(role, plugin)
+    return {name: options[name] for name in COUNTED if _is_count(options.get(name))}
 
 
 def _is_count(value: object) -> bool:

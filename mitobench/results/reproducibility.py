@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from mitobench.errors import MitobenchError
 from mitobench.evaluate import Difference, paired_difference
+from mitobench.results.current_names import current_options
 from mitobench.results.record import ENDINGS
 from mitobench.results.schema import DetectionsEntry, Record
 
@@ -120,7 +121,7 @@ def _plugin(record: Record, role: str) -> dict[str, Any]:
     entry = record.plugins.get(role)
     if entry is None:
         return {}
-    return {"name": entry.name, "version": entry.version, "source": entry.source[:12], **entry.options}
+    return {"name": entry.name, "version": entry.version, "source": entry.source[:12], **current_options(role, entry)}
 
 
 def _notes(record: Record) -> set[str]:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mitobench.evaluate import BoxScores, FrameEntry, Metrics, OperatingPoint
 from mitobench.foreign.limits import MAX_SEED
 from mitobench.pipeline import canonical
+from mitobench.results.current_names import current_options
 from mitobench.results.option_files import FileEntry, Place
 
 SCHEMA_VERSION: Literal[2] = 2
@@ -239,10 +240,14 @@ class Record(Strict):
 
     @property
     def series(self) -> str:
-        """The identity without the seed, with all it was computed with: records that share it are seeds of one row."""
-        without = {**self.combination, "seed": None}
+        """The identity without the seed, with all it was computed with: records that share it are seeds of one row.
+
+        Options count under their current names: a record from before a rename is of the same series as a new one.
+        """
+        plugins = {role: p.model_copy(update={"options": current_options(role, p)}) for role, p in self.plugins.items()}
+        alike = {"combination": {**self.combination, "seed": None}, "plugins": plugins}
         computed = {
-            "identity": self.model_copy(update={"combination": without}).identity,
+            "identity": self.model_copy(update=alike).identity,
             "code": {role: [plugin.version, plugin.source] for role, plugin in self.plugins.items()},
             "versions": self.versions,
             "device": self.device,

@@ -182,7 +182,7 @@ def test_info_of_a_broken_plugin_shows_its_reason_and_package(mitobench: Callabl
     assert answer.code == 1
     assert "BROKEN" in answer.out
     assert "libfoo.so is missing" in answer.out
-    assert "Mend or uninstall broken-package" in answer.out
+    assert "Fix or uninstall broken-package" in answer.out
 
 
 @pytest.mark.usefixtures("conflict")
@@ -196,7 +196,7 @@ def test_info_of_a_name_claimed_twice_shows_both(mitobench: Callable[..., Any]) 
 def test_info_of_an_unknown_name_lists_the_nearest_of_all_roles(mitobench: Callable[..., Any]) -> None:
     answer = mitobench("info", "twim")
     assert answer.code == 2
-    assert "Nothing is called 'twim'. Did you mean twin? There is: blob, twin." in answer.err
+    assert "Nothing is called 'twim'. Did you mean twin? Available: blob, twin." in answer.err
 
 
 def test_info_of_a_data_set_shows_card_protocols_and_notes(mitobench: Callable[..., Any]) -> None:

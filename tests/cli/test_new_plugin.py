@@ -116,7 +116,7 @@ def test_a_name_in_two_roles_needs_the_role(mitobench, install):
     install("others", {"mitobench.detectors": {"two": "x:Y"}, "mitobench.fusers": {"two": "x:Z"}})
     answer = mitobench("check-plugin", "two")
     assert answer.code == 2
-    assert "say which with --role" in answer.err
+    assert "Choose one with --role" in answer.err
 
 
 @pytest.mark.parametrize(

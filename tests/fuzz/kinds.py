@@ -1,8 +1,8 @@
-"""Every kind of file that comes from strangers: how one is made and changed, and what reads it.
+"""Every kind of untrusted file: how an example is made and altered, and what reads it.
 
-A kind gives, for a random generator, a function that reads one changed input through the functions behind the commands.
-It may raise MitobenchError and nothing else. Where it accepts the input it checks that every number is the one that the
-input holds: raising SilentChangeError where it is not.
+Given a random generator, a kind returns a function that reads one altered input with the functions behind the commands.
+That function may only raise MitobenchError. If it accepts the input, it checks that every number is the one in the
+input, and raises SilentChangeError otherwise.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ def figures_list(folder: Path, rng: Random) -> Read:
         problems = list(stale_figures(folder / "board", []))
         figures.write(folder / "board", [], ("svg",))
         if not kept.exists():
-            raise SilentChangeError("a file that is no figure was removed")
+            raise SilentChangeError("a file that is not a figure was removed")
         if problems:
             raise MitobenchError(problems[0])
 

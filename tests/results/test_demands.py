@@ -32,7 +32,7 @@ def asking(processes: object = 1, threads: str = "1", **options: Any) -> Record:
 def test_what_it_will_use_is_said() -> None:
     shown = "\n".join(demands(asking(2, "1", members=3, iterations=10, mpp=0.25)))
     assert "2 processes, 1 threads." in shown
-    assert "verifier resnet50: members 3, iterations 10." in shown
+    assert "verifier resnet50: ensemble_size 3, iterations 10." in shown
 
 
 def test_little_is_not_too_much() -> None:
