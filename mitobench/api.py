@@ -406,3 +406,9 @@ class Fuser(Plugin):
     def chosen(self) -> dict[str, Any]:
         """What `fit` chose, for the record: JSON values only."""
         return {}
+
+    def restore(self, chosen: Mapping[str, Any]) -> None:
+        """Take over what `chosen` returned, read back from a record. A fuser that chooses nothing needs no own method.
+
+        Raises PluginError for values that `chosen` cannot have returned.
+        """
