@@ -16,8 +16,8 @@ from mitobench.pipeline.workspace import Workspace
 from mitobench.results import record
 from mitobench.results.command import command_of
 from mitobench.results.copies import split_digest
-from mitobench.results.recompute import Recomputed
-from mitobench.results.schema import ROLES, Chosen, DataEntry, Frames, Migration, PluginEntry, Record, Run, SplitEntry
+from mitobench.results.recompute import Recomputation
+from mitobench.results.schema import ROLES, Chosen, DataEntry, Frames, EarlierVersion, PluginEntry, Record, Run, SplitEntry
 
 FRAME = FrameEntry(frame="A00_00", group="00", mitoses=3)
 
@@ -134,10 +134,10 @@ def whole(made: Record, frames: Sequence[FramePrediction]) -> tuple[Record, str]
             "frames": Frames(val=entries, test=entries),
             "data": {tested: made.data[tested].model_copy(update={"frames": counts})},
             "chosen": made.chosen.model_copy(update={"candidate_threshold": None}),
-            "migrated": [Migration(schema_version=1, digest="0" * 64)],  # it has no stages
+            "migrated": [EarlierVersion(schema_version=1, digest="0" * 64)],  # it has no stages
         }
     )
-    numbers = Recomputed(made, stored, stored).numbers
+    numbers = Recomputation(made, stored, stored).numbers
     content = made.model_dump()
     return Record.model_validate({**content, **numbers, "chosen": content["chosen"] | numbers["chosen"]}), to_csv(
         stored

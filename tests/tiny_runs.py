@@ -17,7 +17,7 @@ from mitobench.evaluate import StoredDetections
 from mitobench.evaluate.stored import to_csv
 from mitobench.pipeline import canonical
 from mitobench.results.command import command_of
-from mitobench.results.recompute import Recomputed
+from mitobench.results.recompute import Recomputation
 from mitobench.results.record import read, spelled, text_of, write
 from mitobench.results.schema import Record
 
@@ -88,9 +88,9 @@ def renamed(path: Path) -> Path:
     return write(path.parent, record, test, val)
 
 
-def cheat(path: Path, change: Callable[[Recomputed], StoredDetections]) -> None:
+def cheat(path: Path, change: Callable[[Recomputation], StoredDetections]) -> None:
     """Change the stored test detections, and every number that follows from them; then seal it all again."""
-    true = Recomputed.read(path, read(path))
+    true = Recomputation.read(path, read(path))
     forged = replace(true, test=change(true))
     numbers = {name: value for name, value in forged.numbers.items() if name in ("test", "detector_alone")}
     record = Record.model_validate(true.record.model_dump() | numbers)
@@ -100,7 +100,7 @@ def cheat(path: Path, change: Callable[[Recomputed], StoredDetections]) -> None:
 def without_false_positives(path: Path) -> None:
     """A forgery that agrees with itself and with the annotation: the false positives have got lower scores."""
 
-    def lower(true: Recomputed) -> StoredDetections:
+    def lower(true: Recomputation) -> StoredDetections:
         score = true.test.score.copy()
         false = (true.found < 0) & (np.nan_to_num(score) >= _threshold(true))
         assert false.any()
@@ -113,7 +113,7 @@ def without_false_positives(path: Path) -> None:
 def with_a_found_miss(path: Path) -> None:
     """A forgery that agrees with itself: on a frame with a miss, a false positive is said to lie beside it."""
 
-    def near(true: Recomputed) -> StoredDetections:
+    def near(true: Recomputation) -> StoredDetections:
         row, mitosis = next(_misses(true))
         within = list(true.test.within)
         within[row] = ((mitosis, 1.0),)
@@ -122,7 +122,7 @@ def with_a_found_miss(path: Path) -> None:
     cheat(path, near)
 
 
-def _misses(true: Recomputed) -> Iterator[tuple[int, int]]:
+def _misses(true: Recomputation) -> Iterator[tuple[int, int]]:
     """A false positive (its row) and a missed mitosis of each frame that has both."""
     assert true.record.frames is not None
     for entry in true.record.frames.test:
@@ -133,7 +133,7 @@ def _misses(true: Recomputed) -> Iterator[tuple[int, int]]:
             yield false[0], min(missed)
 
 
-def _threshold(true: Recomputed) -> float:
+def _threshold(true: Recomputation) -> float:
     assert true.record.chosen is not None
     assert true.record.chosen.point.threshold is not None
     return true.record.chosen.point.threshold

@@ -21,7 +21,7 @@ from mitobench.gallery.source import test_frames
 from mitobench.report.colours import OUTCOMES
 from mitobench.report.row import Row
 from mitobench.results import record as records
-from mitobench.results.recompute import Recomputed
+from mitobench.results.recompute import Recomputation
 from mitobench.results.schema import Record
 
 Progress = Callable[[int, int], None]
@@ -79,7 +79,7 @@ def write(
     made = records.read(path)
     if made.test is None:
         raise RecordError(f"{path}: a record that failed ({made.reason}) has no detections to show.")
-    found = Candidate.of_record(Recomputed.read(path, made))
+    found = Candidate.of_record(Recomputation.read(path, made))
     card, items = test_frames(made, data)
     of_frame = {item.frame.id: marks(item, found.get(item.frame.id, []), made.test) for item in items}
     every = [mark for of_one in of_frame.values() for mark in of_one]

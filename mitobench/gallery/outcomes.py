@@ -14,7 +14,7 @@ from mitobench.errors import RecordError
 from mitobench.evaluate import Metrics, match
 from mitobench.evaluate.matching import near
 from mitobench.report.colours import OUTCOMES, UNLABELLED, Outcome
-from mitobench.results.recompute import Recomputed
+from mitobench.results.recompute import Recomputation
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Candidate:
     near: frozenset[int]
 
     @classmethod
-    def of_record(cls, recomputed: Recomputed) -> dict[str, list[Candidate]]:
+    def of_record(cls, recomputed: Recomputation) -> dict[str, list[Candidate]]:
         """All stored detections of a record, by frame."""
         stored, found = recomputed.test, defaultdict(list)
         scores = zip(*(map(_number, values.tolist()) for values in (stored.verifier, stored.score)), strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +26,11 @@ from mitobench.pipeline.stages.candidates import DETECTIONS
 from mitobench.pipeline.stages.job import TRAINING_INFO
 from mitobench.pipeline.stages.stage import Stage
 from mitobench.pipeline.workspace import Workspace
-from mitobench.results import option_files, provenance
+from mitobench.results import notes, option_files, provenance
 from mitobench.results.command import command_of
 from mitobench.results.copies import split_digest
+from mitobench.results.record import RecordDraft
 from mitobench.results.schema import Chosen, DataEntry, Frames, PluginEntry, Record, Run, SplitEntry
-
-
-@dataclass(frozen=True)
-class Assembled:
-    """A record, with the CSV texts of its detections on test and validation frames; None where it has none."""
-
-    record: Record
-    detections: str | None = None
-    validation: str | None = None
 
 
 def assemble(
@@ -47,7 +39,7 @@ def assemble(
     request: Request,
     workspace: Workspace,
     started: str,
-) -> Assembled:
+) -> RecordDraft:
     """The record of a combination; without scores where it failed, or a plugin is broken."""
     common: dict[str, Any] = {
         "combination": {**asdict(row.combination), "train_on": list(row.combination.train_on)},
@@ -76,29 +68,33 @@ def assemble(
     evaluated = results[row.stages["evaluation"].key]
     scored = row.stages.get("box-scores")
     if scored and results[scored.key].output is None:
-        common["notes"].append(f"no box scores: {results[scored.key].reason}")
+        common["notes"].append(f"{notes.NO_BOX_SCORES}: {results[scored.key].reason}")
     if evaluated.output is None:
         return _failed(evaluated.reason, common)
     fusion = _json(results, row.stages["fusion"], "operating_point.json")
     metrics = _json(results, row.stages["evaluation"], "metrics.json")
-    common["notes"] += [*_started_from(row), *_nothing_passed(fusion, metrics)]
+    validation, test = Metrics(**fusion["validation"]), Metrics(**metrics["test"])
+    common["notes"] += [
+        *_started_from(row),
+        *notes.nothing_passed(fusion["candidate_threshold"], validation, test),
+    ]
     has_scores = scored is not None and results[scored.key].output is not None
     record = Record(
         status="ok",
         frames=_frames(row, workspace),
         chosen=Chosen(**{key: fusion[key] for key in ("candidate_threshold", "fuser", "point", "detector_alone")}),
-        validation=Metrics(**fusion["validation"]),
-        test=Metrics(**metrics["test"]),
+        validation=validation,
+        test=test,
         detector_alone=Metrics(**metrics["detector_alone"]),
         boxes=BoxScores(**_json(results, scored, "box_scores.json")) if scored and has_scores else None,
         **common,
     )
     texts = {part: _text(results, row.stages[stage]) for part, stage in (("test", "evaluation"), ("val", "fusion"))}
-    return Assembled(_with_command(record), texts["test"], texts["val"])
+    return RecordDraft(_with_command(record), texts["test"], texts["val"])
 
 
-def _failed(reason: str | None, common: dict[str, Any]) -> Assembled:
-    return Assembled(_with_command(Record(status="failed", reason=reason, **common)))
+def _failed(reason: str | None, common: dict[str, Any]) -> RecordDraft:
+    return RecordDraft(_with_command(Record(status="failed", reason=reason, **common)))
 
 
 def _with_command(record: Record) -> Record:
@@ -189,56 +185,31 @@ def _is_ours(split: Path) -> bool:
 
 def _notes(row: PlannedRun, workspace: Workspace) -> list[str]:
     """What every table must say of the row."""
-    notes = []
+    found: list[str] = []
     named = (row.combination.dataset, *row.combination.train_on)
     for name in dict.fromkeys((*named, *_datasets(row))):
-        if name not in named:
-            notes.append(f"estimator learned from the masks of {name}")
-        if name.startswith("synthetic"):
-            notes.append(f"{name}: made by a program, no tissue")
-        coverage = workspace.datasets[name].coverage
-        if coverage:
-            notes.append(f"{name}: {coverage}")
+        found += notes.of_dataset(name, workspace.datasets[name].coverage, name in named)
     test = workspace.part([row.combination.dataset], "test")
     train_on = row.combination.train_on
     learned = learned_from(workspace, row.combination.dataset, train_on)
     for name in train_on:
         if set(learned) & set(workspace.part([name], "test")):
-            notes.append(f"{name}: all labelled frames are learned from, as it is neither tested nor chosen on")
+            found.append(notes.all_frames_learned_from(name))
     fitted = [*learned, *workspace.validation(row.combination.dataset, train_on)]
     if {workspace.tissue(key, slide=True) for key in test} & {workspace.tissue(key, slide=True) for key in fitted}:
-        notes.append(f"{row.combination.dataset}: slides are shared between training and test")
+        found.append(notes.shared_slides(row.combination.dataset))
     if row.settings.scale != 1:
-        notes.append(f"schedules shortened to {row.settings.scale:g} of the profile's")
+        found.append(notes.shortened(row.settings.scale))
     unlabelled = sum(not workspace.item(key).mitoses.labelled for key in test)
     if unlabelled:
-        notes.append(f"{row.combination.dataset}: {unlabelled} of {len(test)} test frames are unlabelled, not scored")
-    return notes
+        found.append(notes.unlabelled(row.combination.dataset, unlabelled, len(test)))
+    return found
 
 
 def _started_from(row: PlannedRun) -> list[str]:
     """What training started from; only of a row that was trained to its end."""
     trained = [stage.plugin for stage in _fits(row).values() if stage.plugin]
-    if any(plugin.weights for plugin in trained):
-        return [
-            f"{plugin.name} started from {plugin.weights.name}" if plugin.weights else f"{plugin.name} from scratch"
-            for plugin in trained
-        ]
-    return ["trained from scratch"] if trained else []
-
-
-def _nothing_passed(fusion: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
-    """A note for each part without a candidate to score, so that an F1 of 0 explains itself."""
-    threshold = fusion["candidate_threshold"]
-    said = (
-        "the detector found no candidate" if threshold is None else f"no candidate passed the threshold {threshold:g}"
-    )
-    parts = {"validation": fusion["validation"], "test": metrics["test"]}
-    return [
-        f"{said} on the {part} frames"
-        for part, scores in parts.items()
-        if scores["n_frames"] and not scores["n_detections"]
-    ]
+    return notes.starts([(plugin.name, plugin.weights.name if plugin.weights else None) for plugin in trained])
 
 
 def _overrides(row: PlannedRun) -> list[str]:

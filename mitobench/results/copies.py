@@ -19,8 +19,8 @@ from mitobench.evaluate.stored import of_frames
 from mitobench.pipeline import canonical
 from mitobench.pipeline.scored import scored
 from mitobench.pipeline.workspace import Workspace, chosen_on
-from mitobench.results.difference import Difference, differences
-from mitobench.results.recompute import Recomputed
+from mitobench.results.mismatch import Mismatch, mismatches
+from mitobench.results.recompute import Recomputation
 from mitobench.results.schema import Record
 
 SYNTHETIC = "synthetic"  # frames whose data set begins so are made where they are missing
@@ -129,7 +129,7 @@ def split_digest(split: SplitFile) -> str:
 # ------------------------------------------------------------------------------------------- against the annotation
 
 
-def wrong_annotation(recomputed: Recomputed, copies: Copies) -> Iterator[Difference]:
+def wrong_annotation(recomputed: Recomputation, copies: Copies) -> Iterator[Mismatch]:
     """Where frames, or the mitoses near detections, are not those of the annotation.
 
     Raises MitobenchError where the test frames are not here, or are others. Validation frames that are not here are
@@ -148,22 +148,22 @@ def wrong_annotation(recomputed: Recomputed, copies: Copies) -> Iterator[Differe
 
 
 def _wrong_part(
-    part: str, stored: StoredDetections, entries: list[FrameEntry], recomputed: Recomputed, workspace: Workspace
-) -> Iterator[Difference]:
+    part: str, stored: StoredDetections, entries: list[FrameEntry], recomputed: Recomputation, workspace: Workspace
+) -> Iterator[Mismatch]:
     record = recomputed.record
     frames = list(_annotated(part, stored, workspace))
     as_here = [FrameEntry.of(frame).model_dump() for frame in frames]
     recorded = [entry.model_dump() for entry in entries]
     if [entry["frame"] for entry in recorded] != [entry["frame"] for entry in as_here]:
-        yield Difference(f"frames.{part}", f"{len(recorded)} frames", f"{len(as_here)} others by data and split")
+        yield Mismatch(f"frames.{part}", f"{len(recorded)} frames", f"{len(as_here)} others by data and split")
         return
-    yield from differences(recorded, as_here, f"frames.{part}")
+    yield from mismatches(recorded, as_here, f"frames.{part}")
     matcher, radius_um = str(record.pipeline["matcher"]), float(record.pipeline["radius_um"])
     order = [row for frame in frames for row in stored.rows_of(frame.frame)]
     fresh = of_frames(frames, [stored.boxes[:0]], stored.verifier, stored.score, matcher, radius_um).within
     for row, now in zip(order, fresh, strict=True):
         if stored.within[row] != now:
-            yield Difference(f"{part} detection of row {row + 2}: mitoses within the radius", stored.within[row], now)
+            yield Mismatch(f"{part} detection of row {row + 2}: mitoses within the radius", stored.within[row], now)
             return
 
 

@@ -31,21 +31,14 @@ from mitobench.pipeline.workspace import Workspace
 from mitobench.results import record as records
 from mitobench.results.command import command_of
 from mitobench.results.copies import Copies, split_digest
-from mitobench.results.difference import Difference, differences
-from mitobench.results.recompute import Recomputed
+from mitobench.results.mismatch import Mismatch, mismatches
+from mitobench.results.recompute import Recomputation
+from mitobench.results.record import RecordDraft
 from mitobench.results.schema import SCHEMA_VERSION, Chosen, Record
 
 
-@dataclass(frozen=True)
-class Migrated:
-    """A record in this schema version, with the text of its detections (None where it failed)."""
-
-    record: Record
-    detections: str | None
-
-
 @dataclass
-class Migration:
+class MigrationReport:
     """What became of the records of a folder.
 
     Attributes:
@@ -59,15 +52,15 @@ class Migration:
 
 
 Content = dict[str, Any]
-Step = Callable[[Path, Content, Copies], Migrated]
+Step = Callable[[Path, Content, Copies], RecordDraft]
 
 
-def migrate_folder(folder: Path, data: Path | None) -> Migration:
+def migrate_folder(folder: Path, data: Path | None) -> MigrationReport:
     """Migrate every record of a folder and its subfolders, in place; what cannot be migrated stays as it is.
 
     `data` holds the data sets at any depth. Synthetic frames are made where they are not there.
     """
-    done, copies = Migration(), Copies(data)
+    done, copies = MigrationReport(), Copies(data)
     for path in sorted(folder.rglob("*.json")):
         try:
             migrated = migrate(path, copies)
@@ -82,7 +75,7 @@ def migrate_folder(folder: Path, data: Path | None) -> Migration:
     return done
 
 
-def migrate(path: Path, copies: Copies) -> Migrated | None:
+def migrate(path: Path, copies: Copies) -> RecordDraft | None:
     """A record brought to this schema version; None where it has it already.
 
     Args:
@@ -107,7 +100,7 @@ def migrate(path: Path, copies: Copies) -> Migrated | None:
     return migrated
 
 
-def replace_files(path: Path, migrated: Migrated) -> Path:
+def replace_files(path: Path, migrated: RecordDraft) -> Path:
     """Write a migrated record beside the old one and remove the old files; returns the new record's path."""
     old = [path, path.with_name(f"{path.stem}{records.DETECTIONS}")]
     written = records.write(path.parent, migrated.record, migrated.detections)
@@ -122,7 +115,7 @@ def replace_files(path: Path, migrated: Migrated) -> Path:
 _LATER = ("fitted", "seconds_a_candidate")  # no part of a digest of version 1 where empty
 
 
-def _one_to_two(path: Path, old: Content, copies: Copies) -> Migrated:
+def _one_to_two(path: Path, old: Content, copies: Copies) -> RecordDraft:
     """The nearest mitoses of each detection come from the annotation; all numbers must come out as they were."""
     if old["status"] != "ok":
         raise RecordError(f"{path}: failed when it was made, and holds no number. Remove it, or make it again.")
@@ -137,7 +130,7 @@ def _one_to_two(path: Path, old: Content, copies: Copies) -> Migrated:
         record = _recomputed(new, old, detections, frames)
         wrong = list(_moved(old, record))
         if not wrong:
-            return Migrated(record, to_csv(detections))
+            return RecordDraft(record, to_csv(detections))
     name, before, now = wrong[0]
     raise RecordError(f"{path}: {name} was {before}; matched with the annotation it is {now}. Make the record again.")
 
@@ -271,7 +264,7 @@ def _recomputed(new: Content, old: Content, stored: StoredDetections, frames: li
             "validation": counts,
         }
     )
-    numbers = Recomputed(record, stored, None).numbers
+    numbers = Recomputation(record, stored, None).numbers
     numbers["chosen"] = {**record.chosen.model_dump(), **numbers["chosen"]} if record.chosen else None
     record = Record.model_validate({**record.model_dump(), **numbers})
     command = command_of(record)
@@ -289,11 +282,11 @@ _UNMOVED = (*_COUNTS, "precision", "recall", "f1", "threshold")
 _UNMOVED_ON_TEST = (*_UNMOVED, "n_detections", "oracle_f1", "average_precision", "froc", "recall_ceiling")
 
 
-def _moved(old: Content, record: Record) -> Iterator[Difference]:
+def _moved(old: Content, record: Record) -> Iterator[Mismatch]:
     """The numbers of version 1 that are others now; intervals and the median distance are computed otherwise."""
     for part, names in (("validation", _UNMOVED), ("test", _UNMOVED_ON_TEST), ("detector_alone", _UNMOVED_ON_TEST)):
         now = getattr(record, part).model_dump(mode="json", include=set(names))
-        yield from differences({name: old[part][name] for name in names}, now, part)
+        yield from mismatches({name: old[part][name] for name in names}, now, part)
 
 
 STEPS: dict[int, Step] = {1: _one_to_two}

@@ -38,7 +38,7 @@ VALIDATION_CHOOSES = "validation"  # the option's value where the candidate thre
 
 
 @dataclass(frozen=True)
-class Recomputed:
+class Recomputation:
     """A record with its detections, and the numbers that follow from them.
 
     Attributes:
@@ -51,7 +51,7 @@ class Recomputed:
     val: StoredDetections | None
 
     @classmethod
-    def read(cls, path: Path, record: Record) -> Recomputed:
+    def read(cls, path: Path, record: Record) -> Recomputation:
         """A record with the detections that lie beside it, verified. Raises RecordError."""
         return cls(record, read_detections(path, record), read_validation(path, record))
 

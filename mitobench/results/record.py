@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,18 @@ log = logging.getLogger("mitobench")
 DETECTIONS = ".detections.csv.gz"
 VALIDATION = ".validation.csv.gz"
 ENDINGS = {"detections": DETECTIONS, "validation_detections": VALIDATION}
+
+
+@dataclass(frozen=True)
+class RecordDraft:
+    """A record that was not written yet, with the CSV texts of its detections on test and on validation frames.
+
+    A record that failed has no detections; a migrated one has none on validation.
+    """
+
+    record: Record
+    detections: str | None = None
+    validation: str | None = None
 
 
 # --------------------------------------------------------------------------------------------------------- writing

@@ -134,7 +134,7 @@ class Run(Strict):
     git: str | None
 
 
-class Migration(Strict):
+class EarlierVersion(Strict):
     """An earlier form of this record: its schema version, and the digest that it had."""
 
     schema_version: int
@@ -204,7 +204,7 @@ class Record(Strict):
     device: str
     detections: DetectionsEntry | None = None
     validation_detections: DetectionsEntry | None = None
-    migrated: list[Migration] = []
+    migrated: list[EarlierVersion] = []
     digest: str = ""
     run: Run
     run_digest: str = ""

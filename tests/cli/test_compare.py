@@ -52,4 +52,4 @@ def test_a_record_whose_numbers_are_not_its_own_is_an_error(mitobench: Callable[
     tiny_runs.reseal(path, lambda content: content["test"].update(f1=0.99))
     answer = mitobench("compare", path, path)
     assert answer.code == 2
-    assert f"{path}: test.f1 is 0.99; recomputed it is 0.727" in answer.err
+    assert f"{path}: test.f1 is 0.99; it must be 0.727" in answer.err

@@ -76,7 +76,7 @@ def test_every_byte_of_the_head_and_foot_of_the_packed_file_counts(changed: Path
 def test_another_spelling_of_the_same_content_is_red(path: Path) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()), sort_keys=True, indent=2) + "\n")
     assert check(path).problems == [
-        f"{path}: is spelled otherwise than it was written, with the same content. Make the record again."
+        f"{path}: has the same content as when it was written, but other bytes. Make the record again."
     ]
 
 
@@ -170,7 +170,7 @@ def _said(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("count", "said"), [(-1, "test.frames.0.fp is -1; recomputed it is 4"), (10**30, "is beyond 64 bits")]
+    ("count", "said"), [(-1, "test.frames.0.fp is -1; it must be 4"), (10**30, "is beyond 64 bits")]
 )
 def test_counts_that_cannot_be_are_red(path: Path, count: int, said: str) -> None:
     tiny_runs.reseal(path, lambda content: content["test"]["frames"][0].update(fp=count))
@@ -266,7 +266,7 @@ def test_no_content_ends_in_a_traceback(changed: Path, data: st.DataObject) -> N
 @pytest.mark.parametrize(
     ("where", "value", "said"),
     [
-        ("stages", {}, "stages.fusion is None; recomputed it is one of specs"),
+        ("stages", {}, "stages.fusion is None; it must be one of specs"),
         ("pipeline.radius_um", "x", "pipeline.radius_um: Input should be a valid number"),
         ("pipeline.radius_um", 0, "pipeline.radius_um: Input should be greater than 0"),
         ("pipeline.candidate_threshold", None, "pipeline.candidate_threshold"),

@@ -19,11 +19,11 @@ from mitobench.results import record
 from mitobench.results.check import check
 from mitobench.results.copies import Copies, wrong_annotation
 from mitobench.results.folder import check_all
-from mitobench.results.recompute import Recomputed
+from mitobench.results.recompute import Recomputation
 
 
-def recomputed(path: Path) -> Recomputed:
-    return Recomputed.read(path, record.read(path))
+def recomputed(path: Path) -> Recomputation:
+    return Recomputation.read(path, record.read(path))
 
 
 def test_what_a_run_wrote_is_what_the_annotation_gives(path: Path, small_data: Path) -> None:
@@ -35,7 +35,7 @@ def test_a_hit_that_is_none_is_found_by_the_annotation_alone(path: Path, small_d
     assert check(path).problems == [], "it agrees with itself"
     (found,) = wrong_annotation(recomputed(path), Copies(small_data))
     assert re.fullmatch(r"test detection of row \d+: mitoses within the radius", found.path)
-    assert (len(found.recorded), found.recomputed) == (1, ())
+    assert (len(found.recorded), found.expected) == (1, ())
 
 
 def _moved(stored: StoredDetections) -> StoredDetections:

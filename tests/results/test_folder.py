@@ -15,7 +15,7 @@ from mitobench.datasets import synthetic
 from mitobench.errors import MitobenchError, RecordError
 from mitobench.results import record
 from mitobench.results.command import command_of
-from mitobench.results.folder import check_all, check_folder, find, take
+from mitobench.results.folder import add_records, check_all, check_folder, find
 from mitobench.results.schema import Record
 
 
@@ -26,7 +26,7 @@ def names(folder: Path) -> set[str]:
 def test_a_folder_of_whole_records_is_green(records: Path, small_data: Path) -> None:
     assert check_folder(records).problems == []
     with_data = check_folder(records, small_data)
-    assert (with_data.problems, with_data.matched, with_data.not_here) == ([], 2, set())
+    assert (with_data.problems, with_data.matched, with_data.missing_data) == ([], 2, set())
 
 
 def test_of_no_record_there_is_nothing_to_check(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_of_no_record_there_is_nothing_to_check(tmp_path: Path) -> None:
 def test_a_data_set_that_is_not_there_is_told_and_spoils_nothing(path: Path, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     checks = check_all([_of_another_data_set(path)], tmp_path / "data")
-    assert (checks.problems, checks.matched, checks.not_here) == ([], 0, {"elsewhere"})
+    assert (checks.problems, checks.matched, checks.missing_data) == ([], 0, {"elsewhere"})
 
 
 def _of_another_data_set(path: Path) -> Path:
@@ -78,7 +78,7 @@ def test_a_copy_under_the_name_of_another_method_is_red(records: Path, path: Pat
     copy = records / "copies" / path.name
     tiny_runs.reseal(copy, rename)
     copy = tiny_runs.renamed(copy)
-    (problem,) = check_folder(records).folder
+    (problem,) = check_folder(records).folder_problems
     assert "One of the two was renamed" in problem
     assert {path.name, copy.name} == {Path(name).name for name in re.findall(r"\S+\.json", problem)}
 
@@ -107,32 +107,32 @@ def test_what_holds_no_record_is_refused(tmp_path: Path, name: str) -> None:
 
 def test_records_are_taken_with_their_detections(records: Path, tmp_path: Path) -> None:
     target = tmp_path / "ours"
-    taken = take(find([records]), target)
-    assert [item.there for item in taken] == [False, False]
+    added = add_records(find([records]), target)
+    assert [item.already_there for item in added] == [False, False]
     assert names(target) == names(records)
     assert check_folder(target).problems == []
 
 
 def test_a_record_that_is_there_is_said_so_and_left(records: Path, path: Path, tmp_path: Path) -> None:
     target = tmp_path / "ours"
-    take([path], target)
+    add_records([path], target)
     before = names(target)
-    (taken,) = take([path], target)
-    assert taken.there
-    assert taken.target == target / path.name
+    (added,) = add_records([path], target)
+    assert added.already_there
+    assert added.target == target / path.name
     assert names(target) == before
 
 
 def test_other_numbers_of_one_identity_are_taken_beside_it(path: Path, records: Path, tmp_path: Path) -> None:
     target = tmp_path / "ours"
-    take([path], target)
+    add_records([path], target)
     tiny_runs.without_false_positives(path)
     digest = record.read(path).digest[:10]
-    (taken,) = take([path], target)
-    assert taken.target == target / digest / path.name
-    assert list(taken.beside) == [target / path.name]
+    (added,) = add_records([path], target)
+    assert added.target == target / digest / path.name
+    assert list(added.conflicting) == [target / path.name]
     assert check_folder(target).problems == []
-    assert take([path], target)[0].there, "twice adds nothing"
+    assert add_records([path], target)[0].already_there, "twice adds nothing"
     good, broken = record.read_good(target)
     assert (len(good), broken) == (2, [])
 
@@ -147,7 +147,7 @@ def test_nothing_is_left_half_copied(path: Path, tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(MitobenchError, match="disk full"):
-        take([path], tmp_path / "ours")
+        add_records([path], tmp_path / "ours")
     assert names(tmp_path / "ours") == set()
 
 

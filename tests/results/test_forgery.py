@@ -269,11 +269,11 @@ def test_the_threshold_that_is_best_on_the_test_frames_is_not_accepted_as_valida
 ) -> None:
     """The forgery that pays most, and agrees with itself: all numbers at the oracle threshold."""
     from mitobench.evaluate import evaluate
-    from mitobench.results.recompute import Recomputed
+    from mitobench.results.recompute import Recomputation
 
     record = records.read(made)
     assert record.test is not None
-    recomputed = Recomputed.read(made, record)
+    recomputed = Recomputation.read(made, record)
     best = record.test.oracle_threshold
     assert best != record.test.threshold, "another sample record is needed"
     numbers = evaluate(recomputed.frames(), best, record.test.matcher, record.test.radius_um).model_dump(mode="json")
