@@ -17,7 +17,17 @@ from mitobench.results import record
 from mitobench.results.command import command_of
 from mitobench.results.copies import split_digest
 from mitobench.results.recompute import Recomputation
-from mitobench.results.schema import ROLES, Chosen, DataEntry, Frames, EarlierVersion, PluginEntry, Record, Run, SplitEntry
+from mitobench.results.schema import (
+    ROLES,
+    Chosen,
+    DataEntry,
+    Frames,
+    EarlierVersion,
+    PluginEntry,
+    Record,
+    Run,
+    SplitEntry,
+)
 
 FRAME = FrameEntry(frame="A00_00", group="00", mitoses=3)
 
@@ -75,7 +85,7 @@ def ok(*, f1: float | None = 0.5, seed: int = 0, notes: list[str] | None = None,
     """A record that has scores; `changes` are names of its combination, data digest or matcher."""
     point = OperatingPoint(threshold=0.5, f1=0.6, precision=0.6, recall=0.6, lower=0.4, upper=0.6)
     scores: dict[str, Any] = {
-        "chosen": Chosen(candidate_threshold=0.1, fuser={"w": 0.5}, point=point, detector_alone=point),
+        "chosen": Chosen(candidate_threshold=0.1, fuser={"w": 0.5, "curve": []}, point=point, detector_alone=point),
         "frames": Frames(val=[FRAME], test=[FRAME]),
         "validation": metrics(0.6),
         "test": metrics(f1),
@@ -167,7 +177,12 @@ def _common(seed: int, notes: list[str] | None, changes: dict[str, Any]) -> dict
         "combination": combination,
         "profile": "cpu",
         "plugins": {
-            role: PluginEntry(name=combination[role], version="1", source="s" * 64, options={"lr": 1e-05})
+            role: PluginEntry(
+                name=combination[role],
+                version="1",
+                source="s" * 64,
+                options={"step": 0.05} if role == "fuser" else {"lr": 1e-05},
+            )
             for role in ROLES
         },
         "pipeline": {"candidate_threshold": "validation", "matcher": matcher, "radius_um": 5.0},

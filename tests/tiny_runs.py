@@ -19,7 +19,7 @@ from mitobench.pipeline import canonical
 from mitobench.results.command import command_of
 from mitobench.results.recompute import Recomputation
 from mitobench.results.record import read, spelled, text_of, write
-from mitobench.results.schema import Record
+from mitobench.results.schema import EarlierVersion, Record
 
 TOYS = {"estimator": ["toy-boxes"], "detector": ["toy-dark"], "verifier": ["toy-mean"], "fuser": ["toy-sum"]}
 
@@ -49,7 +49,7 @@ def forge(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
 
     def fitting(content: dict[str, Any]) -> None:
         change(content)
-        _rekey(content)
+        rekey(content)
         content["run"]["command"] = command_of(Record.model_validate(content))
 
     reseal(path, fitting)
@@ -63,8 +63,8 @@ def of_detector(content: dict[str, Any]) -> list[dict[str, Any]]:
     return [entry, *(plugin for plugin in plugins if plugin.get("name") == entry["name"])]
 
 
-def _rekey(content: dict[str, Any]) -> None:
-    """Give the stages the keys that their specs have now."""
+def rekey(content: dict[str, Any]) -> None:
+    """Give all stages the keys that follow from their specs."""
     specs, keys = content["specs"], dict[str, str]()
 
     def key_of(old: str) -> str:
@@ -86,6 +86,37 @@ def renamed(path: Path) -> Path:
     for file in path.parent.glob(f"{path.stem}.*"):
         file.unlink()
     return write(path.parent, record, test, val)
+
+
+def downgrade(path: Path) -> None:
+    """Make a record look like a migrated one: without specs, and without detections on validation frames."""
+    over_thresholds = ("oracle_f1", "oracle_threshold", "average_precision", "recall_ceiling", "localisation_um")
+    true = read(path)
+    assert true.chosen is not None
+    assert true.validation is not None
+    unknown = dict.fromkeys(("f1", "precision", "recall"))
+    alone = true.chosen.detector_alone.model_copy(update=unknown)
+    counted = {"n_detections": None, "froc": {}, **dict.fromkeys(over_thresholds)}
+    changed = true.model_copy(
+        update={
+            "specs": {},
+            "validation_detections": None,
+            "migrated": [EarlierVersion(schema_version=1, digest="0" * 64)],
+            "chosen": true.chosen.model_copy(update={"detector_alone": alone}),
+            "validation": true.validation.model_copy(update=counted),
+        }
+    )
+    write(path.parent, changed, to_csv(Recomputation.read(path, true).test))
+
+
+def cheat_everywhere(path: Path, change: Callable[[StoredDetections], StoredDetections]) -> Path:
+    """Change the stored detections on test and validation frames, and every number that follows; gives the record."""
+    true = Recomputation.read(path, read(path))
+    assert true.val is not None
+    forged = replace(true, test=change(true.test), val=change(true.val))
+    content, numbers = true.record.model_dump(), forged.numbers
+    record = Record.model_validate({**content, **numbers, "chosen": content["chosen"] | numbers["chosen"]})
+    return write(path.parent, record, to_csv(forged.test), to_csv(change(true.val)))
 
 
 def cheat(path: Path, change: Callable[[Recomputation], StoredDetections]) -> None:
@@ -139,13 +170,13 @@ def _threshold(true: Recomputation) -> float:
     return true.record.chosen.point.threshold
 
 
-def board(small_data: Path, folder: Path, environment: Mapping[str, str]) -> list[Path]:
-    """The records of two seeds, made where nothing but the toys is installed."""
+def board(small_data: Path, folder: Path, environment: Mapping[str, str], **options: Any) -> list[Path]:
+    """Run toys where nothing but the toys and the core is installed; two seeds unless `options` of `run` say otherwise."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("MITOBENCH_PACKAGES", "PYTHONPATH"):
             patch.setenv(name, environment[name])
         patch.syspath_prepend(str(Path(__file__).parent / "toys"))
         discovery.found.cache_clear()
-        made = run(folder, small_data, seeds=[0, 1])
+        made = run(folder, small_data, **{"seeds": [0, 1], **options})
     discovery.found.cache_clear()
     return made

@@ -94,6 +94,10 @@ def _status(record: Record) -> Iterator[Mismatch]:
         yield Mismatch("reason", record.reason, "null, as the status is ok")
     if record.status != "ok" and not record.reason:
         yield Mismatch("reason", record.reason, f"a text, as the status is {record.status}")
+    if record.status == "ok" and not record.migrated and record.validation_detections is None:
+        yield Mismatch("validation_detections", None, "a file, as the record was not migrated")
+    if record.boxes is not None and record.boxes.iou is None and not record.migrated:
+        yield Mismatch("boxes.iou", None, "a number for each mitosis, as the record was not migrated")
 
 
 def _plugin_entries(record: Record) -> Iterator[Mismatch]:
@@ -123,9 +127,7 @@ def _numbers_of_frames(record: Record) -> Iterator[Mismatch]:
     tested = record.combination["dataset"]
     validation = sum(record.data[name].frames.get("val", 0) for name in _choosing(record))
     yield from mismatches(validation, len(record.frames.val), "data.frames.val")
-    yield from mismatches(
-        record.data[tested].frames.get("test"), len(record.frames.test), f"data.{tested}.frames.test"
-    )
+    yield from mismatches(record.data[tested].frames.get("test"), len(record.frames.test), f"data.{tested}.frames.test")
 
 
 def _migrated(record: Record) -> Iterator[Mismatch]:
@@ -276,7 +278,9 @@ def _request(record: Record) -> Iterator[Mismatch]:
 
 def _data(record: Record) -> Iterator[Mismatch]:
     """Data sets and digests of their frames are those that the stages were given."""
-    read = {name for spec in record.specs.values() if spec["kind"] != "box-scores" for name in spec["settings"]["readers"]}
+    read = {
+        name for spec in record.specs.values() if spec["kind"] != "box-scores" for name in spec["settings"]["readers"]
+    }
     yield from _names(record.data, {record.combination["dataset"], *record.combination["train_on"], *read}, "data")
     chosen = record.specs[record.stages["fusion"]]["frames"].get("val")
     tested, choosing = record.combination["dataset"], _choosing(record)
@@ -286,7 +290,9 @@ def _data(record: Record) -> Iterator[Mismatch]:
     for role, name, part in FRAMES:
         spec = _spec(record, role)
         if spec:
-            where = f"data.{tested}.digest.{part}" if part == "test" else f"specs.{record.stages[role][:12]}.frames.{name}"
+            where = (
+                f"data.{tested}.digest.{part}" if part == "test" else f"specs.{record.stages[role][:12]}.frames.{name}"
+            )
             yield from mismatches(expected[part], spec["frames"].get(name), where)
     train_on = record.combination["train_on"]
     if len(train_on) == 1:

@@ -88,7 +88,9 @@ def check_folder(folder: Path, data: Path | None = None) -> CheckReport:
     belonging = {path.with_name(f"{path.stem}{ending}") for path in paths for ending in ENDINGS.values()}
     for path in sorted(folder.rglob("*.csv.gz")):
         if path not in belonging:
-            report.folder_problems.append(f"{path}: belongs to no record here. Remove it, or put its record next to it.")
+            report.folder_problems.append(
+                f"{path}: belongs to no record here. Remove it, or put its record next to it."
+            )
     return report
 
 
@@ -138,16 +140,20 @@ def _work(record: Record) -> dict[str, Any]:
     roles += ["estimator"] if "boxes" in stages else []
     fitted = bool({"detector", "verifier"} & stages.keys())
     names = ["dataset", "protocol", *roles, *(["seed", "train_on"] if fitted else [])]
-    tested = record.combination["dataset"]
     pipeline = ["candidate_threshold", "matcher", "radius_um"]
     pipeline += ["processes"] if fitted else []
     pipeline += ["candidates"] if {"detector", "verifier"} <= stages.keys() else []
+    tested = record.combination["dataset"]
+    digests = {(name, part): digest for name, entry in record.data.items() for part, digest in entry.digest.items()}
     return {
         **{name: record.combination[name] for name in names},
         **{f"options of the {role}": record.plugins[role].options for role in roles if role in record.plugins},
         **{f"pipeline.{name}": record.pipeline.get(name) for name in pipeline},
-        f"data.{tested}.digest.test": record.data[tested].digest["test"],
-        **({f"data.{name}.digest": entry.digest for name, entry in record.data.items()} if fitted else {}),
+        **{
+            f"data.{name}.digest.{part}": digest
+            for (name, part), digest in digests.items()
+            if fitted or (name, part) == (tested, "test")
+        },
     }
 
 

@@ -57,7 +57,9 @@ def _core_fuser(record: Record) -> tuple[Fuser | None, list[Mismatch]]:
     try:
         fuser: Fuser = cls(cls.Options.model_validate(entry.options))
     except ValidationError as reason:
-        return None, [Mismatch("plugins.fuser.options", entry.options, f"options of {entry.name}: {wrong_fields(reason)}")]
+        return None, [
+            Mismatch("plugins.fuser.options", entry.options, f"options of {entry.name}: {wrong_fields(reason)}")
+        ]
     try:
         fuser.restore(record.chosen.fuser)
     except PluginError as reason:

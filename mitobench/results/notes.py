@@ -65,7 +65,11 @@ def nothing_passed(threshold: float | None, validation: Metrics, test: Metrics) 
         "the detector found no candidate" if threshold is None else f"no candidate passed the threshold {threshold:g}"
     )
     parts = {"validation": validation, "test": test}
-    return [f"{reason} on the {part} frames" for part, scores in parts.items() if scores.n_frames and scores.n_detections == 0]
+    return [
+        f"{reason} on the {part} frames"
+        for part, scores in parts.items()
+        if scores.n_frames and scores.n_detections == 0
+    ]
 
 
 # ------------------------------------------------------------------------------------------- required by a record
@@ -100,7 +104,9 @@ def _fits(record: Record) -> list[tuple[str, str | None]]:
     boxes = specs.get(stages.get("boxes", ""), {})
     keys = [boxes.get("upstream", {}).get("estimator"), stages.get("detector"), stages.get("verifier")]
     fitted = [specs[key] for key in keys if key in specs]
-    required_fits = [specs[key] for spec in fitted for name, key in spec["upstream"].items() if name.startswith("requires-")]
+    required_fits = [
+        specs[key] for spec in fitted for name, key in spec["upstream"].items() if name.startswith("requires-")
+    ]
     plugins: list[dict[str, Any]] = [spec["plugin"] for spec in (*fitted, *required_fits) if spec["plugin"]]
     found = [(plugin["name"], WEIGHTS.fullmatch(str(plugin["options"].get("pretrained")))) for plugin in plugins]
     return [(name, match[1] if match else None) for name, match in found]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 RATIOS = {"precision", "recall", "f1", "oracle_f1", "average_precision", "recall_ceiling", "low", "high"}
-MOST = 1e9  # of any other number: seconds, counts, um, px
+MAX_VALUE = 1e9  # of any other number: seconds, counts, um, px
 
 
 def impossible(scores: Mapping[str, Any]) -> list[str]:
@@ -16,7 +16,7 @@ def impossible(scores: Mapping[str, Any]) -> list[str]:
         scores: of a record, as plain values at any depth; names in the result are joined by dots.
     """
     found = _numbers(scores, "", False)
-    return [where for where, ratio, value in found if not (0 <= value <= 1 if ratio else abs(value) <= MOST)]
+    return [where for where, ratio, value in found if not (0 <= value <= 1 if ratio else abs(value) <= MAX_VALUE)]
 
 
 def _numbers(value: Any, where: str, ratio: bool) -> Iterator[tuple[str, bool, float]]:

@@ -8,7 +8,7 @@ anew, from the frames and detections that the record holds.
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,6 +16,7 @@ from mitobench.evaluate import BoxScores, FrameEntry, Metrics, OperatingPoint
 from mitobench.foreign.limits import MAX_SEED
 from mitobench.pipeline import canonical
 from mitobench.results.option_files import FileEntry, Place
+from mitobench.results.ranges import MAX_VALUE
 
 SCHEMA_VERSION: Literal[2] = 2
 
@@ -23,6 +24,10 @@ ROLES = ("estimator", "detector", "verifier", "fuser")
 UNUSED = "-"  # in the place of an estimator whose boxes the detector does not use
 
 SCORES = ("chosen", "validation", "test", "detector_alone", "detections")  # of a run that came to its end
+
+
+Seconds = Annotated[float, Field(ge=0, le=MAX_VALUE)]
+Count = Annotated[int, Field(ge=0, le=MAX_VALUE)]
 
 
 class Strict(BaseModel):
@@ -76,7 +81,7 @@ class DataEntry(Strict):
     """
 
     digest: dict[str, str]
-    frames: dict[str, int]
+    frames: dict[str, Count]
     coverage: str | None
     scanners: list[str] | None
     split: SplitEntry
@@ -126,10 +131,10 @@ class Run(Strict):
 
     command: str
     started: str
-    seconds: dict[str, float]
+    seconds: dict[str, Seconds]
     cached: list[str]
-    seconds_a_frame: float | None
-    seconds_a_candidate: float | None = None
+    seconds_a_frame: Seconds | None
+    seconds_a_candidate: Seconds | None = None
     host: dict[str, str]
     git: str | None
 

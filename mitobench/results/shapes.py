@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from mitobench.foreign.limits import MAX_PROCESSES
-from mitobench.results.ranges import MOST
+from mitobench.results.ranges import MAX_VALUE
 
-Finite = Annotated[float, Field(ge=-MOST, le=MOST)]
+Finite = Annotated[float, Field(ge=-MAX_VALUE, le=MAX_VALUE)]
 
 
 class Shape(BaseModel):
@@ -22,7 +22,7 @@ class PipelineShape(Shape):
     """`Record.pipeline`: the rule by which detections are matched, and what the harness did before."""
 
     matcher: str
-    radius_um: Annotated[float, Field(gt=0, le=MOST)]
+    radius_um: Annotated[float, Field(gt=0, le=MAX_VALUE)]
     candidate_threshold: Finite | Literal["validation"] | None
     processes: Annotated[int, Field(ge=1, le=MAX_PROCESSES)] = 1
 

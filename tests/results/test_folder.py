@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def test_a_folder_of_whole_records_is_green(records: Path, small_data: Path) -> 
 
 def test_of_no_record_there_is_nothing_to_check(tmp_path: Path) -> None:
     (problem,) = check_folder(tmp_path).problems
-    assert problem.startswith(f"{tmp_path}: holds no record, so that there is nothing to check.")
+    assert problem.startswith(f"{tmp_path}: holds no record, so there is nothing to check.")
 
 
 def test_a_data_set_that_is_not_there_is_told_and_spoils_nothing(path: Path, tmp_path: Path) -> None:
@@ -44,10 +45,10 @@ def _of_another_data_set(path: Path) -> Path:
     def move(content: dict[str, Any]) -> None:
         content["data"] = {"elsewhere": content["data"]["synthetic"]}
         content["combination"] |= {"dataset": "elsewhere", "train_on": ["elsewhere"]}
-        content["run"]["command"] = command_of(Record.model_validate(content))
+        for spec in content["specs"].values():
+            spec["settings"]["readers"] = {"elsewhere": spec["settings"]["readers"]["synthetic"]}
 
-    tiny_runs.reseal(path, move)
-    return tiny_runs.renamed(path)
+    return tiny_runs.forge(path, move)
 
 
 def test_other_test_frames_than_the_records_are_red(records: Path, path: Path, tmp_path: Path) -> None:
@@ -79,8 +80,69 @@ def test_a_copy_under_the_name_of_another_method_is_red(records: Path, path: Pat
     tiny_runs.reseal(copy, rename)
     copy = tiny_runs.renamed(copy)
     (problem,) = check_folder(records).folder_problems
-    assert "One of the two was renamed" in problem
+    assert "One of the two was changed: remove it." in problem
     assert {path.name, copy.name} == {Path(name).name for name in re.findall(r"\S+\.json", problem)}
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (lambda c: c["plugins"]["detector"]["options"].update(shrink=0.5), "options of the detector"),
+        (lambda c: c["combination"].update(seed=7), "seed"),
+        (lambda c: c["pipeline"].update(candidates="out-of-fold(2)"), "pipeline.candidates"),
+        (lambda c: c["data"]["synthetic"]["digest"].update(train="0" * 64), r"data\.synthetic\.digest\.train"),
+    ],
+)
+def test_a_migrated_copy_that_claims_other_work_is_red(
+    records: Path, path: Path, change: Callable[[dict[str, Any]], object], where: str
+) -> None:
+    """Nothing in a migrated record contradicts such a change, as it has no specs; the key of its evaluation remains."""
+    tiny_runs.downgrade(path)
+    path = next(found for found in records.glob("*.json") if record.read(found).migrated)
+    assert check_folder(records).problems == []
+    shutil.copytree(records, records / "copies")
+
+    def claim(content: dict[str, Any]) -> None:
+        change(content)
+        content["run"]["command"] = command_of(Record.model_validate(content))
+
+    copy = records / "copies" / path.name
+    tiny_runs.reseal(copy, claim)
+    copy = tiny_runs.renamed(copy)
+    (problem,) = check_folder(records).problems
+    assert re.search(f": has the stages of .*, but its {where} is ", problem)
+    assert {path.name, copy.name} == {Path(name).name for name in re.findall(r"\S+\.json", problem)}
+
+
+def test_where_nothing_was_fitted_the_seed_decides_nothing(
+    small_data: Path, tmp_path: Path, toys: dict[str, str]
+) -> None:
+    roles = {"estimator": ["fixed"], "detector": ["blobs"], "verifier": ["none"], "fuser": ["detector-only"]}
+    one, other = tiny_runs.run(tmp_path, small_data, roles=roles, seeds=[0, 1])
+    keys = {record.read(path).stages["evaluation"] for path in (one, other)}
+    assert len(keys) == 1, "it is one evaluation"
+    assert check_folder(one.parent).problems == []
+
+
+@pytest.mark.parametrize("present", [False, True])
+def test_a_migrated_record_is_added_only_where_an_equal_one_is(path: Path, tmp_path: Path, present: bool) -> None:
+    """Anybody could strip a record of what its thresholds are recomputed from and call it migrated."""
+    tiny_runs.downgrade(path)
+    (path,) = (found for found in path.parent.glob("*.json") if record.read(found).migrated)
+    target = tmp_path / "ours"
+    target.mkdir()
+    if present:
+        add_records([path], target)
+    problems = check_all([path], target=target).problems
+    if present:
+        assert problems == []
+        assert add_records([path], target)[0].already_there
+    else:
+        assert problems == [
+            f"{path}: was migrated from schema version 1 to 2 elsewhere, which cannot be verified. Put its files of "
+            f"version 1 into {target} and run `mitobench leaderboard migrate`."
+        ]
+    assert check_all([path]).problems == [], "checking it where it is is no problem"
 
 
 def test_detections_that_belong_to_no_record_are_red(records: Path, path: Path) -> None:

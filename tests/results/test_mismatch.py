@@ -27,9 +27,10 @@ def test_a_difference_has_its_path_and_both_values() -> None:
     assert list(mismatches(recorded, recomputed)) == [("test.frames.1.tp", 2, 3)]
 
 
-def test_what_was_not_recomputed_is_not_compared_and_what_is_absent_is_none() -> None:
-    assert list(mismatches({"more": 1}, {})) == []
-    assert list(mismatches({}, {"f1": 0.5})) == [("f1", None, 0.5)]
+def test_a_name_that_only_one_object_has_is_a_mismatch() -> None:
+    assert list(mismatches({"froc": {"16": 1}}, {"froc": {}})) == [("froc.16", 1, "absent")]
+    assert list(mismatches({}, {"f1": 0.5})) == [("f1", "absent", 0.5)]
+    assert list(mismatches({}, {"f1": None})) == [("f1", "absent", None)]
 
 
 def test_lists_of_other_lengths_differ_as_a_whole() -> None:
