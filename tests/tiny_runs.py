@@ -171,7 +171,7 @@ def _threshold(true: Recomputation) -> float:
 
 
 def board(small_data: Path, folder: Path, environment: Mapping[str, str], **options: Any) -> list[Path]:
-    """Run toys where nothing but the toys and the core is installed; two seeds unless `options` of `run` say otherwise."""
+    """Run toys where only they and the core are installed: two seeds, unless `options` of `run` say otherwise."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("MITOBENCH_PACKAGES", "PYTHONPATH"):
             patch.setenv(name, environment[name])

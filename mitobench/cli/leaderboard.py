@@ -191,8 +191,8 @@ def _checked(checks: CheckReport, data: Path | None) -> Iterator[str]:
     yield f"Recomputed from the record alone: every score, threshold, curve and interval of {len(ok)} records."
     if counts_alone:
         yield (
-            f"{counts_alone} migrated records hold no detections on validation: checked there are the counts of frames. "
-            "Options, code and data of migrated records are as recorded."
+            f"{counts_alone} migrated records hold no detections on validation: the counts of each frame were checked "
+            "there. Their options, code and data are as recorded."
         )
     if data is None:
         yield "Without --data no detections were matched with the annotation."

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ NOT_DERIVED = {
     "run.seconds*": "time that a stage, a frame or a candidate took; from 0 to a billion seconds",
     "training_info.*": "what a fit reported about its training",
     "data.*.frames.*": "number of frames of a part that neither chose nor was scored",
-    "chosen.fuser.*": "parameters that the fuser fitted on validation; the core's fusers give the fused scores with them",
+    "chosen.fuser.*": "parameters that the fuser fitted; those of the core's fusers must give the fused scores",
 }
 # The same for columns of the detections.
 NOT_DERIVED_COLUMNS = {
@@ -141,8 +142,8 @@ def _wrong_numbers(recomputation: Recomputation) -> Iterator[Mismatch]:
     record = recomputation.record
     for name, value in recomputation.numbers.items():
         recorded = getattr(record, name)
-        as_json = None if recorded is None else recorded.model_dump(mode="json")
-        if name == "chosen":  # recomputed in part only: the fuser and the candidate threshold follow below
+        as_json: Any = None if recorded is None else recorded.model_dump(mode="json")
+        if name == "chosen":  # the fuser and the candidate threshold are checked elsewhere
             as_json = {part: as_json[part] for part in value}
         yield from mismatches(as_json, value, name)
     assert record.chosen is not None

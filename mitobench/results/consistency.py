@@ -143,10 +143,9 @@ def _notes(record: Record) -> Iterator[Mismatch]:
     for note in notes.required(record):
         if note not in record.notes:
             yield Mismatch("notes", f"without {note!r}", "with it")
-    scored = record.boxes is not None
-    if record.status == "ok" and "box-scores" in record.stages and not scored:
-        if not any(note.startswith(notes.NO_BOX_SCORES) for note in record.notes):
-            yield Mismatch("notes", f"without {notes.NO_BOX_SCORES!r}", "with it")
+    unscored = record.status == "ok" and "box-scores" in record.stages and record.boxes is None
+    if unscored and not any(note.startswith(notes.NO_BOX_SCORES) for note in record.notes):
+        yield Mismatch("notes", f"without {notes.NO_BOX_SCORES!r}", "with it")
 
 
 # ------------------------------------------------------------------------------------------------- with the specs
