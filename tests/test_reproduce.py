@@ -74,7 +74,7 @@ def test_a_record_that_contradicts_itself_is_different_without_a_run(board: Path
 def test_a_record_edited_by_hand_is_refused_by_its_digest(board: Path, small_data: Path) -> None:
     (path,) = tiny_runs.run(board, small_data)
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
-    with pytest.raises(RecordError, match="its digest is another"):
+    with pytest.raises(RecordError, match="its digest does not fit"):
         again(path, data=small_data)
 
 
@@ -181,7 +181,7 @@ def test_other_test_frames_are_different_without_a_run(board: Path, small_data: 
 
 def test_data_that_are_nowhere_are_asked_for(board: Path) -> None:
     path = write_whole(board, ok(), [frame("A00_00", 1, 0, 0)])
-    with pytest.raises(MitobenchError, match="mitos2012: say where its frames are, with --data"):
+    with pytest.raises(MitobenchError, match="mitos2012: no folder of data sets is given. Give it with --data"):
         again(path)
 
 
@@ -223,5 +223,5 @@ def test_an_option_file_that_no_record_holds_is_asked_for(
     monkeypatch.chdir(tmp_path)
     assert again(path, data=small_data).verdict == "equal", "in the current directory"
     file.write_bytes(b"44\0\xff")
-    with pytest.raises(MitobenchError, match=r"side\.bin \(SHA-256 [0-9a-f]{64}\) is not here\. Put it into the cur"):
+    with pytest.raises(MitobenchError, match=r"side\.bin \(SHA-256 [0-9a-f]{64}\) is missing\. Put it into the cur"):
         again(path, data=small_data)

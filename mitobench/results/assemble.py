@@ -1,4 +1,4 @@
-"""Makes a record of a planned combination and of what became of its stages."""
+"""Makes a record from a planned combination and the results of its stages."""
 
 from __future__ import annotations
 
@@ -40,7 +40,15 @@ def assemble(
     workspace: Workspace,
     started: str,
 ) -> RecordDraft:
-    """The record of a combination; without scores where it failed, or a plugin is broken."""
+    """Returns the record of a combination; it has no scores if a stage failed or a plugin is broken.
+
+    Args:
+        row: the combination, with its stages.
+        results: of all stages, by key.
+        request: what the run was asked for.
+        workspace: the data sets.
+        started: time at which the run started (ISO 8601).
+    """
     common: dict[str, Any] = {
         "combination": {**asdict(row.combination), "train_on": list(row.combination.train_on)},
         "profile": row.settings.profile,
@@ -102,14 +110,14 @@ def _with_command(record: Record) -> Record:
 
 
 def _portable(override: str) -> str:
-    """An override without the folders of this machine: of a file its name."""
+    """Returns an override without the folders of this machine: a file by its name."""
     where, _, value = override.partition("=")
     path = Path(value.strip('"'))
     return f"{where}={path.name}" if len(path.parts) > 1 and path.exists() else override
 
 
 def _frames(row: PlannedRun, workspace: Workspace) -> Frames:
-    """The frames that chose and that were scored."""
+    """Returns the frames on which thresholds were chosen, and those that were scored."""
     of_part: dict[str, list[FrameEntry]] = {}
     for part, stage in (("val", row.stages["fusion"]), ("test", row.stages["evaluation"])):
         nothing = np.zeros((0, 2)), np.zeros(0)
@@ -124,7 +132,7 @@ def _text(results: Mapping[str, StageResult], stage: Stage) -> str:
 
 
 def _required(row: PlannedRun) -> Iterator[tuple[str, PluginRef]]:
-    """The plugins whose fitted stages others start from: `detector requires frcnn`."""
+    """Yields the plugins whose fits others start from, under names such as `detector requires frcnn`."""
     for stage in _all_stages(row):
         for role, needed in stage.upstream.items():
             if role.startswith("requires-") and stage.plugin and needed.plugin:
@@ -152,7 +160,7 @@ def _plugin(ref: PluginRef) -> PluginEntry:
 
 
 def _datasets(row: PlannedRun) -> list[str]:
-    """The data sets that took any part: tested on, trained on, and those whose masks an estimator learned from."""
+    """Returns the data sets that were tested on, trained on, or whose masks an estimator learned from."""
     names = {row.combination.dataset, *row.combination.train_on}
     for stage in _all_stages(row):
         if stage.kind != "box-scores":
@@ -179,12 +187,12 @@ def _data(workspace: Workspace, name: str) -> DataEntry:
 
 
 def _is_ours(split: Path) -> bool:
-    """Whether a split is one of the registry's, which everybody has."""
+    """Returns whether a split is in the registry, which is part of the package."""
     return split.resolve().is_relative_to(registry.ROOT.resolve())
 
 
 def _notes(row: PlannedRun, workspace: Workspace) -> list[str]:
-    """What every table must say of the row."""
+    """Returns what every table must say about the row; more is added if it has scores."""
     found: list[str] = []
     named = (row.combination.dataset, *row.combination.train_on)
     for name in dict.fromkeys((*named, *_datasets(row))):
@@ -207,13 +215,13 @@ def _notes(row: PlannedRun, workspace: Workspace) -> list[str]:
 
 
 def _started_from(row: PlannedRun) -> list[str]:
-    """What training started from; only of a row that was trained to its end."""
+    """Returns the notes on what training started from."""
     trained = [stage.plugin for stage in _fits(row).values() if stage.plugin]
     return notes.starts([(plugin.name, plugin.weights.name if plugin.weights else None) for plugin in trained])
 
 
 def _overrides(row: PlannedRun) -> list[str]:
-    """The `--set` texts that decide something in this row: the pipeline's options have an effect on a verifier only."""
+    """Returns the `--set` texts with an effect on this row; options of the pipeline have one on verifiers only."""
     names = asdict(row.combination)
     plugins: list[tuple[str, str, Any]] = [
         (role, names[role], row.refs[role].cls().Options if role in row.refs else None)
@@ -227,7 +235,7 @@ def _overrides(row: PlannedRun) -> list[str]:
 
 
 def _fits(row: PlannedRun) -> dict[str, Stage]:
-    """The fits whose work a row shows, by the role of their plugin; the folds of a detector are not among them."""
+    """Returns the fits that a row reports, by the role of their plugin, without those of cross-fitting."""
     boxes = row.stages.get("boxes")
     named = {"estimator": boxes and boxes.upstream.get("estimator")}
     named |= {role: row.stages.get(role) for role in ("detector", "verifier")}
@@ -242,10 +250,10 @@ def _fits(row: PlannedRun) -> dict[str, Stage]:
 
 
 def _training_info(row: PlannedRun, results: Mapping[str, StageResult]) -> dict[str, dict[str, Any]]:
-    """What each fit said of itself, where it said anything."""
-    done = {name: stage for name, stage in _fits(row).items() if results[stage.key].output}
-    training_info = {name: _json(results, stage, TRAINING_INFO) for name, stage in done.items()}
-    return {name: said for name, said in training_info.items() if said}
+    """Returns what each fit reported, if anything, by role."""
+    finished = {name: stage for name, stage in _fits(row).items() if results[stage.key].output}
+    training_info = {name: _json(results, stage, TRAINING_INFO) for name, stage in finished.items()}
+    return {name: info for name, info in training_info.items() if info}
 
 
 def _run(row: PlannedRun, results: Mapping[str, StageResult], request: Request, started: str) -> Run:

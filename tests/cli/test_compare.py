@@ -38,7 +38,7 @@ def test_what_was_not_measured_alike_is_an_error(
     one, other = written(tmp_path, 3), written(tmp_path, 3, **change)
     answer = mitobench("compare", one, other)
     assert answer.code == 2
-    assert f"{one} and {other} were not measured alike: " in answer.err
+    assert f"{one} and {other} were not measured in the same way: " in answer.err
 
 
 def test_a_changed_record_is_an_error(mitobench: Callable[..., Any], tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_another_packing_of_the_same_detections_is_red(path: Path, more: bytes) 
     file = detections_of(path)
     file.write_bytes(gzip.compress(gzip.decompress(file.read_bytes()), compresslevel=1 if not more else 9) + more)
     assert check(path).problems == [
-        f"{file}: was changed after it was written: its digest is another. Make the record again."
+        f"{file}: was changed after it was written: its digest does not fit. Make the record again."
     ]
 
 
@@ -193,13 +193,16 @@ def test_a_frame_that_is_there_twice_is_red(path: Path, where: str) -> None:
         (lambda c: c["combination"].pop("fuser"), "combination.fuser: Field required"),
         (lambda c: c["combination"].update(more=1), "combination.more: Extra inputs are not permitted"),
         (lambda c: c["combination"].update(seed="0"), "combination.seed: Input should be a valid integer"),
-        (lambda c: c["combination"].update(train_on=["elsewhere"]), "data.elsewhere not there"),
-        (lambda c: c["data"]["synthetic"]["digest"].pop("test"), "data.synthetic.digest.test not there"),
+        (lambda c: c["combination"].update(train_on=["elsewhere"]), "data.elsewhere missing"),
+        (lambda c: c["data"]["synthetic"]["digest"].pop("test"), "data.synthetic.digest.test missing"),
         (lambda c: c["pipeline"].pop("matcher"), "pipeline.matcher: Field required"),
-        (lambda c: c.update(status="failed", reason="none"), "its status is failed, but chosen, validation, test"),
-        (lambda c: c.update(detector_alone=None), "detector_alone not there"),
-        (lambda c: c.update(detections=None), "detections not there"),
-        (lambda c: c.update(frames=None), "frames not there"),
+        (
+            lambda c: c.update(status="failed", reason="none"),
+            "its status is failed, but it has chosen, validation, test",
+        ),
+        (lambda c: c.update(detector_alone=None), "detector_alone missing"),
+        (lambda c: c.update(detections=None), "detections missing"),
+        (lambda c: c.update(frames=None), "frames missing"),
         (lambda c: c["detections"].update(file="../../secret"), "its detections must be in synthetic-by-slide"),
     ],
 )

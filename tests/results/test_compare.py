@@ -66,7 +66,7 @@ def test_what_is_undefined_has_no_difference() -> None:
     ],
 )
 def test_what_was_not_measured_alike_is_refused_with_what_differs(change: dict[str, str], said: str) -> None:
-    with pytest.raises(RecordError, match=f"here and there were not measured alike: .*{said}"):
+    with pytest.raises(RecordError, match=f"here and there were not measured in the same way: .*{said}"):
         compare(ok(), ok(**change), ("here", "there"))
 
 

@@ -92,7 +92,9 @@ def test_missing_test_frames_are_named(path: Path, small_data: Path, tmp_path: P
 
 
 def test_a_data_set_whose_folder_is_not_given_is_asked_for(path: Path) -> None:
-    with pytest.raises(MitobenchError, match="mitos2012: say where its frames are, with --data FOLDER or MITOBENCH_D"):
+    with pytest.raises(
+        MitobenchError, match="mitos2012: no folder of data sets is given\. Give it with --data FOLDER or MITOBENCH_D"
+    ):
         Copies(None).folder("mitos2012")
 
 

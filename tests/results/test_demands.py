@@ -50,6 +50,7 @@ TOO_MUCH = {
     "threads": asking(1, "999"),
     "steps": asking(1, "1", iterations=10_000_000),
     "members": asking(1, "1", iterations=100_000, members=10**9),
+    "ensemble size": asking(1, "1", iterations=100_000, ensemble_size=10**9),
     "memory": asking(1, "1", batch_size=10**6, patch=4096),
 }
 

@@ -105,7 +105,7 @@ def test_a_version_without_a_migration_is_named(folder: Path, synthetic_frames: 
 
 def test_what_is_not_whole_is_named(folder: Path, synthetic_frames: Copies) -> None:
     reseal(only(folder), lambda content: content.pop("pipeline"))
-    with pytest.raises(RecordError, match="not a whole record of version 1"):
+    with pytest.raises(RecordError, match="not a complete record of version 1"):
         migrate(only(folder), synthetic_frames)
 
 

@@ -35,7 +35,7 @@ def test_other_content_is_looked_for_elsewhere_and_must_have_the_digest(tmp_path
     assert (tmp_path / "out" / "weights" / "w.bin").read_bytes() == TEXT.encode()
     (tmp_path / "kept").write_bytes(b"other")
     for path in (tmp_path / "kept", tmp_path / "nothing", None):
-        with pytest.raises(MitobenchError, match=rf"w\.bin \(SHA-256 {DIGEST}\) is not here"):
+        with pytest.raises(MitobenchError, match=rf"w\.bin \(SHA-256 {DIGEST}\) is missing"):
             option_files.write(tmp_path / "again", {"weights": entry}, lambda _, path=path: path)  # type: ignore[misc]
 
 

@@ -100,7 +100,7 @@ def test_any_changed_byte_of_the_detections_is_found(
     content = bytearray((written.parent / entry.file).read_bytes())
     content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
     (folder / entry.file).write_bytes(content)
-    with pytest.raises(RecordError, match="its digest is another"):
+    with pytest.raises(RecordError, match="its digest does not fit"):
         record.text_of(folder / written.name, entry)
 
 
@@ -109,7 +109,7 @@ def test_detections_of_another_record_are_refused(tmp_path: Path) -> None:
     made = record.read(path)
     assert made.detections is not None
     (tmp_path / made.detections.file).write_bytes(gzip.compress(DETECTIONS.replace("0.9", "0.8").encode()))
-    with pytest.raises(RecordError, match="its digest is another"):
+    with pytest.raises(RecordError, match="its digest does not fit"):
         record.read_detections(path, made)
 
 
@@ -118,7 +118,7 @@ def test_detections_elsewhere_are_not_read(tmp_path: Path, name: str) -> None:
     path = record.write(tmp_path, ok(), DETECTIONS)
     made = record.read(path)
     assert made.detections is not None
-    with pytest.raises(RecordError, match="its detections must lie beside it"):
+    with pytest.raises(RecordError, match="the file of its detections must be in the same folder"):
         record.text_of(path, made.detections.model_copy(update={"file": name}))
 
 
@@ -232,7 +232,7 @@ def test_a_part_whose_plugin_is_another_is_refused(tmp_path: Path, role: str, na
     made = ok()
     other = made.plugins[role].model_copy(update={"name": name})
     path = record.write(tmp_path, made.model_copy(update={"plugins": {**made.plugins, role: other}}), DETECTIONS)
-    with pytest.raises(RecordError, match=f"plugins.{role} '{made.combination[role]}' not there"):
+    with pytest.raises(RecordError, match=f"plugins.{role} '{made.combination[role]}' missing"):
         record.read(path)
 
 
@@ -250,7 +250,7 @@ def test_a_part_whose_plugin_is_another_is_refused(tmp_path: Path, role: str, na
 )
 def test_what_is_open_in_form_has_the_shape_that_readers_rely_on(tmp_path: Path, changes: dict[str, Any]) -> None:
     path = record.write(tmp_path, ok().model_copy(update=changes), DETECTIONS)
-    with pytest.raises(RecordError, match="not a whole record"):
+    with pytest.raises(RecordError, match="not a complete record"):
         record.read(path)
 
 

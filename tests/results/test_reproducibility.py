@@ -66,7 +66,7 @@ def test_on_a_cpu_with_nothing_changed_there_is_no_noise(device: str) -> None:
 def test_a_note_is_no_excuse() -> None:
     found = reproducibility(scored(SLIGHTLY, notes=["invented"]), scored(OTHERWISE))
     assert found.verdict == "different"
-    assert found.changed == ["note: 'invented' is said then only"]
+    assert found.changed == ["note: only then: 'invented'"]
 
 
 @pytest.mark.parametrize("name", ["detections", "validation_detections"])
@@ -103,5 +103,5 @@ def test_all_that_changed_is_told() -> None:
         "data of mitos2012, train: aaaaaaaaaaaa then, 999999999999 now",
         "detector lr: 1e-05 then, 0.1 now",
         "detector source: ssssssssssss then, tttttttttttt now",
-        "note: 'trained from scratch' is said then only",
+        "note: only then: 'trained from scratch'",
     ]
