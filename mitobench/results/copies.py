@@ -72,7 +72,7 @@ class Copies:
             record: the record.
             part: `test` or `val`.
 
-        Raises MitobenchError if a data set or its split is missing, DataError if the frames are not those of the record.
+        Raises MitobenchError if a data set or its split is missing, DataError if the frames are not the record's.
         """
         names = record.combination
         used = [names["dataset"]] if part == "test" else chosen_on(names["dataset"], names["train_on"])

@@ -1,4 +1,4 @@
-"""Estimates what reproducing a record will use, before anything runs: a record of unknown origin may ask for too much."""
+"""Estimates what reproducing a record will use, before it runs: a record of unknown origin may ask for too much."""
 
 from __future__ import annotations
 

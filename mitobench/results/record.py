@@ -1,6 +1,6 @@
 """Reads and writes records: one JSON file for each combination and seed, with gzipped detections next to it.
 
-The spelling is canonical, so equal records have equal bytes. A record holds the digests of itself and of its detections.
+The spelling is canonical, so equal records have equal bytes. A record holds its own digest and those of its detections.
 """
 
 from __future__ import annotations

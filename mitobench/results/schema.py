@@ -1,8 +1,8 @@
 """Defines what a record holds (schema 2): one combination and seed, with everything that its numbers follow from.
 
-The content of a record (what was computed, from what) is separate from its run (when, where, how long): the same command
-on the same machine gives equal content twice. Numbers that follow from others are not trusted: `recompute` computes them
-again from the frames and detections in the record.
+The content of a record (what was computed, from what) is separate from its run (when, where, how long): the same
+command on the same machine gives equal content twice. Numbers that follow from others are not trusted: `recompute`
+computes them again from the frames and detections in the record.
 """
 
 from __future__ import annotations

@@ -54,8 +54,8 @@ def submit(path: Path, dataset: str, data: Path, folder: Path) -> Submission:
     of = record.combination.get("dataset"), record.combination.get("protocol")
     if of != (dataset, PROTOCOLS[dataset]):
         raise RecordError(
-            f"{path}: is a record of {of[0]}, protocol {of[1]}. The organisers score detections on the official test of "
-            f"{dataset}: run with --dataset {dataset} --protocol {PROTOCOLS[dataset]}."
+            f"{path}: is a record of {of[0]}, protocol {of[1]}. The organisers score detections on the official test "
+            f"of {dataset}: run with --dataset {dataset} --protocol {PROTOCOLS[dataset]}."
         )
     here = Copies(data).workspace(record).datasets[dataset]
     frames = _test_frames(here)
