@@ -1,4 +1,4 @@
-"""Records are checked together, and taken in whole or not at all."""
+"""Records are checked together, and added completely or not at all."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def names(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_folder_of_whole_records_is_green(records: Path, small_data: Path) -> None:
+def test_a_folder_of_complete_records_passes(records: Path, small_data: Path) -> None:
     assert check_folder(records).problems == []
     with_data = check_folder(records, small_data)
     assert (with_data.problems, with_data.matched, with_data.missing_data) == ([], 2, set())
 
 
-def test_of_no_record_there_is_nothing_to_check(tmp_path: Path) -> None:
+def test_a_folder_without_records_is_a_problem(tmp_path: Path) -> None:
     (problem,) = check_folder(tmp_path).problems
     assert problem.startswith(f"{tmp_path}: holds no record, so there is nothing to check.")
 
 
-def test_a_data_set_that_is_not_there_is_told_and_spoils_nothing(path: Path, tmp_path: Path) -> None:
+def test_a_missing_data_set_is_reported_and_is_not_a_problem(path: Path, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     checks = check_all([_of_another_data_set(path)], tmp_path / "data")
     assert (checks.problems, checks.matched, checks.missing_data) == ([], 0, {"elsewhere"})
@@ -51,7 +51,7 @@ def _of_another_data_set(path: Path) -> Path:
     return tiny_runs.forge(path, move)
 
 
-def test_other_test_frames_than_the_records_are_red(records: Path, path: Path, tmp_path: Path) -> None:
+def test_other_test_frames_are_a_problem(records: Path, path: Path, tmp_path: Path) -> None:
     synthetic.write(tmp_path / "other" / "synthetic", seed=2, frames=2, size=128)
     problems = check_folder(records, tmp_path / "other").problems
     assert len(problems) == 2
@@ -59,7 +59,7 @@ def test_other_test_frames_than_the_records_are_red(records: Path, path: Path, t
     assert f"{path}: {root}: the test frames of synthetic are not those that the record was made" in problems[0]
 
 
-def test_a_record_that_contradicts_the_annotation_is_red(records: Path, path: Path, small_data: Path) -> None:
+def test_a_record_that_contradicts_the_annotation_is_a_problem(records: Path, path: Path, small_data: Path) -> None:
     tiny_runs.with_a_found_miss(path)
     assert check_folder(records).problems == []
     problems = check_folder(records, small_data).problems
@@ -67,7 +67,7 @@ def test_a_record_that_contradicts_the_annotation_is_red(records: Path, path: Pa
     assert all(problem.startswith(f"{path}: ") for problem in problems)
 
 
-def test_a_copy_under_the_name_of_another_method_is_red(records: Path, path: Path) -> None:
+def test_a_copy_under_the_name_of_another_method_is_a_problem(records: Path, path: Path) -> None:
     shutil.copytree(records, records / "copies")
 
     def rename(content: dict[str, Any]) -> None:
@@ -93,7 +93,7 @@ def test_a_copy_under_the_name_of_another_method_is_red(records: Path, path: Pat
         (lambda c: c["data"]["synthetic"]["digest"].update(train="0" * 64), r"data\.synthetic\.digest\.train"),
     ],
 )
-def test_a_migrated_copy_that_claims_other_work_is_red(
+def test_a_migrated_copy_that_claims_other_work_is_a_problem(
     records: Path, path: Path, change: Callable[[dict[str, Any]], object], where: str
 ) -> None:
     """Nothing in a migrated record contradicts such a change, as it has no specs; the key of its evaluation remains."""
@@ -142,10 +142,10 @@ def test_a_migrated_record_is_added_only_where_an_equal_one_is(path: Path, tmp_p
             f"{path}: was migrated from schema version 1 to 2 elsewhere, which cannot be verified. Put its files of "
             f"version 1 into {target} and run `mitobench leaderboard migrate`."
         ]
-    assert check_all([path]).problems == [], "checking it where it is is no problem"
+    assert check_all([path]).problems == [], "it may be checked where it is"
 
 
-def test_detections_that_belong_to_no_record_are_red(records: Path, path: Path) -> None:
+def test_detections_that_belong_to_no_record_are_a_problem(records: Path, path: Path) -> None:
     path.unlink()
     problems = check_folder(records).problems
     assert [problem.partition(": ")[0] for problem in problems] == [
@@ -162,12 +162,12 @@ def test_files_and_folders_stand_for_records(records: Path, path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["none.json", "board/records/none.detections.csv.gz", "."])
-def test_what_holds_no_record_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_path_without_a_record_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(RecordError, match=r"holds no record\. Give"):
         find([tmp_path / name])
 
 
-def test_records_are_taken_with_their_detections(records: Path, tmp_path: Path) -> None:
+def test_records_are_added_with_their_detections(records: Path, tmp_path: Path) -> None:
     target = tmp_path / "ours"
     added = add_records(find([records]), target)
     assert [item.already_there for item in added] == [False, False]
@@ -175,7 +175,7 @@ def test_records_are_taken_with_their_detections(records: Path, tmp_path: Path) 
     assert check_folder(target).problems == []
 
 
-def test_a_record_that_is_there_is_said_so_and_left(records: Path, path: Path, tmp_path: Path) -> None:
+def test_a_record_that_is_there_already_is_left_alone(records: Path, path: Path, tmp_path: Path) -> None:
     target = tmp_path / "ours"
     add_records([path], target)
     before = names(target)
@@ -185,7 +185,7 @@ def test_a_record_that_is_there_is_said_so_and_left(records: Path, path: Path, t
     assert names(target) == before
 
 
-def test_other_numbers_of_one_identity_are_taken_beside_it(path: Path, records: Path, tmp_path: Path) -> None:
+def test_other_numbers_of_one_identity_are_added_as_well(path: Path, records: Path, tmp_path: Path) -> None:
     target = tmp_path / "ours"
     add_records([path], target)
     tiny_runs.without_false_positives(path)
@@ -199,7 +199,7 @@ def test_other_numbers_of_one_identity_are_taken_beside_it(path: Path, records: 
     assert (len(good), broken) == (2, [])
 
 
-def test_nothing_is_left_half_copied(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_copy_leaves_no_file(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     replace = os.replace
 
     def full(source: str, target: Path) -> None:
@@ -213,7 +213,7 @@ def test_nothing_is_left_half_copied(path: Path, tmp_path: Path, monkeypatch: py
     assert names(tmp_path / "ours") == set()
 
 
-def test_every_record_is_checked_before_any_is_taken(records: Path, path: Path, tmp_path: Path) -> None:
+def test_every_record_is_checked(records: Path, path: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(records, other)
     (other / path.name).write_text("{}")

@@ -1,4 +1,4 @@
-"""Two JSON values differ in named leaves, but for the last bits of a float."""
+"""Mismatches of JSON values are named, apart from the last bits of floats."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_a_value_does_not_differ_from_itself(value: Any) -> None:
     assert list(mismatches(value, value)) == []
 
 
-def test_a_difference_has_its_path_and_both_values() -> None:
+def test_a_mismatch_has_its_path_and_both_values() -> None:
     recorded, recomputed = {"test": {"frames": [{"tp": 1}, {"tp": 2}]}}, {"test": {"frames": [{"tp": 1}, {"tp": 3}]}}
     assert list(mismatches(recorded, recomputed)) == [("test.frames.1.tp", 2, 3)]
 
@@ -49,5 +49,5 @@ def test_lists_of_other_lengths_differ_as_a_whole() -> None:
         ("1", 1, False),
     ],
 )
-def test_only_the_last_bits_of_a_float_are_forgiven(one: Any, other: Any, same: bool) -> None:
+def test_only_the_last_bits_of_a_float_may_differ(one: Any, other: Any, same: bool) -> None:
     assert equal(one, other) is equal(other, one) is same

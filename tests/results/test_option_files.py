@@ -1,4 +1,4 @@
-"""Files of options in a record: text as it was, and nothing that leaves its folder."""
+"""Files of options in a record: texts are kept unchanged, and no path leads out of their folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEXT = "a = 1\r\n"
 DIGEST = hashlib.sha256(TEXT.encode()).hexdigest()
 
 
-def test_text_goes_through_a_record_unchanged(tmp_path: Path) -> None:
+def test_a_text_is_kept_unchanged(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_bytes(TEXT.encode())
     entry = option_files.entry(File(tmp_path / "config.toml"))
     assert entry == FileEntry(name="config.toml", sha256=DIGEST, text=TEXT)
