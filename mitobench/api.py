@@ -473,3 +473,9 @@ class Fuser(Plugin):
     def chosen(self) -> dict[str, Any]:
         """Returns what `fit` chose, as JSON values by name; the record stores it."""
         return {}
+
+    def restore(self, chosen: Mapping[str, Any]) -> None:
+        """Take over what `chosen` returned, read back from a record. A fuser that chooses nothing needs no own method.
+
+        Raises PluginError for values that `chosen` cannot have returned.
+        """

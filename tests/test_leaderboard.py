@@ -11,7 +11,7 @@ from mitobench.report import build
 from mitobench.report.stale import stale
 from mitobench.results import record
 from mitobench.results.folder import check_folder
-from mitobench.results.recompute import Recomputed
+from mitobench.results.recompute import Recomputation
 
 FOLDER = Path(__file__).parents[1] / "leaderboard"
 RECORDS = sorted((FOLDER / build.RECORDS).glob("*.json"))
@@ -29,7 +29,7 @@ def test_a_record_is_whole_and_its_counts_add_up(path: Path) -> None:
     assert found.test is not None
     counts = [sum(getattr(frame, name) for frame in found.test.frames) for name in ("tp", "fp", "fn")]
     assert counts == [found.test.tp, found.test.fp, found.test.fn]
-    recomputed = Recomputed.read(path, found)
+    recomputed = Recomputation.read(path, found)
     counted = np.nan_to_num(recomputed.test.score, nan=-np.inf) >= found.test.threshold
     assert counted.sum() == counts[0] + counts[1]
     assert (recomputed.found >= 0).sum() == counts[0]

@@ -21,7 +21,7 @@ from mitobench.gallery.source import test_frames
 from mitobench.report.colours import OUTCOMES
 from mitobench.report.row import Row
 from mitobench.results import record as records
-from mitobench.results.recompute import Recomputed
+from mitobench.results.recompute import Recomputation
 from mitobench.results.schema import Record
 
 Progress = Callable[[int, int], None]
@@ -79,7 +79,7 @@ def write(
     record = records.read(path)
     if record.test is None:
         raise RecordError(f"{path}: the run failed ({record.reason}), so there are no detections to show.")
-    found = StoredCandidate.of_record(Recomputed.read(path, record))
+    found = StoredCandidate.of_record(Recomputation.read(path, record))
     card, items = test_frames(record, data)
     of_frame = {item.frame.id: marks(item, found.get(item.frame.id, []), record.test) for item in items}
     every = [mark for of_one in of_frame.values() for mark in of_one]

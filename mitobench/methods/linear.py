@@ -6,6 +6,7 @@ Both scores may be calibrated first, by Platt scaling on the same validation can
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -18,6 +19,7 @@ from mitobench.api import Field, Floats, Fuser, Validation
 from mitobench.methods.calibration import Platt
 
 FILE = "weight.json"
+MALFORMED = (ValueError, TypeError, LookupError, ArithmeticError, RecursionError)  # of JSON in another form
 
 
 class LinearOptions(api.Options):
@@ -86,14 +88,23 @@ class Linear(Fuser):
     def load(self, folder: Path) -> None:
         """Reads what was chosen. Raises PluginError if the file is damaged."""
         try:
-            chosen = json.loads((folder / FILE).read_text(encoding="utf-8"))
-            self._w, self._curve = _weight(chosen["w"]), [[float(w), float(f1)] for w, f1 in chosen["curve"]]
-            if self.options.calibration != "none":
-                self._detector, self._verifier = (_platt(*chosen["platt"][role]) for role in ("detector", "verifier"))
-        except (ValueError, TypeError, LookupError, RecursionError) as reason:
+            self._take(json.loads((folder / FILE).read_text(encoding="utf-8")))
+        except MALFORMED as reason:
             raise api.PluginError(
                 f"{folder / FILE}: was not written by {self.name}: {reason}. Fit it again."
             ) from reason
+
+    def restore(self, chosen: Mapping[str, Any]) -> None:
+        """Take over the weight, its curve and the calibration that `chosen` returned."""
+        try:
+            self._take(chosen)
+        except MALFORMED as reason:
+            raise api.PluginError(f"{self.name} cannot have chosen this: {reason!r:.200}") from reason
+
+    def _take(self, chosen: Mapping[str, Any]) -> None:
+        self._w, self._curve = _weight(chosen["w"]), [[float(w), float(f1)] for w, f1 in chosen["curve"]]
+        if self.options.calibration != "none":
+            self._detector, self._verifier = (_platt(*chosen["platt"][role]) for role in ("detector", "verifier"))
 
 
 def _weight(value: Any) -> float:

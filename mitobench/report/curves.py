@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.evaluate import Curve
-from mitobench.results.recompute import Recomputed
+from mitobench.results.recompute import Recomputation
 from mitobench.results.schema import Record
 
 Floats = NDArray[np.float64]
@@ -47,4 +47,4 @@ def counts_of(path: Path, record: Record) -> Curve | None:
     """The same as counts at every threshold, from which AP, FROC and the best F1 can be taken."""
     if record.test is None or not record.test.n_mitoses:
         return None
-    return Recomputed.read(path, record).curve
+    return Recomputation.read(path, record).curve

@@ -1,4 +1,4 @@
-"""The command that makes a record's row again, from what the record itself says: it cannot say anything else."""
+"""Builds the command that makes a record's row again. It follows from the rest of the record."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 from mitobench.results.schema import ROLES, UNUSED, Record
 
-DATA = "DATA"  # stands for the folder of the data sets, which lies elsewhere on every machine
-MADE_HERE = "synthetic"  # frames whose data set begins so are made where they are missing
+DATA = "DATA"  # replaces the folder of the data sets, which differs between machines
+MADE_HERE = "synthetic"  # data sets whose name starts with this are generated if they are missing
 
 
 def command_of(record: Record) -> str:
-    """`mitobench run ...` with the record's request: names, data, options and device; no path of any machine."""
+    """Returns `mitobench run ...` with the record's names, data, options and device, without paths of a machine."""
     return shlex.join(["mitobench", "run", *_words(record)])
 
 

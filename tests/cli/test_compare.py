@@ -38,7 +38,7 @@ def test_what_was_not_measured_alike_is_an_error(
     one, other = written(tmp_path, 3), written(tmp_path, 3, **change)
     answer = mitobench("compare", one, other)
     assert answer.code == 2
-    assert f"{one} and {other} were not measured alike: " in answer.err
+    assert f"{one} and {other} were not measured in the same way: " in answer.err
 
 
 def test_a_changed_record_is_an_error(mitobench: Callable[..., Any], tmp_path: Path) -> None:
@@ -52,4 +52,4 @@ def test_a_record_whose_numbers_are_not_its_own_is_an_error(mitobench: Callable[
     tiny_runs.reseal(path, lambda content: content["test"].update(f1=0.99))
     answer = mitobench("compare", path, path)
     assert answer.code == 2
-    assert f"{path}: test.f1 is 0.99; recomputed it is 0.727" in answer.err
+    assert f"{path}: test.f1 is 0.99; it must be 0.727" in answer.err

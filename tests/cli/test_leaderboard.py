@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import tiny_runs
 from records import failed, frame, ok, write_whole
 
 from mitobench.cli import console
+from mitobench.evaluate import StoredDetections
 from mitobench.results import record
 from mitobench.results.command import command_of
 
@@ -74,7 +76,7 @@ def test_a_folder_that_is_not_there_is_an_error_and_not_made(
 ) -> None:
     answer = mitobench("leaderboard", command, tmp_path / "borad")
     assert answer.code == 2
-    assert "is no folder" in answer.err
+    assert "is not a directory" in answer.err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -215,7 +217,7 @@ def test_a_leaderboard_as_it_was_built_is_green(mitobench: Callable[..., Any], b
     assert answer.code == 0, answer.out + answer.err
     assert "2 records" in answer.out
     assert "Recomputed from the record alone: every score, threshold, curve and interval of 2 records." in answer.out
-    assert f"Matched afresh with the annotation below {small_data}: 2 records." in answer.out
+    assert f"Matched again with the annotation below {small_data}: 2 records." in answer.out
     assert "Made anew and compared: LEADERBOARD.md" in answer.out
     assert answer.out.splitlines()[-1] == "Nothing is wrong."
     assert content(board) == before, "checking changes nothing"
@@ -224,7 +226,7 @@ def test_a_leaderboard_as_it_was_built_is_green(mitobench: Callable[..., Any], b
 def test_without_data_it_says_what_was_not_checked(mitobench: Callable[..., Any], folder: Path, tmp_path: Path) -> None:
     answer = mitobench("leaderboard", "check", folder)
     assert answer.code == 0
-    assert "Without --data nothing was matched" in answer.out
+    assert "Without --data no detections were matched" in answer.out
     assert "nothing, as none is here" in answer.out
     (tmp_path / "empty").mkdir()
     answer = mitobench("leaderboard", "check", folder, "--data", tmp_path / "empty")
@@ -240,7 +242,7 @@ def test_a_record_whose_numbers_are_not_its_own_is_named_and_left_out(
     tiny_runs.reseal(path, lambda content: content["test"].update(average_precision=0.99))
     answer = mitobench("leaderboard", command, board)
     assert answer.code == 0
-    assert f"Left out: {path}: test.average_precision is 0.99; recomputed it is" in caplog.text
+    assert f"Left out: {path}: test.average_precision is 0.99; it must be" in caplog.text
     assert ".990" not in answer.out
 
 
@@ -252,7 +254,7 @@ def test_all_that_is_wrong_is_told_a_line_each(mitobench: Callable[..., Any], bo
     answer = mitobench("leaderboard", "check", board)
     assert answer.code == 1
     assert f"{one}: was changed after it was written" in answer.err
-    assert f"{other}: test.f1 is 0.99; recomputed it is 0.3888" in answer.err
+    assert f"{other}: test.f1 is 0.99; it must be 0.3888" in answer.err
     assert f"{board / 'LEADERBOARD.md'}: is stale" in answer.err
     assert "Traceback" not in answer.err
 
@@ -310,8 +312,8 @@ def test_one_piece_of_work_under_two_names_is_refused(
     before = content(folder)
     answer = mitobench("leaderboard", "add", *added, "--folder", folder)
     assert answer.code == 1
-    assert f"{copy}: has the stages of {first(board).name}, but is of" in answer.err
-    assert "One of the two was renamed: remove it." in answer.err
+    assert f"{copy}: has the stages of {first(board).name}, but its verifier is mine, not toy-mean." in answer.err
+    assert "One of the two was changed: remove it." in answer.err
     assert content(folder) == before, "nothing was added"
 
 
@@ -327,3 +329,46 @@ def test_one_identity_with_other_numbers_is_added_and_marked(
     page = (board / "LEADERBOARD.md").read_text()
     assert page.count(f"{first(board).name})") == 2, "both are linked"
     assert mitobench("leaderboard", "check", board).code == 0
+
+
+def test_a_migrated_record_of_somebody_else_is_refused(
+    mitobench: Callable[..., Any], board: Path, tmp_path: Path
+) -> None:
+    ours = tmp_path / "ours"
+    (ours / "records").mkdir(parents=True)
+    tiny_runs.downgrade(first(board))
+    assert mitobench("leaderboard", "check", board).code == 0
+    answer = mitobench("leaderboard", "add", first(board), "--folder", ours)
+    assert answer.code == 1
+    assert "was migrated from schema version 1 to 2 elsewhere" in answer.err
+    assert "run `mitobench leaderboard migrate`" in answer.err
+    assert content(ours) == {}
+    again = mitobench("leaderboard", "add", first(board), "--folder", board)
+    assert again.code == 0, again.err
+    assert "is there already, with equal numbers" in again.out
+
+
+def test_a_fused_score_that_does_not_follow_is_refused(
+    mitobench: Callable[..., Any], folder: Path, tmp_path: Path
+) -> None:
+    """Its fuser is the core's `linear`, and every number was made to fit the changed scores."""
+    path = first(folder)
+
+    def higher(stored: StoredDetections) -> StoredDetections:
+        return replace(stored, score=stored.score + 0.5)
+
+    tiny_runs.cheat_everywhere(path, higher)
+    answer = mitobench("leaderboard", "check", folder)
+    assert answer.code == 1
+    assert f"{path}: detections: score of row 2 is 1.2; it must be 0.7." in answer.err
+
+
+@pytest.mark.parametrize("command", ["build", "show", "recommend", "check", "migrate"])
+def test_the_folder_is_an_argument_or_an_option(mitobench: Callable[..., Any], board: Path, command: str) -> None:
+    argument = mitobench("leaderboard", command, board)
+    option = mitobench("leaderboard", command, "--folder", board)
+    assert (option.code, option.out) == (argument.code, argument.out)
+    assert mitobench("leaderboard", command, board, "--folder", board).code == argument.code
+    both = mitobench("leaderboard", command, board, "--folder", board / "other")
+    assert both.code == 2
+    assert "Give one of the two." in " ".join(both.err.split())

@@ -93,7 +93,7 @@ def test_a_data_set_that_nobody_scores_is_refused(mitobench: Callable[..., Any],
     path = written(tmp_path, data)
     answer = mitobench("submit", "--dataset", "mitos2012", path, "--data", data, "--out", tmp_path / "out")
     assert answer.code == 2
-    assert "nobody takes files of it" in answer.err
+    assert "mitobench has no submission format for it" in answer.err
 
 
 def test_other_test_frames_are_refused(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ from mitobench.results.compare import compare
 from mitobench.results.copies import Copies, wrong_annotation
 from mitobench.results.demands import demands, excessive
 from mitobench.results.migrate import migrate, replace_files
-from mitobench.results.recompute import Recomputed
+from mitobench.results.recompute import Recomputation
 from mitobench.results.schema import SCHEMA_VERSION
 from mitobench.results.submission import write_submission
 from mitobench.scoring import score_record
@@ -134,7 +134,7 @@ def run_record(folder: Path, rng: Random) -> Read:
             lambda: write_submission(folder / "submission", path, found, frames),
             lambda: compare(before, verified(path)),
             lambda: score_record(path, data),
-            lambda: list(wrong_annotation(Recomputed.read(path, found), Copies(data))),
+            lambda: list(wrong_annotation(Recomputation.read(path, found), Copies(data))),
         )
 
     return read

@@ -122,7 +122,7 @@ def test_a_corrupt_frame_is_named(path: Path, small_data: Path, tmp_path: Path) 
 
 
 def test_real_data_must_be_given(tmp_path: Path) -> None:
-    with pytest.raises(MitobenchError, match="mitos2012: say where its frames are"):
+    with pytest.raises(MitobenchError, match="mitos2012: no folder of data sets is given"):
         gallery.write(record.write(tmp_path, ok(), DETECTIONS), tmp_path / "out")
 
 

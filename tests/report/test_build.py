@@ -93,11 +93,11 @@ def test_a_broken_record_is_named_and_left_out(
     [
         ({"combination": {**ok().combination, "seed": "first"}}, "combination.seed"),
         ({"combination": {"dataset": "mitos2012"}}, "combination.protocol"),
-        ({"combination": {**ok().combination, "train_on": ["elsewhere"]}}, "data.elsewhere not there"),
+        ({"combination": {**ok().combination, "train_on": ["elsewhere"]}}, "data.elsewhere missing"),
         ({"pipeline": {}}, "pipeline.matcher: Field required; pipeline.radius_um: Field required"),
         ({"data": {}}, "data.mitos2012"),
-        ({"test": None}, "test not there"),
-        ({"detections": None}, "detections not there"),
+        ({"test": None}, "test missing"),
+        ({"detections": None}, "detections missing"),
         ({"detections": {"file": "x"}}, "detections.rows: Field required; detections.sha256: Field required"),
     ],
     ids=str,
@@ -121,7 +121,7 @@ def test_detections_elsewhere_are_refused(tmp_path: Path) -> None:
     made = ok().model_copy(update={"detections": entry}).sealed()
     (tmp_path / "forged.json").write_text(made.model_dump_json())
     _, (said,) = record.read_good(tmp_path)
-    assert "must lie beside it" in said
+    assert "must be in the same folder" in said
 
 
 def test_good_records_are_read_in_the_order_of_their_paths(folder: Path) -> None:
