@@ -117,7 +117,7 @@ def test_an_interrupt_says_how_to_go_on(small_data: Path, tmp_path: Path, toys: 
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command goes on from there" in errors
+    assert "Run the same command again to resume" in errors
     assert "Traceback" not in errors
 
 
@@ -135,7 +135,7 @@ def test_a_failed_row_exits_with_1_and_the_others_are_there(
 def test_dry_run_writes_nothing(small_data: Path, tmp_path: Path, toys: dict[str, str]) -> None:
     done = finish(tmp_path, small_data, toys, "--dry-run")
     assert done.returncode == 0, done.stderr
-    assert "to do" in done.stdout
+    assert "to run" in done.stdout
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "store").exists()
 

@@ -90,7 +90,9 @@ def test_a_plugin_that_is_not_installed_is_named_with_its_package(
 ) -> None:
     monkeypatch.setenv("MITOBENCH_PACKAGES", "mitobench")
     discovery.found.cache_clear()
-    with pytest.raises(MitobenchError, match=r"detector 'toy-dark' is not installed\. Install the package mitobench-toys") as raised:
+    with pytest.raises(
+        MitobenchError, match=r"detector 'toy-dark' is not installed\. Install the package mitobench-toys"
+    ) as raised:
         Model.load(folder)
     discovery.found.cache_clear()
     assert "1 (mitobench-toys 1.0)" in str(raised.value)
