@@ -87,8 +87,8 @@ def _values(name: str, kind: str) -> dict[str, str]:
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or name in RESERVED or len(name) > MAX_NAME:
         raise MitobenchError(
             f"{printable(repr(name), 80)} is not a valid plugin name. Use lower-case letters, digits, single dashes, "
-            f"starting with a letter, at most {MAX_NAME} characters, and not {' or '.join(sorted(RESERVED))}; "
-            f"for example my-{kind}."
+            f"starting with a letter, at most {MAX_NAME} characters, for example my-{kind}. "
+            f"The names {' and '.join(sorted(RESERVED))} are reserved."
         )
     return {
         **KINDS[kind],

@@ -108,7 +108,7 @@ def _introduce(folder: Path, model: Model, threshold: float | None) -> None:
     notify(f"Model {folder.resolve().name}: {card.title}.")
     notify(
         f"F1 {markdown.number(measured.f1)}{between} on the test part of {measured.dataset} ({measured.protocol}, seed "
-        f"{measured.seed}) at a threshold of {card.threshold:.4g}; works at {card.mpp:g} um/px."
+        f"{measured.seed}) at a threshold of {card.threshold:.4g}; the model works at {card.mpp:g} um/px."
     )
     if threshold is not None:
         notify(f"Using --threshold {threshold:g} instead: the F1 above does not apply to it.")

@@ -95,7 +95,7 @@ def test_a_plugin_that_breaks_the_contract_has_each_reason_reported_once(mitoben
         (["2fast"], "starting with a letter"),
         (["mine_too"], "lower-case letters"),
         (["../mine"], "lower-case letters"),
-        (["all"], "not all or none"),
+        (["all"], "The names all and none are reserved"),
         (["mine", "--kind", "detecter"], "Did you mean detector"),
         (["taken"], "Package others already has a detector 'taken'"),
         (["elsewhere"], "A module mitobench_elsewhere already exists"),

@@ -138,7 +138,7 @@ def test_an_interrupt_keeps_finished_images(
     monkeypatch.setattr(batch, "_write", interrupted)
     answer = mitobench("predict", images, "--model", packed_run.model, "--out", tmp_path / "out")
     assert answer.code == 130
-    assert "What is finished is kept" in answer.err
+    assert "Finished images are kept" in answer.err
     assert len(list((tmp_path / "out").glob("*.geojson"))) == 1
     assert (tmp_path / "out" / "summary.csv").read_text().count("\n") == 2
 
