@@ -13,7 +13,7 @@ from mitobench.cli.terminal import echo
 if TYPE_CHECKING:
     from mitobench.results.folder import AddedRecord, CheckReport
 
-app = typer.Typer(help="Make the leaderboard from records, show it, check it, or add records.", no_args_is_help=True)
+app = typer.Typer(help="Build the leaderboard from records, show it, check it, or add records.", no_args_is_help=True)
 
 DEFAULT = Path("leaderboard")
 HOLDS = "Folder that holds records/."
@@ -31,12 +31,12 @@ Data = Annotated[
 def build(
     folder: Folder = None,
     folder_option: FolderOption = None,
-    png: Annotated[bool, typer.Option("--png", help="Write the figures as PNG, too.")] = False,
+    png: Annotated[bool, typer.Option("--png", help="Also write the figures as PNG.")] = False,
 ) -> None:
-    """Write LEADERBOARD.md, index.html and figures/ from all records of a folder, and show the tables.
+    """Write LEADERBOARD.md, index.html and figures/ from the records of a folder, and show the tables.
 
-    Every record is recomputed first. One that is broken, changed, of another schema version, or whose numbers are not
-    its own, is named and left out.
+    Every record is recomputed first. Records that are broken, were edited, have another schema version, or contain
+    numbers that do not follow from their detections are reported and left out.
 
     Example: mitobench leaderboard build leaderboard
     """
@@ -45,7 +45,7 @@ def build(
 
 @app.command()
 def show(folder: Folder = None, folder_option: FolderOption = None) -> None:
-    """Show the leaderboard of all records of a folder whose numbers are their own, and write nothing.
+    """Show the leaderboard of a folder without writing anything. Records that fail the checks are left out.
 
     Example: mitobench leaderboard show leaderboard
     """
@@ -58,25 +58,27 @@ def show(folder: Folder = None, folder_option: FolderOption = None) -> None:
     for section in found:
         show_section(section)
     if not found:
-        console.print(f"{records}: holds no record yet.", markup=False)
+        console.print(f"{records}: has no records yet.", markup=False)
 
 
 @app.command()
 def recommend(
     folder: Folder = None,
     folder_option: FolderOption = None,
-    section: Annotated[str | None, typer.Option(help="Only sections whose title holds this text.")] = None,
+    section: Annotated[str | None, typer.Option(help="Only sections whose title contains this text.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Only sections of this data set.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Only sections of this protocol.")] = None,
-    margin: Annotated[float, typer.Option(min=0, max=1, help="F1 that a cheaper row may lose to the best.")] = 0.02,
+    margin: Annotated[
+        float, typer.Option(min=0, max=1, help="How much lower than the best the F1 of a faster row may be.")
+    ] = 0.02,
 ) -> None:
-    """Name the cheapest row that is not worse than the best by more than --margin, or say that the data cannot decide.
+    """Recommend the fastest row whose F1 is at most --margin below the best, if the data can decide.
 
-    Cost is seconds a frame. A row is not worse where the 95 % interval of the best's F1 less its own, paired over the
-    same slides, ends at the margin or below. Where a cheaper row might do as well as the best, and none is known to,
-    the data cannot decide.
+    Cost is seconds per frame. A row qualifies if the 95 % interval of the difference in F1 between the best row and it,
+    paired over the same slides, ends at or below the margin. If no faster row qualifies but one might, the data cannot
+    decide.
 
-    Exit code 1: the data of a section cannot decide.
+    Exit code 1: the data of at least one section cannot decide.
 
     Example: mitobench leaderboard recommend leaderboard --dataset mitos2012 --margin 0.02
     """
@@ -90,13 +92,13 @@ def recommend(
 
 @app.command()
 def check(folder: Folder = None, folder_option: FolderOption = None, data: Data = None) -> None:
-    """Recompute every number of every record from the record alone, and see that no generated file is stale.
+    """Check all records by recomputing their numbers, and check that the generated files are up to date.
 
-    Checked are the bytes, digests and names of records and detections; that a record does not contradict itself; all
+    Checks the bytes, digests and names of records and detections; that records do not contradict themselves; all
     scores, thresholds and intervals; and LEADERBOARD.md, index.html and the data of figures/. With --data the
-    detections are matched afresh with the annotation, on the very frames of the record.
+    detections are also matched with the annotation again, on the same frames.
 
-    Exit code 1: something is wrong; one line each, with file and fix.
+    Exit code 1: problems were found; each is reported on one line with the file and how to fix it.
 
     Example: mitobench leaderboard check leaderboard --data ~/mitos
     """
@@ -109,21 +111,21 @@ def check(folder: Folder = None, folder_option: FolderOption = None, data: Data 
     generated, problems = stale(board)
     for line in (
         *_checked(checks, data),
-        f"Made anew and compared: {', '.join(generated) or 'nothing, as none is here'}.",
+        f"Generated again and compared: {', '.join(generated) or 'no files, as there are none'}.",
     ):
         echo(line)
     _fail(checks.problems + problems)
-    echo("Nothing is wrong.")
+    echo("No problems found.")
 
 
 @app.command()
 def migrate(folder: Folder = None, folder_option: FolderOption = None, data: Data = None) -> None:
-    """Bring records of earlier schema versions to this one, and make the leaderboard anew.
+    """Convert records of earlier schema versions to the current one, and rebuild the leaderboard.
 
-    Each record's detections are matched with the annotation once; its numbers must come out as they were, and the
-    digest that it had is kept. Records that cannot be migrated are listed and left as they are.
+    Each record's detections are matched with the annotation again, and its numbers must not change. Its old digest is
+    kept. Records that cannot be migrated are listed and not changed.
 
-    Exit code 1: some could not be migrated.
+    Exit code 1: some records could not be migrated.
 
     Example: mitobench leaderboard migrate leaderboard --data ~/mitos
     """

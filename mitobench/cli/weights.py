@@ -1,7 +1,7 @@
-"""`mitobench weights`: makes files of weights to start from, by the subcommands that packages add.
+"""`mitobench weights`: makes files of pretrained weights, with subcommands from other packages.
 
-A package declares `[project.entry-points."mitobench.weights"] name = "module:function"`; the function is a command of
-Typer. One that cannot be imported is listed as broken, and says why when it is called.
+A package adds a subcommand by `[project.entry-points."mitobench.weights"] name = "module:function"`, where the function
+is a Typer command. A subcommand that cannot be imported is listed as broken, and reports the reason when it is called.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from mitobench.errors import PluginError
 GROUP = "mitobench.weights"
 
 
-class Added(TyperGroup):
-    """The subcommands of all packages, each imported when it is shown or called."""
+class WeightsCommands(TyperGroup):
+    """The subcommands of all packages. Each is imported only when its help is shown or it is called."""
 
     def list_commands(self, ctx: Context) -> list[str]:
-        """Their names, sorted."""
+        """Returns the names of the subcommands, sorted."""
         return sorted(_entries())
 
     def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
-        """One of them; None where no package adds it."""
+        """Returns a subcommand; None if no package provides it."""
         entry = _entries().get(cmd_name)
         return _command(entry) if entry else None
 
 
 app = typer.Typer(
-    cls=Added,
-    help="Make files of weights that training can start from.",
-    epilog="Installed packages add the commands: `convert` (of a .caffemodel) comes with mitobench-mmdet.",
+    cls=WeightsCommands,
+    help="Make files of pretrained weights, from which training can start.",
+    epilog="The commands come from installed packages: `convert` (from a .caffemodel) comes with mitobench-mmdet.",
     no_args_is_help=True,
 )
 app.callback()(lambda: None)
@@ -57,7 +57,7 @@ def _command(entry: metadata.EntryPoint) -> Command:
         problem = f"`mitobench weights {entry.name}` of package {package} is broken: {type(reason).__name__}: {reason}."
         return Command(
             entry.name,
-            callback=partial(_raise, f"{problem} Install a version of it that works, or uninstall it."),
+            callback=partial(_raise, f"{problem} Install a working version of the package, or uninstall it."),
             context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
             help=f"Broken: {package} cannot be imported.",
         )
@@ -68,7 +68,7 @@ def _raise(problem: str) -> None:
 
 
 def _of(name: str, function: Callable[..., Any]) -> Command:
-    """A function as a command of Typer."""
+    """Turns a function into a Typer command."""
     app = typer.Typer(add_completion=False, rich_markup_mode="rich")
     app.command(name)(function)
     return get_command(app)

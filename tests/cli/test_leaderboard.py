@@ -84,7 +84,7 @@ def test_without_a_record_show_says_so(mitobench: Callable[..., Any], tmp_path: 
     (tmp_path / "records").mkdir()
     answer = mitobench("leaderboard", "show", tmp_path)
     assert answer.code == 0
-    assert "holds no record yet" in "".join(answer.out.split("\n"))
+    assert "has no records yet" in "".join(answer.out.split("\n"))
 
 
 @pytest.mark.parametrize("built", [False, True])
@@ -95,7 +95,7 @@ def test_without_a_record_check_is_not_green(mitobench: Callable[..., Any], tmp_
     answer = mitobench("leaderboard", "check", tmp_path)
     assert answer.code == 1
     assert "nothing to check" in answer.err
-    assert "Nothing is wrong" not in answer.out
+    assert "No problems found" not in answer.out
 
 
 # ------------------------------------------------------------------------------------------------------ recommend
@@ -120,7 +120,7 @@ def test_the_cheapest_row_that_is_not_worse_is_recommended(mitobench: Callable[.
     assert lines[0] == "mitos2012, protocol official"
     assert lines[1].startswith("Best: rank 1, fixed + best + resnet50 + linear; F1 .900 [")
     assert lines[2].startswith("Recommended: rank 2, fixed + cheap + resnet50 + linear; F1 .894 [")
-    assert lines[2].endswith("1.00 s a frame")
+    assert lines[2].endswith("1.00 s per frame")
     assert lines[3].startswith("The best is ahead by +.006 [")
     assert lines[-1] == "Differences: 95 % intervals, paired, over 10 slides."
 
@@ -129,8 +129,8 @@ def test_where_the_data_cannot_decide_it_says_so_and_why(mitobench: Callable[...
     folder = raced(tmp_path, best=(GOOD, 3.0), cheap=(UNSURE, 1.0))
     answer = mitobench("leaderboard", "recommend", folder)
     assert answer.code == 1
-    assert "The data cannot decide. 1 cheaper row may be worse by more than .020 or not" in answer.out
-    assert "Not decided, cheaper: rank 2, fixed + cheap" in answer.out
+    assert "The data cannot decide. 1 faster row may or may not be worse by more than .020." in answer.out
+    assert "Faster, but undecided: rank 2, fixed + cheap" in answer.out
     assert "Recommended" not in answer.out
     assert mitobench("leaderboard", "recommend", folder, "--margin", "0.3").code == 0
 
@@ -140,17 +140,17 @@ def test_of_many_undecided_rows_five_are_listed_and_the_others_counted(
 ) -> None:
     folder = raced(tmp_path, best=(GOOD, 3.0), **{f"cheap{n}": (UNSURE, 1.0) for n in range(8)})
     answer = mitobench("leaderboard", "recommend", folder)
-    assert "8 cheaper rows may be worse" in answer.out
-    assert answer.out.count("Not decided, cheaper:") == 5
-    assert "and 3 more, of a rank behind these." in answer.out
+    assert "8 faster rows may or may not be worse" in answer.out
+    assert answer.out.count("Faster, but undecided:") == 5
+    assert "and 3 more with lower ranks." in answer.out
 
 
 def test_rows_that_cost_the_same_or_have_no_seconds_are_named(mitobench: Callable[..., Any], tmp_path: Path) -> None:
     folder = raced(tmp_path, best=(GOOD, 3.0), one=(NEARLY, 1.0), other=(NEARLY, 1.0), untimed=(NEARLY, None))
     answer = mitobench("leaderboard", "recommend", folder)
     assert answer.code == 0
-    assert "As cheap, with an F1 that is no higher: rank 3, fixed + other" in answer.out
-    assert "Without seconds a frame, so not considered: fixed + untimed" in answer.out
+    assert "Equally fast, with the same or a lower F1: rank 3, fixed + other" in answer.out
+    assert "Not considered, as their speed was not measured: fixed + untimed" in answer.out
 
 
 @pytest.mark.parametrize(
@@ -218,16 +218,16 @@ def test_a_leaderboard_as_it_was_built_is_green(mitobench: Callable[..., Any], b
     assert "2 records" in answer.out
     assert "Recomputed from the record alone: every score, threshold, curve and interval of 2 records." in answer.out
     assert f"Matched again with the annotation below {small_data}: 2 records." in answer.out
-    assert "Made anew and compared: LEADERBOARD.md" in answer.out
-    assert answer.out.splitlines()[-1] == "Nothing is wrong."
+    assert "Generated again and compared: LEADERBOARD.md" in answer.out
+    assert answer.out.splitlines()[-1] == "No problems found."
     assert content(board) == before, "checking changes nothing"
 
 
 def test_without_data_it_says_what_was_not_checked(mitobench: Callable[..., Any], folder: Path, tmp_path: Path) -> None:
     answer = mitobench("leaderboard", "check", folder)
     assert answer.code == 0
-    assert "Without --data no detections were matched" in answer.out
-    assert "nothing, as none is here" in answer.out
+    assert "Without --data nothing was matched" in answer.out
+    assert "no files, as there are none" in answer.out
     (tmp_path / "empty").mkdir()
     answer = mitobench("leaderboard", "check", folder, "--data", tmp_path / "empty")
     assert answer.code == 0
@@ -246,7 +246,7 @@ def test_a_record_whose_numbers_are_not_its_own_is_named_and_left_out(
     assert ".990" not in answer.out
 
 
-def test_all_that_is_wrong_is_told_a_line_each(mitobench: Callable[..., Any], board: Path) -> None:
+def test_every_problem_is_reported_on_one_line(mitobench: Callable[..., Any], board: Path) -> None:
     mitobench("leaderboard", "build", board)
     one, other = sorted((board / "records").glob("*.json"))
     one.write_text(one.read_text().replace('"seed": 0', '"seed": 7'))

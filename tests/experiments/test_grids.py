@@ -220,7 +220,7 @@ def test_finished_stages_are_not_run_again(run: Callable[..., Any]) -> None:
     assert "done   fit-detector" in run(SMALL).out
     again = run(SMALL)
     assert again.code == 0
-    assert " 0 to do" in again.out
+    assert " 0 to run" in again.out
     assert "done   fit-detector" not in again.out
 
 
