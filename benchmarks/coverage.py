@@ -120,10 +120,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tests", type=int, default=2000, help="simulated test sets of each regime and size")
     parser.add_argument("--few", type=int, default=300, help="of them for the bootstrap")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     warnings.filterwarnings("ignore", "All-NaN")  # a simulated test set without a mitosis has no interval
-    print(machine(), f"\n{asked.tests} test sets each, {asked.few} for the bootstrap\n")
-    found = list(measure(asked.tests, asked.few))
+    print(machine(), f"\n{args.tests} test sets each, {args.few} for the bootstrap\n")
+    found = list(measure(args.tests, args.few))
     for what in dict.fromkeys(item[0] for item in found):
         lines = []
         for method in dict.fromkeys(item[1] for item in found if item[0] == what):
@@ -141,7 +141,7 @@ def main() -> None:
         lines = [[name, *(f"{i[4]:.3f}" for i in found if i[:3] == (what, method, name))] for name in REGIMES]
         print(table(["slides", *map(str, SLIDES)], lines), "\n")
     print("f1, jackknife-wilson over frames: coverage of the population of slides\n")
-    print(table(["", "mean", "worst regime"], over_frames(asked.tests)))
+    print(table(["", "mean", "worst regime"], over_frames(args.tests)))
 
 
 def _summary(coverages: list[float]) -> str:

@@ -49,10 +49,10 @@ class Pixels:
 
 
 def main() -> None:
-    asked = arguments()
+    args = arguments()
     print(machine() + "\n")
-    for part in asked.parts:
-        PARTS[part](asked)
+    for part in args.parts:
+        PARTS[part](args)
 
 
 def arguments() -> argparse.Namespace:
@@ -61,13 +61,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--frame", type=int, default=HPF, help="side of the frame, px (memory: always a whole HPF)")
     parser.add_argument("--profile", choices=["paper", "cpu"], default="paper")
-    parser.add_argument("--data", type=Path, help="folder that holds MITOS 2012; without it: synthetic noise")
+    parser.add_argument("--data", type=Path, help="folder with MITOS 2012; without it: synthetic noise")
     parser.add_argument("--repeats", type=int, default=3)
-    asked = parser.parse_args()
-    unknown = sorted(set(asked.parts) - set(PARTS))
+    args = parser.parse_args()
+    unknown = sorted(set(args.parts) - set(PARTS))
     if unknown:
         parser.error(f"there is no part {unknown[0]!r}, but {', '.join(PARTS)}")
-    return asked
+    return args
 
 
 # ----------------------------------------------------------------------------------------- frames and networks
@@ -126,17 +126,17 @@ def _finish(device: str) -> None:
 # ------------------------------------------------------------------------------------------------------ parts
 
 
-def memory(asked: argparse.Namespace) -> None:
+def memory(args: argparse.Namespace) -> None:
     """Measures the peak memory of a whole frame, each way in its own process, and checks that both find the same."""
     results = {}
     for tile in (None, TILE):
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            results[tile] = pool.submit(_searched, asked.profile, asked.device, asked.data, tile).result()
+            results[tile] = pool.submit(_searched, args.profile, args.device, args.data, tile).result()
     rows = [
         ("in one pass" if tile is None else f"in tiles of {tile} px", f"{peak / 2**30:.2f}", f"{took:.1f}", len(found))
         for tile, (peak, took, found) in results.items()
     ]
-    print(table([f"an HPF, {HPF} x {HPF} px, {asked.profile}", "peak GiB", "s", "candidates"], rows))
+    print(table([f"an HPF, {HPF} x {HPF} px, {args.profile}", "peak GiB", "s", "candidates"], rows))
     one, tiled = (found for _, _, found in results.values())
     print(f"\nLargest difference: {_difference(one, tiled)}. Memory is beyond that of the loaded network and frame.\n")
 
@@ -162,31 +162,31 @@ def _difference(a: Detections, b: Detections) -> str:
     return f"{np.abs(a.boxes - b.boxes).max(initial=0):.1e} px, {np.abs(a.score - b.score).max(initial=0):.1e} of score"
 
 
-def detector(asked: argparse.Namespace) -> None:
+def detector(args: argparse.Namespace) -> None:
     """Measures the seconds per frame of `frcnn`, of a bare forward pass and of MMDetection."""
-    found = detector_of(options_of("detector", "frcnn", asked.profile), asked.device)
+    found = detector_of(options_of("detector", "frcnn", args.profile), args.device)
     from mmdet.apis import inference_detector
 
     from mitobench_mmdet.search import forward, prepare
 
-    frame, scale = frame_of(asked.data, asked.frame), found.options.scale
+    frame, scale = frame_of(args.data, args.frame), found.options.scale
     pixels = frame.read()
-    prepared, pipeline = prepare(pixels, scale, asked.device), _pipeline(pixels.shape, scale)
+    prepared, pipeline = prepare(pixels, scale, args.device), _pipeline(pixels.shape, scale)
     found.network.cfg = None  # inference_detector reads it, and needs it only without a pipeline
     with torch.inference_mode():
         seconds = least(
-            asked.device,
-            asked.repeats,
+            args.device,
+            args.repeats,
             ours=lambda: found.predict(frame),
             bare=lambda: forward(found.network, prepared),
             theirs=lambda: inference_detector(found.network, pixels, pipeline),
         )
     _print(
-        f"a frame of {asked.frame} px, x {scale:g}, {asked.profile}",
+        f"a frame of {args.frame} px, x {scale:g}, {args.profile}",
         [("frcnn, predict", seconds["ours"]), ("a bare forward", seconds["bare"]),
          ("MMDetection's inference_detector", seconds["theirs"])],
     )  # fmt: skip
-    if (asked.frame, asked.profile) == (HPF, "paper"):
+    if (args.frame, args.profile) == (HPF, "paper"):
         print(f"The paper: {PAPER_SECONDS} s an HPF on a TITAN X.\n")
 
 
@@ -205,51 +205,51 @@ def _pipeline(shape: tuple[int, ...], scale: float) -> Any:
     )
 
 
-def estimator(asked: argparse.Namespace) -> None:
+def estimator(args: argparse.Namespace) -> None:
     """Measures the seconds per frame of `fcn`, and of a bare forward pass of its tiles."""
-    fcn: Any = discovery.load("estimator", "fcn")(options_of("estimator", "fcn", asked.profile), asked.device)
+    fcn: Any = discovery.load("estimator", "fcn")(options_of("estimator", "fcn", args.profile), args.device)
     from mitobench_networks.fcn.mask_patches import tile_edges
     from mitobench_networks.fcn.network import normalised
 
     torch.manual_seed(0)
-    fcn._use(fcn._new().to(asked.device).eval())
-    frame = frame_of(asked.data, asked.frame)
-    pixels = torch.from_numpy(frame.read()[None]).to(asked.device)
-    edges = list(itertools.pairwise(tile_edges(asked.frame, fcn.options.tiles)))
+    fcn._use(fcn._new().to(args.device).eval())
+    frame = frame_of(args.data, args.frame)
+    pixels = torch.from_numpy(frame.read()[None]).to(args.device)
+    edges = list(itertools.pairwise(tile_edges(args.frame, fcn.options.tiles)))
     tiles = [normalised(pixels[:, top:bottom, left:right]) for top, bottom in edges for left, right in edges]
-    one, number = Mitoses(np.array([[asked.frame / 2] * 2])), itertools.count()
+    one, number = Mitoses(np.array([[args.frame / 2] * 2])), itertools.count()
     with torch.inference_mode():
         seconds = least(
-            asked.device,
-            asked.repeats,
+            args.device,
+            args.repeats,
             ours=lambda: fcn.boxes(replace(frame, id=f"frame {next(number)}"), one),  # a known frame costs nothing
             bare=lambda: [fcn._network(tile) for tile in tiles],
         )
-    _print(f"a frame of {asked.frame} px, {asked.profile}",
+    _print(f"a frame of {args.frame} px, {args.profile}",
            [("fcn, boxes", seconds["ours"]), ("a bare forward", seconds["bare"])])  # fmt: skip
 
 
-def verifier(asked: argparse.Namespace) -> None:
+def verifier(args: argparse.Namespace) -> None:
     """Measures the seconds per patch of `resnet50`, and of a bare forward pass of the same batch."""
     resnet: Any = discovery.load("verifier", "resnet50")
-    resnet = resnet(options_of("verifier", "resnet50", asked.profile, tta_views=1), asked.device)
+    resnet = resnet(options_of("verifier", "resnet50", args.profile, tta_views=1), args.device)
     from mitobench_networks.verifiers.candidate_patches import cut
 
     torch.manual_seed(0)
-    resnet._network = resnet.untrained().to(asked.device).eval()
-    frame = frame_of(asked.data, asked.frame)
-    xy = np.random.default_rng(0).uniform(0, asked.frame, (PATCHES, 2))
-    patches = torch.from_numpy(cut(frame, xy, resnet.options.patch, resnet.options.mpp)).to(asked.device)
+    resnet._network = resnet.untrained().to(args.device).eval()
+    frame = frame_of(args.data, args.frame)
+    xy = np.random.default_rng(0).uniform(0, args.frame, (PATCHES, 2))
+    patches = torch.from_numpy(cut(frame, xy, resnet.options.patch, resnet.options.mpp)).to(args.device)
     candidates = Detections.from_points(xy, np.ones(PATCHES))
     with torch.inference_mode():
         batch = resnet.prepare(patches)
         seconds = least(
-            asked.device,
-            asked.repeats,
+            args.device,
+            args.repeats,
             ours=lambda: resnet.score(frame, candidates),
             bare=lambda: resnet._network(batch),
         )
-    _print(f"a patch of {resnet.options.patch} px, {PATCHES} at once, {asked.profile}",
+    _print(f"a patch of {resnet.options.patch} px, {PATCHES} at once, {args.profile}",
            [("resnet50, score", seconds["ours"] / PATCHES), ("a bare forward", seconds["bare"] / PATCHES)])  # fmt: skip
 
 
@@ -260,17 +260,17 @@ def _print(title: str, rows: Sequence[tuple[str, float]]) -> None:
     print(table([title, "s", "ours / it", "target"], lines) + "\n")
 
 
-def training(asked: argparse.Namespace) -> None:
+def training(args: argparse.Namespace) -> None:
     """Measures iterations per second of the training of `frcnn`, with and without mixed precision and channels last."""
-    if asked.device != "cuda":
+    if args.device != "cuda":
         print("Training is measured on a GPU alone.")
         return
-    options = options_of("detector", "frcnn", asked.profile)
+    options = options_of("detector", "frcnn", args.profile)
     rows = [
         ("on" if amp else "off", "on" if channels_last else "off", f"{_iterations(options, amp, channels_last):.1f}")
         for amp, channels_last in itertools.product((False, True), repeat=2)
     ]
-    print(table([f"training, {asked.profile}: mixed precision", "channels last", "iterations/s"], rows) + "\n")
+    print(table([f"training, {args.profile}: mixed precision", "channels last", "iterations/s"], rows) + "\n")
 
 
 def _iterations(options: Any, amp: bool, channels_last: bool) -> float:

@@ -34,18 +34,18 @@ STEPS = {"cpu": 2, "cuda": 50}
 
 def main() -> None:
     """Prints the table."""
-    asked = arguments()
-    options: Any = Settings.load(asked.profile).options("detector", discovery.load("detector", "frcnn"))
-    samples = real(asked.data) if asked.data else synthetic()
+    args = arguments()
+    options: Any = Settings.load(args.profile).options("detector", discovery.load("detector", "frcnn"))
+    samples = real(args.data) if args.data else synthetic()
     stream = PatchStream(samples, options)
     for sample in samples:
         stream.cache.get(sample.frame)  # reading is paid once in a training of 120,000 steps
-    made = {workers: patches_a_second(stream, options, asked.device, workers) for workers in asked.workers}
-    step = step_seconds(stream, options, asked.device)
+    made = {workers: patches_a_second(stream, options, args.device, workers) for workers in args.workers}
+    step = step_seconds(stream, options, args.device)
     needed = options.batch_size / step
-    frames = "real" if asked.data else "synthetic"
+    frames = "real" if args.data else "synthetic"
     print(
-        f"{machine()}\n\n{len(samples)} {frames} frames, profile {asked.profile}, {step:.3g} s a step, {asked.device}\n"
+        f"{machine()}\n\n{len(samples)} {frames} frames, profile {args.profile}, {step:.3g} s a step, {args.device}\n"
     )
     rows = [(n, f"{rate:.1f}", f"{needed:.2f}", f"{rate / needed:.1f}") for n, rate in made.items()]
     print(table(["workers", "patches/s made", "patches/s needed", "made / needed"], rows))
@@ -54,7 +54,7 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     """Parses the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, help="folder that holds MITOS 2012; without it: synthetic frames")
+    parser.add_argument("--data", type=Path, help="folder with MITOS 2012; without it: synthetic frames")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--profile", default="paper")
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2, 4])

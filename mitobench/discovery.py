@@ -110,7 +110,7 @@ def renamed_options(role: str, name: str) -> dict[str, str]:
     return dict(_renamed_options(role, name, tuple(found()[role].get(name, []))))
 
 
-@functools.cache  # asked for every record of a table
+@functools.cache  # called for every record of a table
 def _renamed_options(role: str, name: str, claims: Sequence[InstalledPlugin]) -> Mapping[str, str]:
     folders = [folder for claim in claims for folder in claim.folders]
     try:

@@ -93,9 +93,9 @@ def test_a_broken_package_hurts_only_who_uses_it(install: Callable[..., None]) -
         ("class Mean: name = 'mean'", "is not a mitobench.api.Fuser"),
         ("Mean = 3", "is not a mitobench.api.Fuser"),
         (FUSER.replace('"mean"', '"median"'), "has the name 'median', but its entry point is 'mean'"),
-        (FUSER.replace("fuse(self", "merge(self"), r"lacks fuse\(\)"),
+        (FUSER.replace("fuse(self", "merge(self"), r"does not implement fuse\(\)"),
         (FUSER.replace("(Fuser)", ""), "is not a mitobench.api.Fuser"),
-        (FUSER.replace('version = "1"', 'version, schedule = "1", ("steps",)'), "does not have.*: steps"),
+        (FUSER.replace('version = "1"', 'version, schedule = "1", ("steps",)'), "unknown options.*: steps"),
     ],
 )
 def test_a_class_that_is_not_a_fuser_is_reported_with_its_package(

@@ -84,8 +84,8 @@ def test_a_plugin_that_breaks_the_contract_has_each_reason_reported_once(mitoben
     install_package(tmp_path / "bad")
     answer = mitobench("check-plugin", "bad")
     assert answer.code == 1
-    assert answer.out.count("lacks predict()") == 1
-    assert answer.out.endswith("11 of 11 checks FAILED.\n")
+    assert answer.out.count("does not implement predict()") == 1
+    assert answer.out.endswith("12 of 12 checks FAILED.\n")
 
 
 @pytest.mark.parametrize(

@@ -81,8 +81,8 @@ def false_positives(network: BaseModel, sample: Sample, o: FasterRCNNOptions | R
         torch.from_numpy(found.boxes),
         torch.from_numpy(sample.boxes if sample.boxes is not None else np.zeros((0, 4))),
     )
-    mistaken: Floats = found.xy[(box_iou(*boxes).sum(dim=1) == 0).numpy()]
-    return mistaken
+    centres: Floats = found.xy[(box_iou(*boxes).sum(dim=1) == 0).numpy()]
+    return centres
 
 
 def workers(o: Training, context: Context) -> int:

@@ -122,7 +122,7 @@ def test_an_item_is_what_mmdetection_takes() -> None:
 
 
 def test_frames_without_mitoses_are_refused() -> None:
-    with pytest.raises(PluginError, match="hold none"):
+    with pytest.raises(PluginError, match="have none"):
         stream([make_sample([])])
 
 

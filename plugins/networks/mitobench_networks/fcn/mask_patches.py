@@ -68,8 +68,8 @@ class TileStream:
         for index, labels in enumerate(patches.labels):
             tops, lefts = (tile_edges(length, tiles)[:-1].tolist() for length in labels.shape)
             for top, left in product(tops, lefts):
-                holds = patches.label(index, left, top).any()
-                (self.positive if holds else self.negative).append((index, left, top))
+                has_mitosis = patches.label(index, left, top).any()
+                (self.positive if has_mitosis else self.negative).append((index, left, top))
         if not self.positive:
             raise PluginError("No tile of a training frame contains a mitosis. Enlarge patch, or set patches=anywhere.")
         weight = SYMMETRIES * len(self.positive)
@@ -78,9 +78,11 @@ class TileStream:
 
     def draw(self, rng: np.random.Generator) -> dict[str, Any]:
         """Draws a tile; one with a mitosis is rotated and mirrored at random."""
-        holds = rng.random() < self.share
-        tiles = self.positive if holds else self.negative
-        return self.patches.item(*tiles[rng.integers(len(tiles))], int(rng.integers(SYMMETRIES)) if holds else 0, rng)
+        has_mitosis = rng.random() < self.share
+        tiles = self.positive if has_mitosis else self.negative
+        return self.patches.item(
+            *tiles[rng.integers(len(tiles))], int(rng.integers(SYMMETRIES)) if has_mitosis else 0, rng
+        )
 
 
 class AnywhereStream:

@@ -20,7 +20,7 @@ class PatchOptions(Options):
 
     patch: int = Field(96, ge=32, le=8_192, description="Side of a patch, px at `mpp`.")
     mpp: float | None = Field(
-        0.2456, ge=0.05, le=10, description="Resolution of the patches, um/px; null: the frame's own."
+        0.2456, ge=0.05, le=10, description="Resolution of the patches, um/px; null: that of the frame."
     )
     ensemble_size: int = Field(
         1, ge=1, le=64, description="Number of networks, each trained with its own seed; their logits are averaged."
