@@ -17,19 +17,19 @@ def command_of(record: Record) -> str:
 
 
 def _words(record: Record) -> Iterator[str]:
-    asked = record.combination
+    combination = record.combination
     if not all(name.startswith(MADE_HERE) for name in record.data):
         yield from ("--data", DATA)
-    yield from ("--dataset", asked["dataset"], "--protocol", asked["protocol"])
-    if asked["train_on"] != [asked["dataset"]]:
-        yield from ("--train-on", ",".join(asked["train_on"]))
+    yield from ("--dataset", combination["dataset"], "--protocol", combination["protocol"])
+    if combination["train_on"] != [combination["dataset"]]:
+        yield from ("--train-on", ",".join(combination["train_on"]))
     if record.only_scanners:
         yield from ("--scanner", ",".join(record.only_scanners))
     for role in ROLES:
-        if asked[role] != UNUSED:
-            yield from (f"--{role}", asked[role])
-    if asked["seed"]:
-        yield from ("--first-seed", str(asked["seed"]))
+        if combination[role] != UNUSED:
+            yield from (f"--{role}", combination[role])
+    if combination["seed"]:
+        yield from ("--first-seed", str(combination["seed"]))
     yield from ("--profile", record.profile)
     if record.scale != 1:
         yield from ("--scale", f"{record.scale:g}")

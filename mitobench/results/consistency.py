@@ -101,7 +101,7 @@ def _status(record: Record) -> Iterator[Mismatch]:
 
 
 def _plugin_entries(record: Record) -> Iterator[Mismatch]:
-    """The options that a table shows, and the digests of files, are those among the options."""
+    """Checks that the options that a table shows, and the digests of files, are those among the options."""
     for role, entry in record.plugins.items():
         shown = {option: entry.options.get(option) for option in entry.variant}
         yield from mismatches(entry.variant, shown, f"plugins.{role}.variant")
@@ -121,7 +121,7 @@ def _data_entries(record: Record) -> Iterator[Mismatch]:
 
 
 def _numbers_of_frames(record: Record) -> Iterator[Mismatch]:
-    """The record lists as many frames as its data sets had."""
+    """Checks that the record lists as many frames as its data sets had."""
     if record.frames is None:
         return
     tested = record.combination["dataset"]
@@ -139,7 +139,7 @@ def _migrated(record: Record) -> Iterator[Mismatch]:
 
 
 def _notes(record: Record) -> Iterator[Mismatch]:
-    """No note is missing that the rest of the record requires."""
+    """Checks that no note is missing that the rest of the record requires."""
     for note in notes.required(record):
         if note not in record.notes:
             yield Mismatch("notes", f"without {note!r}", "with it")
@@ -152,7 +152,7 @@ def _notes(record: Record) -> Iterator[Mismatch]:
 
 
 def _specs(record: Record) -> Iterator[Mismatch]:
-    """Every key is the digest of its spec, and the specs say what the record says."""
+    """Checks that every key is the digest of its spec, and that the specs agree with the record."""
     for key, spec in record.specs.items():
         yield from mismatches(key, canonical.digest(spec), f"specs.{key[:12]}")
         for upstream in spec["upstream"].values():
@@ -176,12 +176,12 @@ def _is_known(record: Record, role: str) -> bool:
 
 
 def _spec(record: Record, role: str) -> dict[str, Any] | None:
-    """The spec of the stage of a role; None where the record has no such stage."""
+    """Returns the spec of the stage of a role; None if the record has no such stage."""
     return record.specs[record.stages[role]] if role in record.stages else None
 
 
 def _unused_specs(record: Record) -> Iterator[Mismatch]:
-    """Every spec belongs to a stage of the record, or to one that such a stage builds on."""
+    """Checks that every spec belongs to a stage of the record, or to one that such a stage builds on."""
     used, pending = set[str](), list(record.stages.values())
     while pending:
         key = pending.pop()
@@ -193,7 +193,7 @@ def _unused_specs(record: Record) -> Iterator[Mismatch]:
 
 
 def _links(record: Record) -> Iterator[Mismatch]:
-    """The stages build on one another."""
+    """Checks the kinds of the stages, and that they build on one another."""
     for role, key in record.stages.items():
         yield from mismatches(record.specs[key]["kind"], KINDS[role], f"specs.{key[:12]}.kind")
     for role, name, source in INPUTS:
@@ -212,7 +212,7 @@ def _links(record: Record) -> Iterator[Mismatch]:
 
 
 def _plugins(record: Record) -> Iterator[Mismatch]:
-    """Plugins have the versions, sources and options that their stages were given."""
+    """Checks that plugins have the versions, sources and options of their stages."""
     fits = dict(_required_fits(record))
     for role, entry in record.plugins.items():
         if role in STAGE_OF:
@@ -238,7 +238,7 @@ def _plugin(entry: PluginEntry, plugin: dict[str, Any], path: str) -> Iterator[M
 
 
 def _required_fits(record: Record) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The plugins whose fits others start from, by the name that a record gives them: `detector requires frcnn`."""
+    """Yields the plugins whose fits others start from, with names such as `detector requires frcnn`."""
     for spec in record.specs.values():
         for name, key in spec["upstream"].items():
             plugin = record.specs[key]["plugin"] if key in record.specs else None
@@ -250,7 +250,7 @@ def _required_fits(record: Record) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _request(record: Record) -> Iterator[Mismatch]:
-    """Seed, device, matcher, radius and candidate threshold are those that each stage was given."""
+    """Checks seed, device, matcher, radius and candidate threshold against the settings of the stages."""
     yield from _names(record.pipeline, PIPELINE, "pipeline")
     for role in ("fusion", "evaluation"):
         settings = record.specs[record.stages[role]]["settings"]
@@ -276,7 +276,7 @@ def _request(record: Record) -> Iterator[Mismatch]:
 
 
 def _data(record: Record) -> Iterator[Mismatch]:
-    """Data sets and digests of their frames are those that the stages were given."""
+    """Checks data sets and the digests of their frames against those of the stages."""
     read = {
         name for spec in record.specs.values() if spec["kind"] != "box-scores" for name in spec["settings"]["readers"]
     }
@@ -303,7 +303,7 @@ def _data(record: Record) -> Iterator[Mismatch]:
 
 
 def _candidates(record: Record) -> Iterator[Mismatch]:
-    """`pipeline.candidates` names the detectors that found the verifier's training candidates."""
+    """Checks `pipeline.candidates` against the detectors that found the verifier's training candidates."""
     verifier = _spec(record, "verifier")
     if verifier is None or "detector" not in record.stages:  # nothing depends on it
         return
@@ -317,7 +317,7 @@ def _choosing(record: Record) -> tuple[str, ...]:
 
 
 def _names(recorded: Any, expected: Any, path: str) -> Iterator[Mismatch]:
-    """The names of an object are the expected ones."""
+    """Checks that the names of an object are the expected ones."""
     for name in sorted(set(recorded) ^ set(expected)):
         known = name in expected
         yield Mismatch(f"{path}.{name}", ABSENT if known else "there", "there" if known else ABSENT)

@@ -132,7 +132,7 @@ def _same_evaluation(records: Iterable[tuple[Path, Record]]) -> Iterator[str]:
 
 
 def _work(record: Record) -> dict[str, Any]:
-    """What a record says of everything that decides its evaluation, by name.
+    """Returns what a record says about everything that decides its evaluation, by name.
 
     If nothing was fitted, neither the seed nor the training data decide anything.
     """

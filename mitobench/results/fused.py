@@ -24,7 +24,7 @@ from mitobench.results.schema import Record
 
 Floats = NDArray[np.float64]
 
-MIGRATED_TOLERANCE = 1e-5  # relative and absolute: migration rounded fused scores apart from what they were fused from
+MIGRATED_TOLERANCE = 1e-5  # relative and absolute: migration rounded fused scores and their inputs separately
 
 
 def wrong_scores(recomputation: Recomputation) -> Iterator[Mismatch]:
@@ -46,7 +46,7 @@ def wrong_scores(recomputation: Recomputation) -> Iterator[Mismatch]:
 
 
 def _core_fuser(record: Record) -> tuple[Fuser | None, list[Mismatch]]:
-    """The fuser as it was after `fit`, None for one of another package; and what is wrong with its entries."""
+    """Returns the fuser as it was after `fit`, and what is wrong with its entries; None for other packages' fusers."""
     entry = record.plugins["fuser"]
     cls = _core_class(entry.name)
     if cls is None:
@@ -69,7 +69,7 @@ def _core_fuser(record: Record) -> tuple[Fuser | None, list[Mismatch]]:
 
 
 def _core_class(name: str) -> Any:
-    """The class of a fuser of the core package; None where the core package has none of that name."""
+    """Returns the class of a fuser of the core package; None if the core package has none of that name."""
     claims = discovery.found()["fuser"].get(name, [])
     return next((claim.load() for claim in claims if claim.package == discovery.CORE), None)
 
@@ -78,7 +78,7 @@ def _core_class(name: str) -> Any:
 
 
 def _wrong_verifier_scores(name: str, stored: StoredDetections, verified: bool) -> Iterator[Mismatch]:
-    """With a verifier every candidate has its score; without one there is no such score."""
+    """Yields the first candidate without a score of the verifier; if none took part, the first with one."""
     has_score = ~np.isnan(stored.verifier)
     wrong = np.flatnonzero(stored.is_candidate & ~has_score if verified else has_score)
     if len(wrong):
@@ -96,14 +96,15 @@ def _wrong_fused_scores(
     with np.errstate(all="ignore"):  # parameters made up by somebody may overflow
         fused = fuser.fuse(detector, verifier)
         difference = np.abs(stored.score[rows] - fused)
-    wrong = np.flatnonzero(~(difference <= _tolerance(fused, bool(recomputation.record.migrated))))
+        close = difference <= _tolerance(fused, bool(recomputation.record.migrated))
+    wrong = np.flatnonzero(~close)  # NaN is not close to anything
     if len(wrong):
         row = rows[wrong[0]]
         yield Mismatch(f"{name}: score of row {row + 2}", stored.score[row], float(fused[wrong[0]]))
 
 
 def _tolerance(fused: Floats, migrated: bool) -> Floats:
-    """How far recorded scores may be from fused ones, [N]: fresh records round to `SCORE_DIGITS` significant digits."""
+    """Returns how far recorded scores may be from fused ones, [N]; runs round them to `SCORE_DIGITS` digits."""
     size = np.maximum(np.abs(fused), np.finfo(np.float64).tiny)
     if migrated:
         return MIGRATED_TOLERANCE * (1 + size)

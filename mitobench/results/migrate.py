@@ -139,11 +139,11 @@ def _one_to_two(path: Path, old: Content, copies: Copies) -> RecordDraft:
 
 
 def _check_seal(path: Path, old: Content) -> None:
-    def known(fields: Mapping[str, Any]) -> Content:
+    def digested(fields: Mapping[str, Any]) -> Content:
         return {name: value for name, value in fields.items() if value or name not in _LATER}
 
     content = {name: value for name, value in old.items() if name not in ("run", "digest", "run_digest")}
-    found = canonical.digest(known(content)), canonical.digest(known(old["run"]))
+    found = canonical.digest(digested(content)), canonical.digest(digested(old["run"]))
     if found != (old["digest"], old["run_digest"]):
         raise RecordError(f"{path}: was changed after it was written: its digest does not fit. Make it again.")
 

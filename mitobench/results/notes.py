@@ -29,22 +29,22 @@ def of_dataset(name: str, coverage: str | None, named: bool) -> list[str]:
 
 
 def all_frames_learned_from(name: str) -> str:
-    """The note on a data set whose test part was trained on, too."""
+    """Returns the note on a data set whose test part was trained on, too."""
     return f"{name}: all labelled frames are learned from, as it is neither tested nor chosen on"
 
 
 def shared_slides(name: str) -> str:
-    """The note on a data set whose test slides also have frames that were trained or chosen on."""
+    """Returns the note on a data set whose test slides also have frames that were trained or chosen on."""
     return f"{name}: slides are shared between training and test"
 
 
 def shortened(scale: float) -> str:
-    """The note on schedules that were multiplied by a factor."""
+    """Returns the note on schedules that were multiplied by a factor."""
     return f"schedules shortened to {scale:g} of the profile's"
 
 
 def unlabelled(name: str, number: int, frames: int) -> str:
-    """The note on test frames without labels: `number` of `frames`."""
+    """Returns the note on test frames without labels: `number` of `frames`."""
     return f"{name}: {number} of {frames} test frames are unlabelled, not scored"
 
 
@@ -78,7 +78,7 @@ def nothing_passed(threshold: float | None, validation: Metrics, test: Metrics) 
 def required(record: Record) -> Iterator[str]:
     """Yields the notes that follow from the rest of a record.
 
-    Slides that training and test share are known of validation frames only, as a record does not list training frames.
+    Shared slides are found for validation frames only, as a record does not list its training frames.
     """
     tested, train_on = record.combination["dataset"], record.combination["train_on"]
     for name, entry in record.data.items():
@@ -99,7 +99,7 @@ def required(record: Record) -> Iterator[str]:
 
 
 def _fits(record: Record) -> list[tuple[str, str | None]]:
-    """Names of the fitted plugins, as far as a record's specs name them, with the weights that each started from."""
+    """Returns the fitted plugins that the specs name, with the weights that each started from."""
     specs, stages = record.specs, record.stages
     boxes = specs.get(stages.get("boxes", ""), {})
     keys = [boxes.get("upstream", {}).get("estimator"), stages.get("detector"), stages.get("verifier")]

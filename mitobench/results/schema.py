@@ -245,13 +245,13 @@ class Record(Strict):
     @property
     def identity(self) -> str:
         """Digest of the request: a repetition has the same, whatever its results and its device."""
-        asked = {
+        request = {
             "combination": self.combination,
             "plugins": {role: [p.name, p.options] for role, p in self.plugins.items()},
             "pipeline": self.pipeline,
             "data": {name: entry.digest for name, entry in self.data.items()},
         }
-        return canonical.digest(asked)
+        return canonical.digest(request)
 
     @property
     def series(self) -> str:
