@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -19,8 +20,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
+
+from mitobench.datasets import synthesis
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -135,7 +139,7 @@ def difference(shown: str, printed: str) -> str | None:
     """The first line shown that was not printed; None if all were.
 
     Spaces and line breaks do not count, and numbers may differ, values of three decimals by up to TOLERANCE. Lines
-    follow each other as they were printed; `...`, alone or within a line, stands for what is left out.
+    follow each other as they were printed; `...`, alone or within a line, means that something is left out.
     """
     printed = " ".join(printed.split())
     place, left_out = 0, False
@@ -296,6 +300,17 @@ def test_the_picture_is_small() -> None:
     assert (ROOT / name).stat().st_size < MAX_PICTURE_BYTES
     with Image.open(ROOT / name) as picture:
         assert picture.width >= 900
+
+
+def test_the_picture_is_of_the_synthetic_frame_that_its_script_names() -> None:
+    script = runpy.run_path(str(ROOT / "docs" / "make_picture.py"))
+    frame = synthesis.make_frame(*(script[name] for name in ("SEED", "SLIDE", "NUMBER", "SIDE")))
+    drawn = np.asarray(script["_draw"](frame.image, []), dtype=float)
+    with Image.open(ROOT / "docs" / "hpf.jpg") as picture:
+        committed = np.asarray(picture, dtype=float)
+    assert committed.shape == drawn.shape
+    # Marks and JPEG change few pixels; another frame changes nearly all.
+    assert (np.abs(committed - drawn).mean(axis=2) < 20).mean() > 0.9
 
 
 def test_the_index_names_every_page() -> None:
