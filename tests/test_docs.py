@@ -7,15 +7,17 @@ import shlex
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
+from typer.core import TyperGroup
 
 from mitobench import __version__, discovery, registry
 from mitobench.cli import app
 from mitobench.pipeline.settings import Settings
 
+UsageError: Any = typer.BadParameter.__base__  # click's, or Typer's own since 0.26
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     path
@@ -51,21 +53,21 @@ def commands(text: str) -> list[str]:
 def wrong_command(line: str) -> str | None:
     """Why the command line does not take a command; None where it does. A name alone may lack its arguments."""
     _, *words = shlex.split(line, comments=True)
-    command: click.Command | None = typer.main.get_command(app)
-    while isinstance(command, click.Group) and words:
+    command: Any = typer.main.get_command(app)
+    while isinstance(command, TyperGroup) and words:
         name = words.pop(0)
         if name == "--help":
             return None
-        command = command.get_command(click.Context(command), name)
+        command = command.get_command(typer.Context(command), name)
         if command is None:
             return f"{name}: no such command"
     if not words or command is None:
         return None
     try:
         command.make_context(line, words)
-    except click.exceptions.Exit:  # --help
+    except typer.Exit:  # --help
         return None
-    except click.UsageError as error:
+    except UsageError as error:
         return error.format_message()
     return None
 

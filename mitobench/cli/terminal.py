@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
-import click
 import rich.console
+import typer
 from rich.console import ConsoleOptions, RenderableType
 from rich.segment import Segment
 
@@ -28,9 +28,9 @@ _FORCED = ("FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS", "GITHUB_ACTIONS")
 
 
 def echo(text: object = "", *, err: bool = False, nl: bool = True, lines: bool = False, **style: Any) -> None:
-    """Writes one line, or with `lines` text of several lines. `style` as for `click.style`."""
+    """Writes one line, or with `lines` text of several lines. `style` as for `typer.style`."""
     shown = printable(text, None, keep="\n" if lines else "")
-    click.echo(click.style(shown, **style) if style else shown, err=err, nl=nl)
+    typer.echo(typer.style(shown, **style) if style else shown, err=err, nl=nl)
 
 
 class Console(rich.console.Console):
