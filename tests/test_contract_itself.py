@@ -125,7 +125,7 @@ DETECTOR_FAULTS = {
     "wrong length": ("[self.learned, 0.1]", "[self.learned]", EVERY_ANSWER, "shape"),
     "outside": ("[60, 50]", "[6000, 50]", EVERY_ANSWER, "lies outside the frame"),
     "x and y swapped": ("[60, 50]", "[60, frame.size[0]]", EVERY_ANSWER, "leaves"),
-    "unsaved state": ("float((folder", "0 * float((folder", {SAVES}, "save everything"),
+    "unsaved state": ("float((folder", "0 * float((folder", {SAVES}, "Save everything"),
     "own randomness": ("default_rng(context.seed)", "default_rng()", {SEED}, "context.seed"),
     "changes annotation": (FIT, "{}\n        train[0].mitoses.xy[:] += 1", {UNCHANGED}, "fit()"),
     "changes pixels": ("def predict(self, frame):", "{}\n        frame.read()[:] = 0", {UNCHANGED}, "predict()"),
