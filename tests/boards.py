@@ -65,9 +65,9 @@ def _write(folder: Path, made: Record, test: Metrics, frames: list[FrameEntry], 
     record.write(folder / "records", made.model_copy(update=scores), detections)
 
 
-def thousand(folder: Path) -> Path:
-    """A thousand records with the counts of fifty frames each: 334 combinations by three seeds, less two."""
-    for number in range(1000):
+def many(folder: Path, n_records: int = 1000) -> Path:
+    """Records with the counts of fifty frames each, three seeds per combination: by default 334 combinations."""
+    for number in range(n_records):
         draw = np.random.default_rng(number)
         counts = draw.integers(0, 6, (50, 3))
         frames = [

@@ -19,7 +19,7 @@ from mitobench.gallery import drawing, page
 from mitobench.gallery.outcomes import Candidate, Mark, caption, hardest_misses, marks, most_confident_errors
 from mitobench.gallery.source import test_frames
 from mitobench.report.colours import OUTCOMES
-from mitobench.report.row import Row
+from mitobench.report.row import LeaderboardRow
 from mitobench.results import record as records
 from mitobench.results.recompute import Recomputed
 from mitobench.results.schema import Record
@@ -159,7 +159,8 @@ def _sheet(
         for number, ((mark, image), text) in enumerate(zip(crops, texts, strict=True), 1)
     ]
     if shots:
-        title = f"{page.SHEETS[name]}, {len(shots)} of {total}: {Row([made]).title}, {made.combination['dataset']}"
+        row = f"{LeaderboardRow([made]).title}, {made.combination['dataset']}"
+        title = f"{page.SHEETS[name]}, {len(shots)} of {total}: {row}"
         pictures.save(
             name, drawing.sheet(title, [(image, text) for (_, image), text in zip(crops, texts, strict=True)])
         )

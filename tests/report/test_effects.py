@@ -34,7 +34,7 @@ def test_an_effect_is_the_mean_over_pairs_that_differ_in_that_part_alone() -> No
         assert (effect.interval.low + effect.interval.high) / 2 == pytest.approx(0.2)
 
 
-def test_rows_that_differ_in_two_parts_tell_nothing_of_either() -> None:
+def test_rows_that_differ_in_two_parts_are_no_pair() -> None:
     assert not effects(counted(F1_5, estimator="fixed", verifier="va"), counted(F1_8, estimator="mask", verifier="vb"))
 
 
@@ -77,8 +77,8 @@ def test_against_no_verifier_the_fuser_comes_with_it_and_is_not_counted_again() 
         counted(F1_8, verifier="resnet50", fuser="linear"),
         counted(F1_5, verifier="resnet50", fuser="product"),
     )
-    told = {name: (round(effect.delta, 3), effect.n_pairs) for name, effect in found.items()}
-    assert told == {
+    found_effects = {name: (round(effect.delta, 3), effect.n_pairs) for name, effect in found.items()}
+    assert found_effects == {
         "verifier: resnet50 - none": (0.25, 2),
         "fuser: linear - product": (0.3, 1),
     }

@@ -7,12 +7,12 @@ from records import failed, ok
 
 from mitobench.evaluate import Interval
 from mitobench.report import markdown
-from mitobench.report.table import Row, Section, sections
+from mitobench.report.table import LeaderboardRow, Section, sections
 from mitobench.results.record import Record
 from report.counted import F1_5, counted
 
 
-def row(*records: Record) -> Row:
+def row(*records: Record) -> LeaderboardRow:
     (found,) = sections(records)[0].rows
     return found
 

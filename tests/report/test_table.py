@@ -1,4 +1,4 @@
-"""Rows and sections: what is ranked together, what is the best, and what is in the noise."""
+"""Rows and sections: which rows are ranked together, which is the best, and which cannot be distinguished from it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_rows_with_other_data_in_any_part_are_never_ranked_together(part: str) -
     assert [len(section.rows) for section in found] == [1, 1]
 
 
-def test_other_data_of_another_training_set_is_told_and_ranked_together() -> None:
+def test_other_data_of_another_training_set_is_noted_and_ranked_together() -> None:
     both = ok(train_on=["mitos2012", "mitos2014"])
     made = section(with_data(both, "mitos2014"), with_data(both, "mitos2014", train="e" * 64))
     assert {remark for row in made.rows for remark in made.remarks(row)} == {
