@@ -65,8 +65,8 @@ def _write(folder: Path, made: Record, test: Metrics, frames: list[FrameEntry], 
     record.write(folder / "records", made.model_copy(update=scores), detections)
 
 
-def many(folder: Path, n_records: int = 1000) -> Path:
-    """Records with the counts of fifty frames each, three seeds per combination: by default 334 combinations."""
+def many(folder: Path, n_records: int) -> Path:
+    """Records with the counts of fifty frames each, three seeds per combination: a thousand records are 334 combinations."""
     for number in range(n_records):
         draw = np.random.default_rng(number)
         counts = draw.integers(0, 6, (50, 3))

@@ -63,7 +63,10 @@ def test_a_row_that_lacks_seeds_shows_how_many_there_should_be() -> None:
 
 def test_variants_are_rows_with_what_distinguishes_them() -> None:
     one, longer = ok(f1=0.6), ok(f1=0.5, train_on=["mitos2012", "synthetic"])
-    override = {"overrides": ["pipeline.candidate_threshold=0.25"]}
+    override = {
+        "overrides": ["pipeline.candidate_threshold=0.25"],
+        "pipeline": {**one.pipeline, "candidate_threshold": 0.25},
+    }
     longer = longer.model_copy(update={"data": {**longer.data, "synthetic": longer.data["mitos2012"]}})
     shown = rows(page(one, longer, ok(f1=0.4).model_copy(update=override)))
     assert [second_line(row["combination"]) for row in shown] == [

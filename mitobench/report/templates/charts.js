@@ -142,7 +142,7 @@ function bars(stacked, x, box) {
       "g",
       { "data-hover": bar.hover },
       ...names,
-      svg("rect", { ...size, fill: bar.colour }),
+      svg("rect", { ...size, class: "bar", fill: bar.colour }),
       svg("path", { class: "whisker", d: whisker }),
     );
   });
