@@ -66,7 +66,7 @@ def _write(folder: Path, made: Record, test: Metrics, frames: list[FrameEntry], 
 
 
 def many(folder: Path, n_records: int) -> Path:
-    """Records with the counts of fifty frames each, three seeds per combination: a thousand records are 334 combinations."""
+    """Records with the counts of fifty frames each, of combinations with three seeds."""
     for number in range(n_records):
         draw = np.random.default_rng(number)
         counts = draw.integers(0, 6, (50, 3))

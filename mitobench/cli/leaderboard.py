@@ -27,7 +27,7 @@ def build(
     folder: Folder = Path("leaderboard"),
     png: Annotated[bool, typer.Option("--png", help="Write the figures as PNG, too.")] = False,
 ) -> None:
-    """Write LEADERBOARD.md, index.html and figures/ from all records of a folder, and show the tables.
+    """Write LEADERBOARD.md, index.html, sections/ and figures/ from all records of a folder, and show the tables.
 
     Every record is recomputed first. One that is broken, changed, of another schema version, or whose numbers are not
     its own, is named and left out.
@@ -58,7 +58,7 @@ def show(folder: Folder = Path("leaderboard")) -> None:
 @app.command()
 def recommend(
     folder: Folder = Path("leaderboard"),
-    section: Annotated[str | None, typer.Option(help="Only sections whose title holds this text.")] = None,
+    section: Annotated[str | None, typer.Option(help="Only sections whose title or name holds this text.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Only sections of this data set.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Only sections of this protocol.")] = None,
     margin: Annotated[float, typer.Option(min=0, max=1, help="F1 that a cheaper row may lose to the best.")] = 0.02,
@@ -86,8 +86,8 @@ def check(folder: Folder = Path("leaderboard"), data: Data = None) -> None:
     """Recompute every number of every record from the record alone, and see that no generated file is stale.
 
     Checked are the bytes, digests and names of records and detections; that a record does not contradict itself; all
-    scores, thresholds and intervals; and LEADERBOARD.md, index.html and the data of figures/. With --data the
-    detections are matched afresh with the annotation, on the very frames of the record.
+    scores, thresholds and intervals; and LEADERBOARD.md, index.html, sections/ and the data of figures/. With --data
+    the detections are matched afresh with the annotation, on the very frames of the record.
 
     Exit code 1: something is wrong; one line each, with file and fix.
 

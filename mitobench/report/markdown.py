@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 MARK = "≈"
+NO_BREAK = "\N{NO-BREAK SPACE}"
 WELL_COVERED, COVERED = 8, 0.93  # with this many slides and this coverage, an interval needs no caution
 MAX_NAME = 200  # characters of a name
 SENTENCE = 1000  # characters of a note, whose end may hold the most important part
@@ -174,8 +175,7 @@ def score_cell(row: LeaderboardRow) -> str:
     """F1 above its interval; FAILED for a row without scores."""
     if not row.good:
         return "FAILED"
-    ends = f"{number(row.interval.low)}–{number(row.interval.high)}" if row.interval else ""
-    return two_lines(number(row.mean("f1")), ends)
+    return two_lines(number(row.mean("f1")), brackets(row.interval).strip().replace(" ", NO_BREAK))
 
 
 def line(cells: Iterable[str]) -> str:

@@ -113,7 +113,7 @@ def test_the_page_says_how_each_grid_was_measured(run: Callable[..., Any], page:
     assert "# Mine\n" in small
     assert "- Toys." in small
     assert "- Two detectors, \\| and a verifier." in small
-    assert "- synthetic, protocol by-slide: " in small
+    assert "- Synthetic, by slide: " in small
     plain = other.replace("\\", "")
     assert "- trained on synthetic; profile " in plain
     assert "toys.toml; with detector.most=5; schedules shortened to 0.5\n" in plain

@@ -40,7 +40,7 @@ def test_a_row_has_every_column() -> None:
     assert row == {
         "#": "1<br><sub>1</sub>",
         "combination": "fixed + frcnn + resnet50 + linear<br><sub>profile cpu, MITOS 2012</sub>",
-        "F1": ".500<br><sub>.100–.900</sub>",
+        "F1": ".500<br><sub>[.100,\N{NO-BREAK SPACE}.900]</sub>",
         "detector alone": ".250",
         "AP": ".625",
         "s/frame": ".25",

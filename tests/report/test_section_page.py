@@ -30,7 +30,7 @@ def test_a_row_has_every_column() -> None:
         "combination": "fixed + frcnn + resnet50 + linear<br><sub>profile cpu; MITOS 2012</sub>",
         "P": ".500",
         "R": ".333",
-        "F1": ".500<br><sub>.100–.900</sub>",
+        "F1": ".500<br><sub>[.100,\N{NO-BREAK SPACE}.900]</sub>",
         "detector alone": ".250",
         "oracle F1": ".750",
         "AP": ".625",
