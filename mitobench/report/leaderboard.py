@@ -173,7 +173,9 @@ def _more(section: Section, n_combinations: int, n_published: int) -> str:
     best = (
         f"The best {MAX_COMBINATIONS} of {n_combinations} combinations. " if n_combinations > MAX_COMBINATIONS else ""
     )
+    n_failed = sum(len(row.failed) for row in section.rows)
+    failed = f"{n_failed} run{'s' if n_failed > 1 else ''} FAILED. " if n_failed else ""
     rows = f"{n_rows} row{'s' if n_rows > 1 else ''}"
     published = ", published numbers and sources" if n_published else ""
     target = f"{SECTIONS}/{quote(section.name)}.md"
-    return f"{best}[All {rows}, records, what each part adds{published}]({target})"
+    return f"{best}{failed}[All {rows}, records, what each part adds{published}]({target})"

@@ -100,7 +100,7 @@ def legend(shown: Page, plot: str) -> set[str]:
 # ------------------------------------------------------------------------------------------------- the table
 
 
-def test_rows_come_by_rank_with_what_is_wrong_with_their_seeds(show: Open) -> None:
+def test_rows_are_in_the_order_of_rank_and_show_failed_and_missing_seeds(show: Open) -> None:
     shown = show()
     assert titles(shown) == [*NAMES, f"fixed + {SCRIPT} + resnet50 + linear"]
     assert column(shown, "seeds")[0] == "0 1 2"
@@ -111,7 +111,7 @@ def test_rows_come_by_rank_with_what_is_wrong_with_their_seeds(show: Open) -> No
     assert column(shown, "rank")[-1] == "–"
 
 
-def test_a_click_on_a_header_sorts_best_first_then_turns_it_round(show: Open) -> None:
+def test_a_click_on_a_header_sorts_best_first_and_the_next_one_reverses(show: Open) -> None:
     shown = show()
     shown.click('th[data-key="ap"] button')
     assert sorting(shown, "ap") == "descending"
@@ -160,7 +160,7 @@ def test_f1_of_fewer_seeds_than_others_have_shows_their_number(show: Open) -> No
     assert "(mean of 2) [" in found[5]
 
 
-def test_many_rows_are_plotted_but_for_the_best(show: Open, tmp_path: Path) -> None:
+def test_of_many_rows_only_the_best_are_plotted(show: Open, tmp_path: Path) -> None:
     shown = show(at=write(many(tmp_path, 120)))
     assert len(drawn(shown, "bars")["bars"]) == 12
     assert "12 of 40 rows" in shown.inner_text('[data-plot="bars"] figcaption')
@@ -244,7 +244,7 @@ def test_a_row_opens_its_record(show: Open) -> None:
     until(lambda: "-s2-" in str(dialog.locator("a").get_attribute("href")))
 
 
-def test_a_record_that_failed_says_why(show: Open) -> None:
+def test_a_failed_record_shows_the_reason(show: Open) -> None:
     shown = show()
     shown.locator("tbody .open").last.click()
     shown.locator("dialog").wait_for()
@@ -365,7 +365,7 @@ def brightness(colour: str) -> int:
     return sum(int(part) for part in colour.strip("rgb()").split(","))
 
 
-def test_dark_is_dark_and_plots_follow_when_the_reader_changes_it(show: Open) -> None:
+def test_page_and_plots_follow_the_colour_scheme(show: Open) -> None:
     shown = show(scheme="dark")
     letters = "getComputedStyle(document.querySelector('[data-plot=plane] svg text')).fill"
     drawn(shown, "plane")
@@ -404,7 +404,7 @@ def test_all_text_has_the_contrast_of_wcag_aa(show: Open, scheme: str) -> None:
     assert shown.evaluate(CONTRAST) == []
 
 
-def test_print_leaves_out_what_only_a_screen_can_use(show: Open) -> None:
+def test_controls_are_not_printed(show: Open) -> None:
     shown = show(scheme="dark")
     shown.emulate_media(media="print")
     assert not shown.locator("#search").is_visible()

@@ -35,7 +35,7 @@ def test_build_writes_the_page_and_shows_it(mitobench: Callable[..., Any], folde
     for shown in (answer.out, page):
         assert ".600" in shown, "the mean of both seeds"
     assert "FAILED 0" in answer.out
-    assert "0, 1 FAILED" in page
+    assert "0 of 2, 1 FAILED" in page
     assert "MITOS 2012, official split" in answer.out
     assert str(folder / "LEADERBOARD.md") in answer.out
 

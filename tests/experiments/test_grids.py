@@ -86,8 +86,8 @@ def test_every_combination_is_measured_into_the_leaderboard(
     assert answer.code == 0, answer.out + answer.err
     made = {(r["combination"]["detector"], r["combination"]["verifier"]) for r in records()}
     assert made == {(d, v) for d in ("toy-dark", "toy-boxless") for v in ("none", "toy-mean")}
-    board = (tmp_path / "out" / "LEADERBOARD.md").read_text()
-    assert board.count("[s0](records/") == len(records()) == 4
+    rows = (tmp_path / "out" / "sections" / "synthetic-by-slide.md").read_text()
+    assert rows.count("[0](../records/") == len(records()) == 4
     assert (tmp_path / "out" / "index.html").is_file()
     assert f"Leaderboard  {tmp_path / 'out' / 'LEADERBOARD.md'}" in answer.out
 

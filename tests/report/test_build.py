@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_page_is_that_of_the_records(folder: Path) -> None:
+def test_the_page_is_made_from_the_records(folder: Path) -> None:
     record.write(folder / "records", failed(seed=1), None)
     path, found = build.build(folder)
     assert path == folder / "LEADERBOARD.md"
@@ -124,7 +124,7 @@ def test_a_sealed_record_without_what_a_table_needs_is_named(
     assert message in broken[0]
 
 
-def test_detections_elsewhere_are_refused(tmp_path: Path) -> None:
+def test_detections_in_another_folder_are_rejected(tmp_path: Path) -> None:
     entry = DetectionsEntry(file="../../x.detections.csv.gz", rows=0, sha256="x", packed="x")
     made = ok().model_copy(update={"detections": entry}).sealed()
     (tmp_path / "forged.json").write_text(made.model_dump_json())
@@ -140,7 +140,7 @@ def test_good_records_are_read_in_the_order_of_their_paths(folder: Path) -> None
     assert broken == []
 
 
-def test_two_records_of_one_identity_lie_in_two_folders_and_are_both_shown(tmp_path: Path) -> None:
+def test_two_records_of_one_identity_in_two_folders_are_both_shown(tmp_path: Path) -> None:
     ours, theirs = counted(F1_5), counted(F1_8)
     record.write(tmp_path / "records", ours, DETECTIONS)
     record.write(tmp_path / "records" / "theirs", theirs, DETECTIONS)

@@ -137,6 +137,12 @@ def test_failed_combinations_are_last_without_a_rank() -> None:
     assert [(first_line(row["#"]), first_line(row["F1"])) for row in shown] == [("1", ".000"), ("–", "FAILED")]
 
 
+def test_failed_runs_are_counted_where_their_rows_are_not_shown() -> None:
+    records = [ok(f1=0.5, detector=f"d{n:02d}") for n in range(MAX_COMBINATIONS)]
+    assert "2 runs FAILED. [All" in page(*records, failed(detector="x"), failed(detector="y"))
+    assert "FAILED" not in page(*records)
+
+
 # ------------------------------------------------------------------------------------------------------------- notes
 
 

@@ -10,7 +10,7 @@ from mitobench.report.table import Section, sections
 from mitobench.results.record import Record
 from report.counted import F1_4, F1_5, F1_8, F1_10, Counts, counted
 
-MANY = 4  # of the counts of a slide: enough mitoses to be certain
+MANY = 4  # times the counts of a slide: enough mitoses to be certain
 
 
 def slides(each: Counts, n: int = 12) -> list[Counts]:
@@ -31,7 +31,7 @@ def tied(made: Section) -> set[str]:
     return {str(row.first.combination["detector"]) for row in made.rows if made.tied(row)}
 
 
-def test_a_clearly_better_row_is_first_and_two_equal_ones_share_the_ranks_behind_it() -> None:
+def test_a_clearly_better_row_is_first_and_two_equal_ones_share_the_next_ranks() -> None:
     made = section(
         counted(slides(F1_10), detector="best"),
         counted(slides(F1_5), detector="a"),
@@ -65,7 +65,7 @@ def test_a_difference_that_changes_with_the_slides_distinguishes_no_rows() -> No
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_row_that_may_be_first_is_marked_and_as_many_are_as_the_range_of_the_best_is_long(seed: int) -> None:
+def test_the_marked_rows_are_those_that_could_be_first(seed: int) -> None:
     draw = np.random.default_rng(seed)
     made = section(
         *(

@@ -33,7 +33,7 @@ def radius(record: Record, um: float) -> Record:
     [{"data_digest": "e" * 64}, {"matcher": "hungarian"}, {"protocol": "by-slide"}, {"dataset": "mitos2014"}],
     ids=str,
 )
-def test_what_was_not_measured_alike_is_in_sections_of_its_own(change: dict[str, Any]) -> None:
+def test_records_that_were_not_measured_alike_are_in_different_sections(change: dict[str, Any]) -> None:
     found = sections([ok(), ok(detector="rpn", **{"train_on": [change.get("dataset", "mitos2012")]} | change)])
     assert [len(section.rows) for section in found] == [1, 1]
 
@@ -43,7 +43,7 @@ def test_another_radius_is_another_section() -> None:
     assert [[rank for rank, _ in section.ranked()] for section in found] == [[1], [1]]
 
 
-def test_what_was_trained_on_other_data_is_ranked_together() -> None:
+def test_rows_trained_on_different_data_are_ranked_together() -> None:
     made = ok(train_on=["mitos2012", "mitos2014"])
     made = made.model_copy(update={"data": {**made.data, "mitos2014": made.data["mitos2012"]}})
     assert len(section(ok(), made).rows) == 2
@@ -314,7 +314,7 @@ def test_the_path_of_a_record_is_its_name_unless_another_is_given() -> None:
     assert elsewhere.file(record) == "theirs/x.json"
 
 
-def test_a_variant_leaves_out_what_is_not_set() -> None:
+def test_a_variant_leaves_out_options_without_a_value() -> None:
     made = ok()
     made.plugins["verifier"] = made.plugins["verifier"].model_copy(update={"variant": {"patch": 64, "enlarged": None}})
     assert plugin(made, "verifier") == "resnet50 (patch 64)"
