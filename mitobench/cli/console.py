@@ -28,7 +28,7 @@ from mitobench.results.current_names import current_overrides
 if TYPE_CHECKING:
     from mitobench.benchmark import Benchmark
     from mitobench.pipeline.stages.stage import Stage
-    from mitobench.report.table import Row, Section
+    from mitobench.report.table import LeaderboardRow, Section
 
 console = Console()
 
@@ -202,7 +202,7 @@ def show_section(section: Section) -> None:
         console.print(f"- {escape(note)}")
 
 
-def _name(row: Row) -> str:
+def _name(row: LeaderboardRow) -> str:
     """The row's combination, training data sets, profile and overrides."""
     record = row.first
     parts = " + ".join(markdown.plugin(record, role) for role in ("estimator", "detector", "verifier", "fuser"))
@@ -210,14 +210,14 @@ def _name(row: Row) -> str:
     return f"{parts}; trained on {', '.join(record.combination['train_on'])}; {options}"
 
 
-def _ranks(section: Section, row: Row) -> str:
+def _ranks(section: Section, row: LeaderboardRow) -> str:
     """The row's rank range, marked if it is inside the noise of the best; empty if the row has no rank."""
     found = section.rank_range(row)
     mark = f" {markdown.MARK}" if row in section.marked else ""
     return f"; rank range {markdown.rank_range(found)}{mark}" if found else ""
 
 
-def _numbers(row: Row) -> list[str]:
+def _numbers(row: LeaderboardRow) -> list[str]:
     return [
         markdown.number(row.mean("precision")),
         markdown.number(row.mean("recall")),

@@ -33,7 +33,7 @@ def build(
     folder_option: FolderOption = None,
     png: Annotated[bool, typer.Option("--png", help="Also write the figures as PNG.")] = False,
 ) -> None:
-    """Write LEADERBOARD.md, index.html and figures/ from the records of a folder, and show the tables.
+    """Write LEADERBOARD.md, index.html, sections/ and figures/ from the records of a folder, and show the tables.
 
     Every record is recomputed first. Records that are broken, were edited, have another schema version, or contain
     numbers that do not follow from their detections are reported and left out.
@@ -65,7 +65,7 @@ def show(folder: Folder = None, folder_option: FolderOption = None) -> None:
 def recommend(
     folder: Folder = None,
     folder_option: FolderOption = None,
-    section: Annotated[str | None, typer.Option(help="Only sections whose title contains this text.")] = None,
+    section: Annotated[str | None, typer.Option(help="Only sections whose title or name contains this text.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Only sections of this data set.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Only sections of this protocol.")] = None,
     margin: Annotated[
@@ -95,8 +95,8 @@ def check(folder: Folder = None, folder_option: FolderOption = None, data: Data 
     """Check all records by recomputing their numbers, and check that the generated files are up to date.
 
     Checks the bytes, digests and names of records and detections; that records do not contradict themselves; all
-    scores, thresholds and intervals; and LEADERBOARD.md, index.html and the data of figures/. With --data the
-    detections are also matched with the annotation again, on the same frames.
+    scores, thresholds and intervals; and LEADERBOARD.md, index.html, sections/ and the data of figures/. With --data
+    the detections are also matched with the annotation again, on the same frames.
 
     Exit code 1: problems were found; each is reported on one line with the file and how to fix it.
 

@@ -32,7 +32,7 @@ def show(records: Path, margin: float, section: str | None, dataset: str | None,
         for found in every
         if (dataset or found.dataset) == found.dataset
         and (protocol or found.protocol) == found.protocol
-        and (section or "").lower() in found.title.lower()
+        and (section or "").lower() in f"{found.title}\n{found.name}".lower()
     ]
     if not asked:
         titles = "; ".join(found.title for found in every) or "none, as there are no records"

@@ -36,8 +36,9 @@ def test_build_writes_the_page_and_shows_it(mitobench: Callable[..., Any], folde
     page = (folder / "LEADERBOARD.md").read_text(encoding="utf-8")
     for shown in (answer.out, page):
         assert ".600" in shown, "the mean of both seeds"
-        assert "FAILED 0" in shown
-    assert "mitos2012, protocol official" in answer.out
+    assert "FAILED 0" in answer.out
+    assert "0 of 2, 1 FAILED" in page
+    assert "MITOS 2012, official split" in answer.out
     assert str(folder / "LEADERBOARD.md") in answer.out
 
 
@@ -88,7 +89,7 @@ def test_without_a_record_show_says_so(mitobench: Callable[..., Any], tmp_path: 
 
 
 @pytest.mark.parametrize("built", [False, True])
-def test_without_a_record_check_is_not_green(mitobench: Callable[..., Any], tmp_path: Path, built: bool) -> None:
+def test_check_fails_without_a_record(mitobench: Callable[..., Any], tmp_path: Path, built: bool) -> None:
     (tmp_path / "records").mkdir()
     if built:
         assert mitobench("leaderboard", "build", tmp_path).code == 0
@@ -104,7 +105,7 @@ GOOD, NEARLY, UNSURE = [(90, 10, 10)] * 10, [(89, 10, 11)] * 10, [(90, 10, 10), 
 
 
 def raced(folder: Path, **rows: tuple[list[tuple[int, int, int]], float | None]) -> Path:
-    """Records by detector: counts of each slide, seconds a frame."""
+    """Writes a record per detector, with the counts of each slide and the seconds per frame; returns the folder."""
     for name, (each, seconds) in rows.items():
         made = ok(detector=name)
         run = made.run.model_copy(update={"seconds_a_frame": seconds})
@@ -117,7 +118,7 @@ def test_the_cheapest_row_that_is_not_worse_is_recommended(mitobench: Callable[.
     answer = mitobench("leaderboard", "recommend", raced(tmp_path, best=(GOOD, 3.0), cheap=(NEARLY, 1.0)))
     assert answer.code == 0, answer.err
     lines = [line.strip() for line in answer.out.splitlines()]
-    assert lines[0] == "mitos2012, protocol official"
+    assert lines[0] == "MITOS 2012, official split"
     assert lines[1].startswith("Best: rank 1, fixed + best + resnet50 + linear; F1 .900 [")
     assert lines[2].startswith("Recommended: rank 2, fixed + cheap + resnet50 + linear; F1 .894 [")
     assert lines[2].endswith("1.00 s per frame")
@@ -154,20 +155,26 @@ def test_rows_that_cost_the_same_or_have_no_seconds_are_named(mitobench: Callabl
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--section", "OFFICIAL"), ("--dataset", "mitos2012"), ("--protocol", "official")]
+    ("option", "value"),
+    [
+        ("--section", "OFFICIAL SPLIT"),
+        ("--section", "mitos2012-official"),
+        ("--dataset", "mitos2012"),
+        ("--protocol", "official"),
+    ],
 )
-def test_a_section_is_chosen_by_what_it_is_called(
+def test_a_section_is_chosen_by_title_name_data_set_or_protocol(
     mitobench: Callable[..., Any], tmp_path: Path, option: str, value: str
 ) -> None:
     folder = raced(tmp_path, best=(GOOD, 3.0))
     assert "Recommended: the best." in mitobench("leaderboard", "recommend", folder, option, value).out
     answer = mitobench("leaderboard", "recommend", folder, option, "nothing")
     assert answer.code == 2
-    assert "no section matches. Available: mitos2012, protocol official" in answer.err
+    assert "no section matches. Available: MITOS 2012, official split" in answer.err
 
 
 @pytest.mark.parametrize("margin", ["nan", "-0.1", "1.5", "little"])
-def test_a_margin_that_is_no_share_is_an_error(mitobench: Callable[..., Any], tmp_path: Path, margin: str) -> None:
+def test_a_margin_outside_0_to_1_is_an_error(mitobench: Callable[..., Any], tmp_path: Path, margin: str) -> None:
     answer = mitobench("leaderboard", "recommend", raced(tmp_path, best=(GOOD, 3.0)), "--margin", margin)
     assert answer.code == 2
     assert "margin" in answer.err
@@ -191,13 +198,13 @@ def test_where_nothing_is_ranked_or_recorded_nothing_is_recommended(
 def toy_records(
     small_data: Path, tmp_path_factory: pytest.TempPathFactory, toy_environment: dict[str, str]
 ) -> list[Path]:
-    """The files of two seeds; not to be changed."""
+    """The files of two seeds; tests must not change them."""
     return tiny_runs.board(small_data, tmp_path_factory.mktemp("board"), toy_environment)
 
 
 @pytest.fixture
 def board(toy_records: list[Path], tmp_path: Path) -> Path:
-    """A leaderboard of both, not built yet."""
+    """A leaderboard of both seeds, not built yet."""
     shutil.copytree(toy_records[0].parent, tmp_path / "whole" / "records")
     return tmp_path / "whole"
 
@@ -206,11 +213,18 @@ def first(board: Path) -> Path:
     return sorted((board / "records").glob("*.json"))[0]
 
 
+def page_of_section(folder: Path) -> str:
+    (page,) = (folder / "sections").glob("*.md")
+    return page.read_text(encoding="utf-8")
+
+
 def content(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_leaderboard_as_it_was_built_is_green(mitobench: Callable[..., Any], board: Path, small_data: Path) -> None:
+def test_check_accepts_a_leaderboard_that_was_just_built(
+    mitobench: Callable[..., Any], board: Path, small_data: Path
+) -> None:
     assert mitobench("leaderboard", "build", board).code == 0
     before = content(board)
     answer = mitobench("leaderboard", "check", board, "--data", small_data)
@@ -235,7 +249,7 @@ def test_without_data_it_says_what_was_not_checked(mitobench: Callable[..., Any]
 
 
 @pytest.mark.parametrize("command", ["build", "show"])
-def test_a_record_whose_numbers_are_not_its_own_is_named_and_left_out(
+def test_a_record_with_wrong_numbers_is_named_and_left_out(
     mitobench: Callable[..., Any], board: Path, command: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = first(board)
@@ -259,7 +273,9 @@ def test_every_problem_is_reported_on_one_line(mitobench: Callable[..., Any], bo
     assert "Traceback" not in answer.err
 
 
-def test_a_forgery_is_red_with_the_annotation(mitobench: Callable[..., Any], board: Path, small_data: Path) -> None:
+def test_check_finds_a_forgery_with_the_annotation(
+    mitobench: Callable[..., Any], board: Path, small_data: Path
+) -> None:
     tiny_runs.with_a_found_miss(first(board))
     assert mitobench("leaderboard", "check", board).code == 0
     assert mitobench("leaderboard", "check", board, "--data", small_data).code == 1
@@ -271,7 +287,7 @@ def test_others_records_are_added_and_shown(mitobench: Callable[..., Any], board
     answer = mitobench("leaderboard", "add", board, "--folder", ours)
     assert answer.code == 0, answer.out + answer.err
     assert answer.out.count("added ") == 2
-    assert first(board).stem in (ours / "LEADERBOARD.md").read_text()
+    assert first(board).stem in page_of_section(ours)
     assert mitobench("leaderboard", "check", ours).code == 0
     again = mitobench("leaderboard", "add", first(board), "--folder", ours)
     assert again.code == 0
@@ -295,7 +311,7 @@ def test_a_refused_record_leaves_everything_as_it_was(
 def test_one_piece_of_work_under_two_names_is_refused(
     mitobench: Callable[..., Any], board: Path, tmp_path: Path, where: str
 ) -> None:
-    """A copy of a record in which the verifier is called another, with keys, command and digests that fit."""
+    """A copy of a record with another name for the verifier, and with keys, command and digests that agree with it."""
     theirs = tmp_path / "theirs"
     (tmp_path / "ours" / "records").mkdir(parents=True)
     shutil.copytree(board / "records", theirs)
@@ -326,8 +342,7 @@ def test_one_identity_with_other_numbers_is_added_and_marked(
     answer = mitobench("leaderboard", "add", theirs / first(board).name, "--folder", board)
     assert answer.code == 0, answer.err
     assert "with other numbers: both are marked" in answer.out
-    page = (board / "LEADERBOARD.md").read_text()
-    assert page.count(f"{first(board).name})") == 2, "both are linked"
+    assert page_of_section(board).count(f"{first(board).name})") == 2, "both are linked"
     assert mitobench("leaderboard", "check", board).code == 0
 
 
