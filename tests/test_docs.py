@@ -12,7 +12,7 @@ import click
 import pytest
 import typer
 
-from mitobench import discovery, registry
+from mitobench import __version__, discovery, registry
 from mitobench.cli import app
 from mitobench.pipeline.settings import Settings
 
@@ -54,6 +54,8 @@ def wrong_command(line: str) -> str | None:
     command: click.Command | None = typer.main.get_command(app)
     while isinstance(command, click.Group) and words:
         name = words.pop(0)
+        if name == "--help":
+            return None
         command = command.get_command(click.Context(command), name)
         if command is None:
             return f"{name}: no such command"
@@ -195,6 +197,14 @@ def test_every_interval_of_a_page_is_the_leaderboards(page: str) -> None:
     quoted = intervals(BLOCK.sub("", text))  # what commands print is compared in test_readme.py
     assert len(quoted) > 4
     assert quoted <= intervals((ROOT / "leaderboard" / "LEADERBOARD.md").read_text(encoding="utf-8"))
+
+
+def test_changelog_and_citation_are_of_this_version() -> None:
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## \[([^\]]+)\]", changes, re.MULTILINE)
+    assert headings[0] == "Unreleased"
+    assert headings[1] == __version__
+    assert f'\nversion: "{__version__}"\n' in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
 def test_an_interval_is_found_with_its_f1() -> None:
