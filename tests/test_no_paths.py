@@ -11,7 +11,7 @@ import pytest
 from mitobench.report.html_page import parts
 
 ROOT = Path(__file__).parents[1]
-PATTERNS = ("README.md", "docs/**/*", "plugins/*/README.md", "benchmarks/README.md", "leaderboard/**/*")
+PATTERNS = ("*.md", "docs/**/*", "plugins/*/README.md", "benchmarks/README.md", "leaderboard/**/*")
 TEXTS = {".md", ".html", ".json", ".svg"}
 
 # A slash where a word may begin, a drive, or an address of a file. Three letters: `/g` is of JavaScript.
