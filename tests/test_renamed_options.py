@@ -308,7 +308,7 @@ def test_overrides_are_shown_with_current_names(text: str, current: str) -> None
     assert current_overrides(verified_by(OLD, (text,))) == [current]
 
 
-def test_rows_are_not_told_apart_by_names_of_options() -> None:
+def test_a_renamed_option_does_not_distinguish_rows() -> None:
     old, new = verified_by(OLD).sealed(), verified_by({**NEW, "lr": 0.1}).sealed()
     (section,) = sections([old, new])
     shown = disambiguations(section.rows)

@@ -132,7 +132,7 @@ def test_detections_without_their_columns_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_image_format(tmp_path: Path) -> None:
-    with pytest.raises(MitobenchError, match="There is: jpeg, png"):
+    with pytest.raises(MitobenchError, match=r"Unknown image format .jpg.\..*Available: jpeg, png"):
         gallery.write(tmp_path / "x.json", tmp_path, kind="jpg")
 
 
