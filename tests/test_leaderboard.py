@@ -1,4 +1,5 @@
-"""The committed leaderboard: made from the committed records, and not stale."""
+""@pytest.mark.slow
+"The committed leaderboard: made from the committed records, and not stale."""
 
 from __future__ import annotations
 

@@ -19,6 +19,8 @@ from mitobench.results import record
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+pytestmark = pytest.mark.slow
+
 Open = Callable[..., "Page"]
 SYNTHETIC = "synthetic, protocol by-slide"
 NAMES = [" + ".join(name for name in names.values() if name != "-") for names in combinations()]

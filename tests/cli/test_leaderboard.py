@@ -16,6 +16,8 @@ from mitobench.cli import console
 from mitobench.results import record
 from mitobench.results.command import command_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -16,6 +16,8 @@ from packaging.utils import canonicalize_name
 
 from mitobench.results import record
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 # What only networks, the Caffe reader and tests need. A name in the closure of the core's requirements is a regression.
 OTHERS = ("torch", "torchvision", "mmengine", "mmdet", "mmcv", "timm", "google.protobuf", "sklearn", "cv2", "yapf")

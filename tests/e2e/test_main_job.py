@@ -11,6 +11,8 @@ import pytest
 
 from mitobench.results import record
 
+pytestmark = pytest.mark.slow
+
 FEW_STEPS = ["estimator.iterations=[2,2,2]", "detector.iterations=3", "detector.warmup=0", "verifier.iterations=3"]
 LINE = ["--estimator", "fcn", "--detector", "frcnn", "--verifier", "resnet50"]
 
@@ -53,7 +55,6 @@ def run(small_data: Path, tmp_path: Path) -> Run:
     return run
 
 
-@pytest.mark.slow
 def test_the_line_as_typed_with_masks_and_with_centroids_only(run: Run) -> None:
     records = {found.combination["dataset"]: found for found in run("--device", "cpu")}
     assert set(records) == {"synthetic", "synthetic-centroids"}
@@ -66,7 +67,6 @@ def test_the_line_as_typed_with_masks_and_with_centroids_only(run: Run) -> None:
     assert set(records["synthetic-centroids"].data) == {"synthetic", "synthetic-centroids"}, "fcn learned on the masks"
 
 
-@pytest.mark.slow
 def test_every_fit_over_two_processes(run: Run) -> None:
     (found,) = run("--device", "cpu", "--gpus", "2", "--dataset", "synthetic")
     assert found.status == "ok", found.reason

@@ -13,6 +13,8 @@ import pytest
 
 from mitobench.results import record
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = [ROOT, *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))]
 FEW_STEPS = ["estimator.iterations=[2,2,2]", "detector.iterations=3", "detector.warmup=0", "verifier.iterations=3"]
@@ -52,7 +54,6 @@ def test_the_wheels_hold_everything_that_is_needed(clean: Path, tmp_path: Path) 
     assert (tmp_path / "from-wheel" / "pyproject.toml").is_file()
 
 
-@pytest.mark.slow
 def test_the_wheels_do_the_main_job(clean: Path, small_data: Path, tmp_path: Path) -> None:
     line = ["--estimator", "fcn", "--detector", "frcnn", "--verifier", "resnet50", "--profile", "smoke"]
     places = ["--data", small_data, "--dataset", "synthetic", "--store", tmp_path / "store", "--out", tmp_path / "out"]

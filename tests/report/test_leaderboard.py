@@ -253,10 +253,12 @@ def test_published_numbers_stand_apart_and_are_not_ranked() -> None:
     assert "### Published, not measured here" in text
 
 
+@pytest.mark.slow
 def test_where_nothing_is_published_nothing_is_said_of_it() -> None:
     assert "Published" not in page(ok(protocol="by-slide"))
 
 
+@pytest.mark.slow
 def test_a_thousand_rows_take_less_than_three_seconds() -> None:
     """Of a processor: ten by ten by ten parts, each resampled once though it is in 27 pairs."""
     kinds = (F1_4, F1_5, F1_8)

@@ -28,6 +28,8 @@ from mitobench.results import record
 from mitobench.results.command import command_of
 from mitobench.results.record import Record
 
+pytestmark = pytest.mark.slow
+
 COMMITTED = sorted((Path(__file__).parents[2] / "leaderboard" / "records").glob("*.json"))
 
 

@@ -15,6 +15,8 @@ from mitobench.report import build, figures, page
 from mitobench.report.stale import stale
 from mitobench.results import record
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

@@ -23,6 +23,7 @@ from mitobench.results import record
 from mitobench.results.check import check
 
 
+@pytest.mark.slow
 def detections_of(path: Path, part: str = "detections") -> Path:
     return path.with_name(f"{path.stem}.{part}.csv.gz")
 
@@ -240,6 +241,7 @@ def _places(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from _places(inner, (*way, key))
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_no_content_ends_in_a_traceback(changed: Path, data: st.DataObject) -> None:

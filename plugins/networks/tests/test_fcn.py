@@ -15,6 +15,8 @@ from mitobench_networks.fcn.estimator import FCN
 from mitobench_networks.fcn.network import FCN8s, normalised
 from mitobench_networks.fcn.patches import TileStream
 
+pytestmark = pytest.mark.slow
+
 TINY = {
     "width": 1 / 16,
     "mpp": None,
