@@ -20,6 +20,8 @@ from mitobench.results import record
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+pytestmark = pytest.mark.slow
+
 Open = Callable[..., "Page"]
 SYNTHETIC = "Synthetic, by slide"
 MITOS = "MITOS 2012, official split"

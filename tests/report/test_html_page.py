@@ -29,6 +29,8 @@ from mitobench.results.record import Record
 from mitobench.results.schema import EarlierVersion
 from report.work import n_calls
 
+pytestmark = pytest.mark.slow
+
 COMMITTED = sorted((Path(__file__).parents[2] / "leaderboard" / "records").glob("*.json"))
 
 
