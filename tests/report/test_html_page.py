@@ -26,7 +26,7 @@ from mitobench.report.table import sections
 from mitobench.results import record
 from mitobench.results.command import command_of
 from mitobench.results.record import Record
-from mitobench.results.schema import Migration
+from mitobench.results.schema import EarlierVersion
 from report.work import n_calls
 
 COMMITTED = sorted((Path(__file__).parents[2] / "leaderboard" / "records").glob("*.json"))
@@ -231,7 +231,7 @@ def test_a_note_is_in_the_page_once_and_rows_have_its_number(tmp_path: Path) -> 
 
 def test_migrated_records_are_marked(tmp_path: Path) -> None:
     note = "migrated from record version 1: no detections on validation; thresholds and options as recorded"
-    migrated = ok().model_copy(update={"migrated": [Migration(schema_version=1, digest="0" * 64)]})
+    migrated = ok().model_copy(update={"migrated": [EarlierVersion(schema_version=1, digest="0" * 64)]})
     (section,) = parts(tmp_path / "all", migrated).block("page-data")["sections"]
     assert note in section["notes"]
     (section,) = parts(tmp_path / "some", migrated, ok(f1=0.4, detector="rpn")).block("page-data")["sections"]
