@@ -1,5 +1,4 @@
-""@pytest.mark.slow
-"The committed leaderboard: made from the committed records, and not stale."""
+"""The committed leaderboard: made from the committed records, and not stale."""
 
 from __future__ import annotations
 
@@ -18,6 +17,7 @@ FOLDER = Path(__file__).parents[1] / "leaderboard"
 RECORDS = sorted((FOLDER / build.RECORDS).glob("*.json"))
 
 
+@pytest.mark.slow
 def test_every_record_passes_the_check_and_no_generated_file_is_stale() -> None:
     assert check_folder(FOLDER / build.RECORDS).problems == []
     assert stale(FOLDER)[1] == []

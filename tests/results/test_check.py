@@ -23,11 +23,11 @@ from mitobench.results import record
 from mitobench.results.check import check
 
 
-@pytest.mark.slow
 def detections_of(path: Path, part: str = "detections") -> Path:
     return path.with_name(f"{path.stem}.{part}.csv.gz")
 
 
+@pytest.mark.slow
 def test_what_a_run_wrote_is_green(toy_records: list[Path]) -> None:
     assert [check(path).problems for path in toy_records] == [[], []]
 
