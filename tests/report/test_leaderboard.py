@@ -253,7 +253,6 @@ def test_published_numbers_stand_apart_and_are_not_ranked() -> None:
     assert "### Published, not measured here" in text
 
 
-@pytest.mark.slow
 def test_where_nothing_is_published_nothing_is_said_of_it() -> None:
     assert "Published" not in page(ok(protocol="by-slide"))
 
@@ -274,6 +273,7 @@ def test_a_thousand_rows_take_less_than_three_seconds() -> None:
     assert {effect["pairs"] for effect in table(text, "role")} == {"100"}
 
 
+@pytest.mark.slow
 def test_a_thousand_records_of_hundreds_of_detectors_take_less_than_a_second_and_a_half(tmp_path: Path) -> None:
     made = [found for _, found in record.read_all(thousand(tmp_path) / "records")]
     started = process_time()
