@@ -23,7 +23,6 @@ from mitobench.results import record
 from mitobench.results.check import check
 
 
-@pytest.mark.slow
 def detections_of(path: Path, part: str = "detections") -> Path:
     return path.with_name(f"{path.stem}.{part}.csv.gz")
 
