@@ -83,7 +83,7 @@ def test_auto_is_imagenets_weights_of_the_package_beside_it(weights):
     assert os.listdir(weights) == [path.name]
     before = path.stat()
     assert before.st_mode & 0o044, "others could not read it"
-    pretrained._made.cache_clear()
+    pretrained._store_weights.cache_clear()
     assert EfficientNetLite0.pretrained(EfficientNetLite0.Options()) == path
     assert path.stat().st_mtime_ns == before.st_mtime_ns
 
