@@ -502,12 +502,12 @@ def detections_csv(folder: Path, rng: Random) -> Read:
 def image(folder: Path, rng: Random) -> Read:
     ending, mode = rng.choice((".png", ".bmp", ".tif", ".jpg")), rng.choice(("RGB", "L", "P", "RGBA", "1", "I;16"))
     mode = "RGB" if ending == ".jpg" else mode
-    made = Image.fromarray(np.frombuffer(rng.randbytes(24 * 20 * 3), dtype=np.uint8).reshape(24, 20, 3))
-    made = Image.fromarray(np.zeros((24, 20), dtype=np.uint16)) if mode == "I;16" and ending != ".bmp" else made
+    picture = Image.fromarray(np.frombuffer(rng.randbytes(24 * 20 * 3), dtype=np.uint8).reshape(24, 20, 3))
+    picture = Image.fromarray(np.zeros((24, 20), dtype=np.uint16)) if mode == "I;16" and ending != ".bmp" else picture
     if mode not in ("RGB", "I;16") and not (ending == ".bmp" and mode == "RGBA"):
-        made = made.convert(mode)
+        picture = picture.convert(mode)
     path = folder / f"x{ending}"
-    made.save(path)
+    picture.save(path)
     content = bytearray(path.read_bytes())
     if rng.random() < 0.4:  # sizes in headers
         at = rng.randrange(min(64, len(content) - 4))

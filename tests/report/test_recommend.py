@@ -17,9 +17,9 @@ WORSE: Slide = (60, 40, 40)
 
 
 def timed(name: str, each: Slide | list[Slide], seconds: float | None, seed: int = 0, device: str = "cpu") -> Record:
-    made = counted([each] * 10 if isinstance(each, tuple) else each, detector=name, seed=seed)
-    run = made.run.model_copy(update={"seconds_a_frame": seconds})
-    return made.model_copy(update={"run": run, "device": device})
+    record = counted([each] * 10 if isinstance(each, tuple) else each, detector=name, seed=seed)
+    run = record.run.model_copy(update={"seconds_a_frame": seconds})
+    return record.model_copy(update={"run": run, "device": device})
 
 
 def found(*records: Record, margin: float = 0.02) -> Recommendation:
