@@ -63,7 +63,7 @@ SPECIAL = (fifo, directory, endless, link_to_a_fifo, listening, circle, nowhere,
 
 
 @pytest.mark.parametrize("create", SPECIAL, ids=lambda create: create.__name__)
-def test_what_is_not_a_regular_file_is_refused_at_once(create, tmp_path: Path) -> None:
+def test_only_a_regular_file_is_read(create, tmp_path: Path) -> None:
     path = create(tmp_path)
     for read in (read_bytes, read_text, open_regular):
         with pytest.raises(DataError, match=r"x|absent"):
@@ -85,7 +85,7 @@ def test_the_limit_is_the_largest_file_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")
-def test_the_limit_holds_where_a_file_declares_no_size() -> None:
+def test_the_limit_also_applies_to_files_without_a_size() -> None:
     assert os.stat("/proc/self/maps").st_size == 0
     with pytest.raises(MitobenchError, match="at most 10"):
         read_bytes(Path("/proc/self/maps"), 10)

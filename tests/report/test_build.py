@@ -21,7 +21,7 @@ from report.counted import F1_5, F1_8, counted
 
 @pytest.fixture(autouse=True)
 def only_the_tables(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """index.html and figures take seconds and have tests of their own."""
+    """Skips index.html and figures, which take seconds and have their own tests."""
     if "everything" not in request.fixturenames:
         for module in (html_page, figures):
             monkeypatch.setattr(module, "write", lambda *_: [])
@@ -48,7 +48,7 @@ def test_the_page_is_made_from_the_records(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("everything")
-def test_page_and_figures_are_made_too(folder: Path) -> None:
+def test_html_page_and_figures_are_written_too(folder: Path) -> None:
     record.write(folder / "records", counted(F1_5, detector="rpn"), DETECTIONS)
     build.build(folder)
     assert {item.name for item in folder.iterdir()} == {

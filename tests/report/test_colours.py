@@ -76,7 +76,7 @@ def test_labels_of_variants_contain_the_differences() -> None:
     ]
 
 
-def test_facts_that_distinguish_no_more_rows_are_left_out() -> None:
+def test_labels_leave_out_details_that_distinguish_no_rows() -> None:
     shortened = {"notes": ["trained from scratch", "schedules shortened to 0.2 of the profile's"]}
     record = variant(0.6, 300), variant(0.5, 100, profile="modern"), variant(0.4, 60, **shortened)
     assert labelled(*record) == [

@@ -58,7 +58,7 @@ def test_detections_below_the_candidate_threshold_are_in_no_curve(tmp_path: Path
     assert curve(tmp_path, (0.9, 1), (None, 0)) == ([1 / 3], [0])
 
 
-def test_without_scores_or_mitoses_there_is_none(tmp_path: Path) -> None:
+def test_a_record_without_scores_or_mitoses_has_no_curve(tmp_path: Path) -> None:
     assert curve_of(tmp_path / "x.json", failed()) is None
     assert curve(tmp_path, (0.9, None), n_mitoses=0) is None
 

@@ -79,7 +79,7 @@ def rows(found: Parts, section: int = 0) -> list[dict[str, Any]]:
 # ------------------------------------------------------------------------------------------------- one safe file
 
 
-def test_nothing_is_fetched(tmp_path: Path) -> None:
+def test_the_page_fetches_nothing(tmp_path: Path) -> None:
     found = parts(board(tmp_path))
     assert found.fetched == []
     assert found.policy.startswith("default-src 'none'")
@@ -97,7 +97,7 @@ def test_only_the_scripts_of_the_page_may_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", [SCRIPT, "</script><img src=x onerror=alert(1)>", "<!--<script>", "a\u2028b", "'\"&amp;"]
 )
-def test_a_name_is_data_whatever_it_is(tmp_path: Path, name: str) -> None:
+def test_any_name_is_shown_as_text(tmp_path: Path, name: str) -> None:
     names = {"dataset": name, "train_on": [name], "detector": name}
     originals = [ok(**names), failed(reason=name, seed=1, **names)]
     found = Parts(html_page.render(tmp_path, sections(_written(tmp_path, originals))))
@@ -183,7 +183,7 @@ def test_f1_of_fewer_seeds_than_others_have_shows_their_number(tmp_path: Path) -
     assert page_rows[12]["f1Shown"] == "FAILED"
 
 
-def test_a_record_is_there_with_the_commands_that_repeat_it(tmp_path: Path) -> None:
+def test_the_page_has_each_record_with_the_commands_that_reproduce_it(tmp_path: Path) -> None:
     (entry,) = parts(tmp_path, ok()).block("record-data")
     path = f"records/{ok().stem}.json"
     assert list(entry["commands"].values()) == [
@@ -286,7 +286,7 @@ def test_a_short_curve_keeps_every_turn() -> None:
 
 
 def test_the_work_grows_with_the_number_of_records_and_not_faster(tmp_path: Path) -> None:
-    """Four times the records take about four times the calls; what does not depend on them comes on top."""
+    """Four times the records take about four times the calls, plus a constant part."""
     found = [read_sections(many(tmp_path / str(n), n) / "records") for n in (60, 240)]
     few, most = (
         n_calls(lambda sections=sections, n=n: page_data.of(tmp_path / str(n), sections))

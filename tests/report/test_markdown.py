@@ -93,7 +93,7 @@ def test_seeds_that_others_have_are_missing() -> None:
     assert markdown.f1(partial) == ".350 (mean of 2)"
 
 
-def test_one_seed_beside_failed_ones_is_no_mean() -> None:
+def test_one_successful_seed_is_not_called_a_mean() -> None:
     assert markdown.f1(row(ok(f1=0.5), failed(seed=1))) == ".500 (one seed) [.100, .900]"
 
 

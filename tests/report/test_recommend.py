@@ -79,7 +79,7 @@ def test_a_row_without_seconds_is_named_and_not_chosen() -> None:
     assert (name(what.chosen), [name(one) for one in what.untimed]) == ("best", ["cheap"])
 
 
-def test_a_best_row_without_seconds_gives_way_to_one_that_is_not_worse() -> None:
+def test_a_row_that_is_not_worse_is_chosen_over_a_best_row_without_seconds() -> None:
     what = found(timed("best", GOOD, None), timed("cheap", NEARLY, 1.0))
     assert (name(what.best), name(what.chosen)) == ("best", "cheap")
     assert found(timed("best", GOOD, None), timed("bad", WORSE, 1.0)).chosen is None

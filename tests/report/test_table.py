@@ -33,7 +33,7 @@ def radius(record: Record, um: float) -> Record:
     [{"data_digest": "e" * 64}, {"matcher": "hungarian"}, {"protocol": "by-slide"}, {"dataset": "mitos2014"}],
     ids=str,
 )
-def test_records_that_were_not_measured_alike_are_in_different_sections(change: dict[str, Any]) -> None:
+def test_records_measured_differently_are_in_different_sections(change: dict[str, Any]) -> None:
     found = sections([ok(), ok(detector="rpn", **{"train_on": [change.get("dataset", "mitos2012")]} | change)])
     assert [len(section.rows) for section in found] == [1, 1]
 

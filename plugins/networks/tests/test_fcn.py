@@ -160,7 +160,7 @@ def test_a_loaded_estimator_gives_the_boxes_of_the_saved_one(context, tmp_path):
 
 
 def test_prediction_stitches_four_by_four_tiles_and_thresholds_the_whole_frame():
-    """The frame is 131 x 122 px, not divisible by four, with a faint blob, a clear one, and one across two tile edges."""
+    """A frame of 131 x 122 px, not divisible by four, has a faint blob, a clear one, and one across two tile edges."""
     image = np.full((122, 131, 3), 50, np.uint8)
     for x, y, light in ((10, 10, 80), (100, 90, 230), (58, 54, 230)):
         image[y : y + 14, x : x + 14] = light
