@@ -59,7 +59,7 @@ def test_a_place_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"file", "folder"}
 
 
-def test_a_text_may_hold_what_is_no_text(tmp_path: Path) -> None:
+def test_undecodable_text_is_escaped(tmp_path: Path) -> None:
     write_text_whole(tmp_path / "a.txt", f"Größe {os.fsdecode(b'caf' + bytes([0xE9]))}")
     assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "Größe caf\\udce9"
 

@@ -163,7 +163,7 @@ def check_plugin(
         ),
     ] = None,
 ) -> None:
-    """Check that a plugin keeps the contract of its role, on tiny frames and with short training.
+    """Check that a plugin does what the harness requires of its role, on tiny frames and with short training.
 
     Exit code 0: all checks passed; 1: some failed.
 
@@ -184,7 +184,7 @@ def check_plugin(
     if reasons:
         echo(f"{len(reasons)} of {len(checks)} checks FAILED.")
         raise typer.Exit(1)
-    echo(f"{name} keeps the contract.")
+    echo(f"{name} passes all checks.")
 
 
 def _reason(check: Check) -> str | None:
