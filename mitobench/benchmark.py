@@ -154,7 +154,7 @@ class Benchmark:
 
         Args:
             out: folder of the leaderboard; records go to its `records/`.
-            listener: receives progress events; None: nobody does.
+            listener: receives progress events; None: no events are sent.
             jobs: how many stages may run at once, each in a process of its own.
 
         Raises StoreError if the store cannot be written, or contains outputs that this version cannot read.

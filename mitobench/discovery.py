@@ -103,7 +103,7 @@ def renamed_options(role: str, name: str) -> dict[str, str]:
     """Old names of a plugin's options with their current ones, as its card lists them; imports no plugin.
 
     Also for a plugin that is not installed but has a card in the registry. Empty where no card can be read: records
-    come from strangers, and one with an unknown plugin is still shown.
+    may be untrusted files, and one with an unknown plugin is still shown.
     """
     if role not in ROLES or not registry.is_name(name):
         return {}

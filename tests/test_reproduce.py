@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import tiny_runs
-from records import frame, ok, write_whole
+from records import frame, ok, write_complete_record
 
 from mitobench import discovery
 from mitobench.errors import MitobenchError, RecordError
@@ -184,7 +184,7 @@ def test_a_record_of_other_test_frames_is_different_and_nothing_is_run(
 
 
 def test_an_error_about_missing_data_names_the_option(board: Path) -> None:
-    path = write_whole(board, ok(), [frame("A00_00", 1, 0, 0)])
+    path = write_complete_record(board, ok(), [frame("A00_00", 1, 0, 0)])
     with pytest.raises(MitobenchError, match=r"mitos2012: no folder of data sets is given\. Give it with"):
         again(path)
 

@@ -48,7 +48,7 @@ class Console(rich.console.Console):
                 yield Segment(printable(segment.text, None, keep="\n"), segment.style)
 
 
-class _Guarded:
+class _EscapingStream:
     """A stream that only passes rich's and click's own control sequences to a terminal, and none to a file."""
 
     def __init__(self, stream: TextIO, name: str) -> None:
@@ -97,8 +97,8 @@ def guarded() -> Iterator[None]:
     Raises MitobenchError if they cannot be written, for example on a full disk.
     """
     before = sys.stdout, sys.stderr
-    sys.stdout = cast(TextIO, _Guarded(sys.stdout, "Standard output"))
-    sys.stderr = cast(TextIO, _Guarded(sys.stderr, "Standard error"))
+    sys.stdout = cast(TextIO, _EscapingStream(sys.stdout, "Standard output"))
+    sys.stderr = cast(TextIO, _EscapingStream(sys.stderr, "Standard error"))
     written = sys.stdout, sys.stderr
     try:
         yield

@@ -14,20 +14,15 @@ from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from mitobench import discovery, foreign, registry
 from mitobench.datasets.base import Dataset, Item
 from mitobench.errors import DataError, MitobenchError, nearest, wrong_fields
 from mitobench.foreign.limits import MAX_SPLIT_BYTES
+from mitobench.foreign.strict import Strict
 
 PARTS = ("train", "val", "test")
-
-
-class Strict(BaseModel):
-    """Refuses unknown keys, so that a misspelt key is an error and not silently ignored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Rule(Strict):

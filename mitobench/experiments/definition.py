@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from mitobench import discovery, registry
 from mitobench.datasets import splits
@@ -19,6 +19,7 @@ from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError, field_errors
 from mitobench.experiments.lines import Lines
 from mitobench.foreign.limits import MAX_SEEDS
+from mitobench.foreign.strict import Strict
 from mitobench.pipeline.settings import Override, Settings
 
 FOLDER = "experiments"
@@ -29,11 +30,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Reported(_Strict):
+class PaperScores(Strict):
     """What the paper reports for a row; None where it reports nothing. Times in s, on the paper's machine."""
 
     precision: Share | None = None
@@ -43,7 +40,7 @@ class Reported(_Strict):
     seconds_a_candidate: Seconds | None = None
 
 
-class TableRow(_Strict):
+class TableRow(Strict):
     """One row of a paper's table, and how it differs from the table's defaults.
 
     Attributes:
@@ -54,7 +51,7 @@ class TableRow(_Strict):
     """
 
     name: Name
-    paper: Reported = Reported()
+    paper: PaperScores = PaperScores()
     protocol: str | None = None
     train_on: tuple[str, ...] = ()
     scanners: tuple[str, ...] = ()
@@ -65,7 +62,7 @@ class TableRow(_Strict):
     set: tuple[str, ...] = ()
 
 
-class ExperimentGrid(_Strict):
+class ExperimentGrid(Strict):
     """Every combination of the named plugins, on one data set.
 
     Attributes:
@@ -97,7 +94,7 @@ class ExperimentGrid(_Strict):
     notes: tuple[str, ...] = ()
 
 
-class _Definition(_Strict, ABC):
+class _Definition(Strict, ABC):
     """The fields that both kinds of experiments have.
 
     Attributes:

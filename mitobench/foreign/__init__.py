@@ -1,6 +1,6 @@
 """Reads untrusted files within limits, and prints untrusted text without control characters.
 
-Records, model folders, profiles, splits and images may come from strangers or be damaged. All readers of such files
+Records, model folders, profiles, splits and images may be untrusted files or damaged. All readers of such files
 use this package:
 
 - `limits`: the largest size or count of everything that is read.

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from mitobench.atomic import write_text_whole, write_whole
+from mitobench.atomic import write_atomic, write_text_atomic
 from mitobench.datasets import Item
 from mitobench.errors import MitobenchError, RecordError, nearest
 from mitobench.gallery import drawing, html_page
@@ -94,7 +94,7 @@ def write(
     ]
     overlays = [html_page.FrameOverlay(id, pictures.name(f"frames/{id}"), of_frame[id]) for id in shown]
     text = html_page.render(path, record, card, overlays, sheets, len(items))
-    write_text_whole(out / PAGE, text)
+    write_text_atomic(out / PAGE, text)
     return Gallery(out / PAGE, len(shown), len(subjects["misses"]), len(subjects["errors"]))
 
 
@@ -114,7 +114,7 @@ class PictureFolder:
         """Writes a picture atomically; returns its path below the folder. Raises MitobenchError if writing fails."""
         content = io.BytesIO()
         image.save(content, self.kind, **KINDS[self.kind])
-        write_whole(self.folder / self.name(what), content.getvalue())
+        write_atomic(self.folder / self.name(what), content.getvalue())
         return self.name(what)
 
 

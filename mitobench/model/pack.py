@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mitobench import datasets, discovery
-from mitobench.atomic import whole_folder
+from mitobench.atomic import atomic_folder
 from mitobench.errors import MitobenchError, RecordError
 from mitobench.model import card as cards
 from mitobench.model.card import MeasuredScores, ModelCard, PackedPlugin, PackedPlugins
@@ -170,7 +170,7 @@ def _new(out: Path) -> Iterator[Path]:
     if out.exists():
         raise MitobenchError(f"{out}: exists already. Remove it, or give another folder with --out.")
     try:
-        with whole_folder(out) as folder:
+        with atomic_folder(out) as folder:
             yield folder
     except OSError as reason:
         raise MitobenchError(

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mitobench.pipeline import canonical
-from mitobench.report.pairs import Paired, paired
+from mitobench.report.pairs import PairedDifference, paired
 from mitobench.report.row import ROLES, LeaderboardRow, plugin
 from mitobench.results.current_names import current_options
 from mitobench.results.schema import Record
@@ -23,7 +23,7 @@ MAX_COMPARED = 12  # plugins of a role whose pairs are all compared; of hundreds
 
 
 @dataclass(frozen=True)
-class Effect(Paired):
+class Effect(PairedDifference):
     """What a plugin adds to F1 compared with another plugin of its role.
 
     Attributes:

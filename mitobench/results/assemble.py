@@ -28,9 +28,9 @@ from mitobench.pipeline.stages.stage import Stage
 from mitobench.pipeline.workspace import Workspace
 from mitobench.results import notes, option_files, provenance
 from mitobench.results.command import command_of
-from mitobench.results.copies import split_digest
+from mitobench.results.local_datasets import split_digest
 from mitobench.results.record import RecordDraft
-from mitobench.results.schema import Chosen, DataEntry, Frames, PluginEntry, Record, Run, SplitEntry
+from mitobench.results.schema import DataEntry, Frames, PluginEntry, Record, Run, SplitEntry, ValidationChoices
 
 
 def assemble(
@@ -90,7 +90,9 @@ def assemble(
     record = Record(
         status="ok",
         frames=_frames(row, workspace),
-        chosen=Chosen(**{key: fusion[key] for key in ("candidate_threshold", "fuser", "point", "detector_alone")}),
+        chosen=ValidationChoices(
+            **{key: fusion[key] for key in ("candidate_threshold", "fuser", "point", "detector_alone")}
+        ),
         validation=validation,
         test=test,
         detector_alone=Metrics(**metrics["detector_alone"]),

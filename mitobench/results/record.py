@@ -17,13 +17,13 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from mitobench import foreign
-from mitobench.atomic import write_whole
+from mitobench.atomic import write_atomic
 from mitobench.errors import RecordError, wrong_fields
 from mitobench.evaluate import StoredDetections
 from mitobench.evaluate import stored as stored_csv
 from mitobench.foreign import limits
 from mitobench.results.ranges import impossible
-from mitobench.results.schema import ROLES, SCHEMA_VERSION, SCORES, UNUSED, Combination, DetectionsEntry, Record
+from mitobench.results.schema import ROLES, SCHEMA_VERSION, SCORES, UNUSED, DetectionsEntry, Record, RecordedCombination
 from mitobench.results.shapes import PipelineShape, SpecShape
 
 log = logging.getLogger("mitobench")
@@ -65,9 +65,9 @@ def write(folder: Path, record: Record, detections: str | None, validation: str 
             file.unlink(missing_ok=True)
         else:
             packed = pack(text)
-            write_whole(file, packed)
+            write_atomic(file, packed)
             entries[name] = _entry(file.name, text, packed)
-    write_whole(path, spelled(record.model_copy(update=entries).sealed()))
+    write_atomic(path, spelled(record.model_copy(update=entries).sealed()))
     return path
 
 
@@ -180,7 +180,7 @@ def incomplete(record: Record, written: bool = True) -> str | None:
         written: whether it was written, so that it must name the files of its detections.
     """
     try:
-        names = Combination.model_validate(record.combination)
+        names = RecordedCombination.model_validate(record.combination)
     except ValidationError as reason:
         return wrong_fields(reason, "combination.")
     absent = [f"data.{name}" for name in (names.dataset, *names.train_on) if name not in record.data]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import tiny_runs
-from records import failed, frame, ok, write_whole
+from records import failed, frame, ok, write_complete_record
 
 from mitobench.cli import console
 from mitobench.evaluate import StoredDetections
@@ -25,7 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(console.console, "width", 250)
     records = tmp_path / "board" / "records"
     for seed, counts in enumerate([(5, 5, 5), (7, 3, 3)]):  # F1 of .5 and .7
-        write_whole(records, ok(seed=seed), [frame("A00", *counts)])
+        write_complete_record(records, ok(seed=seed), [frame("A00", *counts)])
     record.write(records, failed(detector="rpn"), None)
     return records.parent
 
@@ -110,7 +110,7 @@ def raced(folder: Path, **rows: tuple[list[tuple[int, int, int]], float | None])
         made = ok(detector=name)
         run = made.run.model_copy(update={"seconds_a_frame": seconds})
         frames = [frame(f"A{slide:02d}", *counts) for slide, counts in enumerate(each)]
-        write_whole(folder / "records", made.model_copy(update={"run": run}), frames)
+        write_complete_record(folder / "records", made.model_copy(update={"run": run}), frames)
     return folder
 
 

@@ -14,8 +14,8 @@ from mitobench.errors import MitobenchError, RecordError
 from mitobench.pipeline import canonical
 from mitobench.results import record as records
 from mitobench.results.check import check
-from mitobench.results.copies import Copies
 from mitobench.results.folder import check_all
+from mitobench.results.local_datasets import Copies
 from mitobench.results.migrate import migrate, migrate_folder
 from mitobench.results.schema import SCHEMA_VERSION
 

@@ -17,8 +17,8 @@ from mitobench.errors import DataError, MitobenchError
 from mitobench.evaluate import StoredDetections
 from mitobench.results import record
 from mitobench.results.check import check
-from mitobench.results.copies import Copies, wrong_annotation
 from mitobench.results.folder import check_all
+from mitobench.results.local_datasets import Copies, wrong_annotation
 from mitobench.results.recompute import Recomputation
 
 
