@@ -239,6 +239,11 @@ def _check_inside(path: Path, frame: Frame, detections: Detections) -> None:
 
 
 def _frames(dataset: Dataset, split: Split, part: str, detections: Mapping[str, Detections]) -> list[FramePrediction]:
+    if not split.parts[part]:
+        raise MitobenchError(
+            f"{dataset.name}: the {part} part of the split {split.protocol!r} has no frames. "
+            "Choose another part or split."
+        )
     items = (dataset.items[id] for id in split.parts[part])
     return over_split(((item.frame, item.mitoses) for item in items), detections)
 

@@ -114,7 +114,7 @@ RENAMES = {"os.replace", "os.rename", "os.renames", "shutil.move", "tempfile.mks
 
 
 @pytest.mark.parametrize("path", sorted(CORE.rglob("*.py")), ids=lambda path: str(path.relative_to(CORE)))
-def test_no_other_module_writes_aside_and_renames(path: Path) -> None:
+def test_no_other_module_writes_a_temporary_file_and_renames_it(path: Path) -> None:
     called = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
     found = {ast.unparse(function) for function in called}
     renames = {name for name in found if name in RENAMES or name.endswith(".rename")}

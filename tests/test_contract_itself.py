@@ -210,16 +210,16 @@ def test_a_fuser_whose_choice_is_no_json_fails(toy):
 @pytest.mark.parametrize(
     ("line", "kind"),
     [
-        ("self.w = validation.detector.max()", "empty"),
-        ("self.w = 1 / max((~validation.is_mitosis).sum().item(), not len(validation.detector))", "of mitoses only"),
-        ("self.w = 1 / max(validation.is_mitosis.sum().item(), not len(validation.detector))", "without a mitosis"),
+        ("self.w = validation.detector.max()", "no candidates"),
+        ("self.w = 1 / max((~validation.is_mitosis).sum().item(), not len(validation.detector))", "only mitoses"),
+        ("self.w = 1 / max(validation.is_mitosis.sum().item(), not len(validation.detector))", "no mitoses"),
     ],
 )
 def test_a_fuser_that_cannot_be_fitted_on_meagre_validation_fails(toy, line, kind):
     source = f"{FUSER}\n    def fit(self, validation):\n        {line}\n"
     reasons = failures(toy(source, "fuser"))
     assert set(reasons) == {MEAGRE}
-    assert f"on validation that is {kind}: " in reasons[MEAGRE]
+    assert f" fails on validation data with {kind}: " in reasons[MEAGRE]
 
 
 def test_an_unexpected_error_is_reported_with_file_and_line_of_the_plugin(toy):

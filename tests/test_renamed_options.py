@@ -320,7 +320,7 @@ def test_doing_it_again_under_new_names_changes_nothing() -> None:
     assert reproducibility(verified_by(OLD), verified_by(NEW)).changed == []
 
 
-def test_what_an_old_record_demands_is_counted() -> None:
+def test_the_resources_of_an_old_record_are_estimated() -> None:
     assert "verifier resnet18: ensemble_size 2, patch 64, hard_negative_rounds 1." in [
         *resource_lines(verified_by(OLD))
     ]

@@ -185,7 +185,7 @@ def it_fits_on_validation_that_is_empty_or_of_one_kind(of: Subject) -> None:
                 returned.scores(fuser, None, fuser.fuse(both.detector, both.verifier), len(both.detector))
         except Exception as reason:
             message = f"{type(reason).__name__}: {reason} ({_where(of, reason)})"
-            raise PluginError(f"on validation that is {name}: {message}") from reason
+            raise PluginError(f"Fuser {of.cls.name} fails on validation data with {name}: {message}") from reason
 
 
 def it_answers_the_same_after_saving_and_loading(of: Subject) -> None:

@@ -55,7 +55,7 @@ def validation() -> Validation:
 def meagre_validations() -> dict[str, Validation]:
     """Returns extreme validation data by name: no candidates, only mitoses, no mitoses."""
     full = validation()
-    chosen = {"empty": full.is_mitosis < 0, "of mitoses only": full.is_mitosis, "without a mitosis": ~full.is_mitosis}
+    chosen = {"no candidates": full.is_mitosis < 0, "only mitoses": full.is_mitosis, "no mitoses": ~full.is_mitosis}
     return {
         name: Validation(
             full.detector[keep], full.verifier[keep], full.is_mitosis[keep], partial(_best_f1, full.is_mitosis[keep])

@@ -105,7 +105,9 @@ def read_masks(path: Path, size: tuple[int, int]) -> tuple[Masks, list[str]]:
     seen: dict[bytes, str] = {}
     for where, numbers in points.rows(path):
         if len(numbers) % 2:
-            raise DataError(f"{where}: {len(numbers)} coordinates, which is an odd number. Expected x1,y1,x2,y2,...")
+            raise DataError(
+                f"{where}: {len(numbers)} coordinates, which is an odd number. Expected x1,y1,x2,y2, ... Correct it."
+            )
         pixels, line_notes = points.clip(np.array(numbers).reshape(-1, 2), size, where)
         mask = np.rint(pixels).astype(np.int64)
         first = seen.setdefault(np.unique(mask, axis=0).tobytes(), where)

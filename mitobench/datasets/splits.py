@@ -155,7 +155,9 @@ def named_split(dataset: str, protocol: str) -> SplitFile:
     Raises MitobenchError for an unknown protocol.
     """
     if protocol.endswith(".json"):
-        raise MitobenchError(f"{dataset}: {protocol!r} is not the name of a protocol.")
+        raise MitobenchError(
+            f"{dataset}: {protocol!r} is not the name of a protocol. {nearest(protocol, protocols(dataset))}"
+        )
     return load_split(dataset, protocol)
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from mitobench import discovery, registry
 from mitobench.datasets import splits
 from mitobench.discovery import ROLES
-from mitobench.errors import MitobenchError, field_errors
+from mitobench.errors import MitobenchError, field_errors, nearest
 from mitobench.experiments.lines import Lines
 from mitobench.foreign.limits import MAX_SEEDS
 from mitobench.foreign.strict import Strict
@@ -162,7 +162,7 @@ class PaperTable(_Definition):
         names = [row.name for row in self.row]
         _check_unique("rows", names)
         if self.against is not None and self.against not in names:
-            raise ValueError(f"`against` names the row {self.against!r}, which does not exist")
+            raise ValueError(f"`against` names an unknown row {self.against!r}. {nearest(self.against, names)}")
         return self
 
     @property
@@ -226,7 +226,7 @@ def read(name: str) -> Definition:
 def _check_unique(what: str, names: Sequence[str]) -> None:
     duplicates = [name for name in names if names.count(name) > 1]
     if duplicates:
-        raise ValueError(f"two {what} have the name {duplicates[0]!r}")
+        raise ValueError(f"two {what} have the name {duplicates[0]!r}. Rename one")
 
 
 def _check(definition: Definition) -> None:

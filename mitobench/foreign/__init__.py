@@ -7,6 +7,7 @@ use this package:
 - `files`: opens regular files only and reads at most their limit.
 - `packed`: unpacks gzip up to a limit.
 - `parsing`: reads JSON and TOML; refuses NaN, infinity, dates, numbers beyond 64 bits, deep nesting, duplicate keys.
+- `strict`: the base class of models that reject unknown keys.
 - `text`: shows control characters and escape sequences as text; keeps CSV cells from becoming formulas.
 """
 

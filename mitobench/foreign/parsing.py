@@ -76,7 +76,7 @@ def load_json(text: str | bytes, where: Path | str = "JSON", error: type[Mitoben
     except UnicodeDecodeError as reason:
         raise error(f"{where}: is not UTF-8 text: {reason.reason}. Save it as UTF-8.") from reason
     except json.JSONDecodeError as reason:
-        raise error(f"{where}:{reason.lineno}: is not valid JSON: {reason.msg}.") from reason
+        raise error(f"{where}:{reason.lineno}: is not valid JSON: {reason.msg}. Correct the line.") from reason
     except RecursionError as reason:
         raise error(f"{where}: {_DEEP}.") from reason
     except InvalidValue as reason:

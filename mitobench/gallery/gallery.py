@@ -78,7 +78,10 @@ def write(
         raise MitobenchError(f"Unknown image format {kind!r}. {nearest(kind, KINDS)}")
     record = records.read(path)
     if record.test is None:
-        raise RecordError(f"{path}: the run failed ({record.reason}), so there are no detections to show.")
+        raise RecordError(
+            f"{path}: the run failed ({record.reason}), so there are no detections to show. "
+            "Choose a record with status ok."
+        )
     found = StoredCandidate.of_record(Recomputation.read(path, record))
     card, items = test_frames(record, data)
     of_frame = {item.frame.id: marks(item, found.get(item.frame.id, []), record.test) for item in items}

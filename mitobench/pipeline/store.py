@@ -1,7 +1,8 @@
 """Caches the outputs of stages on disk, each under its stage's key.
 
     stages/KIND/KEY/   what the stage wrote, and manifest.json with the SHA-256 of every file
-    work/KEY/          checkpoints of an unfinished stage; kept when a run is killed
+    work/KEY/          checkpoints and log of an unfinished stage, and failure.txt with the traceback if it failed;
+                       kept when a run is killed
     tmp/               outputs being written; renamed to their place in stages/ when complete
     files/SHA256       content of the files that options named
     locks/KEY          held by the one process that runs the stage

@@ -19,7 +19,7 @@ from mitobench.pipeline import arrays
 from mitobench.pipeline.executors import StageResult
 from mitobench.pipeline.frame_prediction import frame_prediction
 from mitobench.pipeline.graph import PlannedRun, Request
-from mitobench.pipeline.plan import UNUSED, learned_from
+from mitobench.pipeline.plan import UNUSED, training_frames
 from mitobench.pipeline.plugins import PluginRef
 from mitobench.pipeline.settings import PipelineOptions
 from mitobench.pipeline.stages.candidates import DETECTIONS
@@ -201,7 +201,7 @@ def _notes(row: PlannedRun, workspace: Workspace) -> list[str]:
         found += notes.of_dataset(name, workspace.datasets[name].coverage, name in named)
     test = workspace.part([row.combination.dataset], "test")
     train_on = row.combination.train_on
-    learned = learned_from(workspace, row.combination.dataset, train_on)
+    learned = training_frames(workspace, row.combination.dataset, train_on)
     for name in train_on:
         if set(learned) & set(workspace.part([name], "test")):
             found.append(notes.all_frames_learned_from(name))

@@ -21,7 +21,7 @@ from mitobench.evaluate import FrameEntry, FramePrediction, StoredDetections
 from mitobench.evaluate.stored import of_frames
 from mitobench.pipeline import canonical
 from mitobench.pipeline.frame_prediction import frame_prediction
-from mitobench.pipeline.workspace import Workspace, chosen_on
+from mitobench.pipeline.workspace import Workspace, validation_sets
 from mitobench.results.mismatch import Mismatch, mismatches
 from mitobench.results.recompute import Recomputation
 from mitobench.results.schema import Record
@@ -75,7 +75,7 @@ class LocalDatasets:
         Raises MitobenchError if a data set or its split is missing, DataError if the frames are not the record's.
         """
         names = record.combination
-        used = [names["dataset"]] if part == "test" else chosen_on(names["dataset"], names["train_on"])
+        used = [names["dataset"]] if part == "test" else validation_sets(names["dataset"], names["train_on"])
         here = {name: self._selected(record, name) for name in used}
         splits = {name: assign(split_of(record, name), dataset, [part]) for name, dataset in here.items()}
         workspace = Workspace(here, splits)

@@ -145,7 +145,7 @@ def _check_seal(path: Path, old: Content) -> None:
     content = {name: value for name, value in old.items() if name not in ("run", "digest", "run_digest")}
     found = canonical.digest(digested(content)), canonical.digest(digested(old["run"]))
     if found != (old["digest"], old["run_digest"]):
-        raise RecordError(f"{path}: was changed after it was written: its digest does not fit. Make it again.")
+        raise RecordError(f"{path}: was changed after it was written: its digest does not match. {records.RESTORE}")
 
 
 def _rows(path: Path, old: Content) -> list[dict[str, str]]:
@@ -156,7 +156,7 @@ def _rows(path: Path, old: Content) -> list[dict[str, str]]:
     except ValueError as reason:
         raise RecordError(f"{file}: cannot be read: {reason}.") from reason
     if hashlib.sha256(text).hexdigest() != old["detections"]["sha256"]:
-        raise RecordError(f"{file}: was changed after it was written: its digest does not fit.")
+        raise RecordError(f"{file}: was changed after it was written: its digest does not match. {records.RESTORE}")
     return list(csv.DictReader(io.StringIO(text.decode())))
 
 

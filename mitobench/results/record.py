@@ -30,6 +30,7 @@ log = logging.getLogger("mitobench")
 
 DETECTIONS = ".detections.csv.gz"
 VALIDATION = ".validation.csv.gz"
+RESTORE = "Restore the original, or rerun the combination."
 ENDINGS = {"detections": DETECTIONS, "validation_detections": VALIDATION}
 
 
@@ -118,12 +119,12 @@ def read(path: Path) -> Record:
     try:
         sealed = record.sealed()
     except (ValueError, RecursionError) as reason:  # infinity or half a character, which no record is written with
-        raise RecordError(f"{path}: was changed after it was written: {reason}. Make it again.") from reason
+        raise RecordError(f"{path}: was changed after it was written: {reason}. {RESTORE}") from reason
     if (sealed.digest, sealed.run_digest) != (record.digest, record.run_digest):
-        raise RecordError(f"{path}: was changed after it was written: its digest does not fit. Make it again.")
+        raise RecordError(f"{path}: was changed after it was written: its digest does not match. {RESTORE}")
     problem = incomplete(record)
     if problem:
-        raise RecordError(f"{path}: is not a complete record: {problem}. Make it again.")
+        raise RecordError(f"{path}: is not a complete record: {problem}. {RESTORE}")
     return record
 
 
@@ -222,7 +223,7 @@ def _missing_plugins(record: Record) -> list[str]:
 
 
 def read_detections(path: Path, record: Record) -> StoredDetections:
-    """Reads a record's detections on the test frames. Raises RecordError, also where their digest does not fit."""
+    """Reads a record's detections on the test frames. Raises RecordError, also if their digest does not match."""
     return _read_detections(path, record.detections)
 
 
@@ -262,4 +263,4 @@ def text_of(path: Path, entry: DetectionsEntry) -> str:
 
 def _check_digest(file: Path, content: bytes, digest: str) -> None:
     if hashlib.sha256(content).hexdigest() != digest:
-        raise RecordError(f"{file}: was changed after it was written: its digest does not fit. Make the record again.")
+        raise RecordError(f"{file}: was changed after it was written: its digest does not match. {RESTORE}")
