@@ -239,7 +239,7 @@ def find_device(name: str, processes: int = 1) -> str:
         raise MitobenchError("--device cuda: torch finds no CUDA device. Run `mitobench doctor` to see why.")
     device = "cuda" if count else "cpu"
     if device == "cuda" and count < processes:
-        raise MitobenchError(f"--gpus {processes}: torch finds only {count} CUDA devices. Give fewer.")
+        raise MitobenchError(f"--gpus {processes}: torch finds fewer CUDA devices ({count}). Use --gpus {count}.")
     return device
 
 

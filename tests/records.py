@@ -14,12 +14,11 @@ from mitobench.evaluate import FrameCounts, FrameEntry, FramePrediction, Interva
 from mitobench.evaluate.stored import COLUMNS, of_frames, to_csv
 from mitobench.pipeline.workspace import Workspace
 from mitobench.results.command import command_of
-from mitobench.results.copies import split_digest
+from mitobench.results.local_datasets import split_digest
 from mitobench.results.recompute import Recomputation
-from mitobench.results.record import write
+from mitobench.results.record import write as write_record
 from mitobench.results.schema import (
     ROLES,
-    Chosen,
     DataEntry,
     EarlierVersion,
     Frames,
@@ -27,6 +26,7 @@ from mitobench.results.schema import (
     Record,
     Run,
     SplitEntry,
+    ValidationChoices,
 )
 
 FRAME = FrameEntry(frame="A00_00", group="00", mitoses=3)
@@ -83,7 +83,9 @@ def ok(*, f1: float | None = 0.5, seed: int = 0, notes: list[str] | None = None,
     """Returns a successful record; `changes` are names of its combination, its data digest or its matcher."""
     point = OperatingPoint(threshold=0.5, f1=0.6, precision=0.6, recall=0.6, lower=0.4, upper=0.6)
     scores: dict[str, Any] = {
-        "chosen": Chosen(candidate_threshold=0.1, fuser={"w": 0.5, "curve": []}, point=point, detector_alone=point),
+        "chosen": ValidationChoices(
+            candidate_threshold=0.1, fuser={"w": 0.5, "curve": []}, point=point, detector_alone=point
+        ),
         "frames": Frames(val=[FRAME], test=[FRAME]),
         "validation": metrics(0.6),
         "test": metrics(f1),
@@ -158,7 +160,7 @@ def complete_record(record: Record, frames: Sequence[FramePrediction]) -> tuple[
 def write_complete_record(folder: Path, record: Record, frames: Sequence[FramePrediction]) -> Path:
     """Write a record that `complete_record` builds; returns its path."""
     record, text = complete_record(record, frames)
-    return write(folder, record, text, text)
+    return write_record(folder, record, text, text)
 
 
 def frame(name: str, tp: int, fp: int, fn: int) -> FramePrediction:

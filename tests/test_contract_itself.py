@@ -222,7 +222,7 @@ def test_a_fuser_that_cannot_be_fitted_on_such_validation_data_fails(toy, line, 
     source = f"{FUSER}\n    def fit(self, validation):\n        {line}\n"
     reasons = failures(toy(source, "fuser"))
     assert set(reasons) == {EDGE_CASES}
-    assert f"on validation data with {kind}: " in reasons[EDGE_CASES]
+    assert f" fails on validation data with {kind}: " in reasons[EDGE_CASES]
 
 
 def test_an_unexpected_error_is_reported_with_file_and_line_of_the_plugin(toy):

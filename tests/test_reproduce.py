@@ -76,7 +76,7 @@ def test_a_record_that_contradicts_itself_is_different_and_nothing_is_run(board:
 def test_an_edited_record_is_an_error_because_of_its_digest(board: Path, small_data: Path) -> None:
     (path,) = tiny_runs.run(board, small_data)
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
-    with pytest.raises(RecordError, match="its digest does not fit"):
+    with pytest.raises(RecordError, match="its digest does not match"):
         again(path, data=small_data)
 
 

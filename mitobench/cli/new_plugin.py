@@ -61,14 +61,14 @@ def new_plugin(
 
     Example: mitobench new-plugin mine --kind detector
     """
-    from mitobench.atomic import write_text_whole
+    from mitobench.atomic import write_text_atomic
 
     values = _values(name, kind)
     target = folder / name
     _refuse_taken(name, kind, values["module"], target)
     files = {target / path: text for path, text in _render(values).items()}
     for path, text in files.items():
-        write_text_whole(path, text)
+        write_text_atomic(path, text)
         echo(f"wrote {path}")
     echo("\nNext steps:\n", lines=True)
     echo(f"  pip install -e {target}")

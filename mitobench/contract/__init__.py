@@ -188,7 +188,7 @@ def fits_on_validation_data_with_no_candidates_or_one_class(of: Subject) -> None
                 returned.scores(fuser, None, fuser.fuse(data.detector, data.verifier), len(data.detector))
         except Exception as reason:
             message = f"{type(reason).__name__}: {reason} ({_where(of, reason)})"
-            raise PluginError(f"on validation data with {name}: {message}") from reason
+            raise PluginError(f"Fuser {of.cls.name} fails on validation data with {name}: {message}") from reason
 
 
 def returns_the_same_results_after_saving_and_loading(of: Subject) -> None:

@@ -23,7 +23,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from mitobench import foreign, registry
-from mitobench.atomic import write_whole
+from mitobench.atomic import write_atomic
 from mitobench.errors import MitobenchError
 from mitobench.foreign.limits import MAX_RECORD_BYTES
 from mitobench.report import plots
@@ -105,7 +105,7 @@ def write(folder: Path, sections: Sequence[Section], kinds: Sequence[str] = ("sv
     _remove_old(folder / FOLDER, {path.name for path in written})
     if manifest:
         text = json.dumps(manifest, sort_keys=True, indent=1, ensure_ascii=False)
-        write_whole(folder / FOLDER / MANIFEST, f"{text}\n".encode())
+        write_atomic(folder / FOLDER / MANIFEST, f"{text}\n".encode())
     return written
 
 
@@ -180,7 +180,7 @@ def _save(path: Path, figure: Figure, kind: str) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, **FORMATS[kind])
     content = _compact(buffer.getvalue().decode()).encode() if kind == "svg" else buffer.getvalue()
-    write_whole(path, content)
+    write_atomic(path, content)
     return hashlib.sha256(content).hexdigest()
 
 

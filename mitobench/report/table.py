@@ -15,7 +15,7 @@ from typing import Any
 
 from mitobench.evaluate import Difference, Metrics
 from mitobench.pipeline import canonical
-from mitobench.published import Method, Published, read
+from mitobench.published import Method, PublishedResults, read
 from mitobench.report.disambiguation import disambiguations
 from mitobench.report.effects import Effect, effects, references
 from mitobench.report.pairs import PairedDifference, mean_difference
@@ -135,7 +135,7 @@ class Section:
         return self._published.notes if self._published else ()
 
     @cached_property
-    def _published(self) -> Published | None:
+    def _published(self) -> PublishedResults | None:
         plain = all(PLAIN.fullmatch(name) for name in (self.dataset, self.protocol))  # they become part of a path
         return read(self.dataset, self.protocol) if plain else None
 

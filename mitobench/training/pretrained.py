@@ -22,7 +22,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from mitobench.atomic import write_whole
+from mitobench.atomic import write_atomic
 from mitobench.errors import MitobenchError, PluginError
 from mitobench.foreign import check_regular
 from mitobench.foreign.limits import MAX_WEIGHTS_BYTES
@@ -102,7 +102,7 @@ def _store_weights(name: str, folder: Path, source: Source | None, offline: bool
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Writes tensors by name to a .safetensors file, atomically. Raises MitobenchError if that fails."""
-    write_whole(path, packed(tensors))
+    write_atomic(path, packed(tensors))
 
 
 def _downloaded(name: str, folder: Path, offline: bool) -> dict[str, Tensor]:

@@ -68,7 +68,7 @@ def test_an_earlier_submission_is_replaced_completely(
     path = written(tmp_path, data)
     assert mitobench("submit", path, "--data", data, "--out", out).code == 0
     assert sorted(file.stem for file in out.iterdir()) == ["A06_00Aa", "A06_00Ab", "A08_01Dd"]
-    assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".aside")] == []
+    assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".tmp-")] == []
 
 
 def test_a_folder_with_other_files_is_not_changed(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> None:

@@ -49,10 +49,10 @@ from mitobench.report.stale import stale_figures
 from mitobench.results import record
 from mitobench.results.check import check, verified, verified_all
 from mitobench.results.compare import compare
-from mitobench.results.copies import Copies, wrong_annotation
-from mitobench.results.demands import demands, excessive
+from mitobench.results.local_datasets import LocalDatasets, wrong_annotation
 from mitobench.results.migrate import migrate, replace_files
 from mitobench.results.recompute import Recomputation
+from mitobench.results.resource_estimate import excessive, resource_lines
 from mitobench.results.schema import SCHEMA_VERSION
 from mitobench.results.submission import write_submission
 from mitobench.scoring import score_record
@@ -97,7 +97,7 @@ def record_json(folder: Path, rng: Random) -> Read:
             raise SilentChangeError("the record that was read is not the one that is stored")
         if raw["digest"] == canonical.digest({**found.content(), "test": before}):
             same(raw["test"], before)
-        list(demands(found)), list(excessive(found)), check(path)
+        list(resource_lines(found)), list(excessive(found)), check(path)
         for section in build.read_sections(folder / build.RECORDS):
             show_section(section)
 
@@ -134,7 +134,7 @@ def run_record(folder: Path, rng: Random) -> Read:
             lambda: write_submission(folder / "submission", path, found, frames),
             lambda: compare(before, verified(path)),
             lambda: score_record(path, data),
-            lambda: list(wrong_annotation(Recomputation.read(path, found), Copies(data))),
+            lambda: list(wrong_annotation(Recomputation.read(path, found), LocalDatasets(data))),
         )
 
     return read
@@ -171,10 +171,10 @@ def old_record(folder: Path, rng: Random) -> Read:
             content |= {"digest": canonical.digest(inside), "run_digest": canonical.digest(content.get("run"))}
     path.write_text(json.dumps(content, sort_keys=True, indent=1) + "\n")
 
-    copies = _synthetic()
+    local = _synthetic()
 
     def read() -> None:
-        migrated = migrate(path, copies)
+        migrated = migrate(path, local)
         assert migrated is not None or content["schema_version"] == SCHEMA_VERSION
         if migrated is None:
             return
@@ -186,11 +186,11 @@ def old_record(folder: Path, rng: Random) -> Read:
 
 
 @functools.cache
-def _synthetic() -> Copies:
+def _synthetic() -> LocalDatasets:
     """Returns the frames of the record of version 1; read once per process."""
-    copies = Copies(None)
-    copies.dataset("synthetic")
-    return copies
+    local = LocalDatasets(None)
+    local.dataset("synthetic")
+    return local
 
 
 def figures_list(folder: Path, rng: Random) -> Read:
@@ -434,7 +434,7 @@ def weights(folder: Path, rng: Random) -> Read:
 
 
 def _data(folder: Path) -> Path:
-    """Returns the folder of both synthetic data sets, whose layouts are those of the real ones; written once per process."""
+    """Returns the folder of both synthetic data sets, which have the layouts of the real ones; written once."""
     from mitobench.datasets import synthetic
 
     data = folder.parent / "data"
