@@ -434,7 +434,7 @@ def weights(folder: Path, rng: Random) -> Read:
 
 
 def _data(folder: Path) -> Path:
-    """Returns the folder of both synthetic data sets, with the layouts of the real ones; written once per process."""
+    """Returns the folder of both synthetic data sets, which have the layouts of the real ones; written once."""
     from mitobench.datasets import synthetic
 
     data = folder.parent / "data"
