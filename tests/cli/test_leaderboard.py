@@ -240,7 +240,7 @@ def test_check_accepts_a_leaderboard_that_was_just_built(
 def test_without_data_it_says_what_was_not_checked(mitobench: Callable[..., Any], folder: Path, tmp_path: Path) -> None:
     answer = mitobench("leaderboard", "check", folder)
     assert answer.code == 0
-    assert "Without --data nothing was matched" in answer.out
+    assert "Without --data no detections were matched" in answer.out
     assert "no files, as there are none" in answer.out
     (tmp_path / "empty").mkdir()
     answer = mitobench("leaderboard", "check", folder, "--data", tmp_path / "empty")

@@ -93,7 +93,7 @@ def test_missing_test_frames_are_named(path: Path, small_data: Path, tmp_path: P
 
 def test_a_data_set_whose_folder_is_not_given_is_asked_for(path: Path) -> None:
     with pytest.raises(
-        MitobenchError, match="mitos2012: no folder of data sets is given\. Give it with --data FOLDER or MITOBENCH_D"
+        MitobenchError, match=r"mitos2012: no folder of data sets is given\. Give it with --data FOLDER or MITOBENCH_D"
     ):
         LocalDatasets(None).folder("mitos2012")
 
