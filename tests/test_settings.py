@@ -147,7 +147,11 @@ def test_sets_that_are_used_raise_no_error(profile: Path) -> None:
 
 @pytest.mark.parametrize("text", ["iterations=5", "detector.iterations", "detector.=5", "detector.a.b.c=5", "=5", ""])
 def test_an_error_about_a_malformed_set_shows_the_form(profile: Path, text: str) -> None:
-    with pytest.raises(MitobenchError, match=r"give ROLE\.OPTION=VALUE, for example detector\.iterations=500"):
+    form = r"Give ROLE\.OPTION=VALUE, ROLE\.PLUGIN\.OPTION=VALUE or .*, for example detector\.iterations=500"
+    with pytest.raises(MitobenchError, match=form):
+        MitobenchError,
+        match=r"Give ROLE\.OPTION=VALUE, ROLE\.PLUGIN\.OPTION=VALUE or .*, for example detector\.iterations=500",
+    ):
         Settings.load(str(profile), [text])
 
 
