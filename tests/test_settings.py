@@ -149,9 +149,6 @@ def test_sets_that_are_used_raise_no_error(profile: Path) -> None:
 def test_an_error_about_a_malformed_set_shows_the_form(profile: Path, text: str) -> None:
     form = r"Give ROLE\.OPTION=VALUE, ROLE\.PLUGIN\.OPTION=VALUE or .*, for example detector\.iterations=500"
     with pytest.raises(MitobenchError, match=form):
-        MitobenchError,
-        match=r"Give ROLE\.OPTION=VALUE, ROLE\.PLUGIN\.OPTION=VALUE or .*, for example detector\.iterations=500",
-    ):
         Settings.load(str(profile), [text])
 
 
