@@ -22,9 +22,9 @@ from mitobench.errors import RecordError, wrong_fields
 from mitobench.evaluate import StoredDetections
 from mitobench.evaluate import stored as stored_csv
 from mitobench.foreign import limits
+from mitobench.results.open_fields import PipelineShape, SpecShape
 from mitobench.results.ranges import impossible
 from mitobench.results.schema import ROLES, SCHEMA_VERSION, SCORES, UNUSED, DetectionsEntry, Record, RecordedCombination
-from mitobench.results.shapes import PipelineShape, SpecShape
 
 log = logging.getLogger("mitobench")
 

@@ -65,9 +65,7 @@ def test_a_record_of_version_1_keeps_its_numbers_and_its_digest(folder: Path) ->
     assert "/" not in new["run"]["command"]
 
 
-def test_a_migrated_record_passes_with_and_without_the_annotation(
-    folder: Path, synthetic_frames: LocalDatasets
-) -> None:
+def test_a_migrated_record_passes_with_and_without_annotation(folder: Path, synthetic_frames: LocalDatasets) -> None:
     migrate_folder(folder, None)
     assert check(only(folder)).problems == []
     checks = check_all([only(folder)], synthetic_frames.folder("synthetic"))
