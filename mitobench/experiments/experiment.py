@@ -129,11 +129,9 @@ class Experiment:
 
 def _gain(result: RowResult, against: RowResult) -> PairedDifference | None:
     measured = [LeaderboardRow([record for _, record in each.records]) for each in (result, against)]
-    return (
-        None
-        if result is against or not all(row.good for row in measured)
-        else mean_difference([(measured[0], measured[1])])
-    )
+    if result is against or not all(row.good for row in measured):
+        return None
+    return mean_difference([(measured[0], measured[1])])
 
 
 def _result(part: ExperimentPart, row: TableRow) -> RowResult:

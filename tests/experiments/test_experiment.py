@@ -255,7 +255,7 @@ def test_rows_are_compared_with_the_one_that_the_table_names(run: Callable[..., 
 def test_against_must_name_an_existing_row(run: Callable[..., Any]) -> None:
     answer = run(with_toy_fuser(HEAD) + 'against = "nobody"\n' + ROWS)
     assert answer.code == 2
-    assert "`against` names the row 'nobody', which does not exist" in answer.err
+    assert "`against` names an unknown row 'nobody'" in answer.err
 
 
 def table_of(page: str) -> list[dict[str, str]]:
