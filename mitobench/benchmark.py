@@ -1,4 +1,4 @@
-"""One benchmark from request to records: what `mitobench run` does, for use from Python too."""
+"""Runs a benchmark, from the request to the records: the Python interface behind `mitobench run`."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from mitobench.results.assemble import assemble
 log = logging.getLogger("mitobench")
 
 SYNTHETIC = "synthetic"
-ANY_PROFILE = "smoke"  # to check overrides with before it is known which profile the data call for
+ANY_PROFILE = "smoke"  # used to check overrides early: the default profile depends on the data, not yet read then
 Notify = Callable[[str], None]
 
 
 def default_store() -> Path:
-    """Where stages' outputs are kept unless told otherwise."""
+    """Returns the default folder of the store, in the user's cache folder."""
     import platformdirs
 
     return platformdirs.user_cache_path("mitobench") / "store"
@@ -40,10 +40,11 @@ def default_store() -> Path:
 
 @dataclass(frozen=True)
 class Grid:
-    """Every combination of these names, with these changes of the profile.
+    """Plugins to combine, each with each, and overrides of the profile.
 
     Attributes:
-        roles: plugin names by role; `all` stands for every one there is. A role that is left out has the profile's.
+        roles: plugin names by role; `all` means every installed plugin. A role that is left out uses the profile's
+            default plugin.
         sets: overrides, `ROLE.OPTION=VALUE`.
     """
 
@@ -53,7 +54,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class RunResult:
-    """A planned row with its record, and the file that it was written to."""
+    """The record of one planned combination (`row`), and the file that it was written to."""
 
     row: PlannedRun
     path: Path
@@ -62,12 +63,15 @@ class RunResult:
 
 @dataclass
 class Benchmark:
-    """A planned benchmark.
+    """A planned benchmark: `Benchmark.prepare` plans it, `run` runs it.
 
     Attributes:
-        request, settings, workspace, plan: what will be done; `settings` of each grid.
-        store: where outputs go.
-        done: the rows that have a record so far.
+        request: what was requested.
+        settings: the options of each grid.
+        workspace: the frames.
+        plan: the combinations and their stages.
+        store: where the outputs of stages go.
+        done: the combinations that have a record so far.
     """
 
     request: Request
@@ -97,26 +101,28 @@ class Benchmark:
         store: Path | None = None,
         notify: Notify = log.info,
     ) -> Benchmark:
-        """Read the data and plan the grids; what they share is done once.
+        """Read the data and plan the grids. Stages that several combinations need are planned once.
 
         Args:
-            grids: what to combine.
-            data: folder that holds data sets at any depth; None: synthetic frames are made.
-            datasets: to test on; None: all found.
-            train_on: to train on; None: the one tested on.
-            protocol: the split of the data sets tested on, or files of splits with commas; None: their cards' first.
+            grids: the plugins to combine.
+            data: folder that contains data sets at any depth; None: synthetic frames are generated.
+            datasets: to test on; None: all that are found in `data`.
+            train_on: to train on; None: the data set tested on.
+            protocol: the split of the data sets tested on: a name, or `.json` files separated by commas; None: the
+                default on each data set's card.
             scanners: to use; None: all.
-            seeds: of training; the split stays.
-            profile: options of all plugins; None: `smoke` on synthetic frames, `cpu` without CUDA, else `paper`.
-            sets: overrides of every grid, `ROLE.OPTION=VALUE`; they come after its own.
-            scale: factor on all schedules, those options that plugins count in optimizer steps.
+            seeds: of training. They do not change the split.
+            profile: the options of all plugins; None: `smoke` on synthetic frames, otherwise `cpu` without CUDA and
+                `paper` with it.
+            sets: overrides of every grid, `ROLE.OPTION=VALUE`, applied after the grid's own.
+            scale: factor on all schedules (the options that plugins count in optimizer steps).
             matcher: `mitos`, `greedy`, `hungarian` or `midog`.
             device: `auto`, `cpu` or `cuda`.
-            processes: that a fit is distributed over.
-            store: folder of the stages' outputs.
-            say: is told what a user should know.
+            processes: number of processes that one fit is distributed over.
+            store: folder for the outputs of stages; None: `default_store()`.
+            notify: called with each message for the user.
 
-        Raises MitobenchError for whatever of this does not exist or does not fit together.
+        Raises MitobenchError for a name that does not exist, or arguments that cannot be combined.
         """
         named = [{role: _expand(role, names) for role, names in grid.roles.items()} for grid in grids]
         train_on = list(dict.fromkeys(train_on or ()))
@@ -127,7 +133,7 @@ class Benchmark:
         synthetic = all(name.startswith(SYNTHETIC) for name in tested)
         profile = profile or ("smoke" if synthetic else "cpu" if device == "cpu" else "paper")
         settings = [Settings.load(profile, [*grid.sets, *sets], scale) for grid in grids]
-        named = [_with_defaults(roles, of, notify) for roles, of in zip(named, settings, strict=True)]
+        named = [_with_defaults(roles, own, notify) for roles, own in zip(named, settings, strict=True)]
         estimators = {name for roles in named for name in roles["estimator"]}
         workspace = _read(root, tested, train_on, protocol, scanners, _learns_from_masks(estimators), notify)
         request = Request(
@@ -144,20 +150,28 @@ class Benchmark:
         return cls(request, settings, workspace, plan, Store(store or default_store()))
 
     def run(self, out: Path, listener: executors.ProgressListener | None = None, jobs: int = 1) -> None:
-        """Do all stages; the record of a combination is written below `out/records` as soon as its stages are done."""
+        """Run all stages, and write the record of each combination as soon as its stages have ended.
+
+        Args:
+            out: folder of the leaderboard; records go to its `records/`.
+            listener: receives progress events; None: nobody does.
+            jobs: how many stages may run at once, each in a process of its own.
+
+        Raises StoreError if the store cannot be written, or contains outputs that this version cannot read.
+        """
         self.store.open()
         started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         results: dict[str, executors.StageResult] = {}
 
         def write(row: PlannedRun) -> None:
             try:
-                made = assemble(row, results, self.request, self.workspace, started)
+                assembled = assemble(row, results, self.request, self.workspace, started)
             except (LookupError, TypeError, ValueError, AttributeError) as reason:
                 raise StoreError(
-                    f"The store {self.store.root} holds what no stage of {row.combination.title} writes "
-                    f"({type(reason).__name__}: {reason}). Give another folder with --store."
+                    f"The store {self.store.root} contains an output of {row.combination.title} that this version of "
+                    f"mitobench did not write ({type(reason).__name__}: {reason}). Choose another folder with --store."
                 ) from reason
-            path = record.write(out / "records", made.record, made.detections, made.validation)
+            path = record.write(out / "records", assembled.record, assembled.detections, assembled.validation)
             self.done.append(RunResult(row, path, record.read(path)))
 
         waiting = [row for row in self.plan.rows if row.problem is None]
@@ -179,29 +193,31 @@ class Benchmark:
 
     @property
     def problems(self) -> list[PlannedRun]:
-        """Rows that cannot be done: not applicable, or a broken plugin."""
+        """The combinations that cannot run: not applicable, or with a broken plugin."""
         return [row for row in self.plan.rows if row.problem]
 
     @property
     def has_failures(self) -> bool:
-        """Whether a row failed, for a broken plugin or in a stage; what is not applicable spoils nothing."""
+        """Whether a combination failed, in a stage or because of a broken plugin. Not applicable is not a failure."""
         return any(done.record.status != "ok" for done in self.done)
 
 
 def _expand(role: str, names: Sequence[str]) -> list[str]:
+    """Returns the names without duplicates, and all installed plugins for `all`. Raises MitobenchError."""
     stripped = [name.strip() for name in names if name.strip()]
     if "all" in stripped:
         return discovery.names(role)
     if not stripped:
-        raise MitobenchError(f"--{role}: give at least one name. There is: {', '.join(discovery.names(role))}.")
+        available = ", ".join(discovery.names(role)) or "none"
+        raise MitobenchError(f"--{role}: no name given. Give at least one. Available: {available}.")
     for name in stripped:
         if name not in discovery.names(role):
-            discovery.find(role, name)  # raises with the nearest names
+            discovery.find(role, name)  # raises MitobenchError with similar names
     return list(dict.fromkeys(stripped))
 
 
 def _with_defaults(roles: Mapping[str, list[str]], settings: Settings, notify: Notify) -> dict[str, list[str]]:
-    """The names of all roles: those given, and the profile's default of each role that is left out."""
+    """Returns plugin names for every role: those given, and the profile's default for each role that is left out."""
     named = dict(roles)
     for role in (role for role in ROLES if role not in roles):
         name, note = settings.default(role)
@@ -211,48 +227,55 @@ def _with_defaults(roles: Mapping[str, list[str]], settings: Settings, notify: N
     return named
 
 
-def find_device(asked: str, processes: int = 1) -> str:
-    """`cpu` or `cuda`, for `auto` the best there is. Raises MitobenchError for one that is not there."""
-    if asked not in ("auto", "cpu", "cuda"):
-        raise MitobenchError(f"--device {asked}: must be auto, cpu or cuda.")
-    found = len(compute.cuda_devices()) if asked != "cpu" else 0
-    if asked == "cuda" and not found:
-        raise MitobenchError("--device cuda: torch finds no CUDA device; `mitobench doctor` tells more.")
-    device = "cuda" if found else "cpu"
-    if device == "cuda" and found < processes:
-        raise MitobenchError(f"--gpus {processes}: torch finds {found} CUDA devices.")
+def find_device(name: str, processes: int = 1) -> str:
+    """Returns `cpu` or `cuda`; for `auto`, `cuda` if there is a CUDA device.
+
+    Raises MitobenchError for another name, or if there are too few CUDA devices for this number of processes.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise MitobenchError(f"--device {name}: must be auto, cpu or cuda.")
+    count = len(compute.cuda_devices()) if name != "cpu" else 0
+    if name == "cuda" and not count:
+        raise MitobenchError("--device cuda: torch finds no CUDA device. Run `mitobench doctor` to see why.")
+    device = "cuda" if count else "cpu"
+    if device == "cuda" and count < processes:
+        raise MitobenchError(f"--gpus {processes}: torch finds only {count} CUDA devices. Give fewer.")
     return device
 
 
 def _check_options(named: Sequence[Mapping[str, Sequence[str]]], settings: Sequence[Settings]) -> None:
-    """Refuse options that no plugin has, or of a wrong type, before any data is read; the plan says what is broken.
+    """Check all options before any data is read.
 
-    Raises MitobenchError naming where the option was given.
+    Raises MitobenchError, with the place where the option was given, for an option that no plugin has or that has the
+    wrong type. Plugins that cannot be loaded are left to the plan, which marks their combinations as broken.
     """
-    works = [
-        _takes(own, role, name)
+    loaded = [
+        _accepts_options(own, role, name)
         for roles, own in zip(named, settings, strict=True)
         for role in roles
         for name in roles[role]
     ]
     for own in settings:
         own.pipeline()
-    if all(works):
+    if all(loaded):
         for own in settings:
             own.check_all_used(settings)
 
 
-def _takes(settings: Settings, role: str, name: str) -> bool:
-    """Whether a plugin and those that it requires load and take their options."""
+def _accepts_options(settings: Settings, role: str, name: str) -> bool:
+    """Returns whether a plugin and those that it requires can be loaded and accept their options.
+
+    Raises MitobenchError for an option of the plugin that is wrong.
+    """
     try:
         cls = discovery.load(role, name)
     except PluginError:
         return False
     options = settings.options(role, cls)
     try:
-        for of, required in cls.requires(options).items():
-            settings.options(of, discovery.load(of, required.name), required.options)
-    except Exception:  # what a plugin raises here makes its own rows broken, no others
+        for required_role, required in cls.requires(options).items():
+            settings.options(required_role, discovery.load(required_role, required.name), required.options)
+    except Exception:  # whatever a plugin raises here breaks only its own combinations: the plan reports it
         return False
     return True
 
@@ -272,7 +295,10 @@ def _find(
     scanners: Sequence[str] | None,
     notify: Notify,
 ) -> tuple[Path, list[str]]:
-    """The folder of the data and the data sets to test on."""
+    """Returns the folder of the data, and the data sets to test on.
+
+    Raises MitobenchError for an unknown data set, and DataError if the folder does not exist or has no data sets.
+    """
     for name in (*(wanted or ()), *(train_on or ())):
         discovery.find("dataset", name)
     only_synthetic = wanted is not None and all(n.startswith(SYNTHETIC) for n in (*wanted, *(train_on or ())))
@@ -280,25 +306,28 @@ def _find(
         from mitobench.datasets import synthetic
 
         _check_parts(wanted or [SYNTHETIC], protocol, scanners)
-        notify("No data given (--data or MITOBENCH_DATA): using SYNTHETIC frames, made by a program.")
+        notify("No data given (--data or MITOBENCH_DATA): using SYNTHETIC frames, generated by a program.")
         root = synthetic.ensure()
-        notify(f"They are in {root}.")
+        notify(f"The synthetic frames are in {root}.")
         return root, list(wanted or [SYNTHETIC])
     if data is None:
-        raise MitobenchError(f"{', '.join(wanted or ())}: say where it is, with --data FOLDER or MITOBENCH_DATA.")
+        raise MitobenchError(f"{', '.join(wanted or ())}: no folder given. Use --data FOLDER or set MITOBENCH_DATA.")
     if not data.is_dir():
-        raise DataError(f"{data}: is no folder. Give the folder that holds the data sets with --data.")
+        raise DataError(f"{data}: is not a directory. Give the folder that contains the data sets with --data.")
     if wanted is not None:
         return data, list(dict.fromkeys(wanted))
     found = data_sets.available(data)
     if not found:
         known = ", ".join(discovery.names("dataset"))
-        raise DataError(f"{data}: holds no data set at any depth. Looked for: {known}. Leave out --data for synthetic.")
+        raise DataError(
+            f"{data}: contains no data set at any depth. Looked for: {known}. Check --data, or leave it out to use "
+            "synthetic frames."
+        )
     return data, found
 
 
 def _check_parts(names: Sequence[str], protocol: str | None, scanners: Sequence[str] | None) -> None:
-    """Refuse a protocol or scanner that a data set cannot have, before it is made. Raises MitobenchError."""
+    """Raises MitobenchError for a protocol or scanner that these data sets do not have, before they are generated."""
     for name in names:
         card = data_sets.reader(name).card()
         splits.load_split(name, _protocol_of(name, protocol) if protocol else card.default_protocol)
@@ -313,10 +342,14 @@ def _read(
     train_on: Sequence[str],
     protocol: str | None,
     scanners: Sequence[str] | None,
-    masks_wanted: bool,
+    needs_masks: bool,
     notify: Notify,
 ) -> Workspace:
-    """The data sets asked for with their splits, and those whose masks an estimator learns from where it needs any."""
+    """Returns the data sets to test and train on, with their splits.
+
+    If an estimator learns from masks and not all of these data sets have masks, the other data sets with masks in the
+    folder are read as well.
+    """
     read: dict[str, data_sets.Dataset] = {}
     parts: dict[str, splits.Split] = {}
     for name in dict.fromkeys([*tested, *train_on]):
@@ -326,35 +359,36 @@ def _read(
             notify(f"{name}: {note}")
         if read[name].coverage:
             notify(f"{name}: {read[name].coverage}.")
-    if masks_wanted and not all(dataset.card.has_masks for dataset in read.values()):
+    if needs_masks and not all(dataset.card.has_masks for dataset in read.values()):
         for name in _other_mask_sources(root, read):
             try:
-                read[name], parts[name] = _with_split(name, root, None, _there(name, root, scanners))
+                read[name], parts[name] = _with_split(name, root, None, _own_scanners(name, root, scanners))
             except MitobenchError as reason:
-                notify(f"{name} cannot serve as a source of masks: {reason}")
+                notify(f"The masks of {name} are not used: {reason}")
     return Workspace(read, parts)
 
 
-def _protocol_of(dataset: str, given: str) -> str:
-    """What `--protocol` says of a data set: a name is for all of them, a `.json` file for the one that it splits."""
-    several = [part.strip() for part in given.split(",") if part.strip()]
-    parts = [given] if len(several) < 2 or Path(given).is_file() else several
+def _protocol_of(dataset: str, value: str) -> str:
+    """Returns the part of `--protocol` that applies to a data set: a name applies to all, a `.json` file to its own."""
+    several = [part.strip() for part in value.split(",") if part.strip()]
+    parts = [value] if len(several) < 2 or Path(value).is_file() else several
     fitting = [part for part in parts if not part.endswith(".json") or splits.read_split(Path(part)).dataset == dataset]
     if not fitting:
         raise MitobenchError(
-            f"--protocol: none of {', '.join(parts)} splits {dataset!r}. Give one file for each data set, with commas."
+            f"--protocol: none of {', '.join(parts)} is a split of {dataset!r}. Give one file for each data set, "
+            "separated by commas."
         )
     return fitting[0]
 
 
-def _there(name: str, root: Path, scanners: Sequence[str] | None) -> list[str] | None:
-    """Those of the scanners that a source of masks has; None, for all of its own, where it has none of them."""
+def _own_scanners(name: str, root: Path, scanners: Sequence[str] | None) -> list[str] | None:
+    """Returns those of the scanners that a data set has; None (all of its own) if it has none of them."""
     return [scanner for scanner in scanners or () if scanner in data_sets.load(name, root).scanners] or None
 
 
 def _learns_from_masks(estimators: Iterable[str]) -> bool:
     for name in estimators:
-        with suppress(PluginError):  # the plan says what is broken
+        with suppress(PluginError):  # the plan reports a plugin that cannot be loaded
             if discovery.load("estimator", name).learns_from_masks:  # type: ignore[attr-defined]
                 return True
     return False

@@ -141,7 +141,7 @@ def find(role: str, name: str) -> InstalledPlugin:
     """
     claims = found()[role].get(name, [])
     if not claims:
-        raise MitobenchError(f"No {role} is called {name!r}. {nearest(name, names(role))}")
+        raise MitobenchError(f"Unknown {role} {name!r}. {nearest(name, names(role))}")
     if len(claims) > 1:
         both = " and ".join(sorted(f"{c.package} {c.version} ({c.target})" for c in claims))
         raise MitobenchError(f"The {role} {name!r} is claimed by {both}. Uninstall one of them.")

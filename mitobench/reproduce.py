@@ -1,7 +1,7 @@
-"""Does again what a record says was done, and compares.
+"""Runs a record's combination again and compares the results: the Python interface behind `mitobench reproduce`.
 
-Options, data, split, seed and matcher are taken from the record itself; only where the data lies is given. The outputs
-of stages go to a folder of their own unless another is given, so that nothing cached is compared with itself.
+Options, data sets, split, seed and matcher come from the record; only the folder of the data is given. By default, the
+outputs of stages go to a temporary store, so that cached outputs are not compared with themselves.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from mitobench.results.schema import Record
 Notify = Callable[[str], None]
 ShowProgress = Callable[[Benchmark], AbstractContextManager[ProgressListener]]
 
-# Any profile does: every option that a plugin has is taken from the record, over the profile's.
+# Which profile does not matter: the record's options override all of the profile's.
 PROFILE = "smoke"
 
 
@@ -47,15 +47,16 @@ def reproduce(
     """Run a record's combination again and compare.
 
     Args:
-        path: the record's .json file; the other seeds of its series, unverified, are looked for beside it.
-        data: folder that holds its data sets; None: synthetic frames are made.
-        store: of the stages' outputs; None: a temporary one, so that everything is computed again.
-        out: takes the new record below its `records`; None: it is not kept.
-        watch: shows the progress of the run.
-        say: is told what a user should know.
+        path: the record's .json file. Records of other seeds in the same folder are read for comparison, not run.
+        data: folder that contains its data sets; None: synthetic frames are generated.
+        store: folder for the outputs of stages; None: a temporary one, so that everything is computed again.
+        out: folder for the new record, which goes to its `records/`; None: the new record is not kept.
+        show_progress: shows the progress of the run.
+        notify: called with each message for the user.
 
-    A record that contradicts itself, or whose test frames are others here, is different; then nothing is run.
-    Raises RecordError for a file that is no record or was edited, MitobenchError for what is not installed or not here.
+    Without a run, the verdict is `different` if the record contradicts itself, or if its test frames differ from those
+    in `data`. Raises RecordError for a file that is not a record or was edited, and MitobenchError for a plugin or data
+    set that is not available here.
     """
     recorded = record.read(path)
     problems = check(path).problems
@@ -70,11 +71,11 @@ def reproduce(
         benchmark = _prepared(path, recorded, copies, Path(temporary), store, notify)
         impossible = [row.problem[1] for row in benchmark.problems if row.problem]
         if impossible:
-            raise MitobenchError(f"{path}: cannot be done here: {impossible[0]}")
+            raise MitobenchError(f"{path}: cannot be reproduced here: {impossible[0]}")
         with show_progress(benchmark) as listener:
             benchmark.run(out or Path(temporary, "out"), listener)
         ((_, again),) = benchmark.records
-    return reproducibility(recorded, again, _series(path, recorded))
+    return reproducibility(recorded, again, _other_seeds(path, recorded))
 
 
 def _prepared(
@@ -102,7 +103,7 @@ def _prepared(
 
 
 def _protocol(recorded: Record, temporary: Path) -> str:
-    """The protocol's name; the path of a copy of the record's own split, where it brings one."""
+    """Returns the protocol's name, or the path of a copy of the record's split if the record contains one."""
     split = recorded.data[recorded.combination["dataset"]].split
     if split.content is None:
         return split.protocol
@@ -112,20 +113,19 @@ def _protocol(recorded: Record, temporary: Path) -> str:
 
 
 def _overrides(path: Path, recorded: Record, folder: Path) -> Iterator[Override]:
-    """All options of the record that are still there, each with the record as the place where it was given.
+    """Yields the record's options as overrides, as far as these options still exist.
 
-    The files among them are written below `folder`.
+    The files among the options are written below `folder`.
     """
-    taken = {entry.name for role, entry in recorded.plugins.items() if role == "detector"}
+    main_detectors = {entry.name for role, entry in recorded.plugins.items() if role == "detector"}
     for number, (where, entry) in enumerate(recorded.plugins.items()):
         role = where if where in ROLES else "detector"  # `verifier requires frcnn`: only a detector can be required
-        if where in ROLES or entry.name not in taken:
+        if where in ROLES or entry.name not in main_detectors:
             plugin = discovery.load(role, entry.name)
-            there = plugin.Options.model_fields
             option_files.write(folder / str(number), entry.files, _in_current_directory)
             options = option_files.options_with(entry.options, folder / str(number))
-            options = {PRETRAINED: "none", **options}  # a record from before that option began from nothing
-            for option in options.keys() & there.keys():
+            options = {PRETRAINED: "none", **options}  # fits of records without this option began from random weights
+            for option in options.keys() & plugin.Options.model_fields.keys():
                 value = _weights(plugin, options) if option == PRETRAINED else options[option]
                 text = f"{role}.{entry.name}.{option}={canonical.dumps(value)}"
                 yield Override(str(path), text, role, entry.name, option, value)
@@ -136,41 +136,47 @@ def _overrides(path: Path, recorded: Record, folder: Path) -> Iterator[Override]
 
 
 def _weights(plugin: Any, options: Mapping[str, Any]) -> str:
-    """The file of pretrained weights that a record knows by `NAME, sha256 DIGEST`. Raises MitobenchError without it."""
+    """Returns the path of a record's pretrained weights, which the record gives as `NAME, sha256 DIGEST`; or `none`.
+
+    Looks in the folder of weights and in the current directory. Raises MitobenchError if the file is in neither.
+    """
     from mitobench.training.pretrained import weights_folder
 
-    known = str(options[PRETRAINED])
-    name, _, digest = known.partition(", sha256 ")
-    if not digest:  # none
-        return known
+    recorded = str(options[PRETRAINED])
+    name, _, digest = recorded.partition(", sha256 ")
+    if not digest:  # `none`
+        return recorded
     if Path(name).name != name:
-        raise RecordError(f"It started from {name!r}, which is not the name of a file.")
+        raise RecordError(f"The record's fit started from {name!r}, which is not the name of a file.")
     if not (weights_folder() / name).is_file():
-        there = {option: value for option, value in options.items() if option in plugin.Options.model_fields}
-        plugin.pretrained(plugin.Options.model_validate({**there, PRETRAINED: "auto"}))  # puts there what can be had
-    for path in (weights_folder() / name, Path(name)):  # never a path out of the record
+        current = {option: value for option, value in options.items() if option in plugin.Options.model_fields}
+        # the plugin may bring the file: then this writes it to the folder of weights
+        plugin.pretrained(plugin.Options.model_validate({**current, PRETRAINED: "auto"}))
+    for path in (weights_folder() / name, Path(name)):  # a path from a record is never opened
         if path.is_file() and canonical.file_digest(path) == digest:
             return str(path)
-    raise MitobenchError(f"It started from {name} (SHA-256 {digest}): put that file into {weights_folder()}.")
+    raise MitobenchError(
+        f"The record's fit started from {name} (SHA-256 {digest}), which is not here. Put it into {weights_folder()}."
+    )
 
 
-def _in_current_directory(wanted: FileEntry) -> Path:
-    """Where an option's file may lie whose content no record holds. Never a path out of the record."""
-    return Path(wanted.name)
+def _in_current_directory(entry: FileEntry) -> Path:
+    """Returns where to look for an option's file if the record does not contain its content: here, by its name."""
+    return Path(entry.name)
 
 
 def _any_estimator() -> str:
-    """An estimator to name where none is used: one that needs no other data set to be read."""
+    """Returns an estimator for a combination that uses none: one that does not learn from masks of other data sets."""
     for name in discovery.names("estimator"):
         with suppress(PluginError):
             if not discovery.load("estimator", name).learns_from_masks:  # type: ignore[attr-defined]
                 return name
-    raise MitobenchError("No box estimator is installed; `mitobench list` shows what is.")
+    raise MitobenchError("No box estimator is installed. Run `mitobench list` to see the installed plugins.")
 
 
 @contextmanager
 def _threads(recorded: Record) -> Iterator[None]:
-    """As many threads as the record had: on a CPU their number decides the last bits."""
+    """Compute with as many threads as the record did: on a CPU, their number changes the last bits of results."""
     before = compute.threads()
     compute.set_threads(demands.threads(recorded) or before)
     try:
@@ -179,12 +185,12 @@ def _threads(recorded: Record) -> Iterator[None]:
         compute.set_threads(before)
 
 
-def _series(path: Path, recorded: Record) -> list[Record]:
-    """The other good records beside it that differ in nothing but the seed; they are not verified by a run."""
-    found: list[Any] = []
+def _other_seeds(path: Path, recorded: Record) -> list[Record]:
+    """Returns the successful records in the same folder that differ only in the seed. They are not run again."""
+    siblings: list[Any] = []
     for other in sorted(set(path.parent.glob("*.json")) - {path}):
         with suppress(MitobenchError):
             sibling = record.read(other)
             if sibling.status == "ok" and sibling.series == recorded.series:
-                found.append(sibling)
-    return found
+                siblings.append(sibling)
+    return siblings

@@ -1,4 +1,4 @@
-"""Scores the detections of any tool as a run scores its own: what `mitobench score` does, for use from Python too."""
+"""Scores the detections of any tool with the metrics of a run: the Python interface behind `mitobench score`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Strict(BaseModel):
 
 
 class Source(_Strict):
-    """A file of detections: its name, the SHA-256 of its bytes, and its detections."""
+    """A file of detections: its name, the SHA-256 of its bytes, and the number of its detections."""
 
     file: str
     sha256: str
@@ -50,11 +50,11 @@ class Source(_Strict):
 
 
 class Oracle(_Strict):
-    """The best F1 over thresholds on the very frames that are scored: for comparison with published numbers only.
+    """The best F1 over all thresholds, chosen on the scored frames themselves. Only to compare with published numbers.
 
     Attributes:
-        threshold: where it is.
-        f1, precision, recall, tp, fp, fn: there.
+        threshold: the threshold with the best F1.
+        f1, precision, recall, tp, fp, fn: the scores at that threshold.
     """
 
     threshold: float
@@ -67,20 +67,22 @@ class Oracle(_Strict):
 
 
 class Score(_Strict):
-    """What `--json` writes.
+    """The scores of a file of detections: what `mitobench score --json` writes.
 
     Attributes:
-        detections: the file scored.
-        validation_detections: the file that the threshold was chosen on; None where none was given.
-        dataset, protocol, split, scanners: the frames scored.
-        coverage: what part of the data set is here; None: all of it.
-        note: what the split says about itself.
-        data_digest: SHA-256 over images and annotation of the frames scored.
-        n_outside: detections of the file on frames outside the part; they are not scored.
-        threshold_from: `given`, `validation`, or None where there is no threshold; `reason` then says why.
-        validation: the choice of the threshold, and its scores on validation.
-        metrics: the scores; tp, fp, fn, precision, recall and f1 are at the threshold, null where there is none.
-        oracle: counts at the threshold that is best on the scored frames themselves.
+        schema_version: version of this format.
+        detections: the scored file.
+        validation_detections: the file that the threshold was chosen on; None if none was given.
+        dataset, protocol, split, scanners: which frames were scored; `split` is the part, for example `test`.
+        coverage: how much of the data set is here; None: all of it.
+        note: the split's own note.
+        data_digest: SHA-256 over images and annotation of the scored frames.
+        n_outside: number of detections on frames outside the part; they are not scored.
+        threshold_from: `given`, `validation`, or None if there is no threshold.
+        reason: why there is no threshold; None if there is one.
+        validation: the chosen threshold and its scores on validation.
+        metrics: the scores. tp, fp, fn, precision, recall and f1 are at the threshold, and null without one.
+        oracle: the scores at the threshold that is best on the scored frames; None if there is none.
     """
 
     schema_version: Literal[1] = 1
@@ -101,7 +103,7 @@ class Score(_Strict):
     oracle: Oracle | None
 
     def write(self, path: Path) -> None:
-        """Write canonical JSON, whole or not at all. Raises MitobenchError where it cannot be written."""
+        """Write JSON atomically. Raises MitobenchError if the file cannot be written."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=1, allow_nan=False)
         write_text_whole(path, f"{text}\n")
 
@@ -119,47 +121,47 @@ def score_detections(
     threshold: float | None = None,
     validation: Path | None = None,
 ) -> Score:
-    """Score a CSV of detections over the frames of a split's part, those without a detection too.
+    """Score a CSV of detections over all frames of one part of a split, including frames without a detection.
 
     Args:
-        detections: columns frame,x,y,score or frame,x1,y1,x2,y2,score; px.
+        detections: a file with the columns frame,x,y,score or frame,x1,y1,x2,y2,score; px.
         dataset: the data set that the frames belong to.
-        data: folder that holds it, at any depth.
+        data: folder that contains it, at any depth.
         part: `train`, `val` or `test`.
-        protocol: the split, by name, a `.json` file or as read; None: the card's first.
+        protocol: the split, as a name, a `.json` file or a SplitFile; None: the default on the data set's card.
         scanners: to score; None: all that are here.
         matcher: `mitos`, `greedy`, `hungarian` or `midog`.
-        radius_um: a hit is closer; None: the card's.
-        threshold: a detection counts where its score is >= this.
-        validation: the same tool's detections on the val part; the threshold is chosen there. Without it and without
-            `threshold` there is none, and precision, recall and F1 are undefined.
+        radius_um: a detection matches a mitosis that is closer than this, um; None: the radius on the card.
+        threshold: a detection counts if its score is >= this.
+        validation: the same tool's detections on the `val` part, on which the threshold is chosen. Without this and
+            without `threshold` there is no threshold, and precision, recall and F1 are undefined.
 
-    Raises MitobenchError for arguments that do not fit together, data that is not there, and a broken CSV.
+    Raises MitobenchError for arguments that cannot be combined, missing data, and a CSV that cannot be read.
     """
     _check_arguments(part, threshold, validation, radius_um)
-    whole = datasets.load(dataset, data)
-    here = whole.select(scanners) if scanners else whole
-    named = protocol or here.card.default_protocol
-    split = assign(named if isinstance(named, SplitFile) else load_split(dataset, named), here)
-    rule = matcher, radius_um if radius_um is not None else here.card.radius_um
-    found, source = _read(detections, whole)
-    point, validated = None, None
+    everything = datasets.load(dataset, data)
+    selected = everything.select(scanners) if scanners else everything
+    split_name = protocol or selected.card.default_protocol
+    split = assign(split_name if isinstance(split_name, SplitFile) else load_split(dataset, split_name), selected)
+    rule = matcher, radius_um if radius_um is not None else selected.card.radius_um
+    on_part, source = _read(detections, everything)
+    point, validation_source = None, None
     if validation is not None:
-        on_validation, validated = _read(validation, whole)
-        point = choose_threshold(_frames(here, split, "val", on_validation), *rule)
+        on_validation, validation_source = _read(validation, everything)
+        point = choose_threshold(_frames(selected, split, "val", on_validation), *rule)
         threshold = point.threshold
-    frames = _frames(here, split, part, found)
+    frames = _frames(selected, split, part, on_part)
     metrics = evaluate(frames, threshold, *rule)
     return Score(
         detections=source,
-        validation_detections=validated,
+        validation_detections=validation_source,
         dataset=dataset,
         protocol=split.protocol,
         split=part,
-        scanners=here.scanners,
-        coverage=here.coverage,
+        scanners=selected.scanners,
+        coverage=selected.coverage,
         note=split.note,
-        data_digest=here.digest(split.parts[part]),
+        data_digest=selected.digest(split.parts[part]),
         n_outside=source.n_detections - sum(len(frame.xy) for frame in frames),
         threshold_from=None if threshold is None else "given" if validation is None else "validation",
         reason=None if threshold is not None else f"on validation {point.reason}" if point else NO_THRESHOLD,
@@ -170,72 +172,79 @@ def score_detections(
 
 
 def score_record(path: Path, data: Path) -> Score:
-    """Score the detections of a record anew, at its own threshold, by its own protocol, matcher and radius.
+    """Score the stored detections of a record again, with the record's own threshold, protocol, matcher and radius.
 
     Args:
-        path: the record's `.json` file; its detections lie beside it.
-        data: folder that holds its data set, at any depth.
+        path: the record's `.json` file, with the file of its detections in the same folder.
+        data: folder that contains its data set, at any depth.
 
-    Raises MitobenchError for a record that failed, for other test frames than the record's, and as `score_detections`.
+    Raises MitobenchError for a failed record, if the test frames in `data` are not those of the record, and as
+    `score_detections` does.
     """
-    made = record.read(path)
-    if made.chosen is None or made.test is None or made.detections is None:
-        raise MitobenchError(f"{path}: this run failed ({made.reason}): it has no detections to score.")
-    dataset = made.combination["dataset"]
-    scored = score_detections(
-        path.with_name(made.detections.file),
+    stored = record.read(path)
+    if stored.chosen is None or stored.test is None or stored.detections is None:
+        raise MitobenchError(f"{path}: this run failed ({stored.reason}) and has no detections to score.")
+    dataset = stored.combination["dataset"]
+    score = score_detections(
+        path.with_name(stored.detections.file),
         dataset,
         data,
-        protocol=split_of(made, dataset),
-        scanners=made.data[dataset].scanners,
-        matcher=made.test.matcher,
-        radius_um=made.test.radius_um,
-        threshold=made.chosen.point.threshold,
+        protocol=split_of(stored, dataset),
+        scanners=stored.data[dataset].scanners,
+        matcher=stored.test.matcher,
+        radius_um=stored.test.radius_um,
+        threshold=stored.chosen.point.threshold,
     )
-    then, now = ({f.frame: f.tp + f.fn for f in metrics.frames} for metrics in (made.test, scored.metrics))
+    then, now = ({f.frame: f.tp + f.fn for f in metrics.frames} for metrics in (stored.test, score.metrics))
     if then != now:
-        raise MitobenchError(f"{path}: was made on other test frames than those of {data}. Give the same data.")
-    return scored
+        raise MitobenchError(
+            f"{path}: the record was made with other test frames than those in {data}. Give the data it was made with."
+        )
+    return score
 
 
 def _check_arguments(part: str, threshold: float | None, validation: Path | None, radius_um: float | None) -> None:
     if part not in PARTS:
-        raise MitobenchError(f"--split {part}: no such part. {nearest(part, PARTS)}")
+        raise MitobenchError(f"--split {part}: unknown part. {nearest(part, PARTS)}")
     if threshold is not None and validation is not None:
-        raise MitobenchError("--threshold and --validation both say what the threshold is; give one of them.")
+        raise MitobenchError("--threshold and --validation both set the threshold. Give only one of them.")
     if validation is not None and part == "val":
         raise MitobenchError(
-            "--split val with --validation: the threshold would be chosen on the frames that it is scored on. "
-            "Give --threshold, or score another part."
+            "--split val with --validation: the threshold would be chosen on the frames that are scored. "
+            "Give --threshold instead, or score another part."
         )
     if threshold is not None and not math.isfinite(threshold):
         raise MitobenchError(f"--threshold {threshold}: must be a finite number.")
     if radius_um is not None and not (math.isfinite(radius_um) and radius_um > 0):
-        raise MitobenchError(f"--radius-um {radius_um:g}: must be above 0.")
+        raise MitobenchError(f"--radius-um {radius_um:g}: must be a finite number greater than 0.")
 
 
 def _read(path: Path, dataset: Dataset) -> tuple[dict[str, Detections], Source]:
-    found = read_detections(path, dataset.items)
-    for id, detections in found.items():
-        _refuse_outside(path, dataset.items[id].frame, detections)
+    """Returns the detections of a CSV by frame id, and what identifies the file."""
+    detections = read_detections(path, dataset.items)
+    for id, on_frame in detections.items():
+        _check_inside(path, dataset.items[id].frame, on_frame)
     digest = hashlib.sha256(foreign.read_bytes(path, MAX_DETECTIONS_BYTES, "CSV of detections")).hexdigest()
-    return found, Source(file=path.name, sha256=digest, n_detections=sum(map(len, found.values())))
+    return detections, Source(file=path.name, sha256=digest, n_detections=sum(map(len, detections.values())))
 
 
-def _refuse_outside(path: Path, frame: Frame, detections: Detections) -> None:
-    """A detection far outside its frame is no false positive: the file is of other frames or another resolution."""
+def _check_inside(path: Path, frame: Frame, detections: Detections) -> None:
+    """Raises MitobenchError for a detection far outside its frame.
+
+    It is not a false positive: the file was made for other frames, or at another resolution.
+    """
     beyond = np.maximum(-detections.xy, detections.xy - np.array(frame.size)).max(axis=1, initial=0)
     if (beyond >= OUTSIDE_PX).any():
         x, y = detections.xy[beyond.argmax()]
         raise MitobenchError(
-            f"{path}: ({x:g}, {y:g}) lies outside frame {frame.id} of {frame.size[0]} x {frame.size[1]} px. Are x and "
-            "y swapped, or the frames at another resolution?"
+            f"{path}: ({x:g}, {y:g}) lies outside frame {frame.id} of {frame.size[0]} x {frame.size[1]} px. Check "
+            "whether x and y are swapped, or whether the frames had another resolution."
         )
 
 
-def _frames(dataset: Dataset, split: Split, part: str, found: Mapping[str, Detections]) -> list[FramePrediction]:
+def _frames(dataset: Dataset, split: Split, part: str, detections: Mapping[str, Detections]) -> list[FramePrediction]:
     items = (dataset.items[id] for id in split.parts[part])
-    return over_split(((item.frame, item.mitoses) for item in items), found)
+    return over_split(((item.frame, item.mitoses) for item in items), detections)
 
 
 def _oracle(frames: Sequence[FramePrediction], metrics: Metrics) -> Oracle | None:

@@ -1,4 +1,4 @@
-"""Leaderboards made by hand, with scores and detections that agree."""
+"""Builds leaderboards for tests, whose scores agree with their detections."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ON = {"dataset": "synthetic", "protocol": "by-slide", "train_on": ["synthetic"]}
 
 
 def combinations() -> list[dict[str, str]]:
-    """Twelve combinations, best first: as `board` scores them."""
+    """Returns twelve combinations, in the order in which `board` ranks them, best first."""
     parts = product(
         ("fcn", "fixed"), ("frcnn", "rpn"), (("resnet50", "linear"), ("resnet50", "product"), ("none", "-"))
     )
@@ -27,7 +27,10 @@ def combinations() -> list[dict[str, str]]:
 
 
 def scored(skill: float, seed: int) -> tuple[Metrics, list[FrameEntry], str]:
-    """Scores of invented detections on ten frames, the better the higher `skill` (0 to 1), frames and these as CSV."""
+    """Returns the scores of made-up detections on ten frames, the frames, and the detections as CSV.
+
+    A higher `skill` (0 to 1) gives better scores.
+    """
     draw = np.random.default_rng([round(skill * 1000), seed])
     frames = [_frame(f"A{i // 2:02d}_{i % 2:02d}", skill, draw) for i in range(10)]
     score = np.concatenate([frame.score for frame in frames])
@@ -46,7 +49,8 @@ def _frame(name: str, skill: float, draw: np.random.Generator) -> FramePredictio
 
 
 def board(folder: Path, seeds: int = 3) -> Path:
-    """Twelve combinations by three seeds on `synthetic`, less one seed; a failed one; two others of `mitos2012`."""
+    """Write a leaderboard: twelve combinations with three seeds on `synthetic` (one seed is missing), a failed record,
+    and two records on `mitos2012`."""
     for place, names in enumerate(combinations()):
         for seed in range(seeds):
             if (place, seed) == (5, 2):
@@ -66,7 +70,7 @@ def _write(folder: Path, made: Record, test: Metrics, frames: list[FrameEntry], 
 
 
 def thousand(folder: Path) -> Path:
-    """A thousand records with the counts of fifty frames each: 334 combinations by three seeds, less two."""
+    """Write a thousand records with counts on fifty frames each: 334 combinations with three seeds, two missing."""
     for number in range(1000):
         draw = np.random.default_rng(number)
         counts = draw.integers(0, 6, (50, 3))

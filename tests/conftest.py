@@ -1,4 +1,4 @@
-"""What tests share: packages installed for one test, the toy plugins, small and real data, the command line."""
+"""Fixtures for all tests: packages installed for one test, the toy plugins, small and real data, the command line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).parents[1]
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Installs packages with real metadata; mitobench then sees these and no other."""
+    """Installs packages with real metadata. mitobench then sees only these packages."""
     site = tmp_path / "site-packages"
     site.mkdir()
     monkeypatch.syspath_prepend(site)
@@ -56,7 +56,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command answered."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -65,7 +65,7 @@ class Answer:
 
 @pytest.fixture
 def mitobench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
-    """Runs `mitobench ARGUMENTS` in this process, on a wide terminal and without settings from outside."""
+    """Runs `mitobench ARGUMENTS` in this process, on a wide terminal and without the user's environment variables."""
     for name in ("MITOBENCH_DATA", "MITOBENCH_STORE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "250")
@@ -82,7 +82,7 @@ def mitobench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
 
 @pytest.fixture(scope="session")
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both synthetic sets, two small frames a slide."""
+    """The folder of both synthetic data sets, with two small frames per slide."""
     from mitobench.datasets import synthetic
 
     folder = tmp_path_factory.mktemp("data") / "synthetic"
@@ -99,7 +99,7 @@ def toy_environment() -> dict[str, str]:
 
 @pytest.fixture
 def toys(monkeypatch: pytest.MonkeyPatch, toy_environment: dict[str, str]) -> Iterator[dict[str, str]]:
-    """Only the toy plugins are installed, here and in processes started with the environment that this gives."""
+    """Makes the toy plugins the only installed ones, here and in processes started with the returned environment."""
     for name in ("MITOBENCH_PACKAGES", "PYTHONPATH"):
         monkeypatch.setenv(name, toy_environment[name])
     monkeypatch.syspath_prepend(str(TOYS))
@@ -112,7 +112,7 @@ def toys(monkeypatch: pytest.MonkeyPatch, toy_environment: dict[str, str]) -> It
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder of the real MITOS frames; skips where there is none."""
+    """The folder of the real MITOS frames; skips the test if there is none."""
     for folder in (os.environ.get("MITOBENCH_DATA"), REPOSITORY.parent / "shared" / "data"):
         if folder and Path(folder).is_dir():
             return Path(folder)

@@ -1,4 +1,4 @@
-"""Records made by hand: only what a leaderboard shows is worth setting."""
+"""Builds records for tests. Only what a leaderboard shows can be set; everything else is fixed."""
 
 from __future__ import annotations
 
@@ -22,15 +22,13 @@ from mitobench.results.schema import ROLES, Chosen, DataEntry, Frames, Migration
 FRAME = FrameEntry(frame="A00_00", group="00", mitoses=3)
 
 
-# A detection: frame, x and y (px), score, and the index of the mitosis that lies 1 um away.
-Row = tuple[str, float, float, float | None, int | None]
+# A detection: frame, x and y (px), score (None: not above the candidate threshold), and the index of a mitosis 1 um
+# away (None: there is none).
+DetectionRow = tuple[str, float, float, float | None, int | None]
 
 
-def detections(*rows: Row) -> str:
-    """Detections as a record stores them.
-
-    Without a score a detection was not above the candidate threshold.
-    """
+def detections(*rows: DetectionRow) -> str:
+    """Returns detections as CSV, as a record stores them."""
     lines = [",".join(COLUMNS)]
     for frame, x, y, score, mitosis in rows:
         cells: dict[str, Any] = {"frame": frame, "x": f"{x:.2f}", "y": f"{y:.2f}", "detector_score": 0.7}
@@ -45,7 +43,7 @@ DETECTIONS = detections(("A00_00", 10, 20, 0.9, 0), ("A00_00", 30, 40, 0.5, None
 
 
 def metrics(f1: float | None = 0.5, **changes: Any) -> Metrics:
-    """Scores on `FRAME`: three mitoses, of which one is found, with one false positive."""
+    """Returns scores on `FRAME`: three mitoses, one of them found, and one false positive."""
     values: dict[str, Any] = {
         "matcher": "mitos",
         "radius_um": 5.0,
@@ -72,7 +70,7 @@ def metrics(f1: float | None = 0.5, **changes: Any) -> Metrics:
 
 
 def ok(*, f1: float | None = 0.5, seed: int = 0, notes: list[str] | None = None, **changes: Any) -> Record:
-    """A record that has scores; `changes` are names of its combination, data digest or matcher."""
+    """Returns a successful record; `changes` are names of its combination, its data digest or its matcher."""
     point = OperatingPoint(threshold=0.5, f1=0.6, precision=0.6, recall=0.6, lower=0.4, upper=0.6)
     scores: dict[str, Any] = {
         "chosen": Chosen(candidate_threshold=0.1, fuser={"w": 0.5}, point=point, detector_alone=point),
@@ -85,17 +83,17 @@ def ok(*, f1: float | None = 0.5, seed: int = 0, notes: list[str] | None = None,
 
 
 def failed(*, reason: str = "detector 'frcnn' raised ValueError", seed: int = 0, **changes: Any) -> Record:
-    """A record of a combination that came to nothing."""
+    """Returns a failed record."""
     return commanded(Record(status="failed", reason=reason, **_common(seed, None, changes)))
 
 
 def commanded(made: Record) -> Record:
-    """The record with the command that makes it."""
+    """Returns the record with the command that reproduces it."""
     return made.model_copy(update={"run": made.run.model_copy(update={"command": command_of(made)})})
 
 
 def on(made: Record, dataset: Dataset) -> Record:
-    """The record, made with the frames of a data set by the registry's split."""
+    """Returns the record with the frames of a data set, divided by the registry's split."""
     split = load_split(dataset.name, made.combination["protocol"])
     parts, workspace = assign(split, dataset, []).parts, Workspace({dataset.name: dataset}, {})
     entry = DataEntry(
@@ -121,7 +119,10 @@ def on(made: Record, dataset: Dataset) -> Record:
 
 
 def whole(made: Record, frames: Sequence[FramePrediction]) -> tuple[Record, str]:
-    """A record with the detections of `frames`, on validation as on test, and all numbers that follow; these as CSV."""
+    """Returns a record with the detections of `frames`, the same on validation and test, and the detections as CSV.
+
+    All numbers of the record follow from these detections.
+    """
     score = np.concatenate([frame.score for frame in frames])
     boxes = [np.concatenate([frame.xy - 8, frame.xy + 8], axis=1) for frame in frames]
     rule = str(made.pipeline["matcher"]), float(made.pipeline["radius_um"])
@@ -134,7 +135,7 @@ def whole(made: Record, frames: Sequence[FramePrediction]) -> tuple[Record, str]
             "frames": Frames(val=entries, test=entries),
             "data": {tested: made.data[tested].model_copy(update={"frames": counts})},
             "chosen": made.chosen.model_copy(update={"candidate_threshold": None}),
-            "migrated": [Migration(schema_version=1, digest="0" * 64)],  # it has no stages
+            "migrated": [Migration(schema_version=1, digest="0" * 64)],  # a migrated record needs no stages
         }
     )
     numbers = Recomputed(made, stored, stored).numbers
@@ -145,13 +146,13 @@ def whole(made: Record, frames: Sequence[FramePrediction]) -> tuple[Record, str]
 
 
 def write_whole(folder: Path, made: Record, frames: Sequence[FramePrediction]) -> Path:
-    """Write such a record; returns its path."""
+    """Write a record that `whole` builds; returns its path."""
     made, text = whole(made, frames)
     return record.write(folder, made, text, text)
 
 
 def frame(name: str, tp: int, fp: int, fn: int) -> FramePrediction:
-    """A frame of a slide of its own, with these counts at the only score there is."""
+    """Returns the only frame of its slide, with these counts. All detections have the same score, 0.7."""
     truth = np.stack([np.arange(tp + fn) * 100.0, np.zeros(tp + fn)], axis=1)
     false = np.stack([np.arange(fp) * 100.0, np.full(fp, 500.0)], axis=1)
     xy = np.concatenate([truth[:tp], false])

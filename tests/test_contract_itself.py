@@ -123,7 +123,7 @@ DETECTOR_FAULTS = {
     ),
     "NaN": ("[self.learned, 0.1]", "[np.nan, 0.1]", EVERY_ANSWER, "NaN"),
     "wrong length": ("[self.learned, 0.1]", "[self.learned]", EVERY_ANSWER, "shape"),
-    "outside": ("[60, 50]", "[6000, 50]", EVERY_ANSWER, "leaves the frame"),
+    "outside": ("[60, 50]", "[6000, 50]", EVERY_ANSWER, "lies outside the frame"),
     "x and y swapped": ("[60, 50]", "[60, frame.size[0]]", EVERY_ANSWER, "leaves"),
     "unsaved state": ("float((folder", "0 * float((folder", {SAVES}, "save everything"),
     "own randomness": ("default_rng(context.seed)", "default_rng()", {SEED}, "context.seed"),

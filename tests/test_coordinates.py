@@ -76,9 +76,9 @@ def test_a_box_of_the_whole_frame_is_inside_and_what_is_clipped_as_well() -> Non
     np.testing.assert_array_equal(clip_boxes(np.array([[-9.0, -9, 99, 99]]), frame.size), [whole])
     assert checks.boxes(plugin, frame, [whole], 1).tolist() == [whole.tolist()]
     slack = np.array([-checks.SLACK_PX, 0, 0, 0]) * 1.01
-    with pytest.raises(PluginError, match="leaves the frame"):
+    with pytest.raises(PluginError, match="lies outside the frame"):
         checks.boxes(plugin, frame, [whole + slack], 1)
-    with pytest.raises(PluginError, match="leaves the frame"):
+    with pytest.raises(PluginError, match="lies outside the frame"):
         checks.boxes(plugin, frame, [whole - slack[::-1]], 1)
 
 

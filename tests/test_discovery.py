@@ -70,7 +70,7 @@ def test_one_name_in_two_roles_is_no_conflict(install: Callable[..., None]) -> N
 
 def test_an_unknown_name_lists_the_nearest_and_all(install: Callable[..., None]) -> None:
     install("some", fusers(linear="some:A", product="some:B", other="some:C"))
-    with pytest.raises(MitobenchError, match=r"No fuser is called 'linaer'\. Did you mean linear\? ") as error:
+    with pytest.raises(MitobenchError, match=r"Unknown fuser 'linaer'\. Did you mean linear\? ") as error:
         discovery.find("fuser", "linaer")
     assert str(error.value).endswith("There is: linear, other, product.")
 

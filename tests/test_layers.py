@@ -1,8 +1,9 @@
-"""Each room knows only those before it. Read from the imports of every file."""
+"""Every package and module of mitobench imports only those listed for it, and plugins only the plugin API."""
 
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 CORE = ROOT / "mitobench"
 LEAF = {"errors", "foreign", "atomic", "registry", "content", "compute"}
 
-MAY_KNOW = {
+MAY_IMPORT = {
     "foreign": {"errors"},
     "atomic": {"errors", "foreign"},
     "registry": {"errors", "foreign"},
@@ -36,50 +37,74 @@ MAY_KNOW = {
 
 
 def imports(path: Path) -> set[str]:
-    """The modules that a file imports, wherever in it."""
-    found: set[str] = set()
+    """Returns the modules that a file imports, at its top level or anywhere else."""
+    modules: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+            modules |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return modules
 
 
-def files(room: str) -> list[Path]:
-    folder = CORE / room
-    return sorted(folder.rglob("*.py")) if folder.is_dir() else [CORE / f"{room}.py"]
+def files(package: str) -> list[Path]:
+    """Returns the files of a package, or the file of a module."""
+    folder = CORE / package
+    return sorted(folder.rglob("*.py")) if folder.is_dir() else [CORE / f"{package}.py"]
 
 
-@pytest.mark.parametrize("room", MAY_KNOW)
-def test_a_room_knows_only_those_before_it(room: str) -> None:
-    allowed = {f"mitobench.{name}" for name in (*MAY_KNOW[room], room)}
-    for path in files(room):
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_a_package_imports_only_what_is_listed_for_it(package: str) -> None:
+    allowed = {f"mitobench.{name}" for name in (*MAY_IMPORT[package], package)}
+    for path in files(package):
         for module in imports(path):
-            known = any(module == name or module.startswith(f"{name}.") for name in allowed)
-            assert known or not module.startswith("mitobench"), f"{path.relative_to(ROOT)} imports {module}"
+            listed = any(module == name or module.startswith(f"{name}.") for name in allowed)
+            assert listed or not module.startswith("mitobench"), f"{path.relative_to(ROOT)} imports {module}"
 
 
-def test_the_cores_own_methods_are_plugins_too_and_found_by_their_entry_points_alone() -> None:
-    """They import `mitobench.api` only (above), and nothing imports them."""
+def test_the_built_in_methods_are_plugins_that_nothing_imports() -> None:
+    """They are found by their entry points, like all plugins, and import only `mitobench.api` (test above)."""
     for path in CORE.rglob("*.py"):
         if path.parent != CORE / "methods":
             assert not any(module.startswith("mitobench.methods") for module in imports(path)), path
 
 
-# A plugin's tests may use the contract, and whatever else.
+# The tests of a plugin may import anything, for example `mitobench.contract`.
 PLUGIN_FILES = [path for path in sorted((ROOT / "plugins").rglob("*.py")) if "tests" not in path.parts]
 
 
 @pytest.mark.parametrize("path", PLUGIN_FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_plugin_knows_the_interfaces_and_the_training_loop_only(path: Path) -> None:
+def test_a_plugin_imports_only_the_interfaces_and_the_training_loop(path: Path) -> None:
     for module in imports(path):
         if module.partition(".")[0] == "mitobench":
             assert module.startswith(("mitobench.api", "mitobench.training")), module
 
 
 @pytest.mark.parametrize("module", ["mmcv", "mmdet"])
-def test_nothing_but_the_mmdet_plugin_knows_it(module: str) -> None:
+def test_only_the_mmdet_plugin_imports_it(module: str) -> None:
     for path in [*CORE.rglob("*.py"), *(ROOT / "plugins").rglob("*.py")]:
         if "mmdet" not in path.parts:
             assert not any(name.partition(".")[0] == module for name in imports(path)), path
+
+
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def first_cells(heading: str) -> str:
+    """Returns the first column of the table below a heading of docs/architecture.md."""
+    section = ARCHITECTURE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return "\n".join(line.split("|")[1] for line in section.splitlines() if line.startswith("|"))
+
+
+def test_the_table_of_the_pipeline_lists_all_of_its_files() -> None:
+    paths = (path.relative_to(CORE / "pipeline").as_posix() for path in files("pipeline"))
+    assert sorted(re.findall(r"`(.+?)`", first_cells("`pipeline/`, file by file"))) == sorted(
+        path for path in paths if not path.endswith("__init__.py")
+    )
+
+
+def test_the_table_of_packages_lists_all_packages_and_modules() -> None:
+    listed = {name.rstrip("/") for name in re.findall(r"`(.+?)`", first_cells("Packages and modules"))}
+    packages = {path.parent.name for path in CORE.glob("*/__init__.py")}
+    modules = {path.name for path in CORE.glob("*.py") if path.name != "__init__.py"}
+    assert packages | modules <= listed

@@ -1,4 +1,4 @@
-"""A record is done again from what it says itself, and what no run gives is found."""
+"""`reproduce` runs a record's combination again from the record alone, and detects forged records."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def board(tmp_path: Path) -> Path:
     return tmp_path / "board"
 
 
-def test_a_record_that_is_true_comes_out_equal(board: Path, small_data: Path, tmp_path: Path) -> None:
+def test_an_honest_record_is_equal(board: Path, small_data: Path, tmp_path: Path) -> None:
     (path,) = tiny_runs.run(board, small_data, seeds=[3])
     found = again(path, data=small_data, out=tmp_path / "again")
     assert (found.verdict, found.differing, found.changed) == ("equal", [], [])
@@ -53,7 +53,9 @@ def test_a_forged_record_that_agrees_with_itself_and_the_annotation_is_different
 
 
 @pytest.mark.parametrize("changed", [False, True], ids=["nothing changed", "another version"])
-def test_a_forged_record_is_different_beside_an_honest_one(board: Path, small_data: Path, changed: bool) -> None:
+def test_a_forged_record_is_different_even_with_an_honest_record_of_another_seed(
+    board: Path, small_data: Path, changed: bool
+) -> None:
     forged, honest = tiny_runs.run(board, small_data, seeds=[0, 1])
     tiny_runs.without_false_positives(forged)
     if changed:
@@ -63,7 +65,7 @@ def test_a_forged_record_is_different_beside_an_honest_one(board: Path, small_da
     assert (found.verdict, found.spread, bool(found.changed)) == ("different", None, changed)
 
 
-def test_a_record_that_contradicts_itself_is_different_without_a_run(board: Path, small_data: Path) -> None:
+def test_a_record_that_contradicts_itself_is_different_and_nothing_is_run(board: Path, small_data: Path) -> None:
     (path,) = tiny_runs.run(board, small_data)
     tiny_runs.reseal(path, lambda content: content["test"].update(f1=0.99))
     found = again(path, data=small_data)
@@ -71,14 +73,14 @@ def test_a_record_that_contradicts_itself_is_different_without_a_run(board: Path
     assert "test.f1 is 0.99; recomputed it is" in found.reasons[0]
 
 
-def test_a_record_edited_by_hand_is_refused_by_its_digest(board: Path, small_data: Path) -> None:
+def test_an_edited_record_is_an_error_because_of_its_digest(board: Path, small_data: Path) -> None:
     (path,) = tiny_runs.run(board, small_data)
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
     with pytest.raises(RecordError, match="its digest is another"):
         again(path, data=small_data)
 
 
-def test_options_matcher_gate_and_seed_are_the_records_own(board: Path, small_data: Path) -> None:
+def test_options_matcher_candidate_threshold_and_seed_come_from_the_record(board: Path, small_data: Path) -> None:
     sets = ["detector.most=7", "pipeline.candidate_threshold=0.6", "pipeline.candidates=out-of-fold(2)"]
     (path,) = tiny_runs.run(board, small_data, sets=sets, matcher="greedy", seeds=[5])
     (board / "toys.toml").unlink()  # the profile is not needed
@@ -90,7 +92,7 @@ def test_options_matcher_gate_and_seed_are_the_records_own(board: Path, small_da
 
 
 @pytest.mark.parametrize("detector", ["toy-boxless", "toy-child"])
-def test_an_unused_estimator_and_a_required_detector_are_no_hindrance(
+def test_records_with_an_unused_estimator_or_a_required_detector_can_be_reproduced(
     board: Path, small_data: Path, detector: str
 ) -> None:
     (path,) = tiny_runs.run(board, small_data, {"detector": [detector]}, sets=["detector.most=9"])
@@ -98,12 +100,12 @@ def test_an_unused_estimator_and_a_required_detector_are_no_hindrance(
     assert (found.verdict, found.changed) == ("equal", [])
 
 
-def test_a_failure_comes_out_again(board: Path, small_data: Path) -> None:
+def test_a_failed_record_is_equal_if_the_run_fails_again(board: Path, small_data: Path) -> None:
     (path,) = tiny_runs.run(board, small_data, {"detector": ["toy-fails"]})
     assert again(path, data=small_data).verdict == "equal"
 
 
-def test_the_records_of_an_experiment_are_done_again_too(
+def test_the_records_of_an_experiment_can_be_reproduced(
     board: Path, small_data: Path, mitobench: Any, tmp_path: Path
 ) -> None:
     (tmp_path / "toys.toml").write_text('title = "toys"\n')
@@ -119,7 +121,7 @@ def test_the_records_of_an_experiment_are_done_again_too(
     assert again(path, data=small_data).verdict == "equal"
 
 
-def test_a_split_of_ones_own_is_in_the_record(board: Path, small_data: Path, tmp_path: Path) -> None:
+def test_a_users_split_is_taken_from_the_record(board: Path, small_data: Path, tmp_path: Path) -> None:
     parts = {"train": ["00", "01", "02", "03"], "val": ["04", "05", "06"], "test": ["09", "10", "11", "12", "13"]}
     groups = {part: {"groups": slides} for part, slides in parts.items()}
     content = {"name": "mine", "dataset": "synthetic", "protocol": "mine", "disjoint_by": "group", "parts": groups}
@@ -130,7 +132,7 @@ def test_a_split_of_ones_own_is_in_the_record(board: Path, small_data: Path, tmp
     assert again(path, data=small_data).verdict == "equal"
 
 
-def test_pretrained_weights_are_looked_for_by_digest(
+def test_pretrained_weights_are_found_by_name_and_digest(
     board: Path, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MITOBENCH_WEIGHTS", str(tmp_path / "weights"))
@@ -145,31 +147,33 @@ def test_pretrained_weights_are_looked_for_by_digest(
     weights.rename(tmp_path / "weights" / "side.txt")
     assert again(path, data=small_data).verdict == "equal", "or in the folder of weights"
     (tmp_path / "weights" / "side.txt").write_text("13")
-    with pytest.raises(MitobenchError, match=r"It started from side\.txt \(SHA-256"):
+    with pytest.raises(MitobenchError, match=r"The record's fit started from side\.txt \(SHA-256"):
         again(path, data=small_data)
 
 
-def test_pretrained_weights_that_a_plugin_brings_are_made_anew(
+def test_pretrained_weights_that_a_plugin_provides_are_written_again(
     board: Path, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "weights" / "side.txt"
     plugin = discovery.load("detector", "toy-pretrained")
 
-    def brought(options: Any) -> Path:
+    def provided(options: Any) -> Path:
         if options.pretrained == "auto":
             file.write_text("12")
         return file
 
     file.parent.mkdir()
     monkeypatch.setenv("MITOBENCH_WEIGHTS", str(file.parent))
-    monkeypatch.setattr(plugin, "pretrained", brought)
+    monkeypatch.setattr(plugin, "pretrained", provided)
     auto = ["detector.toy-pretrained.pretrained=auto"]
     (path,) = tiny_runs.run(board, small_data, {"detector": ["toy-pretrained"]}, sets=auto)
     file.unlink()
     assert again(path, data=small_data).verdict == "equal"
 
 
-def test_other_test_frames_are_different_without_a_run(board: Path, small_data: Path, tmp_path: Path) -> None:
+def test_a_record_of_other_test_frames_is_different_and_nothing_is_run(
+    board: Path, small_data: Path, tmp_path: Path
+) -> None:
     from mitobench.datasets import synthetic
 
     (path,) = tiny_runs.run(board, small_data)
@@ -179,13 +183,13 @@ def test_other_test_frames_are_different_without_a_run(board: Path, small_data: 
     assert "by their digest" in found.reasons[0]
 
 
-def test_data_that_are_nowhere_are_asked_for(board: Path) -> None:
+def test_an_error_about_missing_data_names_the_option(board: Path) -> None:
     path = write_whole(board, ok(), [frame("A00_00", 1, 0, 0)])
     with pytest.raises(MitobenchError, match="mitos2012: say where its frames are, with --data"):
         again(path)
 
 
-def test_an_option_that_is_no_more_is_reported(board: Path, small_data: Path) -> None:
+def test_an_option_that_no_longer_exists_is_reported(board: Path, small_data: Path) -> None:
     def more(content: dict[str, Any]) -> None:
         for entry in tiny_runs.of_detector(content):
             entry["options"]["gone"] = 1
@@ -202,7 +206,7 @@ def test_a_plugin_that_is_not_installed_is_named(board: Path, small_data: Path) 
             entry["name"] = "mine"
 
     (path,) = tiny_runs.run(board, small_data)
-    with pytest.raises(MitobenchError, match="No detector is called 'mine'"):
+    with pytest.raises(MitobenchError, match="Unknown detector 'mine'"):
         again(tiny_runs.forge(path, rename), data=small_data)
 
 
@@ -214,7 +218,7 @@ def test_an_option_file_is_taken_from_the_record(board: Path, small_data: Path, 
     assert again(path, data=small_data).verdict == "equal"
 
 
-def test_an_option_file_that_no_record_holds_is_asked_for(
+def test_an_error_about_an_option_file_that_is_not_in_the_record_explains_where_to_put_it(
     board: Path, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "side.bin"

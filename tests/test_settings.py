@@ -1,4 +1,4 @@
-"""Options: the class's defaults, then the profile, then --set; each is typed and what is wrong says where it stood."""
+"""Options come from class defaults, the profile and --set, in that order. Types are checked; errors name the place."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_set_has_the_options_type(profile: Path, text: str, option: str, value
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("detector.iterations=many", "valid integer"),
         ("detector.iterations=0", "greater than or equal to 1"),
@@ -87,8 +87,8 @@ def test_a_set_has_the_options_type(profile: Path, text: str, option: str, value
         ("detector.layers=3", "valid array"),
     ],
 )
-def test_a_set_of_the_wrong_type_names_option_and_value(profile: Path, text: str, said: str) -> None:
-    with pytest.raises(MitobenchError, match=said) as error:
+def test_a_set_of_the_wrong_type_names_option_and_value(profile: Path, text: str, message: str) -> None:
+    with pytest.raises(MitobenchError, match=message) as error:
         blob(profile, text)
     assert f"--set {text}: " in str(error.value)
     assert "(given: " in str(error.value)
@@ -100,12 +100,12 @@ def test_a_set_for_another_plugin_or_role_changes_nothing(profile: Path) -> None
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A detector is installed that is called `blob`."""
+    """Makes a detector named `blob` the only installed plugin."""
     monkeypatch.setattr(discovery, "names", lambda role: ["blob"] if role == "detector" else [])
 
 
 @pytest.mark.usefixtures("installed")
-def test_a_set_that_no_plugin_of_the_run_takes_names_the_nearest(profile: Path) -> None:
+def test_an_error_about_a_set_of_an_unknown_option_lists_similar_options(profile: Path) -> None:
     settings = Settings.load(str(profile), ["detector.iteratoins=9"])
     settings.options("detector", Blob)
     with pytest.raises(MitobenchError, match="no detector of this run has an option 'iteratoins'") as error:
@@ -122,23 +122,23 @@ def test_a_profile_changes_options_of_the_one_it_is_based_on(tmp_path: Path) -> 
     assert (mine.profile, mine.pipeline().candidate_threshold) == ("mine.toml", 0.5)
 
 
-@pytest.mark.parametrize(("base", "said"), [("cpo", "Did you mean cpu"), ("modern", "itself based on another")])
-def test_a_base_that_is_none_is_told(base: str, said: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("base", "message"), [("cpo", "Did you mean cpu"), ("modern", "itself based on another")])
+def test_an_invalid_based_on_is_reported(base: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(f'based_on = "{base}"\n')
-    with pytest.raises(MitobenchError, match=said):
+    with pytest.raises(MitobenchError, match=message):
         Settings.load(str(path))
 
 
-def test_a_profile_of_ones_own_that_names_no_plugin_is_told(tmp_path: Path) -> None:
+def test_an_unknown_plugin_in_a_users_profile_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('title = "Mine"\n\n[detector.blobz]\nfloor = 0.5\n')
-    with pytest.raises(MitobenchError, match=r"\[detector.blobz\]: no detector is called 'blobz'"):
+    with pytest.raises(MitobenchError, match=r"\[detector.blobz\]: unknown detector 'blobz'"):
         Settings.load(str(path)).check_all_used()
 
 
 @pytest.mark.usefixtures("installed")
-def test_sets_that_are_taken_are_no_error(profile: Path) -> None:
+def test_sets_that_are_used_raise_no_error(profile: Path) -> None:
     settings = Settings.load(str(profile), ["detector.iterations=9", "pipeline.candidate_threshold=0.1"])
     settings.options("detector", Blob)
     assert settings.pipeline().candidate_threshold == 0.1
@@ -146,24 +146,24 @@ def test_sets_that_are_taken_are_no_error(profile: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["iterations=5", "detector.iterations", "detector.=5", "detector.a.b.c=5", "=5", ""])
-def test_a_set_of_another_form_shows_the_form(profile: Path, text: str) -> None:
+def test_an_error_about_a_malformed_set_shows_the_form(profile: Path, text: str) -> None:
     with pytest.raises(MitobenchError, match=r"give ROLE\.OPTION=VALUE, for example detector\.iterations=500"):
         Settings.load(str(profile), [text])
 
 
-def test_a_set_of_an_unknown_role_names_the_nearest(profile: Path) -> None:
-    with pytest.raises(MitobenchError, match=r"'detecter' is no role\. Did you mean detector"):
+def test_an_error_about_a_set_of_an_unknown_role_lists_similar_roles(profile: Path) -> None:
+    with pytest.raises(MitobenchError, match=r"'detecter' is not a role\. Did you mean:? detector"):
         Settings.load(str(profile), ["detecter.iterations=5"])
 
 
-def test_an_unknown_option_in_a_profile_is_told_with_its_place(profile: Path) -> None:
+def test_an_error_about_an_unknown_option_in_a_profile_names_the_place(profile: Path) -> None:
     profile.write_text("[detector.blob]\niteratoins = 7\n")
     with pytest.raises(MitobenchError, match=r"mine\.toml: \[detector\.blob\] iteratoins: unknown option") as error:
         blob(profile)
     assert "Did you mean iterations?" in str(error.value)
 
 
-def test_a_wrong_type_in_a_profile_is_told_with_its_place(profile: Path) -> None:
+def test_an_error_about_a_wrong_type_in_a_profile_names_the_place(profile: Path) -> None:
     profile.write_text('[detector.blob]\niterations = "many"\nlr = "fast"\n')
     with pytest.raises(MitobenchError) as error:
         blob(profile)
@@ -173,24 +173,24 @@ def test_a_wrong_type_in_a_profile_is_told_with_its_place(profile: Path) -> None
     assert second.startswith(f"{profile}: [detector.blob] lr: ")
 
 
-def test_an_unknown_table_in_a_profile_names_the_nearest(profile: Path) -> None:
+def test_an_error_about_an_unknown_table_in_a_profile_lists_similar_tables(profile: Path) -> None:
     profile.write_text("[detectors.blob]\niterations = 7\n")
     with pytest.raises(MitobenchError, match=r"mine\.toml: unknown table \[detectors\]\. Did you mean detector"):
         Settings.load(str(profile))
 
 
-def test_a_profile_that_is_no_toml_is_told_with_its_line(profile: Path) -> None:
+def test_an_error_about_a_profile_that_is_not_toml_names_the_line(profile: Path) -> None:
     profile.write_text("[detector.blob]\niterations =\n")
     with pytest.raises(MitobenchError, match=r"mine\.toml: is not valid TOML: .*line 2"):
         Settings.load(str(profile))
 
 
-def test_a_profile_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_profile_is_reported(tmp_path: Path) -> None:
     with pytest.raises(MitobenchError, match=r"none\.toml: cannot be read: No such file"):
         Settings.load(str(tmp_path / "none.toml"))
 
 
-def test_an_unknown_profile_lists_those_there_are() -> None:
+def test_an_error_about_an_unknown_profile_lists_all_profiles() -> None:
     with pytest.raises(MitobenchError, match="registry/profiles holds no 'papr'"):
         Settings.load("papr")
 
@@ -203,7 +203,7 @@ def test_the_candidate_threshold_is_a_number_or_validation(profile: Path, value:
 
 
 @pytest.mark.parametrize("value", ["high", "true", "NaN"])
-def test_another_candidate_threshold_is_refused(profile: Path, value: str) -> None:
+def test_other_values_of_the_candidate_threshold_are_errors(profile: Path, value: str) -> None:
     with pytest.raises(MitobenchError, match=f"--set pipeline.candidate_threshold={value}: "):
         Settings.load(str(profile), [f"pipeline.candidate_threshold={value}"]).pipeline()
 
@@ -212,12 +212,12 @@ TABLE = 'pipeline.candidate_threshold={"blob": 0.88, "other": null}'
 
 
 @pytest.mark.parametrize(("detector", "value"), [("blob", 0.88), ("other", None), ("third", "validation")])
-def test_a_candidate_threshold_of_one_detector_holds_for_no_other(profile: Path, detector: str, value: object) -> None:
+def test_a_candidate_threshold_of_one_detector_applies_to_no_other(profile: Path, detector: str, value: object) -> None:
     options = Settings.load(str(profile), [TABLE]).pipeline()
     assert options.for_detector(detector).candidate_threshold == value
 
 
-def test_a_candidate_threshold_that_is_no_table_holds_for_every_detector(profile: Path) -> None:
+def test_a_candidate_threshold_that_is_not_a_table_applies_to_every_detector(profile: Path) -> None:
     assert Settings.load(str(profile)).pipeline().for_detector("blob").candidate_threshold == 0.5
 
 
@@ -228,7 +228,7 @@ def test_a_table_of_candidate_thresholds_is_checked(profile: Path, value: str) -
 
 
 @pytest.mark.usefixtures("installed")
-def test_a_candidate_threshold_of_an_unknown_detector_names_the_nearest(profile: Path) -> None:
+def test_an_error_about_a_candidate_threshold_of_an_unknown_detector_lists_similar_names(profile: Path) -> None:
     settings = Settings.load(str(profile), ['pipeline.candidate_threshold={"blub": 0.5}'])
     settings.options("detector", Blob)
     settings.pipeline()
@@ -239,7 +239,7 @@ def test_a_candidate_threshold_of_an_unknown_detector_names_the_nearest(profile:
         Settings.load(str(profile)).check_all_used()
 
 
-def test_the_papers_candidate_threshold_is_that_of_its_detector_alone() -> None:
+def test_the_papers_candidate_threshold_applies_only_to_its_detector() -> None:
     options = Settings.load("paper").pipeline()
     found = {name: options.for_detector(name).candidate_threshold for name in ("frcnn", "rpn", "blobs")}
     assert found == {"frcnn": 0.88, "rpn": "validation", "blobs": "validation"}
@@ -247,7 +247,7 @@ def test_the_papers_candidate_threshold_is_that_of_its_detector_alone() -> None:
 
 @pytest.fixture
 def notes(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """What has been logged of renamed options; none has been so far."""
+    """Returns the logged messages about renamed options; clears the memory of those already logged."""
     settings._note_renamed.cache_clear()
     return lambda: [record.getMessage() for record in caplog.records]
 
@@ -261,7 +261,7 @@ def test_the_old_name_of_an_option_still_works_and_is_noted_once(profile: Path, 
     assert notes() == ["pipeline.gate is now called pipeline.candidate_threshold; the old name still works."]
 
 
-def test_an_option_under_both_of_its_names_is_refused(profile: Path) -> None:
+def test_an_option_under_both_of_its_names_is_an_error(profile: Path) -> None:
     profile.write_text("[pipeline]\ngate = 0.25\ncandidate_threshold = 0.5\n")
     with pytest.raises(MitobenchError, match=r"mine\.toml: \[pipeline\] gives candidate_threshold twice"):
         Settings.load(str(profile))
@@ -272,7 +272,7 @@ def test_the_pipeline_has_no_plugins(profile: Path) -> None:
         Settings.load(str(profile), ["pipeline.blob.candidate_threshold=0.5"])
 
 
-def test_overrides_touch_the_plugins_that_have_the_option_and_of_two_the_last(profile: Path) -> None:
+def test_touching_returns_the_last_override_of_each_option_that_a_plugin_has(profile: Path) -> None:
     texts = ["detector.iterations=5", "detector.blob.lr=0.1", "detector.lr=0.2", "verifier.lr=0.3", "detector.x.lr=1"]
     given = Settings.load(str(profile), texts)
 
@@ -295,12 +295,12 @@ def test_candidates_are_in_sample_or_out_of_fold(profile: Path, value: str, fold
 
 
 @pytest.mark.parametrize("value", ["out-of-fold", "out-of-fold(1)", "out-of-fold(0)", "oof(5)"])
-def test_other_candidates_are_refused(profile: Path, value: str) -> None:
+def test_other_values_of_candidates_are_errors(profile: Path, value: str) -> None:
     with pytest.raises(MitobenchError, match=r"--set pipeline\.candidates="):
         Settings.load(str(profile), [f"pipeline.candidates={value}"]).pipeline()
 
 
-def test_what_another_plugin_requires_has_the_last_word(profile: Path) -> None:
+def test_options_that_another_plugin_requires_override_all_others(profile: Path) -> None:
     settings = Settings.load(str(profile), ["detector.iterations=9"])
     assert settings.options("detector", Blob, {"iterations": 3}).model_dump()["iterations"] == 3
 
@@ -314,22 +314,22 @@ def scheduled(profile: Path, scale: float, *sets: str) -> BlobOptions:
     return options
 
 
-def test_a_scale_shortens_what_is_counted_in_steps_together(profile: Path) -> None:
+def test_scale_multiplies_all_options_of_the_schedule(profile: Path) -> None:
     options = scheduled(profile, 0.1, "detector.iterations=500", "detector.layers=[0, 40, 333]")
     assert (options.iterations, options.layers) == (50, (0, 4, 33))
     assert options.lr == 0.5
 
 
-def test_a_schedule_is_never_shortened_to_nothing(profile: Path) -> None:
+def test_scale_keeps_positive_options_at_least_1(profile: Path) -> None:
     options = scheduled(profile, 1e-6, "detector.iterations=500", "detector.layers=[0, 40]")
     assert (options.iterations, options.layers) == (1, (0, 1))
 
 
-def test_a_plugin_without_a_schedule_is_left_alone(profile: Path) -> None:
+def test_scale_does_not_change_a_plugin_without_a_schedule(profile: Path) -> None:
     assert Settings.load(str(profile), [], 0.1).options("detector", Blob) == blob(profile)
 
 
-def test_a_profile_names_the_plugins_of_a_run_that_names_none(install: Callable[..., None]) -> None:
+def test_a_profile_names_the_default_plugins(install: Callable[..., None]) -> None:
     install(
         "all",
         {f"mitobench.{role}s": {"fcn": "x:Y", "frcnn": "x:Y", "resnet50": "x:Y", "linear": "x:Y"} for role in ROLES},
@@ -340,18 +340,16 @@ def test_a_profile_names_the_plugins_of_a_run_that_names_none(install: Callable[
     ]
 
 
-def test_of_several_defaults_the_first_that_is_installed_is_taken_and_told(
-    install: Callable[..., None], tmp_path: Path
-) -> None:
+def test_the_first_installed_default_is_used_and_reported(install: Callable[..., None], tmp_path: Path) -> None:
     install("some", {"mitobench.detectors": {"third": "x:Y", "fourth": "x:Y"}})
     path = tmp_path / "mine.toml"
     path.write_text('[defaults]\ndetector = ["first", "second", "third", "fourth"]\n')
     name, note = Settings.load(str(path)).default("detector")
     assert name == "third"
-    assert note == "Default detector: third, since first and second of profile mine.toml are not installed."
+    assert note == "Default detector: third, because first and second of profile mine.toml are not installed."
 
 
-def test_a_default_that_is_not_installed_says_what_is_available(install: Callable[..., None], tmp_path: Path) -> None:
+def test_an_error_about_a_missing_default_lists_what_is_available(install: Callable[..., None], tmp_path: Path) -> None:
     install("some", {"mitobench.detectors": {"third": "x:Y", "fourth": "x:Y"}})
     path = tmp_path / "mine.toml"
     path.write_text('[defaults]\ndetector = "first"\n')
@@ -362,7 +360,7 @@ def test_a_default_that_is_not_installed_says_what_is_available(install: Callabl
     )
 
 
-def test_a_profile_of_ones_own_has_the_defaults_of_its_base_or_of_paper(tmp_path: Path) -> None:
+def test_a_users_profile_inherits_the_defaults_of_its_base_or_of_paper(tmp_path: Path) -> None:
     (tmp_path / "plain.toml").write_text('[defaults]\nverifier = "mine"\n')
     (tmp_path / "based.toml").write_text('based_on = "cpu"\n[defaults]\nverifier = "mine"\n')
     for name, base in (("plain", "paper"), ("based", "cpu")):
@@ -371,7 +369,7 @@ def test_a_profile_of_ones_own_has_the_defaults_of_its_base_or_of_paper(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("defaults = 3", "defaults must be a table: [defaults]."),
         ('[defaults]\ndetecter = "blobs"', "[defaults] detecter: unknown role. Did you mean detector"),
@@ -380,9 +378,9 @@ def test_a_profile_of_ones_own_has_the_defaults_of_its_base_or_of_paper(tmp_path
         ('[defaults]\ndetector = ["a", 3]', "[defaults] detector: must be a plugin's name"),
     ],
 )
-def test_defaults_that_are_none_are_told_with_their_place(text: str, said: str, tmp_path: Path) -> None:
+def test_errors_about_invalid_defaults_name_the_place(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(text)
     with pytest.raises(MitobenchError) as error:
         Settings.load(str(path))
-    assert f"{path}: {said}" in str(error.value)
+    assert f"{path}: {message}" in str(error.value)

@@ -1,4 +1,4 @@
-"""Records of real runs of the toy plugins, which are whole, and the ways to forge them."""
+"""Runs the toy plugins to get real records, and forges these records in several ways."""
 
 from __future__ import annotations
 
@@ -25,46 +25,46 @@ TOYS = {"estimator": ["toy-boxes"], "detector": ["toy-dark"], "verifier": ["toy-
 
 
 def run(folder: Path, data: Path, roles: dict[str, list[str]] | None = None, **options: Any) -> list[Path]:
-    """Run toys; gives the records' files, below `folder/records`."""
+    """Run toy plugins; returns the files of the records, below `folder/records`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "toys.toml").write_text('title = "toys"\n')
-    given = {"datasets": ["synthetic"], **options}
+    options = {"datasets": ["synthetic"], **options}
     profile, store = str(folder / "toys.toml"), folder / "store"
     benchmark = Benchmark.prepare(
-        [Grid({**TOYS, **(roles or {})})], data=data, profile=profile, device="cpu", store=store, **given
+        [Grid({**TOYS, **(roles or {})})], data=data, profile=profile, device="cpu", store=store, **options
     )
     benchmark.run(folder)
     return [path for path, _ in benchmark.records]
 
 
 def reseal(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change what a record says and seal it again: right digests, canonical spelling."""
+    """Change a record's content and write it with correct digests, as canonical JSON."""
     content = json.loads(path.read_text())
     change(content)
     path.write_bytes(spelled(Record.model_validate(content).sealed()))
 
 
 def forge(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
-    """Change what a record says, with everything that must fit: keys of stages, command, digests and name."""
+    """Change a record's content and everything that depends on it: stage keys, command, digests and file name."""
 
-    def fitting(content: dict[str, Any]) -> None:
+    def change_all(content: dict[str, Any]) -> None:
         change(content)
         _rekey(content)
         content["run"]["command"] = command_of(Record.model_validate(content))
 
-    reseal(path, fitting)
+    reseal(path, change_all)
     return renamed(path)
 
 
 def of_detector(content: dict[str, Any]) -> list[dict[str, Any]]:
-    """The detector everywhere that a record has it: among its plugins, and in the specs of its stages."""
+    """Returns every entry of the detector in a record: the one among its plugins, and those in its stages' specs."""
     entry = content["plugins"]["detector"]
     plugins = (spec.get("plugin") or {} for spec in content["specs"].values())
     return [entry, *(plugin for plugin in plugins if plugin.get("name") == entry["name"])]
 
 
 def _rekey(content: dict[str, Any]) -> None:
-    """Give the stages the keys that their specs have now."""
+    """Replace the keys of all stages with those of their changed specs."""
     specs, keys = content["specs"], dict[str, str]()
 
     def key_of(old: str) -> str:
@@ -79,7 +79,7 @@ def _rekey(content: dict[str, Any]) -> None:
 
 
 def renamed(path: Path) -> Path:
-    """The record under the name that fits what it says now, its detections too."""
+    """Rename a changed record and its detections to the name that follows from its content; returns the new path."""
     record = read(path)
     entries = (record.detections, record.validation_detections)
     test, val = (text_of(path, entry) if entry else None for entry in entries)
@@ -89,7 +89,7 @@ def renamed(path: Path) -> Path:
 
 
 def cheat(path: Path, change: Callable[[Recomputed], StoredDetections]) -> None:
-    """Change the stored test detections, and every number that follows from them; then seal it all again."""
+    """Change the stored test detections and every number that follows from them, with correct digests."""
     true = Recomputed.read(path, read(path))
     forged = replace(true, test=change(true))
     numbers = {name: value for name, value in forged.numbers.items() if name in ("test", "detector_alone")}
@@ -98,7 +98,7 @@ def cheat(path: Path, change: Callable[[Recomputed], StoredDetections]) -> None:
 
 
 def without_false_positives(path: Path) -> None:
-    """A forgery that agrees with itself and with the annotation: the false positives have got lower scores."""
+    """Forge a record that agrees with itself and with the annotation, by lowering the scores of false positives."""
 
     def lower(true: Recomputed) -> StoredDetections:
         score = true.test.score.copy()
@@ -111,7 +111,7 @@ def without_false_positives(path: Path) -> None:
 
 
 def with_a_found_miss(path: Path) -> None:
-    """A forgery that agrees with itself: on a frame with a miss, a false positive is said to lie beside it."""
+    """Forge a record that agrees with itself, by listing a false positive as a detection near a missed mitosis."""
 
     def near(true: Recomputed) -> StoredDetections:
         row, mitosis = next(_misses(true))
@@ -123,7 +123,7 @@ def with_a_found_miss(path: Path) -> None:
 
 
 def _misses(true: Recomputed) -> Iterator[tuple[int, int]]:
-    """A false positive (its row) and a missed mitosis of each frame that has both."""
+    """Yields (row of a false positive, index of a missed mitosis) for each frame that has both."""
     assert true.record.frames is not None
     for entry in true.record.frames.test:
         rows = true.test.rows_of(entry.frame)
@@ -140,12 +140,12 @@ def _threshold(true: Recomputed) -> float:
 
 
 def board(small_data: Path, folder: Path, environment: Mapping[str, str]) -> list[Path]:
-    """The records of two seeds, made where nothing but the toys is installed."""
+    """Run two seeds where only the toy plugins are installed; returns the files of the records."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("MITOBENCH_PACKAGES", "PYTHONPATH"):
             patch.setenv(name, environment[name])
         patch.syspath_prepend(str(Path(__file__).parent / "toys"))
         discovery.found.cache_clear()
-        made = run(folder, small_data, seeds=[0, 1])
+        paths = run(folder, small_data, seeds=[0, 1])
     discovery.found.cache_clear()
-    return made
+    return paths

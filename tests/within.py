@@ -9,15 +9,15 @@ from types import FrameType
 
 
 class HungError(Exception):
-    """Code that was still under way when its time was over."""
+    """Code was still running at the end of its time limit."""
 
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Raises HungError in what is still under way after that many seconds, in the main thread."""
+    """Raises HungError if the block still runs after that many seconds. Only for the main thread."""
 
     def hung(number: int, frame: FrameType | None) -> None:
-        raise HungError(f"still under way after {seconds:g} s")
+        raise HungError(f"still running after {seconds:g} s")
 
     before = signal.signal(signal.SIGALRM, hung)
     signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -1,4 +1,4 @@
-"""`mitobench data`: look a data folder over, write a synthetic data set."""
+"""`mitobench data`: checks a data folder, and writes the synthetic data sets."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from mitobench.cli.terminal import Console, echo
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mitobench.datasets.check import Protocol, Report, Row
+    from mitobench.datasets.check import DatasetReport, PartCounts, ProtocolCheck
 
-app = typer.Typer(help="Look a data folder over, or write a synthetic data set.", no_args_is_help=True)
+app = typer.Typer(help="Check a data folder, or write the synthetic data sets.", no_args_is_help=True)
 
 
 @app.command()
 def check(
-    folder: Annotated[Path, typer.Argument(help="Holds data sets at any depth.", show_default=False)],
-    dataset: Annotated[str | None, typer.Option(help="Look for this data set only.", show_default=False)] = None,
+    folder: Annotated[Path, typer.Argument(help="Folder that holds data sets, at any depth.", show_default=False)],
+    dataset: Annotated[
+        str | None, typer.Option(help="Check only this data set. Default: all that are found.", show_default=False)
+    ] = None,
 ) -> None:
-    """Tell what is there, what is missing and what is odd, against the data set's card.
+    """Check copies of data sets against their cards: show what they hold, what is missing and what looks wrong.
 
-    Exit code 0: usable; 2: something cannot be trusted, or nothing is there.
+    Exit code 0: usable, even if incomplete; 2: a file is broken, or no data set was found.
 
     Example: mitobench data check ~/data --dataset mitos2014
     """
@@ -34,11 +36,11 @@ def check(
     from mitobench.errors import DataError, MitobenchError
 
     if not folder.is_dir():
-        raise DataError(f"{folder}: is no folder. Give the folder that holds the data sets.")
+        raise DataError(f"{folder}: is not a directory. Give the folder that holds the data sets.")
     names = [dataset] if dataset else available(folder)
     if not names:
         known = ", ".join(discovery.names("dataset"))
-        raise DataError(f"{folder}: holds no data set at any depth. Looked for {known}.")
+        raise DataError(f"{folder}: holds no data set at any depth. Looked for: {known}.")
     errors = []
     for name in names:
         try:
@@ -51,10 +53,18 @@ def check(
 
 @app.command()
 def synth(
-    folder: Annotated[Path, typer.Argument(help="Where to write; made if need be.", show_default=False)],
-    seed: Annotated[int, typer.Option(help="Another seed draws other slides.")] = 0,
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder to write; created if needed. Must be empty or hold synthetic data sets.", show_default=False
+        ),
+    ],
+    seed: Annotated[int, typer.Option(help="Seed of all randomness. Another seed gives other slides.")] = 0,
 ) -> None:
-    """Write a synthetic data set in both real layouts: with masks, and with centroids and imposters.
+    """Write two synthetic data sets in the layouts of the real ones: `synthetic` and `synthetic-centroids`.
+
+    `synthetic` has masks of the mitoses. `synthetic-centroids` has their centroids, and imposters: hard negatives,
+    which are annotated figures that are not mitoses.
 
     Example: mitobench data synth ~/synthetic --seed 1
     """
@@ -65,38 +75,38 @@ def synth(
     with Progress(transient=True) as bar:
         task = bar.add_task("frames")
         synthetic.write(folder, seed=seed, progress=lambda done, total: bar.update(task, completed=done, total=total))
-    echo(f"Written to {folder}. Look it over with: mitobench data check {folder}")
+    echo(f"Written to {folder}. Check it with: mitobench data check {folder}")
 
 
-def _show(report: Report) -> None:
-    """Plain lines and narrow tables, so that a file or a small terminal holds them as well."""
+def _show(report: DatasetReport) -> None:
+    """Prints plain lines and narrow tables, which also fit a file or a small terminal."""
     dataset = report.dataset
-    _say(f"{dataset.name}: {dataset.card.title}")
-    _say(f"in {dataset.root}: {dataset.coverage or 'complete'}")
+    _print(f"{dataset.name}: {dataset.card.title}")
+    _print(f"in {dataset.root}: {dataset.coverage or 'complete'}")
     _table("part", report.rows)
     for size in report.sizes:
-        _say(f"  {size}")
+        _print(f"  {size}")
     for protocol in report.protocols:
         _show_protocol(protocol)
     for note in dataset.card.notes:
-        _say(f"note: {note}")
-    _say(f"odd: {len(report.odd) or 'nothing'}")
-    for line in report.odd:
-        _say(f"  {line}")
-    _say(f"digest: {dataset.digest()}\n")
+        _print(f"note: {note}")
+    _print(f"anomalies: {len(report.anomalies) or 'none'}")
+    for line in report.anomalies:
+        _print(f"  {line}")
+    _print(f"digest: {dataset.digest()}\n")
 
 
-def _show_protocol(protocol: Protocol) -> None:
-    _say(f"protocol {protocol.name}: {protocol.note}")
+def _show_protocol(protocol: ProtocolCheck) -> None:
+    _print(f"protocol {protocol.name}: {protocol.note}")
     if protocol.missing:
-        _say(f"  not here: {protocol.missing}")
+        _print(f"  missing: {protocol.missing}")
     if protocol.problem:
-        _say(f"  cannot be used: {protocol.problem}")
+        _print(f"  cannot be used: {protocol.problem}")
     else:
         _table("split", protocol.rows)
 
 
-def _table(what: str, rows: Iterable[Row]) -> None:
+def _table(what: str, rows: Iterable[PartCounts]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -105,8 +115,8 @@ def _table(what: str, rows: Iterable[Row]) -> None:
     for row in rows:
         counts = (row.frames, row.with_mitosis, row.mitoses, row.imposters, row.unlabelled)
         table.add_row(f"  {row.scanner}", row.part, *map(str, counts))
-    _say(table)
+    _print(table)
 
 
-def _say(what: object) -> None:
-    Console(markup=False).print(what, soft_wrap=isinstance(what, str))
+def _print(content: object) -> None:
+    Console(markup=False).print(content, soft_wrap=isinstance(content, str))

@@ -46,8 +46,8 @@ def gallery(
             record,
             out,
             data=data,
-            most_frames=frames,
-            most_crops=crops,
+            max_frames=frames,
+            max_crops=crops,
             kind=format_,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )

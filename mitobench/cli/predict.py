@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mitobench.model import Model
-    from mitobench.model.outputs import Row
+    from mitobench.model.outputs import ImageSummary
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -73,7 +73,7 @@ def predict(
     if mpp is None:
         notify(f"No --mpp: the images are taken to have the model's {loaded.card.mpp:g} um/px.")
     paths = images_of(image)
-    rows: list[Row] = []
+    rows: list[ImageSummary] = []
     from rich.progress import Progress
 
     try:
@@ -110,7 +110,7 @@ def _introduce(folder: Path, model: Model, threshold: float | None) -> None:
     notify("Research software: not for diagnosis.")
 
 
-def _show(rows: Sequence[Row]) -> None:
+def _show(rows: Sequence[ImageSummary]) -> None:
     """What fits a terminal; the summary has the rest."""
     from rich.markup import escape
     from rich.table import Table

@@ -19,7 +19,7 @@ from mitobench.api import Context, Detections, Options, Requirement, Sample
 from mitobench.contract import frames
 from mitobench.pipeline import checks
 from mitobench.pipeline.settings import Settings
-from mitobench.pipeline.stages.boxes import seen_by
+from mitobench.pipeline.stages.boxes import visible_to
 
 Answers = dict[str, NDArray[np.float64]]
 
@@ -113,7 +113,7 @@ class Subject:
     def _answer(self, plugin: Any, sample: Sample) -> NDArray[np.float64]:
         frame, found = sample.frame, sample.candidates
         if self.role == "estimator":
-            seen = seen_by(plugin, sample.mitoses)
+            seen = visible_to(plugin, sample.mitoses)
             return checks.boxes(plugin, frame, self._watched("boxes", plugin.boxes, frame, seen), len(seen))
         if self.role == "detector":
             made = checks.detections(plugin, frame, self._watched("predict", plugin.predict, frame))

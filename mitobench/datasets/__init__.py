@@ -1,4 +1,4 @@
-"""Data sets: readers and writers of the real layouts, their cards and their splits."""
+"""Data sets: read and write the real file layouts; cards and splits."""
 
 from mitobench.datasets.base import Card, Dataset, Item, Reader, available, load, reader
 

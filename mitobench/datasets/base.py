@@ -1,7 +1,7 @@
-"""What every data set is once it is read: a card, and frames with their annotation.
+"""`Dataset`, the form that every data set has in memory, and `Reader`, which reads one from disk.
 
-A reader turns files on disk into a `Dataset`; nothing behind this room knows a file layout. Readers are found by the
-entry-point group `mitobench.datasets`, so a package can bring its own.
+Only readers know file layouts; the rest of mitobench works with `Dataset`. Readers are found through the entry-point
+group `mitobench.datasets`, so other packages can add data sets.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from mitobench.datasets.card import Card, Expected
 from mitobench.errors import DataError, MitobenchError, PluginError, nearest
 from mitobench.foreign.limits import MAX_IMAGE_BYTES
 
-__all__ = ["Card", "Dataset", "Expected", "Item", "NewFrame", "Reader", "available", "load", "not_here", "reader"]
+__all__ = ["Card", "Dataset", "Expected", "Item", "NewFrame", "Reader", "available", "load", "not_found", "reader"]
 
-# What a writer takes: frame id, uint8 RGB pixels [height, width, 3], annotation, official part.
+# Input of the writers: frame id, uint8 RGB pixels [height, width, 3], annotation, official part.
 NewFrame = tuple[str, NDArray[np.uint8], Mitoses, str | None]
 
 log = logging.getLogger("mitobench")
@@ -33,13 +33,13 @@ log = logging.getLogger("mitobench")
 
 @dataclass(frozen=True)
 class Item:
-    """One frame with all that is known of it.
+    """One frame with its annotation and files.
 
     Attributes:
         frame: the frame.
         mitoses: its annotation.
         files: the image first, then its annotation files.
-        part: official part, `train` or `test`, where the layout or the card tells; else None.
+        part: official part, `train` or `test`; None if neither the layout nor the card says which.
     """
 
     frame: Frame
@@ -49,21 +49,21 @@ class Item:
 
     @property
     def field(self) -> str:
-        """The field of view: the id without the scanner's letter. Two scans of one tissue share it."""
+        """The field of view: the frame id without the scanner's letter. Two scans of the same tissue share it."""
         return self.frame.id.removeprefix(self.frame.scanner)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set as it lies on this disk, whole or in part.
+    """A copy of a data set on disk, complete or partial.
 
     Attributes:
-        card: what a complete copy is.
-        root: the folder it was read from.
-        items: by frame id, sorted.
-        notes: every conversion, clipped coordinate and oddity met while reading.
-        fields: the fields of view of all scanners that were read, sorted, with their official part; `select` keeps
-            them, so that a split falls alike whichever scanner is asked for.
+        card: describes a complete copy.
+        root: the folder that it was read from.
+        items: the frames by id, sorted.
+        notes: every conversion, clipped coordinate and anomaly found while reading.
+        fields: the fields of view of all scanners that were read, sorted, with their official part. `select` keeps
+            all of them, so that a split assigns the same fields whichever scanners are selected.
     """
 
     card: Card
@@ -86,22 +86,22 @@ class Dataset:
 
     @property
     def scanners(self) -> tuple[str, ...]:
-        """The scanners that have a frame here, sorted."""
+        """The scanners that have at least one frame in this copy, sorted."""
         return tuple(sorted({item.frame.scanner for item in self.items.values()}))
 
     @property
     def coverage(self) -> str | None:
-        """What part of the data set this copy is, for every row measured on it; None where it is complete."""
+        """What this copy is missing, as noted on every result measured on it; None if it is complete."""
         short = sorted(self._short(), reverse=True)
-        said = ", ".join(f"{have} of {of} {scanner} {what}" for have, of, scanner, what in short)
-        return "; ".join(filter(None, [said, "positives only" if self._positives_only() else ""])) or None
+        counts = ", ".join(f"{have} of {of} {scanner} {what}" for have, of, scanner, what in short)
+        return "; ".join(filter(None, [counts, "positives only" if self._positives_only() else ""])) or None
 
     def _short(self) -> Iterable[tuple[int, int, str, str]]:
-        """(number here, number in a complete copy, scanner, what) of every part that is not whole."""
+        """Yields (number here, number in a complete copy, scanner, what is counted) for every incomplete part."""
         for scanner in self.scanners:
             for part, expected in self.card.expected.get(scanner, {}).items():
                 have = sum(i.frame.scanner == scanner and i.part == part for i in self.items.values())
-                # A withheld test set that is not here at all is missed by nobody.
+                # A missing test set whose labels are withheld does not make the copy incomplete.
                 if expected.frames and have < expected.frames and (have or expected.labelled):
                     yield have, expected.frames, scanner, "frames" if part == "train" else f"{part} frames"
                 elif expected.mitoses and expected.labelled:
@@ -112,7 +112,7 @@ class Dataset:
                         yield found, expected.mitoses, scanner, f"{part} mitoses"
 
     def _positives_only(self) -> bool:
-        """Whether every labelled frame holds a mitosis although the card says that only some do."""
+        """Whether every labelled frame here has a mitosis although, according to the card, only some do."""
         if self.card.frames_with_mitosis is None:
             return False
         labelled = [len(item.mitoses) > 0 for item in self.items.values() if item.mitoses.labelled]
@@ -122,9 +122,9 @@ class Dataset:
         return bool(labelled) and all(labelled) and self.card.frames_with_mitosis < whole
 
     def select(self, scanners: Iterable[str]) -> Dataset:
-        """The frames of these scanners alone.
+        """Returns the data set with the frames of these scanners only.
 
-        Raises DataError when there is none.
+        Raises DataError for an unknown scanner, and when there are no such frames.
         """
         wanted = set(scanners)
         unknown = sorted(wanted - set(self.card.mpp))
@@ -133,18 +133,18 @@ class Dataset:
         items = {id: item for id, item in self.items.items() if item.frame.scanner in wanted}
         if not items:
             raise DataError(
-                f"{self.root}: {self.name} has no frame of scanner {' or '.join(sorted(wanted))} here; "
-                f"it has {' and '.join(self.scanners)}."
+                f"{self.root}: this copy of {self.name} has no frames of scanner {' or '.join(sorted(wanted))}. "
+                f"Available: {', '.join(self.scanners)}."
             )
         return replace(self, items=items)
 
     def frame_digest(self, id: str) -> str:
-        """SHA-256 over the frame's files: what each is, its length and its bytes. Read once per process."""
+        """SHA-256 over the kind, length and bytes of each of the frame's files. Computed once per process."""
         if id not in self._digests:
             digest = hashlib.sha256()
             for path in self.items[id].files:
                 content = foreign.read_bytes(path, MAX_IMAGE_BYTES, "frame's file", DataError)
-                # The kind tells an empty list of mitoses from an empty list of imposters, and from none at all.
+                # The kind distinguishes an empty list of mitoses from an empty list of imposters and from no file.
                 kind = path.name.removeprefix(id).lower() if path.suffix.lower() == ".csv" else "image"
                 digest.update(f"{kind} {len(content)}\n".encode())
                 digest.update(content)
@@ -152,19 +152,19 @@ class Dataset:
         return self._digests[id]
 
     def digest(self, ids: Iterable[str] | None = None) -> str:
-        """SHA-256 over the digests of these frames (all by default), whatever their order."""
+        """SHA-256 over the digests of these frames (default: all). Does not depend on their order."""
         lines = sorted(f"{id} {self.frame_digest(id)}\n" for id in (self.items if ids is None else ids))
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 class Reader(ABC):
-    """Reads one data set from disk. `name` equals the entry point and the card's name."""
+    """Reads one data set from disk. `name` is the name of the entry point and of the card."""
 
     name: ClassVar[str]
 
     @classmethod
     def card(cls) -> Card:
-        """The data set's card: `NAME.toml` in its own package, else in the registry."""
+        """The data set's card: `NAME.toml` in the reader's package, otherwise in the registry."""
         for folder in discovery.folders_of(cls.__module__):
             if (folder / f"{cls.name}.toml").is_file():
                 return Card.load(folder / f"{cls.name}.toml")
@@ -172,48 +172,49 @@ class Reader(ABC):
 
     @abstractmethod
     def find(self, root: Path) -> list[Path]:
-        """Folders at any depth below `root` that hold frames of this data set; looks at names alone."""
+        """Returns the folders below `root`, at any depth, with frames of this data set. Looks at file names only."""
 
     @abstractmethod
     def read(self, root: Path) -> Dataset:
-        """All frames below `root`.
+        """Reads all frames below `root`.
 
-        Raises DataError when there is none, or when one cannot be trusted.
+        Raises DataError when there are none, or when a file is broken or inconsistent.
         """
 
 
 def reader(name: str) -> Reader:
-    """The reader of a data set.
+    """Returns the reader of a data set.
 
-    Raises MitobenchError for an unknown name, PluginError for one that cannot be loaded or is no reader.
+    Raises MitobenchError for an unknown name, PluginError if the reader cannot be loaded or is not a `Reader`.
     """
     item = discovery.find("dataset", name)
     cls = item.load()
     if not (isinstance(cls, type) and issubclass(cls, Reader)):
         raise PluginError(
-            f"{item.target} of package {item.package} is no mitobench.datasets.Reader; derive {name!r} from it."
+            f"{item.target} of package {item.package} is not a mitobench.datasets.Reader. "
+            f"Derive the class of {name!r} from Reader."
         )
     instance: Reader = cls()
     return instance
 
 
 def available(root: Path) -> list[str]:
-    """Names of the data sets at any depth below `root`. A reader that breaks is skipped, and the log says so."""
+    """Names of the data sets below `root`, at any depth. Readers that fail are skipped with a warning in the log."""
     found = []
     for name in discovery.names("dataset"):
         try:
             if reader(name).find(Path(root)):
                 found.append(name)
         except Exception as reason:
-            log.warning("Data set %s is skipped, its reader is broken: %s", name, reason)
+            log.warning("Skipped data set %s: its reader is broken: %s", name, reason)
     return found
 
 
 def load(name: str, root: Path) -> Dataset:
-    """Data set `name`, from any depth below `root`.
+    """Reads data set `name` from any depth below `root`.
 
-    Raises MitobenchError for an unknown name, DataError when it is not there or cannot be trusted, PluginError where
-    its reader is broken.
+    Raises MitobenchError for an unknown name, DataError when the data set is missing, broken or inconsistent, and
+    PluginError when its reader is broken.
     """
     try:
         return reader(name).read(Path(root))
@@ -227,11 +228,13 @@ def load(name: str, root: Path) -> Dataset:
         ) from reason
 
 
-def not_here(name: str, root: Path, looked_for: str) -> DataError:
-    """The error for a folder without a data set: what was looked for, and what is there instead."""
+def not_found(name: str, root: Path, looked_for: str) -> DataError:
+    """The error for a folder without this data set. It says what was looked for and what the folder holds instead."""
     root = Path(root)
     if not root.is_dir():
-        return DataError(f"{root}: is no folder. Give the folder that holds {name} with --data or MITOBENCH_DATA.")
+        return DataError(
+            f"{root}: is not a directory. Give the folder that holds {name} with --data or MITOBENCH_DATA."
+        )
     there = [other for other in available(root) if other != name]
-    instead = f"It holds {' and '.join(there)}." if there else "It holds no data set at all."
-    return DataError(f"{root}: holds no {name} frames at any depth. Looked for {looked_for}. {instead}")
+    instead = f"It holds {' and '.join(there)}." if there else "It holds no other data set."
+    return DataError(f"{root}: no {name} frames found at any depth. Looked for {looked_for}. {instead}")

@@ -1,4 +1,4 @@
-"""A data set's card: what a complete copy holds, and at what scale."""
+"""A data set's card: what a complete copy holds, its resolution and its matching radius."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mitobench.errors import MitobenchError, wrong_fields
 
 
 class Expected(BaseModel):
-    """What one scanner's official part holds in a complete copy; None: not published."""
+    """What one official part of a complete copy holds, for one scanner; None: not published."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -22,21 +22,21 @@ class Expected(BaseModel):
 
 
 class Card(BaseModel):
-    """What is known of a data set: `registry/datasets/NAME.toml`.
+    """A data set's description, read from `registry/datasets/NAME.toml`.
 
     Attributes:
-        name: of the data set, as in `--dataset`.
-        title: for people.
-        radius_um: a detection nearer than this to a mitosis is a hit, um.
+        name: name of the data set, as in `--dataset`.
+        title: the full name, shown to users.
+        radius_um: a detection closer than this to a mitosis is a hit, um.
         mpp: um/px along x and y, by scanner.
-        has_masks: whether every mitosis comes with its pixels.
-        has_imposters: whether look-alikes are annotated.
-        protocols: the splits that exist; the first is the default. Empty where the user must give a split.
-        test_groups, test_fields: the official test part, where it is known by slide or by field.
+        has_masks: whether every mitosis is annotated with its pixels.
+        has_imposters: whether imposters (hard negatives: annotated figures that are not mitoses) are annotated.
+        protocols: names of the available splits; the first is the default. Empty if users must give their own split.
+        test_groups, test_fields: the official test part as slides or as fields of view, if the data set defines it so.
         expected: what a complete copy holds, by scanner and official part.
-        frames_with_mitosis: labelled frames of one scanner that hold a mitosis; None: not published.
+        frames_with_mitosis: labelled frames of one scanner with at least one mitosis; None: not published.
         notes: what a reader of results should know.
-        citation, licence, url: where it comes from.
+        citation, licence, url: source and terms of use.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,19 +59,19 @@ class Card(BaseModel):
 
     @property
     def default_protocol(self) -> str:
-        """The first protocol. Raises MitobenchError where the card names none."""
+        """The first protocol. Raises MitobenchError if the card names none."""
         if not self.protocols:
             raise MitobenchError(
-                f"The card of data set {self.name!r} names no protocol (protocols = []). "
-                "Name one there that has a split, or give a split of your own with --protocol FILE.json."
+                f"The card of data set {self.name!r} lists no protocol (protocols = []). "
+                "List one that has a split, or give your own split with --protocol FILE.json."
             )
         return self.protocols[0]
 
     @classmethod
     def load(cls, path: Path) -> Card:
-        """The card in a TOML file. Raises MitobenchError naming the file and every field that is wrong."""
+        """Reads a card from a TOML file. Raises MitobenchError naming the file and every invalid field."""
         try:
             return cls.model_validate(registry.read_toml(path))
         except ValidationError as reason:
             wrong = wrong_fields(reason)
-            raise MitobenchError(f"{path}: is no data set's card: {wrong}.") from reason
+            raise MitobenchError(f"{path}: is not a valid data set card: {wrong}.") from reason

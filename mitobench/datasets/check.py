@@ -1,4 +1,4 @@
-"""Looks a copy of a data set over: what is there, what is missing, what is odd, against its card."""
+"""Checks a copy of a data set against its card: what it holds, what is missing and what looks wrong."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _UNKNOWN = Expected()
 
 @dataclass(frozen=True)
 class Count:
-    """How much of one kind is here; `of` None: how much there should be is not known."""
+    """A number found in this copy, and the number in a complete one (None: unknown)."""
 
-    here: int
-    of: int | None = None
+    found: int
+    expected: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.here}" if self.of in (None, self.here) else f"{self.here} of {self.of}"
+        return f"{self.found}" if self.expected in (None, self.found) else f"{self.found} of {self.expected}"
 
 
 @dataclass(frozen=True)
-class Row:
-    """What one scanner's part holds."""
+class PartCounts:
+    """Counts of frames and annotations in one part of a split, for one scanner."""
 
     scanner: str
     part: str
@@ -43,41 +43,41 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """How a split falls in this copy. `problem` says why it cannot be used; `missing` what it names in vain."""
+class ProtocolCheck:
+    """How a split divides this copy: `missing` is what the copy lacks, `problem` why the split cannot be used."""
 
     name: str
-    rows: tuple[Row, ...]
+    rows: tuple[PartCounts, ...]
     note: str
     missing: str
     problem: str | None = None
 
 
 @dataclass(frozen=True)
-class Report:
-    """All that `mitobench data check` tells of one data set."""
+class DatasetReport:
+    """The result of `mitobench data check` for one data set."""
 
     dataset: Dataset
-    rows: tuple[Row, ...]
-    protocols: tuple[Protocol, ...]
+    rows: tuple[PartCounts, ...]
+    protocols: tuple[ProtocolCheck, ...]
     sizes: tuple[str, ...]
-    odd: tuple[str, ...]
+    anomalies: tuple[str, ...]
 
 
-def check(name: str, root: Path) -> Report:
-    """Read data set `name` and compare it with its card. Raises DataError where it cannot be trusted."""
+def check(name: str, root: Path) -> DatasetReport:
+    """Reads data set `name`, pixels included, and compares it with its card. Raises DataError if a file is broken."""
     dataset = load(name, root)
     items = list(dataset.items.values())
     for item in items:
-        item.frame.read()  # a header may be good and the pixels not
-    odd = (*dataset.notes, *_misplaced(dataset), *_silent_folders(items), *_same_pixels(items))
-    protocols = tuple(_protocol(dataset, protocol) for protocol in dataset.card.protocols)
-    return Report(dataset, tuple(_official_rows(dataset)), protocols, tuple(_sizes(items)), odd)
+        item.frame.read()  # the header may be valid although the pixels are not
+    anomalies = (*dataset.notes, *_misplaced(dataset), *_folders_without_annotation(items), *_same_pixels(items))
+    protocols = tuple(_check_protocol(dataset, protocol) for protocol in dataset.card.protocols)
+    return DatasetReport(dataset, tuple(_count_official_parts(dataset)), protocols, tuple(_sizes(items)), anomalies)
 
 
-def _row(scanner: str, part: str, items: Iterable[Item], expected: Expected = _UNKNOWN) -> Row:
+def _count_part(scanner: str, part: str, items: Iterable[Item], expected: Expected = _UNKNOWN) -> PartCounts:
     here = [item for item in items if item.frame.scanner == scanner]
-    return Row(
+    return PartCounts(
         scanner,
         part,
         Count(len(here), expected.frames),
@@ -88,32 +88,32 @@ def _row(scanner: str, part: str, items: Iterable[Item], expected: Expected = _U
     )
 
 
-def _official_rows(dataset: Dataset) -> Iterable[Row]:
+def _count_official_parts(dataset: Dataset) -> Iterable[PartCounts]:
     by_part: defaultdict[tuple[str, str], list[Item]] = defaultdict(list)
     for item in dataset.items.values():
         by_part[item.frame.scanner, item.part or "-"].append(item)
     expected = {(scanner, part): e for scanner, parts in dataset.card.expected.items() for part, e in parts.items()}
     for scanner, part in sorted({*by_part, *expected}, key=lambda key: (key[0], key[1] == "test")):
-        yield _row(scanner, part, by_part[scanner, part], expected.get((scanner, part), _UNKNOWN))
+        yield _count_part(scanner, part, by_part[scanner, part], expected.get((scanner, part), _UNKNOWN))
 
 
-def _protocol(dataset: Dataset, name: str) -> Protocol:
+def _check_protocol(dataset: Dataset, name: str) -> ProtocolCheck:
     split = load_split(dataset.name, name)
     missing = _missing(split, dataset)
     try:
         assigned = assign(split, dataset)
     except MitobenchError as reason:
-        return Protocol(name, (), split.note, missing, str(reason))
+        return ProtocolCheck(name, (), split.note, missing, str(reason))
     rows = (
-        _row(scanner, part, (dataset.items[id] for id in assigned.parts[part]))
+        _count_part(scanner, part, (dataset.items[id] for id in assigned.parts[part]))
         for part in PARTS
         for scanner in dataset.scanners
     )
-    return Protocol(name, tuple(row for row in rows if row.frames.here), split.note, missing)
+    return ProtocolCheck(name, tuple(row for row in rows if row.frames.found), split.note, missing)
 
 
 def _missing(split: SplitFile, dataset: Dataset) -> str:
-    """The fields and slides that a split names and this copy lacks."""
+    """The fields of view and slides that a split names and this copy lacks."""
     groups = {item.frame.group for item in dataset.items.values()}
     parts = [getattr(split.parts, name) for name in PARTS]
     fields = sorted(field for part in parts for field in part.fields or () if field not in dataset.fields)
@@ -129,16 +129,16 @@ def _sizes(items: Iterable[Item]) -> Iterable[str]:
 
 
 def _misplaced(dataset: Dataset) -> Iterable[str]:
-    """Frames that a folder calls training and the card calls test, or the other way round."""
+    """Frames in a training folder that the card lists as test frames, or the other way round."""
     card = dataset.card
     for id, item in dataset.items.items():
         test = item.field in card.test_fields or item.frame.group in card.test_groups
         if (card.test_fields or card.test_groups) and item.part != ("test" if test else "train"):
-            yield f"{item.files[0]}: lies in the {item.part} part, but {id} is a {'test' if test else 'train'} frame"
+            yield f"{item.files[0]}: is in the {item.part} part, but {id} is a {'test' if test else 'train'} frame"
 
 
-def _silent_folders(items: Iterable[Item]) -> Iterable[str]:
-    """Folders in which no labelled frame has an annotation file: perhaps they were never copied."""
+def _folders_without_annotation(items: Iterable[Item]) -> Iterable[str]:
+    """Folders in which no labelled frame has an annotation file. Perhaps the files were never copied."""
     annotated = defaultdict(list)
     for item in items:
         if item.mitoses.labelled:
@@ -149,7 +149,7 @@ def _silent_folders(items: Iterable[Item]) -> Iterable[str]:
 
 
 def _same_pixels(items: Iterable[Item]) -> Iterable[str]:
-    """Frames under two ids whose image files are the same."""
+    """Frames with different ids whose image files are identical."""
     first: dict[str, Path] = {}
     for item in items:
         image = item.files[0]

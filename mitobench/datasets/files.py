@@ -1,4 +1,4 @@
-"""Walking a data folder, and writing files that are there whole or not at all."""
+"""Finds the files of a data folder, and keeps synthetic data sets apart from real ones."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ IMAGE_SUFFIXES = frozenset({".bmp", ".tif", ".tiff", ".png", ".jpg", ".jpeg"})
 
 
 def walk(root: Path) -> Iterator[Path]:
-    """All files below `root`, sorted, through links, without hidden folders.
+    """Yields all files below `root`, sorted. Follows links; skips hidden files and folders.
 
-    Folders below `root` that hold the synthetic marker are left out: their frames have the real layout and must never
-    pass for real ones. `root` itself is always entered.
+    Skips folders below `root` that contain the marker of a synthetic data set: their frames have the real layout and
+    must never be mistaken for real ones. `root` itself is always entered.
     """
     seen = {os.path.realpath(root)}
     for folder, subfolders, files in os.walk(root, followlinks=True):
@@ -28,7 +28,7 @@ def walk(root: Path) -> Iterator[Path]:
 
 
 def _is_new(folder: Path, seen: set[str]) -> bool:
-    """Whether the walk has not been here; a link back up would never end."""
+    """Whether a folder is visible and was not visited yet. A link to a parent would otherwise never end."""
     real = os.path.realpath(folder)
     if folder.name.startswith(".") or real in seen:
         return False
@@ -37,23 +37,23 @@ def _is_new(folder: Path, seen: set[str]) -> bool:
 
 
 def is_synthetic(folder: Path) -> bool:
-    """Whether a folder carries the marker of a synthetic data set."""
+    """Whether a folder contains the marker file of a synthetic data set."""
     return (Path(folder) / MARKER).is_file()
 
 
 def inside_synthetic(folder: Path) -> bool:
-    """Whether a folder is, or lies in, a synthetic data set: nothing below it can be real."""
+    """Whether a folder is, or is inside, a synthetic data set, so that no frame below it is real."""
     folder = Path(folder).resolve()
     return any(map(is_synthetic, (folder, *folder.parents)))
 
 
 def unique(named: Iterable[tuple[str, Path]], what: str) -> dict[str, Path]:
-    """Paths by name. Raises DataError listing both where two claim one name."""
+    """Returns paths by name. Raises DataError, listing both files, if two have the same name."""
     paths: dict[str, Path] = {}
     for name, path in named:
         if paths.setdefault(name, path) != path:
             raise DataError(
-                f"Two files are {what} {name}: {paths[name]} and {path}. Keep one of them "
-                "(a contest's .jpg beside the .bmp has the mitoses painted over)."
+                f"Two files are {what} {name}: {paths[name]} and {path}. Keep one of them. "
+                "(The contest's .jpg files next to the .bmp files have the mitoses drawn on them.)"
             )
     return paths

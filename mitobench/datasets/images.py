@@ -1,4 +1,4 @@
-"""Images on disk, of any kind that a microscope or a copy leaves behind, as uint8 RGB."""
+"""Reads and writes images as uint8 RGB, whatever mode and bit depth the files have."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _CONVERSIONS = {
     "RGB;16": "16-bit RGB, the high byte kept",
     "RGBA;16": "16-bit RGBA, the high byte kept, composited on white",
 }
-_FORMATS = ("BMP", "JPEG", "PNG", "TIFF")  # of the readers that Pillow has, one even starts another program
+_FORMATS = ("BMP", "JPEG", "PNG", "TIFF")  # only these: one of Pillow's other readers even starts another program
 _STRIPS, _TILES = (273, 279), (324, 325)
 
 
 class Probe(NamedTuple):
-    """What an image's header says; `note` tells the conversion that `read_rgb` makes, None where it makes none."""
+    """The content of an image's header. `note` names the conversion that `read_rgb` does; None if it does none."""
 
     width: int
     height: int
@@ -48,9 +48,9 @@ class Probe(NamedTuple):
 
 
 def probe(path: Path) -> Probe:
-    """Size and mode from the header and the file's length; no pixel is decoded.
+    """Reads an image's size and mode from its header, without decoding pixels.
 
-    Raises DataError naming the file where it is no image, is cut short, or is of a kind that has no RGB.
+    Raises DataError naming the file if it is not an image, is truncated, or cannot be converted to RGB.
     """
     try:
         with _opened(path) as image:
@@ -60,17 +60,17 @@ def probe(path: Path) -> Probe:
     except Exception as reason:
         raise _undecodable(path, reason) from reason
     if not whole:
-        raise DataError(f"{path}: the image is cut short, pixels are missing; copy it again.")
+        raise DataError(f"{path}: the image is truncated: pixels are missing. Copy the file again.")
     if mode not in _CONVERSIONS:
-        raise DataError(f"{path}: the image has mode {mode}, which has no RGB; save it as 8-bit RGB.")
+        raise DataError(f"{path}: an image of mode {mode} cannot be converted to RGB. Save it as 8-bit RGB.")
     conversion = _CONVERSIONS[mode]
     return Probe(width, height, mode, conversion and f"{path}: image is {conversion}")
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """The pixels, uint8 [height, width, 3]; what is not 8-bit RGB is converted as `probe` says.
+    """Reads the pixels, uint8 [height, width, 3]. Converts what is not 8-bit RGB, as described by `probe(path).note`.
 
-    Raises DataError naming the file where it is truncated or cannot be decoded.
+    Raises DataError naming the file if it is truncated or cannot be decoded.
     """
     from PIL import Image
 
@@ -90,7 +90,7 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
 
 
 def write_rgb(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write uint8 RGB, [height, width, 3], in the format of the path's suffix: whole or not at all."""
+    """Writes uint8 RGB, [height, width, 3], atomically, in the format of the path's suffix."""
     from PIL import Image
 
     content = io.BytesIO()
@@ -100,10 +100,10 @@ def write_rgb(path: Path, pixels: NDArray[np.uint8]) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[ImageFile]:
-    """An image whose header was read. Raises DataError for what is no regular file, or declares too many pixels."""
+    """Opens an image and reads its header. Raises DataError if it is not a regular file or declares too many pixels."""
     from PIL import Image
 
-    # Pillow's own limit is a warning, for what is larger than a screen by far; a scanned region is that large.
+    # Pillow warns about images far smaller than a scanned region; MAX_PIXELS replaces its limit.
     before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         with (
@@ -113,8 +113,8 @@ def _opened(path: Path) -> Iterator[ImageFile]:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise DataError(
-                    f"{path}: the image declares {width} x {height} px, more than {MAX_PIXELS:,}. Cut out the region "
-                    "of interest; a whole slide is not read."
+                    f"{path}: the image has {width} x {height} px, more than the limit of {MAX_PIXELS:,}. Export the "
+                    "region of interest; whole-slide images are not supported."
                 )
             yield image
     finally:
@@ -122,11 +122,11 @@ def _opened(path: Path) -> Iterator[ImageFile]:
 
 
 def _undecodable(path: Path, reason: Exception) -> DataError:
-    return DataError(f"{path}: cannot be read as an image ({reason}); copy it again, or save it as 8-bit RGB.")
+    return DataError(f"{path}: cannot be read as an image ({reason}). Copy the file again, or save it as 8-bit RGB.")
 
 
 def _mode(image: ImageFile) -> str:
-    """The mode with its depth. Pillow calls 16-bit colour plain RGB; only its decoder's arguments tell."""
+    """The image mode with its bit depth. Pillow reports 16-bit colour as RGB; only the decoder's arguments differ."""
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
         return "I;16"
     deep = any(";16" in str(tile[3]) for tile in image.tile)
@@ -134,7 +134,7 @@ def _mode(image: ImageFile) -> str:
 
 
 def _is_whole(image: ImageFile) -> bool:
-    """Whether the file is as long as its header promises; that is all that can be known without decoding."""
+    """Whether the file is as long as its header says, which is all that can be checked without decoding."""
     file = image.fp
     assert file is not None
     length = file.seek(0, os.SEEK_END)
@@ -148,7 +148,7 @@ def _is_whole(image: ImageFile) -> bool:
     if image.format == "BMP" and image.tile[0][0] == "raw":
         _, _, offset, (_, stride, _) = cast("Any", image.tile[0])
         return bool(offset + stride * image.height <= length)
-    # Both end in a mark that cannot occur in the pixels' own code; scanners may pad after it.
+    # Both formats end with a marker that cannot occur in encoded pixels; scanners may pad after it.
     end = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}.get(str(image.format), b"")
     file.seek(max(0, length - 4096))
     return end in file.read()

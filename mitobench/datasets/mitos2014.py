@@ -1,6 +1,7 @@
 """MITOS-ATYPIA 2014: `A03/frames/x40/A03_00Aa.tiff`, `A03/mitosis/A03_00Aa_mitosis.csv` and `_not_mitosis.csv`.
 
-Unpackings nest these folders or flatten them, so frames and annotations meet by stem. Only x40 frames are annotated.
+Archives are unpacked into nested or flat folders, so frames and annotations are matched by file stem. Only x40 frames
+are annotated.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from mitobench.api import Detections, Frame, Mitoses
 from mitobench.atomic import write_text_whole
 from mitobench.datasets import images, points
-from mitobench.datasets.base import Card, Dataset, Item, NewFrame, Reader, not_here
+from mitobench.datasets.base import Card, Dataset, Item, NewFrame, Reader, not_found
 from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
 from mitobench.errors import DataError
 
@@ -26,30 +27,30 @@ _ANNOTATION = re.compile(r"([AH]\d\d_\d\d[A-D][a-d]_(?:not_)?mitosis)\.csv", re.
 
 
 class Mitos2014(Reader):
-    """The real data set. Synthetic frames in the same layout are not its own."""
+    """Reads the real MITOS-ATYPIA 2014. Skips synthetic frames in the same layout."""
 
     name = "mitos2014"
 
     def find(self, root: Path) -> list[Path]:
-        """The folders of the frames."""
+        """Returns the folders of the frames."""
         return [] if inside_synthetic(root) else sorted({path.parent for path in walk(root) if _is_frame(path)})
 
     def read(self, root: Path) -> Dataset:
-        """All x40 frames of both scanners."""
+        """Reads all x40 frames of both scanners."""
         if not self.find(root):
-            raise not_here(self.name, root, LOOKED_FOR)
+            raise not_found(self.name, root, LOOKED_FOR)
         return read_layout(root, self.card())
 
 
 def read_layout(root: Path, card: Card) -> Dataset:
-    """Every x40 frame below `root` in this layout, real or not, as data set `card.name`.
+    """Reads every x40 frame below `root` in this layout, real or synthetic, as data set `card.name`.
 
-    Raises DataError when there is none, when two have one name, or when a file cannot be trusted.
+    Raises DataError when there are none, when two have the same name, or when a file is broken.
     """
     paths = list(walk(root))
     found = unique(((path.stem, path) for path in paths if _is_frame(path)), "frame")
     if not found:
-        raise not_here(card.name, root, LOOKED_FOR)
+        raise not_found(card.name, root, LOOKED_FOR)
     annotations = unique(((path.stem, path) for path in paths if _ANNOTATION.fullmatch(path.name)), "annotation")
     notes: list[str] = []
     items = {id: _read_item(id, path, annotations, card, notes) for id, path in found.items()}
@@ -78,34 +79,34 @@ def _read_item(id: str, image: Path, annotations: Mapping[str, Path], card: Card
 def _points(path: Path | None, size: tuple[int, int], notes: list[str]) -> NDArray[np.float64]:
     if path is None:
         return np.zeros((0, 2))
-    xy, said = read_points(path, size)
-    notes.extend(said)
+    xy, csv_notes = read_points(path, size)
+    notes.extend(csv_notes)
     return xy
 
 
 def read_points(path: Path, size: tuple[int, int]) -> tuple[NDArray[np.float64], list[str]]:
-    """The points in a CSV ([N, 2] px, in a frame of `size` width, height), and what was odd.
+    """Reads the points in a CSV ([N, 2] px, in a frame of `size` width, height); returns them with notes.
 
-    Rows are `x,y` or `x,y,confidence`; the confidence is not used. Raises DataError with file and line for any other
-    number of columns, for text, and for a point two px or more outside.
+    Rows are `x,y` or `x,y,confidence`; the confidence is ignored. Raises DataError with file and line for any other
+    number of columns, for text, and for a point that is 2 px or more outside the frame.
     """
     rows: list[NDArray[np.float64]] = []
     notes: list[str] = []
     seen: dict[tuple[float, ...], str] = {}
     for where, numbers in points.rows(path):
         if len(numbers) not in (2, 3):
-            raise DataError(f"{where}: {len(numbers)} columns; expected x,y or x,y,confidence.")
-        point, said = points.clip(np.array([numbers[:2]]), size, where)
+            raise DataError(f"{where}: {len(numbers)} columns. Expected x,y or x,y,confidence.")
+        point, line_notes = points.clip(np.array([numbers[:2]]), size, where)
         first = seen.setdefault(tuple(point[0]), where)
         if first != where:
-            said.append(f"{where}: repeats the point of {first}")
-        notes.extend(said)
+            line_notes.append(f"{where}: repeats the point of {first}")
+        notes.extend(line_notes)
         rows.append(point)
     return np.concatenate(rows) if rows else np.zeros((0, 2)), notes
 
 
 def write_points(path: Path, xy: ArrayLike, confidence: ArrayLike) -> None:
-    """Write points ([N, 2] px) with their confidence ([N], or one for all); `read_points` gives the same back."""
+    """Writes points ([N, 2] px) with their confidence ([N], or one for all); `read_points` returns the same points."""
     xy = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
     table = np.column_stack([xy, np.broadcast_to(np.asarray(confidence, dtype=np.float64), len(xy))])
     lines = "".join(",".join(repr(value).removesuffix(".0") for value in row) + "\n" for row in table.tolist())
@@ -113,9 +114,9 @@ def write_points(path: Path, xy: ArrayLike, confidence: ArrayLike) -> None:
 
 
 def write(root: Path, frames: Iterable[NewFrame], suffix: str = ".tiff") -> None:
-    """Write frames in this layout.
+    """Writes frames in this layout.
 
-    The part is told by the slide, so it is not written; an unlabelled frame gets no annotation file.
+    The slide determines the part, so the part is not written. An unlabelled frame gets no annotation file.
     """
     for id, pixels, mitoses, _ in frames:
         slide = Path(root) / id[:3]
@@ -126,9 +127,9 @@ def write(root: Path, frames: Iterable[NewFrame], suffix: str = ".tiff") -> None
 
 
 def write_submission(folder: Path, detections: Mapping[str, Detections]) -> None:
-    """Write the contest's submission: one `A06_00Aa.csv` a frame with `x,y,confidence`, empty where nothing is found.
+    """Writes the contest's submission: one CSV `A06_00Aa.csv` per frame with `x,y,confidence`, empty if none is found.
 
-    `detections` holds every frame of the test set by id, those without a detection as well.
+    `detections` has an entry for every test frame, by id, including frames without detections.
     """
     for id, found in detections.items():
         write_points(Path(folder) / f"{id}.csv", found.xy, found.score)

@@ -1,4 +1,4 @@
-"""Coordinates in annotation files: parsed line by line, so that an error names file and line."""
+"""Parses the coordinates in annotation files line by line, so that errors name file and line."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ OUTSIDE_PX = 2.0
 
 
 def rows(path: Path) -> Iterator[tuple[str, list[float]]]:
-    """(`file:line`, its numbers) for every line that is not blank.
+    """Yields (`file:line`, numbers) for every line that is not blank.
 
-    Spaces, CRLF, a byte-order mark and trailing commas are nothing. Raises DataError for text, nan and inf.
+    Ignores spaces, CRLF, a byte-order mark and trailing commas. Raises DataError for text, nan and inf.
     """
     text = foreign.read_text(path, MAX_ANNOTATION_BYTES, "text of comma-separated numbers", DataError, "utf-8-sig")
     for number, line in enumerate(text.splitlines(), start=1):
@@ -35,14 +35,14 @@ def _number(cell: str, where: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise DataError(f"{where}: {cell.strip()!r} is not a number; expected a coordinate in px.")
+        raise DataError(f"{where}: {cell.strip()!r} is not a number. Expected a coordinate in px.")
     return value
 
 
 def clip(xy: NDArray[np.float64], size: tuple[int, int], where: str) -> tuple[NDArray[np.float64], list[str]]:
-    """Points ([N, 2] px) moved into a frame of `size` (width, height), and a note where one had to move.
+    """Moves points ([N, 2] px) into a frame of `size` (width, height); returns them, and a note if one had to move.
 
-    Raises DataError when one lies `OUTSIDE_PX` or more beyond the first or last pixel: such a file belongs to
+    Raises DataError when a point is `OUTSIDE_PX` or more beyond the first or last pixel: such a file belongs to
     another frame.
     """
     last = np.array(size) - 1.0

@@ -1,7 +1,8 @@
-"""Splits are files: which frames train, validate and test, under which protocol.
+"""Reads split files and assigns the frames of a data set to train, val and test.
 
-A part names its frames in one of three ways: by `fields` (frame ids without the scanner's letter, so two scans of one
-tissue never part), by `groups` (slides), or by a `rule` that draws fields in the order of a seeded hash.
+A part of a split names its frames in one of three ways: as `fields` (frame ids without the scanner's letter, so that
+two scans of the same tissue stay together), as `groups` (slides), or by a `rule` that draws fields in the order of a
+seeded hash.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ PARTS = ("train", "val", "test")
 
 
 class Strict(BaseModel):
-    """Refuses what it does not know, so that a misspelt key is no silent default."""
+    """Refuses unknown keys, so that a misspelt key is an error and not silently ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Rule(Strict):
-    """Fields whose place in the hash order is in [start, stop) out of `of`.
+    """Draws the fields of view at places [start, stop) out of `of` in a seeded order.
 
-    The order is that of SHA-256 over `seed:field`, over all fields that are here and not in an official test set. On
-    a complete copy with `of` fields a part has exactly `stop - start`; on a partial one it has the same share of what
-    is there, so a field may fall into another part than on the complete one.
+    The order sorts all fields of this copy that are not in an official test set by the SHA-256 of `seed:field`. On a
+    complete copy with `of` fields a part has exactly `stop - start` fields. On a partial copy it has the same fraction
+    of the available fields, so a field may be assigned to another part than on a complete copy.
     """
 
     seed: str
@@ -43,15 +44,15 @@ class Rule(Strict):
     of: int = Field(gt=0)
 
 
-class Part(Strict):
-    """The frames of one part, said in exactly one way."""
+class SplitPart(Strict):
+    """Names the frames of one part, in exactly one of three ways."""
 
     fields: tuple[str, ...] | None = None
     groups: tuple[str, ...] | None = None
     rule: Rule | None = None
 
     @model_validator(mode="after")
-    def _one_way(self) -> Part:
+    def _one_way(self) -> SplitPart:
         if sum(way is not None for way in (self.fields, self.groups, self.rule)) != 1:
             raise ValueError("give exactly one of fields, groups, rule")
         return self
@@ -62,26 +63,26 @@ class Part(Strict):
         return f"slides {' '.join(self.groups)}" if self.groups else f"fields {' '.join(self.fields or ())}"
 
 
-class Parts(Strict):
+class SplitParts(Strict):
     """The three parts of every split."""
 
-    train: Part
-    val: Part
-    test: Part
+    train: SplitPart
+    val: SplitPart
+    test: SplitPart
 
 
 class SplitFile(Strict):
-    """A split as it is written: `splits/DATASET-PROTOCOL.json` of the data set's package or of the registry, or a file
-    of the user's own.
+    """The content of a split file: `splits/DATASET-PROTOCOL.json` in the data set's package or in the registry, or a
+    user's own file.
 
     Attributes:
-        name: of the split.
-        dataset: the data set it splits.
-        protocol: rows of different protocols are never ranked together.
-        disjoint_by: `group` where the split promises that no slide is in two parts; None where it does not.
+        name: name of the split.
+        dataset: the data set that it splits.
+        protocol: results of different protocols are never ranked together.
+        disjoint_by: `group` if no slide may be in two parts, which `assign` then checks; None otherwise.
         note: what a reader of a score should know.
         parts: train, val and test.
-        path: where it was read from.
+        path: the file that it was read from.
     """
 
     name: str
@@ -89,17 +90,17 @@ class SplitFile(Strict):
     protocol: str
     disjoint_by: Literal["group"] | None = None
     note: str = ""
-    parts: Parts
+    parts: SplitParts
     path: Path = Field(default=Path(), exclude=True)
 
 
 @dataclass(frozen=True)
 class Split:
-    """A split's frames in one copy of its data set.
+    """A split applied to one copy of its data set.
 
     Attributes:
         name, dataset, protocol, note: as in the file.
-        file: the split as it is written.
+        file: the content of the split file.
         parts: frame ids of `train`, `val` and `test`, each sorted.
         groups: the slides of each part, sorted.
     """
@@ -114,26 +115,27 @@ class Split:
 
     @property
     def shares_groups(self) -> bool:
-        """Whether a slide of the test part is also trained or validated on."""
+        """Whether a slide of the test part is also in the training or validation part."""
         return bool(set(self.groups["test"]) & {*self.groups["train"], *self.groups["val"]})
 
 
 def protocols(dataset: str) -> list[str]:
-    """The protocols that the data set's package or the registry has a split of `dataset` for, sorted."""
+    """The protocols with a split of `dataset` in its package or in the registry, sorted."""
     paths = [path for folder in _folders(dataset) for path in folder.glob(f"{dataset}-*.json")]
     return sorted({split.protocol for split in map(read_split, paths) if split.dataset == dataset})
 
 
 def _folders(dataset: str) -> list[Path]:
-    """Where splits of a data set lie: `splits` in its own package, then in the registry."""
+    """The folders with splits of a data set: `splits` in its own package, then in the registry."""
     own = discovery.find("dataset", dataset).folders if dataset in discovery.names("dataset") else []
     return [folder / "splits" for folder in (*own, registry.ROOT)]
 
 
 def load_split(dataset: str, protocol: str | Path) -> SplitFile:
-    """The split of a data set under a protocol, or the split in a `.json` file of the user's own.
+    """Reads the split of a data set under a protocol, or from a user's `.json` file.
 
-    Raises MitobenchError for an unknown protocol (with the nearest), or a file that is no split of this data set.
+    Raises MitobenchError for an unknown protocol (naming the closest ones), and for a file that is not a split of this
+    data set.
     """
     own = str(protocol).endswith(".json")
     named = registry.is_name(str(protocol))
@@ -142,44 +144,44 @@ def load_split(dataset: str, protocol: str | Path) -> SplitFile:
     if path is None:
         raise MitobenchError(
             f"{dataset} has no protocol {str(protocol)!r}. {nearest(str(protocol), protocols(dataset))} "
-            "A split of your own is given as a path to a .json file."
+            "To use your own split, give the path of a .json file."
         )
     split = read_split(path)
     if split.dataset != dataset:
-        raise MitobenchError(f"{path}: splits {split.dataset!r}, not {dataset!r}; correct its `dataset`.")
+        raise MitobenchError(f"{path}: is a split of {split.dataset!r}, not of {dataset!r}. Correct its `dataset`.")
     if own and split.protocol in protocols(dataset):
-        raise MitobenchError(f"{path}: {dataset} has a protocol {split.protocol!r} already; give yours another name.")
+        raise MitobenchError(f"{path}: {dataset} already has a protocol {split.protocol!r}. Give yours another name.")
     return split
 
 
 def named_split(dataset: str, protocol: str) -> SplitFile:
-    """The split of a data set under a protocol that a record names: never a file that the name leads to.
+    """Reads the split of a data set under a protocol that a record names. Never opens a path given as the name.
 
     Raises MitobenchError for an unknown protocol.
     """
     if protocol.endswith(".json"):
-        raise MitobenchError(f"{dataset}: {protocol!r} is the name of no protocol.")
+        raise MitobenchError(f"{dataset}: {protocol!r} is not the name of a protocol.")
     return load_split(dataset, protocol)
 
 
 def read_split(path: Path) -> SplitFile:
-    """The split in a file. Raises MitobenchError naming the file, and the line or the field that is wrong."""
+    """Reads a split file. Raises MitobenchError naming the file and the invalid line or field."""
     content = foreign.read_json(path, MAX_SPLIT_BYTES, "split")
     try:
         return SplitFile.model_validate(content).model_copy(update={"path": path})
     except ValidationError as reason:
         wrong = wrong_fields(reason)
-        raise MitobenchError(f"{path}: is no split: {wrong}.") from reason
+        raise MitobenchError(f"{path}: is not a valid split: {wrong}.") from reason
 
 
 def assign(split: SplitFile, dataset: Dataset, needed: Sequence[str] = PARTS) -> Split:
-    """The frames of each part in this copy; those that are not `needed` may be empty.
+    """Returns the frames of each part in this copy. Parts that are not in `needed` may be empty.
 
-    Raises MitobenchError when a frame is in two parts or groups overlap that were declared disjoint; DataError when a
-    needed part is empty or a frame of it to fit on has no labels.
+    Raises MitobenchError when a frame is in two parts, or a slide is although the split declares them disjoint;
+    DataError when a needed part is empty, or when a frame in a needed `train` or `val` part has no labels.
     """
     if split.dataset != dataset.name:
-        raise MitobenchError(f"{split.path}: splits {split.dataset!r}, not {dataset.name!r}.")
+        raise MitobenchError(f"{split.path}: is a split of {split.dataset!r}, not of {dataset.name!r}.")
     items = {name: list(_members(getattr(split.parts, name), dataset)) for name in PARTS}
     parts = {name: tuple(item.frame.id for item in items[name]) for name in PARTS}
     groups = {name: tuple(sorted({item.frame.group for item in items[name]})) for name in PARTS}
@@ -191,7 +193,7 @@ def assign(split: SplitFile, dataset: Dataset, needed: Sequence[str] = PARTS) ->
     return Split(split.name, split.dataset, split.protocol, split.note, split, parts, groups)
 
 
-def _members(part: Part, dataset: Dataset) -> Iterator[Item]:
+def _members(part: SplitPart, dataset: Dataset) -> Iterator[Item]:
     drawn = _draw(part.rule, dataset) if part.rule else frozenset(part.fields or ())
     for item in dataset.items.values():
         if item.field in drawn or item.frame.group in (part.groups or ()):
@@ -210,9 +212,9 @@ def _refuse_overlap(split: SplitFile, what: str, of: Mapping[str, tuple[str, ...
     for one, other in combinations(PARTS, 2):
         shared = sorted(set(of[one]) & set(of[other]))
         if shared:
-            mend = " Or set `disjoint_by` to null and say so in `note`." if what == "groups" else ""
+            hint = " Or set `disjoint_by` to null and mention it in `note`." if what == "groups" else ""
             raise MitobenchError(
-                f"{split.path}: {what} {', '.join(shared[:8])} are in both {one} and {other}; leave each in one.{mend}"
+                f"{split.path}: {what} {', '.join(shared[:8])} are in both {one} and {other}. Keep each in one.{hint}"
             )
 
 
@@ -221,7 +223,7 @@ def _refuse_empty(split: SplitFile, dataset: Dataset, parts: Mapping[str, tuple[
         if not ids:
             here = sorted({item.frame.group for item in dataset.items.values()})
             raise DataError(
-                f"{split.path}: part {name!r} ({getattr(split.parts, name)}) is empty: none of its frames is in "
+                f"{split.path}: part {name!r} ({getattr(split.parts, name)}) is empty: none of its frames are in "
                 f"{dataset.root}, which has {len(dataset.items)} frames of slides {' '.join(here)}. "
                 "Add frames of that part, or choose another protocol."
             )
@@ -232,6 +234,6 @@ def _refuse_unlabelled(split: SplitFile, items: Mapping[str, list[Item]]) -> Non
         bare = [item for item in of_part if not item.mitoses.labelled]
         if bare and name != "test":
             raise DataError(
-                f"{bare[0].files[0]}: a frame without labels used for training ({len(bare)} such in part {name!r} of "
-                f"{split.path}). Put its annotation file in place, or take the frame out of the split."
+                f"{bare[0].files[0]}: frames without labels cannot be used for training or validation; part {name!r} "
+                f"of {split.path} has {len(bare)}. Add the annotation files, or remove the frames from the split."
             )

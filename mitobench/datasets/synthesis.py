@@ -1,6 +1,6 @@
-"""H&E-like frames out of a physical colour model: stain concentrations -> optical density -> light -> camera.
+"""Makes H&E-like frames with a physical colour model: stain concentrations -> optical density -> light -> camera.
 
-Each slide has its own tissue, stain vectors, staining strength, lamp and focus. Beer-Lambert's law turns the stain
+Each slide has its own tissue, stain vectors, staining strength, lamp and focus. The Beer-Lambert law turns the stain
 concentrations of `tissue.py` into light (Ruifrok and Johnston, 2001), which is blurred by the focus and read by a
 noisy camera.
 """
@@ -15,20 +15,20 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mitobench.api import Mitoses
-from mitobench.datasets.figures import IMPOSTERS, paint_mitosis
+from mitobench.datasets.mitotic_figures import IMPOSTERS, paint_mitosis
 from mitobench.datasets.shapes import MITOSES, Array
 from mitobench.datasets.tissue import MPP, Canvas, Tissue, scatter
 
-# Optical density in R, G, B of the two stains: a slide lies between two extremes.
+# Optical density in R, G, B of the two stains. Each slide lies between two extremes.
 HAEMATOXYLIN = np.array([[0.38, 0.79, 0.48], [0.50, 0.75, 0.43]])
 EOSIN = np.array([[0.13, 0.86, 0.50], [0.12, 0.93, 0.34]])
 
 MITOSIS_SHARES = {"metaphase": 0.5, "anaphase": 0.18, "ring": 0.16, "clump": 0.16}
 IMPOSTER_SHARES = {"apoptotic": 0.25, "pyknotic": 0.45, "hyperchromatic": 0.15, "spindle": 0.15}
-FIGURE_ROOM_UM = 13.0
-"""Least distance between two mitoses or imposters."""
-MARGIN_UM = 6.0
-"""Least distance of their centres from the frame's edge."""
+MIN_FIGURE_DISTANCE_UM = 13.0
+"""Minimum distance between two mitoses or imposters, um."""
+MIN_EDGE_DISTANCE_UM = 6.0
+"""Minimum distance of their centres from the frame's edge, um."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class Slide:
     """What the frames of one slide share.
 
     Attributes:
-        tissue: what is on it.
+        tissue: the properties of its tissue.
         stains: optical density in R, G, B of haematoxylin and eosin, [2, 3], unit vectors.
-        strength: of both stains, [2].
-        lamp: what the camera reads where there is no tissue, [3].
-        blur_px: of the focus.
-        noise: of the camera, in grey levels where there is no tissue.
-        mitoses, imposters: expected number a frame of 256 x 256 px.
+        strength: strength of both stains, [2].
+        lamp: RGB that the camera reads where there is no tissue, [3].
+        blur_px: sigma of the focus blur, px.
+        noise: camera noise where there is no tissue, grey levels.
+        mitoses, imposters: expected number per frame of 256 x 256 px.
     """
 
     tissue: Tissue
@@ -56,7 +56,7 @@ class Slide:
 
     @classmethod
     def draw(cls, seed: int, number: int) -> Slide:
-        """Slide `number` of the set made from `seed`."""
+        """Draws slide `number` of the set with this seed."""
         rng = np.random.default_rng([seed, number])
         extremes = np.stack([HAEMATOXYLIN, EOSIN])
         stains = extremes[:, 0] + rng.uniform(0, 1, (2, 1)) * (extremes[:, 1] - extremes[:, 0])
@@ -74,12 +74,12 @@ class Slide:
 
 @dataclass(frozen=True)
 class Picture:
-    """A frame as it was made.
+    """A synthetic frame with its ground truth.
 
     Attributes:
         image: uint8 RGB, [size, size, 3].
         mitoses: centroids, masks and imposters, in px.
-        kinds, imposter_kinds: of each mitosis and imposter, aligned.
+        kinds, imposter_kinds: the kind of each mitosis and of each imposter, in the same order.
     """
 
     image: NDArray[np.uint8]
@@ -89,7 +89,7 @@ class Picture:
 
 
 def make_frame(seed: int, slide_number: int, number: int, size: int = 256) -> Picture:
-    """Frame `number` of a slide, `size` x `size` px: the same bytes for the same arguments."""
+    """Makes frame `number` of a slide, `size` x `size` px. The same arguments give the same bytes."""
     slide = Slide.draw(seed, slide_number)
     rng = np.random.default_rng([seed, slide_number, number])
     sites, is_mitosis = place_figures(rng, slide, size)
@@ -106,19 +106,21 @@ def make_frame(seed: int, slide_number: int, number: int, size: int = 256) -> Pi
 
 
 def place_figures(rng: Generator, slide: Slide, size: int) -> tuple[Array, NDArray[np.bool_]]:
-    """Centres of mitoses and imposters, [N, 2] um, and which of them are mitoses: the first draw of a frame."""
+    """Draws the centres of mitoses and imposters, [N, 2] um, and which are mitoses. It is the first draw of a frame."""
     rate = slide.mitoses + slide.imposters
-    sites = scatter(rng, size * MPP, MARGIN_UM, FIGURE_ROOM_UM, rng.poisson(rate * (size / 256) ** 2))
+    sites = scatter(
+        rng, size * MPP, MIN_EDGE_DISTANCE_UM, MIN_FIGURE_DISTANCE_UM, rng.poisson(rate * (size / 256) ** 2)
+    )
     return sites, rng.random(len(sites)) < slide.mitoses / rate
 
 
 def pick(rng: Generator, shares: dict[str, float], count: int) -> tuple[str, ...]:
-    """`count` names, each drawn by its share."""
+    """Draws `count` names with the probabilities in `shares`."""
     return tuple(str(name) for name in rng.choice(list(shares), count, p=list(shares.values())))
 
 
 def photograph(canvas: Canvas, slide: Slide, rng: Generator) -> NDArray[np.uint8]:
-    """What the camera sees, uint8 [size, size, 3]: Beer-Lambert, focus, shot and read-out noise."""
+    """Renders what the camera reads, uint8 [size, size, 3]: Beer-Lambert, focus, shot noise and read-out noise."""
     amounts = np.stack([canvas.haematoxylin, canvas.eosin], axis=-1).clip(0) * slide.strength
     light: Array = 10.0 ** -(amounts @ slide.stains)
     blur_px = slide.blur_px * rng.lognormal(0, 0.12)

@@ -1,7 +1,7 @@
-"""The synthetic data sets: frames of `synthesis.py` in both real layouts, with masks and with centroids.
+"""The two synthetic data sets: frames made by `synthesis.py` in the layouts of the real ones, with masks and centroids.
 
-Both lie below one folder beside a marker file, `synthetic.json`, which says what made them and what they hold. The
-readers of the real data sets leave such a folder alone.
+Both are written to one folder together with a marker file, `synthetic.json`, which holds the generator's version and
+the counts of both. The readers of the real data sets skip folders with this marker.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from platformdirs import user_cache_path
 
 from mitobench import foreign
 from mitobench.atomic import whole_folder, write_text_whole
-from mitobench.datasets import figures, mitos2012, mitos2014, shapes, synthesis, tissue
-from mitobench.datasets.base import Dataset, Expected, NewFrame, Reader, not_here
+from mitobench.datasets import mitos2012, mitos2014, mitotic_figures, shapes, synthesis, tissue
+from mitobench.datasets.base import Dataset, Expected, NewFrame, Reader, not_found
 from mitobench.datasets.files import MARKER, is_synthetic
 from mitobench.errors import DataError, MitobenchError
 from mitobench.foreign.limits import MAX_SEED, MAX_STATE_BYTES
@@ -36,13 +36,13 @@ Progress = Callable[[int, int], None]
 # ------------------------------------------------------------------------------------------------- reading
 
 
-class _Marked(Reader):
-    """What both readers share: they read only below a marker."""
+class _SyntheticReader(Reader):
+    """Base of both readers: reads only folders next to a marker file."""
 
     layout: ClassVar[ModuleType]
 
     def find(self, root: Path) -> list[Path]:
-        """The set's folder beside each marker; `root` may also be that folder itself."""
+        """Returns the data set's folder next to each marker; `root` may also be that folder itself."""
         root = Path(root)
         if root.name == self.name and is_synthetic(root.parent):
             return [root]
@@ -50,28 +50,30 @@ class _Marked(Reader):
         return [path.with_name(self.name) for path in markers if path.with_name(self.name).is_dir()]
 
     def read(self, root: Path) -> Dataset:
-        """All frames; a complete copy is one that holds what its marker says.
+        """Reads all frames. A copy is complete if it holds what its marker says.
 
-        Raises DataError when there is no such set below `root`, when there are two, or when the marker is broken.
+        Raises DataError when `root` holds no such data set or more than one, or when the marker is broken.
         """
         found = self.find(root)
         if not found:
-            raise not_here(self.name, root, f"a folder {self.name!r} beside a file {MARKER!r}")
+            raise not_found(self.name, root, f"a folder {self.name!r} next to a file {MARKER!r}")
         if len(found) > 1:
-            raise DataError(f"{root}: holds {self.name} more than once: {', '.join(map(str, found))}. Give one.")
+            raise DataError(
+                f"{root}: holds {self.name} more than once: {', '.join(map(str, found))}. Give one of these folders."
+            )
         expected = _read_marker(found[0].parent / MARKER)[self.name]
         dataset: Dataset = self.layout.read_layout(found[0], self.card().model_copy(update={"expected": expected}))
         return dataset
 
 
-class Synthetic(_Marked):
+class Synthetic(_SyntheticReader):
     """Frames with masks, in the layout of MITOS 2012."""
 
     name = "synthetic"
     layout: ClassVar[ModuleType] = mitos2012
 
 
-class SyntheticCentroids(_Marked):
+class SyntheticCentroids(_SyntheticReader):
     """Frames with centroids and imposters, in the layout of MITOS-ATYPIA 2014."""
 
     name = "synthetic-centroids"
@@ -79,17 +81,17 @@ class SyntheticCentroids(_Marked):
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What one of the two sets is to hold.
+class SetPlan:
+    """What one of the two data sets will hold.
 
     Attributes:
-        reader: reads it back, and knows its name and layout.
+        reader: its reader, which has its name and layout.
         slides, test: numbers of all slides, and of those in the test part.
-        frames: number a slide.
-        frame_id: the layout's name of a slide's n-th frame.
+        frames: frames per slide.
+        frame_id: returns the id of a slide's n-th frame.
     """
 
-    reader: type[_Marked]
+    reader: type[_SyntheticReader]
     slides: range
     test: range
     frames: int
@@ -106,18 +108,18 @@ def _id_2014(slide: int, number: int) -> str:
 
 
 PLANS = (
-    Plan(Synthetic, range(14), range(9, 14), 8, _id_2012),
-    Plan(SyntheticCentroids, range(20, 32), range(27, 32), 6, _id_2014),
+    SetPlan(Synthetic, range(14), range(9, 14), 8, _id_2012),
+    SetPlan(SyntheticCentroids, range(20, 32), range(27, 32), 6, _id_2014),
 )
 
 
 def _is_hidden(path: Path) -> bool:
-    """Whether a folder on the way is hidden, as is what a killed `write` left."""
+    """Whether a part of the path is hidden, like the folder that an interrupted `write` leaves."""
     return any(part.startswith(".") for part in path.parts)
 
 
 def _read_marker(path: Path) -> dict[str, dict[str, dict[str, Expected]]]:
-    """What each set beside the marker holds, by scanner and part."""
+    """Reads what each data set next to the marker holds, by scanner and part."""
     try:
         sets = foreign.read_json(path, MAX_STATE_BYTES, "marker of a synthetic set", DataError)["sets"]
         return {
@@ -128,16 +130,18 @@ def _read_marker(path: Path) -> dict[str, dict[str, dict[str, Expected]]]:
             for plan in PLANS
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as reason:
-        raise DataError(f"{path}: is no marker of a synthetic set ({reason!r}). Write the set again.") from reason
+        raise DataError(
+            f"{path}: is not a valid marker of a synthetic data set ({reason!r}). Run `mitobench data synth` again."
+        ) from reason
 
 
 # ------------------------------------------------------------------------------------------------- writing
 
 
 def version() -> str:
-    """Digest of everything that decides the frames of a seed: the code of the image model and the plans."""
+    """Digest of everything that determines the frames of a seed: the source code of the image model, and the plans."""
     digest = hashlib.sha256(repr([(plan.slides, plan.test, plan.frames) for plan in PLANS]).encode())
-    for module in (shapes, tissue, figures, synthesis):
+    for module in (shapes, tissue, mitotic_figures, synthesis):
         digest.update(Path(str(module.__file__)).read_bytes())
     return digest.hexdigest()
 
@@ -149,21 +153,21 @@ def write(
     size: int = 256,
     progress: Progress = lambda done, total: None,
 ) -> None:
-    """Write both sets below `folder`, whole or not at all; a synthetic set that is there is replaced.
+    """Writes both data sets below `folder` atomically. Replaces a synthetic data set that is there already.
 
     Args:
-        folder: is made; must be empty or hold a synthetic set.
-        seed: of all randomness; the same seed writes the same bytes.
-        frames: number a slide; by default 8 with masks, 6 with centroids.
+        folder: created if needed; must be empty or hold a synthetic data set.
+        seed: seed of all randomness; the same seed writes the same bytes.
+        frames: frames per slide; by default 8 with masks, 6 with centroids.
         size: width and height of a frame, px.
-        progress: called with (frames written, frames in all).
+        progress: called with (frames written, total number of frames).
 
-    Raises MitobenchError when the folder holds anything else or cannot be written.
+    Raises MitobenchError when an argument is out of range, or the folder holds anything else or cannot be written.
     """
     if not 0 <= seed <= MAX_SEED or not 1 <= (1 if frames is None else frames) <= 100 or not 64 <= size <= 4096:
         raise MitobenchError(
-            f"seed {seed}, {frames} frames, {size} px: give a seed of 0 to {MAX_SEED}, 1 to 100 frames a slide, "
-            "64-4096 px."
+            f"seed {seed}, {frames} frames, {size} px: out of range. Give a seed from 0 to {MAX_SEED}, 1 to 100 frames "
+            "per slide, and a size from 64 to 4096 px."
         )
     folder = Path(folder).resolve()
     _refuse_foreign(folder)
@@ -175,9 +179,10 @@ def write(
 
 
 def ensure(cache: Path | None = None, seed: int = 0) -> Path:
-    """The folder of the default sets, which are made once below `cache`.
+    """Returns the folder of the default data sets. Makes them first if they are not in the cache.
 
-    By default that is the environment's MITOBENCH_CACHE, else the user's cache folder. Two processes make it once.
+    `cache` defaults to the environment variable MITOBENCH_CACHE, otherwise to the user's cache folder. Safe to call
+    from several processes at once.
     """
     cache = Path(cache or os.environ.get("MITOBENCH_CACHE") or user_cache_path("mitobench"))
     folder = cache / f"synthetic-{version()[:12]}-{seed}"
@@ -194,7 +199,9 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as reason:
-        raise MitobenchError(f"{folder}: cannot be made: {reason.strerror}. Set MITOBENCH_CACHE.") from reason
+        raise MitobenchError(
+            f"{folder}: cannot be created: {reason.strerror}. Set MITOBENCH_CACHE to a writable folder."
+        ) from reason
 
 
 def _refuse_foreign(folder: Path) -> None:
@@ -203,10 +210,11 @@ def _refuse_foreign(folder: Path) -> None:
         foreign = sorted(there - {MARKER, *(plan.reader.name for plan in PLANS)} if MARKER in there else there)
         if foreign:
             raise MitobenchError(
-                f"{folder}: holds {', '.join(foreign[:5])}, which is no synthetic set. Give an empty or a new folder."
+                f"{folder}: holds {', '.join(foreign[:5])}, which is not part of a synthetic data set. "
+                "Give an empty or a new folder."
             )
     elif folder.exists():
-        raise MitobenchError(f"{folder}: is a file. Give an empty or a new folder.")
+        raise MitobenchError(f"{folder}: is not a directory. Give an empty or a new folder.")
 
 
 def _write_sets(root: Path, seed: int, frames: int | None, size: int, progress: Progress) -> None:
@@ -222,7 +230,7 @@ def _write_sets(root: Path, seed: int, frames: int | None, size: int, progress: 
     write_text_whole(root / MARKER, (json.dumps(marker, indent=2) + "\n"))
 
 
-def _make_frames(plan: Plan, seed: int, size: int, tick: Callable[[], None]) -> Iterator[NewFrame]:
+def _make_frames(plan: SetPlan, seed: int, size: int, tick: Callable[[], None]) -> Iterator[NewFrame]:
     for slide, number in itertools.product(plan.slides, range(plan.frames)):
         picture = synthesis.make_frame(seed, slide, number, size)
         yield plan.frame_id(slide, number), picture.image, picture.mitoses, "test" if slide in plan.test else "train"
@@ -230,7 +238,7 @@ def _make_frames(plan: Plan, seed: int, size: int, tick: Callable[[], None]) -> 
 
 
 def _counts(dataset: Dataset) -> dict[str, dict[str, dict[str, int]]]:
-    """What a set holds, by scanner and part, as a card's `expected`."""
+    """Counts what a data set holds, by scanner and part, in the form of a card's `expected`."""
     counts: dict[str, dict[str, dict[str, int]]] = {}
     for item in dataset.items.values():
         part = counts.setdefault(item.frame.scanner, {}).setdefault(str(item.part), {"frames": 0, "mitoses": 0})

@@ -1,6 +1,6 @@
-"""Tissue as two maps of stain concentration: stroma, cells, interphase nuclei.
+"""Paints tissue as two maps of stain concentration: stroma, cells and interphase nuclei.
 
-Lengths are in um, except where px is said.
+Lengths are in um unless px is given.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Window = tuple[slice, slice]
 
 @dataclass(frozen=True)
 class Tissue:
-    """What a slide's tissue is like.
+    """The properties of a slide's tissue.
 
     Attributes:
-        spacing: least distance of two nuclei, um.
+        spacing: minimum distance between two nuclei, um.
         nucleus: median length of a nucleus, um.
         vesicular: how pale the inside of nuclei is, 0-1.
-        foam: how much of the cytoplasm is vacuoles, 0-1.
+        foam: fraction of the cytoplasm that is vacuoles, 0-1.
         shrinkage: how wide the clefts between cells are, um.
     """
 
@@ -41,7 +41,7 @@ class Tissue:
 
     @classmethod
     def draw(cls, rng: Generator) -> Tissue:
-        """The tissue of a random slide."""
+        """Draws the tissue of a random slide."""
         return cls(
             spacing=rng.uniform(7.5, 10.0),
             nucleus=rng.uniform(6.5, 9.0),
@@ -51,12 +51,14 @@ class Tissue:
         )
 
 
-def scatter(rng: Generator, side: float, margin: float, room: float, count: int, taken: Array | None = None) -> Array:
-    """Up to `count` random points [N, 2] in a square, no two closer than `room` to each other or to `taken`."""
+def scatter(
+    rng: Generator, side: float, margin: float, spacing: float, count: int, taken: Array | None = None
+) -> Array:
+    """Draws up to `count` points [N, 2] in a square, at least `spacing` from each other and from the points `taken`."""
     points = np.zeros((0, 2)) if taken is None else taken
     first, last = len(points), len(points) + count
     for candidate in rng.uniform(margin, side - margin, (6 * count, 2)):
-        if len(points) < last and (np.hypot(*(points - candidate).T) > room).all():
+        if len(points) < last and (np.hypot(*(points - candidate).T) > spacing).all():
             points = np.vstack([points, candidate])
     return points[first:]
 
@@ -67,7 +69,7 @@ class Canvas:
     Attributes:
         haematoxylin, eosin: the maps; optical density is their product with the stain vectors.
         x, y: coordinates of every pixel, um.
-        fine, medium, coarse: smooth noise of deviation 1, the grain of everything that is painted.
+        fine, medium, coarse: smooth noise with standard deviation 1, used as the grain of everything painted.
     """
 
     def __init__(self, tissue: Tissue, rng: Generator, size: int) -> None:
@@ -78,20 +80,20 @@ class Canvas:
         self.fibre_angle = rng.uniform(0, np.pi)
 
     def noise(self, sigma_px: float) -> Array:
-        """Smooth noise [size, size] of mean 0 and deviation 1."""
+        """Smooth noise [size, size] with mean 0 and standard deviation 1."""
         white = fft.rfft2(self.rng.standard_normal((self.size, self.size)))
         field: Array = fft.irfft2(ndimage.fourier_gaussian(white, sigma_px, n=self.size), s=(self.size, self.size))
         field -= field.mean()
         field /= field.std()
         return field
 
-    # ---------------------------------------------------------------------------------- the ground
+    # ---------------------------------------------------------------------------------- background
 
     def lay(self, figures: Array) -> None:
-        """Paint everything but the figures, whose centres [N, 2] are left free."""
+        """Paints everything except the figures; leaves space at their centres [N, 2]."""
         broad, wavy = self.noise(28), self.noise(18)
-        room = self.tissue.spacing
-        nuclei = scatter(self.rng, self.size * MPP, -4, room, int(2 * (self.size * MPP / room) ** 2), figures)
+        spacing = self.tissue.spacing
+        nuclei = scatter(self.rng, self.size * MPP, -4, spacing, int(2 * (self.size * MPP / spacing) ** 2), figures)
         stroma = expit(6 * (wavy - self.rng.uniform(0.0, 1.6)))
         warped = np.stack([self.x + 1.2 * wavy + 0.3 * self.coarse, self.y + 1.2 * broad], axis=-1)
         self.lay_cells(np.concatenate([figures, nuclei]), warped, stroma, broad)
@@ -103,7 +105,7 @@ class Canvas:
                 self.paint_resident(xy, stroma[here])
 
     def lay_cells(self, sites: Array, warped: Array, stroma: Array, broad: Array) -> None:
-        """Cells around their `sites` [N, 2], with borders and clefts between them, and stroma of that coverage."""
+        """Paints cells around `sites` [N, 2] with borders and clefts, and stroma with coverage `stroma`."""
         apart, cell = cKDTree(sites).query(warped, k=2)
         between = apart[..., 1] - apart[..., 0]
         border = np.exp(-2 * between**2)
@@ -117,7 +119,7 @@ class Canvas:
         self.fade(0.9 * expit((width - between) / 0.2))
 
     def fibres(self, bend: Array) -> Array:
-        """Collagen: noise stretched along a direction that bends, deviation 1."""
+        """Collagen: noise with standard deviation 1, stretched along a bent direction."""
         c, s = np.cos(self.fibre_angle), np.sin(self.fibre_angle)
         along, across = self.x * c + self.y * s, self.y * c - self.x * s + 1.5 * bend
         grain = ndimage.gaussian_filter(self.rng.standard_normal((128, 128)), 0.8, mode="wrap")
@@ -126,7 +128,7 @@ class Canvas:
         return fibres
 
     def hole(self, figures: Array) -> Array:
-        """Coverage [size, size] of a lumen or fat cell, in some frames, away from the figures."""
+        """Coverage [size, size] of a lumen or fat cell away from the figures; zero in frames without one."""
         rng = self.rng
         x, y = rng.uniform(0, self.size * MPP, 2)
         radius = rng.uniform(5, 12)
@@ -138,14 +140,14 @@ class Canvas:
         return coverage
 
     def fade(self, amount: Array) -> None:
-        """Take that part of both stains away."""
+        """Removes this fraction of both stains."""
         self.haematoxylin *= 1 - amount
         self.eosin *= 1 - amount
 
-    # ---------------------------------------------------------------------------------- the brushes
+    # ---------------------------------------------------------------------------------- brushes
 
     def near(self, xy: Array, angle: float, reach: float = 11.0) -> tuple[Window, Array, Array]:
-        """The window within `reach` of a point, and its coordinates u, v along and across `angle`."""
+        """Returns the window within `reach` of a point, and its coordinates u, v along and across `angle`."""
         column, row = np.round(xy / MPP).astype(int)
         span = int(reach / MPP)
         window = (slice(max(row - span, 0), row + span), slice(max(column - span, 0), column + span))
@@ -154,47 +156,47 @@ class Canvas:
         return window, dx * c + dy * s, dy * c - dx * s
 
     def around(self, xy: Array, reach: float = 11.0) -> tuple[Window, Array, Array]:
-        """`near`, at a random angle."""
+        """Like `near`, at a random angle."""
         return self.near(xy, self.rng.uniform(0, np.pi), reach)
 
     def stain(self, window: Window, outside: Array, haematoxylin: Array | float, eosin: Array | float) -> None:
-        """Replace the stains inside an outline."""
+        """Replaces the stains inside an outline."""
         inside = expit(-outside / 0.10)
         self.haematoxylin[window] += inside * (haematoxylin - self.haematoxylin[window])
         self.eosin[window] += inside * (eosin - self.eosin[window])
 
     def stain_nucleus(self, window: Window, outside: Array, level: float, clumping: float, rim: float) -> None:
-        """Chromatin of mean `level`, clumped, with a membrane of density `rim` on top."""
+        """Paints clumped chromatin with mean density `level`, and a membrane of density `rim` on top."""
         grain = clumping * (0.5 * self.fine[window] + np.maximum(self.medium[window], -0.7))
         membrane = rim * np.exp(-(((outside + 0.25) / 0.3) ** 2))
         self.stain(window, outside, (level + grain + membrane).clip(0.03), 0.24 + 0.05 * self.coarse[window])
 
     def condensed(self) -> float:
-        """Haematoxylin of condensed chromatin: one distribution for mitoses and imposters."""
+        """Draws the haematoxylin density of condensed chromatin: the same distribution for mitoses and imposters."""
         return float(np.clip(self.rng.normal(1.08, 0.17), 0.7, 1.5))
 
     def ragged(self, window: Window) -> Array:
-        """What makes an outline ragged, um."""
+        """Noise that makes an outline ragged, um."""
         return 0.12 * self.fine[window] + 0.15 * self.medium[window]
 
     def defocus(self, window: Window, u: Array, v: Array) -> None:
-        """The figure lies above or below the plane in focus."""
+        """Blurs a figure as if it were above or below the focal plane."""
         blur_px = min(self.rng.exponential(0.5), 1.5)
         close = np.exp(-(((u**2 + v**2) / 8.0**2) ** 2))
         for stain in (self.haematoxylin[window], self.eosin[window]):
             stain += close * (ndimage.gaussian_filter(stain, blur_px) - stain)
 
     def clear(self, xy: Array, radius: float, amount: float) -> None:
-        """Thin the cytoplasm around a figure, as in a rounded or shrunken cell."""
+        """Thins the cytoplasm around a figure, as in a rounded or shrunken cell."""
         window, u, v = self.near(xy, 0.0)
         zone = amount * expit(-oval(u, v, 2 * radius, 2 * radius, self.rng) / 0.5)
         self.haematoxylin[window] *= 1 - zone
         self.eosin[window] *= 1 - zone * (0.75 + 0.25 * np.tanh(self.coarse[window]))
 
-    # ---------------------------------------------------------------------------------- what lives there
+    # ---------------------------------------------------------------------------------- nuclei
 
     def paint_resident(self, xy: Array, stroma: float) -> None:
-        """One of the nuclei that nobody counts: a fibroblast's where there is stroma, else a cell's or lymphocyte's."""
+        """Paints an ordinary nucleus: of a fibroblast (mostly in stroma), a lymphocyte or another cell."""
         if self.rng.random() < 0.75 * stroma:
             self.paint_spindle(xy, self.fibre_angle + self.rng.normal(0, 0.25), self.rng.uniform(0.35, 0.75))
         elif self.rng.random() < 0.06:
@@ -203,7 +205,7 @@ class Canvas:
             self.paint_interphase(xy)
 
     def paint_interphase(self, xy: Array) -> None:
-        """An ordinary nucleus: membrane, chromatin, nucleoli."""
+        """Paints an interphase nucleus: membrane, chromatin, nucleoli."""
         rng = self.rng
         window, u, v = self.around(xy, 8.0)
         length = self.tissue.nucleus * rng.lognormal(0.08, 0.15)
@@ -215,7 +217,7 @@ class Canvas:
             self.stain(window, np.hypot(u - a, v - b) - rng.uniform(0.35, 0.8), rng.uniform(0.5, 0.95), 0.45)
 
     def paint_lymphocyte(self, xy: Array) -> None:
-        """A small, round, dark nucleus."""
+        """Paints a small, round, dark nucleus."""
         rng = self.rng
         window, u, v = self.around(xy, 5.0)
         length = rng.uniform(4.8, 6.2)
@@ -223,7 +225,7 @@ class Canvas:
         self.stain_nucleus(window, outside, rng.uniform(0.6, 0.9), clumping=0.15, rim=rng.uniform(0.2, 0.5))
 
     def paint_spindle(self, xy: Array, angle: float, level: float) -> None:
-        """An elongated nucleus with chromatin of mean `level`."""
+        """Paints an elongated nucleus with chromatin of mean density `level`."""
         rng = self.rng
         window, u, v = self.near(xy, angle)
         length = rng.uniform(7.5, 13)

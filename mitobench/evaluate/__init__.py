@@ -1,4 +1,4 @@
-"""Scores predictions: matching in um, counts, operating point, curves, intervals. Knows no plugin and no data set."""
+"""Scores predictions: matching in um, counts, operating point, curves, intervals. Depends on no plugin or data set."""
 
 from mitobench.evaluate.boxes import BoxScores, score_boxes
 from mitobench.evaluate.curve import FROC_UNIT, Curve, Sweep, sweep

@@ -1,4 +1,4 @@
-"""How good a box estimator's boxes are, on frames with masks that it was not fitted on."""
+"""Scores a box estimator's boxes on frames with masks that it was not fitted on."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from pydantic import BaseModel, ConfigDict
 
 Floats = NDArray[np.float64]
 
-IOU_DIGITS = 4  # rounded before anything is computed from it, so that a record holds all of it
+IOU_DIGITS = 4  # IoUs are rounded before any score is computed from them, so that scores follow exactly from a record
 
 
 class BoxScores(BaseModel):
-    """Scores over all mitoses of some frames; None where there are none.
+    """Scores of boxes over all mitoses of some frames; the scores are None if there are no mitoses.
 
     Attributes:
-        n: mitoses.
+        n: number of mitoses.
         mean_iou: mean intersection over union of the estimated box with the box of the mask.
-        covered: share of centroids under a blob that the estimator found; None for one that looks for no blobs.
-        fallback: share that got the fixed box instead.
-        iou, blob: of each mitosis; the scores above follow from them. None in a record that was migrated.
+        covered: fraction of centroids inside a blob that the estimator found; None if it does not look for blobs.
+        fallback: fraction of mitoses that got the fixed box instead.
+        iou, blob: IoU of each mitosis, and whether a blob covers it. The scores above are computed from them. None in
+            a migrated record.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -33,7 +34,7 @@ class BoxScores(BaseModel):
 
     @classmethod
     def of(cls, iou: list[float], blob: list[bool] | None) -> BoxScores:
-        """The scores of mitoses, given those of each."""
+        """Computes the scores from the values of each mitosis."""
         if not iou:
             return cls(n=0, iou=[], blob=blob)
         covered = None if blob is None else float(np.mean(blob))
@@ -42,9 +43,9 @@ class BoxScores(BaseModel):
 
 
 def score_boxes(estimated: Floats, truth: Floats, covered: NDArray[np.bool_] | None) -> BoxScores:
-    """Compare aligned boxes, both [N, 4] px (x1, y1, x2, y2).
+    """Compares aligned boxes, both [N, 4] px (x1, y1, x2, y2).
 
-    `covered` [N]: whether a blob covered the centroid; None for an estimator that looks for no blobs.
+    `covered` [N]: whether a blob covers the centroid; None for an estimator that does not look for blobs.
     """
     rounded = np.round(iou(estimated, truth), IOU_DIGITS).tolist() if len(truth) else []
     return BoxScores.of(rounded, None if covered is None else covered.tolist())

@@ -1,4 +1,4 @@
-"""All thresholds at once: the counts at every distinct score, and what is read off them (AP, FROC, best F1)."""
+"""Counts at every distinct score, and the metrics over all thresholds: average precision, FROC and best F1."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _FROC_RATES = {"1/8": 0.125, "1/4": 0.25, "1/2": 0.5, "1": 1.0, "2": 2.0, "4": 4
 
 @dataclass(frozen=True)
 class Curve:
-    """Counts over a split's frames at every distinct score, highest first.
+    """Counts over the frames of a split, at every distinct score in descending order.
 
     Attributes:
-        threshold: the scores, [K]; a detection is kept where score >= threshold.
-        tp, fp: kept detections that hit and that do not, int [K].
+        threshold: the scores, [K]; a detection is kept if its score >= threshold.
+        tp, fp: kept detections that are hits, and that are not, int [K].
         n_mitoses: annotated mitoses.
         n_frames: labelled frames.
     """
@@ -46,7 +46,7 @@ class Curve:
         return ratio
 
     def best_f1(self) -> float | None:
-        """The highest F1 of any threshold; 0 where there are mitoses but no detections, None without either."""
+        """The highest F1 of any threshold; 0 if there are mitoses but no detections, None if there are neither."""
         return float(self.ratio("f1").max()) if len(self.threshold) else (0.0 if self.n_mitoses else None)
 
     def recall_ceiling(self) -> float | None:
@@ -58,7 +58,7 @@ class Curve:
     def average_precision(self) -> float | None:
         """Area under the precision-recall curve, interpolated at all points (PASCAL VOC 2010); None without mitoses.
 
-        The precision at a recall is the best at that recall or beyond it; recall beyond the ceiling adds nothing.
+        The precision at a recall is the maximum at that recall or a higher one. Recall above the ceiling adds nothing.
         """
         if not self.n_mitoses:
             return None
@@ -67,26 +67,26 @@ class Curve:
         return float(np.sum(np.diff(self.ratio("recall")[order], prepend=0.0) * envelope))
 
     def froc(self) -> dict[str, float | None]:
-        """Sensitivity at 1/8 ... 8 false positives an HPF, None without mitoses.
+        """Sensitivity at 1/8 ... 8 false positives per HPF; None without mitoses.
 
-        A step function: the highest recall of any threshold with at most that many false positives a frame, so every
-        number is one that some threshold attains.
+        A step function: each value is the highest recall of any threshold with at most that many false positives per
+        frame, so some threshold attains every value.
         """
         if not self.n_mitoses:
             return dict.fromkeys(_FROC_RATES)
         recall, rate = self.ratio("recall"), self.fp / self.n_frames
-        return {name: float(recall[rate <= most].max(initial=0.0)) for name, most in _FROC_RATES.items()}
+        return {name: float(recall[rate <= limit].max(initial=0.0)) for name, limit in _FROC_RATES.items()}
 
 
 class Sweep:
-    """Detections matched once, to be swept under any number of new scores: a fuser's grid asks for thousands.
+    """Computes the curves of many score vectors for the same detections. A fuser's grid search needs thousands.
 
-    For `mitos` a new score costs one sort: the hits above a threshold are the distinct mitoses that are the nearest one
-    within the radius of some detection kept, whatever the order. Other rules are matched anew, frame by frame.
+    For `mitos` a new score vector costs one sort: the hits above a threshold are the distinct mitoses that are the
+    nearest mitosis within the radius of any kept detection, in any order. Other matchers run again, frame by frame.
     """
 
     def __init__(self, frames: Sequence[FramePrediction], matcher: str, radius_um: float) -> None:
-        """Scores to come are [M]: one a detection of the labelled `frames`, frame after frame."""
+        """Later score vectors are [M]: one score per detection of the labelled `frames`, frame after frame."""
         labelled = [frame for frame in frames if frame.labelled]
         self._rule, self._radius_um = find_matcher(matcher), radius_um
         self._xy = [frame.xy for frame in labelled]
@@ -96,7 +96,7 @@ class Sweep:
         self._nearest = self._number_mitoses() if matcher == "mitos" else None
 
     def _number_mitoses(self) -> Ints:
-        """The nearest mitosis within the radius of each detection, numbered through all frames, or -1: [M]."""
+        """The nearest mitosis within the radius of each detection, numbered across all frames, or -1: [M]."""
         claimed, first = [np.zeros(0, dtype=np.int64)], 0
         for distance in self._distance:
             truth = nearest_within(distance, self._radius_um)
@@ -105,7 +105,7 @@ class Sweep:
         return np.concatenate(claimed)
 
     def _gains(self, score: Floats, order: Ints) -> Ints:
-        """The true positives that each detection adds, [M]; `order`: by descending score."""
+        """The number of true positives that each detection adds, [M]. `order`: detections by descending score."""
         gain = np.zeros(len(score), dtype=np.int64)
         if self._nearest is not None:
             near = order[self._nearest[order] >= 0]
@@ -119,9 +119,9 @@ class Sweep:
         return gain
 
     def curve(self, score: Floats) -> Curve:
-        """The counts at every distinct score of `score` [M].
+        """The counts at every distinct value of `score` [M].
 
-        Equal scores enter together, so that no order among them, within a frame or between frames, can matter.
+        Equal scores are added together, so their order within or between frames does not matter.
         """
         order = np.argsort(-score, kind="stable")
         ranked = score[order]
@@ -130,11 +130,11 @@ class Sweep:
         return Curve(ranked[last], tp, last + 1 - tp, self._n_mitoses, self._n_frames)
 
     def best_f1(self, score: Floats) -> float:
-        """The best F1 over all thresholds of `score` [M]; 0 where nothing can be found."""
+        """The best F1 over all thresholds of `score` [M]; 0 if it is undefined."""
         return self.curve(score).best_f1() or 0.0
 
 
 def sweep(frames: Sequence[FramePrediction], matcher: str, radius_um: float) -> Curve:
-    """The curve of the frames' own scores."""
+    """Computes the curve of the frames' own scores."""
     scores = [frame.score for frame in frames if frame.labelled]
     return Sweep(frames, matcher, radius_um).curve(np.concatenate([np.zeros(0), *scores]))

@@ -1,4 +1,4 @@
-"""Reads any tool's detections: a CSV with the columns frame,x,y,score or frame,x1,y1,x2,y2,score."""
+"""Reads detections of any tool from a CSV with the columns frame,x,y,score or frame,x1,y1,x2,y2,score."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from mitobench.foreign import limits
 
 _POINT = ("x", "y")
 _BOX = ("x1", "y1", "x2", "y2")
-_OF_RECORDS = "detector_score"  # a column of records' own files, in which a detection that is not ranked has no score
+_RECORD_COLUMN = "detector_score"  # only in records' own files, where a detection without a `score` is not ranked
 
 
 def read_detections(path: Path, known: Iterable[str]) -> dict[str, Detections]:
-    """Detections by frame id, whole-frame px. A frame without a row is not in the result.
+    """Returns detections by frame id, in whole-frame px. A frame without a row is not in the result.
 
-    Columns come in any order and case, others are ignored; with both forms there, x,y are the centres. A frame is named
-    by its id, with or without a leading folder and an ending (`A00_v2/A00_00.bmp`). Equal rows are detections each.
+    Columns may be in any order and case; other columns are ignored. If both forms are present, x,y are used as centres.
+    A frame is named by its id, optionally with folders before and a suffix after it (`A00_v2/A00_00.bmp`). Equal rows
+    are separate detections.
 
     Args:
-        path: the file, UTF-8; packed by gzip where it is called `.gz`, as those of records are.
+        path: a UTF-8 file; compressed with gzip if its name ends in `.gz`, like the files of records.
         known: ids of the data set's frames.
 
-    Raises MitobenchError with file and line for a missing or doubled column, a row of another length, text for a
-    number, nan or infinity, a box that ends before it starts, and an unknown frame.
+    Raises MitobenchError with file and line for a missing or repeated column, a row of the wrong length, a value that
+    is not a finite number, a box that ends before it starts, and an unknown frame.
     """
     ids = set(known)
     rows: dict[str, list[list[float]]] = defaultdict(list)
@@ -39,10 +40,12 @@ def read_detections(path: Path, known: Iterable[str]) -> dict[str, Detections]:
     columns, names = _columns(where, header)
     for number, (where, row) in enumerate(lines):
         if number >= limits.MAX_DETECTIONS:
-            raise MitobenchError(f"{where}: more than {limits.MAX_DETECTIONS:,} detections, which is the limit.")
+            raise MitobenchError(
+                f"{where}: more than {limits.MAX_DETECTIONS:,} detections, which is the limit. Drop low scores."
+            )
         if len(row) != len(header):
             raise MitobenchError(f"{where}: {len(row)} columns, but the header has {len(header)}. Correct the line.")
-        if _OF_RECORDS in columns and not row[columns["score"]].strip():
+        if _RECORD_COLUMN in columns and not row[columns["score"]].strip():
             continue
         values = [_number(where, name, row[columns[name]]) for name in (*names, "score")]
         if names == _BOX and (values[0] > values[2] or values[1] > values[3]):
@@ -52,7 +55,7 @@ def read_detections(path: Path, known: Iterable[str]) -> dict[str, Detections]:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Each row that is not blank, and its place."""
+    """Yields (`file:line`, cells) for each row that is not blank."""
     try:
         reader = csv.reader(_text(path), skipinitialspace=True, strict=True)
         for row in reader:
@@ -77,7 +80,7 @@ def _text(path: Path) -> io.TextIOBase:
 
 
 def _columns(where: str, header: list[str]) -> tuple[dict[str, int], tuple[str, ...]]:
-    """Where each column is, and which of the two forms of coordinates is used."""
+    """Returns the index of each column, and which of the two coordinate forms is used."""
     names = [name.strip().lower() for name in header]
     columns = {name: at for at, name in enumerate(names)}
     for form in (_POINT, _BOX):
@@ -85,7 +88,7 @@ def _columns(where: str, header: list[str]) -> tuple[dict[str, int], tuple[str, 
         if columns.keys() >= set(wanted):
             doubled = sorted(name for name in wanted if names.count(name) > 1)
             if doubled:
-                raise MitobenchError(f"{where}: column {doubled[0]} is there twice. Remove one.")
+                raise MitobenchError(f"{where}: column {doubled[0]} appears twice. Remove one.")
             return columns, form
     raise MitobenchError(
         f"{where}: the header must have frame,x,y,score or frame,x1,y1,x2,y2,score; "
@@ -97,9 +100,11 @@ def _number(where: str, column: str, text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise MitobenchError(f"{where}: {column} is {text.strip()!r}, which is no number. Correct the line.") from None
+        raise MitobenchError(
+            f"{where}: {column} is {text.strip()!r}, which is not a number. Correct the line."
+        ) from None
     if not math.isfinite(value):
-        raise MitobenchError(f"{where}: {column} is {text.strip()}. Leave out detections that have no finite number.")
+        raise MitobenchError(f"{where}: {column} is {text.strip()}. Leave out detections without a finite value.")
     return value
 
 
@@ -108,7 +113,7 @@ def _frame(where: str, text: str, ids: set[str]) -> str:
     for candidate in (text, name, name.rpartition(".")[0]):
         if candidate in ids:
             return candidate
-    raise MitobenchError(f"{where}: no frame is called {text!r}. {nearest(name, ids)}")
+    raise MitobenchError(f"{where}: unknown frame {text!r}. {nearest(name, ids)}")
 
 
 def _detections(names: tuple[str, ...], values: list[list[float]]) -> Detections:

@@ -1,7 +1,7 @@
-"""Leave-one-out over slides (or frames): how much a ratio of summed counts would vary between samples of slides.
+"""Jackknife over slides (or frames): how much a ratio of summed counts would vary between samples of slides.
 
-Everything works on arrays: counts are [..., U, 3], the tp, fp and fn of U units, and results have the leading shape, so
-that a thousand rows or simulated test sets are one call. What is undefined is nan.
+All functions work on arrays: counts are [..., U, 3], the tp, fp and fn of U units. Results have the leading shape, so
+that one call handles a thousand rows or simulated test sets. Undefined values are nan.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CONFIDENCE = 0.95
 
 
 def _terms(counts: Floats, metric: str) -> tuple[Floats, Floats]:
-    """Part and whole by tp, fp and fn, [3, ...]; the metric is the sum of parts over the sum of wholes."""
+    """Numerator and denominator of a metric from tp, fp and fn, [3, ...]. The metric is the ratio of their sums."""
     tp, fp, fn = counts
     if metric == "f1":
         return 2 * tp, 2 * tp + fp + fn
@@ -29,37 +29,37 @@ def _terms(counts: Floats, metric: str) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True)
 class LeaveOneOut:
-    """A statistic of all units, and of all units but one.
+    """A statistic of all units, and with each unit left out.
 
     Attributes:
         value: of all units, [...].
         left_out: without each unit, [..., U].
         weight: what each unit contributes to the metric's denominator, [..., U].
-        least_variance: what the variance is at least, [...].
+        min_variance: lower bound of the variance, [...].
     """
 
     value: Floats
     left_out: Floats
     weight: Floats
-    least_variance: Any = 0.0
+    min_variance: Any = 0.0
 
     def mean(self) -> LeaveOneOut:
-        """The mean over the first axis: of several statistics of the same units, each unit left out of all."""
-        least = np.mean(self.least_variance, axis=0)
-        return LeaveOneOut(self.value.mean(axis=0), self.left_out.mean(axis=0), self.weight.mean(axis=0), least)
+        """The mean over the first axis, which holds several statistics of the same units. A unit is left out of all."""
+        min_variance = np.mean(self.min_variance, axis=0)
+        return LeaveOneOut(self.value.mean(axis=0), self.left_out.mean(axis=0), self.weight.mean(axis=0), min_variance)
 
     def variance(self) -> Floats:
-        """The jackknife's estimate, around the value of all units; nan where fewer than two units have any weight."""
+        """The jackknife estimate, around the value of all units; nan if fewer than two units have any weight."""
         counted = self.weight > 0
         n = counted.sum(axis=-1)
         squares = np.where(counted, (self.left_out - self.value[..., None]) ** 2, 0.0).sum(axis=-1)
-        return np.where(n > 1, np.maximum((n - 1) / np.maximum(n, 1) * squares, self.least_variance), np.nan)
+        return np.where(n > 1, np.maximum((n - 1) / np.maximum(n, 1) * squares, self.min_variance), np.nan)
 
     def degrees_of_freedom(self) -> Floats:
-        """The effective number of units less one, at least one.
+        """The effective number of units minus one; at least one.
 
-        Ten slides of which one holds half of the mitoses vary like four: by Kish's formula, the square of the summed
-        weights over the sum of their squares.
+        Ten slides vary like four if one of them holds half of the mitoses. The effective number follows Kish's formula:
+        the square of the summed weights divided by the sum of their squares.
         """
         with np.errstate(divide="ignore", invalid="ignore"):
             effective = self.weight.sum(axis=-1) ** 2 / (self.weight**2).sum(axis=-1)
@@ -69,13 +69,13 @@ class LeaveOneOut:
 
 @dataclass(frozen=True)
 class Score:
-    """A metric of one or many methods, by the counts of their units.
+    """A metric of one or many methods, computed from the counts of their units.
 
     Attributes:
         counts: tp, fp and fn of each unit, [3, ..., U].
         metric: `precision`, `recall`, `f1` or `jaccard`, which is tp / (tp + fp + fn).
         statistic: the metric of the summed counts, [...].
-        sums: these sums, [3, ...].
+        sums: the summed counts, [3, ...].
     """
 
     counts: Floats
@@ -85,7 +85,7 @@ class Score:
 
     @classmethod
     def of(cls, counts: NDArray[Any], metric: str) -> Score:
-        """A metric of summed counts, [..., U, 3]."""
+        """Computes a metric of counts [..., U, 3], summed over the units."""
         by_kind = np.ascontiguousarray(np.moveaxis(np.asarray(counts, dtype=np.float64), -1, 0))
         part, whole = _terms(by_kind, metric)
         parts, wholes = part.sum(axis=-1, keepdims=True), whole.sum(axis=-1, keepdims=True)
@@ -95,29 +95,29 @@ class Score:
 
     @classmethod
     def stack(cls, scores: Sequence[Score]) -> Score:
-        """One array of several methods on the same units."""
+        """Stacks the scores of several methods on the same units along a new first axis."""
         return cls.of(np.moveaxis(np.stack([score.counts for score in scores], axis=1), 0, -1), scores[0].metric)
 
     def __getitem__(self, part: slice) -> Score:
-        """Some methods of an array of them."""
+        """Selects some methods of a stack."""
         one = self.statistic
         statistic = LeaveOneOut(one.value[part], one.left_out[part], one.weight[part])
         return Score(self.counts[:, part], self.metric, statistic, self.sums[:, part])
 
     def __sub__(self, other: Score) -> LeaveOneOut:
-        """The difference of two methods on the same units, each unit left out of both.
+        """The difference between two methods on the same units. Each unit is left out of both.
 
-        It varies at least as much as if the hits and false positives that one has more than the other came one by one,
-        so that three slides that agree by chance do not make a difference certain.
+        Its variance is at least what it would be if the additional hits and false positives of one method occurred
+        independently. Otherwise three slides that agree by chance would make a difference look certain.
         """
         a, b = self.statistic, other.statistic
         hits, false = np.abs(self.counts[:2] - other.counts[:2]).sum(axis=-1)
         between = (self.sums + other.sums) / 2
-        least = hits * self._change(between, hits=1) ** 2 + false * self._change(between, false=1) ** 2
-        return LeaveOneOut(a.value - b.value, a.left_out - b.left_out, a.weight + b.weight, least)
+        min_variance = hits * self._change(between, hits=1) ** 2 + false * self._change(between, false=1) ** 2
+        return LeaveOneOut(a.value - b.value, a.left_out - b.left_out, a.weight + b.weight, min_variance)
 
     def _change(self, counts: Floats, hits: int = 0, false: int = 0) -> Floats:
-        """By how much a hit more (and a miss less), or a false positive more, changes the metric of counts [3, ...]."""
+        """How much more hits (and fewer misses), or more false positives, change the metric of counts [3, ...]."""
         more = np.stack([counts[0] + hits, counts[1] + false, counts[2] - hits])
         (part, whole), (part_then, whole_then) = _terms(counts, self.metric), _terms(more, self.metric)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -125,19 +125,19 @@ class Score:
 
 
 def quantile(degrees_of_freedom: Floats, confidence: float = CONFIDENCE) -> Floats:
-    """The quantile of Student's t that a two-sided interval reaches to."""
+    """The quantile of Student's t distribution for a two-sided interval."""
     reach: Floats = special.stdtrit(degrees_of_freedom, (1 + confidence) / 2)
     return reach
 
 
 def t_interval(statistic: LeaveOneOut) -> tuple[Floats, Floats]:
-    """Value plus and minus t times the standard error; for differences, so cut off at -1 and 1."""
+    """Value plus and minus t times the standard error. For differences, so clipped to -1 and 1."""
     half = quantile(statistic.degrees_of_freedom()) * np.sqrt(statistic.variance())
     return np.clip(statistic.value - half, -1, 1), np.clip(statistic.value + half, -1, 1)
 
 
 def p_value(statistic: LeaveOneOut) -> Floats:
-    """Two-sided, that the value is 0 but for the choice of units; 1 where it is 0 or its variance is undefined."""
+    """Two-sided p value of the hypothesis that the true value is 0; 1 if the value is 0 or its variance undefined."""
     error = np.sqrt(statistic.variance())
     with np.errstate(divide="ignore", invalid="ignore"):
         reached = np.abs(statistic.value) / error
@@ -146,11 +146,12 @@ def p_value(statistic: LeaveOneOut) -> Floats:
 
 
 def wilson_interval(counts: NDArray[Any], metric: str) -> tuple[Floats, Floats]:
-    """Wilson's interval of `precision`, `recall` or `f1` at the effective number of detections and mitoses.
+    """Wilson interval of `precision`, `recall` or `f1` at the effective number of detections and mitoses.
 
-    That number is what a proportion of independent ones would need to vary as much as the jackknife finds between
-    units, and never more than there are. It keeps the interval within 0 and 1, and of some width where all units agree
-    or F1 is 1. F1 is twice a proportion over one plus it, so its interval is that of tp / (tp + fp + fn), transformed.
+    The effective number is the number of independent ones whose proportion would vary as much as the jackknife finds
+    between units; it is never larger than the actual number. The interval stays within 0 and 1, and has a width even if
+    all units agree or F1 is 1. F1 = 2 p / (1 + p) with the proportion p = tp / (tp + fp + fn), so its interval is that
+    of p, transformed.
     """
     proportion = Score.of(counts, "jaccard" if metric == "f1" else metric).statistic
     p, n = proportion.value, proportion.weight.sum(axis=-1)
@@ -165,7 +166,7 @@ def wilson_interval(counts: NDArray[Any], metric: str) -> tuple[Floats, Floats]:
 
 
 def holm(p_values: Floats) -> Floats:
-    """P values corrected for their number by Holm's method, [..., K] along the last axis."""
+    """Corrects p values for multiple comparisons by Holm's method, [..., K] along the last axis."""
     p_values = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(p_values, axis=-1, kind="stable")
     steps = np.take_along_axis(p_values, order, axis=-1) * np.arange(p_values.shape[-1], 0, -1)

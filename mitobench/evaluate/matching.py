@@ -1,12 +1,12 @@
-"""Which detections of one frame found which mitosis: distances in um, a hit strictly closer than the radius.
+"""Matches the detections of one frame to its mitoses. Distances are in um; a hit is strictly closer than the radius.
 
     mitos      each detection takes its nearest mitosis; a second hit on it is a false positive (the contests' rule)
-    greedy     each detection takes its nearest mitosis that is not found yet
-    hungarian  as many matches as the radius allows, then the least total distance
-    midog      each mitosis, as the file lists them, takes its nearest unused detection (evalutils.score_detection)
+    greedy     each detection takes its nearest mitosis that is not taken yet
+    hungarian  the most matches within the radius, and among those the minimum total distance
+    midog      each mitosis, in file order, takes its nearest unused detection (evalutils.score_detection)
 
-Detections come by descending score, equal scores by x, then y. The order in which a file lists detections never
-matters, and that of the mitoses only for `midog`, whose rule it is.
+Detections are processed by descending score, equal scores by x, then y. The order of detections in a file never
+matters. The order of mitoses in a file matters only for `midog`, which is defined by it.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from mitobench.errors import MitobenchError, nearest
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-# A distance that equals the radius but for rounding (24 and 7 px at 0.2456 um/px against 25 px) is no hit.
+# A distance that equals the radius except for rounding (24 and 7 px at 0.2456 um/px against 25 px) is not a hit.
 _ROUNDING = 1e-9
 
-DISTANCE_DIGITS = 6  # of a distance in um: rounded before anything is computed from it, so that records hold all of it
+DISTANCE_DIGITS = 6  # decimals of um; distances are rounded before use, so that scores follow exactly from a record
 
 
 @dataclass(frozen=True)
 class Match:
-    """What became of each detection of one frame, in the order given.
+    """The result of matching, for each detection of one frame in the order given.
 
     Attributes:
-        truth: index of the mitosis that it found, or -1: int [M].
-        distance_um: to the nearest mitosis, found by it or not; nan where the frame has none: [M].
-        error_um: to the mitosis that it found; nan for a false positive: [M].
+        truth: index of the mitosis that the detection found, or -1; int [M].
+        distance_um: distance to the nearest mitosis, matched or not; nan if the frame has none; [M].
+        error_um: distance to the mitosis that it found; nan for a false positive; [M].
     """
 
     truth: Ints
@@ -45,19 +45,20 @@ class Match:
 
     @property
     def hit(self) -> NDArray[np.bool_]:
-        """True positives: bool [M]."""
+        """Which detections are true positives, bool [M]."""
         return self.truth >= 0
 
 
 @dataclass(frozen=True)
 class Matcher:
-    """A rule of matching.
+    """A matching rule.
 
     Attributes:
-        assign: of distances [M, N] um, detections by rank, and the radius: the mitosis of each detection or -1, [M].
-        prefix: whether the hits among the k best detections never depend on the others.
-        file_order: whether the mitoses come as they are listed, and not by their place. `midog` goes by that order;
-            for `hungarian` it decides between solutions that are equally good, with equal counts.
+        assign: takes distances [M, N] um, with detections by rank, and the radius; returns the mitosis of each
+            detection or -1, [M].
+        prefix: whether the hits among the k best detections never depend on the other detections.
+        file_order: whether mitoses are passed in file order instead of by position. `midog` depends on that order; for
+            `hungarian` it only decides between equally good solutions with equal counts.
     """
 
     assign: Callable[[Floats, float], Ints]
@@ -74,7 +75,7 @@ def nearest_within(distance: Floats, radius_um: float) -> Ints:
 
 
 def closer(distance: Floats, radius_um: float) -> NDArray[np.bool_]:
-    """Whether distances (um) are strictly less than the radius; nan is not."""
+    """Whether distances (um) are strictly less than the radius; False for nan."""
     return distance < radius_um * (1 - _ROUNDING)
 
 
@@ -99,7 +100,7 @@ def _greedy(distance: Floats, radius_um: float) -> Ints:
 
 def _hungarian(distance: Floats, radius_um: float) -> Ints:
     within = closer(distance, radius_um)
-    # One match more outweighs any sum of distances within the radius.
+    # One additional match outweighs any sum of distances within the radius.
     gain = np.where(within, radius_um * (min(distance.shape) + 1) - distance, 0.0)
     rank, truth = linear_sum_assignment(gain, maximize=True)
     matched = np.full(len(distance), -1)
@@ -127,16 +128,16 @@ MATCHERS = {
 
 
 def find_matcher(name: str) -> Matcher:
-    """The matcher of that name. Raises MitobenchError with the nearest names when there is none."""
+    """Returns a matcher by name. Raises MitobenchError with the closest names if it is unknown."""
     if name not in MATCHERS:
-        raise MitobenchError(f"No matcher is called {name!r}. {nearest(name, MATCHERS)}")
+        raise MitobenchError(f"Unknown matcher {name!r}. {nearest(name, MATCHERS)}")
     return MATCHERS[name]
 
 
 def distances(matcher: Matcher, truth_xy: Floats, xy: Floats, mpp: tuple[float, float]) -> tuple[Floats, Ints]:
-    """Distances in um of detections [M, 2] px and mitoses [N, 2] px at `mpp` um/px along x and y.
+    """Computes distances in um between detections [M, 2] px and mitoses [N, 2] px at `mpp` um/px along x and y.
 
-    Returns [M, N] with the mitoses in the order in which the matcher wants them, and that order, [N].
+    Returns [M, N] with the mitoses in the order that the matcher needs, and that order as indices, [N].
     """
     order = np.arange(len(truth_xy)) if matcher.file_order else np.lexsort((truth_xy[:, 1], truth_xy[:, 0]))
     offset = (xy[:, None] - truth_xy[None, order]) * np.asarray(mpp)
@@ -144,12 +145,12 @@ def distances(matcher: Matcher, truth_xy: Floats, xy: Floats, mpp: tuple[float, 
 
 
 def rank(xy: Floats, score: Floats) -> Ints:
-    """The order of matching: descending score, then x, then y; [M] indices."""
+    """The order in which detections are matched: descending score, then x, then y; indices [M]."""
     return np.lexsort((xy[:, 1], xy[:, 0], -score))
 
 
 def near(truth_xy: Floats, xy: Floats, mpp: tuple[float, float], radius_um: float) -> NDArray[np.bool_]:
-    """Which detections are closer to some mitosis than the radius, a second hit on it too: bool [M]."""
+    """Which detections are closer to any mitosis than the radius, including second hits on one; bool [M]."""
     distance, _ = distances(find_matcher("mitos"), truth_xy, xy, mpp)
     inside: NDArray[np.bool_] = np.any(closer(distance, radius_um), axis=1)
     return inside
@@ -158,7 +159,7 @@ def near(truth_xy: Floats, xy: Floats, mpp: tuple[float, float], radius_um: floa
 def match(
     matcher: str, truth_xy: Floats, xy: Floats, score: Floats, mpp: tuple[float, float], radius_um: float
 ) -> Match:
-    """Match the detections of one frame.
+    """Matches the detections of one frame.
 
     Args:
         matcher: a name in MATCHERS.
@@ -175,13 +176,13 @@ def match(
 
 
 def match_distances(rule: Matcher, distance: Floats, truth_order: Ints, order: Ints, radius_um: float) -> Match:
-    """Match by distances.
+    """Matches the detections of one frame, given their distances.
 
     Args:
-        rule: of matching.
-        distance: of the detections to the mitoses, [M, N] um.
+        rule: the matcher.
+        distance: distances from the detections to the mitoses, [M, N] um.
         truth_order: index of the mitosis of each column, [N].
-        order: the detections by rank, [M].
+        order: indices of the detections by rank, [M].
         radius_um: a hit is strictly closer.
     """
     matched = np.full(len(distance), -1)
@@ -197,13 +198,13 @@ def match_distances(rule: Matcher, distance: Floats, truth_order: Ints, order: I
 
 
 def gains(rule: Matcher, distance: Floats, radius_um: float) -> Ints:
-    """How many true positives each detection adds to those ranked above it: [M] from [M, N] um, by rank.
+    """The number of true positives that each detection adds to those ranked above it: [M] from [M, N] um, by rank.
 
-    Where a rule is not prefix-consistent, the detections are matched anew at every rank, and a gain may be negative.
+    If the matcher is not prefix-consistent, matching runs again at every rank, and a gain may be negative.
     """
     gain = np.zeros(len(distance), dtype=np.int64)
     near = closer(distance, radius_um).any(axis=1)
-    distance = distance[near]  # the others change nothing, whatever the rule
+    distance = distance[near]  # the others change nothing for any matcher
     if rule.prefix:
         gain[near] = rule.assign(distance, radius_um) >= 0
     else:

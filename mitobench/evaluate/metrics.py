@@ -1,7 +1,7 @@
-"""Counts of a split: over its frames (never over the files of predictions), summed, and the ratios taken once.
+"""Counts true positives, false positives and misses over all frames of a split, and computes the ratios of the sums.
 
-A ratio that is undefined is nan in arrays and None in results, never 0 or 1: precision without a detection, recall
-without a mitosis, F1 without either.
+Frames without predictions count too. An undefined ratio is nan in arrays and None in results, never 0 or 1: precision
+without detections, recall without mitoses, F1 without either.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class FramePrediction:
-    """One frame of the split as it is scored.
+    """One frame of a split with its annotation and detections.
 
     Attributes:
         frame: its id.
-        group: the slide or case, the unit of intervals.
+        group: the slide or case; intervals are computed over groups.
         mpp: um/px along x and y.
         truth_xy: annotated mitoses, [N, 2] px.
         xy: detections above the candidate threshold, [M, 2] px.
-        score: of each, [M]; higher is more likely a mitosis.
-        labelled: False where the annotation is withheld; such a frame is not an empty one and is not counted.
-        distance_um: of the detections to the mitoses, [M, N] um, where it is known without their places: read from a
-            record, inf beyond the radius. None: it is computed from `truth_xy`.
+        score: their scores, [M]; higher means more likely a mitosis.
+        labelled: False if the annotation is withheld. Such a frame is not scored; it is not a frame without mitoses.
+        distance_um: distances from the detections to the mitoses, [M, N] um, if read from a record, which does not
+            store the mitoses' coordinates; inf beyond the radius. None: computed from `truth_xy`.
     """
 
     frame: str
@@ -48,7 +48,7 @@ class FramePrediction:
 
     @classmethod
     def of(cls, frame: Frame, mitoses: Mitoses, found: Detections | None) -> FramePrediction:
-        """A frame with its annotation and what was found on it; None: nothing."""
+        """Combines a frame, its annotation and its detections; None means no detections."""
         found = found if found is not None else Detections.none()
         return cls(frame.id, frame.group, frame.mpp, mitoses.xy, found.xy, found.score, mitoses.labelled)
 
@@ -58,30 +58,30 @@ class FramePrediction:
         return len(self.truth_xy)
 
     def keep(self, kept: NDArray[np.bool_], score: Floats | None = None) -> FramePrediction:
-        """The same frame with the detections `kept` (bool [M]), at new scores [kept] where those are given."""
+        """The same frame with the detections `kept` (bool [M]) only, with new scores [kept] if given."""
         distance = None if self.distance_um is None else self.distance_um[kept]
         return replace(self, xy=self.xy[kept], score=self.score[kept] if score is None else score, distance_um=distance)
 
     def above(self, threshold: float) -> FramePrediction:
-        """The same frame with the detections of score >= threshold."""
+        """The same frame with the detections that have score >= threshold."""
         return self.keep(self.score >= threshold)
 
     def distances(self, rule: Matcher) -> tuple[Floats, Ints]:
-        """Distances [M, N] um, and the index of the mitosis of each column, [N], in the order that the rule wants."""
+        """Distances [M, N] um in the order of mitoses that the matcher needs, and that order: mitosis indices [N]."""
         if self.distance_um is None:
             return distances(rule, self.truth_xy, self.xy, self.mpp)
         return self.distance_um, np.arange(self.distance_um.shape[1])
 
     def match(self, matcher: str, radius_um: float) -> Match:
-        """What became of each detection."""
+        """Matches the detections to the mitoses."""
         rule = find_matcher(matcher)
         return match_distances(rule, *self.distances(rule), rank(self.xy, self.score), radius_um)
 
 
 def over_split(split: Iterable[tuple[Frame, Mitoses]], detections: Mapping[str, Detections]) -> list[FramePrediction]:
-    """The frames of a split with their detections, by frame id; a frame that has none is kept, with all its misses.
+    """Combines the frames of a split with their detections, given by frame id.
 
-    Detections of frames outside the split are not scored.
+    A frame without detections is kept; all its mitoses are misses. Detections on other frames are ignored.
     """
     return [FramePrediction.of(frame, mitoses, detections.get(frame.id)) for frame, mitoses in split]
 
@@ -91,7 +91,7 @@ def _ratio(part: Any, whole: Any) -> Any:
     return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
 
 
-# Each of tp, fp, fn (numbers or arrays of one shape): the ratio, nan where it is undefined.
+# Functions of tp, fp, fn (numbers, or arrays of the same shape). Undefined ratios are nan.
 RATIOS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "precision": lambda tp, fp, fn: _ratio(tp, tp + fp),
     "recall": lambda tp, fp, fn: _ratio(tp, tp + fn),
@@ -100,7 +100,7 @@ RATIOS: dict[str, Callable[[Any, Any, Any], Any]] = {
 
 
 def defined(value: Any) -> float | None:
-    """A result as a record has it: None for nan."""
+    """Returns None for nan, as records have it."""
     return None if np.isnan(value) else float(value)
 
 
@@ -114,7 +114,7 @@ class Counts(BaseModel):
     fn: int
 
     def ratio(self, metric: str) -> float | None:
-        """`precision`, `recall` or `f1`; None where it is undefined."""
+        """`precision`, `recall` or `f1`; None if undefined."""
         return defined(RATIOS[metric](self.tp, self.fp, self.fn))
 
 
@@ -126,7 +126,7 @@ class FrameCounts(Counts):
 
 
 def count(frame: FramePrediction, matched: Match) -> FrameCounts:
-    """The counts of one frame whose detections have been matched."""
+    """Counts the hits, false positives and misses of one matched frame."""
     tp = int(matched.hit.sum())
     return FrameCounts(
         frame=frame.frame, group=frame.group, tp=tp, fp=len(matched.hit) - tp, fn=len(frame.truth_xy) - tp
@@ -136,12 +136,12 @@ def count(frame: FramePrediction, matched: Match) -> FrameCounts:
 def count_frames(
     frames: Sequence[FramePrediction], threshold: float, matcher: str, radius_um: float
 ) -> list[FrameCounts]:
-    """Counts of each labelled frame, its detections of score >= threshold matched within `radius_um`."""
+    """Matches the detections with score >= threshold within `radius_um`; returns the counts of each labelled frame."""
     kept = [frame.above(threshold) for frame in frames if frame.labelled]
     return [count(frame, frame.match(matcher, radius_um)) for frame in kept]
 
 
 def total(frames: Iterable[Counts]) -> Counts:
-    """The sum over frames, from which P, R and F1 are taken once (micro)."""
+    """Sums counts over frames. P, R and F1 of the sums are micro-averages."""
     tp, fp, fn = np.sum([(f.tp, f.fp, f.fn) for f in frames] or [(0, 0, 0)], axis=0).tolist()
     return Counts(tp=tp, fp=fp, fn=fn)

@@ -1,4 +1,4 @@
-"""The threshold, chosen on validation frames: the one that never sees the test set."""
+"""Chooses the threshold on validation frames. The test set is never used."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ DISCARDED = (0.02, 0.05, 0.1, 0.2)
 
 
 class OperatingPoint(BaseModel):
-    """The threshold of the best F1.
+    """The threshold with the best F1.
 
     Attributes:
-        threshold: keep a detection where score >= threshold; None where none can be chosen, `reason` says why.
-        f1, precision, recall: there, on the frames that it was chosen on.
-        upper: the lowest score kept.
-        lower: the highest score left out; None where all are kept. Every threshold in (lower, upper] counts the same.
+        threshold: a detection is kept if score >= threshold; None if none can be chosen (see `reason`).
+        f1, precision, recall: the scores at the threshold, on the frames that it was chosen on.
+        upper: the lowest score that is kept.
+        lower: the highest score that is dropped; None if all are kept. All thresholds in (lower, upper] are equivalent.
         reason: why there is no threshold.
     """
 
@@ -40,17 +40,18 @@ class OperatingPoint(BaseModel):
 
 
 def choose_threshold(frames: Sequence[FramePrediction], matcher: str, radius_um: float) -> OperatingPoint:
-    """The threshold of the highest F1 over `frames`, which are the validation frames, never the test's.
+    """Chooses the threshold with the highest F1 over `frames`, which must be validation frames, never test frames.
 
-    It lies midway between the last score kept and the next one below: a threshold exactly on a score would turn on
-    that score's last bit. Where nothing lies below, it is that score. Of equally good thresholds it is the highest:
-    fewest detections for the same F1, and the same choice under any monotone rescaling of the scores.
+    The threshold is midway between the lowest score kept and the next lower one: a threshold equal to a score would
+    depend on its last bit. If there is no lower score, the threshold is the lowest score kept. Among equally good
+    thresholds the highest is chosen: it has the fewest detections, and the choice does not change under monotone
+    rescaling of the scores.
     """
     return best_point(sweep(frames, matcher, radius_um))
 
 
 def best_point(curve: Curve) -> OperatingPoint:
-    """The point of the highest F1 on a curve, by the rule of `choose_threshold`."""
+    """The operating point with the highest F1 on a curve, by the rule of `choose_threshold`."""
     if not curve.n_mitoses:
         return OperatingPoint(reason="the frames hold no annotated mitosis")
     if not len(curve.threshold):
@@ -71,11 +72,11 @@ def best_point(curve: Curve) -> OperatingPoint:
 
 
 def candidate_thresholds(score: Floats, near_mitosis: NDArray[np.bool_]) -> list[float | None]:
-    """The candidate thresholds that validation chooses from: none, and those that discard some of the mitoses found.
+    """The candidate thresholds to choose from on validation: none, and those that discard some detected mitoses.
 
     Args:
-        score: the detector's, of the validation detections, [N].
-        near_mitosis: which of them show a mitosis, bool [N].
+        score: the detector's scores of the validation detections, [N].
+        near_mitosis: which of them are on a mitosis, bool [N].
     """
     if not near_mitosis.any():
         return [None]
@@ -84,6 +85,6 @@ def candidate_thresholds(score: Floats, near_mitosis: NDArray[np.bool_]) -> list
 
 
 def between(lower: float, upper: float) -> float:
-    """The threshold midway between two neighbouring scores; the upper one where no float lies between them."""
+    """The threshold midway between two neighbouring scores; the upper one if there is no float between them."""
     middle = lower + (upper - lower) / 2
-    return middle if lower < middle else upper  # neighbouring floats have nothing between them
+    return middle if lower < middle else upper  # neighbouring floats have no float between them

@@ -1,7 +1,7 @@
-"""Detections as a record stores them, and the frames that are scored from them: no annotation is needed.
+"""Detections as stored in a record, and the frames rebuilt from them to be scored without the annotation.
 
-Beside its scores a stored detection has the mitoses within the radius, by their index in the frame's annotation, and
-the distance to each. That is all that any matcher looks at, so every score follows exactly from what is stored.
+A stored detection has, in addition to its scores, the indices of the mitoses within the radius and the distances to
+them. Matchers need nothing else, so every score can be recomputed exactly from what is stored.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Number = TypeVar("Number", int, float)
 
-MAX_MITOSES = 100_000  # annotated on one frame
-MAX_NUMBER = 1e9  # of a score or a distance
-MAX_PX = 1e6  # of a place: a whole slide has fewer along a side
-MAX_NAME = 300  # characters of a frame's id: all of them take as much memory as the longest
-MAX_PAIRS = 200_000_000  # detections times mitoses of their frame, over all frames: 1.6 GB
-MAX_STEPS = 1_000_000_000  # of a matcher that starts anew at every rank: about a minute
+MAX_MITOSES = 100_000  # annotated mitoses per frame
+MAX_NUMBER = 1e9  # absolute value of a score or a distance
+MAX_PX = 1e6  # absolute value of a coordinate: a whole slide is smaller
+MAX_NAME = 300  # characters of a frame id: each id takes as much memory as the longest one
+MAX_PAIRS = 200_000_000  # pairs of a detection and a mitosis of its frame, over all frames: 1.6 GB
+MAX_STEPS = 1_000_000_000  # for a matcher that runs again at every rank: about a minute
 
-_PLACES = {"x": 2, "y": 2, "x1": 1, "y1": 1, "x2": 1, "y2": 1}  # decimals of a px
+_PLACES = {"x": 2, "y": 2, "x1": 1, "y1": 1, "x2": 1, "y2": 1}  # decimals of coordinates, px
 _SCORES = ("detector_score", "verifier_score", "score")
 COLUMNS = ("frame", *_PLACES, *_SCORES, "mitosis", "distance_um", "also_within")
 
 
 class FrameEntry(BaseModel):
-    """A frame that a record has scores of.
+    """A scored frame in a record.
 
     Attributes:
-        frame: its id; on validation `dataset/id`, as frames of several data sets may choose.
+        frame: its id; for validation frames `dataset/id`, because they may come from several data sets.
         group: its slide or case.
-        mitoses: number of annotated mitoses; None: the frame is unlabelled, and not scored.
-        domains: what the frame is of, by name of the domain (scanner, tumour type, ...).
+        mitoses: number of annotated mitoses; None: the frame is unlabelled and not scored.
+        domains: properties of the frame by kind of domain (scanner, tumour type, ...).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,7 +58,7 @@ class FrameEntry(BaseModel):
 
     @classmethod
     def of(cls, frame: FramePrediction) -> FrameEntry:
-        """The entry of a frame as it was scored."""
+        """Makes the entry of a scored frame."""
         return cls(frame=frame.frame, group=frame.group, mitoses=frame.n_mitoses if frame.labelled else None)
 
 
@@ -67,11 +67,11 @@ class StoredDetections:
     """Detections of many frames, one row each, frame after frame.
 
     Attributes:
-        frame: the id of the frame of each, [N].
-        xy, boxes: px, [N, 2] and [N, 4].
-        detector, verifier, score: [N]; nan where there is none. A detection without `score` did not pass the candidate
-            threshold and is not ranked.
-        within: for each the mitoses closer than the radius, (index in the frame, distance in um), nearest first.
+        frame: id of each detection's frame, [N].
+        xy, boxes: centres [N, 2] and boxes [N, 4], px.
+        detector, verifier, score: the detector's, the verifier's and the fused scores, [N]; nan if missing. A detection
+            without `score` did not pass the candidate threshold and is not ranked.
+        within: mitoses closer than the radius to each detection: (index in the frame, distance in um), nearest first.
     """
 
     frame: NDArray[np.str_]
@@ -92,11 +92,11 @@ class StoredDetections:
 
     @property
     def near(self) -> Bools:
-        """Which detections are closer to some mitosis than the radius, bool [N]."""
+        """Which detections are closer to any mitosis than the radius, bool [N]."""
         return np.array([bool(mitoses) for mitoses in self.within], dtype=bool)
 
     def rows_of(self, frame: str) -> list[int]:
-        """The rows of the detections on a frame, in order."""
+        """The row numbers of the detections on a frame, in order."""
         return self._rows.get(frame, [])
 
     @cached_property
@@ -107,23 +107,24 @@ class StoredDetections:
         return found
 
     def frames(self, entries: Sequence[FrameEntry], score: Floats, matcher: str) -> list[FramePrediction]:
-        """The frames with the detections that have a `score` [N] (not nan), ready to be scored by a matcher.
+        """Rebuilds the frames with the detections whose `score` [N] is not nan, ready to be scored with a matcher.
 
-        Raises RecordError where a detection lies on another frame, or near a mitosis that its frame does not have.
+        Raises RecordError if a detection is on an unknown frame or near a mitosis that its frame does not have, if
+        `entries` lists a frame twice, and if matching would take too much memory or time.
         """
         known = {entry.frame for entry in entries}
         for frame, (row, *_) in self._rows.items():
             if frame not in known:
                 raise RecordError(f"row {row + 2} is of frame {frame!r}, which is not among the record's frames")
         if len(known) < len(entries):
-            raise RecordError("a frame is twice among the record's frames")
+            raise RecordError("a frame appears twice among the record's frames")
         self._check_work(entries, find_matcher(matcher))
         in_order = not find_matcher(matcher).file_order
         rows = (np.array(self.rows_of(entry.frame), dtype=np.int64) for entry in entries)
         return [self._frame(entry, at, score, in_order) for entry, at in zip(entries, rows, strict=True)]
 
     def _check_work(self, entries: Sequence[FrameEntry], rule: Matcher) -> None:
-        """Raises RecordError where matching would fill a machine, or never end."""
+        """Raises RecordError if matching would take too much memory or time."""
         pairs = steps = 0
         for entry in entries:
             rows, mitoses = self.rows_of(entry.frame), entry.mitoses or 0
@@ -144,7 +145,7 @@ class StoredDetections:
                     raise RecordError(
                         f"row {row + 2} is near mitosis {mitosis} of frame {entry.frame!r}, which has {n_mitoses}"
                     )
-                # of equally near ones a detection takes the first in the list: the least step keeps that order
+                # If mitoses are equally near, the first in the list wins: the smallest possible step keeps that order.
                 tied = in_order and distance_um <= previous
                 previous = float(np.nextafter(previous, np.inf)) if tied else distance_um
                 distance[place, mitosis] = previous
@@ -173,14 +174,14 @@ def of_frames(
     matcher: str,
     radius_um: float,
 ) -> StoredDetections:
-    """The detections of frames as they are stored.
+    """Converts the detections of frames to the form in which they are stored.
 
     Args:
-        frames: with all detections, at the detector's scores.
-        boxes: of each frame, [M, 4] px.
-        verifier, score: of all frames, one after the other, [N]; nan where there is none.
-        matcher: its order decides between equally near mitoses.
-        radius_um: which mitoses are stored.
+        frames: the frames with all detections, at the detector's scores.
+        boxes: the boxes of each frame, [M, 4] px.
+        verifier, score: scores of all frames, one after the other, [N]; nan if missing.
+        matcher: its order of mitoses decides between equally near ones.
+        radius_um: mitoses closer than this are stored with a detection.
     """
     within = [pairs for frame in frames for pairs in _within(frame, matcher, radius_um)]
     return StoredDetections(
@@ -195,7 +196,7 @@ def of_frames(
 
 
 def _within(frame: FramePrediction, matcher: str, radius_um: float) -> Iterator[tuple[tuple[int, float], ...]]:
-    """The mitoses within the radius of each detection of a frame, nearest first; none on an unlabelled one."""
+    """Yields the mitoses within the radius of each detection, nearest first; none on an unlabelled frame."""
     distance, truth_order = frame.distances(find_matcher(matcher))
     near = closer(distance, radius_um) & frame.labelled
     for row, inside in zip(distance, near, strict=True):
@@ -205,7 +206,7 @@ def _within(frame: FramePrediction, matcher: str, radius_um: float) -> Iterator[
 
 
 def to_csv(stored: StoredDetections) -> str:
-    """The text of the file: one line a detection, empty where there is no value."""
+    """Formats detections as CSV: one line per detection; a missing value is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -239,7 +240,7 @@ def _spell_um(value: float) -> str:
 
 
 def from_csv(text: str) -> StoredDetections:
-    """The detections of a record's file. Raises RecordError with the row for whatever cannot be read."""
+    """Parses the CSV of a record's detections. Raises RecordError with the row of anything invalid."""
     reader = csv.reader(io.StringIO(text), strict=True)
     try:
         header, *rows = list(reader)
@@ -275,13 +276,13 @@ def _number(cell: str, name: str, row: int, empty: bool = False) -> float:
     if empty and not cell:
         return float("nan")
     value = _parsed(cell, float, name, row)
-    if not abs(value) <= (MAX_PX if name in _PLACES else MAX_NUMBER):  # NaN is not, either
-        raise RecordError(f"row {row}: {name} is {cell[:40]!r}, beyond any that is measured")
+    if not abs(value) <= (MAX_PX if name in _PLACES else MAX_NUMBER):  # also true for nan
+        raise RecordError(f"row {row}: {name} is {cell[:40]!r}, which is out of range")
     return value
 
 
 def _pairs(mitosis: str, distance_um: str, also_within: str, row: int) -> tuple[tuple[int, float], ...]:
-    """The mitoses within the radius of one detection, nearest first."""
+    """Parses the mitoses within the radius of one detection, nearest first."""
     if not (mitosis or distance_um or also_within):
         return ()
     pairs = [(mitosis, distance_um), *(pair.partition(":")[::2] for pair in also_within.split())]

@@ -1,4 +1,4 @@
-"""Everything that a record says about the scores of one combination on one split."""
+"""Computes all scores that a record holds for one combination on one split."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ CURRENT: Method = (METHOD, VERSION)
 
 
 class Metrics(BaseModel):
-    """The scores of a split. What is undefined is None, never 0 or 1; without a label all scores are.
+    """The scores of a split. Undefined scores are None, never 0 or 1; without labels all of them are None.
 
     Attributes:
-        matcher, radius_um: the rule of matching; a hit is strictly closer.
-        threshold: a detection counts where score >= threshold; None where validation could choose none.
-        unlabelled: no frame has a label.
-        n_frames, n_unlabelled, n_groups: labelled frames, which are scored; others, which are not; groups scored.
-        n_mitoses: annotated on the frames scored.
-        n_detections: above the candidate threshold on the frames scored; None where a record does not hold them.
-        tp, fp, fn: sums over frames at the threshold; precision, recall and f1 (with intervals) are theirs.
-        oracle_f1, oracle_threshold: the best F1 of any threshold on these very frames; never to rank by.
+        matcher, radius_um: the matching rule; a hit is strictly closer than the radius.
+        threshold: a detection counts if its score >= threshold; None if none could be chosen on validation.
+        unlabelled: whether no frame has labels.
+        n_frames, n_unlabelled, n_groups: numbers of scored (labelled) frames, unlabelled frames and scored groups.
+        n_mitoses: annotated mitoses on the scored frames.
+        n_detections: detections above the candidate threshold on the scored frames; None if the record lacks them.
+        tp, fp, fn: sums over frames at the threshold. Precision, recall and f1 (with intervals) are computed from them.
+        oracle_f1, oracle_threshold: the best F1 over all thresholds on the scored frames themselves; never ranks.
         average_precision: interpolated at all points, over the candidates.
-        froc: sensitivity at 1/8 ... 8 false positives, of the unit `froc_unit`.
-        recall_ceiling: recall with every detection above the candidate threshold kept.
-        localisation_um: median distance of the true positives from their mitoses.
-        frames: the counts of each frame scored; empty without a threshold.
+        froc: sensitivity at 1/8 ... 8 false positives; `froc_unit` says per what.
+        recall_ceiling: recall with all detections above the candidate threshold.
+        localisation_um: median distance of the true positives from their mitoses, um.
+        frames: the counts of each scored frame; empty without a threshold.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -74,19 +74,21 @@ def evaluate(
     radius_um: float,
     method: Method = CURRENT,
 ) -> Metrics:
-    """Score the frames of a split at a threshold that was chosen elsewhere.
+    """Scores the frames of a split at a given threshold.
 
     Args:
-        frames: all frames of the split, those without detections too, with the candidates.
-        threshold: chosen on validation; None leaves the scores that need one undefined.
+        frames: all frames of the split with their candidates, including frames without detections.
+        threshold: chosen on validation; None leaves the scores that need a threshold undefined.
         matcher: `mitos`, `greedy`, `hungarian` or `midog`.
-        radius_um: of the data set's card.
-        method: of the intervals, with its version.
+        radius_um: from the data set's card.
+        method: method of the intervals, and its version.
 
     Raises MitobenchError for an empty split or an unknown matcher.
     """
     if not frames:
-        raise MitobenchError("There is no frame to score: this part of the split is empty.")
+        raise MitobenchError(
+            "No frames to score: this part of the split is empty. Add frames, or choose another split."
+        )
     find_matcher(matcher)
     labelled = [frame for frame in frames if frame.labelled]
     known = Metrics(
@@ -126,7 +128,7 @@ def _at_threshold(kept: list[FramePrediction], matcher: str, radius_um: float, m
 
 
 def of_counts(counts: list[FrameCounts], method: Method = CURRENT) -> dict[str, object]:
-    """What follows from the counts of each frame, by name: sums, precision, recall, F1 and their intervals."""
+    """Computes the fields that follow from the counts of each frame: sums, precision, recall, F1 and intervals."""
     summed = total(counts)
     ratios = ("precision", "recall", "f1")
     return {

@@ -1,7 +1,17 @@
-"""Experiments as data: a paper's table with its numbers beside the measured ones, or grids of all combinations."""
+"""Runs experiments defined in TOML: a paper's table compared with our results, or grids of all combinations."""
 
 from mitobench.experiments.definition import Definition, Grids, PaperTable, names, read
-from mitobench.experiments.experiment import Experiment, Result
-from mitobench.experiments.parts import Overrides, Part
+from mitobench.experiments.experiment import Experiment, RowResult
+from mitobench.experiments.parts import ExperimentPart, Overrides
 
-__all__ = ["Definition", "Experiment", "Grids", "Overrides", "PaperTable", "Part", "Result", "names", "read"]
+__all__ = [
+    "Definition",
+    "Experiment",
+    "ExperimentPart",
+    "Grids",
+    "Overrides",
+    "PaperTable",
+    "RowResult",
+    "names",
+    "read",
+]

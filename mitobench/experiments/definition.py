@@ -1,6 +1,6 @@
-"""What an experiment is: `registry/experiments/*.toml`, or a file of the user's own.
+"""Reads and checks the definition of an experiment: `registry/experiments/*.toml`, or a user's own `.toml` file.
 
-It is a paper's table, row by row, or grids: every combination of the plugins they name.
+An experiment is either a paper's table, row by row, or a list of grids: every combination of the plugins they name.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class _Strict(BaseModel):
 
 
 class Reported(_Strict):
-    """What the paper reports of a row; None where it reports nothing. Times are those of the paper's machine, s."""
+    """What the paper reports for a row; None where it reports nothing. Times in s, on the paper's machine."""
 
     precision: Share | None = None
     recall: Share | None = None
@@ -43,8 +43,15 @@ class Reported(_Strict):
     seconds_a_candidate: Seconds | None = None
 
 
-class Row(_Strict):
-    """One row: what it changes of its table. `set` holds overrides, `ROLE.OPTION=VALUE`."""
+class TableRow(_Strict):
+    """One row of a paper's table, and how it differs from the table's defaults.
+
+    Attributes:
+        name: the row's heading.
+        paper: what the paper reports for it.
+        protocol, train_on, scanners, estimator, detector, verifier, fuser: instead of the table's.
+        set: overrides, `ROLE.OPTION=VALUE`.
+    """
 
     name: Name
     paper: Reported = Reported()
@@ -58,20 +65,20 @@ class Row(_Strict):
     set: tuple[str, ...] = ()
 
 
-class Grid(_Strict):
+class ExperimentGrid(_Strict):
     """Every combination of the named plugins, on one data set.
 
     Attributes:
-        name: its heading.
-        dataset, protocol: tested on.
-        train_on: data sets to train on; none given: the one tested on.
-        scanners: whose frames to take; none given: all.
+        name: the grid's heading.
+        dataset, protocol: the data set to test on, and its split.
+        train_on: data sets to train on; empty: the data set tested on.
+        scanners: to use; empty: all.
         estimator, detector, verifier, fuser: names of plugins.
         scale: factor on all schedules.
-        seeds: their number.
-        profile: whose options the plugins start from; None: the experiment's.
+        seeds: number of seeds.
+        profile: the profile of all plugins; None: the experiment's.
         set: overrides of all combinations, `ROLE.OPTION=VALUE`.
-        notes: what a reader should know.
+        notes: notes for readers of the page.
     """
 
     name: Name
@@ -91,14 +98,14 @@ class Grid(_Strict):
 
 
 class _Definition(_Strict, ABC):
-    """What tables and grids have in common.
+    """The fields that both kinds of experiments have.
 
     Attributes:
-        title: what it shows.
-        profile: whose options everything starts from.
-        set: overrides of everything, `ROLE.OPTION=VALUE`.
-        notes: what a reader should know.
-        path: where it was read from.
+        title: what the experiment shows.
+        profile: the profile of all plugins.
+        set: overrides of the whole experiment, `ROLE.OPTION=VALUE`.
+        notes: notes for readers of the page.
+        path: the file that it was read from.
     """
 
     title: str
@@ -109,33 +116,33 @@ class _Definition(_Strict, ABC):
 
     @property
     def name(self) -> str:
-        """The file's name without ending: what the experiment is called."""
+        """The experiment's name: its file's name without ending."""
         return self.path.stem
 
     @property
     @abstractmethod
-    def tables(self) -> Sequence[Row] | Sequence[Grid]:
+    def tables(self) -> Sequence[TableRow] | Sequence[ExperimentGrid]:
         """The `[[row]]` or `[[grid]]` tables."""
 
-    def overrides(self, table: Row | Grid) -> list[Override]:
-        """What a table changes of the profile, each with the file's line that says so."""
+    def overrides(self, table: TableRow | ExperimentGrid) -> list[Override]:
+        """Returns what a row or grid overrides in the profile; each override names its file and line."""
         lines = Lines(self.path)
         shared = [Override.parse(text, lines.of(text)) for text in self.set]
         return [*shared, *(Override.parse(text, lines.of(text, self.tables.index(table))) for text in table.set)]
 
 
 class PaperTable(_Definition):
-    """A paper's table.
+    """A paper's table, whose rows are measured and compared with the paper's numbers.
 
     Attributes:
-        dataset, protocol: that the paper's numbers are of; a row may have another protocol.
-        train_on: data sets to train on, unless a row has others; none given: the one tested on.
-        scanners: whose frames those are, unless a row has others; none given: all.
-        estimator, detector, verifier, fuser: of all rows.
-        row: the rows; none where everything is published elsewhere.
-        against: name of the row that all others are compared with; None: none.
-        table: number of the paper's table, whose rows of other methods are shown as published.
-        submission: whether the contest's submission files are written.
+        dataset, protocol: the data set and split of the paper's numbers; a row may have another protocol.
+        train_on: data sets to train on, unless a row has others; empty: the data set tested on.
+        scanners: to use, unless a row has others; empty: all.
+        estimator, detector, verifier, fuser: the plugins of all rows, unless a row has others.
+        row: the rows to measure; empty if only published numbers are shown.
+        against: name of the row that all others are compared with; None: rows are not compared.
+        table: number of the paper's table, whose other methods are shown as published; None: none are shown.
+        submission: whether to write the contest's submission files.
     """
 
     dataset: str
@@ -146,7 +153,7 @@ class PaperTable(_Definition):
     detector: str = "frcnn"
     verifier: str = "none"
     fuser: str = "detector-only"
-    row: tuple[Row, ...] = ()
+    row: tuple[TableRow, ...] = ()
     against: str | None = None
     table: int | None = None
     submission: bool = False
@@ -154,36 +161,36 @@ class PaperTable(_Definition):
     @model_validator(mode="after")
     def _shows_something(self) -> PaperTable:
         if not self.row and self.table is None:
-            raise ValueError("has neither a [[row]] nor a [[grid]] nor a table of published numbers")
+            raise ValueError("contains neither a [[row]] nor a [[grid]] nor `table`, the number of a published table")
         names = [row.name for row in self.row]
-        _refuse_twice("rows", names)
+        _check_unique("rows", names)
         if self.against is not None and self.against not in names:
-            raise ValueError(f"no row is called {self.against!r}, which `against` names")
+            raise ValueError(f"`against` names the row {self.against!r}, which does not exist")
         return self
 
     @property
-    def tables(self) -> Sequence[Row]:
+    def tables(self) -> Sequence[TableRow]:
         """The rows."""
         return self.row
 
-    def plugins(self, row: Row) -> dict[str, list[str]]:
-        """The row's plugin of each role, as a grid of one."""
+    def plugins(self, row: TableRow) -> dict[str, list[str]]:
+        """Returns the row's plugin of each role, in lists of one, as grids need them."""
         return {role: [getattr(row, role) or getattr(self, role)] for role in ROLES}
 
 
 class Grids(_Definition):
-    """Grids, each measured on its own."""
+    """A list of grids. Each is measured separately."""
 
     title: str = "Every combination"
-    grid: Annotated[tuple[Grid, ...], Field(min_length=1)]
+    grid: Annotated[tuple[ExperimentGrid, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _are_told_apart(self) -> Grids:
-        _refuse_twice("grids", [grid.name for grid in self.grid])
+    def _has_unique_names(self) -> Grids:
+        _check_unique("grids", [grid.name for grid in self.grid])
         return self
 
     @property
-    def tables(self) -> Sequence[Grid]:
+    def tables(self) -> Sequence[ExperimentGrid]:
         """The grids."""
         return self.grid
 
@@ -192,21 +199,21 @@ Definition = PaperTable | Grids
 
 
 def names() -> list[str]:
-    """The experiments of the registry, sorted."""
+    """Returns the names of the built-in experiments, sorted."""
     return sorted(path.stem for path in (registry.ROOT / FOLDER).glob("*.toml"))
 
 
 def read(name: str) -> Definition:
-    """An experiment by name, or from a `.toml` file.
+    """Returns a built-in experiment by its name, or the experiment in a `.toml` file.
 
-    Raises MitobenchError for an unknown name (with the nearest), or naming file, line and mend of what is wrong.
+    Raises MitobenchError for an unknown name (with similar ones), or with file and line of what is wrong.
     """
     path = Path(name) if name.endswith(".toml") else registry.entry(FOLDER, name)
     content = registry.read_toml(path)
     if "row" in content and "grid" in content:
         raise MitobenchError(
-            f"{Lines(path).at(['grid'])} has [[row]] and [[grid]] tables: an experiment is one or the other. "
-            "Move the grids to a file of their own."
+            f"{Lines(path).at(['grid'])} contains both [[row]] and [[grid]] tables; an experiment has one or the "
+            "other. Move the grids to a file of their own."
         )
     try:
         kind = Grids if "grid" in content else PaperTable
@@ -219,14 +226,14 @@ def read(name: str) -> Definition:
     return definition
 
 
-def _refuse_twice(what: str, given: Sequence[str]) -> None:
-    twice = [name for name in given if given.count(name) > 1]
-    if twice:
-        raise ValueError(f"two {what} are called {twice[0]!r}")
+def _check_unique(what: str, names: Sequence[str]) -> None:
+    duplicates = [name for name in names if names.count(name) > 1]
+    if duplicates:
+        raise ValueError(f"two {what} have the name {duplicates[0]!r}")
 
 
 def _check(definition: Definition) -> None:
-    """Raises MitobenchError with file and line for an override that is none, or a name that does not exist."""
+    """Raises MitobenchError with file and line for an override of another form, or a name that does not exist."""
     for table in definition.tables:
         definition.overrides(table)
     lines = Lines(definition.path)
@@ -238,16 +245,16 @@ def _check(definition: Definition) -> None:
 
 
 def _named(definition: Definition) -> Iterator[tuple[list[str | int], Callable[[], object]]]:
-    """Where a plugin, a data set, a profile or a grid's protocol is named, and what finds it."""
+    """Yields each place where a plugin, data set, profile or grid's protocol is named, and a function that finds it."""
     kind = "grid" if isinstance(definition, Grids) else "row"
     holders: list[tuple[list[str | int], BaseModel]] = [([], definition)]
     holders += [([kind, number], table) for number, table in enumerate(definition.tables)]
     for loc, table in holders:
         for field in (*ROLES, "dataset", "train_on"):
-            given = getattr(table, field, None) or ()
-            for name in [given] if isinstance(given, str) else given:
+            value = getattr(table, field, None) or ()
+            for name in [value] if isinstance(value, str) else value:
                 yield [*loc, field], partial(discovery.find, "dataset" if field == "train_on" else field, name)
-        if isinstance(table, Grid):
+        if isinstance(table, ExperimentGrid):
             yield [*loc, "protocol"], partial(splits.load_split, table.dataset, table.protocol)
         profile = getattr(table, "profile", None)
         if profile:

@@ -1,4 +1,4 @@
-"""An experiment from definition to results: its parts, one benchmark each, and what became of them."""
+"""Plans and runs an experiment, and collects the result of each row of a table. Each part is one benchmark."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 from mitobench.benchmark import Benchmark
 from mitobench.errors import DataError
-from mitobench.experiments.definition import Definition, PaperTable, Row
-from mitobench.experiments.parts import Notify, Overrides, Part, parts
+from mitobench.experiments.definition import Definition, PaperTable, TableRow
+from mitobench.experiments.parts import ExperimentPart, Notify, Overrides, parts
 from mitobench.pipeline.executors import ProgressListener
 from mitobench.report.pairs import Paired, paired
 from mitobench.report.row import Row as Measured
@@ -24,32 +24,35 @@ ShowProgress = Callable[[Benchmark], AbstractContextManager[ProgressListener]]
 
 
 @dataclass(frozen=True)
-class Result:
-    """A row of a table and what became of it.
+class RowResult:
+    """The result of one row of a table.
 
     Attributes:
-        row: as it is defined.
-        part: that it was measured in.
-        records: of all seeds, with the files they were written to.
-        problem: why there are none.
-        gain: its F1 less that of the row that the table compares with.
+        row: the row's definition.
+        part: the part that it was measured in.
+        records: the records of all seeds, with the files they were written to.
+        problem: why there are no records; None if there are some.
+        gain: its F1 minus that of the row that the table compares with; None if they cannot be compared.
     """
 
-    row: Row
-    part: Part
+    row: TableRow
+    part: ExperimentPart
     records: Sequence[tuple[Path, Record]] = ()
     problem: str | None = None
     gain: Paired | None = None
 
     @property
     def submitted(self) -> list[tuple[Path, Record]]:
-        """The records that contest files are made of: not a stand-in's, nor where validation chose no threshold."""
+        """The records that submission files are written from.
+
+        These are records of the contest's own protocol for which validation chose a threshold.
+        """
         own = [] if self.row.protocol else self.records
-        return [(path, made) for path, made in own if made.chosen and made.chosen.point.threshold is not None]
+        return [(path, record) for path, record in own if record.chosen and record.chosen.point.threshold is not None]
 
     @property
     def test_frames(self) -> list[str]:
-        """The ids of the frames that it was tested on."""
+        """The ids of the frames that the row was tested on."""
         assert self.part.benchmark is not None
         workspace = self.part.benchmark.workspace
         return [workspace.item(key).frame.id for key in workspace.part([self.part.dataset], "test")]
@@ -60,14 +63,14 @@ class Experiment:
     """A planned experiment.
 
     Attributes:
-        definition: what it is.
-        asked: what was asked for in place of what the definition says.
-        parts: what is measured, each by one benchmark.
+        definition: what it measures.
+        overrides: what replaces values of the definition.
+        parts: the parts, each with one benchmark.
     """
 
     definition: Definition
     overrides: Overrides
-    parts: Sequence[Part]
+    parts: Sequence[ExperimentPart]
 
     @classmethod
     def prepare(cls, definition: Definition, overrides: Overrides, notify: Notify, **options: Any) -> Experiment:
@@ -75,11 +78,11 @@ class Experiment:
 
         Args:
             definition: what to measure.
-            asked: what to change of it.
-            say: is told what a user should know.
-            options: of `Benchmark.prepare`.
+            overrides: what replaces values of the definition.
+            notify: called with each message for the user.
+            options: passed to `Benchmark.prepare`.
 
-        Raises MitobenchError for whatever does not exist, or DataError where no part can be measured.
+        Raises MitobenchError for a name that does not exist, and DataError if no part can be measured here.
         """
         planned = parts(definition, overrides, notify)
         for part in planned:
@@ -90,15 +93,15 @@ class Experiment:
 
     @property
     def benchmarks(self) -> list[Benchmark]:
-        """Of the parts that can be measured here."""
+        """The benchmarks of the parts that can be measured here."""
         return [part.benchmark for part in self.parts if part.benchmark]
 
     def folder(self, out: Path) -> Path:
-        """Where its `records/` go: those of grids are the leaderboard's own, a table's are apart from them."""
+        """Returns the folder for its `records/`: the leaderboard itself for grids, a subfolder for a paper's table."""
         return out / PAGES if isinstance(self.definition, PaperTable) else out
 
     def run(self, folder: Path, show_progress: ShowProgress, jobs: int = 1) -> None:
-        """Do everything; records go below `folder/records`, and the contest's files below `folder/submission`."""
+        """Run all benchmarks. Records go to `folder/records`, the contest's files to `folder/submission`."""
         for benchmark in self.benchmarks:
             with show_progress(benchmark) as listener:
                 benchmark.run(folder, listener, jobs)
@@ -108,8 +111,8 @@ class Experiment:
                     place = folder / "submission" / self.definition.name / path.stem
                     write_submission(place, path, record, result.test_frames)
 
-    def results(self) -> list[Result]:
-        """What became of each row of a table, in the definition's order."""
+    def results(self) -> list[RowResult]:
+        """Returns the result of each row of a table, in the definition's order; nothing for grids."""
         if not isinstance(self.definition, PaperTable):
             return []
         results = [_result(part, row) for row in self.definition.row for part in self.parts if row in part.rows]
@@ -118,22 +121,22 @@ class Experiment:
 
     @property
     def has_failures(self) -> bool:
-        """Whether any combination failed, or a grid came to nothing."""
+        """Whether a combination failed, or a grid has no record."""
         grids = [] if isinstance(self.definition, PaperTable) else self.parts
         empty = any(not (part.benchmark and part.benchmark.done) for part in grids)
         return empty or any(benchmark.has_failures for benchmark in self.benchmarks)
 
 
-def _gain(result: Result, against: Result) -> Paired | None:
+def _gain(result: RowResult, against: RowResult) -> Paired | None:
     measured = [Measured([record for _, record in each.records]) for each in (result, against)]
     return None if result is against or not all(row.good for row in measured) else paired([(measured[0], measured[1])])
 
 
-def _result(part: Part, row: Row) -> Result:
+def _result(part: ExperimentPart, row: TableRow) -> RowResult:
     if part.benchmark is None:
-        return Result(row, part, problem=part.absent)
+        return RowResult(row, part, problem=part.absent)
     settings = part.benchmark.settings[part.rows.index(row)]
     planned = [each for each in part.benchmark.plan.rows if each.settings is settings]
     records = [(done.path, done.record) for done in part.benchmark.done if done.row.settings is settings]
     problems = [each.problem[1] for each in planned if each.problem]
-    return Result(row, part, records, problems[0] if problems else None)
+    return RowResult(row, part, records, problems[0] if problems else None)

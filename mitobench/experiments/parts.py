@@ -1,4 +1,4 @@
-"""The parts of an experiment, each one benchmark: rows of a table that go together, or a grid."""
+"""Divides an experiment into parts, each of which is one benchmark: a grid, or the table rows that share their data."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from mitobench import datasets
-from mitobench.benchmark import Benchmark
-from mitobench.benchmark import Grid as Combinations
+from mitobench.benchmark import Benchmark, Grid
 from mitobench.datasets import splits
 from mitobench.discovery import ROLES
 from mitobench.errors import DataError, MitobenchError, nearest
-from mitobench.experiments.definition import Definition, Grid, Grids, PaperTable, Row
+from mitobench.experiments.definition import Definition, ExperimentGrid, Grids, PaperTable, TableRow
 from mitobench.pipeline.settings import Override
 
 Notify = Callable[[str], None]
@@ -22,17 +21,17 @@ Notify = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Overrides:
-    """What is asked for in place of what the definition says; None or nothing: as it says.
+    """What replaces values of an experiment's definition. None or empty: the definition's value is used.
 
     Attributes:
-        dataset: to measure on. Grids of this data set are done alone; where there are none, and in a table, it takes
-            the place of all data sets, under its own first protocol where it lacks the definition's.
-        scanners: whose frames to take; `all` for all.
-        profile: whose options all plugins start from.
+        dataset: to measure on. If the experiment has grids of this data set, only these are measured. Otherwise, and
+            in a table, it replaces all data sets; if it lacks the definition's protocol, its own default is used.
+        scanners: to use; `all` for all.
+        profile: the profile of all plugins.
         scale: factor on all schedules.
-        seeds: their number.
-        sets: overrides that come after the definition's.
-        grids: those to do, by a part of their names.
+        seeds: number of seeds.
+        sets: overrides that are applied after the definition's, `ROLE.OPTION=VALUE`.
+        grids: which grids to measure, by parts of their names.
     """
 
     dataset: str | None = None
@@ -45,23 +44,25 @@ class Overrides:
 
 
 @dataclass
-class Part:
-    """What one benchmark measures.
+class ExperimentPart:
+    """One part of an experiment, which one benchmark measures.
 
     Attributes:
-        name: a grid's, or what a table's rows here have in common.
-        dataset: tested on; `meant` is the definition's, in whose place another may be.
-        protocol, train_on, scanners, profile, scale, seeds: of all combinations.
-        sets: what is set for all combinations.
-        grids: to combine; one for each of `rows` in a table.
-        notes: what a reader should know.
-        benchmark: once it is prepared.
-        absent: why there is none.
+        name: the grid's name, or what the table rows of this part have in common.
+        dataset: the data set to test on.
+        defined_dataset: the definition's data set, which `dataset` may replace.
+        protocol, train_on, scanners, profile, scale, seeds: the same for all combinations.
+        sets: overrides of all combinations.
+        grids: the plugins to combine; in a table, one grid for each of `rows`.
+        rows: the table's rows; empty for a grid.
+        notes: notes for readers of the page.
+        benchmark: the planned benchmark; None before `prepare`, or if it cannot be measured here.
+        absent: why it cannot be measured here; None if it can.
     """
 
     name: str
     dataset: str
-    meant: str
+    defined_dataset: str
     protocol: str
     train_on: Sequence[str]
     scanners: Sequence[str]
@@ -69,25 +70,26 @@ class Part:
     scale: float
     seeds: int
     sets: Sequence[str]
-    grids: Sequence[Combinations]
-    rows: Sequence[Row] = ()
+    grids: Sequence[Grid]
+    rows: Sequence[TableRow] = ()
     notes: Sequence[str] = ()
     benchmark: Benchmark | None = None
     absent: str | None = None
 
     @property
     def how(self) -> list[str]:
-        """Whose options were taken, and what was changed of them and of the data."""
-        said = [f"profile {Path(self.profile).name}"]
-        said += [f"with {', '.join(self.sets)}"] if self.sets else []
-        said += [f"schedules shortened to {self.scale:g}"] if self.scale != 1 else []
-        said += [f"measured on {self.dataset}, not {self.meant}"] if self.dataset != self.meant else []
-        return said
+        """How it was measured, in short phrases: the profile, and what was changed in it and in the data."""
+        phrases = [f"profile {Path(self.profile).name}"]
+        phrases += [f"with {', '.join(self.sets)}"] if self.sets else []
+        phrases += [f"schedules shortened to {self.scale:g}"] if self.scale != 1 else []
+        if self.dataset != self.defined_dataset:
+            phrases.append(f"measured on {self.dataset}, not {self.defined_dataset}")
+        return phrases
 
     def prepare(self, notify: Notify, **options: Any) -> None:
-        """Read the data and plan; where they lack what this part needs, `absent` says so.
+        """Read the data and plan the benchmark. If the data lack what this part needs, set `absent` to the reason.
 
-        `options` are those of `Benchmark.prepare`. Raises MitobenchError for an option that does not exist.
+        `options` are passed to `Benchmark.prepare`. Raises MitobenchError for an option that does not exist.
         """
         try:
             self.benchmark = Benchmark.prepare(
@@ -107,96 +109,98 @@ class Part:
             notify(f"{self.name} cannot be measured here: {reason}")
 
 
-def parts(definition: Definition, overrides: Overrides, notify: Notify) -> list[Part]:
-    """What is to be measured. Raises MitobenchError for a data set or a grid that does not exist."""
+def parts(definition: Definition, overrides: Overrides, notify: Notify) -> list[ExperimentPart]:
+    """Returns the parts of an experiment. Raises MitobenchError for a data set or a grid that does not exist."""
     if isinstance(definition, Grids):
         return _of_grids(definition, overrides)
     if overrides.grids:
         raise MitobenchError(
-            f"--grid {overrides.grids[0]}: {definition.name} is a table and has no grids. Leave it out."
+            f"--grid {overrides.grids[0]}: {definition.name} is a table and has no grids. Leave out --grid."
         )
     return _of_table(definition, overrides, notify)
 
 
-def _of_grids(grids: Grids, overrides: Overrides) -> list[Part]:
-    chosen = _called(grids, overrides.grids)
-    kept = [grid for grid in chosen if grid.dataset == overrides.dataset]
-    elsewhere = None if kept else overrides.dataset
-    return [_of_grid(grids, grid, overrides, elsewhere) for grid in kept or chosen]
+def _of_grids(grids: Grids, overrides: Overrides) -> list[ExperimentPart]:
+    chosen = _with_names(grids, overrides.grids)
+    on_dataset = [grid for grid in chosen if grid.dataset == overrides.dataset]
+    replacement = None if on_dataset else overrides.dataset
+    return [_of_grid(grids, grid, overrides, replacement) for grid in on_dataset or chosen]
 
 
-def _called(grids: Grids, wanted: Sequence[str]) -> Sequence[Grid]:
-    found = {text: [grid for grid in grids.grid if text.lower() in grid.name.lower()] for text in wanted}
+def _with_names(grids: Grids, wanted: Sequence[str]) -> Sequence[ExperimentGrid]:
+    """Returns the grids whose names contain one of these texts; without texts, all grids."""
+    matching = {text: [grid for grid in grids.grid if text.lower() in grid.name.lower()] for text in wanted}
     for text in wanted:
-        if not found[text]:
+        if not matching[text]:
             names = [grid.name for grid in grids.grid]
-            raise MitobenchError(f"--grid {text}: {grids.name} has no such grid. {nearest(text, names)}")
-    return [grid for grid in grids.grid if not wanted or any(grid in some for some in found.values())]
+            raise MitobenchError(f"--grid {text}: no grid of {grids.name} has this in its name. {nearest(text, names)}")
+    return [grid for grid in grids.grid if not wanted or any(grid in some for some in matching.values())]
 
 
-def _of_grid(grids: Grids, grid: Grid, overrides: Overrides, elsewhere: str | None) -> Part:
-    """`elsewhere`: the data set that takes the place of all."""
+def _of_grid(grids: Grids, grid: ExperimentGrid, overrides: Overrides, replacement: str | None) -> ExperimentPart:
+    """Returns the part of one grid. The data set `replacement`, if given, replaces all of its data sets."""
     sets = [*grids.overrides(grid), *map(Override.parse, overrides.sets)]
-    return Part(
+    return ExperimentPart(
         name=grid.name,
-        dataset=elsewhere or grid.dataset,
-        meant=grid.dataset,
-        protocol=_first_protocol(elsewhere) if elsewhere else grid.protocol,
-        train_on=[elsewhere] if elsewhere else grid.train_on or [grid.dataset],
-        scanners=_scanners(overrides, () if elsewhere else grid.scanners),
+        dataset=replacement or grid.dataset,
+        defined_dataset=grid.dataset,
+        protocol=_default_protocol(replacement) if replacement else grid.protocol,
+        train_on=[replacement] if replacement else grid.train_on or [grid.dataset],
+        scanners=_scanners(overrides, () if replacement else grid.scanners),
         profile=overrides.profile or grid.profile or grids.profile,
         scale=overrides.scale or grid.scale,
         seeds=overrides.seeds or grid.seeds,
         sets=[override.text for override in sets],
-        grids=[Combinations({role: getattr(grid, role) for role in ROLES}, sets)],
+        grids=[Grid({role: getattr(grid, role) for role in ROLES}, sets)],
         notes=grid.notes,
     )
 
 
-def _of_table(table: PaperTable, overrides: Overrides, notify: Notify) -> list[Part]:
-    """Rows of equal protocol, training sets and scanners share a benchmark, and with it what they have in common."""
-    here = overrides.dataset or table.dataset
+def _of_table(table: PaperTable, overrides: Overrides, notify: Notify) -> list[ExperimentPart]:
+    """Returns the parts of a table. Rows with the same protocol, training sets and scanners share one benchmark."""
+    dataset = overrides.dataset or table.dataset
     scanners = _scanners(overrides, table.scanners)
     if scanners and not overrides.scanners:
-        notify(f"Frames of scanner {', '.join(scanners)}, as in the paper; --scanner takes others.")
+        notify(f"Using frames of scanner {', '.join(scanners)}, as in the paper. Choose others with --scanner.")
     wanted = dict.fromkeys(row.protocol or table.protocol for row in table.row)
-    protocols = {protocol: _protocol(here, protocol, table, notify) for protocol in wanted}
-    together: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[Row]] = defaultdict(list)
+    protocols = {protocol: _protocol(dataset, protocol, table, notify) for protocol in wanted}
+    groups: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[TableRow]] = defaultdict(list)
     for row in table.row:
-        own = here == table.dataset
+        own = dataset == table.dataset
         train_on = (row.train_on or table.train_on) if own else ()
-        of = _scanners(overrides, (row.scanners if own else ()) or table.scanners)
-        together[protocols[row.protocol or table.protocol], train_on or (here,), tuple(of)].append(row)
+        row_scanners = _scanners(overrides, (row.scanners if own else ()) or table.scanners)
+        groups[protocols[row.protocol or table.protocol], train_on or (dataset,), tuple(row_scanners)].append(row)
     return [
-        Part(
-            name=f"Protocol {protocol}{'' if train_on == (here,) else ', trained on ' + ', '.join(train_on)}",
-            dataset=here,
-            meant=table.dataset,
+        ExperimentPart(
+            name=f"Protocol {protocol}{'' if train_on == (dataset,) else ', trained on ' + ', '.join(train_on)}",
+            dataset=dataset,
+            defined_dataset=table.dataset,
             protocol=protocol,
             train_on=train_on,
-            scanners=of,
+            scanners=row_scanners,
             profile=overrides.profile or table.profile,
             scale=overrides.scale or 1.0,
             seeds=overrides.seeds or 1,
             sets=overrides.sets,
-            grids=[Combinations(table.plugins(row), [*table.overrides(row), *overrides.sets]) for row in rows],
+            grids=[Grid(table.plugins(row), [*table.overrides(row), *overrides.sets]) for row in rows],
             rows=rows,
         )
-        for (protocol, train_on, of), rows in together.items()
+        for (protocol, train_on, row_scanners), rows in groups.items()
     ]
 
 
-def _scanners(overrides: Overrides, given: Sequence[str]) -> Sequence[str]:
-    return [] if "all" in overrides.scanners else overrides.scanners or given
+def _scanners(overrides: Overrides, defined: Sequence[str]) -> Sequence[str]:
+    return [] if "all" in overrides.scanners else overrides.scanners or defined
 
 
 def _protocol(dataset: str, wanted: str, table: PaperTable, notify: Notify) -> str:
+    """Returns the wanted protocol; for a data set that lacks it, the data set's default and a note to the user."""
     if dataset == table.dataset or wanted in splits.protocols(dataset):
         return wanted
-    first = _first_protocol(dataset)
-    notify(f"{dataset} has no protocol {wanted!r}: {first} is in its place.")
-    return first
+    default = _default_protocol(dataset)
+    notify(f"{dataset} has no protocol {wanted!r}. Using its default, {default}.")
+    return default
 
 
-def _first_protocol(dataset: str) -> str:
+def _default_protocol(dataset: str) -> str:
     return datasets.reader(dataset).card().default_protocol

@@ -1,20 +1,20 @@
-"""A grid's rows as they rank, in markdown."""
+"""Writes the part of an experiment's page for one grid: a ranking of its combinations, in markdown."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
 
-from mitobench.experiments.parts import Part
+from mitobench.experiments.parts import ExperimentPart
 from mitobench.report import markdown
 from mitobench.report.markdown import escape, number
 from mitobench.report.row import ROLES, Row, seed_of
 from mitobench.report.table import Section, sections
 
 EXPLANATION = """\
-`F1` is at the threshold chosen on validation, the mean over seeds, with its 95 % interval, and ranks the rows.
-`oracle F1` is the best over thresholds on the test frames themselves, and ranks nothing. `validation F1` is what was
-there to choose by."""
+`F1` is measured at the threshold chosen on validation: the mean over seeds, with its 95 % interval. Rows are ranked by
+it. `oracle F1` is the best F1 over all thresholds on the test frames themselves; it does not affect the ranking.
+`validation F1` is the F1 on the frames that the threshold was chosen on."""
 
 HEADER = (
     *("#", "rank range", *ROLES, "F1 [95 %]", "oracle F1", "P", "R", "AP", "validation F1"),
@@ -22,37 +22,37 @@ HEADER = (
 )
 
 
-def body(part: Part, records: str) -> Iterator[str | list[str]]:
-    """A grid's heading, notes and rows: paragraphs in markdown and lists of notes.
+def body(part: ExperimentPart, records: str) -> Iterator[str | list[str]]:
+    """Yields a grid's heading, notes and rows: paragraphs in markdown, and lists of notes.
 
-    `records` is the records' folder as the page sees it.
+    `records` is the folder of the records, relative to the page.
     """
-    found = sections(record for _, record in part.benchmark.records) if part.benchmark else []
+    measured = sections(record for _, record in part.benchmark.records) if part.benchmark else []
     yield f"## {escape(part.name)}"
     how = "; ".join([f"trained on {', '.join(part.train_on)}", *part.how])
-    yield [*part.notes, how, *_measured(found), *_problems(part), *_failures(found)]
-    for section in found:
+    yield [*part.notes, how, *_section_notes(measured), *_problems(part), *_failures(measured)]
+    for section in measured:
         yield markdown.table(HEADER, [_cells(section, rank, row, records) for rank, row in section.ranked()])
 
 
-def _measured(found: list[Section]) -> Iterator[str]:
-    """On what, and what is said of all rows."""
-    for section in found:
+def _section_notes(measured: list[Section]) -> Iterator[str]:
+    """Yields what each section was measured on, and the notes on all of its rows."""
+    for section in measured:
         yield f"{section.title}: {markdown.measured(section)}"
         yield from section.notes
 
 
-def _problems(part: Part) -> list[str]:
-    """What could not be measured, and why."""
+def _problems(part: ExperimentPart) -> list[str]:
+    """Returns what could not be measured, and why."""
     if part.benchmark is None:
         return [f"Not measured. {part.absent}"]
     problems = [(row.combination.title, row.problem[1]) for row in part.benchmark.problems if row.problem]
     return list(dict.fromkeys(f"{title}: not measured. {reason}" for title, reason in problems))
 
 
-def _failures(found: list[Section]) -> list[str]:
-    """Why rows failed, each reason once: the table says which."""
-    reasons = Counter(record.reason for section in found for row in section.rows for record in row.failed)
+def _failures(measured: list[Section]) -> list[str]:
+    """Returns why rows failed, each reason once. The table shows which rows failed."""
+    reasons = Counter(record.reason for section in measured for row in section.rows for record in row.failed)
     return [f"FAILED: {reason} ({times} record{'s' if times > 1 else ''})" for reason, times in reasons.items()]
 
 

@@ -1,4 +1,4 @@
-"""What a record found and missed, on the frames themselves: of a record and its data, for the eye of a pathologist."""
+"""Galleries: show what a record found and missed on its test frames, for review by a pathologist."""
 
 from mitobench.gallery.gallery import Gallery, write
 

@@ -1,7 +1,7 @@
-"""Marks on pixels: overlays of whole frames, crops around one cell, and sheets of crops.
+"""Draws marks on frames: overlays of whole frames, crops around single cells, and contact sheets of crops.
 
-A mark is an outline that leaves the cell free, in the outcome's colour between two dark edges, so that it reads on pale
-stroma as on dark nuclei; its shape says the same as its colour.
+A mark is an outline around the cell in the outcome's colour, between two dark edges, so that it is visible on pale
+stroma and on dark nuclei. Each outcome has its own shape as well as its own colour.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ Pixels = NDArray[np.uint8]
 MARK_UM = 8.0  # from the centre of a mark to its outline; a mitotic figure is about 10 um long
 EDGE = "#10101C"
 PAPER, INK = "#FFFFFF", "#1A1A1A"
-OUTSIDE = 200  # grey of what lies outside the frame
-SMOOTH = 4  # marks are drawn this many times larger and reduced
+OUTSIDE_GREY = 200  # grey value outside the frame
+OVERSAMPLING = 4  # marks are drawn this many times larger and then reduced
 
-SMALLEST_FRAME = 768  # px, the longer side of an overlay at least
+MIN_OVERLAY_PX = 768  # smaller frames are enlarged until their longer side has about this length
 CROP_UM = 48.0
-CROP = 256  # px, side of a crop
-TICK_UM = (8.0, 13.0)  # from the middle of a crop to a tick's ends
+CROP_PX = 256  # side of a crop
+TICK_UM = (8.0, 13.0)  # from the centre of a crop to both ends of a tick
 COLUMNS = 4
-LINE = 19  # px, of text
+LINE_PX = 19  # height of a line of text
 
 OUTLINES = {
     "circle": [(math.cos(t), math.sin(t)) for t in np.linspace(0, 2 * math.pi, 72, endpoint=False)],
@@ -42,8 +42,8 @@ OUTLINES = {
 
 
 def overlay(frame: Frame, pixels: Pixels, marks: Sequence[Mark]) -> Image.Image:
-    """A whole frame with its marks, their scores, a scale bar and a legend; a small frame is enlarged."""
-    factor = max(1, round(SMALLEST_FRAME / max(frame.size)))
+    """Draws a whole frame with its marks, their scores, a scale bar and a legend. Enlarges a small frame."""
+    factor = max(1, round(MIN_OVERLAY_PX / max(frame.size)))
     image = Image.fromarray(pixels).resize((frame.size[0] * factor, frame.size[1] * factor), Image.Resampling.BICUBIC)
     width = max(3, round(max(image.size) / 500))
     font = _font(max(18, max(image.size) // 64))
@@ -58,17 +58,17 @@ def overlay(frame: Frame, pixels: Pixels, marks: Sequence[Mark]) -> Image.Image:
 
 
 def crop(frame: Frame, pixels: Pixels, subject: Mark, marks: Sequence[Mark]) -> Image.Image:
-    """CROP_UM of tissue around a mark, CROP px wide: ticks point at the cell, its neighbours keep their marks.
+    """Draws a square of CROP_UM around a mark, CROP_PX wide. Ticks point at the cell; its neighbours keep their marks.
 
-    What lies outside the frame is plain grey, never tissue that is not there.
+    The area outside the frame is plain grey, so that it cannot be mistaken for tissue.
     """
     half = [CROP_UM / 2 / mpp for mpp in frame.mpp]
     left, top = subject.xy[0] + 0.5 - half[0], subject.xy[1] + 0.5 - half[1]
     margin = math.ceil(max(half)) + 1
     box = (left + margin, top + margin, left + margin + 2 * half[0], top + margin + 2 * half[1])
-    padded = np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)), constant_values=OUTSIDE)
-    window = Image.fromarray(padded).resize((CROP, CROP), Image.Resampling.BICUBIC, box=box)
-    factor = CROP / (2 * half[0])
+    padded = np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)), constant_values=OUTSIDE_GREY)
+    window = Image.fromarray(padded).resize((CROP_PX, CROP_PX), Image.Resampling.BICUBIC, box=box)
+    factor = CROP_PX / (2 * half[0])
     for mark in marks:
         if mark is not subject:
             _put(window, mark, factor, frame.mpp, 2, origin=(left, top))
@@ -79,11 +79,11 @@ def crop(frame: Frame, pixels: Pixels, subject: Mark, marks: Sequence[Mark]) -> 
 
 
 def sheet(title: str, crops: Sequence[tuple[Image.Image, Sequence[str]]]) -> Image.Image:
-    """A contact sheet: crops in rows of four, each over its lines of text."""
+    """Draws a contact sheet: crops in rows of four, each above its lines of text."""
     gap, lines = 12, max(len(text) for _, text in crops)
-    cell = (CROP + gap, CROP + lines * LINE + gap)
+    cell = (CROP_PX + gap, CROP_PX + lines * LINE_PX + gap)
     columns = min(COLUMNS, len(crops))
-    head = 2 * LINE + gap
+    head = 2 * LINE_PX + gap
     size = (columns * cell[0] + gap, head + math.ceil(len(crops) / columns) * cell[1])
     page = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(page)
@@ -92,23 +92,26 @@ def sheet(title: str, crops: Sequence[tuple[Image.Image, Sequence[str]]]) -> Ima
         x, y = gap + i % columns * cell[0], head + i // columns * cell[1]
         page.paste(picture, (x, y))
         for number, line in enumerate(text):
-            draw.text((x, y + CROP + 3 + number * LINE), _fitting(line, CROP, _font(14)), INK, _font(14))
+            draw.text((x, y + CROP_PX + 3 + number * LINE_PX), _fitting(line, CROP_PX, _font(14)), INK, _font(14))
     return page
 
 
-# ------------------------------------------------------------------------------------------------- the pieces
+# ------------------------------------------------------------------------------------------------- parts
 
 
 @lru_cache
 def _stamp(outcome: Outcome, half: tuple[float, float], width: int) -> Image.Image:
-    """A mark with soft edges on nothing; `half`: px from its centre to its outline along x and y."""
+    """A mark with soft edges on a transparent image. `half`: px from its centre to its outline along x and y."""
     side = [2 * math.ceil(1.3 * h + 2 * width) + 1 for h in half]
-    tile = Image.new("RGBA", (side[0] * SMOOTH, side[1] * SMOOTH))
+    tile = Image.new("RGBA", (side[0] * OVERSAMPLING, side[1] * OVERSAMPLING))
     draw = ImageDraw.Draw(tile)
-    centre = [s * SMOOTH / 2 for s in side]
-    points = [(centre[0] + x * half[0] * SMOOTH, centre[1] + y * half[1] * SMOOTH) for x, y in OUTLINES[outcome.shape]]
+    centre = [s * OVERSAMPLING / 2 for s in side]
+    points = [
+        (centre[0] + x * half[0] * OVERSAMPLING, centre[1] + y * half[1] * OVERSAMPLING)
+        for x, y in OUTLINES[outcome.shape]
+    ]
     for colour, thick in ((EDGE, width + 2), (outcome.colour, width)):
-        draw.line([*points, *points[:2]], colour, thick * SMOOTH, joint="curve")
+        draw.line([*points, *points[:2]], colour, thick * OVERSAMPLING, joint="curve")
     return tile.resize((side[0], side[1]), Image.Resampling.LANCZOS)
 
 
@@ -120,9 +123,9 @@ def _put(
     width: int,
     origin: tuple[float, float] = (0, 0),
 ) -> None:
-    """Draw a mark; `factor`: px of the image to one of the frame.
+    """Draws a mark. `factor`: px of the image per px of the frame.
 
-    The image's corner is `origin` px from that of the frame, whose first pixel has its centre at .5.
+    The corner of the image is at `origin` in frame px, where the first pixel has its centre at 0.5.
     """
     stamp = _stamp(mark.outcome, (MARK_UM * factor / mpp[0], MARK_UM * factor / mpp[1]), width)
     x, y = ((mark.xy[i] + 0.5 - origin[i]) * factor for i in (0, 1))
@@ -130,14 +133,14 @@ def _put(
 
 
 def _ticks(draw: ImageDraw.ImageDraw, outcome: Outcome) -> None:
-    """A border in the outcome's colour, and four ticks around the middle that leave the cell free."""
-    middle, (near, far) = CROP / 2, (um * CROP / CROP_UM for um in TICK_UM)
+    """Draws a border in the outcome's colour, and four ticks around the cell in the centre."""
+    middle, (near, far) = CROP_PX / 2, (um * CROP_PX / CROP_UM for um in TICK_UM)
     for colour, thick, more in ((EDGE, 5, 1), (outcome.colour, 3, 0)):
         for start, end in ((-far - more, -near + more), (near - more, far + more)):
             draw.line([(middle + start, middle), (middle + end, middle)], colour, thick)
             draw.line([(middle, middle + start), (middle, middle + end)], colour, thick)
-    draw.rectangle([0, 0, CROP - 1, CROP - 1], outline=outcome.colour, width=3)
-    draw.rectangle([3, 3, CROP - 4, CROP - 4], outline=EDGE)
+    draw.rectangle([0, 0, CROP_PX - 1, CROP_PX - 1], outline=outcome.colour, width=3)
+    draw.rectangle([3, 3, CROP_PX - 4, CROP_PX - 4], outline=EDGE)
 
 
 def _label(
@@ -148,9 +151,9 @@ def _label(
     size: tuple[int, int],
     font: ImageFont.FreeTypeFont,
 ) -> None:
-    """A detection's score under its mark, or over it at the lower border; `below`: px from its centre, `size`: of all.
+    """Writes a detection's score below its mark, or above it near the lower border. Keeps it within the image.
 
-    A mark at the side has its score moved inwards.
+    `below`: distance from the centre of the mark, px; `size`: size of the image, px.
     """
     assert mark.candidate is not None
     text = short(mark.candidate.score)
@@ -164,7 +167,7 @@ def _label(
 def _scale_bar(
     draw: ImageDraw.ImageDraw, size: tuple[int, int], px_per_um: float, font: ImageFont.FreeTypeFont, um: int = 20
 ) -> None:
-    """A bar at the lower left with its length."""
+    """Draws a scale bar with its length at the lower left."""
     left, bottom, long = round(0.8 * font.size), size[1] - round(0.8 * font.size), round(um * px_per_um)
     thick = max(3, round(font.size / 4))
     draw.rectangle([left - 1, bottom - thick - 1, left + long + 1, bottom + 1], fill=EDGE)
@@ -173,7 +176,7 @@ def _scale_bar(
 
 
 def _with_legend(image: Image.Image, id: str, marks: Sequence[Mark], font: ImageFont.FreeTypeFont) -> Image.Image:
-    """The image over a strip that names the frame and counts its marks."""
+    """Adds a strip below the image with the frame's id and the number of marks of each kind."""
     line = round(1.9 * font.size)
     strip = Image.new("RGB", (image.width, image.height + line), PAPER)
     strip.paste(image, (0, 0))
@@ -204,7 +207,7 @@ def _write(
 
 
 def _fitting(text: str, width: int, font: ImageFont.FreeTypeFont) -> str:
-    """The text, cut where it is wider than `width` px."""
+    """Cuts the text if it is wider than `width` px."""
     while font.getlength(text) > width:
         text = f"{text[:-2]}…"
     return text

@@ -1,4 +1,4 @@
-"""Overlays, contact sheets and a page, from a record and its frames."""
+"""Writes a gallery of a record: overlays, contact sheets and an HTML page."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from PIL import Image
 from mitobench.atomic import write_text_whole, write_whole
 from mitobench.datasets import Item
 from mitobench.errors import MitobenchError, RecordError, nearest
-from mitobench.gallery import drawing, page
-from mitobench.gallery.outcomes import Candidate, Mark, caption, hardest_misses, marks, most_confident_errors
+from mitobench.gallery import drawing, html_page
+from mitobench.gallery.outcomes import Mark, StoredCandidate, caption, hardest_misses, marks, most_confident_errors
 from mitobench.gallery.source import test_frames
 from mitobench.report.colours import OUTCOMES
 from mitobench.report.row import Row
@@ -36,12 +36,12 @@ KINDS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Gallery:
-    """What was written.
+    """A written gallery.
 
     Attributes:
-        page: index.html; its pictures lie beside it.
-        n_frames: frames shown.
-        n_misses, n_errors: in all, also those that have no crop.
+        page: path of index.html; its pictures are in the same folder.
+        n_frames: number of frames shown.
+        n_misses, n_errors: number of all misses and false positives, including those without a crop.
     """
 
     page: Path
@@ -55,73 +55,73 @@ def write(
     out: Path,
     *,
     data: Path | None = None,
-    most_frames: int | None = None,
-    most_crops: int = 24,
+    max_frames: int | None = None,
+    max_crops: int = 24,
     kind: str = "png",
     progress: Progress = lambda done, total: None,
 ) -> Gallery:
-    """Write the gallery of a record: `out/index.html`, its overlays, crops and contact sheets.
+    """Writes the gallery of a record: `out/index.html` with overlays, crops and contact sheets.
 
     Args:
-        path: of the record; its detections lie beside it.
-        out: folder, made if need be.
-        data: folder that holds the data set at any depth; None: synthetic frames are made.
-        most_frames: that have an overlay, those with the most misses and false positives; None: all test frames.
-        most_crops: misses that are shown, and errors.
-        kind: of the pictures, `png` or `jpeg`.
-        progress: called with (frames drawn, frames in all).
+        path: the record's JSON file; its files of detections must be in the same folder.
+        out: folder to write; created if needed.
+        data: folder that holds the data set at any depth; None: synthetic frames are generated.
+        max_frames: draw overlays of only this many frames, those with the most errors; None: all test frames.
+        max_crops: maximum number of misses, and of false positives, to show as crops.
+        kind: image format, `png` or `jpeg`.
+        progress: called with (frames drawn, total number of frames).
 
-    Raises RecordError for a record that is broken or failed, MitobenchError where its frames are not told or the disk
-    is full, DataError where frames are missing, corrupt, or not those that the record was made with.
+    Raises RecordError for a broken or failed record; MitobenchError if `data` is needed but not given, or the disk is
+    full; DataError if frames are missing, corrupt, or differ from those that the record was made with.
     """
     if kind not in KINDS:
-        raise MitobenchError(f"No kind of picture is called {kind!r}. {nearest(kind, KINDS)}")
-    made = records.read(path)
-    if made.test is None:
-        raise RecordError(f"{path}: a record that failed ({made.reason}) has no detections to show.")
-    found = Candidate.of_record(Recomputed.read(path, made))
-    card, items = test_frames(made, data)
-    of_frame = {item.frame.id: marks(item, found.get(item.frame.id, []), made.test) for item in items}
+        raise MitobenchError(f"Unknown image format {kind!r}. {nearest(kind, KINDS)}")
+    record = records.read(path)
+    if record.test is None:
+        raise RecordError(f"{path}: the run failed ({record.reason}), so there are no detections to show.")
+    found = StoredCandidate.of_record(Recomputed.read(path, record))
+    card, items = test_frames(record, data)
+    of_frame = {item.frame.id: marks(item, found.get(item.frame.id, []), record.test) for item in items}
     every = [mark for of_one in of_frame.values() for mark in of_one]
     subjects = {"misses": hardest_misses(every), "errors": most_confident_errors(every)}
-    shown = _worst(of_frame, most_frames)
-    pictures = Pictures(out, kind)
-    chosen = [mark for of_kind in subjects.values() for mark in of_kind[:most_crops]]
+    shown = _frames_with_most_errors(of_frame, max_frames)
+    pictures = PictureFolder(out, kind)
+    chosen = [mark for of_kind in subjects.values() for mark in of_kind[:max_crops]]
     crops = _draw(items, of_frame, shown, chosen, pictures, progress)
     sheets = [
-        _sheet(name, [(mark, crops[mark]) for mark in of_kind[:most_crops]], len(of_kind), made, pictures)
+        _sheet(name, [(mark, crops[mark]) for mark in of_kind[:max_crops]], len(of_kind), record, pictures)
         for name, of_kind in subjects.items()
     ]
-    overlays = [page.Overlay(id, pictures.name(f"frames/{id}"), of_frame[id]) for id in shown]
-    text = page.render(path, made, card, overlays, sheets, len(items))
+    overlays = [html_page.FrameOverlay(id, pictures.name(f"frames/{id}"), of_frame[id]) for id in shown]
+    text = html_page.render(path, record, card, overlays, sheets, len(items))
     write_text_whole(out / PAGE, text)
     return Gallery(out / PAGE, len(shown), len(subjects["misses"]), len(subjects["errors"]))
 
 
 @dataclass(frozen=True)
-class Pictures:
+class PictureFolder:
     """The folder that pictures are written to."""
 
     folder: Path
     kind: str
 
     def name(self, what: str) -> str:
-        """A picture's path below the folder; safe in a file system and in a link, whatever a frame is called."""
+        """A picture's path below the folder. Replaces characters that are unsafe in a file name or a link."""
         safe = (re.sub(r"[^A-Za-z0-9._-]+", "_", part) for part in what.split("/", 1))
         return f"{'/'.join(safe)}.{self.kind}"
 
     def save(self, what: str, image: Image.Image) -> str:
-        """Write a picture whole or not at all; returns its name. Raises MitobenchError where it cannot be written."""
+        """Writes a picture atomically; returns its path below the folder. Raises MitobenchError if writing fails."""
         content = io.BytesIO()
         image.save(content, self.kind, **KINDS[self.kind])
         write_whole(self.folder / self.name(what), content.getvalue())
         return self.name(what)
 
 
-def _worst(of_frame: Marks, most: int | None) -> list[str]:
-    """Ids of the frames with the most misses and false positives, in the order of their names; None: of all."""
+def _frames_with_most_errors(of_frame: Marks, max_frames: int | None) -> list[str]:
+    """Ids of the `max_frames` frames (None: all) with the most misses and false positives, sorted by id."""
     wrong = {id: sum(mark.outcome is not OUTCOMES["tp"] for mark in of_one) for id, of_one in of_frame.items()}
-    return sorted(sorted(wrong, key=lambda id: (-wrong[id], id))[:most])
+    return sorted(sorted(wrong, key=lambda id: (-wrong[id], id))[:max_frames])
 
 
 def _draw(
@@ -129,10 +129,10 @@ def _draw(
     of_frame: Marks,
     shown: Sequence[str],
     subjects: Sequence[Mark],
-    pictures: Pictures,
+    pictures: PictureFolder,
     progress: Progress,
 ) -> dict[Mark, Image.Image]:
-    """Write the overlays, and give the crops; one frame is in memory at a time."""
+    """Writes the overlays and returns the crops. Holds one frame in memory at a time."""
     crops = {}
     of_subject = defaultdict(list)
     for mark in subjects:
@@ -149,18 +149,19 @@ def _draw(
 
 
 def _sheet(
-    name: str, crops: Sequence[tuple[Mark, Image.Image]], total: int, made: Record, pictures: Pictures
-) -> page.Sheet:
-    """Write a contact sheet and its crops one by one."""
-    assert made.test is not None
-    texts = [caption(mark, made.test.threshold) for mark, _ in crops]
-    shots = [
-        page.Shot(mark, pictures.save(f"crops/{name}-{number:03d}", image), text)
+    name: str, crops: Sequence[tuple[Mark, Image.Image]], total: int, record: Record, pictures: PictureFolder
+) -> html_page.ContactSheet:
+    """Writes a contact sheet and its single crops."""
+    assert record.test is not None
+    texts = [caption(mark, record.test.threshold) for mark, _ in crops]
+    sheet_crops = [
+        html_page.Crop(mark, pictures.save(f"crops/{name}-{number:03d}", image), text)
         for number, ((mark, image), text) in enumerate(zip(crops, texts, strict=True), 1)
     ]
-    if shots:
-        title = f"{page.SHEETS[name]}, {len(shots)} of {total}: {Row([made]).title}, {made.combination['dataset']}"
+    if sheet_crops:
+        row = f"{Row([record]).title}, {record.combination['dataset']}"
+        title = f"{html_page.SHEETS[name]}, {len(sheet_crops)} of {total}: {row}"
         pictures.save(
             name, drawing.sheet(title, [(image, text) for (_, image), text in zip(crops, texts, strict=True)])
         )
-    return page.Sheet(name, shots, total, pictures.name(name))
+    return html_page.ContactSheet(name, sheet_crops, total, pictures.name(name))

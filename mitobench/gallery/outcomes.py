@@ -1,4 +1,4 @@
-"""What became of each detection and of each mitosis of a frame, as the record has it."""
+"""The outcome of each detection and of each mitosis of a frame, according to a record."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from mitobench.results.recompute import Recomputed
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A stored detection.
+class StoredCandidate:
+    """A detection stored in a record.
 
     Attributes:
         xy: its centre, px.
-        detector, verifier: its scores before and of verification; None without a verifier.
-        score: after it; None where the candidate threshold dropped it.
-        mitosis: index of the annotated mitosis that it found; None for what is no true positive, or does not count.
+        detector, verifier: its scores by detector and verifier; `verifier` is None without a verifier.
+        score: the fused score; None if the candidate threshold dropped the detection.
+        mitosis: index of the annotated mitosis that it found; None if it is not a true positive.
         near: indices of all mitoses within the radius.
     """
 
@@ -37,10 +37,10 @@ class Candidate:
     near: frozenset[int]
 
     @classmethod
-    def of_record(cls, recomputed: Recomputed) -> dict[str, list[Candidate]]:
-        """All stored detections of a record, by frame."""
+    def of_record(cls, recomputed: Recomputed) -> dict[str, list[StoredCandidate]]:
+        """Returns all stored detections of a record, by frame."""
         stored, found = recomputed.test, defaultdict(list)
-        scores = zip(*(map(_number, values.tolist()) for values in (stored.verifier, stored.score)), strict=True)
+        scores = zip(*(map(_or_none, values.tolist()) for values in (stored.verifier, stored.score)), strict=True)
         for row, (verifier, score) in enumerate(scores):
             x, y = stored.xy[row].tolist()
             hit = int(recomputed.found[row])
@@ -51,33 +51,34 @@ class Candidate:
         return dict(found)
 
     def counts(self, threshold: float | None) -> bool:
-        """Whether it is at or above the threshold."""
+        """Whether its score is at or above the threshold."""
         return threshold is not None and self.score is not None and self.score >= threshold
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A place on a frame and what is to be said of it.
+    """A detection, or a missed mitosis, with its outcome.
 
     Attributes:
-        frame: its id.
-        xy: of the detection, or of the mitosis that was missed; px.
-        outcome: what became of it.
-        candidate: the detection; of a miss the candidate near it with the best score, None where there is none.
-        note: what else is known of it.
+        frame: id of the frame.
+        xy: centre of the detection or of the missed mitosis, px.
+        outcome: true positive, false positive, miss, or unlabelled.
+        candidate: the detection; for a miss the best-scored candidate near it, None if there is none.
+        note: further details.
     """
 
     frame: str
     xy: tuple[float, float]
     outcome: Outcome
-    candidate: Candidate | None
+    candidate: StoredCandidate | None
     note: str = ""
 
 
-def marks(item: Item, candidates: Sequence[Candidate], test: Metrics) -> list[Mark]:
-    """The true positives, false positives and misses of a frame; of an unlabelled one the detections that count.
+def marks(item: Item, candidates: Sequence[StoredCandidate], test: Metrics) -> list[Mark]:
+    """Returns the true positives, false positives and misses of a frame; for an unlabelled frame its detections.
 
-    Raises RecordError where a detection found a mitosis that the frame does not have.
+    Only detections at or above the threshold are included. Raises RecordError if a detection refers to a mitosis that
+    the frame does not have.
     """
     counted = [candidate for candidate in candidates if candidate.counts(test.threshold)]
     id = item.frame.id
@@ -89,14 +90,14 @@ def marks(item: Item, candidates: Sequence[Candidate], test: Metrics) -> list[Ma
         *(Mark(id, c.xy, OUTCOMES["tp"], c) for c in hits),
         *(
             Mark(id, c.xy, OUTCOMES["fp"], c, note)
-            for c, note in zip(errors, _of_errors(item, errors, test), strict=True)
+            for c, note in zip(errors, _error_notes(item, errors, test), strict=True)
         ),
         *_misses(item, hits, [c for c in candidates if not c.counts(test.threshold)], test),
     ]
 
 
 def hardest_misses(marks: Iterable[Mark]) -> list[Mark]:
-    """Misses: those without any candidate first, then those dropped before verification, then by ascending score."""
+    """Sorts misses: without any candidate first, then those dropped before verification, then by ascending score."""
 
     def score(mark: Mark) -> tuple[float, float]:
         found = mark.candidate
@@ -108,13 +109,13 @@ def hardest_misses(marks: Iterable[Mark]) -> list[Mark]:
 
 
 def most_confident_errors(marks: Iterable[Mark]) -> list[Mark]:
-    """False positives by descending score."""
+    """Sorts false positives by descending score."""
     scored = [(mark.candidate.score, mark) for mark in marks if mark.outcome is OUTCOMES["fp"] and mark.candidate]
     return [mark for _, mark in sorted(scored, key=lambda pair: -(pair[0] or 0.0))]
 
 
 def caption(mark: Mark, threshold: float | None) -> list[str]:
-    """What is to be read below a crop: the place, the score, the scores before and of verification, the note."""
+    """The lines of text below a crop: place, fused score, detector and verifier scores, note."""
     lines = [f"{mark.frame}  ({mark.xy[0]:.0f}, {mark.xy[1]:.0f}) px"]
     found = mark.candidate
     if found is not None:
@@ -126,15 +127,15 @@ def caption(mark: Mark, threshold: float | None) -> list[str]:
 
 
 def short(score: float | None) -> str:
-    """A score in three decimals, cut and not rounded: .997 is below a threshold of .998; a dash where there is none."""
+    """A score truncated to three decimals, so that .9979 does not look equal to a threshold of .998; None: a dash."""
     if score is None:
         return "–"
     text = f"{math.floor(score * 1000) / 1000:.3f}"
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
 
-def _of_errors(item: Item, errors: Sequence[Candidate], test: Metrics) -> list[str]:
-    """What kind of false positive each is."""
+def _error_notes(item: Item, errors: Sequence[StoredCandidate], test: Metrics) -> list[str]:
+    """Describes each false positive."""
     xy = np.array([candidate.xy for candidate in errors], dtype=np.float64).reshape(-1, 2)
     lookalike = near(item.mitoses.imposters, xy, item.frame.mpp, test.radius_um)
     matched = match(test.matcher, item.mitoses.xy, xy, np.zeros(len(xy)), item.frame.mpp, test.radius_um)
@@ -149,18 +150,18 @@ def _of_errors(item: Item, errors: Sequence[Candidate], test: Metrics) -> list[s
     return notes
 
 
-def _misses(item: Item, hits: Sequence[Candidate], below: Sequence[Candidate], test: Metrics) -> list[Mark]:
+def _misses(item: Item, hits: Sequence[StoredCandidate], below: Sequence[StoredCandidate], test: Metrics) -> list[Mark]:
     found = {candidate.mitosis for candidate in hits if candidate.mitosis is not None}
     annotated = set(range(len(item.mitoses)))
     if not found <= annotated:
         raise RecordError(
-            f"{item.frame.key}: a detection found mitosis {max(found)}, and the frame has "
-            f"{len(annotated)}. The detections are not of this frame; make the record again."
+            f"{item.frame.key}: a detection refers to mitosis {max(found)}, but the frame has "
+            f"{len(annotated)}. The detections are not of this frame. Make the record again."
         )
     return [_miss(item, mitosis, below, test.radius_um) for mitosis in sorted(annotated - found)]
 
 
-def _miss(item: Item, mitosis: int, below: Sequence[Candidate], radius_um: float) -> Mark:
+def _miss(item: Item, mitosis: int, below: Sequence[StoredCandidate], radius_um: float) -> Mark:
     around = [candidate for candidate in below if mitosis in candidate.near]
     best = max(around, key=lambda c: (-math.inf if c.score is None else c.score, c.detector), default=None)
     note = f"no candidate of its own within {radius_um:g} um" if best is None else ""
@@ -170,5 +171,5 @@ def _miss(item: Item, mitosis: int, below: Sequence[Candidate], radius_um: float
     return Mark(item.frame.id, (x, y), OUTCOMES["fn"], best, note)
 
 
-def _number(value: float) -> float | None:
+def _or_none(value: float) -> float | None:
     return None if math.isnan(value) else value

@@ -1,4 +1,4 @@
-"""A record's test frames, found again on this disk: the very same ones, or none."""
+"""Finds the test frames of a record on disk, and checks that they are the same frames."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from mitobench.results.schema import Record
 
 
 def test_frames(record: Record, data: Path | None) -> tuple[Card, list[Item]]:
-    """The data set's card and the test frames of a record, with their annotation.
+    """Returns the data set's card and the test frames of a record, with their annotation.
 
     Args:
-        record: one with scores.
-        data: folder that holds the data set at any depth; None, for synthetic frames: they are made.
+        record: a record with scores.
+        data: folder that holds the data set at any depth; None only for synthetic frames, which are then generated.
 
-    Raises MitobenchError where the folder is not given, DataError where a frame is missing, or where files or
-    annotation are not those that the record was made with.
+    Raises MitobenchError if the folder is needed but not given, DataError if a frame is missing, or if files or
+    annotation differ from those that the record was made with.
     """
     workspace = Copies(data).workspace(record)
     (dataset,) = workspace.datasets.values()

@@ -1,4 +1,4 @@
-"""A fitted detector, verifier and fuser in one folder, and what they find on anybody's images."""
+"""Packs a fitted detector, verifier and fuser into one folder, and predicts with it on any images."""
 
 from mitobench.model.model import Model, Prediction
 from mitobench.model.pack import pack

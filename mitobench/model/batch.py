@@ -1,4 +1,4 @@
-"""A model over many images: what can be done is done, and each image's files are written as soon as it is."""
+"""Predicts on many images. A failing image does not stop the others; each image's files are written at once."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from mitobench.datasets import images
 from mitobench.errors import MitobenchError
 from mitobench.model import inputs, outputs
 from mitobench.model.model import Model, Prediction
-from mitobench.model.outputs import Row
+from mitobench.model.outputs import ImageSummary
 from mitobench.model.overlay import overlay
 
 
 def predict_files(
     model: Model, paths: Sequence[Path], out: Path, mpp: float, threshold: float | None = None
-) -> Iterator[Row]:
-    """Predict on images and write `NAME.csv`, `.geojson` and `.png` of each, and `summary.csv` of all so far.
+) -> Iterator[ImageSummary]:
+    """Predicts on images; writes `NAME.csv`, `.geojson` and `.png` for each, and `summary.csv` for all so far.
 
     Args:
         model: the model.
-        paths: files, as `inputs.images_of` lists them; `inputs.names` gives each its NAME.
-        out: folder, made where it is missing.
+        paths: image files, as listed by `inputs.images_of`; `inputs.names` gives each its NAME.
+        out: folder to write; created if needed.
         mpp: um/px of the images.
-        threshold: None: the model's.
+        threshold: a score at or above it is a mitosis; None: the model's threshold.
 
-    Yields the line of each image when it is done, one that failed too. Raises MitobenchError where `out` cannot be
-    written, or holds an image that could be overwritten.
+    Yields the summary of each image when it is finished, including failed ones. Raises MitobenchError if `out` cannot
+    be written, or holds an image that could be overwritten.
     """
     inputs.check_out(out, paths)
-    rows: list[Row] = []
-    outputs.write_summary(out / f"{inputs.SUMMARY}.csv", rows)  # told now if it cannot be written
+    rows: list[ImageSummary] = []
+    outputs.write_summary(out / f"{inputs.SUMMARY}.csv", rows)  # fails before any work if it cannot be written
     threshold = model.card.threshold if threshold is None else threshold
     for path, name in zip(paths, inputs.names(paths), strict=True):
         started = time.perf_counter()
@@ -42,12 +42,12 @@ def predict_files(
             frame = inputs.frame(path, mpp)
             found = model.predict(frame, threshold)
         except MitobenchError as reason:
-            row = Row(str(path), note=str(reason))
-        except Exception as reason:  # whatever a plugin raises, or too little memory: the next image may be smaller
-            row = Row(str(path), note=f"{type(reason).__name__}: {reason}")
+            row = ImageSummary(str(path), note=str(reason))
+        except Exception as reason:  # any error of a plugin, or too little memory: the next image may succeed
+            row = ImageSummary(str(path), note=f"{type(reason).__name__}: {reason}")
         else:
             _write(out / name, str(path), frame, found, threshold)
-            row = replace(_row(path, frame, found), seconds=round(time.perf_counter() - started, 2), note=note)
+            row = replace(_summarise(path, frame, found), seconds=round(time.perf_counter() - started, 2), note=note)
         rows.append(row)
         outputs.write_summary(out / f"{inputs.SUMMARY}.csv", rows)
         yield row
@@ -60,7 +60,7 @@ def _write(target: Path, image: str, frame: Frame, found: Prediction, threshold:
     images.write_rgb(target.with_name(f"{name}.png"), overlay(frame, found, threshold))
 
 
-def _row(path: Path, frame: Frame, found: Prediction) -> Row:
+def _summarise(path: Path, frame: Frame, found: Prediction) -> ImageSummary:
     area = frame.size[0] * frame.mpp[0] * frame.size[1] * frame.mpp[1] / 1e6
     mitoses = int(found.is_mitosis.sum())
-    return Row(str(path), *frame.size, frame.mpp[0], area, mitoses, mitoses / area, len(found))
+    return ImageSummary(str(path), *frame.size, frame.mpp[0], area, mitoses, mitoses / area, len(found))

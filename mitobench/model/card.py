@@ -1,4 +1,4 @@
-"""`model.json`: what a model folder is, where it comes from, and the digest of every file in it."""
+"""Reads and writes `model.json`: what a model is, where it comes from, and the digest of every file in its folder."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from mitobench.foreign.limits import MAX_CARD_BYTES, MAX_WEIGHTS_BYTES
 from mitobench.pipeline import canonical
 
 CARD = "model.json"
-MODELS = "models"  # the registry's folder
+MODELS = "models"  # folder in the registry
 FORMAT: Literal[1] = 1
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-class Part(_Strict):
-    """A plugin: its `package` is what to install; `version` is its own with that of the package."""
+class PackedPlugin(_Strict):
+    """A plugin of a model. `package` is the package to install; `version` is that of the plugin and of the package."""
 
     name: str
     package: str
@@ -36,16 +36,16 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Mpp = Annotated[float, Field(ge=0.01, le=10)]
 
 
-class Parts(_Strict):
-    """The plugins; a model without a verifier has `none`."""
+class PackedPlugins(_Strict):
+    """The plugins of a model. A model without a verifier has `none`."""
 
-    detector: Part
-    verifier: Part
-    fuser: Part
+    detector: PackedPlugin
+    verifier: PackedPlugin
+    fuser: PackedPlugin
 
 
-class Measured(_Strict):
-    """The record's scores on the test part of its data set: those of one seed."""
+class MeasuredScores(_Strict):
+    """The record's scores on the test part of its data set, for one seed."""
 
     dataset: str
     protocol: str
@@ -54,30 +54,31 @@ class Measured(_Strict):
     f1_interval: Interval | None
 
 
-class File(_Strict):
-    """SHA-256 and size of a file."""
+class PackedFile(_Strict):
+    """SHA-256 and size of a file in the folder."""
 
     sha256: str
     bytes: int
 
 
-class Card(_Strict):
-    """What `model.json` says.
+class ModelCard(_Strict):
+    """The content of `model.json`.
 
     Attributes:
-        title: for people.
-        record, record_digest: what the model was packed from.
-        combination: names of its parts, its data and seed.
-        train_on: frames that it was fitted on (`train`) and chosen on (`val`), by data set.
-        notes: of the record: from scratch, shared slides, partial data.
-        parts: its plugins.
-        gate: detections at or below it are dropped before verification; None: none is.
+        title: shown to users.
+        record, record_digest: the record that the model was packed from.
+        combination: names of the plugins and data sets, and the seed.
+        train_on: numbers of frames for fitting (`train`) and for choosing thresholds (`val`), by data set.
+        notes: notes of the record, for example trained from scratch, shared slides or partial data.
+        plugins: the detector, verifier and fuser (stored as `parts`).
+        candidate_threshold: detections at or below it are dropped before verification; None: no detection is dropped.
+            The paper calls it a gate; it is stored as `gate`.
         threshold: a score at or above it is a mitosis; chosen on validation frames.
-        mpp: um/px that the model works at.
-        measured: its F1, as the record has it.
-        half: whether weights were rounded to 16 bits after that was measured.
-        files: by path within the folder, all but this one.
-        digest: over all of the above.
+        mpp: um/px at which the model works.
+        measured: its F1 according to the record.
+        half: whether the weights were rounded to 16 bits after F1 was measured.
+        files: all other files of the folder, by path within it.
+        digest: digest over all of the above.
     """
 
     format: Literal[1] = FORMAT
@@ -87,107 +88,111 @@ class Card(_Strict):
     combination: dict[str, Any]
     train_on: dict[str, dict[str, int]]
     notes: list[str]
-    parts: Parts
-    gate: Finite | None
+    plugins: PackedPlugins = Field(alias="parts")
+    candidate_threshold: Finite | None = Field(alias="gate")
     threshold: Finite
     mpp: Mpp
-    measured: Measured
+    measured: MeasuredScores
     half: bool
-    files: dict[str, File] = {}
+    files: dict[str, PackedFile] = {}
     digest: str = ""
 
-    def sealed(self) -> Card:
-        """The card with its digest."""
-        return self.model_copy(update={"digest": canonical.digest(self.model_dump(mode="json", exclude={"digest"}))})
+    def as_json(self, *exclude: str) -> dict[str, Any]:
+        """The content of `model.json`, under the stored names."""
+        return self.model_dump(mode="json", by_alias=True, exclude=set(exclude))
+
+    def sealed(self) -> ModelCard:
+        """Returns the card with its digest."""
+        return self.model_copy(update={"digest": canonical.digest(self.as_json("digest"))})
 
     @property
     def size_mb(self) -> float:
-        """Of all files together, MB."""
+        """Size of all files together, MB."""
         return sum(file.bytes for file in self.files.values()) / 1e6
 
 
-def write(folder: Path, card: Card) -> Card:
-    """Write the card of all files in `folder`, with their digests."""
+def write(folder: Path, card: ModelCard) -> ModelCard:
+    """Writes the card with the digests of all files in `folder`; returns it."""
     card = card.model_copy(update={"files": _files(folder)}).sealed()
-    text = json.dumps(card.model_dump(mode="json"), sort_keys=True, indent=1, allow_nan=False)
+    text = json.dumps(card.as_json(), sort_keys=True, indent=1, allow_nan=False)
     (folder / CARD).write_text(text + "\n", encoding="utf-8")
     return card
 
 
-def read(folder: Path) -> Card:
-    """The card of a model folder, every file of which has the digest that the card claims.
+def read(folder: Path) -> ModelCard:
+    """Reads the card of a model folder and verifies all files against it.
 
-    Raises MitobenchError for what is no model, one of another format, or one with a file that is missing, altered or
-    not the card's.
+    Raises MitobenchError if the folder is not a model or has another format, and if a file is missing, altered or not
+    listed in the card.
     """
     path = folder / CARD
     content = foreign.read_json(path, MAX_CARD_BYTES, "model's card")
     try:
         if isinstance(content, dict) and content.get("format") != FORMAT:
             raise MitobenchError(
-                f"{path}: has format {content.get('format')!r}, this mitobench reads {FORMAT}. "
-                "Pack the model again with this version, or use the one that packed it."
+                f"{path}: has format {content.get('format')!r}, but this version of mitobench reads {FORMAT}. "
+                "Pack the model again with this version, or use the version that packed it."
             )
-        card = Card.model_validate(content)
+        card = ModelCard.model_validate(content)
     except ValidationError as reason:
         wrong = wrong_fields(reason)
-        raise MitobenchError(f"{path}: is no model's card: {wrong}. Pack the model again.") from reason
+        raise MitobenchError(f"{path}: is not a valid model card: {wrong}. Pack the model again.") from reason
     if card.sealed().digest != card.digest:
         raise MitobenchError(
-            f"{path}: was changed after it was written: its digest is another. Pack the model again; for another "
-            "threshold give --threshold."
+            f"{path}: was changed after it was written: its digest does not match. Pack the model again. To use "
+            "another threshold, give --threshold."
         )
     _verify(folder, card)
     return card
 
 
 def find(name: str | None) -> Path:
-    """The folder of a model: of the registry by its name, or the path of a folder; None: the registry's only one.
+    """Returns the folder of a model: a model of the registry by name, or a path; None: the only model in the registry.
 
-    Raises MitobenchError where there is none, or, without a name, several.
+    Raises MitobenchError if there is no such model, or, without a name, if the registry has none or several.
     """
     models_dir = registry.ROOT / MODELS
     known = sorted(path.parent.name for path in models_dir.glob(f"*/{CARD}"))
     if name is None and len(known) == 1:
         return models_dir / known[0]
     if name is None and known:
-        raise MitobenchError(f"There are several models: {', '.join(known)}. Choose one with --model.")
+        raise MitobenchError(f"Several models are available: {', '.join(known)}. Choose one with --model.")
     if name is None:
         raise MitobenchError(
-            "No model is shipped with this mitobench. Make one of a finished run with "
-            "`mitobench pack RECORD --out FOLDER`, and give it with --model FOLDER."
+            "This installation of mitobench has no bundled model. Pack a finished run with "
+            "`mitobench pack RECORD --out FOLDER`, then give --model FOLDER."
         )
     if name in known:
         return models_dir / name
     if Path(name).is_dir():
         return Path(name)
-    raise MitobenchError(
-        f"--model {name}: is neither a model of registry/{MODELS} nor a folder. {nearest(name, known)}"
-    )
+    raise MitobenchError(f"--model {name}: is neither a bundled model nor a folder. {nearest(name, known)}")
 
 
-def _files(folder: Path) -> dict[str, File]:
+def _files(folder: Path) -> dict[str, PackedFile]:
     paths = sorted(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
     for path in paths:
         if path.is_symlink():
-            raise MitobenchError(f"{path}: is a link. A model holds its files themselves: copy the folder again.")
+            raise MitobenchError(
+                f"{path}: is a link. A model folder must contain regular files. Copy the folder again."
+            )
         foreign.check_regular(path, MAX_WEIGHTS_BYTES, "model's file")
     return {
-        path.relative_to(folder).as_posix(): File(sha256=canonical.file_digest(path), bytes=path.stat().st_size)
+        path.relative_to(folder).as_posix(): PackedFile(sha256=canonical.file_digest(path), bytes=path.stat().st_size)
         for path in paths
         if path != folder / CARD
     }
 
 
-def _verify(folder: Path, card: Card) -> None:
+def _verify(folder: Path, card: ModelCard) -> None:
     try:
         there = _files(folder)
     except OSError as reason:
         raise MitobenchError(f"{reason.filename}: cannot be read: {reason.strerror}. Copy the model again.") from reason
     for name in sorted(there.keys() | card.files.keys()):
         if name not in there:
-            raise MitobenchError(f"{folder / name}: is missing from the model. Copy the folder again.")
+            raise MitobenchError(f"{folder / name}: is missing from the model folder. Copy the folder again.")
         if name not in card.files:
-            raise MitobenchError(f"{folder / name}: is no part of the model. Remove it.")
+            raise MitobenchError(f"{folder / name}: is not part of the model. Remove it.")
         if there[name] != card.files[name]:
-            raise MitobenchError(f"{folder / name}: was altered: its SHA-256 is another. Copy the folder again.")
+            raise MitobenchError(f"{folder / name}: was altered: its SHA-256 does not match. Copy the folder again.")

@@ -1,4 +1,4 @@
-"""Which images there are to predict on, as frames, and what their outputs are called."""
+"""Finds the images to predict on, reads them as frames, and names their output files."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from mitobench.datasets import images
 from mitobench.datasets.files import IMAGE_SUFFIXES
 from mitobench.errors import DataError, MitobenchError
 
-SUMMARY = "summary"  # the stem of the summary's file, which no image's outputs may have
+SUMMARY = "summary"  # stem of the summary file; reserved, so no image's output files get it
 
 
 def images_of(paths: Iterable[Path]) -> list[Path]:
-    """The files given, and all image files that lie in the folders given, sorted; each once.
+    """Returns the given files, and all image files directly in the given folders, sorted; each once.
 
-    A path that is not there, and a folder without an image, stay in the list: reading them says what is wrong.
+    Missing paths and folders without images stay in the list: `frame` raises the error for them.
     """
     found: dict[Path, Path] = {}
     for path in paths:
@@ -31,9 +31,9 @@ def _is_image(path: Path) -> bool:
 
 
 def names(paths: Sequence[Path]) -> list[str]:
-    """What the outputs of each image are called: its stem; from the second of one stem on `STEM-2`, `STEM-3`, ...
+    """Names the outputs of each image: its stem, or `STEM-2`, `STEM-3`, ... for further images with the same stem.
 
-    Stems are one where a file system that ignores case would think so.
+    Ignores case when comparing stems, as some file systems do.
     """
     stems = {path.stem.lower() for path in paths}
     taken = {SUMMARY}
@@ -49,18 +49,20 @@ def names(paths: Sequence[Path]) -> list[str]:
 
 
 def check_out(out: Path, paths: Iterable[Path]) -> None:
-    """Raises MitobenchError where an output could be written over an image."""
+    """Raises MitobenchError if an output could overwrite an image."""
     for path in paths:
         if path.resolve().parent == out.resolve():
-            raise MitobenchError(f"--out {out}: {path.name} lies in it, and could be overwritten. Give another folder.")
+            raise MitobenchError(
+                f"--out {out}: contains the image {path.name}, which could be overwritten. Give another folder."
+            )
 
 
 def frame(path: Path, mpp: float) -> Frame:
-    """An image file as a frame at `mpp` um/px; its pixels are read once. Raises DataError where it is no image."""
+    """Reads an image file as a frame at `mpp` um/px. Raises DataError if it is missing or not a readable image."""
     if path.is_dir():
-        raise DataError(f"{path}: holds no image ({', '.join(sorted(IMAGE_SUFFIXES))}). Give a folder that does.")
+        raise DataError(f"{path}: contains no images ({', '.join(sorted(IMAGE_SUFFIXES))}). Give a folder with images.")
     if not path.exists():
-        raise DataError(f"{path}: is not there. Correct the path.")
+        raise DataError(f"{path}: does not exist. Correct the path.")
     pixels = images.read_rgb(path)
     size = (pixels.shape[1], pixels.shape[0])
     return Frame(path.name, "images", path.stem, "-", (mpp, mpp), size, lambda: pixels)

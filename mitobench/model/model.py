@@ -1,4 +1,4 @@
-"""A packed model, loaded: asked for mitoses on a frame as the harness asks on a test frame."""
+"""Loads a packed model and predicts mitoses on frames, in the same way as the harness does on test frames."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from mitobench import discovery
 from mitobench.api import Detections, Detector, Floats, Frame, Fuser, Verifier
 from mitobench.errors import MitobenchError, PluginError, wrong_fields
 from mitobench.model import card as cards
-from mitobench.model.card import Card, Part
+from mitobench.model.card import ModelCard, PackedPlugin
 from mitobench.model.tiles import Tile, tiled, unrepeated
 from mitobench.pipeline import checks
 from mitobench.pipeline.stages.candidate_threshold import above
 from mitobench.results import option_files
 
-FILES = "files"  # folder of the files that options name, as ROLE/OPTION/NAME
+FILES = "files"  # folder with the files that options refer to, as ROLE/OPTION/NAME
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of a frame: all detections above its candidate threshold.
+    """A model's prediction on a frame: all detections above its candidate threshold.
 
     Attributes:
-        detections: of the detector, whole-frame px; `detections.score` is its own score.
-        verifier: the verifier's scores, [N]; None for a model without one.
+        detections: in whole-frame px; `detections.score` is the detector's score.
+        verifier: the verifier's scores, [N]; None for a model without a verifier.
         score: the fused scores, [N].
-        is_mitosis: bool [N], True where the score is at or above the threshold.
+        is_mitosis: whether each score is at or above the threshold, bool [N].
     """
 
     detections: Detections
@@ -45,23 +45,23 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Model:
-    """A fitted detector, verifier (None: there is none) and fuser, with the card that says what they are."""
+    """A fitted detector, verifier (None: no verifier) and fuser, with the card that describes them."""
 
-    card: Card
+    card: ModelCard
     detector: Detector
     verifier: Verifier | None
     fuser: Fuser
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> Model:
-        """The model of a folder that `pack` wrote, verified file by file.
+        """Loads the model from a folder written by `pack`, after verifying every file.
 
         Args:
-            folder: it.
-            device: `cpu` or `cuda`; fusers compute on the CPU.
+            folder: the model folder.
+            device: `cpu` or `cuda`; fusers always run on the CPU.
 
-        Raises MitobenchError for a folder that is no model or was altered, and for a plugin that is not installed or
-        has other options now.
+        Raises MitobenchError if the folder is not a model or was altered, and if a plugin is not installed or its
+        options have changed.
         """
         card = cards.read(folder)
         detector = _plugin(folder, card, "detector", device)
@@ -69,44 +69,44 @@ class Model:
         return cls(card, detector, verifier if verifier.verifies else None, _plugin(folder, card, "fuser", "cpu"))
 
     def predict(self, frame: Frame, threshold: float | None = None) -> Prediction:
-        """The mitoses of a frame, and the candidates that are none, at any um/px from 0.1 to 1.
+        """Returns all candidates on a frame, and which of them are mitoses.
 
-        A frame larger than `tiles.LIMIT` px at the model's um/px is searched tile by tile.
+        Processes a frame larger than `tiles.LIMIT` px (at the model's um/px) tile by tile.
 
         Args:
-            frame: pixels with their um/px.
-            threshold: None: the model's own, from validation frames.
+            frame: a frame of 0.1 to 1 um/px.
+            threshold: a score at or above it is a mitosis; None: the model's threshold, chosen on validation frames.
 
-        Raises PluginError where a plugin returns what its interface forbids.
+        Raises PluginError if a plugin returns something that its interface does not allow.
         """
         found, verifier_scores, of_tile = [Detections.none()], [np.zeros(0)], [np.zeros(0, dtype=int)]
         for number, tile in enumerate(tiled(frame, self.card.mpp)):
-            detections, verdict = self._in(tile)
+            detections, verifier_score = self._in(tile)
             found.append(tile.moved(detections))
-            verifier_scores.append(verdict)
+            verifier_scores.append(verifier_score)
             of_tile.append(np.full(len(detections), number))
         joined = Detections(*(np.concatenate([getattr(d, name) for d in found]) for name in ("xy", "boxes", "score")))
         keep = unrepeated(joined, np.concatenate(of_tile), frame.mpp)
-        kept, verdict = joined[keep], np.concatenate(verifier_scores)[keep]
-        score = checks.scores(self.fuser, frame, self.fuser.fuse(kept.score, verdict), len(kept))
+        kept, verifier_score = joined[keep], np.concatenate(verifier_scores)[keep]
+        score = checks.scores(self.fuser, frame, self.fuser.fuse(kept.score, verifier_score), len(kept))
         is_mitosis = score >= (self.card.threshold if threshold is None else threshold)
-        return Prediction(kept, verdict if self.verifier else None, score, is_mitosis)
+        return Prediction(kept, verifier_score if self.verifier else None, score, is_mitosis)
 
     def _in(self, tile: Tile) -> tuple[Detections, Floats]:
-        """Candidates in the core of a tile, px of the tile, and the verifier's score of each.
+        """Returns the candidates in the core of a tile, in px of the tile, and the verifier's scores.
 
-        Without a verifier, fusers are given the detector's score twice, as in the harness.
+        Without a verifier, returns the detector's scores for the fuser, as the harness does.
         """
         found = checks.detections(self.detector, tile.frame, self.detector.predict(tile.frame))
-        found = found[above(found.score, self.card.gate) & tile.holds(found.xy)]
+        found = found[above(found.score, self.card.candidate_threshold) & tile.holds(found.xy)]
         if self.verifier is None or not len(found):
             return found, found.score
         return found, checks.scores(self.verifier, tile.frame, self.verifier.score(tile.frame, found), len(found))
 
 
-def _plugin(folder: Path, card: Card, role: Any, device: str) -> Any:
-    """The plugin of a role, as it was fitted where it saved anything."""
-    part: Part = getattr(card.parts, role)
+def _plugin(folder: Path, card: ModelCard, role: Any, device: str) -> Any:
+    """Creates the plugin of a role, and loads what it saved when it was packed, if anything."""
+    part: PackedPlugin = getattr(card.plugins, role)
     here = _installed(role, part)
     cls: Any = discovery.load(role, part.name)
     try:
@@ -114,8 +114,8 @@ def _plugin(folder: Path, card: Card, role: Any, device: str) -> Any:
     except ValidationError as reason:
         wrong = wrong_fields(reason)
         raise PluginError(
-            f"{role} {part.name!r} was packed with version {part.version}; installed is "
-            f"{cls.version} ({here.package} {here.version}), whose options are others: {wrong}. "
+            f"{role} {part.name!r} was packed with version {part.version}, but version {cls.version} "
+            f"({here.package} {here.version}) is installed, which has other options: {wrong}. "
             f"Install the version of {part.package} that it was packed with, or pack the model again."
         ) from reason
     plugin = cls(options, device)
@@ -124,7 +124,7 @@ def _plugin(folder: Path, card: Card, role: Any, device: str) -> Any:
             plugin.load(folder / role)
         except MitobenchError:
             raise
-        except Exception as reason:  # a plugin may trust its own files; here they may be a stranger's
+        except Exception as reason:  # plugins may trust their own files, but these may come from anywhere
             raise PluginError(
                 f"{folder / role}: {role} {part.name!r} cannot load these files: {type(reason).__name__}: {reason}. "
                 "Pack the model again."
@@ -132,10 +132,10 @@ def _plugin(folder: Path, card: Card, role: Any, device: str) -> Any:
     return plugin
 
 
-def _installed(role: str, part: Part) -> discovery.InstalledPlugin:
+def _installed(role: str, part: PackedPlugin) -> discovery.InstalledPlugin:
     if part.name not in discovery.names(role):
         raise MitobenchError(
-            f"The model's {role} {part.name!r} is not installed. Install {part.package}: "
-            f"it was packed with version {part.version}."
+            f"The model's {role} {part.name!r} is not installed. Install the package {part.package}. "
+            f"The model was packed with version {part.version}."
         )
     return discovery.find(role, part.name)

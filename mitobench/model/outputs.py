@@ -1,4 +1,4 @@
-"""What is written of each image: a CSV of its candidates, a GeoJSON of its mitoses for QuPath; and one summary."""
+"""Writes a CSV of candidates and a GeoJSON of mitoses (for QuPath) for each image, and a summary of all images."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from mitobench.atomic import write_text_whole
 from mitobench.errors import as_text
 from mitobench.foreign import guard_cell
 from mitobench.model.model import Prediction
-from mitobench.model.overlay import CALLED
+from mitobench.model.overlay import MITOSIS_COLOUR
 
-COLUMNS = ("image", "x", "y", "x1", "y1", "x2", "y2", "score_detector", "score_verifier", "score", "mitosis")
+COLUMNS = ("image", "x", "y", "x1", "y1", "x2", "y2", "detector_score", "verifier_score", "score", "mitosis")
 
 
 @dataclass(frozen=True)
-class Row:
-    """A line of the summary; of an image that could not be done `note` says why, and the counts are None.
+class ImageSummary:
+    """A line of the summary. For a failed image the counts are None and `note` says why.
 
     Attributes:
-        image: its path, as it was given.
-        mpp: um/px that it was taken to have.
-        candidates: detections above the model's candidate threshold, mitoses among them.
-        seconds: for reading, prediction and writing.
+        image: path of the image as given.
+        mpp: um/px that was assumed for the image.
+        candidates: number of detections above the model's candidate threshold, including the mitoses.
+        seconds: time for reading, prediction and writing.
+        note: why the image failed, or how its output files are named if not after its stem.
     """
 
     image: str
@@ -44,28 +45,28 @@ class Row:
 
     @property
     def done(self) -> bool:
-        """Whether the image could be done."""
+        """Whether prediction on the image succeeded."""
         return self.mitoses is not None
 
     def cells(self) -> list[str]:
-        """The values in the order of `header`, nothing where there is none."""
+        """The values as text in the order of `header`; empty for None."""
         return ["" if value is None else _spell(value) for value in astuple(self)]
 
 
 def header() -> list[str]:
-    """The columns of the summary."""
-    return [field.name for field in fields(Row)]
+    """Returns the column names of the summary."""
+    return [field.name for field in fields(ImageSummary)]
 
 
-def write_summary(path: Path, rows: Iterable[Row]) -> None:
-    """One line an image."""
+def write_summary(path: Path, rows: Iterable[ImageSummary]) -> None:
+    """Writes the summary, one line per image."""
     _write_csv(path, header(), (row.cells() for row in rows))
 
 
 def write_csv(path: Path, image: str, found: Prediction) -> None:
-    """Every candidate above the candidate threshold; no verifier's score where the model has no verifier.
+    """Writes every candidate above the candidate threshold. `verifier_score` is empty without a verifier.
 
-    Coordinates are px of the image, whose centres are whole numbers.
+    Coordinates are px of the image; the centre of a pixel is at whole numbers.
     """
     detections, rows = found.detections, []
     for i in range(len(found)):
@@ -77,7 +78,7 @@ def write_csv(path: Path, image: str, found: Prediction) -> None:
 
 
 def write_geojson(path: Path, image: str, found: Prediction) -> None:
-    """The mitoses as QuPath (0.4 and later) imports and writes detections: px from the image's upper left corner."""
+    """Writes the mitoses as detections for QuPath 0.4 or later, in px from the upper left corner of the image."""
     features = [_feature(image, found, i) for i in found.is_mitosis.nonzero()[0].tolist()]
     collection = {"type": "FeatureCollection", "features": features}
     write_text_whole(path, (json.dumps(collection, indent=1, allow_nan=False) + "\n"))
@@ -86,16 +87,16 @@ def write_geojson(path: Path, image: str, found: Prediction) -> None:
 def _feature(image: str, found: Prediction, i: int) -> dict[str, Any]:
     x1, y1, x2, y2 = (round(float(n) + 0.5, 2) for n in found.detections.boxes[i])
     name = as_text(Path(image).name)
-    measurements = {"score": float(found.score[i]), "score detector": float(found.detections.score[i])}
+    measurements = {"score": float(found.score[i]), "detector score": float(found.detections.score[i])}
     if found.verifier is not None:
-        measurements["score verifier"] = float(found.verifier[i])
+        measurements["verifier score"] = float(found.verifier[i])
     return {
         "type": "Feature",
         "id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{name} {i} {x1} {y1} {x2} {y2}")),
         "geometry": {"type": "Polygon", "coordinates": [[[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]]]},
         "properties": {
             "objectType": "detection",
-            "classification": {"name": "Mitosis", "color": [int(CALLED[k : k + 2], 16) for k in (1, 3, 5)]},
+            "classification": {"name": "Mitosis", "color": [int(MITOSIS_COLOUR[k : k + 2], 16) for k in (1, 3, 5)]},
             "measurements": measurements,
         },
     }

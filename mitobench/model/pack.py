@@ -1,4 +1,4 @@
-"""Packs a finished run into a model folder: what its plugins saved, and a card. No pickles."""
+"""Packs a finished run into a model folder: the files its plugins saved, and a card. Never pickles."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mitobench import datasets, discovery
 from mitobench.atomic import whole_folder
 from mitobench.errors import MitobenchError, RecordError
 from mitobench.model import card as cards
-from mitobench.model.card import Card, Measured, Part, Parts
+from mitobench.model.card import MeasuredScores, ModelCard, PackedPlugin, PackedPlugins
 from mitobench.model.model import FILES, Model
 from mitobench.pipeline.stages.job import LOG, TRAINING_INFO
 from mitobench.pipeline.store import MANIFEST, Store
@@ -24,22 +24,22 @@ from mitobench.results.schema import Record
 ROLES = ("detector", "verifier", "fuser")
 TENSORS = ".safetensors"
 ALLOWED = (TENSORS, ".json")
-_HARNESS = (MANIFEST, TRAINING_INFO, LOG)  # what the harness adds to what a plugin saved
+_HARNESS = (MANIFEST, TRAINING_INFO, LOG)  # files that the harness adds to those that a plugin saved
 
 
-def pack(record: Path, store: Path, out: Path, half: bool = False) -> Card:
-    """Write the model of a record to a new folder, whole or not at all, and load it once to see that it works.
+def pack(record: Path, store: Path, out: Path, half: bool = False) -> ModelCard:
+    """Writes the model of a record to a new folder atomically, and loads it once to check that it works.
 
     Args:
         record: a record's .json file.
-        store: folder of the stages' outputs.
-        out: the folder to make.
-        half: round weights to 16 bits, which halves them; scores then differ by as little.
+        store: the store with the outputs of the run's stages.
+        out: the folder to create.
+        half: round weights to 16 bits, which halves their size and changes scores slightly.
 
-    Files that options name are packed too, so that the model needs the originals no more.
+    Files that options refer to are packed too, so the model does not need the originals.
 
-    Raises RecordError for a record that failed or has no threshold; MitobenchError where the store lacks a stage, a
-    plugin saved what is neither tensors nor JSON, or `out` is there already or cannot be written.
+    Raises RecordError for a record that failed or has no threshold; MitobenchError if the store lacks a stage, a plugin
+    saved files other than tensors and JSON, or `out` exists already or cannot be written.
     """
     read = records.read(record)
     stages = _saved(record, read, Store(store))
@@ -55,12 +55,12 @@ def pack(record: Path, store: Path, out: Path, half: bool = False) -> Card:
 
 
 def _saved(path: Path, record: Record, store: Store) -> dict[str, Path]:
-    """Where the plugins saved to, by role; one that learns nothing is not there."""
+    """The folders that plugins saved to, by role. Plugins that learn nothing have none."""
     if record.chosen is None or record.status != "ok":
-        raise RecordError(f"{path}: the run failed ({record.reason}): there is no model to pack.")
+        raise RecordError(f"{path}: the run failed ({record.reason}), so there is no model to pack.")
     if record.chosen.point.threshold is None:
         raise RecordError(
-            f"{path}: validation chose no threshold ({record.chosen.point.reason}): nothing is a mitosis."
+            f"{path}: validation chose no threshold ({record.chosen.point.reason}), so the model cannot call mitoses."
         )
     kinds = {"detector": "fit-detector", "verifier": "fit-verifier", "fusion": "fusion"}
     folders = {}
@@ -71,7 +71,7 @@ def _saved(path: Path, record: Record, store: Store) -> dict[str, Path]:
         if output is None:
             raise MitobenchError(
                 f"{store.root}: the store does not have stage {kind} {record.stages[role]} of {path.name}. Give the "
-                f"store that the run used with --store, or do it again: mitobench reproduce {path} --store {store.root}"
+                f"store of the run with --store, or run it again: mitobench reproduce {path} --store {store.root}"
             )
         folders[role] = output.folder
     folders["fuser"] = folders.pop("fusion") / "fuser"
@@ -84,8 +84,8 @@ def _copy(role: str, saved: Path, target: Path, half: bool) -> None:
             continue
         if path.suffix not in ALLOWED:
             raise MitobenchError(
-                f"{path}: the {role} saved a {path.suffix or 'file without ending'}; a model folder holds "
-                f"{' and '.join(ALLOWED)} only. Save tensors with mitobench.training.save_weights."
+                f"{path}: the {role} saved a {path.suffix or 'file without suffix'}, but a model folder may only hold "
+                f"{' and '.join(ALLOWED)}. Save tensors with mitobench.training.save_weights."
             )
         copy = target / path.relative_to(saved)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -96,8 +96,10 @@ def _copy(role: str, saved: Path, target: Path, half: bool) -> None:
 
 
 def _halve(path: Path, copy: Path) -> None:
-    """Weights as 16 bits. Vectors stay as they are: they take little, and statistics of a norm may be near 0; so does
-    what holds a number too great for 16 bits.
+    """Copies weights rounded to 16 bits.
+
+    Vectors are not rounded: they are small, and statistics of a norm may be near 0. Neither are tensors with numbers
+    too large for 16 bits.
     """
     from safetensors.torch import load_file, save
 
@@ -108,24 +110,24 @@ def _halve(path: Path, copy: Path) -> None:
     copy.write_bytes(save(tensors))
 
 
-def _card(path: Path, record: Record, half: bool) -> Card:
+def _card(path: Path, record: Record, half: bool) -> ModelCard:
     assert record.chosen is not None
     assert record.chosen.point.threshold is not None
     assert record.test is not None
     names = record.combination
     plugins, sources = " + ".join(names[role] for role in ROLES), ", ".join(names["train_on"])
-    return Card(
+    return ModelCard(
         title=f"{plugins}, trained on {sources}",
         record=path.name,
         record_digest=record.digest,
         combination=names,
         train_on=_train_on(record),
         notes=record.notes,
-        parts=Parts(**{role: _part(role, record) for role in ROLES}),
-        gate=record.chosen.candidate_threshold,
+        plugins=PackedPlugins(**{role: _packed_plugin(role, record) for role in ROLES}),
+        candidate_threshold=record.chosen.candidate_threshold,
         threshold=record.chosen.point.threshold,
         mpp=_mpp(record),
-        measured=Measured(
+        measured=MeasuredScores(
             dataset=names["dataset"],
             protocol=names["protocol"],
             seed=names["seed"],
@@ -137,7 +139,7 @@ def _card(path: Path, record: Record, half: bool) -> Card:
 
 
 def _train_on(record: Record) -> dict[str, dict[str, int]]:
-    """Frames by data set and part; where the set tested on is among them it chooses alone, and others train wholly."""
+    """Frames by data set and part. Data sets that do not provide the validation frames are used for training only."""
     dataset, train_on = record.combination["dataset"], record.combination["train_on"]
     choosing = chosen_on(dataset, train_on)
     frames = {name: record.data[name].frames for name in train_on}
@@ -147,14 +149,14 @@ def _train_on(record: Record) -> dict[str, dict[str, int]]:
     }
 
 
-def _part(role: str, record: Record) -> Part:
+def _packed_plugin(role: str, record: Record) -> PackedPlugin:
     plugin = record.plugins[role]
     package = discovery.find(role, plugin.name).package
-    return Part(name=plugin.name, package=package, version=plugin.version, options=plugin.options)
+    return PackedPlugin(name=plugin.name, package=package, version=plugin.version, options=plugin.options)
 
 
 def _mpp(record: Record) -> float:
-    """um/px that the detector resamples to; of one that does not, those of the data set that it learned from."""
+    """um/px that the detector resamples to; if it does not resample, those of its first training data set."""
     own: Any = record.plugins["detector"].options.get("mpp")
     if own is not None:
         return float(own)
@@ -164,13 +166,13 @@ def _mpp(record: Record) -> float:
 
 @contextmanager
 def _new(out: Path) -> Iterator[Path]:
-    """An empty folder that becomes `out` when the block ends without an error."""
+    """Yields an empty folder that becomes `out` if the block ends without an error."""
     if out.exists():
-        raise MitobenchError(f"{out}: is there already. Remove it, or give another folder with --out.")
+        raise MitobenchError(f"{out}: exists already. Remove it, or give another folder with --out.")
     try:
         with whole_folder(out) as folder:
             yield folder
     except OSError as reason:
         raise MitobenchError(
-            f"{out}: cannot be written: {reason.strerror or reason}. Mend that, or give another folder with --out."
+            f"{out}: cannot be written: {reason.strerror or reason}. Fix this, or give another folder with --out."
         ) from reason

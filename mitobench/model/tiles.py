@@ -1,7 +1,7 @@
-"""Frames of any size: overlapping tiles, each of which keeps what lies in its own core.
+"""Splits frames of any size into overlapping tiles, each of which keeps the detections in its own core.
 
-A cell at a seam is seen whole by both tiles, which may place its centre a pixel apart: it would be kept by both, or by
-neither. So a core reaches a little over its seams, and what two tiles keep of one cell is kept once.
+A cell at a seam is fully visible in both tiles, which may place its centre a pixel apart, so that both or neither would
+keep it. Therefore cores extend slightly beyond their seams, and of two detections of the same cell one is dropped.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from scipy.spatial import cKDTree
 
 from mitobench.api import Detections, Floats, Frame
 
-LIMIT = 3072  # px at the model's um/px: the longest side of a frame, or of a tile, that is predicted in one pass
-OVERLAP_UM = 64.0  # of a tile beyond each seam: what detector and verifier see around a cell, and more
-SEAM_UM = 4.0  # of a core beyond each seam, and of two centres of one cell: less than half a mitotic figure
+LIMIT = 3072  # px at the model's um/px: maximum side of a frame or tile that is processed in one pass
+OVERLAP_UM = 64.0  # how far a tile extends beyond a seam: more than detector and verifier see around a cell
+SEAM_UM = 4.0  # how far a core extends beyond a seam, and two centres of one cell differ: under half a mitotic figure
 
 _Span = tuple[int, int]
 
@@ -28,9 +28,9 @@ class Tile:
     """A part of a frame.
 
     Attributes:
-        frame: its pixels, as a frame.
-        origin: its corner, px of the whole frame.
-        core: where it keeps detections: x1, y1, x2, y2 in its own px; without bounds at the border of the frame.
+        frame: the pixels of the tile, as a frame.
+        origin: its upper left corner, px of the whole frame.
+        core: x1, y1, x2, y2 in px of the tile: where it keeps detections. Unbounded at the border of the frame.
     """
 
     frame: Frame
@@ -38,18 +38,18 @@ class Tile:
     core: tuple[float, float, float, float]
 
     def holds(self, xy: Floats) -> NDArray[np.bool_]:
-        """Which centres ([N, 2] px of the tile) lie in the core, bool [N]."""
+        """Which centres ([N, 2] px of the tile) are in the core, bool [N]."""
         inside: NDArray[np.bool_] = np.all((xy >= self.core[:2]) & (xy < self.core[2:]), axis=1)
         return inside
 
     def moved(self, detections: Detections) -> Detections:
-        """Detections of the tile in px of the whole frame."""
+        """Converts detections from px of the tile to px of the whole frame."""
         boxes = detections.boxes + np.tile(self.origin, 2)
         return Detections(detections.xy + self.origin, boxes, detections.score)
 
 
 def tiled(frame: Frame, mpp: float) -> Iterator[Tile]:
-    """The tiles of a frame for a model that works at `mpp` um/px; of one within LIMIT, the frame itself."""
+    """Yields the tiles of a frame for a model that works at `mpp` um/px: the frame itself if it is within LIMIT."""
     columns, rows = (list(_spans(frame.size[i], frame.mpp[i], mpp)) for i in (0, 1))
     if len(columns) == len(rows) == 1:
         yield Tile(frame, (0, 0), (-np.inf, -np.inf, np.inf, np.inf))
@@ -67,7 +67,7 @@ def _part(frame: Frame, pixels: NDArray[np.uint8], box: tuple[int, int, int, int
 
 
 def _spans(size: int, frame_mpp: float, mpp: float) -> Iterator[tuple[_Span, tuple[float, float]]]:
-    """Along one axis: each tile's (start, end) px, and its core's, relative to the start."""
+    """Yields, along one axis, the (start, end) of each tile in px, and of its core relative to the tile's start."""
     limit = LIMIT * mpp / frame_mpp
     overlap = int(np.ceil(OVERLAP_UM / frame_mpp))
     reach = SEAM_UM / frame_mpp
@@ -75,13 +75,15 @@ def _spans(size: int, frame_mpp: float, mpp: float) -> Iterator[tuple[_Span, tup
     seams = np.linspace(0, size, number + 1).round().astype(int).tolist()
     for i, (first, last) in enumerate(itertools.pairwise(seams)):
         start, end = max(0, first - overlap), min(size, last + overlap)
-        low = -np.inf if i == 0 else first - reach - start - 0.5  # a tile begins half a px before its first centre
+        low = (
+            -np.inf if i == 0 else first - reach - start - 0.5
+        )  # a tile starts half a px before the centre of its first pixel
         high = np.inf if i == number - 1 else last + reach - start - 0.5
         yield (start, end), (low, high)
 
 
 def unrepeated(found: Detections, tile: NDArray[np.int_], mpp: tuple[float, float]) -> NDArray[np.bool_]:
-    """Which detections to keep, bool [N]: of those of different tiles (`tile` [N]) on one cell, the best."""
+    """Which detections to keep, bool [N]: of detections of one cell in different tiles (`tile` [N]), only the best."""
     keep = np.ones(len(found), dtype=bool)
     if len(np.unique(tile)) < 2:
         return keep

@@ -1,1 +1,1 @@
-"""From a request to results: the plan of distinct stages, their execution, and the store of their outputs."""
+"""Runs benchmarks: plans the distinct stages of all combinations, runs them, and caches their outputs in a store."""

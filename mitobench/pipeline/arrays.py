@@ -1,4 +1,4 @@
-"""Boxes, detections and scores of many frames in one npz file, by frame key; no pickles."""
+"""Reads and writes the boxes, detections or scores of many frames as one npz file. Never uses pickle."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ Floats = NDArray[np.float64]
 
 
 def write_boxes(folder: Path, boxes: Mapping[str, Floats]) -> None:
-    """Boxes [N, 4] px of each frame."""
+    """Write the boxes [N, 4] (px) of each frame, by frame key, to `folder/boxes.npz`."""
     _write(folder / "boxes.npz", boxes, (0, 4))
 
 
 def read_boxes(folder: Path) -> dict[str, Floats]:
-    """What `write_boxes` wrote."""
+    """Returns the boxes that `write_boxes` wrote, by frame key."""
     return _read(folder / "boxes.npz")
 
 
 def write_detections(folder: Path, detections: Mapping[str, Detections]) -> None:
-    """Detections of each frame."""
+    """Write the detections of each frame, by frame key, to `folder/detections.npz`."""
     rows = {key: np.column_stack([d.xy, d.boxes, d.score]) for key, d in detections.items()}
     _write(folder / "detections.npz", rows, (0, 7))
 
 
 def read_detections(folder: Path) -> dict[str, Detections]:
-    """What `write_detections` wrote."""
+    """Returns the detections that `write_detections` wrote, by frame key."""
     rows = _read(folder / "detections.npz")
     return {key: Detections(row[:, :2], row[:, 2:6], row[:, 6]) for key, row in rows.items()}
 
 
 def write_scores(folder: Path, scores: Mapping[str, Floats]) -> None:
-    """Scores [N] of each frame, aligned with its detections; nan where there is none."""
+    """Write the scores [N] of each frame's N detections, by frame key, to `folder/scores.npz`; NaN means no score."""
     _write(folder / "scores.npz", scores, (0,))
 
 
 def read_scores(folder: Path) -> dict[str, Floats]:
-    """What `write_scores` wrote."""
+    """Returns the scores that `write_scores` wrote, by frame key."""
     return _read(folder / "scores.npz")
 
 

@@ -1,4 +1,4 @@
-"""One spelling for one value: what digests are taken of."""
+"""Turns JSON values into canonical text, so that equal values have equal SHA-256 digests."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["digest", "dumps", "file_digest"]
 
 
 def dumps(value: Any) -> str:
-    """JSON with sorted keys and no spaces; refuses NaN and infinity (ValueError)."""
+    """Returns the value as JSON with sorted keys and no spaces. Raises ValueError for NaN and infinity."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
 
 
 def digest(value: Any) -> str:
-    """SHA-256 of a JSON value's canonical spelling, in hexadecimal."""
+    """Returns the SHA-256 of a value's canonical JSON, in hexadecimal."""
     return hashlib.sha256(dumps(value).encode()).hexdigest()

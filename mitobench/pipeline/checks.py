@@ -1,4 +1,7 @@
-"""What a plugin may return. Every value is checked before anything is made of it, and the error names the plugin."""
+"""Checks every value that a plugin returns before it is used: shape, finite numbers, inside the frame.
+
+The PluginError raised for a wrong value names the plugin and the frame.
+"""
 
 from __future__ import annotations
 
@@ -10,49 +13,61 @@ from numpy.typing import NDArray
 from mitobench.api import Detections, Frame, Plugin, PluginError
 from mitobench.pipeline.rounding import BOX_DECIMALS, XY_DECIMALS, significant
 
-SLACK_PX = 1.0
+SLACK_PX = 1.0  # how far boxes and centres may lie outside the frame
 
 
-def boxes(plugin: Plugin, frame: Frame, given: Any, count: int) -> NDArray[np.float64]:
-    """Boxes [count, 4] px, finite, not empty, inside the frame. Raises PluginError."""
-    array = _array(plugin, frame, "boxes", given, (count, 4))
+def boxes(plugin: Plugin, frame: Frame, returned: Any, count: int) -> NDArray[np.float64]:
+    """Returns boxes as a float array [count, 4], px.
+
+    Raises PluginError unless all are finite, have an area, and lie inside the frame.
+    """
+    array = _array(plugin, frame, "boxes", returned, (count, 4))
     _inside(plugin, frame, "boxes", array)
     if (array[:, 2:] <= array[:, :2]).any():
-        raise _error(plugin, frame, "boxes() returned a box without area; x1 < x2 and y1 < y2 must hold")
+        raise _error(plugin, frame, "boxes() returned a box without area; boxes need x1 < x2 and y1 < y2")
     return array
 
 
-def covered(plugin: Plugin, frame: Frame, given: Any, count: int) -> NDArray[np.bool_]:
-    """Whether each mitosis has a blob, bool [count]. Raises PluginError."""
-    return _array(plugin, frame, "covered()", given, (count,)).astype(bool)
+def covered(plugin: Plugin, frame: Frame, returned: Any, count: int) -> NDArray[np.bool_]:
+    """Returns whether each mitosis is covered by a blob, as bool [count]. Raises PluginError for another shape."""
+    return _array(plugin, frame, "covered()", returned, (count,)).astype(bool)
 
 
-def detections(plugin: Plugin, frame: Frame, given: Any) -> Detections:
-    """Detections whose arrays agree, finite, inside the frame; rounded as records store them. Raises PluginError."""
-    if not isinstance(given, Detections):
-        raise _error(plugin, frame, f"predict() returned {type(given).__name__}, not mitobench.api.Detections")
-    count = len(np.atleast_1d(given.score))
-    score = _array(plugin, frame, "predict().score", given.score, (count,))
-    xy = _array(plugin, frame, "predict().xy", given.xy, (count, 2))
-    found = _array(plugin, frame, "predict().boxes", given.boxes, (count, 4))
+def detections(plugin: Plugin, frame: Frame, returned: Any) -> Detections:
+    """Returns the detections, rounded to the precision that records store.
+
+    Raises PluginError unless the arrays have equal lengths, all values are finite, and the centres lie in the frame.
+    """
+    if not isinstance(returned, Detections):
+        raise _error(plugin, frame, f"predict() returned {type(returned).__name__}, not mitobench.api.Detections")
+    count = len(np.atleast_1d(returned.score))
+    score = _array(plugin, frame, "predict().score", returned.score, (count,))
+    xy = _array(plugin, frame, "predict().xy", returned.xy, (count, 2))
+    boxes_xyxy = _array(plugin, frame, "predict().boxes", returned.boxes, (count, 4))
     _inside(plugin, frame, "predict().xy", xy)
-    return Detections(np.round(xy, XY_DECIMALS), np.round(found, BOX_DECIMALS), significant(score))
+    return Detections(np.round(xy, XY_DECIMALS), np.round(boxes_xyxy, BOX_DECIMALS), significant(score))
 
 
-def scores(plugin: Plugin, frame: Frame | None, given: Any, count: int) -> NDArray[np.float64]:
-    """Scores [count], finite; rounded as records store them. Raises PluginError."""
-    return significant(_array(plugin, frame, "scores", given, (count,)))
+def scores(plugin: Plugin, frame: Frame | None, returned: Any, count: int) -> NDArray[np.float64]:
+    """Returns scores [count], rounded to the precision that records store.
+
+    Raises PluginError for another shape or values that are not finite.
+    """
+    return significant(_array(plugin, frame, "scores", returned, (count,)))
 
 
-def _array(plugin: Plugin, frame: Frame | None, what: str, given: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def _array(
+    plugin: Plugin, frame: Frame | None, what: str, returned: Any, shape: tuple[int, ...]
+) -> NDArray[np.float64]:
     try:
-        array = np.asarray(given, dtype=np.float64)
-    except Exception as reason:  # whatever a plugin returns may raise anything when it is looked at
+        array = np.asarray(returned, dtype=np.float64)
+    except Exception as reason:  # converting what a plugin returned may raise any exception
         raise _error(plugin, frame, f"{what} is not numeric: {reason}") from reason
     if array.shape != shape:
-        raise _error(plugin, frame, f"{what} has shape {array.shape}, must be {shape}")
+        raise _error(plugin, frame, f"{what} has shape {array.shape}; expected {shape}")
     if not np.isfinite(array).all():
-        raise _error(plugin, frame, f"{what} holds {int((~np.isfinite(array)).sum())} values that are NaN or infinite")
+        count = int((~np.isfinite(array)).sum())
+        raise _error(plugin, frame, f"{what} contains NaN or infinite values ({count} of {array.size})")
     return array
 
 
@@ -62,7 +77,9 @@ def _inside(plugin: Plugin, frame: Frame, what: str, xy: NDArray[np.float64]) ->
     if outside.any():
         example = np.round(xy[outside][0], 1).tolist()
         raise _error(
-            plugin, frame, f"{what} leaves the frame of {frame.size[0]} x {frame.size[1]} px, for example at {example}"
+            plugin,
+            frame,
+            f"{what} lies outside the frame of {frame.size[0]} x {frame.size[1]} px, for example at {example}",
         )
 
 

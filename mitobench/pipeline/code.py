@@ -1,10 +1,12 @@
-"""The code that decides a result: a module and all that it imports, found from the syntax trees. Nothing is run.
+"""Finds all code that a module imports, directly or not, and digests it. Reads syntax trees; runs nothing.
 
-Modules of mitobench, of a plugin's own package and of other local packages count by their syntax tree, so that a
-comment, a docstring or another layout changes nothing; all other packages count by their version. A package is local
-that no installed distribution claims (a source folder on the path), that was installed from a local path or for
-editing, or that itself requires mitobench. Imports for type checkers alone do not count. A file of a package counts
-where a module names it in a string constant. An import under a name that is computed cannot be seen.
+Modules of mitobench, of a plugin's own package and of other local packages count by their syntax tree: comments,
+docstrings and layout do not change the digest. All other packages count by their version.
+
+A package is local if no installed distribution claims it (a source folder on the path), if it was installed from a
+local path or in editable mode, or if it requires mitobench. Imports under `if TYPE_CHECKING:` do not count. A data
+file of a package counts if a module names it in a string constant. Imports whose module name is computed at run time
+cannot be found.
 """
 
 from __future__ import annotations
@@ -33,11 +35,11 @@ _IMPORTERS = {"import_module", "__import__"}
 
 @dataclass(frozen=True)
 class Code:
-    """What a module and all that it imports consist of.
+    """A module and everything it imports.
 
     Attributes:
-        parts: digests of modules and of the files that they name, by name.
-        versions: of the packages that count by their version, and of Python.
+        parts: digests of the local modules and of the data files that they name, by name.
+        versions: versions of all other packages, and of Python, by name.
     """
 
     parts: Mapping[str, str]
@@ -45,53 +47,59 @@ class Code:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the parts."""
+        """SHA-256 over all parts."""
         return canonical.digest(dict(self.parts))
 
 
 @dataclass(frozen=True)
 class _Import:
-    """`module`, and the name that is asked of it (None: all that is in it); `bound` is what it is called here."""
+    """One import.
+
+    Attributes:
+        module: the imported module.
+        attribute: the name imported from it; None: the whole module.
+        bound: the name that it gets in the importing module.
+    """
 
     module: str
-    asked: str | None = None
+    attribute: str | None = None
     bound: str = ""
 
 
 def code_of(modules: Iterable[str], package: str | None = None) -> Code:
-    """The import closure of modules.
+    """Returns these modules with everything that they import, directly or not.
 
     Args:
-        modules: full names.
-        package: the distribution that they belong to; its declared requirements are among the versions.
+        modules: full names of modules.
+        package: the distribution that they belong to; the versions of its declared requirements are included.
     """
     parts: dict[str, str] = {}
     versions = {"python": f"{sys.version_info.major}.{sys.version_info.minor}", **_required(package)}
     pending, seen = [_Import(module) for module in modules], set[_Import]()
     find, files = functools.cache(locate), functools.cache(_files)
     while pending:
-        wanted = pending.pop()
-        if wanted in seen:
+        current = pending.pop()
+        if current in seen:
             continue
-        seen.add(wanted)
-        foreign = _by_version(wanted.module.partition(".")[0], package, tuple(sys.path))
-        if foreign is not None:
-            versions |= foreign
+        seen.add(current)
+        external = _external_versions(current.module.partition(".")[0], package, tuple(sys.path))
+        if external is not None:
+            versions |= external
             continue
-        file = find(wanted.module)
+        file = find(current.module)
         if file is None:  # not installed here, or a folder without code
             continue
-        module = _Module.read(wanted.module, file)
-        if wanted.asked is None or wanted.asked not in module.exports:
+        module = _Module.read(current.module, file)
+        if current.attribute is None or current.attribute not in module.exports:
             parts |= module.parts(files)
         else:
-            parts[f"{wanted.module}:{wanted.asked}"] = module.origin(wanted.asked)
-        pending += module.imports(wanted.asked, find)
+            parts[f"{current.module}:{current.attribute}"] = module.origin(current.attribute)
+        pending += module.imports(current.attribute, find)
     return Code(dict(sorted(parts.items())), dict(sorted(versions.items())))
 
 
 def locate(module: str) -> Path | None:
-    """The file of a module, found without importing it or its package; None where there is none."""
+    """Returns the file of a module without importing it or its package; None if there is no such file."""
     top, *rest = module.split(".")
     try:
         spec = find_spec(top)
@@ -112,7 +120,7 @@ def locate(module: str) -> Path | None:
 
 @dataclass(frozen=True)
 class _Module:
-    """A module's file, as parsed; `exports` are the names that a package only passes on from its modules."""
+    """A parsed module. `exports` are the names that a package's `__init__.py` re-exports and does not define."""
 
     name: str
     file: Path
@@ -131,33 +139,33 @@ class _Module:
         return self.syntax.exports if self.file.name == "__init__.py" else ()
 
     def parts(self, files: Files) -> dict[str, str]:
-        """Digests of its syntax and of the files of its package that it names."""
+        """Returns the digests of its syntax tree and of the data files that it names."""
         named = _named(self.name, self.file, self.syntax.constants, files)
         digests = {f"{self.name}/{place}": canonical.file_digest(path) for place, path in named}
         return digests if self.exports else {self.name: self.syntax.digest, **digests}
 
     def origin(self, name: str) -> str:
-        """Where a name that it passes on comes from."""
-        return "; ".join(f"{i.module}.{i.asked}" for i in self._resolved() if i.bound == name)
+        """Returns where a re-exported name comes from."""
+        return "; ".join(f"{i.module}.{i.attribute}" for i in self._resolved() if i.bound == name)
 
-    def imports(self, asked: str | None, find: Find) -> Iterator[_Import]:
-        """What it imports; of the names that it only passes on, the one that is asked."""
+    def imports(self, attribute: str | None, find: Find) -> Iterator[_Import]:
+        """Yields its parent packages and its imports; of re-exported names only `attribute`, if one is given."""
         parents = self.name.split(".")[:-1]
         yield from (_Import(".".join(parents[: n + 1]), "") for n in range(len(parents)))
-        for found in self._resolved():
-            if found.bound in self.exports and asked not in (None, found.bound):
+        for imported in self._resolved():
+            if imported.bound in self.exports and attribute not in (None, imported.bound):
                 continue
-            module, name = found.module, found.asked
+            module, name = imported.module, imported.attribute
             if name and find(f"{module}.{name}"):
                 yield from (_Import(f"{module}.{name}"), _Import(module, ""))
             else:
                 yield _Import(module, name)
 
     def _resolved(self) -> Iterator[_Import]:
-        for found in self.syntax.imports:
+        for imported in self.syntax.imports:
             try:
-                yield _Import(resolve_name(found.module, self._package), found.asked, found.bound)
-            except ImportError:  # beyond the package: fails when it is run
+                yield _Import(resolve_name(imported.module, self._package), imported.attribute, imported.bound)
+            except ImportError:  # a relative import beyond the top-level package, which also fails when run
                 continue
 
 
@@ -170,7 +178,7 @@ class _Syntax:
 
 
 def read_source(file: Path) -> bytes:
-    """The bytes of a source file."""
+    """Returns the bytes of a source file."""
     return file.read_bytes()
 
 
@@ -178,14 +186,14 @@ def read_source(file: Path) -> bytes:
 def _parse(content: bytes) -> _Syntax:
     try:
         tree = ast.parse(content)
-    except (SyntaxError, ValueError):  # compiled, or for another Python
+    except (SyntaxError, ValueError):  # a compiled module, or syntax of another Python version
         return _Syntax(hashlib.sha256(content).hexdigest())
     exports = _exports(tree)
     _strip_docstrings(tree)
-    nodes = list(_run(tree))
+    nodes = list(_executed(tree))
     return _Syntax(
         hashlib.sha256(ast.dump(tree).encode()).hexdigest(),
-        tuple(found for node in nodes for found in _imports(node)),
+        tuple(imported for node in nodes for imported in _imports(node)),
         exports,
         frozenset(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)),
     )
@@ -202,15 +210,15 @@ def _is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
-def _run(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those under `if TYPE_CHECKING:`, which are not run."""
+def _executed(node: ast.AST) -> Iterator[ast.AST]:
+    """Yields all nodes except those under `if TYPE_CHECKING:`, which never run."""
     yield node
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and ast.unparse(child.test).rpartition(".")[2] == "TYPE_CHECKING":
             for other in child.orelse:
-                yield from _run(other)
+                yield from _executed(other)
         else:
-            yield from _run(child)
+            yield from _executed(child)
 
 
 def _imports(node: ast.AST) -> Iterator[_Import]:
@@ -219,8 +227,8 @@ def _imports(node: ast.AST) -> Iterator[_Import]:
             yield _Import(alias.name)
     elif isinstance(node, ast.ImportFrom):
         for alias in node.names:
-            asked = None if alias.name == "*" else alias.name
-            yield _Import("." * node.level + (node.module or ""), asked, alias.asname or alias.name)
+            attribute = None if alias.name == "*" else alias.name
+            yield _Import("." * node.level + (node.module or ""), attribute, alias.asname or alias.name)
     elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in _IMPORTERS and node.args:
         name = node.args[0]
         if isinstance(name, ast.Constant) and isinstance(name.value, str):
@@ -228,7 +236,7 @@ def _imports(node: ast.AST) -> Iterator[_Import]:
 
 
 def _exports(tree: ast.Module) -> frozenset[str]:
-    """The names in `__all__` of a module that holds nothing but imports: it only passes them on."""
+    """Returns the names in `__all__` of a module that contains only imports; otherwise no names."""
     names: set[str] = set()
     for node in tree.body:
         if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["__all__"]:
@@ -242,7 +250,10 @@ def _exports(tree: ast.Module) -> frozenset[str]:
 
 
 def _named(module: str, file: Path, constants: frozenset[str], files: Files) -> list[tuple[str, Path]]:
-    """The files of a module's package that its string constants name; of a module without one, those beside it."""
+    """Returns the files of a module's package that its string constants name.
+
+    For a module outside any package, these are files in the same folder.
+    """
     if not any(Path(constant).suffix for constant in constants):
         return []
     depth = module.count(".") + (file.name == "__init__.py")
@@ -252,7 +263,7 @@ def _named(module: str, file: Path, constants: frozenset[str], files: Files) -> 
 
 
 def _files(folder: Path) -> list[tuple[str, Path]]:
-    """(place in the folder, path) of every file but packages' own and what Python compiled."""
+    """Returns (relative path, path) of every file below a folder, except `__init__.py` and compiled Python."""
     paths = sorted(path for path in folder.rglob("*") if "__pycache__" not in path.parts)
     return [(p.relative_to(folder).as_posix(), p) for p in paths if p.is_file() and p.name != "__init__.py"]
 
@@ -261,8 +272,8 @@ def _files(folder: Path) -> list[tuple[str, Path]]:
 
 
 @functools.cache
-def _by_version(top: str, package: str | None, path: tuple[str, ...]) -> dict[str, str] | None:
-    """Versions of the distributions that hold a top-level module; None for one that counts by its content."""
+def _external_versions(top: str, package: str | None, path: tuple[str, ...]) -> dict[str, str] | None:
+    """Returns the versions of the distributions with this top-level module; None if it counts by its syntax tree."""
     if top in sys.stdlib_module_names:
         return {}
     claims = [name for name in _claims(path).get(top, ()) if name]
@@ -273,12 +284,12 @@ def _by_version(top: str, package: str | None, path: tuple[str, ...]) -> dict[st
 
 @functools.cache
 def _claims(path: tuple[str, ...]) -> Mapping[str, list[str]]:
-    """The distributions that hold each top-level module."""
+    """Returns the names of the distributions that contain each top-level module."""
     return metadata.packages_distributions()
 
 
 def _is_local(name: str) -> bool:
-    """Whether a distribution came from a path of this machine, or builds on mitobench."""
+    """Returns whether a distribution was installed from a local path, or requires mitobench."""
     url = json.loads(metadata.distribution(name).read_text("direct_url.json") or "{}").get("url", "")
     return str(url).startswith("file:") or CORE in _requirements(name)
 

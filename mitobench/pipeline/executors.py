@@ -1,10 +1,11 @@
-"""Does the stages of a plan: those in the store are read, the rest done, in this process or in several.
+"""Runs the stages of a plan, in this process or in several. Stages whose output is in the store are not run again.
 
-A stage that fails spoils the rows behind it and nothing else; a full disk or an interrupt ends the run.
+If a stage fails, only the combinations that depend on it fail. A full disk or an interrupt ends the whole run.
 """
 
 from __future__ import annotations
 
+import functools
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -31,15 +32,15 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class StageResult:
-    """What became of a stage.
+    """How a stage ended.
 
     Attributes:
-        stage: which one.
-        output: its verified output; None where it failed.
-        cached: it was in the store already.
-        reason: why it failed, one line.
-        left_out: it was not tried, since a stage that it builds on failed for that reason.
-        trace: file with the traceback, kept until the stage is done.
+        stage: the stage.
+        output: its verified output; None if it failed.
+        cached: whether the output was already in the store.
+        reason: why the stage failed, in one line; None if it did not.
+        left_out: whether the stage was not run because a stage that it depends on failed; `reason` is that failure.
+        trace: file with the traceback; it is removed when the stage succeeds in a later run.
     """
 
     stage: Stage
@@ -51,29 +52,29 @@ class StageResult:
 
 
 class ProgressListener:
-    """Hears what happens during a run; the command line's progress display is one."""
+    """Receives progress events of a run; this class ignores them. The CLI's progress display is a subclass."""
 
     def started(self, stage: Stage) -> None:
-        """A stage is being done."""
+        """Called when a stage starts."""
 
     def advanced(self, stage: Stage, done: int, total: int) -> None:
-        """It has got so far; total 0 means unknown."""
+        """Called when a stage has completed `done` of `total` steps; a total of 0 means unknown."""
 
     def finished(self, result: StageResult) -> None:
-        """A stage ended, one way or another."""
+        """Called when a stage ends, whether it succeeded, failed or was left out."""
 
 
 def run(
     plan: Plan, store: Store, workspace: Workspace, listener: ProgressListener, jobs: int = 1
 ) -> Iterator[tuple[str, StageResult]]:
-    """Do every stage of the plan; gives (key, outcome) of each as it ends.
+    """Run every stage of the plan; yields (key, result) of each stage when it ends.
 
     Args:
-        plan: what to do.
-        store: where outputs are and go.
+        plan: the stages to run.
+        store: where outputs are read and written.
         workspace: the frames.
-        listener: hears of every start, advance and end.
-        jobs: how many stages may be done at once, each in a process of its own; 1: in this process.
+        listener: receives the progress events.
+        jobs: how many stages may run at once, each in a process of its own; 1: all run in this process.
 
     Raises StoreError when the store cannot be written.
     """
@@ -107,30 +108,33 @@ def run(
 def _executor(
     store: Store, workspace: Workspace, listener: ProgressListener, jobs: int
 ) -> Iterator[Callable[[Stage], Future[StageResult]]]:
-    """Gives a function that starts a stage: at once in this process, or in a process of its own."""
+    """Gives a function that starts a stage. With one job the stage runs in this process, before the call returns."""
     if jobs == 1:
 
-        def here(stage: Stage) -> Future[StageResult]:
+        def submit_here(stage: Stage) -> Future[StageResult]:
             future: Future[StageResult] = Future()
-            future.set_result(do(stage, store, workspace, lambda done, total: listener.advanced(stage, done, total)))
+            progress: Progress = functools.partial(listener.advanced, stage)
+            future.set_result(run_stage(stage, store, workspace, progress))
             return future
 
-        yield here
+        yield submit_here
         return
     with suppress(ImportError):
-        import_module("yapf")  # mmengine brings it; first imported by two processes at once, it tears its cache
+        import_module("yapf")  # required by mmengine; two processes that first import it at once corrupt its cache
     children: list[BaseProcess] = []
     with ThreadPoolExecutor(jobs) as threads:
         try:
-            yield lambda stage: threads.submit(_elsewhere, stage, store, workspace, jobs, children)
+            yield lambda stage: threads.submit(_run_in_child, stage, store, workspace, jobs, children)
         except BaseException:
             for child in children:
                 child.terminate()
             raise
 
 
-def _elsewhere(stage: Stage, store: Store, workspace: Workspace, jobs: int, children: list[BaseProcess]) -> StageResult:
-    """Do a stage in a new process, and wait for it; one that dies fails its stage only."""
+def _run_in_child(
+    stage: Stage, store: Store, workspace: Workspace, jobs: int, children: list[BaseProcess]
+) -> StageResult:
+    """Run a stage in a new process and wait for it. If the process dies, only this stage fails."""
     spawn = get_context("spawn")
     receiver, sender = spawn.Pipe(duplex=False)
     child = spawn.Process(target=_child, args=(sender, stage, store, workspace, jobs))
@@ -138,28 +142,33 @@ def _elsewhere(stage: Stage, store: Store, workspace: Workspace, jobs: int, chil
     children.append(child)
     sender.close()
     try:
-        said: StageResult | StoreError = receiver.recv()
+        received: StageResult | StoreError = receiver.recv()
     except EOFError:
         child.join()
         return StageResult(
-            stage, reason=f"{stage.label}: its process died (exit code {child.exitcode}); out of memory?"
+            stage,
+            reason=f"{stage.label}: its process died (exit code {child.exitcode}), possibly because it ran out of "
+            "memory. Try fewer --jobs.",
         )
     child.join()
-    if isinstance(said, StoreError):
-        raise said
-    return said
+    if isinstance(received, StoreError):
+        raise received
+    return received
 
 
 def _child(sender: Any, stage: Stage, store: Store, workspace: Workspace, jobs: int) -> None:
     compute.set_threads(max(1, compute.threads() // jobs))
     try:
-        sender.send(_changed(stage) or do(stage, store, workspace))
+        sender.send(_code_changed(stage) or run_stage(stage, store, workspace))
     except StoreError as reason:
         sender.send(reason)
 
 
-def _changed(stage: Stage) -> StageResult | None:
-    """A failure where this process imports other code than the plan was made with: its output has no key."""
+def _code_changed(stage: Stage) -> StageResult | None:
+    """Returns a failure if the code of the stage or its plugin changed since the plan was made; otherwise None.
+
+    The plan's key would not describe an output of the changed code.
+    """
     plugin = stage.plugin
     same = stage_code(stage.kind).digest == stage.settings["harness"]
     if same and (plugin is None or plugin_code(plugin.role, plugin.cls()).digest == plugin.source):
@@ -167,8 +176,12 @@ def _changed(stage: Stage) -> StageResult | None:
     return StageResult(stage, reason=f"{stage.label}: its code was changed during the run. Run the same command again.")
 
 
-def do(stage: Stage, store: Store, workspace: Workspace, progress: Progress = silent) -> StageResult:
-    """One stage: read from the store, or done under its lock. Two processes never do it twice."""
+def run_stage(stage: Stage, store: Store, workspace: Workspace, progress: Progress = silent) -> StageResult:
+    """Read a stage's output from the store, or run the stage and store its output.
+
+    The stage's lock is held meanwhile, so that no other process runs the same stage. Raises StoreError when the store
+    cannot be written; every other error is returned as the result's reason.
+    """
     with store.lock(stage.key):
         output = store.get(stage.kind, stage.key)
         if output:
@@ -178,9 +191,10 @@ def do(stage: Stage, store: Store, workspace: Workspace, progress: Progress = si
             for file in stage.plugin.files.values() if stage.plugin else ():
                 store.keep(file)
             with store.write(stage.kind, stage.key, stage.spec) as folder:
-                kinds.do(Job(stage, inputs, folder, store.work(stage.key), workspace, progress))
+                kinds.run_job(Job(stage, inputs, folder, store.work(stage.key), workspace, progress))
+                # the key describes the files as they were before: an output of changed files must not be stored
                 workspace.check_files(key for keys in stage.frames.values() for key in keys)
-                stage.check_files()  # what was made of changed files must not be kept under this key
+                stage.check_files()
         except StoreError:
             raise
         except (Exception, SystemExit) as reason:
@@ -188,18 +202,18 @@ def do(stage: Stage, store: Store, workspace: Workspace, progress: Progress = si
             trace.write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
             return StageResult(stage, reason=_one_line(stage, reason), trace=trace)
         output = store.get(stage.kind, stage.key)
-        assert output is not None, "an output that was just written is there"
+        assert output is not None, "the output was just written"
         return StageResult(stage, output)
 
 
 def _input(store: Store, stage: Stage) -> Output:
     output = store.get(stage.kind, stage.key)
     if output is None:
-        raise MitobenchError(f"The output of {stage.label} was corrupt; run the same command again.")
+        raise MitobenchError(f"The stored output of {stage.label} is missing or corrupt. Run the same command again.")
     return output
 
 
 def _one_line(stage: Stage, reason: BaseException) -> str:
-    said = str(reason).strip() or "no message"
+    message = str(reason).strip() or "no message"
     kind = "" if isinstance(reason, MitobenchError) else f"{type(reason).__name__}: "
-    return f"{stage.label}: {kind}{said}"
+    return f"{stage.label}: {kind}{message}"

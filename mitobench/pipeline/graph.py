@@ -1,4 +1,4 @@
-"""What a plan is made of: stages, and the combinations that end in them."""
+"""The data classes of a plan: what was requested, each combination of plugins, and the stages that it needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from mitobench.pipeline.stages.stage import Stage
 
 @dataclass(frozen=True)
 class Combination:
-    """One row: the names of its parts, its data and its seed."""
+    """One combination: the names of its four plugins, its data sets, its split and its seed.
+
+    `estimator` is `-` if the detector does not use its boxes.
+    """
 
     dataset: str
     train_on: tuple[str, ...]
@@ -32,13 +35,15 @@ class Combination:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A combination with the stages it ends in, or the reason why it cannot be done.
+    """A combination with its stages, or with the reason why it cannot run. It gives one record.
 
     Attributes:
-        settings: options of all plugins.
-        refs: its plugins by role.
-        stages: `evaluation` and those whose outputs its record shows, by role.
-        problem: why there are no stages: (status, reason), status `not applicable` or `broken`.
+        combination: its names and seed.
+        settings: the options of all plugins.
+        refs: its plugins, by role.
+        stages: `evaluation`, and the stages whose outputs appear in the record, by role. Stages that they depend on are
+            reached through `Stage.upstream`.
+        problem: why it cannot run, as (status, reason); the status is `not applicable` or `broken`. None if it can.
     """
 
     combination: Combination
@@ -50,7 +55,18 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Request:
-    """What a run was asked for: data sets, seeds, and how to compute."""
+    """What a run was asked to do: data sets, seeds, and how to compute.
+
+    Attributes:
+        datasets: to test on.
+        train_on: to train on; empty: the data set tested on.
+        seeds: of training.
+        matcher: how detections are matched with mitoses.
+        device: `cpu` or `cuda`.
+        amp: whether fits use mixed precision.
+        processes: how many processes one fit is distributed over.
+        only_scanners: the scanners that the frames are limited to; None: all.
+    """
 
     datasets: Sequence[str]
     train_on: Sequence[str] = ()
@@ -64,22 +80,22 @@ class Request:
 
 @dataclass(frozen=True)
 class Plan:
-    """All rows of a run, and the distinct stages behind them, each after those it builds on."""
+    """All combinations of a run (`rows`), and the distinct stages that they need."""
 
     rows: Sequence[PlannedRun]
 
     @cached_property
     def stages(self) -> dict[str, Stage]:
-        """Distinct stages by key, in an order in which they can be done."""
-        found: dict[str, Stage] = {}
+        """Returns the distinct stages by key, each after the stages that it depends on."""
+        stages: dict[str, Stage] = {}
         for row in self.rows:
             for stage in row.stages.values():
-                _collect(stage, found)
-        return found
+                _collect(stage, stages)
+        return stages
 
 
-def _collect(stage: Stage, found: dict[str, Stage]) -> None:
-    if stage.key not in found:
+def _collect(stage: Stage, stages: dict[str, Stage]) -> None:
+    if stage.key not in stages:
         for needed in stage.upstream.values():
-            _collect(needed, found)
-        found[stage.key] = stage
+            _collect(needed, stages)
+        stages[stage.key] = stage

@@ -1,6 +1,7 @@
-"""The grid of combinations becomes a graph of distinct stages; what two combinations share is there once.
+"""Plans a run: turns a grid of combinations into a graph of distinct stages. Combinations share equal stages.
 
-An input that a plugin declares it does not use is no part of its stage, so the stage is shared across that input.
+If a plugin declares that it does not use an input, that input is not part of its stage. For example, a detector that
+uses no boxes is fitted once for all estimators.
 """
 
 from __future__ import annotations
@@ -22,17 +23,22 @@ from mitobench.pipeline.sources import plugin_code, reader_code, stage_code
 from mitobench.pipeline.stages.stage import Stage
 from mitobench.pipeline.workspace import Workspace, chosen_on
 
-UNUSED = "-"  # shown for an estimator that the detector does not use
-NO_VERIFIER, NO_FUSER = "none", "detector-only"  # two names for one thing: the detector's score stands alone
-
+UNUSED = "-"  # shown as the estimator of a detector that uses no boxes
+NO_VERIFIER, NO_FUSER = "none", "detector-only"  # with either of them, the detector's score alone decides
 
 Roles = Mapping[str, Sequence[str]]
 
 
 def build(grids: Sequence[tuple[Roles, Settings]], request: Request, workspace: Workspace) -> Plan:
-    """Plan every combination of the grids: names by role, and the options they are taken with.
+    """Returns the plan of every combination of the grids.
 
-    Raises MitobenchError for an unknown plugin or option. A plugin that cannot be loaded spoils only its own rows.
+    Args:
+        grids: plugin names by role, and the options of these plugins.
+        request: data sets, seeds and how to compute.
+        workspace: the frames.
+
+    Raises MitobenchError for an unknown plugin or option. If a plugin cannot be loaded, only its own combinations are
+    broken.
     """
     rows = [row for roles, settings in grids for row in _grid(roles, settings, request, workspace)]
     if not any(row.problem and row.problem[0] == "broken" for row in rows):
@@ -42,14 +48,15 @@ def build(grids: Sequence[tuple[Roles, Settings]], request: Request, workspace: 
 
 
 def learned_from(workspace: Workspace, dataset: str, train_on: Sequence[str]) -> tuple[str, ...]:
-    """Keys of the frames to fit on, sorted: train parts, and all labelled frames of a set that is only learned from.
+    """Returns the keys of the frames to fit on, sorted.
 
-    That is one that is neither tested on nor, where the set tested on chooses for itself, chosen on.
+    They are the train parts of the data sets whose validation frames choose the thresholds (`chosen_on`), and all
+    labelled frames of the other training sets, which are neither tested on nor used to choose.
     """
     choosing = chosen_on(dataset, train_on)
     others = [name for name in train_on if name not in choosing]
-    more = (key for part in PARTS for key in workspace.part(others, part) if workspace.item(key).mitoses.labelled)
-    return tuple(sorted([*workspace.part(choosing, "train"), *more]))
+    labelled = (key for part in PARTS for key in workspace.part(others, part) if workspace.item(key).mitoses.labelled)
+    return tuple(sorted([*workspace.part(choosing, "train"), *labelled]))
 
 
 def _grid(roles: Roles, settings: Settings, request: Request, workspace: Workspace) -> list[PlannedRun]:
@@ -63,7 +70,7 @@ def _grid(roles: Roles, settings: Settings, request: Request, workspace: Workspa
 
 
 class _Planner:
-    """Makes the stages of one combination after the other; equal stages come out with equal keys."""
+    """Builds the stages of each combination. Equal stages get equal keys, which is how combinations share them."""
 
     def __init__(self, request: Request, settings: Settings, workspace: Workspace) -> None:
         self.request, self.settings, self.workspace = request, settings, workspace
@@ -74,7 +81,7 @@ class _Planner:
     # ------------------------------------------------------------------------------------------- combinations
 
     def row(self, dataset: str, names: dict[str, str], seed: int) -> PlannedRun:
-        """One combination, brought to the simplest form that means the same."""
+        """Returns one planned combination, in the simplest form that computes the same."""
         train_on = tuple(sorted(self.request.train_on or (dataset,)))
         protocol = self.workspace.splits[dataset].protocol
         for role, name in names.items():
@@ -99,18 +106,18 @@ class _Planner:
             return replace(planned, problem=("broken", str(reason)))
 
     def ref(self, role: str, name: str, extra: Mapping[str, Any] | None = None) -> PluginRef:
-        """A plugin with the options of this run."""
+        """Returns the reference to a plugin with the options of this run; `extra` options override them."""
         if extra or (role, name) not in self._refs:
             cls = discovery.load(role, name)
             source = plugin_code(role, cls).digest
-            made = PluginRef.of(role, cls, self.settings.options(role, cls, extra), source)
+            ref = PluginRef.of(role, cls, self.settings.options(role, cls, extra), source)
             if extra:
-                return made
-            self._refs[role, name] = made
+                return ref
+            self._refs[role, name] = ref
         return self._refs[role, name]
 
     def _simplest(self, names: Mapping[str, str], classes: Mapping[str, Any]) -> dict[str, str]:
-        """What stands for the same combination with nothing in it that has no effect."""
+        """Returns replacement names, by role, for plugins that have no effect in this combination."""
         simpler = {}
         detector, verifier = self.ref("detector", names["detector"]), self.ref("verifier", names["verifier"])
         if not (classes["detector"].uses_boxes or detector.requires() or verifier.requires()):
@@ -123,23 +130,27 @@ class _Planner:
 
     @staticmethod
     def _only_weighs(name: str, fuser: Any) -> bool:
-        """Whether without a verifier a fuser is `detector-only`. Only the core's own can be: others stay themselves."""
+        """Returns whether the fuser computes the same as `detector-only` if there is no verifier.
+
+        Only fusers of mitobench itself are simplified: what others do without a verifier is not known.
+        """
         return discovery.find("fuser", name).package == discovery.CORE and getattr(fuser, "only_weighs", False)
 
     def _why_not(self, refs: Mapping[str, PluginRef], train_on: Sequence[str]) -> str | None:
+        """Returns why these plugins cannot be combined on these data sets; None if they can."""
         fuser = refs["fuser"].cls()
         if fuser.needs_verifier and not refs["verifier"].cls().verifies:
             return f"fuser {fuser.name} needs a verifier"
         estimator = refs["estimator"].cls() if "estimator" in refs else None
         unmasked = [name for name in train_on if not self.workspace.card(name).has_masks]
         if estimator and estimator.needs_masks and unmasked:
-            return f"estimator {estimator.name} needs masks, and {', '.join(unmasked)} has none"
+            return f"estimator {estimator.name} needs masks, but {', '.join(unmasked)} has none"
         if estimator and estimator.learns_from_masks and not self._mask_sources(train_on):
-            return f"estimator {estimator.name} learns from masks, and no data set here has any"
+            return f"estimator {estimator.name} learns from masks, but no data set here has any"
         return None
 
     def _mask_sources(self, train_on: Sequence[str]) -> list[str]:
-        """Data sets whose masks an estimator learns from: those trained on if they have any, else all others."""
+        """Returns the data sets whose masks an estimator learns from: training sets, or else all others."""
         own = [name for name in train_on if self.workspace.card(name).has_masks]
         return own or sorted(name for name in self.workspace.datasets if self.workspace.card(name).has_masks)
 
@@ -153,23 +164,23 @@ class _Planner:
         boxes = self._boxes(refs.get("estimator"), train_on, (*train, *val), seed)
         detector = self._detector(refs["detector"], boxes, train, val, seed)
         parts = {"val": val, "test": test}
-        found = {part: self._detections(refs["detector"], detector, keys, part) for part, keys in parts.items()}
+        detections = {part: self._detections(refs["detector"], detector, keys, part) for part, keys in parts.items()}
         fitted, scores = None, dict[str, Stage]()
         threshold = self.pipeline.for_detector(refs["detector"].name).candidate_threshold
         if refs["verifier"].cls().verifies:
             sources = self._candidates(refs["detector"], detector, boxes, train, val, seed)
             required = self._required(refs["verifier"], boxes, train, val, seed)
-            upstream = {**sources, **required, "candidates-val": found["val"]}
+            upstream = {**sources, **required, "candidates-val": detections["val"]}
             fitted = self._fit(refs["verifier"], {"train": train, "val": val}, upstream, seed)
             scores = {
-                part: self._verifier_scores(refs["verifier"], fitted, found[part], keys, part, threshold)
+                part: self._verifier_scores(refs["verifier"], fitted, detections[part], keys, part, threshold)
                 for part, keys in parts.items()
             }
         fusion = self._stage(
             "fusion",
             refs["fuser"],
             {"val": val},
-            {"detections": found["val"], "verifier-scores": scores.get("val")},
+            {"detections": detections["val"], "verifier-scores": scores.get("val")},
             candidate_threshold=threshold,
             **self._matching(dataset),
         )
@@ -177,11 +188,11 @@ class _Planner:
             "evaluation",
             refs["fuser"],
             {"test": test},
-            {"fusion": fusion, "detections": found["test"], "verifier-scores": scores.get("test")},
+            {"fusion": fusion, "detections": detections["test"], "verifier-scores": scores.get("test")},
             **self._matching(dataset),
         )
         stages = {
-            **{f"detections-{part}": stage for part, stage in found.items()},
+            **{f"detections-{part}": stage for part, stage in detections.items()},
             "verifier": fitted,
             **{f"verifier-scores-{part}": stage for part, stage in scores.items()},
             "boxes": boxes,
@@ -195,7 +206,7 @@ class _Planner:
     def _boxes(
         self, estimator: PluginRef | None, train_on: Sequence[str], frames: tuple[str, ...], seed: int
     ) -> Stage | None:
-        """Boxes of all frames that the detector trains on; None where it uses none."""
+        """Returns the stage that makes boxes on all frames that the detector trains on; None without an estimator."""
         if estimator is None:
             return None
         fitted = self._estimator(estimator, train_on, seed)
@@ -207,7 +218,10 @@ class _Planner:
         return self._fit(estimator, frames, {}, seed)
 
     def _box_scores(self, estimator: PluginRef | None, train_on: Sequence[str], boxes: Stage | None) -> Stage | None:
-        """The estimator against masks, on test frames of the data sets that have them: none that it was fitted on."""
+        """Returns the stage that compares the estimator's boxes with masks, on test frames of data sets with masks.
+
+        The estimator was not fitted on these frames.
+        """
         sources = self._mask_sources(train_on)
         if estimator is None or boxes is None or not sources:
             return None
@@ -224,7 +238,7 @@ class _Planner:
     def _required(
         self, plugin: PluginRef, boxes: Stage | None, train: tuple[str, ...], val: tuple[str, ...], seed: int
     ) -> dict[str, Stage | None]:
-        """The fitted detectors that a plugin starts from."""
+        """Returns the fits of the detectors that a plugin starts from, by role."""
         required = {}
         for role, requirement in plugin.requires().items():
             try:
@@ -251,7 +265,11 @@ class _Planner:
         val: tuple[str, ...],
         seed: int,
     ) -> dict[str, Stage]:
-        """Detections on the training frames: by the detector itself, or by k detectors that have not seen them."""
+        """Returns the stages that detect candidates on the training frames, by role.
+
+        There is one stage for the detector itself (`in-sample`), or one for each of k detectors, which predicts frames
+        that it was not fitted on (`out-of-fold(k)`).
+        """
         if not self.pipeline.folds or fitted is None:
             return {"candidates-train": self._detections(detector, fitted, train, "train")}
         stages = {}
@@ -261,19 +279,25 @@ class _Planner:
         return stages
 
     def _folds(self, train: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-        """(seen, unseen) frames of each fold; slides stay whole where the split keeps them whole."""
-        whole = not any(self.workspace.splits[key.partition("/")[0]].shares_groups for key in train)
-        unit = {key: self.workspace.tissue(key, slide=whole) for key in train}
+        """Yields the (seen, unseen) frames of each fold.
+
+        Frames of one slide are in the same fold, unless the split itself divides slides between its parts; then frames
+        of one field of view are.
+        """
+        by_slide = not any(self.workspace.splits[key.partition("/")[0]].shares_groups for key in train)
+        unit_of = self.workspace.group_of if by_slide else self.workspace.field_of
+        unit = {key: unit_of(key) for key in train}
         units = sorted(set(unit.values()), key=canonical.digest)
         folds = self.pipeline.folds
         if folds > len(units):
-            what = "slides" if whole else "fields"
+            what = "slides" if by_slide else "fields of view"
             raise MitobenchError(
-                f"pipeline.candidates=out-of-fold({folds}): {len(units)} {what} are there to train on. Give fewer."
+                f"pipeline.candidates=out-of-fold({folds}): there are only {len(units)} {what} to train on. "
+                f"Give at most {len(units)} folds."
             )
         for fold in range(folds):
-            held = set(units[fold::folds])
-            yield tuple(k for k in train if unit[k] not in held), tuple(k for k in train if unit[k] in held)
+            held_out = set(units[fold::folds])
+            yield tuple(k for k in train if unit[k] not in held_out), tuple(k for k in train if unit[k] in held_out)
 
     def _verifier_scores(
         self,
@@ -299,7 +323,7 @@ class _Planner:
         upstream: Mapping[str, Stage | None],
         seed: int,
     ) -> Stage | None:
-        """A fit stage; None for a plugin that learns nothing."""
+        """Returns the stage that fits a plugin; None for a plugin that learns nothing."""
         if not plugin.cls().learns():
             return None
         fitted = plugin.for_fit()
@@ -332,7 +356,11 @@ class _Planner:
 
 
 def _code(kind: str, plugin: PluginRef, frames: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
-    """Digests of the harness's code and of the readers', and the versions of all that they and the plugin import."""
+    """Returns the part of a stage's settings that describes its code.
+
+    It holds the digests of mitobench's code for this kind and of the data set readers, and the versions of all packages
+    that they and the plugin import.
+    """
     harness = stage_code(kind)
     readers = {
         name: reader_code(name) for name in sorted({k.partition("/")[0] for keys in frames.values() for k in keys})

@@ -1,4 +1,4 @@
-"""A plugin as the pipeline holds it: a reference that travels between processes and goes into digests."""
+"""Refers to a plugin by name, version, code digest and options; the reference can be pickled and is part of keys."""
 
 from __future__ import annotations
 
@@ -18,12 +18,18 @@ PRETRAINED = "pretrained"
 
 @dataclass(frozen=True)
 class PluginRef:
-    """Name, version, source and options of a plugin: all that decides what it does.
+    """Everything that decides what a plugin computes. Can be pickled.
 
     Attributes:
-        variant: the options that a table shows beside it; they decide nothing.
-        files: the files among the options, by place.
-        weights: the file of pretrained weights that a fit starts from; None: random ones.
+        role: `estimator`, `detector`, `verifier` or `fuser`.
+        name: the plugin's name.
+        version: the plugin's version, with its package and the package's version.
+        package: the distribution that provides it.
+        source: digest of its code.
+        options: its options as JSON values.
+        variant: names of the options that tables show beside the plugin's name; not part of the key.
+        weights: the file of pretrained weights that a fit starts from; None: random weights.
+        files: the files among the options, by their place in the options.
     """
 
     role: str
@@ -38,26 +44,34 @@ class PluginRef:
 
     @classmethod
     def of(cls, role: str, plugin: type[Plugin], options: Options, source: str) -> PluginRef:
-        """The reference to a loaded class with options, and the digest of its code."""
-        found = discovery.find(role, plugin.name)
+        """Returns the reference to a plugin class with these options; `source` is the digest of its code.
+
+        Raises PluginError for a card that cannot be read, or if the plugin's `pretrained` fails.
+        """
+        installed = discovery.find(role, plugin.name)
         try:
-            variant = tuple(found.card().get("variant", ()))
+            variant = tuple(installed.card().get("variant", ()))
         except MitobenchError as reason:
-            raise PluginError(f"The card of {role} {plugin.name!r} of package {found.package}: {reason}") from reason
-        version = f"{plugin.version} ({found.package} {found.version})"
+            raise PluginError(
+                f"The card of {role} {plugin.name!r} in package {installed.package} is not valid: {reason}"
+            ) from reason
+        version = f"{plugin.version} ({installed.package} {installed.version})"
         weights = _pretrained(role, plugin, options)
         values = options.model_dump(mode="json")
-        return cls(role, plugin.name, version, found.package, source, values, variant, weights, files_of(options))
+        return cls(role, plugin.name, version, installed.package, source, values, variant, weights, files_of(options))
 
     def for_fit(self) -> PluginRef:
-        """As a fit sees it: options that only prediction reads have their defaults, whatever they are set to."""
+        """Returns the reference for a fit, in which the options read only at prediction time have their defaults.
+
+        Changing such an option therefore reuses the existing fit.
+        """
         cls = self.cls()
         defaults = cls.Options().model_dump(mode="json")
         options = {**self.options, **{name: defaults[name] for name in cls.inference_options}}
         return replace(self, options=options, files=files_of(cls.Options.model_validate(options)))
 
     def spec(self) -> dict[str, Any]:
-        """As it goes into a digest and a record."""
+        """Returns what goes into stage keys and records."""
         return {
             "role": self.role,
             "name": self.name,
@@ -68,25 +82,28 @@ class PluginRef:
 
     @property
     def key_options(self) -> dict[str, Any]:
-        """The options; in place of where a file lies its SHA-256, and of weights the name, too, or `none`."""
+        """The options as they go into keys: paths of files are replaced by the SHA-256 of the files' content.
+
+        `pretrained` becomes `NAME, sha256 DIGEST`, or `none` if the fit starts from random weights.
+        """
         options = with_files(self.options, {place: f"sha256 {file.sha256}" for place, file in self.files.items()})
-        if PRETRAINED not in options or not _looks_for_weights(self.cls()):
+        if PRETRAINED not in options or not _has_pretrained(self.cls()):
             return options
         weights = self.weights
-        found = f"{as_text(weights.name)}, sha256 {canonical.file_digest(weights)}" if weights else "none"
-        return {**options, PRETRAINED: found}
+        content = f"{as_text(weights.name)}, sha256 {canonical.file_digest(weights)}" if weights else "none"
+        return {**options, PRETRAINED: content}
 
     def check_files(self) -> None:
-        """Raises PluginError where a file that it is known by has changed since the plan was made."""
+        """Raises PluginError if a file among the options changed since the plan was made."""
         for file in self.files.values():
             file.check()
 
     def cls(self) -> Any:
-        """The class, a subclass of its role's interface."""
+        """Returns the plugin's class, a subclass of its role's interface."""
         return discovery.load(self.role, self.name)
 
     def requires(self) -> Mapping[str, api.Requirement]:
-        """Plugins whose fitted stage this one starts from, by role."""
+        """Returns the plugins whose fits this one starts from, by role. Raises PluginError if the plugin raises."""
         cls = self.cls()
         try:
             required: Mapping[str, api.Requirement] = cls.requires(cls.Options.model_validate(dict(self.options)))
@@ -97,9 +114,9 @@ class PluginRef:
         return required
 
     def create(self, device: str, folder: Path | None = None) -> Any:
-        """An instance; as it was fitted, where there is a folder that it saved to.
+        """Returns an instance; with a folder, the plugin as it was fitted and saved there.
 
-        Raises PluginError where a file among its options has changed since the plan was made.
+        Raises PluginError if a file among its options changed since the plan was made.
         """
         self.check_files()
         cls = self.cls()
@@ -109,11 +126,13 @@ class PluginRef:
         return plugin
 
 
-def _looks_for_weights(plugin: type[Plugin]) -> bool:
+def _has_pretrained(plugin: type[Plugin]) -> bool:
+    """Returns whether the class or one of its bases other than Plugin defines `pretrained`."""
     return next(base for base in plugin.__mro__ if "pretrained" in vars(base)) is not Plugin
 
 
 def _pretrained(role: str, plugin: type[Plugin], options: Options) -> Path | None:
+    """Returns the file of pretrained weights that the plugin chooses; None if it has none or does not learn."""
     if not plugin.learns():
         return None
     try:
@@ -131,4 +150,4 @@ def _check_readable(path: Path) -> None:
     try:
         path.open("rb").close()
     except OSError as reason:
-        raise PluginError(f"{path}: cannot be read: {reason.strerror}. Mend that, or name another file.") from reason
+        raise PluginError(f"{path}: cannot be read: {reason.strerror}. Fix this, or choose another file.") from reason

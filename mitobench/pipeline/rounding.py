@@ -1,4 +1,4 @@
-"""Values of plugins are rounded once, when they are received: what is computed from is what a record stores."""
+"""Rounds what plugins return, once and on arrival: metrics are computed from exactly the values that records store."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-SCORE_DIGITS = 7  # significant: as many as a network's float32 has
-XY_DECIMALS = 2  # of a px
-BOX_DECIMALS = 1  # of a px
+SCORE_DIGITS = 7  # significant digits, as many as a float32 has
+XY_DECIMALS = 2  # decimals of px
+BOX_DECIMALS = 1  # decimals of px
 
 
 def significant(score: Floats) -> Floats:
-    """Scores [N] with seven significant digits; nan stays."""
+    """Returns scores [N] rounded to seven significant digits; NaN stays NaN."""
     rounded: Any = [float(f"{value:.{SCORE_DIGITS}g}") for value in score.tolist()]
     return np.array(rounded, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Options of plugins and of the pipeline: class defaults, then the profile, then `--set`, each typed and checked."""
+"""Merges the options of plugins and pipeline from class defaults, the profile and `--set`, and checks their types."""
 
 from __future__ import annotations
 
@@ -29,19 +29,20 @@ Threshold = Annotated[float, Field(allow_inf_nan=False)] | Literal["validation"]
 
 # Options that were renamed, by table: the old name is still accepted in profiles and in `--set`.
 RENAMED: Mapping[str, Mapping[str, str]] = {"pipeline": {"gate": "candidate_threshold"}}
-DEFAULTS = "defaults"  # the table of a profile that says which plugins a run has where it names none
-PAPER = "paper"  # whose defaults a user's own profile has, unless it says others
+DEFAULTS = "defaults"  # the table of a profile that names the default plugin of each role
+PAPER = "paper"  # the profile whose default plugins a user's own profile inherits
 
 
 class PipelineOptions(BaseModel):
-    """What the harness does between the plugins.
+    """Options of what mitobench does between the plugins.
 
     Attributes:
-        candidate_threshold: detections whose detector score is not above it are dropped before verification (the
-            paper's gate). A number; `validation`, which chooses it on the validation frames; null, which drops
-            nothing; or a table of these by detector, in which a detector that is not named has `validation`.
-        candidates: where the verifier's training candidates come from: `in-sample` (the detector's own training
-            frames, as in the paper) or `out-of-fold(k)` (k detector fits, each predicting what it has not seen).
+        candidate_threshold: only detections with a detector score above it are verified (the paper's gate). One of: a
+            number; `validation`, which chooses it on the validation frames; null, which keeps all detections; or a
+            table of these by detector, in which detectors that are not named have `validation`.
+        candidates: where the verifier's training candidates come from: `in-sample` (detections on the frames that the
+            detector was fitted on, as in the paper) or `out-of-fold(k)` (k detectors are fitted, and each predicts
+            frames that it was not fitted on).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,12 +52,12 @@ class PipelineOptions(BaseModel):
 
     @property
     def folds(self) -> int:
-        """Number of detector fits that make the candidates; 0 for `in-sample`."""
+        """Number of detectors that are fitted to make training candidates; 0 for `in-sample`."""
         found = re.search(r"\d+", self.candidates)
         return int(found.group()) if found else 0
 
     def for_detector(self, name: str) -> PipelineOptions:
-        """The options as they hold for a detector: `candidate_threshold` is one value, not a table."""
+        """Returns the options for one detector, in which `candidate_threshold` is one value and not a table."""
         given = self.candidate_threshold
         threshold = given.get(name, VALIDATION) if isinstance(given, dict) else given
         return self.model_copy(update={"candidate_threshold": threshold})
@@ -64,10 +65,15 @@ class PipelineOptions(BaseModel):
 
 @dataclass(frozen=True)
 class Override:
-    """One `WHERE=VALUE`: WHERE is ROLE.OPTION, ROLE.PLUGIN.OPTION or pipeline.OPTION.
+    """One changed option: ROLE.OPTION=VALUE, ROLE.PLUGIN.OPTION=VALUE or pipeline.OPTION=VALUE.
 
-    `given` says where it was: `--set`, or a file and its line. An option that was renamed has its new name in `option`
-    and in `text`.
+    Attributes:
+        given: where it was given, for messages: `--set`, or a file and its line.
+        text: the whole text; a renamed option appears under its new name.
+        role: a role, or `pipeline`.
+        plugin: the plugin that it is limited to; None: all plugins of the role that have the option.
+        option: the option's current name.
+        value: the parsed value.
     """
 
     given: str
@@ -79,15 +85,16 @@ class Override:
 
     @classmethod
     def parse(cls, text: str, given: str = "--set") -> Override:
-        """Raises MitobenchError when the text is not of that form."""
+        """Returns the override that a text describes. Raises MitobenchError for a text of another form."""
         if as_text(text) != text:
-            raise MitobenchError(f"{given} {as_text(text)}: is not UTF-8 text. Rename the file, or spell it otherwise.")
+            raise MitobenchError(f"{given} {as_text(text)}: is not UTF-8 text. If it names a file, rename the file.")
         where, equals, value = text.partition("=")
         parts = where.strip().split(".")
         if not equals or len(parts) not in (2, 3) or not all(parts):
             raise MitobenchError(f"{given} {text}: give ROLE.OPTION=VALUE, for example detector.iterations=500.")
         if parts[0] not in (*ROLES, "pipeline"):
-            raise MitobenchError(f"{given} {text}: {parts[0]!r} is no role. {nearest(parts[0], (*ROLES, 'pipeline'))}")
+            roles = nearest(parts[0], (*ROLES, "pipeline"))
+            raise MitobenchError(f"{given} {text}: {parts[0]!r} is not a role. {roles}")
         if parts[0] == "pipeline" and len(parts) == 3:
             raise MitobenchError(f"{given} {text}: the pipeline has no plugins. Give pipeline.OPTION=VALUE.")
         parsed = load_json(value, f"{given} {printable(text, 200)}") if _is_json(value) else value
@@ -97,7 +104,7 @@ class Override:
 
 
 def _is_json(value: str) -> bool:
-    """Whether a value is spelled as JSON; any other is text."""
+    """Returns whether a value is JSON; any other value is text."""
     try:
         json.loads(value, parse_int=str, parse_constant=_no_number)
     except ValueError:
@@ -113,13 +120,14 @@ def _no_number(token: str) -> None:
 
 @dataclass
 class Settings:
-    """A profile and what is changed of it.
+    """A profile with overrides.
 
     Attributes:
-        profile: its name, in `registry/profiles`.
-        tables: options by role and plugin, as the profile has them.
-        overrides: in their order; of two of one option the last counts.
-        scale: factor on all schedules, those options that a plugin counts in optimizer steps.
+        profile: the profile's name in `registry/profiles`, or the name of the user's file.
+        tables: the profile's options, by role and plugin.
+        source: the profile's file.
+        overrides: in the order given; the last one of an option counts.
+        scale: factor on all schedules (the options that a plugin counts in optimizer steps).
     """
 
     profile: str
@@ -132,90 +140,98 @@ class Settings:
 
     @classmethod
     def load(cls, profile: str, sets: Sequence[str | Override] = (), scale: float = 1.0) -> Settings:
-        """A profile by name, or from a `.toml` file. Raises MitobenchError for an unknown profile or a bad override."""
+        """Returns the settings of a profile, given by name or as a `.toml` file.
+
+        Raises MitobenchError for an unknown profile, a file that is not a profile, or an override of another form.
+        """
         if not 0 < scale < math.inf:  # nan is neither
-            raise MitobenchError(f"--scale {scale}: must be a finite number above 0.")
+            raise MitobenchError(f"--scale {scale}: must be a finite number greater than 0.")
         own = profile.endswith(".toml")
         path = Path(profile) if own else registry.entry("profiles", profile)
         tables = _read(path)
         if "based_on" in tables:
             tables = _over(_base(path, str(tables["based_on"])), tables)
-        elif own:  # a user's profile changes options; which plugins a run has by default is said by ours
+        elif own:  # a user's profile without `based_on` inherits the default plugins and no options
             tables = {**tables, DEFAULTS: {**_base(path, PAPER)[DEFAULTS], **tables.get(DEFAULTS, {})}}
         overrides = [Override.parse(given) if isinstance(given, str) else given for given in sets]
         return cls(as_text(path.name if own else path.stem), tables, path, overrides, scale)
 
     def pipeline(self) -> PipelineOptions:
-        """The pipeline's options."""
+        """Returns the pipeline's options. Raises MitobenchError for an option of the wrong type."""
         options: PipelineOptions = self._merge(PipelineOptions, "pipeline", None, self.tables.get("pipeline", {}))
         return options
 
     def options(self, role: str, cls: type[Plugin], extra: Mapping[str, Any] | None = None) -> Options:
-        """A plugin's options; `extra` (what another plugin requires of it) has the last word."""
+        """Returns a plugin's options.
+
+        `extra` are the options that another plugin requires of this one; they override all others. Raises
+        MitobenchError for an unknown option or one of the wrong type, with the place where it was given.
+        """
         table = self.tables.get(role, {}).get(cls.name, {})
         options: Options = self._merge(cls.Options, role, cls.name, table, extra or {})
         return options if self.scale == 1 else _shortened(options, cls.schedule, self.scale)
 
     def default(self, role: str) -> tuple[str, str | None]:
-        """The plugin of a role that a run has where it names none: the profile's first that is installed.
+        """Returns the default plugin of a role: the first one in the profile that is installed.
 
-        Returns its name, and what a user should know of the choice: None where it is the profile's first. Raises
-        MitobenchError where the profile names no plugin of the role, or none that is installed.
+        Returns its name, and a note for the user if it is not the profile's first choice, otherwise None. Raises
+        MitobenchError if the profile names no plugin of the role, or none that is installed.
         """
         wanted: list[str] = self.tables.get(DEFAULTS, {}).get(role, [])
-        there = discovery.names(role)
-        missing = list(itertools.takewhile(lambda name: name not in there, wanted))
+        installed = discovery.names(role)
+        missing = list(itertools.takewhile(lambda name: name not in installed, wanted))
         if len(missing) == len(wanted):
             problem = (
                 f"none of the default {role}s is installed ({', '.join(wanted)})" if wanted else f"no default {role}"
             )
-            available = ", ".join(there) or "none"
+            available = ", ".join(installed) or "none"
             raise MitobenchError(f"{self.source}: {problem}. Give --{role} NAME. Available: {available}.")
         name = wanted[len(missing)]
         if not missing:
             return name, None
         verb = "is" if len(missing) == 1 else "are"
         absent = f"{' and '.join(missing)} of profile {self.profile} {verb} not installed"
-        return name, f"Default {role}: {name}, since {absent}."
+        return name, f"Default {role}: {name}, because {absent}."
 
     def check_all_used(self, also: Sequence[Settings] = ()) -> None:
-        """Raises MitobenchError for a name that no plugin has, or an option that no plugin of the run has.
+        """Raises MitobenchError for an unknown plugin name, or an override of an option that no plugin of the run has.
 
-        `also` are the settings of the run's other grids: an override given to all need not be of use to each.
+        `also` are the settings of the run's other grids: it is enough if one of the grids uses an override.
         """
         named = [(f"{o.given} {o.text}", o.role, o.plugin) for o in self.overrides if o.plugin]
-        if self.source.parent != registry.ROOT / "profiles":  # ours may name plugins that are not installed
+        if self.source.parent != registry.ROOT / "profiles":  # built-in profiles may name plugins not installed here
             tables = [(role, name) for role in ROLES for name in self.tables.get(role, {})]
             named += [(f"{self.source}: [{role}.{name}]", role, name) for role, name in tables]
         named += self._thresholds()
         for where, role, name in named:
             if name not in discovery.names(role):
-                raise MitobenchError(f"{where}: no {role} is called {name!r}. {nearest(name, discovery.names(role))}")
+                raise MitobenchError(f"{where}: unknown {role} {name!r}. {nearest(name, discovery.names(role))}")
         for override in self.overrides:
             if not any((override.given, override.text) in settings._used for settings in (self, *also)):
-                whose = override.plugin or override.role
+                owner = override.plugin or override.role
                 known = sorted(self._options.get(override.role, set()))
                 raise MitobenchError(
-                    f"{override.given} {override.text}: no {whose} of this run has an option {override.option!r}. "
+                    f"{override.given} {override.text}: no {owner} of this run has an option {override.option!r}. "
                     f"{nearest(override.option, known)}"
                 )
 
     def _thresholds(self) -> list[tuple[str, str, str]]:
-        """(where, `detector`, name) of each detector that a table of candidate thresholds names."""
+        """Returns (where, `detector`, name) for each detector that a table of candidate thresholds names."""
         given = self.tables.get("pipeline", {}).get("candidate_threshold")
         where = f"{self.source}: [pipeline] candidate_threshold"
         if self.source.parent == registry.ROOT / "profiles":
-            given = None  # ours may name plugins that are not installed
+            given = None  # built-in profiles may name plugins not installed here
         for override in self.overrides:
             if (override.role, override.option) == ("pipeline", "candidate_threshold"):
                 where, given = f"{override.given} {override.text}", override.value
         return [(where, "detector", name) for name in given] if isinstance(given, dict) else []
 
     def touching(self, plugins: Sequence[tuple[str, str, type[Any] | None]]) -> list[Override]:
-        """The overrides that decide an option of these plugins, in their order.
+        """Returns the overrides that take effect in these plugins, in the order given.
 
         Args:
-            plugins: (role, name, its options or None where they are not known); the pipeline is one of role `pipeline`.
+            plugins: (role, name, options class); the class is None if it is not known. The pipeline counts as a plugin
+                of role `pipeline`.
         """
         last: dict[tuple[str, str, str], Override] = {}
         for override in self.overrides:
@@ -235,28 +251,28 @@ class Settings:
                 values[override.option] = override.value
                 self._used.add((override.given, override.text))
         try:
-            # as JSON, strictly: true is no number and "12" no integer, but a list may be a tuple and 1 a float
+            # strict JSON: rejects true as a number and "12" as an integer; accepts a list as a tuple and 1 as a float
             return model.model_validate_json(canonical.dumps({**values, **extra}), strict=True)
         except ValidationError as reason:
             raise MitobenchError(self._explain(reason, model, role, plugin)) from reason
 
     def _explain(self, reason: ValidationError, model: type[Any], role: str, plugin: str | None) -> str:
-        """Each wrong option, where it was given, and what it may be."""
+        """Returns a line for each wrong option: where it was given, and what is wrong."""
         lines = []
         for error in reason.errors():
             option = str(error["loc"][0]) if error["loc"] else "options"
             given = [o for o in self.overrides if o.role == role and o.plugin in (None, plugin) and o.option == option]
             table = f"[{role}.{plugin}]" if plugin else f"[{role}]"
             where = f"{given[-1].given} {given[-1].text}" if given else f"{self.source}: {table} {option}"
-            said = error["msg"]
+            problem = error["msg"]
             if error["type"] == "extra_forbidden":
-                said = f"unknown option. {nearest(option, model.model_fields)}"
-            lines.append(f"{where}: {said} (given: {printable(repr(error['input']), 200)})")
+                problem = f"unknown option. {nearest(option, model.model_fields)}"
+            lines.append(f"{where}: {problem} (given: {printable(repr(error['input']), 200)})")
         return "\n".join(dict.fromkeys(lines))
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A profile's tables. Raises MitobenchError for what is none."""
+    """Returns a profile's tables. Raises MitobenchError for a file that is not a profile."""
     tables = registry.read_toml(path)
     known = {"title", "based_on", DEFAULTS, "pipeline", *ROLES}
     for table in tables.keys() - known:
@@ -268,12 +284,12 @@ def _read(path: Path) -> dict[str, Any]:
     for role in ROLES:
         plugins = tables.get(role, {})
         if not isinstance(plugins, dict) or not all(isinstance(table, dict) for table in plugins.values()):
-            raise MitobenchError(f"{path}: [{role}] must hold one table a plugin: [{role}.NAME].")
+            raise MitobenchError(f"{path}: [{role}] must contain one table for each plugin: [{role}.NAME].")
     return {**tables, "pipeline": _renamed(path, "pipeline", tables.get("pipeline", {}))}
 
 
 def _renamed(path: Path, table: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """A table's options under their current names. Raises MitobenchError where one is given under both."""
+    """Returns a table's options under their current names. Raises MitobenchError if one is given under both names."""
     renamed: dict[str, Any] = {}
     for option, value in options.items():
         current = _current_name(table, option)
@@ -286,7 +302,7 @@ def _renamed(path: Path, table: str, options: Mapping[str, Any]) -> dict[str, An
 
 
 def _current_name(table: str, option: str) -> str:
-    """The name that an option has now; logs a note where the given one is old."""
+    """Returns an option's current name; logs a warning if the given name is an old one."""
     current = RENAMED.get(table, {}).get(option, option)
     if current != option:
         _note_renamed(table, option, current)
@@ -299,7 +315,7 @@ def _note_renamed(table: str, option: str, current: str) -> None:
 
 
 def _defaults(path: Path, table: Any) -> dict[str, list[str]]:
-    """Names of plugins by role, in order of preference. Raises MitobenchError for what is none."""
+    """Returns plugin names by role, in order of preference. Raises MitobenchError for a table of another form."""
     if not isinstance(table, dict):
         raise MitobenchError(f"{path}: {DEFAULTS} must be a table: [{DEFAULTS}].")
     read = {}
@@ -317,15 +333,17 @@ def _defaults(path: Path, table: Any) -> dict[str, list[str]]:
 
 
 def _base(path: Path, name: str) -> dict[str, Any]:
-    """The tables of the registry's profile that the one at `path` is based on."""
+    """Returns the tables of the built-in profile that the profile at `path` is based on."""
     base = _read(registry.entry("profiles", name))
     if "based_on" in base:
-        raise MitobenchError(f"{path}: based_on = {name!r}, which is itself based on another; name one that is not.")
+        raise MitobenchError(
+            f"{path}: based_on = {name!r}, which is itself based on another profile. Name one that is not."
+        )
     return base
 
 
 def _over(base: Mapping[str, Any], tables: Mapping[str, Any]) -> dict[str, Any]:
-    """The base's tables with what the others change in them, option by option."""
+    """Returns the base's tables, in which `tables` override single options."""
     merged = {part: {**base.get(part, {}), **tables.get(part, {})} for part in ("pipeline", DEFAULTS)}
     for role in ROLES:
         old, new = base.get(role, {}), tables.get(role, {})
@@ -334,7 +352,7 @@ def _over(base: Mapping[str, Any], tables: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shortened(options: Options, schedule: Collection[str], scale: float) -> Options:
-    """The options with those of the schedule scaled; what was above zero stays so."""
+    """Returns the options with those in `schedule` multiplied by `scale`. Positive values stay at least 1."""
 
     def short(steps: int) -> int:
         return max(1, round(steps * scale)) if steps else 0

@@ -1,4 +1,4 @@
-"""The code behind a stage: of the harness, of a plugin, and of the readers of its frames."""
+"""Digests the code that a stage runs: mitobench's own, the plugin's, and that of the data set readers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def stage_code(kind: str) -> Code:
-    """The harness's code that does a kind of stage."""
+    """Returns mitobench's own code for a kind of stage."""
     return _code(kinds.module(kind))
 
 
@@ -26,23 +26,26 @@ def _code(module: str) -> Code:
 
 @functools.cache
 def plugin_code(role: str, cls: type[Plugin]) -> Code:
-    """The code of a plugin's class and of all that it derives from.
+    """Returns the code of a plugin's class and of its base classes.
 
-    Raises PluginError for a class that comes from no file.
+    Raises PluginError for a class without a source file.
     """
     if locate(cls.__module__) is None:
-        raise PluginError(f"{cls.__module__} has no source file; plugins must come from an importable package.")
+        raise PluginError(f"{cls.__module__} has no source file. Install the plugin as an importable package.")
     modules = dict.fromkeys(base.__module__ for base in cls.__mro__)
     return code_of(modules, _package(discovery.find(role, cls.name)))
 
 
 @functools.cache
 def reader_code(dataset: str) -> Code:
-    """The code that reads a data set's frames."""
-    found = discovery.find("dataset", dataset)
-    return code_of([found.target.partition(":")[0]], _package(found))
+    """Returns the code that reads a data set's frames."""
+    installed = discovery.find("dataset", dataset)
+    return code_of([installed.target.partition(":")[0]], _package(installed))
 
 
-def _package(found: discovery.InstalledPlugin) -> str | None:
-    """The package whose requirements count, imported or not; None for the core, which requires much for its pages."""
-    return None if found.package == discovery.CORE else found.package
+def _package(installed: discovery.InstalledPlugin) -> str | None:
+    """Returns the package whose declared requirements are part of keys, imported or not.
+
+    None for mitobench itself: most of its requirements serve its reports and decide no result.
+    """
+    return None if installed.package == discovery.CORE else installed.package

@@ -1,13 +1,13 @@
-"""Outputs of stages on disk, each under the digest of everything that went into it.
+"""Caches the outputs of stages on disk, each under its stage's key.
 
     stages/KIND/KEY/   what the stage wrote, and manifest.json with the SHA-256 of every file
-    work/KEY/          checkpoints of a stage that is under way; survives a killed run
-    aside/             outputs being written; renamed into place when whole
+    work/KEY/          checkpoints of an unfinished stage; kept when a run is killed
+    aside/             outputs being written; renamed to their place in stages/ when complete
     files/SHA256       content of the files that options named
-    locks/KEY          held by the one process that does the stage
+    locks/KEY          held by the one process that runs the stage
 
-An output is there whole or not at all: it is written aside and renamed, and every byte of it is verified on
-reading. What does not verify is thrown away and done again.
+Outputs are complete or absent: each is written to aside/ and renamed. Every byte is verified on reading; a corrupt
+output is deleted, and its stage runs again.
 """
 
 from __future__ import annotations
@@ -40,56 +40,64 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Output:
-    """A stage's verified output: its folder and its manifest (spec, seconds, files)."""
+    """A stage's verified output.
+
+    Attributes:
+        folder: what the stage wrote.
+        manifest: `spec` (what the key is the digest of), `seconds`, and `files` (SHA-256 by relative path).
+    """
 
     folder: Path
     manifest: dict[str, Any]
 
     @property
     def seconds(self) -> float:
-        """Wall-clock time that the stage took when it was done, s."""
+        """Wall-clock time that the stage took when it ran, s."""
         return float(self.manifest["seconds"])
 
 
 class Store:
-    """Outputs of stages below one folder, shared by any number of processes."""
+    """The outputs of stages below one folder. Any number of processes may use it at once."""
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
 
     def open(self) -> Store:
-        """This store, with its folders made and seen to be writable. Raises StoreError."""
+        """Create the store's folders; returns the store. Raises StoreError if they cannot be written."""
         try:
             for folder in ("stages", "work", "aside", "locks"):
                 (self.root / folder).mkdir(parents=True, exist_ok=True)
-                tempfile.TemporaryFile(dir=self.root / folder).close()  # told now if it is not ours to write
+                tempfile.TemporaryFile(dir=self.root / folder).close()  # fails now, not in the middle of a run
         except OSError as reason:
             raise _store_error(self.root, reason) from reason
         return self
 
     def has(self, kind: str, key: str) -> bool:
-        """Whether an output is there, not verified: for showing a plan."""
+        """Returns whether an output exists, without verifying it. For showing a plan."""
         return (self._folder(kind, key) / MANIFEST).is_file()
 
     def get(self, kind: str, key: str) -> Output | None:
-        """The verified output, or None where there is none. A corrupt one is thrown away, and the log says so."""
+        """Returns the verified output; None if there is none. Deletes a corrupt output and logs a warning."""
         folder = self._folder(kind, key)
         if not folder.exists():
             return None
         problem, manifest = _verify(folder)
         if problem is None:
             return Output(folder, manifest)
-        log.warning("%s is corrupt (%s): it is thrown away and the stage done again.", folder, problem)
+        log.warning("%s is corrupt (%s). It is deleted, and its stage runs again.", folder, problem)
         self.discard(kind, key)
         return None
 
     def discard(self, kind: str, key: str) -> None:
-        """Throw an output away, at once for every reader."""
+        """Delete an output. Other processes see all of it or nothing."""
         (self.root / "aside").mkdir(parents=True, exist_ok=True)
         remove_whole(self._folder(kind, key), trash=self.root / "aside")
 
     def lock(self, key: str) -> FileLock:
-        """The lock under which a stage is done; freed by the system when its holder dies. Raises StoreError."""
+        """Returns the lock to hold while a stage runs. The system releases it when its process dies.
+
+        Raises StoreError if the lock's folder cannot be created.
+        """
         path = self.root / "locks" / key
         check_target(path, StoreError)
         try:
@@ -99,33 +107,33 @@ class Store:
         return FileLock(path)
 
     def work(self, key: str) -> Path:
-        """The stage's work folder, kept until its output is in place."""
+        """Returns the stage's work folder, which is kept until the stage's output is complete."""
         folder = self.root / "work" / key
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def keep(self, file: File) -> None:
-        """Keep the content of an option's file, for packing: it may be gone or changed by then."""
+        """Copy the file of an option into the store, for `mitobench pack`: the original may be gone by then."""
         kept = self.kept(file.sha256)
         if not kept.is_file():
             kept.parent.mkdir(parents=True, exist_ok=True)
             write_whole(kept, file.read_bytes())
 
     def kept(self, sha256: str) -> Path:
-        """Where a file of that content is, if `keep` kept it."""
+        """Returns the path of the copy that `keep` made of a file with this SHA-256; it may not exist."""
         return self.root / "files" / sha256
 
     @contextmanager
     def write(self, kind: str, key: str, spec: dict[str, Any]) -> Iterator[Path]:
-        """An empty folder to write a stage's output into; it is in place when the block ends without an error.
+        """Gives an empty folder to write a stage's output into; stores it if the block ends without an error.
 
-        To be used under `lock(key)`. Raises StoreError when the disk is full or not writable.
+        Hold `lock(key)` meanwhile. Raises StoreError if the disk is full.
         """
-        self._sweep(key)
+        self._remove_leftovers(key)
         started = time.monotonic()
-        aside = self.root / "aside" / f"{key}-{os.getpid()}"
+        temporary = self.root / "aside" / f"{key}-{os.getpid()}"
         try:
-            with whole_folder(self._folder(kind, key), aside) as folder:
+            with whole_folder(self._folder(kind, key), temporary) as folder:
                 yield folder
                 manifest = {"spec": spec, "seconds": round(time.monotonic() - started, 3), "files": _digests(folder)}
                 manifest["digest"] = canonical.digest(manifest)
@@ -139,14 +147,14 @@ class Store:
     def _folder(self, kind: str, key: str) -> Path:
         return self.root / "stages" / kind / key
 
-    def _sweep(self, key: str) -> None:
-        """Remove what a killed process left of this stage."""
-        for left in (self.root / "aside").glob(f"{key}-*"):
-            shutil.rmtree(left, ignore_errors=True)
+    def _remove_leftovers(self, key: str) -> None:
+        """Remove the incomplete outputs of this stage that killed processes left."""
+        for leftover in (self.root / "aside").glob(f"{key}-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def is_full(reason: BaseException, folder: Path) -> bool:
-    """Whether an error means that the disk is full; libraries wrap it in errors of their own."""
+    """Returns whether an error means that the disk is full. Libraries raise errors of their own for it."""
     if isinstance(reason, OSError):
         return reason.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     try:
@@ -156,10 +164,10 @@ def is_full(reason: BaseException, folder: Path) -> bool:
 
 
 def _store_error(root: Path, reason: BaseException) -> StoreError:
-    said = reason.strerror if isinstance(reason, OSError) else str(reason)
-    mend = "Free some space there, or give" if is_full(reason, root) else "Give"
+    problem = reason.strerror if isinstance(reason, OSError) else str(reason)
+    fix = "Free some space there, or choose" if is_full(reason, root) else "Choose"
     return StoreError(
-        f"The store {root} cannot be written: {said}. {mend} another folder with --store; what is finished is kept."
+        f"The store {root} cannot be written: {problem}. {fix} another folder with --store. Finished stages are kept."
     )
 
 
@@ -169,17 +177,16 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 def _verify(folder: Path) -> tuple[str | None, dict[str, Any]]:
-    """What is wrong with an output (None: nothing), and its manifest."""
+    """Returns what is wrong with an output (None: nothing), and its manifest without the manifest's own digest."""
     try:
         manifest = read_json(folder / MANIFEST, MAX_STATE_BYTES, "manifest", StoreError)
         claimed = manifest.pop("digest")
         if canonical.digest(manifest) != claimed:
-            return f"{MANIFEST} has another digest", {}
-        found = _digests(folder).items()
-        wrong = sorted(found ^ manifest["files"].items())
+            return f"{MANIFEST} does not match its digest", {}
+        wrong = sorted(_digests(folder).items() ^ manifest["files"].items())
         manifest["seconds"] = float(manifest["seconds"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, StoreError) as reason:
         return f"{MANIFEST}: {reason}", {}
     if canonical.digest(manifest.get("spec")) != folder.name:
-        return "it is of another key than its own", {}
-    return (f"{wrong[0][0]} has another digest" if wrong else None), manifest
+        return f"the spec in {MANIFEST} does not match its key", {}
+    return (f"{wrong[0][0]} is missing or changed, or was added" if wrong else None), manifest

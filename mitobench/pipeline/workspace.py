@@ -1,4 +1,4 @@
-"""The frames that a run works on: data sets as read, and the part that each frame plays."""
+"""Holds the frames of a run: its data sets, and which frames are for training, validation and testing."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ if TYPE_CHECKING:
 
 
 def chosen_on(dataset: str, train_on: Sequence[str]) -> tuple[str, ...]:
-    """The data sets whose validation frames choose for one that is tested on.
+    """Returns the data sets whose validation frames choose the thresholds for a tested data set.
 
-    Itself where it is one of those trained on, otherwise all of those.
+    That is the tested data set itself if it is one of the training sets, otherwise all training sets.
     """
     return (dataset,) if dataset in train_on else tuple(train_on)
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """Data sets by name, each with its split. Picklable: a worker process gets the same."""
+    """Data sets by name, each with its split. Can be pickled, so that worker processes get the same frames.
+
+    A frame's key is `DATASET/ID`.
+    """
 
     datasets: dict[str, Dataset]
     splits: dict[str, Split]
@@ -35,37 +38,41 @@ class Workspace:
     _seen: dict[Path, tuple[int, int]] = field(default_factory=dict, repr=False, compare=False)
 
     def card(self, dataset: str) -> Card:
-        """A data set's card."""
+        """Returns a data set's card."""
         return self.datasets[dataset].card
 
     def part(self, datasets: Iterable[str], part: str) -> tuple[str, ...]:
-        """Keys (`dataset/id`) of the frames of one part of these data sets together, sorted."""
+        """Returns the keys of the frames in one part (`train`, `val` or `test`) of these data sets, sorted."""
         return tuple(sorted(f"{name}/{id}" for name in datasets for id in self.splits[name].parts[part]))
 
     def validation(self, dataset: str, train_on: Sequence[str]) -> tuple[str, ...]:
-        """Keys of the frames that choose for a data set: the validation parts of `chosen_on`."""
+        """Returns the keys of the validation frames for a tested data set: the `val` parts of `chosen_on`."""
         return self.part(chosen_on(dataset, train_on), "val")
 
     def item(self, key: str) -> Item:
-        """The frame of a key, with its annotation."""
+        """Returns a frame with its annotation."""
         dataset, _, id = key.partition("/")
         return self.datasets[dataset].items[id]
 
-    def tissue(self, key: str, slide: bool) -> str:
-        """The slide, or the field of view, that a frame shows; two scans of one tissue share it."""
+    def group_of(self, key: str) -> str:
+        """Returns the slide of a frame, as `DATASET/GROUP`. Scans of one slide by two scanners share it."""
+        frame = self.item(key).frame
+        return f"{frame.dataset}/{frame.group}"
+
+    def field_of(self, key: str) -> str:
+        """Returns the field of view of a frame, as `DATASET/FIELD`. Scans of one field by two scanners share it."""
         item = self.item(key)
-        return f"{item.frame.dataset}/{item.frame.group if slide else item.field}"
+        return f"{item.frame.dataset}/{item.field}"
 
     def radius_um(self, key: str) -> float:
-        """The radius on the card of the frame's data set, um."""
+        """Returns the matching radius on the card of the frame's data set, um."""
         return self.card(key.partition("/")[0]).radius_um
 
     def digest(self, keys: Sequence[str]) -> str:
-        """SHA-256 over these frames in this order: their files, and what was understood of them.
+        """Returns the SHA-256 over these frames in this order.
 
-        The second part makes a change of the card, or of the reading, a change of the data.
-
-        The digest also covers one null a data set, so that the digests in existing records stay comparable.
+        It covers the frames' files and what was read from them. The digest therefore also changes if the data set's
+        card or reader changes. One null for each data set is included, which keeps digests in existing records valid.
         """
         keys = tuple(keys)
         if keys not in self._digests:
@@ -74,7 +81,7 @@ class Workspace:
 
     def _digest(self, keys: tuple[str, ...]) -> str:
         datasets = {key.partition("/")[0] for key in keys}
-        frames = [[key, self._frame_digest(key), *self._understood(key)] for key in keys]
+        frames = [[key, self._frame_digest(key), *self._read_values(key)] for key in keys]
         return canonical.digest([frames, [None for _ in datasets]])
 
     def _frame_digest(self, key: str) -> str:
@@ -84,12 +91,13 @@ class Workspace:
         return self.datasets[dataset].frame_digest(id)
 
     def check_files(self, keys: Iterable[str]) -> None:
-        """Raises DataError where a file of these frames was changed since their digest was taken."""
+        """Raises DataError if a file of these frames changed since their digest was taken."""
         for path in (path for key in keys for path in self.item(key).files):
             if path in self._seen and _state(path) != self._seen[path]:
                 raise DataError(f"{path} was changed during the run. Run the same command again.")
 
-    def _understood(self, key: str) -> list[object]:
+    def _read_values(self, key: str) -> list[object]:
+        """Returns what the reader took from a frame's files, as JSON values."""
         frame, mitoses = self.item(key).frame, self.item(key).mitoses
         masks = [np.asarray(mask).tolist() for mask in mitoses.masks] if mitoses.masks is not None else None
         points = [mitoses.xy.tolist(), mitoses.imposters.tolist()]
@@ -98,7 +106,7 @@ class Workspace:
 
 
 def _state(path: Path) -> tuple[int, int]:
-    """Size and time of the last change: enough to notice one without reading the file again; -1 where it is gone."""
+    """Returns a file's size in bytes and its modification time in ns, which show a change; (-1, -1) if it is gone."""
     try:
         status = path.stat()
     except OSError:

@@ -17,10 +17,10 @@ from mitobench.foreign import read_json
 from mitobench.foreign.limits import MAX_RECORD_BYTES
 from mitobench.pipeline import arrays
 from mitobench.pipeline.executors import StageResult
+from mitobench.pipeline.frame_prediction import frame_prediction
 from mitobench.pipeline.graph import PlannedRun, Request
 from mitobench.pipeline.plan import UNUSED, learned_from
 from mitobench.pipeline.plugins import PluginRef
-from mitobench.pipeline.scored import scored
 from mitobench.pipeline.settings import PipelineOptions
 from mitobench.pipeline.stages.candidates import DETECTIONS
 from mitobench.pipeline.stages.job import TRAINING_INFO
@@ -117,7 +117,7 @@ def _frames(row: PlannedRun, workspace: Workspace) -> Frames:
     of_part: dict[str, list[FrameEntry]] = {}
     for part, stage in (("val", row.stages["fusion"]), ("test", row.stages["evaluation"])):
         nothing = np.zeros((0, 2)), np.zeros(0)
-        of_part[part] = [FrameEntry.of(scored(workspace, key, part, *nothing)) for key in stage.frames[part]]
+        of_part[part] = [FrameEntry.of(frame_prediction(workspace, key, part, *nothing)) for key in stage.frames[part]]
     return Frames(**of_part)
 
 
@@ -206,7 +206,7 @@ def _notes(row: PlannedRun, workspace: Workspace) -> list[str]:
         if set(learned) & set(workspace.part([name], "test")):
             notes.append(f"{name}: all labelled frames are learned from, as it is neither tested nor chosen on")
     fitted = [*learned, *workspace.validation(row.combination.dataset, train_on)]
-    if {workspace.tissue(key, slide=True) for key in test} & {workspace.tissue(key, slide=True) for key in fitted}:
+    if {workspace.group_of(key) for key in test} & {workspace.group_of(key) for key in fitted}:
         notes.append(f"{row.combination.dataset}: slides are shared between training and test")
     if row.settings.scale != 1:
         notes.append(f"schedules shortened to {row.settings.scale:g} of the profile's")

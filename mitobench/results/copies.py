@@ -17,7 +17,7 @@ from mitobench.errors import DataError, MitobenchError, wrong_fields
 from mitobench.evaluate import FrameEntry, FramePrediction, StoredDetections
 from mitobench.evaluate.stored import of_frames
 from mitobench.pipeline import canonical
-from mitobench.pipeline.scored import scored
+from mitobench.pipeline.frame_prediction import frame_prediction
 from mitobench.pipeline.workspace import Workspace, chosen_on
 from mitobench.results.difference import Difference, differences
 from mitobench.results.recompute import Recomputed
@@ -170,6 +170,6 @@ def _wrong_part(
 def _annotated(part: str, stored: StoredDetections, workspace: Workspace) -> Iterator[FramePrediction]:
     """The frames of a part with their annotation and the stored detections on them, at the detector's scores."""
     for key in workspace.part(workspace.datasets, part):
-        bare = scored(workspace, key, part, stored.xy[:0], stored.detector[:0])
+        bare = frame_prediction(workspace, key, part, stored.xy[:0], stored.detector[:0])
         rows = stored.rows_of(bare.frame)
         yield replace(bare, xy=stored.xy[rows], score=stored.detector[rows])

@@ -25,8 +25,8 @@ from mitobench.evaluate import FrameEntry, Metrics, StoredDetections
 from mitobench.evaluate.stored import of_frames, to_csv
 from mitobench.foreign import limits
 from mitobench.pipeline import canonical
+from mitobench.pipeline.frame_prediction import frame_prediction
 from mitobench.pipeline.rounding import significant
-from mitobench.pipeline.scored import scored
 from mitobench.pipeline.workspace import Workspace
 from mitobench.results import record as records
 from mitobench.results.command import command_of
@@ -239,7 +239,9 @@ def _stored(
     places = [np.flatnonzero(frame_of == workspace.item(key).frame.id) for key in keys]
     if sum(map(len, places)) != len(rows):
         raise RecordError("its detections lie on frames that are not test frames")
-    frames = [scored(workspace, key, "test", xy[at], detector[at]) for key, at in zip(keys, places, strict=True)]
+    frames = [
+        frame_prediction(workspace, key, "test", xy[at], detector[at]) for key, at in zip(keys, places, strict=True)
+    ]
     order = np.concatenate(places)
     pipeline = old["pipeline"]
     rule = pipeline["matcher"], float(pipeline["radius_um"])

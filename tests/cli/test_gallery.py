@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gallery.made import items_of, write
+from gallery.toy_galleries import items_of, write
 from records import failed
 
 from mitobench.results import record
@@ -24,9 +24,9 @@ def test_it_says_where_the_gallery_is(mitobench: Callable[..., Any], small_data:
     assert len(list((tmp_path / "out" / "frames").iterdir())) == 2
 
 
-def test_a_failed_record_is_told_without_a_traceback(mitobench: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_failed_record_is_an_error_without_a_traceback(mitobench: Callable[..., Any], tmp_path: Path) -> None:
     answer = mitobench("gallery", record.write(tmp_path, failed(), None), "--out", tmp_path / "out")
     assert answer.code == 2
     assert answer.err.startswith("error: ")
-    assert "has no detections to show" in answer.err
+    assert "so there are no detections to show" in answer.err
     assert not (tmp_path / "out").exists()

@@ -7,36 +7,40 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from model.made import Made, only_toys, run_and_pack
+from model.toy_models import PackedRun, only_toys, run_and_pack
 
 pytestmark = pytest.mark.usefixtures("toys")
 
 
 @pytest.fixture(scope="module")
-def made(small_data: Path, toy_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Made:
+def packed_run(
+    small_data: Path, toy_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> PackedRun:
     """A record of toys with its store."""
     with only_toys(toy_environment):
-        return run_and_pack(tmp_path_factory.mktemp("made"), small_data)
+        return run_and_pack(tmp_path_factory.mktemp("packed_run"), small_data)
 
 
-def test_it_says_how_large_the_model_is_and_where(mitobench: Callable[..., Any], made: Made, tmp_path: Path) -> None:
-    answer = mitobench("pack", made.record, "--store", made.store, "--out", tmp_path / "model")
+def test_it_says_how_large_the_model_is_and_where(
+    mitobench: Callable[..., Any], packed_run: PackedRun, tmp_path: Path
+) -> None:
+    answer = mitobench("pack", packed_run.record, "--store", packed_run.store, "--out", tmp_path / "model")
     assert answer.code == 0, answer.err
     assert "toy-dark + toy-mean + toy-sum, trained on synthetic: 0.0 MB in 3 files." in answer.out
     assert str(tmp_path / "model") in answer.out
     assert (tmp_path / "model" / "model.json").is_file()
 
 
-def test_half_says_what_was_measured(mitobench: Callable[..., Any], made: Made, tmp_path: Path) -> None:
-    answer = mitobench("pack", made.record, "--store", made.store, "--out", tmp_path / "model", "--half")
+def test_half_says_what_was_measured(mitobench: Callable[..., Any], packed_run: PackedRun, tmp_path: Path) -> None:
+    answer = mitobench("pack", packed_run.record, "--store", packed_run.store, "--out", tmp_path / "model", "--half")
     assert answer.code == 0, answer.err
     assert "measured before" in answer.out
 
 
 def test_another_store_is_an_error_without_a_traceback(
-    mitobench: Callable[..., Any], made: Made, tmp_path: Path
+    mitobench: Callable[..., Any], packed_run: PackedRun, tmp_path: Path
 ) -> None:
-    answer = mitobench("pack", made.record, "--store", tmp_path / "empty", "--out", tmp_path / "model")
+    answer = mitobench("pack", packed_run.record, "--store", tmp_path / "empty", "--out", tmp_path / "model")
     assert answer.code == 2
     assert answer.err.startswith("error: ")
     assert "does not have stage fit-detector" in answer.err

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from model.made import Made, only_toys, run_and_pack
+from model.toy_models import PackedRun, only_toys, run_and_pack
 
 from mitobench import registry
 from mitobench.model import batch
@@ -18,10 +18,12 @@ pytestmark = pytest.mark.usefixtures("toys")
 
 
 @pytest.fixture(scope="module")
-def made(small_data: Path, toy_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Made:
+def packed_run(
+    small_data: Path, toy_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> PackedRun:
     """A record of toys with its model."""
     with only_toys(toy_environment):
-        return run_and_pack(tmp_path_factory.mktemp("made"), small_data)
+        return run_and_pack(tmp_path_factory.mktemp("packed_run"), small_data)
 
 
 @pytest.fixture
@@ -35,9 +37,9 @@ def images(small_data: Path, tmp_path: Path) -> Path:
 
 
 def test_it_says_what_the_model_is_and_what_was_found(
-    mitobench: Callable[..., Any], made: Made, images: Path, tmp_path: Path
+    mitobench: Callable[..., Any], packed_run: PackedRun, images: Path, tmp_path: Path
 ) -> None:
-    answer = mitobench("predict", images, "--model", made.model, "--out", tmp_path / "out", "--device", "cpu")
+    answer = mitobench("predict", images, "--model", packed_run.model, "--out", tmp_path / "out", "--device", "cpu")
     assert answer.code == 0, answer.err
     assert "Model model: toy-dark + toy-mean + toy-sum, trained on synthetic." in answer.out
     assert "on the test part of synthetic (by-slide, seed 0) at a threshold of" in answer.out
@@ -50,22 +52,31 @@ def test_it_says_what_the_model_is_and_what_was_found(
 
 
 def test_a_bad_file_is_told_and_the_exit_code_is_1(
-    mitobench: Callable[..., Any], made: Made, images: Path, tmp_path: Path
+    mitobench: Callable[..., Any], packed_run: PackedRun, images: Path, tmp_path: Path
 ) -> None:
     (images / "bad.png").write_text("no image")
-    answer = mitobench("predict", images, tmp_path / "gone.tif", "--model", made.model, "--out", tmp_path / "out")
+    answer = mitobench("predict", images, tmp_path / "gone.tif", "--model", packed_run.model, "--out", tmp_path / "out")
     assert answer.code == 1
     assert f"skipped: {images / 'bad.png'}: cannot be read as an image" in answer.out
-    assert f"skipped: {tmp_path / 'gone.tif'}: is not there" in answer.out
+    assert f"skipped: {tmp_path / 'gone.tif'}: does not exist" in answer.out
     assert len(list((tmp_path / "out").glob("*.geojson"))) == 3
 
 
 def test_the_threshold_is_the_users_and_a_higher_one_calls_fewer(
-    mitobench: Callable[..., Any], made: Made, images: Path, tmp_path: Path
+    mitobench: Callable[..., Any], packed_run: PackedRun, images: Path, tmp_path: Path
 ) -> None:
     called = []
     for threshold in ("0", "0.99"):
-        arguments = ("--model", made.model, "--out", tmp_path / threshold, "--threshold", threshold, "--mpp", 0.25)
+        arguments = (
+            "--model",
+            packed_run.model,
+            "--out",
+            tmp_path / threshold,
+            "--threshold",
+            threshold,
+            "--mpp",
+            0.25,
+        )
         answer = mitobench("predict", images, *arguments)
         assert f"--threshold {threshold} is used instead" in answer.out
         assert "No --mpp" not in answer.out
@@ -76,9 +87,9 @@ def test_the_threshold_is_the_users_and_a_higher_one_calls_fewer(
 
 @pytest.mark.parametrize("mpp", [0.05, 1.5, "nan"])
 def test_a_resolution_of_no_microscope_is_told_before_anything_is_done(
-    mitobench: Callable[..., Any], made: Made, images: Path, tmp_path: Path, mpp: float
+    mitobench: Callable[..., Any], packed_run: PackedRun, images: Path, tmp_path: Path, mpp: float
 ) -> None:
-    answer = mitobench("predict", images, "--model", made.model, "--out", tmp_path / "out", "--mpp", mpp)
+    answer = mitobench("predict", images, "--model", packed_run.model, "--out", tmp_path / "out", "--mpp", mpp)
     assert answer.code == 2
     assert f"--mpp {mpp}: must be from 0.1 to 1.0" in answer.err
     assert not (tmp_path / "out").exists()
@@ -95,9 +106,9 @@ def test_without_a_model_it_says_how_to_make_one(
 
 
 def test_the_registrys_model_is_the_default(
-    mitobench: Callable[..., Any], made: Made, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mitobench: Callable[..., Any], packed_run: PackedRun, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(made.model, tmp_path / "models" / "small")
+    shutil.copytree(packed_run.model, tmp_path / "models" / "small")
     monkeypatch.setattr(registry, "ROOT", tmp_path)
     answer = mitobench("predict", images, "--out", tmp_path / "out")
     assert answer.code == 0, answer.err
@@ -105,17 +116,17 @@ def test_the_registrys_model_is_the_default(
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(
-    mitobench: Callable[..., Any], made: Made, images: Path, tmp_path: Path
+    mitobench: Callable[..., Any], packed_run: PackedRun, images: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "out").write_text("a file")
-    answer = mitobench("predict", images, "--model", made.model, "--out", tmp_path / "out")
+    answer = mitobench("predict", images, "--model", packed_run.model, "--out", tmp_path / "out")
     assert answer.code == 2
     assert answer.err.startswith("error: ")
     assert answer.err.count("\n") == 1
 
 
 def test_an_interrupt_keeps_what_is_finished(
-    mitobench: Callable[..., Any], made: Made, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mitobench: Callable[..., Any], packed_run: PackedRun, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = batch._write
 
@@ -125,7 +136,7 @@ def test_an_interrupt_keeps_what_is_finished(
         write(target, *given)
 
     monkeypatch.setattr(batch, "_write", interrupted)
-    answer = mitobench("predict", images, "--model", made.model, "--out", tmp_path / "out")
+    answer = mitobench("predict", images, "--model", packed_run.model, "--out", tmp_path / "out")
     assert answer.code == 130
     assert "What is finished is kept" in answer.err
     assert len(list((tmp_path / "out").glob("*.geojson"))) == 1

@@ -180,21 +180,21 @@ def test_the_json_is_canonical_and_says_what_was_scored(
     [
         ("frame,x,y\nA00_00,1,2\n", [], "detections.csv:1: the header must have"),
         ("frame,x,y,score\nA00_00,5000,2,0.5\n", [], "(5000, 2) lies outside frame A00_00"),
-        (TEST + "A00_00,1,two,.5\n", [], "detections.csv:4: y is 'two', which is no number"),
-        (TEST + "A00_77,1,2,.5\n", [], "detections.csv:4: no frame is called 'A00_77'"),
-        (TEST, ["--split", "tset"], "--split tset: no such part. Did you mean test"),
+        (TEST + "A00_00,1,two,.5\n", [], "detections.csv:4: y is 'two', which is not a number"),
+        (TEST + "A00_77,1,2,.5\n", [], "detections.csv:4: unknown frame 'A00_77'"),
+        (TEST, ["--split", "tset"], "--split tset: unknown part. Did you mean test"),
         (TEST, ["--protocol", "offical"], "Did you mean official"),
         (TEST, ["--dataset", "mitos12"], "Did you mean mitos2012"),
         (TEST, ["--matcher", "mito"], "Did you mean mitos"),
         (TEST, ["--scanner", "B"], "has no scanner 'B'"),
-        (TEST, ["--radius-um", "0"], "--radius-um 0: must be above 0"),
-        (TEST, ["--radius-um", "nan"], "--radius-um nan: must be above 0"),
+        (TEST, ["--radius-um", "0"], "--radius-um 0: must be a finite number greater than 0"),
+        (TEST, ["--radius-um", "nan"], "--radius-um nan: must be a finite number greater than 0"),
         (TEST, ["--threshold", "inf"], "--threshold inf: must be a finite number"),
         (TEST, ["--threshold", "high"], "--threshold"),
         (TEST, ["--data", "nowhere"], "nowhere: is no folder"),
         (TEST, ["--validation", "none.csv"], "none.csv: cannot be read: No such file"),
         (TEST, ["--validation", "none.csv", "--threshold", "1"], "give one of them"),
-        (TEST, ["--validation", "none.csv", "--split", "val"], "chosen on the frames that it is scored on"),
+        (TEST, ["--validation", "none.csv", "--split", "val"], "chosen on the frames that are scored"),
     ],
 )
 def test_what_is_wrong_is_told_and_nothing_is_written(
@@ -255,12 +255,12 @@ def test_the_detections_of_a_record_give_its_numbers(
     mitobench: Callable[..., Any], small_data: Path, tmp_path: Path
 ) -> None:
     (path,) = tiny_runs.run(tmp_path / "board", small_data, sets=["pipeline.candidate_threshold=0.5"])
-    made, out = json.loads(path.read_text()), tmp_path / "score.json"
+    recorded, out = json.loads(path.read_text()), tmp_path / "score.json"
     answer = mitobench("score", path, "--data", small_data, "--json", out)
     assert answer.code == 0, answer.err
     found = json.loads(out.read_text())["metrics"]
     for name in ("tp", "fp", "fn", "f1", "oracle_f1", "average_precision", "threshold", "n_detections"):
-        assert found[name] == pytest.approx(made["test"][name]), name
+        assert found[name] == pytest.approx(recorded["test"][name]), name
 
 
 @pytest.mark.usefixtures("toys")
@@ -282,4 +282,4 @@ def test_a_record_of_other_frames_is_told(mitobench: Callable[..., Any], small_d
     tiny_runs.reseal(path, lambda content: content["test"]["frames"].pop())
     answer = mitobench("score", path, "--data", small_data)
     assert answer.code == 2
-    assert "was made on other test frames" in answer.err
+    assert "was made with other test frames" in answer.err

@@ -34,9 +34,9 @@ def written(
     folder: Path, data: Path, *found: tuple[str, float, float, float], scanners: str = "A", **changes: Any
 ) -> Path:
     """A record of the official test on those scanners, with detections (frame, x, y, score); its threshold is .5."""
-    made = ok(dataset="mitos2014", train_on=["mitos2014"])
-    made = on(made, datasets.load("mitos2014", data).select(scanners))
-    return record.write(folder, made, detections(*((*detection, None) for detection in found)))
+    submitted = ok(dataset="mitos2014", train_on=["mitos2014"])
+    submitted = on(submitted, datasets.load("mitos2014", data).select(scanners))
+    return record.write(folder, submitted, detections(*((*detection, None) for detection in found)))
 
 
 def test_every_test_frame_of_the_scanner_has_a_file(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ def test_a_package_adds_a_subcommand(install: Callable[..., None], mitobench: Ca
     assert shown.code == 0
     assert "make" in shown.out
     assert "Make weights of that size." in shown.out
-    made = mitobench("weights", "make", "--size", "7")
-    assert (made.code, made.out) == (0, "made 7\n")
+    answer = mitobench("weights", "make", "--size", "7")
+    assert (answer.code, answer.out) == (0, "made 7\n")
 
 
 def test_a_broken_one_says_so_and_the_others_work(install: Callable[..., None], mitobench: Callable[..., Any]) -> None:

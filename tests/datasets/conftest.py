@@ -1,4 +1,4 @@
-"""Small data sets in the real layouts, and the real ones where they are."""
+"""Small data sets in the real layouts, and the real data sets if they are available."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def write2014(tmp_path: Path, pixels: np.ndarray) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def real() -> Path:
-    """The folder of the real data; the test is skipped where there is none."""
+    """The folder of the real data; skips the test if there is none."""
     given = os.environ.get("MITOBENCH_DATA")
     root = Path(given) if given else Path(__file__).resolve().parents[3] / "shared" / "data"
     if not (root / "mitos2012").is_dir():

@@ -1,4 +1,4 @@
-"""What a data set tells of itself: coverage, digests, and which reader reads it."""
+"""Data sets: coverage, digests, cards, and finding the right reader."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mitobench.discovery import InstalledPlugin
 Write = Callable[..., Path]
 
 
-def test_available_names_what_is_there_at_any_depth(write2012: Write, write2014: Write, tmp_path: Path) -> None:
+def test_available_finds_data_sets_at_any_depth(write2012: Write, write2014: Write, tmp_path: Path) -> None:
     assert available(tmp_path) == []
     write2012("A00_01")
     assert available(tmp_path) == ["mitos2012"]
@@ -32,11 +32,11 @@ def test_a_broken_reader_is_skipped_with_a_note(
     plugins["dataset"]["odd"] = [InstalledPlugin("dataset", "odd", "no.such.module:Odd", "odd-package", "1.0")]
     monkeypatch.setattr(discovery, "found", lambda: plugins)
     assert available(write2012("A00_01")) == ["mitos2012"]
-    assert "odd is skipped" in caplog.text
+    assert "Skipped data set odd" in caplog.text
     assert "odd-package 1.0" in caplog.text
 
 
-def test_an_entry_point_that_is_no_reader_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_entry_point_that_is_not_a_reader_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     plugins = {role: dict(found) for role, found in discovery.found().items()}
     plugins["dataset"]["odd"] = [InstalledPlugin("dataset", "odd", "pathlib:Path", "odd-package", "1.0")]
     monkeypatch.setattr(discovery, "found", lambda: plugins)
@@ -54,7 +54,7 @@ def test_a_folder_of_another_data_set_says_what_it_holds(write2014: Write) -> No
         load("mitos2012", write2014("A03_00Aa"))
 
 
-def test_coverage_says_what_part_of_the_data_set_is_here(write2014: Write) -> None:
+def test_coverage_says_what_a_partial_copy_holds(write2014: Write) -> None:
     root = write2014("H03_00Aa", "H03_00Ab", "A03_00Aa")
     assert load("mitos2014", root).coverage == "2 of 1200 H frames, 1 of 1200 A frames; positives only"
     (root / "H03" / "mitosis" / "H03_00Ab_mitosis.csv").write_text("")
@@ -70,7 +70,7 @@ def test_coverage_of_a_complete_copy_is_none(write2012: Write) -> None:
     assert read_layout(root, card).coverage is None
 
 
-def test_a_withheld_test_set_that_is_not_here_is_not_missed(write2014: Write) -> None:
+def test_a_missing_test_set_with_withheld_labels_is_not_incomplete(write2014: Write) -> None:
     assert "test" not in str(load("mitos2014", write2014("A03_00Aa")).coverage)
     assert "1 of 496 A test frames" in str(load("mitos2014", write2014("A06_00Aa", labelled=False)).coverage)
 
@@ -92,7 +92,7 @@ def test_select_keeps_the_fields_of_all_scanners(write2014: Write) -> None:
         lambda folder: (folder / "frames" / "x40" / "A03_00Aa.tiff").open("ab").write(b"x"),
     ],
 )
-def test_a_frames_digest_holds_every_byte_of_its_files(write2014: Write, change: Callable[[Path], object]) -> None:
+def test_a_frames_digest_depends_on_every_byte_of_its_files(write2014: Write, change: Callable[[Path], object]) -> None:
     root = write2014("A03_00Aa", "A03_00Ab")
     before = load("mitos2014", root)
     digests = [before.frame_digest(id) for id in before.items]
@@ -104,7 +104,7 @@ def test_a_frames_digest_holds_every_byte_of_its_files(write2014: Write, change:
     assert after.digest(["A03_00Ab"]) == before.digest(["A03_00Ab"])
 
 
-def test_the_digest_knows_neither_folder_nor_order(write2014: Write) -> None:
+def test_the_digest_depends_on_neither_folder_nor_order(write2014: Write) -> None:
     root = write2014("A03_00Aa", "A03_00Ab")
     before = load("mitos2014", root).digest(["A03_00Aa", "A03_00Ab"])
     moved = root.rename(root.with_name("elsewhere"))
@@ -128,14 +128,14 @@ def test_every_card_is_valid_and_has_a_reader(path: Path) -> None:
     assert reader(card.name).card() == card
 
 
-def test_a_wrong_card_is_told_with_file_and_field(tmp_path: Path) -> None:
+def test_a_wrong_card_is_an_error_with_file_and_field(tmp_path: Path) -> None:
     path = tmp_path / "odd.toml"
     path.write_text('name = "odd"\nradius_um = -1\n')
-    with pytest.raises(MitobenchError, match=r"odd\.toml: is no data set's card: .*radius_um"):
+    with pytest.raises(MitobenchError, match=r"odd\.toml: is not a valid data set card: .*radius_um"):
         Card.load(path)
 
 
-def test_um_per_px_outside_reason_is_refused(write2012: Write) -> None:
+def test_implausible_um_per_px_is_refused(write2012: Write) -> None:
     card = Mitos2012.card().model_copy(update={"mpp": {"A": (2.5, 0.25)}})
     with pytest.raises(DataError, match=r"2\.5 um/px along x"):
         read_layout(write2012("A00_01"), card)

@@ -1,4 +1,4 @@
-"""`mitobench data check`: what is there, what is missing, what is odd, in plain lines."""
+"""`mitobench data check`: reports what a copy holds, what is missing and what looks wrong."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run(*args: object) -> Result:
 
 @pytest.fixture
 def copy2012(write2012: Write, pixels: np.ndarray) -> Path:
-    """A partial copy that the official protocol can use, no two of its images alike."""
+    """A partial copy that works with the official protocol; no two of its images are alike."""
     write2012(*OFFICIAL["train"], *OFFICIAL["val"])
     root = write2012(*OFFICIAL["test"], part="test")
     for shift, path in enumerate(root.rglob("*.bmp")):
@@ -34,11 +34,11 @@ def copy2012(write2012: Write, pixels: np.ndarray) -> Path:
     return root
 
 
-def test_a_usable_copy_is_told_and_ends_well(copy2012: Path) -> None:
+def test_a_usable_copy_is_reported_with_exit_code_0(copy2012: Path) -> None:
     result = run("check", copy2012)
     assert result.exit_code == 0
     assert "3 of 35 A frames, 2 of 15 A test frames" in result.output
-    assert "odd: nothing" in result.output
+    assert "anomalies: none" in result.output
     assert max(map(len, (line for line in result.output.splitlines() if line.startswith("  A")))) <= 80
 
 
@@ -49,7 +49,7 @@ def test_frames_and_mitoses_by_official_part_and_by_split(copy2012: Path) -> Non
     assert official["A", "test"] == ("2 of 15", "4 of 101")
     assert official["H", "train"] == ("0 of 35", "0")
     protocol = next(protocol for protocol in report.protocols if protocol.name == "official")
-    assert {row.part: row.frames.here for row in protocol.rows} == {"train": 2, "val": 1, "test": 2}
+    assert {row.part: row.frames.found for row in protocol.rows} == {"train": 2, "val": 1, "test": 2}
     assert "00_04" in protocol.missing
     assert "00_01" not in protocol.missing
 
@@ -58,33 +58,33 @@ def test_imposters_and_unlabelled_frames_are_counted(write2014: Write) -> None:
     write2014("A03_00Aa", "A03_00Ab")
     report = check("mitos2014", write2014("A06_00Aa", labelled=False))
     rows = {(row.scanner, row.part): row for row in report.rows}
-    assert (rows["A", "train"].imposters.here, rows["A", "train"].unlabelled.here) == (4, 0)
-    assert rows["A", "test"].unlabelled.here == 1
+    assert (rows["A", "train"].imposters.found, rows["A", "train"].unlabelled.found) == (4, 0)
+    assert rows["A", "test"].unlabelled.found == 1
 
 
-def test_a_protocol_that_this_copy_cannot_serve_says_why(write2014: Write) -> None:
+def test_a_protocol_that_cannot_be_used_with_this_copy_says_why(write2014: Write) -> None:
     result = run("check", write2014("A03_00Aa"))
     assert result.exit_code == 0
     assert "cannot be used: " in result.output
     assert "is empty" in result.output
-    assert "not here: slides 04 05" in result.output
+    assert "missing: slides 04 05" in result.output
 
 
-def test_what_is_odd_is_listed_with_its_file(copy2012: Path, pixels: np.ndarray) -> None:
+def test_anomalies_are_listed_with_their_files(copy2012: Path, pixels: np.ndarray) -> None:
     training = copy2012 / "training_aperio" / "A00_v2"
     (training / "A00_01.csv").write_text("40,5\n7,7\n7,7\n")
     shutil.copy(training / "A00_01.bmp", training / "A00_03.bmp")
     (copy2012 / "evaluation_aperio" / "A00_v2" / "A00_08.bmp").rename(training / "A00_08.bmp")
     write_rgb(copy2012 / "training_aperio" / "A01_v2" / "A01_00.bmp", pixels)
-    odd = "\n".join(check("mitos2012", copy2012).odd)
-    assert "A00_01.csv:1: (40, 5) is outside the frame, clipped to (39, 5)" in odd
-    assert "A00_01.csv:3: repeats the mitosis" in odd
-    assert "A00_03.bmp: is the same image as" in odd
-    assert "A00_08.bmp: lies in the train part, but A00_08 is a test frame" in odd
-    assert "A01_v2: none of its 1 frames has an annotation file" in odd
+    anomalies = "\n".join(check("mitos2012", copy2012).anomalies)
+    assert "A00_01.csv:1: (40, 5) is outside the frame, clipped to (39, 5)" in anomalies
+    assert "A00_01.csv:3: repeats the mitosis" in anomalies
+    assert "A00_03.bmp: is the same image as" in anomalies
+    assert "A00_08.bmp: is in the train part, but A00_08 is a test frame" in anomalies
+    assert "A01_v2: none of its 1 frames has an annotation file" in anomalies
 
 
-def test_image_conversions_are_told(copy2012: Path) -> None:
+def test_image_conversions_are_reported(copy2012: Path) -> None:
     from PIL import Image
 
     Image.new("L", (40, 40)).save(copy2012 / "training_aperio" / "A00_v2" / "A00_01.bmp")
@@ -101,13 +101,13 @@ def test_one_broken_data_set_does_not_hide_another(copy2012: Path, write2014: Wr
     assert run("check", root, "--dataset", "mitos2012").exit_code == 0
 
 
-def test_a_folder_that_holds_nothing_says_what_was_looked_for(tmp_path: Path) -> None:
+def test_an_empty_folder_is_an_error_that_says_what_was_looked_for(tmp_path: Path) -> None:
     result = run("check", tmp_path)
     assert isinstance(result.exception, DataError)
-    assert "holds no data set at any depth. Looked for mitos2012, mitos2014" in str(result.exception)
+    assert "holds no data set at any depth. Looked for: mitos2012, mitos2014" in str(result.exception)
 
 
-def test_synth_writes_a_set_that_checks_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_synth_writes_data_sets_that_pass_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mitobench.datasets import synthetic
 
     monkeypatch.setattr(synthetic, "write", functools.partial(synthetic.write, frames=1, size=64))

@@ -1,4 +1,4 @@
-"""Walking finds what is there once; writing leaves whole files."""
+"""`walk` yields every file once; a failed write leaves no partial file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def names(root: Path) -> list[str]:
     return [path.relative_to(root).as_posix() for path in walk(root)]
 
 
-def test_walk_is_deep_and_leaves_hidden_files_and_folders_out(tmp_path: Path) -> None:
+def test_walk_goes_deep_and_skips_hidden_files_and_folders(tmp_path: Path) -> None:
     for name in ("b/c/d.bmp", "a.csv", "b/._a.csv", ".cache/e.bmp"):
         write_whole(tmp_path / name, b"")
     assert names(tmp_path) == ["a.csv", "b/c/d.bmp"]
@@ -30,7 +30,7 @@ def test_walk_follows_links_but_never_in_a_circle(tmp_path: Path) -> None:
     assert names(root) == ["link/a.bmp"]
 
 
-def test_synthetic_folders_are_left_out_unless_they_are_the_root(tmp_path: Path) -> None:
+def test_synthetic_folders_are_skipped_unless_they_are_the_root(tmp_path: Path) -> None:
     write_whole(tmp_path / "made" / "synthetic.json", b"{}")
     write_whole(tmp_path / "made" / "deep" / "a.bmp", b"")
     assert names(tmp_path) == []
@@ -42,12 +42,12 @@ def test_synthetic_folders_are_left_out_unless_they_are_the_root(tmp_path: Path)
     assert not inside_synthetic(tmp_path)
 
 
-def test_two_files_of_one_name_are_both_listed(tmp_path: Path) -> None:
+def test_two_files_with_the_same_name_are_both_listed(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"frame A.*one/A\.bmp and two/A\.jpg"):
         unique([("A", Path("one/A.bmp")), ("A", Path("two/A.jpg"))], "frame")
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     write_whole(tmp_path / "a", b"old")
     with pytest.raises(TypeError):
         write_whole(tmp_path / "a", None)  # type: ignore[arg-type]

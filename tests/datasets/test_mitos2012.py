@@ -1,4 +1,4 @@
-"""The MITOS 2012 layout, with every quirk that copies of it have."""
+"""The MITOS 2012 layout, with the variations found in copies of it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_what_was_written_is_read_back(write2012: Write, pixels: np.ndarray, mas
     assert item.field == "00_01"
 
 
-def test_files_lie_as_in_the_contest(write2012: Write) -> None:
+def test_files_are_placed_as_in_the_contest(write2012: Write) -> None:
     root = write2012("A00_01", "H03_02")
     write2012("A00_00", part="test")
     assert sorted(path.relative_to(root).as_posix() for path in root.rglob("*.bmp")) == [
@@ -60,7 +60,7 @@ def test_any_masks_survive_a_round_trip(tmp_path_factory: pytest.TempPathFactory
     assert [mask.tolist() for mask in read] == [mask.tolist() for mask in masks]
 
 
-def test_the_part_comes_from_the_folder_else_from_the_card(write2012: Write) -> None:
+def test_the_part_comes_from_the_folder_otherwise_from_the_card(write2012: Write) -> None:
     root = write2012("A00_01")
     write2012("A00_00", part="test")
     assert {id: item.part for id, item in load("mitos2012", root).items.items()} == {
@@ -95,7 +95,7 @@ def test_blank_lines_and_trailing_commas_and_lines_of_any_length(tmp_path: Path)
     ("line", "complaint"),
     [("1,2,3", "odd number"), ("1,two", "'two' is not a number"), ("1,nan", "not a number"), ("1,41", "2 px outside")],
 )
-def test_a_bad_line_is_told_with_file_and_line(write2012: Write, line: str, complaint: str) -> None:
+def test_a_bad_line_is_an_error_with_file_and_line(write2012: Write, line: str, complaint: str) -> None:
     root = write2012("A00_01")
     csv = root / "training_aperio" / "A00_v2" / "A00_01.csv"
     csv.write_text(f"5,5\n{line}\n")
@@ -103,7 +103,7 @@ def test_a_bad_line_is_told_with_file_and_line(write2012: Write, line: str, comp
         load("mitos2012", root)
 
 
-def test_clipped_pixels_and_repeated_mitoses_are_said(tmp_path: Path) -> None:
+def test_clipped_pixels_and_repeated_mitoses_are_noted(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("39,39,40,39\n1,2,3,4\n3,4,1,2\n")
     masks, notes = read_masks(path, (40, 40))
@@ -113,21 +113,21 @@ def test_clipped_pixels_and_repeated_mitoses_are_said(tmp_path: Path) -> None:
     assert "repeats the mitosis" in notes[1]
 
 
-def test_a_frame_is_known_by_its_parent_folder(write2012: Write, pixels: np.ndarray) -> None:
+def test_a_frame_is_recognised_by_its_parent_folder(write2012: Write, pixels: np.ndarray) -> None:
     root = write2012("A03_01")
     write_rgb(root / "A03" / "frames" / "x10" / "A03_00.tiff", pixels)
     write_rgb(root / "training_aperio" / "A03_v2" / "A04_00.bmp", pixels)
     assert list(load("mitos2012", root).items) == ["A03_01"]
 
 
-def test_two_frames_of_one_name_are_refused_with_both_paths(write2012: Write, pixels: np.ndarray) -> None:
+def test_two_frames_with_the_same_name_are_refused_with_both_paths(write2012: Write, pixels: np.ndarray) -> None:
     root = write2012("A00_01")
     write_rgb(root / "copy" / "A00_v2" / "A00_01.png", pixels)
     with pytest.raises(DataError, match=r"A00_01.*(copy.*training_aperio|training_aperio.*copy)"):
         load("mitos2012", root)
 
 
-def test_a_grey_frame_is_read_and_said(write2012: Write, pixels: np.ndarray) -> None:
+def test_a_grey_frame_is_read_and_noted(write2012: Write, pixels: np.ndarray) -> None:
     from PIL import Image
 
     root = write2012("A00_01")
@@ -138,10 +138,10 @@ def test_a_grey_frame_is_read_and_said(write2012: Write, pixels: np.ndarray) -> 
     assert "A00_01.bmp: image is grey" in dataset.notes[0]
 
 
-def test_a_folder_that_is_no_data_set_says_what_was_looked_for(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"holds no mitos2012 frames.*A00_v2/A00_01\.bmp"):
+def test_a_folder_without_the_data_set_is_an_error_that_says_what_was_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no mitos2012 frames found.*A00_v2/A00_01\.bmp"):
         load("mitos2012", tmp_path)
-    with pytest.raises(DataError, match="is no folder"):
+    with pytest.raises(DataError, match="is not a directory"):
         load("mitos2012", tmp_path / "absent")
 
 
@@ -151,21 +151,19 @@ def test_synthetic_frames_never_pass_for_real_ones(write2012: Write) -> None:
     reader = Mitos2012()
     assert reader.find(made) == []
     assert reader.find(made.parent) == []
-    with pytest.raises(DataError, match="holds no mitos2012"):
+    with pytest.raises(DataError, match="no mitos2012 frames found"):
         reader.read(made)
     assert reader.find(made / "training_aperio") == []
     assert list(read_layout(made, reader.card()).items) == ["A00_01"]
 
 
-def test_the_layout_has_no_word_for_centroids_without_masks(tmp_path: Path, pixels: np.ndarray) -> None:
+def test_centroids_without_masks_cannot_be_written(tmp_path: Path, pixels: np.ndarray) -> None:
     with pytest.raises(DataError, match="A00_01: has no masks"):
         write(tmp_path, [("A00_01", pixels, Mitoses(np.array([[1.0, 2.0]])), "train")])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_folders_name_counts_when_the_root_is_given_from_within(
-    write2012: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_folders_name_is_used_when_the_root_is_relative(write2012: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     write2012("A01_00")
     monkeypatch.chdir(write2012("A00_00", part="test") / "evaluation_aperio")
     assert load("mitos2012", Path()).items["A00_00"].part == "test"

@@ -1,4 +1,4 @@
-"""The MITOS-ATYPIA 2014 layout, with every quirk that copies of it have."""
+"""The MITOS-ATYPIA 2014 layout, with the variations found in copies of it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_what_was_written_is_read_back(write2014: Write, pixels: np.ndarray) -> 
     assert item.field == dataset.items["A03_00Aa"].field == "03_00Aa"
 
 
-def test_files_lie_as_in_the_contest(write2014: Write) -> None:
+def test_files_are_placed_as_in_the_contest(write2014: Write) -> None:
     root = write2014("A03_00Aa")
     assert sorted(path.relative_to(root).as_posix() for path in root.rglob("*.*")) == [
         "A03/frames/x40/A03_00Aa.tiff",
@@ -61,7 +61,7 @@ def test_spaces_floats_two_columns_and_crlf(tmp_path: Path) -> None:
     assert notes == []
 
 
-def test_an_empty_file_is_a_frame_with_none_and_a_missing_file_an_unlabelled_frame(write2014: Write) -> None:
+def test_an_empty_file_means_no_mitosis_and_a_missing_file_an_unlabelled_frame(write2014: Write) -> None:
     root = write2014("A03_00Aa", "A03_00Ab")
     annotation(root, "A03_00Aa_mitosis").write_text("")
     for kind in ("mitosis", "not_mitosis"):
@@ -76,7 +76,7 @@ def test_unlabelled_frames_are_written_without_annotation(write2014: Write) -> N
     assert len(dataset.items["A06_00Aa"].files) == 1
 
 
-def test_imposters_alone_leave_a_frame_unlabelled_and_that_is_said(write2014: Write) -> None:
+def test_imposters_alone_leave_a_frame_unlabelled_with_a_note(write2014: Write) -> None:
     root = write2014("A03_00Aa")
     annotation(root, "A03_00Aa_mitosis").unlink()
     dataset = load("mitos2014", root)
@@ -103,7 +103,9 @@ def test_only_x40_frames_count(write2014: Write, pixels: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("twin", ["more/A03_00Aa.png", "more/A03_00Aa_mitosis.csv"])
-def test_two_files_for_one_thing_are_refused_with_both_paths(write2014: Write, pixels: np.ndarray, twin: str) -> None:
+def test_two_files_with_the_same_name_are_refused_with_both_paths(
+    write2014: Write, pixels: np.ndarray, twin: str
+) -> None:
     root = write2014("A03_00Aa")
     if twin.endswith(".png"):
         write_rgb(root / twin, pixels)
@@ -124,14 +126,14 @@ def test_two_files_for_one_thing_are_refused_with_both_paths(write2014: Write, p
     ],
 )
 @pytest.mark.parametrize("kind", ["mitosis", "not_mitosis"])
-def test_a_bad_row_is_told_with_file_and_line(write2014: Write, row: str, complaint: str, kind: str) -> None:
+def test_a_bad_row_is_an_error_with_file_and_line(write2014: Write, row: str, complaint: str, kind: str) -> None:
     root = write2014("A03_00Aa")
     annotation(root, f"A03_00Aa_{kind}").write_text(f"5,5,1.0\n{row}\n")
     with pytest.raises(DataError, match=rf"A03_00Aa_{kind}\.csv:2: .*{complaint}"):
         load("mitos2014", root)
 
 
-def test_a_y_of_the_frames_height_is_clipped_and_said_and_a_repeated_point_is_said(write2014: Write) -> None:
+def test_clipped_and_repeated_points_are_noted(write2014: Write) -> None:
     root = write2014("A03_00Aa")
     annotation(root, "A03_00Aa_mitosis").write_text("5,40,1.0\n8,8,1.0\n8,8,0.65\n")
     dataset = load("mitos2014", root)
@@ -141,8 +143,8 @@ def test_a_y_of_the_frames_height_is_clipped_and_said_and_a_repeated_point_is_sa
     assert "mitosis.csv:3: repeats the point of" in repeated
 
 
-def test_a_folder_that_is_no_data_set_says_what_was_looked_for(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"holds no mitos2014 frames.*A03_00Aa\.tiff"):
+def test_a_folder_without_the_data_set_is_an_error_that_says_what_was_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no mitos2014 frames found.*A03_00Aa\.tiff"):
         load("mitos2014", tmp_path)
 
 
@@ -152,7 +154,7 @@ def test_synthetic_frames_never_pass_for_real_ones(write2014: Write) -> None:
     assert Mitos2014().find(made) == Mitos2014().find(made.parent) == Mitos2014().find(made / "A03") == []
 
 
-def test_a_submission_has_one_file_a_frame_empty_where_nothing_is_found(tmp_path: Path) -> None:
+def test_a_submission_has_one_file_per_frame_empty_if_nothing_is_found(tmp_path: Path) -> None:
     found = Detections.from_points([[10.5, 20.0], [3.0, 4.0]], [0.75, 1.0])
     write_submission(tmp_path, {"A06_00Aa": found, "A06_00Ab": Detections.none()})
     assert (tmp_path / "A06_00Aa.csv").read_text() == "10.5,20,0.75\n3,4,1\n"

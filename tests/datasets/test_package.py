@@ -1,4 +1,4 @@
-"""Data sets that other packages bring: with their own card and splits, several of them in one run."""
+"""Data sets in other packages: with their own cards and splits, and several of them in one run."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def split(name: str, protocol: str) -> str:
 
 @pytest.fixture
 def bring(install: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Installs a package with a data set beside the toys and mitobench, and writes its frames; returns their folder."""
+    """Installs a package with a data set in addition to the toys and writes its frames; returns their folder."""
     packages = ["mitobench-toys", "mitobench"]
     monkeypatch.syspath_prepend(TOYS)
     for name in ("ducks_frames", "geese_frames"):
@@ -99,7 +99,7 @@ def test_two_packages_data_sets_share_a_run_with_their_own_cards_and_splits(
     assert records["ducks"].data["ducks"].frames == {"train": 2, "val": 1, "test": 1}
 
 
-def test_a_package_brings_its_splits(bring: Callable[..., Path]) -> None:
+def test_a_package_can_have_its_own_splits(bring: Callable[..., Path]) -> None:
     bring("ducks")
     assert splits.protocols("ducks") == ["halves"]
     assert splits.load_split("ducks", "halves").path.parent.parent.name == "ducks_frames"
@@ -107,30 +107,28 @@ def test_a_package_brings_its_splits(bring: Callable[..., Path]) -> None:
         splits.load_split("ducks", "halfs")
 
 
-def test_a_split_of_ones_own_cannot_take_the_name_of_one_that_a_package_brings(
-    bring: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_a_users_split_cannot_take_the_name_of_a_packages_split(bring: Callable[..., Path], tmp_path: Path) -> None:
     bring("ducks")
     (tmp_path / "mine.json").write_text(split("ducks", "halves"))
-    with pytest.raises(MitobenchError, match=r"mine\.json: ducks has a protocol 'halves' already"):
+    with pytest.raises(MitobenchError, match=r"mine\.json: ducks already has a protocol 'halves'"):
         splits.load_split("ducks", str(tmp_path / "mine.json"))
 
 
-def test_a_card_without_protocols_is_told_and_a_split_of_ones_own_still_serves(
+def test_a_card_without_protocols_is_an_error_but_a_users_split_works(
     bring: Callable[..., Path], tmp_path: Path
 ) -> None:
     data = bring("ducks", protocols="[]")
     roles = {"estimator": ["toy-boxes"], "detector": ["toy-dark"], "verifier": ["none"], "fuser": ["detector-only"]}
     (tmp_path / "toys.toml").write_text('title = "toys"\n')
     given = {"data": data, "datasets": ["ducks"], "profile": str(tmp_path / "toys.toml"), "device": "cpu"}
-    with pytest.raises(MitobenchError, match=r"The card of data set 'ducks' names no protocol \(protocols = \[\]\)"):
+    with pytest.raises(MitobenchError, match=r"The card of data set 'ducks' lists no protocol \(protocols = \[\]\)"):
         Benchmark.prepare([Grid(roles)], **given)
     (tmp_path / "mine.json").write_text(split("ducks", "mine"))
     made = Benchmark.prepare([Grid(roles)], protocol=str(tmp_path / "mine.json"), **given)
     assert [row.combination.protocol for row in made.plan.rows] == ["mine"]
 
 
-def test_each_data_set_of_a_run_may_have_a_split_of_ones_own(bring: Callable[..., Path], tmp_path: Path) -> None:
+def test_each_data_set_of_a_run_may_have_a_users_split(bring: Callable[..., Path], tmp_path: Path) -> None:
     bring("ducks")
     data = bring("geese")
     for name in ("ducks", "geese"):
@@ -144,12 +142,12 @@ def test_each_data_set_of_a_run_may_have_a_split_of_ones_own(bring: Callable[...
         Benchmark.prepare([Grid(roles)], protocol=f"{tmp_path}/ducks.json", **given)
 
 
-def test_a_reader_that_raises_is_told_with_its_package(bring: Callable[..., Path]) -> None:
+def test_a_reader_that_raises_is_reported_with_its_package(bring: Callable[..., Path]) -> None:
     broken = READER.replace("return mitos2012.read_layout", "raise IndexError('tuple index out of range') or str")
     data = bring("ducks", reader=broken)
     with pytest.raises(PluginError, match=r"data set 'ducks' \(package package-of-ducks 1\.0\) raised IndexError"):
         datasets.load("ducks", data)
 
 
-def test_our_own_cards_are_still_the_registrys() -> None:
+def test_cards_of_built_in_data_sets_come_from_the_registry() -> None:
     assert datasets.reader("synthetic").card() == datasets.Card.load(registry.entry("datasets", "synthetic"))

@@ -1,4 +1,4 @@
-"""Coordinates: an error names file and line; a slip of a pixel is mended and said."""
+"""Coordinates: errors name file and line; points slightly outside the frame are clipped with a note."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from mitobench.datasets.points import clip, rows
 SIZE = (100, 50)
 
 
-def test_blank_lines_spaces_crlf_bom_and_trailing_commas_are_nothing(tmp_path: Path) -> None:
+def test_blank_lines_spaces_crlf_bom_and_trailing_commas_are_ignored(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"\xef\xbb\xbf 1 , 2.5,\r\n\r\n  ,,\r\n3,4,,\r\n")
     assert [(where.rsplit(":")[-1], numbers) for where, numbers in rows(path)] == [("1", [1, 2.5]), ("4", [3, 4])]
 
 
 @pytest.mark.parametrize("cell", ["x", "nan", "inf", "", "1;2"])
-def test_what_is_no_number_is_told_with_file_and_line(tmp_path: Path, cell: str) -> None:
+def test_text_nan_and_inf_are_errors_with_file_and_line(tmp_path: Path, cell: str) -> None:
     path = tmp_path / "a.csv"
     path.write_text(f"1,2\n3,{cell},4\n")
     with pytest.raises(DataError, match=r"a\.csv:2: .*is not a number"):
         list(rows(path))
 
 
-def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
+def test_bytes_that_are_not_utf_8_are_an_error(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"\xff\xfe\x00\x80")
     with pytest.raises(DataError, match=r"a\.csv:1: is not UTF-8 text"):
@@ -44,7 +44,7 @@ def test_inside_is_left_alone() -> None:
 @pytest.mark.parametrize(
     ("point", "to"), [((100, 5), (99, 5)), ((5, 50), (5, 49)), ((-1.9, 5), (0, 5)), ((100.9, 50.9), (99, 49))]
 )
-def test_less_than_two_px_outside_is_clipped_and_said(point: tuple[float, float], to: tuple[float, float]) -> None:
+def test_less_than_two_px_outside_is_clipped_and_noted(point: tuple[float, float], to: tuple[float, float]) -> None:
     clipped, notes = clip(np.array([point], dtype=float), SIZE, "a.csv:7")
     np.testing.assert_array_equal(clipped, [to])
     assert len(notes) == 1

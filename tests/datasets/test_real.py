@@ -1,4 +1,4 @@
-"""The real frames read as their publication counts them."""
+"""The counts of the real frames are those of their publication."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_mitos2012_validation_is_a_quarter_of_every_kind(real: Path) -> None:
     assert mitoses == {"train": 169, "val": 57, "test": 101}
 
 
-def test_centroids_of_2012_masks_are_those_that_the_authors_scored_against(real: Path) -> None:
+def test_centroids_of_2012_masks_are_those_that_the_authors_used(real: Path) -> None:
     dataset = load("mitos2012", real)
     for line in (real / "deepmitosis_authors" / "ground_truth.txt").read_text().splitlines():
         name, x, y = line.split()
@@ -51,7 +51,7 @@ def test_centroids_of_2012_masks_are_those_that_the_authors_scored_against(real:
         assert distance.min() < 2.0, line
 
 
-def test_mitos2014_is_partial_and_says_so(real: Path) -> None:
+def test_mitos2014_is_partial_and_its_coverage_says_so(real: Path) -> None:
     dataset = load("mitos2014", real)
     assert counts(dataset, "H", "train") == (292, 550, 772)
     assert counts(dataset, "A", "train") == (6, 12, 30)

@@ -1,4 +1,4 @@
-"""Splits: every protocol falls the same way each time, and none that lies is accepted."""
+"""Splits: each protocol always assigns the same frames, and inconsistent splits are refused."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def frames_2012(scanners: str = "A") -> list[str]:
 
 @pytest.fixture
 def own(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a split of the user's own of 2014, by slide, with changes."""
+    """Writes a user's split of MITOS 2014 by slide, with changes."""
 
     def write(**changes: Any) -> Path:
         parts = {"train": {"groups": ["03"]}, "val": {"groups": ["04"]}, "test": {"groups": ["05"]}}
@@ -115,12 +115,12 @@ def test_2014_paper_has_960_and_240_of_the_full_set() -> None:
     assert "06" not in {id[1:3] for part in PARTS for id in split.parts[part]}
 
 
-def test_a_partial_copy_has_the_same_shares_of_what_is_there() -> None:
+def test_a_partial_copy_is_split_in_the_same_proportions() -> None:
     split = assign(load_split("mitos2014", "paper"), dataset("mitos2014", frames_2014("03", "04", each=50)))
     assert {part: len(split.parts[part]) for part in PARTS} == {"train": 70, "val": 10, "test": 20}
 
 
-def test_scanners_never_separate_and_a_selection_falls_as_the_whole() -> None:
+def test_scans_of_one_tissue_stay_together_and_a_selection_is_split_the_same() -> None:
     both = dataset("mitos2014", frames_2014("03", scanners="AH", each=80) + frames_2014("04", scanners="H", each=30))
     whole = assign(load_split("mitos2014", "paper"), both)
     for part in PARTS:
@@ -140,12 +140,12 @@ def test_the_draw_is_the_same_every_time() -> None:
 # ------------------------------------------------------------------------------------------- the user's own
 
 
-def test_a_split_of_ones_own_is_given_as_a_path(own: Callable[..., Path]) -> None:
+def test_a_users_split_is_given_as_a_path(own: Callable[..., Path]) -> None:
     split = assign(load_split("mitos2014", own()), dataset("mitos2014", frames_2014("03", "04", "05", each=1)))
     assert split.parts == {"train": ("A03_00Aa",), "val": ("A04_00Aa",), "test": ("A05_00Aa",)}
 
 
-def test_an_unknown_protocol_gets_the_nearest_names() -> None:
+def test_an_unknown_protocol_is_an_error_with_the_closest_names() -> None:
     with pytest.raises(MitobenchError, match=r"Did you mean by-slide.*by-slide, official, paper"):
         load_split("mitos2014", "by-slides")
 
@@ -155,17 +155,17 @@ def test_an_unknown_protocol_gets_the_nearest_names() -> None:
     [
         ({"parts": {"val": {"groups": ["04"], "fields": ["04_00Aa"]}}}, "parts.val: .*exactly one of"),
         ({"disjoint": "group"}, "disjoint: Extra"),
-        ({"dataset": "mitos2012"}, "splits 'mitos2012', not 'mitos2014'"),
+        ({"dataset": "mitos2012"}, "is a split of 'mitos2012', not of 'mitos2014'"),
     ],
 )
-def test_a_file_that_is_no_such_split_is_told(
+def test_an_invalid_split_file_is_an_error_that_says_why(
     own: Callable[..., Path], changes: dict[str, Any], complaint: str
 ) -> None:
     with pytest.raises(MitobenchError, match=rf"own\.json: .*{complaint}"):
         load_split("mitos2014", own(**changes))
 
 
-def test_broken_json_is_told_with_its_line(tmp_path: Path) -> None:
+def test_broken_json_is_an_error_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "own.json").write_text('{\n"name": }')
     with pytest.raises(MitobenchError, match=r"own\.json:2: is not valid JSON"):
         load_split("mitos2014", tmp_path / "own.json")
@@ -187,7 +187,7 @@ def test_a_frame_in_two_parts_is_refused(own: Callable[..., Path]) -> None:
         assign(load_split("mitos2014", path), dataset("mitos2014", frames_2014("03", "04", "05", each=1)))
 
 
-def test_an_empty_part_says_which_and_what_there_is(own: Callable[..., Path]) -> None:
+def test_an_empty_part_is_an_error_with_the_available_slides(own: Callable[..., Path]) -> None:
     here = dataset("mitos2014", frames_2014("03", "04", "07", each=1))
     with pytest.raises(MitobenchError, match=r"part 'test' \(slides 05\) is empty.*3 frames of slides 03 04 07"):
         assign(load_split("mitos2014", own()), here)
@@ -196,7 +196,7 @@ def test_an_empty_part_says_which_and_what_there_is(own: Callable[..., Path]) ->
 @pytest.mark.parametrize(("slide", "part"), [("03", "train"), ("04", "val")])
 def test_frames_without_labels_cannot_be_fitted_on(own: Callable[..., Path], slide: str, part: str) -> None:
     here = dataset("mitos2014", frames_2014("03", "04", "05", each=1), labelled=lambda id: id[1:3] != slide)
-    with pytest.raises(DataError, match=rf"A{slide}_00Aa.*without labels used for training.*part '{part}'"):
+    with pytest.raises(DataError, match=rf"A{slide}_00Aa.*without labels cannot be used for training.*part '{part}'"):
         assign(load_split("mitos2014", own()), here)
 
 
@@ -206,5 +206,5 @@ def test_frames_without_labels_can_be_tested_on(own: Callable[..., Path]) -> Non
 
 
 def test_a_split_of_another_data_set_is_refused() -> None:
-    with pytest.raises(MitobenchError, match="splits 'mitos2012', not 'mitos2014'"):
+    with pytest.raises(MitobenchError, match="is a split of 'mitos2012', not of 'mitos2014'"):
         assign(load_split("mitos2012", "official"), dataset("mitos2014", frames_2014("03", each=1)))

@@ -1,4 +1,4 @@
-"""The synthetic sets: the same bytes for a seed, both real layouts, honest imposters."""
+"""The synthetic data sets: the same bytes for a seed, both real layouts, plausible imposters."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ READERS = [synthetic.Synthetic, synthetic.SyntheticCentroids]
 
 @pytest.fixture(scope="module")
 def pictures() -> list[Picture]:
-    """A frame of each of 30 slides."""
+    """One frame from each of 30 slides."""
     return [make_frame(7, slide, 0) for slide in range(30)]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small copy of both sets."""
+    """A small copy of both data sets."""
     folder = tmp_path_factory.mktemp("data") / "small"
     synthetic.write(folder, seed=3, frames=1, size=128)
     return folder
@@ -42,7 +42,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def figures(slide: int, number: int) -> np.ndarray:
-    """Of each figure of a frame of the default sets, whether it is a mitosis; far quicker than making the frame."""
+    """Whether each figure of a frame in the default data sets is a mitosis. Much faster than making the frame."""
     return place_figures(np.random.default_rng([0, slide, number]), Slide.draw(0, slide), 256)[1]
 
 
@@ -96,7 +96,9 @@ class TestFrames:
         assert (medians.std(axis=0) > 5).all()
 
     @pytest.mark.parametrize("feature", ["darkest", "dark area"])
-    def test_darkness_and_size_do_not_tell_mitoses_from_imposters(self, pictures: list[Picture], feature: str) -> None:
+    def test_darkness_and_size_do_not_separate_mitoses_from_imposters(
+        self, pictures: list[Picture], feature: str
+    ) -> None:
         values, is_mitosis = [], []
         for picture in pictures:
             density = -np.log10((picture.image.mean(axis=2) + 1) / 256)
@@ -110,7 +112,7 @@ class TestFrames:
 
 class TestFolder:
     @pytest.mark.parametrize("reader", READERS)
-    def test_what_is_read_is_what_was_made(self, folder: Path, reader: type[synthetic._Marked]) -> None:
+    def test_what_is_read_is_what_was_made(self, folder: Path, reader: type[synthetic._SyntheticReader]) -> None:
         dataset = reader().read(folder)
         plan = next(plan for plan in synthetic.PLANS if plan.reader is reader)
         assert [plan.frame_id(slide, 0) for slide in plan.slides] == list(dataset.items)
@@ -128,19 +130,19 @@ class TestFolder:
                 assert item.mitoses.imposters == pytest.approx(picture.mitoses.imposters)
 
     @pytest.mark.parametrize("reader", READERS)
-    def test_is_complete_and_without_oddities(self, folder: Path, reader: type[synthetic._Marked]) -> None:
+    def test_is_complete_and_without_anomalies(self, folder: Path, reader: type[synthetic._SyntheticReader]) -> None:
         dataset = reader().read(folder.parent)
         assert dataset.coverage is None
         assert dataset.notes == ()
 
-    def test_a_lost_frame_is_said(self, tmp_path: Path, folder: Path) -> None:
+    def test_a_missing_frame_is_reported(self, tmp_path: Path, folder: Path) -> None:
         copy = tmp_path / "copy"
         shutil.copytree(folder, copy)
         next(copy.rglob("A00_00.bmp")).unlink()
         assert synthetic.Synthetic().read(copy).coverage == "8 of 9 A frames"
 
     @pytest.mark.parametrize("reader", READERS)
-    def test_no_slide_is_in_two_parts(self, folder: Path, reader: type[synthetic._Marked]) -> None:
+    def test_no_slide_is_in_two_parts(self, folder: Path, reader: type[synthetic._SyntheticReader]) -> None:
         dataset = reader().read(folder)
         split = assign(load_split(dataset.name, "by-slide"), dataset)
         assert not split.shares_groups
@@ -154,7 +156,7 @@ class TestFolder:
 
     @pytest.mark.parametrize("reader", READERS)
     def test_a_set_is_found_at_any_depth_and_from_its_own_folder(
-        self, folder: Path, reader: type[synthetic._Marked]
+        self, folder: Path, reader: type[synthetic._SyntheticReader]
     ) -> None:
         own = folder / reader.name
         assert reader().find(folder.parent) == reader().find(folder) == reader().find(own) == [own]
@@ -162,7 +164,7 @@ class TestFolder:
     def test_one_set_is_not_the_other(self, folder: Path) -> None:
         assert synthetic.Synthetic().find(folder / "synthetic-centroids") == []
 
-    def test_never_passes_for_real_frames(self, folder: Path) -> None:
+    def test_is_never_mistaken_for_real_frames(self, folder: Path) -> None:
         assert mitos2012.Mitos2012().find(folder.parent) == []
         assert mitos2012.Mitos2012().find(folder / "synthetic" / "training_aperio") == []
         assert mitos2014.Mitos2014().find(folder) == []
@@ -181,12 +183,12 @@ class TestFolder:
     def test_a_broken_marker_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "synthetic").mkdir()
         (tmp_path / "synthetic.json").write_text('{"sets": {}}')
-        with pytest.raises(DataError, match=r"synthetic\.json: is no marker"):
+        with pytest.raises(DataError, match=r"synthetic\.json: is not a valid marker"):
             synthetic.Synthetic().read(tmp_path)
 
 
 class TestWriting:
-    def test_marker_tells_generator_seed_and_counts(self, folder: Path) -> None:
+    def test_the_marker_holds_generator_seed_and_counts(self, folder: Path) -> None:
         marker = json.loads((folder / "synthetic.json").read_text())
         assert marker["generator"] == synthetic.version()
         assert marker["seed"] == 3
@@ -208,7 +210,7 @@ class TestWriting:
             synthetic.write(tmp_path, frames=1, size=64)
         assert sorted(path.name for path in tmp_path.iterdir()) == files
 
-    def test_nothing_is_left_when_it_is_stopped_halfway(self, tmp_path: Path) -> None:
+    def test_nothing_is_left_when_writing_is_interrupted(self, tmp_path: Path) -> None:
         def stop(done: int, total: int) -> None:
             raise KeyboardInterrupt
 
@@ -218,7 +220,7 @@ class TestWriting:
 
     @pytest.mark.parametrize(("seed", "frames", "size"), [(-1, 1, 64), (0, 0, 64), (0, 101, 64), (0, 1, 32)])
     def test_a_bad_seed_or_size_is_refused(self, tmp_path: Path, seed: int, frames: int, size: int) -> None:
-        with pytest.raises(MitobenchError, match="give a seed of 0 to 4294967295, 1 to 100 frames"):
+        with pytest.raises(MitobenchError, match="Give a seed from 0 to 4294967295, 1 to 100 frames"):
             synthetic.write(tmp_path / "set", seed, frames, size)
 
     def test_progress_counts_to_the_end(self, tmp_path: Path) -> None:

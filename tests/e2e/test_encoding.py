@@ -1,4 +1,4 @@
-"""Consoles that know ASCII only, and file names that are no text: no command ends in a traceback."""
+"""No command ends in a traceback on consoles without Unicode, or for file names that are not valid text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from model.made import only_toys, run_and_pack
+from model.toy_models import only_toys, run_and_pack
 
 MAIN = "from mitobench.cli import main; main()"
 NO_TEXT = os.fsdecode(b"caf\xe9")  # Latin-1
@@ -27,7 +27,7 @@ Mitobench = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 @pytest.fixture(params=CONSOLES)
 def mitobench(request: pytest.FixtureRequest, toys: dict[str, str]) -> Mitobench:
-    """Runs a command in a console of each kind; none may end in a traceback."""
+    """Runs a command on each kind of console, and checks that it does not end in a traceback."""
     environment = {name: value for name, value in toys.items() if not name.startswith("PYTHONIO")}
     environment |= CONSOLES[request.param]
 
@@ -43,25 +43,25 @@ def mitobench(request: pytest.FixtureRequest, toys: dict[str, str]) -> Mitobench
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder whose name is no text."""
-    made = tmp_path / NO_TEXT
+    """A folder whose name is not valid UTF-8."""
+    named = tmp_path / NO_TEXT
     try:
-        made.mkdir()
+        named.mkdir()
     except OSError:
-        pytest.skip("this file system takes no such name")
-    return made
+        pytest.skip("this file system does not allow such a name")
+    return named
 
 
 def test_predict(mitobench: Mitobench, folder: Path, small_data: Path, toy_environment: dict[str, str]) -> None:
     with only_toys(toy_environment):
-        made = run_and_pack(folder.parent / "made", small_data)
+        packed_run = run_and_pack(folder.parent / "packed_run", small_data)
     first, second, *_ = sorted((small_data / "synthetic").rglob("*.bmp"))
     shutil.copy(first, folder / f"{NO_TEXT}.bmp")
     shutil.copy(second, folder / "Größe-核.bmp")
     (folder / f"bad{NO_TEXT}.png").write_text("no image")
     out = folder / "out"
-    done = mitobench("predict", folder, "--model", made.model, "--out", out, "--device", "cpu")
-    assert done.returncode == 1, "one is no image"
+    done = mitobench("predict", folder, "--model", packed_run.model, "--out", out, "--device", "cpu")
+    assert done.returncode == 1, "one file is not an image"
     rows = list(csv.DictReader((out / "summary.csv").open(encoding="utf-8")))
     assert [bool(row["mitoses"]) for row in rows].count(True) == 2
     for name in (NO_TEXT, "Größe-核"):
@@ -69,7 +69,7 @@ def test_predict(mitobench: Mitobench, folder: Path, small_data: Path, toy_envir
         assert (out / f"{name}.csv").read_text(encoding="utf-8").startswith("image,")
 
 
-def test_run_and_what_reads_its_records(mitobench: Mitobench, folder: Path, small_data: Path) -> None:
+def test_run_and_the_commands_that_read_its_records(mitobench: Mitobench, folder: Path, small_data: Path) -> None:
     data = folder / "data"
     shutil.copytree(small_data, data)
     profile = folder / f"{NO_TEXT}.toml"
@@ -91,7 +91,7 @@ def test_run_and_what_reads_its_records(mitobench: Mitobench, folder: Path, smal
         assert mitobench(*command).returncode in (0, 1, 2)
 
 
-def test_an_error_shows_a_name_that_is_no_text(mitobench: Mitobench, folder: Path) -> None:
+def test_an_error_shows_a_name_that_is_not_valid_text(mitobench: Mitobench, folder: Path) -> None:
     toys = ["-e", "toy-boxes", "-d", "toy-dark", "-v", "none", "-f", "toy-sum"]
     for command in (["--data", folder / "none"], ["--set", f"detector.most={NO_TEXT}"], ["--profile", NO_TEXT]):
         done = mitobench("run", *toys, *command)

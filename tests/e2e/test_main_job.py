@@ -1,4 +1,4 @@
-"""The line of the README with our own plugins, on a few steps of training: that it runs, not how well it does."""
+"""The command of the README with our own plugins, with few training steps: checks that it runs, not its scores."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def has_cuda() -> bool:
 
 @pytest.fixture
 def run(small_data: Path, tmp_path: Path) -> Run:
-    """Runs the main job on small frames; gives the records."""
+    """Runs the command on small frames; returns the records."""
 
     def run(*more: str) -> list[record.Record]:
         main = "from mitobench.cli import main; main()"
@@ -54,7 +54,7 @@ def run(small_data: Path, tmp_path: Path) -> Run:
 
 
 @pytest.mark.slow
-def test_the_line_as_typed_with_masks_and_with_centroids_only(run: Run) -> None:
+def test_the_command_with_masks_and_with_centroids_only(run: Run) -> None:
     records = {found.combination["dataset"]: found for found in run("--device", "cpu")}
     assert set(records) == {"synthetic", "synthetic-centroids"}
     for found in records.values():
@@ -75,7 +75,7 @@ def test_every_fit_over_two_processes(run: Run) -> None:
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not has_cuda(), reason="no CUDA device")
-def test_the_line_on_a_gpu(run: Run) -> None:
+def test_the_command_on_a_gpu(run: Run) -> None:
     for found in run("--device", "cuda"):
         assert found.status == "ok", found.reason
         assert found.device == "cuda"

@@ -1,4 +1,4 @@
-"""The command line as users meet it: killed at any moment, two at once, and what it writes."""
+"""`mitobench run` in processes of its own: killed at any moment, twice at once, with mistakes, and what it writes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def finish(folder: Path, data: Path, toys: dict[str, str], *more: str) -> subpro
 
 
 def content(folder: Path) -> dict[str, Any]:
-    """The one record of a folder, without times, host and git state."""
+    """Returns the one record of a folder, without times, host and git state."""
     (path,) = (folder / "out" / "records").glob("*.json")
     record: dict[str, Any] = json.loads(path.read_text())
     for volatile in ("run", "run_digest"):
@@ -47,7 +47,7 @@ def content(folder: Path) -> dict[str, Any]:
 def seconds_and_record(
     small_data: Path, tmp_path_factory: pytest.TempPathFactory, toy_environment: dict[str, str]
 ) -> tuple[float, dict[str, Any]]:
-    """How long a run takes that is never killed, and its record."""
+    """The duration (s) of a run that is not killed, and its record."""
     folder = tmp_path_factory.mktemp("whole")
     started = time.monotonic()
     done = finish(folder, small_data, toy_environment)
@@ -70,7 +70,7 @@ def test_a_run_killed_at_ten_random_moments_ends_with_the_same_record(
         process.kill()
         process.wait()
         kills += alive
-        if not alive:  # it had come to its end: the next ones start anew
+        if not alive:  # it had finished: the next process starts from the beginning
             shutil.rmtree(tmp_path / "store")
     done = finish(tmp_path, small_data, toys)
     assert done.returncode == 0, done.stderr
@@ -100,7 +100,9 @@ def test_two_runs_on_one_store_at_once_do_each_stage_once(
     assert content(tmp_path / "a") == content(tmp_path / "b")
 
 
-def test_an_interrupt_says_how_to_go_on(small_data: Path, tmp_path: Path, toys: dict[str, str]) -> None:
+def test_after_an_interrupt_the_message_explains_how_to_continue(
+    small_data: Path, tmp_path: Path, toys: dict[str, str]
+) -> None:
     process = subprocess.Popen(
         command(tmp_path, small_data, "--set", "verifier.iterations=100000"),
         env=toys,
@@ -121,13 +123,13 @@ def test_an_interrupt_says_how_to_go_on(small_data: Path, tmp_path: Path, toys: 
     assert "Traceback" not in errors
 
 
-def test_a_failed_row_exits_with_1_and_the_others_are_there(
+def test_a_failed_combination_exits_with_1_and_the_others_are_recorded(
     small_data: Path, tmp_path: Path, toys: dict[str, str]
 ) -> None:
     done = finish(tmp_path, small_data, toys, "--detector", "toy-dark,toy-nan,toy-broken", "--verifier", "toy-mean")
     assert done.returncode == 1, done.stderr
     statuses = sorted(json.loads(p.read_text())["status"] for p in (tmp_path / "out" / "records").glob("*.json"))
-    assert statuses == ["failed", "failed", "ok"], "toy-broken has a row too"
+    assert statuses == ["failed", "failed", "ok"], "toy-broken has a record too"
     assert "BROKEN" in done.stdout
     assert "FAILED" in (tmp_path / "out" / "LEADERBOARD.md").read_text()
 
@@ -150,7 +152,7 @@ def test_dry_run_writes_nothing(small_data: Path, tmp_path: Path, toys: dict[str
         (["--verifier", "none,toy-mean", "--fuser", "toy-verifier-only"], 0),
     ],
 )
-def test_a_dry_run_ends_as_the_run_would(
+def test_a_dry_run_has_the_exit_code_of_the_run(
     more: list[str], code: int, small_data: Path, tmp_path: Path, toys: dict[str, str], mitobench: Any
 ) -> None:
     plain = [part for part in command(tmp_path, small_data)[5:] if not part.startswith("verifier.") and part != "--set"]
@@ -179,7 +181,7 @@ MISTAKES: list[list[str]] = [
 
 @pytest.mark.parametrize("more", MISTAKES, ids=" ".join)
 @pytest.mark.parametrize("without", [["--data"], ["--data", "--profile"], ["--data", "--dataset"]], ids=" ".join)
-def test_a_mistake_is_told_before_synthetic_frames_are_made(
+def test_a_mistake_is_reported_before_synthetic_frames_are_generated(
     without: list[str],
     more: list[str],
     small_data: Path,
@@ -200,7 +202,7 @@ def test_a_mistake_is_told_before_synthetic_frames_are_made(
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         (["--detector", "toy-drak"], "Did you mean toy-dark"),
         (["--set", "verifier.iterations=many"], "--set verifier.iterations=many: Input should be a valid integer"),
@@ -209,17 +211,17 @@ def test_a_mistake_is_told_before_synthetic_frames_are_made(
         (["--protocol", "by-slyde"], "Did you mean by-slide"),
         (["--profile", "smok"], "Did you mean smoke"),
         (["--matcher", "mitoss"], "Did you mean mitos"),
-        (["--data", "nowhere"], "nowhere: is no folder"),
+        (["--data", "nowhere"], "nowhere: is not a directory"),
         (["--scanner", "A,X"], "has no scanner 'X'"),
         (["--set", "verifier.iterations=true"], "valid integer"),
         (["--set", "detector.toy-drak.most=3"], "Did you mean toy-dark"),
     ],
 )
-def test_a_mistake_is_told_with_exit_code_2_and_nothing_written(
-    more: list[str], said: str, small_data: Path, tmp_path: Path, toys: dict[str, str], mitobench: Any
+def test_a_mistake_exits_with_2_and_nothing_is_written(
+    more: list[str], message: str, small_data: Path, tmp_path: Path, toys: dict[str, str], mitobench: Any
 ) -> None:
     answer = mitobench(*command(tmp_path, small_data, *more)[5:])
     assert answer.code == 2
-    assert said in answer.err
+    assert message in answer.err
     assert "Traceback" not in answer.err
     assert not (tmp_path / "out").exists()

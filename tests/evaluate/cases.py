@@ -1,4 +1,4 @@
-"""Frames to score, built by hand and at random. At 0.25 um/px a radius of 5 um is 20 px."""
+"""Frames to score, hand-written and random. At 0.25 um/px a radius of 5 um is 20 px."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def test_iou_by_hand() -> None:
     assert scores.fallback == pytest.approx(1 / 3)
 
 
-def test_an_estimator_that_looks_for_no_blobs_covers_and_falls_back_on_none() -> None:
+def test_an_estimator_without_blobs_has_neither_coverage_nor_fallback() -> None:
     scores = score_boxes(TRUTH, TRUTH, None)
     assert (scores.n, scores.mean_iou, scores.covered, scores.fallback, scores.blob) == (3, 1.0, None, None, None)
 

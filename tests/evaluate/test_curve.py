@@ -1,4 +1,4 @@
-"""What is read off all thresholds at once equals what each threshold gives by itself."""
+"""The curve over all thresholds agrees with the counts at each single threshold."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def test_average_precision_is_interpolated_at_all_points() -> None:
     assert sweep(WORKED, "mitos", RADIUS_UM).average_precision() == pytest.approx((1 + 2 / 3 + 1 / 2) / 4)
 
 
-def test_interpolation_takes_the_best_precision_at_that_recall_or_beyond() -> None:
+def test_interpolation_takes_the_best_precision_at_that_recall_or_above() -> None:
     late = frame([(50, 50), (150, 50)], [(300, 300, 0.9), (50, 50, 0.8), (150, 50, 0.7)])
     # Precision is 1/2 at the first hit and 2/3 at the second, so 2/3 at both.
     assert sweep([late], "mitos", RADIUS_UM).average_precision() == pytest.approx(2 / 3)
 
 
-def test_froc_is_the_best_recall_with_at_most_so_many_false_positives_a_frame() -> None:
+def test_froc_is_the_best_recall_with_at_most_that_many_false_positives_per_frame() -> None:
     # Two frames: 1/2 a frame is one false positive, 1 two, 2 four.
     assert sweep(WORKED, "mitos", RADIUS_UM).froc() == {
         "1/8": 0.25,
@@ -96,7 +96,7 @@ def test_every_point_of_the_curve_is_what_that_threshold_gives(matcher: str, fra
 
 @pytest.mark.parametrize("matcher", MATCHERS)
 @given(frames=splits(), data=st.data())
-def test_new_scores_give_what_frames_with_those_scores_give(
+def test_new_scores_give_the_same_curve_as_frames_with_those_scores(
     matcher: str, frames: list[FramePrediction], data: st.DataObject
 ) -> None:
     again = [

@@ -1,4 +1,4 @@
-"""Leave-one-out by hand, and corrections for many comparisons."""
+"""The jackknife on hand-computed cases, and the correction for multiple comparisons."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def test_each_unit_is_left_out_once() -> None:
     assert recall.variance() == pytest.approx(2 / 3 * (0.25**2 + 0.25**2))
 
 
-def test_units_of_equal_weight_count_whole_and_one_of_most_weight_hardly_more_than_itself() -> None:
+def test_the_effective_number_of_units_depends_on_their_weights() -> None:
     equal, uneven = (Score.of(np.array([[n, 0, 0] for n in each]), "recall") for each in ([5] * 8, [93, *[1] * 7]))
     assert equal.statistic.degrees_of_freedom() == pytest.approx(7)
     assert uneven.statistic.degrees_of_freedom() == 1
 
 
-def test_many_methods_at_once_are_those_one_by_one() -> None:
+def test_many_methods_at_once_give_the_same_as_one_by_one() -> None:
     counts = np.random.default_rng(0).integers(0, 5, (4, 6, 3))
     one_by_one = [Score.of(each, "f1") - Score.of(counts[0], "f1") for each in counts]
     at_once = Score.of(counts, "f1") - Score.of(counts, "f1")[0:1]
@@ -32,7 +32,7 @@ def test_many_methods_at_once_are_those_one_by_one() -> None:
     assert Score.stack([Score.of(each, "f1") for each in counts]).counts == pytest.approx(Score.of(counts, "f1").counts)
 
 
-def test_what_does_not_differ_or_cannot_be_told_has_p_1() -> None:
+def test_p_is_1_without_a_difference_or_if_undefined() -> None:
     same = Score.of(np.array(HALF), "recall")
     single = Score.of(np.array([(1, 1, 0), (0, 0, 0)]), "f1")
     other = Score.of(np.array([(1, 0, 0), (0, 0, 0)]), "f1")

@@ -1,4 +1,4 @@
-"""The four rules of matching, on cases whose counts were worked out by hand, and what must hold for any frame."""
+"""The four matchers: hand-computed cases, and properties that hold for any frame."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def hits(matcher: str, truth: Points, dets: Scored, mpp: tuple[float, float] = (
 
 
 @any_matcher
-def test_nothing_on_an_empty_frame_matches_nothing(matcher: str) -> None:
+def test_an_empty_frame_without_detections_has_no_matches(matcher: str) -> None:
     assert hits(matcher, [], []) == []
     assert hits(matcher, [(50, 50)], []) == []
 
@@ -50,7 +50,7 @@ def test_a_second_hit_on_one_mitosis_is_false(matcher: str) -> None:
     assert sum(hits(matcher, [(50, 50)], [(52, 50, 0.4), (50, 50, 0.9), (50, 53, 0.6)])) == 1
 
 
-def test_of_duplicate_hits_the_best_score_counts_not_the_nearest() -> None:
+def test_of_duplicate_hits_the_best_score_counts_and_not_the_nearest() -> None:
     assert hits("mitos", [(50, 50)], [(50, 50, 0.4), (60, 50, 0.9)]) == [False, True]
     assert hits("hungarian", [(50, 50)], [(50, 50, 0.4), (60, 50, 0.9)]) == [True, False]
 
@@ -68,7 +68,7 @@ def test_two_detections_nearest_to_the_same_of_two_mitoses() -> None:
         assert found(matcher, truth, dets).truth.tolist() == [0, 1]
 
 
-def test_only_hungarian_gives_up_a_nearer_match_for_one_more() -> None:
+def test_only_hungarian_trades_a_nearer_match_for_an_additional_one() -> None:
     # The best detection is 4 px from the mitosis on the left, which alone is near the other detection, and 16 px from
     # the mitosis on the right, which nothing else is near.
     truth, dets = [(50, 50), (70, 50)], [(54, 50, 0.9), (40, 50, 0.8)]
@@ -84,7 +84,7 @@ def test_hungarian_takes_no_match_beyond_the_radius_to_shorten_the_sum() -> None
     assert found("hungarian", truth, dets).truth.tolist() == [0, 1]
 
 
-def test_midog_goes_by_the_order_in_which_mitoses_are_listed() -> None:
+def test_midog_depends_on_the_file_order_of_mitoses() -> None:
     # Left takes the shared detection when it comes first, and right has none; the other way about both are found.
     left, right, dets = (50.0, 50.0), (70.0, 50.0), [(54, 50, 0.9), (40, 50, 0.8)]
     assert sum(hits("midog", [left, right], dets)) == 1
@@ -102,7 +102,7 @@ def test_a_hit_is_strictly_closer_than_the_radius(matcher: str, x: float, hit: b
     ("truth", "detection", "mpp", "radius_um"),
     [((50.1, 50), (70.1, 50), 0.25, 5.0), ((50, 50), (74, 57), 0.2456, 25 * 0.2456), ((0, 0), (18, 24), 0.2274, 6.822)],
 )
-def test_exactly_the_radius_is_no_hit_where_rounding_makes_it_less(
+def test_exactly_the_radius_is_not_a_hit_even_if_rounding_makes_it_less(
     matcher: str, truth: tuple[float, float], detection: tuple[float, float], mpp: float, radius_um: float
 ) -> None:
     result = frame([truth], [(*detection, 0.9)], mpp=(mpp, mpp)).match(matcher, radius_um)
@@ -128,11 +128,11 @@ def test_distances_are_to_the_nearest_mitosis_and_errors_to_the_one_found() -> N
     np.testing.assert_array_equal(result.error_um, [0.0, 4.5, np.nan])
 
 
-def test_equal_scores_go_by_x_then_y() -> None:
+def test_equal_scores_are_ordered_by_x_then_y() -> None:
     assert hits("mitos", [(50, 50)], [(52, 40, 0.5), (48, 60, 0.5), (48, 50, 0.5)]) == [False, False, True]
 
 
-def test_an_unknown_matcher_lists_those_there_are() -> None:
+def test_an_unknown_matcher_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(MitobenchError, match=r"'hungrian'\. Did you mean hungarian\?.*greedy.*mitos"):
         match("hungrian", np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0), (0.25, 0.25), 5.0)
 
@@ -141,7 +141,7 @@ def test_an_unknown_matcher_lists_those_there_are() -> None:
 
 
 def _outcome(matcher: str, truth: Points, dets: Scored) -> list[tuple[float, float, float, bool]]:
-    """Each detection and whether it hit: of detections equal in all, which one hit says nothing."""
+    """Each detection and whether it hit. Of equal detections it does not matter which one hit."""
     return sorted((x, y, s, h) for (x, y, s), h in zip(dets, hits(matcher, truth, dets), strict=True))
 
 
@@ -183,7 +183,7 @@ def test_each_mitosis_is_found_at_most_once_and_within_the_radius(matcher: str, 
 
 
 @given(truth=truths, dets=detections)
-def test_no_rule_finds_more_than_hungarian_and_greedy_no_fewer_than_mitos(truth: Points, dets: Scored) -> None:
+def test_no_matcher_finds_more_than_hungarian_and_greedy_no_fewer_than_mitos(truth: Points, dets: Scored) -> None:
     n = {matcher: sum(hits(matcher, truth, dets)) for matcher in MATCHERS}
     assert max(n.values()) == n["hungarian"]
     assert n["greedy"] >= n["mitos"]
@@ -199,7 +199,7 @@ def test_hits_above_a_threshold_do_not_depend_on_what_is_below(
     assert kept.truth.tolist() == everything.truth[one.score >= threshold].tolist()
 
 
-def test_hungarian_and_midog_must_be_matched_anew_at_each_threshold() -> None:
+def test_hungarian_and_midog_must_be_matched_again_at_each_threshold() -> None:
     truth, dets = [(50.0, 50.0)], [(50.0, 50.0, 0.4), (60.0, 50.0, 0.9)]
     for matcher in ("hungarian", "midog"):
         assert hits(matcher, truth, dets) == [True, False]

@@ -1,4 +1,4 @@
-"""Counts are over the frames of the split, summed; what is undefined is None."""
+"""Counts are summed over all frames of the split; undefined ratios are None."""
 
 from __future__ import annotations
 

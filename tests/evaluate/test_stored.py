@@ -1,4 +1,4 @@
-"""What is stored of detections gives every score back exactly, under every matcher; what is not whole is named."""
+"""Stored detections give every score back exactly, with every matcher; errors in the file are named."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_every_score_is_given_back_exactly(matcher: str, drawn: list, threshold:
     assert [entry.mitoses for entry in entries] == [len(f.truth_xy) if f.labelled else None for f in frames]
 
 
-def test_the_nearest_mitosis_is_stored_by_its_place_in_the_file_and_the_others_after_it() -> None:
+def test_the_nearest_mitosis_is_stored_first_by_its_index_in_the_file() -> None:
     truth = np.array([[20.0, 0.0], [9.0, 0.0], [3.0, 0.0]])
     found = FramePrediction("F", "0", (0.5, 0.5), truth, np.array([[5.0, 0.0], [60.0, 0.0]]), np.array([0.5, 0.25]))
     lines = to_csv(stored([found], "mitos")).splitlines()
@@ -103,45 +103,45 @@ ROW = dict(zip(COLUMNS, ["F", "5", "5", "4", "4", "6", "6", "0.5", "0.5", "0.5",
         ("also_within", "1:2.0 2:1.5"),
     ],
 )
-def test_a_cell_that_no_record_has_is_named_with_its_row(column: str, cell: str) -> None:
+def test_an_invalid_cell_is_an_error_with_its_row(column: str, cell: str) -> None:
     assert len(from_csv(f"{','.join(COLUMNS)}\n{','.join(ROW.values())}\n")) == 1
     with pytest.raises(RecordError, match="row 2"):
         from_csv(f"{','.join(COLUMNS)}\n{','.join({**ROW, column: cell}.values())}\n")
 
 
 @pytest.mark.parametrize("text", ["", "\n", "frame,x\nF,1\n", f"{','.join(COLUMNS)}\nF,1\n", 'frame,"x\n'])
-def test_other_columns_are_named(text: str) -> None:
+def test_unexpected_columns_are_named(text: str) -> None:
     with pytest.raises(RecordError):
         from_csv(text)
 
 
 @pytest.mark.parametrize(
-    ("entry", "said"),
+    ("entry", "message"),
     [({"frame": "G", "mitoses": 3}, "not among the record's frames"), ({"frame": "F", "mitoses": 1}, "which has 1")],
 )
-def test_a_detection_on_a_frame_or_mitosis_that_is_not_there_is_named(entry: dict, said: str) -> None:
+def test_a_detection_on_an_unknown_frame_or_mitosis_is_named(entry: dict, message: str) -> None:
     read = from_csv(f"{','.join(COLUMNS)}\n{','.join(ROW.values())}\n")
-    with pytest.raises(RecordError, match=said):
+    with pytest.raises(RecordError, match=message):
         read.frames([FrameEntry(group="0", **entry)], read.score, "mitos")
 
 
-# ------------------------------------------------------------------------------------- what would fill a machine
+# ------------------------------------------------------------------------------------- untrusted files
 
 
 def rows(number: int, frame: str = "F", x: str = "1", near: str = "") -> str:
-    """So many equal detections as a stranger may send them."""
+    """CSV rows of equal detections, as an untrusted file may have."""
     row = ",".join([frame, x, "1", "0", "0", "2", "2", "0.5", "", "0.5", near, near and "1.0", ""])
     return "\n".join([",".join(COLUMNS), *[row] * number, ""])
 
 
 @pytest.mark.parametrize("x", ["1000001", "-1e7", "1e9"])
-def test_a_place_that_no_slide_has_is_refused(x: str) -> None:
-    with pytest.raises(RecordError, match=r"row 2: x is .*, beyond any"):
+def test_implausible_coordinates_are_refused(x: str) -> None:
+    with pytest.raises(RecordError, match=r"row 2: x is .*, which is out of range"):
         from_csv(rows(1, x=x))
     assert from_csv(rows(1, x=str(int(MAX_PX)))).xy[0, 0] == MAX_PX
 
 
-def test_one_long_name_does_not_cost_its_length_a_row() -> None:
+def test_one_long_frame_id_does_not_take_its_length_in_memory_per_row() -> None:
     with pytest.raises(RecordError, match="row 2: the frame's id has 100,000 characters"):
         from_csv(rows(1, frame="x" * 100_000))
 
@@ -154,7 +154,7 @@ def test_pairs_of_detections_and_mitoses_are_limited_over_all_frames(others: int
         found.frames(entries, found.score, "mitos")
 
 
-def test_a_matcher_that_starts_anew_at_every_rank_is_not_given_a_crowd() -> None:
+def test_too_many_detections_for_a_matcher_that_runs_at_every_rank_are_refused() -> None:
     found, entry = from_csv(rows(2_000, near="0")), FrameEntry(frame="F", group="g", mitoses=2_000)
     for matcher in ("midog", "hungarian"):
         with pytest.raises(RecordError, match="too crowded"):
@@ -162,7 +162,7 @@ def test_a_matcher_that_starts_anew_at_every_rank_is_not_given_a_crowd() -> None
     assert len(found.frames([entry], found.score, "mitos")) == 1
 
 
-def test_a_frame_that_is_there_twice_is_refused() -> None:
+def test_a_repeated_frame_is_refused() -> None:
     found, entry = from_csv(rows(1)), FrameEntry(frame="F", group="g", mitoses=1)
     with pytest.raises(RecordError, match="twice"):
         found.frames([entry, entry], found.score, "mitos")

@@ -1,4 +1,4 @@
-"""One call gives everything a record says, and the published detections of DeepMitosis their published score."""
+"""`evaluate` gives all scores of a record, and the published score of DeepMitosis for its published detections."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SPLIT = [
 ]
 
 
-def test_all_of_it_by_hand() -> None:
+def test_all_scores_of_a_hand_computed_case() -> None:
     found = evaluate(SPLIT, 0.5, "mitos", RADIUS_UM)
     assert (found.n_frames, found.n_unlabelled, found.n_groups) == (4, 0, 4)
     assert (found.n_mitoses, found.n_detections) == (4, 5)
@@ -43,7 +43,7 @@ def test_all_of_it_by_hand() -> None:
     assert (found.f1_interval.unit, found.f1_interval.method) == ("frame", "jackknife-wilson")
 
 
-def test_it_survives_json_which_has_null_for_what_is_undefined() -> None:
+def test_it_survives_json_with_null_for_undefined_scores() -> None:
     found = evaluate([frame([], [], id="A00_00")], 0.5, "mitos", RADIUS_UM)
     text = found.model_dump_json()
     assert Metrics.model_validate_json(text) == found
@@ -66,7 +66,7 @@ def test_frames_without_labels_are_counted_but_not_scored() -> None:
     assert mixed == evaluate(SPLIT, 0.5, "mitos", RADIUS_UM).model_copy(update={"n_unlabelled": 1})
 
 
-def test_without_a_threshold_only_what_needs_none_is_defined() -> None:
+def test_without_a_threshold_only_scores_that_need_none_are_defined() -> None:
     found = evaluate(SPLIT, None, "mitos", RADIUS_UM)
     assert (found.tp, found.f1, found.f1_interval, found.frames) == (None, None, None, [])
     assert found.oracle_f1 == pytest.approx(6 / 9)
@@ -79,7 +79,7 @@ def test_an_empty_split_is_an_error() -> None:
 
 
 def test_an_unknown_matcher_is_an_error_without_labels_too() -> None:
-    with pytest.raises(MitobenchError, match="No matcher is called 'mitosis'"):
+    with pytest.raises(MitobenchError, match="Unknown matcher 'mitosis'"):
         evaluate([frame(labelled=False)], 0.5, "mitosis", RADIUS_UM)
 
 
@@ -110,7 +110,7 @@ def _by_frame(path: Path) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def deepdet() -> list[FramePrediction]:
-    """The authors' DeepDet detections (score x1 y1 x2 y2) on the 15 test HPFs, with the centroids they scored by."""
+    """The authors' DeepDet detections (score x1 y1 x2 y2) on the 15 test HPFs, with the authors' centroids."""
     folder = _authors()
     if folder is None:
         pytest.skip("deepmitosis_authors is neither in MITOBENCH_DATA nor in ../shared/data")

@@ -1,4 +1,4 @@
-"""docs/ablations.md says what the measured page says."""
+"""The numbers in docs/ablations.md are those of the measured page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PAGE = ROOT / "leaderboard" / "experiments" / "ablations.md"
 
 
 def table(path: Path) -> list[dict[str, str]]:
-    """The rows of a page's first table, without escapes."""
+    """Returns the rows of a page's first table, without escapes."""
     page = dropwhile(lambda line: not line.startswith("|"), path.read_text(encoding="utf-8").splitlines())
     lines = [line.strip("| ") for line in takewhile(lambda line: line.startswith("|"), page)]
     columns, _, *rows = ([cell.strip() for cell in line.replace("\\", "").split("|")] for line in lines)
@@ -22,9 +22,9 @@ def table(path: Path) -> list[dict[str, str]]:
 
 @pytest.mark.skipif(not PAGE.is_file(), reason="no leaderboard beside this installation")
 def test_every_number_is_the_measured_one() -> None:
-    told, measured = table(ROOT / "docs" / "ablations.md"), table(PAGE)
-    assert [row["row"] for row in told] == [row["row"] for row in measured]
-    for row, source in zip(told, measured, strict=True):
+    documented, measured = table(ROOT / "docs" / "ablations.md"), table(PAGE)
+    assert [row["row"] for row in documented] == [row["row"] for row in measured]
+    for row, source in zip(documented, measured, strict=True):
         assert row["F1"] == source["F1 [95 %]"].split()[0]
         assert (row["gain [95 %]"], row["AP"]) == (source["gain [95 %]"], source["AP"])
 

@@ -1,4 +1,4 @@
-"""Definitions: the registry's hold the paper's numbers, and what is wrong in one says file and line."""
+"""Definitions: the built-in ones contain the paper's numbers, and errors name file and line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mitobench.experiments import Grids, PaperTable, names, read
 
 HEAD = 'title = "Mine"\ndataset = "synthetic"\nprotocol = "by-slide"\n'
 
-# Tables 1 to 6 of Li et al. 2018, and the rows that stand in its text
+# Tables 1 to 6 of Li et al. 2018, and numbers given in its text
 PAPER = {
     "table1": [0.568, 0.762, 0.768, 0.756],
     "table2": [0.768, 0.825, 0.814, 0.832],
@@ -31,16 +31,16 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", PAPER)
-def test_the_numbers_are_the_papers(name: str) -> None:
+def test_f1_is_what_the_paper_reports(name: str) -> None:
     assert [row.paper.f1 for row in read(name).row] == PAPER[name]
 
 
-def test_precision_and_recall_where_the_paper_has_them() -> None:
+def test_precision_and_recall_are_what_the_paper_reports() -> None:
     numbers = [(row.paper.precision, row.paper.recall) for name in ("table4", "table6") for row in read(name).row]
     assert numbers == [(0.854, 0.812), (0.431, 0.370), (0.431, 0.443), (None, None), (None, None)]
 
 
-def test_times_are_the_papers() -> None:
+def test_times_are_what_the_paper_reports() -> None:
     times = [
         (row.paper.seconds_a_frame, row.paper.seconds_a_candidate)
         for name in ("timing-2012", "timing-2014")
@@ -54,7 +54,7 @@ def test_the_paper_profile_is_every_paper_tables_default() -> None:
     assert {table.profile for table in tables if table.name != "ablations"} == {"paper"}
 
 
-def test_what_is_chosen_between_in_the_ablations_is_never_tested_on_the_official_frames() -> None:
+def test_ablations_are_never_tested_on_the_official_test_frames() -> None:
     ablations = read("ablations")
     assert isinstance(ablations, PaperTable)
     assert {row.protocol or ablations.protocol for row in ablations.row} == {"development"}
@@ -62,7 +62,7 @@ def test_what_is_chosen_between_in_the_ablations_is_never_tested_on_the_official
 
 
 @pytest.mark.parametrize("name", ["table1", "table2", "table3"])
-def test_a_row_says_what_it_varies_and_the_others_keep_the_default(name: str) -> None:
+def test_every_row_of_a_table_varies_something_else(name: str) -> None:
     definition = read(name)
     assert len({(definition.set, row.set, row.detector) for row in definition.row}) == len(definition.row)
 
@@ -78,7 +78,7 @@ def test_overrides_know_their_line(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "said"),
+    ("text", "line", "message"),
     [
         ('titel = "x"\n', 4, "titel"),
         ('[[row]]\nname = "a"\n[[row]]\nname = "b"\ndetektor = "rpn"\n', 8, "detektor"),
@@ -90,18 +90,18 @@ def test_overrides_know_their_line(file: Path) -> None:
         ('row = [{ name = "a", set = ["patch"] }]\n', 4, "ROLE.OPTION=VALUE"),
         ('[[row]]\nname = "a"\n[[row]]\nname = "b"\ndetector = "frcn"\n', 8, "frcnn"),
         ('detector = "frcn"\n[[row]]\nname = "a"\n', 4, "frcnn"),
-        ('[[row]]\nname = "same"\n[[row]]\nname = "same"\n', 1, "two rows are called 'same'"),
+        ('[[row]]\nname = "same"\n[[row]]\nname = "same"\n', 1, "two rows have the name 'same'"),
         ('[[row]]\nname = ""\n', 5, "at least 1 character"),
         ('[[row]]\nname = "a"\ntrain_on = ["mitos2012", "mitos2013"]\n', 6, "mitos2013"),
         ("", 1, "neither a [[row]]"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line(file: Path, text: str, line: int, said: str) -> None:
+def test_errors_name_file_and_line(file: Path, text: str, line: int, message: str) -> None:
     file.write_text(HEAD + text)
     with pytest.raises(MitobenchError) as reason:
         read(str(file))
     assert str(reason.value).startswith(f"{file}:{line}:")
-    assert said in str(reason.value)
+    assert message in str(reason.value)
 
 
 GRID = """
@@ -128,7 +128,7 @@ def test_grids_need_no_data_set_of_their_own(file: Path) -> None:
     assert [override.given for override in definition.overrides(grid)] == [f"{file}:11:"]
 
 
-def test_what_is_set_for_all_grids_comes_first(file: Path) -> None:
+def test_overrides_of_all_grids_come_before_those_of_one(file: Path) -> None:
     file.write_text('set = ["detector.b=2"]\n' + GRID)
     definition = read(str(file))
     assert [override.text for override in definition.overrides(definition.tables[0])] == [
@@ -138,9 +138,9 @@ def test_what_is_set_for_all_grids_comes_first(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "said"),
+    ("text", "line", "message"),
     [
-        (GRID + GRID, 1, "two grids are called 'one'"),
+        (GRID + GRID, 1, "two grids have the name 'one'"),
         ('dataset = "synthetic"\n' + GRID, 1, "dataset"),
         (GRID.replace('fuser = ["detector-only"]\n', ""), 2, "fuser"),
         (GRID.replace('["none"]', "[]"), 8, "verifier"),
@@ -155,25 +155,25 @@ def test_what_is_set_for_all_grids_comes_first(file: Path) -> None:
         (HEAD + '[[row]]\nname = "a"\n' + GRID, 7, "one or the other"),
     ],
 )
-def test_what_is_wrong_with_grids_is_told_with_its_line(file: Path, text: str, line: int, said: str) -> None:
+def test_errors_in_grids_name_file_and_line(file: Path, text: str, line: int, message: str) -> None:
     file.write_text(text)
     with pytest.raises(MitobenchError) as reason:
         read(str(file))
     assert str(reason.value).startswith(f"{file}:{line}:")
-    assert said in str(reason.value)
+    assert message in str(reason.value)
 
 
-def test_text_that_is_no_toml_is_told(file: Path) -> None:
+def test_a_file_that_is_not_toml_is_reported(file: Path) -> None:
     file.write_text("title = \n")
     with pytest.raises(MitobenchError, match=r"mine.toml.*line 1"):
         read(str(file))
 
 
-def test_an_unknown_name_lists_the_nearest() -> None:
+def test_an_error_about_an_unknown_name_lists_similar_names() -> None:
     with pytest.raises(MitobenchError, match="table3"):
         read("tabel3")
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(MitobenchError, match="cannot be read"):
         read(str(tmp_path / "none.toml"))

@@ -1,4 +1,4 @@
-"""Experiments run to their end, share what they can, and show the paper's numbers beside the measured ones."""
+"""Experiments run to their end, share stages, and show the paper's numbers next to the measured ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ set = ["detector.most=9"]
 
 @pytest.fixture(scope="session")
 def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Experiments have many stages in common."""
+    """One store for all experiments, which have many stages in common."""
     return tmp_path_factory.mktemp("store")
 
 
@@ -57,7 +57,7 @@ def test_every_table_runs_to_its_end(
 
 
 @pytest.mark.slow
-def test_the_real_grids_can_be_tried_on_synthetic_frames(
+def test_the_built_in_grids_run_on_synthetic_frames(
     mitobench: Callable[..., Any], small_data: Path, shared_store: Path, tmp_path: Path
 ) -> None:
     answer = mitobench(
@@ -73,7 +73,7 @@ def test_the_real_grids_can_be_tried_on_synthetic_frames(
 
 @pytest.fixture
 def run(toys: dict[str, str], mitobench: Callable[..., Any], small_data: Path, tmp_path: Path) -> Callable[..., Any]:
-    """Runs an experiment of the toys; `mine.toml` holds it."""
+    """Runs an experiment with the toy plugins, which is written to `mine.toml`."""
     (tmp_path / "toys.toml").write_text('title = "toys"\n')
 
     def run(text: str, *more: object) -> Any:
@@ -88,15 +88,15 @@ def with_toy_fuser(text: str) -> str:
     return text.replace('detector = "toy-dark"', 'detector = "toy-dark"\nverifier = "toy-mean"\nfuser = "toy-sum"')
 
 
-def test_the_papers_numbers_stand_beside_the_measured_ones(run: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_papers_numbers_are_shown_next_to_the_measured_ones(run: Callable[..., Any], tmp_path: Path) -> None:
     answer = run(with_toy_fuser(HEAD) + ROWS)
     assert answer.code == 0, answer.out + answer.err
-    assert answer.out.count("fit-detector toy-dark") == 2, "planned once and done once: the rows share the fit"
+    assert answer.out.count("fit-detector toy-dark") == 2, "planned once and run once: the rows share the fit"
     page = (tmp_path / "out" / "experiments" / "mine.md").read_text()
     records = [json.loads(p.read_text()) for p in sorted((tmp_path / "out" / "experiments" / "records").glob("*.json"))]
     assert len(records) == 2
     assert "| .500 / .250 / .333 |" in page
-    assert "| most 5 \\| &lt;b&gt; |" in page, "names are text"
+    assert "| most 5 \\| &lt;b&gt; |" in page, "names are escaped"
     for made in records:
         assert f"| {made['test']['oracle_f1']:.3f} |".replace("| 0.", "| .") in page
 
@@ -110,14 +110,14 @@ def test_a_row_that_fails_is_shown_and_the_others_are_measured(run: Callable[...
     assert page.count("[s0](records/") == 3
 
 
-def test_a_row_that_cannot_be_is_shown_with_its_reason(run: Callable[..., Any], tmp_path: Path) -> None:
+def test_an_impossible_row_is_shown_with_its_reason(run: Callable[..., Any], tmp_path: Path) -> None:
     row = '\n[[row]]\nname = "no"\nverifier = "none"\nfuser = "toy-verifier-only"\n'
     answer = run(with_toy_fuser(HEAD) + ROWS + row)
     assert answer.code == 0, answer.out + answer.err
     assert "no: not measured. fuser toy-verifier-only needs a verifier" in answer.out
 
 
-def test_an_option_that_no_plugin_has_says_file_and_line(run: Callable[..., Any], tmp_path: Path) -> None:
+def test_an_error_about_an_unknown_option_names_file_and_line(run: Callable[..., Any], tmp_path: Path) -> None:
     answer = run(with_toy_fuser(HEAD) + ROWS.replace("detector.most=9", "detector.mots=9"))
     assert answer.code == 2
     assert f"{tmp_path / 'mine.toml'}:17: detector.mots=9" in answer.err
@@ -125,19 +125,19 @@ def test_an_option_that_no_plugin_has_says_file_and_line(run: Callable[..., Any]
     assert "Traceback" not in answer.err
 
 
-def test_a_value_of_the_wrong_type_says_file_and_line(run: Callable[..., Any], tmp_path: Path) -> None:
+def test_an_error_about_a_value_of_the_wrong_type_names_file_and_line(run: Callable[..., Any], tmp_path: Path) -> None:
     answer = run(with_toy_fuser(HEAD) + ROWS.replace("detector.most=9", "detector.most=many"))
     assert answer.code == 2
     assert f"{tmp_path / 'mine.toml'}:17: detector.most=many" in answer.err
 
 
-def test_what_is_set_by_hand_comes_after_the_rows(run: Callable[..., Any], tmp_path: Path) -> None:
+def test_set_on_the_command_line_overrides_the_rows(run: Callable[..., Any], tmp_path: Path) -> None:
     assert run(with_toy_fuser(HEAD) + ROWS, "--set", "detector.most=3").code == 0
     (made,) = (tmp_path / "out" / "experiments" / "records").glob("*.json")
     assert json.loads(made.read_text())["plugins"]["detector"]["options"]["most"] == 3
 
 
-def test_a_protocol_that_is_not_here_is_told_and_the_others_are_measured(
+def test_a_protocol_that_cannot_be_used_is_reported_and_the_others_are_measured(
     run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mitobench.datasets import splits
@@ -174,17 +174,17 @@ def test_a_table_may_be_trained_on_other_data_sets(run: Callable[..., Any], tmp_
     assert [made["combination"]["train_on"] for made in records] == [["synthetic", "synthetic-centroids"]]
 
 
-def test_submission_files_hold_what_is_above_the_threshold(run: Callable[..., Any], tmp_path: Path) -> None:
+def test_submission_files_contain_the_detections_above_the_threshold(run: Callable[..., Any], tmp_path: Path) -> None:
     text = with_toy_fuser(HEAD).replace('title = "Mine"', 'title = "Mine"\nsubmission = true')
     assert run(text + ROWS).code == 0
     for path in (tmp_path / "out" / "experiments" / "records").glob("*.json"):
         made = json.loads(path.read_text())
         files = list((tmp_path / "out" / "experiments" / "submission" / "mine" / path.stem).glob("*.csv"))
-        assert len(files) == made["test"]["n_frames"], "one for every frame, those without a detection too"
+        assert len(files) == made["test"]["n_frames"], "one for every frame, including those without a detection"
         assert sum(len(file.read_text().splitlines()) for file in files) == made["test"]["tp"] + made["test"]["fp"]
 
 
-def test_a_row_without_a_threshold_is_not_submitted_and_spoils_nothing(run: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_row_without_a_threshold_is_left_out_of_the_submission(run: Callable[..., Any], tmp_path: Path) -> None:
     text = with_toy_fuser(HEAD).replace('title = "Mine"', 'title = "Mine"\nsubmission = true') + ROWS
     silent = '\n[[row]]\nname = "silent"\nset = ["pipeline.candidate_threshold=2.0"]\n'
     stand_in = '\n[[row]]\nname = "stand-in"\nprotocol = "by-slide"\n'
@@ -194,7 +194,7 @@ def test_a_row_without_a_threshold_is_not_submitted_and_spoils_nothing(run: Call
     assert (tmp_path / "out" / "experiments" / "mine.md").is_file()
 
 
-def test_the_page_says_what_was_changed_and_how_to_repeat_it(run: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_page_shows_what_was_changed_and_how_to_repeat_it(run: Callable[..., Any], tmp_path: Path) -> None:
     assert run(with_toy_fuser(HEAD) + ROWS, "--set", "detector.shrink=2", "--scanner", "A", "--scale", 0.5).code == 0
     page = (tmp_path / "out" / "experiments" / "mine.md").read_text()
     assert "with detector.shrink=2" in page.splitlines()[0].replace("\\", "")
@@ -202,7 +202,7 @@ def test_the_page_says_what_was_changed_and_how_to_repeat_it(run: Callable[..., 
     assert f"`{command} --set detector.shrink=2`" in page
 
 
-def test_what_is_said_of_one_row_alone_is_said(run: Callable[..., Any], tmp_path: Path) -> None:
+def test_notes_on_a_single_row_are_shown_with_its_name(run: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "side.txt").write_text("20")
     started = f'detector = "toy-pretrained"\nset = ["detector.pretrained={tmp_path / "side.txt"}"]\n'
     assert run(with_toy_fuser(HEAD) + ROWS + '\n[[row]]\nname = "started"\n' + started).code == 0
@@ -212,27 +212,27 @@ def test_what_is_said_of_one_row_alone_is_said(run: Callable[..., Any], tmp_path
 
 
 @pytest.mark.parametrize("scale", ["nan", "inf", 0, -1, 2])
-def test_a_scale_that_shortens_nothing_is_refused(mitobench: Callable[..., Any], scale: object) -> None:
+def test_a_scale_outside_0_to_1_is_an_error(mitobench: Callable[..., Any], scale: object) -> None:
     answer = mitobench("experiment", "table7", "--scale", scale)
     assert answer.code == 2
     assert "above 0 and at most 1" in answer.err
     assert "Traceback" not in answer.err
 
 
-def test_the_list_names_all(mitobench: Callable[..., Any]) -> None:
+def test_without_a_name_all_experiments_are_listed(mitobench: Callable[..., Any]) -> None:
     answer = mitobench("experiment")
     assert answer.code == 0
     assert [name for name in names() if name not in answer.out] == []
 
 
-def test_a_plan_can_be_shown_and_nothing_done(run: Callable[..., Any], tmp_path: Path) -> None:
+def test_dry_run_writes_nothing(run: Callable[..., Any], tmp_path: Path) -> None:
     assert run(with_toy_fuser(HEAD) + ROWS, "--dry-run").code == 0
     assert not (tmp_path / "out").exists()
 
 
-def test_the_papers_scanner_is_taken_unless_another_is_asked_for(run: Callable[..., Any], small_data: Path) -> None:
+def test_the_papers_scanner_is_used_unless_another_is_given(run: Callable[..., Any], small_data: Path) -> None:
     text = with_toy_fuser(HEAD).replace('protocol = "by-slide"', 'protocol = "by-slide"\nscanners = ["A"]') + ROWS
-    assert "Frames of scanner A, as in the paper" in run(text, "--dry-run").out
+    assert "Using frames of scanner A, as in the paper" in run(text, "--dry-run").out
     assert "as in the paper" not in run(text, "--dry-run", "--scanner", "all").out
     answer = run(text, "--dry-run", "--scanner", "H")
     assert answer.code == 2
@@ -246,19 +246,19 @@ def test_rows_are_compared_with_the_one_that_the_table_names(run: Callable[..., 
     page = (tmp_path / "out" / "experiments" / "mine.md").read_text()
     made = {row["row"]: row for row in table_of(page)}
     assert made["most 9"]["gain [95 %]"] == "–"
-    assert made["few"]["gain [95 %]"].startswith("-."), "F1 falls where only one detection a frame is left"
+    assert made["few"]["gain [95 %]"].startswith("-."), "F1 falls if only one detection per frame is kept"
     few, most = (float(made[name]["F1 [95 %]"].split()[0]) for name in ("few", "most 9"))
     assert float(made["few"]["gain [95 %]"].split()[0]) == pytest.approx(few - most, abs=2e-3)
 
 
-def test_a_row_that_does_not_exist_is_nothing_to_compare_with(run: Callable[..., Any]) -> None:
+def test_against_must_name_an_existing_row(run: Callable[..., Any]) -> None:
     answer = run(with_toy_fuser(HEAD) + 'against = "nobody"\n' + ROWS)
     assert answer.code == 2
-    assert "no row is called 'nobody', which `against` names" in answer.err
+    assert "`against` names the row 'nobody', which does not exist" in answer.err
 
 
 def table_of(page: str) -> list[dict[str, str]]:
-    """The rows of a page's table."""
+    """Returns the rows of a page's table."""
     lines = [line.strip("| ") for line in page.splitlines() if line.startswith("|")]
     columns, _, *rows = ([cell.strip() for cell in re.split(r"(?<!\\)\|", line)] for line in lines)
     return [dict(zip(columns, cells, strict=True)) for cells in rows]

@@ -1,4 +1,4 @@
-"""Grids: every combination is measured into the leaderboard, and one that cannot be leaves the others alone."""
+"""Grids: every combination gets a record in the leaderboard; a grid or combination that fails affects no other."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ IMPOSSIBLE = (
 
 @pytest.fixture
 def run(toys: dict[str, str], mitobench: Callable[..., Any], small_data: Path, tmp_path: Path) -> Callable[..., Any]:
-    """Runs grids of the toys; `mine.toml` holds them."""
+    """Runs grids of the toy plugins, which are written to `mine.toml`."""
     (tmp_path / "toys.toml").write_text('title = "toys"\n')
 
     def run(grids: str, *more: object) -> Any:
@@ -62,24 +62,24 @@ def run(toys: dict[str, str], mitobench: Callable[..., Any], small_data: Path, t
 
 @pytest.fixture
 def page(tmp_path: Path) -> Callable[[], str]:
-    """The experiment's page."""
+    """Returns the text of the experiment's page."""
     return lambda: (tmp_path / "out" / "experiments" / "mine.md").read_text()
 
 
 @pytest.fixture
 def records(tmp_path: Path) -> Callable[[], list[dict[str, Any]]]:
-    """The records of the leaderboard."""
+    """Returns the records of the leaderboard."""
     return lambda: [json.loads(path.read_text()) for path in sorted((tmp_path / "out" / "records").glob("*.json"))]
 
 
 def tables(page: str) -> list[list[list[str]]]:
-    """The cells of each table of a page, its header first."""
-    found = re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE)
-    rows = [[line.strip("| ").split(" | ") for line in table.splitlines()] for table in found]
+    """Returns the cells of each table of a page, its header first."""
+    texts = re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE)
+    rows = [[line.strip("| ").split(" | ") for line in table.splitlines()] for table in texts]
     return [[header, *body] for header, _, *body in rows]
 
 
-def test_every_combination_is_measured_into_the_leaderboard(
+def test_every_combination_gets_a_record_in_the_leaderboard(
     run: Callable[..., Any], page: Callable[[], str], records: Callable[[], list[dict[str, Any]]], tmp_path: Path
 ) -> None:
     answer = run(SMALL)
@@ -107,7 +107,7 @@ def test_the_page_ranks_the_rows_by_f1(
         assert (tmp_path / "out" / "experiments" / link).is_file()
 
 
-def test_the_page_says_how_each_grid_was_measured(run: Callable[..., Any], page: Callable[[], str]) -> None:
+def test_the_page_shows_how_each_grid_was_measured(run: Callable[..., Any], page: Callable[[], str]) -> None:
     assert run(SMALL + OTHER).code == 0
     small, other = page().partition("## Other slides")[::2]
     assert "# Mine\n" in small
@@ -119,7 +119,7 @@ def test_the_page_says_how_each_grid_was_measured(run: Callable[..., Any], page:
     assert "toys.toml; with detector.most=5; schedules shortened to 0.5\n" in plain
 
 
-def test_a_grid_is_measured_as_it_says(run: Callable[..., Any], records: Callable[[], list[dict[str, Any]]]) -> None:
+def test_a_grid_is_measured_as_defined(run: Callable[..., Any], records: Callable[[], list[dict[str, Any]]]) -> None:
     assert run(OTHER).code == 0
     for seed, made in enumerate(records()):
         assert made["combination"]["seed"] == seed
@@ -130,12 +130,12 @@ def test_a_grid_is_measured_as_it_says(run: Callable[..., Any], records: Callabl
     assert len(records()) == 2
 
 
-def test_what_is_asked_for_takes_the_place_of_what_the_grids_say(
+def test_options_of_the_command_replace_those_of_the_grids(
     run: Callable[..., Any], page: Callable[[], str], records: Callable[[], list[dict[str, Any]]], tmp_path: Path
 ) -> None:
     (tmp_path / "mine-too.toml").write_text('title = "mine"\n[detector.toy-dark]\nshrink = 2\n')
-    asked = ["--seeds", 1, "--scale", 0.25, "--profile", tmp_path / "mine-too.toml", "--set", "detector.most=3"]
-    assert run(OTHER, *asked).code == 0
+    options = ["--seeds", 1, "--scale", 0.25, "--profile", tmp_path / "mine-too.toml", "--set", "detector.most=3"]
+    assert run(OTHER, *options).code == 0
     (made,) = records()
     assert made["profile"] == "mine-too.toml"
     assert made["plugins"]["detector"]["options"]["most"] == 3
@@ -144,7 +144,7 @@ def test_what_is_asked_for_takes_the_place_of_what_the_grids_say(
     assert "--scale 0.25 --seeds 1 --set detector.most=3`" in page()
 
 
-def test_a_data_set_that_is_not_there_leaves_the_other_grids_alone(
+def test_a_missing_data_set_does_not_affect_other_grids(
     run: Callable[..., Any], page: Callable[[], str], records: Callable[[], list[dict[str, Any]]]
 ) -> None:
     answer = run(ABSENT + OTHER)
@@ -154,7 +154,7 @@ def test_a_data_set_that_is_not_there_leaves_the_other_grids_alone(
     assert len(records()) == 2
 
 
-def test_frames_that_lack_what_a_grid_needs_leave_the_other_grids_alone(
+def test_an_impossible_combination_does_not_affect_other_grids(
     run: Callable[..., Any], page: Callable[[], str], records: Callable[[], list[dict[str, Any]]]
 ) -> None:
     assert run(IMPOSSIBLE + OTHER).code == 1
@@ -162,7 +162,7 @@ def test_frames_that_lack_what_a_grid_needs_leave_the_other_grids_alone(
     assert len(records()) == 2
 
 
-def test_a_scanner_without_frames_leaves_the_other_grids_alone(
+def test_an_unknown_scanner_does_not_affect_other_grids(
     run: Callable[..., Any], records: Callable[[], list[dict[str, Any]]]
 ) -> None:
     answer = run(SMALL.replace("notes =", 'scanners = ["H"]\nnotes =') + OTHER)
@@ -171,7 +171,7 @@ def test_a_scanner_without_frames_leaves_the_other_grids_alone(
     assert len(records()) == 2
 
 
-def test_where_no_grid_can_be_measured_nothing_is_written(run: Callable[..., Any], tmp_path: Path) -> None:
+def test_nothing_is_written_if_no_grid_can_be_measured(run: Callable[..., Any], tmp_path: Path) -> None:
     answer = run(ABSENT)
     assert answer.code == 2
     assert "mitos2014" in answer.err
@@ -185,38 +185,38 @@ def test_a_combination_that_fails_is_shown_and_the_others_are_measured(
     assert run(SMALL.replace("toy-boxless", "toy-fails")).code == 1
     ((_, *rows),) = tables(page())
     assert [row[6] == "FAILED" for row in rows] == [False, False, True, True]
-    assert page().count("on purpose") == 1, "two rows failed for one reason"
+    assert page().count("on purpose") == 1, "two rows failed for the same reason"
 
 
-def test_one_grid_can_be_done_alone(run: Callable[..., Any], page: Callable[[], str]) -> None:
+def test_one_grid_can_be_measured_alone(run: Callable[..., Any], page: Callable[[], str]) -> None:
     assert run(SMALL + OTHER, "--grid", "OTHER").code == 0
     assert re.findall("^## (.*)", page(), re.MULTILINE) == ["Other slides"]
     assert "--grid OTHER" in page()
 
 
-def test_a_grid_that_is_not_there_is_told_with_all_there_are(run: Callable[..., Any]) -> None:
+def test_an_error_about_an_unknown_grid_lists_all_grids(run: Callable[..., Any]) -> None:
     answer = run(SMALL + OTHER, "--grid", "smll")
     assert answer.code == 2
     assert "--grid smll" in answer.err
     assert "Other slides" in answer.err
 
 
-def test_a_data_set_chooses_its_grids(run: Callable[..., Any], page: Callable[[], str]) -> None:
+def test_a_data_set_selects_its_grids(run: Callable[..., Any], page: Callable[[], str]) -> None:
     assert run(SMALL + OTHER, "--dataset", "synthetic").code == 0
     assert re.findall("^## (.*)", page(), re.MULTILINE) == ["Small"]
 
 
-def test_a_data_set_of_no_grid_takes_the_place_of_all(
+def test_a_data_set_of_no_grid_replaces_all_data_sets(
     run: Callable[..., Any], page: Callable[[], str], records: Callable[[], list[dict[str, Any]]]
 ) -> None:
     assert run(ABSENT, "--dataset", "synthetic", "--seeds", 1).code == 0
     (made,) = records()
     assert made["combination"]["train_on"] == ["synthetic"]
-    assert made["test"]["n_frames"] > 0, "of whatever scanner: synthetic frames are none of scanner H"
+    assert made["test"]["n_frames"] > 0, "frames of all scanners: synthetic data has no scanner H"
     assert "measured on synthetic, not mitos2014" in page()
 
 
-def test_what_is_done_is_not_done_again(run: Callable[..., Any]) -> None:
+def test_finished_stages_are_not_run_again(run: Callable[..., Any]) -> None:
     assert "done   fit-detector" in run(SMALL).out
     again = run(SMALL)
     assert again.code == 0
@@ -224,7 +224,7 @@ def test_what_is_done_is_not_done_again(run: Callable[..., Any]) -> None:
     assert "done   fit-detector" not in again.out
 
 
-def test_a_plan_can_be_shown_and_nothing_done(run: Callable[..., Any], tmp_path: Path) -> None:
+def test_dry_run_writes_nothing(run: Callable[..., Any], tmp_path: Path) -> None:
     answer = run(SMALL + OTHER, "--dry-run")
     assert answer.code == 0
     assert "Plan: Small" in answer.out

@@ -130,7 +130,7 @@ def run_record(folder: Path, rng: Random) -> Read:
             same([getattr(found, name) for name in NUMBERS], [getattr(before, name) for name in NUMBERS])
         _each(
             lambda: build.build(folder / "board", read=verified_all),
-            lambda: gallery.write(path, folder / "gallery", data=data, most_frames=1, most_crops=2),
+            lambda: gallery.write(path, folder / "gallery", data=data, max_frames=1, max_crops=2),
             lambda: write_submission(folder / "submission", path, found, frames),
             lambda: compare(before, verified(path)),
             lambda: score_record(path, data),
@@ -375,24 +375,24 @@ def model_folder(folder: Path, rng: Random) -> Read:
     return read
 
 
-def _card() -> cards.Card:
+def _card() -> cards.ModelCard:
     part = {"package": "mitobench", "version": "1"}
-    return cards.Card(
+    return cards.ModelCard(
         title="a model",
         record="x.json",
         record_digest="d" * 64,
         combination={},
         train_on={"synthetic": {"train": 1}},
         notes=[],
-        parts=cards.Parts(
-            detector=cards.Part(name="blobs", options={"radii": 2}, **part),
-            verifier=cards.Part(name="none", options={}, **part),
-            fuser=cards.Part(name="linear", options={}, **part),
+        plugins=cards.PackedPlugins(
+            detector=cards.PackedPlugin(name="blobs", options={"radii": 2}, **part),
+            verifier=cards.PackedPlugin(name="none", options={}, **part),
+            fuser=cards.PackedPlugin(name="linear", options={}, **part),
         ),
-        gate=0.2,
+        candidate_threshold=0.2,
         threshold=0.5,
         mpp=0.25,
-        measured=cards.Measured(dataset="synthetic", protocol="by-slide", seed=0, f1=0.5, f1_interval=None),
+        measured=cards.MeasuredScores(dataset="synthetic", protocol="by-slide", seed=0, f1=0.5, f1_interval=None),
         half=False,
     )
 
@@ -403,7 +403,7 @@ def _seal_model(folder: Path, card: dict[str, Any]) -> None:
     content = path.read_bytes()
     card["files"] = {"fuser/weight.json": {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}}
     with suppress(ValueError, TypeError, RecursionError):
-        card = cards.Card.model_validate(card).sealed().model_dump(mode="json")
+        card = cards.ModelCard.model_validate(card).sealed().as_json()
     (folder / cards.CARD).write_text(json.dumps(card))
 
 

@@ -1,4 +1,4 @@
-"""From a record and its frames to a page with pictures, or to one sentence that says why not."""
+"""Galleries: a page with pictures from a record and its frames, or an error that says why not."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from mitobench.gallery import drawing
 from mitobench.report.colours import OUTCOMES
 from mitobench.results import record
 
-from .made import items_of, write
+from .toy_galleries import items_of, write
 
 
 @pytest.fixture
 def path(tmp_path: Path, small_data: Path) -> Path:
-    """A record that found all mitoses of its frames but for the first, and erred once."""
+    """A record with one miss (the first mitosis) and one false positive."""
     items = items_of(small_data)
     every = [(item.frame.id, *xy, index) for item in items for index, xy in enumerate(item.mitoses.xy.tolist())]
     scores = [0.3, *(0.9 for _ in every[1:])]
@@ -32,11 +32,11 @@ def path(tmp_path: Path, small_data: Path) -> Path:
 
 
 def test_a_page_shows_every_test_frame_the_misses_and_the_errors(path: Path, small_data: Path, tmp_path: Path) -> None:
-    made = gallery.write(path, tmp_path / "out", data=small_data)
-    assert (made.n_frames, made.n_misses, made.n_errors) == (len(items_of(small_data)), 1, 1)
-    page = made.page.read_text(encoding="utf-8")
+    written = gallery.write(path, tmp_path / "out", data=small_data)
+    assert (written.n_frames, written.n_misses, written.n_errors) == (len(items_of(small_data)), 1, 1)
+    page = written.page.read_text(encoding="utf-8")
     files = set(re.findall(r'(?:src|href)="([^"#:]+)"', page))
-    assert files == {str(p.relative_to(made.page.parent)) for p in made.page.parent.rglob("*.png")}
+    assert files == {str(p.relative_to(written.page.parent)) for p in written.page.parent.rglob("*.png")}
     assert {"misses.png", "errors.png", "crops/misses-001.png", "crops/errors-001.png"} < files
     assert "score .300 &lt; .500" in page
     assert re.search(r"\d um from the nearest mitosis", page)
@@ -44,14 +44,14 @@ def test_a_page_shows_every_test_frame_the_misses_and_the_errors(path: Path, sma
 
 
 def test_the_same_record_gives_the_same_bytes(path: Path, small_data: Path, tmp_path: Path) -> None:
-    once, again = (gallery.write(path, tmp_path / name, data=small_data, most_frames=2).page.parent for name in "ab")
+    once, again = (gallery.write(path, tmp_path / name, data=small_data, max_frames=2).page.parent for name in "ab")
     for file in (p for p in once.rglob("*") if p.is_file()):
         assert file.read_bytes() == (again / file.relative_to(once)).read_bytes()
 
 
 def test_fewer_frames_are_those_with_the_most_errors(path: Path, small_data: Path, tmp_path: Path) -> None:
-    made = gallery.write(path, tmp_path / "out", data=small_data, most_frames=1, most_crops=1, kind="jpeg")
-    (shown,) = (made.page.parent / "frames").iterdir()
+    written = gallery.write(path, tmp_path / "out", data=small_data, max_frames=1, max_crops=1, kind="jpeg")
+    (shown,) = (written.page.parent / "frames").iterdir()
     assert shown.name == f"{items_of(small_data)[0].frame.id}.jpeg"
 
 
@@ -59,7 +59,7 @@ def test_a_mark_is_drawn_around_its_mitosis_in_its_colour(path: Path, small_data
     gallery.write(path, tmp_path / "out", data=small_data)
     item = next(item for item in items_of(small_data)[1:] if len(item.mitoses))
     pixels = np.asarray(Image.open(tmp_path / "out" / "frames" / f"{item.frame.id}.png").convert("RGB"))
-    factor = round(drawing.SMALLEST_FRAME / item.frame.size[0])
+    factor = round(drawing.MIN_OVERLAY_PX / item.frame.size[0])
     green = np.array([int(OUTCOMES["tp"].colour[i : i + 2], 16) for i in (1, 3, 5)])
     rows, columns = np.nonzero(np.abs(pixels[: item.frame.size[1] * factor].astype(int) - green).max(axis=2) < 8)
     x, y = item.mitoses.xy[0] * factor
@@ -69,32 +69,34 @@ def test_a_mark_is_drawn_around_its_mitosis_in_its_colour(path: Path, small_data
     assert not (reach < radius / 2).any() or len(item.mitoses) > 1
 
 
-def test_a_crop_shows_grey_where_there_is_no_tissue(path: Path, small_data: Path, tmp_path: Path) -> None:
+def test_a_crop_is_grey_outside_the_frame(path: Path, small_data: Path, tmp_path: Path) -> None:
     gallery.write(path, tmp_path / "out", data=small_data)
     crop = np.asarray(Image.open(tmp_path / "out" / "crops" / "errors-001.png"))  # of a detection in the corner
-    assert crop.shape == (drawing.CROP, drawing.CROP, 3)
-    assert (crop[20, 20] == drawing.OUTSIDE).all()
+    assert crop.shape == (drawing.CROP_PX, drawing.CROP_PX, 3)
+    assert (crop[20, 20] == drawing.OUTSIDE_GREY).all()
 
 
-def test_names_are_text(path: Path, small_data: Path, tmp_path: Path) -> None:
-    made = record.read(path)
+def test_names_are_escaped(path: Path, small_data: Path, tmp_path: Path) -> None:
+    written = record.read(path)
     evil_name = "<script>alert(1)</script>"
-    plugins = made.plugins | {"detector": made.plugins["detector"].model_copy(update={"name": evil_name})}
-    named = made.model_copy(update={"combination": made.combination | {"detector": evil_name}, "plugins": plugins})
-    assert made.detections is not None
-    evil = record.write(tmp_path / "evil", named, record.text_of(path, made.detections))
-    page = gallery.write(evil, tmp_path / "out", data=small_data, most_frames=1).page.read_text(encoding="utf-8")
+    plugins = written.plugins | {"detector": written.plugins["detector"].model_copy(update={"name": evil_name})}
+    named = written.model_copy(
+        update={"combination": written.combination | {"detector": evil_name}, "plugins": plugins}
+    )
+    assert written.detections is not None
+    evil = record.write(tmp_path / "evil", named, record.text_of(path, written.detections))
+    page = gallery.write(evil, tmp_path / "out", data=small_data, max_frames=1).page.read_text(encoding="utf-8")
     assert "<script" not in page
     assert "&lt;script&gt;" in page
 
 
 def test_a_failed_record_has_nothing_to_show(tmp_path: Path) -> None:
     path = record.write(tmp_path, failed(), None)
-    with pytest.raises(RecordError, match="a record that failed"):
+    with pytest.raises(RecordError, match="the run failed"):
         gallery.write(path, tmp_path / "out")
 
 
-def test_other_annotation_is_refused(path: Path, small_data: Path, tmp_path: Path) -> None:
+def test_different_annotation_is_refused(path: Path, small_data: Path, tmp_path: Path) -> None:
     other = shutil.copytree(small_data, tmp_path / "other")
     item = next(item for item in items_of(other) if len(item.mitoses))
     item.files[-1].write_text(item.files[-1].read_text() + "1,1,2,1,2,2\n")
@@ -129,12 +131,12 @@ def test_detections_without_their_columns_are_refused(tmp_path: Path) -> None:
         gallery.write(record.write(tmp_path, ok(), "frame,x,y\n"), tmp_path / "out")
 
 
-def test_an_unknown_kind_of_picture(tmp_path: Path) -> None:
-    with pytest.raises(MitobenchError, match="There is: jpeg, png"):
+def test_an_unknown_image_format(tmp_path: Path) -> None:
+    with pytest.raises(MitobenchError, match=r"Unknown image format 'jpg'.*jpeg, png"):
         gallery.write(tmp_path / "x.json", tmp_path, kind="jpg")
 
 
-def test_a_full_disk_is_told(path: Path, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_an_error(path: Path, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -143,7 +145,7 @@ def test_a_full_disk_is_told(path: Path, small_data: Path, tmp_path: Path, monke
         gallery.write(path, tmp_path / "out", data=small_data)
 
 
-def test_a_place_that_is_a_file(path: Path, small_data: Path, tmp_path: Path) -> None:
+def test_an_output_folder_that_is_a_file(path: Path, small_data: Path, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     with pytest.raises(MitobenchError, match="cannot be written"):
         gallery.write(path, tmp_path / "out", data=small_data)

@@ -1,4 +1,4 @@
-"""What became of each detection and mitosis of a frame."""
+"""The outcome of each detection and mitosis of a frame."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from records import metrics
 from mitobench.api import Frame, Mitoses
 from mitobench.datasets import Item
 from mitobench.errors import RecordError
-from mitobench.gallery.outcomes import Candidate, Mark, caption, hardest_misses, marks, most_confident_errors, short
+from mitobench.gallery.outcomes import (
+    Mark,
+    StoredCandidate,
+    caption,
+    hardest_misses,
+    marks,
+    most_confident_errors,
+    short,
+)
 from mitobench.report.colours import OUTCOMES
 
 TEST = metrics()  # threshold .5, radius 5 um
@@ -24,12 +32,14 @@ def item(*xy: tuple[float, float], labelled: bool = True, imposters: tuple[float
     return Item(FRAME, Mitoses(places, None, lookalikes, labelled), ())
 
 
-def candidate(x: float, y: float, score: float | None, found: int | None = None, near: int | None = None) -> Candidate:
-    """A detection that found a mitosis, or is near one, by its index."""
-    return Candidate((x, y), 0.7, 0.2, score, found, frozenset({found, near} - {None}))
+def candidate(
+    x: float, y: float, score: float | None, found: int | None = None, near: int | None = None
+) -> StoredCandidate:
+    """A detection that found, or is near, the mitosis with this index."""
+    return StoredCandidate((x, y), 0.7, 0.2, score, found, frozenset({found, near} - {None}))
 
 
-def told(found: list[Mark]) -> list[tuple[str, tuple[float, float], str]]:
+def described(found: list[Mark]) -> list[tuple[str, tuple[float, float], str]]:
     return [(mark.outcome.title, mark.xy, mark.note) for mark in found]
 
 
@@ -39,14 +49,14 @@ def test_hits_errors_and_misses() -> None:
         [candidate(101, 100, 0.9, found=0), candidate(200, 200, 0.8)],
         TEST,
     )
-    assert told(found) == [
+    assert described(found) == [
         ("true positive", (101, 100), ""),
         ("false positive", (200, 200), "35 um from the nearest mitosis"),
         ("false negative", (300, 300), "no candidate of its own within 5 um"),
     ]
 
 
-def test_an_error_says_what_kind_it_is() -> None:
+def test_a_false_positive_has_a_note_on_its_kind() -> None:
     first = candidate(100, 100, 0.9, found=0)
     found = marks(
         item((100, 100), imposters=(200, 200)),
@@ -89,7 +99,7 @@ def test_the_most_confident_errors_come_first() -> None:
     assert hardest_misses(found) == []
 
 
-def test_of_an_unlabelled_frame_nothing_is_right_or_wrong() -> None:
+def test_detections_on_an_unlabelled_frame_are_neither_right_nor_wrong() -> None:
     found = marks(item(labelled=False), [candidate(0, 0, 0.6), candidate(9, 9, 0.4)], TEST)
     assert [mark.outcome.title for mark in found] == ["unlabelled detection"]
 
@@ -102,8 +112,8 @@ def test_without_a_threshold_nothing_counts() -> None:
 @pytest.mark.parametrize("annotated", [0, 3])
 def test_a_mitosis_that_the_frame_does_not_have_is_refused(annotated: int) -> None:
     places = [(100.0 * n, 100.0) for n in range(annotated)]
-    said = f"some/A00_00: a detection found mitosis {annotated}, and the frame has {annotated}"
-    with pytest.raises(RecordError, match=said):
+    message = f"some/A00_00: a detection refers to mitosis {annotated}, but the frame has {annotated}"
+    with pytest.raises(RecordError, match=message):
         marks(item(*places), [candidate(300, 300, 0.9, found=annotated)], TEST)
 
 
@@ -111,10 +121,10 @@ def test_a_mitosis_that_the_frame_does_not_have_is_refused(annotated: int) -> No
     ("score", "text"),
     [(0.9996, ".999"), (1.0, "1.000"), (0.0, ".000"), (None, "–"), (-2.5, "-2.500"), (-0.25, "-.250")],
 )
-def test_a_score_is_cut_and_never_rounded_up_to_the_threshold(score: float | None, text: str) -> None:
+def test_a_score_is_truncated_and_never_rounded_up_to_the_threshold(score: float | None, text: str) -> None:
     assert short(score) == text
 
 
-def test_a_caption_names_no_verifier_where_there_is_none() -> None:
-    found = Candidate((1, 2), 0.7, None, 0.7, None, frozenset())
+def test_a_caption_names_no_verifier_if_there_is_none() -> None:
+    found = StoredCandidate((1, 2), 0.7, None, 0.7, None, frozenset())
     assert caption(Mark("A00_00", (1, 2), OUTCOMES["fp"], found), 0.5)[-1] == "detector .700"

@@ -1,4 +1,4 @@
-"""One run of the toys, packed, for all tests of models."""
+"""One packed run of the toy plugins, for all tests of models."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from model.made import Made, only_toys, run_and_pack
+from model.toy_models import PackedRun, only_toys, run_and_pack
 
 
 @pytest.fixture(scope="session")
-def made(small_data: Path, toy_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """A record of toys with its store and model; to be read only."""
+def packed_run(
+    small_data: Path, toy_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> PackedRun:
+    """A record of toy plugins with its store and model. Tests must not change it."""
     with only_toys(toy_environment):
-        return run_and_pack(tmp_path_factory.mktemp("made"), small_data)
+        return run_and_pack(tmp_path_factory.mktemp("packed_run"), small_data)
 
 
 @pytest.fixture
-def folder(made: Made, tmp_path: Path) -> Path:
-    """A model folder to be changed."""
-    return Path(shutil.copytree(made.model, tmp_path / "copied"))
+def folder(packed_run: PackedRun, tmp_path: Path) -> Path:
+    """A copy of the model folder that a test may change."""
+    return Path(shutil.copytree(packed_run.model, tmp_path / "copied"))

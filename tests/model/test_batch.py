@@ -1,4 +1,4 @@
-"""Many images: what can be done is done, and nothing is written by halves."""
+"""Many images: a failing one does not stop the others, and no partial file is written."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from mitobench.api import Detections, Detector, Frame
 from mitobench.errors import MitobenchError
 from mitobench.model import Model
 from mitobench.model.batch import predict_files
-from model.made import black, dots
+from model.toy_models import black, dots
 
 
 @pytest.fixture
 def paths(tmp_path: Path) -> list[Path]:
     """Three images with 0, 1 and 2 dots."""
-    made = []
+    packed_run = []
     for number in range(3):
         path = tmp_path / f"dots{number}.png"
         Image.fromarray(black(60, 40, np.array([[10, 20], [40, 20]])[:number])).save(path)
-        made.append(path)
-    return made
+        packed_run.append(path)
+    return packed_run
 
 
 def summary(out: Path) -> list[dict[str, str]]:
@@ -42,7 +42,7 @@ def test_each_image_has_its_files_and_a_line(paths: list[Path], tmp_path: Path) 
     assert [row["mitoses"] for row in summary(tmp_path / "out")] == ["0", "1", "2"]
 
 
-def test_bad_files_are_told_and_the_others_done(paths: list[Path], tmp_path: Path) -> None:
+def test_bad_files_are_reported_and_the_others_are_predicted(paths: list[Path], tmp_path: Path) -> None:
     paths[0].write_bytes(paths[0].read_bytes()[:80])
     paths[1].write_text("no image")
     rows = list(predict_files(dots(), [*paths, tmp_path / "gone.tif"], tmp_path / "out", 0.5))
@@ -52,7 +52,7 @@ def test_bad_files_are_told_and_the_others_done(paths: list[Path], tmp_path: Pat
     assert not (tmp_path / "out" / "dots0.csv").exists()
 
 
-def test_a_plugin_that_fails_on_one_image_does_the_others(paths: list[Path], tmp_path: Path) -> None:
+def test_a_plugin_that_fails_on_one_image_predicts_on_the_others(paths: list[Path], tmp_path: Path) -> None:
     class Picky(Detector):
         name, version = "picky", "1"
 
@@ -67,7 +67,7 @@ def test_a_plugin_that_fails_on_one_image_does_the_others(paths: list[Path], tmp
     assert rows[1].note == "RuntimeError: not this one"
 
 
-def test_images_of_one_stem_do_not_overwrite_each_other(paths: list[Path], tmp_path: Path) -> None:
+def test_images_with_the_same_stem_do_not_overwrite_each_other(paths: list[Path], tmp_path: Path) -> None:
     other = tmp_path / "other" / "dots1.png"
     other.parent.mkdir()
     other.write_bytes(paths[2].read_bytes())
@@ -77,7 +77,7 @@ def test_images_of_one_stem_do_not_overwrite_each_other(paths: list[Path], tmp_p
     assert lines == [1, 2]
 
 
-def test_what_is_finished_is_kept_when_it_is_interrupted(paths: list[Path], tmp_path: Path) -> None:
+def test_finished_images_are_kept_after_an_interrupt(paths: list[Path], tmp_path: Path) -> None:
     running = predict_files(dots(), paths, tmp_path / "out", 0.5)
     next(running)
     running.close()
@@ -91,7 +91,7 @@ def test_running_again_overwrites(paths: list[Path], tmp_path: Path) -> None:
     assert [row["mitoses"] for row in summary(tmp_path / "out")] == ["0", "0", "0"]
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_anything_is_done(paths: list[Path], tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error_before_any_work(paths: list[Path], tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
     with pytest.raises(MitobenchError, match="cannot be written"):
         next(predict_files(dots(), paths, tmp_path / "out", 0.5))
@@ -99,6 +99,6 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_done(paths: 
 
 def test_no_image_is_overwritten(paths: list[Path], tmp_path: Path) -> None:
     before = paths[0].read_bytes()
-    with pytest.raises(MitobenchError, match="lies in it"):
+    with pytest.raises(MitobenchError, match="could be overwritten"):
         next(predict_files(dots(), paths, tmp_path, 0.5))
     assert paths[0].read_bytes() == before

@@ -1,4 +1,4 @@
-"""Which images there are, what their outputs are called, and how a file becomes a frame."""
+"""Finding images, naming their outputs, and reading them as frames."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def test_a_folder_means_its_images_sorted_and_each_once(tmp_path: Path) -> None:
     assert inputs.images_of([tmp_path, hidden]) == [first, second, hidden]
 
 
-def test_what_is_missing_or_empty_is_kept_to_be_told(tmp_path: Path) -> None:
+def test_missing_files_and_empty_folders_are_kept_and_reported_later(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     paths = [tmp_path / "empty", tmp_path / "no.png"]
     assert inputs.images_of(paths) == paths
-    with pytest.raises(DataError, match="empty: holds no image"):
+    with pytest.raises(DataError, match="empty: contains no images"):
         inputs.frame(paths[0], 0.25)
-    with pytest.raises(DataError, match=r"no\.png: is not there"):
+    with pytest.raises(DataError, match=r"no\.png: does not exist"):
         inputs.frame(paths[1], 0.25)
 
 
-def test_images_of_one_stem_are_numbered() -> None:
+def test_images_with_the_same_stem_are_numbered() -> None:
     paths = [Path(name) for name in ("x/a.png", "y/a.png", "a.tif", "A-2.bmp", "b.png", "summary.png")]
     assert inputs.names(paths) == ["a", "a-3", "a-4", "A-2", "b", "summary-2"]
 
@@ -49,9 +49,9 @@ def test_no_two_images_share_a_name(stems: list[str]) -> None:
     assert len({name.lower() for name in names} | {"summary"}) == len(stems) + 1
 
 
-def test_an_image_in_the_folder_of_outputs_is_safe(tmp_path: Path) -> None:
+def test_an_image_in_the_output_folder_is_never_overwritten(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png")
-    with pytest.raises(MitobenchError, match=r"a\.png lies in it"):
+    with pytest.raises(MitobenchError, match=r"contains the image a\.png"):
         inputs.check_out(tmp_path / "deeper" / "..", [path])
     inputs.check_out(tmp_path / "out", [path])
 

@@ -1,4 +1,4 @@
-"""A loaded model: it predicts as the harness did, and refuses what it cannot trust."""
+"""A loaded model predicts what the harness did, and refuses altered files."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from mitobench.model import Model
 from mitobench.model import card as cards
 from mitobench.model.batch import predict_files
 from mitobench.results import record as records
-from model.made import Made, black, dots, frame, run_and_pack
+from model.toy_models import PackedRun, black, dots, frame, run_and_pack
 
 
 def expected(path: Path) -> list[list[str]]:
-    """A record's candidates: the frame, place and scores as a model writes them, and the call."""
+    """A record's candidates as a model writes them: frame, coordinates, scores, and whether it is a mitosis."""
     record = records.read(path)
     assert record.chosen is not None
     threshold = record.chosen.point.threshold or 0
@@ -36,13 +36,13 @@ def expected(path: Path) -> list[list[str]]:
     ]
 
 
-def predicted(made: Made, data: Path, out: Path) -> list[list[str]]:
-    """The same of the model, from the files that it writes of the record's test frames."""
+def predicted(packed_run: PackedRun, data: Path, out: Path) -> list[list[str]]:
+    """The model's candidates, from the files that it writes for the record's test frames."""
     items = datasets.load("synthetic", data).items
-    frames = dict.fromkeys(records.read_detections(made.record, records.read(made.record)).frame.tolist())
+    frames = dict.fromkeys(records.read_detections(packed_run.record, records.read(packed_run.record)).frame.tolist())
     paths = [items[id].files[0] for id in frames]
     mpp = items[next(iter(frames))].frame.mpp[0]
-    assert all(row.done for row in predict_files(Model.load(made.model), paths, out, mpp))
+    assert all(row.done for row in predict_files(Model.load(packed_run.model), paths, out, mpp))
     rows = []
     for id in frames:
         with (out / f"{id}.csv").open(newline="") as file:
@@ -51,29 +51,29 @@ def predicted(made: Made, data: Path, out: Path) -> list[list[str]]:
 
 
 @pytest.mark.usefixtures("toys")
-def test_it_predicts_what_the_harness_did(made: Made, small_data: Path, tmp_path: Path) -> None:
-    wanted = expected(made.record)
+def test_it_predicts_what_the_harness_did(packed_run: PackedRun, small_data: Path, tmp_path: Path) -> None:
+    wanted = expected(packed_run.record)
     assert {row[-1] for row in wanted} == {"0", "1"}, "or nothing is compared"
-    assert predicted(made, small_data, tmp_path) == wanted
+    assert predicted(packed_run, small_data, tmp_path) == wanted
 
 
 @pytest.mark.usefixtures("toys")
-def test_it_applies_the_gate_as_the_harness_did(small_data: Path, tmp_path: Path) -> None:
-    made = run_and_pack(tmp_path, small_data, sets=["pipeline.candidate_threshold=0.5"])
-    wanted = expected(made.record)
-    assert len(wanted) < len(records.read_detections(made.record, records.read(made.record)))
-    assert predicted(made, small_data, tmp_path / "out") == wanted
+def test_it_applies_the_candidate_threshold_as_the_harness_did(small_data: Path, tmp_path: Path) -> None:
+    packed_run = run_and_pack(tmp_path, small_data, sets=["pipeline.candidate_threshold=0.5"])
+    wanted = expected(packed_run.record)
+    assert len(wanted) < len(records.read_detections(packed_run.record, records.read(packed_run.record)))
+    assert predicted(packed_run, small_data, tmp_path / "out") == wanted
 
 
 @pytest.mark.usefixtures("toys")
 def test_without_a_verifier_it_predicts_what_the_harness_did(small_data: Path, tmp_path: Path) -> None:
-    made = run_and_pack(tmp_path, small_data, {"verifier": ["none"], "fuser": ["detector-only"]})
-    rows = predicted(made, small_data, tmp_path / "out")
-    assert rows == expected(made.record)
+    packed_run = run_and_pack(tmp_path, small_data, {"verifier": ["none"], "fuser": ["detector-only"]})
+    rows = predicted(packed_run, small_data, tmp_path / "out")
+    assert rows == expected(packed_run.record)
     assert {row[8] for row in rows} == {""}
 
 
-def test_what_is_at_the_threshold_is_a_mitosis() -> None:
+def test_a_score_at_the_threshold_is_a_mitosis() -> None:
     picture = frame(black(50, 50, np.array([[20, 30]])))
     assert dots().predict(picture, threshold=0.75).is_mitosis.tolist() == [True]
     assert dots().predict(picture, threshold=0.76).is_mitosis.tolist() == [False]
@@ -90,16 +90,18 @@ def test_a_plugin_that_is_not_installed_is_named_with_its_package(
 ) -> None:
     monkeypatch.setenv("MITOBENCH_PACKAGES", "mitobench")
     discovery.found.cache_clear()
-    with pytest.raises(MitobenchError, match=r"detector 'toy-dark' is not installed\. Install mitobench-toys") as told:
+    with pytest.raises(
+        MitobenchError, match=r"detector 'toy-dark' is not installed\. Install the package mitobench-toys"
+    ) as raised:
         Model.load(folder)
     discovery.found.cache_clear()
-    assert "1 (mitobench-toys 1.0)" in str(told.value)
+    assert "1 (mitobench-toys 1.0)" in str(raised.value)
 
 
 @pytest.mark.usefixtures("toys")
-def test_options_of_another_version_are_an_error_with_both(folder: Path) -> None:
+def test_options_of_another_version_are_an_error_with_both_versions(folder: Path) -> None:
     card = cards.read(folder)
-    older = card.parts.detector.model_copy(update={"options": {"least": 3}, "version": "0 (mitobench-toys 0.9)"})
-    cards.write(folder, card.model_copy(update={"parts": card.parts.model_copy(update={"detector": older})}))
-    with pytest.raises(PluginError, match=r"0 \(mitobench-toys 0\.9\); installed is 1 \(mitobench-toys 1\.0\).*least"):
+    older = card.plugins.detector.model_copy(update={"options": {"least": 3}, "version": "0 (mitobench-toys 0.9)"})
+    cards.write(folder, card.model_copy(update={"plugins": card.plugins.model_copy(update={"detector": older})}))
+    with pytest.raises(PluginError, match=r"0 \(mitobench-toys 0\.9\), but version 1 \(mitobench-toys 1\.0\).*least"):
         Model.load(folder)

@@ -13,12 +13,12 @@ import pytest
 
 from mitobench.api import Detections, mask_box
 from mitobench.model import Prediction
-from mitobench.model.outputs import Row, header, write_csv, write_geojson, write_summary
+from mitobench.model.outputs import ImageSummary, header, write_csv, write_geojson, write_summary
 
 
 @pytest.fixture
 def found() -> Prediction:
-    """A mitosis, and a candidate that is none."""
+    """A mitosis, and a candidate that is not a mitosis."""
     detections = Detections.from_boxes([[10, 20, 40.125, 50], [60, 60, 90, 90]], [0.9, 0.3])
     return Prediction(detections, np.array([0.7, 0.1]), np.array([0.8, 0.2]), np.array([True, False]))
 
@@ -48,15 +48,15 @@ def test_the_csv_has_every_candidate_with_all_digits_of_its_scores(tmp_path: Pat
         "y1": "20.00",
         "x2": "40.12",
         "y2": "50.00",
-        "score_detector": "0.9",
-        "score_verifier": "0.7",
+        "detector_score": "0.9",
+        "verifier_score": "0.7",
         "score": "0.8",
         "mitosis": "1",
     }
     assert (second["score"], second["mitosis"]) == ("0.2", "0")
 
 
-def test_the_geojson_is_what_qupath_reads(tmp_path: Path, found: Prediction) -> None:
+def test_the_geojson_can_be_read_by_qupath(tmp_path: Path, found: Prediction) -> None:
     (feature,) = features(tmp_path / "a.geojson", found)
     assert uuid.UUID(feature.pop("id")).version == 5
     assert feature == {
@@ -68,7 +68,7 @@ def test_the_geojson_is_what_qupath_reads(tmp_path: Path, found: Prediction) -> 
         "properties": {
             "objectType": "detection",
             "classification": {"name": "Mitosis", "color": [86, 180, 233]},
-            "measurements": {"score": 0.8, "score detector": 0.9, "score verifier": 0.7},
+            "measurements": {"score": 0.8, "detector score": 0.9, "verifier score": 0.7},
         },
     }
 
@@ -80,21 +80,21 @@ def test_the_box_of_pixels_is_their_outline_in_qupath(tmp_path: Path) -> None:
     assert outline == [[0, 0], [4, 0], [4, 2], [0, 2], [0, 0]]
 
 
-def test_a_mitosis_keeps_its_id_and_shares_it_with_no_other(tmp_path: Path, found: Prediction) -> None:
+def test_a_mitosis_has_a_stable_unique_id(tmp_path: Path, found: Prediction) -> None:
     both = Prediction(found.detections, found.verifier, found.score, np.array([True, True]))
     ids = [feature["id"] for feature in features(tmp_path / "a.geojson", both)]
     assert len(set(ids)) == 2
     assert ids[0] == features(tmp_path / "b.geojson", found)[0]["id"]
 
 
-def test_without_a_verifier_no_score_of_one_is_told(tmp_path: Path, found: Prediction) -> None:
+def test_without_a_verifier_there_is_no_verifier_score(tmp_path: Path, found: Prediction) -> None:
     alone = Prediction(found.detections, None, found.score, found.is_mitosis)
     assert features(tmp_path / "a.geojson", alone)[0]["properties"]["measurements"].keys() == {
         "score",
-        "score detector",
+        "detector score",
     }
     write_csv(tmp_path / "a.csv", "a.png", alone)
-    assert [row["score_verifier"] for row in read(tmp_path / "a.csv")] == ["", ""]
+    assert [row["verifier_score"] for row in read(tmp_path / "a.csv")] == ["", ""]
 
 
 def test_without_a_mitosis_there_is_an_empty_collection(tmp_path: Path, found: Prediction) -> None:
@@ -102,11 +102,14 @@ def test_without_a_mitosis_there_is_an_empty_collection(tmp_path: Path, found: P
     assert features(tmp_path / "a.geojson", none) == []
 
 
-def test_the_summary_has_a_line_an_image_failed_ones_too(tmp_path: Path) -> None:
-    rows = [Row("a.png", 2000, 1000, 0.25, 0.125, 3, 24.0, 9, 1.5), Row("b.png", note="b.png: is not there.")]
+def test_the_summary_has_a_line_per_image_including_failed_ones(tmp_path: Path) -> None:
+    rows = [
+        ImageSummary("a.png", 2000, 1000, 0.25, 0.125, 3, 24.0, 9, 1.5),
+        ImageSummary("b.png", note="b.png: does not exist."),
+    ]
     write_summary(tmp_path / "summary.csv", rows)
     done, failed = read(tmp_path / "summary.csv")
     assert list(done) == header()
     assert (done["area_mm2"], done["mitoses"], done["mitoses_per_mm2"], done["note"]) == ("0.125", "3", "24", "")
-    assert (failed["image"], failed["mitoses"], failed["note"]) == ("b.png", "", "b.png: is not there.")
+    assert (failed["image"], failed["mitoses"], failed["note"]) == ("b.png", "", "b.png: does not exist.")
     assert [row.done for row in rows] == [True, False]

@@ -1,4 +1,4 @@
-"""The overlay: mitoses ringed, those that came close more thinly and in another colour, others not at all."""
+"""The overlay: rings around mitoses, thin rings of another colour around near misses, no marks on others."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from mitobench.api import Detections
 from mitobench.model import Prediction
 from mitobench.model import overlay as overlays
-from mitobench.model.overlay import CALLED, CLOSE, overlay
-from model.made import frame
+from mitobench.model.overlay import MITOSIS_COLOUR, NEAR_MISS_COLOUR, overlay
+from model.toy_models import frame
 
 GREY = 128
 
@@ -27,29 +27,29 @@ def pixels_of(image: NDArray[np.uint8], colour: str) -> NDArray[np.int64]:
     return np.argwhere((image == rgb).all(axis=2))[:, ::-1]
 
 
-def test_a_mitosis_is_ringed_and_left_free() -> None:
-    ring = pixels_of(drawn([0.9], [(100, 150)]), CALLED)
+def test_a_mitosis_has_a_ring_around_it() -> None:
+    ring = pixels_of(drawn([0.9], [(100, 150)]), MITOSIS_COLOUR)
     distance = np.hypot(*(ring - (100, 150)).T)
     assert 26 < distance.min() < distance.max() < 36, "8 um at .25 um/px are 32 px"
     assert len(ring) > 200
 
 
-def test_a_close_one_is_thinner_and_the_rest_is_not_shown() -> None:
+def test_a_near_miss_has_a_thinner_ring_and_other_candidates_none() -> None:
     image = drawn([0.9, 0.4, 0.3], [(100, 100), (250, 100), (250, 220)])
-    called, close = pixels_of(image, CALLED), pixels_of(image, CLOSE)
+    called, close = pixels_of(image, MITOSIS_COLOUR), pixels_of(image, NEAR_MISS_COLOUR)
     assert len(called) > 2 * len(close) > 0
     assert np.hypot(*(close - (250, 100)).T).max() < 36
 
 
-def test_an_image_without_candidates_is_itself() -> None:
+def test_an_image_without_candidates_is_unchanged() -> None:
     assert (drawn([], []) == GREY).all()
 
 
 @pytest.mark.parametrize("longest", [100, 10])
-def test_a_large_one_is_reduced_with_its_rings_in_their_places(longest: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(overlays, "LONGEST", longest)
+def test_a_large_image_is_reduced_with_its_rings_in_place(longest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlays, "MAX_SIDE_PX", longest)
     image = drawn([0.9], [(200, 150)])
     assert image.shape == (longest * 3 // 4 + longest % 4 // 2, longest, 3)
-    ring = pixels_of(image, CALLED)
+    ring = pixels_of(image, MITOSIS_COLOUR)
     if longest == 100:
         np.testing.assert_allclose(ring.mean(axis=0), (50, 37.5), atol=1)

@@ -1,4 +1,4 @@
-"""Packing: what plugins saved and nothing else, whole or not at all."""
+"""Packing: a model folder holds what plugins saved and nothing else, and is written atomically."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mitobench.model import card as cards
 from mitobench.pipeline.store import Store
 from mitobench.results import record as records
 from mitobench.results.schema import SCORES
-from model.made import Made, frame, run_and_pack
+from model.toy_models import PackedRun, frame, run_and_pack
 
 PLAIN = """
 from mitobench.api import Detections, Detector
@@ -36,32 +36,32 @@ class Pickling(Plain):
 
 @pytest.fixture
 def plain(toys: dict[str, str], install: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package with a detector that learns nothing, and with one that saves a pickle, beside the toys."""
+    """A package with a detector that learns nothing and one that saves a pickle, in addition to the toys."""
     points = {name: f"plain_plugins:{name.capitalize()}" for name in ("plain", "pickling")}
     install("plain-plugins", {"mitobench.detectors": points}, {"plain_plugins.py": PLAIN})
     monkeypatch.setenv("MITOBENCH_PACKAGES", f"plain-plugins,{toys['MITOBENCH_PACKAGES']}")
     discovery.found.cache_clear()
 
 
-def test_the_card_says_where_the_model_comes_from(made: Made) -> None:
-    card, record = cards.read(made.model), records.read(made.record)
+def test_the_card_says_where_the_model_comes_from(packed_run: PackedRun) -> None:
+    card, record = cards.read(packed_run.model), records.read(packed_run.record)
     assert record.chosen is not None
     assert record.test is not None
-    assert (card.record, card.record_digest) == (made.record.name, record.digest)
+    assert (card.record, card.record_digest) == (packed_run.record.name, record.digest)
     assert card.combination == record.combination
     assert card.train_on == {"synthetic": {"train": 12, "val": 6}}
-    assert (card.gate, card.threshold, card.mpp) == (
+    assert (card.candidate_threshold, card.threshold, card.mpp) == (
         record.chosen.candidate_threshold,
         record.chosen.point.threshold,
         0.25,
     )
     assert (card.measured.f1, card.measured.f1_interval) == (record.test.f1, record.test.f1_interval)
-    assert card.parts.detector.package == "mitobench-toys"
-    assert card.parts.detector.options == record.plugins["detector"].options
+    assert card.plugins.detector.package == "mitobench-toys"
+    assert card.plugins.detector.options == record.plugins["detector"].options
 
 
 @pytest.mark.usefixtures("toys")
-def test_frames_that_chose_nothing_are_not_said_to_have(small_data: Path, tmp_path: Path) -> None:
+def test_data_sets_used_for_training_only_have_no_validation_frames(small_data: Path, tmp_path: Path) -> None:
     trained = run_and_pack(tmp_path, small_data, train_on=["synthetic", "synthetic-centroids"])
     train_on = cards.read(trained.model).train_on
     assert {name: list(parts) for name, parts in train_on.items()} == {
@@ -71,12 +71,12 @@ def test_frames_that_chose_nothing_are_not_said_to_have(small_data: Path, tmp_pa
 
 
 @pytest.mark.usefixtures("toys")
-def test_a_folder_holds_what_plugins_saved_and_the_card(made: Made, tmp_path: Path) -> None:
+def test_a_folder_holds_what_plugins_saved_and_the_card(packed_run: PackedRun, tmp_path: Path) -> None:
     again = tmp_path / "deeper" / "again"
-    pack(made.record, made.store, again)
+    pack(packed_run.record, packed_run.store, again)
     files = sorted(path.relative_to(again).as_posix() for path in again.rglob("*") if path.is_file())
     assert files == ["detector/side.json", "fuser/w.json", "model.json", "verifier/middle.json"]
-    assert (again / "model.json").read_bytes() == (made.model / "model.json").read_bytes()
+    assert (again / "model.json").read_bytes() == (packed_run.model / "model.json").read_bytes()
     assert [path.name for path in again.parent.iterdir()] == ["again"]
 
 
@@ -104,8 +104,8 @@ def test_a_pickle_is_refused(small_data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("toys")
 def test_half_halves_the_weights_and_changes_the_scores_a_little(small_data: Path, tmp_path: Path) -> None:
-    made = run_and_pack(tmp_path, small_data, {"verifier": ["toy-net"]}, sets=["verifier.iterations=5"])
-    card = pack(made.record, made.store, tmp_path / "half", half=True)
+    packed_run = run_and_pack(tmp_path, small_data, {"verifier": ["toy-net"]}, sets=["verifier.iterations=5"])
+    card = pack(packed_run.record, packed_run.store, tmp_path / "half", half=True)
     tensors = load_file(tmp_path / "half" / "verifier" / "weights.safetensors")
     assert {(tensor.ndim, tensor.dtype.name) for tensor in tensors.values()} == {(2, "float16"), (1, "float32")}
     assert card.half
@@ -118,46 +118,48 @@ def test_half_halves_the_weights_and_changes_the_scores_a_little(small_data: Pat
 
 
 @pytest.mark.parametrize(("role", "kind"), [("detector", "fit-detector"), ("fusion", "fusion")])
-def test_a_stage_that_the_store_has_no_more_is_named(made: Made, tmp_path: Path, role: str, kind: str) -> None:
-    key = records.read(made.record).stages[role]
-    store = Path(shutil.copytree(made.store, tmp_path / "store"))
+def test_a_stage_that_the_store_no_longer_has_is_named(
+    packed_run: PackedRun, tmp_path: Path, role: str, kind: str
+) -> None:
+    key = records.read(packed_run.record).stages[role]
+    store = Path(shutil.copytree(packed_run.store, tmp_path / "store"))
     Store(store).discard(kind, key)
-    with pytest.raises(MitobenchError, match=rf"stage {kind} {key}.*mitobench reproduce {made.record}"):
-        pack(made.record, store, tmp_path / "model")
+    with pytest.raises(MitobenchError, match=rf"stage {kind} {key}.*mitobench reproduce {packed_run.record}"):
+        pack(packed_run.record, store, tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
 
-def test_a_run_that_failed_is_no_model(made: Made, tmp_path: Path) -> None:
-    path = Path(shutil.copy(made.record, tmp_path))
+def test_a_failed_run_cannot_be_packed(packed_run: PackedRun, tmp_path: Path) -> None:
+    path = Path(shutil.copy(packed_run.record, tmp_path))
     gone = dict.fromkeys([*SCORES, "frames", "boxes", "validation_detections"])
     tiny_runs.reseal(path, lambda content: content.update(gone, status="failed", reason="it fell over"))
     with pytest.raises(RecordError, match="it fell over"):
-        pack(path, made.store, tmp_path / "model")
+        pack(path, packed_run.store, tmp_path / "model")
 
 
-def test_a_run_without_a_threshold_is_no_model(made: Made, tmp_path: Path) -> None:
-    path = Path(shutil.copy(made.record, tmp_path))
+def test_a_run_without_a_threshold_cannot_be_packed(packed_run: PackedRun, tmp_path: Path) -> None:
+    path = Path(shutil.copy(packed_run.record, tmp_path))
     tiny_runs.reseal(path, lambda content: content["chosen"]["point"].update(threshold=None, reason="no detection"))
     with pytest.raises(RecordError, match=r"no threshold \(no detection\)"):
-        pack(path, made.store, tmp_path / "model")
+        pack(path, packed_run.store, tmp_path / "model")
 
 
-def test_a_folder_that_is_there_is_left_alone(made: Made) -> None:
-    with pytest.raises(MitobenchError, match="is there already"):
-        pack(made.record, made.store, made.model)
+def test_an_existing_folder_is_not_overwritten(packed_run: PackedRun) -> None:
+    with pytest.raises(MitobenchError, match="exists already"):
+        pack(packed_run.record, packed_run.store, packed_run.model)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a file in the place of a folder")
-def test_a_folder_that_cannot_be_written_is_told(made: Made, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error(packed_run: PackedRun, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MitobenchError, match="cannot be written"):
-        pack(made.record, made.store, tmp_path / "file" / "model")
+        pack(packed_run.record, packed_run.store, tmp_path / "file" / "model")
 
 
 @pytest.mark.usefixtures("toys")
 @pytest.mark.parametrize("content", [b"24", b"24\0\xff" + bytes(200_000)], ids=["text", "binary"])
 @pytest.mark.parametrize("after", ["changed", "gone"])
-def test_a_packed_model_needs_no_file_that_its_options_named(
+def test_a_packed_model_does_not_need_the_files_that_its_options_refer_to(
     small_data: Path, tmp_path: Path, content: bytes, after: str
 ) -> None:
     file = tmp_path / "side.cfg"

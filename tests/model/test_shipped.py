@@ -1,4 +1,4 @@
-"""The model in the box: small, whole, told on its card, and on a contest frame what its record says."""
+"""The bundled model: small, complete, described by its card; its predictions agree with its record."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAME = "small"
 BOARD = registry.ROOT.parent / "leaderboard" / "records"
 
 
-def test_it_is_what_is_used_by_default_and_every_file_has_its_digest() -> None:
+def test_it_is_the_default_and_every_file_has_its_digest() -> None:
     folder = cards.find(None)
     assert folder.name == NAME
     assert cards.read(folder).threshold > 0
@@ -29,7 +29,7 @@ def test_it_is_small_and_holds_tensors_and_json_only() -> None:
     assert {path.suffix for path in files} == {".safetensors", ".json"}
 
 
-def test_its_card_says_what_the_model_says() -> None:
+def test_its_card_agrees_with_the_model() -> None:
     card, model = registry.read_toml(registry.ROOT / "methods" / f"{NAME}.toml"), cards.read(cards.find(NAME))
     assert card["f1"] == round(model.measured.f1 or 0, 3)
     assert card["seed"] == model.measured.seed
@@ -49,22 +49,22 @@ def test_its_record_is_on_the_leaderboard() -> None:
 
 
 @pytest.mark.real
-def test_on_a_contest_frame_it_finds_what_its_record_says(real_data: Path) -> None:
-    """Weights of 16 bits move scores a little: what is near the threshold may fall on its other side."""
+def test_on_a_contest_frame_its_predictions_agree_with_its_record(real_data: Path) -> None:
+    """16-bit weights change scores slightly, so candidates near the threshold may be called differently."""
     model = Model.load(cards.find(NAME))
     path = BOARD / model.card.record
     record = records.read(path)
     stored = records.read_detections(path, record)
     frame = datasets.load(model.card.measured.dataset, real_data).items[str(stored.frame[0])].frame
     recorded = np.flatnonzero(stored.is_candidate & (stored.frame == frame.id))
-    told = model.predict(frame)
-    distance, nearest = cKDTree(stored.xy[recorded]).query(told.detections.xy)
+    predicted = model.predict(frame)
+    distance, nearest = cKDTree(stored.xy[recorded]).query(predicted.detections.xy)
     same = distance < 2
     assert same.mean() > 0.9
-    assert abs(len(told.detections) - len(recorded)) <= 0.1 * len(recorded)
+    assert abs(len(predicted.detections) - len(recorded)) <= 0.1 * len(recorded)
     scores = stored.score[recorded[nearest[same]]]
-    assert np.median(np.abs(told.score[same] - scores)) < 0.005
+    assert np.median(np.abs(predicted.score[same] - scores)) < 0.005
     calls = scores >= model.card.threshold
     near = np.abs(scores - model.card.threshold) < 0.02
-    assert (told.is_mitosis[same] == calls)[~near].all()
+    assert (predicted.is_mitosis[same] == calls)[~near].all()
     assert calls.any()

@@ -1,4 +1,4 @@
-"""Frames of any size: tiles lose no mitosis and count none twice."""
+"""Frames of any size: with tiles, no mitosis is lost or counted twice."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from mitobench.model import tiles
 from mitobench.model.model import Model
 from mitobench.pipeline.rounding import significant
-from model.made import Green, black, dots, frame
+from model.toy_models import Green, black, dots, frame
 
 WIDTH, HEIGHT = 900, 500
-APART = 10  # px and um: no two cells are closer
+APART = 10  # minimum distance of two cells, px and um
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -25,12 +25,12 @@ def small_tiles() -> object:
         yield
 
 
-def places(most: int) -> st.SearchStrategy[NDArray[np.int64]]:
-    """Cells anywhere, none too close to another; most of them near seams, which lie at multiples of WIDTH / 6."""
+def places(max_cells: int) -> st.SearchStrategy[NDArray[np.int64]]:
+    """Cells that are not too close to each other, most of them near seams, which are at multiples of WIDTH / 6."""
     x = st.one_of(
         st.integers(0, WIDTH - 1), st.builds(lambda seam, off: seam * 150 + off, st.integers(1, 5), st.integers(-6, 6))
     )
-    return st.lists(st.tuples(x, st.integers(0, HEIGHT - 1)), max_size=most).map(_apart)
+    return st.lists(st.tuples(x, st.integers(0, HEIGHT - 1)), max_size=max_cells).map(_apart)
 
 
 def _apart(drawn: list[tuple[int, int]]) -> NDArray[np.int64]:
@@ -42,7 +42,7 @@ def _apart(drawn: list[tuple[int, int]]) -> NDArray[np.int64]:
 
 
 def found(model: Model, white: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Where the model finds what is white, sorted."""
+    """Where the model finds the white pixels, sorted."""
     xy = model.predict(frame(black(WIDTH, HEIGHT, white))).detections.xy
     return xy[np.lexsort(xy.T)]
 
@@ -52,14 +52,14 @@ def truth(white: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 @settings(max_examples=40, deadline=None)
-@given(white=places(most=30))
-def test_every_dot_is_found_once_and_in_its_place(white: NDArray[np.int64]) -> None:
+@given(white=places(max_cells=30))
+def test_every_dot_is_found_once_at_its_position(white: NDArray[np.int64]) -> None:
     np.testing.assert_allclose(found(dots(), white), truth(white))
 
 
 @settings(max_examples=40, deadline=None)
-@given(white=places(most=30))
-def test_a_dot_that_tiles_place_apart_is_found_once(white: NDArray[np.int64]) -> None:
+@given(white=places(max_cells=30))
+def test_a_dot_with_different_positions_in_two_tiles_is_found_once(white: NDArray[np.int64]) -> None:
     xy = found(dots(shift=0.9), white)
     assert len(xy) == len(white)
     if len(white):
@@ -67,13 +67,13 @@ def test_a_dot_that_tiles_place_apart_is_found_once(white: NDArray[np.int64]) ->
         assert distance.max() < 2
 
 
-def test_without_the_reach_over_seams_dots_are_lost_or_doubled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_cores_that_extend_over_seams_dots_are_lost_or_doubled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiles, "SEAM_UM", 0.0)
     columns = (np.array([[x, y] for y in range(5, HEIGHT, 12)]) for x in range(148, 152))
     assert any(len(found(dots(shift=0.9), white)) != len(white) for white in columns)
 
 
-def test_the_verifier_sees_a_candidate_where_its_tile_has_it() -> None:
+def test_the_verifier_gets_candidates_in_px_of_the_tile() -> None:
     white = np.array([[x, y] for x in range(4, WIDTH, 31) for y in range(4, HEIGHT, 31)])
     pixels = black(WIDTH, HEIGHT, white)
     pixels[white[:, 1], white[:, 0], 1] = np.arange(len(white)) % 256
@@ -85,7 +85,7 @@ def test_the_verifier_sees_a_candidate_where_its_tile_has_it() -> None:
 
 
 @pytest.mark.parametrize(("size", "mpp", "number"), [((300, 300), 1.0, 1), ((301, 300), 1.0, 2), ((600, 600), 0.5, 1)])
-def test_the_limit_is_one_of_the_models_resolution(size: tuple[int, int], mpp: float, number: int) -> None:
+def test_the_limit_is_in_px_at_the_models_resolution(size: tuple[int, int], mpp: float, number: int) -> None:
     assert len(list(tiles.tiled(frame(black(*size), mpp), 1.0))) == number
 
 

@@ -1,4 +1,4 @@
-"""The plan: a grid becomes distinct stages, what is shared is there once, and a key changes with all that matters."""
+"""The plan: a grid becomes distinct stages, shared stages appear once, and keys change with everything that matters."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def prepare(small_data: Path, tmp_path: Path) -> Any:
 
 
 def stage(plan: Plan, kind: str, name: str, part: str | None = None) -> Stage:
-    """The one stage of that kind, plugin and part."""
-    found = [
+    """Returns the one stage of that kind, plugin and part."""
+    stages = [
         s
         for s in plan.stages.values()
         if s.kind == kind and s.plugin and s.plugin.name == name and s.settings.get("part") == part
     ]
-    assert len(found) == 1, [s.label for s in plan.stages.values()]
-    return found[0]
+    assert len(stages) == 1, [s.label for s in plan.stages.values()]
+    return stages[0]
 
 
 def count(plan: Plan, kind: str) -> int:
@@ -61,7 +61,7 @@ def test_a_grid_fits_each_distinct_stage_once(prepare: Any) -> None:
     assert len(titles) == 2 * (2 * 2 + 1), "`none` with a sum is the detector alone"
 
 
-def test_stages_come_after_those_they_build_on(prepare: Any) -> None:
+def test_stages_come_after_those_they_depend_on(prepare: Any) -> None:
     seen: set[str] = set()
     for key, planned in prepare("toy-boxes,toy-masks", "toy-dark,toy-child").plan.stages.items():
         assert all(upstream.key in seen for upstream in planned.upstream.values())
@@ -82,33 +82,33 @@ def test_a_required_plugin_is_fitted_once_for_both(prepare: Any) -> None:
 
 
 @pytest.mark.parametrize("fuser", ["linear", "logit-linear", "detector-only"])
-def test_without_a_verifier_the_cores_sums_are_the_row_of_the_detector_alone(prepare: Any, fuser: str) -> None:
+def test_without_a_verifier_built_in_sums_are_planned_as_the_detector_alone(prepare: Any, fuser: str) -> None:
     (row,) = prepare(verifier="none", fuser=f"{fuser},detector-only").plan.rows
     assert (row.combination.verifier, row.combination.fuser) == ("none", "detector-only")
 
 
 @pytest.mark.parametrize("fuser", ["toy-sum", "toy-linear"])
-def test_a_fuser_of_another_package_is_never_taken_for_another(prepare: Any, fuser: str) -> None:
-    """Whatever it does without a verifier, and though it builds on one of the core: only its author knows."""
+def test_a_fuser_of_another_package_is_never_simplified(prepare: Any, fuser: str) -> None:
+    """Not even if it derives from a built-in one: what it does without a verifier is not known."""
     (row,) = prepare(verifier="none", fuser=fuser).plan.rows
     assert row.combination.fuser == fuser
     assert stage(prepare(verifier="none", fuser=fuser).plan, "fusion", fuser)
 
 
 def test_a_role_that_is_left_out_has_the_profiles_default(small_data: Path, tmp_path: Path) -> None:
-    profile, told = tmp_path / "mine.toml", list[str]()
+    profile, messages = tmp_path / "mine.toml", list[str]()
     profile.write_text('[defaults]\nestimator = "toy-boxes"\nverifier = ["nowhere", "toy-mean"]\nfuser = "toy-sum"\n')
     options: dict[str, Any] = {"data": small_data, "datasets": ["synthetic"], "profile": str(profile), "device": "cpu"}
-    made = Benchmark.prepare(
-        [Grid({"detector": ["toy-dark"]})], store=tmp_path / "store", notify=told.append, **options
+    benchmark = Benchmark.prepare(
+        [Grid({"detector": ["toy-dark"]})], store=tmp_path / "store", notify=messages.append, **options
     )
-    (row,) = made.plan.rows
+    (row,) = benchmark.plan.rows
     names = (row.combination.estimator, row.combination.detector, row.combination.verifier, row.combination.fuser)
     assert names == ("toy-boxes", "toy-dark", "toy-mean", "toy-sum")
-    assert "Default verifier: toy-mean, since nowhere of profile mine.toml is not installed." in told
+    assert "Default verifier: toy-mean, because nowhere of profile mine.toml is not installed." in messages
 
 
-def test_what_makes_no_sense_is_not_applicable(prepare: Any) -> None:
+def test_an_impossible_combination_is_not_applicable(prepare: Any) -> None:
     plan = prepare(verifier="none", fuser="toy-verifier-only").plan
     assert plan.rows[0].problem == ("not applicable", "fuser toy-verifier-only needs a verifier")
     plan = prepare("toy-masks", datasets=["synthetic-centroids"]).plan
@@ -134,7 +134,7 @@ def test_seeds_vary_training_and_never_the_split(prepare: Any) -> None:
     assert len(test_frames) == 1
 
 
-def test_an_option_changes_the_stages_behind_it_and_no_other(prepare: Any) -> None:
+def test_an_option_changes_the_stages_that_depend_on_it_and_no_others(prepare: Any) -> None:
     before, after = prepare().plan, prepare(sets=["detector.shrink=2"]).plan
     assert stage(before, "boxes", "toy-boxes").key == stage(after, "boxes", "toy-boxes").key
     assert stage(before, "fit-detector", "toy-dark").key != stage(after, "fit-detector", "toy-dark").key
@@ -142,7 +142,7 @@ def test_an_option_changes_the_stages_behind_it_and_no_other(prepare: Any) -> No
 
 
 @pytest.mark.parametrize("changed", [{"seeds": [1]}, {"sets": ["detector.shrink=2"]}, {"processes": 2}])
-def test_a_fit_has_another_key_for_another(prepare: Any, changed: dict[str, Any]) -> None:
+def test_seed_options_and_number_of_processes_change_the_key_of_a_fit(prepare: Any, changed: dict[str, Any]) -> None:
     one, other = (stage(prepare(**c).plan, "fit-detector", "toy-dark").key for c in ({}, changed))
     assert one != other
 
@@ -159,7 +159,7 @@ def test_a_changed_annotation_changes_the_keys(prepare: Any, small_data: Path) -
     assert stage(prepare().plan, "fit-detector", "toy-dark").key == before
 
 
-def test_the_test_frames_are_no_input_of_what_is_fitted_or_chosen(prepare: Any) -> None:
+def test_nothing_is_fitted_or_chosen_on_test_frames(prepare: Any) -> None:
     plan = prepare(verifier="toy-net").plan
     test = set(stage(plan, "evaluation", "toy-sum").frames["test"])
     for planned in plan.stages.values():
@@ -180,9 +180,9 @@ def test_out_of_fold_candidates_come_from_detectors_that_have_not_seen_the_slide
     assert len(folds) == 3
     covered: list[str] = []
     for fold in folds:
-        slide = benchmark.workspace.tissue
-        seen = {slide(key, slide=True) for key in fold.upstream["detector"].frames["train"]}
-        assert not seen & {slide(key, slide=True) for key in fold.frames["frames"]}
+        slide_of = benchmark.workspace.group_of
+        seen = {slide_of(key) for key in fold.upstream["detector"].frames["train"]}
+        assert not seen & {slide_of(key) for key in fold.frames["frames"]}
         covered += fold.frames["frames"]
     assert sorted(covered) == sorted(fitted.frames["train"])
 
@@ -195,29 +195,29 @@ def test_training_on_another_set_is_a_row_of_its_own_with_its_own_validation(pre
     assert {key.partition("/")[0] for key in evaluation.frames["test"]} == {"synthetic"}
 
 
-def test_a_set_that_is_trained_on_too_chooses_for_itself(prepare: Any) -> None:
+def test_thresholds_are_chosen_on_the_tested_set_if_it_is_also_trained_on(prepare: Any) -> None:
     benchmark = prepare(train_on=["synthetic-centroids", "synthetic"], datasets=["synthetic"])
     fitted, fusion = stage(benchmark.plan, "fit-detector", "toy-dark"), stage(benchmark.plan, "fusion", "toy-sum")
     part = benchmark.workspace.part
     everything = [*part(["synthetic"], "train"), *(k for p in PARTS for k in part(["synthetic-centroids"], p))]
-    assert fitted.frames["train"] == tuple(sorted(everything)), "of a set that is only learned from, all frames"
+    assert fitted.frames["train"] == tuple(sorted(everything)), "all frames of a set that is only trained on"
     assert {key.partition("/")[0] for key in fusion.frames["val"]} == {"synthetic"}
 
 
-def test_unknown_names_are_told_with_the_nearest(prepare: Any) -> None:
-    with pytest.raises(MitobenchError, match=r"No detector is called 'toy-drak'\. Did you mean toy-dark"):
+def test_errors_about_unknown_names_list_similar_names(prepare: Any) -> None:
+    with pytest.raises(MitobenchError, match=r"Unknown detector 'toy-drak'\. Did you mean:? toy-dark"):
         prepare(detector="toy-drak")
     with pytest.raises(MitobenchError, match="shrimk"):
         prepare(sets=["detector.shrimk=2"])
 
 
-def test_an_option_that_only_prediction_reads_needs_no_other_fit(prepare: Any) -> None:
+def test_changing_an_option_read_only_at_prediction_reuses_the_fit(prepare: Any) -> None:
     before, after = prepare().plan, prepare(sets=["detector.most=7"]).plan
     assert stage(before, "fit-detector", "toy-dark").key == stage(after, "fit-detector", "toy-dark").key
     assert stage(before, "detections", "toy-dark", "val").key != stage(after, "detections", "toy-dark", "val").key
 
 
-def test_the_content_of_pretrained_weights_is_part_of_the_key_and_their_place_is_not(
+def test_the_content_of_pretrained_weights_is_part_of_the_key_and_their_path_is_not(
     prepare: Any, tmp_path: Path
 ) -> None:
     def key(place: str, side: str) -> str:
@@ -238,7 +238,7 @@ def test_pretrained_weights_that_cannot_be_read_are_named(prepare: Any, tmp_path
     assert f"{tmp_path / 'folder'}: cannot be read: Is a directory" in reason
 
 
-def test_grids_share_what_they_have_in_common(small_data: Path, tmp_path: Path) -> None:
+def test_grids_share_equal_stages(small_data: Path, tmp_path: Path) -> None:
     profile = tmp_path / "toys.toml"
     profile.write_text(PROFILE)
     roles = {"estimator": ["toy-boxes"], "detector": ["toy-dark"], "verifier": ["none"], "fuser": ["detector-only"]}
@@ -251,7 +251,7 @@ def test_grids_share_what_they_have_in_common(small_data: Path, tmp_path: Path) 
     assert count(benchmark.plan, "detections") == 4
 
 
-def test_the_content_of_an_option_file_is_part_of_the_key_and_its_place_is_not(prepare: Any, tmp_path: Path) -> None:
+def test_the_content_of_an_option_file_is_part_of_the_key_and_its_path_is_not(prepare: Any, tmp_path: Path) -> None:
     def keys(place: str, side: str) -> set[str]:
         (tmp_path / place).write_text(side)
         return set(prepare(detector="toy-configured", sets=[f"detector.config={tmp_path / place}"]).plan.stages)

@@ -1,4 +1,4 @@
-"""The code in a key: what a stage, a plugin or a reader imports, and nothing else."""
+"""The code in a key: all that a stage, a plugin or a reader imports, and nothing else."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ CHOICE = {"fusion", "evaluation"}
 SCORED = CHOICE | {"verifier-scores"}
 ALL = set(kinds.KINDS)
 
-# The kinds of stages whose key moves with a module; a module that is not here moves none.
-MOVES = {
+# The kinds of stages whose keys change with a module. A module that is not listed changes no key.
+CHANGES = {
     **dict.fromkeys(("__init__", "api", "content", "discovery", "errors", "registry"), ALL),
     **dict.fromkeys(("foreign.__init__", "foreign.files", "foreign.limits"), ALL),
     **dict.fromkeys(("foreign.packed", "foreign.parsing", "foreign.text"), ALL),
@@ -33,7 +33,7 @@ MOVES = {
     **dict.fromkeys(("pipeline.plugins", "pipeline.workspace"), ALL),
     **dict.fromkeys(("pipeline.stages.__init__", "pipeline.stages.job", "pipeline.stages.stage"), ALL),
     **dict.fromkeys(("pipeline.checks", "pipeline.rounding"), ALL - FITS),
-    "pipeline.scored": CHOICE,
+    "pipeline.frame_prediction": CHOICE,
     "evaluate.matching": FITS | CHOICE,
     "evaluate.curve": CHOICE,
     "evaluate.jackknife": CHOICE,
@@ -54,10 +54,10 @@ MOVES = {
     "pipeline.stages.selection": {"fusion"},
     "pipeline.stages.verification": {"verifier-scores"},
 }
-# What runs in a stage and decides nothing: who calls its function, and who hears of its progress.
-PASSED_THROUGH = {"mitobench.pipeline.stages.kinds", "mitobench.pipeline.executors"}
-# A package that only passes names on counts by what is asked of it.
-PASS_ON = {"evaluate.__init__", "datasets.__init__", "training.__init__"}
+# Modules that run in a stage and do not affect its output: they call its function and report its progress.
+NEUTRAL = {"mitobench.pipeline.stages.kinds", "mitobench.pipeline.executors"}
+# Packages that only re-export names: they count by the names that are imported from them.
+RE_EXPORTING = {"evaluate.__init__", "datasets.__init__", "training.__init__"}
 
 
 def module_of(path: Path) -> str:
@@ -69,7 +69,7 @@ MODULES = {module_of(path): path for path in sorted(ROOT.rglob("*.py")) if "temp
 
 @pytest.fixture
 def change(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Changes the source of one module, as the digests see it."""
+    """Changes the source of one module, only for the digests."""
     read = code.read_source
 
     def change(path: Path, old: str = "", new: str = "") -> None:
@@ -91,27 +91,27 @@ def digests() -> dict[str, str]:
     return {kind: stage_code(kind).digest for kind in kinds.KINDS}
 
 
-def test_a_changed_module_moves_the_keys_of_the_stages_that_it_decides_and_no_other(change: Any) -> None:
+def test_a_changed_module_changes_the_keys_of_the_stages_that_import_it_and_no_others(change: Any) -> None:
     before = digests()
     for module, path in MODULES.items():
-        if module not in PASS_ON:
+        if module not in RE_EXPORTING:
             change(path)
             after = digests()
-            assert {kind for kind in ALL if before[kind] != after[kind]} == MOVES.get(module, set()), module
-    assert set(MOVES) <= set(MODULES)
+            assert {kind for kind in ALL if before[kind] != after[kind]} == CHANGES.get(module, set()), module
+    assert set(CHANGES) <= set(MODULES)
 
 
-def test_another_comparison_with_the_candidate_threshold_is_another_verifier_score(change: Any) -> None:
+def test_changing_the_comparison_with_the_candidate_threshold_changes_the_keys(change: Any) -> None:
     before = digests()
     change(MODULES["pipeline.stages.candidate_threshold"], "score > candidate", "score >= candidate")
     after = digests()
     assert {kind for kind in ALL if before[kind] != after[kind]} == SCORED
 
 
-def test_comments_docstrings_and_layout_move_no_key(change: Any) -> None:
+def test_comments_docstrings_and_layout_change_no_key(change: Any) -> None:
     before = digests()
     change(
-        MODULES["pipeline.stages.detection"], "    plugin = job.plugin()", "    # asks\n\n    plugin = (job.plugin())"
+        MODULES["pipeline.stages.detection"], "    plugin = job.plugin()", "    # new\n\n    plugin = (job.plugin())"
     )
     assert digests() == before
 
@@ -121,17 +121,17 @@ def test_all_code_of_mitobench_that_runs_in_a_stage_is_in_its_key(
     small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: dict[str, set[str]] = {}
-    do = kinds.do
+    run_job = kinds.run_job
 
     def traced(job: Any) -> None:
         files = ran.setdefault(job.stage.kind, set())
         sys.setprofile(lambda frame, event, argument: files.add(frame.f_code.co_filename) if event == "call" else None)
         try:
-            do(job)
+            run_job(job)
         finally:
             sys.setprofile(None)
 
-    monkeypatch.setattr(kinds, "do", traced)
+    monkeypatch.setattr(kinds, "run_job", traced)
     (tmp_path / "toys.toml").write_text('title = "toys"\n')
     roles = {"estimator": ["toy-boxes"], "detector": ["toy-dark"], "verifier": ["toy-mean"], "fuser": ["toy-sum"]}
     benchmark = Benchmark.prepare(
@@ -147,7 +147,7 @@ def test_all_code_of_mitobench_that_runs_in_a_stage_is_in_its_key(
     paths = {str(path): f"mitobench.{module}".removesuffix(".__init__") for module, path in MODULES.items()}
     readers = set(reader_code("synthetic").parts)
     for kind, files in ran.items():
-        modules = {paths[file] for file in files if file in paths} - PASSED_THROUGH
+        modules = {paths[file] for file in files if file in paths} - NEUTRAL
         assert f"{kinds.module(kind)}" in modules
         assert modules <= set(stage_code(kind).parts) | readers, kind
 
@@ -174,7 +174,7 @@ def site(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def digest(install: Any, site: Path) -> Any:
-    """Installs a plugin whose module imports something, and gives a function that takes its digest."""
+    """Installs a plugin with these imports; returns a function that computes its digest."""
 
     def installed(imports: str, modules: dict[str, str], body: str = "pass", init: str = "") -> Any:
         text = PLUGIN.format(imports=imports, body=body)
@@ -185,7 +185,8 @@ def digest(install: Any, site: Path) -> Any:
     return installed
 
 
-def moves(digest: Any, file: Path, text: str = "CHANGED = True\n") -> bool:
+def changes(digest: Any, file: Path, text: str = "CHANGED = True\n") -> bool:
+    """Returns whether the digest changes if this text is appended to a file."""
     before = digest()
     file.write_text(file.read_text() + text if file.is_file() else text)
     return bool(digest() != before)
@@ -206,48 +207,48 @@ IMPORTS = {
 
 @pytest.mark.parametrize("how", IMPORTS)
 def test_a_module_that_a_plugin_imports_counts(digest: Any, site: Path, how: str) -> None:
-    taken = digest(IMPORTS[how], {"keys_mine/helper.py": "NUMBER = 1\n"})
-    assert moves(taken, site / "keys_mine" / "helper.py")
+    compute = digest(IMPORTS[how], {"keys_mine/helper.py": "NUMBER = 1\n"})
+    assert changes(compute, site / "keys_mine" / "helper.py")
 
 
-def test_an_import_in_a_function_counts_and_one_of_an_import_too(digest: Any, site: Path) -> None:
+def test_imports_in_functions_and_imports_of_imported_modules_count(digest: Any, site: Path) -> None:
     helpers = {"keys_mine/helper.py": "from .far import FAR\n", "keys_mine/far.py": "FAR = 1\n"}
-    taken = digest("", helpers, body="from keys_mine.helper import FAR")
-    assert moves(taken, site / "keys_mine" / "far.py")
+    compute = digest("", helpers, body="from keys_mine.helper import FAR")
+    assert changes(compute, site / "keys_mine" / "far.py")
 
 
 def test_the_package_of_an_imported_module_counts(digest: Any, site: Path) -> None:
-    taken = digest("", {})
-    assert moves(taken, site / "keys_mine" / "__init__.py")
+    compute = digest("", {})
+    assert changes(compute, site / "keys_mine" / "__init__.py")
 
 
 @pytest.mark.parametrize("file", ["mine.toml", "sibling.py", "README.md", "table.csv"])
-def test_neither_card_nor_sibling_nor_any_file_that_it_does_not_name_counts(digest: Any, site: Path, file: str) -> None:
-    taken = digest("", {f"keys_mine/{file}": "# a = 1\n"})
-    assert not moves(taken, site / "keys_mine" / file, "a = 1\n")
+def test_cards_and_files_that_a_module_does_not_name_do_not_count(digest: Any, site: Path, file: str) -> None:
+    compute = digest("", {f"keys_mine/{file}": "# a = 1\n"})
+    assert not changes(compute, site / "keys_mine" / file, "a = 1\n")
 
 
-def test_a_sibling_that_the_package_only_passes_on_does_not_count(digest: Any, site: Path) -> None:
+def test_a_sibling_that_the_package_only_re_exports_does_not_count(digest: Any, site: Path) -> None:
     init = "from keys_mine.plugin import Mine\nfrom keys_mine.sibling import Other\n__all__ = ['Mine', 'Other']\n"
-    taken = digest("", {"keys_mine/sibling.py": "class Other: ...\n"}, init=init)
-    assert not moves(taken, site / "keys_mine" / "sibling.py")
+    compute = digest("", {"keys_mine/sibling.py": "class Other: ...\n"}, init=init)
+    assert not changes(compute, site / "keys_mine" / "sibling.py")
 
 
-def test_a_module_that_the_package_imports_for_its_own_sake_counts(digest: Any, site: Path) -> None:
-    taken = digest("", {"keys_mine/compat.py": "import json\n"}, init="from keys_mine import compat\n")
-    assert moves(taken, site / "keys_mine" / "compat.py")
+def test_a_module_that_the_package_imports_for_its_side_effects_counts(digest: Any, site: Path) -> None:
+    compute = digest("", {"keys_mine/compat.py": "import json\n"}, init="from keys_mine import compat\n")
+    assert changes(compute, site / "keys_mine" / "compat.py")
 
 
 def test_an_import_for_type_checkers_does_not_count(digest: Any, site: Path) -> None:
     imports = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from keys_mine import helper"
-    taken = digest(imports, {"keys_mine/helper.py": ""})
-    assert not moves(taken, site / "keys_mine" / "helper.py")
+    compute = digest(imports, {"keys_mine/helper.py": ""})
+    assert not changes(compute, site / "keys_mine" / "helper.py")
 
 
 def test_a_file_that_a_module_names_counts(digest: Any, site: Path) -> None:
     imports = "from pathlib import Path\nTABLE = Path(__file__).parent / 'tables' / 'table.csv'"
-    taken = digest(imports, {"keys_mine/tables/table.csv": "1,2\n"})
-    assert moves(taken, site / "keys_mine" / "tables" / "table.csv", "3,4\n")
+    compute = digest(imports, {"keys_mine/tables/table.csv": "1,2\n"})
+    assert changes(compute, site / "keys_mine" / "tables" / "table.csv", "3,4\n")
 
 
 @pytest.mark.parametrize(
@@ -264,12 +265,12 @@ def test_a_file_that_a_module_names_counts(digest: Any, site: Path) -> None:
 def test_a_helper_counts_by_content_where_its_package_is_local(
     install: Any, digest: Any, site: Path, claim: dict[str, str], counts: bool
 ) -> None:
-    taken = digest("import keys_helpers", {})
+    compute = digest("import keys_helpers", {})
     files = {"keys_helpers/__init__.py": "", "keys_helpers/norm.py": ""}
     install("keys-helpers", {}, files, requires=[claim["requires"]] if "requires" in claim else [])
     for name in claim.keys() - {"requires"}:
         (site / "keys_helpers-1.0.dist-info" / name).write_text(claim[name])
-    assert moves(taken, site / "keys_helpers" / "__init__.py") == counts
+    assert changes(compute, site / "keys_helpers" / "__init__.py") == counts
     versions = code.code_of(["keys_mine.plugin"], "keys-mine").versions
     assert ("keys-helpers" in versions) == (not counts)
 

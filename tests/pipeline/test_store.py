@@ -1,4 +1,4 @@
-"""The store: whole or not at all, verified on reading, one writer at a time, and still good after a full disk."""
+"""The store: outputs are complete or absent, verified on reading, and still readable after a full disk."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_an_error_while_writing_leaves_nothing(tmp_path: Path) -> None:
     assert list((tmp_path / "aside").iterdir()) == []
 
 
-def test_what_a_killed_process_left_is_swept_away(tmp_path: Path) -> None:
+def test_incomplete_outputs_of_killed_processes_are_removed(tmp_path: Path) -> None:
     store = Store(tmp_path).open()
     (tmp_path / "aside" / f"{KEY}-left").mkdir()
     write(store)
@@ -61,7 +61,7 @@ def test_what_a_killed_process_left_is_swept_away(tmp_path: Path) -> None:
     place=st.floats(0, 1, exclude_max=True),
     bit=st.integers(0, 7),
 )
-def test_a_flipped_bit_anywhere_is_found_and_the_output_thrown_away(
+def test_an_output_with_a_flipped_bit_is_deleted(
     tmp_path_factory: pytest.TempPathFactory, file: str, place: float, bit: int
 ) -> None:
     store = Store(tmp_path_factory.mktemp("store")).open()
@@ -93,7 +93,7 @@ def test_a_missing_added_or_emptied_file_is_found(tmp_path: Path, change: str) -
     assert store.get("fit", KEY) is None
 
 
-def test_a_full_disk_is_told_and_the_store_still_works(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_the_store_still_works(tmp_path: Path) -> None:
     store = Store(tmp_path).open()
     with pytest.raises(StoreError, match=r"No space left.*Free some space"), store.write("fit", KEY, {"spec": 1}):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -118,13 +118,13 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
         os.system(f"umount '{disk}'")
 
 
-def test_a_store_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match="--store"):
         Store(tmp_path / "file").open()
 
 
-def test_the_work_folder_lives_until_the_output_is_in_place(tmp_path: Path) -> None:
+def test_the_work_folder_is_kept_until_the_output_is_complete(tmp_path: Path) -> None:
     store = Store(tmp_path).open()
     (store.work(KEY) / "checkpoint").write_text("half way")
     with pytest.raises(KeyboardInterrupt), store.write("fit", KEY, {"spec": 1}):

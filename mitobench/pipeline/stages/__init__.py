@@ -1,1 +1,1 @@
-"""What each kind of stage does, a module a kind. All that such a module imports decides its output."""
+"""What each kind of stage does. One module per kind: the code that it imports is part of the stage's cache key."""

@@ -1,4 +1,4 @@
-"""The estimator's box of every annotated mitosis of the frames that the detector trains on."""
+"""Boxes: the estimator makes a box for every annotated mitosis of the frames that the detector trains on."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from mitobench.pipeline.stages.job import Job
 
 
 def boxes(job: Job) -> None:
-    """The estimator's box of every annotated mitosis of the frames that the detector trains on."""
+    """Write the estimator's box of every annotated mitosis of the frames that the detector trains on."""
     plugin = job.plugin()
-    found = {}
+    estimated = {}
     for key, frame, mitoses in job.frames("frames"):
-        found[key] = checks.boxes(plugin, frame, plugin.boxes(frame, seen_by(plugin, mitoses)), len(mitoses))
-    arrays.write_boxes(job.folder, found)
+        visible = visible_to(plugin, mitoses)
+        estimated[key] = checks.boxes(plugin, frame, plugin.boxes(frame, visible), len(mitoses))
+    arrays.write_boxes(job.folder, estimated)
 
 
-def seen_by(plugin: BoxEstimator, mitoses: Mitoses) -> Mitoses:
-    """The annotation that an estimator may look at: centroids, and masks only for one that needs them."""
+def visible_to(plugin: BoxEstimator, mitoses: Mitoses) -> Mitoses:
+    """Returns the annotation that an estimator is given: centroids, and masks only if it needs them."""
     return mitoses if plugin.needs_masks else replace(mitoses, masks=None)

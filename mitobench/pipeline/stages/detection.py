@@ -1,4 +1,4 @@
-"""The detector's candidates on every frame. It is handed no annotation."""
+"""Detection: the detector finds candidates on every frame. It is given no annotation."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from mitobench.pipeline.stages.job import Job
 
 
 def detections(job: Job) -> None:
-    """The detector's candidates on every frame, and the seconds it took."""
+    """Write the detector's candidates on every frame, and the seconds that each frame took."""
     plugin = job.plugin()
-    found, seconds = {}, {}
+    candidates, seconds = {}, {}
     for key, frame, _ in job.frames("frames"):
         started = time.perf_counter()
-        given = plugin.predict(frame)
+        returned = plugin.predict(frame)
         seconds[key] = round(time.perf_counter() - started, 4)
-        found[key] = checks.detections(plugin, frame, given)
-    arrays.write_detections(job.folder, found)
+        candidates[key] = checks.detections(plugin, frame, returned)
+    arrays.write_detections(job.folder, candidates)
     (job.folder / "seconds.json").write_text(json.dumps(seconds), encoding="utf-8")

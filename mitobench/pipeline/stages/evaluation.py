@@ -1,16 +1,16 @@
-"""What the test set says: validation's choices are applied, and nothing is chosen."""
+"""Evaluation: scores the test frames with the choices made on validation. Nothing is chosen here."""
 
 from __future__ import annotations
 
 import json
 
 from mitobench.pipeline.stages import candidates
-from mitobench.pipeline.stages.candidates import evaluated, fused_scores, write_detections
+from mitobench.pipeline.stages.candidates import fused_scores, metrics_of, write_detections
 from mitobench.pipeline.stages.job import Job, write_json
 
 
 def evaluate_test(job: Job) -> None:
-    """Score the test frames, by the fused score and by the detector alone, at the thresholds from validation."""
+    """Write the test metrics of the fused score and of the detector's own score, each at its validation threshold."""
     assert job.stage.plugin is not None
     chosen = json.loads((job.inputs["fusion"] / "operating_point.json").read_text(encoding="utf-8"))
     fuser = job.stage.plugin.create("cpu", job.inputs["fusion"] / "fuser")
@@ -20,8 +20,8 @@ def evaluate_test(job: Job) -> None:
     write_json(
         job.folder / "metrics.json",
         {
-            "test": evaluated(job, split.scored(keep, fused), chosen["point"]["threshold"]),
-            "detector_alone": evaluated(job, split.frames, chosen["detector_alone"]["threshold"]),
+            "test": metrics_of(job, split.with_scores(keep, fused), chosen["point"]["threshold"]),
+            "detector_alone": metrics_of(job, split.frames, chosen["detector_alone"]["threshold"]),
         },
     )
     write_detections(job, split, keep, fused)

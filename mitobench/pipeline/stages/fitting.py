@@ -1,4 +1,4 @@
-"""Fits a plugin: on training and validation annotation, the only annotation that a plugin is ever handed."""
+"""Fitting: fits a plugin on the annotation of training and validation frames. Plugins get no other annotation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mitobench.pipeline.stages.processes import fit_together
 
 
 def fit(job: Job) -> None:
-    """Fit a plugin and save it; over several processes where the stage says so."""
+    """Fit a plugin and save it, in as many processes as the stage's `processes` setting says."""
     if job.stage.settings["processes"] > 1:
         fit_together(job, fit_one, int(job.stage.settings["processes"]))
     else:
@@ -24,7 +24,10 @@ def fit(job: Job) -> None:
 
 
 def fit_one(job: Job, rank: int = 0, world_size: int = 1) -> None:
-    """This process's part of a fit; the first one saves."""
+    """Fit a plugin as process `rank` of `world_size`. The first process (rank 0) saves it.
+
+    Raises PluginError if the plugin's training info cannot be stored as JSON.
+    """
     assert job.stage.plugin is not None
     plugin = job.stage.plugin.create(job.device)
     context = Context(
@@ -51,13 +54,11 @@ def _write_training_info(plugin: Plugin, training_info: Mapping[str, Any], path:
     try:
         path.write_text(canonical.dumps(training_info), encoding="utf-8")
     except (TypeError, ValueError) as reason:
-        raise PluginError(
-            f"{plugin.name}: context.training_info must hold JSON values, and does not: {reason}."
-        ) from reason
+        raise PluginError(f"{plugin.name}: context.training_info must hold JSON values: {reason}.") from reason
 
 
 def _upstream(job: Job) -> dict[str, Plugin]:
-    """The fitted plugins that this one requires."""
+    """Returns the fitted plugins that this one requires, by role."""
     plugins = {}
     for role, stage in job.stage.upstream.items():
         if role.startswith("requires-") and stage.plugin:
@@ -66,6 +67,7 @@ def _upstream(job: Job) -> dict[str, Plugin]:
 
 
 def _samples(job: Job, part: str) -> list[Sample]:
+    """Returns the frames of a part with annotation, and with boxes and labelled candidates if the fit uses them."""
     boxes = arrays.read_boxes(job.inputs["boxes"]) if "boxes" in job.inputs else {}
     candidates: dict[str, Detections] = {}
     for role, output in job.inputs.items():
@@ -81,9 +83,13 @@ def _samples(job: Job, part: str) -> list[Sample]:
     return samples
 
 
-def label(found: Detections, frame: Frame, mitoses: Mitoses, radius_um: float) -> Candidates:
-    """Candidates: a mitosis is what is closer to an annotated one than the radius, a second hit on it too."""
-    return Candidates(found.xy, found.boxes, found.score, matching.near(mitoses.xy, found.xy, frame.mpp, radius_um))
+def label(detections: Detections, frame: Frame, mitoses: Mitoses, radius_um: float) -> Candidates:
+    """Returns the detections with labels: positive if closer to an annotated mitosis than the radius (um).
+
+    Several detections near one mitosis are all positive.
+    """
+    near = matching.near(mitoses.xy, detections.xy, frame.mpp, radius_um)
+    return Candidates(detections.xy, detections.boxes, detections.score, near)
 
 
 def _log(path: Path) -> logging.Logger:

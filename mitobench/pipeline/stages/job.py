@@ -1,4 +1,4 @@
-"""A stage about to be done: what its function is given."""
+"""Defines the argument of every stage function: the stage to run, its inputs, and where its output goes."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from mitobench.pipeline import canonical
 from mitobench.pipeline.stages.stage import Stage
 from mitobench.pipeline.workspace import Workspace
 
-# Beside what a plugin saved in the output of a fit: what it said of itself, and its log.
+# Files in the output of a fit, next to those that the plugin saved: `Context.training_info`, and the fit's log.
 TRAINING_INFO = "facts.json"
 LOG = "fit.log"
 
 
 @dataclass(frozen=True)
 class Job:
-    """One stage about to be done.
+    """One stage to run.
 
     Attributes:
-        stage: what.
-        inputs: folders of the verified outputs of its upstream stages, by role.
-        folder: empty; the output goes here.
-        work: survives a killed run.
+        stage: the stage.
+        inputs: folders with the verified outputs of its upstream stages, by role.
+        folder: an empty folder for the output.
+        work: a folder for checkpoints, which is kept if the run is killed.
         workspace: the frames.
-        progress: called with (done, total).
+        progress: to be called with (done, total).
     """
 
     stage: Stage
@@ -43,13 +43,13 @@ class Job:
         return str(self.stage.settings["device"])
 
     def plugin(self) -> Any:
-        """The stage's plugin, as it was fitted upstream where it learns."""
+        """Returns an instance of the stage's plugin, fitted if it is one that learns."""
         assert self.stage.plugin is not None
-        fitted = self.inputs.get(self.stage.plugin.role)
-        return self.stage.plugin.create(self.device, fitted)
+        fit_output = self.inputs.get(self.stage.plugin.role)
+        return self.stage.plugin.create(self.device, fit_output)
 
     def frames(self, part: str) -> Iterator[tuple[str, Frame, Mitoses]]:
-        """(key, frame, annotation) of a part, with progress."""
+        """Yields (key, frame, annotation) of each frame of a part, and reports progress."""
         keys = self.stage.frames[part]
         for done, key in enumerate(keys):
             item = self.workspace.item(key)
@@ -58,9 +58,9 @@ class Job:
 
 
 def silent(done: int, total: int) -> None:
-    """Progress of a stage in another process is not shown."""
+    """Ignores progress. Used for stages in other processes, whose progress is not shown."""
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON value in its canonical spelling."""
+    """Write a value as canonical JSON."""
     path.write_text(canonical.dumps(value), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The kinds of stages, and the function that does each."""
+"""Maps each kind of stage to the function that runs it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _STAGES = "mitobench.pipeline.stages"
 
-# `module:function`, imported when a stage of the kind is done.
+# `module:function`, imported when a stage of the kind runs.
 KINDS = {
     "fit-estimator": f"{_STAGES}.fitting:fit",
     "fit-detector": f"{_STAGES}.fitting:fit",
@@ -26,12 +26,12 @@ KINDS = {
 
 
 def module(kind: str) -> str:
-    """The module whose function does a kind of stage."""
+    """Returns the module with the function for a kind of stage."""
     return KINDS[kind].partition(":")[0]
 
 
-def do(job: Job) -> None:
-    """Do the stage."""
-    name, _, function = KINDS[job.stage.kind].partition(":")
-    work: Callable[[Job], None] = getattr(importlib.import_module(name), function)
-    work(job)
+def run_job(job: Job) -> None:
+    """Run the function of the job's stage."""
+    name, _, attribute = KINDS[job.stage.kind].partition(":")
+    function: Callable[[Job], None] = getattr(importlib.import_module(name), attribute)
+    function(job)

@@ -1,6 +1,6 @@
-"""One fit over several processes: mmengine's DDP, launched, fed and collected by the parent.
+"""Distributes one fit over several processes with mmengine's DDP (`--gpus N`).
 
-The children fit and the first one saves; the parent alone plans, locks and writes to the store.
+The child processes fit, and the first one saves. Only the parent plans, locks and writes to the store.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ def fit_together(job: Job, fit_one: FitOne, processes: int) -> None:
 
     Args:
         job: the fit.
-        fit_one: does one process's part: called with the job, the process's rank and their number.
-        processes: how many.
+        fit_one: runs in each process, with the job, the process's rank and the number of processes.
+        processes: number of processes.
 
-    Raises PluginError with what a child said.
+    Raises PluginError if there are fewer GPUs than processes, or with the message of a child that failed.
     """
     import torch
     from torch.multiprocessing import start_processes
     from torch.multiprocessing.spawn import ProcessException
 
     if job.device == "cuda" and torch.cuda.device_count() < processes:
-        raise PluginError(f"--gpus {processes}: this machine has {torch.cuda.device_count()}.")
+        raise PluginError(f"--gpus {processes}: this machine has {torch.cuda.device_count()} GPUs. Give fewer.")
     with tempfile.TemporaryDirectory(prefix="mitobench-") as meeting:
         rendezvous = f"file://{Path(meeting) / 'rendezvous'}"
         arguments = (fit_one, replace(job, progress=silent), processes, rendezvous, torch.get_num_threads())
@@ -43,7 +43,7 @@ def fit_together(job: Job, fit_one: FitOne, processes: int) -> None:
                 job.progress(_iterations_logged(job.work), 0)
         except ProcessException as reason:
             raise PluginError(str(reason).strip().splitlines()[-1]) from reason
-        except BaseException:  # an interrupt must not leave children that go on writing checkpoints
+        except BaseException:  # after an interrupt, no child may go on writing checkpoints
             for process in context.processes:
                 process.terminate()
             raise
@@ -67,7 +67,7 @@ def _child(rank: int, fit_one: FitOne, job: Job, processes: int, rendezvous: str
 
 
 def _iterations_logged(work: Path) -> int:
-    """How far the first child says in its log that it is."""
+    """Returns the number of the last iteration in the first child's log; 0 if there is none."""
     try:
         lines = (work / LOG).read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""What validation chooses: candidate threshold, fuser and threshold. It sees validation frames only."""
+"""Selection: chooses candidate threshold, fusion weights and detection threshold, on validation frames only."""
 
 from __future__ import annotations
 
@@ -10,22 +10,29 @@ from mitobench.evaluate import OperatingPoint, Sweep, candidate_thresholds, choo
 from mitobench.evaluate.matching import near
 from mitobench.evaluate.operating_point import best_point
 from mitobench.pipeline.stages import candidates
-from mitobench.pipeline.stages.candidates import SplitCandidates, evaluated, fused_scores, rule, write_detections
+from mitobench.pipeline.stages.candidates import (
+    SplitCandidates,
+    fused_scores,
+    matching_rule,
+    metrics_of,
+    write_detections,
+)
 from mitobench.pipeline.stages.job import Job, write_json
 
 
 def fuse(job: Job) -> None:
-    """Choose candidate threshold, fuser and threshold, and score the validation frames with them.
+    """Choose candidate threshold, fusion weights and detection threshold; write them and the validation metrics.
 
-    The candidate threshold is the one whose fitted fuser has the best F1, the lowest of equals.
+    Every candidate threshold is tried with a fuser fitted to it. The one with the best F1 is chosen; of equals, the
+    lowest.
     """
     split = candidates.read(job, "val")
     hits = _near_mitosis(split, float(job.stage.settings["radius_um"]))
-    tried = [(*_at(job, split, hits, lowest), lowest) for lowest in _candidate_thresholds(job, split, hits)]
+    tried = [(*_fit_fuser(job, split, hits, lowest), lowest) for lowest in _candidate_thresholds(job, split, hits)]
     _, fuser, point, lowest = max(tried, key=lambda t: (t[0], np.inf if t[3] is None else -t[3]))
     keep = split.above(lowest)
     fused = fused_scores(fuser, split, keep)
-    alone = choose_threshold(split.frames, *rule(job))  # what the verifier has to beat
+    alone = choose_threshold(split.frames, *matching_rule(job))  # the detector's own score, for comparison
     (job.folder / "fuser").mkdir()
     fuser.save(job.folder / "fuser")
     write_json(
@@ -34,7 +41,7 @@ def fuse(job: Job) -> None:
             "candidate_threshold": None if split.verifier is None else lowest,
             "fuser": fuser.chosen(),
             "point": point.model_dump(),
-            "validation": evaluated(job, split.scored(keep, fused), point.threshold),
+            "validation": metrics_of(job, split.with_scores(keep, fused), point.threshold),
             "detector_alone": alone.model_dump(),
         },
     )
@@ -42,13 +49,13 @@ def fuse(job: Job) -> None:
     job.progress(1, 1)
 
 
-def _at(
+def _fit_fuser(
     job: Job, split: SplitCandidates, hits: NDArray[np.bool_], lowest: float | None
 ) -> tuple[float, Fuser, OperatingPoint]:
-    """The fuser fitted on the candidates above a threshold: its best validation F1, itself, and the threshold."""
+    """Fit a fuser on the candidates above `lowest`; returns its best validation F1, the fuser, and its threshold."""
     assert job.stage.plugin is not None
     keep = split.above(lowest)
-    sweep = Sweep(split.scored(keep, split.detector[keep]), *rule(job))
+    sweep = Sweep(split.with_scores(keep, split.detector[keep]), *matching_rule(job))
     fuser = job.stage.plugin.create("cpu")
     verifier = split.detector if split.verifier is None else split.verifier
     fuser.fit(Validation(split.detector[keep], verifier[keep], hits[keep], sweep.best_f1))
@@ -57,14 +64,14 @@ def _at(
 
 
 def _candidate_thresholds(job: Job, split: SplitCandidates, hits: NDArray[np.bool_]) -> list[float | None]:
-    """The candidate threshold as it is given, or those to choose from."""
-    given: float | str | None = job.stage.settings["candidate_threshold"]
-    if not isinstance(given, str):
-        return [given]
+    """Returns the candidate thresholds to try: the configured one, or those that validation offers."""
+    configured: float | str | None = job.stage.settings["candidate_threshold"]
+    if not isinstance(configured, str):
+        return [configured]
     return [None] if split.verifier is None else candidate_thresholds(split.detector, hits)
 
 
 def _near_mitosis(split: SplitCandidates, radius_um: float) -> NDArray[np.bool_]:
-    """Which candidates show a mitosis, bool [N]."""
+    """Returns which detections lie closer to an annotated mitosis than the radius, bool [N]."""
     frames = (near(frame.truth_xy, frame.xy, frame.mpp, radius_um) for frame in split.frames)
     return np.concatenate([np.zeros(0, dtype=bool), *frames])

@@ -1,7 +1,7 @@
-"""One thing to do, once, known by its key.
+"""Describes one stage: one step of a benchmark, for example one fit. Its key is the address of its output.
 
-The key is the digest of the stage's kind, of the harness's code that does it, of its plugin (name, version, source,
-options), of its frames, of the environment, and of the keys of all stages it builds on.
+The key is a SHA-256 over the stage's kind, mitobench's code for it, its plugin (name, version, code, options), its
+frames, the versions of imported packages, and the keys of the stages that it depends on. Equal keys mean equal outputs.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from mitobench.pipeline.plugins import PluginRef
 
 @dataclass(frozen=True)
 class Stage:
-    """One thing to do, once.
+    """One step of a benchmark, which runs once for all combinations that need it.
 
     Attributes:
-        kind: which function does it: `mitobench.pipeline.stages.kinds`.
-        plugin: whose turn it is; None for the harness's own stages.
-        frames: keys of the frames it works on, by part.
-        settings: everything else that goes into it, JSON values.
-        upstream: the stages whose output it reads, by role.
-        digests: of the frames, by part.
+        kind: what is done, for example `fit-detector`; `mitobench.pipeline.stages.kinds` names the function.
+        plugin: the plugin that is called; None if none is.
+        frames: keys of the frames that it works on, by part.
+        settings: everything else that decides its output, as JSON values.
+        upstream: the stages whose outputs it reads, by role.
+        digests: SHA-256 of the frames, by part.
     """
 
     kind: str
@@ -38,7 +38,7 @@ class Stage:
 
     @cached_property
     def spec(self) -> dict[str, Any]:
-        """All that goes into it, spelled out: what the key is the digest of."""
+        """Everything that decides the output, as JSON values: what the key is the digest of."""
         return {
             "kind": self.kind,
             "plugin": self.plugin.spec() if self.plugin else None,
@@ -49,11 +49,11 @@ class Stage:
 
     @cached_property
     def key(self) -> str:
-        """The digest of the spec."""
+        """SHA-256 of the spec, in hexadecimal."""
         return canonical.digest(self.spec)
 
     def check_files(self) -> None:
-        """Raises PluginError where weights or a file that its plugin is known by changed since the key was taken."""
+        """Raises PluginError if weights or a file among the plugin's options changed since the key was computed."""
         if self.plugin is None:
             return
         self.plugin.check_files()
@@ -62,7 +62,7 @@ class Stage:
 
     @property
     def label(self) -> str:
-        """For people: what is done, with what, on what."""
+        """The stage for display: its kind, plugin, data sets and part."""
         where = "+".join(sorted({key.partition("/")[0] for keys in self.frames.values() for key in keys}))
         name = self.plugin.name if self.plugin else "harness"
         part = self.settings.get("part")

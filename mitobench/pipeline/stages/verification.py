@@ -1,4 +1,4 @@
-"""The verifier's score of every candidate. It is handed no annotation."""
+"""Verification: the verifier scores every candidate. It is given no annotation."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ from mitobench.pipeline.stages.job import Job
 
 
 def verifier_scores(job: Job) -> None:
-    """The verifier's score of every detection above the candidate threshold; the others have none."""
+    """Write the verifier's score of every detection above the candidate threshold (NaN for the others).
+
+    Also writes the seconds that each frame took.
+    """
     plugin = job.plugin()
     candidates = arrays.read_detections(job.inputs["detections"])
     candidate_threshold = job.stage.settings["candidate_threshold"]
     scores, seconds = {}, {}
     for key, frame, _ in job.frames("frames"):
         passed = above(candidates[key].score, candidate_threshold)
-        shown = candidates[key][passed]
+        to_score = candidates[key][passed]
         started = time.perf_counter()
-        given = plugin.score(frame, shown) if len(shown) else np.zeros(0)
+        returned = plugin.score(frame, to_score) if len(to_score) else np.zeros(0)
         seconds[key] = round(time.perf_counter() - started, 4)
         scores[key] = np.full(len(passed), np.nan)
-        scores[key][passed] = checks.scores(plugin, frame, given, len(shown))
+        scores[key][passed] = checks.scores(plugin, frame, returned, len(to_score))
     arrays.write_scores(job.folder, scores)
     (job.folder / "seconds.json").write_text(json.dumps(seconds), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A paper's table: its numbers beside the measured ones, for the terminal and for markdown."""
+"""Formats a paper's table, with our results next to the published numbers, for the terminal and in markdown."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from collections.abc import Iterator, Sequence
 
 from mitobench import published
 from mitobench.experiments.definition import PaperTable, Reported
-from mitobench.experiments.experiment import Experiment, Result
+from mitobench.experiments.experiment import Experiment, RowResult
 from mitobench.report import markdown
 from mitobench.report.markdown import escape, number
 from mitobench.report.table import Row, sections
 
-EXPLANATION = "`F1` is at the threshold chosen on validation, the mean over seeds, with its 95 % interval."
+EXPLANATION = """\
+`F1` is measured at the threshold chosen on validation: the mean over seeds, with its 95 % interval."""
 
-OF_PAPER = """\
-`paper` is what was published; its F1 is the best over thresholds on the frames it reports, so it is to be set beside
-`oracle F1`."""
+PAPER_EXPLANATION = """\
+`paper` shows the published numbers. The paper's F1 is the best over all thresholds on the frames that it reports;
+compare it with `oracle F1`, which is the best over all thresholds on our test frames."""
 
-COMPARED = """\
-`gain` is F1 less that of "{against}", with its 95 % paired interval over the test slides or frames, and ≈ where
-it holds 0."""
+GAIN_EXPLANATION = """\
+`gain` is F1 minus that of "{against}", with its 95 % paired interval over the test slides or frames. ≈ means that the
+interval contains 0."""
 
 PUBLISHED_HERE = "paper P / R / F1"
 GAIN = "gain [95 %]"
@@ -31,16 +32,16 @@ PUBLISHED = ("method", "P / R / F1", "s/frame", "source", "note")
 
 
 def body(experiment: Experiment, table: PaperTable, records: str) -> Iterator[str | list[str]]:
-    """What stands below the heading: paragraphs in markdown and lists of notes.
+    """Yields what comes below the heading: paragraphs in markdown, and lists of notes.
 
-    `records` is the records' folder as the page sees it.
+    `records` is the folder of the records, relative to the page.
     """
     if table.row:
         yield EXPLANATION
     if PUBLISHED_HERE in header(table):
-        yield OF_PAPER
+        yield PAPER_EXPLANATION
     if table.against is not None:
-        yield COMPARED.format(against=escape(table.against))
+        yield GAIN_EXPLANATION.format(against=escape(table.against))
     yield notes(experiment, table)
     if table.row:
         columns = header(table)
@@ -56,7 +57,10 @@ def body(experiment: Experiment, table: PaperTable, records: str) -> Iterator[st
 
 
 def header(table: PaperTable) -> tuple[str, ...]:
-    """The columns: protocol and training sets where there are several, what the paper has, gains where asked for."""
+    """Returns the columns.
+
+    Protocol and training sets appear if they vary, published numbers if there are any, gains if rows are compared.
+    """
     rows = table.row
     hidden = {GAIN} if table.against is None else set()
     hidden |= set() if any(row.paper != Reported() for row in rows) or table.table else {PUBLISHED_HERE}
@@ -66,10 +70,10 @@ def header(table: PaperTable) -> tuple[str, ...]:
     return (first, *(name for name, shown in several if shown), *others, *(TIMED if timed else ()), *ENDING)
 
 
-def cells(result: Result, columns: Sequence[str], records: str) -> list[str]:
-    """One row, unescaped but for its links to the records; what could not be measured says why.
+def cells(result: RowResult, columns: Sequence[str], records: str) -> list[str]:
+    """Returns the cells of one row. The texts are not escaped; the last cell links to the records, in markdown.
 
-    `records` is the records' folder as the page sees it.
+    `records` is the folder of the records, relative to the page.
     """
     row, paper = Row([record for _, record in result.records]), result.row.paper
     measured = {
@@ -94,53 +98,53 @@ def cells(result: Result, columns: Sequence[str], records: str) -> list[str]:
 
 
 def reported(paper: Reported | published.Method) -> str:
-    """Published precision, recall and F1, or F1 alone where it is all there is."""
+    """Returns published precision, recall and F1 as `P / R / F1`; F1 alone if only F1 was published."""
     if paper.precision is None and paper.recall is None:
         return number(paper.f1)
     return " / ".join(number(value) for value in (paper.precision, paper.recall, paper.f1))
 
 
 def notes(experiment: Experiment, table: PaperTable) -> list[str]:
-    """How the rows were measured, what a reader should know, and what could not be done."""
+    """Returns notes on how the rows were measured, on single rows, and on what was not measured or failed."""
     results = experiment.results()
-    said = []
+    lines = []
     for section in sections(record for result in results for _, record in result.records):
-        said.append(f"{section.dataset}, protocol {section.protocol}: {markdown.measured(section)}")
-        said += section.notes
+        lines.append(f"{section.dataset}, protocol {section.protocol}: {markdown.measured(section)}")
+        lines += section.notes
     for profile in {part.profile for part in experiment.parts} - {table.profile}:
-        said.append(
-            f"The rows set what the paper varies, in its numbers: sizes in px are others under profile "
-            f"{profile} than under {table.profile}."
+        lines.append(
+            f"The rows use the paper's values for what the paper varies. Sizes in px differ between profile {profile}, "
+            f"used here, and profile {table.profile}."
         )
-    said += table.notes
-    said += [f"{result.row.name}: not measured. {result.problem}" for result in results if result.problem]
-    alone = {result.row.name: _notes(result) for result in results}
-    said += [f"{name}: {note}" for name, own in alone.items() for note in own if note not in said]
-    said += _told_once([(result.row.name, fact) for result in results for fact in _facts(result)])
+    lines += table.notes
+    lines += [f"{result.row.name}: not measured. {result.problem}" for result in results if result.problem]
+    by_row = {result.row.name: _notes(result) for result in results}
+    lines += [f"{name}: {note}" for name, own in by_row.items() for note in own if note not in lines]
+    lines += _with_row_names([(result.row.name, info) for result in results for info in _training_info(result)])
     failed = [(result, record) for result in results for _, record in result.records if record.status != "ok"]
-    return [*dict.fromkeys(said), *(f"{result.row.name}: FAILED. {record.reason}" for result, record in failed)]
+    return [*dict.fromkeys(lines), *(f"{result.row.name}: FAILED. {record.reason}" for result, record in failed)]
 
 
-def _told_once(facts: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """Each fact once, with the rows that it is true of."""
+def _with_row_names(lines: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Yields each line once, after the names of the rows that it applies to. `lines` holds (row, line)."""
     rows: dict[str, list[str]] = defaultdict(list)
-    for name, fact in facts:
-        rows[fact].append(name)
-    for fact, names in rows.items():
+    for name, line in lines:
+        rows[line].append(name)
+    for line, names in rows.items():
         more = f" and {len(names) - 2} more" if len(names) > 2 else ""
-        yield f"{', '.join(names[:2])}{more}: {fact}"
+        yield f"{', '.join(names[:2])}{more}: {line}"
 
 
-def _notes(result: Result) -> list[str]:
-    """What must be said of a row's records."""
+def _notes(result: RowResult) -> list[str]:
+    """Returns the notes of a row's records, each once."""
     return list(dict.fromkeys(note for _, record in result.records for note in record.notes))
 
 
-def _facts(result: Result) -> Iterator[str]:
-    """What the row's first record tells of its fits, and of its boxes against those of masks."""
+def _training_info(result: RowResult) -> Iterator[str]:
+    """Yields what the row's first record says about its fits, and its boxes' scores against those of masks."""
     record = result.records[0][1] if result.records else None
-    for role, facts in (record.training_info if record else {}).items():
-        for name, value in facts.items():
+    for role, info in (record.training_info if record else {}).items():
+        for name, value in info.items():
             yield f"the {role}'s {name}: {markdown.fact(value)}"
     if record and record.boxes and record.boxes.covered is not None:
         shares = (record.boxes.mean_iou, record.boxes.covered, record.boxes.fallback)
@@ -149,7 +153,7 @@ def _facts(result: Result) -> Iterator[str]:
 
 
 def others(table: PaperTable) -> list[published.Method]:
-    """The methods that the paper's table has beside its rows."""
+    """Returns the published methods of the paper's table that are not rows of this experiment."""
     numbers = published.read(table.dataset, table.protocol)
     own = {row.name for row in table.row}
     methods = numbers.method if numbers and table.table else ()

@@ -1,4 +1,4 @@
-"""A record of the small synthetic set, whose detections are made of its annotation."""
+"""Makes a record of the small synthetic data set, with given detections."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ def items_of(data: Path) -> list[Item]:
 
 
 def write(folder: Path, data: Path, *rows: Row) -> Path:
-    """A record with these detections; returns its path. The threshold is .5, the radius 5 um."""
-    made = on(ok(dataset=NAME, train_on=[NAME], protocol="by-slide"), datasets.load(NAME, data))
-    return record.write(folder, made.model_copy(update={"test": metrics(frames=[])}), detections(*rows))
+    """Writes a record with these detections; returns its path. The threshold is .5, the radius 5 um."""
+    gallery_record = on(ok(dataset=NAME, train_on=[NAME], protocol="by-slide"), datasets.load(NAME, data))
+    return record.write(folder, gallery_record.model_copy(update={"test": metrics(frames=[])}), detections(*rows))

@@ -1,4 +1,4 @@
-"""An experiment's page, in markdown: what was measured, how to repeat it, and the numbers."""
+"""Writes an experiment's page in markdown: what was measured, how to repeat it, and the numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mitobench import registry
 from mitobench.atomic import write_text_whole
-from mitobench.experiments import ranking, table
+from mitobench.experiments import paper_table, ranking
 from mitobench.experiments.definition import PaperTable
 from mitobench.experiments.experiment import PAGES, Experiment
 from mitobench.report.build import RECORDS
@@ -17,7 +17,7 @@ from mitobench.report.markdown import bullets, escape
 
 
 def write(experiment: Experiment, out: Path) -> Path:
-    """Write the page below `out`. Raises MitobenchError where it cannot be written."""
+    """Write the page below `out`; returns its path. Raises MitobenchError if it cannot be written."""
     path = out / PAGES / f"{experiment.definition.name}.md"
     records = os.path.relpath(experiment.folder(out) / RECORDS, path.parent)
     write_text_whole(path, page(experiment, Path(records).as_posix()))
@@ -25,24 +25,24 @@ def write(experiment: Experiment, out: Path) -> Path:
 
 
 def page(experiment: Experiment, records: str) -> str:
-    """The whole page; `records` is the records' folder as it sees it."""
+    """Returns the text of the page. `records` is the folder of the records, relative to the page."""
     heading = [f"# {escape(title(experiment))}", f"Made by `{command(experiment)}`; not to be edited."]
     blocks = [block if isinstance(block, str) else bullets(block) for block in _body(experiment, records)]
     return "\n\n".join(filter(None, [*heading, *blocks])) + "\n"
 
 
 def title(experiment: Experiment) -> str:
-    """What was measured, and of a table whether it is what the paper measured."""
+    """Returns the experiment's title; for a table, followed by how the measurement differs from the paper's."""
     of_table = isinstance(experiment.definition, PaperTable)
     how = experiment.parts[0].how if of_table and experiment.parts else []
     return "; ".join([experiment.definition.title, *how])
 
 
 def command(experiment: Experiment) -> str:
-    """What repeats it, wherever data and store are."""
+    """Returns the command that repeats the experiment, without the folders of data and store."""
     definition, overrides = experiment.definition, experiment.overrides
-    ours = definition.path == registry.ROOT / "experiments" / definition.path.name
-    parts = ["mitobench", "experiment", definition.name if ours else definition.path.name]
+    built_in = definition.path == registry.ROOT / "experiments" / definition.path.name
+    parts = ["mitobench", "experiment", definition.name if built_in else definition.path.name]
     parts += [word for name in overrides.grids for word in ("--grid", name)]
     parts += ["--dataset", overrides.dataset] if overrides.dataset else []
     parts += ["--scanner", ",".join(overrides.scanners)] if overrides.scanners else []
@@ -54,7 +54,7 @@ def command(experiment: Experiment) -> str:
 
 def _body(experiment: Experiment, records: str) -> Iterator[str | list[str]]:
     if isinstance(experiment.definition, PaperTable):
-        yield from table.body(experiment, experiment.definition, records)
+        yield from paper_table.body(experiment, experiment.definition, records)
         return
     yield ranking.EXPLANATION
     yield list(experiment.definition.notes)

@@ -1,4 +1,4 @@
-"""What tests of models share: a run of the toys and its model, and a model of parts that need no run."""
+"""Shared by tests of models: a packed run of the toy plugins, and a model of plugins that need no run."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from mitobench import discovery
 from mitobench.api import Detections, Detector, Floats, Frame, Fuser, Verifier
 from mitobench.model import Model, pack
-from mitobench.model.card import Card, Measured, Part, Parts
+from mitobench.model.card import MeasuredScores, ModelCard, PackedPlugin, PackedPlugins
 
 TOYS = Path(__file__).parents[1] / "toys"
 
 
-class Made(NamedTuple):
+class PackedRun(NamedTuple):
     """A record, the store of its run, and the folder that it was packed into."""
 
     record: Path
@@ -31,7 +31,7 @@ class Made(NamedTuple):
 
 @contextmanager
 def only_toys(environment: Mapping[str, str]) -> Iterator[None]:
-    """Nothing but the toys is installed, for a fixture that outlives a test."""
+    """Makes only the toy plugins available, for a fixture that outlives a test."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("MITOBENCH_PACKAGES", "PYTHONPATH"):
             patch.setenv(name, environment[name])
@@ -43,15 +43,15 @@ def only_toys(environment: Mapping[str, str]) -> Iterator[None]:
 
 def run_and_pack(
     folder: Path, data: Path, roles: dict[str, list[str]] | None = None, half: bool = False, **options: Any
-) -> Made:
-    """Run toys on small frames, and pack what they learned."""
+) -> PackedRun:
+    """Runs toy plugins on small frames, and packs what they learned."""
     (record,) = tiny_runs.run(folder, data, roles, **options)
     pack(record, folder / "store", folder / "model", half)
-    return Made(record, folder / "store", folder / "model")
+    return PackedRun(record, folder / "store", folder / "model")
 
 
 class Dots(Detector):
-    """Every white pixel is a candidate; `shift` px off, another way in every tile, as a network's stride has it."""
+    """Finds every white pixel, off by up to `shift` px, depending on the tile, as for a network with a stride."""
 
     name, version, shift = "dots", "1", 0.0
 
@@ -63,7 +63,7 @@ class Dots(Detector):
 
 
 class Green(Verifier):
-    """What the green channel says where a candidate is."""
+    """Scores a candidate by the green channel at its centre."""
 
     name, version = "green", "1"
 
@@ -82,15 +82,15 @@ class Mean(Fuser):
 
 
 def dots(shift: float = 0.0, verifier: Verifier | None = None, **changes: Any) -> Model:
-    """A model that finds white pixels, at 1 um/px unless it is changed."""
+    """A model that finds white pixels, at 1 um/px by default."""
     detector = Dots()
     detector.shift = shift
     return Model(card(**changes), detector, verifier, Mean())
 
 
-def card(**changes: Any) -> Card:
+def card(**changes: Any) -> ModelCard:
     """A card of plugins that are not installed."""
-    part = Part(name="dots", package="some-package", version="1 (some-package 1.0)", options={})
+    part = PackedPlugin(name="dots", package="some-package", version="1 (some-package 1.0)", options={})
     fields: dict[str, Any] = {
         "title": "dots",
         "record": "dots.json",
@@ -98,19 +98,19 @@ def card(**changes: Any) -> Card:
         "combination": {},
         "train_on": {"synthetic": {"train": 3, "val": 1}},
         "notes": [],
-        "parts": Parts(detector=part, verifier=part, fuser=part),
-        "gate": None,
+        "plugins": PackedPlugins(detector=part, verifier=part, fuser=part),
+        "candidate_threshold": None,
         "threshold": 0.5,
         "mpp": 1.0,
-        "measured": Measured(dataset="synthetic", protocol="by-slide", seed=0, f1=0.5, f1_interval=None),
+        "measured": MeasuredScores(dataset="synthetic", protocol="by-slide", seed=0, f1=0.5, f1_interval=None),
         "half": False,
     }
-    return Card(**{**fields, **changes})
+    return ModelCard(**{**fields, **changes})
 
 
 def frame(pixels: NDArray[np.uint8], mpp: float = 1.0) -> Frame:
     """Pixels as a frame."""
-    return Frame("frame", "made", "-", "-", (mpp, mpp), (pixels.shape[1], pixels.shape[0]), lambda: pixels)
+    return Frame("frame", "toy", "-", "-", (mpp, mpp), (pixels.shape[1], pixels.shape[0]), lambda: pixels)
 
 
 def black(width: int, height: int, white: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:

@@ -8,14 +8,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from mitobench.cli.console import console, notify, show_results
-from mitobench.experiments import Experiment, PaperTable, page
-from mitobench.experiments import table as tables
+from mitobench.experiments import Experiment, PaperTable, experiment_page, paper_table
 from mitobench.report import build
 
 
 def show_experiment(experiment: Experiment, out: Path) -> None:
     """Write the experiment's page, show what is new on it, and say where the files are."""
-    path = page.write(experiment, out)
+    path = experiment_page.write(experiment, out)
     if isinstance(experiment.definition, PaperTable):
         _show_table(experiment, experiment.definition)
         if experiment.definition.row:
@@ -32,15 +31,15 @@ def show_experiment(experiment: Experiment, out: Path) -> None:
 def _show_table(experiment: Experiment, definition: PaperTable) -> None:
     """The paper's numbers and ours."""
     hidden = ("protocol", "trained on", "P", "R", "record")
-    columns = [column for column in tables.header(definition) if column not in hidden]
-    table = Table(title=escape(page.title(experiment)), title_justify="left", box=None, pad_edge=False)
+    columns = [column for column in paper_table.header(definition) if column not in hidden]
+    table = Table(title=escape(experiment_page.title(experiment)), title_justify="left", box=None, pad_edge=False)
     for column in columns if definition.row else columns[:2]:
         first, widest = column == "row", {"row": 18, "F1 [95 %]": 17}.get(column)
         table.add_column(escape(column), justify="left" if first else "right", min_width=widest)
     for result in experiment.results():
-        table.add_row(*(escape(cell) for cell in tables.cells(result, columns, build.RECORDS)))
-    for method in tables.others(definition):
-        table.add_row(escape(f"{method.name} (published)"), escape(tables.reported(method)))
+        table.add_row(*(escape(cell) for cell in paper_table.cells(result, columns, build.RECORDS)))
+    for method in paper_table.others(definition):
+        table.add_row(escape(f"{method.name} (published)"), escape(paper_table.reported(method)))
     console.print(table)
-    for note in tables.notes(experiment, definition):
+    for note in paper_table.notes(experiment, definition):
         console.print(f"- {escape(note)}")

@@ -1,7 +1,7 @@
-"""Mitotic figures, and the imposters that are mistaken for them, painted on a canvas of tissue.
+"""Paints mitotic figures, and the imposters that are mistaken for them, on a canvas of tissue.
 
-Condensed chromatin draws its density from one distribution for both, their sizes overlap, and both may lie in a
-cleared cell: only outline, texture and surroundings tell them apart. Lengths are in um.
+Both draw the density of their chromatin from the same distribution, their sizes overlap, and both may be surrounded by
+cleared cytoplasm. Only outline, texture and surroundings distinguish them. Lengths are in um.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mitobench.datasets.tissue import Canvas
 
 
 def paint_mitosis(canvas: Canvas, xy: Array, outline: Callable[[Generator], Discs]) -> NDArray[np.int64]:
-    """A mitotic figure in a cell that has no nuclear membrane; gives its pixels (x, y), [P, 2]."""
+    """Paints a mitotic figure in a cell without a nuclear membrane; returns its pixels (x, y), [P, 2]."""
     rng = canvas.rng
     canvas.clear(xy, rng.uniform(5.0, 7.5), rng.uniform(0.05, 0.75))
     window, u, v = canvas.around(xy)
@@ -29,7 +29,7 @@ def paint_mitosis(canvas: Canvas, xy: Array, outline: Callable[[Generator], Disc
 
 
 def pyknotic(canvas: Canvas, xy: Array) -> None:
-    """A shrunken, dark nucleus without a membrane, mostly smooth."""
+    """Paints a shrunken, dark, mostly smooth nucleus without a membrane."""
     rng = canvas.rng
     canvas.clear(xy, rng.uniform(4.5, 7.0), rng.uniform(0.0, 0.75))
     window, u, v = canvas.around(xy)
@@ -41,7 +41,7 @@ def pyknotic(canvas: Canvas, xy: Array) -> None:
 
 
 def apoptotic(canvas: Canvas, xy: Array) -> None:
-    """Round fragments in a shrunken, hypereosinophilic cell with a halo."""
+    """Paints round fragments in a shrunken, hypereosinophilic cell with a halo."""
     rng = canvas.rng
     cell = rng.uniform(3.2, 5.0)
     canvas.clear(xy, cell + rng.uniform(0.8, 2.0), rng.uniform(0.2, 0.9))
@@ -58,7 +58,7 @@ def apoptotic(canvas: Canvas, xy: Array) -> None:
 
 
 def hyperchromatic(canvas: Canvas, xy: Array) -> None:
-    """A dark interphase nucleus that keeps its membrane and coarse chromatin."""
+    """Paints a dark interphase nucleus with its membrane and coarse chromatin."""
     rng = canvas.rng
     window, u, v = canvas.around(xy)
     length = rng.uniform(6.0, 9.0)
@@ -70,7 +70,7 @@ def hyperchromatic(canvas: Canvas, xy: Array) -> None:
 
 
 def spindle(canvas: Canvas, xy: Array) -> None:
-    """A crushed or condensed elongated nucleus, as of an endothelial cell."""
+    """Paints a crushed or condensed elongated nucleus, like that of an endothelial cell."""
     canvas.paint_spindle(xy, canvas.rng.uniform(0, np.pi), 0.95 * canvas.condensed())
 
 

@@ -1,4 +1,4 @@
-"""The gallery's page: text and pictures that lie beside it, nothing from a network."""
+"""Renders the gallery's HTML page. It uses only the pictures in its folder and nothing from a network."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from mitobench.report.markdown import number
 from mitobench.report.row import Row
 from mitobench.results.schema import Record
 
-TEMPLATES = Path(__file__).parent
+TEMPLATE_FOLDER = Path(__file__).parent
 SHEETS = {"misses": "Hardest misses", "errors": "Most confident errors"}
 
 
 @dataclass(frozen=True)
-class Shot:
-    """A crop: its mark, its file, and the lines below it."""
+class Crop:
+    """A crop: its mark, its file, and the lines of text below it."""
 
     mark: Mark
     file: str
@@ -30,39 +30,44 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """Crops of one kind, `misses` or `errors`: the first of `total`; `file` is the contact sheet of them."""
+class ContactSheet:
+    """The first crops of `total` of one kind, `misses` or `errors`; `file` is their contact sheet."""
 
     name: str
-    shots: Sequence[Shot]
+    crops: Sequence[Crop]
     total: int
     file: str
 
 
 @dataclass(frozen=True)
-class Overlay:
-    """A whole frame: its id, its file, and what is marked on it."""
+class FrameOverlay:
+    """An overlay of a whole frame: the frame's id, the file, and the marks on it."""
 
     id: str
     file: str
     marks: Sequence[Mark]
 
     def count(self, outcome: str) -> int:
-        """How many of its marks have this outcome, a name in OUTCOMES."""
+        """The number of marks with this outcome, a key of OUTCOMES."""
         return sum(mark.outcome is OUTCOMES[outcome] for mark in self.marks)
 
     @property
     def unlabelled(self) -> int:
-        """How many detections of unknown truth it has."""
+        """The number of detections on an unlabelled frame."""
         return sum(mark.outcome is UNLABELLED for mark in self.marks)
 
 
 def render(
-    path: Path, record: Record, card: Card, overlays: Sequence[Overlay], sheets: Sequence[Sheet], n_frames: int
+    path: Path,
+    record: Record,
+    card: Card,
+    overlays: Sequence[FrameOverlay],
+    sheets: Sequence[ContactSheet],
+    n_frames: int,
 ) -> str:
-    """The page's HTML. Every text is escaped: a plugin, a frame or a data set may be called anything."""
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {"short": short, "number": number}  # scores are cut, ratios rounded as in the tables
+    """Renders the page's HTML. Escapes all text, because names of plugins, frames and data sets are not trusted."""
+    environment = Environment(loader=FileSystemLoader(TEMPLATE_FOLDER), autoescape=True, undefined=StrictUndefined)
+    environment.filters |= {"short": short, "number": number}  # scores are truncated, ratios rounded as in the tables
     outcomes = [*OUTCOMES.values(), *([UNLABELLED] if record.test and record.test.n_unlabelled else [])]
     text: str = environment.get_template("gallery.html").render(
         title=Row([record]).title,

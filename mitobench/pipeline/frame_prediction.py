@@ -1,0 +1,22 @@
+"""Combines a frame, its annotation and its detections into what the metrics are computed from."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mitobench.evaluate import FramePrediction
+from mitobench.pipeline.workspace import Workspace
+
+Floats = NDArray[np.float64]
+
+
+def frame_prediction(workspace: Workspace, key: str, part: str, xy: Floats, score: Floats) -> FramePrediction:
+    """Returns a frame with its annotation and M detections at `xy` [M, 2] (px) with scores `score` [M].
+
+    On the `val` part, the frame's id and group include the data set's name: thresholds may be chosen on the validation
+    frames of several data sets, whose ids can be equal.
+    """
+    item = workspace.item(key)
+    name, group = (key, workspace.group_of(key)) if part == "val" else (item.frame.id, item.frame.group)
+    return FramePrediction(name, group, item.frame.mpp, item.mitoses.xy, xy, score, item.mitoses.labelled)
