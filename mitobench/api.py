@@ -306,6 +306,8 @@ class Plugin(ABC):
         name, version: of the plugin.
         api_version: the `API_VERSION` that it is written for; mitobench loads no plugin of another.
         Options: its options.
+        argument: makes the class a family, written `NAME:ARGUMENT`: the option that the text after the colon sets.
+        example: an argument, for messages.
         schedule: options counted in optimizer steps; a run that shortens its schedules shortens these together.
         at_prediction: options that `fit` does not read: another value of one needs no other fit.
     """
@@ -314,6 +316,8 @@ class Plugin(ABC):
     version: ClassVar[str]
     api_version: ClassVar[int] = 1
     Options: ClassVar[type[Options]] = Options
+    argument: ClassVar[str | None] = None
+    example: ClassVar[str] = "..."
     schedule: ClassVar[Collection[str]] = ()
     inference_options: ClassVar[Collection[str]] = ()
 
@@ -339,6 +343,14 @@ class Plugin(ABC):
         Its content is part of what the fit is known by. `mitobench.training.find_weights` looks for one.
         """
         return None
+
+    @classmethod
+    def resolve(cls, argument: str) -> str:
+        """Returns the full spelling of an argument: two spellings of one member must give the same.
+
+        Raises MitobenchError, with similar ones, for an argument that the family does not know.
+        """
+        return argument
 
     @classmethod
     def learns(cls) -> bool:

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
 
 from mitobench import registry
 from mitobench.errors import MitobenchError, PluginError, nearest
@@ -134,11 +136,23 @@ def names(role: str) -> list[str]:
     return sorted(found()[role])
 
 
-def find(role: str, name: str) -> InstalledPlugin:
-    """The one plugin of that role and name, not imported yet.
+def split(spec: str) -> tuple[str, str | None]:
+    """Returns the family and the argument of `NAME:ARGUMENT`; the argument of a plain `NAME` is None."""
+    name, colon, argument = spec.partition(":")
+    return name, argument if colon else None
 
-    Raises MitobenchError when there is none (with the nearest names) or two packages claim the name.
+
+def is_installed(role: str, spec: str) -> bool:
+    """Returns whether a package declares the plugin, or the family of `NAME:ARGUMENT`."""
+    return split(spec)[0] in found()[role]
+
+
+def find(role: str, spec: str) -> InstalledPlugin:
+    """Returns the one plugin of that role and name, not imported yet; the family of a spec `NAME:ARGUMENT`.
+
+    Raises MitobenchError if there is none (with similar names) or two packages claim the name.
     """
+    name, _ = split(spec)
     claims = found()[role].get(name, [])
     if not claims:
         raise MitobenchError(f"Unknown {role} {name!r}. {nearest(name, names(role))}")
@@ -148,7 +162,61 @@ def find(role: str, name: str) -> InstalledPlugin:
     return claims[0]
 
 
-def load(role: str, name: str) -> type[Plugin]:
+def load(role: str, spec: str) -> type[Plugin]:
+    """Returns the class of a plugin, imported and checked; of `NAME:ARGUMENT` the family's class with its argument set.
+
+    Raises MitobenchError for an argument that is missing, not taken, or unknown to the family, and PluginError if the
+    class cannot be imported or is not valid.
+    """
+    name, argument = split(spec)
+    cls = _family(role, name)
+    if cls.argument is None:
+        if argument is not None:
+            raise MitobenchError(f"{role} {spec}: {name} takes no argument. Write {name}.")
+        return cls
+    if not argument:
+        raise MitobenchError(
+            f"{role} {spec}: {name} needs an argument, its {cls.argument}. Write {name}:{cls.argument.upper()}, for "
+            f"example {name}:{cls.example}. `mitobench info {name}` describes it."
+        )
+    return _member(cls, cls.resolve(argument))
+
+
+def spelled(role: str, spec: str) -> str:
+    """Returns the full spelling of a spec, which records and keys have. Raises as `load` does."""
+    return load(role, spec).name if split(spec)[1] is not None else spec
+
+
+def same(role: str, one: str, other: str) -> bool:
+    """Returns whether two specs name the same plugin; a spec that its family does not know names no other."""
+    if one == other or split(one)[0] != split(other)[0]:
+        return one == other
+    try:
+        return spelled(role, one) == spelled(role, other)
+    except MitobenchError:
+        return False
+
+
+@functools.cache
+def _member(family: type[Plugin], argument: str) -> type[Plugin]:
+    """The class of one member of a family: its name is the full spec, and the option holds the argument."""
+    from pydantic import create_model
+
+    assert family.argument is not None
+    described = family.Options.model_fields[family.argument].description
+    option = (Literal[argument], Field(argument, description=described))
+    options = create_model(
+        family.Options.__name__,
+        __base__=family.Options,
+        __module__=family.Options.__module__,
+        __doc__=family.Options.__doc__,
+        **{family.argument: option},
+    )
+    attributes = {"name": f"{family.name}:{argument}", "Options": options, "__module__": family.__module__}
+    return type(family.__name__, (family,), {**attributes, "__doc__": family.__doc__})
+
+
+def _family(role: str, name: str) -> type[Plugin]:
     """The plugin's class, imported and checked.
 
     Raises PluginError when it cannot be imported or is not a class of that role.
@@ -180,6 +248,11 @@ def load(role: str, name: str) -> type[Plugin]:
         raise PluginError(
             f"{item.target} of package {item.package} names options that it does not have in `schedule` or "
             f"`at_prediction`: {', '.join(unknown)}."
+        )
+    if cls.argument is not None and cls.argument not in cls.Options.model_fields:
+        raise PluginError(
+            f"{item.target} of package {item.package} names {cls.argument!r} as its argument, which is not one of its "
+            "options."
         )
     missing = sorted(getattr(cls, "__abstractmethods__", ()))
     if missing:

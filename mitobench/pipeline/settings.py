@@ -59,7 +59,8 @@ class PipelineOptions(BaseModel):
     def for_detector(self, name: str) -> PipelineOptions:
         """Returns the options for one detector, in which `candidate_threshold` is one value and not a table."""
         given = self.candidate_threshold
-        threshold = given.get(name, VALIDATION) if isinstance(given, dict) else given
+        family = given.get(discovery.split(name)[0], VALIDATION) if isinstance(given, dict) else given
+        threshold = given.get(name, family) if isinstance(given, dict) else given
         return self.model_copy(update={"candidate_threshold": threshold})
 
 
@@ -89,8 +90,10 @@ class Override:
         if as_text(text) != text:
             raise MitobenchError(f"{given} {as_text(text)}: is not UTF-8 text. If it names a file, rename the file.")
         where, equals, value = text.partition("=")
-        parts = where.strip().split(".")
-        if not equals or len(parts) not in (2, 3) or not all(parts):
+        role, _, rest = where.strip().partition(".")
+        plugin, _, option = rest.rpartition(".")  # a plugin's argument may hold dots: mmdet:my_config.py
+        parts = [role, plugin, option] if plugin or "." in rest else [role, option]
+        if not equals or not all(parts) or (len(parts) == 3 and "." in plugin and ":" not in plugin):
             raise MitobenchError(f"{given} {text}: give ROLE.OPTION=VALUE, for example detector.iterations=500.")
         if parts[0] not in (*ROLES, "pipeline"):
             roles = nearest(parts[0], (*ROLES, "pipeline"))
@@ -98,9 +101,15 @@ class Override:
         if parts[0] == "pipeline" and len(parts) == 3:
             raise MitobenchError(f"{given} {text}: the pipeline has no plugins. Give pipeline.OPTION=VALUE.")
         parsed = load_json(value, f"{given} {printable(text, 200)}") if _is_json(value) else value
-        option = _current_name(parts[0], parts[-1])
+        option = _current_name(role, option)
         current = ".".join([*parts[:-1], option])
-        return cls(given, f"{current}={value}", parts[0], parts[1] if len(parts) == 3 else None, option, parsed)
+        return cls(given, f"{current}={value}", role, plugin or None, option, parsed)
+
+    def applies_to(self, role: str, plugin: str | None) -> bool:
+        """Returns whether it is given to a plugin: to its role, its name or its family. `pipeline` has no plugins."""
+        if self.role != role or self.plugin is None or plugin is None:
+            return self.role == role and self.plugin is None
+        return self.plugin == discovery.split(plugin)[0] or discovery.same(role, self.plugin, plugin)
 
 
 def _is_json(value: str) -> bool:
@@ -167,9 +176,16 @@ class Settings:
         `extra` are the options that another plugin requires of this one; they override all others. Raises
         MitobenchError for an unknown option or one of the wrong type, with the place where it was given.
         """
-        table = self.tables.get(role, {}).get(cls.name, {})
+        table = self._table(role, cls.name)
         options: Options = self._merge(cls.Options, role, cls.name, table, extra or {})
         return options if self.scale == 1 else _shortened(options, cls.schedule, self.scale)
+
+    def _table(self, role: str, name: str) -> dict[str, Any]:
+        """Returns the profile's options for a plugin: those of its family, changed by those of this member."""
+        tables = self.tables.get(role, {})
+        family, argument = discovery.split(name)
+        own = [] if argument is None else [key for key in tables if key != family and discovery.same(role, key, name)]
+        return {option: value for key in (family, *own) for option, value in tables.get(key, {}).items()}
 
     def default(self, role: str) -> tuple[str, str | None]:
         """Returns the default plugin of a role: the first one in the profile that is installed.
@@ -179,7 +195,7 @@ class Settings:
         """
         wanted: list[str] = self.tables.get(DEFAULTS, {}).get(role, [])
         installed = discovery.names(role)
-        missing = list(itertools.takewhile(lambda name: name not in installed, wanted))
+        missing = list(itertools.takewhile(lambda name: not discovery.is_installed(role, name), wanted))
         if len(missing) == len(wanted):
             problem = (
                 f"none of the default {role}s is installed ({', '.join(wanted)})" if wanted else f"no default {role}"
@@ -204,7 +220,7 @@ class Settings:
             named += [(f"{self.source}: [{role}.{name}]", role, name) for role, name in tables]
         named += self._thresholds()
         for where, role, name in named:
-            if name not in discovery.names(role):
+            if not discovery.is_installed(role, name):
                 raise MitobenchError(f"{where}: unknown {role} {name!r}. {nearest(name, discovery.names(role))}")
         for override in self.overrides:
             if not any((override.given, override.text) in settings._used for settings in (self, *also)):
@@ -237,7 +253,7 @@ class Settings:
         for override in self.overrides:
             for role, name, options in plugins:
                 known = options is None or override.option in options.model_fields
-                if override.role == role and override.plugin in (None, name) and known:
+                if override.applies_to(role, name) and known:
                     last[role, name, override.option] = override
         return [override for override in self.overrides if any(override is kept for kept in last.values())]
 
@@ -247,7 +263,7 @@ class Settings:
         values = dict(table)
         self._options.setdefault(role, set()).update(model.model_fields)
         for override in self.overrides:
-            if override.role == role and override.plugin in (None, plugin) and override.option in model.model_fields:
+            if override.applies_to(role, plugin) and override.option in model.model_fields:
                 values[override.option] = override.value
                 self._used.add((override.given, override.text))
         try:
@@ -261,7 +277,7 @@ class Settings:
         lines = []
         for error in reason.errors():
             option = str(error["loc"][0]) if error["loc"] else "options"
-            given = [o for o in self.overrides if o.role == role and o.plugin in (None, plugin) and o.option == option]
+            given = [o for o in self.overrides if o.applies_to(role, plugin) and o.option == option]
             table = f"[{role}.{plugin}]" if plugin else f"[{role}]"
             where = f"{given[-1].given} {given[-1].text}" if given else f"{self.source}: {table} {option}"
             problem = error["msg"]

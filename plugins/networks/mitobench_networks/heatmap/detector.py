@@ -20,7 +20,7 @@ from torch import Tensor
 from mitobench import api
 from mitobench.api import Context, Detections, Floats, Frame, Sample
 from mitobench.training import copy_weights, find_weights, load_weights, part_of, resample, save_weights, scaled
-from mitobench_networks.heatmap.network import STEPS, HeatmapNet, focal_loss
+from mitobench_networks.heatmap.network import STEPS, HeatmapNet, check_encoder, focal_loss
 from mitobench_networks.heatmap.options import HeatmapOptions
 from mitobench_networks.heatmap.patches import HeatmapStream
 from mitobench_networks.verifiers import published
@@ -36,9 +36,17 @@ class Heatmap(api.Detector):
     name = "heatmap"
     version = "1"
     Options = HeatmapOptions
+    argument = "encoder"
+    example = published.ARCHITECTURE
     uses_boxes = False
     schedule = ("iterations",)
     inference_options = ("tta_views", "score_floor", "distance_um", "max_per_mm2", "tile", "box_um")
+
+    @classmethod
+    def resolve(cls, argument: str) -> str:
+        """The encoder's name. Raises MitobenchError, with similar names, where timm has none of it."""
+        check_encoder(argument)
+        return argument
 
     @classmethod
     def pretrained(cls, options: HeatmapOptions) -> Path | None:

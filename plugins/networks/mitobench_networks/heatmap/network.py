@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from mitobench.api import PluginError
+from mitobench.api import MitobenchError, PluginError
 from mitobench.errors import nearest
 
 PRIOR = 0.01  # probability of a mitosis that an untrained map gives everywhere (Lin et al. 2017, section 4.1)
@@ -63,12 +63,12 @@ class HeatmapNet(nn.Module):
 
 
 def check_encoder(name: str) -> None:
-    """Raises PluginError, with the nearest names, where timm has no such network."""
+    """Raises MitobenchError, with similar names, where timm has no such network."""
     import timm
 
     architecture = name.partition(".")[0]
     if architecture not in timm.list_models():
-        raise PluginError(f"timm has no network {name!r}. {nearest(architecture, timm.list_models())}")
+        raise MitobenchError(f"timm has no network {name!r}. {nearest(architecture, timm.list_models())}")
 
 
 def focal_loss(logits: Tensor, targets: Tensor, alpha: float = 2.0, beta: float = 4.0) -> Tensor:
