@@ -1,17 +1,35 @@
-# Two commands: `make demo` and `make test`. Both set up .venv first.
+# Two commands: `make demo` and `make test`. Both set up .venv first. docs/versions.md describes the other test targets.
 PYTHON ?= python3
+OLDEST_PYTHON ?= python3.10
+NEWEST_PYTHON ?= python3.13
 BIN := .venv/bin
 PACKAGES := . $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+EDITABLE := $(foreach package,$(filter-out .,$(PACKAGES)),--editable $(package))
 DEMO := runs/demo
+PYTEST := pytest -n 2 --dist loadfile
 
-.PHONY: demo test lint browser clean
+.PHONY: demo test test-quick test-oldest test-newest lint browser clean
 
 demo: .venv/ready
 	$(BIN)/mitobench run --estimator fcn --detector frcnn --verifier resnet50 --profile smoke --out $(DEMO)
 
 test: .venv/ready lint browser
 	@$(BIN)/python -c 'import yapf'  # writes a cache when it is first imported, which two processes at once would tear
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/$(PYTEST)
+
+# Everything but the tests that train or are slow: under a minute.
+test-quick: .venv/ready
+	OMP_NUM_THREADS=1 $(BIN)/$(PYTEST) -m "not slow"
+
+# Every test with the lowest versions of the direct dependencies that all pyproject.toml files allow.
+test-oldest: .venv-oldest/ready browser
+	@.venv-oldest/bin/python -c 'import yapf'
+	OMP_NUM_THREADS=1 .venv-oldest/bin/$(PYTEST)
+
+# Every test with the highest versions that they allow, without constraints.txt.
+test-newest: .venv-newest/ready browser
+	@.venv-newest/bin/python -c 'import yapf'
+	OMP_NUM_THREADS=1 .venv-newest/bin/$(PYTEST)
 
 # The leaderboard's page is tested in Debian's chromium, installed where that is allowed; without it CI fails.
 browser:
@@ -28,9 +46,21 @@ lint: .venv/ready
 .venv/ready: constraints.txt $(addsuffix /pyproject.toml,$(PACKAGES))
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || (echo "mitobench needs Python 3.10 or newer; set PYTHON=/path/to/one" && false)
 	$(PYTHON) -m venv --clear .venv  # a package that went would still be found
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[test]' \
-		$(foreach package,$(filter-out .,$(PACKAGES)),--editable $(package))
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[test]' $(EDITABLE)
+	touch $@
+
+# uv, because pip cannot choose the lowest versions; it reads its own settings (UV_INDEX_URL, ...), not pip's.
+.venv-oldest/ready: $(addsuffix /pyproject.toml,$(PACKAGES))
+	$(OLDEST_PYTHON) -m venv --clear .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-oldest/bin/uv pip install --quiet --python .venv-oldest/bin/python --resolution lowest-direct \
+		--editable '.[training,test]' $(EDITABLE)
+	touch $@
+
+.venv-newest/ready: $(addsuffix /pyproject.toml,$(PACKAGES))
+	$(NEWEST_PYTHON) -m venv --clear .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[training,test]' $(EDITABLE)
 	touch $@
 
 clean:
-	rm -rf .venv runs build dist
+	rm -rf .venv .venv-oldest .venv-newest runs build dist

@@ -1,4 +1,4 @@
-"""How long the command line takes, against a bare interpreter; and a cached run against the first one."""
+"""Measures the time of commands compared with a bare interpreter, and of a cached run compared with the first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often a "95 %" interval holds the truth: simulated test sets by number of slides, regime and method.
+"""Measures how often "95 %" intervals contain the true value: simulated tests by number of slides, regime and method.
 
 The truth is the micro-averaged metric of the population that slides are drawn from. `docs/protocol.md` names the method
 that records have; the numbers of slides below 8 stand in `mitobench.evaluate.uncertainty.COVERAGE`.
@@ -27,14 +27,14 @@ FRAMES = ((1, 20), (2, 20), (2, 40), (3, 20), (4, 20), (4, 3))  # slides, frames
 
 
 def t_plain(counts: NDArray[Any], metric: str) -> Ends:
-    """The jackknife's standard error by t on the number of slides less one."""
+    """Interval from the jackknife's standard error and t with (number of slides - 1) degrees of freedom."""
     statistic = Score.of(counts, metric).statistic
     half = quantile(_units(statistic)) * np.sqrt(statistic.variance())
     return np.clip(statistic.value - half, 0, 1), np.clip(statistic.value + half, 0, 1)
 
 
 def t_logit(counts: NDArray[Any], metric: str) -> Ends:
-    """The same on the logit scale; from 0 to 1 where the metric is 0 or 1."""
+    """The same on the logit scale; [0, 1] if the metric is 0 or 1."""
     statistic = Score.of(counts, metric).statistic
     with np.errstate(divide="ignore", invalid="ignore"):
         half = quantile(_units(statistic)) * np.sqrt(statistic.variance())
@@ -56,7 +56,7 @@ SINGLE: dict[str, Callable[[NDArray[Any], str], Ends]] = {
 
 
 def bootstrap_difference(a: Floats, b: Floats) -> Ends:
-    """Percentiles of the difference of F1 over resamples of the slides, the same for both methods."""
+    """Percentiles of the difference of F1 over resamples of the slides, with the same resamples for both methods."""
     units = a.shape[-2]
     drawn = np.random.default_rng(0).multinomial(units, np.full(units, 1 / units), size=2000).astype(np.float64)
     tp, fp, fn = (np.moveaxis(np.stack([drawn @ a, drawn @ b]), -1, 0)[i] for i in range(3))
@@ -67,7 +67,7 @@ def bootstrap_difference(a: Floats, b: Floats) -> Ends:
 
 
 def t_difference(a: Floats, b: Floats) -> Ends:
-    """The jackknife's standard error of the difference, by t on the effective number of slides less one."""
+    """Interval from the jackknife's standard error and t with (effective number of slides - 1) degrees of freedom."""
     return t_interval(Score.of(a, "f1") - Score.of(b, "f1"))
 
 
@@ -78,13 +78,13 @@ PAIRED: dict[str, Callable[[Floats, Floats], Ends]] = {
 
 
 def covered(ends: Ends, true: float) -> tuple[float, float]:
-    """How often the interval holds the truth, of those that are defined, and its mean width."""
+    """Returns how often defined intervals contain the true value, and their mean width."""
     low, high = (end[~np.isnan(ends[0])] for end in ends)
     return float(((low <= true) & (true <= high)).mean()), float((high - low).mean())
 
 
 def measure(tests: int, few: int) -> Iterator[tuple[str, str, str, int, float, float]]:
-    """What, method, regime, slides, coverage, width; `few` tests for the bootstrap, which is slow."""
+    """Yields metric, method, regime, slides, coverage, width; with `few` tests for the bootstrap, which is slow."""
     for regime, how in REGIMES.items():
         population = slides(how, (MANY,), seed=1)
         true = [truth(counts) for counts in population]
@@ -106,7 +106,7 @@ def measure(tests: int, few: int) -> Iterator[tuple[str, str, str, int, float, f
 
 
 def over_frames(tests: int) -> Iterator[list[str]]:
-    """Coverage of other slides by intervals over frames, a line for each number of slides."""
+    """Yields a line per number of slides: how often intervals over frames contain the value of other slides."""
     for n_slides, n_frames in FRAMES:
         found = []
         for how in REGIMES.values():
@@ -116,14 +116,14 @@ def over_frames(tests: int) -> Iterator[list[str]]:
 
 
 def main() -> None:
-    """Print the tables."""
+    """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tests", type=int, default=2000, help="simulated test sets of each regime and size")
     parser.add_argument("--few", type=int, default=300, help="of them for the bootstrap")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     warnings.filterwarnings("ignore", "All-NaN")  # a simulated test set without a mitosis has no interval
-    print(machine(), f"\n{asked.tests} test sets each, {asked.few} for the bootstrap\n")
-    found = list(measure(asked.tests, asked.few))
+    print(machine(), f"\n{args.tests} test sets each, {args.few} for the bootstrap\n")
+    found = list(measure(args.tests, args.few))
     for what in dict.fromkeys(item[0] for item in found):
         lines = []
         for method in dict.fromkeys(item[1] for item in found if item[0] == what):
@@ -141,7 +141,7 @@ def main() -> None:
         lines = [[name, *(f"{i[4]:.3f}" for i in found if i[:3] == (what, method, name))] for name in REGIMES]
         print(table(["slides", *map(str, SLIDES)], lines), "\n")
     print("f1, jackknife-wilson over frames: coverage of the population of slides\n")
-    print(table(["", "mean", "worst regime"], over_frames(asked.tests)))
+    print(table(["", "mean", "worst regime"], over_frames(args.tests)))
 
 
 def _summary(coverages: list[float]) -> str:

@@ -1,4 +1,4 @@
-"""How changed files of every kind are taken: `python benchmarks/fuzz.py [--inputs 2000] [--first 0]`."""
+"""Counts how altered files of every kind are handled: `python benchmarks/fuzz.py [--inputs 2000] [--first 0]`."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=2_000, help="of all kinds together")
     parser.add_argument("--first", type=int, default=0, help="number of the first input of each kind")
     parser.add_argument("--kind", choices=list(KINDS))
-    asked = parser.parse_args()
-    kinds = {asked.kind: KINDS[asked.kind]} if asked.kind else KINDS
-    each = range(asked.first, asked.first - (-asked.inputs // len(kinds)))
+    args = parser.parse_args()
+    kinds = {args.kind: KINDS[args.kind]} if args.kind else KINDS
+    each = range(args.first, args.first - (-args.inputs // len(kinds)))
     rows, faults = [], []
     for name, kind in kinds.items():
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):

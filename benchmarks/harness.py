@@ -1,4 +1,4 @@
-"""What the harness costs: a grid against the sum of its distinct stages, and a second run against the first."""
+"""Measures the overhead of the harness: a grid against the sum of its stages, and a second run against the first."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ GRID = {
     "verifier": "resnet18,resnet50",
     "fuser": "linear,logit-linear,verifier-only",
 }
-MOST_OVER_STAGES = 1.10
-MOST_OF_FIRST = 0.02
+MAX_OVER_STAGES = 1.10
+MAX_OF_FIRST = 0.02
 
 
 def main() -> None:
-    """Run the grid twice on synthetic frames and print the table."""
+    """Runs the grid twice on synthetic frames and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--iterations", type=int, help="of every training; without it: those of the profile `smoke`")
     iterations = parser.parse_args().iterations
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def grid(folder: Path, iterations: int | None) -> list[str]:
-    """The command that runs the grid, with its data, store and results below `folder`."""
+    """Returns the command that runs the grid, with data, store and results below `folder`."""
     command = ["run", "--data", str(folder / "data"), "--dataset", "synthetic", "--profile", "smoke"]
     command += ["--store", str(folder / "store"), "--out", str(folder / "out")]
     for role, names in GRID.items():
@@ -59,25 +59,25 @@ def grid(folder: Path, iterations: int | None) -> list[str]:
 
 
 def mitobench(*arguments: str) -> float:
-    """Wall-clock seconds of one command, from the start of its process to the end."""
+    """Returns the wall-clock seconds of a command, from the start of its process to its end."""
     started = time.perf_counter()
     subprocess.run([*MITOBENCH, *arguments], check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - started
 
 
 def stage_seconds(store: Path) -> dict[str, float]:
-    """Seconds of every distinct stage, by its key: one that several rows share is there once."""
+    """Returns the seconds of every distinct stage by its key; stages that several rows share are counted once."""
     manifests = (store / "stages").glob("*/*/manifest.json")
     return {path.parent.name: json.loads(path.read_text())["seconds"] for path in manifests}
 
 
 def lines(stages: float, start_up: float, first: float, second: float) -> list[list[str]]:
-    """The rows of the table; both runs have the start-up of the command line in them."""
+    """Returns the rows of the table. Both runs include the start-up of the command line."""
     return [
         ["sum of distinct stages", f"{stages:.1f}", "", "", ""],
         ["start-up and plan (`--dry-run`)", f"{start_up:.1f}", "first run", f"{start_up / first:.1%}", ""],
-        ["first run", f"{first:.1f}", "stages", f"{first / stages:.3f}", f"{MOST_OVER_STAGES:.2f}"],
-        ["second run, all cached", f"{second:.1f}", "first run", f"{second / first:.1%}", f"{MOST_OF_FIRST:.0%}"],
+        ["first run", f"{first:.1f}", "stages", f"{first / stages:.3f}", f"{MAX_OVER_STAGES:.2f}"],
+        ["second run, all cached", f"{second:.1f}", "first run", f"{second / first:.1%}", f"{MAX_OF_FIRST:.0%}"],
     ]
 
 

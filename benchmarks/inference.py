@@ -1,10 +1,11 @@
-"""Seconds a frame of every network: ours, a bare forward of the same network on what is already prepared, and, for the
-detector, MMDetection's own `inference_detector`; in turns within one run, the least of the repeats. With it: the memory
-of a whole frame in one pass and in tiles, and on a GPU the iterations a second of the training.
+"""Measures the seconds per frame of every network: of the plugin, of a bare forward pass of the same network on
+prepared input, and, for the detector, of MMDetection's `inference_detector`. They alternate within one run, and the
+least of the repeats counts. It also measures the memory of a whole frame in one pass and in tiles, and on a GPU the
+iterations per second of the training.
 
-A bare forward of the detector is `network.predict` on the enlarged, normalised tensor: backbone, proposals and their
-suppression, region pooling, region head and the last suppression. Ours is `predict`: that, and resampling, enlarging,
-normalising, and the way back to frame pixels. A frame is in memory, already decoded, for all.
+A bare forward pass of the detector is `network.predict` on the enlarged, normalised tensor: backbone, proposals and
+their suppression, region pooling, region head and the last suppression. The plugin's `predict` also resamples,
+enlarges, normalises, and maps boxes back to frame pixels. The decoded frame is in memory for all of them.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ TRAINING_STEPS = {"warm-up": 20, "measured": 100}
 
 @dataclass(frozen=True)
 class Pixels:
-    """A reader whose frame is in memory."""
+    """Returns a frame that is in memory."""
 
     pixels: np.ndarray[Any, Any]
 
@@ -48,10 +49,10 @@ class Pixels:
 
 
 def main() -> None:
-    asked = arguments()
+    args = arguments()
     print(machine() + "\n")
-    for part in asked.parts:
-        PARTS[part](asked)
+    for part in args.parts:
+        PARTS[part](args)
 
 
 def arguments() -> argparse.Namespace:
@@ -60,20 +61,20 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--frame", type=int, default=HPF, help="side of the frame, px (memory: always a whole HPF)")
     parser.add_argument("--profile", choices=["paper", "cpu"], default="paper")
-    parser.add_argument("--data", type=Path, help="folder that holds MITOS 2012; without it: synthetic noise")
+    parser.add_argument("--data", type=Path, help="folder with MITOS 2012; without it: synthetic noise")
     parser.add_argument("--repeats", type=int, default=3)
-    asked = parser.parse_args()
-    unknown = sorted(set(asked.parts) - set(PARTS))
+    args = parser.parse_args()
+    unknown = sorted(set(args.parts) - set(PARTS))
     if unknown:
         parser.error(f"there is no part {unknown[0]!r}, but {', '.join(PARTS)}")
-    return asked
+    return args
 
 
 # ----------------------------------------------------------------------------------------- frames and networks
 
 
 def frame_of(data: Path | None, side: int) -> Frame:
-    """A frame of `side` px: noise, or the corner of a real one."""
+    """Returns a frame of `side` px: noise, or the corner of a real one."""
     if data is None:
         pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
     else:
@@ -87,7 +88,7 @@ def options_of(role: str, name: str, profile: str, **changes: Any) -> Any:
 
 
 def detector_of(options: Any, device: str) -> Any:
-    """Random weights whose scores lie far apart, so that no rounding decides the order of candidates."""
+    """Sets random weights with scores far apart, so that rounding does not change the order of candidates."""
     detector: Any = discovery.load("detector", "frcnn")(options, device)
     from mitobench_mmdet.models import initialise
 
@@ -101,9 +102,9 @@ def detector_of(options: Any, device: str) -> Any:
 
 
 def least(device: str, repeats: int, **calls: Callable[[], Any]) -> dict[str, float]:
-    """Least seconds of each call, taken in turns, after one that is not counted.
+    """Returns the least seconds of each call over several rounds; the first round is not counted.
 
-    On a CPU they are those of the process, which neighbours on the machine disturb least; on a GPU those of the clock.
+    On a CPU it is process time, which other processes disturb least; on a GPU it is wall-clock time.
     """
     clock = time.perf_counter if device == "cuda" else time.process_time
     times: dict[str, list[float]] = {name: [] for name in calls}
@@ -125,23 +126,23 @@ def _finish(device: str) -> None:
 # ------------------------------------------------------------------------------------------------------ parts
 
 
-def memory(asked: argparse.Namespace) -> None:
-    """Peak memory of a whole HPF, each way in a process of its own, and whether both find the same."""
+def memory(args: argparse.Namespace) -> None:
+    """Measures the peak memory of a whole frame, each way in its own process, and checks that both find the same."""
     results = {}
     for tile in (None, TILE):
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            results[tile] = pool.submit(_searched, asked.profile, asked.device, asked.data, tile).result()
+            results[tile] = pool.submit(_searched, args.profile, args.device, args.data, tile).result()
     rows = [
         ("in one pass" if tile is None else f"in tiles of {tile} px", f"{peak / 2**30:.2f}", f"{took:.1f}", len(found))
         for tile, (peak, took, found) in results.items()
     ]
-    print(table([f"an HPF, {HPF} x {HPF} px, {asked.profile}", "peak GiB", "s", "candidates"], rows))
+    print(table([f"an HPF, {HPF} x {HPF} px, {args.profile}", "peak GiB", "s", "candidates"], rows))
     one, tiled = (found for _, _, found in results.values())
     print(f"\nLargest difference: {_difference(one, tiled)}. Memory is beyond that of the loaded network and frame.\n")
 
 
 def _searched(profile: str, device: str, data: Path | None, tile: int | None) -> tuple[int, float, Detections]:
-    """Peak bytes beyond those held before, seconds, and the candidates; runs in a process of its own."""
+    """Returns the additional peak memory in bytes, the seconds, and the candidates. Runs in its own process."""
     frame, detector = frame_of(data, HPF), detector_of(options_of("detector", "frcnn", profile, tile=tile), device)
     before = _peak(device)
     started = time.perf_counter()
@@ -161,36 +162,36 @@ def _difference(a: Detections, b: Detections) -> str:
     return f"{np.abs(a.boxes - b.boxes).max(initial=0):.1e} px, {np.abs(a.score - b.score).max(initial=0):.1e} of score"
 
 
-def detector(asked: argparse.Namespace) -> None:
-    """Seconds a frame of `frcnn` beside a bare forward and MMDetection."""
-    found = detector_of(options_of("detector", "frcnn", asked.profile), asked.device)
+def detector(args: argparse.Namespace) -> None:
+    """Measures the seconds per frame of `frcnn`, of a bare forward pass and of MMDetection."""
+    found = detector_of(options_of("detector", "frcnn", args.profile), args.device)
     from mmdet.apis import inference_detector
 
     from mitobench_mmdet.search import forward, prepare
 
-    frame, scale = frame_of(asked.data, asked.frame), found.options.scale
+    frame, scale = frame_of(args.data, args.frame), found.options.scale
     pixels = frame.read()
-    prepared, pipeline = prepare(pixels, scale, asked.device), _pipeline(pixels.shape, scale)
+    prepared, pipeline = prepare(pixels, scale, args.device), _pipeline(pixels.shape, scale)
     found.network.cfg = None  # inference_detector reads it, and needs it only without a pipeline
     with torch.inference_mode():
         seconds = least(
-            asked.device,
-            asked.repeats,
+            args.device,
+            args.repeats,
             ours=lambda: found.predict(frame),
             bare=lambda: forward(found.network, prepared),
             theirs=lambda: inference_detector(found.network, pixels, pipeline),
         )
     _print(
-        f"a frame of {asked.frame} px, x {scale:g}, {asked.profile}",
+        f"a frame of {args.frame} px, x {scale:g}, {args.profile}",
         [("frcnn, predict", seconds["ours"]), ("a bare forward", seconds["bare"]),
          ("MMDetection's inference_detector", seconds["theirs"])],
     )  # fmt: skip
-    if (asked.frame, asked.profile) == (HPF, "paper"):
+    if (args.frame, args.profile) == (HPF, "paper"):
         print(f"The paper: {PAPER_SECONDS} s an HPF on a TITAN X.\n")
 
 
 def _pipeline(shape: tuple[int, ...], scale: float) -> Any:
-    """MMDetection's usual test pipeline, at our scale."""
+    """Returns MMDetection's usual test pipeline, with the same scale."""
     from mmcv.transforms import Compose
 
     size = round(shape[1] * scale), round(shape[0] * scale)
@@ -204,72 +205,72 @@ def _pipeline(shape: tuple[int, ...], scale: float) -> Any:
     )
 
 
-def estimator(asked: argparse.Namespace) -> None:
-    """Seconds a frame of `fcn` beside a bare forward of its tiles."""
-    fcn: Any = discovery.load("estimator", "fcn")(options_of("estimator", "fcn", asked.profile), asked.device)
+def estimator(args: argparse.Namespace) -> None:
+    """Measures the seconds per frame of `fcn`, and of a bare forward pass of its tiles."""
+    fcn: Any = discovery.load("estimator", "fcn")(options_of("estimator", "fcn", args.profile), args.device)
+    from mitobench_networks.fcn.mask_patches import tile_edges
     from mitobench_networks.fcn.network import normalised
-    from mitobench_networks.fcn.patches import tile_edges
 
     torch.manual_seed(0)
-    fcn._use(fcn._new().to(asked.device).eval())
-    frame = frame_of(asked.data, asked.frame)
-    pixels = torch.from_numpy(frame.read()[None]).to(asked.device)
-    edges = list(itertools.pairwise(tile_edges(asked.frame, fcn.options.tiles)))
+    fcn._use(fcn._new().to(args.device).eval())
+    frame = frame_of(args.data, args.frame)
+    pixels = torch.from_numpy(frame.read()[None]).to(args.device)
+    edges = list(itertools.pairwise(tile_edges(args.frame, fcn.options.tiles)))
     tiles = [normalised(pixels[:, top:bottom, left:right]) for top, bottom in edges for left, right in edges]
-    one, number = Mitoses(np.array([[asked.frame / 2] * 2])), itertools.count()
+    one, number = Mitoses(np.array([[args.frame / 2] * 2])), itertools.count()
     with torch.inference_mode():
         seconds = least(
-            asked.device,
-            asked.repeats,
+            args.device,
+            args.repeats,
             ours=lambda: fcn.boxes(replace(frame, id=f"frame {next(number)}"), one),  # a known frame costs nothing
             bare=lambda: [fcn._network(tile) for tile in tiles],
         )
-    _print(f"a frame of {asked.frame} px, {asked.profile}",
+    _print(f"a frame of {args.frame} px, {args.profile}",
            [("fcn, boxes", seconds["ours"]), ("a bare forward", seconds["bare"])])  # fmt: skip
 
 
-def verifier(asked: argparse.Namespace) -> None:
-    """Seconds a patch of `resnet50` beside a bare forward of the same batch."""
+def verifier(args: argparse.Namespace) -> None:
+    """Measures the seconds per patch of `resnet50`, and of a bare forward pass of the same batch."""
     resnet: Any = discovery.load("verifier", "resnet50")
-    resnet = resnet(options_of("verifier", "resnet50", asked.profile, test_turns=1), asked.device)
-    from mitobench_networks.verifiers.patches import cut
+    resnet = resnet(options_of("verifier", "resnet50", args.profile, tta_views=1), args.device)
+    from mitobench_networks.verifiers.candidate_patches import cut
 
     torch.manual_seed(0)
-    resnet._network = resnet.untrained().to(asked.device).eval()
-    frame = frame_of(asked.data, asked.frame)
-    xy = np.random.default_rng(0).uniform(0, asked.frame, (PATCHES, 2))
-    patches = torch.from_numpy(cut(frame, xy, resnet.options.patch, resnet.options.mpp)).to(asked.device)
+    resnet._network = resnet.untrained().to(args.device).eval()
+    frame = frame_of(args.data, args.frame)
+    xy = np.random.default_rng(0).uniform(0, args.frame, (PATCHES, 2))
+    patches = torch.from_numpy(cut(frame, xy, resnet.options.patch, resnet.options.mpp)).to(args.device)
     candidates = Detections.from_points(xy, np.ones(PATCHES))
     with torch.inference_mode():
-        batch = resnet.seen(patches)
+        batch = resnet.prepare(patches)
         seconds = least(
-            asked.device,
-            asked.repeats,
+            args.device,
+            args.repeats,
             ours=lambda: resnet.score(frame, candidates),
             bare=lambda: resnet._network(batch),
         )
-    _print(f"a patch of {resnet.options.patch} px, {PATCHES} at once, {asked.profile}",
+    _print(f"a patch of {resnet.options.patch} px, {PATCHES} at once, {args.profile}",
            [("resnet50, score", seconds["ours"] / PATCHES), ("a bare forward", seconds["bare"] / PATCHES)])  # fmt: skip
 
 
 def _print(title: str, rows: Sequence[tuple[str, float]]) -> None:
-    """Each row's seconds, and how many times as long the first one takes."""
+    """Returns the seconds of each row, and the ratio of the first row to it."""
     ours = rows[0][1]
     lines = [(name, f"{took:.4g}", f"{ours / took:.3f}", TARGETS.get(name, "")) for name, took in rows]
     print(table([title, "s", "ours / it", "target"], lines) + "\n")
 
 
-def training(asked: argparse.Namespace) -> None:
-    """Iterations a second of the training of `frcnn`, with and without mixed precision and channels last."""
-    if asked.device != "cuda":
+def training(args: argparse.Namespace) -> None:
+    """Measures iterations per second of the training of `frcnn`, with and without mixed precision and channels last."""
+    if args.device != "cuda":
         print("Training is measured on a GPU alone.")
         return
-    options = options_of("detector", "frcnn", asked.profile)
+    options = options_of("detector", "frcnn", args.profile)
     rows = [
         ("on" if amp else "off", "on" if channels_last else "off", f"{_iterations(options, amp, channels_last):.1f}")
         for amp, channels_last in itertools.product((False, True), repeat=2)
     ]
-    print(table([f"training, {asked.profile}: mixed precision", "channels last", "iterations/s"], rows) + "\n")
+    print(table([f"training, {args.profile}: mixed precision", "channels last", "iterations/s"], rows) + "\n")
 
 
 def _iterations(options: Any, amp: bool, channels_last: bool) -> float:
@@ -281,7 +282,7 @@ def _iterations(options: Any, amp: bool, channels_last: bool) -> float:
 
     from mitobench_mmdet.fitting import optimizer
     from mitobench_mmdet.models import initialise
-    from mitobench_mmdet.patches import PatchStream
+    from mitobench_mmdet.patch_stream import PatchStream
 
     initialise(network)
     if channels_last:

@@ -22,9 +22,12 @@ class Regime(NamedTuple):
     """How slides vary.
 
     Attributes:
-        mitoses: mean of a slide; mitosis_shape: of the negative binomial; 1 or less has slides with hardly any.
-        recall: of a typical slide, and recall_sd: its standard deviation between slides, in logits.
-        false: mean false positives of a slide; false_shape: of the negative binomial.
+        mitoses: mean number per slide.
+        mitosis_shape: shape of their negative binomial distribution; with 1 or less, some slides have almost none.
+        recall: recall of a typical slide.
+        recall_sd: standard deviation of the recall between slides, in logits.
+        false: mean number of false positives per slide.
+        false_shape: shape of their negative binomial distribution.
     """
 
     mitoses: float
@@ -49,7 +52,7 @@ REGIMES = {
 
 
 def slides(regime: Regime, shape: tuple[int, ...], seed: int) -> tuple[Floats, Floats]:
-    """Counts [*shape, 3] of tp, fp, fn on independent slides, of two methods on the same ones."""
+    """Returns counts of tp, fp, fn on independent slides, [*shape, 3], for two methods on the same slides."""
     rng = np.random.default_rng(seed)
     mitoses = rng.poisson(rng.gamma(regime.mitosis_shape, regime.mitoses / regime.mitosis_shape, shape))
     hard, recall = rng.standard_normal(shape), []
@@ -68,7 +71,7 @@ def slides(regime: Regime, shape: tuple[int, ...], seed: int) -> tuple[Floats, F
 
 
 def _hits(mitoses: NDArray[np.int64], one: Floats, other: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Mitoses found by each of two methods, of which they have some in common."""
+    """Returns the numbers of mitoses that two methods find; some mitoses are found by both."""
     of_both = BOTH * np.minimum(one, other) + (1 - BOTH) * one * other
     both = rng.binomial(mitoses, of_both)
     only_one = rng.binomial(mitoses - both, (one - of_both) / (1 - of_both))
@@ -77,7 +80,7 @@ def _hits(mitoses: NDArray[np.int64], one: Floats, other: Floats, rng: np.random
 
 
 def frames(regime: Regime, tests: int, n_slides: int, n_frames: int, seed: int) -> Floats:
-    """Counts [tests, n_slides * n_frames, 3] of one method on frames that resemble their slide."""
+    """Returns counts of one method on frames that resemble their slide, [tests, n_slides * n_frames, 3]."""
     rng = np.random.default_rng(seed)
     slide, frame = (tests, n_slides, 1), (tests, n_slides, n_frames)
     rich = rng.gamma(regime.mitosis_shape, 1 / regime.mitosis_shape, slide) * rng.gamma(1, 1, frame)
@@ -90,6 +93,6 @@ def frames(regime: Regime, tests: int, n_slides: int, n_frames: int, seed: int) 
 
 
 def truth(counts: Floats) -> Floats:
-    """Precision, recall and F1 of summed counts [..., 3], [3]."""
+    """Returns precision, recall and F1, [3], of summed counts, [..., 3]."""
     tp, fp, fn = counts.reshape(-1, 3).sum(axis=0)
     return np.array([tp / (tp + fp), tp / (tp + fn), 2 * tp / (2 * tp + fp + fn)])

@@ -1,25 +1,27 @@
-"""The four interfaces of mitobench: the only module that a plugin must import.
+"""The four plugin interfaces of mitobench. A plugin needs to import this module only.
 
-A plugin is a class with a `name`, a `version`, typed `Options`, and the methods of one of the four roles:
+A plugin is a class with a `name`, a `version`, typed `Options`, and the methods of one of four roles (methods in
+brackets are optional):
 
-    BoxEstimator   a box for every annotated mitosis                (fit), boxes
-    Detector       candidates in a whole frame                      fit, predict
-    Verifier       a second opinion on every candidate              fit, score
-    Fuser          one score out of the detector's and verifier's   (fit), fuse
+    BoxEstimator   puts a box around every annotated mitosis              (fit), boxes
+    Detector       finds candidates in a whole frame                      (fit), predict
+    Verifier       scores every candidate a second time                   (fit), score
+    Fuser          combines the detector's and the verifier's scores      (fit), fuse
 
-The harness owns everything a benchmark can get wrong: plugins see no test label, pick no threshold and match
-nothing.
+The harness does everything that a benchmark can get wrong: plugins never see test labels, never choose a threshold and
+never match detections with annotations.
 
-Coordinates are always whole-frame pixels, `x` to the right, `y` down, and **whole numbers are the centres of pixels**:
-pixel (i, j) covers [i - .5, i + .5) x [j - .5, j + .5), and a frame of W x H pixels [-.5, W - .5) x [-.5, H - .5).
-Boxes are (x1, y1, x2, y2): that of the pixels x = a to b is from a - .5 to b + .5, so that a box's centre is the
-centroid of a symmetric mask in it. `mask_box` and `clip_boxes` keep to this. Libraries that count from the upper left
-corner of the first pixel (MMDetection, PIL's `resize`, QuPath) have coordinates that are greater by .5.
+**Coordinates** are always pixels (px) of the whole frame, `x` to the right and `y` down. **Whole numbers are the
+centres of pixels**: pixel (i, j) covers [i - .5, i + .5) x [j - .5, j + .5), and a frame of W x H pixels covers
+[-.5, W - .5) x [-.5, H - .5). Boxes are (x1, y1, x2, y2); the box around the pixels x = a to b reaches from a - .5 to
+b + .5. `mask_box` and `clip_boxes` follow this convention. Libraries that count from the upper left corner of the first
+pixel (MMDetection, PIL's `resize`, QuPath) use coordinates that are greater by .5.
 """
 
 from __future__ import annotations
 
 import logging
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +30,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from mitobench.content import File
 from mitobench.errors import DataError, MitobenchError, PluginError
@@ -62,7 +64,7 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 
-# Of this module's interfaces; raised by a change that a plugin written before it may not survive.
+# The version of these interfaces. It is raised by changes that break plugins written for the version before.
 API_VERSION = 1
 
 
@@ -70,13 +72,13 @@ API_VERSION = 1
 
 
 def mask_box(pixels: NDArray[np.int64]) -> Floats:
-    """The smallest box [4] px that holds all of the pixels (x, y), int [P, 2]."""
+    """Returns the smallest box, [4] px, that contains all of the pixels (x, y), int [P, 2]."""
     box: Floats = np.concatenate([pixels.min(axis=0) - 0.5, pixels.max(axis=0) + 0.5])
     return box
 
 
 def clip_boxes(boxes: Floats, size: tuple[int, int]) -> Floats:
-    """The part of boxes [N, 4] px within a frame of `size` (width, height) px."""
+    """Cuts boxes, [N, 4] px, off at the edges of a frame of `size` (width, height) px."""
     clipped: Floats = boxes.clip(-0.5, np.tile(size, 2) - 0.5)
     return clipped
 
@@ -86,16 +88,18 @@ def clip_boxes(boxes: Floats, size: tuple[int, int]) -> Floats:
 
 @dataclass(frozen=True)
 class Frame:
-    """One high-power field.
+    """One image of a data set: one field of view of the microscope (a high-power field).
 
     Attributes:
         id: unique within its data set, for example `A00_01` (2012) or `H03_00Aa` (2014).
-        dataset: name of the data set it comes from.
-        group: slide or case without the scanner's letter: `03` for both `A03` and `H03`.
+        dataset: name of the data set.
+        group: slide or case, without the letter of the scanner: `03` for both `A03` and `H03`.
         scanner: `A` (Aperio) or `H` (Hamamatsu).
-        mpp: um/px along x and y.
-        size: width and height in px; the frame covers [-.5, width - .5) x [-.5, height - .5).
-        reader: returns the pixels; picklable, so that a frame travels to a worker process.
+        mpp: resolution along x and y, um/px.
+        size: width and height, px.
+        reader: returns the pixels. Must be picklable, because frames are sent to worker processes.
+
+    Raises DataError for a resolution outside 0.1-1.0 um/px.
     """
 
     id: str
@@ -116,23 +120,25 @@ class Frame:
 
     @property
     def key(self) -> str:
-        """`dataset/id`: unique over all data sets."""
+        """`dataset/id`, which is unique across all data sets."""
         return f"{self.dataset}/{self.id}"
 
     def read(self) -> NDArray[np.uint8]:
-        """The pixels, uint8 RGB, [height, width, 3]."""
+        """Reads the pixels: uint8 RGB, [height, width, 3]."""
         return self.reader()
 
 
 @dataclass(frozen=True)
 class Mitoses:
-    """What is annotated on one frame.
+    """The annotation of one frame.
+
+    Imposters are hard negatives: figures that look like mitoses and that the annotators marked as non-mitotic.
 
     Attributes:
-        xy: centroids, [N, 2] px; that of a mask is the mean of its pixels, whose centres are whole numbers.
-        masks: for each mitosis its pixels (x, y), int [P, 2]; None where a data set has centroids only.
-        imposters: centres of annotated look-alikes, [M, 2] px; empty where a data set has none.
-        labelled: an unlabelled frame (a withheld test set) is not an empty one.
+        xy: centroids of the mitoses, [N, 2] px. The centroid of a mask is the mean of its pixels.
+        masks: the pixels (x, y) of each mitosis, int [P, 2]; None if the data set has centroids only.
+        imposters: centres of the imposters, [M, 2] px; empty if the data set does not annotate them.
+        labelled: False if the labels are withheld (a contest's test set), in which case the arrays are empty.
     """
 
     xy: Floats
@@ -145,19 +151,19 @@ class Mitoses:
 
 
 def square_boxes(xy: Floats, side: float) -> Floats:
-    """Squares of `side` px around points ([N, 2] px): boxes, [N, 4] px."""
+    """Returns square boxes of `side` px around points ([N, 2] px): [N, 4] px."""
     boxes: Floats = np.concatenate([xy - side / 2, xy + side / 2], axis=1)
     return boxes
 
 
 @dataclass(frozen=True)
 class Detections:
-    """Candidates on one frame, in whole-frame pixels, the centres of which are whole numbers.
+    """Candidates for mitoses on one frame, in pixels of the whole frame.
 
     Attributes:
         xy: centres, [N, 2] px.
-        boxes: [N, 4] px (x1, y1, x2, y2); a box round the pixels a to b is from a - .5 to b + .5.
-        score: [N], higher is more likely a mitosis.
+        boxes: (x1, y1, x2, y2), [N, 4] px.
+        score: [N]; a higher score means that a mitosis is more likely.
     """
 
     xy: Floats
@@ -166,53 +172,53 @@ class Detections:
 
     @classmethod
     def from_boxes(cls, boxes: ArrayLike, score: ArrayLike) -> Detections:
-        """Detections whose centres are the centres of their boxes ([N, 4] px)."""
+        """Makes detections from boxes ([N, 4] px); the centres are those of the boxes."""
         boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
         return cls((boxes[:, :2] + boxes[:, 2:]) / 2, boxes, np.asarray(score, dtype=np.float64).reshape(-1))
 
     @classmethod
     def from_points(cls, xy: ArrayLike, score: ArrayLike, side: float = 30.0) -> Detections:
-        """Detections around points ([N, 2] px), each with a square box of `side` px."""
+        """Makes detections from points ([N, 2] px), each with a square box of `side` px around it."""
         xy = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
         return cls(xy, square_boxes(xy, side), np.asarray(score, dtype=np.float64).reshape(-1))
 
     @classmethod
     def none(cls) -> Detections:
-        """No candidate at all."""
+        """Makes detections without a candidate: N = 0."""
         return cls.from_boxes(np.zeros((0, 4)), np.zeros(0))
 
     def __len__(self) -> int:
         return len(self.score)
 
     def __getitem__(self, keep: Any) -> Detections:
-        """The detections that an index array or boolean mask keeps."""
+        """Selects detections by an index array or a boolean mask."""
         return Detections(self.xy[keep], self.boxes[keep], self.score[keep])
 
 
 @dataclass(frozen=True)
 class Candidates(Detections):
-    """Detections that the harness has labelled.
+    """Detections on a training frame with labels from the harness.
 
     Attributes:
-        is_mitosis: bool [N], True where the centre is within the data set's radius of an annotated mitosis.
+        is_mitosis: bool [N]; True if the centre is within the data set's matching radius of an annotated mitosis.
     """
 
     is_mitosis: NDArray[np.bool_]
 
     def __getitem__(self, keep: Any) -> Candidates:
-        """The candidates that an index array or boolean mask keeps, with their labels."""
+        """Selects candidates, with their labels, by an index array or a boolean mask."""
         return Candidates(self.xy[keep], self.boxes[keep], self.score[keep], self.is_mitosis[keep])
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One labelled frame as a plugin's `fit` sees it.
+    """One labelled frame, as a plugin's `fit` receives it.
 
     Attributes:
         frame: the frame.
         mitoses: its annotation.
-        boxes: the estimator's boxes, [N, 4] px aligned with `mitoses.xy`; None for a plugin that uses no boxes.
-        candidates: the detector's candidates; None except in a verifier's `fit`.
+        boxes: the box estimator's boxes, [N, 4] px, in the order of `mitoses.xy`; None for plugins that use no boxes.
+        candidates: the detector's candidates; None except for verifiers.
     """
 
     frame: Frame
@@ -223,13 +229,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class Validation:
-    """What a fuser is fitted on: the candidates of all validation frames, one after the other.
+    """The data that a fuser is fitted on: the candidates of all validation frames, concatenated.
 
     Attributes:
         detector: the detector's scores, [N].
-        verifier: the verifier's scores, [N], aligned.
-        is_mitosis: bool [N].
-        best_f1: of fused scores [N], the best F1 over all thresholds by the data set's protocol.
+        verifier: the verifier's scores of the same candidates, [N].
+        is_mitosis: the labels of the candidates, bool [N].
+        best_f1: takes fused scores, [N], and returns the best F1 over all thresholds, by the data set's protocol.
     """
 
     detector: Floats
@@ -242,13 +248,36 @@ class Validation:
 
 
 class Options(BaseModel):
-    """Base of every plugin's options: typed, documented, with defaults; unknown names are refused."""
+    """Base class of a plugin's options: typed, documented, each with a default. Unknown names are refused.
+
+    Attributes:
+        renamed: old names of options, each with its current name. An old name is still accepted, so that the profiles,
+            records and models of earlier versions keep working; giving both names is an error.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    renamed: ClassVar[Mapping[str, str]] = {}
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        old_names: dict[str, list[str]] = {}
+        for old, current in cls.renamed.items():
+            if current not in cls.model_fields or old in cls.model_fields:
+                raise TypeError(
+                    f"{cls.__name__}.renamed = {{{old!r}: {current!r}}}: the key must be a name that is no longer an "
+                    "option, the value the option's current name."
+                )
+            old_names.setdefault(current, []).append(old)
+        for current, olds in old_names.items():
+            cls.model_fields[current].validation_alias = AliasChoices(current, *olds)
+        if old_names:
+            cls.model_rebuild(force=True)
+
     @model_validator(mode="after")
     def _bounded(self) -> Options:
-        """No whole number is beyond what a machine could do: options come from profiles and records of strangers."""
+        """Refuses integers that no machine could handle: options come from profiles and records of strangers."""
         for name, value in self:
             numbers = value if isinstance(value, tuple) else (value,)
             if any(isinstance(one, int) and abs(one) > MAX_OPTION for one in numbers):
@@ -258,11 +287,11 @@ class Options(BaseModel):
 
 @dataclass(frozen=True)
 class Requirement:
-    """Another plugin whose fitted stage this one starts from.
+    """Another plugin that must be fitted before this one.
 
     Attributes:
-        name: the plugin's name, in the role under which the requirement is listed.
-        options: options that must hold there; all others are as the run has them.
+        name: the plugin's name. Its role is the key in the mapping that `Plugin.requires` returns.
+        options: option values that the other plugin must have; its other options are those of the run.
     """
 
     name: str
@@ -271,19 +300,20 @@ class Requirement:
 
 @dataclass
 class Context:
-    """What the harness gives to `fit`.
+    """The environment of a `fit`, given by the harness.
 
     Attributes:
-        seed: of this run; all randomness must come from it.
+        seed: the seed of this run. All randomness must come from it.
         device: `cpu` or `cuda`.
-        work: a folder that survives a killed run; `mitobench.training` keeps its checkpoints there.
-        upstream: the fitted plugins that `requires` named, by role.
-        pretrained: the file that `Plugin.pretrained` named; None: start from random weights.
-        training_info: what a reader should know of this fit, by name: put JSON values here, and the record has them.
-        progress: call with (done, total) now and then.
-        log: goes to the stage's log file.
-        amp: whether mixed precision is wanted (CUDA only).
-        rank, world_size: of this process among those that fit together.
+        work: a folder that is kept if the run is killed; `mitobench.training` stores checkpoints in it.
+        upstream: the fitted plugins that `Plugin.requires` named, by role.
+        pretrained: the weights file that `Plugin.pretrained` returned; None means random weights.
+        training_info: facts about this fit that readers of the record should know, as JSON values by name, for example
+            the number of training patches. `fit` fills it, and the record stores it.
+        progress: to be called with (steps done, steps in total) now and then.
+        log: writes to the log file of the stage.
+        amp: whether to train with mixed precision (CUDA only).
+        rank, world_size: number of this process, and number of the processes, that fit together.
     """
 
     seed: int
@@ -298,18 +328,26 @@ class Context:
     rank: int = 0
     world_size: int = 1
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Deprecated name of `training_info`."""
+        warnings.warn("Context.facts is now called training_info.", DeprecationWarning, stacklevel=2)
+        return self.training_info
+
 
 class Plugin(ABC):
-    """What all four roles share. A plugin without `fit` learns nothing and needs no `save` and `load`.
+    """Base class of all four roles. A plugin without a `fit` learns nothing and needs no `save` and `load`.
 
     Attributes:
-        name, version: of the plugin.
-        api_version: the `API_VERSION` that it is written for; mitobench loads no plugin of another.
-        Options: its options.
-        argument: makes the class a family, written `NAME:ARGUMENT`: the option that the text after the colon sets.
-        example: an argument, for messages.
-        schedule: options counted in optimizer steps; a run that shortens its schedules shortens these together.
-        at_prediction: options that `fit` does not read: another value of one needs no other fit.
+        name: the name of its entry point.
+        version: version of the method. Raise it when the plugin's results change.
+        api_version: the `API_VERSION` that the plugin is written for. mitobench loads no plugin of another version.
+        Options: class of its options.
+        argument: makes the class a family, whose members are written `NAME:ARGUMENT`: the name of the option that the
+            text after the colon sets. None: the plugin takes no argument.
+        example: an argument, for messages about a missing one.
+        schedule: names of the options that count optimizer steps; `--scale` multiplies all of them.
+        inference_options: names of the options that only prediction reads. Changing one reuses the existing fit.
     """
 
     name: ClassVar[str]
@@ -321,26 +359,35 @@ class Plugin(ABC):
     schedule: ClassVar[Collection[str]] = ()
     inference_options: ClassVar[Collection[str]] = ()
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "at_prediction" in vars(cls):  # the attribute's name before `inference_options`
+            warnings.warn(
+                f"{cls.__name__}.at_prediction is now called inference_options.", DeprecationWarning, stacklevel=2
+            )
+            if "inference_options" not in vars(cls):
+                cls.inference_options = vars(cls)["at_prediction"]
+
     def __init__(self, options: BaseModel | None = None, device: str = "cpu") -> None:
         self.options: Any = options if options is not None else self.Options()
         self.device = device
 
     def save(self, folder: Path) -> None:  # noqa: B027 - optional
-        """Write what `fit` learned into an empty folder."""
+        """Writes what `fit` learned into an empty folder."""
 
     def load(self, folder: Path) -> None:  # noqa: B027 - optional
-        """Read what `save` wrote; predictions must then be those of the saved plugin."""
+        """Reads what `save` wrote. Predictions must then equal those of the plugin that was saved."""
 
     @classmethod
     def requires(cls, options: Any) -> Mapping[str, Requirement]:
-        """Plugins whose fitted stage this one starts from, by role; `fit` finds them in `context.upstream`."""
+        """Names the plugins that must be fitted before this one, by role; `fit` gets them in `context.upstream`."""
         return {}
 
     @classmethod
     def pretrained(cls, options: Any) -> Path | None:
-        """The file of weights that `fit` starts from and finds in `context.pretrained`; None: random ones.
+        """Returns the file of pretrained weights, which `fit` gets in `context.pretrained`; None means random weights.
 
-        Its content is part of what the fit is known by. `mitobench.training.find_weights` looks for one.
+        The file's SHA-256 is part of the fit's cache key. `mitobench.training.find_weights` looks for such a file.
         """
         return None
 
@@ -354,67 +401,94 @@ class Plugin(ABC):
 
     @classmethod
     def learns(cls) -> bool:
-        """Whether the class has a `fit` of its own."""
+        """Returns whether the class defines a `fit`."""
         return next(base.__module__ for base in cls.__mro__ if "fit" in vars(base)) != __name__
 
 
 class BoxEstimator(Plugin):
-    """Gives every annotated mitosis a box. `needs_masks`: works only where the data set has masks."""
+    """Puts a box around every annotated mitosis, for detectors to learn from.
+
+    Attributes:
+        needs_masks: whether `boxes` needs the masks of the mitoses.
+        learns_from_masks: whether `fit` needs frames with masks. `boxes` then works on frames without them.
+    """
 
     needs_masks: ClassVar[bool] = False
     learns_from_masks: ClassVar[bool] = False
 
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
-        """Learn from frames with masks (`learns_from_masks`) before serving frames without."""
+        """Learns from labelled frames, which have masks if `learns_from_masks` is True."""
 
     @abstractmethod
     def boxes(self, frame: Frame, mitoses: Mitoses) -> Floats:
-        """Boxes around `mitoses.xy`: [N, 4] px, aligned. Masks are there only for a plugin that `needs_masks`."""
+        """Returns a box for each of `mitoses.xy`, in the same order: [N, 4] px. Has masks only if `needs_masks`."""
 
     def covered(self, frame: Frame, mitoses: Mitoses) -> NDArray[np.bool_]:
-        """Which mitoses a blob was found for, bool [N]; only for estimators that look for blobs and may fall back."""
+        """Returns which boxes follow a segmented blob and are not a fallback, bool [N].
+
+        Only estimators that segment the frame override it; its share is reported in the record.
+        """
         return np.zeros(len(mitoses), dtype=bool)
 
 
 class Detector(Plugin):
-    """Finds candidates. `uses_boxes` False: trains the same for every estimator and is trained once."""
+    """Finds candidates in a frame.
+
+    Attributes:
+        uses_boxes: False for a detector that does not learn from boxes; it is fitted once for all box estimators.
+    """
 
     uses_boxes: ClassVar[bool] = True
 
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
-        """Learn from labelled frames with boxes."""
+        """Learns from labelled frames with boxes."""
 
     @abstractmethod
     def predict(self, frame: Frame) -> Detections:
-        """Candidates down to a low score floor, not thresholded."""
+        """Returns candidates down to a low score. The harness chooses the threshold."""
 
 
 class Verifier(Plugin):
-    """Looks again at every candidate. `verifies` False: has no opinion (the plugin `none`)."""
+    """Scores every candidate a second time.
+
+    Attributes:
+        verifies: False for the plugin `none` only, which leaves detections unverified.
+    """
 
     verifies: ClassVar[bool] = True
 
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
-        """Learn from labelled frames with candidates."""
+        """Learns from labelled frames with candidates."""
 
     @abstractmethod
     def score(self, frame: Frame, detections: Detections) -> Floats:
-        """The probability of mitosis of each detection: [N], aligned. It can neither add nor drop."""
+        """Returns the probability of mitosis of each detection, in the same order: [N]."""
 
 
 class Fuser(Plugin):
-    """Joins both scores. `uses_verifier` False: the detector's is enough; `needs_verifier` True: needs both."""
+    """Combines the detector's and the verifier's score of each candidate.
+
+    Attributes:
+        uses_verifier: False if the detector's score is enough; no verifier is fitted then.
+        needs_verifier: True if it cannot be combined with the verifier `none`.
+    """
 
     uses_verifier: ClassVar[bool] = True
     needs_verifier: ClassVar[bool] = False
 
     def fit(self, validation: Validation) -> None:
-        """Choose parameters on validation candidates."""
+        """Chooses parameters on the candidates of the validation frames."""
 
     @abstractmethod
     def fuse(self, detector: Floats, verifier: Floats) -> Floats:
-        """One score a candidate: [N] from [N] and [N]."""
+        """Returns one score per candidate, [N], from the two scores, [N] each."""
 
     def chosen(self) -> dict[str, Any]:
-        """What `fit` chose, for the record: JSON values only."""
+        """Returns what `fit` chose, as JSON values by name; the record stores it."""
         return {}
+
+    def restore(self, chosen: Mapping[str, Any]) -> None:
+        """Take over what `chosen` returned, read back from a record. A fuser that chooses nothing needs no own method.
+
+        Raises PluginError for values that `chosen` cannot have returned.
+        """

@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all: written aside, then renamed. The only place that does so."""
+"""Writes files and folders atomically: to a temporary place first, then renamed. Readers never see a part of one."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from pathlib import Path
 from mitobench.errors import MitobenchError, as_text
 from mitobench.foreign import check_target
 
-ASIDE = ".aside-"  # how the names of unfinished files and folders begin
+ASIDE = ".aside-"  # prefix of the names of unfinished files and folders
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file aside, then rename: whoever reads it finds the old one or the new one, never a part.
+    """Writes a file atomically: readers find the old content or the new content, never a part.
 
-    Its folder is made where it is missing. Raises MitobenchError when the disk is full or not writable.
+    Creates the folder if it is missing. Raises MitobenchError if the disk is full or not writable.
     """
     try:
         with whole_file(path) as aside:
             aside.write_bytes(content)
     except OSError as reason:
         raise MitobenchError(
-            f"{path}: cannot be written: {reason.strerror or reason}. Mend that, or name another place."
+            f"{path}: cannot be written: {reason.strerror or reason}. Fix this, or choose another path."
         ) from reason
 
 
 def write_text_whole(path: Path, text: str) -> None:
-    """`write_whole` of a text in UTF-8; what is no text, as in a name of another encoding, becomes `\\udce9`."""
+    """Writes a text file in UTF-8, as `write_whole` does; bytes that are not UTF-8 are written as `\\udce9`."""
     write_whole(path, as_text(text).encode())
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """The path of a file to write, which becomes `path` when the block ends without an error.
+    """Gives the path of a temporary file, which replaces `path` if the block ends without an error.
 
-    Raises OSError, and MitobenchError where `path` is a folder, a device or a pipe.
+    Raises OSError, and MitobenchError if `path` is a directory, a device or a pipe.
     """
     check_target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,11 +53,11 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path, aside: Path | None = None) -> Iterator[Path]:
-    """An empty folder to fill, which becomes `path` when the block ends without an error. Raises OSError.
+    """Gives an empty temporary folder, which replaces `path` if the block ends without an error. Raises OSError.
 
     Args:
-        path: takes the place of what is there, which is deleted only after that.
-        aside: a folder on the same file system to make and to work in; None: one beside `path`.
+        path: the folder to write. An existing one is deleted after it has been replaced.
+        aside: where to create the temporary folder, on the same file system; None: next to `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if aside is None:
@@ -72,7 +72,7 @@ def whole_folder(path: Path, aside: Path | None = None) -> Iterator[Path]:
 
 
 def _exchange(new: Path, path: Path, old: Path) -> None:
-    """Put `new` in the place of `path`; what was there goes to `old`, and back where that fails."""
+    """Replaces `path` by `new`. The previous content moves to `old`, and back if the replacement fails."""
     with suppress(FileNotFoundError):
         os.replace(path, old)
     try:
@@ -84,7 +84,7 @@ def _exchange(new: Path, path: Path, old: Path) -> None:
 
 
 def remove_whole(path: Path, trash: Path) -> None:
-    """Delete a folder, which is gone at once for every reader. Raises OSError where it cannot be moved into `trash`."""
+    """Deletes a folder atomically: it is moved into `trash` first. Raises OSError if that fails."""
     folder = Path(tempfile.mkdtemp(dir=trash))
     try:
         os.replace(path, folder / "discarded")

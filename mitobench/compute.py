@@ -1,4 +1,4 @@
-"""What there is to compute with: CUDA devices and threads. torch says it where it is installed; else there is a CPU."""
+"""Finds CUDA devices and sets the number of threads. Without torch there is the CPU only."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from importlib.util import find_spec
 
 
 def has_torch() -> bool:
-    """Whether torch is installed: nothing needs it but what trains, and what was trained."""
+    """Returns whether torch is installed. Only learned plugins need it."""
     return find_spec("torch") is not None
 
 
 def cuda_devices() -> list[str]:
-    """Names of the CUDA devices that torch finds."""
+    """Returns the names of the CUDA devices that torch finds."""
     if not has_torch():
         return []
     import torch
@@ -22,7 +22,7 @@ def cuda_devices() -> list[str]:
 
 
 def threads() -> int:
-    """Number of threads that a network computes with on the CPU; without torch that of the cores."""
+    """Returns the number of CPU threads that torch uses; without torch, the number of cores."""
     if not has_torch():
         return os.cpu_count() or 1
     import torch
@@ -31,7 +31,7 @@ def threads() -> int:
 
 
 def set_threads(number: int) -> None:
-    """Let networks compute with so many threads; nothing to do without torch."""
+    """Sets the number of CPU threads that torch uses. Does nothing without torch."""
     if has_torch():
         import torch
 

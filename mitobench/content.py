@@ -1,4 +1,4 @@
-"""Files that count by their content, wherever they lie."""
+"""Options that name files: two files with the same content are equal, wherever they are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic_core import core_schema
 
 from mitobench.errors import PluginError
 
-TEXT_LIMIT = 100_000  # bytes of a text that a record holds
+TEXT_LIMIT = 100_000  # bytes; records store the content of text files up to this size
 
 
 def _digest(content: bytes) -> str:
@@ -21,7 +21,7 @@ def _digest(content: bytes) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+    """Returns the SHA-256 of a file's content, in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -32,21 +32,21 @@ def file_digest(path: Path) -> str:
 class File:
     """The value of an option that names a file: `config: api.File | None = api.Field(None, description=...)`.
 
-    It is given as a path and read when the options are made. Keys and records hold its content, not its path: another
-    content is another option, the same content elsewhere is the same option.
+    The value is given as a path, and the file is read when the options are created. Cache keys and records contain the
+    SHA-256 of the content, never the path: changing the content changes the option, moving the file does not.
 
     Attributes:
-        path: where it lies; absolute.
-        sha256: of the content when the options were made.
+        path: absolute path of the file.
+        sha256: SHA-256 of the content when the options were created.
 
-    Raises ValueError for what is not a readable regular file.
+    Raises ValueError if the path is not a readable regular file.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path).expanduser().absolute()
         try:
             status = self.path.stat()
-            if not stat.S_ISREG(status.st_mode):  # a pipe would never end
+            if not stat.S_ISREG(status.st_mode):  # reading a pipe might never end
                 raise ValueError(f"{self.path} is not a regular file")
             self._content = self.path.read_bytes() if status.st_size <= TEXT_LIMIT else None
             self.sha256 = file_digest(self.path) if self._content is None else _digest(self._content)
@@ -64,11 +64,11 @@ class File:
 
     @property
     def name(self) -> str:
-        """The file's name without its folder."""
+        """Name of the file, without the folder."""
         return self.path.name
 
     def check(self) -> None:
-        """Raises PluginError where the content has changed since the options were made."""
+        """Raises PluginError if the content has changed since the options were created."""
         try:
             now = File(self.path)
         except ValueError as reason:
@@ -77,21 +77,21 @@ class File:
             raise PluginError(f"{self.path} was changed during the run. Run the same command again.")
 
     def read_bytes(self) -> bytes:
-        """The content. Raises PluginError where it has changed since the options were made."""
+        """Returns the content. Raises PluginError if it has changed since the options were created."""
         if self._content is not None:
             return self._content
         self.check()
         return self.path.read_bytes()
 
     def read_text(self) -> str:
-        """The content as UTF-8 text. Raises PluginError where it is not, or has changed."""
+        """Returns the content as UTF-8 text. Raises PluginError if it is not UTF-8, or has changed."""
         try:
             return self.read_bytes().decode()
         except UnicodeDecodeError as reason:
             raise PluginError(f"{self.path}: is not UTF-8 text: {reason}. Save it as UTF-8.") from reason
 
     def text(self) -> str | None:
-        """The content where it is text of at most 100 kB, which records hold; else None."""
+        """Returns the content if it is UTF-8 text of at most 100 kB, which records store; otherwise None."""
         if self._content is None:
             return None
         try:
@@ -109,7 +109,7 @@ class File:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> core_schema.CoreSchema:
-        """A path in JSON, a File in Python."""
+        """Lets pydantic read a path as a File, and write a File as its path in JSON."""
         return core_schema.no_info_plain_validator_function(
             cls._of,
             serialization=core_schema.plain_serializer_function_ser_schema(
@@ -119,7 +119,7 @@ class File:
 
 
 def files_of(options: BaseModel) -> dict[str, File]:
-    """The files among options, by place: the option's name, `name.0` for the first of a list."""
+    """Returns the files among options by place: the option's name, or `name.0` for the first item of a list."""
     return dict(_files("", options.model_dump()))
 
 
@@ -132,7 +132,7 @@ def _files(place: str, value: Any) -> Iterator[tuple[str, File]]:
 
 
 def with_files(options: Mapping[str, Any], files: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON values of options with others at the places of files."""
+    """Returns options (JSON values) with the values at some places, as `files_of` names them, replaced."""
     return {name: _replaced(name, value, files) for name, value in options.items()}
 
 

@@ -1,7 +1,7 @@
-"""Finds plugins by their entry points, and imports one only when it is first used.
+"""Finds installed plugins by their entry points. A plugin is imported when it is first used.
 
-A package declares `[project.entry-points."mitobench.detectors"] name = "module:Class"`. Listing reads package
-metadata alone, so that a broken package costs nothing until its plugin is asked for.
+A package declares `[project.entry-points."mitobench.detectors"] name = "module:Class"`. Listing plugins only reads
+package metadata, so a broken package does no harm until its plugin is used.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
     from mitobench.api import Plugin
 
 ROLES = ("estimator", "detector", "verifier", "fuser")
-CORE = "mitobench"  # the package whose plugins are part of the harness itself
+CORE = "mitobench"  # the package that brings the built-in plugins
 GROUPS = {role: f"mitobench.{role}s" for role in (*ROLES, "dataset")}
 
 
 @dataclass(frozen=True)
 class InstalledPlugin:
-    """One entry point: a plugin that some installed package declares."""
+    """An entry point: a plugin that an installed package declares."""
 
     role: str
     name: str
@@ -39,22 +40,22 @@ class InstalledPlugin:
     version: str
 
     def load(self) -> Any:
-        """Import the class. Raises PluginError with the package and the reason."""
+        """Imports the class. Raises PluginError, with the package and the reason, if that fails."""
         entry = metadata.EntryPoint(self.name, self.target, GROUPS[self.role])
         try:
             loaded = entry.load()
         except (Exception, SystemExit) as reason:
             raise PluginError(
                 f"{self.role} {self.name!r} of package {self.package} {self.version} is broken: importing "
-                f"{self.target} raised {type(reason).__name__}: {reason}. Mend or uninstall {self.package}."
+                f"{self.target} raised {type(reason).__name__}: {reason}. Fix or uninstall {self.package}."
             ) from reason
         self._check_api_version(loaded)
         return loaded
 
     def _check_api_version(self, loaded: Any) -> None:
-        """Raises PluginError for a plugin that is written for another version of `mitobench.api` than this one's.
+        """Raises PluginError for a plugin that is written for another version of `mitobench.api`.
 
-        A class that names none is written for the first.
+        A class without `api_version` is written for version 1.
         """
         from mitobench.api import API_VERSION
 
@@ -76,27 +77,56 @@ class InstalledPlugin:
         )
 
     def card(self) -> dict[str, Any]:
-        """What people should know of it: NAME.toml in its own package, else in the registry; empty where there is none.
+        """The plugin's card, from NAME.toml in its own package, else from the registry; empty if there is none.
 
-        `variant` lists the options that a table shows beside its name. Raises MitobenchError for what is not TOML.
+        `variant` lists the options that tables show next to the name, `renamed` the old names of options with their
+        current ones. Raises MitobenchError for a file that is not TOML.
         """
         shared = registry.ROOT / ("datasets" if self.role == "dataset" else "methods")
-        for folder in (*self.folders, shared):
-            path = folder / f"{self.name}.toml"
-            if path.is_file():
-                card = registry.read_toml(path)
-                if card.pop("role", self.role) == self.role:
-                    return card
-        return {}
+        return _card(self.role, self.name, (*self.folders, shared))
 
     @property
     def folders(self) -> list[Path]:
-        """The folders of its package, where its card and its splits lie."""
+        """The folders of its package, which may contain its card and its splits."""
         return folders_of(self.target.partition(":")[0])
 
 
+def _card(role: str, name: str, folders: Sequence[Path]) -> dict[str, Any]:
+    """The first card of that role and name in some folders; empty if there is none."""
+    for path in (folder / f"{name}.toml" for folder in folders):
+        if path.is_file():
+            card = registry.read_toml(path)
+            if card.pop("role", role) == role:
+                return card
+    return {}
+
+
+def renamed_options(role: str, name: str) -> dict[str, str]:
+    """Old names of a plugin's options with their current ones, as its card lists them; imports no plugin.
+
+    Also for a plugin that is not installed but has a card in the registry. Empty where no card can be read: records
+    come from strangers, and one with an unknown plugin is still shown.
+    """
+    name, _ = split(name)
+    if role not in ROLES or not registry.is_name(name):
+        return {}
+    return dict(_renamed_options(role, name, tuple(found()[role].get(name, []))))
+
+
+@functools.cache  # called for every record of a table
+def _renamed_options(role: str, name: str, claims: Sequence[InstalledPlugin]) -> Mapping[str, str]:
+    folders = [folder for claim in claims for folder in claim.folders]
+    try:
+        renamed = _card(role, name, (*folders, registry.ROOT / "methods")).get("renamed", {})
+    except MitobenchError:
+        return {}
+    if not isinstance(renamed, dict):
+        return {}
+    return {old: current for old, current in renamed.items() if isinstance(current, str)}
+
+
 def folders_of(module: str) -> list[Path]:
-    """The folders of a module's package, from the outermost to its own, found without importing it."""
+    """Returns the folders of a module's package, the outermost first, without importing it."""
     top, *inner = module.split(".")
     folder = _folder_of(top)
     folders = [folder.joinpath(*inner[:depth]) for depth in range(len(inner) + 1)] if folder else []
@@ -104,7 +134,7 @@ def folders_of(module: str) -> list[Path]:
 
 
 def _folder_of(module: str) -> Path | None:
-    """Where a package lies, found without importing it; None for a module without a folder."""
+    """Returns the folder of a package without importing it; None for a module that is a single file."""
     try:
         spec = find_spec(module)
     except (ImportError, ValueError):
@@ -113,14 +143,14 @@ def _folder_of(module: str) -> Path | None:
 
 
 def allowed(package: str) -> bool:
-    """Whether a package's plugins count: all do, unless `MITOBENCH_PACKAGES` names those that do."""
+    """Returns whether a package's plugins are used: all are, unless `MITOBENCH_PACKAGES` lists the packages to use."""
     only = os.environ.get("MITOBENCH_PACKAGES")
     return only is None or package in {name.strip() for name in only.split(",")}
 
 
 @functools.cache
 def found() -> dict[str, dict[str, list[InstalledPlugin]]]:
-    """All plugins by role and name; two of one name are both listed."""
+    """Returns all plugins by role and name. Two plugins of the same name are both listed."""
     plugins: dict[str, dict[str, list[InstalledPlugin]]] = {role: defaultdict(list) for role in GROUPS}
     for role, group in GROUPS.items():
         for entry in metadata.entry_points(group=group):
@@ -132,7 +162,7 @@ def found() -> dict[str, dict[str, list[InstalledPlugin]]]:
 
 
 def names(role: str) -> list[str]:
-    """Names of all plugins of a role, sorted."""
+    """Returns the names of all plugins of a role, sorted."""
     return sorted(found()[role])
 
 
@@ -158,7 +188,7 @@ def find(role: str, spec: str) -> InstalledPlugin:
         raise MitobenchError(f"Unknown {role} {name!r}. {nearest(name, names(role))}")
     if len(claims) > 1:
         both = " and ".join(sorted(f"{c.package} {c.version} ({c.target})" for c in claims))
-        raise MitobenchError(f"The {role} {name!r} is claimed by {both}. Uninstall one of them.")
+        raise MitobenchError(f"The {role} {name!r} is declared by {both}. Uninstall one of them.")
     return claims[0]
 
 
@@ -204,22 +234,23 @@ def _member(family: type[Plugin], argument: str) -> type[Plugin]:
 
     assert family.argument is not None
     described = family.Options.model_fields[family.argument].description
-    option = (Literal[argument], Field(argument, description=described))
+    option: dict[str, Any] = {family.argument: (Literal[argument], Field(argument, description=described))}
     options = create_model(
         family.Options.__name__,
         __base__=family.Options,
         __module__=family.Options.__module__,
         __doc__=family.Options.__doc__,
-        **{family.argument: option},
+        **option,
     )
     attributes = {"name": f"{family.name}:{argument}", "Options": options, "__module__": family.__module__}
     return type(family.__name__, (family,), {**attributes, "__doc__": family.__doc__})
 
 
 def _family(role: str, name: str) -> type[Plugin]:
-    """The plugin's class, imported and checked.
+    """Imports the class of a plugin, or of a family, and checks it.
 
-    Raises PluginError when it cannot be imported or is not a class of that role.
+    Raises MitobenchError for an unknown plugin, and PluginError if it cannot be imported or is not a valid class of
+    that role.
     """
     from mitobench import api
 
@@ -228,26 +259,28 @@ def _family(role: str, name: str) -> type[Plugin]:
     cls = item.load()
     if not (isinstance(cls, type) and issubclass(cls, bases[role])):
         raise PluginError(
-            f"{item.target} of package {item.package} is no mitobench.api.{bases[role].__name__}; "
-            f"derive the {role} {name!r} from it."
+            f"{item.target} of package {item.package} is not a mitobench.api.{bases[role].__name__}. "
+            f"Derive the {role} {name!r} from it."
         )
     if getattr(cls, "name", None) != name:
         raise PluginError(
-            f"{item.target} of package {item.package} calls itself {getattr(cls, 'name', None)!r}, "
-            f"its entry point {name!r}; make them equal."
+            f"{item.target} of package {item.package} has the name {getattr(cls, 'name', None)!r}, "
+            f"but its entry point is {name!r}. Make them equal."
         )
     if not isinstance(getattr(cls, "version", None), str):
-        raise PluginError(f"{item.target} of package {item.package} has no `version`; give it one, for example '1'.")
+        raise PluginError(f"{item.target} of package {item.package} has no `version`. Give it one, for example '1'.")
     if not issubclass(cls.Options, api.Options):
         raise PluginError(f"{item.target}.Options of package {item.package} must derive from mitobench.api.Options.")
     required = [name for name, option in cls.Options.model_fields.items() if option.is_required()]
     if required:
-        raise PluginError(f"{item.target}.Options of package {item.package} has no default for {', '.join(required)}.")
+        raise PluginError(
+            f"{item.target}.Options of package {item.package} has no default for {', '.join(required)}. Give it one."
+        )
     unknown = sorted({*cls.schedule, *cls.inference_options} - set(cls.Options.model_fields))
     if unknown:
         raise PluginError(
-            f"{item.target} of package {item.package} names options that it does not have in `schedule` or "
-            f"`at_prediction`: {', '.join(unknown)}."
+            f"{item.target} of package {item.package} names unknown options in `schedule` or "
+            f"`inference_options`: {', '.join(unknown)}."
         )
     if cls.argument is not None and cls.argument not in cls.Options.model_fields:
         raise PluginError(
@@ -256,5 +289,5 @@ def _family(role: str, name: str) -> type[Plugin]:
         )
     missing = sorted(getattr(cls, "__abstractmethods__", ()))
     if missing:
-        raise PluginError(f"{item.target} of package {item.package} lacks {', '.join(missing)}().")
+        raise PluginError(f"{item.target} of package {item.package} does not implement {', '.join(missing)}().")
     return cls

@@ -1,4 +1,4 @@
-"""Errors that a user can mend: told in one message, without a traceback, with a non-zero exit."""
+"""Errors that a user can fix. The command line prints their message without a traceback and exits with an error."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 
 class MitobenchError(Exception):
-    """Something a user can mend. The message names the thing, where it is (file and line), and the mend."""
+    """An error the user can fix. The message says what is wrong, where (file and line), and how to fix it."""
 
 
 class DataError(MitobenchError):
-    """A data set that cannot be read or trusted."""
+    """A data set cannot be read, or its files contradict each other."""
 
 
 class PluginError(MitobenchError):
-    """A plugin that cannot be loaded, or that returned what its interface forbids."""
+    """A plugin cannot be loaded, or it returned something that its interface forbids."""
 
 
 class StoreError(MitobenchError):
@@ -27,46 +27,46 @@ class StoreError(MitobenchError):
 
 
 class RecordError(MitobenchError):
-    """A record that is broken, edited or of another schema version."""
+    """A record is damaged, was edited, or has another schema version."""
 
 
-MOST_NAMES = 30
-MOST_FIELDS = 5
-MOST_CHARACTERS = 300
+MAX_NAMES = 30
+MAX_FIELDS = 5
+MAX_CHARACTERS = 300
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """One sentence for an unknown `name`: the nearest known names, then all of them (the first thirty)."""
+    """Suggests names in place of an unknown one: `Did you mean a? Available: a, b.`, with at most 30 names."""
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
-    shown = ", ".join(known[:MOST_NAMES]) + (f" and {len(known) - MOST_NAMES} more" if len(known) > MOST_NAMES else "")
-    return f"{hint}There is: {shown or 'nothing'}."
+    shown = ", ".join(known[:MAX_NAMES]) + (f" and {len(known) - MAX_NAMES} more" if len(known) > MAX_NAMES else "")
+    return f"{hint}Available: {shown}." if shown else "None are installed."
 
 
 def wrong_fields(reason: ValidationError, below: str = "") -> str:
-    """What is wrong with a file's content, field by field (the first five): `parts.val: Field required; ...`.
+    """Lists what is wrong with a file's content by field, at most five of them: `parts.val: Field required; ...`.
 
-    `below` is where the content stands in its file, for example `combination.`.
+    `below` is the place of the content within its file, for example `combination.`.
     """
     sentences = [f"{below}{sentence}" for _, sentence in field_errors(reason)]
-    more = [f"and {len(sentences) - MOST_FIELDS} more"] if len(sentences) > MOST_FIELDS else []
-    return "; ".join([*sentences[:MOST_FIELDS], *more])
+    more = [f"and {len(sentences) - MAX_FIELDS} more"] if len(sentences) > MAX_FIELDS else []
+    return "; ".join([*sentences[:MAX_FIELDS], *more])
 
 
 def field_errors(reason: ValidationError) -> Iterator[tuple[tuple[int | str, ...], str]]:
-    """(place, `place: what is wrong`) of each field, in one short line; names in it may come from a stranger's file."""
+    """Yields (place, `place: what is wrong`) for each wrong field; each text is one line without control characters."""
     for error in reason.errors(include_url=False, include_input=False):
         place = ".".join(map(str, error["loc"]))
         yield error["loc"], one_line(f"{place}: {error['msg']}" if place else error["msg"])
 
 
 def one_line(text: str) -> str:
-    """A stranger's text in one short line, without control characters."""
+    """Returns an untrusted text as one line of at most 300 characters, without control characters."""
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    return shown if len(shown) <= MOST_CHARACTERS else f"{shown[: MOST_CHARACTERS - 1]}…"
+    return shown if len(shown) <= MAX_CHARACTERS else f"{shown[: MAX_CHARACTERS - 1]}…"
 
 
 def as_text(name: str) -> str:
-    """A file's name or an argument as text that can be written: bytes of it that are no UTF-8 as `\\udce9`."""
+    """Returns a file name or argument as text that can be encoded: bytes that are not UTF-8 become `\\udce9`."""
     return name.encode(errors="backslashreplace").decode()

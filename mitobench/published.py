@@ -1,4 +1,4 @@
-"""What others have published, by data set and protocol: `registry/published/*.toml`. Read, never measured."""
+"""Reads published results by data set and protocol, from `registry/published/*.toml`. None of them is measured here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mitobench.errors import MitobenchError, wrong_fields
 Share = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(min_length=1)]
 
-TOLERANCE = 0.0015  # three decimals of precision and recall leave F1 that uncertain
+TOLERANCE = 0.0015  # uncertainty of F1 that follows from three decimals of precision and recall
 
 
 class _Strict(BaseModel):
@@ -24,14 +24,14 @@ class Method(_Strict):
     """One published row.
 
     Attributes:
-        name: of the method.
-        precision, recall: None where not published.
-        f1: as published, also where it does not follow from the two.
-        threshold: of the score, where the source says one.
-        seconds_a_frame: with the hardware in `note`.
-        table: its number in Li et al. 2018; None for what is in no table there.
+        name: name of the method.
+        precision, recall: None if not published.
+        f1: as published, even if it does not follow from precision and recall.
+        threshold: threshold on the score; None if the source gives none.
+        seconds_a_frame: seconds per frame, on the hardware named in `note`; None if not published.
+        table: number of the table in Li et al. 2018; None if the method is in none of its tables.
         source: full citation.
-        note: what a reader of the number should know.
+        note: what readers should know about the numbers.
     """
 
     name: Text
@@ -46,7 +46,7 @@ class Method(_Strict):
 
     @property
     def f1_follows(self) -> bool:
-        """Whether F1 agrees with precision and recall, within rounding; True where one of them is not published."""
+        """Whether F1 agrees with precision and recall, within rounding; True if one of them is not published."""
         if self.precision is None or self.recall is None:
             return True
         total = self.precision + self.recall
@@ -54,7 +54,7 @@ class Method(_Strict):
 
 
 class Published(_Strict):
-    """What is published for a data set under a protocol. Rows of different protocols are never ranked together."""
+    """Published results for a data set under a protocol. Different protocols are never ranked together."""
 
     dataset: Text
     protocol: Text
@@ -64,15 +64,15 @@ class Published(_Strict):
 
 
 def read(dataset: str, protocol: str) -> Published | None:
-    """The registry's numbers; None where it has none. Raises MitobenchError for a file that is broken."""
+    """Returns the published results in the registry, or None. Raises MitobenchError for a file that is not valid."""
     path = registry.ROOT / "published" / f"{dataset}-{protocol}.toml"
     return read_file(path) if path.is_file() else None
 
 
 def read_file(path: Path) -> Published:
-    """The numbers in a TOML file. Raises MitobenchError naming the file and every field that is wrong."""
+    """Reads published results from a TOML file. Raises MitobenchError with the file and its wrong fields."""
     try:
         return Published.model_validate(registry.read_toml(path))
     except ValidationError as reason:
         wrong = wrong_fields(reason)
-        raise MitobenchError(f"{path}: holds no published numbers: {wrong}.") from reason
+        raise MitobenchError(f"{path}: is not a file of published results: {wrong}.") from reason

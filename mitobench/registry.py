@@ -1,4 +1,4 @@
-"""Where the registry's data files are: beside the package in a wheel, at the repository's root in a checkout."""
+"""Finds the data files of the registry: inside the package in a wheel, at the root of the repository in a checkout."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ ROOT = _HERE / "_registry" if (_HERE / "_registry").is_dir() else _HERE.parent /
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file's content. Raises MitobenchError naming file and line where it is not valid."""
+    """Reads a TOML file. Raises MitobenchError, with file and line, if it is not valid."""
     return foreign.read_toml(path, MAX_CONFIG_BYTES, "TOML file")
 
 
 def is_name(name: str) -> bool:
-    """Whether a name can be that of one file in a folder: no separators, and no longer than a file system takes."""
+    """Returns whether a name can be the name of a file: no path separators, and at most 200 characters."""
     return 0 < len(name) <= 200 and not set(name) & set("/\\\0") and name not in (".", "..")
 
 
 def entry(folder: str, name: str, suffix: str = ".toml") -> Path:
-    """The registry's file `folder/name`. Raises MitobenchError with the nearest names when there is none."""
+    """Returns the path of the registry's file `folder/name`. Raises MitobenchError if there is none."""
     path = ROOT / folder / f"{name}{suffix}"
     if not is_name(name) or not path.is_file():
         known = [p.stem for p in (ROOT / folder).glob(f"*{suffix}")]
-        raise MitobenchError(f"registry/{folder} holds no {name!r}. {nearest(name, known)}")
+        raise MitobenchError(f"registry/{folder} has no {name!r}. {nearest(name, known)}")
     return path

@@ -20,7 +20,7 @@ from mitobench.pipeline import canonical
 from mitobench.pipeline.executors import ProgressListener
 from mitobench.pipeline.plan import UNUSED
 from mitobench.pipeline.plugins import PRETRAINED
-from mitobench.pipeline.settings import RENAMED, Override, PipelineOptions
+from mitobench.pipeline.settings import Override, PipelineOptions
 from mitobench.results import demands, option_files, record
 from mitobench.results.check import check
 from mitobench.results.copies import Copies
@@ -123,16 +123,22 @@ def _overrides(path: Path, recorded: Record, folder: Path) -> Iterator[Override]
         if where in ROLES or entry.name not in main_detectors:
             plugin = discovery.load(role, entry.name)
             option_files.write(folder / str(number), entry.files, _in_current_directory)
-            options = option_files.options_with(entry.options, folder / str(number))
+            recorded_options = option_files.options_with(entry.options, folder / str(number))
+            options = _current(plugin.Options, recorded_options)
             options = {PRETRAINED: "none", **options}  # fits of records without this option began from random weights
             for option in options.keys() & plugin.Options.model_fields.keys():
                 value = _weights(plugin, options) if option == PRETRAINED else options[option]
                 text = f"{role}.{entry.name}.{option}={canonical.dumps(value)}"
                 yield Override(str(path), text, role, entry.name, option, value)
-    pipeline = {RENAMED["pipeline"].get(option, option): value for option, value in recorded.pipeline.items()}
+    pipeline = _current(PipelineOptions, recorded.pipeline)
     for option in PipelineOptions.model_fields.keys() & pipeline.keys():
         value = pipeline[option]
         yield Override(str(path), f"pipeline.{option}={canonical.dumps(value)}", "pipeline", None, option, value)
+
+
+def _current(options: type[Any], recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns recorded options under their current names."""
+    return {options.renamed.get(option, option): value for option, value in recorded.items()}
 
 
 def _weights(plugin: Any, options: Mapping[str, Any]) -> str:

@@ -69,9 +69,9 @@ def _write(folder: Path, made: Record, test: Metrics, frames: list[FrameEntry], 
     record.write(folder / "records", made.model_copy(update=scores), detections)
 
 
-def thousand(folder: Path) -> Path:
-    """Write a thousand records with counts on fifty frames each: 334 combinations with three seeds, two missing."""
-    for number in range(1000):
+def many(folder: Path, n_records: int) -> Path:
+    """Write records with counts on fifty frames each, of combinations with three seeds; the last may have fewer."""
+    for number in range(n_records):
         draw = np.random.default_rng(number)
         counts = draw.integers(0, 6, (50, 3))
         frames = [

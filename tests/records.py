@@ -16,8 +16,18 @@ from mitobench.pipeline.workspace import Workspace
 from mitobench.results import record
 from mitobench.results.command import command_of
 from mitobench.results.copies import split_digest
-from mitobench.results.recompute import Recomputed
-from mitobench.results.schema import ROLES, Chosen, DataEntry, Frames, Migration, PluginEntry, Record, Run, SplitEntry
+from mitobench.results.recompute import Recomputation
+from mitobench.results.schema import (
+    ROLES,
+    Chosen,
+    DataEntry,
+    EarlierVersion,
+    Frames,
+    PluginEntry,
+    Record,
+    Run,
+    SplitEntry,
+)
 
 FRAME = FrameEntry(frame="A00_00", group="00", mitoses=3)
 
@@ -73,7 +83,7 @@ def ok(*, f1: float | None = 0.5, seed: int = 0, notes: list[str] | None = None,
     """Returns a successful record; `changes` are names of its combination, its data digest or its matcher."""
     point = OperatingPoint(threshold=0.5, f1=0.6, precision=0.6, recall=0.6, lower=0.4, upper=0.6)
     scores: dict[str, Any] = {
-        "chosen": Chosen(candidate_threshold=0.1, fuser={"w": 0.5}, point=point, detector_alone=point),
+        "chosen": Chosen(candidate_threshold=0.1, fuser={"w": 0.5, "curve": []}, point=point, detector_alone=point),
         "frames": Frames(val=[FRAME], test=[FRAME]),
         "validation": metrics(0.6),
         "test": metrics(f1),
@@ -135,10 +145,10 @@ def whole(made: Record, frames: Sequence[FramePrediction]) -> tuple[Record, str]
             "frames": Frames(val=entries, test=entries),
             "data": {tested: made.data[tested].model_copy(update={"frames": counts})},
             "chosen": made.chosen.model_copy(update={"candidate_threshold": None}),
-            "migrated": [Migration(schema_version=1, digest="0" * 64)],  # a migrated record needs no stages
+            "migrated": [EarlierVersion(schema_version=1, digest="0" * 64)],  # a migrated record needs no stages
         }
     )
-    numbers = Recomputed(made, stored, stored).numbers
+    numbers = Recomputation(made, stored, stored).numbers
     content = made.model_dump()
     return Record.model_validate({**content, **numbers, "chosen": content["chosen"] | numbers["chosen"]}), to_csv(
         stored
@@ -168,7 +178,12 @@ def _common(seed: int, notes: list[str] | None, changes: dict[str, Any]) -> dict
         "combination": combination,
         "profile": "cpu",
         "plugins": {
-            role: PluginEntry(name=combination[role], version="1", source="s" * 64, options={"lr": 1e-05})
+            role: PluginEntry(
+                name=combination[role],
+                version="1",
+                source="s" * 64,
+                options={"step": 0.05} if role == "fuser" else {"lr": 1e-05},
+            )
             for role in ROLES
         },
         "pipeline": {"candidate_threshold": "validation", "matcher": matcher, "radius_um": 5.0},

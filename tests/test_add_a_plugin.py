@@ -1,4 +1,4 @@
-"""docs/add-a-plugin.md shows the example package word for word, and what it shows keeps the contract."""
+"""docs/add-a-plugin.md shows the code of the example package, and that code passes the checks for plugins."""
 
 from __future__ import annotations
 

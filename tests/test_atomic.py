@@ -1,4 +1,4 @@
-"""Files and folders are there whole or not at all, whatever happens while they are written."""
+"""Files and folders are written completely or not at all, whatever happens meanwhile."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_files_and_folders_have_the_rights_that_the_umask_leaves(tmp_path: Path)
     assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o750
 
 
-def test_where_nothing_can_be_written_it_is_told(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MitobenchError, match=r"file/a\.txt: cannot be written: "):
         write_whole(tmp_path / "file" / "a.txt", b"")

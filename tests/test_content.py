@@ -1,4 +1,4 @@
-"""An option that names a file: its content counts, not its place."""
+"""Options that name files are compared by content, not by path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract finds what is broken: toy plugins, each with one fault, and one with none."""
+"""The checks for plugins find faults: toy plugins, each with one fault, and one without."""
 
 import sys
 import uuid
@@ -125,7 +125,7 @@ DETECTOR_FAULTS = {
     "wrong length": ("[self.learned, 0.1]", "[self.learned]", EVERY_ANSWER, "shape"),
     "outside": ("[60, 50]", "[6000, 50]", EVERY_ANSWER, "lies outside the frame"),
     "x and y swapped": ("[60, 50]", "[60, frame.size[0]]", EVERY_ANSWER, "leaves"),
-    "unsaved state": ("float((folder", "0 * float((folder", {SAVES}, "save everything"),
+    "unsaved state": ("float((folder", "0 * float((folder", {SAVES}, "Save everything"),
     "own randomness": ("default_rng(context.seed)", "default_rng()", {SEED}, "context.seed"),
     "changes annotation": (FIT, "{}\n        train[0].mitoses.xy[:] += 1", {UNCHANGED}, "fit()"),
     "changes pixels": ("def predict(self, frame):", "{}\n        frame.read()[:] = 0", {UNCHANGED}, "predict()"),
@@ -222,7 +222,7 @@ def test_a_fuser_that_cannot_be_fitted_on_meagre_validation_fails(toy, line, kin
     assert f"on validation that is {kind}: " in reasons[MEAGRE]
 
 
-def test_an_unforeseen_error_is_told_with_file_and_line_of_the_plugin(toy):
+def test_an_unexpected_error_is_reported_with_file_and_line_of_the_plugin(toy):
     reasons = failures(toy(DETECTOR.replace("return api.Det", "np.zeros(3).reshape(2)\n        return api.Det")))
     line = DETECTOR.splitlines().index("    def predict(self, frame):") + 2
     assert "ValueError: cannot reshape" in reasons[ANSWERS]
@@ -238,7 +238,7 @@ def test_the_role_is_found_by_the_name(toy):
     assert contract.find_role("toy") == "verifier"
 
 
-def test_an_unknown_plugin_is_told_with_the_nearest(toy):
+def test_an_unknown_plugin_is_reported_with_the_nearest(toy):
     toy(VERIFIER, "verifier")
     with pytest.raises(MitobenchError, match="Did you mean toy"):
         contract.find_role("toi")

@@ -72,7 +72,7 @@ def test_an_unknown_name_lists_the_nearest_and_all(install: Callable[..., None])
     install("some", fusers(linear="some:A", product="some:B", other="some:C"))
     with pytest.raises(MitobenchError, match=r"Unknown fuser 'linaer'\. Did you mean linear\? ") as error:
         discovery.find("fuser", "linaer")
-    assert str(error.value).endswith("There is: linear, other, product.")
+    assert str(error.value).endswith("Available: linear, other, product.")
 
 
 def test_a_broken_package_hurts_only_who_uses_it(install: Callable[..., None]) -> None:
@@ -86,24 +86,24 @@ def test_a_broken_package_hurts_only_who_uses_it(install: Callable[..., None]) -
 
 
 @pytest.mark.parametrize(
-    ("module", "said"),
+    ("module", "message"),
     [
         ("", "raised AttributeError"),
         ("import no_such_module_anywhere", "No module named 'no_such_module_anywhere'"),
-        ("class Mean: name = 'mean'", "is no mitobench.api.Fuser"),
-        ("Mean = 3", "is no mitobench.api.Fuser"),
-        (FUSER.replace('"mean"', '"median"'), "calls itself 'median', its entry point 'mean'"),
-        (FUSER.replace("fuse(self", "merge(self"), r"lacks fuse\(\)"),
-        (FUSER.replace("(Fuser)", ""), "is no mitobench.api.Fuser"),
-        (FUSER.replace('version = "1"', 'version, schedule = "1", ("steps",)'), "does not have.*: steps"),
+        ("class Mean: name = 'mean'", "is not a mitobench.api.Fuser"),
+        ("Mean = 3", "is not a mitobench.api.Fuser"),
+        (FUSER.replace('"mean"', '"median"'), "has the name 'median', but its entry point is 'mean'"),
+        (FUSER.replace("fuse(self", "merge(self"), r"does not implement fuse\(\)"),
+        (FUSER.replace("(Fuser)", ""), "is not a mitobench.api.Fuser"),
+        (FUSER.replace('version = "1"', 'version, schedule = "1", ("steps",)'), "unknown options.*: steps"),
     ],
 )
-def test_a_class_that_is_no_fuser_is_told_with_its_package(
-    install: Callable[..., None], tmp_path: Path, module: str, said: str
+def test_a_class_that_is_not_a_fuser_is_reported_with_its_package(
+    install: Callable[..., None], tmp_path: Path, module: str, message: str
 ) -> None:
     name = f"wrong_{abs(hash(module))}"
     install("wrong", fusers(mean=f"{name}:Mean"), {f"{name}.py": module})
-    with pytest.raises(PluginError, match=said) as error:
+    with pytest.raises(PluginError, match=message) as error:
         discovery.load("fuser", "mean")
     assert "package wrong" in str(error.value)
 
@@ -134,10 +134,10 @@ def test_a_plugin_that_names_none_is_written_for_the_first(install: Callable[...
 def test_a_plugin_for_a_newer_api_says_what_to_install(install: Callable[..., None]) -> None:
     with pytest.raises(PluginError) as error:
         load_mean(install, written_for(str(API_VERSION + 1)))
-    said = str(error.value)
-    assert "fuser 'mean' of package mean-fuser 2.5" in said
-    assert f"version {API_VERSION + 1} of mitobench.api; mitobench {__version__} has version {API_VERSION}" in said
-    assert "pip install --upgrade mitobench`" in said
+    message = str(error.value)
+    assert "fuser 'mean' of package mean-fuser 2.5" in message
+    assert f"version {API_VERSION + 1} of mitobench.api; mitobench {__version__} has version {API_VERSION}" in message
+    assert "pip install --upgrade mitobench`" in message
 
 
 def test_a_plugin_for_an_older_api_says_what_to_install(

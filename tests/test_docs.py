@@ -7,19 +7,24 @@ import shlex
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
+from typer.core import TyperGroup
 
-from mitobench import discovery, registry
+from mitobench import __version__, discovery, registry
 from mitobench.cli import app
 from mitobench.pipeline.settings import Settings
 
+UsageError: Any = typer.BadParameter.__base__  # click's, or Typer's own since 0.26
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     path
-    for pattern in ("README.md", "docs/*.md", "plugins/*/README.md", "benchmarks/README.md", "leaderboard/**/*.md")
+    for pattern in (
+        *("README.md", "CONTRIBUTING.md", "docs/*.md"),
+        *("plugins/*/README.md", "benchmarks/README.md", "leaderboard/**/*.md"),
+    )
     for path in ROOT.glob(pattern)
 )
 TUTORIAL = ROOT / "docs" / "add-a-plugin.md"  # about plugins that the reader writes
@@ -48,19 +53,21 @@ def commands(text: str) -> list[str]:
 def wrong_command(line: str) -> str | None:
     """Why the command line does not take a command; None where it does. A name alone may lack its arguments."""
     _, *words = shlex.split(line, comments=True)
-    command: click.Command | None = typer.main.get_command(app)
-    while isinstance(command, click.Group) and words:
+    command: Any = typer.main.get_command(app)
+    while isinstance(command, TyperGroup) and words:
         name = words.pop(0)
-        command = command.get_command(click.Context(command), name)
+        if name == "--help":
+            return None
+        command = command.get_command(typer.Context(command), name)
         if command is None:
             return f"{name}: no such command"
     if not words or command is None:
         return None
     try:
         command.make_context(line, words)
-    except click.exceptions.Exit:  # --help
+    except typer.Exit:  # --help
         return None
-    except click.UsageError as error:
+    except UsageError as error:
         return error.format_message()
     return None
 
@@ -103,7 +110,8 @@ def dead(page: Path, link: str) -> bool:
 
 
 def intervals(text: str) -> set[tuple[str, str]]:
-    """Every F1 with the brackets beside it."""
+    """Every F1 with the brackets beside it, or in small type below it."""
+    text = text.replace("<br><sub>", " ").replace("\N{NO-BREAK SPACE}", " ")
     return set(re.findall(r"(\.\d{3})(?:\*\*)?(?: \([^)]*\))? (\[\.\d{3}, \.\d{3}\])", text))
 
 
@@ -186,12 +194,24 @@ def test_a_dead_link_is_found(tmp_path: Path) -> None:
     assert all(dead(page, link) for link in ("other.md", "#a-title", "other.md#a-title-long"))
 
 
-def test_every_interval_of_the_readme_is_the_leaderboards() -> None:
-    quoted = intervals((ROOT / "README.md").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
+def test_every_interval_of_a_page_is_the_leaderboards(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    quoted = intervals(BLOCK.sub("", text))  # what commands print is compared in test_readme.py
     assert len(quoted) > 4
-    assert quoted <= intervals((ROOT / "leaderboard" / "LEADERBOARD.md").read_text(encoding="utf-8"))
+    pages = (ROOT / "leaderboard" / "sections").glob("*.md")
+    assert quoted <= set().union(*(intervals(page.read_text(encoding="utf-8")) for page in pages))
+
+
+def test_changelog_and_citation_are_of_this_version() -> None:
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## \[([^\]]+)\]", changes, re.MULTILINE)
+    assert headings[0] == "Unreleased"
+    assert headings[1] == __version__
+    assert f'\nversion: "{__version__}"\n' in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
 def test_an_interval_is_found_with_its_f1() -> None:
-    text = "| **.780** [.661, .866] | .692 (one seed) [.557, .801] | +.013 [-.060, +.085] |"
+    text = "| **.780** [.661, .866] | .692 (one seed) [.557, .801] | +.013 [-.060, +.085] | .7<br> |"
     assert intervals(text) == {(".780", "[.661, .866]"), (".692", "[.557, .801]")}
+    assert intervals("| .780<br><sub>[.661,\N{NO-BREAK SPACE}.866]</sub> |") == {(".780", "[.661, .866]")}

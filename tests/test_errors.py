@@ -1,4 +1,4 @@
-"""What is wrong in a stranger's file is told in one place, in short sentences that no terminal obeys."""
+"""Errors in untrusted files are reported in short sentences without control characters."""
 
 from __future__ import annotations
 
@@ -25,40 +25,40 @@ class Whole(BaseModel):
     more: dict[str, int] = {}
 
 
-def told(content: object) -> ValidationError:
+def validation_error(content: object) -> ValidationError:
     with pytest.raises(ValidationError) as error:
         Whole.model_validate(content)
     return error.value
 
 
 def test_each_field_is_named_with_what_is_wrong() -> None:
-    reason = told({"parts": [{"number": "many"}, {}]})
-    said = "parts.0.number: Input should be a valid integer, unable to parse string as an integer"
-    assert wrong_fields(reason) == f"{said}; parts.1.number: Field required"
+    reason = validation_error({"parts": [{"number": "many"}, {}]})
+    message = "parts.0.number: Input should be a valid integer, unable to parse string as an integer"
+    assert wrong_fields(reason) == f"{message}; parts.1.number: Field required"
     assert wrong_fields(reason, "combination.").startswith("combination.parts.0.number: ")
     assert [place for place, _ in field_errors(reason)] == [("parts", 0, "number"), ("parts", 1, "number")]
 
 
 def test_of_many_wrong_fields_the_first_are_named_and_the_others_counted() -> None:
-    said = wrong_fields(told({"parts": [{}] * 1000}))
-    assert said.count("Field required") == 5
-    assert said.endswith("; and 995 more")
+    message = wrong_fields(validation_error({"parts": [{}] * 1000}))
+    assert message.count("Field required") == 5
+    assert message.endswith("; and 995 more")
 
 
 @pytest.mark.parametrize("name", ["\x1b]0;owned\x07", "a\nb", "\u202eabc", "x" * 10_000, "\udce9"])
 def test_names_out_of_a_file_are_short_and_hold_no_control_character(name: str) -> None:
-    said = wrong_fields(told({"parts": [{"number": 1, name: 2}], "more": {name: name}}))
-    assert said.isprintable()
-    assert len(said) < 1000
-    said.encode()
+    message = wrong_fields(validation_error({"parts": [{"number": 1, name: 2}], "more": {name: name}}))
+    assert message.isprintable()
+    assert len(message) < 1000
+    message.encode()
 
 
 def test_what_was_given_is_not_repeated() -> None:
-    assert "secret" not in wrong_fields(told({"parts": "secret"}))
+    assert "secret" not in wrong_fields(validation_error({"parts": "secret"}))
 
 
 def test_an_error_of_the_whole_has_no_place() -> None:
-    assert wrong_fields(told(3)) == "Input should be a valid dictionary or instance of Whole"
+    assert wrong_fields(validation_error(3)) == "Input should be a valid dictionary or instance of Whole"
 
 
 def test_as_text_changes_only_what_is_no_text() -> None:

@@ -1,4 +1,4 @@
-"""`docs/fidelity.md` says of every item of the published method what the code does: what can be checked of it is."""
+"""Checks `docs/fidelity.md`, which compares every item of the published method with the code."""
 
 from __future__ import annotations
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from mitobench.report.page import without_library
+from mitobench.report.html_page import parts
 
 ROOT = Path(__file__).parents[1]
-PATTERNS = ("README.md", "docs/**/*", "plugins/*/README.md", "benchmarks/README.md", "leaderboard/**/*")
+PATTERNS = ("*.md", "docs/**/*", "plugins/*/README.md", "benchmarks/README.md", "leaderboard/**/*")
 TEXTS = {".md", ".html", ".json", ".svg"}
 
 # A slash where a word may begin, a drive, or an address of a file. Three letters: `/g` is of JavaScript.
@@ -27,7 +27,7 @@ def published(root: Path) -> list[Path]:
 def paths_in(page: Path, root: Path) -> Iterator[str]:
     """The absolute paths in a file, and those that lead upwards but to no file of the checkout."""
     text = page.read_text(encoding="utf-8")
-    text = without_library(text) if page.suffix == ".html" else text
+    text = "\n".join(filter(None, parts(text))) if page.suffix == ".html" else text
     yield from ABSOLUTE.findall(text)
     for path in UPWARDS.findall(text):
         target = (page.parent / path).resolve()

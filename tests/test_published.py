@@ -1,4 +1,4 @@
-"""Numbers of the literature: those of Li et al. 2018 and later, as printed, and files that are refused."""
+"""Published results are as printed in Li et al. 2018 and later papers; broken files are refused."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_a_file_of_ones_own_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (f"{HEAD}[[method]]\n{ROW.replace('0.5', '1.5')}", "method.0.f1: Input should be less than or equal to 1"),
         (f"{HEAD}[[method]]\n{ROW.replace('0.5', '-0.1')}", "method.0.f1: Input should be greater than or equal to 0"),
@@ -167,25 +167,25 @@ def test_a_file_of_ones_own_is_read(tmp_path: Path) -> None:
         (f"[[method]]\n{ROW}", "dataset: Field required; protocol: Field required; title: Field required"),
     ],
 )
-def test_a_broken_file_is_told_with_its_name_and_field(tmp_path: Path, text: str, said: str) -> None:
+def test_a_broken_file_is_reported_with_its_name_and_field(tmp_path: Path, text: str, message: str) -> None:
     path = written(tmp_path, text)
-    with pytest.raises(MitobenchError) as told:
+    with pytest.raises(MitobenchError) as error:
         published.read_file(path)
-    assert str(told.value).startswith(f"{path}: holds no published numbers: ")
-    assert said in str(told.value)
+    assert str(error.value).startswith(f"{path}: is not a file of published results: ")
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
-def test_a_number_that_is_not_finite_is_told_with_its_line(tmp_path: Path, number: str) -> None:
+def test_a_number_that_is_not_finite_is_reported_with_its_line(tmp_path: Path, number: str) -> None:
     with pytest.raises(MitobenchError, match=rf"own\.toml:6: f1: {number} is not a number"):
         published.read_file(written(tmp_path, f"{HEAD}[[method]]\n{ROW.replace('0.5', number)}"))
 
 
-def test_a_file_that_is_no_toml_is_told_with_its_line(tmp_path: Path) -> None:
+def test_a_file_that_is_not_toml_is_reported_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(MitobenchError, match=r"own\.toml: is not valid TOML: .*line 2"):
         published.read_file(written(tmp_path, 'dataset = "d"\nprotocol = p\n'))
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
     with pytest.raises(MitobenchError, match=r"own\.toml: cannot be read: No such file"):
         published.read_file(tmp_path / "own.toml")

@@ -191,7 +191,7 @@ def test_a_missing_profile_is_reported(tmp_path: Path) -> None:
 
 
 def test_an_error_about_an_unknown_profile_lists_all_profiles() -> None:
-    with pytest.raises(MitobenchError, match="registry/profiles holds no 'papr'"):
+    with pytest.raises(MitobenchError, match="registry/profiles has no 'papr'"):
         Settings.load("papr")
 
 
@@ -258,7 +258,7 @@ def test_the_old_name_of_an_option_still_works_and_is_noted_once(profile: Path, 
     given = Settings.load(str(profile), ["pipeline.gate=0.75"])
     assert given.pipeline().candidate_threshold == 0.75
     assert [override.text for override in given.overrides] == ["pipeline.candidate_threshold=0.75"]
-    assert notes() == ["pipeline.gate is now called pipeline.candidate_threshold; the old name still works."]
+    assert notes() == ["Option `gate` of the pipeline is now called `candidate_threshold`."]
 
 
 def test_an_option_under_both_of_its_names_is_an_error(profile: Path) -> None:

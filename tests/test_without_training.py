@@ -1,4 +1,4 @@
-"""mmengine, torch and torchvision belong to the extra `training`: nothing that does not train imports the first."""
+"""mmengine, torch and torchvision belong to the extra `training`; only training imports mmengine."""
 
 from __future__ import annotations
 

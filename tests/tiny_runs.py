@@ -17,9 +17,9 @@ from mitobench.evaluate import StoredDetections
 from mitobench.evaluate.stored import to_csv
 from mitobench.pipeline import canonical
 from mitobench.results.command import command_of
-from mitobench.results.recompute import Recomputed
+from mitobench.results.recompute import Recomputation
 from mitobench.results.record import read, spelled, text_of, write
-from mitobench.results.schema import Record
+from mitobench.results.schema import EarlierVersion, Record
 
 TOYS = {"estimator": ["toy-boxes"], "detector": ["toy-dark"], "verifier": ["toy-mean"], "fuser": ["toy-sum"]}
 
@@ -49,7 +49,7 @@ def forge(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
 
     def change_all(content: dict[str, Any]) -> None:
         change(content)
-        _rekey(content)
+        rekey(content)
         content["run"]["command"] = command_of(Record.model_validate(content))
 
     reseal(path, change_all)
@@ -63,7 +63,7 @@ def of_detector(content: dict[str, Any]) -> list[dict[str, Any]]:
     return [entry, *(plugin for plugin in plugins if plugin.get("name") == entry["name"])]
 
 
-def _rekey(content: dict[str, Any]) -> None:
+def rekey(content: dict[str, Any]) -> None:
     """Replace the keys of all stages with those of their changed specs."""
     specs, keys = content["specs"], dict[str, str]()
 
@@ -88,9 +88,40 @@ def renamed(path: Path) -> Path:
     return write(path.parent, record, test, val)
 
 
-def cheat(path: Path, change: Callable[[Recomputed], StoredDetections]) -> None:
+def downgrade(path: Path) -> None:
+    """Make a record look like a migrated one: without specs, and without detections on validation frames."""
+    over_thresholds = ("oracle_f1", "oracle_threshold", "average_precision", "recall_ceiling", "localisation_um")
+    true = read(path)
+    assert true.chosen is not None
+    assert true.validation is not None
+    unknown = dict.fromkeys(("f1", "precision", "recall"))
+    alone = true.chosen.detector_alone.model_copy(update=unknown)
+    counted = {"n_detections": None, "froc": {}, **dict.fromkeys(over_thresholds)}
+    changed = true.model_copy(
+        update={
+            "specs": {},
+            "validation_detections": None,
+            "migrated": [EarlierVersion(schema_version=1, digest="0" * 64)],
+            "chosen": true.chosen.model_copy(update={"detector_alone": alone}),
+            "validation": true.validation.model_copy(update=counted),
+        }
+    )
+    write(path.parent, changed, to_csv(Recomputation.read(path, true).test))
+
+
+def cheat_everywhere(path: Path, change: Callable[[StoredDetections], StoredDetections]) -> Path:
+    """Change the stored detections on test and validation frames, and every number that follows; gives the record."""
+    true = Recomputation.read(path, read(path))
+    assert true.val is not None
+    forged = replace(true, test=change(true.test), val=change(true.val))
+    content, numbers = true.record.model_dump(), forged.numbers
+    record = Record.model_validate({**content, **numbers, "chosen": content["chosen"] | numbers["chosen"]})
+    return write(path.parent, record, to_csv(forged.test), to_csv(change(true.val)))
+
+
+def cheat(path: Path, change: Callable[[Recomputation], StoredDetections]) -> None:
     """Change the stored test detections and every number that follows from them, with correct digests."""
-    true = Recomputed.read(path, read(path))
+    true = Recomputation.read(path, read(path))
     forged = replace(true, test=change(true))
     numbers = {name: value for name, value in forged.numbers.items() if name in ("test", "detector_alone")}
     record = Record.model_validate(true.record.model_dump() | numbers)
@@ -100,7 +131,7 @@ def cheat(path: Path, change: Callable[[Recomputed], StoredDetections]) -> None:
 def without_false_positives(path: Path) -> None:
     """Forge a record that agrees with itself and with the annotation, by lowering the scores of false positives."""
 
-    def lower(true: Recomputed) -> StoredDetections:
+    def lower(true: Recomputation) -> StoredDetections:
         score = true.test.score.copy()
         false = (true.found < 0) & (np.nan_to_num(score) >= _threshold(true))
         assert false.any()
@@ -113,7 +144,7 @@ def without_false_positives(path: Path) -> None:
 def with_a_found_miss(path: Path) -> None:
     """Forge a record that agrees with itself, by listing a false positive as a detection near a missed mitosis."""
 
-    def near(true: Recomputed) -> StoredDetections:
+    def near(true: Recomputation) -> StoredDetections:
         row, mitosis = next(_misses(true))
         within = list(true.test.within)
         within[row] = ((mitosis, 1.0),)
@@ -122,7 +153,7 @@ def with_a_found_miss(path: Path) -> None:
     cheat(path, near)
 
 
-def _misses(true: Recomputed) -> Iterator[tuple[int, int]]:
+def _misses(true: Recomputation) -> Iterator[tuple[int, int]]:
     """Yields (row of a false positive, index of a missed mitosis) for each frame that has both."""
     assert true.record.frames is not None
     for entry in true.record.frames.test:
@@ -133,19 +164,19 @@ def _misses(true: Recomputed) -> Iterator[tuple[int, int]]:
             yield false[0], min(missed)
 
 
-def _threshold(true: Recomputed) -> float:
+def _threshold(true: Recomputation) -> float:
     assert true.record.chosen is not None
     assert true.record.chosen.point.threshold is not None
     return true.record.chosen.point.threshold
 
 
-def board(small_data: Path, folder: Path, environment: Mapping[str, str]) -> list[Path]:
-    """Run two seeds where only the toy plugins are installed; returns the files of the records."""
+def board(small_data: Path, folder: Path, environment: Mapping[str, str], **options: Any) -> list[Path]:
+    """Run two seeds, unless `options` say otherwise, where only the toy plugins are installed; returns the records."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("MITOBENCH_PACKAGES", "PYTHONPATH"):
             patch.setenv(name, environment[name])
         patch.syspath_prepend(str(Path(__file__).parent / "toys"))
         discovery.found.cache_clear()
-        paths = run(folder, small_data, seeds=[0, 1])
+        paths = run(folder, small_data, **{"seeds": [0, 1], **options})
     discovery.found.cache_clear()
     return paths

@@ -1,14 +1,17 @@
-"""The command line: one small file a command, heavy imports inside the command."""
+"""The command line: one module per command. Heavy imports are inside the commands, so that `--help` is fast."""
 
 from __future__ import annotations
 
+import inspect
 import io
 import sys
+from collections.abc import Callable
 from contextlib import suppress
-from typing import NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
+from mitobench import __version__
 from mitobench.cli import (
     compare,
     data,
@@ -31,12 +34,28 @@ from mitobench.errors import MitobenchError
 
 app = typer.Typer(
     name="mitobench",
-    help="A plugin-based model zoo and benchmark harness for mitosis detection in H&E histology.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        terminal.echo(f"mitobench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """A plugin-based model zoo and benchmark harness for mitosis detection in H&E histology."""
+
+
 app.command("run")(run.run)
 app.command("experiment")(experiment.experiment)
 app.command("compare")(compare.compare)
@@ -56,22 +75,33 @@ app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(weights.app, name="weights")
 
 
-def _show_what_cannot_be_encoded() -> None:
-    """Letters that the console's encoding lacks, and bytes of file names that are no text, are shown as `\\xe9`."""
+def _help(function: Callable[..., Any]) -> str:
+    """The docstring of a command with one line per paragraph. Typer would keep the line breaks within paragraphs."""
+    paragraphs = (inspect.getdoc(function) or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+for command in (*app.registered_commands, *data.app.registered_commands, *leaderboard.app.registered_commands):
+    if command.callback is not None:
+        command.help = _help(command.callback)
+
+
+def _escape_unencodable() -> None:
+    """Shows characters that the console cannot encode, and undecodable bytes of file names, as escapes (`\\xe9`)."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def main() -> None:
-    """Run the command line. An error that the user can fix is shown without a traceback; exit code 2."""
-    _show_what_cannot_be_encoded()
+    """Runs the command line. An error that the user can fix is shown without a traceback; exit code 2."""
+    _escape_unencodable()
     try:
         with terminal.guarded():
             app()
     except MitobenchError as reason:
         _fail(str(reason))
-    except BrokenPipeError:  # whoever reads the output has seen enough
+    except BrokenPipeError:  # the reader of the output closed the pipe
         sys.exit(1)
     except OSError as reason:
         _fail(
@@ -80,6 +110,6 @@ def main() -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    with suppress(OSError):  # there is nowhere left to say it
+    with suppress(OSError):  # even the error message cannot be written
         terminal.echo(f"error: {message}", err=True, lines=True)
     sys.exit(2)

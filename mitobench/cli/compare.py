@@ -1,4 +1,4 @@
-"""`mitobench compare`: two records, frame by frame."""
+"""`mitobench compare`: compares two records."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(metavar="RECORD", help="A record's .json file.")],
-    b: Annotated[Path, typer.Argument(metavar="RECORD", help="Another, measured on the same frames.")],
+    a: Annotated[Path, typer.Argument(metavar="RECORD", help="The .json file of a record.")],
+    b: Annotated[
+        Path, typer.Argument(metavar="RECORD", help="The .json file of another record, measured on the same frames.")
+    ],
 ) -> None:
-    """Print the paired difference of two records' F1, precision and recall, and the frames where they disagree.
+    """Compare two records: the paired differences in F1, precision and recall, and the frames where they differ.
 
-    The difference is the first less the second; its interval leaves the same slides (or frames) out of both. Both must
-    be of one data set and protocol, with the same test frames, matcher and radius.
+    Differences are the first record minus the second, with 95 % intervals paired over the same slides (or frames). Both
+    records must have the same data set, protocol, test frames, matcher and radius.
 
     Example: mitobench compare leaderboard/records/ONE.json leaderboard/records/OTHER.json
     """
@@ -51,17 +53,17 @@ def _scores(records: tuple[Record, Record], paths: tuple[Path, Path], found: Com
             shown = f"{difference.delta:+7.3f}  {interval} 95 % {over(difference)}"
         yield f"{name:10} {values[0]:>6} {values[1]:>6} {shown}"
     if found.inside_noise is not None:
-        yield f"The difference of F1 is {'inside' if found.inside_noise else 'outside'} the noise."
+        yield f"The difference in F1 is {'inside' if found.inside_noise else 'outside'} the noise."
 
 
 def _frames(found: Comparison) -> Iterator[str]:
     yield ""
     if not found.frames:
-        yield "The counts of every frame are equal."
+        yield "Both records have the same counts on every frame."
         return
     width = max(len("frame"), *(len(one.frame) for one, _ in found.frames))
     number = f"{len(found.frames)} frame{'s' if len(found.frames) > 1 else ''}"
-    yield f"{number} on which they disagree, most different first (true positives, false positives, misses):"
+    yield f"{number} with different counts, largest difference first (true positives, false positives, misses):"
     yield f"{'frame':{width}}  {'A tp':>5} {'fp':>4} {'fn':>4}  {'B tp':>5} {'fp':>4} {'fn':>4}"
     for one, other in found.frames:
         counts = [f"{c.tp:5} {c.fp:4} {c.fn:4}" for c in (one, other)]

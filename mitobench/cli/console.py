@@ -1,4 +1,4 @@
-"""What a run shows: the plan, one progress display, the table, and where the files are."""
+"""What a run prints: the plan, the progress display, the results, and the paths of the files."""
 
 from __future__ import annotations
 
@@ -23,22 +23,23 @@ from mitobench.pipeline.executors import ProgressListener, StageResult
 from mitobench.pipeline.stages.job import TRAINING_INFO
 from mitobench.report import build, markdown
 from mitobench.results import record
+from mitobench.results.current_names import current_overrides
 
 if TYPE_CHECKING:
     from mitobench.benchmark import Benchmark
     from mitobench.pipeline.stages.stage import Stage
-    from mitobench.report.table import Row, Section
+    from mitobench.report.table import LeaderboardRow, Section
 
 console = Console()
 
 
 def notify(text: str) -> None:
-    """One line to the user, whole however narrow the terminal is: it may hold a path to copy."""
+    """Prints one line without wrapping it, so that a path in it can be copied."""
     console.print(escape(text), soft_wrap=True)
 
 
 def check_out(out: Path) -> None:
-    """Whether records can be written, and those that are there be read: better told now than after an hour."""
+    """Checks that records can be written and that existing ones can be read, before any work is done."""
     probe = out / build.RECORDS / ".writable"
     write_whole(probe, b"")
     probe.unlink()
@@ -47,18 +48,18 @@ def check_out(out: Path) -> None:
 
 
 def show_plan(benchmark: Benchmark, name: str = "") -> None:
-    """What will be done, what is in the store already, and what cannot be done and why; `name` tells it from others."""
+    """Prints which stages will run, which are cached, and what cannot run and why. `name` is added to the title."""
     table = Table(title=escape(": ".join(filter(None, ["Plan", name]))), title_justify="left", box=None, pad_edge=False)
     for column in ("", "stage", "key"):
         table.add_column(column, overflow="fold")
     for stage in benchmark.plan.stages.values():
         there = benchmark.store.has(stage.kind, stage.key)
-        table.add_row("cached" if there else "to do", escape(stage.label), stage.key[:10])
+        table.add_row("cached" if there else "to run", escape(stage.label), stage.key[:10])
     console.print(table)
     todo = sum(not benchmark.store.has(s.kind, s.key) for s in benchmark.plan.stages.values())
     rows = sum(row.problem is None for row in benchmark.plan.rows)
     console.print(
-        f"{rows} combination{'s' if rows != 1 else ''}, {len(benchmark.plan.stages)} distinct stages: {todo} to do, "
+        f"{rows} combination{'s' if rows != 1 else ''}, {len(benchmark.plan.stages)} distinct stages: {todo} to run, "
         f"{len(benchmark.plan.stages) - todo} cached. Profile {escape(benchmark.settings[0].profile)}, "
         f"device {benchmark.request.device}{_processes(benchmark)}, store {escape(str(benchmark.store.root))}."
     )
@@ -66,7 +67,7 @@ def show_plan(benchmark: Benchmark, name: str = "") -> None:
 
 
 def exit_of_plan(benchmarks: Sequence[Benchmark]) -> NoReturn:
-    """End a dry run as the run would: exit code 1 where a plugin is broken or no combination can be done."""
+    """Ends a dry run with the run's exit code: 1 if a plugin is broken or no combination can run."""
     rows = [row for benchmark in benchmarks for row in benchmark.plan.rows]
     broken = any(row.problem and row.problem[0] == "broken" for row in rows)
     raise typer.Exit(1 if broken or all(row.problem for row in rows) else 0)
@@ -83,17 +84,17 @@ def _show_problems(benchmark: Benchmark) -> None:
 
 
 @contextmanager
-def going_on() -> Iterator[None]:
-    """What is interrupted in here goes on when it is asked for again: said so, exit code 130."""
+def resumable() -> Iterator[None]:
+    """On an interrupt, says that the same command resumes the work, and exits with code 130."""
     try:
         yield
     except KeyboardInterrupt:
-        echo("Interrupted. What is finished is kept: the same command goes on from there.", err=True)
+        echo("Interrupted. Finished stages are kept. Run the same command again to resume.", err=True)
         raise typer.Exit(130) from None
 
 
 class Display(ProgressListener):
-    """One progress display over all stages of a run."""
+    """Shows the progress of all stages of a run."""
 
     def __init__(self, benchmark: Benchmark) -> None:
         self.progress = Progress(
@@ -121,27 +122,29 @@ class Display(ProgressListener):
         logging.getLogger("mitobench").removeHandler(self.handler)
 
     def started(self, stage: Stage) -> None:
-        """Show its bar."""
+        """Adds a progress bar for the stage."""
         self.tasks[stage.key] = self.progress.add_task(escape(stage.label), total=None, state="")
 
     def advanced(self, stage: Stage, done: int, total: int) -> None:
-        """Move its bar."""
+        """Updates the stage's progress bar."""
         state = f"{done}/{total}" if total else f"{done}"
         self.progress.update(self.tasks[stage.key], completed=done, total=total or None, state=state)
 
     def finished(self, result: StageResult) -> None:
-        """Take its bar away and say how it ended; what was cached is not worth a line."""
+        """Removes the stage's progress bar and prints how the stage ended, unless it was cached."""
         task = self.tasks.pop(result.stage.key, None)
         if task is not None:
             self.progress.remove_task(task)
         self.done += 1
         self.progress.update(self.all, completed=self.done, state=f"{self.done}/{self.total}")
         if result.left_out:
-            self.progress.console.print(f"[red]left out[/red] {escape(result.stage.label)}, which builds on it")
+            self.progress.console.print(
+                f"[red]skipped[/red] {escape(result.stage.label)}, which depends on a failed stage"
+            )
         elif result.output is None:
             self.progress.console.print(f"[red]FAILED[/red] {escape(result.reason or '')}")
             if result.trace:
-                self.progress.console.print(f"       traceback in {escape(str(result.trace))}")
+                self.progress.console.print(f"       traceback: {escape(str(result.trace))}")
         elif not result.cached:
             self.progress.console.print(
                 f"[green]done[/green]   {escape(result.stage.label)}  {result.output.seconds:.1f} s"
@@ -151,18 +154,18 @@ class Display(ProgressListener):
 
 
 def training_info(folder: Path) -> list[str]:
-    """What a fit said of itself, a line a fact."""
+    """Reads the training information that a fit saved; returns one line per value."""
     path = folder / TRAINING_INFO
-    told = read_json(path, MAX_STATE_BYTES, "fit's report") if path.is_file() else {}
-    return [f"{name}: {markdown.fact(value)}" for name, value in told.items()]
+    info = read_json(path, MAX_STATE_BYTES, "training information") if path.is_file() else {}
+    return [f"{name}: {markdown.fact(value)}" for name, value in info.items()]
 
 
 def show_results(benchmarks: Sequence[Benchmark], out: Path) -> None:
-    """The leaderboard of everything in `out`, what could not be done, and where the files are."""
+    """Prints what could not run, the leaderboard of all records in `out`, and the paths of the files."""
     for benchmark in benchmarks:
         _show_problems(benchmark)
     if not any(benchmark.records for benchmark in benchmarks):
-        console.print("Nothing could be done, and no record was written.")
+        console.print("No combination could run, and no record was written.")
         return
     page, sections = build.build(out)
     for section in sections:
@@ -172,7 +175,7 @@ def show_results(benchmarks: Sequence[Benchmark], out: Path) -> None:
 
 
 def show_section(section: Section) -> None:
-    """One section of the leaderboard: a line that names the row, and its numbers below, whole on a narrow terminal."""
+    """Prints one section of the leaderboard: a table of numbers, and below it the names of the rows."""
     table = Table(
         title=escape(section.title),
         title_justify="left",
@@ -191,30 +194,30 @@ def show_section(section: Section) -> None:
         console.print(escape(name))
     console.print(escape(markdown.measured(section)))
     console.print(
-        "rank range: what ranks the row may have on other slides, by paired comparisons corrected for their number; ≈: "
-        "inside the noise of the best. alone: the detector's F1, unverified; oracle: at the test set's own best "
-        "threshold, which ranks nothing."
+        "rank range: ranks that the row may have on other slides, by paired comparisons corrected for their number. "
+        "≈: inside the noise of the best. alone: F1 of the detector without verification. oracle: F1 at the best "
+        "threshold on the test set itself, never used to rank."
     )
     for note in section.notes:
         console.print(f"- {escape(note)}")
 
 
-def _name(row: Row) -> str:
-    """The combination, what it was trained on, and where its options came from."""
+def _name(row: LeaderboardRow) -> str:
+    """The row's combination, training data sets, profile and overrides."""
     record = row.first
     parts = " + ".join(markdown.plugin(record, role) for role in ("estimator", "detector", "verifier", "fuser"))
-    options = ", ".join([record.profile, *record.overrides])
+    options = ", ".join([record.profile, *current_overrides(record)])
     return f"{parts}; trained on {', '.join(record.combination['train_on'])}; {options}"
 
 
-def _ranks(section: Section, row: Row) -> str:
-    """The row's rank range, with the mark of what is inside the noise of the best; nothing where it has no rank."""
+def _ranks(section: Section, row: LeaderboardRow) -> str:
+    """The row's rank range, marked if it is inside the noise of the best; empty if the row has no rank."""
     found = section.rank_range(row)
     mark = f" {markdown.MARK}" if row in section.marked else ""
     return f"; rank range {markdown.rank_range(found)}{mark}" if found else ""
 
 
-def _numbers(row: Row) -> list[str]:
+def _numbers(row: LeaderboardRow) -> list[str]:
     return [
         markdown.number(row.mean("precision")),
         markdown.number(row.mean("recall")),

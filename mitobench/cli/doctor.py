@@ -1,4 +1,4 @@
-"""`mitobench doctor`: what is wrong here, and what mends it."""
+"""`mitobench doctor`: diagnoses the installation and suggests fixes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ STYLES = {"ok": "green", "FAIL": "bold red", "note": "yellow"}
 def doctor(
     data: Annotated[
         Path | None,
-        typer.Option(envvar="MITOBENCH_DATA", help="Folder that holds data sets, at any depth: try to read them."),
+        typer.Option(envvar="MITOBENCH_DATA", help="Folder that holds data sets, at any depth; each of them is read."),
     ] = None,
 ) -> None:
-    """Try each thing that can be wrong, and name what mends it.
+    """Diagnose the installation and suggest fixes.
 
-    Exit code 0: nothing fails (a note is no failure); 1: something does.
+    Checks Python, packages, GPU, memory, the store, data sets and plugins. A note is worth knowing but not a failure.
+
+    Exit code 0: no check failed; 1: some failed.
+
+    Example: mitobench doctor --data ~/mitos
     """
     from rich.markup import escape
     from rich.table import Table
@@ -28,18 +32,18 @@ def doctor(
     from mitobench.doctor import examine
 
     console = Console()
-    with console.status("Looking"):
+    with console.status("Checking"):
         findings = list(examine(data))
     table = Table(box=None, pad_edge=False)
-    for column in ("", "what", "found", "mend"):
+    for column in ("", "check", "result", "fix"):
         table.add_column(column, overflow="fold")
     for finding in findings:
         style = STYLES[finding.state]
         table.add_row(
-            f"[{style}]{finding.state}[/{style}]", escape(finding.what), escape(finding.detail), escape(finding.mend)
+            f"[{style}]{finding.state}[/{style}]", escape(finding.what), escape(finding.detail), escape(finding.fix)
         )
     console.print(table)
     failed = sum(finding.state == "FAIL" for finding in findings)
-    console.print(f"{failed} of {len(findings)} checks FAIL." if failed else "Nothing fails.")
+    console.print(f"{failed} of {len(findings)} checks failed." if failed else "All checks passed.")
     if failed:
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""`mitobench experiment`: a paper's table, or grids of all combinations, measured."""
+"""`mitobench experiment`: measures a table of the paper, or grids of combinations."""
 
 from __future__ import annotations
 
@@ -28,23 +28,31 @@ mitobench experiment table2 --dataset synthetic --profile smoke --scale 0.1
 
 def experiment(
     name: Annotated[
-        str | None, typer.Argument(help="Of the registry, or a .toml file. Without it: all there is.")
+        str | None, typer.Argument(help="An experiment of the registry, or a .toml file. Without a name: list all.")
     ] = None,
     data: Data = None,
     grid: Annotated[
-        list[str] | None, typer.Option(help="Only the grids with this in their name; may be repeated.")
+        list[str] | None, typer.Option(help="Measure only the grids whose name contains this text; may be repeated.")
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="Only the grids of this one; without any, and in a table, measure on it instead.")
+        str | None,
+        typer.Option(
+            help="Data set: measure only the grids of it. If there are none, or for a table: measure on it instead."
+        ),
     ] = None,
     scanner: Annotated[
-        str | None, typer.Option(help="Scanners to use, with commas, or `all`. Default: the experiment's.")
+        str | None, typer.Option(help="Scanners to use, separated by commas, or `all`. Default: the experiment's.")
     ] = None,
-    profile: Annotated[str | None, typer.Option(help="Options of all plugins. Default: the experiment's.")] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            help="Profile (options of all plugins): smoke, cpu, paper, ..., or a .toml file. Default: the experiment's."
+        ),
+    ] = None,
     scale: Annotated[
         float | None,
         typer.Option(
-            help="Factor on all schedules (optimizer steps), above 0 and at most 1. Default: the experiment's, else 1."
+            help="Factor for the number of training steps, above 0 and at most 1. Default: the experiment's, or 1."
         ),
     ] = None,
     seeds: Annotated[
@@ -52,7 +60,7 @@ def experiment(
         typer.Option(
             min=1,
             max=MAX_SEEDS,
-            help="Number of seeds; they vary training, never the split. Default: the experiment's, else 1.",
+            help="Number of seeds. Seeds change the training, never the split. Default: the experiment's, otherwise 1.",
         ),
     ] = None,
     set_: Sets = None,
@@ -61,13 +69,16 @@ def experiment(
     jobs: Jobs = 1,
     store: Store = None,
     out: Annotated[
-        Path, typer.Option(help="Folder of the leaderboard; the experiment's page goes to its experiments/.")
+        Path,
+        typer.Option(help="Folder of the leaderboard; the experiment's page is written to its subfolder experiments/."),
     ] = Path("leaderboard"),
     dry_run: DryRun = False,
 ) -> None:
-    """Measure a table of the paper, its numbers beside ours, or whole grids into the leaderboard.
+    """Measure a table of the paper, next to the published numbers, or grids of combinations for the leaderboard.
 
-    Without a name: list them. Exit code 1: a combination failed, or a grid could not be measured; the others are done.
+    Without a name: list the experiments of the registry.
+
+    Exit code 0: everything was measured; 1: a combination failed or a grid could not be measured; the others were.
     """
     if name is None:
         _list()
@@ -77,10 +88,10 @@ def experiment(
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from mitobench.cli import console
-    from mitobench.cli.measured import show_experiment
+    from mitobench.cli.experiment_results import show_experiment
     from mitobench.experiments import Experiment, Overrides, read
 
-    made = Experiment.prepare(
+    prepared = Experiment.prepare(
         read(name),
         Overrides(
             dataset=dataset,
@@ -97,17 +108,17 @@ def experiment(
         processes=gpus,
         store=store,
     )
-    for part in made.parts:
+    for part in prepared.parts:
         if part.benchmark:
             console.show_plan(part.benchmark, part.name)
     if dry_run:
-        console.exit_of_plan(made.benchmarks)
-    folder = made.folder(out)
+        console.exit_of_plan(prepared.benchmarks)
+    folder = prepared.folder(out)
     console.check_out(folder)
-    with console.going_on():
-        made.run(folder, console.Display, jobs)
-    show_experiment(made, out)
-    if made.has_failures:
+    with console.resumable():
+        prepared.run(folder, console.Display, jobs)
+    show_experiment(prepared, out)
+    if prepared.has_failures:
         raise typer.Exit(1)
 
 

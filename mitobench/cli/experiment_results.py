@@ -1,4 +1,4 @@
-"""What an experiment shows when it is measured."""
+"""Prints the results of an experiment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mitobench.report import build
 
 
 def show_experiment(experiment: Experiment, out: Path) -> None:
-    """Write the experiment's page, show what is new on it, and say where the files are."""
+    """Writes the experiment's page, and prints its results and the paths of the files."""
     path = experiment_page.write(experiment, out)
     if isinstance(experiment.definition, PaperTable):
         _show_table(experiment, experiment.definition)
@@ -29,7 +29,7 @@ def show_experiment(experiment: Experiment, out: Path) -> None:
 
 
 def _show_table(experiment: Experiment, definition: PaperTable) -> None:
-    """The paper's numbers and ours."""
+    """Prints the paper's numbers next to the measured ones."""
     hidden = ("protocol", "trained on", "P", "R", "record")
     columns = [column for column in paper_table.header(definition) if column not in hidden]
     table = Table(title=escape(experiment_page.title(experiment)), title_justify="left", box=None, pad_edge=False)

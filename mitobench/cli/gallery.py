@@ -1,4 +1,4 @@
-"""`mitobench gallery`: what a record found and missed, on the frames themselves."""
+"""`mitobench gallery`: shows what a record found and missed on its test frames."""
 
 from __future__ import annotations
 
@@ -11,27 +11,33 @@ from mitobench.cli.terminal import echo
 
 
 def gallery(
-    record: Annotated[Path, typer.Argument(help="A record, with its detections beside it.", show_default=False)],
+    record: Annotated[
+        Path,
+        typer.Argument(help="The .json file of a record, in the same folder as its detections.", show_default=False),
+    ],
     data: Annotated[
         Path | None,
-        typer.Option(envvar="MITOBENCH_DATA", help="Folder that holds its data set, at any depth."),
+        typer.Option(
+            envvar="MITOBENCH_DATA",
+            help="Folder that holds the record's data set, at any depth. Not needed for synthetic frames.",
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write. Default: gallery/ and the record's name.", show_default=False)
+        Path | None, typer.Option(help="Folder to write. Default: gallery/RECORD.", show_default=False)
     ] = None,
     frames: Annotated[
         int | None,
-        typer.Option(min=1, help="Overlays of this many frames, those with the most errors. Default: all test frames."),
+        typer.Option(min=1, help="Draw only this many frames, those with the most errors. Default: all test frames."),
     ] = None,
-    crops: Annotated[int, typer.Option(min=1, help="Misses to show, and errors.")] = 24,
-    format_: Annotated[str, typer.Option("--format", help="Of the pictures: png, or jpeg, which is smaller.")] = "png",
+    crops: Annotated[int, typer.Option(min=1, help="Maximum number of misses, and of false positives, to show.")] = 24,
+    format_: Annotated[str, typer.Option("--format", help="Image format: png, or jpeg, which is smaller.")] = "png",
 ) -> None:
-    """Write overlays of a record's test frames, and contact sheets of its hardest misses and most confident errors.
+    """Draw a record's results: overlays of its test frames, and sheets of the worst misses and false positives.
 
     Green circles are true positives, yellow squares false positives, blue diamonds misses. The frames must be those
-    that the record was made with; synthetic ones are made where they are not there.
+    that the record was made with. Synthetic frames are generated if --data is not given.
 
-    Exit code 2: a record that is broken or failed; frames that are missing, corrupt or others; a full disk.
+    Exit code 2: the record is broken or failed, frames are missing, corrupt or different, or the disk is full.
 
     Example: mitobench gallery leaderboard/records/mitos2012-official-....json --data ~/mitos
     """
@@ -42,7 +48,7 @@ def gallery(
     out = out or Path("gallery") / record.stem
     with Progress(transient=True) as bar:
         task = bar.add_task("frames")
-        made = write(
+        written = write(
             record,
             out,
             data=data,
@@ -51,5 +57,5 @@ def gallery(
             kind=format_,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    echo(f"{made.n_frames} frames, {made.n_misses} misses, {made.n_errors} false positives.")
-    echo(f"Gallery  {made.page}")
+    echo(f"{written.n_frames} frames, {written.n_misses} misses, {written.n_errors} false positives.")
+    echo(f"Gallery  {written.page}")

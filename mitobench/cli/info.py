@@ -1,6 +1,6 @@
-"""`mitobench list` and `mitobench info`: what plugins and data sets there are, and everything about one of them.
+"""`mitobench list` and `mitobench info`: list plugins and data sets, and show the details of one.
 
-`list` reads package metadata and cards alone, so that it answers at once and no broken plugin can stop it.
+`list` only reads package metadata and cards, so it is fast and a broken plugin cannot stop it.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ def list_plugins(
     role: Annotated[
         str | None, typer.Option(help="estimator, detector, verifier, fuser or dataset. Default: all.")
     ] = None,
-    check: Annotated[bool, typer.Option("--check", help="Import each one and say which are BROKEN (slow).")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Import every plugin and report the BROKEN ones (slow).")
+    ] = False,
 ) -> None:
-    """List all plugins by role, with the package that each comes from.
+    """List the installed plugins and data sets by role, with their packages.
 
-    Exit code 1: `--check` found a broken one.
+    Exit code 1: `--check` found a broken plugin.
 
     Examples: mitobench list --role detector; mitobench list --check
     """
@@ -37,7 +39,7 @@ def list_plugins(
     from mitobench.errors import MitobenchError, nearest
 
     if role is not None and role not in discovery.GROUPS:
-        raise MitobenchError(f"--role {role}: no such role. {nearest(role, discovery.GROUPS)}")
+        raise MitobenchError(f"--role: unknown role {role!r}. {nearest(role, discovery.GROUPS)}")
     problems = False
     for shown in [role] if role else discovery.GROUPS:
         echo(f"{shown}s", bold=True)
@@ -55,7 +57,7 @@ def list_plugins(
 
 
 def _claims(found: list[InstalledPlugin]) -> list[InstalledPlugin]:
-    """Whoever claims a name, in an order that is not that of the disk."""
+    """Sorts the plugins with the same name by package and version."""
     return sorted(found, key=lambda claim: (claim.package, claim.version))
 
 
@@ -64,7 +66,7 @@ def _origin(claims: list[InstalledPlugin]) -> str:
 
 
 def _problem(claims: list[InstalledPlugin], check: bool) -> str | None:
-    """What is wrong with a name: two packages claim it, or (looked at if `check`) it does not load."""
+    """Why a name cannot be used: two packages claim it or, if `check`, the plugin does not load; None if it can."""
     if len(claims) > 1:
         both = " and ".join(f"{claim.package} ({claim.target})" for claim in claims)
         return f"CONFLICT: claimed by {both}. Uninstall one of them."
@@ -89,12 +91,12 @@ def _title(claim: InstalledPlugin) -> str:
 
 
 def info(
-    name: Annotated[str, typer.Argument(help="A plugin or a data set, as `mitobench list` names it.")],
+    name: Annotated[str, typer.Argument(help="Name of a plugin or data set, as shown by `mitobench list`.")],
     profile: Annotated[
-        str | None, typer.Option(help="Show what this profile sets: smoke, cpu, paper, or a .toml file.")
+        str | None, typer.Option(help="Also show the options in this profile: smoke, cpu, paper, ..., or a .toml file.")
     ] = None,
 ) -> None:
-    """Show a plugin's card, interface and options, or a data set's card and protocols.
+    """Show the card, properties and options of a plugin, or the card and protocols of a data set.
 
     Exit code 1: the plugin is broken, or two packages claim its name.
 
@@ -107,7 +109,7 @@ def info(
     claims = [_claims(named[name]) for named in discovery.found().values() if name in named]
     if not claims:
         known = {name for role in discovery.GROUPS for name in discovery.names(role)}
-        raise MitobenchError(f"Nothing is called {name!r}. {nearest(name, known)}")
+        raise MitobenchError(f"Unknown plugin or data set {name!r}. {nearest(name, known)}")
     settings = Settings.load(profile) if profile else None
     problems = [_show(of_role, settings) for of_role in claims]
     if any(problems):
@@ -115,7 +117,7 @@ def info(
 
 
 def _show(claims: list[InstalledPlugin], settings: Settings | None) -> bool:
-    """Show one role's claim to the name; returns whether something is wrong with it."""
+    """Prints the plugin with this name in one role; returns whether it cannot be used."""
     claim = claims[0]
     echo(f"{claim.role} {claim.name}", bold=True)
     _line("package", _origin(claims))
@@ -136,7 +138,7 @@ def _line(what: str, value: object) -> None:
 
 
 def _show_values(values: Mapping[str, Any]) -> None:
-    """A card, a line for each value; what is empty is left out."""
+    """Prints a card, one line per value, without empty values."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             for inner, part in value.items():
@@ -175,7 +177,7 @@ def _show_plugin(claim: InstalledPlugin, settings: Settings | None) -> None:
             _line(flag, getattr(cls, flag))
     chosen = settings.options(claim.role, cls).model_dump(mode="json") if settings else {}
     options = cls.Options.model_fields
-    echo(f"  options, for --set {claim.role}.OPTION=VALUE:" if options else "  no options")
+    echo(f"  options (set with --set {claim.role}.OPTION=VALUE):" if options else "  no options")
     for option, field in options.items():
         _show_option(option, field, chosen)
 
@@ -189,7 +191,7 @@ def _show_option(option: str, field: FieldInfo, chosen: Mapping[str, Any]) -> No
 
 
 def _type(field: FieldInfo) -> str:
-    """The type in words with its bounds: `float >= 0.1, <= 1`."""
+    """The type with its bounds, for example `float >= 0.1, <= 1`."""
     annotation: Any = field.annotation
     plain = isinstance(annotation, type) and not get_args(annotation)
     name = annotation.__name__ if plain else str(annotation).replace("typing.", "")
@@ -204,7 +206,7 @@ def _bounds(field: FieldInfo) -> Iterator[str]:
 
 
 def _spell(value: Any) -> str:
-    """As `--set` takes it."""
+    """Formats a value as `--set` accepts it."""
     import json
 
     return json.dumps(value, default=str)

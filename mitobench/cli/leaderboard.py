@@ -1,4 +1,4 @@
-"""`mitobench leaderboard`: records become pages, or a table here; they are checked, and others' are taken in."""
+"""`mitobench leaderboard`: makes pages or a table of records, checks them, and adds those of others."""
 
 from __future__ import annotations
 
@@ -11,35 +11,41 @@ import typer
 from mitobench.cli.terminal import echo
 
 if TYPE_CHECKING:
-    from mitobench.results.folder import AddedRecord, Checks
+    from mitobench.results.folder import AddedRecord, CheckReport
 
-app = typer.Typer(help="Make the leaderboard from records, show it, check it, or add records.", no_args_is_help=True)
+app = typer.Typer(help="Build the leaderboard from records, show it, check it, or add records.", no_args_is_help=True)
 
-Folder = Annotated[Path, typer.Argument(help="Folder that holds records/.")]
+DEFAULT = Path("leaderboard")
+HOLDS = "Folder that holds records/."
+Folder = Annotated[Path | None, typer.Argument(help=HOLDS, show_default=str(DEFAULT))]
+FolderOption = Annotated[
+    Path | None, typer.Option("--folder", help="The same folder, spelled as in `leaderboard add`.", show_default=False)
+]
 Data = Annotated[
     Path | None,
-    typer.Option(envvar="MITOBENCH_DATA", help="Folder of data sets: detections on those are matched afresh."),
+    typer.Option(envvar="MITOBENCH_DATA", help="Folder of data sets: detections on those are matched again."),
 ]
 
 
 @app.command()
 def build(
-    folder: Folder = Path("leaderboard"),
-    png: Annotated[bool, typer.Option("--png", help="Write the figures as PNG, too.")] = False,
+    folder: Folder = None,
+    folder_option: FolderOption = None,
+    png: Annotated[bool, typer.Option("--png", help="Also write the figures as PNG.")] = False,
 ) -> None:
-    """Write LEADERBOARD.md, index.html and figures/ from all records of a folder, and show the tables.
+    """Write LEADERBOARD.md, index.html, sections/ and figures/ from the records of a folder, and show the tables.
 
-    Every record is recomputed first. One that is broken, changed, of another schema version, or whose numbers are not
-    its own, is named and left out.
+    Every record is recomputed first. Records that are broken, were edited, have another schema version, or contain
+    numbers that do not follow from their detections are reported and left out.
 
     Example: mitobench leaderboard build leaderboard
     """
-    _build(_existing(folder), png)
+    _build(_existing(folder, folder_option), png)
 
 
 @app.command()
-def show(folder: Folder = Path("leaderboard")) -> None:
-    """Show the leaderboard of all records of a folder whose numbers are their own, and write nothing.
+def show(folder: Folder = None, folder_option: FolderOption = None) -> None:
+    """Show the leaderboard of a folder without writing anything. Records that fail the checks are left out.
 
     Example: mitobench leaderboard show leaderboard
     """
@@ -47,29 +53,32 @@ def show(folder: Folder = Path("leaderboard")) -> None:
     from mitobench.report import build as report
     from mitobench.results.check import verified_all
 
-    records = _existing(folder) / report.RECORDS
+    records = _existing(folder, folder_option) / report.RECORDS
     found = report.read_sections(records, verified_all)
     for section in found:
         show_section(section)
     if not found:
-        console.print(f"{records}: holds no record yet.", markup=False)
+        console.print(f"{records}: has no records yet.", markup=False)
 
 
 @app.command()
 def recommend(
-    folder: Folder = Path("leaderboard"),
-    section: Annotated[str | None, typer.Option(help="Only sections whose title holds this text.")] = None,
+    folder: Folder = None,
+    folder_option: FolderOption = None,
+    section: Annotated[str | None, typer.Option(help="Only sections whose title or name contains this text.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Only sections of this data set.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Only sections of this protocol.")] = None,
-    margin: Annotated[float, typer.Option(min=0, max=1, help="F1 that a cheaper row may lose to the best.")] = 0.02,
+    margin: Annotated[
+        float, typer.Option(min=0, max=1, help="How much lower than the best the F1 of a faster row may be.")
+    ] = 0.02,
 ) -> None:
-    """Name the cheapest row that is not worse than the best by more than --margin, or say that the data cannot decide.
+    """Recommend the fastest row whose F1 is at most --margin below the best, if the data can decide.
 
-    Cost is seconds a frame. A row is not worse where the 95 % interval of the best's F1 less its own, paired over the
-    same slides, ends at the margin or below. Where a cheaper row might do as well as the best, and none is known to,
-    the data cannot decide.
+    Cost is seconds per frame. A row qualifies if the 95 % interval of the difference in F1 between the best row and it,
+    paired over the same slides, ends at or below the margin. If no faster row qualifies but one might, the data cannot
+    decide.
 
-    Exit code 1: the data of a section cannot decide.
+    Exit code 1: the data of at least one section cannot decide.
 
     Example: mitobench leaderboard recommend leaderboard --dataset mitos2012 --margin 0.02
     """
@@ -78,18 +87,18 @@ def recommend(
 
     if not 0 <= margin <= 1:  # nan passes the option's own range
         raise typer.BadParameter("--margin: must be a number from 0 to 1.")
-    show_recommendation(_existing(folder) / RECORDS, margin, section, dataset, protocol)
+    show_recommendation(_existing(folder, folder_option) / RECORDS, margin, section, dataset, protocol)
 
 
 @app.command()
-def check(folder: Folder = Path("leaderboard"), data: Data = None) -> None:
-    """Recompute every number of every record from the record alone, and see that no generated file is stale.
+def check(folder: Folder = None, folder_option: FolderOption = None, data: Data = None) -> None:
+    """Check all records by recomputing their numbers, and check that the generated files are up to date.
 
-    Checked are the bytes, digests and names of records and detections; that a record does not contradict itself; all
-    scores, thresholds and intervals; and LEADERBOARD.md, index.html and the data of figures/. With --data the
-    detections are matched afresh with the annotation, on the very frames of the record.
+    Checks the bytes, digests and names of records and detections; that records do not contradict themselves; all
+    scores, thresholds and intervals; and LEADERBOARD.md, index.html, sections/ and the data of figures/. With --data
+    the detections are also matched with the annotation again, on the same frames.
 
-    Exit code 1: something is wrong; one line each, with file and fix.
+    Exit code 1: problems were found; each is reported on one line with the file and how to fix it.
 
     Example: mitobench leaderboard check leaderboard --data ~/mitos
     """
@@ -97,28 +106,26 @@ def check(folder: Folder = Path("leaderboard"), data: Data = None) -> None:
     from mitobench.report.stale import stale
     from mitobench.results.folder import check_folder
 
-    checks = check_folder(_existing(folder) / report.RECORDS, data)
-    generated, problems = stale(folder)
+    board = _existing(folder, folder_option)
+    checks = check_folder(board / report.RECORDS, data)
+    generated, problems = stale(board)
     for line in (
         *_checked(checks, data),
-        f"Made anew and compared: {', '.join(generated) or 'nothing, as none is here'}.",
+        f"Generated again and compared: {', '.join(generated) or 'no files, as there are none'}.",
     ):
         echo(line)
     _fail(checks.problems + problems)
-    echo("Nothing is wrong.")
+    echo("No problems found.")
 
 
 @app.command()
-def migrate(
-    folder: Folder = Path("leaderboard"),
-    data: Data = None,
-) -> None:
-    """Bring records of earlier schema versions to this one, and make the leaderboard anew.
+def migrate(folder: Folder = None, folder_option: FolderOption = None, data: Data = None) -> None:
+    """Convert records of earlier schema versions to the current one, and rebuild the leaderboard.
 
-    Each record's detections are matched with the annotation once; its numbers must come out as they were, and the
-    digest that it had is kept. Records that cannot be migrated are listed and left as they are.
+    Each record's detections are matched with the annotation again, and its numbers must not change. Its old digest is
+    kept. Records that cannot be migrated are listed and not changed.
 
-    Exit code 1: some could not be migrated.
+    Exit code 1: some records could not be migrated.
 
     Example: mitobench leaderboard migrate leaderboard --data ~/mitos
     """
@@ -126,10 +133,11 @@ def migrate(
     from mitobench.report.build import RECORDS
     from mitobench.results.migrate import migrate_folder
 
-    done = migrate_folder(_existing(folder) / RECORDS, data)
+    board = _existing(folder, folder_option)
+    done = migrate_folder(board / RECORDS, data)
     console.print(f"{len(done.migrated)} migrated, {done.current} had this version already.", markup=False)
     if done.migrated:
-        _build(folder)
+        _build(board)
     _fail(done.problems)
 
 
@@ -139,13 +147,14 @@ def add(
         list[Path],
         typer.Argument(metavar="PATH...", help="Records (.json, detections beside them), or folders of them."),
     ],
-    folder: Annotated[Path, typer.Option(help="Folder that holds records/.")] = Path("leaderboard"),
+    folder: Annotated[Path, typer.Option(help=HOLDS)] = DEFAULT,
     data: Data = None,
 ) -> None:
-    """Take others' records into a leaderboard, after the checks of `leaderboard check`, and make it anew.
+    """Add records to a leaderboard, after the checks of `leaderboard check`, and build it again.
 
-    Where anything is wrong with any of them nothing is added, and every reason is named. A record that is there already
-    is left; one of the same identity with other numbers is added beside it, and both are marked.
+    If anything is wrong with any of them, nothing is added and every problem is listed. A record that is there already
+    is left alone; one of the same identity with other numbers is added as well, and both are marked. Records that were
+    migrated elsewhere are refused: add their files of version 1, and migrate those.
 
     Exit code 1: refused.
 
@@ -160,8 +169,8 @@ def add(
     for line in _checked(checks, data):
         echo(line)
     _fail([*checks.problems, *(f"Nothing was added to {target}." for _ in checks.problems[:1])])
-    for taken in records.take(found, target):
-        echo(_told(taken))
+    for added in records.add_records(found, target):
+        echo(_line(added))
     _build(folder)
 
 
@@ -176,44 +185,55 @@ def _build(folder: Path, png: bool = False) -> None:
     console.print(f"Leaderboard  {page}", markup=False)
 
 
-def _checked(checks: Checks, data: Path | None) -> Iterator[str]:
-    """What was checked, and how far."""
+def _checked(checks: CheckReport, data: Path | None) -> Iterator[str]:
+    """Yields what was checked, and what was not."""
     ok = [item.record for item in checks.records if item.record and item.record.status == "ok"]
     counts_alone = sum(record.validation_detections is None for record in ok)
-    yield f"{len(checks.records)} records: bytes, digests, names, and that none contradicts itself."
+    yield f"{len(checks.records)} records: bytes, digests, names and consistency."
     yield f"Recomputed from the record alone: every score, threshold, curve and interval of {len(ok)} records."
     if counts_alone:
-        yield f"{counts_alone} migrated records hold no detections on validation: there, by the counts of each frame."
+        yield (
+            f"{counts_alone} migrated records hold no detections on validation: the counts of each frame were checked "
+            "there. Their options, code and data are as recorded."
+        )
     if data is None:
-        yield "Without --data nothing was matched with the annotation."
+        yield "Without --data no detections were matched with the annotation."
     else:
-        yield f"Matched afresh with the annotation below {data}: {checks.matched} records."
-    if checks.not_here:
-        yield f"Not below {data}, and so not matched: {', '.join(sorted(checks.not_here))}."
+        yield f"Matched again with the annotation below {data}: {checks.matched} records."
+    if checks.missing_data:
+        yield f"Not below {data}, and so not matched: {', '.join(sorted(checks.missing_data))}."
 
 
-def _told(taken: AddedRecord) -> str:
-    if taken.there:
-        return f"{taken.path.name}: is there already, with equal numbers: {taken.target}"
-    marked = f" (of one identity with {taken.beside[0]}, with other numbers: both are marked)" if taken.beside else ""
-    return f"added {taken.target}{marked}"
+def _line(added: AddedRecord) -> str:
+    if added.already_there:
+        return f"{added.path.name}: is there already, with equal numbers: {added.target}"
+    other = added.conflicting[0] if added.conflicting else None
+    marked = f" (has the identity of {other}, with other numbers: both are marked)" if other else ""
+    return f"added {added.target}{marked}"
 
 
 def _fail(problems: list[str]) -> None:
-    """Exit code 1 where there are problems, each told in a line."""
+    """Shows problems, one line each; exit code 1 if there are any."""
     for problem in problems:
         echo(problem, err=True)
     if problems:
         raise typer.Exit(1)
 
 
-def _existing(folder: Path) -> Path:
-    """Refuses a folder that is not there: an empty leaderboard would hide the misspelling."""
+def _existing(folder: Path | None, option: Path | None = None) -> Path:
+    """Returns the folder, given as argument or as `--folder`, or the default one.
+
+    Refuses a folder that does not exist: an empty leaderboard would hide the misspelling.
+    """
     from mitobench.errors import MitobenchError
     from mitobench.report.build import RECORDS
 
+    if folder and option and folder != option:
+        raise typer.BadParameter(f"--folder {option}: the folder is {folder} already. Give one of the two.")
+    folder = folder or option or DEFAULT
     if not (folder / RECORDS).is_dir():
         raise MitobenchError(
-            f"{folder / RECORDS}: is no folder. Give the folder that holds {RECORDS}/, the --out of `mitobench run`."
+            f"{folder / RECORDS}: is not a directory. Give the folder that holds {RECORDS}/, the --out of `mitobench "
+            "run`."
         )
     return folder

@@ -1,4 +1,4 @@
-"""`mitobench new-plugin` writes a package with a working plugin, `mitobench check-plugin` holds one to the contract."""
+"""`mitobench new-plugin` writes a package with a working plugin; `mitobench check-plugin` checks the contract."""
 
 from __future__ import annotations
 
@@ -41,16 +41,23 @@ KINDS = {
         "run": "--fuser {name}",
     },
 }
-RESERVED = {"all", "none"}  # `--detector all` means every detector, `--verifier none` that there is none
-MAX_NAME = 60  # characters: it becomes the name of files and of a module
+RESERVED = {"all", "none"}  # `--detector all` means every detector, `--verifier none` no verifier
+MAX_NAME = 60  # characters; the name is used for files and a module
 
 
 def new_plugin(
-    name: Annotated[str, typer.Argument(help="Of the plugin: small letters, digits, dashes; a letter first.")],
-    kind: Annotated[str, typer.Option("--kind", "-k", help="estimator, detector, verifier or fuser.")] = "detector",
-    folder: Annotated[Path, typer.Option(help="Where the package's folder is put.")] = Path("."),
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Name of the plugin: lower-case letters, digits and single dashes, starting with a letter."
+        ),
+    ],
+    kind: Annotated[
+        str, typer.Option("--kind", "-k", help="Role of the plugin: estimator, detector, verifier or fuser.")
+    ] = "detector",
+    folder: Annotated[Path, typer.Option(help="Folder in which the package's folder is created.")] = Path("."),
 ) -> None:
-    """Write a package with a small working plugin of that kind, ready to install and to be changed.
+    """Write a package with a small working plugin, as a starting point for your own.
 
     Example: mitobench new-plugin mine --kind detector
     """
@@ -63,25 +70,25 @@ def new_plugin(
     for path, text in files.items():
         write_text_whole(path, text)
         echo(f"wrote {path}")
-    echo("\nNow:\n", lines=True)
+    echo("\nNext steps:\n", lines=True)
     echo(f"  pip install -e {target}")
     echo(f"  mitobench check-plugin {name}")
     echo(f"  mitobench run {values['run']}")
 
 
 def _values(name: str, kind: str) -> dict[str, str]:
-    """What the templates are filled with. Raises MitobenchError for a name or a kind that cannot be."""
+    """Returns the values for the templates. Raises MitobenchError for an invalid name or kind."""
     from mitobench import __version__
     from mitobench.api import API_VERSION
     from mitobench.errors import MitobenchError, nearest
 
     if kind not in KINDS:
-        raise MitobenchError(f"--kind {kind}: there is no such kind of plugin. {nearest(kind, KINDS)}")
+        raise MitobenchError(f"--kind: unknown kind of plugin {kind!r}. {nearest(kind, KINDS)}")
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or name in RESERVED or len(name) > MAX_NAME:
         raise MitobenchError(
-            f"A plugin cannot be called {printable(repr(name), 80)}: take small letters, digits and single dashes, "
-            f"a letter first, at most {MAX_NAME} characters, and none of {', '.join(sorted(RESERVED))}; for example "
-            f"my-{kind}."
+            f"{printable(repr(name), 80)} is not a valid plugin name. Use lower-case letters, digits, single dashes, "
+            f"starting with a letter, at most {MAX_NAME} characters, for example my-{kind}. "
+            f"The names {' and '.join(sorted(RESERVED))} are reserved."
         )
     return {
         **KINDS[kind],
@@ -97,20 +104,20 @@ def _values(name: str, kind: str) -> dict[str, str]:
 
 
 def _range(version: str) -> str:
-    """The versions of mitobench that a plugin written for this one states: up to the next that may differ."""
+    """The range of mitobench versions that a new plugin requires: from this one up to the next incompatible one."""
     major, minor = map(int, version.split(".")[:2])
     return f">={major}.{minor},<{major}.{minor + 1}" if major == 0 else f">={major}.{minor},<{major + 1}"
 
 
 def _class_name(name: str, kind: str) -> str:
-    """`MyPlugin` for `my-plugin`; with the kind behind it where the template has that word: `Path`, `None`."""
+    """`MyPlugin` for `my-plugin`. Adds the kind if the template uses that word already, as `Path` or `None`."""
     cls = "".join(part.capitalize() for part in name.split("-"))
-    taken = re.findall(r"\w+", (Path(__file__).parents[1] / "templates" / "plugin" / f"{kind}.py.j2").read_text())
-    return f"{cls}{kind.capitalize()}" if iskeyword(cls) or cls in taken else cls
+    used = re.findall(r"\w+", (Path(__file__).parents[1] / "templates" / "plugin" / f"{kind}.py.j2").read_text())
+    return f"{cls}{kind.capitalize()}" if iskeyword(cls) or cls in used else cls
 
 
 def _refuse_taken(name: str, kind: str, module: str, target: Path) -> None:
-    """Raises MitobenchError where something has the plugin's name, its module's, or its folder's already."""
+    """Raises MitobenchError if the name of the plugin, its module or its folder is already in use."""
     from importlib.util import find_spec
 
     from mitobench import discovery
@@ -118,15 +125,17 @@ def _refuse_taken(name: str, kind: str, module: str, target: Path) -> None:
 
     if name in discovery.names(kind):
         package = discovery.found()[kind][name][0].package
-        raise MitobenchError(f"There is a {kind} {name!r} already, of package {package}. Take another name.")
+        raise MitobenchError(f"Package {package} already has a {kind} {name!r}. Choose another name.")
     if find_spec(module) is not None:
-        raise MitobenchError(f"There is a module {module} already; the package would hide it. Take another name.")
+        raise MitobenchError(f"A module {module} already exists, which the package would hide. Choose another name.")
     if target.exists():
-        raise MitobenchError(f"{target} is there already, and is left as it is. Take another name or --folder.")
+        raise MitobenchError(
+            f"{target}: exists already, and is not overwritten. Choose another name, or another --folder."
+        )
 
 
 def _render(values: dict[str, str]) -> dict[str, str]:
-    """The package's files, by path within its folder."""
+    """Renders the package's files, by path within its folder."""
     import jinja2
 
     templates = jinja2.Environment(
@@ -146,12 +155,17 @@ def _render(values: dict[str, str]) -> dict[str, str]:
 
 
 def check_plugin(
-    name: Annotated[str, typer.Argument(help="Of an installed plugin, as `mitobench list` shows it.")],
+    name: Annotated[str, typer.Argument(help="Name of an installed plugin, as shown by `mitobench list`.")],
     role: Annotated[
-        str | None, typer.Option(help="estimator, detector, verifier or fuser; needed where several have the name.")
+        str | None,
+        typer.Option(
+            help="estimator, detector, verifier or fuser. Needed if several roles have a plugin with this name."
+        ),
     ] = None,
 ) -> None:
-    """Hold a plugin to the contract, on tiny frames with a tiny budget. Exit code 1 when it breaks it.
+    """Check that a plugin keeps the contract of its role, on tiny frames and with short training.
+
+    Exit code 0: all checks passed; 1: some failed.
 
     Example: mitobench check-plugin blobs
     """
@@ -174,7 +188,7 @@ def check_plugin(
 
 
 def _reason(check: Check) -> str | None:
-    """Why a check fails; None where it does not."""
+    """Runs a check; returns why it failed, or None if it passed."""
     from mitobench.errors import MitobenchError
 
     try:

@@ -1,4 +1,4 @@
-"""Options that commands which train have in common."""
+"""Options shared by the commands that train."""
 
 from __future__ import annotations
 
@@ -13,27 +13,38 @@ Data = Annotated[
     Path | None,
     typer.Option(
         envvar="MITOBENCH_DATA",
-        help="Folder that holds data sets, at any depth. Without it: synthetic frames alone.",
+        help="Folder that holds data sets, at any depth. Without it: synthetic frames only.",
     ),
 ]
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", help="ROLE.OPTION=VALUE or ROLE.PLUGIN.OPTION=VALUE, for all rows; may be repeated."),
+    typer.Option(
+        "--set",
+        help="Set an option: ROLE.OPTION=VALUE or ROLE.PLUGIN.OPTION=VALUE, for all combinations. May be repeated.",
+    ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Gpus = Annotated[int, typer.Option(min=1, max=MAX_PROCESSES, help="Processes a fit is distributed over.")]
-Jobs = Annotated[int, typer.Option(min=1, max=MAX_JOBS, help="Stages done at once, each in a process of its own.")]
+Device = Annotated[str, typer.Option(help="Device to compute on: auto, cpu or cuda.")]
+Gpus = Annotated[
+    int, typer.Option(min=1, max=MAX_PROCESSES, help="Number of GPUs (on the CPU: processes) for each fit.")
+]
+Jobs = Annotated[
+    int, typer.Option(min=1, max=MAX_JOBS, help="Number of stages to run in parallel, each in its own process.")
+]
 Store = Annotated[
-    Path | None, typer.Option(envvar="MITOBENCH_STORE", help="Where stages' outputs are kept. Default: user cache.")
+    Path | None,
+    typer.Option(
+        envvar="MITOBENCH_STORE",
+        help="Folder in which outputs of stages are kept and reused. Default: in the user cache.",
+    ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and exit.")]
 
 
 def names(text: str | None) -> list[str] | None:
-    """The names in an option, between commas; None where it is not given."""
+    """Splits an option at commas; None if it is not given. Raises BadParameter if it holds no name."""
     if text is None:
         return None
     found = [name.strip() for name in text.split(",") if name.strip()]
     if not found:
-        raise typer.BadParameter(f"{text!r} holds no name.")
+        raise typer.BadParameter(f"{text!r} contains no name. Give one or more names, separated by commas.")
     return found

@@ -1,4 +1,4 @@
-"""`mitobench pack`: a finished run becomes a model to predict with."""
+"""`mitobench pack`: packs a finished run into a model for `mitobench predict`."""
 
 from __future__ import annotations
 
@@ -20,17 +20,19 @@ mitobench pack leaderboard/records/RECORD.json --out my-model --store runs/store
 
 
 def pack(
-    record: Annotated[Path, typer.Argument(help="Of a finished run, its .json file.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Folder to make.", show_default=False)],
+    record: Annotated[Path, typer.Argument(help="The .json file of the record of a finished run.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder to create.", show_default=False)],
     store: Annotated[
         Path | None,
-        typer.Option(envvar="MITOBENCH_STORE", help="The store that the run used. Default: user cache."),
+        typer.Option(envvar="MITOBENCH_STORE", help="The store that the run used. Default: in the user cache."),
     ] = None,
     half: Annotated[bool, typer.Option("--half", help="Round weights to 16 bits, which halves the size.")] = False,
 ) -> None:
-    """Pack what a run fitted into a folder for `mitobench predict`: weights without pickles, and a card with digests.
+    """Pack the fitted plugins of a run into a model folder for `mitobench predict`.
 
-    Exit code 2: the run failed, the store no longer has what it fitted, or the folder cannot be written.
+    The folder holds weights (never pickles) and a card with the digests of all files.
+
+    Exit code 2: the run failed, the store no longer has its outputs, or the folder cannot be written.
     """
     from mitobench.benchmark import default_store
     from mitobench.model import pack as make
@@ -38,7 +40,7 @@ def pack(
     card = make(record, store or default_store(), out, half)
     echo(f"{card.title}: {card.size_mb:.1f} MB in {len(card.files)} files.")
     if half:
-        echo("Its F1 was measured before its weights were rounded to 16 bits.")
+        echo("Note: its F1 was measured before its weights were rounded to 16 bits.")
     echo(f"Model  {out}")
 
 

@@ -1,4 +1,4 @@
-"""`mitobench predict`: mitoses on your own images."""
+"""`mitobench predict`: finds mitoses on your own images."""
 
 from __future__ import annotations
 
@@ -32,26 +32,31 @@ def predict(
     image: Annotated[
         list[Path],
         typer.Argument(
-            metavar="IMAGE...", help="Files, or folders whose image files are all taken.", show_default=False
+            metavar="IMAGE...",
+            help="Image files, or folders; all image files in a folder are used.",
+            show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder to write.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder to write; must not contain any of the images.", show_default=False)],
     model: Annotated[
         str | None,
-        typer.Option(help="One of registry/models by its name, or a folder made by `mitobench pack`. Default: ours."),
+        typer.Option(
+            help="Name of a bundled model, or a folder written by `mitobench pack`. Default: the bundled model."
+        ),
     ] = None,
     mpp: Annotated[float | None, typer.Option(help="um/px of the images, 0.1 to 1. Default: the model's.")] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="A score at or above it is a mitosis. Default: the model's.")
+        float | None, typer.Option(help="Candidates with a score at or above this are mitoses. Default: the model's.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="Device to compute on: auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Find the mitoses on images: a CSV, a GeoJSON for QuPath and an overlay of each, and counts per mm2.
+    """Find mitoses on images. Writes a CSV, a GeoJSON for QuPath and an overlay per image, and counts per mm2.
 
-    Any image format of 8 or 16 bits; large ones are searched tile by tile, whole slides are not read. Blue rings are
-    mitoses, thin orange ones candidates with a score between the threshold and half of it.
+    Reads TIFF, PNG, JPEG and BMP with 8 or 16 bits. Large images are processed in tiles; whole-slide formats are not
+    supported. On the overlays, blue rings are mitoses; thin orange rings are candidates with a score between half the
+    threshold and the threshold.
 
-    Exit code 0: all images are done; 1: some could not be, and the summary says why; 2: nothing can be done or
+    Exit code 0: all images were processed; 1: some failed, and the summary says why; 2: nothing could be processed or
     written.
 
     Research software: not for diagnosis.
@@ -71,7 +76,7 @@ def predict(
     loaded = Model.load(folder, find_device(device))
     _introduce(folder, loaded, threshold)
     if mpp is None:
-        notify(f"No --mpp: the images are taken to have the model's {loaded.card.mpp:g} um/px.")
+        notify(f"No --mpp given: assuming the model's {loaded.card.mpp:g} um/px for all images.")
     paths = images_of(image)
     rows: list[ImageSummary] = []
     from rich.progress import Progress
@@ -85,7 +90,7 @@ def predict(
                 if not row.done:
                     notify(f"skipped: {row.note}")
     except KeyboardInterrupt:
-        echo("Interrupted. What is finished is kept.", err=True)
+        echo("Interrupted. Finished images are kept.", err=True)
         raise typer.Exit(130) from None
     _show(rows)
     notify(f"Summary  {out / 'summary.csv'}")
@@ -103,15 +108,15 @@ def _introduce(folder: Path, model: Model, threshold: float | None) -> None:
     notify(f"Model {folder.resolve().name}: {card.title}.")
     notify(
         f"F1 {markdown.number(measured.f1)}{between} on the test part of {measured.dataset} ({measured.protocol}, seed "
-        f"{measured.seed}) at a threshold of {card.threshold:.4g}; works at {card.mpp:g} um/px."
+        f"{measured.seed}) at a threshold of {card.threshold:.4g}; the model works at {card.mpp:g} um/px."
     )
     if threshold is not None:
-        notify(f"--threshold {threshold:g} is used instead: that F1 is not said of it.")
+        notify(f"Using --threshold {threshold:g} instead: the F1 above does not apply to it.")
     notify("Research software: not for diagnosis.")
 
 
 def _show(rows: Sequence[ImageSummary]) -> None:
-    """What fits a terminal; the summary has the rest."""
+    """Prints a short table; the summary file has all columns."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -123,7 +128,7 @@ def _show(rows: Sequence[ImageSummary]) -> None:
     for row in rows:
         name = escape(Path(row.image).name)
         if row.area_mm2 is None or row.mitoses_per_mm2 is None:
-            table.add_row(name, "", "skipped")  # why was told at once
+            table.add_row(name, "", "skipped")  # the reason was printed when it happened
             continue
         rate = f"{row.mitoses_per_mm2:.1f}"
         table.add_row(name, f"{row.area_mm2:.3f}", f"{row.mitoses}", rate, f"{row.candidates}", f"{row.seconds:.1f}")

@@ -1,4 +1,4 @@
-"""`mitobench leaderboard recommend`: the cheapest row that is as good as the best, in words."""
+"""`mitobench leaderboard recommend`: prints the fastest row that is about as good as the best."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from mitobench.report.recommend import Candidate, Recommendation
     from mitobench.report.table import Section
 
-MAX_SHOWN = 5  # rows of a kind that are listed
+MAX_SHOWN = 5  # rows of each kind to list
 
 
 def show(records: Path, margin: float, section: str | None, dataset: str | None, protocol: str | None) -> None:
-    """Print the recommendation for each section asked for; exit code 1 where the data of one cannot decide.
+    """Prints the recommendation for each matching section. Exits with code 1 if the data of one cannot decide.
 
-    Raises MitobenchError where no section is meant.
+    Raises MitobenchError if no section matches.
     """
     from mitobench.cli.terminal import echo
     from mitobench.errors import MitobenchError
@@ -32,10 +32,10 @@ def show(records: Path, margin: float, section: str | None, dataset: str | None,
         for found in every
         if (dataset or found.dataset) == found.dataset
         and (protocol or found.protocol) == found.protocol
-        and (section or "").lower() in found.title.lower()
+        and (section or "").lower() in f"{found.title}\n{found.name}".lower()
     ]
     if not asked:
-        titles = "; ".join(found.title for found in every) or "none, as there is no record"
+        titles = "; ".join(found.title for found in every) or "none, as there are no records"
         raise MitobenchError(f"{records}: no section matches. Available: {titles}.")
     recommended = [(found, recommend(found, margin)) for found in asked]
     for found, what in recommended:
@@ -57,19 +57,19 @@ def _lines(section: Section, found: Recommendation, margin: float) -> Iterator[s
     if found.chosen is None:
         yield f"  The data cannot decide. {_why(found, allowed)}"
     elif found.chosen is found.best:
-        yield f"  Recommended: the best. No row with fewer seconds is within {allowed} of it."
+        yield f"  Recommended: the best. No faster row is within {allowed} of it."
     else:
         yield f"  Recommended: {_row(found.chosen)}"
-        yield f"    {_lead(found.chosen)}: by {allowed} at most."
+        yield f"    {_lead(found.chosen)}: at most {allowed}."
     for one in found.undecided[:MAX_SHOWN]:
-        yield f"  Not decided, cheaper: {_row(one)}"
+        yield f"  Faster, but undecided: {_row(one)}"
         yield f"    {_lead(one)}."
     if len(found.undecided) > MAX_SHOWN:
-        yield f"  and {len(found.undecided) - MAX_SHOWN} more, of a rank behind these."
+        yield f"  and {len(found.undecided) - MAX_SHOWN} more with lower ranks."
     for one in found.as_cheap[:MAX_SHOWN]:
-        yield f"  As cheap, with an F1 that is no higher: {_row(one)}"
+        yield f"  Equally fast, with the same or a lower F1: {_row(one)}"
     if found.untimed:
-        yield f"  Without seconds a frame, so not considered: {'; '.join(_name(one) for one in found.untimed)}"
+        yield f"  Not considered, as their speed was not measured: {'; '.join(_name(one) for one in found.untimed)}"
     if found.devices:
         yield f"  Seconds were measured on different devices: {', '.join(found.devices)}."
     shown = [one.lead.interval for one in (found.chosen, *found.undecided) if one and one.lead and one.lead.interval]
@@ -79,16 +79,16 @@ def _lines(section: Section, found: Recommendation, margin: float) -> Iterator[s
 
 def _why(found: Recommendation, margin: str) -> str:
     if found.undecided:
-        few = f"{len(found.undecided)} cheaper row{'s' if len(found.undecided) > 1 else ''}"
-        return f"{few} may be worse by more than {margin} or not; more slides would say."
-    return "The best has no seconds a frame, and no other row is known to be not worse."
+        rows = f"{len(found.undecided)} faster row{'s' if len(found.undecided) > 1 else ''}"
+        return f"{rows} may or may not be worse by more than {margin}. More slides would be needed to tell."
+    return "The best row has no measured seconds per frame, and no other row is known to be about as good."
 
 
 def _row(one: Candidate) -> str:
     from mitobench.report import markdown
 
     seconds = "no seconds" if one.seconds is None else f"{markdown.number(one.seconds, 2)} s"
-    return f"rank {one.rank}, {_name(one)}; F1 {markdown.f1(one.row)}, {seconds} a frame"
+    return f"rank {one.rank}, {_name(one)}; F1 {markdown.f1(one.row)}, {seconds} per frame"
 
 
 def _name(one: Candidate) -> str:
@@ -102,7 +102,7 @@ def _lead(one: Candidate) -> str:
     from mitobench.report.markdown import brackets, signed
 
     if one.lead is None:
-        return "It cannot be compared with the best: no seed in common, or other frames"
+        return "It cannot be compared with the best: they have no seed in common, or different frames"
     if one.lead.interval is None:
-        return f"The best is ahead by {signed(one.lead.delta)}, without an interval: there is one test frame only"
+        return f"The best is ahead by {signed(one.lead.delta)}, without an interval, as there is only one test frame"
     return f"The best is ahead by {signed(one.lead.delta)}{brackets(one.lead.interval, signed)}"

@@ -1,4 +1,4 @@
-"""`mitobench reproduce`: does again what a record says was done."""
+"""`mitobench reproduce`: runs a record again and compares the results."""
 
 from __future__ import annotations
 
@@ -18,26 +18,34 @@ if TYPE_CHECKING:
 
 
 def reproduce(
-    path: Annotated[Path, typer.Argument(metavar="RECORD", help="A record's .json file.")],
+    path: Annotated[Path, typer.Argument(metavar="RECORD", help="The .json file of a record.")],
     data: Annotated[
         Path | None,
-        typer.Option(envvar="MITOBENCH_DATA", help="Folder that holds its data sets. Synthetic frames need none."),
+        typer.Option(
+            envvar="MITOBENCH_DATA",
+            help="Folder that holds the record's data sets, at any depth. Not needed for synthetic frames.",
+        ),
     ] = None,
     store: Annotated[
-        Path | None, typer.Option(help="Where stages' outputs are kept. Default: a new one, so that all is done again.")
+        Path | None,
+        typer.Option(
+            help="Folder in which outputs of stages are kept and reused. Default: an empty one, so all stages run."
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Keep the new record in records/ of this folder.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the new record to records/ in this folder.")] = None,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Do not ask, even where it needs more than this machine has.")
+        bool,
+        typer.Option("--yes", "-y", help="Do not ask for confirmation if the record needs more than this machine has."),
     ] = False,
 ) -> None:
-    """Run a record's command again, with its options, data and seed, and compare.
+    """Run a record again with its own options, data and seed, and compare the results.
 
-    equal: everything computed is equal to the last bit. within seed noise: the difference of F1 is inside its paired
-    interval (95 %), or no greater than the spread over the seeds of the record's series beside it. different:
-    it is not, or the record contradicts itself. What changed since is listed.
+    The verdict is one of: equal (all results are identical to the last bit); within seed noise (the 95 % interval of
+    the difference in F1 contains 0, or the difference is not larger than between the seeds of the record's series in
+    the same folder); different (anything else, or the record contradicts itself). Also lists what has changed since
+    the record was made.
 
-    Exit code 0: equal or within seed noise; 1: different; 2: it cannot be done here, or the record was edited.
+    Exit code 0: equal or within seed noise; 1: different; 2: it cannot run here, or the record was edited.
 
     Example: mitobench reproduce leaderboard/records/RECORD.json --data ~/mitos
     """
@@ -54,16 +62,19 @@ def reproduce(
     try:
         found = again(path, data=data, store=store, out=out, show_progress=console.Display, notify=console.notify)
     except KeyboardInterrupt:
-        echo("Interrupted. With --store, what is finished is kept.", err=True)
+        echo("Interrupted. Finished stages are kept only with --store.", err=True)
         raise typer.Exit(130) from None
-    for line in _told(found):
+    for line in _report(found):
         echo(line)
     if found.verdict == "different":
         raise typer.Exit(1)
 
 
 def _ask(path: Path, recorded: Record) -> None:
-    """Show what it will use. Where that is more than this machine has, ask; raises MitobenchError where nobody can."""
+    """Prints what the record needs, and asks for confirmation if that is more than this machine has.
+
+    Raises MitobenchError if confirmation is needed and there is no terminal to ask on.
+    """
     from mitobench.errors import MitobenchError
     from mitobench.foreign import printable
     from mitobench.results.demands import demands, excessive
@@ -74,13 +85,13 @@ def _ask(path: Path, recorded: Record) -> None:
     if not too_much:
         return
     if not sys.stdin.isatty():
-        raise MitobenchError(f"{path}: needs {' '.join(too_much)} Give --yes to do it all the same.")
+        raise MitobenchError(f"{path}: needs {' '.join(too_much)} Give --yes to run it anyway.")
     for line in too_much:
         echo(f"warning: {line}", err=True)
-    typer.confirm(printable(f"{path} needs more than this machine has. Do it all the same?"), abort=True)
+    typer.confirm(printable(f"{path} needs more than this machine has. Run it anyway?"), abort=True)
 
 
-def _told(found: Reproducibility) -> Iterator[str]:
+def _report(found: Reproducibility) -> Iterator[str]:
     yield from found.reasons
     if found.again is None:
         yield "Nothing was run."
@@ -88,7 +99,7 @@ def _told(found: Reproducibility) -> Iterator[str]:
         yield from _numbers(found)
         yield from (f"changed: {line}" for line in found.changed)
         if found.differing and not found.changed:
-            yield "Nothing that a record names has changed: on the machine it was made on, it would be equal."
+            yield "Nothing that the record names has changed. On the original machine the results would be equal."
     yield f"Verdict: {found.verdict}"
 
 
@@ -101,9 +112,9 @@ def _numbers(found: Reproducibility) -> Iterator[str]:
         yield f"Not equal: {', '.join(found.differing)}."
     if found.differing and found.difference:
         low, high = found.difference.low, found.difference.high
-        yield f"F1 differs by {found.difference.delta:+.4f}, paired 95 % interval [{low:+.4f}, {high:+.4f}]."
+        yield f"Difference in F1: {found.difference.delta:+.4f}, paired 95 % interval [{low:+.4f}, {high:+.4f}]."
     if found.differing and found.spread is not None:
-        yield f"Over the seeds of its series F1 spreads by {found.spread:.4f}."
+        yield f"Spread of F1 between the seeds of its series: {found.spread:.4f}."
     for record, when in ((found.recorded, "recorded"), (found.again, "now")):
         if record.status != "ok":
             yield f"FAILED {when}: {record.reason}"

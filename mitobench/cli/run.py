@@ -1,4 +1,4 @@
-"""`mitobench run`: plan, do, score, record."""
+"""`mitobench run`: trains and scores combinations of plugins."""
 
 from __future__ import annotations
 
@@ -25,39 +25,65 @@ mitobench run --detector frcnn --set detector.iterations=500 --dry-run
 def run(
     estimator: Annotated[
         str | None,
-        typer.Option("--estimator", "-e", help="Box estimators: names with commas, or `all`. Default: the profile's."),
+        typer.Option(
+            "--estimator", "-e", help="Box estimators: names separated by commas, or `all`. Default: the profile's."
+        ),
     ] = None,
-    detector: Annotated[str | None, typer.Option("--detector", "-d", help="Detectors, likewise.")] = None,
-    verifier: Annotated[str | None, typer.Option("--verifier", "-v", help="Verifiers, likewise.")] = None,
-    fuser: Annotated[str | None, typer.Option("--fuser", "-f", help="Fusers, likewise.")] = None,
+    detector: Annotated[str | None, typer.Option("--detector", "-d", help="Detectors, in the same way.")] = None,
+    verifier: Annotated[
+        str | None, typer.Option("--verifier", "-v", help="Verifiers, in the same way; `none` for no verifier.")
+    ] = None,
+    fuser: Annotated[str | None, typer.Option("--fuser", "-f", help="Fusers, in the same way.")] = None,
     data: Data = None,
-    dataset: Annotated[str | None, typer.Option(help="Data sets to test on, with commas. Default: all found.")] = None,
-    train_on: Annotated[str | None, typer.Option(help="Data sets to train on. Default: the one tested on.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Data sets to test on, separated by commas. Default: all that are found.")
+    ] = None,
+    train_on: Annotated[
+        str | None, typer.Option(help="Data sets to train on, separated by commas. Default: the one tested on.")
+    ] = None,
     protocol: Annotated[
         str | None,
         typer.Option(
-            help="Split, by name or a .json file (for several data sets, files with commas). Default: the card's first."
+            help="Split: a protocol's name, or .json files (one per data set). Default: the data set's first."
         ),
     ] = None,
-    scanner: Annotated[str | None, typer.Option(help="Scanners to use, for example A. Default: all.")] = None,
+    scanner: Annotated[
+        str | None, typer.Option(help="Scanners to use, separated by commas, for example A. Default: all.")
+    ] = None,
     seeds: Annotated[
-        int, typer.Option(min=1, max=MAX_SEEDS, help="Number of seeds; they vary training, never the split.")
+        int, typer.Option(min=1, max=MAX_SEEDS, help="Number of seeds. Seeds change the training, never the split.")
     ] = 1,
-    first_seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="The first of the seeds.")] = 0,
+    first_seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="The first seed; the others follow it.")] = 0,
     profile: Annotated[
-        str | None, typer.Option(help="Options of all plugins: smoke, cpu, paper, or a .toml file.")
+        str | None,
+        typer.Option(
+            help="Profile (options of all plugins): smoke, cpu, paper, ..., or a .toml file. "
+            "Default: smoke for synthetic frames, cpu without a GPU, otherwise paper."
+        ),
     ] = None,
     set_: Sets = None,
-    scale: Annotated[float, typer.Option(help="Factor on all schedules: 0.1 trains a tenth of the steps.")] = 1.0,
-    matcher: Annotated[str, typer.Option(help="mitos, greedy, hungarian or midog.")] = "mitos",
+    scale: Annotated[
+        float, typer.Option(help="Factor for the number of training steps: 0.1 trains for a tenth of the steps.")
+    ] = 1.0,
+    matcher: Annotated[
+        str, typer.Option(help="Rule that matches detections to mitoses: mitos, greedy, hungarian or midog.")
+    ] = "mitos",
     device: Device = "auto",
     gpus: Gpus = 1,
     jobs: Jobs = 1,
     store: Store = None,
-    out: Annotated[Path, typer.Option(help="Folder of records/ and LEADERBOARD.md.")] = Path("leaderboard"),
+    out: Annotated[
+        Path, typer.Option(help="Folder of the leaderboard; records are written to its subfolder records/.")
+    ] = Path("leaderboard"),
     dry_run: DryRun = False,
 ) -> None:
-    """Train and score every combination of the named plugins, and write a record of each."""
+    """Train and score every combination of the given plugins, and write a record of each.
+
+    A combination is a box estimator, a detector, a verifier and a fuser. Outputs of stages are cached in the store, so
+    combinations share their common stages, and an interrupted run resumes with the same command.
+
+    Exit code 0: all combinations were scored; 1: some failed, and their records say why.
+    """
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from mitobench.benchmark import Benchmark, Grid
@@ -85,7 +111,7 @@ def run(
     if dry_run:
         console.exit_of_plan([benchmark])
     console.check_out(out)
-    with console.going_on(), console.Display(benchmark) as display:
+    with console.resumable(), console.Display(benchmark) as display:
         benchmark.run(out, display, jobs)
     console.show_results([benchmark], out)
     if benchmark.has_failures or not benchmark.done:

@@ -1,4 +1,4 @@
-"""`mitobench score`: any tool's detections, scored as a run scores its own."""
+"""`mitobench score`: scores the detections of any tool in the same way as a run's own."""
 
 from __future__ import annotations
 
@@ -14,45 +14,55 @@ if TYPE_CHECKING:
     from mitobench.evaluate import Interval
     from mitobench.scoring import Score
 
-Data = Annotated[Path, typer.Option(envvar="MITOBENCH_DATA", help="Folder that holds it, at any depth.")]
+Data = Annotated[Path, typer.Option(envvar="MITOBENCH_DATA", help="Folder that holds the data set, at any depth.")]
 
 
 def score(
     detections: Annotated[
         Path,
         typer.Argument(
-            help="CSV with columns frame,x,y,score or frame,x1,y1,x2,y2,score; px. Or a record's .json: its detections "
-            "by its own protocol and threshold."
+            help="CSV with the columns frame,x,y,score or frame,x1,y1,x2,y2,score, in px. Or a record's .json file: "
+            "scores its detections with its own protocol and threshold."
         ),
     ],
     data: Data,
     dataset: Annotated[
-        str | None, typer.Option(help="Data set that the frames belong to. Default: the record's.")
+        str | None,
+        typer.Option(help="Data set that the frames belong to. Required for a CSV; default for a record: its own."),
     ] = None,
-    split: Annotated[str, typer.Option(help="Part to score: test, val or train.")] = "test",
+    split: Annotated[str, typer.Option(help="Part of the split to score: test, val or train.")] = "test",
     protocol: Annotated[
-        str | None, typer.Option(help="Split, by name or a .json file. Default: the card's first.")
+        str | None, typer.Option(help="Split: a protocol's name or a .json file. Default: the data set's first.")
     ] = None,
-    matcher: Annotated[str, typer.Option(help="mitos, greedy, hungarian or midog.")] = "mitos",
+    matcher: Annotated[
+        str, typer.Option(help="Rule that matches detections to mitoses: mitos, greedy, hungarian or midog.")
+    ] = "mitos",
     radius_um: Annotated[
-        float | None, typer.Option(help="A hit is closer than this, um. Default: the card's radius.")
+        float | None,
+        typer.Option(help="A detection closer than this to a mitosis is a hit, um. Default: the data set's."),
     ] = None,
-    threshold: Annotated[float | None, typer.Option(help="A detection counts where its score is >= this.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="A detection counts if its score is at or above this.")
+    ] = None,
     validation: Annotated[
-        Path | None, typer.Option(help="The same tool's detections on the val part: the threshold is chosen there.")
+        Path | None,
+        typer.Option(help="CSV with the same tool's detections on the val part, on which the threshold is chosen."),
     ] = None,
-    scanner: Annotated[str | None, typer.Option(help="Scanners to score, with commas: A or H. Default: all.")] = None,
-    json: Annotated[Path | None, typer.Option("--json", help="Write all of it to this file.")] = None,
+    scanner: Annotated[
+        str | None, typer.Option(help="Scanners to score, separated by commas: A or H. Default: all.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Write all results to this JSON file.")] = None,
 ) -> None:
-    """Score detections of any tool over the frames of a split, those without a detection too.
+    """Score the detections of any tool on all frames of a part of a split, including frames without detections.
 
-    Without --threshold and --validation there is no honest threshold: precision, recall and F1 are then undefined, and
-    what needs none is shown. `oracle` is the best F1 over thresholds on the scored frames themselves.
+    Give the threshold with --threshold, or let --validation choose it. Without either, precision, recall and F1 are
+    undefined and only scores over all thresholds are shown. `oracle` is the best F1 over all thresholds on the scored
+    frames themselves.
 
-    --json FILE gets canonical JSON: schema_version, the files with their SHA-256, dataset, protocol, split, scanners,
+    --json FILE writes canonical JSON: schema_version, the files with their SHA-256, dataset, protocol, split, scanners,
     data_digest, threshold_from and reason, validation (the choice of the threshold), metrics (as in a record: counts,
-    precision, recall, f1 with intervals, average_precision, froc, counts a frame), oracle (threshold, f1, precision,
-    recall, tp, fp, fn). Undefined is null.
+    precision, recall, f1 with intervals, average_precision, froc, counts per frame), oracle (threshold, f1, precision,
+    recall, tp, fp, fn). Undefined values are null.
 
     Example: mitobench score mine.csv --dataset mitos2012 --data ~/mitos --validation mine_val.csv --json score.json
 
@@ -63,7 +73,7 @@ def score(
     if dataset is None and detections.suffix == ".json":
         scored = score_record(detections, data)
     elif dataset is None:
-        raise typer.BadParameter("--dataset: say which data set the frames belong to.")
+        raise typer.BadParameter("--dataset is missing: name the data set that the frames belong to.")
     else:
         scored = score_detections(
             detections,
@@ -86,18 +96,18 @@ def score(
 
 
 def _measured(scored: Score) -> Iterator[str]:
-    """What was scored, and by which rule."""
+    """Describes what was scored, and how."""
     metrics = scored.metrics
     yield (
         f"{scored.dataset}, protocol {scored.protocol}, {scored.split} part, scanner {' and '.join(scored.scanners)}: "
         f"{metrics.n_frames} frames of {metrics.n_groups} slides, {metrics.n_mitoses} mitoses; "
         f"{metrics.n_detections} detections."
     )
-    yield f"Matcher {metrics.matcher}; a hit is closer than {metrics.radius_um:g} um."
+    yield f"Matcher {metrics.matcher}; a detection closer than {metrics.radius_um:g} um to a mitosis is a hit."
     if scored.coverage:
-        yield f"Not all of the data set is here: {scored.coverage}."
+        yield f"The data set is incomplete: {scored.coverage}."
     if scored.n_outside:
-        yield f"{scored.n_outside} detections lie on frames outside this part and are not scored."
+        yield f"{scored.n_outside} detections are on frames outside this part and are not scored."
     if metrics.n_unlabelled:
         yield f"{metrics.n_unlabelled} frames are unlabelled and are not scored."
 
@@ -131,7 +141,7 @@ def _over_thresholds(scored: Score) -> Iterator[str]:
 
     metrics, oracle = scored.metrics, scored.oracle
     yield "Over all thresholds:"
-    yield f"  oracle F1          {number(metrics.oracle_f1, 4)} (chosen on these very frames: never to rank by)"
+    yield f"  oracle F1          {number(metrics.oracle_f1, 4)} (chosen on the scored frames: do not rank by it)"
     if oracle:
         counts = f"TP {oracle.tp}, FP {oracle.fp}, FN {oracle.fn}"
         yield f"  oracle counts      {counts} at oracle threshold {oracle.threshold:g}"

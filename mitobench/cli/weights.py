@@ -1,7 +1,7 @@
-"""`mitobench weights`: makes files of weights to start from, by the subcommands that packages add.
+"""`mitobench weights`: makes files of pretrained weights, with subcommands from other packages.
 
-A package declares `[project.entry-points."mitobench.weights"] name = "module:function"`; the function is a command of
-Typer. One that cannot be imported is listed as broken, and says why when it is called.
+A package adds a subcommand by `[project.entry-points."mitobench.weights"] name = "module:function"`, where the function
+is a Typer command. A subcommand that cannot be imported is listed as broken, and reports the reason when it is called.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from importlib import metadata
-from typing import Any
+from typing import Any, cast
 
 import typer
-from click import Command, Context
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from mitobench import discovery
@@ -22,23 +21,23 @@ from mitobench.errors import PluginError
 GROUP = "mitobench.weights"
 
 
-class Added(TyperGroup):
-    """The subcommands of all packages, each imported when it is shown or called."""
+class WeightsCommands(TyperGroup):
+    """The subcommands of all packages. Each is imported only when its help is shown or it is called."""
 
-    def list_commands(self, ctx: Context) -> list[str]:
-        """Their names, sorted."""
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Returns the names of the subcommands, sorted."""
         return sorted(_entries())
 
-    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
-        """One of them; None where no package adds it."""
+    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:
+        """Returns a subcommand; None if no package provides it."""
         entry = _entries().get(cmd_name)
         return _command(entry) if entry else None
 
 
 app = typer.Typer(
-    cls=Added,
-    help="Make files of weights that training can start from.",
-    epilog="Installed packages add the commands: `convert` (of a .caffemodel) comes with mitobench-mmdet.",
+    cls=WeightsCommands,
+    help="Make files of pretrained weights, from which training can start.",
+    epilog="The commands come from installed packages: `convert` (from a .caffemodel) comes with mitobench-mmdet.",
     no_args_is_help=True,
 )
 app.callback()(lambda: None)
@@ -49,15 +48,15 @@ def _entries() -> dict[str, metadata.EntryPoint]:
     return {entry.name: entry for entry in entries if entry.dist and discovery.allowed(entry.dist.name)}
 
 
-def _command(entry: metadata.EntryPoint) -> Command:
+def _command(entry: metadata.EntryPoint) -> TyperCommand:
     package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "?"
     try:
         return _of(entry.name, entry.load())
     except (Exception, SystemExit) as reason:
         problem = f"`mitobench weights {entry.name}` of package {package} is broken: {type(reason).__name__}: {reason}."
-        return Command(
+        return TyperCommand(
             entry.name,
-            callback=partial(_raise, f"{problem} Install a version of it that works, or uninstall it."),
+            callback=partial(_raise, f"{problem} Install a working version of the package, or uninstall it."),
             context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
             help=f"Broken: {package} cannot be imported.",
         )
@@ -67,8 +66,8 @@ def _raise(problem: str) -> None:
     raise PluginError(problem)
 
 
-def _of(name: str, function: Callable[..., Any]) -> Command:
-    """A function as a command of Typer."""
+def _of(name: str, function: Callable[..., Any]) -> TyperCommand:
+    """Turns a function into a Typer command."""
     app = typer.Typer(add_completion=False, rich_markup_mode="rich")
     app.command(name)(function)
-    return get_command(app)
+    return cast(TyperCommand, get_command(app))

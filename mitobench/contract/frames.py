@@ -1,6 +1,6 @@
-"""Small H&E-like frames in memory: enough for a plugin to show that it keeps the contract, fast enough for any of them.
+"""Small frames that look like H&E, made in memory, for the checks of `mitobench.contract`.
 
-Wider than high and of two resolutions, so that a plugin that swaps x and y or forgets um/px is found out.
+They are wider than high and have two resolutions, which reveals plugins that swap x and y or ignore um/px.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 SIZE = (176, 144)
 RADIUS_UM = 5.0
-CELL = 56  # px; one nucleus a cell of a 3 x 2 grid, so that none touch
+CELL = 56  # px; a 3 x 2 grid with at most one nucleus per cell, so that none touch
 
 # Optical density of red, green and blue for one unit of stain (Ruifrok and Johnston 2001).
 HAEMATOXYLIN, EOSIN = np.array([0.65, 0.70, 0.29]), np.array([0.07, 0.99, 0.11])
@@ -28,23 +28,23 @@ VAL = ((2, 1, 0.2275), (0, 2, 0.2456))
 
 
 def train(masks: bool = False, boxes: bool = False, candidates: bool = False) -> list[Sample]:
-    """Labelled frames to learn from; one holds no mitosis. What is not asked for is None, as in a run."""
+    """Returns labelled frames to learn from; one has no mitosis. Parts that are not wanted are None, as in a run."""
     return [_sample(number, masks, boxes, candidates) for number in range(len(TRAIN))]
 
 
 def val(masks: bool = False, boxes: bool = False, candidates: bool = False) -> list[Sample]:
-    """The same for validation."""
+    """Returns labelled frames for validation, as `train` does."""
     numbers = range(len(TRAIN), len(TRAIN) + len(VAL))
     return [_sample(number, masks, boxes, candidates) for number in numbers]
 
 
 def blank() -> Frame:
-    """A frame of bare glass: nothing in it, and nothing to be found."""
+    """Returns a frame of bare glass, without tissue."""
     return _frame("blank", 0.2456, np.full((SIZE[1], SIZE[0], 3), 243, dtype=np.uint8))
 
 
 def validation() -> Validation:
-    """Candidates of which both scores know something; the verifier knows more."""
+    """Returns candidates on which both scores carry information, the verifier's more than the detector's."""
     rng = np.random.default_rng(11)
     is_mitosis = rng.random(60) < 0.3
     detector = (0.35 * is_mitosis + rng.uniform(0.05, 0.6, 60)).clip(0, 1)
@@ -53,7 +53,7 @@ def validation() -> Validation:
 
 
 def meagre_validations() -> dict[str, Validation]:
-    """What validation may come to: no candidate passed, all of them show mitoses, none does."""
+    """Returns extreme validation data by name: no candidates, only mitoses, no mitoses."""
     full = validation()
     chosen = {"empty": full.is_mitosis < 0, "of mitoses only": full.is_mitosis, "without a mitosis": ~full.is_mitosis}
     return {
@@ -90,7 +90,7 @@ def _sample(number: int, masks: bool, boxes: bool, candidates: bool) -> Sample:
 def _paint(
     rng: np.random.Generator, centres: Floats, mitoses: int
 ) -> tuple[NDArray[np.uint8], list[NDArray[np.int64]]]:
-    """Pixels, and the pixels (x, y) of each nucleus: first the mitoses, dark, then the imposters, paler."""
+    """Returns an image, and the pixels (x, y) of each nucleus: dark mitoses first, then paler imposters."""
     y, x = np.mgrid[: SIZE[1], : SIZE[0]]
     stain = rng.normal(0.08, 0.02, x.shape)
     nuclei = []
@@ -104,7 +104,7 @@ def _paint(
 
 
 def _found(rng: np.random.Generator, centres: Floats) -> Detections:
-    """What a detector might have found: every nucleus, and two spots of background."""
+    """Returns detections of every nucleus and of two random points."""
     xy = np.concatenate([centres + rng.uniform(-2, 2, centres.shape), rng.uniform(10, 130, (2, 2))])
     return Detections.from_points(xy, rng.uniform(0.1, 0.9, len(xy)))
 

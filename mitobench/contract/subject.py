@@ -1,4 +1,4 @@
-"""A plugin under test: made with a tiny budget, fitted, saved, loaded and asked, as a run would do it."""
+"""A plugin under test: created with a tiny budget, fitted, saved, loaded and applied, as in a run."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ SEED = 7
 
 
 class Subject:
-    """One plugin and what it does on the contract's frames.
+    """One plugin and its results on the frames of `contract.frames`.
 
     Attributes:
-        role, name: of the plugin.
-        changed: methods that were seen to change what they were given.
+        role, name: role and name of the plugin.
+        changed: methods that changed their arguments.
     """
 
     def __init__(self, role: str, name: str, options: Mapping[str, Any]) -> None:
@@ -44,12 +44,12 @@ class Subject:
 
     @property
     def cls(self) -> Any:
-        """The plugin's class. Raises PluginError when it does not load."""
+        """The plugin's class. Raises PluginError if it cannot be loaded."""
         return discovery.load(self.role, self.name)
 
     @functools.cached_property
     def options(self) -> Options:
-        """Its options in profile `smoke`, and smaller where it has `iterations` or `batch_size`."""
+        """Its options in the profile `smoke`, with smaller `iterations` and `batch_size` if it has them."""
         options = Settings.load("smoke").options(self.role, self.cls, self._extra)
         values = options.model_dump()
         if isinstance(values.get("batch_size"), int):
@@ -61,16 +61,16 @@ class Subject:
 
     @functools.cached_property
     def fitted(self) -> Any:
-        """The plugin, fitted where it learns."""
+        """The plugin, fitted if it learns."""
         return self.fit()
 
     @functools.cached_property
     def reloaded(self) -> Any:
-        """Another instance, which has read what the fitted one wrote."""
+        """Another instance, loaded from what the fitted one saved."""
         return self.reload(self.fitted)
 
     def reload(self, fitted: Any) -> Any:
-        """A new instance, which has read what a fitted one wrote."""
+        """Returns a new instance, loaded from what a fitted one saved."""
         plugin = self.cls(self.options, "cpu")
         if self.cls.learns():
             with tempfile.TemporaryDirectory() as folder:
@@ -79,9 +79,9 @@ class Subject:
         return plugin
 
     def fit(self, masks: bool = True) -> Any:
-        """A new instance, fitted on new copies of the same frames with the same seed.
+        """Returns a new instance, fitted on new copies of the same frames with the same seed.
 
-        `masks`: whether the frames have them, as in a run on a data set that has. A fuser sees no frames.
+        `masks`: whether the frames have masks. Fusers get no frames.
         """
         plugin = self.cls(self.options, "cpu")
         if not self.cls.learns():
@@ -96,9 +96,9 @@ class Subject:
         return plugin
 
     def answers(self, plugin: Any) -> Answers:
-        """What a fitted plugin says to every frame, checked as a run checks it, by frame; it is asked once."""
+        """Returns the results of a fitted plugin by frame, checked as in a run. They are computed once."""
         if id(plugin) not in self._answered:
-            self._answered[id(plugin)] = plugin, self._answers(plugin)  # with the plugin, whose id no other gets then
+            self._answered[id(plugin)] = plugin, self._answers(plugin)  # keeps the plugin, so its id stays unique
         return self._answered[id(plugin)][1]
 
     def _answers(self, plugin: Any) -> Answers:
@@ -124,11 +124,11 @@ class Subject:
 
     @property
     def wants_masks(self) -> bool:
-        """Whether it works with masks only; every other plugin must do without them as well."""
+        """Whether it works with masks only. All other plugins must work without them too."""
         return self.role == "estimator" and (self.cls.needs_masks or self.cls.learns_from_masks)
 
     def _shown(self, masks: bool) -> dict[str, bool]:
-        """What a run gives to this plugin's `fit`."""
+        """The parts of a sample that a run gives to this plugin's `fit`."""
         return {
             "masks": masks,
             "boxes": self.role == "detector" and self.cls.uses_boxes,
@@ -136,16 +136,16 @@ class Subject:
         }
 
     def requirements(self) -> Mapping[str, Requirement]:
-        """The plugins whose fitted stage this one starts from, by role."""
+        """Returns the plugins that must be fitted before this one, by role."""
         required: Mapping[str, Requirement] = self.cls.requires(self.options)
         return required
 
     def _upstream(self) -> dict[str, Any]:
-        """The required plugins, fitted on the same frames, saved and loaded as in a run."""
+        """Returns the required plugins, fitted on the same frames, saved and loaded, as in a run."""
         return {role: subject(role, r.name, json.dumps(r.options)).reloaded for role, r in self.requirements().items()}
 
     def _watched(self, method: str, call: Any, *given: Any) -> Any:
-        """The call's result; `changed` remembers a method whose arguments are not what they were before."""
+        """Returns the result of a call, and adds the method to `changed` if its arguments are different afterwards."""
         arguments = [value for value in given if not isinstance(value, Context)]
         before = pickle.dumps(arguments)
         result = call(*given)
@@ -156,5 +156,5 @@ class Subject:
 
 @functools.cache
 def subject(role: str, name: str, options: str = "{}") -> Subject:
-    """The one subject of that role, name and options (JSON): what several checks need is done once."""
+    """Returns the subject of that role, name and options (JSON), always the same, so that checks share its results."""
     return Subject(role, name, json.loads(options))

@@ -1,4 +1,4 @@
-"""Tries each thing that can be wrong with an installation, and names the mend."""
+"""Diagnoses the installation and suggests fixes."""
 
 from __future__ import annotations
 
@@ -15,22 +15,25 @@ __all__ = ["Check", "Finding", "examine", "plugin_problem"]
 
 
 def examine(data: Path | None = None) -> Iterator[Finding]:
-    """Every check, one finding after the other. A check that raises is a finding that failed.
+    """Runs all checks; yields their findings. A check that raises yields a failed finding.
 
     Args:
-        data: folder that holds data sets at any depth; None: only the installation is looked at.
+        data: folder that holds data sets at any depth; None: check the installation only.
     """
     checks: dict[str, tuple[Check, str]] = {
         "Python": (python, "Install Python 3.10 to 3.13."),
-        "packages": (packages, "Install mitobench again, by `pip install mitobench`."),
-        "torchvision operators": (torchvision_operators, "Install the torchvision that was built for this torch."),
+        "packages": (packages, "Install mitobench again: `pip install --force-reinstall mitobench`."),
+        "torchvision operators": (
+            torchvision_operators,
+            "Install the version of torchvision that belongs to the installed torch.",
+        ),
         "mmdet": (mmdet, "Install mitobench-mmdet again: `pip install --force-reinstall mitobench-mmdet`."),
-        "CUDA": (cuda, "Install the torch that is built for this machine's driver, or use `--device cpu`."),
+        "CUDA": (cuda, "Install a build of torch for this machine's GPU driver, or use `--device cpu`."),
         "machine": (machine, ""),
-        "store": (store, "Give a folder that can be written with --store or MITOBENCH_STORE."),
+        "store": (store, "Give a writable folder with --store or MITOBENCH_STORE."),
         "data": (partial(data_sets, data), "Give the folder that holds the data sets with --data or MITOBENCH_DATA."),
         "plugins": (plugins, "Uninstall the package whose metadata cannot be read."),
         "plugin checks": (plugin_checks, "Uninstall the package whose metadata cannot be read."),
     }
-    for what, (check, mend) in checks.items():
-        yield from guarded(what, check, mend)
+    for what, (check, fix) in checks.items():
+        yield from guarded(what, check, fix)

@@ -1,4 +1,4 @@
-"""Whether data sets can be read, plugins load, and what plugins check themselves."""
+"""Checks that data sets can be read and plugins load, and runs the checks that packages provide."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ PLUGIN_CHECKS = "mitobench.doctor"
 
 
 def data_sets(data: Path | None) -> Iterator[Finding]:
-    """Whether each data set below a folder can be read: all annotation, and the pixels of its first frame."""
+    """Checks that each data set below a folder can be read: all annotation, and the pixels of its first frame."""
     from mitobench import datasets
 
     if data is None:
-        mend = "For real frames give their folder with --data or MITOBENCH_DATA."
-        yield Finding("data", "note", "no folder is given: `mitobench run` makes synthetic frames", mend)
+        fix = "To use real frames, give their folder with --data or MITOBENCH_DATA."
+        yield Finding("data", "note", "no folder given: `mitobench run` uses synthetic frames", fix)
         return
     if not data.is_dir():
-        mend = "Give the folder that holds the data sets with --data or MITOBENCH_DATA."
-        yield Finding("data", "FAIL", f"{data}: is no folder", mend)
+        fix = "Give the folder that holds the data sets with --data or MITOBENCH_DATA."
+        yield Finding("data", "FAIL", f"{data}: is not a directory", fix)
         return
     names = datasets.available(data)
     if not names:
         known = ", ".join(discovery.names("dataset"))
-        yield Finding("data", "FAIL", f"{data}: holds no data set at any depth", f"Looked for: {known}.")
+        yield Finding("data", "FAIL", f"{data}: holds no data set at any depth", f"Give a folder with one of: {known}.")
     for name in names:
         yield from guarded(f"data set {name}", partial(_data_set, name, data), "")
 
@@ -40,30 +40,30 @@ def _data_set(name: str, data: Path) -> Iterator[Finding]:
     dataset = datasets.load(name, data)
     next(iter(dataset.items.values())).frame.read()
     detail = f"{len(dataset.items)} frames, {dataset.coverage or 'complete'}"
-    mend = f"`mitobench data check {data} --dataset {name}` tells more." if dataset.notes else ""
-    yield Finding(f"data set {name}", "ok", detail, mend)
+    fix = f"See details with `mitobench data check {data} --dataset {name}`." if dataset.notes else ""
+    yield Finding(f"data set {name}", "ok", detail, fix)
 
 
 def plugins() -> Iterator[Finding]:
-    """Whether every plugin loads."""
+    """Checks that every plugin loads."""
     for role in discovery.GROUPS:
         problems = {name: plugin_problem(role, name) for name in discovery.names(role)}
         for name, problem in problems.items():
             if problem:
                 yield Finding(f"{role} {name}", "FAIL", problem)
         good = [name for name, problem in problems.items() if not problem]
-        yield Finding(f"{role}s", "ok" if good else "note", f"load: {', '.join(good) or 'none'}")
+        yield Finding(f"{role}s", "ok" if good else "note", f"loaded: {', '.join(good) or 'none'}")
 
 
 def plugin_problem(role: str, name: str) -> str | None:
-    """Why a plugin cannot be used, with its package and the mend; None where it can."""
+    """Why a plugin cannot be used, with its package and how to fix it; None if it can be used."""
     from mitobench import datasets
 
     try:
         datasets.reader(name).card() if role == "dataset" else discovery.load(role, name)
     except MitobenchError as reason:
         return str(reason)
-    except Exception as reason:  # a plugin's own code: its class may do anything when it is looked at
+    except Exception as reason:  # importing a plugin may raise anything
         claim = discovery.find(role, name)
         return (
             f"{role} {name!r} of package {claim.package} {claim.version} is broken: {type(reason).__name__}: {reason}."
@@ -72,15 +72,15 @@ def plugin_problem(role: str, name: str) -> str | None:
 
 
 def plugin_checks() -> Iterator[Finding]:
-    """What plugins check themselves: entry points of `mitobench.doctor`, callables that return (what, ok, detail)s."""
+    """Runs checks from packages: entry points of `mitobench.doctor`, which return tuples (what, ok, detail)."""
     for entry in metadata.entry_points(group=PLUGIN_CHECKS):
         package = entry.dist.name if entry.dist else "?"
         if discovery.allowed(package):
-            mend = f"Install {package} again: `pip install --force-reinstall {package}`."
-            yield from guarded(f"{package}: {entry.name}", partial(_plugin_check, entry, mend), mend)
+            fix = f"Install {package} again: `pip install --force-reinstall {package}`."
+            yield from guarded(f"{package}: {entry.name}", partial(_plugin_check, entry, fix), fix)
 
 
-def _plugin_check(entry: metadata.EntryPoint, mend: str) -> Iterator[Finding]:
+def _plugin_check(entry: metadata.EntryPoint, fix: str) -> Iterator[Finding]:
     package = entry.dist.name if entry.dist else "?"
     for what, ok, detail in entry.load()():
-        yield Finding(f"{package}: {what}", "ok" if ok else "FAIL", detail, "" if ok else mend)
+        yield Finding(f"{package}: {what}", "ok" if ok else "FAIL", detail, "" if ok else fix)

@@ -1,4 +1,4 @@
-"""What a check of the doctor finds."""
+"""The finding of a check, and how failing checks are handled."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ class Finding:
     """What one check found.
 
     Attributes:
-        what: was looked at.
-        state: `ok`, `FAIL`, or `note` for what is worth knowing but stops nothing.
-        detail: what was found there.
-        mend: what to do about it.
+        what: what was checked.
+        state: `ok`, `FAIL`, or `note` for something worth knowing that is not a failure.
+        detail: the result.
+        fix: how to fix it.
     """
 
     what: str
     state: State
     detail: str
-    mend: str = ""
+    fix: str = ""
 
 
 Check = Callable[[], Iterator[Finding]]
 
 
-def guarded(what: str, check: Check, mend: str) -> Iterator[Finding]:
-    """What a check finds, or, where it raises, that it failed."""
+def guarded(what: str, check: Check, fix: str) -> Iterator[Finding]:
+    """Yields the findings of a check; if it raises, a failed finding with `fix`."""
     try:
         yield from check()
     except MitobenchError as reason:
         yield Finding(what, "FAIL", str(reason), "")
-    except Exception as reason:  # whatever a broken installation throws is what has to be told
-        yield Finding(what, "FAIL", f"{type(reason).__name__}: {reason}", mend)
+    except Exception as reason:  # a broken installation may raise anything
+        yield Finding(what, "FAIL", f"{type(reason).__name__}: {reason}", fix)

@@ -1,4 +1,4 @@
-"""What the machine has: a GPU that computes, cores, memory, room in the store."""
+"""Checks the machine: GPU, cores, memory, and free space in the store."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from mitobench.compute import has_torch
 from mitobench.doctor.finding import Finding, State
 
 GIB = 1 << 30
-TRAINING = "pip install mitobench-networks mitobench-mmdet"  # the packages that bring networks bring torch
-# What the smallest benchmark needs; less is not forbidden, so it is a note.
+TRAINING = "pip install mitobench-networks mitobench-mmdet"  # these packages install torch
+# Needs of the smallest benchmark. Less is allowed, so it is only a note.
 ENOUGH_MEMORY = 6 * GIB
 ENOUGH_DISK = 10 * GIB
-LEAST_DISK = GIB
+MIN_DISK = GIB
 
 
 def cuda() -> Iterator[Finding]:
-    """Whether a GPU computes what the CPU does. A machine without one is not at fault."""
+    """Checks that a GPU computes the same as the CPU. A missing GPU is not a failure."""
     if not has_torch():
         yield Finding(
-            "CUDA", "note", "torch is not installed: everything runs on the CPU, and no network trains", TRAINING
+            "CUDA",
+            "note",
+            "torch is not installed: everything runs on the CPU, and no network can be trained",
+            TRAINING,
         )
         return
     import torch
@@ -31,10 +34,10 @@ def cuda() -> Iterator[Finding]:
     if not torch.cuda.is_available():
         if shutil.which("nvidia-smi"):
             built = f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is a CPU build"
-            mend = "If there is a GPU, install the torch that is built for its driver (`nvidia-smi` tells which)."
-            yield Finding("CUDA", "note", f"a driver is here, but torch finds no device; {built}", mend)
+            fix = "If there is a GPU, install a build of torch for its driver (shown by `nvidia-smi`)."
+            yield Finding("CUDA", "note", f"a GPU driver is installed, but torch finds no device; {built}", fix)
         else:
-            yield Finding("CUDA", "note", "no device: everything runs on the CPU")
+            yield Finding("CUDA", "note", "no GPU: everything runs on the CPU")
         return
     for index in range(torch.cuda.device_count()):
         left = torch.arange(64.0).reshape(8, 8)
@@ -43,40 +46,40 @@ def cuda() -> Iterator[Finding]:
         memory = torch.cuda.get_device_properties(index).total_memory / GIB
         detail = f"{torch.cuda.get_device_name(index)}, {memory:.0f} GiB"
         if right:
-            yield Finding(f"cuda:{index}", "ok", f"{detail}, multiplies as the CPU does")
+            yield Finding(f"cuda:{index}", "ok", f"{detail}, computes the same as the CPU")
         else:
-            mend = "Install the torch that is built for its driver, or use `--device cpu`."
-            yield Finding(f"cuda:{index}", "FAIL", f"{detail}, multiplies wrongly", mend)
+            fix = "Install a build of torch for its driver, or use `--device cpu`."
+            yield Finding(f"cuda:{index}", "FAIL", f"{detail}, gives wrong products", fix)
 
 
 def machine() -> Iterator[Finding]:
-    """Cores and memory."""
+    """Reports cores and memory."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield Finding("cores", "ok", str(cores))
     memory = _memory()
     if memory is None:
-        yield Finding("memory", "note", "this system does not tell how much there is")
+        yield Finding("memory", "note", "the amount is not known on this system")
     elif memory < ENOUGH_MEMORY:
-        mend = "Use `--profile smoke`, and no --jobs."
-        yield Finding("memory", "note", f"{memory / GIB:.1f} GiB, {ENOUGH_MEMORY / GIB:.0f} or more are good", mend)
+        fix = "Use `--profile smoke`, and no --jobs."
+        yield Finding("memory", "note", f"{memory / GIB:.1f} GiB; recommended: {ENOUGH_MEMORY / GIB:.0f} or more", fix)
     else:
         yield Finding("memory", "ok", f"{memory / GIB:.1f} GiB")
 
 
 def _memory() -> int | None:
-    """Bytes of memory, or of the container's share of it."""
+    """Bytes of memory, or the container's limit if it is lower; None if unknown."""
     try:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
     try:
         return min(total, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
-    except (OSError, ValueError):  # no such limit, or the word `max`
+    except (OSError, ValueError):  # no limit, or the word `max`
         return total
 
 
 def store() -> Iterator[Finding]:
-    """Whether the store that `mitobench run` would use can be written, and how much room there is."""
+    """Checks that the store of `mitobench run` can be written and has enough free space."""
     from mitobench.benchmark import default_store
 
     folder = Path(os.environ.get("MITOBENCH_STORE") or default_store())
@@ -85,10 +88,10 @@ def store() -> Iterator[Finding]:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"mitobench")
     except OSError as reason:
-        mend = "Give a folder that can be written with --store or MITOBENCH_STORE."
-        yield Finding("store", "FAIL", f"{folder}: cannot be written: {reason.strerror}", mend)
+        fix = "Give a writable folder with --store or MITOBENCH_STORE."
+        yield Finding("store", "FAIL", f"{folder}: cannot be written: {reason.strerror}", fix)
         return
     free = shutil.disk_usage(folder).free
-    state: State = "ok" if free >= ENOUGH_DISK else "note" if free >= LEAST_DISK else "FAIL"
-    mend = "" if state == "ok" else "Free some space there, or give another folder with --store or MITOBENCH_STORE."
-    yield Finding("store", state, f"{folder}: can be written, {free / GIB:.1f} GiB free", mend)
+    state: State = "ok" if free >= ENOUGH_DISK else "note" if free >= MIN_DISK else "FAIL"
+    fix = "" if state == "ok" else "Free some space, or give another folder with --store or MITOBENCH_STORE."
+    yield Finding("store", state, f"{folder}: writable, {free / GIB:.1f} GiB free", fix)

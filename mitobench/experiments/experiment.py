@@ -14,7 +14,7 @@ from mitobench.experiments.definition import Definition, PaperTable, TableRow
 from mitobench.experiments.parts import ExperimentPart, Notify, Overrides, parts
 from mitobench.pipeline.executors import ProgressListener
 from mitobench.report.pairs import Paired, paired
-from mitobench.report.row import Row as Measured
+from mitobench.report.row import LeaderboardRow
 from mitobench.results.schema import Record
 from mitobench.results.submission import write_submission
 
@@ -128,7 +128,7 @@ class Experiment:
 
 
 def _gain(result: RowResult, against: RowResult) -> Paired | None:
-    measured = [Measured([record for _, record in each.records]) for each in (result, against)]
+    measured = [LeaderboardRow([record for _, record in each.records]) for each in (result, against)]
     return None if result is against or not all(row.good for row in measured) else paired([(measured[0], measured[1])])
 
 

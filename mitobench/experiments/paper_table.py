@@ -10,7 +10,7 @@ from mitobench.experiments.definition import PaperTable, Reported
 from mitobench.experiments.experiment import Experiment, RowResult
 from mitobench.report import markdown
 from mitobench.report.markdown import escape, number
-from mitobench.report.table import Row, sections
+from mitobench.report.table import LeaderboardRow, sections
 
 EXPLANATION = """\
 `F1` is measured at the threshold chosen on validation: the mean over seeds, with its 95 % interval."""
@@ -75,7 +75,7 @@ def cells(result: RowResult, columns: Sequence[str], records: str) -> list[str]:
 
     `records` is the folder of the records, relative to the page.
     """
-    row, paper = Row([record for _, record in result.records]), result.row.paper
+    row, paper = LeaderboardRow([record for _, record in result.records]), result.row.paper
     measured = {
         "row": result.row.name,
         "protocol": result.part.protocol,

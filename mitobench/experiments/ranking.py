@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from mitobench.experiments.parts import ExperimentPart
 from mitobench.report import markdown
 from mitobench.report.markdown import escape, number
-from mitobench.report.row import ROLES, Row, seed_of
+from mitobench.report.row import ROLES, LeaderboardRow, seed_of
 from mitobench.report.table import Section, sections
 
 EXPLANATION = """\
@@ -56,7 +56,7 @@ def _failures(measured: list[Section]) -> list[str]:
     return [f"FAILED: {reason} ({times} record{'s' if times > 1 else ''})" for reason, times in reasons.items()]
 
 
-def _cells(section: Section, rank: int | None, row: Row, records: str) -> list[str]:
+def _cells(section: Section, rank: int | None, row: LeaderboardRow, records: str) -> list[str]:
     return [
         str(rank or "–"),
         markdown.rank_range(section.rank_range(row)),

@@ -1,13 +1,13 @@
-"""What comes from strangers and accidents: read within limits, shown without control characters.
+"""Reads untrusted files within limits, and prints untrusted text without control characters.
 
-Records, model folders, profiles, splits and images are made by people one does not know. Every reader of such a file
-goes through this package:
+Records, model folders, profiles, splits and images may come from strangers or be damaged. All readers of such files
+use this package:
 
-- `limits`: the largest size or count of everything that is read, in one place.
-- `files`: only regular files are opened, and never more of them is read than their limit.
-- `packed`: gzip is unpacked until its limit and no further.
-- `parsing`: JSON and TOML without NaN, infinity, dates, numbers beyond 64 bits, deep nesting or doubled keys.
-- `text`: control characters and escape sequences are shown, not obeyed; CSV cells are no formulas.
+- `limits`: the largest size or count of everything that is read.
+- `files`: opens regular files only and reads at most their limit.
+- `packed`: unpacks gzip up to a limit.
+- `parsing`: reads JSON and TOML; refuses NaN, infinity, dates, numbers beyond 64 bits, deep nesting, duplicate keys.
+- `text`: shows control characters and escape sequences as text; keeps CSV cells from becoming formulas.
 """
 
 from mitobench.foreign.files import check_regular, check_target, open_regular, read_bytes, read_text

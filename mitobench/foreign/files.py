@@ -1,7 +1,7 @@
-"""Opens regular files only, and reads no more of them than a limit.
+"""Opens regular files only, and reads at most a given number of bytes.
 
-A FIFO would wait for ever, `/dev/zero` never ends, and a directory has no content. A link is followed where it leads
-to a regular file.
+Reading a FIFO could wait for ever, `/dev/zero` never ends, and a directory has no content. Links are followed if they
+lead to a regular file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from mitobench.errors import MitobenchError
 
-# Non-blocking, so that a FIFO which takes the file's place cannot hang; the flags are 0 where a system lacks them.
+# Non-blocking, so that a FIFO that replaces the file cannot hang. Flags that a system does not have count as 0.
 _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
 
 _KINDS = {
@@ -26,15 +26,15 @@ _KINDS = {
 
 
 def read_bytes(path: Path, max_bytes: int, what: str = "file", error: type[MitobenchError] = MitobenchError) -> bytes:
-    """The content of a regular file.
+    """Returns the content of a regular file.
 
     Args:
         path: the file.
-        max_bytes: its limit, of `mitobench.foreign.limits`.
+        max_bytes: the largest size, from `mitobench.foreign.limits`.
         what: what the file should be, for the message: "record", "split".
-        error: class of the error.
+        error: class of the error to raise.
 
-    Raises `error` where it cannot be read, is not a regular file, or is larger than `max_bytes`.
+    Raises `error` if the file cannot be read, is not a regular file, or is larger than `max_bytes`.
     """
     with open_regular(path, max_bytes, what, error) as file:
         try:
@@ -53,7 +53,7 @@ def read_text(
     error: type[MitobenchError] = MitobenchError,
     encoding: str = "utf-8",
 ) -> str:
-    """The text of a regular file. Raises `error` as `read_bytes` does, and where it is not of that encoding."""
+    """Returns the text of a regular file. Raises `error` as `read_bytes` does, and if it has another encoding."""
     content = read_bytes(path, max_bytes, what, error)
     try:
         return content.decode(encoding)
@@ -65,7 +65,7 @@ def read_text(
 def open_regular(
     path: Path, max_bytes: int, what: str = "file", error: type[MitobenchError] = MitobenchError
 ) -> BinaryIO:
-    """A regular file, opened to read bytes, for libraries that read from a file object. Raises as `read_bytes` does."""
+    """Opens a regular file in binary mode, for libraries that take a file object. Raises as `read_bytes` does."""
     check_regular(path, max_bytes, what, error)
     try:
         handle = os.open(path, _FLAGS)
@@ -80,7 +80,7 @@ def open_regular(
 
 
 def check_regular(path: Path, max_bytes: int, what: str = "file", error: type[MitobenchError] = MitobenchError) -> None:
-    """Raises as `read_bytes` does, without opening the file: for libraries that open it themselves."""
+    """Checks a file without opening it, for libraries that open it themselves. Raises as `read_bytes` does."""
     try:
         found = os.stat(path)
     except (OSError, ValueError) as reason:
@@ -89,10 +89,10 @@ def check_regular(path: Path, max_bytes: int, what: str = "file", error: type[Mi
 
 
 def check_target(path: Path, error: type[MitobenchError] = MitobenchError) -> None:
-    """Raises `error` where writing to `path` would replace a directory, a device or a pipe."""
+    """Checks a path to write to. Raises `error` if writing would replace a directory, a device or a pipe."""
     try:
         kind = stat.S_IFMT(os.stat(path).st_mode)
-    except (OSError, ValueError):  # it is not there yet; what else is wrong, writing says
+    except (OSError, ValueError):  # it does not exist yet; writing reports anything else
         return
     if kind != stat.S_IFREG:
         raise error(f"{path}: is {_KINDS.get(kind, 'not a regular file')}, and is not replaced. Choose another path.")
@@ -107,8 +107,8 @@ def _check(path: Path, found: os.stat_result, max_bytes: int, what: str, error: 
 
 
 def _unreadable(path: Path, reason: OSError | ValueError, error: type[MitobenchError]) -> MitobenchError:
-    said = getattr(reason, "strerror", None) or str(reason)
-    return error(f"{path}: cannot be read: {said}. Check the path and its permissions.")
+    message = getattr(reason, "strerror", None) or str(reason)
+    return error(f"{path}: cannot be read: {message}. Check the path and its permissions.")
 
 
 def _too_large(path: Path, size: int, limit: int, what: str, error: type[MitobenchError]) -> MitobenchError:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import zlib
 
 _GZIP = zlib.MAX_WBITS | 16
-_STEP = 1 << 12  # bytes taken at once: what a member leaves of them is copied, so millions of empty members cost little
+_STEP = (
+    1 << 12
+)  # bytes per step. What a member does not use is copied, so small steps keep millions of empty members cheap
 
 
 def gunzip(data: bytes, max_bytes: int) -> bytes:
-    """The content of a gzip file of any number of members.
+    """Unpacks gzip data of any number of members.
 
-    Unpacking stops as soon as there are more than `max_bytes`, so memory stays within them.
-    Raises ValueError where there are, and where the data are cut short, damaged or not gzip; the caller names the file.
+    Raises ValueError as soon as there are more than `max_bytes` unpacked bytes, and for data that are truncated,
+    damaged or not gzip. The message does not name the file; the caller does.
     """
     parts: list[bytes] = []
     at = size = 0

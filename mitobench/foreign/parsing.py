@@ -1,8 +1,8 @@
-"""JSON and TOML as strict as a number that others rely on needs it.
+"""Strict readers of JSON and TOML.
 
-The readers of both languages take NaN, infinity, numbers of any length, doubled keys and any nesting; what comes of
-them fails much later, in a place that cannot name the file. Here they are refused at once, in one message with the file
-and the line or the key.
+The standard readers accept NaN, infinity, numbers of any length, duplicate keys and any nesting. Such values cause
+errors much later, where the file is no longer known. Here they are refused when the file is read, with a message that
+names the file and the line or the key.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-# TOML's reader needs time in the square of the parts of a dotted key.
+# The time that TOML's reader needs grows with the square of the parts of a dotted key.
 _LONG_KEY = re.compile(
     rf"""(?<![\w"'-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{limits.MAX_NESTING}}}""", re.ASCII
 )
 
 
 class _Refused(ValueError):
-    """Why a value is refused, and the token or key by which its line is found."""
+    """Says why a value is refused; `token` is a number or key of the text, used to find the line."""
 
     def __init__(self, why: str, token: str = "") -> None:
         super().__init__(why)
@@ -39,25 +39,25 @@ class _Refused(ValueError):
 
 
 def read_json(path: Path, max_bytes: int, what: str, error: type[MitobenchError] = MitobenchError) -> Any:
-    """The value in a JSON file. Raises `error` as `read_text` and `load_json` do."""
+    """Reads the value in a JSON file. Raises `error` as `read_text` and `load_json` do."""
     return load_json(read_text(path, max_bytes, what, error), path, error)
 
 
 def read_toml(path: Path, max_bytes: int, what: str, error: type[MitobenchError] = MitobenchError) -> dict[str, Any]:
-    """The tables in a TOML file. Raises `error` as `read_text` and `load_toml` do."""
+    """Reads the tables in a TOML file. Raises `error` as `read_text` and `load_toml` do."""
     return load_toml(read_text(path, max_bytes, what, error), path, error)
 
 
 def load_json(text: str | bytes, where: Path | str = "JSON", error: type[MitobenchError] = MitobenchError) -> Any:
-    """The value of a JSON text.
+    """Returns the value of a JSON text.
 
     Args:
         text: UTF-8.
         where: the file, for the message.
-        error: class of the error.
+        error: class of the error to raise.
 
-    Raises `error` for what is not JSON, NaN, infinity, a number beyond 64 bits or a float's range, a key that is there
-    twice, more than `MAX_NESTING` levels, a NUL character and half a surrogate pair.
+    Raises `error` for a text that is not JSON, and for NaN, infinity, numbers beyond 64 bits or the range of a float,
+    duplicate keys, more than `MAX_NESTING` levels, NUL characters and unpaired surrogates.
     """
     try:
         text = text.decode() if isinstance(text, bytes) else text
@@ -83,7 +83,7 @@ def load_json(text: str | bytes, where: Path | str = "JSON", error: type[Mitoben
 def load_toml(
     text: str | bytes, where: Path | str = "TOML", error: type[MitobenchError] = MitobenchError
 ) -> dict[str, Any]:
-    """The tables of a TOML text. Raises `error` as `load_json` does, and for dates and times."""
+    """Returns the tables of a TOML text. Raises `error` as `load_json` does, and for dates and times."""
     try:
         text = text.decode() if isinstance(text, bytes) else text
         long = _LONG_KEY.search(text)
@@ -100,7 +100,7 @@ def load_toml(
         raise error(f"{where}: {_DEEP}.") from reason
     except _Refused as reason:
         raise error(f"{_place(where, str(text), reason.token)}: {reason}.") from reason
-    except ValueError as reason:  # a date that is none, an integer of thousands of digits
+    except ValueError as reason:  # an impossible date, an integer of thousands of digits
         raise error(f"{where}: is not valid TOML: {reason}.") from reason
 
 
@@ -128,12 +128,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         doubled = next(name for name in names if names.count(name) > 1)
-        raise _Refused(f"the key {_short(doubled)!r} is there twice in one object. Remove one")
+        raise _Refused(f"the key {_short(doubled)!r} occurs twice in one object. Remove one")
     return found
 
 
 def _check(value: Any) -> None:
-    """Raises _Refused for what no text of ours holds. Not recursive: nesting is one of the things it looks for."""
+    """Raises _Refused for values that are not allowed. It is not recursive, because it also checks the nesting."""
     left: list[tuple[Any, str, int]] = [(value, "", 1)]
     while left:
         one, key, depth = left.pop()
@@ -157,13 +157,13 @@ def _check_leaf(value: Any, key: str) -> None:
         raise _Refused(f"{named}{value} is not a number. Write a finite number", key)
     elif isinstance(value, int) and abs(value) > limits.MAX_INTEGER:
         raise _Refused(f"{named}the number is beyond 64 bits. Write a smaller one", key)
-    elif not isinstance(value, (int, float, type(None))):  # bool is an int; what is left are TOML's dates and times
-        raise _Refused(f"{named}{value} is a date or time, which nothing here takes. Put it in quotes", key)
+    elif not isinstance(value, (int, float, type(None))):  # bool is an int; only TOML's dates and times are left
+        raise _Refused(f"{named}{value} is a date or time, which is not allowed. Put it in quotes", key)
 
 
 def _check_text(text: str, key: str) -> None:
     if "\0" in text or (not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text)):
-        raise _Refused(f"{_short(key)}: the text holds a NUL character or half a surrogate pair. Remove it", key)
+        raise _Refused(f"{_short(key)}: the text contains a NUL character or an unpaired surrogate. Remove it", key)
 
 
 def _short(token: str) -> str:
@@ -171,6 +171,6 @@ def _short(token: str) -> str:
 
 
 def _place(where: Path | str, text: str, token: str) -> str:
-    """`FILE:LINE` where the token is in the text once only, else the file."""
+    """Returns `FILE:LINE` if the token occurs exactly once in the text, otherwise the file."""
     found = [m.start() for m in re.finditer(rf"(?<![\w.+-]){re.escape(token)}(?![\w.+-])", text)] if token else []
     return f"{where}:{text.count(chr(10), 0, found[0]) + 1}" if len(found) == 1 else f"{where}"

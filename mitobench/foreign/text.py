@@ -1,4 +1,4 @@
-"""Text of foreign origin, made safe for a terminal and for a spreadsheet."""
+"""Makes untrusted text safe for terminals and spreadsheets."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'", "\uff1d", "\uff0b", "\uff
 
 
 def printable(text: object, limit: int | None = MAX_SHOWN, keep: str = "") -> str:
-    """Text in which every character that a terminal would obey is spelled out: ESC is shown as `\\x1b`.
+    """Returns a text in which control characters are written out: ESC becomes `\\x1b`.
 
     Args:
-        text: anything; its `str`.
-        limit: characters that are shown of it; None: all.
-        keep: control characters that stay as they are, for example a line's end.
+        text: any object; its `str` is used.
+        limit: number of characters to show; None shows all.
+        keep: control characters to leave as they are, for example line ends.
     """
     text = str(text)
     if limit is not None and len(text) > limit:
@@ -38,13 +38,13 @@ def _shown(character: str, keep: str) -> str:
 
 
 def guard_cell(text: str) -> str:
-    """A text cell of a CSV file, with an apostrophe before it where a spreadsheet would take it for a formula.
+    """Returns a text cell of a CSV file, with a leading apostrophe if a spreadsheet would read it as a formula.
 
-    For text only: a number is written as it is. `unguard_cell` gives the text back.
+    For text only; write numbers as they are. `unguard_cell` undoes it.
     """
     return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
 
 
 def unguard_cell(text: str) -> str:
-    """The text that `guard_cell` was given."""
+    """Returns the text that was passed to `guard_cell`."""
     return text[1:] if text.startswith("'") and text[1:].lstrip(" ").startswith(_FORMULA) else text

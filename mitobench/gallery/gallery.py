@@ -19,9 +19,9 @@ from mitobench.gallery import drawing, html_page
 from mitobench.gallery.outcomes import Mark, StoredCandidate, caption, hardest_misses, marks, most_confident_errors
 from mitobench.gallery.source import test_frames
 from mitobench.report.colours import OUTCOMES
-from mitobench.report.row import Row
+from mitobench.report.row import LeaderboardRow
 from mitobench.results import record as records
-from mitobench.results.recompute import Recomputed
+from mitobench.results.recompute import Recomputation
 from mitobench.results.schema import Record
 
 Progress = Callable[[int, int], None]
@@ -79,7 +79,7 @@ def write(
     record = records.read(path)
     if record.test is None:
         raise RecordError(f"{path}: the run failed ({record.reason}), so there are no detections to show.")
-    found = StoredCandidate.of_record(Recomputed.read(path, record))
+    found = StoredCandidate.of_record(Recomputation.read(path, record))
     card, items = test_frames(record, data)
     of_frame = {item.frame.id: marks(item, found.get(item.frame.id, []), record.test) for item in items}
     every = [mark for of_one in of_frame.values() for mark in of_one]
@@ -159,7 +159,7 @@ def _sheet(
         for number, ((mark, image), text) in enumerate(zip(crops, texts, strict=True), 1)
     ]
     if sheet_crops:
-        row = f"{Row([record]).title}, {record.combination['dataset']}"
+        row = f"{LeaderboardRow([record]).title}, {record.combination['dataset']}"
         title = f"{html_page.SHEETS[name]}, {len(sheet_crops)} of {total}: {row}"
         pictures.save(
             name, drawing.sheet(title, [(image, text) for (_, image), text in zip(crops, texts, strict=True)])

@@ -13,7 +13,7 @@ from mitobench.gallery.drawing import CROP_UM
 from mitobench.gallery.outcomes import Mark, short
 from mitobench.report.colours import OUTCOMES, UNLABELLED
 from mitobench.report.markdown import number
-from mitobench.report.row import Row
+from mitobench.report.row import LeaderboardRow
 from mitobench.results.schema import Record
 
 TEMPLATE_FOLDER = Path(__file__).parent
@@ -70,7 +70,7 @@ def render(
     environment.filters |= {"short": short, "number": number}  # scores are truncated, ratios rounded as in the tables
     outcomes = [*OUTCOMES.values(), *([UNLABELLED] if record.test and record.test.n_unlabelled else [])]
     text: str = environment.get_template("gallery.html").render(
-        title=Row([record]).title,
+        title=LeaderboardRow([record]).title,
         path=path,
         record=record,
         card=card,

@@ -14,7 +14,7 @@ from mitobench.errors import RecordError
 from mitobench.evaluate import Metrics, match
 from mitobench.evaluate.matching import near
 from mitobench.report.colours import OUTCOMES, UNLABELLED, Outcome
-from mitobench.results.recompute import Recomputed
+from mitobench.results.recompute import Recomputation
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class StoredCandidate:
     near: frozenset[int]
 
     @classmethod
-    def of_record(cls, recomputed: Recomputed) -> dict[str, list[StoredCandidate]]:
+    def of_record(cls, recomputed: Recomputation) -> dict[str, list[StoredCandidate]]:
         """Returns all stored detections of a record, by frame."""
         stored, found = recomputed.test, defaultdict(list)
         scores = zip(*(map(_or_none, values.tolist()) for values in (stored.verifier, stored.score)), strict=True)

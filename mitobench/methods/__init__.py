@@ -1,1 +1,1 @@
-"""The methods that need nothing but the core: plugins like any other, which import `mitobench.api` only."""
+"""The built-in plugins, which need no extra packages. They import `mitobench.api` only, like any other plugin."""

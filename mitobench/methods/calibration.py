@@ -1,4 +1,4 @@
-"""Platt's scaling: a score becomes the probability that a candidate with it shows a mitosis."""
+"""Platt scaling: turns a score into the probability that the candidate is a mitosis."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ EPS = 1e-6
 
 
 def logits(scores: Floats, eps: float = EPS) -> Floats:
-    """Of probabilities clipped to eps ... 1 - eps, [N]."""
+    """Returns the logits of probabilities that are clipped to [eps, 1 - eps] first, [N]."""
     clipped: Floats = logit(np.clip(scores, eps, 1 - eps))
     return clipped
 
 
 @dataclass(frozen=True)
 class Platt:
-    """A logistic curve over the logit of a score; until it is fitted it changes nothing.
+    """A logistic curve over the logit of a score. The defaults leave scores unchanged.
 
     Attributes:
-        slope, offset: of the new logit over the old one.
+        slope, offset: new logit = slope * old logit + offset.
     """
 
     slope: float = 1.0
@@ -33,10 +33,10 @@ class Platt:
 
     @classmethod
     def fit(cls, scores: Floats, is_mitosis: NDArray[np.bool_]) -> Platt:
-        """The curve of the greatest likelihood, with targets drawn in from 0 and 1 (Platt 1999, section 2.2).
+        """Fits the curve by maximum likelihood, with targets moved away from 0 and 1 (Platt 1999, section 2.2).
 
-        Without both kinds of candidates there is nothing to fit: scores stay as they are. A curve never falls: a score
-        that tells mitoses worse than chance becomes the same for all.
+        If all candidates are of one kind, scores are left unchanged. The slope is never negative: a score that
+        separates mitoses worse than chance becomes the same for all candidates.
         """
         mitoses = int(is_mitosis.sum())
         others = len(is_mitosis) - mitoses
@@ -54,6 +54,6 @@ class Platt:
         return cls(float(found.x[0]), float(found.x[1]))
 
     def __call__(self, scores: Floats) -> Floats:
-        """The probabilities of mitosis, [N]."""
+        """Returns the probabilities of mitosis, [N]."""
         probabilities: Floats = expit(self.slope * logits(scores) + self.offset)
         return probabilities

@@ -1,4 +1,4 @@
-"""`detector-only`: the detector's score as it is, to measure what a verifier adds."""
+"""`detector-only`: uses the detector's score alone, to measure what a verifier adds."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from mitobench.api import Floats, Fuser
 
 
 class DetectorOnly(Fuser):
-    """The detector's score; the verifier is not even fitted."""
+    """Returns the detector's score; no verifier is fitted."""
 
     name = "detector-only"
     version = "1"
     uses_verifier = False
 
     def fuse(self, detector: Floats, verifier: Floats) -> Floats:
-        """The detector's scores, [N]."""
+        """Returns the detector's scores, [N]."""
         return detector

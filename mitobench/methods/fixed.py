@@ -1,4 +1,4 @@
-"""`fixed`: the same square around every centroid."""
+"""`fixed`: puts the same square around every centroid."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class FixedOptions(api.Options):
 
 
 class Fixed(BoxEstimator):
-    """A square of fixed size, which needs nothing but the centroid."""
+    """Squares of a fixed size around the centroids."""
 
     name = "fixed"
     version = "1"
     Options = FixedOptions
 
     def boxes(self, frame: Frame, mitoses: Mitoses) -> Floats:
-        """Squares around the centroids, cut off at the edge of the frame: [N, 4] px."""
+        """Returns squares around the centroids, cut off at the edges of the frame: [N, 4] px."""
         return clip_boxes(square_boxes(mitoses.xy, self.options.side), frame.size)

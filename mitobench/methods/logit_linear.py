@@ -1,4 +1,4 @@
-"""`logit-linear`: the weighted sum of the logits of both scores, with the weight chosen on validation."""
+"""`logit-linear`: a weighted sum of the logits of both scores, with the weight chosen on validation."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class LogitLinearOptions(LinearOptions):
     """Options of `logit-linear`."""
 
     eps: float = Field(
-        1e-6, gt=0, lt=0.5, description="Scores are clipped to eps ... 1 - eps, whose logits are finite."
+        1e-6, gt=0, lt=0.5, description="Scores are clipped to [eps, 1 - eps], so that their logits are finite."
     )
 
 
 class LogitLinear(Linear):
-    """The weighted sum of both logits, as a probability: scores squeezed against 1 keep their differences.
+    """The weighted sum of both logits, as a probability. Differences between scores close to 1 keep their weight.
 
     Both scores must be probabilities.
     """

@@ -1,4 +1,4 @@
-"""`none`: no second opinion, so that a detector can be ranked alone."""
+"""`none`: no verification, so that a detector can be ranked alone."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from mitobench.api import Detections, Floats, Frame, Verifier
 
 
 class NoVerifier(Verifier):
-    """Repeats the detector's score."""
+    """Returns the detector's score unchanged."""
 
     name = "none"
     version = "1"
     verifies = False
 
     def score(self, frame: Frame, detections: Detections) -> Floats:
-        """The detector's own scores, [N]."""
+        """Returns the detector's own scores, [N]."""
         return detections.score

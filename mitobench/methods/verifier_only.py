@@ -1,4 +1,4 @@
-"""`verifier-only`: the verifier's score as it is, to measure what the detector's adds."""
+"""`verifier-only`: uses the verifier's score alone, to measure what the detector's score adds."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from mitobench.api import Floats, Fuser
 
 
 class VerifierOnly(Fuser):
-    """The verifier's score: the detector only proposes."""
+    """Returns the verifier's score; the detector only proposes candidates."""
 
     name = "verifier-only"
     version = "1"
     needs_verifier = True
 
     def fuse(self, detector: Floats, verifier: Floats) -> Floats:
-        """The verifier's scores, [N]."""
+        """Returns the verifier's scores, [N]."""
         return verifier

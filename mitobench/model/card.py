@@ -88,8 +88,8 @@ class ModelCard(_Strict):
     combination: dict[str, Any]
     train_on: dict[str, dict[str, int]]
     notes: list[str]
-    plugins: PackedPlugins = Field(alias="parts")
-    candidate_threshold: Finite | None = Field(alias="gate")
+    plugins: PackedPlugins = Field(validation_alias="parts", serialization_alias="parts")
+    candidate_threshold: Finite | None = Field(validation_alias="gate", serialization_alias="gate")
     threshold: Finite
     mpp: Mpp
     measured: MeasuredScores

@@ -9,11 +9,11 @@ import logging
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from mitobench import discovery, registry
 from mitobench.api import Options, Plugin
@@ -27,13 +27,12 @@ log = logging.getLogger("mitobench")
 VALIDATION: Literal["validation"] = "validation"
 Threshold = Annotated[float, Field(allow_inf_nan=False)] | Literal["validation"] | None
 
-# Options that were renamed, by table: the old name is still accepted in profiles and in `--set`.
-RENAMED: Mapping[str, Mapping[str, str]] = {"pipeline": {"gate": "candidate_threshold"}}
+PIPELINE = "the pipeline"  # what messages call the owner of the pipeline's options
 DEFAULTS = "defaults"  # the table of a profile that names the default plugin of each role
 PAPER = "paper"  # the profile whose default plugins a user's own profile inherits
 
 
-class PipelineOptions(BaseModel):
+class PipelineOptions(Options):
     """Options of what mitobench does between the plugins.
 
     Attributes:
@@ -45,7 +44,7 @@ class PipelineOptions(BaseModel):
             frames that it was not fitted on).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    renamed: ClassVar[Mapping[str, str]] = {"gate": "candidate_threshold"}
 
     candidate_threshold: Threshold | dict[str, Threshold] = VALIDATION
     candidates: Annotated[str, Field(pattern=r"^(in-sample|out-of-fold\(([2-9]|[1-9]\d+)\))$")] = "in-sample"
@@ -70,10 +69,10 @@ class Override:
 
     Attributes:
         given: where it was given, for messages: `--set`, or a file and its line.
-        text: the whole text; a renamed option appears under its new name.
+        text: the whole text; a renamed option of the pipeline appears under its current name.
         role: a role, or `pipeline`.
         plugin: the plugin that it is limited to; None: all plugins of the role that have the option.
-        option: the option's current name.
+        option: the option's name: of the pipeline its current one, of plugins the one given until the plugin is known.
         value: the parsed value.
     """
 
@@ -101,9 +100,16 @@ class Override:
         if parts[0] == "pipeline" and len(parts) == 3:
             raise MitobenchError(f"{given} {text}: the pipeline has no plugins. Give pipeline.OPTION=VALUE.")
         parsed = load_json(value, f"{given} {printable(text, 200)}") if _is_json(value) else value
-        option = _current_name(role, option)
-        current = ".".join([*parts[:-1], option])
-        return cls(given, f"{current}={value}", role, plugin or None, option, parsed)
+        override = cls(given, text, role, plugin or None, option, parsed)
+        return override.renamed(PipelineOptions, PIPELINE) if role == "pipeline" else override
+
+    def renamed(self, options: type[Options], owner: str) -> Override:
+        """Returns the override with the current name of its option; logs a note if the given name is an old one."""
+        option = _current_name(options, owner, self.option)
+        if option == self.option:
+            return self
+        where, _, value = self.text.partition("=")
+        return replace(self, option=option, text=f"{where.rpartition('.')[0]}.{option}={value}")
 
     def applies_to(self, role: str, plugin: str | None) -> bool:
         """Returns whether it is given to a plugin: to its role, its name or its family. `pipeline` has no plugins."""
@@ -137,6 +143,7 @@ class Settings:
         source: the profile's file.
         overrides: in the order given; the last one of an option counts.
         scale: factor on all schedules (the options that a plugin counts in optimizer steps).
+        layers: the files that `tables` was merged from, each with its own tables; later ones win.
     """
 
     profile: str
@@ -144,6 +151,7 @@ class Settings:
     source: Path
     overrides: Sequence[Override] = ()
     scale: float = 1.0
+    layers: Sequence[tuple[Path, Mapping[str, Any]]] = ()
     _used: set[tuple[str, str]] = field(default_factory=set)
     _options: dict[str, set[str]] = field(default_factory=dict)
 
@@ -158,12 +166,15 @@ class Settings:
         own = profile.endswith(".toml")
         path = Path(profile) if own else registry.entry("profiles", profile)
         tables = _read(path)
+        layers = [(path, tables)]
         if "based_on" in tables:
-            tables = _over(_base(path, str(tables["based_on"])), tables)
+            base = _base(path, str(tables["based_on"]))
+            layers = [(registry.entry("profiles", str(tables["based_on"])), base), (path, tables)]
+            tables = _over(base, tables)
         elif own:  # a user's profile without `based_on` inherits the default plugins and no options
             tables = {**tables, DEFAULTS: {**_base(path, PAPER)[DEFAULTS], **tables.get(DEFAULTS, {})}}
         overrides = [Override.parse(given) if isinstance(given, str) else given for given in sets]
-        return cls(as_text(path.name if own else path.stem), tables, path, overrides, scale)
+        return cls(as_text(path.name if own else path.stem), tables, path, overrides, scale, layers)
 
     def pipeline(self) -> PipelineOptions:
         """Returns the pipeline's options. Raises MitobenchError for an option of the wrong type."""
@@ -176,16 +187,13 @@ class Settings:
         `extra` are the options that another plugin requires of this one; they override all others. Raises
         MitobenchError for an unknown option or one of the wrong type, with the place where it was given.
         """
-        table = self._table(role, cls.name)
-        options: Options = self._merge(cls.Options, role, cls.name, table, extra or {})
+        table: dict[str, Any] = {}
+        for path, tables in self.layers or [(self.source, self.tables)]:
+            for key in _tables_of(tables.get(role, {}), role, cls.name):
+                table |= _renamed(path, f"{role}.{key}", cls.Options, cls.name, tables[role][key])
+        extra = {cls.Options.renamed.get(option, option): value for option, value in (extra or {}).items()}
+        options: Options = self._merge(cls.Options, role, cls.name, table, extra)
         return options if self.scale == 1 else _shortened(options, cls.schedule, self.scale)
-
-    def _table(self, role: str, name: str) -> dict[str, Any]:
-        """Returns the profile's options for a plugin: those of its family, changed by those of this member."""
-        tables = self.tables.get(role, {})
-        family, argument = discovery.split(name)
-        own = [] if argument is None else [key for key in tables if key != family and discovery.same(role, key, name)]
-        return {option: value for key in (family, *own) for option, value in tables.get(key, {}).items()}
 
     def default(self, role: str) -> tuple[str, str | None]:
         """Returns the default plugin of a role: the first one in the profile that is installed.
@@ -242,29 +250,39 @@ class Settings:
                 where, given = f"{override.given} {override.text}", override.value
         return [(where, "detector", name) for name in given] if isinstance(given, dict) else []
 
-    def touching(self, plugins: Sequence[tuple[str, str, type[Any] | None]]) -> list[Override]:
-        """Returns the overrides that take effect in these plugins, in the order given.
+    def touching(self, plugins: Sequence[tuple[str, str, type[Options] | None]]) -> list[Override]:
+        """Returns the overrides that take effect in these plugins, in the order given, under current option names.
 
         Args:
             plugins: (role, name, options class); the class is None if it is not known. The pipeline counts as a plugin
                 of role `pipeline`.
         """
-        last: dict[tuple[str, str, str], Override] = {}
-        for override in self.overrides:
+        last: dict[tuple[str, str, str], tuple[int, Override]] = {}
+        for number, override in enumerate(self.overrides):
             for role, name, options in plugins:
-                known = options is None or override.option in options.model_fields
-                if override.applies_to(role, name) and known:
-                    last[role, name, override.option] = override
-        return [override for override in self.overrides if any(override is kept for kept in last.values())]
+                if not override.applies_to(role, name):
+                    continue
+                current = override.renamed(options, name) if options else override
+                if options is None or current.option in options.model_fields:
+                    last[role, name, current.option] = number, current
+        return [override for _, override in sorted(dict(last.values()).items())]
 
     def _merge(
-        self, model: type[Any], role: str, plugin: str | None, table: Mapping[str, Any], extra: Mapping[str, Any] = {}
+        self,
+        model: type[Options],
+        role: str,
+        plugin: str | None,
+        table: Mapping[str, Any],
+        extra: Mapping[str, Any] = {},
     ) -> Any:
         values = dict(table)
         self._options.setdefault(role, set()).update(model.model_fields)
         for override in self.overrides:
-            if override.applies_to(role, plugin) and override.option in model.model_fields:
-                values[override.option] = override.value
+            if not override.applies_to(role, plugin):
+                continue
+            option = _current_name(model, plugin or PIPELINE, override.option)
+            if option in model.model_fields:
+                values[option] = override.value
                 self._used.add((override.given, override.text))
         try:
             # strict JSON: rejects true as a number and "12" as an integer; accepts a list as a tuple and 1 as a float
@@ -272,12 +290,16 @@ class Settings:
         except ValidationError as reason:
             raise MitobenchError(self._explain(reason, model, role, plugin)) from reason
 
-    def _explain(self, reason: ValidationError, model: type[Any], role: str, plugin: str | None) -> str:
+    def _explain(self, reason: ValidationError, model: type[Options], role: str, plugin: str | None) -> str:
         """Returns a line for each wrong option: where it was given, and what is wrong."""
         lines = []
         for error in reason.errors():
             option = str(error["loc"][0]) if error["loc"] else "options"
-            given = [o for o in self.overrides if o.applies_to(role, plugin) and o.option == option]
+            given = [
+                o
+                for o in self.overrides
+                if o.applies_to(role, plugin) and model.renamed.get(o.option, o.option) == option
+            ]
             table = f"[{role}.{plugin}]" if plugin else f"[{role}]"
             where = f"{given[-1].given} {given[-1].text}" if given else f"{self.source}: {table} {option}"
             problem = error["msg"]
@@ -301,14 +323,22 @@ def _read(path: Path) -> dict[str, Any]:
         plugins = tables.get(role, {})
         if not isinstance(plugins, dict) or not all(isinstance(table, dict) for table in plugins.values()):
             raise MitobenchError(f"{path}: [{role}] must contain one table for each plugin: [{role}.NAME].")
-    return {**tables, "pipeline": _renamed(path, "pipeline", tables.get("pipeline", {}))}
+    pipeline = _renamed(path, "pipeline", PipelineOptions, PIPELINE, tables.get("pipeline", {}))
+    return {**tables, "pipeline": pipeline}
 
 
-def _renamed(path: Path, table: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def _tables_of(tables: Mapping[str, Any], role: str, name: str) -> list[str]:
+    """Returns the names of the tables that hold options of a plugin: its family's, then those of this member."""
+    family, argument = discovery.split(name)
+    own = [] if argument is None else [key for key in tables if key != family and discovery.same(role, key, name)]
+    return [key for key in (family, *own) if key in tables]
+
+
+def _renamed(path: Path, table: str, options: type[Options], owner: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a table's options under their current names. Raises MitobenchError if one is given under both names."""
     renamed: dict[str, Any] = {}
-    for option, value in options.items():
-        current = _current_name(table, option)
+    for option, value in given.items():
+        current = _current_name(options, owner, option)
         if current in renamed:
             raise MitobenchError(
                 f"{path}: [{table}] gives {current} twice, once under its old name. Remove one of them."
@@ -317,17 +347,17 @@ def _renamed(path: Path, table: str, options: Mapping[str, Any]) -> dict[str, An
     return renamed
 
 
-def _current_name(table: str, option: str) -> str:
+def _current_name(options: type[Options], owner: str, option: str) -> str:
     """Returns an option's current name; logs a warning if the given name is an old one."""
-    current = RENAMED.get(table, {}).get(option, option)
+    current = options.renamed.get(option, option)
     if current != option:
-        _note_renamed(table, option, current)
+        _note_renamed(owner, option, current)
     return current
 
 
 @functools.cache  # once a process
-def _note_renamed(table: str, option: str, current: str) -> None:
-    log.warning("%s.%s is now called %s.%s; the old name still works.", table, option, table, current)
+def _note_renamed(owner: str, option: str, current: str) -> None:
+    log.warning("Option `%s` of %s is now called `%s`.", option, owner, current)
 
 
 def _defaults(path: Path, table: Any) -> dict[str, list[str]]:

@@ -1,17 +1,18 @@
-"""`mitobench leaderboard build`: records become pages and figures.
+"""Builds a leaderboard: LEADERBOARD.md, index.html, a page per section, and figures, all from records.
 
-A broken record is named and left out here, and is for `mitobench leaderboard check` to fail at. Who reads the records
-decides what is broken: bytes alone, or every number, too.
+Broken records are left out with a warning; `mitobench leaderboard check` fails on them. The caller chooses how much is
+verified when records are read: their bytes alone, or every number.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from mitobench.atomic import write_text_whole
 from mitobench.report.leaderboard import leaderboard
+from mitobench.report.section_page import MADE_BY, SECTIONS, section_page
 from mitobench.report.table import Section, sections
 from mitobench.results import record
 from mitobench.results.schema import Record
@@ -25,32 +26,55 @@ Read = Callable[[Path], tuple[list[tuple[Path, Record]], list[str]]]
 
 
 def build(folder: Path, png: bool = False, read: Read = record.read_good) -> tuple[Path, list[Section]]:
-    """Write everything that is made from `folder/records`: `LEADERBOARD.md`, `index.html` and `figures/`.
+    """Write everything that is made from `folder/records`.
 
-    `png`: the figures as PNG, too. `read`: gives the records, and what is wrong with each broken one.
+    That is `LEADERBOARD.md`, `index.html`, `sections/` and `figures/`. Pages of sections that no longer exist are
+    removed.
 
-    Returns the path of LEADERBOARD.md and the sections. A record that is broken, changed, or of another schema version
-    is left out, with a warning that names it. Raises MitobenchError where a file cannot be written.
+    Args:
+        folder: of the leaderboard.
+        png: also write the figures as PNG.
+        read: returns the good records of a folder, and a line for each broken one.
+
+    Returns the path of LEADERBOARD.md and the sections. Broken records, changed ones and those of another schema
+    version are left out with a warning. Raises MitobenchError where a file cannot be written.
     """
-    from mitobench.report import figures  # costly to import: `show` does not need it
+    from mitobench.report import figures  # slow to import, and not needed by `show`
 
     found = read_sections(folder / RECORDS, read)
     write_pages(folder, found)
+    for path in old_pages(folder, found):
+        if MADE_BY in path.read_text(encoding="utf-8", errors="replace"):
+            path.unlink()
     figures.write(folder, found, ("svg", "png") if png else ("svg",))
     return folder / PAGE, found
 
 
-def write_pages(folder: Path, sections: list[Section]) -> list[Path]:
-    """Write LEADERBOARD.md and index.html; returns their paths. Raises MitobenchError where one cannot be written."""
-    from mitobench.report import page
+def write_pages(folder: Path, sections: Sequence[Section]) -> list[Path]:
+    """Write LEADERBOARD.md, index.html and a page for each section, and return their paths.
+
+    Raises MitobenchError where one cannot be written.
+    """
+    from mitobench.report import html_page
 
     write_text_whole(folder / PAGE, leaderboard(sections, RECORDS))
-    page.write(folder, sections)
-    return [folder / PAGE, folder / page.PAGE]
+    html_page.write(folder, sections)
+    paths = [folder / SECTIONS / f"{section.name}.md" for section in sections]
+    for path, section in zip(paths, sections, strict=True):
+        write_text_whole(path, section_page(section, f"../{RECORDS}"))
+    return [folder / PAGE, folder / html_page.PAGE, *paths]
+
+
+def old_pages(folder: Path, sections: Sequence[Section]) -> Iterator[Path]:
+    """Files among the pages of sections that belong to none of the sections."""
+    expected = {f"{section.name}.md" for section in sections}
+    for path in sorted((folder / SECTIONS).glob("*")):
+        if path.is_file() and path.name not in expected:
+            yield path
 
 
 def read_sections(records: Path, read: Read = record.read_good) -> list[Section]:
-    """The sections of all good records of a folder; of each broken one a warning."""
+    """The sections of all good records of a folder; logs a warning for each broken one."""
     good, broken = read(records)
     for problem in broken:
         log.warning("Left out: %s", problem)

@@ -1,8 +1,8 @@
-"""One palette for page, figures and galleries: a row looks and is called the same wherever it is drawn.
+"""The colours, markers and labels of rows and detections, shared by pages, figures and galleries.
 
 The colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), which people with any of the common colour
-vision deficiencies tell apart; yellow and black are left out, as they vanish on white or on a dark page. Nothing is
-told by colour alone: each colour comes with a marker, and what became of a detection has a shape of its own.
+vision deficiencies can distinguish; yellow and black are left out, as they vanish on white or on a dark page. Colour is
+never the only difference: each colour comes with a marker, and each outcome of a detection has its own shape.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # galleries read colours and no table
-    from mitobench.report.table import Row, Section
+from mitobench.results.current_names import current_overrides, current_variant
+
+if TYPE_CHECKING:  # galleries need colours only
+    from mitobench.report.table import LeaderboardRow, Section
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -28,10 +30,10 @@ class Style:
     """How a row is drawn.
 
     Attributes:
-        colour: `#RRGGBB`, which stands out on white and on a dark page.
-        marker: in matplotlib's words.
-        symbol: the same marker in plotly's words.
-        dash: of its lines, in plotly's words.
+        colour: `#RRGGBB`, visible on white and on a dark page.
+        marker: matplotlib's name of the marker.
+        symbol: the name of the same marker in the page's `charts.js`.
+        dash: the style of its lines, one of `DASHES`.
     """
 
     colour: str
@@ -44,43 +46,47 @@ PUBLISHED = Style("#767676", "*", "star", "solid")
 
 
 def style_of(place: int) -> Style:
-    """The style of the row at this place of its section, from 0; 42 in a row differ in colour, marker or both."""
+    """The style of the row at an index of its section. 42 consecutive rows differ in colour, marker or both."""
     dash = DASHES[place // len(COLOURS) % len(DASHES)]
     marker = place % len(MARKERS)
     return Style(COLOURS[place % len(COLOURS)], MARKERS[marker], SYMBOLS[marker], dash)
 
 
-def labels(section: Section) -> dict[Row, str]:
-    """A name of each row that no other of its section has: `mask + frcnn + none (modern, schedules x 0.2)`.
+def labels(section: Section) -> dict[LeaderboardRow, str]:
+    """A label of each row that is unique in its section: `mask + frcnn + none (modern, schedules x 0.2)`.
 
-    It is the title, and in brackets what tells the row from those of the same title: no more facts than that takes.
+    It is the row's title, followed in brackets by `distinguishing_facts`.
     """
-    alike: dict[str, list[Row]] = defaultdict(list)
-    for row in section.rows:
-        alike[row.title].append(row)
     return {
-        row: f"{title} ({', '.join(told)})" if told else title
-        for title, rows in alike.items()
-        for row, told in _told_apart(section, rows)
+        row: f"{row.title} ({', '.join(facts)})" if facts else row.title
+        for row, facts in distinguishing_facts(section).items()
     }
 
 
-def _told_apart(section: Section, rows: Sequence[Row]) -> Iterator[tuple[Row, list[str]]]:
-    """Each row with its facts; one that tells no more rows apart than those before it is left out."""
+def distinguishing_facts(section: Section) -> dict[LeaderboardRow, list[str]]:
+    """The fewest facts that distinguish each row from those of the same title; empty for a title without other rows."""
+    same_title: dict[str, list[LeaderboardRow]] = defaultdict(list)
+    for row in section.rows:
+        same_title[row.title].append(row)
+    return {row: facts for rows in same_title.values() for row, facts in _distinguish(section, rows)}
+
+
+def _distinguish(section: Section, rows: Sequence[LeaderboardRow]) -> Iterator[tuple[LeaderboardRow, list[str]]]:
+    """Each row with its facts; a fact that separates no more rows than those before it is left out."""
     facts = [_facts(section, row) for row in rows]
     names = dict.fromkeys(name for known in facts for name in known)
-    every: list[list[str | None]] = [[known.get(name) for known in facts] for name in names]
-    every.append([f"record {row.first.digest[:8]}" for row in rows])
-    told: list[tuple[str | None, ...]] = [() for _ in rows]
-    for values in every:
-        more = [(*said, value) for said, value in zip(told, values, strict=True)]
-        told = more if len(set(more)) > len(set(told)) else told
-    for row, said in zip(rows, told, strict=True):
-        yield row, [fact for fact in said if fact]
+    columns: list[list[str | None]] = [[known.get(name) for known in facts] for name in names]
+    columns.append([f"record {row.first.digest[:8]}" for row in rows])
+    chosen: list[tuple[str | None, ...]] = [() for _ in rows]
+    for values in columns:
+        extended = [(*known, value) for known, value in zip(chosen, values, strict=True)]
+        chosen = extended if len(set(extended)) > len(set(chosen)) else chosen
+    for row, known in zip(rows, chosen, strict=True):
+        yield row, [fact for fact in known if fact]
 
 
-def _facts(section: Section, row: Row) -> dict[str, str]:
-    """What may tell a row from another of its title, in words, by what it is about; what says most comes first."""
+def _facts(section: Section, row: LeaderboardRow) -> dict[str, str]:
+    """What may distinguish a row from others of the same title, in words, the most important first."""
     record = row.first
     shortened = next(filter(None, map(SHORTENED.match, record.notes)), None)
     facts = {
@@ -89,8 +95,9 @@ def _facts(section: Section, row: Row) -> dict[str, str]:
         "schedules": f"schedules x {shortened[1] if shortened else 1}",
     }
     for role, entry in record.plugins.items():
-        facts |= {f"{role} {option}": f"{entry.name} {option} {value}" for option, value in entry.variant.items()}
-    for override in record.overrides:
+        variant = current_variant(role, entry)
+        facts |= {f"{role} {option}": f"{entry.name} {option} {value}" for option, value in variant.items()}
+    for override in current_overrides(record):
         name, _, value = override.partition("=")
         facts[name] = f"{name.rpartition('.')[2]} {value}"
     return facts | {remark: remark for remark in section.remarks(row)}
@@ -98,12 +105,12 @@ def _facts(section: Section, row: Row) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a detection or of a mitosis, as the paper's figures 8, 10 and 11 colour it.
+    """The outcome of a detection or of a mitosis, coloured as in the paper's figures 8, 10 and 11.
 
     Attributes:
         title: in words.
         colour: `#RRGGBB`, bright enough to read on H&E.
-        shape: `circle`, `square`, `diamond` or `triangle`, for who cannot tell the colours apart.
+        shape: `circle`, `square`, `diamond` or `triangle`, for readers who cannot distinguish the colours.
     """
 
     title: str

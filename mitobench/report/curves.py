@@ -1,4 +1,4 @@
-"""The curves of a record, from the frames and detections stored with it: no data set is needed."""
+"""Computes the curves of a record from its stored frames and detections; no data set is needed."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.evaluate import Curve
-from mitobench.results.recompute import Recomputed
+from mitobench.results.recompute import Recomputation
 from mitobench.results.schema import Record
 
 Floats = NDArray[np.float64]
 
 
 class Curves(NamedTuple):
-    """At every distinct score above the candidate threshold, highest first, [K] each; they unpack as three arrays.
+    """Curves over every distinct score above the candidate threshold, highest score first; each array is [K].
 
     Attributes:
-        recall, precision: of the precision-recall curve.
-        fp_per_frame: false positives a labelled frame; with `recall` the FROC curve.
+        recall, precision: the precision-recall curve.
+        fp_per_frame: false positives per labelled frame; with `recall` it is the FROC curve.
     """
 
     recall: Floats
@@ -32,10 +32,10 @@ def curve_of(path: Path, record: Record) -> Curves | None:
     """The precision-recall and FROC curves of a record on its test frames.
 
     Args:
-        path: of the record's file; its detections lie beside it.
-        record: as read from there.
+        path: the record's file, with its detections in the same folder.
+        record: the record as read from there.
 
-    None where the record has no scores. Raises RecordError where the detections are broken or changed.
+    Returns None where the record has no scores. Raises RecordError where the detections are broken or changed.
     """
     curve = counts_of(path, record)
     if curve is None:
@@ -44,7 +44,7 @@ def curve_of(path: Path, record: Record) -> Curves | None:
 
 
 def counts_of(path: Path, record: Record) -> Curve | None:
-    """The same as counts at every threshold, from which AP, FROC and the best F1 can be taken."""
+    """The counts at every threshold, from which AP, FROC and the best F1 follow; None for a record without scores."""
     if record.test is None or not record.test.n_mitoses:
         return None
-    return Recomputed.read(path, record).curve
+    return Recomputation.read(path, record).curve

@@ -1,4 +1,4 @@
-"""What each part of a combination adds: rows that are alike but for that part, compared in pairs."""
+"""Computes what each part of a combination adds, by comparing pairs of rows that differ in that part alone."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from dataclasses import dataclass
 
 from mitobench.pipeline import canonical
 from mitobench.report.pairs import Paired, paired
-from mitobench.report.row import ROLES, Row, plugin
+from mitobench.report.row import ROLES, LeaderboardRow, plugin
+from mitobench.results.current_names import current_options
 from mitobench.results.schema import Record
 
-NO_VERIFIER = "none"  # leaves a fuser nothing to join
+NO_VERIFIER = "none"  # with it, a fuser has nothing to combine
 
-# The role that has no say beside some choice of this one. Not the verifier beside a fuser: a fuser set against
-# `detector-only` would be given what the verifier adds, a second time.
+# By role, the role that some of its plugins make unused. The verifier is not listed for the fuser: comparing a fuser
+# with `detector-only` would count the effect of the verifier a second time.
 MAY_BE_IDLE = {"detector": "estimator", "verifier": "fuser"}
 
-MOST = 12  # plugins of a role of which every two are compared: of hundreds nobody would read all pairs
+MAX_COMPARED = 12  # plugins of a role whose pairs are all compared; of hundreds nobody would read all pairs
 
 
 @dataclass(frozen=True)
 class Effect(Paired):
-    """What a plugin adds to F1 against another of its role; `plugin` is the one that is ahead.
+    """What a plugin adds to F1 compared with another plugin of its role.
 
     Attributes:
-        role: in which the rows differ, and in nothing else.
-        plugin, against: names, with the options that make them variants.
+        role: the only role in which the rows differ.
+        plugin, against: names with the options that make them variants; `plugin` has the higher F1.
     """
 
     role: str
@@ -35,35 +36,35 @@ class Effect(Paired):
     against: str
 
 
-def effects(rows: Sequence[Row]) -> list[Effect]:
-    """Of each role, every two plugins that some rows differ in alone; the greatest difference first.
+def effects(rows: Sequence[LeaderboardRow]) -> list[Effect]:
+    """The effects of all pairs of plugins that some rows differ in alone: by role, the largest difference first.
 
-    Of a role in `references` only the pairs with that plugin.
+    For a role in `references` only the pairs with that plugin are compared.
 
-    A part that has no say is no difference: a detector that needs no boxes is set against another under every
-    estimator, and `none`, which leaves nothing to fuse, against a verifier with every fuser that comes with it.
+    An unused part does not count as a difference: a detector that needs no boxes is compared with another one under
+    every estimator, and `none`, which leaves nothing to fuse, is compared with a verifier under each of its fusers.
     """
     parts = [_Parts.of(row) for row in rows]
     against = references(rows)
-    return [effect for role in ROLES for effect in sorted(_of_role(role, parts, against.get(role)), key=_greatest)]
+    return [effect for role in ROLES for effect in sorted(_of_role(role, parts, against.get(role)), key=_largest_first)]
 
 
-def references(rows: Sequence[Row]) -> dict[str, str]:
-    """Of each role with more than `MOST` plugins, the one in most rows (the first row's, of several such)."""
+def references(rows: Sequence[LeaderboardRow]) -> dict[str, str]:
+    """For each role with more than `MAX_COMPARED` plugins, the one in most rows (the first of several such)."""
     found = {}
     for role in ROLES:
         names = Counter(plugin(row.first, role) for row in rows if role in row.first.plugins)
-        if len(names) > MOST:
+        if len(names) > MAX_COMPARED:
             found[role] = names.most_common(1)[0][0]
     return found
 
 
 def _of_role(role: str, rows: Sequence[_Parts], reference: str | None) -> Iterator[Effect]:
-    pairs: dict[tuple[str, str], list[tuple[Row, Row]]] = defaultdict(list)
-    for one, other in _alike_but_for(role, rows, reference):
-        names = plugin(one.first, role), plugin(other.first, role)
-        if names[0] != names[1]:
-            pairs[min(names), max(names)].append((one, other) if names[0] < names[1] else (other, one))
+    pairs: dict[tuple[str, str], list[tuple[LeaderboardRow, LeaderboardRow]]] = defaultdict(list)
+    for one, other in _differing_in(role, rows, reference):
+        first, second = sorted((one, other), key=lambda parts: parts.names[role])
+        if first.names[role] != second.names[role]:
+            pairs[first.names[role], second.names[role]].append((first.row, second.row))
     for (name, against), found in pairs.items():
         mean = paired(found)
         if mean and mean.delta < 0:
@@ -72,38 +73,42 @@ def _of_role(role: str, rows: Sequence[_Parts], reference: str | None) -> Iterat
             yield Effect(mean.n_pairs, mean.delta, mean.interval, role, name, against)
 
 
-def _greatest(effect: Effect) -> tuple[float, str, str]:
+def _largest_first(effect: Effect) -> tuple[float, str, str]:
     return -effect.delta, effect.plugin, effect.against
 
 
 @dataclass(frozen=True)
 class _Parts:
-    """A row taken apart.
+    """The parts of a row.
 
     Attributes:
-        of_role: a digest of each part, with its options and its code.
-        idle: roles whose part has no say.
-        rest: a digest of what it was computed from and with, whatever the parts.
+        row: the row.
+        names: by role, the plugin with the options that make it a variant.
+        of_role: by role, a digest of the part with its options and its code.
+        idle: roles whose part is not used.
+        rest: a digest of everything else that the row was computed from and with.
     """
 
-    row: Row
+    row: LeaderboardRow
+    names: dict[str, str]
     of_role: dict[str, str]
     idle: Collection[str]
     rest: str
 
     @classmethod
-    def of(cls, row: Row) -> _Parts:
+    def of(cls, row: LeaderboardRow) -> _Parts:
         record = row.first
         unused = {role for role in ROLES if role not in record.plugins}
         unverified = {"verifier", "fuser"} if record.combination["verifier"] == NO_VERIFIER else set()
-        return cls(row, {role: _part(record, role) for role in ROLES}, unused | unverified, _rest(record))
+        names = {role: plugin(record, role) for role in ROLES}
+        return cls(row, names, {role: _part(record, role) for role in ROLES}, unused | unverified, _rest(record))
 
     def beside(self, *roles: str | None) -> tuple[str, ...]:
-        """What is the same in two rows that may differ in `roles`."""
+        """A key that is equal for rows that differ in nothing but `roles`."""
         return self.rest, *(self.of_role[role] for role in ROLES if role not in roles)
 
 
-def _alike_but_for(role: str, rows: Sequence[_Parts], reference: str | None) -> Iterator[tuple[Row, Row]]:
+def _differing_in(role: str, rows: Sequence[_Parts], reference: str | None) -> Iterator[tuple[_Parts, _Parts]]:
     idle = MAY_BE_IDLE.get(role)
     alike: dict[tuple[str, ...], list[_Parts]] = defaultdict(list)
     for parts in rows:
@@ -112,20 +117,22 @@ def _alike_but_for(role: str, rows: Sequence[_Parts], reference: str | None) -> 
     for group in alike.values():
         for one, other in _pairs(role, group, reference):
             if idle is None or idle in {*one.idle, *other.idle} or one.of_role[idle] == other.of_role[idle]:
-                yield one.row, other.row
+                yield one, other
 
 
 def _pairs(role: str, group: Sequence[_Parts], reference: str | None) -> Iterable[tuple[_Parts, _Parts]]:
     if reference is None:
         return itertools.combinations(group, 2)
-    of_it = [parts for parts in group if plugin(parts.row.first, role) == reference]
+    of_it = [parts for parts in group if parts.names[role] == reference]
     return itertools.product(of_it, group)
 
 
 def _part(record: Record, role: str) -> str:
-    """Of a plugin, and of those whose fits it starts from."""
+    """A digest of a role's plugin, and of the plugins whose fits it starts from."""
     entries = {name: entry for name, entry in record.plugins.items() if name.partition(" ")[0] == role}
-    return canonical.digest({name: [e.name, e.version, e.source, e.options] for name, e in entries.items()})
+    return canonical.digest(
+        {name: [e.name, e.version, e.source, current_options(name, e)] for name, e in entries.items()}
+    )
 
 
 def _rest(record: Record) -> str:

@@ -1,10 +1,10 @@
-"""Figures for papers: an SVG of each section's plots, one column (3.5 inches) wide, in letters of 8 pt.
+"""Figures for papers: the plots of each section as SVG, one column (3.5 inches) wide, in 8 pt letters.
 
-Colours, markers and labels are those of the page. Every row keeps the number of its rank, and published methods have
-letters, so that a figure reads in black and white too.
+Colours, markers and labels are those of the page. Rows are numbered by their rank and published methods have letters,
+so that a figure can be read in black and white too.
 
-`figures.json` has the digest of what each section's figures show, and of each file. Another version of matplotlib draws
-other bytes from the same data: whether figures are up to date is decided by their data.
+`figures.json` holds the digest of the data that each section's figures show, and of each file. Another version of
+matplotlib draws other bytes from the same data, so whether figures are up to date is decided by their data.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import io
 import json
 import re
 import warnings
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from string import ascii_lowercase
@@ -36,8 +35,12 @@ from mitobench.report.table import Section
 FOLDER = "figures"
 MANIFEST = "figures.json"
 RECORDS = "records"
-MOST = 12  # rows in a figure
-MOST_CURVES = 6
+MAX_ROWS = 12  # rows in a figure
+MAX_CURVES = 6
+
+FONT = "DejaVu Sans"  # comes with matplotlib; its widths decide where text is placed
+FONTS = f"'{FONT}', Verdana, sans-serif"  # Verdana has nearly the same widths
+SVG_DIGITS = 2  # decimals of a coordinate, which is in points
 
 LOOK: Any = {
     "axes.grid": False,
@@ -46,12 +49,12 @@ LOOK: Any = {
     "axes.spines.right": False,
     "axes.spines.top": False,
     "figure.dpi": 100,
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters everywhere
+    "font.family": FONT,
     "font.size": 8,
     "lines.linewidth": 1.2,
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",  # text as text: a fifth of the size, and it can be searched
     "svg.hashsalt": "mitobench",
-    "text.parse_math": False,  # a name may hold dollars
+    "text.parse_math": False,  # a name may contain dollar signs
     "xtick.labelsize": 8,
     "ytick.labelsize": 8,
 }
@@ -71,16 +74,23 @@ FIGURES: dict[str, Callable[[Board], Figure | None]] = {
 
 
 def write(folder: Path, sections: Sequence[Section], kinds: Sequence[str] = ("svg",)) -> list[Path]:
-    """Write `folder/figures/DATASET-PROTOCOL-FIGURE.svg` of every section that has a ranked row, and `figures.json`.
+    """Write `folder/figures/SECTION-FIGURE.svg` for every section that has a ranked row, and `figures.json`.
 
-    The records are read from `folder/records`, of the rows alone whose curves are drawn. A figure that has nothing to
-    show is left out. `kinds`: `svg`, `png` or both. Returns the paths. Raises MitobenchError where a file cannot be
-    written, RecordError where detections are broken.
+    Detections are read from `folder/records` for the rows whose curves are drawn. A figure that would be empty is left
+    out. Figures of an earlier build that were not written again are removed.
+
+    Args:
+        folder: of the leaderboard.
+        sections: whose figures are drawn.
+        kinds: `svg`, `png` or both.
+
+    Returns the paths of the figures. Raises MitobenchError where a file cannot be written, RecordError where detections
+    are broken.
     """
     manifest: dict[str, dict[str, Any]] = {}
     written = []
     with matplotlib.rc_context(LOOK), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in another script shows boxes
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # of a name in another script
         for name, board in _boards(folder, sections):
             files = {}
             for figure, draw in FIGURES.items():
@@ -100,7 +110,7 @@ def write(folder: Path, sections: Sequence[Section], kinds: Sequence[str] = ("sv
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """The content of a `figures.json`; nothing where there is none that can be read."""
+    """The content of a `figures.json`; empty where the file is missing or cannot be read."""
     try:
         content = foreign.read_json(path, MAX_RECORD_BYTES, "list of figures")
     except MitobenchError:
@@ -118,36 +128,21 @@ def _remove_old(folder: Path, written: Collection[str]) -> None:
 
 
 def is_figure(folder: Path, file: str) -> bool:
-    """Whether a name that a list of figures has is that of a file in their folder; a list may be damaged."""
+    """Whether a name from `figures.json` is that of a file in the folder of figures; the list may be damaged."""
     return registry.is_name(file) and (folder / file).is_file()
 
 
 def digests(folder: Path, sections: Sequence[Section]) -> dict[str, str]:
-    """The digest of what the figures of each section show, by the name that its files begin with."""
+    """The digest of the data that the figures of each section show, by the name of the section."""
     return {name: digest_of(board) for name, board in _boards(folder, sections)}
 
 
 def _boards(folder: Path, sections: Sequence[Section]) -> Iterator[tuple[str, Board]]:
-    """What the figures of each section show; of those that have a ranked row."""
-    for name, section in _named(sections):
+    """The name and the board of each section that has a ranked row."""
+    for section in sections:
         board = _board(folder, section)
         if board.rows:
-            yield name, board
-
-
-def _named(sections: Sequence[Section]) -> Iterator[tuple[str, Section]]:
-    """Each section with a name of its own that is safe for a file.
-
-    Those of one data set and protocol have in their name what their titles differ in.
-    """
-    seen: Counter[str] = Counter()
-    for section in sections:
-        of_one = (section.dataset, section.protocol)
-        titles = [other.title for other in sections if (other.dataset, other.protocol) == of_one]
-        told = [part for part in section.title.split(", ")[2:] if not all(part in title for title in titles)]
-        name = re.sub(r"[^A-Za-z0-9._-]+", "_", "-".join([*of_one, *told])).lstrip(".")
-        seen[name] += 1
-        yield (name if seen[name] == 1 else f"{name}-{seen[name]}"), section
+            yield section.name, board
 
 
 def _board(folder: Path, section: Section) -> Board:
@@ -158,21 +153,21 @@ def _board(folder: Path, section: Section) -> Board:
         PlottedRow(str(rank), label[row], style_of(place), row) for place, (rank, row) in rows if rank is not None
     ]
     methods = sorted(section.published, key=lambda method: -method.f1)
-    drawn = [_drawn(folder, section, shown) for shown in ranked[:MOST_CURVES]]
+    drawn = [_drawn(folder, section, shown) for shown in ranked[:MAX_CURVES]]
     return Board(
         title=section.title,
-        rows=ranked[:MOST],
+        rows=ranked[:MAX_ROWS],
         n_rows=len(ranked),
-        published=list(zip(ascii_lowercase, methods[:MOST], strict=False)),
+        published=list(zip(ascii_lowercase, methods[:MAX_ROWS], strict=False)),
         n_published=len(methods),
         curves=[curves for curves in drawn if curves is not None],
-        effects=sorted(section.effects, key=lambda effect: -effect.delta)[:MOST],
+        effects=sorted(section.effects, key=lambda effect: -effect.delta)[:MAX_ROWS],
         n_effects=len(section.effects),
     )
 
 
 def _drawn(folder: Path, section: Section, shown: PlottedRow) -> PlottedCurve | None:
-    """The curves of the seed whose F1 is nearest to the mean."""
+    """The curves of the seed whose F1 is closest to the mean; None where it has none."""
     mean = shown.row.mean("f1") or 0.0
     tested = [(record.test, record) for record in shown.row.good if record.test]
     test, record = min(tested, key=lambda pair: abs((pair[0].f1 or 0.0) - mean))
@@ -181,8 +176,21 @@ def _drawn(folder: Path, section: Section, shown: PlottedRow) -> PlottedCurve | 
 
 
 def _save(path: Path, figure: Figure, kind: str) -> str:
-    """Write a figure; returns the SHA-256 of the file."""
-    content = io.BytesIO()
-    figure.savefig(content, format=kind, **FORMATS[kind])
-    write_whole(path, content.getvalue())
-    return hashlib.sha256(content.getvalue()).hexdigest()
+    """Write a figure and return the SHA-256 of the file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, **FORMATS[kind])
+    content = _compact(buffer.getvalue().decode()).encode() if kind == "svg" else buffer.getvalue()
+    write_whole(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _compact(svg: str) -> str:
+    """The same drawing with shorter numbers and no indentation, and with fonts that other machines have."""
+    return re.sub(r"<[^!?][^>]*>", lambda tag: _compact_tag(tag[0]), re.sub(r"\n\s+(?=<)", "\n", svg))
+
+
+def _compact_tag(tag: str) -> str:
+    """A tag without its text: names in the drawing, which are not in tags, keep their numbers."""
+    tag = re.sub(r" transform=\"rotate\(-0[^\"]*\"", "", tag).replace(f"'{FONT}'", FONTS)
+    tag = re.sub(r"-?\d+\.\d+", lambda number: f"{round(float(number[0]), SVG_DIGITS) + 0.0:g}", tag)
+    return re.sub(r"\s*\n(?=[LMQCzZ\"])", " ", tag)

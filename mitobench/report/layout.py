@@ -1,4 +1,4 @@
-"""How a figure is laid out: title, axes, a key below them, and notes; in inches, so that letters keep their size."""
+"""Lays out a figure: title, axes, a key below them, and notes. Sizes are in inches, so that letters keep their size."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from mitobench.report.colours import Style
 Floats = NDArray[np.float64]
 
 WIDTH = 3.5  # a column of a paper
-LINE = 0.165  # of text
-LABELLED = 0.42  # below axes: ticks and label
+LINE = 0.165  # height of a line of text
+LABELLED = 0.42  # height of ticks and label below the axes
 GREY, INK = "#767676", "#1A1A1A"
-BAR = 0.31  # a bar or an interval, with a line of text over it
-LETTERS = 47  # that fit beside a number in a column
-BESIDE = 10  # pt; a label that is further from its marker has a line to it
+BAR = 0.31  # height of a bar or an interval, with a line of text above it
+LETTERS = 47  # that fit into a column beside a number
+BESIDE = 10  # pt; a label that is further from its marker gets a line to it
 LEADER = {"arrowstyle": "-", "color": GREY, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 3}
-AROUND = [  # from a marker to its label, pt
+AROUND = [  # offsets of a label from its marker, pt
     (radius * np.cos(angle), (radius - 1) * np.sin(angle))
     for radius in (9, 15, 21)
     for angle in np.arange(0, 2 * np.pi, np.pi / 8)
@@ -47,7 +47,7 @@ class Point(NamedTuple):
 
 
 class Key(NamedTuple):
-    """A line of the key: a marker, its number or letter, what it stands for, and a value."""
+    """A line of the key: a marker, its number or letter, its meaning, and a value."""
 
     style: Style
     name: str
@@ -58,7 +58,7 @@ class Key(NamedTuple):
 def figure_of(
     title: str, height: float, notes: Sequence[str], key: Sequence[Key] = (), left: float = 0.45, right: float = 0.3
 ) -> tuple[Figure, Axes]:
-    """An empty figure whose axes are `height` high, over its key and its notes."""
+    """An empty figure with axes of `height` inches above its key and its notes."""
     heading = wrapped(title, 52)
     texts = [wrapped(line.text, LETTERS - len(line.value)) for line in key]
     below = LABELLED + LINE * (sum(map(len, texts)) + len(notes)) + 0.08
@@ -88,12 +88,12 @@ def _key_line(figure: Figure, y: float, line: Key, text: Sequence[str]) -> None:
 def stack_of(
     title: str, named: Sequence[tuple[Sequence[str], str]], notes: Sequence[str]
 ) -> tuple[Figure, Axes, Sequence[float]]:
-    """An empty figure for bars below each other, and where on its y axis they lie.
+    """An empty figure for bars below each other, and their positions on its y axis.
 
     Args:
         title: of the figure.
-        named: what is written over each bar, texts that begin lines of their own, and its value at the right.
-        notes: below the axes.
+        named: for each bar the texts above it, each on a line of its own, and its value at the right.
+        notes: lines below the axes.
     """
     widest = LETTERS + 3
     lines = [
@@ -113,7 +113,7 @@ def stack_of(
 
 
 def marker(style: Style) -> dict[str, Any]:
-    """How a row's marker is drawn, by matplotlib's names."""
+    """Matplotlib's arguments for a marker."""
     size = 7 if style.marker == "*" else 5
     return {
         "marker": style.marker,
@@ -125,14 +125,14 @@ def marker(style: Style) -> dict[str, Any]:
 
 
 def line(style: Style) -> dict[str, Any]:
-    """How a row's curve is drawn."""
+    """Matplotlib's arguments for a curve."""
     return {"color": style.colour, "linestyle": DASHES[style.dash], "linewidth": 1.1}
 
 
 def wrapped(text: str, letters: int) -> list[str]:
-    """A name in lines of at most so many letters, as it can be printed: nothing invisible, and no more than four lines.
+    """A name broken into at most four lines of so many letters; invisible characters are replaced.
 
-    What does not fit into one line begins another with its brackets.
+    A name that does not fit into one line is first broken before its brackets.
     """
     plain = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
     parts = [plain] if len(plain) <= letters else re.split(r" (?=\()", plain, maxsplit=1)
@@ -141,7 +141,7 @@ def wrapped(text: str, letters: int) -> list[str]:
 
 
 def equal_f1(axes: Axes) -> None:
-    """Curves of equal F1 in the plane of recall and precision, named at the right."""
+    """Draw curves of equal F1 in the plane of recall and precision, labelled at the right."""
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     recall = np.linspace(max(left, 1e-3), right, 400)
     for f1 in np.arange(0.1, 1.0, 0.1):
@@ -158,34 +158,34 @@ def equal_f1(axes: Axes) -> None:
 
 
 def tenths(axis: Axis) -> None:
-    """Ticks at whole tenths, or at every second one of a long axis."""
+    """Set ticks at every tenth, or at every second tenth of a long axis."""
     low, high = axis.get_view_interval()
     axis.set_major_locator(MultipleLocator(0.1 if high - low < 0.65 else 0.2))
     axis.set_major_formatter(StrMethodFormatter("{x:.1f}"))
 
 
 def log_ticks(axes: Axes, ticks: Mapping[float, str]) -> None:
-    """Ticks of a logarithmic x axis, without powers of ten."""
+    """Set the ticks of a logarithmic x axis, without powers of ten."""
     axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
     axes.xaxis.set_major_formatter(FixedFormatter(list(ticks.values())))
     axes.xaxis.set_minor_locator(NullLocator())
 
 
 def points(axes: Axes, marked: Sequence[Point]) -> None:
-    """Markers, each with its number or letter where there is room: beside it, or a little off at the end of a line."""
+    """Draw markers, each with its number or letter where there is space: beside it, or at the end of a short line."""
     for point in marked:
         axes.plot(point.x, point.y, zorder=3, clip_on=False, **marker(point.style))
     unit = axes.figure.dpi / 72
     middle = axes.transAxes.transform((0.5, 0.5)) / unit
     places = axes.transData.transform([(point.x, point.y) for point in marked]).reshape(-1, 2) / unit
-    places = places.round(3)  # no two machines, nor threads, agree on the last digits, and ties would fall otherwise
-    boxes = np.hstack([places, np.full(places.shape, 3.0)])  # of markers and labels: middle and half its size, pt
+    places = places.round(3)  # machines differ in the last digits, which would decide ties
+    boxes = np.hstack([places, np.full(places.shape, 3.0)])  # markers and labels: middle and half the size, pt
     for place, point in zip(places, marked, strict=True):
         size = 2.6 * len(point.name), 4.0
         others = boxes[np.any(boxes[:, :2] != place, axis=1)]
-        room = [min(_room(place + offset, size, others), 1.5) for offset in AROUND]
+        space = [min(_space(place + offset, size, others), 1.5) for offset in AROUND]
         far = [np.hypot(*offset) / 10 + np.hypot(*(middle - place - offset)) / 100 for offset in AROUND]
-        offset = AROUND[int(np.argmax(np.subtract(room, far).round(3)))]
+        offset = AROUND[int(np.argmax(np.subtract(space, far).round(3)))]
         boxes = np.vstack([boxes, [*(place + offset), *size]])
         axes.annotate(
             point.name,
@@ -201,7 +201,7 @@ def points(axes: Axes, marked: Sequence[Point]) -> None:
         )
 
 
-def _room(middle: Floats, size: tuple[float, float], boxes: Floats) -> float:
-    """Between a box and the nearest of the others, pt; less than 0 where they overlap."""
+def _space(middle: Floats, size: tuple[float, float], boxes: Floats) -> float:
+    """The space between a box and the closest of the others, pt; negative where they overlap."""
     apart = np.abs(boxes[:, :2] - middle) - boxes[:, 2:] - size
     return float(apart.max(axis=1).min(initial=60.0))

@@ -1,158 +1,181 @@
-"""LEADERBOARD.md: of each section the rows that were measured, what each part adds, and what others have published."""
+"""LEADERBOARD.md: the best combinations of each section beside published numbers, short enough for a screen.
+
+All rows, with precision, recall and links to the records, are in the page of each section (`section_page.py`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from mitobench.published import Method
-from mitobench.report.effects import MOST, Effect
+from mitobench.report.description import profile, trained_on
+from mitobench.report.footnotes import Footnotes
 from mitobench.report.markdown import (
-    MARK,
     SENTENCE,
     bullets,
     escape,
-    f1,
-    gain,
     measured,
     number,
-    plugin,
-    rank_range,
-    status,
+    rank_cell,
+    score_cell,
+    split_note,
     table,
+    two_lines,
 )
-from mitobench.report.row import ROLES, Row, seed_of
+from mitobench.report.recommend import MARGIN, recommend
+from mitobench.report.row import LeaderboardRow
+from mitobench.report.section_page import MADE_BY, SECTIONS
 from mitobench.report.table import Section
 
-EXPLANATION = """\
-`F1` is at the threshold chosen on validation and ranks the rows; its brackets are the 95 % interval over test slides or
-frames. Of several seeds it is the mean, the brackets are those of their counts summed, and least and greatest
-over seeds stand with the seeds. `oracle F1` is the best over thresholds on the test frames themselves, shown because
-published numbers use it, and ranks nothing. `detector alone` is the same run before verification and fusion, at a
-threshold of its own from validation.
+MAX_COMBINATIONS = 10
+MAX_PUBLISHED = 5
 
-`rank range` is the ranks that a row may have on other slides: all rows are compared in pairs on the same slides, with
-Holm's correction for the number of rows. Rows with ≈ cannot be told from the best by it. `0 1 of 3`: this row lacks
-seeds that others have. FAILED: a seed that came to nothing, and is in no mean."""
+INTRODUCTION = """\
+How well combinations of detectors and verifiers find mitoses on test frames, at the threshold chosen on validation.
+The [interactive page](index.html) has the same rows with plots (download it, and open it in a browser).
 
-EFFECTS = """\
-### What each part adds
+- **F1** is the mean over seeds, above its 95 % interval over test slides. **Detector alone**: F1 before verification.
+- **Ranks**: those that the row could have on other slides. Rows marked ≈ cannot be distinguished from the best.
+- Below a combination: its profile, its training data, and how many variants of it (other options, profile or training
+  data) there are, of which the best is shown.
+- Rows in *italics* are published numbers, neither measured nor ranked here. Unless a note says otherwise, their F1 uses
+  the best threshold on the test frames."""
 
-Rows that are alike but for one part, in pairs, each pair on the same frames and the seeds that both have. The mean
-difference of F1 over the pairs, with its 95 % paired interval: the noise of these test frames, not of other
-data; ≈ where it holds 0. Against `none`, a verifier adds what it and its fuser add together."""
-
-PUBLISHED = """\
-### Published, not measured here
-
-F1 is the best over thresholds on the frames it is of, unless the note says otherwise: it is to be read against
-`oracle F1`."""
-
-MEASURED = ("P", "R", "F1 [95 %]", "F1 detector alone", "oracle F1", "AP", "s/frame", "seeds (spread)", "record")
-
-# What describes a row beside its parts: a column only where rows differ.
-DESCRIBED: dict[str, Callable[[Section, Row], str]] = {
-    "trained on": lambda _, row: ", ".join(row.first.combination["train_on"]),
-    "profile": lambda _, row: ", ".join([row.first.profile, *row.first.overrides]),
-    "split": lambda section, row: "{0.name}: {0.note}".format(row.first.data[section.dataset].split),
-    "note": lambda section, row: "; ".join(section.remarks(row)),
-}
+HEADER = (
+    "#<br><sub>ranks</sub>",
+    "combination",
+    "F1<br><sub>95 %</sub>",
+    "detector<br>alone",
+    "AP",
+    "s/frame",
+    "seeds",
+    "notes",
+)
 
 
 def leaderboard(sections: Sequence[Section], records: str = "records") -> str:
-    """The whole page; `records` is the folder of records as the page sees it."""
-    parts = ["# Leaderboard", "Made by `mitobench leaderboard build` from the records beside it; not to be edited."]
-    parts.append(EXPLANATION if sections else "There is no record yet.")
-    parts += [part for section in sections for part in _section(section, records)]
+    """The whole page; `records` is the path of the folder of records, relative to the page."""
+    parts = ["# Leaderboard", INTRODUCTION if sections else "There are no records yet."]
+    parts += [part for section in sections for part in _section(section)]
+    parts.append(f"{MADE_BY} Its numbers come from [the records]({quote(records)}).")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _section(section: Section, records: str) -> Iterator[str]:
-    described = {name: [cell(section, row) for row in section.rows] for name, cell in DESCRIBED.items()}
-    shared = {name: cells[0] for name, cells in described.items() if len(set(cells)) == 1}
+@dataclass(frozen=True)
+class _Combination:
+    """The best row of a combination, with its rank and the number of other variants of it."""
+
+    rank: int | None
+    row: LeaderboardRow
+    n_others: int
+
+
+def _section(section: Section) -> Iterator[str]:
+    combinations, notes = _combinations(section), Footnotes()
+    shown, published = combinations[:MAX_COMBINATIONS], _best_published(section)
     yield f"## {escape(section.title, SENTENCE)}"
-    yield measured(section)
-    yield bullets([*section.notes, *(f"{name} {said}" for name, said in shared.items() if said)])
-    yield _rows(section, [name for name in DESCRIBED if name not in shared], records)
-    yield _failures(section)
-    yield _effects(section.effects, section.references)
-    yield _published(section.published, section.published_notes)
+    yield " ".join([measured(section), *_recommended(section)])
+    yield table(HEADER, _lines(section, shown, published, notes))
+    yield _folded_notes(notes)
+    yield bullets([*section.notes, *split_note(section)])
+    yield _more(section, len(combinations), len(published))
 
 
-def _rows(section: Section, described: Sequence[str], records: str) -> str:
-    lines = [
-        [
-            f"{rank or '–'}{f' {MARK}' if row in section.marked else ''}",
-            rank_range(section.rank_range(row)),
-            *(escape(plugin(row.first, role)) for role in ROLES),
-            *(escape(DESCRIBED[name](section, row), SENTENCE) for name in described),
-            *_measured(section, row, records),
-        ]
-        for rank, row in section.ranked()
-    ]
-    return table(["#", "rank range", *ROLES, *described, *MEASURED], lines)
+def _combinations(section: Section) -> list[_Combination]:
+    """The combinations of a section in the order of their best rows; the variants of one are folded."""
+    folded: dict[str | int, list[tuple[int | None, LeaderboardRow]]] = {}
+    for place, (rank, row) in enumerate(section.ranked()):  # rows without a rank stay apart
+        folded.setdefault(row.title if row.ranks else place, []).append((rank, row))
+    return [_Combination(*rows[0], len(rows) - 1) for rows in folded.values()]
 
 
-def _measured(section: Section, row: Row, records: str) -> list[str]:
-    links = [f"[s{seed_of(record)}]({records}/{quote(section.file(record))})" for record in row.records]
+def _best_published(section: Section) -> list[Method]:
+    return sorted(section.published, key=lambda method: -method.f1)[:MAX_PUBLISHED]
+
+
+def _lines(
+    section: Section, combinations: Sequence[_Combination], published: Sequence[Method], notes: Footnotes
+) -> list[list[str]]:
+    """The lines of measured and published rows together, by F1; rows without a rank come last."""
+    ranked = [shown for shown in combinations if shown.rank is not None]
+    unranked = [shown for shown in combinations if shown.rank is None]
+    ordered: list[_Combination | Method] = sorted([*ranked, *published], key=_lowest_f1_last)
     return [
-        number(row.mean("precision")),
-        number(row.mean("recall")),
-        f1(row) if row.good else "FAILED",
+        _published(entry, notes) if isinstance(entry, Method) else _measured(section, entry, notes)
+        for entry in [*ordered, *unranked]
+    ]
+
+
+def _lowest_f1_last(entry: _Combination | Method) -> float:
+    return -entry.f1 if isinstance(entry, Method) else -(entry.row.mean("f1") or 0.0)
+
+
+def _measured(section: Section, shown: _Combination, notes: Footnotes) -> list[str]:
+    row = shown.row
+    return [
+        rank_cell(section, row, shown.rank),
+        two_lines(escape(row.title, SENTENCE), escape(_description(shown), SENTENCE)),
+        score_cell(row),
         number(row.mean("f1", "detector_alone")),
-        number(row.mean("oracle_f1")),
         number(row.mean("average_precision")),
         number(row.seconds_a_frame, 2),
-        status(row),
-        " ".join(links),
+        _seeds(row),
+        notes.numbers(section.remarks(row)),
     ]
 
 
-def _failures(section: Section) -> str:
-    failed = [(row, record) for row in section.rows for record in row.failed]
-    if not failed:
-        return ""
-    return "FAILED:\n\n" + bullets(f"{row.title}, seed {seed_of(record)}: {record.reason}" for row, record in failed)
+def _folded_notes(notes: Footnotes) -> str:
+    listed = notes.listed()
+    return f"<details><summary>Notes</summary>\n\n{listed}\n\n</details>" if listed else ""
 
 
-def _effects(effects: Sequence[Effect], references: Mapping[str, str]) -> str:
-    if not effects:
-        return ""
-    lines = [
-        [
-            effect.role,
-            escape(effect.plugin),
-            escape(effect.against),
-            gain(effect),
-            str(effect.n_pairs),
-        ]
-        for effect in effects
-    ]
-    capped = [
-        f"{role}: more than {MOST} plugins, so each is set against {name} only, which is in most rows."
-        for role, name in references.items()
-    ]
-    header = ("role", "plugin", "against", "F1 [95 %]", "pairs")
-    return "\n\n".join(part for part in (EFFECTS, table(header, lines), bullets(capped)) if part)
+def _seeds(row: LeaderboardRow) -> str:
+    """The number of seeds with scores, and of how many: `3`, `1 of 3`, `2, 1 FAILED`."""
+    expected = f" of {len(set(row.expected))}" if row.missing else ""
+    failed = f", {len(row.failed)} FAILED" if row.failed else ""
+    return f"{len(row.seeds)}{expected}{failed}"
 
 
-def _published(methods: Sequence[Method], notes: Sequence[str]) -> str:
-    if not methods:
-        return ""
-    methods = sorted(methods, key=lambda method: -method.f1)
-    sources = list(dict.fromkeys(method.source for method in methods))
-    lines = [
-        [
-            escape(method.name),
-            number(method.precision),
-            number(method.recall),
-            number(method.f1),
-            number(method.seconds_a_frame, 2),
-            escape(method.note, SENTENCE),
-            str(sources.index(method.source) + 1),
-        ]
-        for method in methods
-    ]
-    header = ("published", "P", "R", "F1", "s/frame", "note", "source")
-    cited = "\n".join(f"{place}. {escape(source, SENTENCE)}" for place, source in enumerate(sources, 1))
-    return "\n\n".join(part for part in (PUBLISHED, bullets(notes), table(header, lines), "Sources:", cited) if part)
+def _description(shown: _Combination) -> str:
+    """What a row is: `profile modern, MITOS 2012, 3 variants`."""
+    parts = [f"profile {profile(shown.row)}", trained_on(shown.row)]
+    parts += [f"{shown.n_others + 1} variants"] if shown.n_others else []
+    return ", ".join(parts)
+
+
+def _published(method: Method, notes: Footnotes) -> list[str]:
+    remarks = [method.note] if method.note else []
+    name = f"*{escape(method.name)}* (published)"
+    seconds = number(method.seconds_a_frame, 2) if method.seconds_a_frame else ""
+    return ["", name, number(method.f1), "", "", seconds, "", notes.numbers(remarks)]
+
+
+def _recommended(section: Section) -> Iterator[str]:
+    """A sentence on which row to use, where rows differ in cost."""
+    found = recommend(section)
+    if found.best is None:
+        return
+    if found.chosen is None:
+        yield "**Recommended:** undecided, as cheaper rows may be as good as the best."
+    elif found.chosen is found.best:
+        yield f"**Recommended:** rank 1, as no cheaper row is known to be within {number(MARGIN, 2)} of its F1."
+    else:
+        name = escape(found.chosen.row.title, SENTENCE)
+        cost = f"{number(found.chosen.seconds, 2)} s/frame"
+        which = f"rank {found.chosen.rank}, {cost}"
+        yield f"**Recommended:** {name} ({which}), the cheapest row within {number(MARGIN, 2)} of the best F1."
+
+
+def _more(section: Section, n_combinations: int, n_published: int) -> str:
+    n_rows = len(section.rows)
+    best = (
+        f"The best {MAX_COMBINATIONS} of {n_combinations} combinations. " if n_combinations > MAX_COMBINATIONS else ""
+    )
+    n_failed = sum(len(row.failed) for row in section.rows)
+    failed = f"{n_failed} run{'s' if n_failed > 1 else ''} FAILED. " if n_failed else ""
+    rows = f"{n_rows} row{'s' if n_rows > 1 else ''}"
+    published = ", published numbers and sources" if n_published else ""
+    target = f"{SECTIONS}/{quote(section.name)}.md"
+    return f"{best}{failed}[All {rows}, records, what each part adds{published}]({target})"

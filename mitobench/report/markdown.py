@@ -1,4 +1,4 @@
-"""Cells and sentences of tables. Every text from a record is escaped: a plugin may be called anything."""
+"""Cells and sentences of the reports. Every text from a record is escaped, as a plugin may have any name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from mitobench.evaluate import Interval, coverage
 from mitobench.report.pairs import Paired
-from mitobench.report.row import Row, plugin, seed_of
+from mitobench.report.row import LeaderboardRow, plugin, seed_of
 from mitobench.report.table import Section
 
 __all__ = [
@@ -25,34 +25,42 @@ __all__ = [
     "number",
     "over",
     "plugin",
+    "rank_cell",
     "rank_range",
+    "score_cell",
+    "seeds",
+    "signed",
+    "split_note",
     "status",
     "table",
+    "two_lines",
 ]
 
 MARK = "≈"
-WELL_COVERED, COVERED = 8, 0.93  # from so many slides on an interval covers what it should, and needs no word
-SENTENCE = 1000  # characters at most: a split's note or a source is longer than a name, and says the worst at its end
+NO_BREAK = "\N{NO-BREAK SPACE}"
+WELL_COVERED, COVERED = 8, 0.93  # with this many slides and this coverage, an interval needs no caution
+MAX_NAME = 200  # characters of a name
+SENTENCE = 1000  # characters of a note, whose end may hold the most important part
 
 
-def escape(text: object, most: int = 200) -> str:
-    """Text as it reads, whatever it holds: no markup or formula, no table cell, no line ends of its own.
+def escape(text: object, max_length: int = MAX_NAME) -> str:
+    """Text for markdown that reads as it is: its markup, formulas, cell borders and line ends have no effect.
 
-    What cannot be seen (control characters, marks that turn the reading direction) is left out, and what is longer than
-    `most` characters is cut.
+    Invisible characters (control characters, marks that change the reading direction) are removed, and text longer than
+    `max_length` characters is cut.
     """
     plain = "".join(filter(str.isprintable, re.sub(r"\s+", " ", str(text))))
-    plain = plain if len(plain) <= most else f"{plain[: most - 1]}…"
+    plain = plain if len(plain) <= max_length else f"{plain[: max_length - 1]}…"
     return re.sub(r"([\\`*_{}\[\]()#!|~$])", r"\\\1", html.escape(plain, quote=False))
 
 
 def bullets(items: Iterable[str]) -> str:
-    """A list, each item escaped and whole."""
+    """A bulleted list; each item is escaped."""
     return "\n".join(f"- {escape(item, SENTENCE)}" for item in items)
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number as a table has it: .832, or a dash where there is none."""
+    """A number for a table: `.832`, or a dash for None."""
     if value is None:
         return "–"
     text = f"{value:.{digits}f}"
@@ -65,12 +73,12 @@ def fact(value: Any) -> str:
 
 
 def signed(value: float) -> str:
-    """A difference as a table has it: +.052."""
-    return f"{round(value, 3) + 0.0:+.3f}".replace("0.", ".", 1)  # + 0.0: there is no -0
+    """A difference for a table: `+.052`."""
+    return f"{round(value, 3) + 0.0:+.3f}".replace("0.", ".", 1)  # + 0.0 turns -0 into 0
 
 
 def gain(difference: Paired | None) -> str:
-    """A difference of F1 with its interval, and ≈ where that holds 0: +.052 [+.011, +.090]."""
+    """A difference of F1 with its interval, and ≈ where that includes 0: `+.052 [+.011, +.090]`."""
     if difference is None:
         return "–"
     return (
@@ -78,21 +86,21 @@ def gain(difference: Paired | None) -> str:
     )
 
 
-def f1(row: Row) -> str:
-    """F1, the mean of its seeds, with its 95 % interval; it says of how many seeds where others have more."""
-    whole = not (row.failed or row.missing)
-    of = "" if whole or row.conflicting else f" (mean of {len(row.good)})" if len(row.good) > 1 else " (one seed)"
+def f1(row: LeaderboardRow) -> str:
+    """F1, the mean over seeds, with its 95 % interval, and the number of seeds where other rows have more."""
+    complete = not (row.failed or row.missing)
+    of = "" if complete or row.conflicting else f" (mean of {len(row.good)})" if len(row.good) > 1 else " (one seed)"
     return f"{number(row.mean('f1'))}{of}{brackets(row.interval)}"
 
 
-def status(row: Row) -> str:
-    """Seeds that have scores with the spread of F1 over them, how many there should be, and those that failed."""
+def status(row: LeaderboardRow) -> str:
+    """The seeds with scores and their range of F1, the number of seeds expected, and the seeds that failed."""
     spread = row.spread("f1")
     return seeds(row, f"({number(spread[0])} to {number(spread[1])})" if spread else "")
 
 
-def seeds(row: Row, between: str = "") -> str:
-    """The seeds, and what may be said before those that failed."""
+def seeds(row: LeaderboardRow, between: str = "") -> str:
+    """The seeds with scores, the number expected, `between`, and the seeds that failed."""
     parts = [
         " ".join(str(seed) for seed in row.seeds),
         f"of {len(set(row.expected))}" if row.missing else "",
@@ -103,32 +111,38 @@ def seeds(row: Row, between: str = "") -> str:
 
 
 def measured(section: Section) -> str:
-    """On what and how a section was measured, and how far its intervals can be trusted."""
+    """A paragraph on how a section was measured, and how far its intervals can be trusted."""
     metrics = section.metrics
     if metrics is None:
         return "No row of this section has a score."
     text = (
-        f"{metrics.n_frames} test frames of {metrics.n_groups} slides, {metrics.n_mitoses} mitoses; matcher "
+        f"{metrics.n_frames} test frames of {metrics.n_groups} slides with {metrics.n_mitoses} mitoses; matcher "
         f"{escape(metrics.matcher)}, a hit is closer than {metrics.radius_um:g} um."
     )
     if metrics.unlabelled:
-        text += " All test frames are UNLABELLED: no score can be had here."
+        text += " All test frames are UNLABELLED, so there are no scores."
     elif metrics.n_unlabelled:
-        text += f" {metrics.n_unlabelled} more are unlabelled and not scored."
+        text += f" {metrics.n_unlabelled} more frames are unlabelled and not scored."
     if metrics.f1_interval:
         text += f" Brackets: 95 % interval {over(metrics.f1_interval)}."
     return text
 
 
+def split_note(section: Section) -> list[str]:
+    """The split that the rows were measured on, as a note; several where rows differ in its wording."""
+    splits = [row.first.data[section.dataset].split for row in section.rows]
+    return list(dict.fromkeys(f"split {split.name}: {split.note}" for split in splits))
+
+
 def over(interval: Interval) -> str:
-    """What an interval is over, and below eight slides what it covers: `over 5 slides, covers about .98`."""
+    """The units of an interval, and its coverage below eight slides: `over 5 slides, covers about .98 (simulated)`."""
     unit = {"group": "slides", "frame": "frames"}[interval.unit]
     found = caution(interval)
     return f"over {interval.n_units} {unit}{f', {found}' if found else ''}"
 
 
 def caution(interval: Interval) -> str:
-    """What a "95 %" interval covers in simulation, where that is to be known: few slides, frames, an old method."""
+    """What a "95 %" interval covers in simulation, where that may differ: few slides, frames, an old method."""
     covered = coverage(interval)
     if interval.unit == "frame":
         return f"as there are fewer than five slides: covers about {number(covered, 2)} of other slides' (simulated)"
@@ -138,23 +152,42 @@ def caution(interval: Interval) -> str:
 
 
 def rank_range(found: tuple[int, int] | None) -> str:
-    """The ranks that a row may have: `1 to 4`, or `3` where there is only that one."""
+    """The ranks that a row could have: `1 to 4`, or `3` for a single one."""
     if found is None:
         return "–"
     best, worst = found
     return str(best) if best == worst else f"{best} to {worst}"
 
 
-def line(cells: Sequence[str]) -> str:
-    """One line of a table; the cells are escaped already."""
+def two_lines(text: str, small: str) -> str:
+    """A cell with a line in small type below the first, unless that is empty; both must be escaped already."""
+    return f"{text}<br><sub>{small}</sub>" if small else text
+
+
+def rank_cell(section: Section, row: LeaderboardRow, rank: int | None) -> str:
+    """The rank of a row, marked where it cannot be distinguished from the best, above the ranks it could have."""
+    marked = f" {MARK}" if row in section.marked else ""
+    ranks = rank_range(section.rank_range(row)).replace(" to ", "–") if row.ranks else ""
+    return two_lines(f"{rank or '–'}{marked}", ranks)
+
+
+def score_cell(row: LeaderboardRow) -> str:
+    """F1 above its interval; FAILED for a row without scores."""
+    if not row.good:
+        return "FAILED"
+    return two_lines(number(row.mean("f1")), brackets(row.interval).strip().replace(" ", NO_BREAK))
+
+
+def line(cells: Iterable[str]) -> str:
+    """One line of a table; the cells must be escaped already."""
     return f"| {' | '.join(cells)} |"
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A whole table; the cells are escaped already."""
+def table(header: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
+    """A whole table; the cells must be escaped already."""
     return "\n".join([line(header), line(["---"] * len(header)), *map(line, rows)])
 
 
 def brackets(interval: Interval | None, shown: Callable[[float], str] = number) -> str:
-    """An interval behind a number: ` [.634, .755]`, its ends as `shown`."""
+    """An interval to follow a number: ` [.634, .755]`; `shown` formats its ends."""
     return f" [{shown(interval.low)}, {shown(interval.high)}]" if interval else ""

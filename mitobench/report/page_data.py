@@ -1,4 +1,4 @@
-"""What the page shows, as JSON: the table at once, records and curves for when they are asked for."""
+"""The data of `index.html` as JSON: what the table shows, and what is read on request (records, curves)."""
 
 from __future__ import annotations
 
@@ -14,27 +14,31 @@ from numpy.typing import NDArray
 
 from mitobench.evaluate import Curve
 from mitobench.report import markdown
-from mitobench.report.colours import PUBLISHED, labels, style_of
+from mitobench.report.colours import PUBLISHED, distinguishing_facts, labels, style_of
 from mitobench.report.curves import counts_of
-from mitobench.report.row import ROLES, Row, plugin, seed_of
+from mitobench.report.description import description
+from mitobench.report.footnotes import Footnotes
+from mitobench.report.row import ROLES, LeaderboardRow, plugin, seed_of
 from mitobench.report.table import Section
 from mitobench.results.command import command_of
+from mitobench.results.current_names import current_options, current_overrides
 from mitobench.results.schema import Record
 
 Json = dict[str, Any]
 
 RECORDS = "records"
-MOST_POINTS = 400  # of a curve: more than a plot has pixels to show
+MAX_POINTS = 400  # of a curve: more than a plot has pixels to show
+DIGITS = 5  # decimals of a number in the table and in plots, which show three
 NO_CURVE = "it has no scores"
 
 
-class Data(NamedTuple):
+class PageData(NamedTuple):
     """The page's three blocks of JSON.
 
     Attributes:
-        page: what the table and the plots of all rows show; its rows name records by their number.
-        records: what opens with each record.
-        curves: of each record the counts over thresholds, or why there are none.
+        page: the rows of the table; each names its records by their index in `records` and `curves`.
+        records: the details of each record.
+        curves: for each record the counts over thresholds, or why there are none.
     """
 
     page: Json
@@ -42,14 +46,14 @@ class Data(NamedTuple):
     curves: list[Json]
 
 
-def of(folder: Path, sections: Sequence[Section]) -> Data:
+def of(folder: Path, sections: Sequence[Section]) -> PageData:
     """The data of all sections; detections are read from `folder/records`. Raises RecordError."""
-    every = [(section, record) for section in sections for row in section.rows for record in row.records]
-    numbers = {id(record): number for number, (_, record) in enumerate(every)}
-    return Data(
+    shown = [(section, record) for section in sections for row in section.rows for record in row.records]
+    numbers = {id(record): number for number, (_, record) in enumerate(shown)}
+    return PageData(
         {"sections": [_section(section, numbers) for section in sections], "star": asdict(PUBLISHED)},
-        [_record(record, section.file(record)) for section, record in every],
-        [_curve(folder / RECORDS / section.file(record), record) for section, record in every],
+        [_record(record, section.file(record)) for section, record in shown],
+        [_curve(folder / RECORDS / section.file(record), record) for section, record in shown],
     )
 
 
@@ -57,21 +61,24 @@ def of(folder: Path, sections: Sequence[Section]) -> Data:
 
 
 def _section(section: Section, numbers: Mapping[int, int]) -> Json:
-    label = labels(section)
+    label, facts, footnotes = labels(section), distinguishing_facts(section), Footnotes()
     return {
         "title": section.title,
         "measured": markdown.measured(section),
-        "notes": section.notes,
+        "notes": [*section.notes, *markdown.split_note(section)],
         "rows": [
             {
-                **_row(section, row),
+                **rounded(_row(section, row)),
                 "rank": rank,
                 "label": label[row],
+                "description": description(section, row, facts[row]),
+                "notes": footnotes.numbers(section.remarks(row)),
                 "style": asdict(style_of(place)),
                 "records": [{"seed": seed_of(record), "number": numbers[id(record)]} for record in row.records],
             }
             for place, (rank, row) in enumerate(section.ranked())
         ],
+        "footnotes": footnotes.notes,
         "published": [
             {
                 "name": method.name,
@@ -88,14 +95,13 @@ def _section(section: Section, numbers: Mapping[int, int]) -> Json:
     }
 
 
-def _row(section: Section, row: Row) -> Json:
+def _row(section: Section, row: LeaderboardRow) -> Json:
     first, interval = row.first, row.interval
     return {
         "title": row.title,
         "parts": {role: plugin(first, role) for role in ROLES},
         "trained": ", ".join(first.combination["train_on"]),
-        "profile": ", ".join([first.profile, *first.overrides]),
-        "remarks": section.remarks(row),
+        "profile": ", ".join([first.profile, *current_overrides(first)]),
         "precision": row.mean("precision"),
         "recall": row.mean("recall"),
         "f1": row.mean("f1"),
@@ -115,11 +121,22 @@ def _row(section: Section, row: Row) -> Json:
     }
 
 
+def rounded(content: Json) -> Json:
+    """The same with its floats to `DIGITS` decimals."""
+    return {name: _rounded(value) for name, value in content.items()}
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_rounded(part) for part in value]
+    return round(value, DIGITS) if isinstance(value, float) else value
+
+
 # --------------------------------------------------------------------------------------------------- one record
 
 
 def _record(record: Record, file: str) -> Json:
-    """What opens with a row: all that the record says, but for what only a program would read."""
+    """The details of a record that a reader may want: everything except what only a program reads."""
     return {
         "status": record.status,
         "reason": record.reason,
@@ -129,25 +146,25 @@ def _record(record: Record, file: str) -> Json:
         "chosen": _chosen(record),
         "provenance": _provenance(record),
         "plugins": [
-            {"role": role, "name": entry.name, "version": entry.version, "options": entry.options}
+            {"role": role, "name": entry.name, "version": entry.version, "options": current_options(role, entry)}
             for role in ROLES
             if (entry := record.plugins.get(role))
         ],
         "pipeline": record.pipeline,
-        "fitted": record.training_info,
+        "trainingInfo": record.training_info,
         "frames": [[f.frame, f.group, f.tp, f.fp, f.fn] for f in record.test.frames] if record.test else [],
         "file": file,
     }
 
 
 def _commands(record: Record, file: str) -> Json:
-    """What makes the record again, what compares it with what is made again, and what shows its detections."""
+    """Command lines, by what they do."""
     path = shlex.quote(f"{RECORDS}/{file}")
-    of_scores = {"Its detections, drawn": f"mitobench gallery {path}"} if record.status == "ok" else {}
+    gallery = {"Draw its detections": f"mitobench gallery {path}"} if record.status == "ok" else {}
     return {
-        "Its command": command_of(record),
-        "Again, and compared": f"mitobench reproduce {path}",
-        **of_scores,
+        "Make this record": command_of(record),
+        "Make it again and compare": f"mitobench reproduce {path}",
+        **gallery,
     }
 
 
@@ -166,7 +183,7 @@ def _scores(record: Record) -> list[Json]:
 
 
 def _chosen(record: Record) -> Json:
-    """What validation chose; of the fuser its parameters, not the curve over them."""
+    """What was chosen on validation; the fuser's parameters without the curve over them."""
     if record.chosen is None:
         return {}
     fuser = {name: value for name, value in record.chosen.fuser.items() if not isinstance(value, list)}
@@ -186,7 +203,7 @@ def _provenance(record: Record) -> Json:
             "git": run.git,
             "device": record.device,
             "seconds": run.seconds,
-            "taken from the store": run.cached,
+            "read from the store": run.cached,
         },
         "host": run.host,
         "versions": record.versions,
@@ -201,7 +218,7 @@ def _provenance(record: Record) -> Json:
 
 
 def _curve(path: Path, record: Record) -> Json:
-    """Counts over thresholds, or why the record tells none."""
+    """Counts over thresholds, or why the record has none."""
     if record.test is None or record.test.oracle_f1 is None:
         return {"why": NO_CURVE}
     curve = counts_of(path, record)
@@ -217,15 +234,16 @@ def _curve(path: Path, record: Record) -> Json:
     }
 
 
-def thinned(curve: Curve, most: int = MOST_POINTS) -> NDArray[np.int64]:
-    """Indices of the points to draw, ascending, at most `most` (>= 3): where the curve turns, its ends and best F1.
+def thinned(curve: Curve, max_points: int = MAX_POINTS) -> NDArray[np.int64]:
+    """Indices of the points to draw, ascending, at most `max_points` (>= 3).
 
-    Between two turns only hits or only false positives are added, so that nothing is lost by leaving those out.
+    They are the points where the curve turns, its ends, and its best F1. Between two turns only hits or only false
+    positives are added, so leaving those points out does not change the line.
     """
     if len(curve.threshold) < 3:
         return np.arange(len(curve.threshold))
     hits, false = np.diff(curve.tp) > 0, np.diff(curve.fp) > 0
     turns = np.flatnonzero((hits[1:] != hits[:-1]) | (false[1:] != false[:-1])) + 1
     ends_and_best = [0, len(curve.threshold) - 1, int(curve.ratio("f1").argmax())]
-    step = max(1, math.ceil(len(turns) / (most - len(ends_and_best))))
+    step = max(1, math.ceil(len(turns) / (max_points - len(ends_and_best))))
     return np.unique([*turns[::step], *ends_and_best])

@@ -1,4 +1,4 @@
-"""Rows compared in pairs: the same frames, the same seeds, the same slides left out."""
+"""Compares rows in pairs, on the same frames and seeds and with the same slides left out."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from mitobench.evaluate import Interval, Score
-from mitobench.report.row import Row
+from mitobench.report.row import LeaderboardRow
 
 
 @dataclass(frozen=True)
 class Paired:
-    """The mean over pairs of rows of F1 of the first less that of the second.
+    """The mean over pairs of rows of the F1 of the first minus that of the second.
 
     Attributes:
-        n_pairs: how many could be compared.
-        delta: the mean difference; of each pair, counts are summed over the seeds that both have.
-        interval: 95 %, each slide (or frame) left out of all pairs at once; None of one slide or frame.
+        n_pairs: the number of pairs that could be compared.
+        delta: the mean difference; in each pair, counts are summed over the seeds that both rows have.
+        interval: its 95 % interval, with each slide (or frame) left out of all pairs at once; None for a single slide
+            or frame.
     """
 
     n_pairs: int
@@ -27,25 +28,24 @@ class Paired:
 
     @property
     def in_noise(self) -> bool:
-        """Whether the interval holds 0."""
+        """Whether the interval includes 0."""
         return self.interval is not None and holds_zero(self.interval)
 
     def reversed(self) -> Paired:
-        """The second of each pair less the first."""
+        """The same with the two rows of each pair exchanged."""
         ends = {"low": -self.interval.high, "high": -self.interval.low} if self.interval else {}
         return Paired(self.n_pairs, -self.delta, self.interval and self.interval.model_copy(update=ends))
 
 
 def holds_zero(interval: Interval) -> bool:
-    """Whether an interval of differences holds 0, but for the last digits, which no two machines round alike."""
+    """Whether an interval of differences includes 0, ignoring the last digits, in which machines differ."""
     return round(interval.low, 9) <= 0 <= round(interval.high, 9)
 
 
-def paired(pairs: Sequence[tuple[Row, Row]]) -> Paired | None:
-    """The mean difference of F1 over those of the pairs that can be compared; None where none can.
+def paired(pairs: Sequence[tuple[LeaderboardRow, LeaderboardRow]]) -> Paired | None:
+    """The mean difference of F1 over the pairs that can be compared; None without such a pair.
 
-    Two rows can be compared that have some seed in common, the same frames and the same mitoses on them, and whose F1
-    is defined there.
+    Two rows can be compared if they share a seed, have the same frames with the same mitoses, and their F1 is defined.
     """
     scores = [both for row, other in pairs if (both := _scores(row, other))]
     units = next((row.units for row, _ in pairs if row.units), None)
@@ -56,7 +56,7 @@ def paired(pairs: Sequence[tuple[Row, Row]]) -> Paired | None:
     return Paired(len(scores), float(mean.value), found and Interval(**found.model_dump(exclude={"delta"})))
 
 
-def _scores(row: Row, other: Row) -> tuple[Score, Score] | None:
+def _scores(row: LeaderboardRow, other: LeaderboardRow) -> tuple[Score, Score] | None:
     seeds = set(row.seeds) & set(other.seeds)
     if not seeds or not row.frames or row.frames != other.frames:
         return None

@@ -1,4 +1,4 @@
-"""The drawings of `figures.py`: each takes a board and gives a figure, or None where there is nothing to show."""
+"""Draws the figures of `figures.py`: each function takes a board and returns a figure, or None if it would be empty."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from mitobench.report.layout import (
     tenths,
 )
 from mitobench.report.markdown import number
-from mitobench.report.row import Row
+from mitobench.report.row import LeaderboardRow
 
 FROC_TICKS = {0.125: "1/8", 0.25: "1/4", 0.5: "1/2", 1.0: "1", 2.0: "2", 4.0: "4", 8.0: "8"}
 NOT_MEASURED = "Stars and letters: published, not measured here."
@@ -36,12 +36,12 @@ NOT_MEASURED = "Stars and letters: published, not measured here."
 
 @dataclass(frozen=True)
 class PlottedRow:
-    """A row with the number of its rank, a label that no other row has, and its style."""
+    """A row with its rank as text, a label that is unique in its section, and its style."""
 
     number: str
     label: str
     style: Style
-    row: Row
+    row: LeaderboardRow
 
 
 @dataclass(frozen=True)
@@ -53,17 +53,20 @@ class PlottedCurve:
     curves: Curves
 
     def point(self, x: float | None, y: float | None) -> Point:
-        """Its marker; what is undefined lies at 0."""
+        """Its marker; an undefined coordinate is 0."""
         return Point(x or 0.0, y or 0.0, self.shown.number, self.shown.style)
 
 
 @dataclass(frozen=True)
 class Board:
-    """What the figures of a section show: the best of `n_rows`, `n_published` and `n_effects`.
+    """The data that the figures of a section show.
 
     Attributes:
-        published: methods with their letters, best first.
-        curves: of the best rows whose detections tell them.
+        title: of the section.
+        rows: the best rows, of `n_rows`.
+        published: the best methods with their letters, of `n_published`.
+        curves: of the best rows that have curves.
+        effects: the largest effects, of `n_effects`.
     """
 
     title: str
@@ -76,14 +79,14 @@ class Board:
     n_effects: int
 
     def limits(self) -> list[str]:
-        """What the figures leave out."""
+        """Sentences on what the figures leave out."""
         rows = [f"The best {len(self.rows)} of {self.n_rows} rows."] if len(self.rows) < self.n_rows else []
         n = len(self.published)
         return rows + ([f"The best {n} of {self.n_published} published."] if n < self.n_published else [])
 
 
 def digest_of(board: Board) -> str:
-    """SHA-256 over everything that the figures of a board show."""
+    """The SHA-256 of everything that the figures of a board show."""
     rows = [
         {
             "number": shown.number,
@@ -112,7 +115,7 @@ def digest_of(board: Board) -> str:
 
 
 def f1_bars(board: Board) -> Figure | None:
-    """F1 of each row with its 95 % interval and its seeds, then what is published."""
+    """F1 of each row with its 95 % interval and its seeds, then of published methods."""
     seeded = any(len(shown.row.good) > 1 for shown in board.rows)
     notes = [f"Bars: {'mean ' if seeded else ''}F1; lines: 95 % interval{'; dots: seeds' if seeded else ''}."]
     notes += ["Hatched: published, not measured here."] if board.published else []
@@ -133,7 +136,7 @@ def f1_bars(board: Board) -> Figure | None:
 
 
 def plane(board: Board) -> Figure | None:
-    """Precision against recall with curves of equal F1: rows, and published methods."""
+    """Precision against recall of rows and published methods, with curves of equal F1."""
     rows = [(shown, shown.row.mean("recall"), shown.row.mean("precision")) for shown in board.rows]
     marked = [Point(r, p, shown.number, shown.style) for shown, r, p in rows if r is not None and p is not None]
     methods = [(letter, m) for letter, m in board.published if m.recall is not None and m.precision is not None]
@@ -151,7 +154,7 @@ def plane(board: Board) -> Figure | None:
 
 
 def precision_recall(board: Board) -> Figure | None:
-    """Precision-recall curves of the best rows; the marker is at the threshold that validation chose."""
+    """Precision-recall curves of the best rows; the marker is at the threshold chosen on validation."""
     if not board.curves:
         return None
     key = [_curve_key(drawn, "AP", drawn.test.average_precision) for drawn in board.curves]
@@ -167,7 +170,7 @@ def precision_recall(board: Board) -> Figure | None:
 
 
 def froc(board: Board) -> Figure | None:
-    """Sensitivity against false positives a frame; the marker is at the threshold that validation chose."""
+    """Sensitivity against false positives per frame; the marker is at the threshold chosen on validation."""
     if not board.curves:
         return None
     key = [_curve_key(drawn, "recall", drawn.test.recall) for drawn in board.curves]
@@ -178,7 +181,7 @@ def froc(board: Board) -> Figure | None:
     tenths(axes.yaxis)
     log_ticks(axes, FROC_TICKS)
     for drawn in board.curves:
-        # a step: the recall of a rate is the best of any threshold with at most that many
+        # in steps: the recall at a rate is the best of all thresholds with at most that many false positives
         axes.step(
             np.maximum(drawn.curves.fp_per_frame, 1e-3), drawn.curves.recall, where="post", **line(drawn.shown.style)
         )
@@ -188,7 +191,7 @@ def froc(board: Board) -> Figure | None:
 
 
 def time(board: Board) -> Figure | None:
-    """F1 against seconds a frame."""
+    """F1 against seconds per frame."""
     rows = [(shown, shown.row.seconds_a_frame, shown.row.mean("f1") or 0.0) for shown in board.rows]
     marked = [Point(seconds, f1, shown.number, shown.style) for shown, seconds, f1 in rows if seconds]
     methods = [(letter, m) for letter, m in board.published if m.seconds_a_frame]
@@ -197,11 +200,13 @@ def time(board: Board) -> Figure | None:
         return None
     key = _key(board, methods)
     figure, axes = figure_of(
-        board.title, 2.4, [*_notes(board, methods), "Machines differ: the records name them."], key
+        board.title, 2.4, [*_notes(board, methods), "Measured on different machines: see the records."], key
     )
     least, most = min(point.x for point in marked) / 1.6, max(point.x for point in marked) * 1.6
     axes.set_xscale("log")
-    axes.set(xlim=(least, most), ylim=(_below([point.y for point in marked]), 1), xlabel="seconds a frame", ylabel="F1")
+    axes.set(
+        xlim=(least, most), ylim=(_below([point.y for point in marked]), 1), xlabel="seconds per frame", ylabel="F1"
+    )
     tenths(axes.yaxis)
     steps = [step * 10.0**power for power in range(-4, 5) for step in (1, 2, 5)]
     log_ticks(axes, {step: f"{step:g}" for step in steps if least <= step <= most})
@@ -210,15 +215,15 @@ def time(board: Board) -> Figure | None:
 
 
 def effects(board: Board) -> Figure | None:
-    """What each part adds to F1, over pairs of rows that are alike but for it."""
+    """What each part adds to F1, over pairs of rows that differ in it alone."""
     if not board.effects:
         return None
     n = len(board.effects)
     notes = [
-        "Brackets: pairs of rows alike but for this part.",
-        "Lines: 95 % paired interval; hollow: inside the noise.",
+        "Brackets: pairs of rows that differ in this part alone.",
+        "Lines: 95 % paired interval; hollow: it includes 0.",
     ]
-    notes += [f"The greatest {n} of {board.n_effects}."] if n < board.n_effects else []
+    notes += [f"The largest {n} of {board.n_effects}."] if n < board.n_effects else []
     named = [
         ([f"{effect.role}: {effect.plugin}", f"over {effect.against}"], f"+{number(effect.delta)} ({effect.n_pairs})")
         for effect in board.effects
@@ -237,7 +242,7 @@ def effects(board: Board) -> Figure | None:
 
 
 def _key(board: Board, methods: Sequence[tuple[str, Method]]) -> list[Key]:
-    """The rows, then those of the published methods that are drawn, with their F1."""
+    """The rows, then the published methods that are drawn, with their F1."""
     rows = [Key(shown.style, shown.number, shown.label, number(shown.row.mean("f1"))) for shown in board.rows]
     return rows + [Key(PUBLISHED, letter, method.name, number(method.f1)) for letter, method in methods]
 
@@ -247,19 +252,19 @@ def _curve_key(drawn: PlottedCurve, name: str, value: float | None) -> Key:
 
 
 def _notes(board: Board, methods: Sequence[tuple[str, Method]]) -> list[str]:
-    return ["Right of a name: its F1.", *([NOT_MEASURED] if methods else []), *board.limits()]
+    return ["The number at the right is F1.", *([NOT_MEASURED] if methods else []), *board.limits()]
 
 
 def _curve_notes(board: Board) -> list[str]:
-    """Whose curves these are, and what is not among them."""
+    """Notes on whose curves are drawn and whose are not."""
     seeds = any(len(drawn.shown.row.good) > 1 for drawn in board.curves)
     fewer = [f"{len(board.curves)} of {board.n_rows} rows."] if len(board.curves) < board.n_rows else []
-    marked = "Markers: at the threshold from validation."
-    return [marked, *(["Of several seeds, the one nearest to the mean F1."] if seeds else []), *fewer]
+    marked = "Markers: at the threshold chosen on validation."
+    return [marked, *(["The seed whose F1 is closest to the mean."] if seeds else []), *fewer]
 
 
 def _below(values: Sequence[float]) -> float:
-    """A round lower end of an axis, with some room."""
+    """A round lower end of an axis, with some margin."""
     return float(max(0.0, np.floor(min(values) * 10 - 0.5) / 10))
 
 

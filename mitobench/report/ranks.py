@@ -1,4 +1,4 @@
-"""Which ranks a row may have on other slides: every two rows compared, corrected for the number of comparisons."""
+"""Computes the ranks that rows could have on other slides, by comparing all pairs of rows."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from numpy.typing import NDArray
 from mitobench.evaluate import Score
 from mitobench.evaluate.jackknife import holm, p_value
 from mitobench.evaluate.metrics import Floats
-from mitobench.report.row import Row
+from mitobench.report.row import LeaderboardRow
 
 LEVEL = 0.05
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """How rows compare, best first.
+    """The comparisons of all rows, which are in the order of their rank.
 
-    Each row is compared with all others by the paired test of their difference of F1, at the 5 % level, corrected by
-    Holm's method for all comparisons of that row. Two rows differ where they do by the comparisons of both, so that
-    what one range says of two rows, the other says too.
+    Each row is compared with all others by the paired test of their difference of F1, at the 5 % level, with Holm's
+    correction for all comparisons of that row. Two rows differ only if the comparisons of both say so, so that their
+    rank ranges agree.
 
     Attributes:
         better: [R, R], whether row i is better than row j.
-        worse: [R, R], whether it is worse.
+        worse: [R, R], whether row i is worse than row j.
     """
 
     better: NDArray[np.bool_]
     worse: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, rows: Sequence[Row]) -> Ranks:
-        """Compare every two rows on the seeds that both have. Those that cannot be compared differ in nothing."""
+    def of(cls, rows: Sequence[LeaderboardRow]) -> Ranks:
+        """Compare all pairs of rows on the seeds that both have. Rows that cannot be compared count as equal."""
         delta, p = _compared(rows)
         differ = np.zeros(p.shape, dtype=bool)
         others = ~np.eye(len(rows), dtype=bool)
@@ -45,18 +45,18 @@ class Ranks:
         return cls(better, better.T)
 
     def range_of(self, place: int) -> tuple[int, int]:
-        """The best and the worst rank of the row at a place, from 0.
+        """The best and the worst rank of the row at index `place`.
 
-        The best: one more than the rows that are better. The worst: the number of rows less those that are worse. The
-        row's own rank is always between them, though rows are compared on the seeds that both have only.
+        The best is one more than the number of rows that are better, the worst is the number of rows that are not
+        worse. The row's own rank is always between them, although rows are compared on common seeds only.
         """
         best = 1 + int(self.worse[place].sum())
         worst = len(self.better) - int(self.better[place].sum())
         return min(best, place + 1), max(worst, place + 1)
 
 
-def _compared(rows: Sequence[Row]) -> tuple[Floats, Floats]:
-    """Of every two rows the difference of F1 and its p value, [R, R]; 0 and 1 where they cannot be compared."""
+def _compared(rows: Sequence[LeaderboardRow]) -> tuple[Floats, Floats]:
+    """The difference of F1 of all pairs and its p value, [R, R] each; 0 and 1 where rows cannot be compared."""
     delta, p = np.zeros((len(rows), len(rows))), np.ones((len(rows), len(rows)))
     for first, second in itertools.combinations_with_replacement(_alike(rows).items(), 2):
         ((seeds, frames), places), ((other_seeds, other_frames), others) = first, second
@@ -74,8 +74,8 @@ def _compared(rows: Sequence[Row]) -> tuple[Floats, Floats]:
     return delta, p
 
 
-def _alike(rows: Sequence[Row]) -> dict[tuple[frozenset[int], tuple[object, ...]], list[int]]:
-    """Places of rows with the same seeds on the same frames."""
+def _alike(rows: Sequence[LeaderboardRow]) -> dict[tuple[frozenset[int], tuple[object, ...]], list[int]]:
+    """Indices of the rows with the same seeds and the same frames."""
     found: dict[tuple[frozenset[int], tuple[object, ...]], list[int]] = defaultdict(list)
     for place, row in enumerate(rows):
         if row.frames:

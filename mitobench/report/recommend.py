@@ -1,4 +1,4 @@
-"""The cheapest row of a section that is not worse than the best by more than a margin, or why that is not known."""
+"""Finds the cheapest row of a section whose F1 is within a margin of the best, or why that cannot be decided."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mitobench.report.pairs import Paired, paired
-from mitobench.report.row import Row
+from mitobench.report.pairs import Paired
+from mitobench.report.row import LeaderboardRow
 from mitobench.report.table import Section
 
 MARGIN = 0.02
@@ -18,38 +18,38 @@ Verdict = Literal["not worse", "worse", "undecided"]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A ranked row beside the best.
+    """A ranked row compared with the best.
 
     Attributes:
         row: the row.
-        rank: of it, from 1.
-        verdict: `not worse`: the best is ahead by the margin at most, by the upper end of the interval of their
-            difference. `worse`: by more than the margin, by its lower end. `undecided`: neither is known.
-        lead: F1 of the best less that of the row; None for the best itself, and where the two cannot be compared.
+        rank: its rank, from 1.
+        verdict: `not worse`: the upper end of the interval of the lead is at most the margin. `worse`: its lower end is
+            above the margin. `undecided`: neither.
+        lead: F1 of the best minus that of the row; None for the best itself, and where the two cannot be compared.
     """
 
-    row: Row
+    row: LeaderboardRow
     rank: int
     verdict: Verdict
     lead: Paired | None = None
 
     @property
     def seconds(self) -> float | None:
-        """Seconds a frame, mean over seeds."""
+        """Seconds per frame, mean over seeds."""
         return self.row.seconds_a_frame
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What the data say of a section.
+    """The recommendation for a section.
 
     Attributes:
         chosen: the row to use; None where the data cannot decide.
         best: the row of rank 1; None where no row is ranked.
-        undecided: cheaper rows than `chosen`, or than the best, that may be not worse: more slides would say.
-        as_cheap: rows that are not worse and cost the same as `chosen`, of an F1 that is no higher.
-        untimed: ranked rows without seconds a frame, which may be cheaper.
-        devices: on which seconds were measured, where there are several.
+        undecided: rows cheaper than `chosen` (or than the best) that may be as good; more slides would decide.
+        as_cheap: rows that are not worse, cost the same as `chosen`, and whose F1 is not higher.
+        untimed: ranked rows without seconds per frame, which may be cheaper.
+        devices: the devices on which seconds were measured, where there are several.
     """
 
     chosen: Candidate | None
@@ -61,14 +61,14 @@ class Recommendation:
 
 
 def recommend(section: Section, margin: float = MARGIN) -> Recommendation:
-    """Choose a row by seconds a frame among those that are not worse than the best by more than `margin` of F1.
+    """Choose the cheapest row among those whose F1 is known to be within `margin` of the best.
 
-    The best may always be chosen, but where a cheaper row might do as well and no cheaper one is known to, the data
-    cannot decide. Of rows that cost the same the one with the higher F1 is chosen.
+    That may be the best row itself. The data cannot decide where a cheaper row might be within the margin and none is
+    known to be. Of rows that cost the same, the one with the higher F1 is chosen.
     """
     if section.best is None:
         return Recommendation(None, None)
-    ranked = [_candidate(section.best, row, rank, margin) for rank, row in section.ranked() if rank is not None]
+    ranked = [_candidate(section, row, rank, margin) for rank, row in section.ranked() if rank is not None]
     best, timed = ranked[0], [one for one in ranked if one.seconds is not None]
     chosen = min((one for one in timed if one.verdict == "not worse"), key=_cost, default=None)
     undecided = [
@@ -88,10 +88,10 @@ def recommend(section: Section, margin: float = MARGIN) -> Recommendation:
     )
 
 
-def _candidate(best: Row, row: Row, rank: int, margin: float) -> Candidate:
-    lead = None if row is best else paired([(best, row)])
-    if row is best:
+def _candidate(section: Section, row: LeaderboardRow, rank: int, margin: float) -> Candidate:
+    if row is section.best:
         return Candidate(row, rank, "not worse")
+    lead = section.lead_of_best(row)
     if lead is None or lead.interval is None:
         return Candidate(row, rank, "undecided", lead)
     verdict: Verdict = "undecided"

@@ -12,20 +12,21 @@ from numpy.typing import NDArray
 
 from mitobench.evaluate import FrameCounts, Interval, Score, interval
 from mitobench.evaluate.uncertainty import Units, units_of
+from mitobench.results.current_names import current_variant
 from mitobench.results.schema import Record
 
 ROLES = ("estimator", "detector", "verifier", "fuser")
-UNUSED = "-"  # stands for an estimator whose boxes the detector does not use
+UNUSED = "-"  # in place of an estimator whose boxes the detector does not use
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
+class LeaderboardRow:
     """One combination over its seeds.
 
     Attributes:
-        records: of all seeds, by seed; failed ones are among them.
-        expected: the seeds that any row of its section has.
-        conflicting: another record of the same series and seed has other numbers: the row is shown and not ranked.
+        records: one per seed, in the order of seeds, including failed ones.
+        expected: the seeds that any row of the section has.
+        conflicting: another record of the same series and seed has different numbers. The row is shown, not ranked.
     """
 
     records: Sequence[Record]
@@ -34,68 +35,68 @@ class Row:
 
     @property
     def first(self) -> Record:
-        """Any of its records: names and options are the same in all."""
+        """Its first record; names and options are the same in all."""
         return self.records[0]
 
     @property
     def title(self) -> str:
-        """The names of its parts, but for one that is not used: `fcn + frcnn + resnet50 + linear`."""
+        """The names of its parts, except unused ones: `fcn + frcnn + resnet50 + linear`."""
         names = [str(self.first.combination[role]) for role in ROLES]
         return " + ".join(name for name in names if name != UNUSED)
 
     @cached_property
     def good(self) -> list[Record]:
-        """The records that have scores."""
+        """Its records with scores."""
         return [record for record in self.records if record.status == "ok"]
 
     @cached_property
     def failed(self) -> list[Record]:
-        """The records that have none: shown, never averaged away."""
+        """Its records without scores: shown, and not part of any mean."""
         return [record for record in self.records if record.status != "ok"]
 
     @cached_property
     def seeds(self) -> list[int]:
-        """The seeds that have scores."""
+        """The seeds with scores."""
         return sorted(seed_of(record) for record in self.good)
 
     @cached_property
     def missing(self) -> list[int]:
-        """The seeds that other rows of the section have, and of which nothing is known here."""
+        """The seeds that other rows of the section have and this one lacks."""
         return sorted(set(self.expected) - {seed_of(record) for record in self.records})
 
     @cached_property
     def ranks(self) -> bool:
-        """Whether it has one F1 to be ranked by."""
+        """Whether it can be ranked: it has an F1 and no conflicting record."""
         return not self.conflicting and self.mean("f1") is not None
 
     def values(self, metric: str, of: str = "test") -> list[float]:
-        """A metric of each good seed, where it is defined; `of`: `test`, `detector_alone` or `validation`."""
+        """A metric of each seed with scores, where defined; `of`: `test`, `detector_alone` or `validation`."""
         found = [getattr(getattr(record, of), metric) for record in self.good]
         return [value for value in found if value is not None]
 
     def mean(self, metric: str, of: str = "test") -> float | None:
-        """The mean over seeds; None where any seed has none."""
+        """The mean over seeds; None where it is undefined for any of them."""
         values = self.values(metric, of)
         return statistics.fmean(values) if values and len(values) == len(self.good) else None
 
     def spread(self, metric: str) -> tuple[float, float] | None:
-        """Least and greatest over seeds; None of one seed."""
+        """Lowest and highest value over seeds; None for a single seed."""
         values = self.values(metric)
         return (min(values), max(values)) if len(values) > 1 else None
 
     @property
     def seconds_a_frame(self) -> float | None:
-        """Mean over seeds of the seconds that a test frame took."""
+        """Seconds per test frame, mean over seeds."""
         return _mean([record.run.seconds_a_frame for record in self.good])
 
     @property
     def seconds_a_candidate(self) -> float | None:
-        """Mean over seeds of the seconds that the verification of a candidate took."""
+        """Seconds of verification per candidate, mean over seeds."""
         return _mean([record.run.seconds_a_candidate for record in self.good])
 
     @cached_property
     def interval(self) -> Interval | None:
-        """The 95 % interval of F1: the recorded one of one seed, that of the summed counts of several."""
+        """The 95 % interval of F1: the recorded one for one seed, that of the summed counts for several."""
         if self.mean("f1") is None:
             return None
         if len(self.good) == 1 and self.good[0].test:
@@ -104,12 +105,12 @@ class Row:
 
     @cached_property
     def frames(self) -> Sequence[tuple[str, str, int]]:
-        """Each test frame with its group and number of mitoses, by frame; nothing where seeds disagree on them."""
+        """Each test frame with its group and number of mitoses, by frame; empty where seeds disagree on them."""
         lists = [[(c.frame, c.group, c.tp + c.fn) for c in counts] for counts in self._counts.values()]
         return lists[0] if lists and all(frames == lists[0] for frames in lists) else ()
 
     def counts(self, seeds: Collection[int] | None = None) -> list[FrameCounts]:
-        """The counts of each test frame, by frame, summed over its good seeds, or over those of them in `seeds`."""
+        """The counts of each test frame, by frame, summed over its seeds with scores (only `seeds`, if given)."""
         if not self.frames:
             return []
         summed = self._summed(self.seeds if seeds is None else seeds)
@@ -120,11 +121,11 @@ class Row:
 
     @cached_property
     def units(self) -> Units | None:
-        """The slides (or frames) of its test set; None where `frames` is nothing."""
+        """The slides (or frames) of its test set; None where `frames` is empty."""
         return units_of(self._counts[self.seeds[0]]) if self.frames else None
 
     def score(self, seeds: Collection[int]) -> Score:
-        """F1 of the counts averaged over those of its good seeds in `seeds`; there must be `units`."""
+        """F1 of the counts averaged over those of `seeds` that have scores. Needs `units`."""
         key = frozenset(seeds) & frozenset(self.seeds)
         if key not in self._scores:
             assert self.units is not None
@@ -140,7 +141,7 @@ class Row:
 
     @cached_property
     def _counts(self) -> dict[int, list[FrameCounts]]:
-        """The counts of each good seed, by frame."""
+        """The counts of each seed with scores, by frame."""
         tested = {seed_of(record): record.test for record in self.good}
         return {seed: sorted(test.frames, key=lambda c: c.frame) if test else [] for seed, test in tested.items()}
 
@@ -152,7 +153,7 @@ class Row:
 def plugin(record: Record, role: str) -> str:
     """A plugin's name with the options that make it a variant: `resnet50 (width 0.5, patch 64)`."""
     name = str(record.combination[role])
-    variant = record.plugins[role].variant if role in record.plugins else {}
+    variant = current_variant(role, record.plugins[role]) if role in record.plugins else {}
     shown = ", ".join(f"{option} {value}" for option, value in variant.items() if value is not None)
     return f"{name} ({shown})" if shown else name
 
@@ -163,5 +164,5 @@ def seed_of(record: Record) -> int:
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    there = [value for value in values if value is not None]
-    return statistics.fmean(there) if there else None
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else None

@@ -1,12 +1,16 @@
-"""Rows of a leaderboard out of records: seeds of one combination together, sections that may be ranked together."""
+"""Turns records into the rows and sections of a leaderboard.
+
+A row is one combination over its seeds. A section holds the rows that were measured alike and may be ranked together.
+"""
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from string import ascii_uppercase
 from typing import Any
 
 from mitobench.evaluate import Difference, Metrics
@@ -14,123 +18,143 @@ from mitobench.pipeline import canonical
 from mitobench.published import Method, Published, read
 from mitobench.report.disambiguation import disambiguations
 from mitobench.report.effects import Effect, effects, references
-from mitobench.report.pairs import paired
+from mitobench.report.pairs import Paired, paired
 from mitobench.report.ranks import Ranks
-from mitobench.report.row import Row, seed_of
+from mitobench.report.row import LeaderboardRow, seed_of
 from mitobench.results.reproducibility import COMPUTED
 from mitobench.results.schema import Record
 
 PLAIN = re.compile(r"[\w-]+")
+CONTEST = re.compile(r"([a-z]+)(\d{4})")  # the name of a contest's data set and its year
+SCANNERS = {"A": "Aperio", "H": "Hamamatsu"}
 
-__all__ = ["Row", "Section", "sections"]
+__all__ = ["LeaderboardRow", "Section", "dataset_title", "sections"]
 
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """Rows that were measured alike: one protocol, matcher and radius, one data set with the same data in every part.
+    """Rows that were measured alike: same protocol, matcher and radius, and the same data in every part.
 
     Attributes:
-        title: data set and protocol, with what more tells it from the other sections.
-        rows: by mean F1, best first; then those in conflict, last those without a score.
-        files: paths of records below the folder of records, by digest; those not named there lie in it.
+        dataset, protocol: their names in the records.
+        title: data set and protocol in words, with what distinguishes it from other sections of these two.
+        name: a unique name that is safe for a file, `mitos2012-official`.
+        rows: by mean F1, best first; then conflicting rows, then those without a score.
+        data_note: the digests of the data, where another section differs in nothing else; otherwise empty.
+        files: paths of records relative to the folder of records, by digest. A record not listed is in that folder.
     """
 
     dataset: str
     protocol: str
     title: str
-    rows: Sequence[Row]
+    name: str
+    rows: Sequence[LeaderboardRow]
+    data_note: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def metrics(self) -> Metrics | None:
-        """Any good row's test metrics: matcher, radius, frames and mitoses are the same in all."""
+        """Test metrics of any row with a score: matcher, radius, frames and mitoses are the same in all."""
         return next((row.good[0].test for row in self.rows if row.good), None)
 
-    def ranked(self) -> Iterator[tuple[int | None, Row]]:
-        """Each row with its rank; what has no F1, or two of them, has none."""
+    def ranked(self) -> Iterator[tuple[int | None, LeaderboardRow]]:
+        """Each row with its rank; None for a row without F1 or with conflicting records."""
         for rank, row in enumerate(self.rows, 1):
             yield (rank if row.ranks else None), row
 
     @cached_property
-    def best(self) -> Row | None:
+    def best(self) -> LeaderboardRow | None:
         """The row of rank 1."""
         return next((row for row in self.rows if row.ranks), None)
 
     @cached_property
     def notes(self) -> list[str]:
-        """What is said of all rows together, and how often anyone has looked at the test frames for them."""
+        """Notes that hold for all rows, and how often the test frames were scored for them."""
         records = [record for row in self.rows for record in row.records]
-        scored = [record for record in records if record.status == "ok"] or records  # a failed row tells less
-        common = [note for note in scored[0].notes if all(note in record.notes for record in scored)]
-        looks = sum(len(row.good) for row in self.rows)
-        return [*common, f"test frames scored {looks} times for these rows"] if looks > 1 else common
+        scored = [record for record in records if record.status == "ok"] or records  # a failed record has fewer notes
+        common = [note for note in _notes_of(scored[0]) if all(note in _notes_of(record) for record in scored)]
+        common += [self.data_note] if self.data_note else []
+        n_scored = sum(len(row.good) for row in self.rows)
+        return [*common, f"test frames scored {n_scored} times for these rows"] if n_scored > 1 else common
 
     def file(self, record: Record) -> str:
-        """Where a record of this section is, below the folder of records."""
+        """The path of a record of this section, relative to the folder of records."""
         return self.files.get(record.digest, f"{record.stem}.json")
 
-    def difference(self, row: Row) -> Difference | None:
-        """F1 of a row less that of the best, with the interval of their paired difference.
+    def difference(self, row: LeaderboardRow) -> Difference | None:
+        """F1 of a row minus that of the best row, with the interval of their paired difference.
 
-        Counts are summed over the seeds that both have. None for the best itself, for a row that is not ranked, where
-        the two share no seed, and where there is one slide or frame only.
+        Counts are summed over the seeds that both rows have. None for the best row itself, for a row that is not
+        ranked, where the two share no seed, and where there is only one slide or frame.
         """
-        return self._differences.get(row)
+        lead = self.lead_of_best(row)
+        if lead is None or lead.interval is None:
+            return None
+        behind = lead.reversed()
+        return Difference(**behind.interval.model_dump(), delta=behind.delta) if behind.interval else None
 
-    def tied(self, row: Row) -> bool:
-        """Whether the best is not known to be better than a row, corrected for the number of rows; so is the best."""
+    def lead_of_best(self, row: LeaderboardRow) -> Paired | None:
+        """F1 of the best row minus that of another ranked row; None where the two cannot be compared."""
+        return self._leads.get(row)
+
+    def tied(self, row: LeaderboardRow) -> bool:
+        """Whether the best row is not known to be better than this one, corrected for the number of rows.
+
+        True for the best row itself.
+        """
         place = self._places.get(row)
         compared = row is self.best or self.difference(row) is not None
         return place is not None and compared and not self._ranks.better[0, place]
 
     @cached_property
-    def marked(self) -> frozenset[Row]:
-        """The rows that cannot be told from the best, with the best; nothing where it stands alone."""
+    def marked(self) -> frozenset[LeaderboardRow]:
+        """The rows that are not distinguishable from the best, and the best; empty where there is no such row."""
         tied = [row for row in self.rows if self.tied(row)]
         return frozenset(tied if len(tied) > 1 else ())
 
-    def rank_range(self, row: Row) -> tuple[int, int] | None:
-        """The ranks that a row may have on other slides, best and worst; None for one that is not ranked."""
+    def rank_range(self, row: LeaderboardRow) -> tuple[int, int] | None:
+        """The best and worst rank that a row could have on other slides; None for a row that is not ranked."""
         place = self._places.get(row)
         return None if place is None else self._ranks.range_of(place)
 
-    def remarks(self, row: Row) -> list[str]:
-        """What is to be said of a row alone: its notes, and what tells it from one that looks the same."""
-        conflict = "conflicting: another record of this seed has other numbers" if row.conflicting else ""
+    def remarks(self, row: LeaderboardRow) -> list[str]:
+        """Notes on this row alone, and how it differs from rows that look the same."""
+        conflict = "conflicting: another record of this seed has different numbers" if row.conflicting else ""
         extra = [note for note in _notes(row) if note not in self.notes]
-        return [remark for remark in (conflict, self._disambiguations.get(row, ""), *extra) if remark]
+        differences = self._disambiguations.get(row, "")
+        return [*filter(None, [conflict, differences and f"with {differences}"]), *extra]
 
     @property
     def published(self) -> Sequence[Method]:
-        """What others have published on this data set and protocol; not measured here."""
+        """Methods published for this data set and protocol; not measured here."""
         return self._published.method if self._published else ()
 
     @property
     def published_notes(self) -> Sequence[str]:
-        """What is said of all published numbers together."""
+        """Notes that hold for all published numbers."""
         return self._published.notes if self._published else ()
 
     @cached_property
     def _published(self) -> Published | None:
-        plain = all(PLAIN.fullmatch(name) for name in (self.dataset, self.protocol))  # names are part of a path there
+        plain = all(PLAIN.fullmatch(name) for name in (self.dataset, self.protocol))  # they become part of a path
         return read(self.dataset, self.protocol) if plain else None
 
     @cached_property
-    def _disambiguations(self) -> dict[Row, str]:
+    def _disambiguations(self) -> dict[LeaderboardRow, str]:
         return disambiguations(self.rows)
 
     @cached_property
     def effects(self) -> list[Effect]:
-        """What each part adds, over all pairs of ranked rows that are alike but for it."""
+        """What each part adds, over all pairs of ranked rows that differ in it alone."""
         return effects([row for row in self.rows if row.ranks])
 
     @cached_property
     def references(self) -> dict[str, str]:
-        """Of each role with too many plugins for all pairs, the one that `effects` sets all others against."""
+        """For each role with too many plugins to compare all pairs, the one that `effects` compares with all others."""
         return references([row for row in self.rows if row.ranks])
 
     @cached_property
-    def _places(self) -> dict[Row, int]:
+    def _places(self) -> dict[LeaderboardRow, int]:
         return {row: place for place, row in enumerate(row for row in self.rows if row.ranks)}
 
     @cached_property
@@ -138,28 +162,45 @@ class Section:
         return Ranks.of(list(self._places))
 
     @cached_property
-    def _differences(self) -> dict[Row, Difference]:
+    def _leads(self) -> dict[LeaderboardRow, Paired]:
         best = self.best
-        found = [(row, paired([(row, best)])) for row in self.rows if best and row.ranks and row is not best]
-        return {
-            row: Difference(**mean.interval.model_dump(), delta=mean.delta)
-            for row, mean in found
-            if mean and mean.interval
-        }
+        leads = {row: paired([(best, row)]) for row in self.rows if best and row.ranks and row is not best}
+        return {row: lead for row, lead in leads.items() if lead}
 
 
-def _notes(row: Row) -> Iterator[str]:
-    """The notes of a row; one that does not hold for all of its seeds names those for which it does."""
-    for note in dict.fromkeys(note for record in row.records for note in record.notes):
-        having = [record for record in row.records if note in record.notes]
+def dataset_title(name: str) -> str:
+    """The name of a data set in words: `mitos2012` is `MITOS 2012`, `synthetic-centroids` `Synthetic centroids`."""
+    contest = CONTEST.fullmatch(name)
+    words = name.replace("-", " ")
+    return f"{contest[1].upper()} {contest[2]}" if contest else words[:1].upper() + words[1:]
+
+
+def _notes_of(record: Record) -> list[str]:
+    """The notes of a record, and that it was migrated."""
+    if not record.migrated:
+        return record.notes
+    version = min(entry.schema_version for entry in record.migrated)
+    migrated = (
+        f"migrated from record version {version}: no detections on validation; thresholds and options as recorded"
+    )
+    return [*record.notes, migrated]
+
+
+def _notes(row: LeaderboardRow) -> Iterator[str]:
+    """The notes of a row; a note that holds for some of its seeds only names those."""
+    for note in dict.fromkeys(note for record in row.records for note in _notes_of(record)):
+        having = [record for record in row.records if note in _notes_of(record)]
         some = having if len(having) < len(row.records) else []
         yield f"{note} (seed {', '.join(str(seed_of(record)) for record in some)})" if some else note
 
 
-def sections(records: Iterable[Record], files: Mapping[str, str] | None = None) -> list[Section]:
-    """Sections of the records. What was not measured alike is never in one section.
+# ----------------------------------------------------------------------------------------------- records to sections
 
-    `files`: of the records by digest, where they do not all lie in one folder.
+
+def sections(records: Iterable[Record], files: Mapping[str, str] | None = None) -> list[Section]:
+    """Sections of the records. Records that were not measured alike are never in one section.
+
+    `files`: paths of the records by digest, where they are not all in one folder.
     """
     alike: dict[tuple[str, str, str], dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
@@ -167,61 +208,123 @@ def sections(records: Iterable[Record], files: Mapping[str, str] | None = None) 
         measured = [record.data[dataset].digest, record.pipeline["matcher"], record.pipeline["radius_um"]]
         alike[dataset, protocol, canonical.digest(measured)][record.series].append(record)
     ordered = sorted(alike.items())
-    titles = _titles([next(iter(groups.values()))[0] for _, groups in ordered])
+    headings = _headings([next(iter(groups.values()))[0] for _, groups in ordered])
     return [
-        Section(dataset, protocol, title, sorted(_rows(groups.values()), key=_order), files or {})
-        for ((dataset, protocol, _), groups), title in zip(ordered, titles, strict=True)
+        Section(
+            dataset,
+            protocol,
+            heading.title,
+            heading.name,
+            sorted(_rows(groups.values()), key=_order),
+            heading.data_note,
+            files or {},
+        )
+        for ((dataset, protocol, _), groups), heading in zip(ordered, headings, strict=True)
     ]
 
 
-def _titles(records: Sequence[Record]) -> list[str]:
-    """A title for the section of each record: where two are the same, they say more."""
-    titles = ["{dataset}, protocol {protocol}".format(**record.combination) for record in records]
-    for more in (_how, _fitted_on):
-        times = Counter(titles)
-        titles = [
-            f"{title}, {more(record)}" if times[title] > 1 else title
-            for title, record in zip(titles, records, strict=True)
-        ]
-    return titles
+@dataclass
+class _Heading:
+    """The heading of a section: a record of it, and the details that distinguish it from other sections."""
+
+    record: Record
+    details: list[str]
+    name: str = ""
+    data_note: str = ""
+
+    @property
+    def title(self) -> str:
+        names = self.record.combination
+        protocol = names["protocol"].replace("-", " ")
+        split = protocol if " " in protocol else f"{protocol} split"
+        return ", ".join([dataset_title(names["dataset"]), split, *self.details])
 
 
-def _how(record: Record) -> str:
-    radius, matcher = record.pipeline["radius_um"], record.pipeline["matcher"]
-    return f"radius {radius} um, matcher {matcher}, {_data(record, 'test')}"
+def _headings(records: Sequence[Record]) -> list[_Heading]:
+    """Headings of sections, one record each, that differ from one another."""
+    headings = [_Heading(record, [_scanners(record)] if record.only_scanners else []) for record in records]
+    for detail in (_scanners, _radius, _matcher, _n_frames):
+        _add_where_needed(headings, detail)
+    for same in _same_titles(headings):
+        for number, heading in enumerate(same, 1):
+            letters = ascii_uppercase[number - 1] if number <= len(ascii_uppercase) else str(number)
+            heading.details.append(f"data {letters}")
+            digests = heading.record.data[heading.record.combination["dataset"]].digest
+            listed = ", ".join(f"{part} {digest[:8]}" for part, digest in digests.items())
+            heading.data_note = f"data {letters} differs from the data of other sections; its digests: {listed}"
+    _add_names(headings)
+    return headings
 
 
-def _fitted_on(record: Record) -> str:
-    return f"{_data(record, 'train')}, {_data(record, 'val')}"
+def _add_where_needed(headings: Sequence[_Heading], detail: Callable[[Record], str]) -> None:
+    """Add a detail to the headings that have the same title so far and differ in it."""
+    for same in _same_titles(headings):
+        found = [detail(heading.record) for heading in same]
+        for heading, text in zip(same, found, strict=True):
+            heading.details += [text] if text and len(set(found)) > 1 else []
 
 
-def _data(record: Record, part: str) -> str:
-    return f"{part} data {record.data[record.combination['dataset']].digest.get(part, '–')[:8]}"
+def _same_titles(headings: Sequence[_Heading]) -> list[list[_Heading]]:
+    """The headings that share a title with another one, by title."""
+    groups: dict[str, list[_Heading]] = defaultdict(list)
+    for heading in headings:
+        groups[heading.title].append(heading)
+    return [same for same in groups.values() if len(same) > 1]
 
 
-def _rows(series: Collection[list[Record]]) -> Iterator[Row]:
-    """A row of each series; what conflicts stands alone, as neither number is known to be the right one."""
+def _add_names(headings: Sequence[_Heading]) -> None:
+    seen: Counter[str] = Counter()
+    for heading in headings:
+        names = heading.record.combination
+        parts = [names["dataset"], names["protocol"], *heading.details]
+        name = re.sub(r"[^A-Za-z0-9._-]+", "_", "-".join(parts)).lstrip(".")
+        seen[name] += 1
+        heading.name = name if seen[name] == 1 else f"{name}-{seen[name]}"
+
+
+def _scanners(record: Record) -> str:
+    scanners = record.data[record.combination["dataset"]].scanners
+    return f"{' and '.join(SCANNERS.get(name, name) for name in scanners)} frames" if scanners else ""
+
+
+def _radius(record: Record) -> str:
+    return f"radius {record.pipeline['radius_um']:g} um"
+
+
+def _matcher(record: Record) -> str:
+    return f"matcher {record.pipeline['matcher']}"
+
+
+def _n_frames(record: Record) -> str:
+    n_test = record.data[record.combination["dataset"]].frames.get("test")
+    return "" if n_test is None else f"{n_test} test frames"
+
+
+# --------------------------------------------------------------------------------------------------- records to rows
+
+
+def _rows(series: Collection[list[Record]]) -> Iterator[LeaderboardRow]:
+    """A row for each series. Conflicting records get a row each, as it is not known which numbers are right."""
     seeds = {seed_of(record) for records in series for record in records}
     for records in series:
         by_seed: dict[int, list[Record]] = defaultdict(list)
         for record in sorted(records, key=lambda record: (seed_of(record), record.digest)):
-            if all(
-                _computed(record) != _computed(other) for other in by_seed[seed_of(record)]
-            ):  # a repetition adds nothing
-                by_seed[seed_of(record)].append(record)
+            known = by_seed[seed_of(record)]
+            if all(_computed(record) != _computed(other) for other in known):  # a repetition adds nothing
+                known.append(record)
         agreed = [found[0] for found in by_seed.values() if len(found) == 1]
         if agreed:
-            yield Row(agreed, seeds)
+            yield LeaderboardRow(agreed, seeds)
         for found in by_seed.values():
             if len(found) > 1:
-                yield from (Row([record], seeds, conflicting=True) for record in found)
+                yield from (LeaderboardRow([record], seeds, conflicting=True) for record in found)
 
 
 def _computed(record: Record) -> list[Any]:
     return [*(getattr(record, name) for name in COMPUTED), record.detections and record.detections.sha256]
 
 
-def _order(row: Row) -> tuple[int, float, str, str]:
+def _order(row: LeaderboardRow) -> tuple[int, float, str, str]:
     f1 = row.mean("f1")
     last = 0 if row.ranks else 1 if f1 is not None else 2
     return last, -(f1 or 0.0), canonical.dumps(row.first.combination), row.first.digest

@@ -1,9 +1,9 @@
-"""Makes a record of a planned combination and of what became of its stages."""
+"""Makes a record from a planned combination and the results of its stages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +26,11 @@ from mitobench.pipeline.stages.candidates import DETECTIONS
 from mitobench.pipeline.stages.job import TRAINING_INFO
 from mitobench.pipeline.stages.stage import Stage
 from mitobench.pipeline.workspace import Workspace
-from mitobench.results import option_files, provenance
+from mitobench.results import notes, option_files, provenance
 from mitobench.results.command import command_of
 from mitobench.results.copies import split_digest
+from mitobench.results.record import RecordDraft
 from mitobench.results.schema import Chosen, DataEntry, Frames, PluginEntry, Record, Run, SplitEntry
-
-
-@dataclass(frozen=True)
-class Assembled:
-    """A record, with the CSV texts of its detections on test and validation frames; None where it has none."""
-
-    record: Record
-    detections: str | None = None
-    validation: str | None = None
 
 
 def assemble(
@@ -47,8 +39,16 @@ def assemble(
     request: Request,
     workspace: Workspace,
     started: str,
-) -> Assembled:
-    """The record of a combination; without scores where it failed, or a plugin is broken."""
+) -> RecordDraft:
+    """Returns the record of a combination; it has no scores if a stage failed or a plugin is broken.
+
+    Args:
+        row: the combination, with its stages.
+        results: of all stages, by key.
+        request: what the run was asked for.
+        workspace: the data sets.
+        started: time at which the run started (ISO 8601).
+    """
     common: dict[str, Any] = {
         "combination": {**asdict(row.combination), "train_on": list(row.combination.train_on)},
         "profile": row.settings.profile,
@@ -76,29 +76,33 @@ def assemble(
     evaluated = results[row.stages["evaluation"].key]
     scored = row.stages.get("box-scores")
     if scored and results[scored.key].output is None:
-        common["notes"].append(f"no box scores: {results[scored.key].reason}")
+        common["notes"].append(f"{notes.NO_BOX_SCORES}: {results[scored.key].reason}")
     if evaluated.output is None:
         return _failed(evaluated.reason, common)
     fusion = _json(results, row.stages["fusion"], "operating_point.json")
     metrics = _json(results, row.stages["evaluation"], "metrics.json")
-    common["notes"] += [*_started_from(row), *_nothing_passed(fusion, metrics)]
+    validation, test = Metrics(**fusion["validation"]), Metrics(**metrics["test"])
+    common["notes"] += [
+        *_started_from(row),
+        *notes.nothing_passed(fusion["candidate_threshold"], validation, test),
+    ]
     has_scores = scored is not None and results[scored.key].output is not None
     record = Record(
         status="ok",
         frames=_frames(row, workspace),
         chosen=Chosen(**{key: fusion[key] for key in ("candidate_threshold", "fuser", "point", "detector_alone")}),
-        validation=Metrics(**fusion["validation"]),
-        test=Metrics(**metrics["test"]),
+        validation=validation,
+        test=test,
         detector_alone=Metrics(**metrics["detector_alone"]),
         boxes=BoxScores(**_json(results, scored, "box_scores.json")) if scored and has_scores else None,
         **common,
     )
     texts = {part: _text(results, row.stages[stage]) for part, stage in (("test", "evaluation"), ("val", "fusion"))}
-    return Assembled(_with_command(record), texts["test"], texts["val"])
+    return RecordDraft(_with_command(record), texts["test"], texts["val"])
 
 
-def _failed(reason: str | None, common: dict[str, Any]) -> Assembled:
-    return Assembled(_with_command(Record(status="failed", reason=reason, **common)))
+def _failed(reason: str | None, common: dict[str, Any]) -> RecordDraft:
+    return RecordDraft(_with_command(Record(status="failed", reason=reason, **common)))
 
 
 def _with_command(record: Record) -> Record:
@@ -106,14 +110,14 @@ def _with_command(record: Record) -> Record:
 
 
 def _portable(override: str) -> str:
-    """An override without the folders of this machine: of a file its name."""
+    """Returns an override without the folders of this machine: a file by its name."""
     where, _, value = override.partition("=")
     path = Path(value.strip('"'))
     return f"{where}={path.name}" if len(path.parts) > 1 and path.exists() else override
 
 
 def _frames(row: PlannedRun, workspace: Workspace) -> Frames:
-    """The frames that chose and that were scored."""
+    """Returns the frames on which thresholds were chosen, and those that were scored."""
     of_part: dict[str, list[FrameEntry]] = {}
     for part, stage in (("val", row.stages["fusion"]), ("test", row.stages["evaluation"])):
         nothing = np.zeros((0, 2)), np.zeros(0)
@@ -128,7 +132,7 @@ def _text(results: Mapping[str, StageResult], stage: Stage) -> str:
 
 
 def _required(row: PlannedRun) -> Iterator[tuple[str, PluginRef]]:
-    """The plugins whose fitted stages others start from: `detector requires frcnn`."""
+    """Yields the plugins whose fits others start from, under names such as `detector requires frcnn`."""
     for stage in _all_stages(row):
         for role, needed in stage.upstream.items():
             if role.startswith("requires-") and stage.plugin and needed.plugin:
@@ -156,7 +160,7 @@ def _plugin(ref: PluginRef) -> PluginEntry:
 
 
 def _datasets(row: PlannedRun) -> list[str]:
-    """The data sets that took any part: tested on, trained on, and those whose masks an estimator learned from."""
+    """Returns the data sets that were tested on, trained on, or whose masks an estimator learned from."""
     names = {row.combination.dataset, *row.combination.train_on}
     for stage in _all_stages(row):
         if stage.kind != "box-scores":
@@ -183,66 +187,41 @@ def _data(workspace: Workspace, name: str) -> DataEntry:
 
 
 def _is_ours(split: Path) -> bool:
-    """Whether a split is one of the registry's, which everybody has."""
+    """Returns whether a split is in the registry, which is part of the package."""
     return split.resolve().is_relative_to(registry.ROOT.resolve())
 
 
 def _notes(row: PlannedRun, workspace: Workspace) -> list[str]:
-    """What every table must say of the row."""
-    notes = []
+    """Returns what every table must say about the row; more is added if it has scores."""
+    found: list[str] = []
     named = (row.combination.dataset, *row.combination.train_on)
     for name in dict.fromkeys((*named, *_datasets(row))):
-        if name not in named:
-            notes.append(f"estimator learned from the masks of {name}")
-        if name.startswith("synthetic"):
-            notes.append(f"{name}: made by a program, no tissue")
-        coverage = workspace.datasets[name].coverage
-        if coverage:
-            notes.append(f"{name}: {coverage}")
+        found += notes.of_dataset(name, workspace.datasets[name].coverage, name in named)
     test = workspace.part([row.combination.dataset], "test")
     train_on = row.combination.train_on
     learned = learned_from(workspace, row.combination.dataset, train_on)
     for name in train_on:
         if set(learned) & set(workspace.part([name], "test")):
-            notes.append(f"{name}: all labelled frames are learned from, as it is neither tested nor chosen on")
+            found.append(notes.all_frames_learned_from(name))
     fitted = [*learned, *workspace.validation(row.combination.dataset, train_on)]
     if {workspace.group_of(key) for key in test} & {workspace.group_of(key) for key in fitted}:
-        notes.append(f"{row.combination.dataset}: slides are shared between training and test")
+        found.append(notes.shared_slides(row.combination.dataset))
     if row.settings.scale != 1:
-        notes.append(f"schedules shortened to {row.settings.scale:g} of the profile's")
+        found.append(notes.shortened(row.settings.scale))
     unlabelled = sum(not workspace.item(key).mitoses.labelled for key in test)
     if unlabelled:
-        notes.append(f"{row.combination.dataset}: {unlabelled} of {len(test)} test frames are unlabelled, not scored")
-    return notes
+        found.append(notes.unlabelled(row.combination.dataset, unlabelled, len(test)))
+    return found
 
 
 def _started_from(row: PlannedRun) -> list[str]:
-    """What training started from; only of a row that was trained to its end."""
+    """Returns the notes on what training started from."""
     trained = [stage.plugin for stage in _fits(row).values() if stage.plugin]
-    if any(plugin.weights for plugin in trained):
-        return [
-            f"{plugin.name} started from {plugin.weights.name}" if plugin.weights else f"{plugin.name} from scratch"
-            for plugin in trained
-        ]
-    return ["trained from scratch"] if trained else []
-
-
-def _nothing_passed(fusion: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
-    """A note for each part without a candidate to score, so that an F1 of 0 explains itself."""
-    threshold = fusion["candidate_threshold"]
-    said = (
-        "the detector found no candidate" if threshold is None else f"no candidate passed the threshold {threshold:g}"
-    )
-    parts = {"validation": fusion["validation"], "test": metrics["test"]}
-    return [
-        f"{said} on the {part} frames"
-        for part, scores in parts.items()
-        if scores["n_frames"] and not scores["n_detections"]
-    ]
+    return notes.starts([(plugin.name, plugin.weights.name if plugin.weights else None) for plugin in trained])
 
 
 def _overrides(row: PlannedRun) -> list[str]:
-    """The `--set` texts that decide something in this row: the pipeline's options have an effect on a verifier only."""
+    """Returns the `--set` texts with an effect on this row; options of the pipeline have one on verifiers only."""
     names = asdict(row.combination)
     plugins: list[tuple[str, str, Any]] = [
         (role, names[role], row.refs[role].cls().Options if role in row.refs else None)
@@ -256,7 +235,7 @@ def _overrides(row: PlannedRun) -> list[str]:
 
 
 def _fits(row: PlannedRun) -> dict[str, Stage]:
-    """The fits whose work a row shows, by the role of their plugin; the folds of a detector are not among them."""
+    """Returns the fits that a row reports, by the role of their plugin, without those of cross-fitting."""
     boxes = row.stages.get("boxes")
     named = {"estimator": boxes and boxes.upstream.get("estimator")}
     named |= {role: row.stages.get(role) for role in ("detector", "verifier")}
@@ -271,10 +250,10 @@ def _fits(row: PlannedRun) -> dict[str, Stage]:
 
 
 def _training_info(row: PlannedRun, results: Mapping[str, StageResult]) -> dict[str, dict[str, Any]]:
-    """What each fit said of itself, where it said anything."""
-    done = {name: stage for name, stage in _fits(row).items() if results[stage.key].output}
-    training_info = {name: _json(results, stage, TRAINING_INFO) for name, stage in done.items()}
-    return {name: said for name, said in training_info.items() if said}
+    """Returns what each fit reported, if anything, by role."""
+    finished = {name: stage for name, stage in _fits(row).items() if results[stage.key].output}
+    training_info = {name: _json(results, stage, TRAINING_INFO) for name, stage in finished.items()}
+    return {name: info for name, info in training_info.items() if info}
 
 
 def _run(row: PlannedRun, results: Mapping[str, StageResult], request: Request, started: str) -> Run:

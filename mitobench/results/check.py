@@ -1,4 +1,4 @@
-"""Whether a record is what was written, and its numbers are those of its own frames and detections."""
+"""Checks a record: whether it is as it was written, and whether its numbers follow from its own detections."""
 
 from __future__ import annotations
 
@@ -6,48 +6,53 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mitobench.errors import MitobenchError, RecordError
 from mitobench.evaluate import StoredDetections
+from mitobench.foreign import printable
 from mitobench.pipeline.stages.candidate_threshold import above
+from mitobench.results import fused
 from mitobench.results.consistency import contradictions
-from mitobench.results.difference import Difference, differences
-from mitobench.results.recompute import Recomputed
+from mitobench.results.mismatch import Mismatch, mismatches
+from mitobench.results.recompute import Recomputation
 from mitobench.results.record import ENDINGS, read, spelled, text_of
 from mitobench.results.schema import Record
 
 FIX = "Make the record again."
 MAX_SHOWN = 3  # problems of one record, where it is left out
+MAX_CHARACTERS = 300  # shown of one value
 
-# The numbers that do not follow from anything else in a record, by path (`*`: any name or index), and why. Everything
-# else is recomputed. These are caught against the annotation (`--data`), or by doing the work again (`reproduce`).
+# The numbers that do not follow from anything else in a record, by path (`*`: any name or index), and what they are.
+# docs/protocol.md has the same table.
 NOT_DERIVED = {
-    "run.seconds*": "time that a stage, a frame or a candidate took",
-    "training_info.*": "what a fit reported of its training",
-    "data.*.frames.train": "number of frames that were learned from",
-    "data.*.frames.val": "of a data set that did not choose: number of its validation frames",
-    "chosen.fuser.*": "parameters that the fuser fitted; the fused scores are stored",
+    "run.seconds*": "time that a stage, a frame or a candidate took; from 0 to a billion seconds",
+    "training_info.*": "what a fit reported about its training",
+    "data.*.frames.*": "number of frames of a part that neither chose nor was scored",
+    "chosen.fuser.*": "parameters that the fuser fitted; those of the core's fusers must give the fused scores",
 }
-# The columns of the detections that are measured, or annotated: a change of one that moves no number is not found.
+# The same for columns of the detections.
 NOT_DERIVED_COLUMNS = {
-    "x, y, x1, y1, x2, y2": "position",
-    "detector_score, verifier_score, score": "score, where counts and ranking stay as they are",
-    "mitosis, distance_um, also_within": "which mitoses are near, where counts and ranking stay as they are",
+    "x, y, x1, y1, x2, y2": "position; `--data` finds one that has other mitoses within the radius",
+    "detector_score, verifier_score": "scores of plugins, if all numbers that follow from them were changed as well",
+    "score": "fused score of a fuser outside the core package, if all numbers that follow from it were changed as well",
+    "mitosis, distance_um, also_within": "mitoses within the radius, if all numbers that follow from them were changed "
+    "as well; `--data` finds them",
 }
 
-# Checks more against the annotation: of a record and its detections, the leaves that are not as found there.
-Against = Callable[[Recomputed], Iterable[Difference]]
+# Compares a record and its detections with the annotation, and yields what does not agree.
+AnnotationCheck = Callable[[Recomputation], Iterable[Mismatch]]
 
 
 @dataclass
-class Checked:
-    """One record's check.
+class RecordCheck:
+    """The check of one record.
 
     Attributes:
         path: its file.
-        record: None where it cannot be read.
+        record: None if it cannot be read.
         problems: what is wrong, one line each, with file and fix.
     """
 
@@ -56,46 +61,41 @@ class Checked:
     problems: list[str] = field(default_factory=list)
 
 
-def check(path: Path, against: Against | None = None) -> Checked:
-    """Check a record and its detections; never raises for what is in them.
+def check(path: Path, annotation: AnnotationCheck | None = None) -> RecordCheck:
+    """Check a record and its detections. Nothing in them raises an error.
 
     Args:
-        path: the record's .json file; its detections lie beside it.
-        against: checks more, against the annotation.
+        path: the record's .json file, next to the files of its detections.
+        annotation: compares the record with the annotation; None: it is not compared.
     """
-    checked = Checked(path)
+    result = RecordCheck(path)
     try:
-        checked.record = read(path)
-        checked.problems += _other_bytes(path, checked.record)
-        wrong = list(contradictions(checked.record))
-        if checked.record.status == "ok":
-            recomputed = Recomputed.read(path, checked.record)
-            wrong += _wrong(recomputed)
-            wrong += against(recomputed) if against else ()
-        checked.problems += [
-            f"{path}: {name} is {recorded}; recomputed it is {now}. {FIX}" for name, recorded, now in wrong
-        ]
+        result.record = read(path)
+        result.problems += _byte_problems(path, result.record)
+        for wrong in _wrong(path, result.record, annotation):
+            result.problems.append(_line(path, wrong))
     except RecordError as reason:
-        said = str(reason)
-        named = said.startswith((f"{path.parent}{os.sep}", str(path.with_suffix(""))))  # the latter where it lies here
-        checked.problems.append(said if named else f"{path}: {said}. {FIX}")
-    except MitobenchError as reason:  # of the data
-        checked.problems.append(f"{path}: {reason}")
-    return checked
+        message = str(reason)
+        # The second one: `path` is a file name in the working directory.
+        named = message.startswith((f"{path.parent}{os.sep}", str(path.with_suffix(""))))
+        result.problems.append(message if named else f"{path}: {message}. {FIX}")
+    except MitobenchError as reason:  # the data sets are not as they should be
+        result.problems.append(f"{path}: {reason}")
+    return result
 
 
 def verified(path: Path) -> Record:
-    """A record whose numbers are those of its own frames and detections. Raises RecordError with what is wrong."""
-    checked = check(path)
-    if checked.record is None or checked.problems:
-        raise RecordError("\n".join(checked.problems[:MAX_SHOWN]))
-    return checked.record
+    """Returns a record that `check` accepts. Raises RecordError with the first problems of any other."""
+    result = check(path)
+    if result.record is None or result.problems:
+        raise RecordError("\n".join(result.problems[:MAX_SHOWN]))
+    return result.record
 
 
 def verified_all(folder: Path) -> tuple[list[tuple[Path, Record]], list[str]]:
-    """The records of a folder and of its subfolders that are right, and of each other one what is wrong with it.
+    """Returns the records of a folder and its subfolders that `check` accepts, and the problems of the others.
 
-    Two records of one identity have one name: the second can lie in a subfolder, with its detections.
+    Two records of one identity have the same name: the second may be in a subfolder, with its detections.
     """
     good, broken = [], []
     for path in sorted(folder.rglob("*.json")):
@@ -106,12 +106,12 @@ def verified_all(folder: Path) -> tuple[list[tuple[Path, Record]], list[str]]:
     return good, broken
 
 
-def _other_bytes(path: Path, record: Record) -> Iterator[str]:
-    """Where file name, spelling or packing is not what `record.write` gives: every byte of a record counts."""
+def _byte_problems(path: Path, record: Record) -> Iterator[str]:
+    """Yields where file name, spelling or packing differ from what `record.write` gives: every byte counts."""
     if path.stem != record.stem:
         yield f"{path}: is a copy, or was renamed. Its name must be {record.stem}.json."
     if spelled(record) != path.read_bytes():
-        yield f"{path}: is spelled otherwise than it was written, with the same content. {FIX}"
+        yield f"{path}: has the same content as when it was written, but other bytes. {FIX}"
     for name, ending in ENDINGS.items():
         entry = getattr(record, name)
         if entry is None:
@@ -120,31 +120,45 @@ def _other_bytes(path: Path, record: Record) -> Iterator[str]:
             yield f"{path}: its {name} must be in {record.stem}{ending}. {FIX}"
         rows = text_of(path, entry).count("\n") - 1
         if rows != entry.rows:
-            yield f"{path.with_name(entry.file)}: has {rows} rows, its record says {entry.rows}. {FIX}"
+            yield f"{path.with_name(entry.file)}: has {rows} rows, but its record says {entry.rows}. {FIX}"
 
 
-def _wrong(recomputed: Recomputed) -> Iterator[Difference]:
-    """Where the numbers are not those of the record's own frames and detections."""
-    record = recomputed.record
-    for name, value in recomputed.numbers.items():
+def _line(path: Path, wrong: Mismatch) -> str:
+    name, recorded, expected = (printable(value, MAX_CHARACTERS) for value in wrong)
+    return f"{path}: {name} is {recorded}; it must be {expected}. {FIX}"
+
+
+def _wrong(path: Path, record: Record, annotation: AnnotationCheck | None) -> Iterator[Mismatch]:
+    yield from contradictions(record)
+    if record.status == "ok":
+        recomputation = Recomputation.read(path, record)
+        yield from _wrong_numbers(recomputation)
+        yield from fused.wrong_scores(recomputation)
+        yield from annotation(recomputation) if annotation else ()
+
+
+def _wrong_numbers(recomputation: Recomputation) -> Iterator[Mismatch]:
+    """Yields the numbers that do not follow from the record's own frames and detections."""
+    record = recomputation.record
+    for name, value in recomputation.numbers.items():
         recorded = getattr(record, name)
-        as_json = None if recorded is None else recorded.model_dump(mode="json")
-        yield from differences(as_json, value, name)
+        as_json: Any = None if recorded is None else recorded.model_dump(mode="json")
+        if name == "chosen":  # the fuser and the candidate threshold are checked elsewhere
+            as_json = {part: as_json[part] for part in value}
+        yield from mismatches(as_json, value, name)
     assert record.chosen is not None
-    threshold, possible = record.chosen.candidate_threshold, recomputed.possible_thresholds
+    threshold, possible = record.chosen.candidate_threshold, recomputation.possible_thresholds
     if possible is not None and threshold not in possible:
-        yield Difference("chosen.candidate_threshold", threshold, " or ".join(map(str, possible)))
-    for name, stored in (("detections", recomputed.test), ("validation_detections", recomputed.val)):
+        yield Mismatch("chosen.candidate_threshold", threshold, " or ".join(map(str, possible)))
+    for name, stored in (("detections", recomputation.test), ("validation_detections", recomputation.val)):
         if stored is not None:
             yield from _wrong_candidates(name, stored, threshold)
 
 
-def _wrong_candidates(name: str, stored: StoredDetections, threshold: float | None) -> Iterator[Difference]:
-    """Above the candidate threshold is what the detector scores higher; that alone has a fused score."""
-    differing = np.flatnonzero(stored.is_candidate != above(stored.detector, threshold))
-    if len(differing):
-        row = differing[0] + 2
-        said = "there" if stored.is_candidate[differing[0]] else "empty"
-        yield Difference(
-            f"{name}: score of row {row}", said, f"there where detector_score > {threshold}, and only there"
-        )
+def _wrong_candidates(name: str, stored: StoredDetections, threshold: float | None) -> Iterator[Mismatch]:
+    """Yields the first detection that has a fused score below the candidate threshold, or none above it."""
+    wrong = np.flatnonzero(stored.is_candidate != above(stored.detector, threshold))
+    if len(wrong):
+        recorded = "a number" if stored.is_candidate[wrong[0]] else "empty"
+        expected = f"a number where detector_score > {threshold}, and empty elsewhere"
+        yield Mismatch(f"{name}: score of row {wrong[0] + 2}", recorded, expected)

@@ -1,4 +1,4 @@
-"""The command that makes a record's row again, from what the record itself says: it cannot say anything else."""
+"""Builds the command that makes a record's row again. It follows from the rest of the record."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from collections.abc import Iterator
 
 from mitobench.results.schema import ROLES, UNUSED, Record
 
-DATA = "DATA"  # stands for the folder of the data sets, which lies elsewhere on every machine
-MADE_HERE = "synthetic"  # frames whose data set begins so are made where they are missing
+DATA = "DATA"  # replaces the folder of the data sets, which differs between machines
+MADE_HERE = "synthetic"  # data sets whose name starts with this are generated if they are missing
 
 
 def command_of(record: Record) -> str:
-    """`mitobench run ...` with the record's request: names, data, options and device; no path of any machine."""
+    """Returns `mitobench run ...` with the record's names, data, options and device, without paths of a machine."""
     return shlex.join(["mitobench", "run", *_words(record)])
 
 
 def _words(record: Record) -> Iterator[str]:
-    asked = record.combination
+    combination = record.combination
     if not all(name.startswith(MADE_HERE) for name in record.data):
         yield from ("--data", DATA)
-    yield from ("--dataset", asked["dataset"], "--protocol", asked["protocol"])
-    if asked["train_on"] != [asked["dataset"]]:
-        yield from ("--train-on", ",".join(asked["train_on"]))
+    yield from ("--dataset", combination["dataset"], "--protocol", combination["protocol"])
+    if combination["train_on"] != [combination["dataset"]]:
+        yield from ("--train-on", ",".join(combination["train_on"]))
     if record.only_scanners:
         yield from ("--scanner", ",".join(record.only_scanners))
     for role in ROLES:
-        if asked[role] != UNUSED:
-            yield from (f"--{role}", asked[role])
-    if asked["seed"]:
-        yield from ("--first-seed", str(asked["seed"]))
+        if combination[role] != UNUSED:
+            yield from (f"--{role}", combination[role])
+    if combination["seed"]:
+        yield from ("--first-seed", str(combination["seed"]))
     yield from ("--profile", record.profile)
     if record.scale != 1:
         yield from ("--scale", f"{record.scale:g}")

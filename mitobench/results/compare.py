@@ -1,4 +1,4 @@
-"""Two records side by side: the paired difference of their scores, and the frames on which they disagree."""
+"""Compares two records: the paired difference of their scores, and the frames on which they disagree."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Comparison:
     """Record `a` less record `b`, on the same frames.
 
     Attributes:
-        differences: of `f1`, `precision` and `recall`, paired; None where one of the two is undefined.
-        frames: counts of each frame that differ, (a's, b's), most different first.
+        differences: of `f1`, `precision` and `recall`, paired; None if one of the two is undefined.
+        frames: (a's, b's) counts of each frame on which they differ, the most different first.
     """
 
     differences: dict[str, Difference | None]
@@ -29,7 +29,7 @@ class Comparison:
 
     @property
     def inside_noise(self) -> bool | None:
-        """Whether the 95 % interval of the difference of F1 holds 0; None where there is none."""
+        """Whether the 95 % interval of the difference of F1 contains 0; None if there is no interval."""
         difference = self.differences["f1"]
         return None if difference is None else difference.low <= 0 <= difference.high
 
@@ -39,25 +39,25 @@ def compare(a: Record, b: Record, names: tuple[str | Path, str | Path] = ("one",
 
     Args:
         a, b: the records.
-        names: what errors call them.
+        names: of the records, for error messages.
 
-    Raises RecordError where one has no counts, or naming all that they were not measured alike in.
+    Raises RecordError if one has no counts, or if they were not measured in the same way.
     """
     for record, name in zip((a, b), names, strict=True):
         if record.test is None or not record.test.frames:
-            said = record.reason or "it has no threshold, or all of its test frames are unlabelled"
-            raise RecordError(f"{name}: has no scores to compare: {said}.")
-    differences = list(_measured_otherwise(a, b))
-    if differences:
-        raise RecordError(f"{names[0]} and {names[1]} were not measured alike: {'; '.join(differences)}.")
+            reason = record.reason or "it has no threshold, or all of its test frames are unlabelled"
+            raise RecordError(f"{name}: has no scores to compare: {reason}.")
+    differing = list(_measured_differently(a, b))
+    if differing:
+        raise RecordError(f"{names[0]} and {names[1]} were not measured in the same way: {'; '.join(differing)}.")
     assert a.test is not None
     assert b.test is not None
     found = {metric: paired_difference(a.test.frames, b.test.frames, metric) for metric in RATIOS}
     return Comparison(found, _disagreements(a.test.frames, b.test.frames))
 
 
-def _measured_otherwise(a: Record, b: Record) -> Iterator[str]:
-    """What two records must share to be compared, where they do not."""
+def _measured_differently(a: Record, b: Record) -> Iterator[str]:
+    """Yields what two records must have in common to be compared, but have not."""
     of_a, of_b = _measured(a), _measured(b)
     for name in of_a:
         if of_a[name] != of_b[name]:
@@ -83,6 +83,6 @@ def _disagreements(a: list[FrameCounts], b: list[FrameCounts]) -> list[Pair]:
 
 
 def _distance(pair: Pair) -> int:
-    """By how many detections two frames differ; a miss more is a hit less, and is not counted again."""
+    """Returns by how many detections two frames differ; one more miss is one hit less, and is not counted twice."""
     one, other = pair
     return abs(one.tp - other.tp) + abs(one.fp - other.fp)

@@ -1,4 +1,7 @@
-"""A record's data, found again on this disk: the very same frames, or none."""
+"""Finds the data of a record on this machine, and compares the record with the annotation.
+
+Frames whose digest is not that of the record are refused.
+"""
 
 from __future__ import annotations
 
@@ -19,56 +22,66 @@ from mitobench.evaluate.stored import of_frames
 from mitobench.pipeline import canonical
 from mitobench.pipeline.frame_prediction import frame_prediction
 from mitobench.pipeline.workspace import Workspace, chosen_on
-from mitobench.results.difference import Difference, differences
-from mitobench.results.recompute import Recomputed
+from mitobench.results.mismatch import Mismatch, mismatches
+from mitobench.results.recompute import Recomputation
 from mitobench.results.schema import Record
 
-SYNTHETIC = "synthetic"  # frames whose data set begins so are made where they are missing
+SYNTHETIC = "synthetic"  # data sets whose name starts with this are generated if they are missing
 
 
 @dataclass(frozen=True)
 class Copies:
-    """The data sets below one folder, each read once; `root` None: synthetic frames alone, which are made."""
+    """The data sets below one folder; each is read once.
+
+    Attributes:
+        root: the folder; None: only synthetic data sets, which are generated.
+    """
 
     root: Path | None
     _read: dict[str, Dataset] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def names(self) -> set[str]:
-        """The data sets below the folder."""
+        """Names of the data sets below the folder."""
         return set(datasets.available(self.root)) if self.root else set()
 
     def has(self, name: str) -> bool:
-        """Whether a data set is there, or can be made."""
+        """Returns whether a data set is below the folder, or can be generated."""
         return name in self.names or name.startswith(SYNTHETIC)
 
     def dataset(self, name: str) -> Dataset:
-        """A data set. Raises MitobenchError where it is unknown or not there."""
+        """Reads a data set. Raises MitobenchError if it is unknown or missing."""
         if name not in self._read:
             self._read[name] = datasets.load(name, self.folder(name))
         return self._read[name]
 
     def folder(self, name: str) -> Path:
-        """The folder that holds a data set. Raises MitobenchError where none is given."""
+        """Returns the folder that holds a data set. Raises MitobenchError if no folder was given."""
         if name.startswith(SYNTHETIC) and name not in self.names:
             return synthetic.ensure()
         if self.root is None:
-            raise MitobenchError(f"{name}: say where its frames are, with --data FOLDER or MITOBENCH_DATA.")
+            raise MitobenchError(
+                f"{name}: no folder of data sets is given. Give it with --data FOLDER or MITOBENCH_DATA."
+            )
         return self.root
 
     def workspace(self, record: Record, part: str = "test") -> Workspace:
-        """The data sets whose frames play a part of a record (`test`, or `val`), with their splits.
+        """Reads the data sets that hold the frames of a part of a record, with their splits.
 
-        Raises MitobenchError where a data set or its split is not there, DataError where the frames are others.
+        Args:
+            record: the record.
+            part: `test` or `val`.
+
+        Raises MitobenchError if a data set or its split is missing, DataError if the frames are not the record's.
         """
-        asked = record.combination
-        names = [asked["dataset"]] if part == "test" else chosen_on(asked["dataset"], asked["train_on"])
-        here = {name: self._selected(record, name) for name in names}
+        names = record.combination
+        used = [names["dataset"]] if part == "test" else chosen_on(names["dataset"], names["train_on"])
+        here = {name: self._selected(record, name) for name in used}
         splits = {name: assign(split_of(record, name), dataset, [part]) for name, dataset in here.items()}
         workspace = Workspace(here, splits)
         for name, dataset in here.items():
             if workspace.digest(workspace.part([name], part)) != record.data[name].digest.get(part):
-                raise DataError(f"{dataset.root}: {_others(record, dataset, part)}")
+                raise DataError(f"{dataset.root}: {_how_frames_differ(record, dataset, part)}")
         return workspace
 
     def _selected(self, record: Record, name: str) -> Dataset:
@@ -76,8 +89,8 @@ class Copies:
         return self.dataset(name) if scanners is None else self.dataset(name).select(scanners)
 
 
-def _others(record: Record, dataset: Dataset, part: str) -> str:
-    """How the frames of a part differ from those of a record."""
+def _how_frames_differ(record: Record, dataset: Dataset, part: str) -> str:
+    """Describes how the frames of a part differ from those of a record."""
     entries = getattr(record.frames, part) if record.frames else []
     ids = [entry.frame.removeprefix(f"{dataset.name}/") for entry in entries]
     missing = [id for id in ids if id not in dataset.items]
@@ -95,9 +108,9 @@ def _others(record: Record, dataset: Dataset, part: str) -> str:
 
 
 def split_of(record: Record, name: str) -> SplitFile:
-    """The split that a record used of a data set: its own copy, or the registry's.
+    """Returns the split of a data set that a record used: its own copy, or the registry's.
 
-    Raises MitobenchError where the registry has none of that name, DataError where it has another one now.
+    Raises MitobenchError if the registry has no split of that name, DataError if that split has changed.
     """
     entry = record.data[name].split
     if entry.content is not None:
@@ -117,23 +130,23 @@ def _own_split(name: str, content: dict[str, Any]) -> SplitFile:
     except ValidationError as reason:
         wrong = wrong_fields(reason)
         raise DataError(
-            f"the record's data.{name}.split.content is no split: {wrong}. Make the record again."
+            f"the record's data.{name}.split.content is not a split: {wrong}. Make the record again."
         ) from reason
 
 
 def split_digest(split: SplitFile) -> str:
-    """SHA-256 over a split's content."""
+    """Returns the SHA-256 of a split's content."""
     return canonical.digest(split.model_dump(mode="json"))
 
 
 # ------------------------------------------------------------------------------------------- against the annotation
 
 
-def wrong_annotation(recomputed: Recomputed, copies: Copies) -> Iterator[Difference]:
-    """Where frames, or the mitoses near detections, are not those of the annotation.
+def wrong_annotation(recomputed: Recomputation, copies: Copies) -> Iterator[Mismatch]:
+    """Yields frames, and mitoses near detections, that are not those of the annotation.
 
-    Raises MitobenchError where the test frames are not here, or are others. Validation frames that are not here are
-    left out: those of data sets that were only trained on need not be at hand.
+    Raises MitobenchError if the test frames are missing, or not those of the record. Missing validation frames are left
+    out: a data set that was only trained on need not be available.
     """
     record = recomputed.record
     assert record.frames is not None
@@ -148,27 +161,28 @@ def wrong_annotation(recomputed: Recomputed, copies: Copies) -> Iterator[Differe
 
 
 def _wrong_part(
-    part: str, stored: StoredDetections, entries: list[FrameEntry], recomputed: Recomputed, workspace: Workspace
-) -> Iterator[Difference]:
+    part: str, stored: StoredDetections, entries: list[FrameEntry], recomputed: Recomputation, workspace: Workspace
+) -> Iterator[Mismatch]:
     record = recomputed.record
     frames = list(_annotated(part, stored, workspace))
     as_here = [FrameEntry.of(frame).model_dump() for frame in frames]
     recorded = [entry.model_dump() for entry in entries]
     if [entry["frame"] for entry in recorded] != [entry["frame"] for entry in as_here]:
-        yield Difference(f"frames.{part}", f"{len(recorded)} frames", f"{len(as_here)} others by data and split")
+        expected = f"the {len(as_here)} frames of data set and split"
+        yield Mismatch(f"frames.{part}", f"{len(recorded)} other frames", expected)
         return
-    yield from differences(recorded, as_here, f"frames.{part}")
+    yield from mismatches(recorded, as_here, f"frames.{part}")
     matcher, radius_um = str(record.pipeline["matcher"]), float(record.pipeline["radius_um"])
     order = [row for frame in frames for row in stored.rows_of(frame.frame)]
     fresh = of_frames(frames, [stored.boxes[:0]], stored.verifier, stored.score, matcher, radius_um).within
     for row, now in zip(order, fresh, strict=True):
         if stored.within[row] != now:
-            yield Difference(f"{part} detection of row {row + 2}: mitoses within the radius", stored.within[row], now)
+            yield Mismatch(f"{part} detection of row {row + 2}: mitoses within the radius", stored.within[row], now)
             return
 
 
 def _annotated(part: str, stored: StoredDetections, workspace: Workspace) -> Iterator[FramePrediction]:
-    """The frames of a part with their annotation and the stored detections on them, at the detector's scores."""
+    """Yields the frames of a part with their annotation and the stored detections, at the detector's scores."""
     for key in workspace.part(workspace.datasets, part):
         bare = frame_prediction(workspace, key, part, stored.xy[:0], stored.detector[:0])
         rows = stored.rows_of(bare.frame)

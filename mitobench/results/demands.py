@@ -1,4 +1,4 @@
-"""What doing a record's work again will use, said before it is done: a stranger's record may ask for too much."""
+"""Estimates what reproducing a record will use, before it runs: a record of unknown origin may ask for too much."""
 
 from __future__ import annotations
 
@@ -9,16 +9,26 @@ from collections.abc import Iterator
 from mitobench import compute
 from mitobench.errors import RecordError
 from mitobench.foreign.limits import MAX_PROCESSES
+from mitobench.results.current_names import current_options
 from mitobench.results.schema import PluginEntry, Record
 
-# Options by which plugins say how long they train, and how much memory they take.
-COUNTED = ("members", "iterations", "batch_size", "patch", "mining", "workers", "tiles", "proposals_after")
-MANY_STEPS = 1_000_000  # optimizer steps of one plugin: days, even on a GPU
-LAYERS = 64  # times that a batch of patches is in memory while a network trains, about
+# Options by which plugins say how long they train, and how much memory they use.
+COUNTED = (
+    "ensemble_size",
+    "iterations",
+    "batch_size",
+    "patch",
+    "hard_negative_rounds",
+    "workers",
+    "tiles",
+    "proposals_after",
+)
+MAX_STEPS = 1_000_000  # optimizer steps of one plugin: days, even on a GPU
+LAYERS = 64  # about how many times a batch of patches is in memory while a network trains
 
 
 def processes(recorded: Record) -> int:
-    """Number of processes that its fits were distributed over. Raises RecordError for what cannot be."""
+    """Returns the number of processes of its fits. Raises RecordError for an impossible number."""
     number = recorded.pipeline.get("processes", 1)
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MAX_PROCESSES:
         raise RecordError(f"pipeline.processes is {number!r}; it must be from 1 to {MAX_PROCESSES}.")
@@ -26,40 +36,41 @@ def processes(recorded: Record) -> int:
 
 
 def threads(recorded: Record) -> int | None:
-    """Number of threads that it was computed with; None where the record does not say."""
-    said = recorded.run.host.get("threads", "")
-    return int(said) if re.fullmatch(r"[1-9]\d{0,2}", said) else None
+    """Returns the number of threads that it was computed with; None if the record does not say."""
+    number = recorded.run.host.get("threads", "")
+    return int(number) if re.fullmatch(r"[1-9]\d{0,2}", number) else None
 
 
 def demands(recorded: Record) -> Iterator[str]:
-    """What will be used, one line each."""
+    """Yields what will be used, one line each."""
     yield f"{processes(recorded)} processes, {threads(recorded) or 'all'} threads."
     for role, plugin in recorded.plugins.items():
-        counts = _counts(plugin)
+        counts = _counts(role, plugin)
         if counts:
             yield f"{role} {plugin.name}: {', '.join(f'{name} {value}' for name, value in counts.items())}."
 
 
 def excessive(recorded: Record) -> Iterator[str]:
-    """What of that is more than this machine has, or more than anybody would wait for; one line each."""
+    """Yields what is more than this machine has, or takes too long; one line each."""
     cores = os.cpu_count() or 1
     if processes(recorded) > max(cores, _gpus()):
         yield f"{processes(recorded)} processes: this machine has {cores} cores."
     if (threads(recorded) or 1) > cores:
         yield f"{threads(recorded)} threads: this machine has {cores} cores."
     for role, plugin in recorded.plugins.items():
-        counts = _counts(plugin)
-        steps = _most(counts.get("iterations", 0)) * _most(counts.get("members", 1))
-        if steps > MANY_STEPS:
+        counts = _counts(role, plugin)
+        steps = _total(counts.get("iterations", 0)) * _total(counts.get("ensemble_size", 1))
+        if steps > MAX_STEPS:
             yield f"{role} {plugin.name}: {steps:,} optimizer steps."
-        needed = _most(counts.get("batch_size", 1)) * _most(counts.get("patch", 0)) ** 2 * 3 * 4 * LAYERS
+        needed = _total(counts.get("batch_size", 1)) * _total(counts.get("patch", 0)) ** 2 * 3 * 4 * LAYERS
         if needed > _memory():
             memory = _memory() / 1e9
             yield f"{role} {plugin.name}: a batch of about {needed / 1e9:.0f} GB; this machine has {memory:.0f} GB."
 
 
-def _counts(plugin: PluginEntry) -> dict[str, int | list[int]]:
-    return {name: plugin.options[name] for name in COUNTED if _is_count(plugin.options.get(name))}
+def _counts(role: str, plugin: PluginEntry) -> dict[str, int | list[int]]:
+    options = current_options(role, plugin)
+    return {name: options[name] for name in COUNTED if _is_count(options.get(name))}
 
 
 def _is_count(value: object) -> bool:
@@ -67,7 +78,7 @@ def _is_count(value: object) -> bool:
     return all(isinstance(one, int) and not isinstance(one, bool) for one in values)
 
 
-def _most(count: int | list[int]) -> int:
+def _total(count: int | list[int]) -> int:
     return sum(count) if isinstance(count, list) else count
 
 

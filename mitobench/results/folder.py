@@ -1,135 +1,189 @@
-"""Many records checked together, and taken into a folder when nothing is wrong with them."""
+"""Checks many records together, and adds records to a folder when nothing is wrong with them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mitobench import foreign
 from mitobench.atomic import write_whole
 from mitobench.errors import RecordError
-from mitobench.foreign import limits
-from mitobench.results.check import Checked, check
+from mitobench.foreign import limits, printable
+from mitobench.results.check import RecordCheck, check
 from mitobench.results.copies import Copies, wrong_annotation
-from mitobench.results.difference import Difference
-from mitobench.results.recompute import Recomputed
+from mitobench.results.mismatch import Mismatch
+from mitobench.results.recompute import Recomputation
 from mitobench.results.record import ENDINGS, read, read_good
-from mitobench.results.schema import Record
+from mitobench.results.schema import SCHEMA_VERSION, Record
+
+MAX_CHARACTERS = 100  # shown of one value
 
 
 @dataclass
-class Checks:
+class CheckReport:
     """What was checked, and what is wrong.
 
     Attributes:
-        records: each record's check.
-        folder: what is wrong with the records together, one line each: files of detections that belong to no record,
-            no record at all, one piece of work under two names.
-        matched: number of records whose detections were matched afresh.
-        not_here: data sets of records that are not below the folder of the data.
+        records: the check of each record.
+        folder_problems: what is wrong with the records together, one line each: a file of detections without a record,
+            a folder without records, one evaluation under two names, a migrated record from elsewhere.
+        matched: number of records whose detections were matched with the annotation again.
+        missing_data: data sets of records that are not below the folder of the data.
     """
 
-    records: list[Checked] = field(default_factory=list)
-    folder: list[str] = field(default_factory=list)
+    records: list[RecordCheck] = field(default_factory=list)
+    folder_problems: list[str] = field(default_factory=list)
     matched: int = 0
-    not_here: set[str] = field(default_factory=set)
+    missing_data: set[str] = field(default_factory=set)
 
     @property
     def problems(self) -> list[str]:
         """Everything that is wrong, one line each."""
-        return [*(problem for checked in self.records for problem in checked.problems), *self.folder]
+        return [*(problem for result in self.records for problem in result.problems), *self.folder_problems]
 
 
-def check_all(paths: Iterable[Path], data: Path | None = None, there: Path | None = None) -> Checks:
+def check_all(paths: Iterable[Path], data: Path | None = None, target: Path | None = None) -> CheckReport:
     """Check records.
 
     Args:
         paths: their .json files.
-        data: holds data sets at any depth: detections on those are matched afresh. None: nothing is.
-        there: folder of records that they will lie beside.
+        data: folder that holds data sets, at any depth: detections on those are matched with the annotation again.
+            None: none are.
+        target: folder of records that these will be added to, if any. They must then also agree with the records there,
+            and a migrated record is refused unless an equal one is there: it can only be migrated here.
     """
-    done = Checks()
+    report = CheckReport()
     copies = None if data is None else Copies(data)
 
-    def against(recomputed: Recomputed) -> Iterable[Difference]:
-        name = recomputed.record.combination["dataset"]
+    def compare_with_annotation(recomputation: Recomputation) -> Iterable[Mismatch]:
+        name = recomputation.record.combination["dataset"]
         if copies is None or not copies.has(name):
-            done.not_here |= {name} if copies else set()
+            report.missing_data |= {name} if copies else set()
             return ()
-        done.matched += 1
-        return wrong_annotation(recomputed, copies)
+        report.matched += 1
+        return wrong_annotation(recomputation, copies)
 
-    done.records = [check(path, against) for path in paths]
-    beside, _ = read_good(there) if there else ([], [])
-    done.folder += _same_work([*beside, *((item.path, item.record) for item in done.records if item.record)])
-    return done
+    report.records = [check(path, compare_with_annotation) for path in paths]
+    read_here = [(result.path, result.record) for result in report.records if result.record]
+    present = read_good(target)[0] if target else []
+    report.folder_problems += _same_evaluation([*present, *read_here])
+    if target:
+        report.folder_problems += _migrated_elsewhere(read_here, {record.digest for _, record in present}, target)
+    return report
 
 
-def _same_work(records: Iterable[tuple[Path, Record]]) -> Iterator[str]:
-    """Records that claim one piece of work under two names: a copy in which a part was renamed."""
-    first: dict[str, tuple[Path, list[str]]] = {}
+def check_folder(folder: Path, data: Path | None = None) -> CheckReport:
+    """Check every record of a folder and its subfolders, and that every file of detections belongs to one of them.
+
+    A folder without a record is a problem, too: a misspelled path would otherwise pass.
+    """
+    paths = sorted(folder.rglob("*.json"))
+    report = check_all(paths, data)
+    if not paths:
+        report.folder_problems.append(
+            f"{folder}: holds no record, so there is nothing to check. Add one, or give another folder."
+        )
+    belonging = {path.with_name(f"{path.stem}{ending}") for path in paths for ending in ENDINGS.values()}
+    for path in sorted(folder.rglob("*.csv.gz")):
+        if path not in belonging:
+            report.folder_problems.append(
+                f"{path}: belongs to no record here. Remove it, or put its record next to it."
+            )
+    return report
+
+
+def _migrated_elsewhere(records: Iterable[tuple[Path, Record]], present: set[str], target: Path) -> Iterator[str]:
+    """Yields a problem for each migrated record whose digest is not among those present.
+
+    A migrated record has no detections on validation, so that any record could be passed off as one whose threshold
+    need not be recomputed.
+    """
+    for path, record in records:
+        if record.migrated and record.digest not in present:
+            version = record.migrated[-1].schema_version
+            yield (
+                f"{path}: was migrated from schema version {version} to {SCHEMA_VERSION} elsewhere, which cannot be "
+                f"verified. Put its files of version {version} into {target} and run `mitobench leaderboard migrate`."
+            )
+
+
+# ------------------------------------------------------------------------------------ one evaluation, two identities
+
+
+def _same_evaluation(records: Iterable[tuple[Path, Record]]) -> Iterator[str]:
+    """Yields a problem for each record whose evaluation has the key of another record's, but that claims other work."""
+    first: dict[str, tuple[Path, dict[str, Any]]] = {}
     for path, record in records:
         key = record.stages.get("evaluation")
         if key is None:
             continue
-        named = _work(record)
-        other_path, other = first.setdefault(key, (path, named))
-        if other != named:
+        work = _work(record)
+        other_path, other = first.setdefault(key, (path, work))
+        differing = [name for name in {**other, **work} if work.get(name) != other.get(name)]
+        if differing:
+            name = differing[0]
+            here, there = (printable(found.get(name), MAX_CHARACTERS) for found in (work, other))
             yield (
-                f"{path}: has the stages of {other_path.name}, but is of {' + '.join(named)}, not "
-                f"{' + '.join(other)}. One of the two was renamed: remove it."
+                f"{path}: has the stages of {other_path.name}, but its {name} is {here}, not {there}. "
+                "One of the two was changed: remove it."
             )
 
 
-def _work(record: Record) -> list[str]:
-    """What a record names of that which decides its evaluation: the seed only if anything was fitted."""
-    names = ["dataset", "protocol", "detector", "verifier", "fuser"]
-    names += ["estimator"] if "boxes" in record.stages else []
-    names += ["seed", "train_on"] if {"detector", "verifier"} & record.stages.keys() else []
-    return [f"{name} {record.combination[name]}" for name in names]
+def _work(record: Record) -> dict[str, Any]:
+    """Returns what a record says about everything that decides its evaluation, by name.
 
-
-def check_folder(folder: Path, data: Path | None = None) -> Checks:
-    """Check every record of a folder and its subfolders, and that no file of detections lies there alone.
-
-    A folder without a record is a problem too: of nothing there is nothing to say.
+    If nothing was fitted, neither the seed nor the training data decide anything.
     """
-    paths = sorted(folder.rglob("*.json"))
-    done = check_all(paths, data)
-    if not paths:
-        done.folder.append(f"{folder}: holds no record, so that there is nothing to check. Add one, or give another.")
-    claimed = {path.with_name(f"{path.stem}{ending}") for path in paths for ending in ENDINGS.values()}
-    for path in sorted(folder.rglob("*.csv.gz")):
-        if path not in claimed:
-            done.folder.append(f"{path}: belongs to no record here. Remove it, or put its record beside it.")
-    return done
+    stages, roles = record.stages, ["detector", "verifier", "fuser"]
+    roles += ["estimator"] if "boxes" in stages else []
+    fitted = bool({"detector", "verifier"} & stages.keys())
+    names = ["dataset", "protocol", *roles, *(["seed", "train_on"] if fitted else [])]
+    pipeline = ["candidate_threshold", "matcher", "radius_um"]
+    pipeline += ["processes"] if fitted else []
+    pipeline += ["candidates"] if {"detector", "verifier"} <= stages.keys() else []
+    tested = record.combination["dataset"]
+    digests = {(name, part): digest for name, entry in record.data.items() for part, digest in entry.digest.items()}
+    return {
+        **{name: record.combination[name] for name in names},
+        **{f"options of the {role}": record.plugins[role].options for role in roles if role in record.plugins},
+        **{f"pipeline.{name}": record.pipeline.get(name) for name in pipeline},
+        **{
+            f"data.{name}.digest.{part}": digest
+            for (name, part), digest in digests.items()
+            if fitted or (name, part) == (tested, "test")
+        },
+    }
 
 
-# ---------------------------------------------------------------------------------------------------- taking in
+# ------------------------------------------------------------------------------------------------- adding records
 
 
 @dataclass(frozen=True)
 class AddedRecord:
-    """A record that was asked to be taken in.
+    """A record that was to be added.
 
     Attributes:
-        path: where it was.
-        target: where it is now; where the equal one is that was there before, if `there`.
-        there: an equal one was there already, and nothing was copied.
-        beside: others of the same identity with other numbers, which stay.
+        path: where it was read.
+        target: where it is now; if an equal record was there before, that one.
+        already_there: whether an equal record was there before, so that nothing was copied.
+        conflicting: records of the same identity with other numbers, which stay.
     """
 
     path: Path
     target: Path
-    there: bool
-    beside: Sequence[Path]
+    already_there: bool
+    conflicting: Sequence[Path]
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
-    """The records that files and folders stand for; a folder for all records in it, or in its `records`.
+    """Returns the .json files of the records that paths stand for.
 
-    Raises RecordError for what is not there, or holds no record.
+    Args:
+        paths: records, files of their detections, or folders: all records in it, or in its subfolder `records`.
+
+    Raises RecordError for a path that does not exist or holds no record.
     """
     found: dict[Path, Path] = {}
     for path in paths:
@@ -138,24 +192,25 @@ def find(paths: Iterable[Path]) -> list[Path]:
             records = sorted(inside.rglob("*.json"))
         else:
             ending = next((ending for ending in ENDINGS.values() if path.name.endswith(ending)), "")
-            named = f"{path.name.removesuffix(ending)}.json" if ending else path.name
-            records = [path.with_name(named)] if path.with_name(named).is_file() else []
+            name = f"{path.name.removesuffix(ending)}.json" if ending else path.name
+            records = [path.with_name(name)] if path.with_name(name).is_file() else []
         if not records:
             raise RecordError(f"{path}: holds no record. Give a record's .json file, or a folder of them.")
         found |= {record.resolve(): record for record in records}
     return list(found.values())
 
 
-def take(paths: Sequence[Path], folder: Path) -> list[AddedRecord]:
-    """Copy records that were checked, with their detections, into a folder: each whole or not at all.
+def add_records(paths: Sequence[Path], folder: Path) -> list[AddedRecord]:
+    """Copy checked records with their detections into a folder; a record that cannot be copied leaves no file.
 
-    A record of an identity that is there with other numbers goes to a subfolder named by its digest: both are shown.
-    Raises RecordError where the one that is there is broken, MitobenchError where it cannot be written.
+    If the folder has a record of the same identity with other numbers, the new one goes into a subfolder named by its
+    digest: a leaderboard shows both. Raises RecordError if the record that is there is broken, MitobenchError if a file
+    cannot be written.
     """
-    return [_take(path, folder) for path in paths]
+    return [_add(path, folder) for path in paths]
 
 
-def _take(path: Path, folder: Path) -> AddedRecord:
+def _add(path: Path, folder: Path) -> AddedRecord:
     record = read(path)
     others = sorted(folder.rglob(f"{record.stem}.json"))
     for other in others:
@@ -163,14 +218,14 @@ def _take(path: Path, folder: Path) -> AddedRecord:
             return AddedRecord(path, other, True, ())
     target = (folder / record.digest[:10] if others else folder) / path.name
     entries = (record.detections, record.validation_detections)
-    beside = {path.with_name(entry.file): target.with_name(entry.file) for entry in entries if entry}
+    copies = {path.with_name(entry.file): target.with_name(entry.file) for entry in entries if entry}
     try:
-        for source, copy in beside.items():
+        for source, copy in copies.items():
             packed = foreign.read_bytes(source, limits.MAX_PACKED_BYTES, "record's detections", RecordError)
             write_whole(copy, packed)
         write_whole(target, foreign.read_bytes(path, limits.MAX_RECORD_BYTES, "record", RecordError))
     except BaseException:
-        for copy in beside.values():
+        for copy in copies.values():
             copy.unlink(missing_ok=True)
         raise
     return AddedRecord(path, target, False, others)

@@ -1,6 +1,6 @@
-"""Brings records of earlier schema versions to this one, step by step, and keeps the digest of each earlier form.
+"""Migrates records of earlier schema versions to the current one, and keeps the digest of each earlier version.
 
-Every new schema version comes with a step from the one before it: a record never has to be made again for want of one.
+Every new schema version comes with a step from the one before, so no record has to be made again because of it.
 """
 
 from __future__ import annotations
@@ -31,26 +31,20 @@ from mitobench.pipeline.workspace import Workspace
 from mitobench.results import record as records
 from mitobench.results.command import command_of
 from mitobench.results.copies import Copies, split_digest
-from mitobench.results.difference import Difference, differences
-from mitobench.results.recompute import Recomputed
+from mitobench.results.mismatch import Mismatch, mismatches
+from mitobench.results.recompute import Recomputation
+from mitobench.results.record import RecordDraft
 from mitobench.results.schema import SCHEMA_VERSION, Chosen, Record
 
 
-@dataclass(frozen=True)
-class Migrated:
-    """A record in this schema version, with the text of its detections (None where it failed)."""
-
-    record: Record
-    detections: str | None
-
-
 @dataclass
-class Migration:
-    """What became of the records of a folder.
+class MigrationReport:
+    """The result of migrating the records of a folder.
 
     Attributes:
-        migrated: the new files; `current`: number of those that had this version already.
-        problems: the records that could not be migrated, one line each.
+        migrated: the new files.
+        current: number of records that had the current version already.
+        problems: why records could not be migrated, one line each.
     """
 
     migrated: list[Path] = field(default_factory=list)
@@ -59,37 +53,39 @@ class Migration:
 
 
 Content = dict[str, Any]
-Step = Callable[[Path, Content, Copies], Migrated]
+Step = Callable[[Path, Content, Copies], RecordDraft]
 
 
-def migrate_folder(folder: Path, data: Path | None) -> Migration:
-    """Migrate every record of a folder and its subfolders, in place; what cannot be migrated stays as it is.
+def migrate_folder(folder: Path, data: Path | None) -> MigrationReport:
+    """Migrate every record of a folder and its subfolders in place; records that cannot be migrated stay unchanged.
 
-    `data` holds the data sets at any depth. Synthetic frames are made where they are not there.
+    Args:
+        folder: of the records.
+        data: folder that holds the data sets, at any depth. Missing synthetic frames are generated.
     """
-    done, copies = Migration(), Copies(data)
+    report, copies = MigrationReport(), Copies(data)
     for path in sorted(folder.rglob("*.json")):
         try:
             migrated = migrate(path, copies)
         except MitobenchError as reason:
-            said = str(reason)
-            done.problems.append(said if said.startswith(str(path)) else f"{path}: {said}")
+            message = str(reason)
+            report.problems.append(message if message.startswith(str(path)) else f"{path}: {message}")
             continue
         if migrated is None:
-            done.current += 1
+            report.current += 1
         else:
-            done.migrated.append(replace_files(path, migrated))
-    return done
+            report.migrated.append(replace_files(path, migrated))
+    return report
 
 
-def migrate(path: Path, copies: Copies) -> Migrated | None:
-    """A record brought to this schema version; None where it has it already.
+def migrate(path: Path, copies: Copies) -> RecordDraft | None:
+    """Returns a record in the current schema version; None if it has that version already.
 
     Args:
-        path: the record's file; its detections lie beside it.
-        copies: the data sets at hand.
+        path: the record's file, next to the file of its detections.
+        copies: the available data sets.
 
-    Raises RecordError where the record was altered or cannot be migrated, MitobenchError where its data is not here.
+    Raises RecordError if the record was changed or cannot be migrated, MitobenchError if its data is missing.
     """
     content = records.read_json(path)
     version = content.get("schema_version")
@@ -100,15 +96,15 @@ def migrate(path: Path, copies: Copies) -> Migrated | None:
     try:
         migrated = STEPS[version](path, content, copies)
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, csv.Error) as reason:
-        raise RecordError(f"{path}: is not a whole record of version {version}: {reason!r:.200}.") from reason
-    wrong = records.lacking(migrated.record, written=False)
+        raise RecordError(f"{path}: is not a complete record of version {version}: {reason!r:.200}.") from reason
+    wrong = records.incomplete(migrated.record, written=False)
     if wrong:
-        raise RecordError(f"{path}: is not a whole record of version {version}: {wrong}.")
+        raise RecordError(f"{path}: is not a complete record of version {version}: {wrong}.")
     return migrated
 
 
-def replace_files(path: Path, migrated: Migrated) -> Path:
-    """Write a migrated record beside the old one and remove the old files; returns the new record's path."""
+def replace_files(path: Path, migrated: RecordDraft) -> Path:
+    """Write a migrated record, remove the old files, and return the new record's path."""
     old = [path, path.with_name(f"{path.stem}{records.DETECTIONS}")]
     written = records.write(path.parent, migrated.record, migrated.detections)
     for file in old:
@@ -119,11 +115,11 @@ def replace_files(path: Path, migrated: Migrated) -> Path:
 
 # ------------------------------------------------------------------------------------------------- version 1 to 2
 
-_LATER = ("fitted", "seconds_a_candidate")  # no part of a digest of version 1 where empty
+_LATER = ("fitted", "seconds_a_candidate")  # fields that are not in a digest of version 1 if they are empty
 
 
-def _one_to_two(path: Path, old: Content, copies: Copies) -> Migrated:
-    """The nearest mitoses of each detection come from the annotation; all numbers must come out as they were."""
+def _one_to_two(path: Path, old: Content, copies: Copies) -> RecordDraft:
+    """Matches the detections with the annotation; all numbers must be the recorded ones."""
     if old["status"] != "ok":
         raise RecordError(f"{path}: failed when it was made, and holds no number. Remove it, or make it again.")
     _check_seal(path, old)
@@ -133,23 +129,23 @@ def _one_to_two(path: Path, old: Content, copies: Copies) -> Migrated:
     frames, stored = _stored(old, rows, workspace)
     detector, verifier, score = map(significant, (stored.detector, stored.verifier, stored.score))
     rounded = replace(stored, detector=detector, verifier=verifier, score=score)
-    for detections in (rounded, stored):  # rounded as new records are, where that changes no number
+    for detections in (rounded, stored):  # rounded as in new records, if that changes no number
         record = _recomputed(new, old, detections, frames)
-        wrong = list(_moved(old, record))
+        wrong = list(_changed(old, record))
         if not wrong:
-            return Migrated(record, to_csv(detections))
+            return RecordDraft(record, to_csv(detections))
     name, before, now = wrong[0]
     raise RecordError(f"{path}: {name} was {before}; matched with the annotation it is {now}. Make the record again.")
 
 
 def _check_seal(path: Path, old: Content) -> None:
-    def known(fields: Mapping[str, Any]) -> Content:
+    def digested(fields: Mapping[str, Any]) -> Content:
         return {name: value for name, value in fields.items() if value or name not in _LATER}
 
     content = {name: value for name, value in old.items() if name not in ("run", "digest", "run_digest")}
-    found = canonical.digest(known(content)), canonical.digest(known(old["run"]))
+    found = canonical.digest(digested(content)), canonical.digest(digested(old["run"]))
     if found != (old["digest"], old["run_digest"]):
-        raise RecordError(f"{path}: was changed after it was written: its digest is another. Make it again.")
+        raise RecordError(f"{path}: was changed after it was written: its digest does not fit. Make it again.")
 
 
 def _rows(path: Path, old: Content) -> list[dict[str, str]]:
@@ -160,12 +156,12 @@ def _rows(path: Path, old: Content) -> list[dict[str, str]]:
     except ValueError as reason:
         raise RecordError(f"{file}: cannot be read: {reason}.") from reason
     if hashlib.sha256(text).hexdigest() != old["detections"]["sha256"]:
-        raise RecordError(f"{file}: was changed after it was written: its digest is another.")
+        raise RecordError(f"{file}: was changed after it was written: its digest does not fit.")
     return list(csv.DictReader(io.StringIO(text.decode())))
 
 
 def _tested_on(old: Content, copies: Copies) -> Workspace:
-    """The record's test frames: version 1 does not say which scanners took part, so the digest decides."""
+    """Finds the record's test frames. Version 1 does not say which scanners took part, so their digest decides."""
     name, protocol = old["combination"]["dataset"], old["combination"]["protocol"]
     whole, split = copies.dataset(name), named_split(name, protocol)
     for dataset in _scanner_subsets(whole):
@@ -179,14 +175,14 @@ def _tested_on(old: Content, copies: Copies) -> Workspace:
 
 
 def _scanner_subsets(dataset: Dataset) -> Iterator[Dataset]:
-    """The data set with all of its scanners, then with fewer."""
+    """Yields the data set with all of its scanners, then with fewer and fewer."""
     for number in range(len(dataset.scanners), 0, -1):
         for scanners in combinations(dataset.scanners, number):
             yield dataset.select(scanners)
 
 
 def _fields(old: Content, workspace: Workspace) -> Content:
-    """The fields of version 2 that follow from those of version 1; the scores are still those of version 1."""
+    """Returns the fields of version 2 that follow from those of version 1, apart from the scores."""
     kept = ("status", "reason", "combination", "profile", "overrides", "plugins", "notes", "versions", "device")
     shortened = re.search(r"schedules shortened to (\S+) of", "; ".join(old["notes"]))
     pipeline = {"processes": 1, **old["pipeline"]}
@@ -211,7 +207,7 @@ def _only_scanners(old: Content) -> list[str] | None:
 
 
 def _data(name: str, entry: Content, workspace: Workspace) -> Content:
-    """A data set's entry. Of one that was only trained on, the scanners are those that its coverage names."""
+    """Returns a data set's entry. If it was only trained on, its scanners are those that its coverage names."""
     protocol = entry["split"].removeprefix(f"{name}-")
     named = sorted(set(re.findall(r"\d+ of \d+ ([A-Za-z0-9]+) ", entry["coverage"] or "")))
     here = list(workspace.datasets[name].scanners) if name in workspace.datasets else named or None
@@ -227,7 +223,7 @@ def _data(name: str, entry: Content, workspace: Workspace) -> Content:
 def _stored(
     old: Content, rows: list[dict[str, str]], workspace: Workspace
 ) -> tuple[list[FrameEntry], StoredDetections]:
-    """The test frames, and the detections with the mitoses near them, frame after frame."""
+    """Returns the test frames, and the detections with the mitoses near them, frame by frame."""
 
     def column(name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
         return np.array([float(row[name] or "nan") for row in rows], dtype=np.float64)
@@ -250,7 +246,7 @@ def _stored(
 
 
 def _recomputed(new: Content, old: Content, stored: StoredDetections, frames: list[FrameEntry]) -> Record:
-    """The record of version 2 with all numbers computed anew; of validation the counts of each frame stay."""
+    """Returns the record of version 2 with all numbers recomputed; on validation only the counts of frames are kept."""
     chosen, validation = old["chosen"], old["validation"]
     entries = {
         "test": frames,
@@ -273,7 +269,7 @@ def _recomputed(new: Content, old: Content, stored: StoredDetections, frames: li
             "validation": counts,
         }
     )
-    numbers = Recomputed(record, stored, None).numbers
+    numbers = Recomputation(record, stored, None).numbers
     numbers["chosen"] = {**record.chosen.model_dump(), **numbers["chosen"]} if record.chosen else None
     record = Record.model_validate({**record.model_dump(), **numbers})
     command = command_of(record)
@@ -287,15 +283,19 @@ _OVER_THRESHOLDS: Content = {
     **dict.fromkeys(("oracle_f1", "oracle_threshold", "average_precision", "recall_ceiling", "localisation_um")),
 }
 _COUNTS = ("tp", "fp", "fn", "frames", "n_frames", "n_unlabelled", "n_mitoses")
-_UNMOVED = (*_COUNTS, "precision", "recall", "f1", "threshold")
-_UNMOVED_ON_TEST = (*_UNMOVED, "n_detections", "oracle_f1", "average_precision", "froc", "recall_ceiling")
+_UNCHANGED = (*_COUNTS, "precision", "recall", "f1", "threshold")
+_UNCHANGED_ON_TEST = (*_UNCHANGED, "n_detections", "oracle_f1", "average_precision", "froc", "recall_ceiling")
 
 
-def _moved(old: Content, record: Record) -> Iterator[Difference]:
-    """The numbers of version 1 that are others now; intervals and the median distance are computed otherwise."""
-    for part, names in (("validation", _UNMOVED), ("test", _UNMOVED_ON_TEST), ("detector_alone", _UNMOVED_ON_TEST)):
+def _changed(old: Content, record: Record) -> Iterator[Mismatch]:
+    """Yields the numbers of version 1 that have changed; intervals and the median distance are computed differently."""
+    for part, names in (
+        ("validation", _UNCHANGED),
+        ("test", _UNCHANGED_ON_TEST),
+        ("detector_alone", _UNCHANGED_ON_TEST),
+    ):
         now = getattr(record, part).model_dump(mode="json", include=set(names))
-        yield from differences({name: old[part][name] for name in names}, now, part)
+        yield from mismatches({name: old[part][name] for name in names}, now, part)
 
 
 STEPS: dict[int, Step] = {1: _one_to_two}

@@ -1,4 +1,4 @@
-"""Files among a plugin's options, as a record holds them: text whole, other content by its SHA-256."""
+"""Files among a plugin's options. A record holds short texts completely, and other content by its SHA-256."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from mitobench.content import TEXT_LIMIT, File, with_files
 from mitobench.errors import MitobenchError
 
-# What becomes the name of a folder or a file below one of our own.
+# These become names of folders and files below a folder of ours.
 Place = Annotated[str, Field(pattern=r"^\w+(\.\w+)*$", max_length=200)]
 Name = Annotated[str, Field(pattern=r"^[^/\\\x00]+$", max_length=255)]
 
@@ -36,7 +36,7 @@ class FileEntry(BaseModel):
 
 
 def entry(file: File) -> FileEntry:
-    """A file as a record holds it."""
+    """Returns the entry of a file in a record."""
     return FileEntry(name=file.name, sha256=file.sha256, text=file.text())
 
 
@@ -44,11 +44,11 @@ def write(folder: Path, entries: Mapping[str, FileEntry], elsewhere: Callable[[F
     """Write files below a folder, each as PLACE/NAME.
 
     Args:
-        folder: made where there is anything to write.
+        folder: is created if there is anything to write.
         entries: by the place of their option.
-        elsewhere: gives a file whose content the record does not hold; None where it is not to be had.
+        elsewhere: finds a file whose content the record does not hold; returns None if it cannot.
 
-    Raises MitobenchError for a file that is not to be had, or has other content now.
+    Raises MitobenchError for a file that cannot be found, or has other content now.
     """
     for place, wanted in entries.items():
         content = wanted.text.encode() if wanted.text is not None else _content(wanted, elsewhere(wanted))
@@ -61,11 +61,11 @@ def _content(wanted: FileEntry, path: Path | None) -> bytes:
     content = path.read_bytes() if path and path.is_file() else None
     if content is None or hashlib.sha256(content).hexdigest() != wanted.sha256:
         raise MitobenchError(
-            f"The option's file {wanted.name} (SHA-256 {wanted.sha256}) is not here. Put it into the current directory."
+            f"The option's file {wanted.name} (SHA-256 {wanted.sha256}) is missing. Put it into the current directory."
         )
     return content
 
 
 def options_with(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Options as recorded, with the paths of the files that `write` wrote below a folder."""
+    """Returns recorded options with the paths of the files that `write` wrote below a folder."""
     return with_files(options, {path.parent.name: str(path.absolute()) for path in sorted(folder.glob("*/*"))})

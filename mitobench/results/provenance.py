@@ -1,4 +1,4 @@
-"""Where a number comes from: versions, machine and git state."""
+"""Describes where a result comes from: versions, machine and git state."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGES = ("mitobench", "torch", "torchvision", "mmdet", "mmengine", "mmcv", "m
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide a result, where they are installed."""
+    """Returns the versions of Python and of the installed packages that can change a result."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -27,7 +27,7 @@ def versions() -> dict[str, str]:
 
 
 def host(device: str) -> dict[str, str]:
-    """The machine, in words: no names and no paths. On a CPU the number of threads decides the last bits."""
+    """Describes the machine without names or paths. On a CPU the number of threads decides the last bits."""
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "cores": str(os.cpu_count()),
@@ -38,7 +38,7 @@ def host(device: str) -> dict[str, str]:
 
 @functools.cache
 def git_state(folder: Path | None = None) -> str | None:
-    """Commit of the checkout that mitobench runs from, `+changes` where tracked files differ; None outside one."""
+    """Returns the commit that mitobench runs from, with `+changes` if tracked files differ; None outside a checkout."""
     top = folder or Path(__file__).resolve().parents[2]
 
     def git(*arguments: str) -> str:

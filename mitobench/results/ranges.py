@@ -1,4 +1,4 @@
-"""Numbers that no measurement gives, whatever a record's digests say: they would fill a plot, or a machine."""
+"""Finds numbers that no measurement can give, even if a record's digests are right; they would break plots."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 RATIOS = {"precision", "recall", "f1", "oracle_f1", "average_precision", "recall_ceiling", "low", "high"}
-MOST = 1e9  # of any other number: seconds, counts, um, px
+MAX_VALUE = 1e9  # of any other number: seconds, counts, um, px
 
 
 def impossible(scores: Mapping[str, Any]) -> list[str]:
-    """Names of the values that are not in their range: a ratio from 0 to 1, any other number up to a billion.
+    """Returns the paths of values outside their range: from 0 to 1 for a ratio, up to a billion for other numbers.
 
     Args:
-        scores: of a record, as plain values at any depth; names in the result are joined by dots.
+        scores: of a record, as JSON; the names in a path are joined by dots.
     """
     found = _numbers(scores, "", False)
-    return [where for where, ratio, value in found if not (0 <= value <= 1 if ratio else abs(value) <= MOST)]
+    return [where for where, ratio, value in found if not (0 <= value <= 1 if ratio else abs(value) <= MAX_VALUE)]
 
 
 def _numbers(value: Any, where: str, ratio: bool) -> Iterator[tuple[str, bool, float]]:

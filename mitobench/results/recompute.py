@@ -1,7 +1,7 @@
-"""Every number of a record, computed anew from its frames and detections: nothing else is read, nothing is guessed.
+"""Recomputes every number of a record from its frames and detections alone.
 
-The same functions score a run and a record, on the same rounded values, so the results are equal, not merely near.
-The leaderboard's page, its figures, the gallery, `compare` and `check` all take their curves from here.
+The same functions score a run and a record, on the same rounded values, so the results are equal to the last bit.
+The leaderboard's page, its figures, the gallery, `compare` and `check` take their curves from here.
 """
 
 from __future__ import annotations
@@ -29,21 +29,20 @@ from mitobench.evaluate import (
 )
 from mitobench.evaluate.operating_point import between
 from mitobench.evaluate.summary import CURRENT, of_counts
+from mitobench.pipeline.settings import VALIDATION
 from mitobench.results.record import read_detections, read_validation
 from mitobench.results.schema import Frames, Record
 
 Ints = NDArray[np.int64]
 
-VALIDATION_CHOOSES = "validation"  # the option's value where the candidate threshold is chosen on validation
-
 
 @dataclass(frozen=True)
-class Recomputed:
+class Recomputation:
     """A record with its detections, and the numbers that follow from them.
 
     Attributes:
-        record: one with scores.
-        test, val: its detections; `val` None for a migrated record.
+        record: a record with scores.
+        test, val: its detections on test and validation frames; `val` is None for a migrated record.
     """
 
     record: Record
@@ -51,8 +50,8 @@ class Recomputed:
     val: StoredDetections | None
 
     @classmethod
-    def read(cls, path: Path, record: Record) -> Recomputed:
-        """A record with the detections that lie beside it, verified. Raises RecordError."""
+    def read(cls, path: Path, record: Record) -> Recomputation:
+        """Reads the detections of a record, and checks their digests. Raises RecordError."""
         return cls(record, read_detections(path, record), read_validation(path, record))
 
     # ---------------------------------------------------------------------------------------------- as recorded
@@ -68,12 +67,18 @@ class Recomputed:
         return self.record.frames
 
     def frames(self, alone: bool = False) -> list[FramePrediction]:
-        """The test frames with the candidates at their fused scores; `alone`: all detections at the detector's."""
+        """Returns the test frames with the candidates at their fused scores.
+
+        Args:
+            alone: return all detections at the detector's scores instead.
+
+        Raises RecordError if the record has no frames, or its detections do not fit them.
+        """
         return self.test.frames(self._entries.test, self.test.detector if alone else self.test.score, self._rule[0])
 
     @cached_property
     def found(self) -> Ints:
-        """The mitosis that each test detection found at the threshold, by its index in the frame; -1: none. [N]."""
+        """Index in its frame of the mitosis that each test detection found at the threshold, [N]; -1: none."""
         assert self.record.chosen is not None
         threshold, found = self.record.chosen.point.threshold, np.full(len(self.test), -1)
         if threshold is None:
@@ -93,9 +98,12 @@ class Recomputed:
 
     @cached_property
     def numbers(self) -> dict[str, Any]:
-        """`chosen`, `validation`, `test`, `detector_alone` and `boxes` as the record should have them, as JSON."""
+        """`chosen`, `validation`, `test`, `detector_alone` and `boxes` as the record must have them, as JSON.
+
+        Of `chosen` only `point` and `detector_alone`. Raises RecordError if frames and detections do not fit together.
+        """
         point, alone = self._point(), self._alone()
-        found = {
+        numbers = {
             "chosen": {"point": point, "detector_alone": alone},
             "validation": self._validation(point),
             "test": evaluate(self.frames(), point.threshold, *self._rule, _method(self.record.test)),
@@ -104,7 +112,7 @@ class Recomputed:
             ),
             "boxes": self._boxes(),
         }
-        return {name: _json(value) for name, value in found.items()}
+        return {name: _json(value) for name, value in numbers.items()}
 
     def _point(self) -> OperatingPoint:
         assert self.record.chosen is not None
@@ -117,7 +125,7 @@ class Recomputed:
 
     def _alone(self) -> OperatingPoint:
         assert self.record.chosen is not None
-        if self.val is None:  # how the detector alone fared on validation is not known
+        if self.val is None:  # the scores of the detector alone on validation are unknown
             unknown: dict[str, Any] = dict.fromkeys(("f1", "precision", "recall"))
             return _midway(self.record.chosen.detector_alone).model_copy(update=unknown)
         return choose_threshold(self.val.frames(self._entries.val, self.val.detector, self._rule[0]), *self._rule)
@@ -139,22 +147,29 @@ class Recomputed:
 
     @property
     def verified(self) -> bool:
-        """Whether a verifier took part: without one there are no candidates to choose."""
+        """Whether a verifier took part. Without one no candidate threshold is chosen."""
         return "verifier-scores-test" in self.record.stages
 
     @property
     def possible_thresholds(self) -> list[float | None] | None:
-        """The candidate thresholds that the record may have; None where that is not known."""
-        asked = self.record.pipeline["candidate_threshold"]
+        """The candidate thresholds that the record may have; None if that is unknown."""
+        given = self.record.pipeline["candidate_threshold"]
         if not self.verified:
             return [None]
-        if asked != VALIDATION_CHOOSES:
-            return [asked]
+        if given != VALIDATION:
+            return [given]
         return None if self.val is None else candidate_thresholds(self.val.detector, self.val.near)
 
 
 def counts_alone(frames: Frames, threshold: float | None, recorded: Metrics, matcher: str, radius_um: float) -> Metrics:
-    """Validation's scores of a record without detections there: what follows from the counts of each frame."""
+    """Returns the scores on validation of a record without detections there, from the counts of each frame.
+
+    Args:
+        frames: of the record.
+        threshold: that validation chose; None if there is none.
+        recorded: holds the counts of each frame, and the method of the intervals.
+        matcher, radius_um: how detections were matched, for the result.
+    """
     labelled = [frame for frame in frames.val if frame.mitoses is not None]
     known = Metrics(
         matcher=matcher,
@@ -173,13 +188,13 @@ def counts_alone(frames: Frames, threshold: float | None, recorded: Metrics, mat
 
 
 def _method(recorded: Metrics | None) -> tuple[str, int]:
-    """The method of the recorded intervals, with its version; the current one where none is recorded."""
+    """Returns the method of the recorded intervals, with its version; without intervals the current one."""
     found = recorded and (recorded.f1_interval or recorded.precision_interval or recorded.recall_interval)
     return (found.method, found.version) if found else CURRENT
 
 
 def _midway(point: OperatingPoint) -> OperatingPoint:
-    """A chosen point with the threshold that lies between the scores that it names."""
+    """Returns a chosen point with the threshold midway between its `lower` and `upper` score."""
     if point.upper is None:
         return point.model_copy(update={"threshold": None})
     return point.model_copy(

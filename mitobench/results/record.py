@@ -1,7 +1,6 @@
-"""Records as files: one JSON file a combination and seed, with its detections gzipped beside it.
+"""Reads and writes records: one JSON file for each combination and seed, with gzipped detections next to it.
 
-The spelling is canonical, so that equal records are equal bytes, and the record carries the digest of itself and of
-its detections.
+The spelling is canonical, so equal records have equal bytes. A record holds its own digest and those of its detections.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +33,26 @@ VALIDATION = ".validation.csv.gz"
 ENDINGS = {"detections": DETECTIONS, "validation_detections": VALIDATION}
 
 
+@dataclass(frozen=True)
+class RecordDraft:
+    """A record that was not written yet, with the CSV texts of its detections on test and on validation frames.
+
+    A record that failed has no detections; a migrated one has none on validation.
+    """
+
+    record: Record
+    detections: str | None = None
+    validation: str | None = None
+
+
 # --------------------------------------------------------------------------------------------------------- writing
 
 
 def write(folder: Path, record: Record, detections: str | None, validation: str | None = None) -> Path:
     """Write a record with its detections on test and validation frames (CSV text); returns the record's path.
 
-    Each file is written aside and then renamed, the record last. A failed record never replaces a good one of the same
-    stages.
+    Each file is written to a temporary file and then renamed, the record last. A failed record never replaces a good
+    one of the same stages.
     """
     path = folder / f"{record.stem}.json"
     if record.status == "failed" and _is_ok(path, record):
@@ -60,13 +72,13 @@ def write(folder: Path, record: Record, detections: str | None, validation: str 
 
 
 def spelled(record: Record) -> bytes:
-    """The bytes of a record's file."""
+    """Returns the bytes of a record's file."""
     text = json.dumps(record.model_dump(mode="json"), sort_keys=True, indent=1, allow_nan=False)
     return f"{text}\n".encode()
 
 
 def pack(text: str) -> bytes:
-    """The bytes of a file of detections; equal texts give equal bytes."""
+    """Returns the bytes of a file of detections; equal texts give equal bytes."""
     return gzip.compress(text.encode(), compresslevel=9, mtime=0)
 
 
@@ -76,7 +88,7 @@ def _entry(file: str, text: str, packed: bytes) -> DetectionsEntry:
 
 
 def _is_ok(path: Path, record: Record) -> bool:
-    """Whether a good record of the same stages is there."""
+    """Returns whether a good record of the same stages exists."""
     try:
         there = read(path)
     except RecordError:
@@ -88,10 +100,10 @@ def _is_ok(path: Path, record: Record) -> bool:
 
 
 def read(path: Path) -> Record:
-    """A record, verified.
+    """Reads a record and checks its digests.
 
-    Raises RecordError for a file that is not a record, one of another schema version, one that does not have the
-    digest it claims, or one that lacks what a table needs, however well it is sealed.
+    Raises RecordError for a file that is not a record, has another schema version, was changed after it was written, or
+    lacks what a table needs.
     """
     content = read_json(path)
     version = content.get("schema_version")
@@ -105,24 +117,24 @@ def read(path: Path) -> Record:
         raise RecordError(f"{path}: is not a record: {wrong_fields(reason)}.") from reason
     try:
         sealed = record.sealed()
-    except (ValueError, RecursionError) as reason:  # infinity, half a character: what no record is written with
+    except (ValueError, RecursionError) as reason:  # infinity or half a character, which no record is written with
         raise RecordError(f"{path}: was changed after it was written: {reason}. Make it again.") from reason
     if (sealed.digest, sealed.run_digest) != (record.digest, record.run_digest):
-        raise RecordError(f"{path}: was changed after it was written: its digest is another. Make it again.")
-    wrong = lacking(record)
-    if wrong:
-        raise RecordError(f"{path}: is not a whole record: {wrong}. Make it again.")
+        raise RecordError(f"{path}: was changed after it was written: its digest does not fit. Make it again.")
+    problem = incomplete(record)
+    if problem:
+        raise RecordError(f"{path}: is not a complete record: {problem}. Make it again.")
     return record
 
 
 def _fix(version: object) -> str:
     if version == 1:
-        return "Bring it to this version with `mitobench leaderboard migrate --data DIR`."
+        return "Migrate it with `mitobench leaderboard migrate --data DIR`."
     return "Read it with the mitobench that wrote it, or make the record again with this one."
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file. Raises RecordError."""
+    """Reads the JSON object in a file. Raises RecordError."""
     content = foreign.read_json(path, limits.MAX_RECORD_BYTES, "record", RecordError)
     if not isinstance(content, dict):
         raise RecordError(f"{path}: is not a record: its JSON is not an object.")
@@ -130,27 +142,27 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_all(folder: Path) -> Iterator[tuple[Path, Record]]:
-    """All records of a folder, in the order of their names. Raises RecordError at the first that is broken."""
+    """Yields the records of a folder, in the order of their names. Raises RecordError at the first broken one."""
     for path in sorted(folder.glob("*.json")):
-        yield path, _read_whole(path)
+        yield path, _read_with_detections(path)
 
 
 def read_good(folder: Path) -> tuple[list[tuple[Path, Record]], list[str]]:
-    """The records of a folder and of its subfolders that can be read, and of each other one what is wrong with it.
+    """Returns the records of a folder and its subfolders that can be read, and the problems of the others.
 
-    Two records of one identity have one name: the second can lie in a subfolder, with its detections.
+    Two records of one identity have the same name: the second may be in a subfolder, with its detections.
     """
     good, broken = [], []
     for path in sorted(folder.rglob("*.json")):
         try:
-            good.append((path, _read_whole(path)))
+            good.append((path, _read_with_detections(path)))
         except RecordError as reason:
             broken.append(str(reason))
     return good, broken
 
 
-def _read_whole(path: Path) -> Record:
-    """A record with its detections, verified, under its own name. Raises RecordError."""
+def _read_with_detections(path: Path) -> Record:
+    """Reads a record and checks its digests, its name, and the digests of its detections. Raises RecordError."""
     found = read(path)
     for entry in (found.detections, found.validation_detections):
         if entry:
@@ -160,10 +172,12 @@ def _read_whole(path: Path) -> Record:
     return found
 
 
-def lacking(record: Record, written: bool = True) -> str | None:
-    """What is wrong with a record that has the schema's form: no table could show it. None: nothing.
+def incomplete(record: Record, written: bool = True) -> str | None:
+    """Returns why no table could show a record although it has the schema's form; None if one can.
 
-    `written`: its detections lie beside it.
+    Args:
+        record: the record.
+        written: whether it was written, so that it must name the files of its detections.
     """
     try:
         names = Combination.model_validate(record.combination)
@@ -175,11 +189,11 @@ def lacking(record: Record, written: bool = True) -> str | None:
     there = [name for name in (*SCORES, "frames") if getattr(record, name) is not None]
     if record.status == "ok":
         absent += [name for name in (*SCORES, "frames") if name not in there and (written or name != "detections")]
-        absent += _unnamed(record)
+        absent += _missing_plugins(record)
     if absent:
-        return f"{', '.join(absent)} not there"
+        return f"{', '.join(absent)} missing"
     if record.status != "ok" and there:
-        return f"its status is {record.status}, but {', '.join(there)} there"
+        return f"its status is {record.status}, but it has {', '.join(there)}"
     misshapen = next(_misshapen(record), None)
     if misshapen:
         return misshapen
@@ -188,7 +202,7 @@ def lacking(record: Record, written: bool = True) -> str | None:
 
 
 def _misshapen(record: Record) -> Iterator[str]:
-    """What is wrong with the values that the schema leaves open."""
+    """Yields what is wrong with the form of values that the schema leaves open."""
     shapes: list[tuple[str, type[BaseModel], Any]] = [
         ("pipeline.", PipelineShape, record.pipeline),
         *((f"specs.{key[:12]}.", SpecShape, spec) for key, spec in record.specs.items()),
@@ -200,20 +214,20 @@ def _misshapen(record: Record) -> Iterator[str]:
             yield wrong_fields(reason, where)
 
 
-def _unnamed(record: Record) -> list[str]:
-    """Parts of the combination whose plugin is not among those recorded, or has another name there."""
+def _missing_plugins(record: Record) -> list[str]:
+    """Returns the parts of the combination whose plugin is not recorded, or has another name there."""
     named = {role: record.combination[role] for role in ROLES if record.combination[role] != UNUSED}
     there = {role: entry.name for role, entry in record.plugins.items()}
     return [f"plugins.{role} {name!r}" for role, name in named.items() if there.get(role) != name]
 
 
 def read_detections(path: Path, record: Record) -> StoredDetections:
-    """A record's detections on the test frames, verified. Raises RecordError."""
+    """Reads a record's detections on the test frames. Raises RecordError, also where their digest does not fit."""
     return _read_detections(path, record.detections)
 
 
 def read_validation(path: Path, record: Record) -> StoredDetections | None:
-    """Those on the validation frames; None for a migrated record, which has none. Raises RecordError."""
+    """Reads a record's detections on the validation frames; None for a migrated record. Raises RecordError."""
     return _read_detections(path, record.validation_detections) if record.validation_detections else None
 
 
@@ -227,9 +241,9 @@ def _read_detections(path: Path, entry: DetectionsEntry | None) -> StoredDetecti
 
 
 def text_of(path: Path, entry: DetectionsEntry) -> str:
-    """The text of a record's file of detections, verified byte by byte. Raises RecordError."""
+    """Reads the text of a record's file of detections, and checks its digests. Raises RecordError."""
     if Path(entry.file).name != entry.file or not entry.file.endswith(tuple(ENDINGS.values())):
-        raise RecordError(f"{path}: its detections must lie beside it. Make the record again.")
+        raise RecordError(f"{path}: the file of its detections must be in the same folder. Make the record again.")
     file = path.with_name(entry.file)
     packed = foreign.read_bytes(file, limits.MAX_PACKED_BYTES, "record's detections", RecordError)
     _check_digest(file, packed, entry.packed)  # before it is unpacked
@@ -248,4 +262,4 @@ def text_of(path: Path, entry: DetectionsEntry) -> str:
 
 def _check_digest(file: Path, content: bytes, digest: str) -> None:
     if hashlib.sha256(content).hexdigest() != digest:
-        raise RecordError(f"{file}: was changed after it was written: its digest is another. Make the record again.")
+        raise RecordError(f"{file}: was changed after it was written: its digest does not fit. Make the record again.")

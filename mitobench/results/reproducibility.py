@@ -1,4 +1,4 @@
-"""Whether two records of one combination, made at two times, agree; and what changed in between."""
+"""Compares two records of one combination that were made at different times, and lists what changed in between."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from typing import Any, Literal
 
 from mitobench.errors import MitobenchError
 from mitobench.evaluate import Difference, paired_difference
+from mitobench.results.current_names import current_options
 from mitobench.results.record import ENDINGS
 from mitobench.results.schema import DetectionsEntry, Record
 
 Verdict = Literal["equal", "within seed noise", "different"]
 
-# What is computed; everything else in a record says from what, where and when.
+# Fields with results; all other fields say from what, where and when they were computed.
 COMPUTED = ("status", "reason", "chosen", "validation", "test", "detector_alone", "boxes", "training_info")
 HOST = ("system", "threads", "accelerator")
 
-# Where nothing changed, the same work gives the same bits.
-REPEATABLE = "cpu"
+REPEATABLE = "cpu"  # on this device the same work gives the same bits
 
 
 @dataclass(frozen=True)
 class Reproducibility:
-    """What came out of doing it again.
+    """How a record compares with the one that running it again gave.
 
     Attributes:
-        verdict: `equal`: all that is computed is, to the last bit, the detections too. `within seed noise`: the
-            difference of F1 is inside the noise, by `difference` or by `spread`. `different`: it is not, or it was
-            computed on a CPU from what it was, where no noise is.
-        recorded, again: the two records; `again` None where nothing was run.
+        verdict: `equal`: all results are equal to the last bit, detections included. `within seed noise`: they are
+            not, but the difference of F1 is within the noise given by `difference` or `spread`. `different`: it is
+            not, or nothing changed on a CPU, where there is no noise.
+        recorded, again: the two records; `again` is None if nothing was run.
         reasons: why nothing was run, one line each.
-        differing: names of the parts that are not equal.
-        changed: what is not as it was: versions, data, sources and options of plugins, device, threads; then notes.
-        difference: F1 again less F1 recorded, paired on the same slides or frames; None where undefined.
-        spread: greatest less least F1 over the other seeds of the series; None of fewer than two.
+        differing: names of the fields that are not equal.
+        changed: versions, data, sources and options of plugins, device and threads that changed; then notes.
+        difference: new F1 minus recorded F1, paired on the same slides or frames; None if undefined.
+        spread: highest minus lowest F1 over the other seeds of the series; None for fewer than two.
     """
 
     verdict: Verdict
@@ -48,18 +48,21 @@ class Reproducibility:
 
     @classmethod
     def refused(cls, recorded: Record, reasons: Sequence[str]) -> Reproducibility:
-        """`different` without a run."""
+        """Returns the verdict `different` for a record that was not run."""
         return cls("different", recorded, reasons=reasons)
 
 
 def reproducibility(recorded: Record, again: Record, series: Sequence[Record] = ()) -> Reproducibility:
-    """Compare a record with the one that doing it again gave.
+    """Compare a record with the one that running it again gave.
 
-    Noise is what other seeds, or other frames of the same kind, would change: the difference of F1 is inside it where
-    its paired interval (95 %) holds 0, or where it is no greater than the spread of F1 over `series`, the
-    records that differ in their seed alone. Those are themselves unverified; the record itself is left out of them, as
-    it would make its own noise. On a CPU with nothing changed there is no noise. Notes are no such change: anyone can
-    write one.
+    Noise is what other seeds, or other frames of the same kind, would change. The difference of F1 is within it if its
+    paired interval (95 %) contains 0, or if it does not exceed the spread of F1 over other seeds. On a CPU there is no
+    noise unless something changed; notes do not count as changes, as anybody can write one.
+
+    Args:
+        recorded, again: the two records.
+        series: records that differ from `recorded` in their seed only. They are not verified. `recorded` itself is
+            left out of the spread.
     """
     differing = [name for name in COMPUTED if getattr(recorded, name) != getattr(again, name)]
     differing += [name for name in ENDINGS if _sha256(recorded, name) != _sha256(again, name)]
@@ -85,7 +88,7 @@ def _difference(recorded: Record, again: Record) -> Difference | None:
         return None
     try:
         return paired_difference(again.test.frames, recorded.test.frames)
-    except MitobenchError:  # other frames, or other mitoses on them
+    except MitobenchError:  # the frames differ, or the mitoses on them
         return None
 
 
@@ -96,7 +99,7 @@ def _spread(recorded: Record, series: Sequence[Record]) -> float | None:
 
 
 def _changed(recorded: Record, again: Record) -> Iterator[str]:
-    """What it was computed from, with and on that is not as it was, one line each."""
+    """Yields what changed of data, versions, plugins and machine, one line each."""
     yield from _items("version of", recorded.versions, again.versions)
     yield from _items("", {"device": recorded.device}, {"device": again.device})
     hosts = [{name: record.run.host.get(name) for name in HOST} for record in (recorded, again)]
@@ -113,18 +116,18 @@ def _changed(recorded: Record, again: Record) -> Iterator[str]:
 
 def _notes_changed(recorded: Record, again: Record) -> Iterator[str]:
     for note in _notes(recorded) ^ _notes(again):
-        yield f"note: {note!r} is said {'then' if note in recorded.notes else 'now'} only"
+        yield f"note: only {'then' if note in recorded.notes else 'now'}: {note!r}"
 
 
 def _plugin(record: Record, role: str) -> dict[str, Any]:
     entry = record.plugins.get(role)
     if entry is None:
         return {}
-    return {"name": entry.name, "version": entry.version, "source": entry.source[:12], **entry.options}
+    return {"name": entry.name, "version": entry.version, "source": entry.source[:12], **current_options(role, entry)}
 
 
 def _notes(record: Record) -> set[str]:
-    """Without that on shortened schedules: they are in the options that were run."""
+    """Returns the notes without the one on shortened schedules, which are among the options."""
     return {note for note in record.notes if not note.startswith("schedules shortened")}
 
 

@@ -1,43 +1,49 @@
-"""What a record holds (schema 2): one combination and seed, with everything that its numbers follow from.
+"""Defines what a record holds (schema 2): one combination and seed, with everything that its numbers follow from.
 
-A record's content (what was computed, from what) is apart from its run (when, where, how long): two runs of one
-command on one machine give equal content. Numbers that follow from others are never trusted: `recompute` computes them
-anew, from the frames and detections that the record holds.
+The content of a record (what was computed, from what) is separate from its run (when, where, how long): the same
+command on the same machine gives equal content twice. Numbers that follow from others are not trusted: `recompute`
+computes them again from the frames and detections in the record.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from mitobench.evaluate import BoxScores, FrameEntry, Metrics, OperatingPoint
 from mitobench.foreign.limits import MAX_SEED
 from mitobench.pipeline import canonical
+from mitobench.results.current_names import current_options
 from mitobench.results.option_files import FileEntry, Place
+from mitobench.results.ranges import MAX_VALUE
 
 SCHEMA_VERSION: Literal[2] = 2
 
 ROLES = ("estimator", "detector", "verifier", "fuser")
-UNUSED = "-"  # in the place of an estimator whose boxes the detector does not use
+UNUSED = "-"  # the estimator's name where the detector does not use boxes
 
-SCORES = ("chosen", "validation", "test", "detector_alone", "detections")  # of a run that came to its end
+SCORES = ("chosen", "validation", "test", "detector_alone", "detections")  # fields that every record with scores has
+
+
+Seconds = Annotated[float, Field(ge=0, le=MAX_VALUE)]
+Count = Annotated[int, Field(ge=0, le=MAX_VALUE)]
 
 
 class Strict(BaseModel):
-    """Refuses fields that it does not know, and infinite numbers."""
+    """Refuses unknown fields, and numbers that are infinite or NaN."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class PluginEntry(Strict):
-    """A plugin as it took part.
+    """A plugin that took part.
 
     Attributes:
-        options: as they enter its key: in place of a file its SHA-256.
-        variant: the options that a table shows beside its name.
-        files: those files, by the name of their option.
+        options: as they are in the stage's key: a file is replaced by its SHA-256.
+        variant: the options that a table shows next to its name.
+        files: the files among the options, by the name of the option.
     """
 
     name: str
@@ -49,12 +55,12 @@ class PluginEntry(Strict):
 
 
 class SplitEntry(Strict):
-    """A split as it was used.
+    """The split that was used.
 
     Attributes:
-        name, protocol: of the split; `note` what it says about itself.
-        digest: SHA-256 over its content.
-        content: the split itself, where it is not in the registry.
+        name, protocol, note: from the split's file.
+        digest: SHA-256 of its content.
+        content: the split itself; None for a split of the registry.
     """
 
     name: str
@@ -65,18 +71,18 @@ class SplitEntry(Strict):
 
 
 class DataEntry(Strict):
-    """A data set as it took part.
+    """A data set that took part.
 
     Attributes:
-        digest: over files and annotation of all frames used, by part.
+        digest: of the files and annotations of all frames, by part (`train`, `val`, `test`).
         frames: number of frames, by part.
-        coverage: what part of the data set was there; None: all of it.
-        scanners: those whose frames were used; None: not known of a migrated record.
+        coverage: which part of the data set was available; None: all of it.
+        scanners: whose frames were used; None: unknown, in a migrated record.
         split: which frames train, validate and test.
     """
 
     digest: dict[str, str]
-    frames: dict[str, int]
+    frames: dict[str, Count]
     coverage: str | None
     scanners: list[str] | None
     split: SplitEntry
@@ -86,10 +92,10 @@ class Chosen(Strict):
     """What validation chose.
 
     Attributes:
-        candidate_threshold: detections whose detector score is not above it were not ranked; None: all were.
-        fuser: what the fuser chose (for `linear` the weight and the curve over it).
-        point: threshold and scores on validation.
-        detector_alone: the same for the detector's own score.
+        candidate_threshold: only detections with a higher detector score were ranked; None: all were.
+        fuser: what the fuser chose (for `linear` the weight, and F1 at each weight).
+        point: threshold of the fused score, with the scores on validation.
+        detector_alone: the same for the detector's score.
     """
 
     candidate_threshold: float | None
@@ -99,14 +105,20 @@ class Chosen(Strict):
 
 
 class Frames(Strict):
-    """The frames that chose (`val`) and that were scored (`test`)."""
+    """The frames on which thresholds were chosen (`val`), and those that were scored (`test`)."""
 
     val: list[FrameEntry]
     test: list[FrameEntry]
 
 
 class DetectionsEntry(Strict):
-    """A file of detections beside the record: its name, number of rows, and SHA-256 of its text and of its bytes."""
+    """A file of detections next to the record.
+
+    Attributes:
+        file: its name.
+        rows: number of detections.
+        sha256, packed: SHA-256 of its text, and of its compressed bytes.
+    """
 
     file: str
     rows: int
@@ -115,27 +127,30 @@ class DetectionsEntry(Strict):
 
 
 class Run(Strict):
-    """When, where and how long; no part of the content.
+    """When and where the record was made, and how long it took; not part of the content.
 
     Attributes:
-        command: what makes this row again; data is named DATA, wherever it lay.
-        seconds: of each stage, by role; `cached` ones took theirs in an earlier run.
-        seconds_a_frame: detection plus verification, mean over test frames.
-        seconds_a_candidate: verification alone, mean over the test candidates above the candidate threshold.
+        command: makes this row again; the folder of the data sets is written as DATA.
+        seconds: that each stage took, by role, from 0 to a billion.
+        cached: roles of the stages whose output was in the store; their seconds are those of an earlier run.
+        seconds_a_frame: of detection plus verification, mean over test frames.
+        seconds_a_candidate: of verification, mean over the test candidates above the candidate threshold.
+        host: the machine, without its name.
+        git: commit that mitobench was run from; None outside a checkout.
     """
 
     command: str
     started: str
-    seconds: dict[str, float]
+    seconds: dict[str, Seconds]
     cached: list[str]
-    seconds_a_frame: float | None
-    seconds_a_candidate: float | None = None
+    seconds_a_frame: Seconds | None
+    seconds_a_candidate: Seconds | None = None
     host: dict[str, str]
     git: str | None
 
 
-class Migration(Strict):
-    """An earlier form of this record: its schema version, and the digest that it had."""
+class EarlierVersion(Strict):
+    """An earlier version of this record: its schema version, and its digest then."""
 
     schema_version: int
     digest: str
@@ -164,19 +179,20 @@ class Record(Strict):
         combination: names of the parts, data and seed.
         profile, overrides, scale: where the options came from: the profile's name, every `--set`, and the factor on
             all schedules.
-        only_scanners: the scanners that the run was limited to; None: it was not.
+        only_scanners: the scanners that the run was limited to; None: it was not limited.
         plugins: by role, each with all its options.
-        pipeline: what the harness did between the plugins, with matcher and radius.
+        pipeline: what the harness did between the plugins, with matcher and radius (um).
         stages: keys of the stages in the store, by role.
         specs: what each key is the digest of; empty in a migrated record.
-        training_info: what each fit reported, by role: counts of its training samples, for example.
-        notes: what every table must say of this row (synthetic, from scratch, partial data, shared slides).
-        frames: the frames behind `validation` and `test`.
-        boxes: the box estimator against masks, on test frames.
-        detections, validation_detections: files beside the record; None where it failed. Migrated records have none
-            of validation, and so no score over thresholds there.
-        migrated: earlier forms of this record, oldest first.
-        digest: over all of the above (the content), `run_digest` over `run`.
+        training_info: what each fit reported, by role: the number of its training samples, for example.
+        notes: what every table must say about this row (synthetic, from scratch, partial data, shared slides).
+        frames: the frames of `validation` and `test`.
+        boxes: scores of the box estimator against masks, on test frames.
+        detections, validation_detections: files next to the record; None if it failed. A migrated record has no
+            detections on validation frames, and so no scores over thresholds there.
+        migrated: earlier versions of this record, oldest first.
+        digest: of all of the above (the content).
+        run_digest: of `run`.
     """
 
     schema_version: Literal[2] = SCHEMA_VERSION
@@ -204,23 +220,23 @@ class Record(Strict):
     device: str
     detections: DetectionsEntry | None = None
     validation_detections: DetectionsEntry | None = None
-    migrated: list[Migration] = []
+    migrated: list[EarlierVersion] = []
     digest: str = ""
     run: Run
     run_digest: str = ""
 
     def content(self) -> dict[str, Any]:
-        """Everything but the run and the digests: equal for equal results."""
+        """Returns everything but the run and the digests, as JSON: equal for equal results."""
         return self.model_dump(mode="json", exclude={"run", "digest", "run_digest"})
 
     def sealed(self) -> Record:
-        """The record with its digests."""
+        """Returns the record with its digests."""
         run = canonical.digest(self.run.model_dump(mode="json"))
         return self.model_copy(update={"digest": canonical.digest(self.content()), "run_digest": run})
 
     @property
     def stem(self) -> str:
-        """The file's name without ending: readable, and unique by what was computed."""
+        """The file's name without ending: readable, and unique for what was computed."""
         c = self.combination
         parts = [c["dataset"], c["protocol"], *(c[role] for role in ROLES), f"s{c['seed']}"]
         safe = re.sub(r"[^A-Za-z0-9._-]+", "_", "-".join(str(part) for part in parts if part != UNUSED))
@@ -228,21 +244,26 @@ class Record(Strict):
 
     @property
     def identity(self) -> str:
-        """Digest of what was asked for: equal for a repetition, whatever came out and on whatever device."""
-        asked = {
+        """Digest of the request: a repetition has the same, whatever its results and its device."""
+        request = {
             "combination": self.combination,
             "plugins": {role: [p.name, p.options] for role, p in self.plugins.items()},
             "pipeline": self.pipeline,
             "data": {name: entry.digest for name, entry in self.data.items()},
         }
-        return canonical.digest(asked)
+        return canonical.digest(request)
 
     @property
     def series(self) -> str:
-        """The identity without the seed, with all it was computed with: records that share it are seeds of one row."""
-        without = {**self.combination, "seed": None}
+        """Digest of the request without the seed, and of the code, versions and device.
+
+        Records that share it are seeds of one row. Options count under their current names, so that a record from
+        before a rename belongs to the same row as a new one.
+        """
+        plugins = {role: p.model_copy(update={"options": current_options(role, p)}) for role, p in self.plugins.items()}
+        alike = {"combination": {**self.combination, "seed": None}, "plugins": plugins}
         computed = {
-            "identity": self.model_copy(update={"combination": without}).identity,
+            "identity": self.model_copy(update=alike).identity,
             "code": {role: [plugin.version, plugin.source] for role, plugin in self.plugins.items()},
             "versions": self.versions,
             "device": self.device,
@@ -250,4 +271,4 @@ class Record(Strict):
         return canonical.digest(computed)
 
 
-MAX_STEM = 180  # file systems end at 255 bytes; digest and endings come on top
+MAX_STEM = 180  # file systems allow 255 bytes; the digest and the ending are added to this

@@ -1,4 +1,4 @@
-"""The shape of what a record holds as free JSON: checked on reading, so that whoever looks into it finds it there."""
+"""Defines the form of what the schema of a record leaves open; it is checked when a record is read."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from mitobench.foreign.limits import MAX_PROCESSES
-from mitobench.results.ranges import MOST
+from mitobench.results.ranges import MAX_VALUE
 
-Finite = Annotated[float, Field(ge=-MOST, le=MOST)]
+Finite = Annotated[float, Field(ge=-MAX_VALUE, le=MAX_VALUE)]
 
 
 class Shape(BaseModel):
-    """Converts nothing, and lets be what it does not know."""
+    """Converts no types, and allows unknown fields."""
 
     model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
 
 class PipelineShape(Shape):
-    """`Record.pipeline`: the rule by which detections are matched, and what the harness did before."""
+    """`Record.pipeline`: how detections are matched, and what the harness did between the plugins."""
 
     matcher: str
-    radius_um: Annotated[float, Field(gt=0, le=MOST)]
+    radius_um: Annotated[float, Field(gt=0, le=MAX_VALUE)]
     candidate_threshold: Finite | Literal["validation"] | None
     processes: Annotated[int, Field(ge=1, le=MAX_PROCESSES)] = 1
 
@@ -37,7 +37,7 @@ class PluginShape(Shape):
 
 
 class SpecShape(Shape):
-    """One of `Record.specs`: all that went into a stage, as `mitobench.pipeline.stages.stage` spells it."""
+    """One of `Record.specs`: everything that decides a stage's output (`mitobench.pipeline.stages.stage`)."""
 
     kind: str
     plugin: PluginShape | None

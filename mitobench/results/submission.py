@@ -1,4 +1,4 @@
-"""The files that the contest's organisers score: detections of a withheld test set."""
+"""Writes the files that the contest's organisers score: detections on a test set whose labels are withheld."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mitobench.results.copies import Copies
 from mitobench.results.record import read, read_detections
 from mitobench.results.schema import Record
 
-PROTOCOLS = {mitos2014.Mitos2014.name: "official"}  # of the data sets whose organisers take files
+PROTOCOLS = {mitos2014.Mitos2014.name: "official"}  # by data set that has a submission format
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Submission:
     """What was written.
 
     Attributes:
-        frames: ids of all frames that got a file.
-        detections: number of all detections in them.
-        missing: test frames that a complete copy has and this one has not, in words; None where none is missing.
+        frames: ids of all frames for which a file was written.
+        detections: number of detections in all files.
+        missing: which test frames of a complete copy are missing here, in words; None if none are.
     """
 
     frames: Sequence[str]
@@ -38,22 +38,24 @@ def submit(path: Path, dataset: str, data: Path, folder: Path) -> Submission:
     """Write the files of a record of the official test.
 
     Args:
-        path: of the record.
-        dataset: whose test it is.
-        data: folder that holds the data set; every test frame of the record's scanners gets a file.
-        folder: takes the files; must be empty or hold an earlier submission, which is replaced whole.
+        path: the record.
+        dataset: name of the data set that the test belongs to.
+        data: folder that holds the data set; a file is written for every test frame of the record's scanners.
+        folder: to write to; must be empty or hold an earlier submission, which is replaced completely.
 
-    Raises RecordError for a record of another data set or protocol, DataError where the test frames are not those that
-    it was made on.
+    Raises MitobenchError for a data set without a submission format, RecordError for a record of another data set or
+    protocol, DataError if the test frames are not those that the record was made on.
     """
     record = read(path)
     if dataset not in PROTOCOLS:
-        raise MitobenchError(f"--dataset {dataset}: nobody takes files of it. {nearest(dataset, PROTOCOLS)}")
+        raise MitobenchError(
+            f"--dataset {dataset}: mitobench has no submission format for it. {nearest(dataset, PROTOCOLS)}"
+        )
     of = record.combination.get("dataset"), record.combination.get("protocol")
     if of != (dataset, PROTOCOLS[dataset]):
         raise RecordError(
-            f"{path}: is of {of[0]}, protocol {of[1]}. The organisers score detections on the official test of "
-            f"{dataset}: run with --dataset {dataset} --protocol {PROTOCOLS[dataset]}."
+            f"{path}: is a record of {of[0]}, protocol {of[1]}. The organisers score detections on the official test "
+            f"of {dataset}: run with --dataset {dataset} --protocol {PROTOCOLS[dataset]}."
         )
     here = Copies(data).workspace(record).datasets[dataset]
     frames = _test_frames(here)
@@ -65,26 +67,26 @@ def _test_frames(dataset: Dataset) -> list[str]:
 
 
 def _missing(dataset: Dataset) -> str | None:
-    said = []
+    parts = []
     for scanner in dataset.scanners:
         expected = dataset.card.expected.get(scanner, {}).get("test")
         have = sum(dataset.items[id].frame.scanner == scanner for id in _test_frames(dataset))
         if expected and expected.frames and have < expected.frames:
-            said.append(f"{have} of {expected.frames} {scanner} test frames are here")
-    return ", ".join(said) or None
+            parts.append(f"{have} of {expected.frames} {scanner} test frames are here")
+    return ", ".join(parts) or None
 
 
 def write_submission(folder: Path, path: Path, record: Record, frames: Sequence[str]) -> int:
-    """Write `folder/FRAME.csv` with `x,y,confidence` for every test frame, empty where nothing is found.
+    """Write `folder/FRAME.csv` with lines `x,y,confidence` (px) for every test frame; empty without detections.
 
     Args:
-        folder: takes the files; must be empty or hold an earlier submission, which is replaced whole.
-        path: of the record.
-        record: whose detections at or above its threshold are submitted.
-        frames: ids of all test frames, those without a detection too.
+        folder: to write to; must be empty or hold an earlier submission, which is replaced completely.
+        path: the record's file.
+        record: its detections at or above its threshold are submitted.
+        frames: ids of all test frames, with or without detections.
 
     Returns the number of detections. Raises RecordError for a record without detections or threshold, or with
-    detections on other frames; MitobenchError for a folder that holds anything else.
+    detections on other frames; MitobenchError for a folder that holds other files.
     """
     threshold = record.chosen.point.threshold if record.chosen else None
     if threshold is None:
@@ -103,7 +105,7 @@ def write_submission(folder: Path, path: Path, record: Record, frames: Sequence[
 
 
 def _replace(folder: Path, detections: dict[str, Detections]) -> None:
-    """Write the files aside, then put their folder in the place of the old one: no file of an earlier one stays."""
+    """Write the files to a temporary folder that then replaces the old one, so that no old file remains."""
     others = [path.name for path in folder.iterdir() if path.suffix != ".csv"] if folder.is_dir() else []
     if others or folder.is_file():
         raise MitobenchError(f"{folder}: holds {', '.join(others[:3]) or 'no files'}. Give an empty or a new folder.")

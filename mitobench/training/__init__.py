@@ -1,9 +1,10 @@
-"""How learned plugins train: mmengine's Runner behind one function, patches, augmentation and weights files.
+"""Tools for learned plugins: the training loop, patches, augmentation and weights files.
 
-Beside `mitobench.api` the only part of mitobench that a plugin imports. A plugin describes its training items as a
-`Stream` and calls `train`; randomness, resuming, mixed precision, several processes and progress come with it.
+This is the only part of mitobench that a plugin may import besides `mitobench.api`. A plugin describes its training
+items as a `Stream` and calls `train`, which handles randomness, resuming, mixed precision, several processes and
+progress.
 
-`train` and `Supervised` import mmengine when they are first asked for, so that a fitted network predicts without it.
+`train` and `Supervised` import mmengine on first use, so a fitted network can predict without it.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`train` and `Supervised`. Raises PluginError where what they need is not installed."""
+    """Imports `train` and `Supervised` on first use. Raises PluginError if a package they need is not installed."""
     if name not in ("Supervised", "train"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

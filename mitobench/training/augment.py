@@ -1,4 +1,4 @@
-"""Augmentation that mitoses allow: the eight symmetries of a square, and stains that vary."""
+"""Augmentation for mitoses: the eight symmetries of a square, and variation of the stains."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from skimage.color import hed_from_rgb, rgb_from_hed
 
 
 def dihedral(image: NDArray[np.uint8], k: int) -> NDArray[np.uint8]:
-    """The k-th of the eight flips and quarter turns of `image` [H, W, ...]; 0 leaves it as it is.
+    """Returns the k-th of the eight symmetries of `image`, [H, W, ...].
 
-    k = quarter turns (counter-clockwise) + 4 if mirrored left to right first.
+    `k` is the number of counter-clockwise quarter turns, plus 4 if the image is mirrored left to right first; 0 leaves
+    the image as it is.
     """
     return np.rot90(image[:, ::-1] if k & 4 else image, k & 3)
 
 
 def dihedral_points(xy: NDArray[np.float64], k: int, size: tuple[int, int]) -> NDArray[np.float64]:
-    """Points [N, 2] px of an image of `size` (width, height) where `dihedral(image, k)` has them."""
+    """Maps points, [N, 2] px, of an image of `size` (width, height) px to `dihedral(image, k)`."""
     width, height = size
     x, y = np.asarray(xy, dtype=np.float64).reshape(-1, 2).T
     if k & 4:
@@ -30,18 +31,18 @@ def dihedral_points(xy: NDArray[np.float64], k: int, size: tuple[int, int]) -> N
 
 
 def dihedral_boxes(boxes: NDArray[np.float64], k: int, size: tuple[int, int]) -> NDArray[np.float64]:
-    """Boxes [N, 4] px of an image of `size` (width, height) where `dihedral(image, k)` has them."""
+    """Maps boxes, [N, 4] px, of an image of `size` (width, height) px to `dihedral(image, k)`."""
     a, b = dihedral_points(boxes[:, :2], k, size), dihedral_points(boxes[:, 2:], k, size)
     return np.concatenate([np.minimum(a, b), np.maximum(a, b)], axis=1)
 
 
 def stain_jitter(image: NDArray[np.uint8], rng: np.random.Generator, strength: float = 0.1) -> NDArray[np.uint8]:
-    """Scale and shift each channel's optical density at random, as stains and scanners do.
+    """Scales and shifts the optical density of each channel at random, as stains and scanners vary.
 
     Args:
         image: uint8 [H, W, 3].
-        rng: source of the randomness.
-        strength: standard deviation of the density's factor; 0 changes nothing.
+        rng: source of randomness.
+        strength: standard deviation of the factor on the optical density; 0 changes nothing.
     """
     if strength == 0:
         return image
@@ -54,18 +55,18 @@ def stain_jitter(image: NDArray[np.uint8], rng: np.random.Generator, strength: f
 
 
 def hed_jitter(image: NDArray[np.uint8], rng: np.random.Generator, strength: float = 0.05) -> NDArray[np.uint8]:
-    """Scale and shift the amounts of haematoxylin, eosin and the rest at random (Tellez et al. 2018, section II-C).
+    """Scales and shifts the amounts of haematoxylin, eosin and residual at random (Tellez et al. 2018, section II-C).
 
     Args:
         image: uint8 [H, W, 3].
-        rng: source of the randomness.
-        strength: greatest change of a stain's factor, and of what is added to it in optical density; 0 changes nothing.
+        rng: source of randomness.
+        strength: greatest change of the factor on a stain, and greatest optical density added to it; 0 changes nothing.
     """
     if strength == 0:
         return image
     density = -np.log((np.arange(256, dtype=np.float32) + 1) / 256)[image]
     scale, shift = 1 + rng.uniform(-strength, strength, 3), rng.uniform(-strength, strength, 3)
-    # Out of the stains' space, each by its factor, and back: one linear map of the densities.
+    # To stains, each times its factor, and back to R, G, B: one linear map of the optical densities.
     turned = hed_from_rgb @ np.diag(scale) @ rgb_from_hed
     changed = density @ turned.astype(np.float32) + (shift @ rgb_from_hed).astype(np.float32)
     pixels: NDArray[np.uint8] = np.clip(np.rint(np.exp(-changed) * 256 - 1), 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Frames in memory, at a model's own resolution, and patches of them."""
+"""Resamples frames to the resolution of a model, caches them, and cuts patches."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ Pixels = NDArray[np.uint8]
 
 
 def resample(image: Pixels, mpp: tuple[float, float], target: float | None) -> tuple[Pixels, NDArray[np.float64]]:
-    """The image at `target` um/px, and the factors (x, y) of its size, with which `scaled` moves coordinates along.
+    """Resamples an image to `target` um/px.
 
     Args:
         image: uint8 [H, W, 3].
-        mpp: its um/px along x and y.
-        target: um/px wanted; None leaves the image as it is. Within 2 % nothing is resampled.
+        mpp: resolution of the image along x and y, um/px.
+        target: resolution wanted, um/px. The image is returned unchanged for None, and if it differs by less than 2 %.
+
+    Returns the image and the factors (x, y) by which its size changed; `scaled` applies them to coordinates.
     """
     if target is None or all(abs(m / target - 1) < 0.02 for m in mpp):
         return image, np.ones(2)
@@ -30,7 +32,7 @@ def resample(image: Pixels, mpp: tuple[float, float], target: float | None) -> t
 
 
 def scaled(xy: NDArray[np.float64], factors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points [N, 2] or boxes [N, 4] px where they are after an image was resized by `factors`; 1 / factors undoes it.
+    """Maps points, [N, 2] px, or boxes, [N, 4] px, to an image that was resized by `factors`; 1 / factors undoes it.
 
     Whole numbers are the centres of pixels before and after.
     """
@@ -39,13 +41,13 @@ def scaled(xy: NDArray[np.float64], factors: NDArray[np.float64]) -> NDArray[np.
 
 
 def crop_around(image: Pixels, xy: NDArray[np.float64], side: int) -> Pixels:
-    """The patch of `side` x `side` px centred on a point [2] px, to the nearest pixel; mirrored outside the image."""
+    """Cuts a patch of `side` x `side` px centred on a point, [2] px, to the nearest pixel. Mirrors at the edges."""
     left, top = np.rint(xy - (side - 1) / 2).astype(np.int64).tolist()
     return crop(image, left, top, side, side)
 
 
 def crop(image: Pixels, left: int, top: int, width: int, height: int) -> Pixels:
-    """The patch of `width` x `height` px at (left, top); what lies outside the image is mirrored from inside."""
+    """Cuts a patch of `width` x `height` px at (left, top). Outside its edges, the image is mirrored."""
     columns = _mirrored(np.arange(left, left + width), image.shape[1])
     rows = _mirrored(np.arange(top, top + height), image.shape[0])
     inside = columns[0] + width - 1 == columns[-1] and rows[0] + height - 1 == rows[-1]
@@ -61,11 +63,11 @@ def _mirrored(index: NDArray[np.int64], length: int) -> NDArray[np.int64]:
 
 
 class FrameCache:
-    """Pixels of frames at a model's resolution, kept in memory up to a limit, the oldest leaving first.
+    """Keeps the pixels of frames, at a model's resolution, in memory; drops those not used for longest.
 
     Args:
-        mpp: um/px of the model; None keeps each frame's own.
-        limit: greatest memory in bytes.
+        mpp: resolution, um/px; None keeps each frame's own.
+        limit: greatest memory, bytes.
     """
 
     def __init__(self, mpp: float | None = None, limit: int = 4 << 30) -> None:
@@ -74,7 +76,7 @@ class FrameCache:
         self._bytes = 0
 
     def get(self, frame: Frame) -> tuple[Pixels, NDArray[np.float64]]:
-        """The frame's pixels, [H, W, 3], and the factors (x, y) with which `scaled` moves coordinates along."""
+        """Returns the frame's pixels, uint8 [H, W, 3], and the factors (x, y) for `scaled`, as `resample` does."""
         if frame.key in self._held:
             self._held.move_to_end(frame.key)
             return self._held[frame.key]

@@ -1,8 +1,8 @@
-"""Weights to start from: found by name, read from safetensors or npz, copied tensor by tensor.
+"""Finds pretrained weights by name, reads them from safetensors or npz files, and copies them into a model.
 
-They lie in one folder (`MITOBENCH_WEIGHTS`, else the user's cache). What torchvision publishes is downloaded into it
-when it is first asked for, checked against the digest in its name, and kept as safetensors; so is what comes with a
-plugin.
+The files are in one folder (`MITOBENCH_WEIGHTS`, or one in the user's cache). torchvision's weights are downloaded into
+it on first use, checked against the digest in their name, and stored as safetensors. Weights that are installed with a
+plugin are stored there too.
 """
 
 from __future__ import annotations
@@ -31,38 +31,38 @@ from mitobench.training.weights import mismatches, packed
 log = logging.getLogger("mitobench")
 
 ENDINGS = (".safetensors", ".npz")
-COUNTER = ".num_batches_tracked"  # of batch normalisation: torchvision's files hold or lack it, and nothing reads it
+COUNTER = ".num_batches_tracked"  # of batch normalisation: nothing reads it, and only some files have it
 TIMEOUT_S = 15.0
 
 Source = Callable[[], Mapping[str, Tensor]]
 
 
 def weights_folder() -> Path:
-    """Where weights to start from lie: `MITOBENCH_WEIGHTS`, else below the user's cache."""
+    """Returns the folder of pretrained weights: `MITOBENCH_WEIGHTS`, or a folder in the user's cache."""
     given = os.environ.get("MITOBENCH_WEIGHTS")
     return Path(given).expanduser().resolve() if given else platformdirs.user_cache_path("mitobench") / "weights"
 
 
-def find_weights(asked: str, default: str, fits: bool = True, source: Source | None = None) -> Path | None:
-    """The file to start from; None for random weights.
+def find_weights(requested: str, default: str, fits: bool = True, source: Source | None = None) -> Path | None:
+    """Returns the file of pretrained weights to start from; None means random weights.
 
     Args:
-        asked: `auto`, `none`, or a file.
-        default: what `auto` stands for: the name of a file in the weights folder, without its ending; torchvision's
-            are named as torchvision does (`VGG16_Weights.IMAGENET1K_V1`) and downloaded where they are not there.
-            With MITOBENCH_OFFLINE set nothing is downloaded.
-        fits: whether the network is the one that the default's weights are of; for another `auto` finds none.
-        source: gives the tensors that `auto` stands for where the folder has no file of them, of weights that are
-            installed with a plugin; it raises, with a reason to be told, where it cannot. They are kept in the folder.
+        requested: `auto`, `none`, or the path of a file.
+        default: the file that `auto` uses: its name in the weights folder, without ending. Names of torchvision's
+            weights (`VGG16_Weights.IMAGENET1K_V1`) are downloaded if they are missing, unless MITOBENCH_OFFLINE is set.
+        fits: whether the network has the architecture of these weights. If not, `auto` finds none.
+        source: returns the tensors for `auto` if the folder does not have the file, for weights that are installed with
+            a plugin. They are then stored in the folder. It raises an error with the reason if it cannot.
 
-    Raises MitobenchError for a file that is not there, or is of another kind. What `auto` cannot find is told.
+    Raises MitobenchError for a file that does not exist or has another ending. Logs a warning if `auto` finds no
+    weights.
     """
-    if asked == "none":
+    if requested == "none":
         return None
-    if asked != "auto":
-        return _given(Path(asked).expanduser())
+    if requested != "auto":
+        return _given(Path(requested).expanduser())
     if not fits:
-        _tell_other(default)
+        _warn_of_other_network(default)
         return None
     folder = weights_folder()
     for ending in ENDINGS:
@@ -76,41 +76,41 @@ def _given(path: Path) -> Path:
     if path.suffix not in ENDINGS:
         raise MitobenchError(
             f"pretrained={path}: must be auto, none, or a file that ends in .safetensors or .npz. "
-            "`mitobench weights convert` makes one of a .caffemodel."
+            "`mitobench weights convert` converts a .caffemodel."
         )
     if not path.is_file():
-        raise MitobenchError(f"pretrained={path}: there is no such file.")
+        raise MitobenchError(f"pretrained={path}: the file does not exist. Check the path.")
     return path.resolve()
 
 
 @functools.cache  # once a process
-def _tell_other(default: str) -> None:
-    log.warning("%s is of another network than these options give. Training starts from random weights.", default)
+def _warn_of_other_network(default: str) -> None:
+    log.warning("%s does not fit the network that these options define. Training starts from random weights.", default)
 
 
-@functools.cache  # one attempt and one warning a process, however often a plan asks
+@functools.cache  # one attempt and one warning per process, however often a plan asks
 def _made(name: str, folder: Path, source: Source | None, offline: bool) -> Path | None:
-    """The file in the folder, of what a plugin or torchvision brings; None, and a warning that says why, without it."""
+    """Stores weights of a plugin or of torchvision in the folder. Returns None, and logs the reason, if that fails."""
     path = folder / f"{name}.safetensors"
     try:
         write_tensors(source() if source else _downloaded(name, folder, offline), path)
-    except Exception as reason:  # whatever failed between here and there: random weights train as well
+    except Exception as reason:  # whatever failed, training from random weights is possible
         log.warning("No pretrained weights %s: %s. Training starts from random weights.", name, reason)
         return None
     return path
 
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write a .safetensors file of tensors by name, whole or not at all. Raises MitobenchError where it cannot."""
+    """Writes tensors by name to a .safetensors file, atomically. Raises MitobenchError if that fails."""
     write_whole(path, packed(tensors))
 
 
 def _downloaded(name: str, folder: Path, offline: bool) -> dict[str, Tensor]:
-    """torchvision's weights of that name. Raises where there are none, or they may not be downloaded."""
+    """Downloads torchvision's weights of that name. Raises an error if there are none, or if `offline`."""
     if "_Weights." not in name:
         raise FileNotFoundError(f"neither {' nor '.join(name + ending for ending in ENDINGS)} is in {folder}")
     if offline:
-        raise FileNotFoundError(f"{folder / name}.safetensors is not there, and MITOBENCH_OFFLINE is set")
+        raise FileNotFoundError(f"{folder / name}.safetensors does not exist, and MITOBENCH_OFFLINE is set")
     from torchvision.models import get_weight
 
     url = get_weight(name).url
@@ -119,13 +119,13 @@ def _downloaded(name: str, folder: Path, offline: bool) -> dict[str, Tensor]:
         pickled = Path(aside, "pickled")
         log.warning("Downloading %s ...", url)
         _fetch(url, pickled)
-        # the unpickler that makes tensors and nothing else reads it, this once
+        # read once, by the unpickler that creates tensors only
         tensors: dict[str, Tensor] = torch.load(pickled, map_location="cpu", weights_only=True)
     return tensors
 
 
 def _fetch(url: str, path: Path) -> None:
-    """Download; the file's name ends in the first digits of its SHA-256, as torchvision's do."""
+    """Downloads a file and checks it against the first digits of its SHA-256, with which torchvision's names end."""
     digits = url.rpartition("-")[2].partition(".")[0]
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT_S)
@@ -136,7 +136,7 @@ def _fetch(url: str, path: Path) -> None:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a .safetensors or .npz file by name. Raises PluginError where it cannot be read."""
+    """Reads all tensors of a .safetensors or .npz file by name. Raises PluginError if that fails."""
     check_regular(path, MAX_WEIGHTS_BYTES, "file of weights", PluginError)
     try:
         return _read_npz(path) if path.suffix == ".npz" else load_file(path)
@@ -148,24 +148,26 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def _read_npz(path: Path) -> dict[str, Tensor]:
     if not zipfile.is_zipfile(path):
-        raise ValueError("it is no zip archive")
+        raise ValueError("it is not a zip archive")
     with zipfile.ZipFile(path) as archive:
-        if sum(part.file_size for part in archive.infolist()) > MAX_WEIGHTS_BYTES:  # numpy reads no more than declared
-            raise ValueError(f"it holds more than {MAX_WEIGHTS_BYTES:,} bytes unpacked")
+        if (
+            sum(part.file_size for part in archive.infolist()) > MAX_WEIGHTS_BYTES
+        ):  # numpy reads at most the declared size
+            raise ValueError(f"it has more than {MAX_WEIGHTS_BYTES:,} bytes unpacked")
     with np.load(path, allow_pickle=False) as arrays:
         return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
 
 
 def copy_weights(path: Path, into: Mapping[str, Tensor], unused: Collection[str] = ()) -> None:
-    """Copy the tensors of a file into those of a model; the counters of batch normalisation stay as they are.
+    """Copies the tensors of a file into those of a model; counters of batch normalisation are left unchanged.
 
     Args:
-        path: .safetensors or .npz.
+        path: a .safetensors or .npz file.
         into: the model's tensors (parameters, or views of them) by their names in the file.
-        unused: names that the file may hold as well; a name that ends in a dot stands for all that begin with it.
+        unused: names that the file may contain too; a name that ends in a dot means all names that begin with it.
 
-    Raises PluginError, and copies nothing, where tensors are missing, mis-shaped, not of finite
-    floating-point numbers, or there that nobody expects.
+    Raises PluginError, and copies nothing, if tensors are missing, unexpected, of another shape, or not finite
+    floating-point numbers.
     """
     wanted = {name: tensor for name, tensor in into.items() if not name.endswith(COUNTER)}
     found = {
@@ -174,7 +176,7 @@ def copy_weights(path: Path, into: Mapping[str, Tensor], unused: Collection[str]
         if name in wanted or not (name.endswith(COUNTER) or _among(name, unused))
     }
     problems = mismatches(wanted, found) + [
-        f"{name} holds what is no finite number"
+        f"{name} contains values that are not finite numbers"
         for name, tensor in found.items()
         if not (tensor.is_floating_point() and tensor.isfinite().all())
     ]

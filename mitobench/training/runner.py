@@ -1,8 +1,8 @@
-"""One training loop for everything that learns: mmengine's Runner, resumable and with counted randomness.
+"""The training loop of all learned plugins: mmengine's Runner, made resumable and reproducible.
 
-Every training item is drawn from a generator seeded by (seed, iteration, slot), never from a global state that
-depends on what ran before. A training that was killed and resumed therefore sees the same items and the same
-dropout masks as one that was not, and ends with the same weights.
+Every training item is drawn from a generator seeded by (seed, number of the item), never from a global state that
+depends on what ran before. A training that was killed and resumed therefore sees the same items and the same dropout
+masks as one that ran through, and ends with the same weights.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ LOG_EVERY = 20
 
 
 class Supervised(BaseModel):
-    """A plain network and a loss as mmengine wants them: items are dicts of `inputs` and `targets`.
+    """Wraps a plain network and a loss as an mmengine model. Items are dicts with `inputs` and `targets`.
 
     Args:
         network: called with the stacked inputs, on the training device.
-        loss: of (network output, stacked targets), a scalar tensor.
-        prepare: turns stacked uint8 inputs into what the network takes, on the device.
+        loss: takes (network output, stacked targets) and returns a scalar tensor.
+        prepare: turns stacked uint8 inputs into the network's input, on the training device.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Supervised(BaseModel):
         self.network, self.loss, self.prepare = network, loss, prepare
 
     def forward(self, inputs: Tensor, targets: Tensor, mode: str = "loss") -> Any:
-        """The loss as mmengine's `train_step` wants it, or the network's output in mode `tensor`."""
+        """Returns the loss, as mmengine's `train_step` expects it, or the network's output in mode `tensor`."""
         output = self.network(self.prepare(inputs))
         return {"loss": self.loss(output, targets)} if mode == "loss" else output
 
@@ -71,27 +71,30 @@ def train(
     workers: int = 0,
     name: str = "",
 ) -> None:
-    """Train `model` in place; afterwards it is in evaluation mode on `context.device`.
+    """Trains `model` in place; afterwards it is in evaluation mode on `context.device`.
 
     Args:
         model: an mmengine BaseModel (wrap a plain network in `Supervised`).
-        stream: where the items come from.
+        stream: source of the training items.
         context: seed, device, work folder (checkpoints), progress, precision and processes.
         iterations: number of optimizer steps.
-        batch_size: items a step, over all processes together.
+        batch_size: items per step, over all processes together.
         optimizer: an mmengine optimizer configuration, `{"type": "SGD", "lr": 1e-3, ...}`.
         schedule: mmengine `param_scheduler` configurations, with `by_epoch=False`.
-        clip_norm: greatest norm of the gradient; None does not clip.
-        ema: decay of an exponential moving average of the weights, which is what is left in `model`; None: the last.
-        collate: joins items to a batch.
-        workers: processes that draw items (0: in this one). The items are the same for any number.
-        name: tells apart several trainings within one fit.
+        clip_norm: greatest norm of the gradient; None: no clipping.
+        ema: decay per step of an exponential moving average of the weights, which `model` ends with; None: it ends with
+            the last weights.
+        collate: combines items into a batch.
+        workers: number of processes that draw items; 0: this process. The items are the same for any number.
+        name: distinguishes several trainings within one fit.
 
     Raises:
-        PluginError: the loss is not finite, or the batch does not divide among the processes.
+        PluginError: the loss is not finite, or `batch_size` is not a multiple of the number of processes.
     """
     if batch_size % context.world_size:
-        raise PluginError(f"A batch of {batch_size} does not divide among {context.world_size} processes.")
+        raise PluginError(
+            f"batch_size {batch_size} is not a multiple of {context.world_size} processes. Change batch_size."
+        )
     work = context.work / (name or "training")
     work.mkdir(parents=True, exist_ok=True)
     average = _Average(ema) if ema is not None else None
@@ -133,7 +136,7 @@ def train(
 
 
 class _quiet_logging:
-    """mmengine sets up root loggers as a side effect; leave logging as it was found."""
+    """Restores the root logger, which mmengine changes as a side effect."""
 
     def __enter__(self) -> None:
         self.level = logging.root.level
@@ -145,14 +148,14 @@ class _quiet_logging:
 
 
 class _Runner(Runner):
-    """mmengine's Runner on the device that was asked for, which need not be the best there is."""
+    """mmengine's Runner on the requested device; mmengine itself would take the best one."""
 
     def __init__(self, device: str, **config: Any) -> None:
         self.device = device
         super().__init__(**config)
 
     def wrap_model(self, model_wrapper_cfg: Any, model: nn.Module) -> Any:
-        """The model on its device, and distributed over processes where there are several."""
+        """Moves the model to its device, and wraps it if there are several processes."""
         model = model.to(self.device)
         if not self.distributed:
             return model
@@ -164,11 +167,11 @@ class _Runner(Runner):
         )
 
     def _log_env(self, env_cfg: dict[str, Any]) -> None:
-        """Not logged: the record holds the environment."""
+        """Logs nothing: the environment is in the record."""
 
 
 class _Loop(IterBasedTrainLoop):
-    """mmengine's loop, but resuming does not draw the items of the iterations that are already done."""
+    """mmengine's loop, but resuming does not draw the items of iterations that are already done."""
 
     def run(self) -> Any:
         self.runner.call_hook("before_train")
@@ -183,7 +186,7 @@ class _Loop(IterBasedTrainLoop):
 
 
 class _Items(Dataset[Any]):
-    """Item number i of a training, whichever process draws it and whenever."""
+    """The items of a training by number: each is the same whichever process draws it, and when."""
 
     def __init__(self, stream: Stream, seed: int) -> None:
         self.stream, self.seed = stream, seed
@@ -193,7 +196,7 @@ class _Items(Dataset[Any]):
 
 
 class _FromIteration(Sampler[int]):
-    """The numbers of this process's items from an iteration to the last."""
+    """Yields the numbers of this process's items, from iteration `start` to the last."""
 
     def __init__(self, context: Context, iterations: int, batch_size: int, start: int) -> None:
         self.context, self.iterations, self.batch_size, self.start = context, iterations, batch_size, start
@@ -259,7 +262,7 @@ class _ProgressHook(Hook):
 
 
 class _Average(Hook):
-    """Keeps a moving average of parameters and buffers, which takes the place of the last ones at the end."""
+    """Keeps a moving average of parameters and buffers, which replaces the last ones at the end."""
 
     def __init__(self, decay: float) -> None:
         self.decay = decay
@@ -275,7 +278,7 @@ class _Average(Hook):
 
 
 class _Resume(Hook):
-    """Keeps a checkpoint of tensors, numbers and strings only, so that it loads without unpickling objects."""
+    """Writes checkpoints of tensors, numbers and strings only, so that no objects are unpickled when it loads them."""
 
     priority = "LOWEST"
 
@@ -290,8 +293,10 @@ class _Resume(Hook):
             state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
         except FileNotFoundError:
             return None
-        except Exception as reason:  # a torn or corrupt checkpoint costs time, never the result
-            self.context.log.warning("%s cannot be read (%s): training starts anew", self.path.name, reason)
+        except Exception as reason:  # a damaged checkpoint costs time, but does not change the result
+            self.context.log.warning(
+                "%s cannot be read (%s): training starts again from the beginning", self.path.name, reason
+            )
             return None
         return state
 
@@ -328,6 +333,6 @@ def _unwrapped(runner: Runner) -> Any:
 
 
 def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
-    """A scheduler's state without what cannot be stored safely (its own configuration restores the rest)."""
+    """Returns a scheduler's state without objects, which its configuration restores."""
     kept = (bool, int, float, str, list, type(None))
     return {key: value for key, value in state.items() if isinstance(value, kept)}

@@ -1,4 +1,4 @@
-"""What a training is given: its items, and its part of a fit's progress."""
+"""The source of training items, and the progress of a training that is part of a fit."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from mitobench.api import Context
 
 
 class Stream(Protocol):
-    """Endless training items."""
+    """An endless source of training items."""
 
     def draw(self, rng: np.random.Generator) -> Any:
-        """One training item; all of its randomness comes from `rng`."""
+        """Returns one training item. All of its randomness must come from `rng`."""
 
 
 def part_of(context: Context, before: int, total: int) -> Context:
-    """The context of a training that is a part of one of `total` steps, with `before` of them done: its progress."""
+    """Returns a context whose progress counts on from `before` steps done, of `total` steps of the whole fit."""
     return replace(context, progress=lambda done, _: context.progress(before + done, total))

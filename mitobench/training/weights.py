@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors, never a pickle; a mismatch lists every tensor that differs."""
+"""Saves and loads weights as safetensors, never as pickles. Errors list every tensor that does not fit."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ FILE = "weights.safetensors"
 
 
 def save_weights(module: nn.Module, folder: Path, name: str = FILE) -> None:
-    """Write all parameters and buffers of `module` to `folder/name`.
+    """Writes all parameters and buffers of `module` to `folder/name`.
 
-    Tied weights are written under each of their names; read into a module that ties them, they are tied again.
+    Tied weights are written once per name; loading them into a module that ties them ties them again.
     """
-    (folder / name).write_bytes(packed(module.state_dict()))  # save_file would leave it readable for its owner alone
+    (folder / name).write_bytes(
+        packed(module.state_dict())
+    )  # save_file would create a file that only its owner can read
 
 
 def packed(tensors: Mapping[str, Tensor]) -> bytes:
-    """A safetensors file of these tensors, by name; of those that share memory, which it refuses, it has copies."""
+    """Returns the bytes of a safetensors file. Tensors that share memory, which it does not allow, are copied."""
     apart: dict[str, Tensor] = {}
     taken: set[int] = set()
     for name, tensor in tensors.items():
@@ -37,10 +39,10 @@ def packed(tensors: Mapping[str, Tensor]) -> bytes:
 
 
 def load_weights(module: nn.Module, folder: Path, name: str = FILE) -> None:
-    """Read `folder/name` into `module`.
+    """Reads `folder/name` into `module`.
 
-    Raises PluginError where it is no safetensors file, or listing the tensors that are missing, unexpected, mis-shaped
-    or hold NaN or infinity.
+    Raises PluginError if it is not a safetensors file, or with a list of the tensors that are missing, unexpected, of
+    another shape, or not finite.
     """
     wanted = module.state_dict()
     check_regular(folder / name, MAX_WEIGHTS_BYTES, "file of weights", PluginError)
@@ -48,7 +50,7 @@ def load_weights(module: nn.Module, folder: Path, name: str = FILE) -> None:
         found = load_file(folder / name)
     except (OSError, SafetensorError) as reason:
         raise PluginError(f"{folder / name} cannot be read: {reason}. Fit the plugin again.") from reason
-    problems = mismatches(wanted, found) + [f"{key} holds NaN or infinity" for key in _not_finite(found)]
+    problems = mismatches(wanted, found) + [f"{key} contains NaN or infinity" for key in _not_finite(found)]
     if problems:
         raise PluginError(f"{folder / name} does not fit the model: {'; '.join(problems)}.")
     module.load_state_dict(found)
@@ -59,7 +61,7 @@ def _not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
 
 
 def mismatches(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
-    """Every tensor that is missing, unexpected or mis-shaped, in words."""
+    """Returns a line for every tensor that is missing, unexpected or of another shape."""
     problems = [f"missing {key}" for key in sorted(wanted.keys() - found.keys())]
     problems += [f"unexpected {key}" for key in sorted(found.keys() - wanted.keys())]
     return problems + [

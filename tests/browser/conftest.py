@@ -1,4 +1,4 @@
-"""A headless Chromium. Where none can be had these tests are skipped, but never in CI: there they fail."""
+"""A headless Chromium. Without one these tests are skipped, except in CI, where they fail."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-# No connection is made, and none is tried; root cannot use the sandbox.
+# No network connection is attempted; root cannot use the sandbox.
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -30,7 +30,7 @@ def browser() -> Iterator[Browser]:
     sync_api = _playwright()
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
-        _cannot("there is no chromium (Debian: apt-get install chromium)")
+        _cannot("chromium is not installed (Debian: apt-get install chromium)")
     with sync_api.sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=found, args=FLAGS)
         yield started

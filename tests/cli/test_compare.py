@@ -12,7 +12,7 @@ from records import frame, ok, write_whole
 
 
 def written(folder: Path, tp: int, **changes: Any) -> Path:
-    """A record of two frames with three mitoses each: `tp` of the second's are found."""
+    """Writes a record of two frames with three mitoses each, `tp` of which are found on the second."""
     return write_whole(folder, ok(**changes), [frame("A00_00", 1, 1, 2), frame("A00_01", tp, 0, 3 - tp)])
 
 
@@ -21,24 +21,24 @@ def test_the_difference_and_the_frames_are_shown(mitobench: Callable[..., Any], 
     assert answer.code == 0, answer.err
     assert "f1          0.727  0.444" in answer.out
     assert "95 % over 2 frames, as there are fewer than five slides: covers about" in answer.out
-    assert "The difference of F1 is inside the noise." in answer.out
-    assert "1 frame on which they disagree" in answer.out
+    assert "The difference in F1 is inside the noise." in answer.out
+    assert "1 frame with different counts" in answer.out
     assert answer.out.splitlines()[-1].split() == ["A00_01", "3", "0", "0", "1", "0", "2"]
 
 
-def test_equal_counts_are_said_to_be_equal(mitobench: Callable[..., Any], tmp_path: Path) -> None:
+def test_equal_counts_are_reported(mitobench: Callable[..., Any], tmp_path: Path) -> None:
     path = written(tmp_path, 2)
-    assert "The counts of every frame are equal." in mitobench("compare", path, path).out
+    assert "Both records have the same counts on every frame." in mitobench("compare", path, path).out
 
 
 @pytest.mark.parametrize("change", [{"data_digest": "e" * 64}, {"matcher": "midog"}])
-def test_what_was_not_measured_alike_is_an_error(
+def test_records_measured_differently_cannot_be_compared(
     mitobench: Callable[..., Any], tmp_path: Path, change: dict[str, str]
 ) -> None:
     one, other = written(tmp_path, 3), written(tmp_path, 3, **change)
     answer = mitobench("compare", one, other)
     assert answer.code == 2
-    assert f"{one} and {other} were not measured alike: " in answer.err
+    assert f"{one} and {other} were not measured in the same way: " in answer.err
 
 
 def test_a_changed_record_is_an_error(mitobench: Callable[..., Any], tmp_path: Path) -> None:
@@ -47,9 +47,9 @@ def test_a_changed_record_is_an_error(mitobench: Callable[..., Any], tmp_path: P
     assert mitobench("compare", path, path).code == 2
 
 
-def test_a_record_whose_numbers_are_not_its_own_is_an_error(mitobench: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_record_with_wrong_numbers_is_an_error(mitobench: Callable[..., Any], tmp_path: Path) -> None:
     path = written(tmp_path, 3)
     tiny_runs.reseal(path, lambda content: content["test"].update(f1=0.99))
     answer = mitobench("compare", path, path)
     assert answer.code == 2
-    assert f"{path}: test.f1 is 0.99; recomputed it is 0.727" in answer.err
+    assert f"{path}: test.f1 is 0.99; it must be 0.727" in answer.err

@@ -1,4 +1,4 @@
-"""The table of a run, whole on a narrow terminal."""
+"""The table of results, which must be complete on a narrow terminal."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from mitobench.report import build
 
 
 def six(tp: int, fp: int, fn: int) -> list[FramePrediction]:
-    """Frames of six slides with these counts each."""
+    """One frame with these counts for each of six slides."""
     return [frame(f"A{slide:02d}", tp, fp, fn) for slide in range(6)]
 
 
 @pytest.mark.parametrize("width", [70, 80, 100, 200])
-def test_every_name_and_number_of_a_row_is_whole(
+def test_no_name_or_number_of_a_row_is_cut(
     width: int, tmp_path: Path, mitobench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_whole(tmp_path / build.RECORDS, ok(detector="a-detector-with-a-long-name"), six(5, 1, 1))
@@ -32,7 +32,9 @@ def test_every_name_and_number_of_a_row_is_whole(
         assert column in shown
 
 
-def test_each_row_has_its_rank_range_and_the_mark_of_the_noise(tmp_path: Path, mitobench: Callable[..., Any]) -> None:
+def test_each_row_shows_its_rank_range_and_whether_it_is_inside_the_noise(
+    tmp_path: Path, mitobench: Callable[..., Any]
+) -> None:
     for name in ("one", "same"):
         write_whole(tmp_path / build.RECORDS, ok(detector=name), six(2, 1, 0))
     write_whole(tmp_path / build.RECORDS, ok(detector="far"), six(1, 20, 1))

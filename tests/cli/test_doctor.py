@@ -1,4 +1,4 @@
-"""`mitobench doctor`: each thing that can be wrong is found and its mend named."""
+"""`mitobench doctor`: finds each kind of problem and suggests a fix."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ def one(findings: Iterable[Finding], what: str) -> Finding:
 
 @pytest.fixture
 def nothing(install: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No plugin is installed, the store is an empty folder, and mmdet, which takes seconds to import, is not tried."""
+    """No plugins, an empty store, and no import of mmdet, which takes seconds."""
     install("empty-package", {})
     monkeypatch.setattr(doctor, "mmdet", lambda: iter(()))
     monkeypatch.setenv("MITOBENCH_STORE", str(tmp_path / "store"))
 
 
-# --------------------------------------------------------------------------------------------- the whole command
+# --------------------------------------------------------------------------------------------- the command
 
 
 @pytest.mark.usefixtures("nothing")
-def test_where_nothing_fails_the_exit_code_is_0(mitobench: Callable[..., Any]) -> None:
+def test_without_failures_the_exit_code_is_0(mitobench: Callable[..., Any]) -> None:
     answer = mitobench("doctor")
     assert answer.code == 0, answer.out
-    assert "Nothing fails." in answer.out
+    assert "All checks passed." in answer.out
     for what in ("Python", "torch", "torchvision.ops.nms", "cores", "memory", "data", "detectors"):
         assert f" {what} " in answer.out
 
 
 @pytest.mark.usefixtures("nothing")
-def test_where_something_fails_it_and_its_mend_are_shown_and_the_rest_goes_on(
+def test_failures_are_shown_with_fixes_and_the_other_checks_run(
     install: Callable[..., None], mitobench: Callable[..., Any], tmp_path: Path
 ) -> None:
     broken = {"broken_for_doctor.py": "raise ImportError('libfoo.so is missing')"}
@@ -65,18 +65,18 @@ def test_where_something_fails_it_and_its_mend_are_shown_and_the_rest_goes_on(
     answer = mitobench("doctor", "--data", tmp_path / "nowhere")
     assert answer.code == 1
     assert "2 of " in answer.out
-    said = " ".join(answer.out.split())
-    assert "FAIL detector cracked" in said
-    assert "libfoo.so is missing" in said
-    assert "nowhere: is no folder" in said
-    assert "with --data or MITOBENCH_DATA" in said
-    assert "torchvision.ops.nms" in said
+    shown = " ".join(answer.out.split())
+    assert "FAIL detector cracked" in shown
+    assert "libfoo.so is missing" in shown
+    assert "nowhere: is not a directory" in shown
+    assert "with --data or MITOBENCH_DATA" in shown
+    assert "torchvision.ops.nms" in shown
 
 
-# ----------------------------------------------------------------------------------------------- check by check
+# ----------------------------------------------------------------------------------------------- single checks
 
 
-def test_a_check_that_raises_is_a_failure_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_that_raises_is_a_failure_and_the_others_run(monkeypatch: pytest.MonkeyPatch) -> None:
     def breaks() -> Any:
         raise AttributeError("torch has no version")
 
@@ -84,44 +84,46 @@ def test_a_check_that_raises_is_a_failure_and_the_others_go_on(monkeypatch: pyte
         monkeypatch.setattr(doctor, name, breaks)
     found = list(doctor.examine())
     assert one(found, "packages") == Finding(
-        "packages", "FAIL", "AttributeError: torch has no version", one(found, "packages").mend
+        "packages", "FAIL", "AttributeError: torch has no version", one(found, "packages").fix
     )
-    assert one(found, "packages").mend
+    assert one(found, "packages").fix
     assert states(found)["cores"] == "ok"
 
 
 @pytest.mark.parametrize(("version", "state"), [((3, 10), "ok"), ((3, 13), "ok"), ((3, 14), "note")])
-def test_python_that_was_not_tried_is_noted(
+def test_an_untested_version_of_python_is_noted(
     monkeypatch: pytest.MonkeyPatch, version: tuple[int, int], state: str
 ) -> None:
     fields = namedtuple("fields", "major minor micro")
     monkeypatch.setattr(sys, "version_info", fields(*version, 0))
     (found,) = installation.python()
-    assert (found.state, bool(found.mend)) == (state, state == "note")
+    assert (found.state, bool(found.fix)) == (state, state == "note")
 
 
-def test_a_package_whose_needs_are_not_met_is_told_with_the_command_that_mends_it(install: Callable[..., None]) -> None:
+def test_unmet_requirements_are_reported_with_the_command_that_installs_them(install: Callable[..., None]) -> None:
     needs = ["numpy<1", "mitobench-of-nowhere>=2", "typer", 'pywin32; sys_platform == "never"', 'x; extra == "test"']
     install("needy", {"mitobench.fusers": {"f": "needy:F"}}, requires=needs)
-    found = one(installation.packages(), "needs of needy")
+    found = one(installation.packages(), "requirements of needy")
     assert found.state == "FAIL"
-    assert f"numpy {np.__version__} is installed, <1 is asked for" in found.detail
+    assert f"numpy {np.__version__} is installed, <1 is required" in found.detail
     assert "mitobench-of-nowhere is not installed" in found.detail
-    assert found.mend == "pip install 'numpy<1' 'mitobench-of-nowhere>=2'"
+    assert found.fix == "pip install 'numpy<1' 'mitobench-of-nowhere>=2'"
 
 
-def test_compiled_mmcv_stands_for_mmcv_lite(install: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mmcv_satisfies_a_requirement_of_mmcv_lite(
+    install: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(installation, "_version", {"mmcv": "2.1.0", "with-mmcv": "1.0"}.get)
     install("with-mmcv", {"mitobench.fusers": {"f": "with_mmcv:F"}}, requires=["mmcv-lite>=2.1,<2.2"])
-    assert "needs of with-mmcv" not in states(installation.packages())
+    assert "requirements of with-mmcv" not in states(installation.packages())
     monkeypatch.setattr(installation, "_version", {"mmcv": "2.2.0", "with-mmcv": "1.0"}.get)
-    assert states(installation.packages())["needs of with-mmcv"] == "FAIL"
+    assert states(installation.packages())["requirements of with-mmcv"] == "FAIL"
 
 
 def test_mmcv_and_mmcv_lite_together_are_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installation, "_version", {"mmdet": "3.3.0", "mmcv": "2.1.0", "mmcv-lite": "2.1.0"}.get)
     monkeypatch.setitem(sys.modules, "mmdet", sys)
-    assert one(installation.mmdet(), "mmcv").mend == "pip uninstall mmcv mmcv-lite, then install one of them."
+    assert one(installation.mmdet(), "mmcv").fix == "pip uninstall mmcv mmcv-lite, then install one of them."
 
 
 def test_mmdet_that_refuses_its_mmcv_is_a_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -134,17 +136,17 @@ def test_mmdet_that_refuses_its_mmcv_is_a_failure(monkeypatch: pytest.MonkeyPatc
     found = one(doctor.examine(), "mmdet")
     assert found.state == "FAIL"
     assert "MMCV==2.2.0 is used but incompatible" in found.detail
-    assert "mitobench-mmdet" in found.mend
+    assert "mitobench-mmdet" in found.fix
 
 
 def test_without_mmdet_there_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installation, "_version", {}.get)
     (found,) = installation.mmdet()
-    assert (found.state, found.mend) == ("note", "pip install mitobench-mmdet")
+    assert (found.state, found.fix) == ("note", "pip install mitobench-mmdet")
 
 
 @pytest.mark.parametrize(("kept", "state"), [([0, 2], "ok"), ([0, 1, 2], "FAIL")])
-def test_torchvisions_operator_is_called_and_its_answer_looked_at(
+def test_torchvisions_operator_is_called_and_its_result_checked(
     monkeypatch: pytest.MonkeyPatch, kept: list[int], state: str
 ) -> None:
     assert states(installation.torchvision_operators()) == {"torchvision.ops.nms": "ok"}
@@ -156,11 +158,11 @@ def test_without_a_gpu_there_is_a_note_and_no_failure(monkeypatch: pytest.Monkey
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr("shutil.which", lambda _: None)
     (found,) = hardware.cuda()
-    assert (found.state, found.mend) == ("note", "")
+    assert (found.state, found.fix) == ("note", "")
     monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/nvidia-smi")
     (found,) = hardware.cuda()
     assert found.state == "note"
-    assert "install the torch that is built for its driver" in found.mend
+    assert "install a build of torch for its driver" in found.fix
 
 
 @pytest.mark.cuda
@@ -173,20 +175,20 @@ def test_a_gpu_multiplies() -> None:
 def test_little_memory_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "_memory", lambda: 2 << 30)
     found = one(hardware.machine(), "memory")
-    assert (found.state, found.detail) == ("note", "2.0 GiB, 6 or more are good")
+    assert (found.state, found.detail) == ("note", "2.0 GiB; recommended: 6 or more")
     monkeypatch.setattr(hardware, "_memory", lambda: 8 << 30)
     assert states(hardware.machine())["memory"] == "ok"
 
 
 @pytest.mark.parametrize(("free", "state"), [(100, "ok"), (5, "note"), (0.5, "FAIL")])
-def test_the_room_in_the_store_is_looked_at(
+def test_the_free_space_in_the_store_is_checked(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: float, state: str
 ) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setenv("MITOBENCH_STORE", str(tmp_path / "store"))
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage(0, 0, int(free * (1 << 30))))
     (found,) = hardware.store()
-    assert (found.state, "Free some space" in found.mend) == (state, state != "ok")
+    assert (found.state, "Free some space" in found.fix) == (state, state != "ok")
     assert list((tmp_path / "store").iterdir()) == []
 
 
@@ -195,7 +197,7 @@ def test_a_store_that_cannot_be_written_fails(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("MITOBENCH_STORE", str(tmp_path / "file" / "store"))
     (found,) = hardware.store()
     assert found.state == "FAIL"
-    assert "--store or MITOBENCH_STORE" in found.mend
+    assert "--store or MITOBENCH_STORE" in found.fix
 
 
 # ------------------------------------------------------------------------------------------------------ data
@@ -208,19 +210,19 @@ def write_frame(root: Path) -> Path:
     return next(root.rglob("A00_01.bmp"))
 
 
-def test_data_that_is_there_is_read(tmp_path: Path) -> None:
+def test_data_sets_are_read(tmp_path: Path) -> None:
     write_frame(tmp_path)
     (found,) = contents.data_sets(tmp_path)
     assert (found.what, found.state) == ("data set mitos2012", "ok")
     assert found.detail.startswith("1 frames, 1 of 35 A frames")
 
 
-def test_annotation_that_is_broken_fails_with_file_and_line(tmp_path: Path) -> None:
+def test_broken_annotation_fails_with_file_and_line(tmp_path: Path) -> None:
     csv = write_frame(tmp_path).with_suffix(".csv")
     csv.write_text("1,2,3\n")
     (found,) = contents.data_sets(tmp_path)
     assert found.state == "FAIL"
-    assert f"{csv}:1: 3 coordinates, an odd number" in found.detail
+    assert f"{csv}:1: 3 coordinates, which is an odd number" in found.detail
 
 
 def test_pixels_that_cannot_be_read_fail(tmp_path: Path) -> None:
@@ -233,19 +235,19 @@ def test_pixels_that_cannot_be_read_fail(tmp_path: Path) -> None:
 
 def test_a_folder_without_data_fails_and_no_folder_is_a_note(tmp_path: Path) -> None:
     (found,) = contents.data_sets(tmp_path)
-    assert (found.state, "mitos2012" in found.mend) == ("FAIL", True)
+    assert (found.state, "mitos2012" in found.fix) == ("FAIL", True)
     assert states(contents.data_sets(None)) == {"data": "note"}
 
 
 # --------------------------------------------------------------------------------------------------- plugins
 
 
-def test_every_plugin_is_loaded_and_two_of_one_name_are_a_failure(install: Callable[..., None]) -> None:
+def test_every_plugin_is_loaded_and_two_with_the_same_name_are_a_failure(install: Callable[..., None]) -> None:
     install("one", {"mitobench.verifiers": {"twin": "one:A"}})
     install("two", {"mitobench.verifiers": {"twin": "two:B"}, "mitobench.datasets": {"odd": "json:JSONDecoder"}})
     found = list(contents.plugins())
     assert "claimed by" in one(found, "verifier twin").detail
-    assert "json:JSONDecoder of package two is no mitobench.datasets.Reader" in one(found, "dataset odd").detail
+    assert "json:JSONDecoder of package two is not a mitobench.datasets.Reader" in one(found, "dataset odd").detail
     assert states(found) == {
         "estimators": "note",
         "detectors": "note",
@@ -257,7 +259,7 @@ def test_every_plugin_is_loaded_and_two_of_one_name_are_a_failure(install: Calla
     }
 
 
-def test_plugins_check_what_they_need_themselves(install: Callable[..., None]) -> None:
+def test_checks_of_packages_are_run(install: Callable[..., None]) -> None:
     points = {"a": "checks_itself:fine", "b": "checks_itself:raises", "c": "checks_itself:absent"}
     install("checks-itself", {"mitobench.doctor": points}, {"checks_itself.py": CHECKS})
     found = list(contents.plugin_checks())
@@ -268,10 +270,10 @@ def test_plugins_check_what_they_need_themselves(install: Callable[..., None]) -
         "checks-itself: c": "FAIL",
     }
     assert one(found, "checks-itself: b").detail == "RuntimeError: no key"
-    assert "checks-itself" in one(found, "checks-itself: oil").mend
+    assert "checks-itself" in one(found, "checks-itself: oil").fix
 
 
-def test_checks_of_packages_that_are_left_out_are_not_called(
+def test_checks_of_packages_that_are_not_allowed_are_not_run(
     install: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install("left-out", {"mitobench.doctor": {"a": "left_out:fine"}}, {"left_out.py": CHECKS})

@@ -12,7 +12,7 @@ from records import failed
 from mitobench.results import record
 
 
-def test_it_says_where_the_gallery_is(mitobench: Callable[..., Any], small_data: Path, tmp_path: Path) -> None:
+def test_it_prints_where_the_gallery_is(mitobench: Callable[..., Any], small_data: Path, tmp_path: Path) -> None:
     item = items_of(small_data)[0]
     path = write(tmp_path, small_data, (item.frame.id, 9, 9, 0.9, None))
     options = ("--data", small_data, "--out", tmp_path / "out", "--frames", 2, "--crops", 3, "--format", "jpeg")

@@ -1,13 +1,16 @@
-"""The command line answers at once: neither --help nor list loads what only computing needs."""
+"""The command line: help, version, and fast start-up without heavy imports."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from typing import Any
 
 import pytest
+
+from mitobench import __version__
 
 COMMANDS = (
     "compare",
@@ -28,13 +31,13 @@ COMMANDS = (
     "new-plugin",
     "check-plugin",
 )
-# pydantic is not among them: recent versions of typer bring it for their own use.
+# pydantic is not included: recent versions of typer import it themselves.
 HEAVY = ("torch", "torchvision", "numpy", "scipy", "skimage", "sklearn", "matplotlib", "mmengine", "mmcv", "mmdet")
 OURS = ("mitobench.api", "mitobench.benchmark", "mitobench.pipeline", "mitobench.datasets", "mitobench.evaluate")
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["list"], ["list", "--role", "detector"], ["run", "--help"]], ids=str
+    "arguments", [["--help"], ["--version"], ["list"], ["list", "--role", "detector"], ["run", "--help"]], ids=str
 )
 def test_nothing_heavy_is_imported(arguments: list[str]) -> None:
     program = (
@@ -45,6 +48,21 @@ def test_nothing_heavy_is_imported(arguments: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.splitlines()[-1] == "LOADED []"
+
+
+def test_version_is_that_of_the_package(mitobench: Callable[..., Any]) -> None:
+    answer = mitobench("--version")
+    assert (answer.code, answer.out) == (0, f"mitobench {__version__}\n")
+    assert __version__ == metadata.version("mitobench")
+
+
+def test_paragraphs_of_help_are_not_broken_into_lines(
+    mitobench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    shown = mitobench("predict", "--help").out
+    assert "Large images are processed in tiles; whole-slide formats are not supported. On the overlays," in shown
+    assert "1: some failed, and the summary says why; 2: nothing could be processed or written." in shown
 
 
 def test_help_names_every_command(mitobench: Callable[..., Any]) -> None:

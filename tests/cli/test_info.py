@@ -73,12 +73,12 @@ def test_list_shows_name_package_version_and_title_of_the_card(mitobench: Callab
 
 
 @pytest.mark.usefixtures("blob", "conflict")
-def test_list_of_a_role_shows_that_role_alone(mitobench: Callable[..., Any]) -> None:
+def test_list_of_a_role_shows_only_that_role(mitobench: Callable[..., Any]) -> None:
     assert mitobench("list", "--role", "detector").out.splitlines()[0] == "detectors"
     assert "twin" not in mitobench("list", "--role", "detector").out
 
 
-def test_list_of_an_unknown_role_names_the_nearest(mitobench: Callable[..., Any]) -> None:
+def test_list_of_an_unknown_role_is_an_error_with_the_closest_names(mitobench: Callable[..., Any]) -> None:
     answer = mitobench("list", "--role", "detecter")
     assert answer.code == 2
     assert "Did you mean detector?" in answer.err
@@ -94,7 +94,7 @@ def test_list_shows_both_claimants_of_a_name(mitobench: Callable[..., Any]) -> N
 
 
 @pytest.mark.usefixtures("blob", "broken")
-def test_list_does_not_mind_a_broken_package(mitobench: Callable[..., Any]) -> None:
+def test_list_works_with_a_broken_package(mitobench: Callable[..., Any]) -> None:
     answer = mitobench("list")
     assert answer.code == 0
     assert "cracked  broken-package 1.0" in answer.out
@@ -102,7 +102,7 @@ def test_list_does_not_mind_a_broken_package(mitobench: Callable[..., Any]) -> N
 
 
 @pytest.mark.usefixtures("blob", "broken")
-def test_list_check_says_what_is_broken_and_why_and_lists_the_others(mitobench: Callable[..., Any]) -> None:
+def test_list_check_reports_what_is_broken_and_lists_the_others(mitobench: Callable[..., Any]) -> None:
     answer = mitobench("list", "--check")
     assert answer.code == 1
     (line,) = [line for line in answer.out.splitlines() if "BROKEN" in line]
@@ -112,12 +112,12 @@ def test_list_check_says_what_is_broken_and_why_and_lists_the_others(mitobench: 
 
 
 @pytest.mark.usefixtures("blob")
-def test_list_check_of_what_works_is_silent(mitobench: Callable[..., Any]) -> None:
+def test_list_check_reports_nothing_if_all_plugins_work(mitobench: Callable[..., Any]) -> None:
     answer = mitobench("list", "--check")
     assert (answer.code, "BROKEN" in answer.out) == (0, False)
 
 
-def test_a_card_that_is_no_toml_is_said_in_its_row(install: Callable[..., None], mitobench: Callable[..., Any]) -> None:
+def test_an_invalid_card_is_reported_in_its_row(install: Callable[..., None], mitobench: Callable[..., Any]) -> None:
     files = {"card_package/__init__.py": "", "card_package/odd.toml": "title ="}
     install("card-package", {"mitobench.fusers": {"odd": "card_package:Odd"}}, files)
     answer = mitobench("list")
@@ -126,7 +126,7 @@ def test_a_card_that_is_no_toml_is_said_in_its_row(install: Callable[..., None],
     assert "odd.toml: is not valid TOML" in answer.out
 
 
-def test_the_card_of_another_role_is_not_taken(install: Callable[..., None], mitobench: Callable[..., Any]) -> None:
+def test_the_card_of_another_role_is_not_used(install: Callable[..., None], mitobench: Callable[..., Any]) -> None:
     files = {"two_roles/__init__.py": "", "two_roles/same.toml": 'role = "fuser"\ntitle = "Fuses"\n'}
     roles = {"mitobench.fusers": {"same": "two_roles:A"}, "mitobench.verifiers": {"same": "two_roles:B"}}
     install("two-roles", roles, files)
@@ -148,7 +148,7 @@ def test_info_shows_card_interface_and_every_option(mitobench: Callable[..., Any
         "training.data none",
         "learns False",
         "uses_boxes False",
-        "options, for --set detector.OPTION=VALUE:",
+        "options (set with --set detector.OPTION=VALUE):",
         "sigma: float > 0, <= 9; default 2.5",
         "radius of a nucleus, um",
         "mode: Literal['fast', 'exact']; default \"fast\"",
@@ -159,7 +159,7 @@ def test_info_shows_card_interface_and_every_option(mitobench: Callable[..., Any
 
 
 @pytest.mark.usefixtures("blob")
-def test_info_shows_what_a_profile_sets(mitobench: Callable[..., Any], tmp_path: Path) -> None:
+def test_info_shows_the_options_in_a_profile(mitobench: Callable[..., Any], tmp_path: Path) -> None:
     profile = tmp_path / "mine.toml"
     profile.write_text("[detector.blob]\nsigma = 4\nlayers = [5]\n")
     answer = mitobench("info", "blob", "--profile", profile)
@@ -168,7 +168,7 @@ def test_info_shows_what_a_profile_sets(mitobench: Callable[..., Any], tmp_path:
 
 
 @pytest.mark.usefixtures("blob")
-def test_info_of_a_profile_that_does_not_fit_is_an_error(mitobench: Callable[..., Any], tmp_path: Path) -> None:
+def test_info_of_an_invalid_profile_is_an_error(mitobench: Callable[..., Any], tmp_path: Path) -> None:
     profile = tmp_path / "mine.toml"
     profile.write_text("[detector.blob]\nsigma = 40\n")
     answer = mitobench("info", "blob", "--profile", profile)
@@ -182,7 +182,7 @@ def test_info_of_a_broken_plugin_shows_its_reason_and_package(mitobench: Callabl
     assert answer.code == 1
     assert "BROKEN" in answer.out
     assert "libfoo.so is missing" in answer.out
-    assert "Mend or uninstall broken-package" in answer.out
+    assert "Fix or uninstall broken-package" in answer.out
 
 
 @pytest.mark.usefixtures("conflict")
@@ -193,10 +193,11 @@ def test_info_of_a_name_claimed_twice_shows_both(mitobench: Callable[..., Any]) 
 
 
 @pytest.mark.usefixtures("blob", "conflict")
-def test_info_of_an_unknown_name_lists_the_nearest_of_all_roles(mitobench: Callable[..., Any]) -> None:
+def test_info_of_an_unknown_name_lists_the_closest_names_of_all_roles(mitobench: Callable[..., Any]) -> None:
     answer = mitobench("info", "twim")
     assert answer.code == 2
-    assert "Nothing is called 'twim'. Did you mean twin? There is: blob, twin." in answer.err
+    assert "Unknown plugin or data set 'twim'. Did you mean twin? " in answer.err
+    assert answer.err.endswith(": blob, twin.\n")
 
 
 def test_info_of_a_data_set_shows_card_protocols_and_notes(mitobench: Callable[..., Any]) -> None:

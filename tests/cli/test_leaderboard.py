@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import tiny_runs
 from records import failed, frame, ok, write_whole
 
 from mitobench.cli import console
+from mitobench.evaluate import StoredDetections
 from mitobench.results import record
 from mitobench.results.command import command_of
 
@@ -34,8 +36,9 @@ def test_build_writes_the_page_and_shows_it(mitobench: Callable[..., Any], folde
     page = (folder / "LEADERBOARD.md").read_text(encoding="utf-8")
     for shown in (answer.out, page):
         assert ".600" in shown, "the mean of both seeds"
-        assert "FAILED 0" in shown
-    assert "mitos2012, protocol official" in answer.out
+    assert "FAILED 0" in answer.out
+    assert "0 of 2, 1 FAILED" in page
+    assert "MITOS 2012, official split" in answer.out
     assert str(folder / "LEADERBOARD.md") in answer.out
 
 
@@ -74,7 +77,7 @@ def test_a_folder_that_is_not_there_is_an_error_and_not_made(
 ) -> None:
     answer = mitobench("leaderboard", command, tmp_path / "borad")
     assert answer.code == 2
-    assert "is no folder" in answer.err
+    assert "is not a directory" in answer.err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -82,18 +85,18 @@ def test_without_a_record_show_says_so(mitobench: Callable[..., Any], tmp_path: 
     (tmp_path / "records").mkdir()
     answer = mitobench("leaderboard", "show", tmp_path)
     assert answer.code == 0
-    assert "holds no record yet" in "".join(answer.out.split("\n"))
+    assert "has no records yet" in "".join(answer.out.split("\n"))
 
 
 @pytest.mark.parametrize("built", [False, True])
-def test_without_a_record_check_is_not_green(mitobench: Callable[..., Any], tmp_path: Path, built: bool) -> None:
+def test_check_fails_without_a_record(mitobench: Callable[..., Any], tmp_path: Path, built: bool) -> None:
     (tmp_path / "records").mkdir()
     if built:
         assert mitobench("leaderboard", "build", tmp_path).code == 0
     answer = mitobench("leaderboard", "check", tmp_path)
     assert answer.code == 1
     assert "nothing to check" in answer.err
-    assert "Nothing is wrong" not in answer.out
+    assert "No problems found" not in answer.out
 
 
 # ------------------------------------------------------------------------------------------------------ recommend
@@ -102,7 +105,7 @@ GOOD, NEARLY, UNSURE = [(90, 10, 10)] * 10, [(89, 10, 11)] * 10, [(90, 10, 10), 
 
 
 def raced(folder: Path, **rows: tuple[list[tuple[int, int, int]], float | None]) -> Path:
-    """Records by detector: counts of each slide, seconds a frame."""
+    """Writes a record per detector, with the counts of each slide and the seconds per frame; returns the folder."""
     for name, (each, seconds) in rows.items():
         made = ok(detector=name)
         run = made.run.model_copy(update={"seconds_a_frame": seconds})
@@ -115,10 +118,10 @@ def test_the_cheapest_row_that_is_not_worse_is_recommended(mitobench: Callable[.
     answer = mitobench("leaderboard", "recommend", raced(tmp_path, best=(GOOD, 3.0), cheap=(NEARLY, 1.0)))
     assert answer.code == 0, answer.err
     lines = [line.strip() for line in answer.out.splitlines()]
-    assert lines[0] == "mitos2012, protocol official"
+    assert lines[0] == "MITOS 2012, official split"
     assert lines[1].startswith("Best: rank 1, fixed + best + resnet50 + linear; F1 .900 [")
     assert lines[2].startswith("Recommended: rank 2, fixed + cheap + resnet50 + linear; F1 .894 [")
-    assert lines[2].endswith("1.00 s a frame")
+    assert lines[2].endswith("1.00 s per frame")
     assert lines[3].startswith("The best is ahead by +.006 [")
     assert lines[-1] == "Differences: 95 % intervals, paired, over 10 slides."
 
@@ -127,8 +130,8 @@ def test_where_the_data_cannot_decide_it_says_so_and_why(mitobench: Callable[...
     folder = raced(tmp_path, best=(GOOD, 3.0), cheap=(UNSURE, 1.0))
     answer = mitobench("leaderboard", "recommend", folder)
     assert answer.code == 1
-    assert "The data cannot decide. 1 cheaper row may be worse by more than .020 or not" in answer.out
-    assert "Not decided, cheaper: rank 2, fixed + cheap" in answer.out
+    assert "The data cannot decide. 1 faster row may or may not be worse by more than .020." in answer.out
+    assert "Faster, but undecided: rank 2, fixed + cheap" in answer.out
     assert "Recommended" not in answer.out
     assert mitobench("leaderboard", "recommend", folder, "--margin", "0.3").code == 0
 
@@ -138,34 +141,40 @@ def test_of_many_undecided_rows_five_are_listed_and_the_others_counted(
 ) -> None:
     folder = raced(tmp_path, best=(GOOD, 3.0), **{f"cheap{n}": (UNSURE, 1.0) for n in range(8)})
     answer = mitobench("leaderboard", "recommend", folder)
-    assert "8 cheaper rows may be worse" in answer.out
-    assert answer.out.count("Not decided, cheaper:") == 5
-    assert "and 3 more, of a rank behind these." in answer.out
+    assert "8 faster rows may or may not be worse" in answer.out
+    assert answer.out.count("Faster, but undecided:") == 5
+    assert "and 3 more with lower ranks." in answer.out
 
 
 def test_rows_that_cost_the_same_or_have_no_seconds_are_named(mitobench: Callable[..., Any], tmp_path: Path) -> None:
     folder = raced(tmp_path, best=(GOOD, 3.0), one=(NEARLY, 1.0), other=(NEARLY, 1.0), untimed=(NEARLY, None))
     answer = mitobench("leaderboard", "recommend", folder)
     assert answer.code == 0
-    assert "As cheap, with an F1 that is no higher: rank 3, fixed + other" in answer.out
-    assert "Without seconds a frame, so not considered: fixed + untimed" in answer.out
+    assert "Equally fast, with the same or a lower F1: rank 3, fixed + other" in answer.out
+    assert "Not considered, as their speed was not measured: fixed + untimed" in answer.out
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--section", "OFFICIAL"), ("--dataset", "mitos2012"), ("--protocol", "official")]
+    ("option", "value"),
+    [
+        ("--section", "OFFICIAL SPLIT"),
+        ("--section", "mitos2012-official"),
+        ("--dataset", "mitos2012"),
+        ("--protocol", "official"),
+    ],
 )
-def test_a_section_is_chosen_by_what_it_is_called(
+def test_a_section_is_chosen_by_title_name_data_set_or_protocol(
     mitobench: Callable[..., Any], tmp_path: Path, option: str, value: str
 ) -> None:
     folder = raced(tmp_path, best=(GOOD, 3.0))
     assert "Recommended: the best." in mitobench("leaderboard", "recommend", folder, option, value).out
     answer = mitobench("leaderboard", "recommend", folder, option, "nothing")
     assert answer.code == 2
-    assert "no section matches. Available: mitos2012, protocol official" in answer.err
+    assert "no section matches. Available: MITOS 2012, official split" in answer.err
 
 
 @pytest.mark.parametrize("margin", ["nan", "-0.1", "1.5", "little"])
-def test_a_margin_that_is_no_share_is_an_error(mitobench: Callable[..., Any], tmp_path: Path, margin: str) -> None:
+def test_a_margin_outside_0_to_1_is_an_error(mitobench: Callable[..., Any], tmp_path: Path, margin: str) -> None:
     answer = mitobench("leaderboard", "recommend", raced(tmp_path, best=(GOOD, 3.0)), "--margin", margin)
     assert answer.code == 2
     assert "margin" in answer.err
@@ -189,13 +198,13 @@ def test_where_nothing_is_ranked_or_recorded_nothing_is_recommended(
 def toy_records(
     small_data: Path, tmp_path_factory: pytest.TempPathFactory, toy_environment: dict[str, str]
 ) -> list[Path]:
-    """The files of two seeds; not to be changed."""
+    """The files of two seeds; tests must not change them."""
     return tiny_runs.board(small_data, tmp_path_factory.mktemp("board"), toy_environment)
 
 
 @pytest.fixture
 def board(toy_records: list[Path], tmp_path: Path) -> Path:
-    """A leaderboard of both, not built yet."""
+    """A leaderboard of both seeds, not built yet."""
     shutil.copytree(toy_records[0].parent, tmp_path / "whole" / "records")
     return tmp_path / "whole"
 
@@ -204,20 +213,27 @@ def first(board: Path) -> Path:
     return sorted((board / "records").glob("*.json"))[0]
 
 
+def page_of_section(folder: Path) -> str:
+    (page,) = (folder / "sections").glob("*.md")
+    return page.read_text(encoding="utf-8")
+
+
 def content(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_leaderboard_as_it_was_built_is_green(mitobench: Callable[..., Any], board: Path, small_data: Path) -> None:
+def test_check_accepts_a_leaderboard_that_was_just_built(
+    mitobench: Callable[..., Any], board: Path, small_data: Path
+) -> None:
     assert mitobench("leaderboard", "build", board).code == 0
     before = content(board)
     answer = mitobench("leaderboard", "check", board, "--data", small_data)
     assert answer.code == 0, answer.out + answer.err
     assert "2 records" in answer.out
     assert "Recomputed from the record alone: every score, threshold, curve and interval of 2 records." in answer.out
-    assert f"Matched afresh with the annotation below {small_data}: 2 records." in answer.out
-    assert "Made anew and compared: LEADERBOARD.md" in answer.out
-    assert answer.out.splitlines()[-1] == "Nothing is wrong."
+    assert f"Matched again with the annotation below {small_data}: 2 records." in answer.out
+    assert "Generated again and compared: LEADERBOARD.md" in answer.out
+    assert answer.out.splitlines()[-1] == "No problems found."
     assert content(board) == before, "checking changes nothing"
 
 
@@ -225,7 +241,7 @@ def test_without_data_it_says_what_was_not_checked(mitobench: Callable[..., Any]
     answer = mitobench("leaderboard", "check", folder)
     assert answer.code == 0
     assert "Without --data nothing was matched" in answer.out
-    assert "nothing, as none is here" in answer.out
+    assert "no files, as there are none" in answer.out
     (tmp_path / "empty").mkdir()
     answer = mitobench("leaderboard", "check", folder, "--data", tmp_path / "empty")
     assert answer.code == 0
@@ -233,18 +249,18 @@ def test_without_data_it_says_what_was_not_checked(mitobench: Callable[..., Any]
 
 
 @pytest.mark.parametrize("command", ["build", "show"])
-def test_a_record_whose_numbers_are_not_its_own_is_named_and_left_out(
+def test_a_record_with_wrong_numbers_is_named_and_left_out(
     mitobench: Callable[..., Any], board: Path, command: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = first(board)
     tiny_runs.reseal(path, lambda content: content["test"].update(average_precision=0.99))
     answer = mitobench("leaderboard", command, board)
     assert answer.code == 0
-    assert f"Left out: {path}: test.average_precision is 0.99; recomputed it is" in caplog.text
+    assert f"Left out: {path}: test.average_precision is 0.99; it must be" in caplog.text
     assert ".990" not in answer.out
 
 
-def test_all_that_is_wrong_is_told_a_line_each(mitobench: Callable[..., Any], board: Path) -> None:
+def test_every_problem_is_reported_on_one_line(mitobench: Callable[..., Any], board: Path) -> None:
     mitobench("leaderboard", "build", board)
     one, other = sorted((board / "records").glob("*.json"))
     one.write_text(one.read_text().replace('"seed": 0', '"seed": 7'))
@@ -252,12 +268,14 @@ def test_all_that_is_wrong_is_told_a_line_each(mitobench: Callable[..., Any], bo
     answer = mitobench("leaderboard", "check", board)
     assert answer.code == 1
     assert f"{one}: was changed after it was written" in answer.err
-    assert f"{other}: test.f1 is 0.99; recomputed it is 0.3888" in answer.err
+    assert f"{other}: test.f1 is 0.99; it must be 0.3888" in answer.err
     assert f"{board / 'LEADERBOARD.md'}: is stale" in answer.err
     assert "Traceback" not in answer.err
 
 
-def test_a_forgery_is_red_with_the_annotation(mitobench: Callable[..., Any], board: Path, small_data: Path) -> None:
+def test_check_finds_a_forgery_with_the_annotation(
+    mitobench: Callable[..., Any], board: Path, small_data: Path
+) -> None:
     tiny_runs.with_a_found_miss(first(board))
     assert mitobench("leaderboard", "check", board).code == 0
     assert mitobench("leaderboard", "check", board, "--data", small_data).code == 1
@@ -269,7 +287,7 @@ def test_others_records_are_added_and_shown(mitobench: Callable[..., Any], board
     answer = mitobench("leaderboard", "add", board, "--folder", ours)
     assert answer.code == 0, answer.out + answer.err
     assert answer.out.count("added ") == 2
-    assert first(board).stem in (ours / "LEADERBOARD.md").read_text()
+    assert first(board).stem in page_of_section(ours)
     assert mitobench("leaderboard", "check", ours).code == 0
     again = mitobench("leaderboard", "add", first(board), "--folder", ours)
     assert again.code == 0
@@ -293,7 +311,7 @@ def test_a_refused_record_leaves_everything_as_it_was(
 def test_one_piece_of_work_under_two_names_is_refused(
     mitobench: Callable[..., Any], board: Path, tmp_path: Path, where: str
 ) -> None:
-    """A copy of a record in which the verifier is called another, with keys, command and digests that fit."""
+    """A copy of a record with another name for the verifier, and with keys, command and digests that agree with it."""
     theirs = tmp_path / "theirs"
     (tmp_path / "ours" / "records").mkdir(parents=True)
     shutil.copytree(board / "records", theirs)
@@ -310,8 +328,8 @@ def test_one_piece_of_work_under_two_names_is_refused(
     before = content(folder)
     answer = mitobench("leaderboard", "add", *added, "--folder", folder)
     assert answer.code == 1
-    assert f"{copy}: has the stages of {first(board).name}, but is of" in answer.err
-    assert "One of the two was renamed: remove it." in answer.err
+    assert f"{copy}: has the stages of {first(board).name}, but its verifier is mine, not toy-mean." in answer.err
+    assert "One of the two was changed: remove it." in answer.err
     assert content(folder) == before, "nothing was added"
 
 
@@ -324,6 +342,48 @@ def test_one_identity_with_other_numbers_is_added_and_marked(
     answer = mitobench("leaderboard", "add", theirs / first(board).name, "--folder", board)
     assert answer.code == 0, answer.err
     assert "with other numbers: both are marked" in answer.out
-    page = (board / "LEADERBOARD.md").read_text()
-    assert page.count(f"{first(board).name})") == 2, "both are linked"
+    assert page_of_section(board).count(f"{first(board).name})") == 2, "both are linked"
     assert mitobench("leaderboard", "check", board).code == 0
+
+
+def test_a_migrated_record_of_somebody_else_is_refused(
+    mitobench: Callable[..., Any], board: Path, tmp_path: Path
+) -> None:
+    ours = tmp_path / "ours"
+    (ours / "records").mkdir(parents=True)
+    tiny_runs.downgrade(first(board))
+    assert mitobench("leaderboard", "check", board).code == 0
+    answer = mitobench("leaderboard", "add", first(board), "--folder", ours)
+    assert answer.code == 1
+    assert "was migrated from schema version 1 to 2 elsewhere" in answer.err
+    assert "run `mitobench leaderboard migrate`" in answer.err
+    assert content(ours) == {}
+    again = mitobench("leaderboard", "add", first(board), "--folder", board)
+    assert again.code == 0, again.err
+    assert "is there already, with equal numbers" in again.out
+
+
+def test_a_fused_score_that_does_not_follow_is_refused(
+    mitobench: Callable[..., Any], folder: Path, tmp_path: Path
+) -> None:
+    """Its fuser is the core's `linear`, and every number was made to fit the changed scores."""
+    path = first(folder)
+
+    def higher(stored: StoredDetections) -> StoredDetections:
+        return replace(stored, score=stored.score + 0.5)
+
+    tiny_runs.cheat_everywhere(path, higher)
+    answer = mitobench("leaderboard", "check", folder)
+    assert answer.code == 1
+    assert f"{path}: detections: score of row 2 is 1.2; it must be 0.7." in answer.err
+
+
+@pytest.mark.parametrize("command", ["build", "show", "recommend", "check", "migrate"])
+def test_the_folder_is_an_argument_or_an_option(mitobench: Callable[..., Any], board: Path, command: str) -> None:
+    argument = mitobench("leaderboard", command, board)
+    option = mitobench("leaderboard", command, "--folder", board)
+    assert (option.code, option.out) == (argument.code, argument.out)
+    assert mitobench("leaderboard", command, board, "--folder", board).code == argument.code
+    both = mitobench("leaderboard", command, board, "--folder", board / "other")
+    assert both.code == 2
+    assert "Give one of the two." in " ".join(both.err.split())

@@ -1,4 +1,4 @@
-"""`new-plugin` writes a package that installs and keeps the contract; `check-plugin` tells one that does not."""
+"""`new-plugin` writes a package that installs and keeps the contract; `check-plugin` reports one that does not."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def _forget():
 
 @pytest.fixture
 def install_package(install):
-    """Installs a package's folder as its own pyproject.toml says, without the seconds that pip takes."""
+    """Installs a package's folder according to its pyproject.toml, much faster than pip."""
 
     def install_folder(folder: Path) -> None:
         project = registry.read_toml(folder / "pyproject.toml")
@@ -77,38 +77,38 @@ def _typed(*arguments, cwd, path=None):
     )
 
 
-def test_a_plugin_that_breaks_the_contract_is_told_each_reason_once(mitobench, install_package, tmp_path):
+def test_a_plugin_that_breaks_the_contract_has_each_reason_reported_once(mitobench, install_package, tmp_path):
     mitobench("new-plugin", "bad", "--kind", "detector", "--folder", tmp_path)
     source = tmp_path / "bad" / "mitobench_bad" / "__init__.py"
     source.write_text(source.read_text().replace("def predict(self", "def predict_not(self"))
     install_package(tmp_path / "bad")
     answer = mitobench("check-plugin", "bad")
     assert answer.code == 1
-    assert answer.out.count("lacks predict()") == 1
-    assert answer.out.endswith("11 of 11 checks FAILED.\n")
+    assert answer.out.count("does not implement predict()") == 1
+    assert answer.out.endswith("12 of 12 checks FAILED.\n")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
-        (["Mine"], "small letters, digits and single dashes"),
-        (["2fast"], "a letter first"),
-        (["mine_too"], "small letters"),
-        (["../mine"], "small letters"),
-        (["all"], "none of all"),
+        (["Mine"], "lower-case letters, digits, single dashes"),
+        (["2fast"], "starting with a letter"),
+        (["mine_too"], "lower-case letters"),
+        (["../mine"], "lower-case letters"),
+        (["all"], "The names all and none are reserved"),
         (["mine", "--kind", "detecter"], "Did you mean detector"),
-        (["taken"], "There is a detector 'taken' already, of package others"),
-        (["elsewhere"], "There is a module mitobench_elsewhere already"),
-        (["here"], "is there already, and is left as it is"),
+        (["taken"], "Package others already has a detector 'taken'"),
+        (["elsewhere"], "A module mitobench_elsewhere already exists"),
+        (["here"], "exists already, and is not overwritten"),
     ],
 )
-def test_what_cannot_be_written_is_refused_and_nothing_is_written(mitobench, install, tmp_path, arguments, said):
+def test_invalid_names_are_refused_and_nothing_is_written(mitobench, install, tmp_path, arguments, message):
     install("others", {"mitobench.detectors": {"taken": "x:Y"}}, {"mitobench_elsewhere.py": ""})
     folder = tmp_path / "folder"
     (folder / "here").mkdir(parents=True)
     answer = mitobench("new-plugin", *arguments, "--folder", folder)
     assert answer.code == 2
-    assert said in answer.err
+    assert message in answer.err
     assert [path.name for path in folder.rglob("*")] == ["here"]
 
 
@@ -116,14 +116,14 @@ def test_a_name_in_two_roles_needs_the_role(mitobench, install):
     install("others", {"mitobench.detectors": {"two": "x:Y"}, "mitobench.fusers": {"two": "x:Z"}})
     answer = mitobench("check-plugin", "two")
     assert answer.code == 2
-    assert "say which with --role" in answer.err
+    assert "Choose one with --role" in answer.err
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"), [(["twi"], "Did you mean two"), (["two", "--role", "fusor"], "Did you mean fuser")]
+    ("arguments", "message"), [(["twi"], "Did you mean two"), (["two", "--role", "fusor"], "Did you mean fuser")]
 )
-def test_an_unknown_plugin_or_role_is_told_with_the_nearest(mitobench, install, arguments, said):
+def test_an_unknown_plugin_or_role_is_an_error_with_the_closest_names(mitobench, install, arguments, message):
     install("others", {"mitobench.detectors": {"two": "x:Y"}})
     answer = mitobench("check-plugin", *arguments)
     assert answer.code == 2
-    assert said in answer.err
+    assert message in answer.err

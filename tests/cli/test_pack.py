@@ -16,12 +16,12 @@ pytestmark = pytest.mark.usefixtures("toys")
 def packed_run(
     small_data: Path, toy_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> PackedRun:
-    """A record of toys with its store."""
+    """A record of toy plugins with its store."""
     with only_toys(toy_environment):
         return run_and_pack(tmp_path_factory.mktemp("packed_run"), small_data)
 
 
-def test_it_says_how_large_the_model_is_and_where(
+def test_it_prints_the_models_size_and_path(
     mitobench: Callable[..., Any], packed_run: PackedRun, tmp_path: Path
 ) -> None:
     answer = mitobench("pack", packed_run.record, "--store", packed_run.store, "--out", tmp_path / "model")
@@ -31,10 +31,12 @@ def test_it_says_how_large_the_model_is_and_where(
     assert (tmp_path / "model" / "model.json").is_file()
 
 
-def test_half_says_what_was_measured(mitobench: Callable[..., Any], packed_run: PackedRun, tmp_path: Path) -> None:
+def test_half_says_that_f1_was_measured_before(
+    mitobench: Callable[..., Any], packed_run: PackedRun, tmp_path: Path
+) -> None:
     answer = mitobench("pack", packed_run.record, "--store", packed_run.store, "--out", tmp_path / "model", "--half")
     assert answer.code == 0, answer.err
-    assert "measured before" in answer.out
+    assert "was measured before" in answer.out
 
 
 def test_another_store_is_an_error_without_a_traceback(

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("toys")
 def packed_run(
     small_data: Path, toy_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> PackedRun:
-    """A record of toys with its model."""
+    """A record of toy plugins with its model."""
     with only_toys(toy_environment):
         return run_and_pack(tmp_path_factory.mktemp("packed_run"), small_data)
 
@@ -36,7 +36,7 @@ def images(small_data: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_it_says_what_the_model_is_and_what_was_found(
+def test_it_describes_the_model_and_shows_the_results(
     mitobench: Callable[..., Any], packed_run: PackedRun, images: Path, tmp_path: Path
 ) -> None:
     answer = mitobench("predict", images, "--model", packed_run.model, "--out", tmp_path / "out", "--device", "cpu")
@@ -44,14 +44,14 @@ def test_it_says_what_the_model_is_and_what_was_found(
     assert "Model model: toy-dark + toy-mean + toy-sum, trained on synthetic." in answer.out
     assert "on the test part of synthetic (by-slide, seed 0) at a threshold of" in answer.out
     assert "not for diagnosis" in answer.out
-    assert "No --mpp: the images are taken to have the model's 0.25 um/px." in answer.out
+    assert "No --mpp given: assuming the model's 0.25 um/px for all images." in answer.out
     assert "per mm2" in answer.out
     for path in images.iterdir():
         assert path.name in answer.out
         assert (tmp_path / "out" / f"{path.stem}.geojson").is_file()
 
 
-def test_a_bad_file_is_told_and_the_exit_code_is_1(
+def test_a_bad_file_is_reported_and_the_exit_code_is_1(
     mitobench: Callable[..., Any], packed_run: PackedRun, images: Path, tmp_path: Path
 ) -> None:
     (images / "bad.png").write_text("no image")
@@ -62,7 +62,7 @@ def test_a_bad_file_is_told_and_the_exit_code_is_1(
     assert len(list((tmp_path / "out").glob("*.geojson"))) == 3
 
 
-def test_the_threshold_is_the_users_and_a_higher_one_calls_fewer(
+def test_a_higher_threshold_finds_fewer_mitoses(
     mitobench: Callable[..., Any], packed_run: PackedRun, images: Path, tmp_path: Path
 ) -> None:
     called = []
@@ -78,7 +78,7 @@ def test_the_threshold_is_the_users_and_a_higher_one_calls_fewer(
             0.25,
         )
         answer = mitobench("predict", images, *arguments)
-        assert f"--threshold {threshold} is used instead" in answer.out
+        assert f"Using --threshold {threshold} instead" in answer.out
         assert "No --mpp" not in answer.out
         files = (tmp_path / threshold).glob("*.geojson")
         called.append(sum(len(json.loads(path.read_text())["features"]) for path in files))
@@ -86,7 +86,7 @@ def test_the_threshold_is_the_users_and_a_higher_one_calls_fewer(
 
 
 @pytest.mark.parametrize("mpp", [0.05, 1.5, "nan"])
-def test_a_resolution_of_no_microscope_is_told_before_anything_is_done(
+def test_an_implausible_resolution_is_an_error_before_any_work(
     mitobench: Callable[..., Any], packed_run: PackedRun, images: Path, tmp_path: Path, mpp: float
 ) -> None:
     answer = mitobench("predict", images, "--model", packed_run.model, "--out", tmp_path / "out", "--mpp", mpp)
@@ -95,7 +95,7 @@ def test_a_resolution_of_no_microscope_is_told_before_anything_is_done(
     assert not (tmp_path / "out").exists()
 
 
-def test_without_a_model_it_says_how_to_make_one(
+def test_without_a_model_the_error_says_how_to_make_one(
     mitobench: Callable[..., Any], images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registry, "ROOT", tmp_path)
@@ -105,7 +105,7 @@ def test_without_a_model_it_says_how_to_make_one(
     assert "mitobench pack" in answer.err
 
 
-def test_the_registrys_model_is_the_default(
+def test_the_bundled_model_is_the_default(
     mitobench: Callable[..., Any], packed_run: PackedRun, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(packed_run.model, tmp_path / "models" / "small")
@@ -115,7 +115,7 @@ def test_the_registrys_model_is_the_default(
     assert "Model small: " in answer.out
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(
+def test_a_folder_that_cannot_be_written_is_an_error_on_one_line(
     mitobench: Callable[..., Any], packed_run: PackedRun, images: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "out").write_text("a file")
@@ -125,7 +125,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(
     assert answer.err.count("\n") == 1
 
 
-def test_an_interrupt_keeps_what_is_finished(
+def test_an_interrupt_keeps_finished_images(
     mitobench: Callable[..., Any], packed_run: PackedRun, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = batch._write
@@ -138,7 +138,7 @@ def test_an_interrupt_keeps_what_is_finished(
     monkeypatch.setattr(batch, "_write", interrupted)
     answer = mitobench("predict", images, "--model", packed_run.model, "--out", tmp_path / "out")
     assert answer.code == 130
-    assert "What is finished is kept" in answer.err
+    assert "Finished images are kept" in answer.err
     assert len(list((tmp_path / "out").glob("*.geojson"))) == 1
     assert (tmp_path / "out" / "summary.csv").read_text().count("\n") == 2
 

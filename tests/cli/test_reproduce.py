@@ -18,7 +18,9 @@ def path(tmp_path: Path, small_data: Path) -> Path:
     return path
 
 
-def test_a_true_record_is_equal(mitobench: Callable[..., Any], path: Path, small_data: Path, tmp_path: Path) -> None:
+def test_an_unaltered_record_is_equal(
+    mitobench: Callable[..., Any], path: Path, small_data: Path, tmp_path: Path
+) -> None:
     answer = mitobench("reproduce", path, "--data", small_data, "--store", tmp_path / "mine", "--out", tmp_path / "out")
     assert answer.code == 0, answer.out + answer.err
     assert answer.out.splitlines()[-1] == "Verdict: equal"
@@ -32,11 +34,11 @@ def test_a_forged_record_is_different(mitobench: Callable[..., Any], path: Path,
     assert answer.code == 1, answer.out + answer.err
     assert "Not equal: test, detections." in answer.out
     assert "paired 95 % interval" in answer.out
-    assert "Nothing that a record names has changed" in answer.out
+    assert "Nothing that the record names has changed" in answer.out
     assert answer.out.splitlines()[-1] == "Verdict: different"
 
 
-def test_what_changed_is_told(mitobench: Callable[..., Any], path: Path, small_data: Path) -> None:
+def test_changes_are_listed(mitobench: Callable[..., Any], path: Path, small_data: Path) -> None:
     tiny_runs.reseal(path, lambda content: content["versions"].update(torch="1.0"))
     answer = mitobench("reproduce", path, "--data", small_data)
     assert answer.code == 0, answer.out + answer.err

@@ -1,4 +1,4 @@
-"""`mitobench score`: counts worked out by hand, and the authors' own detections."""
+"""`mitobench score`: hand-computed counts, and the authors' own detections."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def score(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> Callable[..., Any]:
-    """Scores CSV text on the frames of scanner A; gives what it answered and the JSON it wrote, if any."""
+    """Scores CSV text on the frames of scanner A; returns the output, and the JSON if one was written."""
 
     def run(text: str, *arguments: object) -> tuple[Any, dict[str, Any] | None]:
         detections, out = tmp_path / "detections.csv", tmp_path / "score.json"
@@ -87,7 +87,7 @@ def test_the_threshold_comes_from_validation(score: Callable[..., Any], validati
     assert "(validation)" in answer.out
 
 
-def test_without_a_threshold_there_is_no_f1_and_the_oracle_is_named_so(score: Callable[..., Any]) -> None:
+def test_without_a_threshold_there_is_no_f1_but_an_oracle(score: Callable[..., Any]) -> None:
     answer, found = score(TEST)
     assert answer.code == 0
     assert {found["metrics"][name] for name in ("tp", "fp", "fn", "precision", "recall", "f1", "threshold")} == {None}
@@ -110,7 +110,7 @@ def test_validation_that_can_choose_none_says_why(score: Callable[..., Any], val
     assert found["reason"] == "on validation no detection hits a mitosis"
 
 
-def test_without_a_detection_all_are_missed_and_nothing_is_undefined_that_is_not(score: Callable[..., Any]) -> None:
+def test_without_detections_all_mitoses_are_missed(score: Callable[..., Any]) -> None:
     _, found = score("frame,x,y,score\n", "--threshold", 0.5)
     assert counts(found["metrics"]) == (0, 0, 3)
     assert (found["metrics"]["precision"], found["metrics"]["recall"], found["metrics"]["f1"]) == (None, 0.0, 0.0)
@@ -124,13 +124,13 @@ def test_boxes_count_by_their_centre(score: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize(("part", "expected"), [("train", (0, 0, 1)), ("val", (1, 1, 0)), ("test", (0, 0, 3))])
-def test_a_part_has_its_frames_and_the_other_detections_are_said(
+def test_a_part_has_its_frames_and_other_detections_are_reported(
     score: Callable[..., Any], part: str, expected: tuple[int, int, int]
 ) -> None:
     answer, found = score(VALIDATION, "--threshold", 0.1, "--split", part)
     assert counts(found["metrics"]) == expected
     assert found["n_outside"] == (0 if part == "val" else 2)
-    assert ("2 detections lie on frames outside this part" in answer.out) == (part != "val")
+    assert ("2 detections are on frames outside this part" in answer.out) == (part != "val")
 
 
 def test_scanners_are_those_asked_for(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_the_matcher_is_the_one_asked_for(score: Callable[..., Any]) -> None:
     assert score(twice, "--matcher", "nearby")[0].code == 2
 
 
-def test_the_json_is_canonical_and_says_what_was_scored(
+def test_the_json_is_canonical_and_describes_what_was_scored(
     score: Callable[..., Any], tmp_path: Path, validation: Path
 ) -> None:
     _, found = score(TEST, "--validation", validation)
@@ -176,7 +176,7 @@ def test_the_json_is_canonical_and_says_what_was_scored(
 
 
 @pytest.mark.parametrize(
-    ("text", "arguments", "said"),
+    ("text", "arguments", "message"),
     [
         ("frame,x,y\nA00_00,1,2\n", [], "detections.csv:1: the header must have"),
         ("frame,x,y,score\nA00_00,5000,2,0.5\n", [], "(5000, 2) lies outside frame A00_00"),
@@ -191,18 +191,18 @@ def test_the_json_is_canonical_and_says_what_was_scored(
         (TEST, ["--radius-um", "nan"], "--radius-um nan: must be a finite number greater than 0"),
         (TEST, ["--threshold", "inf"], "--threshold inf: must be a finite number"),
         (TEST, ["--threshold", "high"], "--threshold"),
-        (TEST, ["--data", "nowhere"], "nowhere: is no folder"),
+        (TEST, ["--data", "nowhere"], "nowhere: is not a directory"),
         (TEST, ["--validation", "none.csv"], "none.csv: cannot be read: No such file"),
-        (TEST, ["--validation", "none.csv", "--threshold", "1"], "give one of them"),
+        (TEST, ["--validation", "none.csv", "--threshold", "1"], "Give only one of them"),
         (TEST, ["--validation", "none.csv", "--split", "val"], "chosen on the frames that are scored"),
     ],
 )
-def test_what_is_wrong_is_told_and_nothing_is_written(
-    score: Callable[..., Any], text: str, arguments: list[str], said: str
+def test_an_invalid_input_is_an_error_and_nothing_is_written(
+    score: Callable[..., Any], text: str, arguments: list[str], message: str
 ) -> None:
     answer, found = score(text, *arguments)
     assert answer.code == 2
-    assert said in answer.err
+    assert message in answer.err
     assert "Traceback" not in answer.err
     assert found is None
 
@@ -264,7 +264,7 @@ def test_the_detections_of_a_record_give_its_numbers(
 
 
 @pytest.mark.usefixtures("toys")
-def test_a_record_on_a_split_of_ones_own_is_scored_on_that(
+def test_a_record_on_a_users_split_is_scored_on_that_split(
     mitobench: Callable[..., Any], small_data: Path, tmp_path: Path
 ) -> None:
     content = {**json.loads((registry.ROOT / "splits" / "synthetic-by-slide.json").read_text()), "protocol": "mine"}
@@ -277,7 +277,7 @@ def test_a_record_on_a_split_of_ones_own_is_scored_on_that(
 
 
 @pytest.mark.usefixtures("toys")
-def test_a_record_of_other_frames_is_told(mitobench: Callable[..., Any], small_data: Path, tmp_path: Path) -> None:
+def test_a_record_of_other_frames_is_an_error(mitobench: Callable[..., Any], small_data: Path, tmp_path: Path) -> None:
     (path,) = tiny_runs.run(tmp_path / "board", small_data)
     tiny_runs.reseal(path, lambda content: content["test"]["frames"].pop())
     answer = mitobench("score", path, "--data", small_data)

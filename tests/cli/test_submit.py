@@ -1,4 +1,4 @@
-"""`mitobench submit`: a file for every frame of the official test, of the scanners that the record was made on."""
+"""`mitobench submit`: writes a file for every official test frame of the record's scanners."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def written(
     folder: Path, data: Path, *found: tuple[str, float, float, float], scanners: str = "A", **changes: Any
 ) -> Path:
-    """A record of the official test on those scanners, with detections (frame, x, y, score); its threshold is .5."""
+    """Writes a record of the official test on these scanners, with detections (frame, x, y, score) and threshold .5."""
     submitted = ok(dataset="mitos2014", train_on=["mitos2014"])
     submitted = on(submitted, datasets.load("mitos2014", data).select(scanners))
     return record.write(folder, submitted, detections(*((*detection, None) for detection in found)))
@@ -59,7 +59,9 @@ def test_the_scanners_are_those_of_the_record(mitobench: Callable[..., Any], dat
     assert {file.stem for file in (tmp_path / "out").iterdir()} == set(FRAMES)
 
 
-def test_an_earlier_submission_is_replaced_whole(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> None:
+def test_an_earlier_submission_is_replaced_completely(
+    mitobench: Callable[..., Any], data: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "A99_00Aa.csv").write_text("1,2,0.5\n")
@@ -69,7 +71,7 @@ def test_an_earlier_submission_is_replaced_whole(mitobench: Callable[..., Any], 
     assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".aside")] == []
 
 
-def test_a_folder_of_anything_else_is_left_alone(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_not_changed(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("mine")
     answer = mitobench("submit", written(tmp_path, data), "--data", data, "--out", tmp_path / "out")
@@ -89,11 +91,11 @@ def test_another_protocol_or_data_set_is_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_data_set_that_nobody_scores_is_refused(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> None:
+def test_a_data_set_without_a_contest_is_refused(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> None:
     path = written(tmp_path, data)
     answer = mitobench("submit", "--dataset", "mitos2012", path, "--data", data, "--out", tmp_path / "out")
     assert answer.code == 2
-    assert "nobody takes files of it" in answer.err
+    assert "mitobench has no submission format for it" in answer.err
 
 
 def test_other_test_frames_are_refused(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""No text of foreign origin is obeyed by the terminal."""
+"""Control characters in untrusted text never reach the terminal."""
 
 from __future__ import annotations
 

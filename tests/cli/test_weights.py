@@ -1,4 +1,4 @@
-"""`mitobench weights` has the subcommands that packages add; a broken one is listed as such and hurts no other."""
+"""`mitobench weights` has the subcommands that packages add; a broken one is listed as broken."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def test_a_package_adds_a_subcommand(install: Callable[..., None], mitobench: Ca
     assert (answer.code, answer.out) == (0, "made 7\n")
 
 
-def test_a_broken_one_says_so_and_the_others_work(install: Callable[..., None], mitobench: Callable[..., Any]) -> None:
+def test_a_broken_subcommand_says_why_and_the_others_work(
+    install: Callable[..., None], mitobench: Callable[..., Any]
+) -> None:
     install("makers_too", {"mitobench.weights": {"make": "makers_too:make"}}, {"makers_too.py": COMMAND})
     install("torn", {"mitobench.weights": {"tear": "torn:tear"}}, {"torn.py": "raise RuntimeError('on purpose')"})
     assert mitobench("--help").code == 0

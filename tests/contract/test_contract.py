@@ -1,4 +1,4 @@
-"""Every plugin that is installed keeps the contract: a new one is tested by existing."""
+"""Every installed plugin passes the checks; new plugins are tested automatically."""
 
 import pytest
 

@@ -119,7 +119,7 @@ def test_after_an_interrupt_the_message_explains_how_to_continue(
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command goes on from there" in errors
+    assert "Run the same command again to resume" in errors
     assert "Traceback" not in errors
 
 
@@ -137,7 +137,7 @@ def test_a_failed_combination_exits_with_1_and_the_others_are_recorded(
 def test_dry_run_writes_nothing(small_data: Path, tmp_path: Path, toys: dict[str, str]) -> None:
     done = finish(tmp_path, small_data, toys, "--dry-run")
     assert done.returncode == 0, done.stderr
-    assert "to do" in done.stdout
+    assert "to run" in done.stdout
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "store").exists()
 

@@ -86,8 +86,8 @@ def test_every_combination_gets_a_record_in_the_leaderboard(
     assert answer.code == 0, answer.out + answer.err
     made = {(r["combination"]["detector"], r["combination"]["verifier"]) for r in records()}
     assert made == {(d, v) for d in ("toy-dark", "toy-boxless") for v in ("none", "toy-mean")}
-    board = (tmp_path / "out" / "LEADERBOARD.md").read_text()
-    assert board.count("[s0](records/") == len(records()) == 4
+    rows = (tmp_path / "out" / "sections" / "synthetic-by-slide.md").read_text()
+    assert rows.count("[0](../records/") == len(records()) == 4
     assert (tmp_path / "out" / "index.html").is_file()
     assert f"Leaderboard  {tmp_path / 'out' / 'LEADERBOARD.md'}" in answer.out
 
@@ -113,7 +113,7 @@ def test_the_page_shows_how_each_grid_was_measured(run: Callable[..., Any], page
     assert "# Mine\n" in small
     assert "- Toys." in small
     assert "- Two detectors, \\| and a verifier." in small
-    assert "- synthetic, protocol by-slide: " in small
+    assert "- Synthetic, by slide: " in small
     plain = other.replace("\\", "")
     assert "- trained on synthetic; profile " in plain
     assert "toys.toml; with detector.most=5; schedules shortened to 0.5\n" in plain
@@ -220,7 +220,7 @@ def test_finished_stages_are_not_run_again(run: Callable[..., Any]) -> None:
     assert "done   fit-detector" in run(SMALL).out
     again = run(SMALL)
     assert again.code == 0
-    assert " 0 to do" in again.out
+    assert " 0 to run" in again.out
     assert "done   fit-detector" not in again.out
 
 

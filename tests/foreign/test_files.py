@@ -1,4 +1,4 @@
-"""Only regular files are read, and no more of them than their limit."""
+"""Only regular files are read, and at most their limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON and TOML that would fail later, far from the file, are refused at once."""
+"""JSON and TOML with values that would cause errors later are refused when they are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a terminal or a spreadsheet would obey is only shown."""
+"""Control characters and formulas are shown, not executed."""
 
 from __future__ import annotations
 

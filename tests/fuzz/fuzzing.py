@@ -1,4 +1,4 @@
-"""Runs changed inputs of a kind, each in a time limit, and counts what came of them."""
+"""Runs altered inputs of a kind, each with a time limit, and counts the results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LIMIT_S = 20
 
 @dataclass
 class Counts:
-    """What came of the inputs of one kind; `faults` has the last lines of each that failed, with its number."""
+    """Counts of the results of one kind; `faults` has the last lines of each input that failed, with its number."""
 
     inputs: int = 0
     refused: int = 0

@@ -1,8 +1,8 @@
-"""Every kind of file that comes from strangers: how one is made and changed, and what reads it.
+"""Every kind of untrusted file: how an example is made and altered, and what reads it.
 
-A kind gives, for a random generator, a function that reads one changed input through the functions behind the commands.
-It may raise MitobenchError and nothing else. Where it accepts the input it checks that every number is the one that the
-input holds: raising SilentChangeError where it is not.
+Given a random generator, a kind returns a function that reads one altered input with the functions behind the commands.
+That function may only raise MitobenchError. If it accepts the input, it checks that every number is the one in the
+input, and raises SilentChangeError otherwise.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from mitobench.results.compare import compare
 from mitobench.results.copies import Copies, wrong_annotation
 from mitobench.results.demands import demands, excessive
 from mitobench.results.migrate import migrate, replace_files
-from mitobench.results.recompute import Recomputed
+from mitobench.results.recompute import Recomputation
 from mitobench.results.schema import SCHEMA_VERSION
 from mitobench.results.submission import write_submission
 from mitobench.scoring import score_record
@@ -134,7 +134,7 @@ def run_record(folder: Path, rng: Random) -> Read:
             lambda: write_submission(folder / "submission", path, found, frames),
             lambda: compare(before, verified(path)),
             lambda: score_record(path, data),
-            lambda: list(wrong_annotation(Recomputed.read(path, found), Copies(data))),
+            lambda: list(wrong_annotation(Recomputation.read(path, found), Copies(data))),
         )
 
     return read
@@ -215,7 +215,7 @@ def figures_list(folder: Path, rng: Random) -> Read:
         problems = list(stale_figures(folder / "board", []))
         figures.write(folder / "board", [], ("svg",))
         if not kept.exists():
-            raise SilentChangeError("a file that is no figure was removed")
+            raise SilentChangeError("a file that is not a figure was removed")
         if problems:
             raise MitobenchError(problems[0])
 

@@ -1,4 +1,4 @@
-"""Changed files of every kind end in one of our errors, or in the very numbers that they hold."""
+"""Altered files of every kind give a MitobenchError, or exactly the numbers in them."""
 
 from __future__ import annotations
 

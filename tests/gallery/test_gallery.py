@@ -122,7 +122,7 @@ def test_a_corrupt_frame_is_named(path: Path, small_data: Path, tmp_path: Path) 
 
 
 def test_real_data_must_be_given(tmp_path: Path) -> None:
-    with pytest.raises(MitobenchError, match="mitos2012: say where its frames are"):
+    with pytest.raises(MitobenchError, match="mitos2012: no folder of data sets is given"):
         gallery.write(record.write(tmp_path, ok(), DETECTIONS), tmp_path / "out")
 
 
@@ -132,7 +132,7 @@ def test_detections_without_their_columns_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_image_format(tmp_path: Path) -> None:
-    with pytest.raises(MitobenchError, match=r"Unknown image format 'jpg'.*jpeg, png"):
+    with pytest.raises(MitobenchError, match=r"Unknown image format .jpg.\..*Available: jpeg, png"):
         gallery.write(tmp_path / "x.json", tmp_path, kind="jpg")
 
 

@@ -34,7 +34,7 @@ def test_it_keeps_the_order_of_scores_even_where_they_tell_the_opposite():
     assert Platt.fit(scores, ~is_mitosis).slope == 0
 
 
-def test_few_candidates_that_are_told_apart_wholly_stay_finite():
+def test_few_candidates_that_are_separated_perfectly_stay_finite():
     platt = Platt.fit(np.array([0.1, 0.2, 0.8, 0.9]), np.array([False, False, True, True]))
     assert (np.abs([platt.slope, platt.offset]) < 100).all()
 

@@ -13,7 +13,7 @@ probabilities = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1
 
 
 def validation(f1_of_w, cls=Linear):
-    """Validation whose F1 is `f1_of_w` of the weight: one candidate's fused score tells the weight."""
+    """Validation whose F1 is `f1_of_w` of the weight: the weight follows from the fused score of one candidate."""
     low, high = np.array([0.2]), np.array([0.8])
     grid = [cls()._sum(w, high, low)[0] for w in np.linspace(0, 1, 21)]
     return Validation(high, low, np.array([True]), lambda fused: f1_of_w(np.argmin(abs(grid - fused[0])) / 20))

@@ -1,4 +1,4 @@
-"""Records made of the counts of their test frames."""
+"""Makes records from the counts of their test frames."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mitobench.results.record import Record
 
 Counts = tuple[int, int, int]  # tp, fp, fn of a frame
 
-# Counts of a frame of two mitoses, named by the F1 that they give on any number of such frames.
+# Counts of a frame with two mitoses, named by the F1 of any number of such frames.
 F1_0: Counts = (0, 1, 2)
 F1_4: Counts = (1, 2, 1)
 F1_5: Counts = (1, 1, 1)
@@ -21,7 +21,7 @@ F1_10: Counts = (2, 0, 0)
 
 
 def counted(counts: Counts | Sequence[Counts], *, seed: int = 0, **names: Any) -> Record:
-    """A record with these counts on each of six slides of one frame, or on all of them alike."""
+    """A record of six slides with one frame each: the same counts on all, or a sequence of one per frame."""
     each = [counts] * 6 if isinstance(counts[0], int) else counts
     frames = [
         FrameCounts(frame=f"A{i:02d}", group=f"{i:02d}", tp=tp, fp=fp, fn=fn)

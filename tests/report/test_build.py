@@ -1,4 +1,4 @@
-"""`leaderboard build`: the page of a folder is that of its good records, and a broken one is named."""
+"""`leaderboard build`: pages are made from the good records of a folder, and broken ones are named."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from records import DETECTIONS, failed, ok
 
 from mitobench.errors import MitobenchError
-from mitobench.report import build, figures, page
+from mitobench.report import build, figures, html_page
 from mitobench.report.leaderboard import leaderboard
 from mitobench.results import record
 from mitobench.results.schema import DetectionsEntry
@@ -21,15 +21,15 @@ from report.counted import F1_5, F1_8, counted
 
 @pytest.fixture(autouse=True)
 def only_the_tables(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Page and figures take seconds and have tests of their own."""
+    """index.html and figures take seconds and have tests of their own."""
     if "everything" not in request.fixturenames:
-        for made in (page, figures):
+        for made in (html_page, figures):
             monkeypatch.setattr(made, "write", lambda *_: [])
 
 
 @pytest.fixture
 def everything() -> None:
-    """Asks for page and figures too."""
+    """Requests index.html and figures too."""
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_page_is_that_of_the_records(folder: Path) -> None:
+def test_the_page_is_made_from_the_records(folder: Path) -> None:
     record.write(folder / "records", failed(seed=1), None)
     path, found = build.build(folder)
     assert path == folder / "LEADERBOARD.md"
@@ -51,7 +51,13 @@ def test_the_page_is_that_of_the_records(folder: Path) -> None:
 def test_page_and_figures_are_made_too(folder: Path) -> None:
     record.write(folder / "records", counted(F1_5, detector="rpn"), DETECTIONS)
     build.build(folder)
-    assert {item.name for item in folder.iterdir()} == {"records", "LEADERBOARD.md", "index.html", "figures"}
+    assert {item.name for item in folder.iterdir()} == {
+        "records",
+        "LEADERBOARD.md",
+        "index.html",
+        "sections",
+        "figures",
+    }
     assert list((folder / "figures").glob("*.svg"))
 
 
@@ -84,26 +90,28 @@ def test_a_broken_record_is_named_and_left_out(
     with caplog.at_level(logging.WARNING, "mitobench"):
         _, found = build.build(folder)
     assert [row.seeds for row in found[0].rows] == [[0]]
-    (said,) = caplog.messages
-    assert said.startswith(f"Left out: {folder / 'records'}")
+    (warning,) = caplog.messages
+    assert warning.startswith(f"Left out: {folder / 'records'}")
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"combination": {**ok().combination, "seed": "first"}}, "combination.seed"),
         ({"combination": {"dataset": "mitos2012"}}, "combination.protocol"),
-        ({"combination": {**ok().combination, "train_on": ["elsewhere"]}}, "data.elsewhere not there"),
+        ({"combination": {**ok().combination, "train_on": ["elsewhere"]}}, "data.elsewhere missing"),
         ({"pipeline": {}}, "pipeline.matcher: Field required; pipeline.radius_um: Field required"),
         ({"data": {}}, "data.mitos2012"),
-        ({"test": None}, "test not there"),
-        ({"detections": None}, "detections not there"),
+        ({"test": None}, "test missing"),
+        ({"detections": None}, "detections missing"),
         ({"detections": {"file": "x"}}, "detections.rows: Field required; detections.sha256: Field required"),
     ],
     ids=str,
 )
-def test_a_sealed_record_without_what_a_table_needs_is_named(tmp_path: Path, change: dict[str, Any], said: str) -> None:
-    """Whoever forges a record can seal it; it must not take the others with it."""
+def test_a_sealed_record_without_what_a_table_needs_is_named(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    """Anyone can forge a record and seal it; that must not affect the others."""
     entry = DetectionsEntry(file="x", rows=1, sha256="x", packed="x")
     made = ok().model_copy(update={"detections": entry} | change)
     made = made.sealed()
@@ -113,15 +121,15 @@ def test_a_sealed_record_without_what_a_table_needs_is_named(tmp_path: Path, cha
     assert good == []
     assert len(broken) == 1
     assert broken[0].startswith(f"{path}: is not a ")
-    assert said in broken[0]
+    assert message in broken[0]
 
 
-def test_detections_elsewhere_are_refused(tmp_path: Path) -> None:
+def test_detections_in_another_folder_are_rejected(tmp_path: Path) -> None:
     entry = DetectionsEntry(file="../../x.detections.csv.gz", rows=0, sha256="x", packed="x")
     made = ok().model_copy(update={"detections": entry}).sealed()
     (tmp_path / "forged.json").write_text(made.model_dump_json())
-    _, (said,) = record.read_good(tmp_path)
-    assert "must lie beside it" in said
+    _, (message,) = record.read_good(tmp_path)
+    assert "must be in the same folder" in message
 
 
 def test_good_records_are_read_in_the_order_of_their_paths(folder: Path) -> None:
@@ -132,14 +140,14 @@ def test_good_records_are_read_in_the_order_of_their_paths(folder: Path) -> None
     assert broken == []
 
 
-def test_two_records_of_one_identity_lie_in_two_folders_and_are_both_shown(tmp_path: Path) -> None:
+def test_two_records_of_one_identity_in_two_folders_are_both_shown(tmp_path: Path) -> None:
     ours, theirs = counted(F1_5), counted(F1_8)
     record.write(tmp_path / "records", ours, DETECTIONS)
     record.write(tmp_path / "records" / "theirs", theirs, DETECTIONS)
-    path, found = build.build(tmp_path)
+    _, found = build.build(tmp_path)
     assert [(row.conflicting, row.mean("f1")) for row in found[0].rows] == [(True, pytest.approx(0.8)), (True, 0.5)]
-    shown = path.read_text(encoding="utf-8")
-    for link in (f"(records/{ours.stem}.json)", f"(records/theirs/{theirs.stem}.json)"):
+    shown = (tmp_path / "sections" / "mitos2012-official.md").read_text(encoding="utf-8")
+    for link in (f"(../records/{ours.stem}.json)", f"(../records/theirs/{theirs.stem}.json)"):
         assert shown.count(link) == 1
 
 
@@ -161,4 +169,15 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(folder: Path, monkeypa
 def test_a_folder_without_records_gives_a_page_that_says_so(tmp_path: Path) -> None:
     path, found = build.build(tmp_path)
     assert found == []
-    assert "There is no record yet." in path.read_text(encoding="utf-8")
+    assert "There are no records yet." in path.read_text(encoding="utf-8")
+
+
+def test_pages_of_sections_that_are_gone_are_removed_and_no_other_file(folder: Path) -> None:
+    path = record.write(folder / "records", ok(protocol="by-slide"), DETECTIONS)
+    build.build(folder)
+    sections = folder / "sections"
+    (sections / "mine.md").write_text("My notes.\n")
+    assert {page.name for page in sections.iterdir()} == {"mitos2012-by-slide.md", "mitos2012-official.md", "mine.md"}
+    path.unlink()
+    build.build(folder)
+    assert {page.name for page in sections.iterdir()} == {"mitos2012-official.md", "mine.md"}

@@ -1,4 +1,4 @@
-"""One look and one label for one row, wherever it is drawn, and none by colour alone."""
+"""A row looks the same wherever it is drawn, has a unique label, and differs from others in more than colour."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_every_colour_stands_out_on_white_and_on_black() -> None:
         assert on_black > 3
 
 
-def test_what_became_of_a_detection_differs_in_shape_too() -> None:
+def test_outcomes_differ_in_colour_and_in_shape() -> None:
     assert (
         len({outcome.colour for outcome in OUTCOMES.values()})
         == len({outcome.shape for outcome in OUTCOMES.values()})
@@ -52,7 +52,7 @@ TITLE = "fixed + frcnn + resnet50 + linear"
 
 
 def variant(f1: float, iterations: int, **changes: Any) -> Record:
-    """A record whose detector is shown with its iterations; `changes` are fields of the record."""
+    """A record of a variant with these iterations of the detector; `changes` are fields of the record."""
     made = ok(f1=f1)
     shown = {"iterations": iterations}
     detector = made.plugins["detector"].model_copy(update={"options": shown, "variant": shown})
@@ -60,23 +60,23 @@ def variant(f1: float, iterations: int, **changes: Any) -> Record:
 
 
 def labelled(*records: Record) -> list[str]:
-    """The labels of their rows, best first."""
+    """The labels of the rows, best first."""
     (section,) = sections(records)
     return list(labels(section).values())
 
 
-def test_a_row_that_is_alone_has_its_title() -> None:
+def test_the_label_of_a_unique_title_is_the_title() -> None:
     assert labelled(variant(0.6, 300), ok(f1=0.5, detector="rpn")) == [TITLE, "fixed + rpn + resnet50 + linear"]
 
 
-def test_variants_say_how_they_differ() -> None:
+def test_labels_of_variants_contain_the_differences() -> None:
     assert labelled(variant(0.6, 300), variant(0.5, 200)) == [
         f"{TITLE} (frcnn iterations 300)",
         f"{TITLE} (frcnn iterations 200)",
     ]
 
 
-def test_facts_that_tell_no_more_apart_are_left_out() -> None:
+def test_facts_that_distinguish_no_more_rows_are_left_out() -> None:
     shortened = {"notes": ["trained from scratch", "schedules shortened to 0.2 of the profile's"]}
     made = variant(0.6, 300), variant(0.5, 100, profile="modern"), variant(0.4, 60, **shortened)
     assert labelled(*made) == [
@@ -86,7 +86,7 @@ def test_facts_that_tell_no_more_apart_are_left_out() -> None:
     ]
 
 
-def test_overrides_and_training_data_are_facts() -> None:
+def test_overrides_and_training_data_distinguish_rows() -> None:
     elsewhere = ok(f1=0.4, train_on=["mitos2014"])
     assert labelled(variant(0.6, 300), elsewhere) == [
         f"{TITLE} (trained on {name})" for name in ("mitos2012", "mitos2014")
@@ -99,6 +99,6 @@ def gate(value: str) -> dict[str, Any]:
     return {"overrides": [f"pipeline.gate={value}"], "pipeline": {**ok().pipeline, "gate": value}}
 
 
-def test_rows_in_conflict_are_told_apart_by_their_records() -> None:
+def test_conflicting_rows_are_distinguished_by_their_records() -> None:
     both = ok(f1=0.6).sealed(), ok(f1=0.5).sealed()
     assert labelled(*both) == [f"{TITLE} (record {made.digest[:8]})" for made in both]

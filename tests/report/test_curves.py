@@ -1,4 +1,4 @@
-"""Curves come from the frames and detections that a record holds."""
+"""Curves are computed from the frames and detections stored with a record."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COMMITTED = sorted((Path(__file__).parents[2] / "leaderboard" / "records").glob(
 
 
 @pytest.mark.parametrize("path", COMMITTED[:3], ids=lambda path: path.name[:24])
-def test_a_committed_record_has_the_curve_that_its_numbers_came_from(path: Path) -> None:
+def test_the_curve_of_a_committed_record_gives_its_numbers(path: Path) -> None:
     made = record.read(path)
     counts, curve = counts_of(path, made), curve_of(path, made)
     assert made.test is not None
@@ -28,7 +28,7 @@ def test_a_committed_record_has_the_curve_that_its_numbers_came_from(path: Path)
     recall, precision, fp_per_frame = curve
     f1 = (
         2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    )  # both 0 where the best score is a false positive
+    )  # both are 0 where the best score is a false positive
     assert f1.max() == pytest.approx(made.test.oracle_f1, abs=1e-9)
     assert recall[-1] == pytest.approx(made.test.recall_ceiling, abs=1e-9)
     assert (np.diff(recall) >= 0).all()
@@ -36,9 +36,9 @@ def test_a_committed_record_has_the_curve_that_its_numbers_came_from(path: Path)
 
 
 def curve(folder: Path, *rows: tuple[float, int | None], **scores: Any) -> tuple[list[float], list[float]] | None:
-    """Recall and false positives a frame of a record with three mitoses on one frame.
+    """Recall and false positives per frame of a record with three mitoses on one frame.
 
-    `rows`: score of each detection (None: not a candidate), and the mitosis near it.
+    `rows`: the score of each detection (None: not a candidate), and the mitosis close to it.
     """
     lines = detections(*(("A00_00", 10.0 * place, 20.0, *row) for place, row in enumerate(rows)))
     path = record.write(folder, ok().model_copy(update={"test": metrics(**scores)}), lines)
@@ -54,7 +54,7 @@ def test_detections_of_two_mitoses_are_two_hits(tmp_path: Path) -> None:
     assert curve(tmp_path, (0.9, 1), (0.8, 0)) == ([1 / 3, 2 / 3], [0, 0])
 
 
-def test_what_the_candidate_threshold_dropped_is_in_no_curve(tmp_path: Path) -> None:
+def test_detections_below_the_candidate_threshold_are_in_no_curve(tmp_path: Path) -> None:
     assert curve(tmp_path, (0.9, 1), (None, 0)) == ([1 / 3], [0])
 
 
@@ -63,7 +63,7 @@ def test_without_scores_or_mitoses_there_is_none(tmp_path: Path) -> None:
     assert curve(tmp_path, (0.9, None), n_mitoses=0) is None
 
 
-def test_detections_that_were_changed_are_refused(tmp_path: Path) -> None:
+def test_changed_detections_are_rejected(tmp_path: Path) -> None:
     path = record.write(tmp_path, ok(), DETECTIONS)
     made = record.read(path)
     assert made.detections is not None

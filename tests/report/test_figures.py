@@ -1,7 +1,8 @@
-"""Figures for papers: of the best rows, in bytes that do not change, with names that are text."""
+"""Figures for papers: they show the best rows, their bytes are reproducible, and names are text."""
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from itertools import combinations
@@ -16,7 +17,7 @@ from records import DETECTIONS, failed, metrics, ok
 
 from mitobench.report import figures
 from mitobench.report.colours import style_of
-from mitobench.report.figures import FIGURES, LOOK, MOST, MOST_CURVES
+from mitobench.report.figures import FIGURES, LOOK, MAX_CURVES, MAX_ROWS
 from mitobench.report.layout import Point, figure_of, points, wrapped
 from mitobench.report.table import sections
 from mitobench.results import record
@@ -26,12 +27,12 @@ SCORES: dict[str, Any] = {"average_precision": 1 / 3, "oracle_f1": 0.5}
 
 
 def made(f1: float | None = 0.5, **changes: Any) -> Record:
-    """A record that has scores, whose detections tell its curves."""
+    """A record with scores, whose detections give its curves."""
     return ok(f1=f1, **changes).model_copy(update={"test": metrics(f1, **SCORES)})
 
 
 def draw(folder: Path, *records: Record, kinds: Sequence[str] = ("svg",)) -> list[str]:
-    """Write the records and their figures; gives the names of the figures."""
+    """Write the records and their figures, and return the names of the figures."""
     for item in records:
         record.write(folder / "records", item, DETECTIONS if item.status == "ok" else None)
     found = sections(item for _, item in record.read_all(folder / "records"))
@@ -39,7 +40,7 @@ def draw(folder: Path, *records: Record, kinds: Sequence[str] = ("svg",)) -> lis
 
 
 def text(folder: Path, name: str) -> str:
-    """The words of a figure: matplotlib writes each as a comment beside its letters' outlines."""
+    """The source of a figure, in which text is text."""
     return (folder / "figures" / name).read_text(encoding="utf-8")
 
 
@@ -60,6 +61,15 @@ def test_a_figure_is_as_wide_as_a_column_at_300_dpi(tmp_path: Path) -> None:
             assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
 
 
+def test_numbers_are_rounded_in_coordinates_and_not_in_names(tmp_path: Path) -> None:
+    draw(tmp_path, made(detector="x1.23456789"))
+    words = text(tmp_path, "mitos2012-official-f1.svg")
+    assert "x1.23456789" in words
+    assert "Verdana" in words
+    tags = "".join(re.findall(r"<[^!?][^>]*>", words))
+    assert not re.search(r"\d\.\d{3}", tags)
+
+
 def test_equal_records_give_equal_bytes(tmp_path: Path) -> None:
     for name in ("once", "again"):
         draw(tmp_path / name, made())
@@ -78,12 +88,12 @@ def test_published_methods_are_marked_as_not_measured(tmp_path: Path) -> None:
 def test_only_the_best_rows_are_drawn_and_the_figure_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
     monkeypatch.setattr(figures, "curve_of", lambda path, _: read.append(path))
-    draw(tmp_path, *(made(0.3 + 0.01 * n, detector=f"d{n:02d}") for n in range(MOST + 3)))
+    draw(tmp_path, *(made(0.3 + 0.01 * n, detector=f"d{n:02d}") for n in range(MAX_ROWS + 3)))
     words = text(tmp_path, "mitos2012-official-f1.svg")
-    assert f"The best {MOST} of {MOST + 3} rows." in words
+    assert f"The best {MAX_ROWS} of {MAX_ROWS + 3} rows." in words
     assert "d14" in words
     assert "d02" not in words
-    assert len(read) == MOST_CURVES
+    assert len(read) == MAX_CURVES
 
 
 def test_a_name_is_text(tmp_path: Path) -> None:
@@ -102,7 +112,7 @@ def test_a_name_of_a_data_set_is_safe_for_a_file(tmp_path: Path) -> None:
 
 def test_sections_of_one_data_set_are_named_by_what_they_differ_in(tmp_path: Path) -> None:
     names = draw(tmp_path, made(), made(data_digest="e" * 64))
-    assert {f"mitos2012-official-test_data_{8 * digit}-f1.svg" for digit in "de"} < set(names)
+    assert {f"mitos2012-official-data_{letter}-f1.svg" for letter in "AB"} < set(names)
     assert len(set(names)) == len(names)
 
 
@@ -127,7 +137,7 @@ def test_labels_of_one_neighbourhood_do_not_overlap(number_of: int) -> None:
         axes.set(xlim=(0, 1), ylim=(0, 1))
         points(axes, [Point(0.5 + 0.01 * n, 0.5, str(n + 5), style_of(n)) for n in range(number_of)])
         figure.canvas.draw()
-    boxes = [Text.get_window_extent(text) for text in axes.texts]  # less the line to the marker
+    boxes = [Text.get_window_extent(text) for text in axes.texts]  # without the line to the marker
     assert len(boxes) == number_of
     assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
 

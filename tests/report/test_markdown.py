@@ -1,4 +1,4 @@
-"""Cells and sentences: numbers as the field writes them, and names that read as they are."""
+"""Cells and sentences: numbers as papers write them, and names that are shown as they are."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from records import failed, ok
 
 from mitobench.evaluate import Interval
 from mitobench.report import markdown
-from mitobench.report.table import Row, Section, sections
+from mitobench.report.table import LeaderboardRow, Section, sections
 from mitobench.results.record import Record
 from report.counted import F1_5, counted
 
 
-def row(*records: Record) -> Row:
+def row(*records: Record) -> LeaderboardRow:
     (found,) = sections(records)[0].rows
     return found
 
@@ -37,7 +37,7 @@ def section(*records: Record) -> Section:
         ("naïve 中", "naïve 中"),
     ],
 )
-def test_names_read_as_they_are(name: str, spelled: str) -> None:
+def test_names_are_shown_as_they_are(name: str, spelled: str) -> None:
     assert markdown.escape(name) == spelled
 
 
@@ -79,7 +79,7 @@ def test_the_seeds_have_the_spread_of_f1() -> None:
     assert markdown.status(made) == "0 1 2 (.500 to .700)"
 
 
-def test_a_failed_seed_is_named_and_the_mean_says_of_how_many_it_is() -> None:
+def test_a_failed_seed_is_named_and_the_mean_shows_its_number_of_seeds() -> None:
     made = row(ok(f1=0.5, seed=0), ok(f1=0.6, seed=1), failed(seed=2))
     assert markdown.f1(made) == ".550 (mean of 2)"
     assert markdown.status(made) == "0 1 (.500 to .600) FAILED 2"
@@ -97,15 +97,15 @@ def test_one_seed_beside_failed_ones_is_no_mean() -> None:
     assert markdown.f1(row(ok(f1=0.5), failed(seed=1))) == ".500 (one seed) [.100, .900]"
 
 
-def test_it_is_told_on_what_a_section_was_measured() -> None:
-    told = markdown.measured(section(ok()))
-    assert told.startswith("1 test frames of 1 slides, 3 mitoses; matcher mitos, a hit is closer than 5 um.")
-    assert "Brackets: 95 % interval over 2 frames, as there are fewer than five slides: covers about ." in told
+def test_the_paragraph_on_a_section_says_how_it_was_measured() -> None:
+    text = markdown.measured(section(ok()))
+    assert text.startswith("1 test frames of 1 slides with 3 mitoses; matcher mitos, a hit is closer than 5 um.")
+    assert "Brackets: 95 % interval over 2 frames, as there are fewer than five slides: covers about ." in text
     assert markdown.measured(section(failed())) == "No row of this section has a score."
 
 
 @pytest.mark.parametrize(
-    ("unit", "n_units", "method", "said"),
+    ("unit", "n_units", "method", "text"),
     [
         ("group", 20, "jackknife-wilson", "over 20 slides"),
         ("group", 8, "jackknife-wilson", "over 8 slides"),
@@ -114,13 +114,13 @@ def test_it_is_told_on_what_a_section_was_measured() -> None:
         ("group", 8, "of-the-future", "over 8 slides"),
     ],
 )
-def test_an_interval_says_what_it_covers_where_that_is_little_known_or_too_little(
-    unit: str, n_units: int, method: str, said: str
+def test_an_interval_has_its_coverage_where_that_is_uncertain_or_too_low(
+    unit: str, n_units: int, method: str, text: str
 ) -> None:
-    assert markdown.over(Interval(low=0, high=1, unit=unit, n_units=n_units, method=method, version=1)) == said
+    assert markdown.over(Interval(low=0, high=1, unit=unit, n_units=n_units, method=method, version=1)) == text
 
 
-def test_an_interval_over_frames_says_what_that_is_worth() -> None:
+def test_an_interval_over_frames_has_its_coverage_of_other_slides() -> None:
     few = Interval(low=0, high=1, unit="frame", n_units=80, method="jackknife-wilson", version=1)
     assert markdown.over(few) == (
         "over 80 frames, as there are fewer than five slides: covers about .75 of other slides' (simulated)"

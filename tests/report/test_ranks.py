@@ -1,4 +1,4 @@
-"""Rank ranges, by hand: what slides can tell apart, and what not."""
+"""Rank ranges worked out by hand: which rows slides can distinguish, and which not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mitobench.report.table import Section, sections
 from mitobench.results.record import Record
 from report.counted import F1_4, F1_5, F1_8, F1_10, Counts, counted
 
-MANY = 4  # of the counts of a slide: enough mitoses to be certain
+MANY = 4  # times the counts of a slide: enough mitoses to be certain
 
 
 def slides(each: Counts, n: int = 12) -> list[Counts]:
@@ -31,7 +31,7 @@ def tied(made: Section) -> set[str]:
     return {str(row.first.combination["detector"]) for row in made.rows if made.tied(row)}
 
 
-def test_a_clearly_better_row_is_first_and_two_equal_ones_share_the_ranks_behind_it() -> None:
+def test_a_clearly_better_row_is_first_and_two_equal_ones_share_the_next_ranks() -> None:
     made = section(
         counted(slides(F1_10), detector="best"),
         counted(slides(F1_5), detector="a"),
@@ -54,7 +54,7 @@ def test_rows_that_all_differ_have_one_rank_each() -> None:
     assert ranges(made) == {"a": (1, 1), "b": (2, 2), "c": (3, 3), "d": (4, 4)}
 
 
-def test_what_comes_and_goes_with_the_slides_is_told_from_nothing() -> None:
+def test_a_difference_that_changes_with_the_slides_distinguishes_no_rows() -> None:
     one = [(8, 2, 2), (4, 4, 6), (9, 1, 1), (5, 5, 5), (7, 2, 3), (6, 3, 4)]
     other = [(4, 4, 6), (8, 2, 2), (5, 4, 5), (9, 1, 1), (6, 3, 4), (7, 2, 3)]
     found = [
@@ -65,7 +65,7 @@ def test_what_comes_and_goes_with_the_slides_is_told_from_nothing() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_row_that_may_be_first_is_marked_and_as_many_are_as_the_range_of_the_best_is_long(seed: int) -> None:
+def test_the_marked_rows_are_those_that_could_be_first(seed: int) -> None:
     draw = np.random.default_rng(seed)
     made = section(
         *(
@@ -83,7 +83,7 @@ def test_a_row_that_may_be_first_is_marked_and_as_many_are_as_the_range_of_the_b
 
 
 def test_more_rows_need_more_certainty() -> None:
-    """The same two rows: told apart alone, and not among thirty others that equal the first."""
+    """The same two rows: distinguished when alone, but not among thirty others equal to the first."""
     best, worse = counted([F1_10] * 6, detector="best"), counted([F1_5] * 6, detector="worse")
     assert ranges(section(best, worse)) == {"best": (1, 1), "worse": (2, 2)}
     crowd = [counted([F1_10] * 6, detector=f"as-good-{n}") for n in range(30)]

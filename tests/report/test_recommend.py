@@ -1,4 +1,4 @@
-"""The cheapest row that is not worse than the best, or that the data cannot decide."""
+"""The recommended row is the cheapest that is not worse than the best, where the data can decide."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def name(one: Candidate | None) -> str | None:
 
 
 def unsure() -> list[Slide]:
-    """As good as `GOOD` in sum, but not slide by slide."""
+    """The same sums as `GOOD`, but other counts on each slide."""
     return [(98, 2, 2), (82, 18, 18)] * 5
 
 
@@ -63,7 +63,7 @@ def test_a_cheaper_row_that_may_be_as_good_leaves_it_undecided() -> None:
     assert name(found(*records, margin=0.0).chosen) == "best"
 
 
-def test_a_row_that_is_known_to_do_is_chosen_though_a_cheaper_one_is_undecided() -> None:
+def test_a_row_that_is_known_to_be_as_good_is_chosen_although_a_cheaper_one_is_undecided() -> None:
     cheapest = timed("cheapest", [(90, 10, 10), (84, 16, 16)] * 5, 0.5)
     what = found(timed("best", (91, 9, 9), 3.0), timed("cheap", (90, 9, 10), 1.0), cheapest)
     assert (name(what.chosen), [name(one) for one in what.undecided]) == ("cheap", ["cheapest"])

@@ -1,4 +1,4 @@
-"""Rows and sections: what is ranked together, what is the best, and what is in the noise."""
+"""Rows and sections: which rows are ranked together, which is the best, and which cannot be distinguished from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from records import failed, ok
 
 from mitobench.evaluate import interval, paired_difference
 from mitobench.report.row import plugin
-from mitobench.report.table import Section, sections
+from mitobench.report.table import Section, dataset_title, sections
 from mitobench.results.schema import DetectionsEntry, Record
 from report.counted import F1_4, F1_5, F1_8, counted
 
@@ -33,7 +33,7 @@ def radius(record: Record, um: float) -> Record:
     [{"data_digest": "e" * 64}, {"matcher": "hungarian"}, {"protocol": "by-slide"}, {"dataset": "mitos2014"}],
     ids=str,
 )
-def test_what_was_not_measured_alike_is_in_sections_of_its_own(change: dict[str, Any]) -> None:
+def test_records_that_were_not_measured_alike_are_in_different_sections(change: dict[str, Any]) -> None:
     found = sections([ok(), ok(detector="rpn", **{"train_on": [change.get("dataset", "mitos2012")]} | change)])
     assert [len(section.rows) for section in found] == [1, 1]
 
@@ -43,7 +43,7 @@ def test_another_radius_is_another_section() -> None:
     assert [[rank for rank, _ in section.ranked()] for section in found] == [[1], [1]]
 
 
-def test_what_was_trained_on_other_data_is_ranked_together() -> None:
+def test_rows_trained_on_different_data_are_ranked_together() -> None:
     made = ok(train_on=["mitos2012", "mitos2014"])
     made = made.model_copy(update={"data": {**made.data, "mitos2014": made.data["mitos2012"]}})
     assert len(section(ok(), made).rows) == 2
@@ -61,28 +61,65 @@ def test_rows_with_other_data_in_any_part_are_never_ranked_together(part: str) -
     assert [len(section.rows) for section in found] == [1, 1]
 
 
-def test_other_data_of_another_training_set_is_told_and_ranked_together() -> None:
+def test_other_data_of_another_training_set_is_noted_and_ranked_together() -> None:
     both = ok(train_on=["mitos2012", "mitos2014"])
     made = section(with_data(both, "mitos2014"), with_data(both, "mitos2014", train="e" * 64))
     assert {remark for row in made.rows for remark in made.remarks(row)} == {
-        "mitos2014 train data aaaaaaaa",
-        "mitos2014 train data eeeeeeee",
+        "with mitos2014 train data aaaaaaaa",
+        "with mitos2014 train data eeeeeeee",
     }
 
 
-def test_a_title_says_more_only_where_two_would_be_the_same() -> None:
+def test_a_title_has_details_only_where_two_would_be_the_same() -> None:
     records = [ok(), radius(ok(), 8.0), with_data(ok(), "mitos2012", train="e" * 64), ok(protocol="by-slide")]
     assert {section.title for section in sections(records)} == {
-        "mitos2012, protocol by-slide",
-        "mitos2012, protocol official, radius 8.0 um, matcher mitos, test data dddddddd",
-        "mitos2012, protocol official, radius 5.0 um, matcher mitos, test data dddddddd, "
-        "train data aaaaaaaa, val data bbbbbbbb",
-        "mitos2012, protocol official, radius 5.0 um, matcher mitos, test data dddddddd, "
-        "train data eeeeeeee, val data bbbbbbbb",
+        "MITOS 2012, by slide",
+        "MITOS 2012, official split, radius 8 um",
+        "MITOS 2012, official split, radius 5 um, data A",
+        "MITOS 2012, official split, radius 5 um, data B",
+    }
+    assert {section.name for section in sections(records)} == {
+        "mitos2012-by-slide",
+        "mitos2012-official-radius_8_um",
+        "mitos2012-official-radius_5_um-data_A",
+        "mitos2012-official-radius_5_um-data_B",
     }
 
 
-def test_rows_stand_by_mean_f1_and_those_without_one_are_last() -> None:
+def test_sections_that_differ_in_their_data_alone_list_its_digests() -> None:
+    found = sections([ok(), with_data(ok(), "mitos2012", train="e" * 64)])
+    digests = {note for made in found for note in made.notes}
+    assert len(digests) == 2
+    assert any("its digests: train eeeeeeee, val bbbbbbbb, test dddddddd" in note for note in digests)
+
+
+def on_scanners(record: Record, *names: str, only: bool = False, test: str = "d") -> Record:
+    entry = record.data["mitos2014"].model_copy(update={"scanners": list(names), "digest": {"test": test * 64}})
+    update = {"data": {"mitos2014": entry}, "only_scanners": list(names) if only else None}
+    return record.model_copy(update=update)
+
+
+def test_sections_of_different_scanners_are_named_by_them() -> None:
+    made = ok(dataset="mitos2014", protocol="by-slide", train_on=["mitos2014"])
+    both = sections([on_scanners(made, "H", test="e"), on_scanners(made, "A", "H")])
+    assert {section.title for section in both} == {
+        "MITOS 2014, by slide, Hamamatsu frames",
+        "MITOS 2014, by slide, Aperio and Hamamatsu frames",
+    }
+    assert [section.title for section in sections([on_scanners(made, "A", "H")])] == ["MITOS 2014, by slide"]
+    limited = sections([on_scanners(made, "H", only=True)])
+    assert [section.title for section in limited] == ["MITOS 2014, by slide, Hamamatsu frames"]
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [("mitos2012", "MITOS 2012"), ("synthetic-centroids", "Synthetic centroids"), ("<b>", "<b>"), ("", "")],
+)
+def test_the_title_of_a_data_set_is_its_name_in_words(name: str, title: str) -> None:
+    assert dataset_title(name) == title
+
+
+def test_rows_are_in_the_order_of_mean_f1_and_those_without_one_are_last() -> None:
     made = section(failed(detector="a"), ok(f1=None, detector="b"), ok(f1=0.0, detector="c"), ok(f1=0.5, detector="d"))
     shown = [(rank, row.first.combination["detector"]) for rank, row in made.ranked()]
     assert shown == [(1, "d"), (2, "c"), (None, "a"), (None, "b")]
@@ -110,7 +147,7 @@ def test_seeds_of_one_combination_are_one_row() -> None:
     assert row.title == "fixed + frcnn + resnet50 + linear"
 
 
-def test_the_title_has_no_part_that_is_not_used() -> None:
+def test_the_title_leaves_out_unused_parts() -> None:
     assert section(ok(estimator="-")).rows[0].title == "frcnn + resnet50 + linear"
 
 
@@ -132,7 +169,7 @@ def test_seeds_on_other_frames_are_not_summed() -> None:
     assert row.interval is None
 
 
-def test_two_numbers_for_one_seed_are_two_rows_that_are_marked_and_not_ranked() -> None:
+def test_conflicting_records_of_a_seed_are_two_rows_that_are_marked_and_not_ranked() -> None:
     one, other, rest = counted(F1_5), counted(F1_8), counted(F1_4, seed=1)
     for records in permutations((one, other, rest)):
         made = section(*records)
@@ -143,7 +180,7 @@ def test_two_numbers_for_one_seed_are_two_rows_that_are_marked_and_not_ranked() 
         ]
         assert [rank for rank, _ in made.ranked()] == [1, None, None]
         assert made.rows[0].missing == [0]
-        assert made.remarks(made.rows[1]) == ["conflicting: another record of this seed has other numbers"]
+        assert made.remarks(made.rows[1]) == ["conflicting: another record of this seed has different numbers"]
 
 
 def test_a_seed_with_and_without_a_score_is_a_conflict_too() -> None:
@@ -233,7 +270,7 @@ def test_the_interval_of_several_seeds_is_that_of_their_counts_summed() -> None:
     assert row.interval is not None
 
 
-# ------------------------------------------------------------------------------------------------------- what is said
+# -------------------------------------------------------------------------------------------------------------- notes
 
 
 def test_published_numbers_are_those_of_the_same_data_and_protocol() -> None:
@@ -242,42 +279,42 @@ def test_published_numbers_are_those_of_the_same_data_and_protocol() -> None:
     assert section(ok()).published_notes
 
 
-def test_a_name_that_is_a_path_has_nothing_published() -> None:
+def test_a_name_that_is_a_path_has_no_published_numbers() -> None:
     assert not section(ok(dataset="../experiments/timing", protocol="2012")).published
 
 
-def test_rows_that_look_alike_are_told_apart() -> None:
+def test_rows_that_look_the_same_have_a_remark_on_how_they_differ() -> None:
     one = ok(f1=0.5)
     detector = one.plugins["detector"].model_copy(update={"options": {"lr": 0.1}})
     other = ok(f1=0.4).model_copy(update={"plugins": {**one.plugins, "detector": detector}, "device": "cuda"})
     made = section(one, other, ok(f1=0.3, detector="rpn"))
     assert [made.remarks(row) for row in made.rows] == [
-        ["device cpu, detector lr 1e-05"],
-        ["device cuda, detector lr 0.1"],
+        ["with device cpu, detector lr 1e-05"],
+        ["with device cuda, detector lr 0.1"],
         [],
     ]
 
 
-def test_a_remark_is_what_not_all_rows_have_for_a_note() -> None:
+def test_a_note_that_not_all_rows_have_is_a_remark() -> None:
     made = section(ok(notes=["no tissue", "from scratch"]), ok(detector="rpn", f1=0.4, notes=["no tissue"]))
     assert made.notes == ["no tissue", "test frames scored 2 times for these rows"]
     assert [made.remarks(row) for row in made.rows] == [["from scratch"], []]
 
 
-def test_a_note_of_one_seed_alone_names_it() -> None:
+def test_a_note_of_one_seed_names_the_seed() -> None:
     made = section(ok(seed=0, notes=["no tissue"]), ok(seed=1, notes=["no tissue", "no candidate passed"]))
     assert made.notes[0] == "no tissue"
     assert [made.remarks(row) for row in made.rows] == [["no candidate passed (seed 1)"]]
 
 
-def test_a_record_lies_under_its_name_unless_it_is_said_otherwise() -> None:
+def test_the_path_of_a_record_is_its_name_unless_another_is_given() -> None:
     record = ok().sealed()
     assert section(record).file(record) == f"{record.stem}.json"
     (elsewhere,) = sections([record], {record.digest: "theirs/x.json"})
     assert elsewhere.file(record) == "theirs/x.json"
 
 
-def test_a_variant_leaves_out_what_is_not_set() -> None:
+def test_a_variant_leaves_out_options_without_a_value() -> None:
     made = ok()
     made.plugins["verifier"] = made.plugins["verifier"].model_copy(update={"variant": {"patch": 64, "enlarged": None}})
     assert plugin(made, "verifier") == "resnet50 (patch 64)"

@@ -1,4 +1,4 @@
-"""The command of a record follows from the record and names data as DATA."""
+"""The command of a record follows from the record; the folder of the data sets is DATA."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_defaults_are_left_out() -> None:
     assert command_of(ok()) == PLAIN
 
 
-def test_frames_that_are_made_need_no_data() -> None:
+def test_generated_frames_need_no_data() -> None:
     assert "DATA" not in command_of(ok(dataset="synthetic", train_on=["synthetic"]))
 
 
@@ -41,7 +41,7 @@ def test_frames_that_are_made_need_no_data() -> None:
         (changed(pipeline=ok().pipeline | {"processes": 4}), "--gpus 4"),
     ],
 )
-def test_what_was_asked_otherwise_is_there(record: Record, words: str) -> None:
+def test_other_values_are_in_the_command(record: Record, words: str) -> None:
     assert f" {words}" in command_of(record)
 
 

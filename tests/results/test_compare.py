@@ -1,4 +1,4 @@
-"""Two records are compared frame by frame, where they were measured alike."""
+"""Two records are compared frame by frame if they were measured in the same way."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_difference_is_paired() -> None:
     assert found.inside_noise is not None
 
 
-def test_the_frames_that_differ_are_there_most_different_first() -> None:
+def test_frames_that_differ_are_listed_most_different_first() -> None:
     found = compare(scored(A), scored(B))
     assert [one.frame for one, _ in found.frames] == ["F3", "F1", "F2"]
     assert [(one.tp, other.tp) for one, other in found.frames] == [(0, 3), (3, 0), (2, 2)]
@@ -50,14 +50,14 @@ def test_a_clear_difference_is_outside_the_noise() -> None:
     assert compare(scored(counts(*[(3, 0)] * 8)), scored(counts(*[(1, 3)] * 8))).inside_noise is False
 
 
-def test_what_is_undefined_has_no_difference() -> None:
+def test_undefined_scores_have_no_difference() -> None:
     found = compare(scored(counts((0, 0), (0, 0))), scored(counts((1, 0), (0, 0))))
     assert found.differences["precision"] is None
     assert found.differences["recall"] is not None
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"data_digest": "e" * 64}, "digest of the test frames dddddddddddddddddddd and eeeeeeeeeeeeeeeeeeee"),
         ({"matcher": "greedy"}, "matcher mitos and greedy"),
@@ -65,8 +65,8 @@ def test_what_is_undefined_has_no_difference() -> None:
         ({"dataset": "mitos2014"}, "data set mitos2012 and mitos2014"),
     ],
 )
-def test_what_was_not_measured_alike_is_refused_with_what_differs(change: dict[str, str], said: str) -> None:
-    with pytest.raises(RecordError, match=f"here and there were not measured alike: .*{said}"):
+def test_records_that_were_measured_differently_are_refused(change: dict[str, str], message: str) -> None:
+    with pytest.raises(RecordError, match=f"here and there were not measured in the same way: .*{message}"):
         compare(ok(), ok(**change), ("here", "there"))
 
 

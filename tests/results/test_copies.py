@@ -1,4 +1,4 @@
-"""What a record says of its frames is compared with the annotation of the very frames that it was tested on."""
+"""What a record says about its frames is compared with the annotation of those frames."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from mitobench.results import record
 from mitobench.results.check import check
 from mitobench.results.copies import Copies, wrong_annotation
 from mitobench.results.folder import check_all
-from mitobench.results.recompute import Recomputed
+from mitobench.results.recompute import Recomputation
 
 
-def recomputed(path: Path) -> Recomputed:
-    return Recomputed.read(path, record.read(path))
+def recomputed(path: Path) -> Recomputation:
+    return Recomputation.read(path, record.read(path))
 
 
-def test_what_a_run_wrote_is_what_the_annotation_gives(path: Path, small_data: Path) -> None:
+def test_the_record_of_a_run_agrees_with_the_annotation(path: Path, small_data: Path) -> None:
     assert list(wrong_annotation(recomputed(path), Copies(small_data))) == []
 
 
-def test_a_hit_that_is_none_is_found_by_the_annotation_alone(path: Path, small_data: Path) -> None:
+def test_an_invented_hit_is_found_by_the_annotation_only(path: Path, small_data: Path) -> None:
     tiny_runs.with_a_found_miss(path)
     assert check(path).problems == [], "it agrees with itself"
     (found,) = wrong_annotation(recomputed(path), Copies(small_data))
     assert re.fullmatch(r"test detection of row \d+: mitoses within the radius", found.path)
-    assert (len(found.recorded), found.recomputed) == (1, ())
+    assert (len(found.recorded), found.expected) == (1, ())
 
 
 def _moved(stored: StoredDetections) -> StoredDetections:
@@ -92,12 +92,14 @@ def test_missing_test_frames_are_named(path: Path, small_data: Path, tmp_path: P
 
 
 def test_a_data_set_whose_folder_is_not_given_is_asked_for(path: Path) -> None:
-    with pytest.raises(MitobenchError, match="mitos2012: say where its frames are, with --data FOLDER or MITOBENCH_D"):
+    with pytest.raises(
+        MitobenchError, match="mitos2012: no folder of data sets is given\. Give it with --data FOLDER or MITOBENCH_D"
+    ):
         Copies(None).folder("mitos2012")
 
 
 @pytest.mark.parametrize("withheld", ["2[789]|3.", "27"], ids=["all", "some"])
-def test_frames_whose_labels_are_withheld_are_no_problem(
+def test_frames_whose_labels_are_withheld_are_not_a_problem(
     withheld: str, small_data: Path, tmp_path: Path, toys: dict[str, str]
 ) -> None:
     shutil.copytree(small_data, tmp_path / "synthetic")
@@ -112,7 +114,7 @@ def test_frames_whose_labels_are_withheld_are_no_problem(
 
 
 @pytest.mark.parametrize("matcher", ["greedy", "hungarian", "midog"])
-def test_other_matchers_are_no_problem(matcher: str, small_data: Path, tmp_path: Path, toys: dict[str, str]) -> None:
+def test_other_matchers_are_not_a_problem(matcher: str, small_data: Path, tmp_path: Path, toys: dict[str, str]) -> None:
     (path,) = tiny_runs.run(tmp_path, small_data, matcher=matcher, sets=["pipeline.candidate_threshold=0.7"])
     checks = check_all([path], small_data)
     assert (checks.problems, checks.matched) == ([], 1)

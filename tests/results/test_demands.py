@@ -1,4 +1,4 @@
-"""What a record asks of the machine is bounded, shown, and agreed to."""
+"""What reproducing a record uses is limited, shown, and confirmed."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def asking(processes: object = 1, threads: str = "1", **options: Any) -> Record:
     )
 
 
-def test_what_it_will_use_is_said() -> None:
+def test_what_will_be_used_is_listed() -> None:
     shown = "\n".join(demands(asking(2, "1", members=3, iterations=10, mpp=0.25)))
     assert "2 processes, 1 threads." in shown
-    assert "verifier resnet50: members 3, iterations 10." in shown
+    assert "verifier resnet50: ensemble_size 3, iterations 10." in shown
 
 
 def test_little_is_not_too_much() -> None:
@@ -40,7 +40,7 @@ def test_little_is_not_too_much() -> None:
 
 
 @pytest.mark.parametrize("processes", [0, -1, 65, 10**9, 1.5, "2", True, None, [1]])
-def test_a_number_of_processes_that_cannot_be_is_refused(processes: object) -> None:
+def test_an_impossible_number_of_processes_is_refused(processes: object) -> None:
     with pytest.raises(RecordError, match=r"pipeline\.processes"):
         list(demands(asking(processes)))
 
@@ -50,12 +50,13 @@ TOO_MUCH = {
     "threads": asking(1, "999"),
     "steps": asking(1, "1", iterations=10_000_000),
     "members": asking(1, "1", iterations=100_000, members=10**9),
+    "ensemble size": asking(1, "1", iterations=100_000, ensemble_size=10**9),
     "memory": asking(1, "1", batch_size=10**6, patch=4096),
 }
 
 
 @pytest.mark.parametrize("asked", TOO_MUCH.values(), ids=TOO_MUCH)
-def test_more_than_this_machine_has_is_not_done_unasked(
+def test_more_than_this_machine_has_is_confirmed_first(
     asked: Record, tmp_path: Path, mitobench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[Path] = []

@@ -1,6 +1,6 @@
-"""Every number of a record is forged in turn and sealed again with right digests: the record alone gives it away.
+"""Forges every number of a record in turn and gives it right digests again: `check` finds each from the record alone.
 
-The numbers are listed from the schema and from a record, so a field that is added is tested by being there.
+The numbers are listed from the schema and from a record, so a new field is tested without a change here.
 """
 
 from __future__ import annotations
@@ -8,19 +8,25 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
+import shutil
 import types
 import typing
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_runs
 from pydantic import BaseModel
 
 from mitobench import discovery
 from mitobench.benchmark import Benchmark, Grid
+from mitobench.evaluate import StoredDetections
 from mitobench.evaluate.stored import COLUMNS
+from mitobench.pipeline.rounding import significant
 from mitobench.results import record as records
 from mitobench.results.check import NOT_DERIVED, NOT_DERIVED_COLUMNS, check
 from mitobench.results.schema import Record
@@ -40,6 +46,8 @@ def of_schema(model: type[BaseModel], path: str = "") -> Iterator[str]:
 
 def _of_type(annotation: Any, path: str) -> Iterator[str]:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        origin, arguments, annotation = typing.get_origin(arguments[0]), typing.get_args(arguments[0]), arguments[0]
     if origin in (typing.Union, types.UnionType):
         for argument in arguments:
             yield from _of_type(argument, path)
@@ -51,6 +59,16 @@ def _of_type(annotation: Any, path: str) -> Iterator[str]:
         yield from of_schema(annotation, path)
     elif annotation in (int, float):
         yield path
+
+
+def objects_of(value: Any, path: str = "") -> Iterator[str]:
+    """The paths of all objects that are there: `test.froc`."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, item in items:
+        inner = f"{path}\0{name}" if path else str(name)
+        if isinstance(item, dict):
+            yield inner
+        yield from objects_of(item, inner)
 
 
 def of_content(value: Any, path: str = "") -> Iterator[str]:
@@ -141,19 +159,55 @@ def is_derived(path: str) -> bool:
     return not any(fnmatch(path.replace("\0", "."), pattern) for pattern in NOT_DERIVED)
 
 
+def adding(path: str) -> Callable[[Content], None]:
+    """Adds a number to the object at a path."""
+    return at(path, lambda found: {**found, "16": 0.99})
+
+
+def samples(paths: Iterator[str]) -> Iterator[str]:
+    """Of paths that differ in the indices of lists only: the first, the middle and the last."""
+    patterns: dict[str, list[str]] = {}
+    for path in paths:
+        patterns.setdefault(".".join("*" if step.isdigit() else step for step in path.split("\0")), []).append(path)
+    for found in patterns.values():
+        yield from {found[0], found[len(found) // 2], found[-1]}
+
+
 @pytest.mark.parametrize("change", [lambda n: n + 1, lambda n: n * 0.9 + 0.001], ids=["one more", "a tenth less"])
 def test_every_number_is_found_when_it_is_forged(made: Path, tmp_path: Path, change: Callable[[float], float]) -> None:
     assert check(made).problems == [], "the record as it was made is right"
-    content = json.loads(made.read_text())
-    patterns, missed = {}, []
-    for path in of_content(content):
-        pattern = ".".join("*" if step.isdigit() else step for step in path.split("\0"))
-        patterns.setdefault(pattern, []).append(path)
-    for paths in patterns.values():
-        for path in {paths[0], paths[len(paths) // 2], paths[-1]}:
-            if is_derived(path) and not is_found(made, tmp_path / "f", at(path, change)):
-                missed.append(path.replace("\0", "."))
+    paths = [path for path in samples(of_content(json.loads(made.read_text()))) if is_derived(path)]
+    missed = [path for path in paths if not is_found(made, tmp_path / "f", at(path, change))]
     assert missed == []
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_the_number_of_frames_that_chose_or_were_scored_is_found(made: Path, tmp_path: Path, part: str) -> None:
+    assert is_found(made, tmp_path / "f", at(f"data\0synthetic\0frames\0{part}", lambda number: number + 1))
+
+
+FREE_NAMES = ("training_info", "versions", "run.host")  # no score is among them
+
+
+def test_every_number_that_is_added_is_found(made: Path, tmp_path: Path) -> None:
+    paths = list(samples(objects_of(json.loads(made.read_text()))))
+    assert {"test\0froc", "pipeline", "data"} <= set(paths)
+    tried = [path for path in paths if path.replace("\0", ".") not in FREE_NAMES and is_derived(f"{path}\0added")]
+    missed = [path for path in tried if not is_found(made, tmp_path / "f", adding(path))]
+    assert missed == []
+
+
+@pytest.mark.parametrize("number", [-1.0, -1e-9, 1e10])
+@pytest.mark.parametrize("path", ["run\0seconds\0fusion", "run\0seconds_a_frame", "run\0seconds_a_candidate"])
+def test_seconds_that_cannot_be_are_found(made: Path, tmp_path: Path, path: str, number: float) -> None:
+    assert is_found(made, tmp_path / "f", at(path, lambda _: number))
+    assert not is_found(made, tmp_path / "f", at(path, lambda _: 12.5))
+
+
+def test_a_number_of_frames_that_cannot_be_is_found(made: Path, tmp_path: Path) -> None:
+    path = "data\0synthetic\0frames\0train"
+    assert is_found(made, tmp_path / "f", at(path, lambda _: -1))
+    assert not is_found(made, tmp_path / "f", at(path, lambda _: 13))
 
 
 def test_every_number_of_the_schema_is_in_the_record_that_is_forged(made: Path) -> None:
@@ -163,11 +217,12 @@ def test_every_number_of_the_schema_is_in_the_record_that_is_forged(made: Path) 
     assert absent == []
 
 
-def test_what_is_not_derived_is_a_short_list_that_the_protocol_names() -> None:
+def test_what_is_not_derived_is_a_short_list_and_the_protocol_has_the_same() -> None:
     protocol = (REPOSITORY / "docs" / "protocol.md").read_text()
-    assert len(NOT_DERIVED) + len(NOT_DERIVED_COLUMNS) <= 8
-    for name, reason in {**NOT_DERIVED, **NOT_DERIVED_COLUMNS}.items():
-        assert f"| `{name}` | {reason} |" in protocol
+    _, _, table = protocol.partition("| not derived | what it is |\n|---|---|\n")
+    rows = re.findall(r"\| `(.+?)` \| (.+) \|", table.partition("\n\n")[0])
+    assert rows == list({**NOT_DERIVED, **NOT_DERIVED_COLUMNS}.items())
+    assert 0 < len(rows) <= 8
 
 
 # ----------------------------------------------------------------------------------------------------- its detections
@@ -258,6 +313,23 @@ def test_every_column_of_the_detections_is_found(made: Path, tmp_path: Path, nam
     assert check(target).problems
 
 
+@pytest.mark.parametrize("name", ["detector_score", "verifier_score"])
+def test_scores_of_plugins_that_are_changed_with_all_numbers_are_left_to_reproduce(
+    core_records: dict[str, Path], tmp_path: Path, name: str
+) -> None:
+    """The table of what is not derived promises no more than this."""
+    source = core_records["detector-only" if name == "detector_score" else "verifier-only"]
+    for file in source.parent.glob(f"{source.stem}.*"):
+        shutil.copy(file, tmp_path)
+
+    def lower(stored: StoredDetections) -> StoredDetections:
+        moved = {"score": significant(stored.score / 2), "detector": stored.detector, "verifier": stored.verifier}
+        moved["detector" if name == "detector_score" else "verifier"] = moved["score"]
+        return replace(stored, **moved)
+
+    assert check(tiny_runs.cheat_everywhere(tmp_path / source.name, lower)).problems == []
+
+
 def test_every_column_is_forged_or_named_as_measured() -> None:
     assert FORGERIES.keys() | MEASURED_ALONE == set(COLUMNS)
     named = {name for names in NOT_DERIVED_COLUMNS for name in names.split(", ")}
@@ -269,11 +341,11 @@ def test_the_threshold_that_is_best_on_the_test_frames_is_not_accepted_as_valida
 ) -> None:
     """The forgery that pays most, and agrees with itself: all numbers at the oracle threshold."""
     from mitobench.evaluate import evaluate
-    from mitobench.results.recompute import Recomputed
+    from mitobench.results.recompute import Recomputation
 
     record = records.read(made)
     assert record.test is not None
-    recomputed = Recomputed.read(made, record)
+    recomputed = Recomputation.read(made, record)
     best = record.test.oracle_threshold
     assert best != record.test.threshold, "another sample record is needed"
     numbers = evaluate(recomputed.frames(), best, record.test.matcher, record.test.radius_um).model_dump(mode="json")

@@ -1,4 +1,4 @@
-"""Records of version 1 come to this one with their numbers, or stay as they are with the reason."""
+"""Records of version 1 are migrated with their numbers, or stay unchanged with a reason."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def only(folder: Path) -> Path:
 
 
 def reseal(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change a record of version 1, and seal it as version 1 did."""
+    """Change a record of version 1, with the digests that version 1 gave it."""
     content = json.loads(path.read_text())
     change(content)
     inside = {name: value for name, value in content.items() if name not in ("run", "digest", "run_digest")}
@@ -65,7 +65,7 @@ def test_a_record_of_version_1_keeps_its_numbers_and_its_digest(folder: Path) ->
     assert "/" not in new["run"]["command"]
 
 
-def test_a_migrated_record_is_green_with_and_without_the_annotation(folder: Path, synthetic_frames: Copies) -> None:
+def test_a_migrated_record_passes_with_and_without_the_annotation(folder: Path, synthetic_frames: Copies) -> None:
     migrate_folder(folder, None)
     assert check(only(folder)).problems == []
     checks = check_all([only(folder)], synthetic_frames.folder("synthetic"))
@@ -73,7 +73,7 @@ def test_a_migrated_record_is_green_with_and_without_the_annotation(folder: Path
     assert migrate_folder(folder, None).current == 1, "a second time nothing is done"
 
 
-def test_a_forged_number_of_version_1_is_not_taken_along(folder: Path) -> None:
+def test_a_forged_number_of_version_1_is_not_migrated(folder: Path) -> None:
     path = only(folder)
     reseal(path, lambda content: content["test"].update(average_precision=0.99))
     before = path.read_bytes()
@@ -103,9 +103,9 @@ def test_a_version_without_a_migration_is_named(folder: Path, synthetic_frames: 
         migrate(path, synthetic_frames)
 
 
-def test_what_is_not_whole_is_named(folder: Path, synthetic_frames: Copies) -> None:
+def test_an_incomplete_record_is_named(folder: Path, synthetic_frames: Copies) -> None:
     reseal(only(folder), lambda content: content.pop("pipeline"))
-    with pytest.raises(RecordError, match="not a whole record of version 1"):
+    with pytest.raises(RecordError, match="not a complete record of version 1"):
         migrate(only(folder), synthetic_frames)
 
 

@@ -1,4 +1,4 @@
-"""Files of options in a record: text as it was, and nothing that leaves its folder."""
+"""Files of options in a record: texts are kept unchanged, and no path leads out of their folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEXT = "a = 1\r\n"
 DIGEST = hashlib.sha256(TEXT.encode()).hexdigest()
 
 
-def test_text_goes_through_a_record_unchanged(tmp_path: Path) -> None:
+def test_a_text_is_kept_unchanged(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_bytes(TEXT.encode())
     entry = option_files.entry(File(tmp_path / "config.toml"))
     assert entry == FileEntry(name="config.toml", sha256=DIGEST, text=TEXT)
@@ -35,7 +35,7 @@ def test_other_content_is_looked_for_elsewhere_and_must_have_the_digest(tmp_path
     assert (tmp_path / "out" / "weights" / "w.bin").read_bytes() == TEXT.encode()
     (tmp_path / "kept").write_bytes(b"other")
     for path in (tmp_path / "kept", tmp_path / "nothing", None):
-        with pytest.raises(MitobenchError, match=rf"w\.bin \(SHA-256 {DIGEST}\) is not here"):
+        with pytest.raises(MitobenchError, match=rf"w\.bin \(SHA-256 {DIGEST}\) is missing"):
             option_files.write(tmp_path / "again", {"weights": entry}, lambda _, path=path: path)  # type: ignore[misc]
 
 

@@ -1,4 +1,4 @@
-"""A record is what was written, or it is refused."""
+"""A record is read as it was written, or refused."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_any_changed_byte_of_the_detections_is_found(
     content = bytearray((written.parent / entry.file).read_bytes())
     content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
     (folder / entry.file).write_bytes(content)
-    with pytest.raises(RecordError, match="its digest is another"):
+    with pytest.raises(RecordError, match="its digest does not fit"):
         record.text_of(folder / written.name, entry)
 
 
@@ -109,7 +109,7 @@ def test_detections_of_another_record_are_refused(tmp_path: Path) -> None:
     made = record.read(path)
     assert made.detections is not None
     (tmp_path / made.detections.file).write_bytes(gzip.compress(DETECTIONS.replace("0.9", "0.8").encode()))
-    with pytest.raises(RecordError, match="its digest is another"):
+    with pytest.raises(RecordError, match="its digest does not fit"):
         record.read_detections(path, made)
 
 
@@ -118,7 +118,7 @@ def test_detections_elsewhere_are_not_read(tmp_path: Path, name: str) -> None:
     path = record.write(tmp_path, ok(), DETECTIONS)
     made = record.read(path)
     assert made.detections is not None
-    with pytest.raises(RecordError, match="its detections must lie beside it"):
+    with pytest.raises(RecordError, match="the file of its detections must be in the same folder"):
         record.text_of(path, made.detections.model_copy(update={"file": name}))
 
 
@@ -144,7 +144,7 @@ def test_another_schema_version_is_refused_with_both_versions_and_the_fix(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", ":1: is not valid JSON"),
         ("{\n\n!", ":3: is not valid JSON"),
@@ -153,15 +153,15 @@ def test_another_schema_version_is_refused_with_both_versions_and_the_fix(
         pytest.param("9" * 5_000, "beyond 64 bits", id="long"),
     ],
 )
-def test_what_is_no_record_is_refused_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+def test_a_file_that_is_not_a_record_is_refused_with_its_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "broken.json"
     path.write_text(text)
-    with pytest.raises(RecordError, match=f"broken.json.*{said}"):
+    with pytest.raises(RecordError, match=f"broken.json.*{message}"):
         record.read(path)
 
 
 @pytest.mark.parametrize("depth", [300, 600, 900, 970, 990])
-def test_a_record_that_is_nested_too_deeply_ends_in_no_traceback(written: Path, tmp_path: Path, depth: int) -> None:
+def test_a_record_that_is_nested_too_deeply_is_refused(written: Path, tmp_path: Path, depth: int) -> None:
     path = tmp_path / "deep.json"
     path.write_text(
         written.read_text().replace(
@@ -172,7 +172,7 @@ def test_a_record_that_is_nested_too_deeply_ends_in_no_traceback(written: Path, 
         record.read(path)
 
 
-def test_a_missing_record_is_told(tmp_path: Path) -> None:
+def test_a_missing_record_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"none\.json: cannot be read: No such file"):
         record.read(tmp_path / "none.json")
 
@@ -193,13 +193,13 @@ def test_a_write_that_fails_leaves_the_old_record_and_nothing_else(
     assert path.read_bytes() == before
 
 
-def test_the_name_tells_what_was_computed_and_holds_no_odd_character() -> None:
+def test_the_name_says_what_was_computed_and_has_no_special_characters() -> None:
     stem = ok(detector="../../<b>|", seed=3).stem
     assert stem.startswith("mitos2012-official-fixed-.._.._b_-resnet50-linear-s3-")
     assert not set(stem) & set('/\\<>|"*? ')
 
 
-def test_a_repetition_has_the_same_name_and_another_option_another() -> None:
+def test_a_repetition_has_the_same_name_and_another_option_changes_it() -> None:
     one = ok()
     other = one.plugins["detector"].model_copy(update={"options": {"lr": 0.1}})
     changed = one.model_copy(update={"plugins": {**one.plugins, "detector": other}})
@@ -228,11 +228,11 @@ def test_run_and_content_have_digests_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("role", "name"), [("detector", "blobs"), ("verifier", "none"), ("fuser", "product"), ("estimator", "mask")]
 )
-def test_a_part_whose_plugin_is_another_is_refused(tmp_path: Path, role: str, name: str) -> None:
+def test_a_part_with_another_plugin_is_refused(tmp_path: Path, role: str, name: str) -> None:
     made = ok()
     other = made.plugins[role].model_copy(update={"name": name})
     path = record.write(tmp_path, made.model_copy(update={"plugins": {**made.plugins, role: other}}), DETECTIONS)
-    with pytest.raises(RecordError, match=f"plugins.{role} '{made.combination[role]}' not there"):
+    with pytest.raises(RecordError, match=f"plugins.{role} '{made.combination[role]}' missing"):
         record.read(path)
 
 
@@ -248,9 +248,9 @@ def test_a_part_whose_plugin_is_another_is_refused(tmp_path: Path, role: str, na
         {"specs": {"k": {"kind": 1, "plugin": [], "frames": None, "settings": 2, "upstream": {"a": []}}}},
     ],
 )
-def test_what_is_open_in_form_has_the_shape_that_readers_rely_on(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_open_values_must_have_the_form_that_readers_rely_on(tmp_path: Path, changes: dict[str, Any]) -> None:
     path = record.write(tmp_path, ok().model_copy(update=changes), DETECTIONS)
-    with pytest.raises(RecordError, match="not a whole record"):
+    with pytest.raises(RecordError, match="not a complete record"):
         record.read(path)
 
 

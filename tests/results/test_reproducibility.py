@@ -1,4 +1,4 @@
-"""Doing it again gives an equal record, one within seed noise, or a different one; and what changed is told."""
+"""Running a record again gives an equal record, one within seed noise, or a different one, and lists what changed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def scored(tp_fp: list[tuple[int, int]], seed: int = 0, **changes: Any) -> Recor
     return ok(seed=seed).model_copy(update={"test": test, **changes})
 
 
-def test_equal_is_equal_though_the_versions_are_others() -> None:
+def test_equal_results_are_equal_although_versions_changed() -> None:
     found = reproducibility(scored(GOOD), scored(GOOD, **OTHER))
     assert found.verdict == "equal"
     assert found.changed == ["version of torch: 2.6.0 then, 2.9.0 now"]
@@ -63,10 +63,10 @@ def test_on_a_cpu_with_nothing_changed_there_is_no_noise(device: str) -> None:
     assert found.verdict == {"cpu": "different", "cuda": "within seed noise"}[device]
 
 
-def test_a_note_is_no_excuse() -> None:
+def test_a_note_does_not_excuse_a_difference() -> None:
     found = reproducibility(scored(SLIGHTLY, notes=["invented"]), scored(OTHERWISE))
     assert found.verdict == "different"
-    assert found.changed == ["note: 'invented' is said then only"]
+    assert found.changed == ["note: only then: 'invented'"]
 
 
 @pytest.mark.parametrize("name", ["detections", "validation_detections"])
@@ -87,7 +87,7 @@ def test_the_same_failure_again_is_equal() -> None:
     assert reproducibility(failed(reason="no"), failed(reason="yes")).verdict == "different"
 
 
-def test_all_that_changed_is_told() -> None:
+def test_everything_that_changed_is_reported() -> None:
     then = scored(GOOD, device="cuda", notes=["trained from scratch", "schedules shortened to 0.1 of the profile's"])
     plugin = then.plugins["detector"].model_copy(update={"source": "t" * 64, "options": {"lr": 0.1}})
     data = then.data["mitos2012"].model_copy(update={"digest": {"train": "9" * 64, "val": "b" * 64, "test": "d" * 64}})
@@ -103,5 +103,5 @@ def test_all_that_changed_is_told() -> None:
         "data of mitos2012, train: aaaaaaaaaaaa then, 999999999999 now",
         "detector lr: 1e-05 then, 0.1 now",
         "detector source: ssssssssssss then, tttttttttttt now",
-        "note: 'trained from scratch' is said then only",
+        "note: only then: 'trained from scratch'",
     ]

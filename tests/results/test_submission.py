@@ -1,4 +1,4 @@
-"""The contest's files hold what is at or above the threshold, one file for every frame."""
+"""The contest's files hold the detections at or above the threshold, one file for every frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights to start from: found or told, downloaded whole or not at all, copied completely or not at all."""
+"""Pretrained weights are found, downloaded and copied completely, or a warning or error says why not."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def test_a_weights_folder_may_be_relative(folder: Path, monkeypatch: pytest.Monk
 def test_auto_offline_goes_on_with_random_weights_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
     assert find_weights("auto", NAME) is None
     assert find_weights("auto", NAME) is None
-    (told,) = caplog.messages
-    for said in (NAME, "MITOBENCH_OFFLINE", "random weights"):
-        assert said in told
+    (warning,) = caplog.messages
+    for message in (NAME, "MITOBENCH_OFFLINE", "random weights"):
+        assert message in warning
 
 
-def test_auto_tells_where_a_file_that_nobody_publishes_belongs(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_auto_logs_where_to_put_a_file_that_nobody_publishes(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert find_weights("auto", "vgg_cnn_m_1024") is None
     assert f"neither vgg_cnn_m_1024.safetensors nor vgg_cnn_m_1024.npz is in {folder}" in caplog.text
 
@@ -77,16 +77,16 @@ def test_a_file_is_taken_from_wherever_it_is(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("requested", "problem"),
     [
-        ("absent.npz", r"pretrained=absent\.npz: there is no such file"),
+        ("absent.npz", r"pretrained=absent\.npz: the file does not exist"),
         ("weights.pth", r"pretrained=weights\.pth: must be auto, none, or a file that ends in \.safetensors or \.npz"),
         ("Auto", "must be auto, none"),
     ],
 )
-def test_a_file_that_cannot_be_is_told(asked: str, told: str) -> None:
-    with pytest.raises(MitobenchError, match=told):
-        find_weights(asked, NAME)
+def test_a_file_that_cannot_be_used_is_an_error(requested: str, problem: str) -> None:
+    with pytest.raises(MitobenchError, match=problem):
+        find_weights(requested, NAME)
 
 
 # -------------------------------------------------------------------------------------------------- downloading
@@ -158,19 +158,20 @@ def _objects(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "said"), [(_other_bytes, "invalid hash value"), (_gone, "No such file"), (_objects, "Weights only load")]
+    ("harm", "message"),
+    [(_other_bytes, "invalid hash value"), (_gone, "No such file"), (_objects, "Weights only load")],
 )
-def test_a_download_that_fails_is_told_and_leaves_nothing(
+def test_a_download_that_fails_is_reported_and_leaves_nothing(
     folder: Path,
     published: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     harm: object,
-    said: str,
+    message: str,
 ) -> None:
     harm(published, monkeypatch)  # type: ignore[operator]
     assert find_weights("auto", NAME) is None
-    assert said in caplog.text
+    assert message in caplog.text
     assert caplog.records[-1].levelno == logging.WARNING
     assert not list(folder.iterdir())
 
@@ -235,10 +236,10 @@ def test_files_hold_or_lack_the_counters_of_batch_normalisation(
 def test_all_that_does_not_fit_is_listed_and_nothing_is_copied(tmp_path: Path, model: dict[str, torch.Tensor]) -> None:
     path = _write(tmp_path / "w.npz", conv__weight=(3, 3), fc__weight=(2,), conv__bias=(3,))
     model["fc.weight"] = torch.zeros(2)
-    with pytest.raises(PluginError) as told:
+    with pytest.raises(PluginError) as error:
         copy_weights(path, model)
-    for said in (str(path), "missing bn.weight", "unexpected conv.bias", "conv.weight is (3, 3), must be (3, 2)"):
-        assert said in str(told.value)
+    for message in (str(path), "missing bn.weight", "unexpected conv.bias", "conv.weight is (3, 3), must be (3, 2)"):
+        assert message in str(error.value)
     assert not any(tensor.any() for name, tensor in model.items() if name != "bn.num_batches_tracked")
 
 
@@ -254,7 +255,7 @@ def test_unused_tensors_may_be_there_and_a_dot_names_a_whole_layer(
 
 
 @pytest.mark.parametrize("file", ["w.npz", "w.safetensors"])
-def test_a_corrupt_file_is_told(tmp_path: Path, file: str) -> None:
+def test_a_corrupt_file_is_reported(tmp_path: Path, file: str) -> None:
     path = _write(tmp_path / file, conv__weight=(3, 2))
     for content in (b"", b"not weights", path.read_bytes()[:-40]):
         path.write_bytes(content)
@@ -274,11 +275,13 @@ def test_an_npz_with_anything_but_numbers_is_refused(tmp_path: Path, array: np.n
 )
 def test_weights_that_are_no_finite_floats_are_refused(tmp_path: Path, values: np.ndarray) -> None:
     np.savez(tmp_path / "w.npz", bias=values)
-    with pytest.raises(PluginError, match="bias holds what is no finite number"):
+    with pytest.raises(PluginError, match="bias contains values that are not finite numbers"):
         copy_weights(tmp_path / "w.npz", {"bias": torch.zeros(2)})
 
 
-def test_a_network_that_the_weights_are_not_of_starts_at_random_and_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    pretrained._tell_other.cache_clear()  # it is told once a process, and another test may have heard it
+def test_a_network_that_the_weights_do_not_fit_starts_at_random_and_logs_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pretrained._warn_of_other_network.cache_clear()  # it warns once per process, and another test may have caused it
     assert find_weights("auto", "ResNet18_Weights.IMAGENET1K_V1", fits=False) is None
-    assert "is of another network" in caplog.text
+    assert "does not fit the network" in caplog.text

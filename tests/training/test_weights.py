@@ -50,13 +50,13 @@ def test_tied_weights_are_saved_and_tied_again_when_loaded(tmp_path: Path) -> No
 def test_what_does_not_fit_is_listed(tmp_path: Path) -> None:
     save_weights(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)), tmp_path)
     other = nn.Sequential(nn.Linear(2, 4), nn.Identity(), nn.Linear(3, 1))
-    with pytest.raises(PluginError) as told:
+    with pytest.raises(PluginError) as error:
         load_weights(other, tmp_path)
-    for said in ("missing 2.weight", "unexpected 1.bias", "0.weight is (3, 2), must be (4, 2)"):
-        assert said in str(told.value)
+    for message in ("missing 2.weight", "unexpected 1.bias", "0.weight is (3, 2), must be (4, 2)"):
+        assert message in str(error.value)
 
 
-def test_a_file_that_is_no_safetensors_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_safetensors_is_reported(tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").write_bytes(b"not weights")
     with pytest.raises(PluginError, match="cannot be read"):
         load_weights(nn.Linear(1, 1), tmp_path)

@@ -1,23 +1,30 @@
 "use strict";
 // What the other scripts share: the data, what the reader has chosen, and how text becomes elements. Text is written as
-// text: nothing on this page makes markup of data.
+// text: nothing on this page turns data into markup.
 
 const byId = (id) => document.getElementById(id);
-const read = (id) => JSON.parse(byId(id).textContent);
 const lazily = (make) => {
   let made;
   return () => (made ??= make());
 };
 
-const page = read("page-data");
-const records = lazily(() => read("record-data"));
+/** The JSON of a block that is stored as gzip in base64. */
+async function unpacked(id) {
+  const bytes = Uint8Array.from(atob(byId(id).textContent), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return JSON.parse(await new Response(stream).text());
+}
+
+const page = JSON.parse(byId("page-data").textContent);
+const records = lazily(() => unpacked("record-data"));
+const curves = lazily(() => unpacked("curve-data"));
 
 const FIRST_ROWS = 25;
 const CURVES_AT_FIRST = 3;
 const COLUMNS = {
   rank: "#",
   rankRange: "rank range",
-  title: "method",
+  title: "combination",
   precision: "P",
   recall: "R",
   f1: "F1",
@@ -37,15 +44,17 @@ const state = {
   all: false,
 };
 
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
+function filled(made, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
-    if (name === "class") made.className = value;
-    else if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
     else if (value !== false && value != null) made.setAttribute(name, value === true ? "" : value);
   }
   made.append(...children.filter((child) => child != null && child !== ""));
   return made;
+}
+
+function element(tag, attributes = {}, ...children) {
+  return filled(document.createElement(tag), attributes, children);
 }
 
 function number(value, digits = 3) {

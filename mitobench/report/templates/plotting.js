@@ -1,23 +1,11 @@
 "use strict";
-// What all plots share. Plotly makes markup of labels, so every text that it is given is escaped first.
+// What all plots of rows share: labels, axes of shares from 0 to 1, lines of equal F1, captions.
 
-const plotly = lazily(unpackPlotly);
-
-async function unpackPlotly() {
-  const packed = Uint8Array.from(atob(byId("plotly").textContent), (letter) => letter.charCodeAt(0));
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-  const script = document.createElement("script");
-  script.textContent = await new Response(stream).text();
-  document.head.append(script);
-  return window.Plotly;
+function shortened(text, most) {
+  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
 }
 
-function escaped(text, most = 90) {
-  const short = text.length > most ? `${text.slice(0, most - 1)}…` : text;
-  return short.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
-}
-
-/** Text over lines of so many letters, which break at spaces, and before its brackets where it needs two. */
+/** Text in lines of so many letters, which break at spaces, and before its brackets where it needs two lines. */
 function wrapped(text, letters) {
   const lines = [];
   for (const part of text.length > letters ? text.split(/ (?=\()/) : [text]) {
@@ -28,7 +16,7 @@ function wrapped(text, letters) {
       else lines[lines.length - 1] = line;
     }
   }
-  return lines.map((line) => escaped(line, 60));
+  return lines.map((line) => shortened(line, letters));
 }
 
 function label(row) {
@@ -36,88 +24,38 @@ function label(row) {
 }
 
 function hover(row, ...facts) {
-  return [
-    ...wrapped(label(row), 60),
+  const scores = [
     `P ${number(row.precision)}, R ${number(row.recall)}`,
     `F1 ${number(row.f1)} ${interval(row)}`,
-    ...facts,
-  ].join("<br>");
+  ];
+  return [shortened(label(row), 200), ...scores, ...facts].join("\n");
 }
 
 function hoverPublished(method) {
   const numbers = `P ${number(method.precision)}, R ${number(method.recall)}, F1 ${number(method.f1)}`;
-  return [escaped(method.name), numbers, "published, not measured here"].join("<br>");
+  return [shortened(method.name, 90), numbers, "published, not measured here"].join("\n");
 }
 
-function colours() {
-  const style = getComputedStyle(document.documentElement);
-  return Object.fromEntries(
-    ["text", "muted", "line", "grid", "panel"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]),
-  );
+/** An axis of a share, with ticks at whole steps. */
+function share(title, low = 0, step = 0.2) {
+  const n = Math.round((1 - low) / step);
+  const ticks = [...Array(n + 1).keys()].map((i) => low + i * step);
+  return { title, range: [low, 1.02], ticks: ticks.map((value) => ({ value, text: value.toFixed(1) })) };
 }
 
-function layout(x, y, more = {}) {
-  const { text, muted, grid, panel } = colours();
-  const axis = { gridcolor: grid, linecolor: grid, zeroline: false, tickfont: { color: muted }, automargin: true };
-  const font = getComputedStyle(document.body).fontFamily;
-  return {
-    paper_bgcolor: panel,
-    plot_bgcolor: panel,
-    font: { family: font, size: 13, color: text },
-    margin: { l: 48, r: 16, t: 12, b: 48 },
-    showlegend: false,
-    hovermode: "closest",
-    hoverlabel: { bgcolor: panel, bordercolor: muted, font: { family: font, color: text, size: 13 }, align: "left" },
-    dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
-    xaxis: { ...axis, ...x },
-    yaxis: { ...axis, ...y },
-    ...more,
-  };
-}
-
-const titled = (text) => ({ title: { text, font: { size: 13 } } });
-const LEGEND = {
-  showlegend: true,
-  legend: { orientation: "h", yref: "container", y: 0, yanchor: "bottom", x: 0, font: { size: 12 } },
-};
-
-const RATIO = { range: [0, 1.02], tickformat: ".1f", dtick: 0.2 };
-
+/** Curves of equal F1 in the plane of recall and precision. */
 function isoF1() {
-  const lines = {
-    type: "scatter",
-    mode: "lines",
-    x: [],
-    y: [],
-    hoverinfo: "skip",
-    showlegend: false,
-    line: { color: colours().line, width: 1 },
-  };
-  for (let f1 = 0.1; f1 < 0.95; f1 += 0.1) {
+  return [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9].map((f1) => {
     const least = f1 / (2 - f1);
-    for (let i = 0; i <= 40; i += 1) {
-      const recall = least + (1 - least) * (i / 40) ** 2;
-      lines.x.push(recall);
-      lines.y.push((f1 * recall) / (2 * recall - f1));
-    }
-    lines.x.push(null);
-    lines.y.push(null);
-  }
-  return lines;
+    const x = [...Array(41).keys()].map((i) => least + (1 - least) * (i / 40) ** 2);
+    return { x, y: x.map((recall) => (f1 * recall) / (2 * recall - f1)), width: 1 };
+  });
 }
 
-function isoLabels(least = 0) {
+function isoNames(least = 0) {
   return [0.2, 0.4, 0.6, 0.8, 0.9]
     .filter((f1) => f1 / (2 - f1) > least)
-    .map((f1) => ({
-      x: 1,
-      y: f1 / (2 - f1),
-      text: `F1 ${number(f1, 1)}`,
-      showarrow: false,
-      xanchor: "right",
-      yanchor: "bottom",
-      font: { size: 10, color: colours().muted },
-    }));
+    .map((f1) => ({ x: 1, y: f1 / (2 - f1), text: `F1 ${number(f1, 1)}` }));
 }
 
 function caption(figure, texts) {

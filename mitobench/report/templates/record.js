@@ -1,15 +1,15 @@
 "use strict";
 // What opens with a row: one record at a time, with a chooser where the row has several seeds.
 
-function openRecord(row) {
+async function openRecord(row) {
   byId("record-title").textContent = row.label;
-  showRecord(row, row.records[0]);
+  await showRecord(row, row.records[0]);
   byId("record").showModal();
   byId("record").scrollTop = 0;
 }
 
-function showRecord(row, which) {
-  const record = records()[which.number];
+async function showRecord(row, which) {
+  const record = (await records())[which.number];
   byId("record-body").replaceChildren(
     ...[
       seedChooser(row, which),
@@ -53,8 +53,8 @@ function seedChooser(row, which) {
   );
 }
 
-function showRecordAgain(row, which) {
-  showRecord(row, which);
+async function showRecordAgain(row, which) {
+  await showRecord(row, which);
   byId("seed").focus();
 }
 
@@ -108,7 +108,7 @@ function provenance(record) {
     name,
     list(typeof value === "object" ? value : { [name]: value }),
   ]);
-  return { ...Object.fromEntries(facts), "said by each fit": list(record.fitted) };
+  return { ...Object.fromEntries(facts), "reported by each fit": list(record.trainingInfo) };
 }
 
 function fileLink(record) {

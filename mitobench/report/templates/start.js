@@ -1,16 +1,16 @@
 "use strict";
-// Plots are drawn when they first come into view, and again when what they show changes.
+// Plots are drawn when they first come into view, and again when the data they show or their width changes.
 
-const PLOTS = { plane, bars, pr, froc, time };
-const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+const PLOTS = { plane, bars: barPlot, pr, froc, time };
 
 const inView = new Set();
-const darkMode = matchMedia("(prefers-color-scheme: dark)");
 
 async function draw(figure) {
-  const library = await plotly();
-  const [traces, how] = PLOTS[figure.dataset.plot](figure);
-  await library.react(figure.querySelector(".canvas"), traces, how, CONFIG);
+  const canvas = figure.querySelector(".canvas");
+  const drawing = (figure.drawing = Symbol());
+  const chart = await PLOTS[figure.dataset.plot](figure);
+  if (figure.drawing !== drawing || !canvas.clientWidth) return; // a later one was begun meanwhile, or it is hidden
+  drawChart(canvas, chart);
   figure.classList.add("drawn");
 }
 
@@ -19,18 +19,25 @@ function drawPlots(names = Object.keys(PLOTS)) {
 }
 
 function watchPlots() {
+  const widths = new Map();
+  const resized = new ResizeObserver((entries) => {
+    for (const { target, contentRect } of entries) {
+      if (widths.get(target) !== contentRect.width && widths.has(target)) draw(target.parentElement);
+      widths.set(target, contentRect.width);
+    }
+  });
   const watcher = new IntersectionObserver(
     (entries) => {
       for (const { target } of entries.filter((entry) => entry.isIntersecting)) {
         watcher.unobserve(target);
         inView.add(target);
         draw(target);
+        resized.observe(target.querySelector(".canvas"));
       }
     },
     { rootMargin: "200px" },
   );
   document.querySelectorAll("figure[data-plot]").forEach((figure) => watcher.observe(figure));
-  darkMode.addEventListener("change", () => drawPlots());
 }
 
 function listen() {
@@ -62,5 +69,6 @@ if (state.section) {
   listen();
   renderSection();
   watchPlots();
+  watchPointer();
   document.documentElement.dataset.ready = Math.round(performance.now());
 }

@@ -10,15 +10,15 @@ function sortValue(row) {
 
 function compare(a, b) {
   const [x, y] = [sortValue(a), sortValue(b)];
-  if (x == null || y == null) return (x == null) - (y == null); // what has no value is last either way
+  if (x == null || y == null) return (x == null) - (y == null); // rows without a value are last in both directions
   return (x < y ? -1 : x > y ? 1 : 0) * (state.descending ? -1 : 1);
 }
 
 function searchText(row) {
-  return [row.title, ...Object.values(row.parts), row.trained, row.profile, ...row.remarks].join(" ").toLowerCase();
+  return [row.label, ...Object.values(row.parts), row.trained, row.profile, row.description].join(" ").toLowerCase();
 }
 
-/** The rows that the filters leave, best first. */
+/** The rows that pass the filters, best first. */
 function filteredRows() {
   const words = state.text.toLowerCase().split(/\s+/).filter(Boolean);
   const roles = Object.entries(state.roles).filter(([, name]) => name !== "");
@@ -31,23 +31,15 @@ const shownRows = () => filteredRows().sort(compare);
 
 function rankMark(row) {
   const marked = row.tied && state.section.rows.filter((other) => other.tied).length > 1;
-  return marked ? element("span", { title: "cannot be told from the best" }, " ≈") : null;
+  return marked ? element("span", { title: "not distinguishable from the best" }, " ≈") : null;
 }
 
 function titleCell(row) {
-  const parts = Object.values(row.parts)
-    .filter((name) => name !== "-")
-    .join(" + ");
-  const from = [
-    parts === row.title ? "" : parts,
-    `trained on ${row.trained}`,
-    `profile ${row.profile}`,
-    ...row.remarks,
-  ];
+  const small = row.notes ? `${row.description} · notes ${row.notes}` : row.description;
   const swatch = element("span", { class: `swatch ${row.style.symbol}`, "aria-hidden": "true" });
   swatch.style.background = row.style.colour;
   const open = element("button", { type: "button", class: "open", "aria-haspopup": "dialog" }, swatch, row.title);
-  return [open, element("span", { class: "small" }, from.filter(Boolean).join(" · "))];
+  return [open, element("span", { class: "small" }, small)];
 }
 
 function seedsCell(row) {
@@ -61,7 +53,7 @@ function seedsCell(row) {
 function f1Cell(row) {
   if (!row.seeds.length) return [element("span", { class: "bad" }, row.f1Shown)];
   const [mean, ...more] = row.f1Shown.split(" ");
-  const spread = row.seedSpread ? `seeds ${number(row.seedSpread[0])} to ${number(row.seedSpread[1])}` : "";
+  const spread = row.seedSpread ? `seeds ${number(row.seedSpread[0])}–${number(row.seedSpread[1])}` : "";
   return [
     mean,
     element("span", {}, ` ${more.join(" ")}`),
@@ -134,6 +126,8 @@ function renderSection() {
   byId("title").textContent = section.title;
   byId("measured").textContent = section.measured;
   byId("notes").replaceChildren(...items(section.notes));
+  byId("footnotes").replaceChildren(...items(section.footnotes));
+  byId("footnotes").parentElement.hidden = !section.footnotes.length;
   byId("roles").replaceChildren(...Object.keys(section.rows[0].parts).map(roleFilter));
   for (const part of document.querySelectorAll(".published")) part.hidden = !section.published.length;
   byId("published-notes").replaceChildren(...items(section.publishedNotes));

@@ -1,4 +1,4 @@
-"""`dark-spots` finds what is dark, of the right size in um, and keeps the contract."""
+"""`dark-spots` finds dark spots of the right size in um, and passes the checks for plugins."""
 
 from functools import partial
 

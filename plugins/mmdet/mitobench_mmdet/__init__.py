@@ -1,3 +1,3 @@
-"""Detectors of mitobench on MMDetection: `frcnn`, `rpn` and `rpn-extracted`, with no operator to compile."""
+"""The detectors `frcnn`, `rpn` and `rpn-extracted` on MMDetection, without operators to compile."""
 
 __version__ = "0.2.0"

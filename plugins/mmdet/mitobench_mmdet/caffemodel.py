@@ -1,7 +1,7 @@
-"""Weights out of a `.caffemodel`, without Caffe: the few protobuf messages that hold them, declared here.
+"""Reads weights from a `.caffemodel` without Caffe. The protobuf messages that contain them are declared here.
 
-Source: BVLC/caffe, `src/caffe/proto/caffe.proto`. Three generations of layers are about: `layer` (2014 on), `layers`,
-and `layers` that hold an even older `layer` each. Whatever else is in the file is passed over.
+Source: BVLC/caffe, `src/caffe/proto/caffe.proto`. There are three generations of layers: `layer` (since 2014),
+`layers`, and `layers` that contain an even older `layer` each. Everything else in the file is ignored.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from mitobench.training import read_bytes
 
 Array = NDArray[np.float32]
 
-MAX_BYTES = 2 * 10**9  # protobuf itself takes no more
+MAX_BYTES = 2 * 10**9  # the limit of protobuf
 
 ONE, MANY = FieldDescriptorProto.LABEL_OPTIONAL, FieldDescriptorProto.LABEL_REPEATED
-# By message its fields: number, how many, and of what type. A parser takes packed and unpacked numbers alike.
-# A name is any bytes here: not every writer of proto2 kept to UTF-8.
+# The fields of each message: number, label and type. The parser accepts packed and unpacked numbers.
+# Names are bytes, because not all files have names in UTF-8.
 MESSAGES = {
     "BlobShape": {"dim": (1, MANY, "int64")},
     "BlobProto": {
@@ -50,18 +50,18 @@ MESSAGES = {
     "LayerParameter": {"name": (1, ONE, "bytes"), "type": (2, ONE, "string"), "blobs": (7, MANY, "BlobProto")},
     "NetParameter": {"layers": (2, MANY, "V1LayerParameter"), "layer": (100, MANY, "LayerParameter")},
 }
-INNER_PRODUCT = ("innerproduct", 14, "InnerProduct")  # as the three generations call that type of layer
+INNER_PRODUCT = ("innerproduct", 14, "InnerProduct")  # the type of that layer in the three generations
 
 
 def read_caffemodel(path: Path) -> dict[str, Array]:
-    """The weights of a Caffe network.
+    """Reads the weights of a Caffe network.
 
-    Returns `LAYER.weight` and `LAYER.bias` (a third blob of a layer is `LAYER.2`, and so on), float32, in the file's
-    order and with Caffe's numbers: a convolution's weight [out, in / groups, height, width], an inner product's
-    [out, in], a bias [out].
+    Returns `LAYER.weight` and `LAYER.bias` (the third blob of a layer is `LAYER.2`, and so on), float32, in the order
+    of the file and with Caffe's values: the weight of a convolution [out, in / groups, height, width], that of an inner
+    product [out, in], a bias [out].
 
-    Raises MitobenchError for a file that cannot be read, is no .caffemodel or not the whole of one, holds no weights,
-    or holds some whose name or shape is in doubt. A file that was cut exactly between two layers looks whole.
+    Raises MitobenchError for a file that cannot be read, is not a .caffemodel, is truncated, or has no weights or
+    weights with an unclear name or shape. A file that was truncated exactly between two layers is not detected.
     """
     tensors: dict[str, Array] = {}
     for layer in _layers(_parse(path)):
@@ -73,7 +73,7 @@ def read_caffemodel(path: Path) -> dict[str, Array]:
             key = f"{name}.{('weight', 'bias')[number] if number < 2 else number}"
             tensors[key] = _tensor(blob, f"{path}: {key}", axes=_axes(layer.type, number))
     if not tensors:
-        raise MitobenchError(f"{path}: holds no layer with weights. Give the trained .caffemodel, not its .prototxt.")
+        raise MitobenchError(f"{path}: has no layer with weights. Give the trained .caffemodel, not its .prototxt.")
     return tensors
 
 
@@ -85,14 +85,14 @@ def _parse(path: Path) -> Any:
         return _net_parameter().FromString(content)
     except DecodeError as reason:
         raise MitobenchError(
-            f"{path}: is no .caffemodel (protobuf), or not the whole of one. Download it again; "
-            "a network that Caffe saved as HDF5 (.h5) must be saved as .caffemodel first."
+            f"{path}: is not a .caffemodel (protobuf), or is truncated. Download it again. "
+            "If Caffe saved the network as HDF5 (.h5), save it as .caffemodel first."
         ) from reason
 
 
 @cache
 def _net_parameter() -> Any:
-    """The class of the message NetParameter. In a pool of its own, so that it meets no other caffe.proto."""
+    """Returns the class of the message NetParameter. It is in its own pool, to avoid clashes with other caffe.proto."""
     file = FileDescriptorProto(name="mitobench_mmdet/caffe.proto", package="caffe", syntax="proto2")
     for message, fields in MESSAGES.items():
         declared = file.message_type.add(name=message)
@@ -108,13 +108,13 @@ def _net_parameter() -> Any:
 
 
 def _layers(net: Any) -> Iterator[Any]:
-    """The layers that hold blobs, of all generations: each has a name, a type and blobs."""
+    """Returns the layers with blobs, of all generations. Each has a name, a type and blobs."""
     old = (outer.layer if outer.HasField("layer") else outer for outer in net.layers)
     return (layer for layers in (old, net.layer) for layer in layers if layer.blobs)
 
 
 def _axes(layer_type: str | int, number: int) -> int:
-    """How many axes a blob has that an old file stored with four."""
+    """Returns the number of axes of a blob, which old files store with four."""
     if number == 1:
         return 1
     return 2 if number == 0 and layer_type in INNER_PRODUCT else 4
@@ -122,7 +122,7 @@ def _axes(layer_type: str | int, number: int) -> int:
 
 def _tensor(blob: Any, where: str, axes: int) -> Array:
     stored = blob.data or blob.double_data
-    values = np.fromiter(stored, dtype=np.float32, count=len(stored))  # older protobufs make lists for np.asarray
+    values = np.fromiter(stored, dtype=np.float32, count=len(stored))  # np.asarray is slow with older protobufs
     shape = _shape(blob, axes)
     if min(shape, default=1) < 1 or math.prod(shape) != len(values):
         raise MitobenchError(f"{where}: {len(values)} values do not fill the shape {list(shape)}. Download it again.")
@@ -130,7 +130,7 @@ def _tensor(blob: Any, where: str, axes: int) -> Array:
 
 
 def _shape(blob: Any, axes: int) -> tuple[int, ...]:
-    """The blob's shape; an old one, always of four axes, without the leading ones that only fill up."""
+    """Returns the shape of a blob. Old files always store four axes; leading ones that are not used are dropped."""
     if blob.HasField("shape"):
         return tuple(blob.shape.dim)
     old = (blob.num, blob.channels, blob.height, blob.width)

@@ -1,4 +1,4 @@
-"""`mitobench weights convert`: weights to start from, of a .caffemodel."""
+"""`mitobench weights convert`: converts a .caffemodel to weights to start from."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ if TYPE_CHECKING:
     from mitobench_mmdet.caffemodel import Array
 
 ENDING = ".safetensors"
-VGG_M = "vgg_cnn_m_1024"  # what `pretrained = auto` of frcnn and rpn stands for
+VGG_M = "vgg_cnn_m_1024"  # the file that `pretrained = auto` of frcnn and rpn looks for
 
 
 def convert(
     caffemodel: Annotated[Path, typer.Argument(help="A trained network, as Caffe saves it.", show_default=False)],
     out: Annotated[
-        Path | None, typer.Option(help="The .safetensors file to write. Default: beside it.", show_default=False)
+        Path | None,
+        typer.Option(help="The .safetensors file to write. Default: next to the .caffemodel.", show_default=False),
     ] = None,
 ) -> None:
-    """Write a .caffemodel's weights as safetensors: LAYER.weight and LAYER.bias, with Caffe's numbers.
+    """Convert a .caffemodel to safetensors: LAYER.weight and LAYER.bias, with unchanged values.
 
-    Exit code 2: the file is not to be trusted; then nothing is written.
+    Exit code 2: the file is damaged or not a .caffemodel; nothing is written.
 
     Example: mitobench weights convert VGG_CNN_M_1024.caffemodel
     """
@@ -46,11 +47,11 @@ def convert(
 
 
 def _checked(out: Path) -> Path:
-    """Refuses a name that nothing would read, and so the .caffemodel itself."""
+    """Checks the name of the file to write. Raises MitobenchError for another ending, and so for the .caffemodel."""
     from mitobench.api import MitobenchError
 
     if out.suffix != ENDING:
-        raise MitobenchError(f"--out {out}: must end in {ENDING}.")
+        raise MitobenchError(f"--out {out}: must end in {ENDING}. Choose another name.")
     return out
 
 

@@ -17,42 +17,42 @@ WEIGHTS = "vgg_cnn_m_1024"
 
 
 class _Searching(api.Detector):
-    """A detector that holds a network of `mitobench_mmdet.models`."""
+    """Base class of detectors with a network of `mitobench_mmdet.models`."""
 
-    version = "0.1.0"  # of the method, not of the package: records and stored weights name it
+    version = "0.1.0"  # of the method, not of the package; stored in records
     inference_options = tuple(Search.model_fields)
     _network: BaseModel | None = None
 
     @property
     def network(self) -> BaseModel:
-        """The trained network. Raises PluginError where there is none yet."""
+        """The trained network. Raises PluginError if there is none yet."""
         if self._network is None:
-            raise api.PluginError(f"The detector {self.name!r} holds no weights; call fit or load first.")
+            raise api.PluginError(f"The detector {self.name!r} has no weights yet. Call fit or load first.")
         return self._network
 
     @property
     def network_options(self) -> Any:
-        """Options that the network was built from."""
+        """The options that the network was built with."""
         return self.options
 
     def build(self) -> BaseModel:
-        """The network, untrained."""
+        """Builds the network, untrained."""
         raise NotImplementedError
 
     def predict(self, frame: api.Frame) -> api.Detections:
-        """Candidates above `score_floor`, best first."""
+        """Returns candidates above `score_floor`, best first."""
         from mitobench_mmdet.search import search
 
         return search(self.network, frame, self.network_options, self.options, self.device)
 
     def save(self, folder: Path) -> None:
-        """Write the weights."""
+        """Writes the weights."""
         from mitobench.training import save_weights
 
         save_weights(self.network, folder)
 
     def load(self, folder: Path) -> None:
-        """Read the weights."""
+        """Reads the weights."""
         from mitobench.training import load_weights
 
         network = self.build()
@@ -61,24 +61,24 @@ class _Searching(api.Detector):
 
 
 class _Trained(_Searching):
-    """A detector that trains its network on patches."""
+    """Base class of detectors that train their network on patches."""
 
     schedule = ("iterations", "lr_steps", "warmup")
 
     @classmethod
     def pretrained(cls, options: Any) -> Path | None:
-        """VGG_CNN_M_1024 of ImageNet, where the network is that."""
+        """Returns ImageNet weights of VGG_CNN_M_1024, if the network has its layers."""
         from mitobench.training import find_weights
 
         return find_weights(options.pretrained, WEIGHTS, cls.is_published(options))
 
     @classmethod
     def is_published(cls, o: Any) -> bool:
-        """Whether the layers that take pretrained weights are those of VGG_CNN_M_1024."""
+        """Returns whether the pretrained weights of VGG_CNN_M_1024 fit the backbone."""
         return bool((o.width, o.norm, o.stride) == (1, "lrn", 16))
 
     def fit(self, train: Sequence[api.Sample], val: Sequence[api.Sample], context: api.Context) -> None:
-        """Train on patches drawn from `train`, from the weights in `context.pretrained` if there are any."""
+        """Trains on patches of `train`, starting from `context.pretrained` if it is given."""
         import torch
 
         from mitobench_mmdet.fitting import fit
@@ -96,24 +96,24 @@ class FasterRCNN(_Trained):
 
     @classmethod
     def is_published(cls, o: Any) -> bool:
-        """The same, and of the fully connected layers."""
+        """Returns whether they fit the backbone and the fully connected layers."""
         return super().is_published(o) and (o.roi_size, o.fc) == (6, (4096, 1024))
 
     def build(self) -> BaseModel:
-        """Faster R-CNN, untrained."""
+        """Builds Faster R-CNN, untrained."""
         from mitobench_mmdet.models import faster_rcnn
 
         return faster_rcnn(self.options)
 
 
 class RPN(_Trained):
-    """The region proposal network of DeepDet, trained alone; objectness is the score."""
+    """The region proposal network of DeepDet, trained alone. Its objectness is the score."""
 
     name = "rpn"
     Options = RPNOptions
 
     def build(self) -> BaseModel:
-        """The region proposal network, untrained."""
+        """Builds the region proposal network, untrained."""
         from mitobench_mmdet.models import rpn
 
         return rpn(self.options, self.options)
@@ -128,22 +128,22 @@ class RPNExtracted(_Searching):
 
     @classmethod
     def requires(cls, options: Any) -> Mapping[str, api.Requirement]:
-        """A fitted `frcnn`."""
+        """Requires a fitted `frcnn`."""
         return {"detector": api.Requirement(FasterRCNN.name)}
 
     @property
     def network_options(self) -> FasterRCNNOptions:
-        """Options of the `frcnn` that the network was taken from."""
+        """The options of the `frcnn` that the network was taken from."""
         return self.upstream
 
     def build(self) -> BaseModel:
-        """The region proposal network, untrained."""
+        """Builds the region proposal network, untrained."""
         from mitobench_mmdet.models import rpn
 
         return rpn(self.upstream, self.options)
 
     def fit(self, train: Sequence[api.Sample], val: Sequence[api.Sample], context: api.Context) -> None:
-        """Take the network out of the upstream detector."""
+        """Takes the network out of the fitted `frcnn`."""
         from mitobench_mmdet.models import copy_rpn
 
         detector = context.upstream["detector"]
@@ -152,12 +152,12 @@ class RPNExtracted(_Searching):
         self._network = copy_rpn(detector.network, self.build()).to(self.device).eval()
 
     def save(self, folder: Path) -> None:
-        """Write the weights, and the options of the `frcnn` that say what network they belong to."""
+        """Writes the weights, and the options of the `frcnn`, from which the network is built again."""
         super().save(folder)
         options = self.upstream.model_dump_json(indent=2, exclude=set(Search.model_fields))
         (folder / UPSTREAM_OPTIONS).write_text(options, encoding="utf-8")
 
     def load(self, folder: Path) -> None:
-        """Read the network and its weights."""
+        """Reads the options and the weights of the network."""
         self.upstream = FasterRCNNOptions.model_validate_json((folder / UPSTREAM_OPTIONS).read_text(encoding="utf-8"))
         super().load(folder)

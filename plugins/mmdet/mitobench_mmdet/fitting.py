@@ -1,4 +1,4 @@
-"""How a network of `mitobench_mmdet.models` is trained."""
+"""Trains a network of `mitobench_mmdet.models`."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from mitobench.api import Context, Floats, Sample
 from mitobench.training import part_of, train
 from mitobench_mmdet.models import initialise
 from mitobench_mmdet.options import FasterRCNNOptions, RPNOptions, Training
-from mitobench_mmdet.patches import PatchStream
+from mitobench_mmdet.patch_stream import PatchStream
 from mitobench_mmdet.pretrained import start_from
 from mitobench_mmdet.search import search
 
-MOST_WORKERS = 8
+MAX_WORKERS = 8
 
 
 def fit(
     network: BaseModel, samples: Sequence[Sample], o: FasterRCNNOptions | RPNOptions, context: Context
 ) -> BaseModel:
-    """Train `network` in place on patches of `samples`; returns it in evaluation mode on the context's device."""
+    """Trains `network` in place on patches of `samples`. Returns it in evaluation mode on the context's device."""
     if context.pretrained is not None:
-        initialise(network)  # now, or training would do it, over what is copied
+        initialise(network)  # training would do it later, and overwrite the copied weights
         start_from(network, context.pretrained)
         network.backbone.freeze(o.frozen_stages)
     stream = PatchStream(samples, o)
     if workers(o, context):
-        stream.hold()
-    rounds = o.mining + 1
+        stream.read_frames()
+    rounds = o.hard_negative_rounds + 1
     part = shortened(o, rounds)
     for number in range(rounds):
         if number:
-            stream.mistake([false_positives(network, sample, o, context) for sample in samples])
+            stream.set_false_positives([false_positives(network, sample, o, context) for sample in samples])
         own = part_of(context, number * part.iterations, rounds * part.iterations)
         _train(network, stream, part, own, f"round-{number}")
     return network
@@ -64,7 +64,7 @@ def _train(
 
 
 def shortened(o: FasterRCNNOptions | RPNOptions, rounds: int) -> FasterRCNNOptions | RPNOptions:
-    """The options of one of several equal rounds of training."""
+    """Returns the options of one of several equal rounds of training."""
     return o.model_copy(
         update={
             "iterations": max(1, o.iterations // rounds),
@@ -75,32 +75,32 @@ def shortened(o: FasterRCNNOptions | RPNOptions, rounds: int) -> FasterRCNNOptio
 
 
 def false_positives(network: BaseModel, sample: Sample, o: FasterRCNNOptions | RPNOptions, context: Context) -> Floats:
-    """Centres [N, 2] px of a network's detections in a frame whose boxes overlap none of a mitosis."""
+    """Returns the centres, [N, 2] px, of the network's detections whose boxes do not overlap that of any mitosis."""
     found = search(network, sample.frame, o, o, context.device)
     boxes = (
         torch.from_numpy(found.boxes),
         torch.from_numpy(sample.boxes if sample.boxes is not None else np.zeros((0, 4))),
     )
-    mistaken: Floats = found.xy[(box_iou(*boxes).sum(dim=1) == 0).numpy()]
-    return mistaken
+    centres: Floats = found.xy[(box_iou(*boxes).sum(dim=1) == 0).numpy()]
+    return centres
 
 
 def workers(o: Training, context: Context) -> int:
-    """Processes that draw patches."""
+    """Returns the number of processes that draw patches."""
     if o.workers is not None:
         return o.workers
-    return 0 if context.device == "cpu" else min(MOST_WORKERS, (os.cpu_count() or 1) // context.world_size)
+    return 0 if context.device == "cpu" else min(MAX_WORKERS, (os.cpu_count() or 1) // context.world_size)
 
 
 def optimizer(o: Training) -> dict[str, Any]:
-    """The optimizer as mmengine configures it."""
+    """Returns mmengine's configuration of the optimizer."""
     if o.optimizer == "adamw":
         return {"type": "AdamW", "lr": o.lr, "weight_decay": o.weight_decay}
     return {"type": "SGD", "lr": o.lr, "momentum": o.momentum, "weight_decay": o.weight_decay}
 
 
 def schedule(o: Training) -> list[dict[str, Any]]:
-    """The course of the learning rate as mmengine configures it: a linear rise, then falls to a tenth."""
+    """Returns mmengine's configuration of the learning rate: a linear warmup, then steps down to a tenth."""
     rise = {"type": "LinearLR", "start_factor": 0.01, "by_epoch": False, "begin": 0, "end": o.warmup}
     falls = {"type": "MultiStepLR", "milestones": list(o.lr_steps), "gamma": 0.1, "by_epoch": False}
     return [*([rise] if o.warmup else []), *([falls] if o.lr_steps else [])]

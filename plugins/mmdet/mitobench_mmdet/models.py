@@ -1,4 +1,4 @@
-"""Faster R-CNN and RPN on VGG_CNN_M, built by MMDetection (Li et al. 2018, DeepDet)."""
+"""Builds Faster R-CNN and RPN on VGG_CNN_M with MMDetection (DeepDet in Li et al. 2018)."""
 
 # ruff: noqa: E402
 from __future__ import annotations
@@ -23,19 +23,19 @@ from torchvision.ops import RoIPool
 from mitobench_mmdet.options import FasterRCNNOptions, Proposals, RPNOptions, Search
 from mitobench_mmdet.vgg_m import VGGM
 
-MEAN = (200.0, 115.0, 160.0)  # of the MITOS training frames, R G B
+MEAN = (200.0, 115.0, 160.0)  # mean of the MITOS training frames, R G B
 STD = (37.0, 52.0, 42.0)
 
 
 @MODELS.register_module()
 class FullyConnectedHead(BBoxHead):
-    """Fully connected layers with ReLU and dropout, then class scores and a box, as fc6 and fc7 of VGG_CNN_M.
+    """Fully connected layers with ReLU and dropout, like fc6 and fc7 of VGG_CNN_M, then class scores and a box.
 
     Args:
         inputs: channels of a pooled region.
-        size: its cells along each side.
+        size: cells along each side of a pooled region.
         fc: units of each layer.
-        dropout: share of units silenced in training.
+        dropout: dropout after each layer.
     """
 
     def __init__(self, inputs: int, size: int, fc: tuple[int, ...], dropout: float, **kwargs: Any) -> None:
@@ -49,13 +49,13 @@ class FullyConnectedHead(BBoxHead):
         self.trunk = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Class scores [K, 2] and box offsets [K, 4] of pooled regions [K, C, size, size]."""
+        """Returns class scores, [K, 2], and box offsets, [K, 4], of pooled regions, [K, C, size, size]."""
         scores, offsets = super().forward(self.trunk(x.flatten(1)))
         return scores, offsets
 
 
 def faster_rcnn(o: FasterRCNNOptions) -> BaseModel:
-    """Faster R-CNN for one class."""
+    """Builds Faster R-CNN for one class."""
     channels = _channels(o)
     return _build(
         {
@@ -104,7 +104,7 @@ def faster_rcnn(o: FasterRCNNOptions) -> BaseModel:
 
 
 def rpn(o: RPNOptions | FasterRCNNOptions, search: Search) -> BaseModel:
-    """The region proposal network on its own; `search` is the detector's that it predicts for."""
+    """Builds the region proposal network alone; `search` are the options of the detector that uses it."""
     return _build(
         {
             "type": "RPN",
@@ -119,13 +119,13 @@ def rpn(o: RPNOptions | FasterRCNNOptions, search: Search) -> BaseModel:
 
 
 def initialise(network: BaseModel) -> None:
-    """Random weights, as each layer wants them; a training that follows does not draw them again."""
-    MMLogger.get_instance("mitobench_mmdet").setLevel("ERROR")  # else mmengine prints every parameter
+    """Draws random weights, with the initialisation of each layer. A training that follows does not draw them again."""
+    MMLogger.get_instance("mitobench_mmdet").setLevel("ERROR")  # otherwise mmengine prints every parameter
     network.init_weights()
 
 
 def copy_rpn(detector: BaseModel, network: BaseModel) -> BaseModel:
-    """`network`, an `rpn`, with the weights of that part of a `faster_rcnn` built from the same options."""
+    """Copies the region proposal part of a `faster_rcnn`, built with the same options, into `network`, an `rpn`."""
     state = detector.state_dict()
     network.load_state_dict({key: state[key.replace("bbox_head", "rpn_head")] for key in network.state_dict()})
     return network
@@ -178,7 +178,7 @@ def _rpn_training(o: Proposals) -> dict[str, Any]:
 
 
 def _roi_layer(o: FasterRCNNOptions) -> dict[str, Any]:
-    # torchvision's pooling also where mmcv is compiled: its own has no CPU code and rounds regions otherwise
+    # torchvision's pooling even if compiled mmcv is installed: mmcv's has no CPU code and rounds regions differently
     size = (o.roi_size, o.roi_size)
     if o.roi_pooling == "pool":
         return {"type": RoIPool, "output_size": size}

@@ -1,7 +1,7 @@
-"""The operators that MMDetection takes from compiled mmcv, by torchvision where only mmcv-lite is installed.
+"""Replaces mmcv's compiled operators, which MMDetection needs, by torchvision's if only mmcv-lite is installed.
 
 `mmcv.ops` loads a compiled module `mmcv._ext` when it is imported. `install` puts a module of that name into
-`sys.modules` before that happens. Where compiled mmcv is present, it is used and nothing is changed.
+`sys.modules` before that happens. If compiled mmcv is installed, it is used and nothing is replaced.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ NAME = "mmcv._ext"
 
 
 def install() -> None:
-    """Provide `mmcv._ext` where it is absent; call it before the first `import mmdet.models`."""
+    """Provides `mmcv._ext` if it is missing. Call this before the first `import mmdet.models`."""
     if NAME not in sys.modules and importlib.util.find_spec(NAME) is None:
         sys.modules[NAME] = _Extension()
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
-    """Indices of the boxes [N, 4] that greedy non-maximum suppression keeps, by descending score.
+    """Returns the indices of the boxes, [N, 4], that greedy non-maximum suppression keeps, by descending score.
 
     Args:
         boxes: (x1, y1, x2, y2), px.
         scores: [N].
-        iou_threshold: a box goes if its IoU with a better one is above.
-        offset: a box is x2 - x1 + offset wide; 1 where x2 is the last pixel inside.
+        iou_threshold: a box is dropped if its IoU with a better one is higher.
+        offset: the width of a box is x2 - x1 + offset; 1 if x2 is the last pixel inside.
     """
     kept: Tensor = torchvision.ops.nms(boxes + boxes.new_tensor([0, 0, offset, offset]), scores, iou_threshold)
     return kept
@@ -49,9 +49,9 @@ def roi_pool_forward(
     pooled_width: int,
     spatial_scale: float,
 ) -> None:
-    """Max-pool RoIs [K, 5] of `input` [N, C, H, W] into `output` [K, C, pooled_height, pooled_width].
+    """Max-pools RoIs, [K, 5], of `input`, [N, C, H, W], into `output`, [K, C, pooled_height, pooled_width].
 
-    RoIs are rounded to cells as Fast R-CNN does. `argmax` takes, for each output, the cell that it came from.
+    RoIs are rounded to cells as in Fast R-CNN. `argmax` gets, for each output, the cell that it came from.
     """
     pooled, where = torch.ops.torchvision.roi_pool(input, rois, spatial_scale, pooled_height, pooled_width)
     output.copy_(pooled)
@@ -67,7 +67,7 @@ def roi_pool_backward(
     pooled_width: int,
     spatial_scale: float,
 ) -> None:
-    """Add to `grad_input` [N, C, H, W] what `roi_pool_forward` hands back through `argmax`."""
+    """Adds the gradient of `roi_pool_forward` to `grad_input`, [N, C, H, W]."""
     grad_input += torch.ops.torchvision._roi_pool_backward(
         grad_output.contiguous(), rois, argmax, spatial_scale, pooled_height, pooled_width, *grad_input.shape
     )
@@ -75,13 +75,13 @@ def roi_pool_backward(
 
 def _absent(op: str, *args: Any, **kwargs: Any) -> Any:
     raise NotImplementedError(
-        f"The operator {op!r} is not in mmcv-lite, and mitobench_mmdet.ops has none for it; "
-        "`pip install mmcv` (in place of mmcv-lite) brings the compiled one."
+        f"The operator {op!r} is missing in mmcv-lite and in mitobench_mmdet.ops. "
+        "Install the compiled one: `pip install mmcv`, in place of mmcv-lite."
     )
 
 
 class _Extension(ModuleType):
-    """Stands for the compiled module; an operator that is not here fails when it is called, not when it is named."""
+    """Replaces the compiled module. A missing operator raises an error when it is called, not when it is imported."""
 
     nms = staticmethod(nms)
     roi_pool_forward = staticmethod(roi_pool_forward)
@@ -98,7 +98,7 @@ class _Extension(ModuleType):
 
 
 def check() -> list[tuple[str, bool, str]]:
-    """Call every operator once against a plain-torch reference: (operator, whether it agrees, how it was met)."""
+    """Compares every operator with a plain-torch reference. Returns (operator, whether they agree, details)."""
     from mitobench_mmdet.ops_check import CHECKS
 
     install()
@@ -107,6 +107,6 @@ def check() -> list[tuple[str, bool, str]]:
         try:
             difference = compare()
             results.append((op, difference < 1e-4, f"differs by at most {difference:.1e} from plain torch"))
-        except Exception as reason:  # whatever a broken installation throws is what the doctor has to tell
+        except Exception as reason:  # the doctor reports whatever a broken installation raises
             results.append((op, False, f"{type(reason).__name__}: {reason}"))
     return results

@@ -1,4 +1,4 @@
-"""Plain-torch references of the operators, slow and short, and their comparison with what mmcv will call."""
+"""Plain-torch references of the operators, slow and short, and their comparison with the installed operators."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def nms_reference(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0) -> Tensor:
-    """Greedy non-maximum suppression of boxes [N, 4], one pair at a time."""
+    """Applies greedy non-maximum suppression to boxes, [N, 4], one pair at a time."""
     kept: list[int] = []
     for i in scores.argsort(descending=True).tolist():
         if all(_iou(boxes[i], boxes[j], offset) <= iou_threshold for j in kept):
@@ -25,7 +25,7 @@ def _iou(a: Tensor, b: Tensor, offset: int) -> float:
 
 
 def roi_pool_reference(features: Tensor, rois: Tensor, size: int, scale: float) -> Tensor:
-    """RoI max pooling of Fast R-CNN: `features` [N, C, H, W], `rois` [K, 5] px, to [K, C, size, size]."""
+    """Max-pools `features`, [N, C, H, W], in `rois`, [K, 5] px, as Fast R-CNN does: [K, C, size, size]."""
     pooled = features.new_zeros(len(rois), features.shape[1], size, size)
     for k, roi in enumerate(rois):
         left, top, right, bottom = (math.floor(float(v) * scale + 0.5) for v in roi[1:])
@@ -46,7 +46,7 @@ def _bin(index: int, first: int, last: int, size: int, limit: int) -> slice:
 
 
 def roi_align_reference(features: Tensor, rois: Tensor, size: int, scale: float, samples: int) -> Tensor:
-    """RoI align (half-pixel corrected) of regions inside: the mean of `samples` x `samples` bilinear samples a bin."""
+    """RoIAlign (half-pixel corrected) of regions inside the image: means of `samples` x `samples` samples per bin."""
     height, width = features.shape[2:]
     pooled = []
     for roi in rois:
@@ -62,7 +62,7 @@ def roi_align_reference(features: Tensor, rois: Tensor, size: int, scale: float,
 
 
 def features_and_rois(seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Features [2, 3, 12, 14] of stride 8 and six regions on them, [6, 5] px."""
+    """Returns features, [2, 3, 12, 14], of stride 8 and six regions on them, [6, 5] px."""
     generator = torch.Generator().manual_seed(seed)
     features = torch.randn(2, 3, 12, 14, generator=generator)
     images = torch.randint(0, 2, (6, 1), generator=generator)
@@ -71,7 +71,7 @@ def features_and_rois(seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def boxes_and_scores(seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Sixty boxes [60, 4] that overlap, and their scores [60]."""
+    """Returns sixty boxes that overlap, [60, 4], and their scores, [60]."""
     generator = torch.Generator().manual_seed(seed)
     corners = 40 * torch.rand(60, 2, generator=generator)
     boxes = torch.cat([corners, corners + 5 + 20 * torch.rand(60, 2, generator=generator)], dim=1)
@@ -79,7 +79,7 @@ def boxes_and_scores(seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def with_gradient(op: Callable[[Tensor], Tensor], features: Tensor) -> Tensor:
-    """The operator's output and the gradient of its squared sum, in one row."""
+    """Returns the operator's output and the gradient of its squared sum, concatenated."""
     leaf = features.clone().requires_grad_()
     output = op(leaf)
     output.square().sum().backward()
@@ -92,7 +92,7 @@ def _largest(a: Tensor, b: Tensor) -> float:
 
 
 def check_nms(offset: int = 0, seed: int = 0) -> float:
-    """Largest difference of the indices kept from those of the reference."""
+    """Returns the largest difference of the kept indices from those of the reference."""
     from mmcv.ops import nms
 
     boxes, scores = boxes_and_scores(seed)
@@ -101,7 +101,7 @@ def check_nms(offset: int = 0, seed: int = 0) -> float:
 
 
 def check_roi_pool(seed: int = 0) -> float:
-    """Largest difference from the reference, forward and backward."""
+    """Returns the largest difference from the reference, forward and backward."""
     from torchvision.ops import RoIPool
 
     features, rois = features_and_rois(seed)
@@ -113,7 +113,7 @@ def check_roi_pool(seed: int = 0) -> float:
 
 
 def check_roi_align(seed: int = 0) -> float:
-    """Largest difference from the reference, forward and backward."""
+    """Returns the largest difference from the reference, forward and backward."""
     from mmcv.ops import RoIAlign
 
     features, rois = features_and_rois(seed)

@@ -1,4 +1,4 @@
-"""Weights of VGG_CNN_M as Caffe trained them, put into a network that sees images otherwise."""
+"""Loads weights of VGG_CNN_M from Caffe into a network with another normalisation of its input."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ CAFFE_MEAN = (122.7717, 115.9465, 102.9801)  # R G B: PIXEL_MEANS of py-faster-r
 
 
 def start_from(network: BaseModel, path: Path) -> None:
-    """Copy conv1 to conv5, and for Faster R-CNN fc6 and fc7, into an initialised network of `mitobench_mmdet.models`.
+    """Copies conv1 to conv5, and for Faster R-CNN fc6 and fc7, into an initialised network of `mitobench_mmdet.models`.
 
     Args:
-        network: its tensors are overwritten.
-        path: .safetensors or .npz with `conv1.weight`, `conv1.bias`, ... as Caffe has them, for B G R of 0..255.
+        network: the network; its tensors are overwritten.
+        path: a .safetensors or .npz file with `conv1.weight`, `conv1.bias`, ... of Caffe, for B G R from 0 to 255.
 
-    Raises PluginError, and copies nothing, where the file's tensors are not those of the network.
+    Raises PluginError, and copies nothing, if the tensors of the file do not fit the network.
     """
     classifies = hasattr(network, "roi_head")
     copy_weights(path, _by_published_name(network), unused=("fc8.",) if classifies else ("fc6.", "fc7.", "fc8."))
@@ -38,9 +38,9 @@ def _by_published_name(network: BaseModel) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def _absorb(conv: nn.Conv2d) -> None:
-    """Make filters for B G R less Caffe's mean answer the same to R G B less MEAN over STD; exact without padding."""
+    """Converts filters for (B, G, R) - CAFFE_MEAN to filters for ((R, G, B) - MEAN) / STD; exact without padding."""
     mean, std, caffe = (torch.tensor(values, dtype=torch.float64)[:, None, None] for values in (MEAN, STD, CAFFE_MEAN))
     weight = conv.weight.double().flip(1)
-    if conv.bias is not None:  # else batch normalisation follows, which takes a constant out
+    if conv.bias is not None:  # otherwise batch normalisation follows, which removes constants
         conv.bias += (weight * (mean - caffe)).sum(dim=(1, 2, 3))
     conv.weight.copy_(weight * std)

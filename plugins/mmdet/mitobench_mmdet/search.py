@@ -1,4 +1,4 @@
-"""A trained network over a whole frame."""
+"""Searches a whole frame with a trained network."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from mitobench_mmdet.view import EDGE
 
 @torch.inference_mode()
 def search(network: BaseModel, frame: Frame, image: Image, options: Search, device: str) -> Detections:
-    """Candidates of a network in a frame.
+    """Returns the candidates that a network finds in a frame.
 
     Args:
-        network: of `mitobench_mmdet.models`, in evaluation mode on `device`.
+        network: a network of `mitobench_mmdet.models`, in evaluation mode on `device`.
         frame: the frame.
-        image: the resolution the network was trained at.
-        options: score floor, suppression and greatest number.
+        image: options of the input that the network was trained with.
+        options: options of the search.
         device: `cpu` or `cuda`.
     """
     pixels, factors = resample(frame.read(), frame.mpp, image.mpp)
-    views = [_view(network, pixels, k, image.scale, options, device) for k in range(options.test_turns)]
-    boxes, scores = views[0] if len(views) == 1 else _agreed(views, options)
+    views = [_view(network, pixels, k, image.scale, options, device) for k in range(options.tta_views)]
+    boxes, scores = views[0] if len(views) == 1 else _merged(views, options)
     return _clipped(scaled(boxes, 1 / factors), scores, frame.size)
 
 
 def _view(
     network: BaseModel, pixels: NDArray[np.uint8], k: int, scale: float, options: Search, device: str
 ) -> tuple[Floats, Floats]:
-    """Boxes [N, 4], px of `pixels`, and scores [N], best first, of what is found in its k-th flip or turn."""
+    """Searches the k-th symmetry of an image. Returns boxes, [N, 4] px of `pixels`, and scores, [N], best first."""
     turned = dihedral(pixels, k)
     inputs = prepare(np.ascontiguousarray(turned), scale, device)
     boxes, scores = forward(network, inputs)
@@ -49,12 +49,12 @@ def _view(
     best = nms(boxes, scores, options.test_nms)[: options.max_per_image]
     enlarged = np.array(inputs.shape[:1:-1]) / turned.shape[1::-1]
     there = boxes[best].double().cpu().numpy() / np.tile(enlarged, 2) - EDGE
-    back = k if k & 4 else -k & 3  # a mirror image mirrors back
+    back = k if k & 4 else -k & 3  # the inverse of a mirrored symmetry is itself
     return dihedral_boxes(there, back, (turned.shape[1], turned.shape[0])), scores[best].double().cpu().numpy()
 
 
-def _agreed(views: Sequence[tuple[Floats, Floats]], options: Search) -> tuple[Floats, Floats]:
-    """The best of boxes that overlap, with the mean over the views of the best score there; 0 where a view has none."""
+def _merged(views: Sequence[tuple[Floats, Floats]], options: Search) -> tuple[Floats, Floats]:
+    """Merges the boxes of all views. The score of a box is the mean over views of the best overlapping score, or 0."""
     boxes, scores = (np.concatenate(of_all) for of_all in zip(*views, strict=True))
     kept = boxes[nms(torch.from_numpy(boxes), torch.from_numpy(scores), options.test_nms).numpy()]
     mean = np.mean([_best_score(kept, *view, options.test_nms) for view in views], axis=0)
@@ -70,9 +70,9 @@ def _best_score(kept: Floats, boxes: Floats, scores: Floats, iou: float) -> Floa
 
 
 def prepare(pixels: NDArray[np.uint8], scale: float, device: str) -> Tensor:
-    """An image [H, W, 3] as the network takes it, [1, 3, H * scale, W * scale], on `device`.
+    """Turns an image, [H, W, 3], into the network's input, [1, 3, H * scale, W * scale], on `device`.
 
-    What the network's own preprocessor does, but enlarged on the device, as bytes, and normalised in place.
+    It does what the network's own preprocessor does, but enlarges on the device, as bytes, and normalises in place.
     """
     tensor = torch.tensor(pixels, device=device).permute(2, 0, 1)[None]
     size = tuple(round(side * scale) for side in pixels.shape[:2])
@@ -84,7 +84,7 @@ def prepare(pixels: NDArray[np.uint8], scale: float, device: str) -> Tensor:
 
 
 def forward(network: BaseModel, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Boxes [N, 4], px of `inputs`, and scores [N]."""
+    """Returns boxes, [N, 4] px of `inputs`, and scores, [N]."""
     sample = DetDataSample(metainfo={"img_shape": tuple(inputs.shape[2:]), "scale_factor": (1.0, 1.0)})
     found = network.predict(inputs, [sample])[0].pred_instances
     return found.bboxes, found.scores

@@ -1,4 +1,4 @@
-"""The features of an image in tiles, equal to those of one pass: for images whose activations outgrow the memory."""
+"""Computes the features of an image tile by tile, to save memory. They equal those of one pass."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from torch import Tensor, nn
 
 
 def in_tiles(network: nn.Sequential, image: Tensor, tile: int) -> Tensor:
-    """What `network(image)` returns, computed tile by tile.
+    """Returns `network(image)`, computed tile by tile.
 
     Each tile is cut with a margin of the receptive field, at a multiple of the stride, so that every cell that is kept
-    has seen the same pixels, and the same border of the image, as in one pass.
+    depends on the same pixels, and the same border of the image, as in one pass.
 
     Args:
-        network: convolutions and poolings one after the other, and between them what treats every place alike.
+        network: convolutions and poolings in sequence; the layers between them must treat all positions alike.
         image: [N, C, H, W].
-        tile: side, px, of what a tile adds to the features; rounded up to the stride.
+        tile: side of a tile without its margin, px; rounded up to a multiple of the stride.
 
     Returns:
         [N, C', H', W'].
@@ -25,8 +25,8 @@ def in_tiles(network: nn.Sequential, image: Tensor, tile: int) -> Tensor:
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.MaxPool2d)]
     spans = [_spans(layers, length, tile) for length in image.shape[2:]]
     features: Tensor | None = None
-    for (rows, seen_rows, kept_rows), (columns, seen_columns, kept_columns) in itertools.product(*spans):
-        part = network(image[:, :, seen_rows, seen_columns])[:, :, kept_rows, kept_columns]
+    for (rows, input_rows, kept_rows), (columns, input_columns, kept_columns) in itertools.product(*spans):
+        part = network(image[:, :, input_rows, input_columns])[:, :, kept_rows, kept_columns]
         if features is None:
             features = part.new_empty(*part.shape[:2], *(span[-1][0].stop for span in spans))
         features[:, :, rows, columns] = part
@@ -35,7 +35,7 @@ def in_tiles(network: nn.Sequential, image: Tensor, tile: int) -> Tensor:
 
 
 def receptive_field(layers: list[nn.Conv2d | nn.MaxPool2d]) -> tuple[int, int, int]:
-    """(stride, before, after): cell i sees the px from i * stride - before to i * stride + after, both included."""
+    """Returns (stride, before, after): cell i depends on the px i * stride - before ... i * stride + after."""
     stride, before, after = 1, 0, 0
     for layer in layers:
         kernel, step, padding = _shape(layer)
@@ -46,7 +46,7 @@ def receptive_field(layers: list[nn.Conv2d | nn.MaxPool2d]) -> tuple[int, int, i
 
 
 def _spans(layers: list[nn.Conv2d | nn.MaxPool2d], length: int, tile: int) -> list[tuple[slice, slice, slice]]:
-    """Along one axis of `length` px, for each tile: its cells, the px it is shown, its cells among those they give."""
+    """Returns, for each tile along an axis of `length` px: its cells, its input px, its cells within its output."""
     stride, before, after = receptive_field(layers)
     total, step = _cells(layers, length), math.ceil(tile / stride)
     spans = []
@@ -67,7 +67,7 @@ def _cells(layers: list[nn.Conv2d | nn.MaxPool2d], length: int) -> int:
 
 
 def _shape(layer: nn.Conv2d | nn.MaxPool2d) -> tuple[int, int, int]:
-    """Kernel, stride and padding along either axis."""
+    """Returns kernel, stride and padding, which are the same for both axes."""
     kernel, step, padding = (
         value[0] if isinstance(value, tuple) else int(value)
         for value in (layer.kernel_size, layer.stride, layer.padding)

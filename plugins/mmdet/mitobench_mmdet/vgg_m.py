@@ -1,4 +1,4 @@
-"""VGG_CNN_M (Chatfield et al. 2014), the backbone of DeepDet, up to its fifth convolution."""
+"""VGG_CNN_M (Chatfield et al. 2014) up to its fifth convolution: the backbone of DeepDet."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ CHANNELS = (96, 256, 512, 512, 512)
 
 @MODELS.register_module()
 class VGGM(BaseModule):
-    """Five convolutions on RGB, [N, 3, H, W] to ([N, 512 * width, H / stride, W / stride],).
+    """Five convolutions, from RGB, [N, 3, H, W], to features, [N, 512 * width, H / stride, W / stride].
 
     Args:
         width: factor on the channels (96, 256, 512, 512, 512).
-        norm: `lrn`, local response normalisation after the first two, as published for weights of ImageNet;
+        norm: `lrn`, local response normalisation after the first two convolutions, as in the published network;
             `batch`, batch normalisation after each, which training from random weights needs.
-        stride: px of the input a cell; 16 as published, 8 by a second convolution of stride 1.
-        tile: side, px, of the tiles in which images are seen in evaluation; None: in one pass. The features are equal.
+        stride: input px per cell; 16 as published; 8 uses stride 1 in the second convolution.
+        tile: side of the tiles in which images are processed in evaluation, px; None: one pass. The features are equal.
     """
 
     def __init__(
@@ -49,24 +49,24 @@ class VGGM(BaseModule):
         self.frozen_stages = 0
 
     def init_weights(self) -> None:
-        """He's initialisation of the convolutions."""
+        """Initialises the convolutions as He et al."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 kaiming_init(module)
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
-        """Features of the images."""
+        """Returns the features of images."""
         if self.tile is None or self.training:
             return (self.stages(x),)
         return (in_tiles(self.stages, x, self.tile),)
 
     def freeze(self, stages: int) -> None:
-        """Train the first `stages` convolutions no more."""
+        """Excludes the first `stages` convolutions from training."""
         self.frozen_stages = stages
         self.stages[:stages].requires_grad_(False)
 
     def train(self, mode: bool = True) -> VGGM:
-        """As always, but frozen stages stay as they are, their batch statistics too."""
+        """Sets training or evaluation mode; frozen stages, with their batch statistics, stay in evaluation mode."""
         super().train(mode)
         self.stages[: self.frozen_stages].eval()
         return self
@@ -76,9 +76,9 @@ def _pool() -> nn.MaxPool2d:
     return nn.MaxPool2d(3, stride=2, ceil_mode=True)  # Caffe rounds up
 
 
-def _convolution(inputs: int, outputs: int, norm: str, responds: bool, **shape: Any) -> list[nn.Module]:
+def _convolution(inputs: int, outputs: int, norm: str, normalised: bool, **shape: Any) -> list[nn.Module]:
     """A convolution with ReLU; batch normalisation comes before the ReLU, response normalisation after it."""
     if norm == "batch":
         return [nn.Conv2d(inputs, outputs, bias=False, **shape), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
     layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, **shape), nn.ReLU(inplace=True)]
-    return [*layers, nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)] if responds else layers
+    return [*layers, nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)] if normalised else layers

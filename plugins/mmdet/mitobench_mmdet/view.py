@@ -1,6 +1,6 @@
-"""A square patch of a frame, turned, mirrored and enlarged: one affine map for pixels, masks and boxes.
+"""A square patch of a frame, rotated, mirrored and enlarged by one affine map for pixels, masks and boxes.
 
-Points and boxes are in px from the upper left corner of the first pixel, as in PIL and MMDetection.
+Points and boxes are measured in px from the upper left corner of the first pixel, as in PIL and MMDetection.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class View:
     """A square patch of a frame: p -> (turn @ (p - centre) - corner) * scale.
 
     Attributes:
-        turn: orthogonal, [2, 2]: rotation and mirroring about `centre`.
-        centre: of the frame, px.
-        corner: upper left corner of the patch in the turned frame, px from the centre.
-        side: of the patch, px of the frame.
-        pixels_side: of the patch, px of the enlarged image.
+        turn: orthogonal matrix, [2, 2]: rotation and mirroring about `centre`.
+        centre: centre of the frame, px.
+        corner: upper left corner of the patch in the rotated frame, px from the centre.
+        side: side of the patch, px of the frame.
+        pixels_side: side of the patch, px of the enlarged image.
     """
 
     turn: Floats
@@ -38,19 +38,19 @@ class View:
 
     @property
     def scale(self) -> float:
-        """Px of the patch for one of the frame."""
+        """Pixels of the enlarged patch per pixel of the frame."""
         return self.pixels_side / self.side
 
     def points(self, xy: Floats) -> Floats:
-        """Points [N, 2] of the frame in the enlarged patch."""
+        """Maps points, [N, 2], of the frame to the enlarged patch."""
         return ((xy - self.centre) @ self.turn.T - self.corner) * self.scale
 
     def back(self, xy: Floats) -> Floats:
-        """Points [N, 2] of the enlarged patch in the frame."""
+        """Maps points, [N, 2], of the enlarged patch to the frame."""
         return (xy / self.scale + self.corner) @ self.turn + self.centre
 
     def inside(self, size: NDArray[np.int64]) -> bool:
-        """Whether all of the patch lies on the frame, so that none of it is padding."""
+        """Returns whether the whole patch is inside the frame, so that it needs no padding."""
         corners = self._corners()
         return bool((corners > -1e-6).all() and (corners < size + 1e-6).all())
 
@@ -58,7 +58,7 @@ class View:
         return self.back(np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]) * self.pixels_side)
 
     def pixels(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The enlarged patch, by bilinear interpolation."""
+        """Cuts the enlarged patch, with bilinear interpolation."""
         corners = self._corners()
         left, top = np.floor(corners.min(axis=0)).astype(int) - 1
         right, bottom = np.ceil(corners.max(axis=0)).astype(int) + 1
@@ -70,7 +70,7 @@ class View:
         return np.asarray(around.transform(side, Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR))
 
     def of_mask(self, mask: NDArray[np.int64], factors: Floats) -> tuple[Floats, Floats, float]:
-        """The box of a mask [P, 2], its part in the patch, and the area of the mask in the patch, px^2."""
+        """Returns the box of a mask, [P, 2], its part inside the patch, and the mask's area in the patch, px^2."""
         pixel = self.scale * factors
         xy = self.points((mask + EDGE) * factors)
         within = xy[((xy > 0) & (xy < self.pixels_side)).all(axis=1)]
@@ -80,10 +80,10 @@ class View:
         return whole, part.clip(0, self.pixels_side), len(within) * float(pixel.prod())
 
     def of_box(self, box: Floats, factors: Floats) -> tuple[Floats, Floats, float]:
-        """A box about its turned centre, its part in the patch, and the area of that part, px^2."""
+        """Returns a box moved to its rotated centre, its part inside the patch, and the area of that part, px^2."""
         centre = self.points((box[:2] + box[2:]) / 2 * factors)
         half = (box[2:] - box[:2]) / 2 * factors * self.scale
-        if abs(self.turn[0, 0]) < 0.5:  # a quarter turn exchanges width and height
+        if abs(self.turn[0, 0]) < 0.5:  # a rotation by 90 degrees exchanges width and height
             half = half[::-1]
         whole = np.concatenate([centre - half, centre + half])
         part = whole.clip(0, self.pixels_side)
@@ -91,7 +91,7 @@ class View:
 
 
 def turning(angle: int, mirrored: bool) -> Floats:
-    """Rotation by `angle` degrees after mirroring left to right if `mirrored`."""
+    """Returns the matrix of a rotation by `angle` degrees, after mirroring left to right if `mirrored`."""
     cosine, sine = np.cos(np.radians(angle)), np.sin(np.radians(angle))
     if angle % 90 == 0:
         cosine, sine = np.rint(cosine), np.rint(sine)

@@ -134,14 +134,14 @@ ONE = shaped((1,), (1,))
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "is empty"),
-        (b"name: 'VGG_CNN_M_1024'\nlayers { }\n", "is no .caffemodel"),
-        (b"<!doctype html><title>404</title>", "is no .caffemodel"),
-        (b"\x89HDF\r\n\x1a\n" + bytes(64), "saved as HDF5"),
-        (network(), "holds no layer with weights"),
-        (network(layer("relu1", "relu")), "holds no layer with weights"),
+        (b"name: 'VGG_CNN_M_1024'\nlayers { }\n", "is not a .caffemodel"),
+        (b"<!doctype html><title>404</title>", "is not a .caffemodel"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(64), "saved the network as HDF5"),
+        (network(), "has no layer with weights"),
+        (network(layer("relu1", "relu")), "has no layer with weights"),
         (network(layer("a", "conv", ONE), layer("a", "conv", ONE)), "two layers with weights are named 'a'"),
         (network(layer("a", "conv", ONE), layer_v1("a", "conv", ONE)), "two layers with weights are named 'a'"),
         (network(layer("", "conv", ONE)), "a layer with weights has no name"),
@@ -153,21 +153,21 @@ ONE = shaped((1,), (1,))
         (network(layer_v1("a", "fc", four_axes((2, 2, 3), [1] * 6))), r"6 values do not fill the shape \[1, 2, 2, 3\]"),
     ],
 )
-def test_a_file_that_cannot_be_trusted_is_told(tmp_path: Path, content: bytes, said: str) -> None:
+def test_a_damaged_file_is_reported(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "broken.caffemodel"
     path.write_bytes(content)
-    with pytest.raises(MitobenchError, match=said) as told:
+    with pytest.raises(MitobenchError, match=message) as error:
         read_caffemodel(path)
-    assert str(told.value).startswith(str(path))
+    assert str(error.value).startswith(str(path))
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     for path in (tmp_path / "absent.caffemodel", tmp_path):
         with pytest.raises(MitobenchError, match=r"cannot be read|is a directory"):
             read_caffemodel(path)
 
 
-def test_a_truncated_file_is_told_wherever_it_was_cut_but_between_layers(tmp_path: Path) -> None:
+def test_a_truncated_file_is_reported_unless_it_was_cut_between_layers(tmp_path: Path) -> None:
     parts = [network(), layer("a", "conv", ONE, ONE), layer_v1("b", "fc", four_axes((2, 3), range(6)))]
     whole, path = b"".join(parts), tmp_path / "cut.caffemodel"
     read = {}

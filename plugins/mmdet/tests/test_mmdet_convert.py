@@ -76,13 +76,15 @@ def test_of_a_broken_file_nothing_is_written_and_what_was_there_stays(
     caffemodel.write_bytes(caffemodel.read_bytes()[:-1])
     answer = mitobench("weights", "convert", caffemodel, "--out", written)
     assert answer.code == 2
-    assert f"{caffemodel}: is no .caffemodel" in answer.err
+    assert f"{caffemodel}: is not a .caffemodel" in answer.err
     assert "Traceback" not in answer.err
     assert written.read_bytes() == b"from before"
     assert sorted(path.name for path in tmp_path.iterdir()) == [caffemodel.name, written.name]
 
 
-def test_where_it_cannot_be_written_is_told(mitobench: Callable[..., Any], caffemodel: Path, tmp_path: Path) -> None:
+def test_where_it_cannot_be_written_is_reported(
+    mitobench: Callable[..., Any], caffemodel: Path, tmp_path: Path
+) -> None:
     answer = mitobench("weights", "convert", caffemodel, "--out", caffemodel / "below" / "it.safetensors")
     assert answer.code == 2
     assert "cannot be written" in answer.err
@@ -101,11 +103,11 @@ def test_no_other_ending_and_never_over_the_caffemodel(
     assert caffemodel.read_bytes() == before
 
 
-def test_a_file_that_is_not_there_is_told(mitobench: Callable[..., Any], tmp_path: Path) -> None:
-    for path, said in ((tmp_path / "absent.caffemodel", "cannot be read"), (".", "is a directory")):
+def test_a_file_that_is_not_there_is_reported(mitobench: Callable[..., Any], tmp_path: Path) -> None:
+    for path, message in ((tmp_path / "absent.caffemodel", "cannot be read"), (".", "is a directory")):
         answer = mitobench("weights", "convert", path)
         assert answer.code == 2
-        assert f"{path}: {said}" in answer.err
+        assert f"{path}: {message}" in answer.err
 
 
 def test_help_shows_an_example(mitobench: Callable[..., Any]) -> None:

@@ -76,7 +76,7 @@ def test_one_seed_gives_one_detector(
     assert any(not torch.equal(value, weights(other)[key]) for key, value in weights(first).items())
 
 
-@pytest.mark.parametrize("options", [{}, {"mining": 1, "ema": 0.9}])
+@pytest.mark.parametrize("options", [{}, {"hard_negative_rounds": 1, "ema": 0.9}])
 def test_a_fit_that_was_killed_ends_as_one_that_was_not(
     options: dict[str, Any], samples: list[Sample], context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,12 +102,12 @@ def test_mining_trains_in_equal_rounds_on_what_was_mistaken_so_far(
     asked: list[tuple[dict[str, Any], int]] = []
 
     def train(network: Any, stream: Any, context: Context, **how: Any) -> None:
-        asked.append((how, len(stream.mistaken)))
+        asked.append((how, len(stream.false_positives)))
         network.eval()
 
     monkeypatch.setattr(fitting, "train", train)
     monkeypatch.setattr(fitting, "false_positives", lambda network, sample, o, context: np.array([[80.0, 80.0]]))
-    tiny(FasterRCNN, mining=2, iterations=60, lr_steps=(50,), warmup=6).fit(samples, [], context())
+    tiny(FasterRCNN, hard_negative_rounds=2, iterations=60, lr_steps=(50,), warmup=6).fit(samples, [], context())
     assert [(how["iterations"], mistaken) for how, mistaken in asked] == [
         (20, 0),
         (20, len(samples)),
@@ -167,7 +167,7 @@ def test_what_only_prediction_reads_changes_no_weight(
     cls: type[Detector], samples: list[Sample], context: Callable[..., Context], tmp_path: Path
 ) -> None:
     other = {"tile": 64, "proposals_before": 50, "proposals_after": 5, "score_floor": 0.0, "test_nms": 0.6}
-    other |= {"max_per_image": 3, "test_turns": 4}
+    other |= {"max_per_image": 3, "tta_views": 4}
     assert set(other) == set(cls.inference_options)
     plain, changed = tiny(cls), tiny(cls, **other)
     plain.fit(samples, [], context("plain"))

@@ -138,13 +138,13 @@ def test_fresh_layers_start_as_py_faster_rcnns(
         (FasterRCNN, {"fc": (16,)}, ["unexpected fc7.weight"]),
     ],
 )
-def test_a_file_that_does_not_fit_is_told_tensor_by_tensor(
+def test_a_file_that_does_not_fit_is_reported_tensor_by_tensor(
     cls: Any, changes: dict[str, Any], problems: list[str], weights: Path, samples: list[Sample],
     context: Callable[..., Context],
 ) -> None:  # fmt: skip
-    with pytest.raises(PluginError) as told:
+    with pytest.raises(PluginError) as error:
         tiny(cls, **{**LRN, **changes}).fit(samples, [], context(pretrained=weights))
-    assert all(problem in str(told.value) for problem in problems)
+    assert all(problem in str(error.value) for problem in problems)
 
 
 @pytest.fixture
@@ -181,5 +181,5 @@ def test_auto_goes_on_without_a_file_and_a_named_one_must_be_there(
 ) -> None:
     monkeypatch.setenv("MITOBENCH_WEIGHTS", str(tmp_path))
     assert FasterRCNN.pretrained(FasterRCNN.Options()) is None
-    with pytest.raises(MitobenchError, match="no such file"):
+    with pytest.raises(MitobenchError, match="the file does not exist"):
         FasterRCNN.pretrained(FasterRCNN.Options(pretrained=str(tmp_path / "absent.npz")))

@@ -21,12 +21,12 @@ from mmdet.structures import DetDataSample  # noqa: E402
 from mmengine.structures import InstanceData  # noqa: E402
 
 from mitobench_mmdet.models import MEAN, STD, rpn  # noqa: E402
-from mitobench_mmdet.patches import PatchStream  # noqa: E402
+from mitobench_mmdet.patch_stream import PatchStream  # noqa: E402
 from mitobench_mmdet.search import prepare, search  # noqa: E402
 
 
 class FindsDark(nn.Module):
-    """A network that finds dark pixels: one box around each component, or what it was told to return."""
+    """A network that finds dark pixels: one box around each component, or the boxes given to it."""
 
     def __init__(self, fixed: list[list[float]] | None = None) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ def test_a_network_that_learned_perfectly_gives_back_the_boxes_that_it_was_taugh
         _, targets = PatchStream([sample], whole).patch(np.random.default_rng(0))
         found = found_in(sample.frame, FindsDark(targets.tolist()), scale=scale)
         np.testing.assert_allclose(found.boxes, sample.boxes, atol=1e-4)
-    found = found_in(sample.frame, FindsDark(), scale=scale, test_turns=turns)
+    found = found_in(sample.frame, FindsDark(), scale=scale, tta_views=turns)
     np.testing.assert_allclose(found.xy, sample.mitoses.xy, atol=1e-4)
 
 
@@ -105,7 +105,7 @@ def test_nothing_found_is_fine() -> None:
 @pytest.mark.parametrize("turns", [4, 8])
 def test_seen_in_all_turns_a_candidate_stays_where_it_is(turns: int) -> None:
     centres = [(30, 30), (80, 90), (140, 40)]
-    found = found_in(make_sample(centres).frame, FindsDark(), test_turns=turns)
+    found = found_in(make_sample(centres).frame, FindsDark(), tta_views=turns)
     np.testing.assert_allclose(sorted(map(tuple, found.xy + 0.5)), sorted(centres), atol=1e-4)
     np.testing.assert_allclose(found.boxes[:, 2:] - found.boxes[:, :2], 24, atol=2)
     assert (np.diff(found.score) <= 0).all()
@@ -122,6 +122,6 @@ def test_the_views_scores_are_averaged_and_one_that_misses_a_candidate_counts_0(
             return [found if self.calls % 2 else DetDataSample(pred_instances=found.pred_instances[:0])]
 
     network = MissesEveryOther()
-    found = found_in(make_sample([(80, 90)]).frame, network, test_turns=4)
+    found = found_in(make_sample([(80, 90)]).frame, network, tta_views=4)
     assert network.calls == 4
     np.testing.assert_allclose(found.score, [0.4], rtol=1e-6)

@@ -1,1 +1,1 @@
-"""Networks of torchvision and timm for mitobench: verifiers, and the estimator `fcn`."""
+"""Plugins with networks of torchvision and timm: the verifiers, and the box estimator `fcn`."""

@@ -32,7 +32,7 @@ def weights(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_it_learns_to_tell_mitoses_from_imposters(samples, context, weights):
-    verifier = tiny(iterations=25, lr=1e-3, test_turns=4)
+    verifier = tiny(iterations=25, lr=1e-3, tta_views=4)
     verifier.fit(samples, [], replace(context, pretrained=EfficientNetLite0.pretrained(verifier.options)))
     unseen = sample(99)
     score = verifier.score(unseen.frame, Detections.from_points(np.concatenate([MITOSES, IMPOSTERS]), np.zeros(4)))
@@ -40,7 +40,7 @@ def test_it_learns_to_tell_mitoses_from_imposters(samples, context, weights):
 
 
 def test_a_loaded_verifier_scores_as_the_saved_one(samples, context, tmp_path):
-    verifier, again = tiny(members=2, enlarged=48), tiny(members=2, enlarged=48)
+    verifier, again = tiny(ensemble_size=2, enlarged=48), tiny(ensemble_size=2, enlarged=48)
     verifier.fit(samples, [], context)
     verifier.save(tmp_path)
     again.load(tmp_path)
@@ -56,22 +56,22 @@ def test_the_network_has_timms_tensors_but_for_the_one_logit():
 
 
 def test_a_new_network_is_sure_of_nothing(weights):
-    """Else the first steps of a training go into its last layer, and spoil what the others have learned elsewhere."""
+    """Large ones would make the first steps of a training destroy the pretrained weights of the other layers."""
     torch.manual_seed(0)
     verifier = tiny()
     network = verifier.untrained().eval()
     verifier.start(network, EfficientNetLite0.pretrained(verifier.options))
     patches = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8))
-    assert network(verifier.seen(patches)).abs().max() < 1
+    assert network(verifier.prepare(patches)).abs().max() < 1
 
 
 def test_a_patch_is_seen_as_the_weights_expect_it_and_enlarged_where_that_is_asked_for():
     patches = torch.tensor([255, 0, 51], dtype=torch.uint8).expand(2, 32, 32, 3)
-    assert tiny().seen(patches).shape == (2, 3, 32, 32)
-    images = tiny(enlarged=48).seen(patches)
+    assert tiny().prepare(patches).shape == (2, 3, 32, 32)
+    images = tiny(enlarged=48).prepare(patches)
     assert images.shape == (2, 3, 48, 48)
     np.testing.assert_allclose(images[0, :, 24, 24], [1, -1, -0.6], atol=1e-5)
-    assert torch.allclose(tiny(normalise="patch").seen(patches), torch.zeros(2, 3, 32, 32), atol=1e-5)
+    assert torch.allclose(tiny(normalise="patch").prepare(patches), torch.zeros(2, 3, 32, 32), atol=1e-5)
 
 
 # ------------------------------------------------------------------------------------------- the weights that it has
@@ -92,7 +92,7 @@ def test_with_them_the_network_knows_a_cat(weights):
     network = timm.create_model(ARCHITECTURE)
     network.load_state_dict(load_file(EfficientNetLite0.pretrained(EfficientNetLite0.Options())))
     cat = torch.from_numpy(skimage.data.chelsea()[:, 75:375].copy())[None]
-    classes = network.eval()(tiny(patch=300, enlarged=224).seen(cat)).softmax(dim=1)[0]
+    classes = network.eval()(tiny(patch=300, enlarged=224).prepare(cat)).softmax(dim=1)[0]
     assert {TABBY, TIGER_CAT, EGYPTIAN_CAT} == set(classes.topk(3).indices.tolist())
 
 
@@ -139,7 +139,7 @@ def test_other_bytes_under_the_packages_name_are_not_opened(weights, tmp_path, m
     assert not weights.exists()
 
 
-def test_a_timm_whose_network_is_another_is_told(weights, monkeypatch, caplog):
+def test_a_timm_with_another_network_is_reported(weights, monkeypatch, caplog):
     other = timm.create_model
     monkeypatch.setattr(timm, "create_model", lambda name: other("tf_efficientnet_lite1"))
     assert EfficientNetLite0.pretrained(EfficientNetLite0.Options()) is None

@@ -12,8 +12,8 @@ from mitobench.methods.fixed import Fixed
 from mitobench.training import runner
 from mitobench.training.pretrained import read_tensors
 from mitobench_networks.fcn.estimator import FCN
+from mitobench_networks.fcn.mask_patches import TileStream
 from mitobench_networks.fcn.network import FCN8s, normalised
-from mitobench_networks.fcn.patches import TileStream
 
 TINY = {
     "width": 1 / 16,
@@ -305,10 +305,10 @@ def test_a_file_that_does_not_fit_lists_its_tensors(context, weights):
     path = vgg16_file(
         weights / "vgg16.npz", TINY["width"], **{"features.0.bias": torch.zeros(5), "extra": torch.ones(1)}
     )
-    with pytest.raises(PluginError) as told:
+    with pytest.raises(PluginError) as error:
         tiny(norm="batch").fit([sample(0)], [], replace(context, pretrained=path))
-    for said in ("missing features.1.running_mean", "unexpected extra", "features.0.bias is (5,), must be (4,)"):
-        assert said in str(told.value)
+    for message in ("missing features.1.running_mean", "unexpected extra", "features.0.bias is (5,), must be (4,)"):
+        assert message in str(error.value)
 
 
 @pytest.mark.parametrize(("reduction", "wanted"), [("mean", True), ("sum", False)])

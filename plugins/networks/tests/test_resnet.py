@@ -31,7 +31,7 @@ def tiny(cls=ResNet18, **options):
 
 @pytest.mark.parametrize(("cls", "normalise"), [(ResNet18, "patch"), (ResNet18, "imagenet"), (ResNet50, "patch")])
 def test_it_learns_to_tell_mitoses_from_imposters(cls, normalise, samples, context):
-    verifier = tiny(cls, iterations=40, test_turns=4, normalise=normalise)
+    verifier = tiny(cls, iterations=40, tta_views=4, normalise=normalise)
     verifier.fit(samples, [], context)
     unseen = sample(99)
     score = verifier.score(unseen.frame, Detections.from_points(np.concatenate([MITOSES, IMPOSTERS]), np.zeros(4)))
@@ -42,10 +42,10 @@ def test_it_learns_to_tell_mitoses_from_imposters(cls, normalise, samples, conte
 
 
 def test_a_loaded_verifier_scores_as_the_saved_one(samples, context, tmp_path):
-    verifier = tiny(test_turns=8)
+    verifier = tiny(tta_views=8)
     verifier.fit(samples, [], context)
     verifier.save(tmp_path)
-    again = tiny(test_turns=8)
+    again = tiny(tta_views=8)
     again.load(tmp_path)
     one = samples[0]
     np.testing.assert_array_equal(verifier.score(one.frame, one.candidates), again.score(one.frame, one.candidates))
@@ -61,7 +61,7 @@ def test_scores_follow_the_order_of_the_detections(samples, context):
 
 
 def test_averaged_over_all_turns_a_turned_frame_scores_the_same(samples, context):
-    verifier = tiny(test_turns=4)
+    verifier = tiny(tta_views=4)
     verifier.fit(samples, [], context)
     frame = samples[0].frame
     turned = replace(frame, id="turned", reader=lambda: np.rot90(frame.read()))
@@ -97,7 +97,13 @@ def test_an_interrupted_training_ends_with_the_same_weights(samples, context, tm
 
 @pytest.mark.parametrize("stop_after", [2, 5, 8, 11])
 def test_so_does_one_of_several_networks_and_rounds(samples, context, tmp_path, monkeypatch, stop_after):
-    options = {"schedule": "cosine", "members": 2, "mining": 1, "ema": 0.5, "fields": (1, 2)}
+    options = {
+        "schedule": "cosine",
+        "ensemble_size": 2,
+        "hard_negative_rounds": 1,
+        "ema": 0.5,
+        "fields_of_view": (1, 2),
+    }
     through, resumed = tiny(**options), tiny(**options)
     steps = []
     through.fit(samples, [], replace(context, work=tmp_path / "through", progress=lambda *done: steps.append(done)))
@@ -115,7 +121,7 @@ def test_so_does_one_of_several_networks_and_rounds(samples, context, tmp_path, 
 
 
 def test_the_first_of_several_networks_is_the_one_that_would_be_trained_alone(samples, context, tmp_path):
-    alone, first = tiny(), tiny(members=2)
+    alone, first = tiny(), tiny(ensemble_size=2)
     alone.fit(samples, [], context)
     first.fit(samples, [], replace(context, work=tmp_path / "two"))
     one, other = (network.state_dict() for network in first._network.networks)
@@ -127,17 +133,17 @@ def test_mining_draws_what_looks_like_a_mitosis_more_often(samples, context, mon
     streams = []
     monkeypatch.setattr("mitobench.training.train", lambda model, stream, context, **how: streams.append((stream, how)))
     monkeypatch.setattr(fitting, "_scores", lambda network, stream, prepare: np.linspace(0, 1, len(stream.others)))
-    tiny(mining=2, iterations=7).fit(samples, [], context)
+    tiny(hard_negative_rounds=2, iterations=7).fit(samples, [], context)
     assert [how["iterations"] for _, how in streams] == [2, 3, 2]
-    assert streams[0][0].others.chances is None
-    chances = streams[1][0].others.chances
-    assert chances.sum() == pytest.approx(1)
-    assert chances[0] == pytest.approx(0.5 / len(chances))
-    assert chances[-1] > 2 * chances[0]
+    assert streams[0][0].others.probabilities is None
+    probabilities = streams[1][0].others.probabilities
+    assert probabilities.sum() == pytest.approx(1)
+    assert probabilities[0] == pytest.approx(0.5 / len(probabilities))
+    assert probabilities[-1] > 2 * probabilities[0]
 
 
 def test_a_wider_field_of_view_is_cut_wider(samples, context):
-    stream = tiny(fields=(1, 2), shift=3)._stream(samples, context)
+    stream = tiny(fields_of_view=(1, 2), shift=3)._stream(samples, context)
     assert stream.mitoses.pixels.shape[1:] == (70, 70, 3)
     assert stream.negatives.shape[1:] == (64, 64, 3)
 
@@ -145,10 +151,10 @@ def test_a_wider_field_of_view_is_cut_wider(samples, context):
 def test_every_data_set_counts_alike_where_that_is_asked_for(samples, context):
     other = [replace(one, frame=replace(one.frame, dataset="other")) for one in samples[:1]]
     together = [*samples, *other]
-    assert tiny()._stream(together, context).mitoses.chances is None
+    assert tiny()._stream(together, context).mitoses.probabilities is None
     stream = tiny(even_datasets=True)._stream(together, context)
     for pool in (stream.mitoses, stream.others):
-        assert pool.chances[pool.datasets == "other"].sum() == pytest.approx(0.5)
+        assert pool.probabilities[pool.datasets == "other"].sum() == pytest.approx(0.5)
 
 
 def test_another_seed_gives_other_weights(samples, context, tmp_path):
@@ -166,7 +172,7 @@ def _weights(verifier, folder: Path) -> bytes:
 
 @pytest.mark.parametrize(("turns", "expected"), [("none", 16 / 36), ("mitoses", 64 / 84), ("all", 16 / 36)])
 def test_turned_mitoses_count_four_times_as_the_papers_copies_do(samples, context, turns, expected):
-    assert tiny(turns=turns)._stream(samples, context).share == pytest.approx(expected)
+    assert tiny(train_rotations=turns)._stream(samples, context).share == pytest.approx(expected)
 
 
 def test_the_record_counts_the_patches_as_the_paper_does(samples, context, caplog):
@@ -192,7 +198,7 @@ def test_the_record_counts_the_patches_as_the_paper_does(samples, context, caplo
 
 @pytest.mark.parametrize("turns", ["none", "all"])
 def test_without_the_papers_copies_a_mitosis_counts_once(samples, context, turns):
-    tiny(turns=turns)._stream(samples, context)
+    tiny(train_rotations=turns)._stream(samples, context)
     assert context.training_info["patches"]["rotations of a mitosis"] == 1
     assert context.training_info["patches"]["total"] == 36
 
@@ -213,7 +219,7 @@ def test_mitoses_come_turned_and_mirrored_and_others_mirrored_only(positive, vie
     assert {patch.tobytes(), patch[:, ::-1].tobytes()} <= seen
 
 
-def test_nothing_to_tell_mitoses_from_is_told(samples, context):
+def test_patches_of_mitoses_alone_are_an_error(samples, context):
     only = [replace(s, mitoses=Mitoses(MITOSES)) for s in samples]
     with pytest.raises(PluginError, match=r"8 and 0.*random_negatives"):
         tiny(candidates_floor=2.0).fit(only, [], context)
@@ -227,11 +233,11 @@ def test_the_defaults_are_the_papers(cls):
     options = cls.Options()
     assert (options.patch, options.batch_size, options.iterations) == (96, 64, 12_000)
     assert (options.optimizer, options.lr, options.momentum, options.weight_decay) == ("sgd", 1e-2, 0.9, 1e-4)
-    assert (options.schedule, options.turns, options.mirror) == ("fixed", "mitoses", True)
+    assert (options.schedule, options.train_rotations, options.mirror) == ("fixed", "mitoses", True)
     assert (options.normalise, options.pretrained, options.width) == ("imagenet", "auto", 1)
     assert (options.candidates_floor, options.positive_share, options.random_negatives) == (0, None, 0)
     assert (options.shift, options.stain_jitter, options.blur, options.jpeg) == (0, 0, 0, None)
-    assert (options.fields, options.members, options.mining) == ((1,), 1, 0)
+    assert (options.fields_of_view, options.ensemble_size, options.hard_negative_rounds) == ((1,), 1, 0)
     assert (options.hed_jitter, options.ema) == (0, None)
 
 
@@ -266,7 +272,7 @@ def test_a_shortened_run_shortens_the_cosine_too(samples, context, monkeypatch):
 
 
 def test_only_scoring_reads_how_many_views_are_averaged():
-    assert ResNet50.inference_options == ("test_turns",)
+    assert ResNet50.inference_options == ("tta_views",)
 
 
 # ---------------------------------------------------------------------------------------------- pretrained weights
@@ -330,7 +336,7 @@ def test_running_means_start_from_the_file_too(weights):
 
 def test_a_file_that_does_not_fit_lists_its_tensors(samples, context, weights):
     path = published(weights / "w.npz", 18, True, **{"bn1.bias": torch.zeros(5), "extra": torch.ones(1)})
-    with pytest.raises(PluginError) as told:
+    with pytest.raises(PluginError) as error:
         tiny(ResNet50).fit(samples, [], replace(context, pretrained=path))
-    for said in ("missing layer1.0.conv3.weight", "unexpected extra", "bn1.bias is (5,), must be (8,)"):
-        assert said in str(told.value)
+    for message in ("missing layer1.0.conv3.weight", "unexpected extra", "bn1.bias is (5,), must be (8,)"):
+        assert message in str(error.value)

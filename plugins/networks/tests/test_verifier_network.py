@@ -3,7 +3,7 @@ import pytest
 import torch
 from torchvision.models import resnet18, resnet50
 
-from mitobench_networks.verifiers.network import IMAGENET, UNUSED, Members, ScaledResNet, joined, seen
+from mitobench_networks.verifiers.network import IMAGENET, UNUSED, Ensemble, ScaledResNet, joined, network_input
 
 
 @pytest.mark.parametrize(("depth", "reference"), [(18, resnet18), (50, resnet50)])
@@ -43,7 +43,7 @@ def test_what_imagenet_gives_is_every_tensor_but_the_thousand_classes(depth, ref
 
 def test_by_imagenet_the_mean_and_deviation_of_its_images_are_taken_out():
     patches = torch.tensor([255, 0, 124], dtype=torch.uint8).expand(1, 4, 4, 3)
-    images = seen(patches, 4, (1,), IMAGENET)
+    images = network_input(patches, 4, (1,), IMAGENET)
     assert images.shape == (1, 3, 4, 4)
     expected = [(1 - 0.485) / 0.229, -0.456 / 0.224, (124 / 255 - 0.406) / 0.225]
     np.testing.assert_allclose(images[0, :, 0, 0], expected, rtol=1e-5)
@@ -51,33 +51,35 @@ def test_by_imagenet_the_mean_and_deviation_of_its_images_are_taken_out():
 
 def test_by_patch_brightness_does_not_matter():
     patches = torch.from_numpy(np.random.default_rng(0).integers(50, 150, (2, 16, 16, 3), dtype=np.uint8))
-    images = seen(patches, 16, (1,), None)
+    images = network_input(patches, 16, (1,), None)
     assert images.shape == (2, 3, 16, 16)
     assert torch.allclose(images.mean(dim=(2, 3)), torch.zeros(2, 3), atol=1e-5)
-    assert torch.allclose(images, seen(patches + 40, 16, (1,), None), atol=1e-5)
-    assert not torch.allclose(seen(patches, 16, (1,), IMAGENET), seen(patches + 40, 16, (1,), IMAGENET), atol=0.1)
+    assert torch.allclose(images, network_input(patches + 40, 16, (1,), None), atol=1e-5)
+    assert not torch.allclose(
+        network_input(patches, 16, (1,), IMAGENET), network_input(patches + 40, 16, (1,), IMAGENET), atol=0.1
+    )
 
 
 @pytest.mark.parametrize("moments", [IMAGENET, None])
 def test_blur_takes_away_what_is_finer_than_a_pixel_or_two(moments):
     checkerboard = (np.indices((32, 32)).sum(axis=0) % 2 * 100 + 50).astype(np.uint8)
     patches = torch.from_numpy(np.repeat(checkerboard[None, ..., None], 3, axis=3))
-    assert seen(patches, 32, (1,), moments).std(dim=(2, 3)).min() > 0.8
-    assert seen(patches, 32, (1,), moments, blur=1.5)[..., 6:-6, 6:-6].std(dim=(2, 3)).max() < 0.1
+    assert network_input(patches, 32, (1,), moments).std(dim=(2, 3)).min() > 0.8
+    assert network_input(patches, 32, (1,), moments, blur=1.5)[..., 6:-6, 6:-6].std(dim=(2, 3)).max() < 0.1
 
 
 def test_each_field_of_view_is_the_centre_at_its_own_magnification():
     patches = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 40, 40, 3), dtype=np.uint8))
-    images = seen(patches, 16, (1, 2), IMAGENET)
+    images = network_input(patches, 16, (1, 2), IMAGENET)
     assert images.shape == (2, 6, 16, 16)
-    assert torch.equal(images[:, :3], seen(patches[:, 12:28, 12:28], 16, (1,), IMAGENET))
+    assert torch.equal(images[:, :3], network_input(patches[:, 12:28, 12:28], 16, (1,), IMAGENET))
     coarse = patches[:, 4:36, 4:36].double().reshape(2, 16, 2, 16, 2, 3).mean(dim=(2, 4))
     red = (coarse[..., 0] / 255 - 0.485) / 0.229
     np.testing.assert_allclose(images[:, 3], red, atol=1e-5)
 
 
 def test_of_several_fields_of_view_imagenet_knows_the_first():
-    network = ScaledResNet(18, 0.125, fields=2)
+    network = ScaledResNet(18, 0.125, fields_of_view=2)
     network.imagenet()["conv1.weight"].fill_(3.0)
     assert (network.conv1.weight[:, :3] == 3).all()
     assert (network.conv1.weight[:, 3:] != 3).all()
@@ -88,5 +90,5 @@ def test_members_average_their_logits_and_one_stands_for_itself():
     images = torch.rand(2, 3, 32, 32)
     assert joined([one]) is one
     together = joined([one, other])
-    assert isinstance(together, Members)
+    assert isinstance(together, Ensemble)
     assert torch.allclose(together(images), (one(images) + other(images)) / 2)

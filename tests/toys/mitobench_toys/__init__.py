@@ -1,4 +1,4 @@
-"""Plugins that are fast, small, and wrong in every way that the harness must bear. A real package for the tests."""
+"""A package of small, fast plugins for the tests. Some are wrong in a way that the harness must handle."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ToyBoxes(BoxEstimator):
 
 
 class ToyBlobs(ToyBoxes):
-    """The same, and says that it found a blob for every second mitosis."""
+    """The same; reports a blob for every second mitosis."""
 
     name = "toy-blobs"
 
@@ -74,13 +74,15 @@ class ToyMasks(BoxEstimator):
 
 
 class ToyDark(Detector):
-    """Dark blobs; learns how big they are from the boxes."""
+    """Finds dark blobs; learns their size from the boxes."""
 
     name, version = "toy-dark", "1"
     inference_options = ("most",)
 
     class Options(Options):
         """Options of `toy-dark`."""
+
+        renamed: ClassVar[Mapping[str, str]] = {"limit": "most"}
 
         most: int = Field(40, ge=1, description="greatest number of candidates a frame")
         shrink: float = Field(1.0, gt=0, description="factor on the side of the boxes")
@@ -167,7 +169,7 @@ class ToyChild(ToyDark):
 
 
 class ToyPretrained(ToyDark):
-    """Starts from a file that holds the side of its boxes."""
+    """Starts from a file with the side of its boxes."""
 
     name = "toy-pretrained"
 
@@ -186,7 +188,7 @@ class ToyPretrained(ToyDark):
 
 
 class ToyNoFacts(ToyDark):
-    """Tells a fact that no record can hold."""
+    """Puts a value into `training_info` that is not JSON."""
 
     name = "toy-unserializable"
 
@@ -195,7 +197,7 @@ class ToyNoFacts(ToyDark):
 
 
 class ToyNaN(ToyDark):
-    """Returns a score that is no number."""
+    """Returns a score that is not a number."""
 
     name = "toy-nan"
 
@@ -213,7 +215,7 @@ class ToyFails(ToyDark):
 
 
 class ToySlow(ToyDark):
-    """Takes a second to fit, and writes down every time that it does."""
+    """Takes a second to fit, and logs every fit in a file."""
 
     name = "toy-slow"
 
@@ -230,7 +232,7 @@ class ToySlow(ToyDark):
 
 
 class ToyExits(ToyDark):
-    """Ends the process politely."""
+    """Ends the process with SystemExit."""
 
     name = "toy-exits"
 
@@ -239,13 +241,13 @@ class ToyExits(ToyDark):
 
 
 class ToyCarded(ToyDark):
-    """Has a card that is no TOML."""
+    """Has a card that is not valid TOML."""
 
     name = "toy-carded"
 
 
 class ToyDies(ToyDark):
-    """Ends the process at once, as a crash in a library does."""
+    """Ends the process at once, like a crash in a library."""
 
     name = "toy-dies"
 
@@ -274,7 +276,7 @@ class ToyDemanding(ToyDark):
 
 
 class ToyConfused(ToyDark):
-    """Raises when it is asked what it requires."""
+    """Raises in `requires`."""
 
     name = "toy-confused"
 
@@ -319,7 +321,7 @@ class ToyMean(Verifier):
 
 
 class ToyShort(ToyMean):
-    """Drops a detection, which a verifier cannot do."""
+    """Drops a detection, which is forbidden."""
 
     name = "toy-short"
 
@@ -449,6 +451,6 @@ class ToyConfigured(ToyDark):
 
 
 class ToyLinear(Linear):
-    """Builds on a fuser of the core, and is none of it."""
+    """Inherits from a built-in fuser, but is another plugin."""
 
     name = "toy-linear"

@@ -1,1 +1,1 @@
-"""`fcn`: FCN-8s finds the blob that covers a centroid (paper: DeepSeg)."""
+"""The box estimator `fcn`: FCN-8s segments the blob at a centroid (DeepSeg in the paper)."""

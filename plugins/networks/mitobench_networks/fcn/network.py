@@ -8,19 +8,19 @@ from torch.nn.functional import interpolate, pad
 from torchvision.models.vgg import cfgs, make_layers
 
 STRIDES = (32, 16, 8)
-UNUSED = ("classifier.6.",)  # VGG16's thousand classes
+UNUSED = ("classifier.6.",)  # VGG16's layer of ImageNet's thousand classes
 
 
 class FCN8s(nn.Module):
-    """A network of three strides: 32 alone, or with a skip from pool4 (16), or from pool3 as well (8).
+    """A network of stride 32, of stride 16 with a skip from pool4, or of stride 8 with another from pool3.
 
-    All score layers start at zero and the learned upsampling as bilinear, so that each stride starts as the one
-    before left it. Inputs are padded to a multiple of 32 px, and what was added is cut off the output.
+    The score layers start at zero and the learned upsampling starts bilinear, so each stride starts with the scores of
+    the one before. Inputs are padded to a multiple of 32 px, and the output is cut back to their size.
 
     Args:
         width: factor on all channel counts.
-        batch_norm: whether convolutions of VGG16 are followed by batch normalisation.
-        dropout: after fc6 and fc7.
+        batch_norm: whether batch normalisation follows the convolutions of VGG16.
+        dropout: dropout after fc6 and fc7.
     """
 
     def __init__(self, width: float = 1.0, batch_norm: bool = False, dropout: float = 0.5) -> None:
@@ -61,7 +61,7 @@ class FCN8s(nn.Module):
                 up.weight.copy_(torch.eye(2)[:, :, None, None] * tent[:, None] * tent)
 
     def vgg16(self) -> dict[str, Tensor]:
-        """What VGG16 has as well, by torchvision's names: views, for fc6 and fc7 are convolutions here."""
+        """Returns the tensors that VGG16 has too, by torchvision's names; fc6 and fc7 are views of convolutions."""
         layers = [*self.pool3, *self.pool4, *self.pool5]
         named = {f"features.{i}.{name}": t for i, layer in enumerate(layers) for name, t in layer.state_dict().items()}
         for name, tensor in self.head.state_dict().items():
@@ -69,7 +69,7 @@ class FCN8s(nn.Module):
         return named
 
     def forward(self, images: Tensor) -> Tensor:
-        """Scores of background and mitosis, [B, 2, H, W], of images [B, 3, H, W]."""
+        """Returns the scores of background and mitosis, [B, 2, H, W], of images, [B, 3, H, W]."""
         height, width = images.shape[2:]
         pool3 = self.pool3(pad(images, (0, -width % 32, 0, -height % 32), mode="replicate"))
         pool4 = self.pool4(pool3)
@@ -87,7 +87,7 @@ def _scaled(channels: int, width: float) -> int:
 
 
 def normalised(images: Tensor) -> Tensor:
-    """uint8 images [B, H, W, 3] as float [B, 3, H, W], with ImageNet's mean and deviation taken out."""
+    """Turns uint8 images, [B, H, W, 3], into float, [B, 3, H, W], normalised with ImageNet's mean and deviation."""
     mean = torch.tensor([0.485, 0.456, 0.406], device=images.device)
     deviation = torch.tensor([0.229, 0.224, 0.225], device=images.device)
     return ((images / 255 - mean) / deviation).permute(0, 3, 1, 2)

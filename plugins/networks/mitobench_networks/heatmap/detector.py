@@ -22,7 +22,7 @@ from mitobench.api import Context, Detections, Floats, Frame, Sample
 from mitobench.training import copy_weights, find_weights, load_weights, part_of, resample, save_weights, scaled
 from mitobench_networks.heatmap.network import STEPS, HeatmapNet, check_encoder, focal_loss
 from mitobench_networks.heatmap.options import HeatmapOptions
-from mitobench_networks.heatmap.patches import HeatmapStream
+from mitobench_networks.heatmap.point_patches import HeatmapStream
 from mitobench_networks.verifiers import published
 
 HALO = 96  # px of the image around a tile that the network sees but does not answer for

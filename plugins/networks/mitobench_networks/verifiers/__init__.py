@@ -1,1 +1,1 @@
-"""Networks that look at a patch around every candidate (paper: DeepVer)."""
+"""Verifiers: networks that classify a patch around every candidate (DeepVer in the paper)."""

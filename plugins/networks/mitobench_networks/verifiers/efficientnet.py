@@ -1,4 +1,4 @@
-"""`efficientnet-lite0`: a small network that starts from ImageNet, whose weights come with this plugin."""
+"""`efficientnet-lite0`: a small network that starts from ImageNet weights, which are installed with this plugin."""
 
 from __future__ import annotations
 
@@ -11,41 +11,43 @@ from torch.nn.functional import interpolate
 
 from mitobench.training import copy_weights, find_weights
 from mitobench_networks.verifiers import published
-from mitobench_networks.verifiers.network import Moments, seen
+from mitobench_networks.verifiers.network import Moments, network_input
 from mitobench_networks.verifiers.options import EfficientNetOptions
 from mitobench_networks.verifiers.published import ARCHITECTURE
 from mitobench_networks.verifiers.verifier import PatchVerifier
 
-MOMENTS: Moments = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)  # what its weights expect
-UNUSED = ("classifier.",)  # ImageNet's thousand classes
+MOMENTS: Moments = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)  # the normalisation that its weights expect
+UNUSED = ("classifier.",)  # the layer of ImageNet's thousand classes
 
 
 class EfficientNetLite0(PatchVerifier):
-    """EfficientNet (Tan, Le: ICML 2019) for small devices: no squeeze-and-excitation, ReLU6."""
+    """EfficientNet (Tan, Le: ICML 2019) for small devices: without squeeze-and-excitation, with ReLU6."""
 
     name = "efficientnet-lite0"
     Options = EfficientNetOptions
 
     @classmethod
     def pretrained(cls, options: EfficientNetOptions) -> Path | None:
-        """ImageNet's weights, which are installed with this plugin and kept in the weights folder."""
+        """Returns the ImageNet weights, which are installed with this plugin and stored in the weights folder."""
         return find_weights(options.pretrained, ARCHITECTURE, source=published.weights)
 
     def untrained(self) -> nn.Module:
-        """timm's network."""
+        """Creates timm's network."""
         network: Any = timm.create_model(ARCHITECTURE, drop_rate=self.options.dropout)
-        network.reset_classifier(1)  # small weights: made with one class, timm draws them from -1 to 1
+        network.reset_classifier(1)  # small random weights; created with one class, timm would draw them from -1 to 1
         return cast(nn.Module, network)
 
     def start(self, network: nn.Module, weights: Path) -> None:
-        """Copy all but the last layer."""
+        """Copies all layers but the last."""
         into = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith(UNUSED)}
         copy_weights(weights, into, UNUSED)
 
-    def seen(self, patches: Tensor) -> Tensor:
-        """Float [B, 3, side, side] of side `enlarged`, or where that is null `patch`."""
+    def prepare(self, patches: Tensor) -> Tensor:
+        """Returns float [B, 3, side, side]; the side is `enlarged`, or `patch` if that is null."""
         options = self.options
-        images = seen(patches, options.patch, (1,), MOMENTS if options.normalise == "weights" else None, options.blur)
+        images = network_input(
+            patches, options.patch, (1,), MOMENTS if options.normalise == "weights" else None, options.blur
+        )
         if options.enlarged is None:
             return images
         return interpolate(images, (options.enlarged, options.enlarged), mode="bilinear", antialias=True)

@@ -1,4 +1,4 @@
-"""How a network is trained: in rounds, with harder negatives from each to the next."""
+"""Trains a network in rounds. After each round, the negatives that it mistakes for mitoses are drawn more often."""
 
 from __future__ import annotations
 
@@ -13,27 +13,29 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mitobench.api import Context, Floats
 from mitobench.training import part_of
+from mitobench_networks.verifiers.candidate_patches import CandidatePatchStream
 from mitobench_networks.verifiers.options import PatchOptions
-from mitobench_networks.verifiers.patches import PatchStream
 
 SCORING_BATCH = 64
 
 Prepare = Callable[[Tensor], Tensor]
 
 
-def fit(network: nn.Module, stream: PatchStream, options: PatchOptions, prepare: Prepare, context: Context) -> None:
-    """Train `network` in place; afterwards it is in evaluation mode on the context's device.
+def fit(
+    network: nn.Module, stream: CandidatePatchStream, options: PatchOptions, prepare: Prepare, context: Context
+) -> None:
+    """Trains `network` in place; afterwards it is in evaluation mode on the context's device.
 
     Args:
-        network: of one logit.
-        stream: where patches come from.
-        options: of the training; `mining` divides it into rounds.
-        prepare: turns uint8 patches [B, H, H, 3] into what the network takes.
-        context: of the fit.
+        network: a network with one logit.
+        stream: source of the training patches.
+        options: options of the training; `hard_negative_rounds` is the number of rounds after the first.
+        prepare: turns uint8 patches, [B, H, H, 3], into the network's input.
+        context: context of the fit.
     """
     from mitobench.training import Supervised, train
 
-    ends = np.linspace(0, options.iterations, options.mining + 2).round().astype(int)
+    ends = np.linspace(0, options.iterations, options.hard_negative_rounds + 2).round().astype(int)
     for number, (before, end) in enumerate(itertools.pairwise(ends)):
         train(
             Supervised(network, _loss, prepare),
@@ -61,8 +63,8 @@ def _schedule(options: PatchOptions, iterations: int) -> list[dict[str, Any]]:
 
 
 @torch.inference_mode()
-def _scores(network: nn.Module, stream: PatchStream, prepare: Prepare) -> Floats:
-    """The probability of mitosis of each of a stream's negatives, [N]."""
+def _scores(network: nn.Module, stream: CandidatePatchStream, prepare: Prepare) -> Floats:
+    """Returns the probability of mitosis of each negative of a stream, [N]."""
     device = next(network.parameters()).device
     patches = torch.from_numpy(stream.negatives)
     batches = (network(prepare(batch.to(device)))[:, 0] for batch in patches.split(SCORING_BATCH))

@@ -1,104 +1,131 @@
-"""Options of the networks: the defaults are the paper's, whichever the network."""
+"""Options of the verifiers. The defaults are those of the paper, for every network."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from mitobench.api import Field, Options
 
 
 class PatchOptions(Options):
-    """What all networks share."""
+    """Options of all verifiers."""
+
+    renamed: ClassVar[Mapping[str, str]] = {
+        "members": "ensemble_size",
+        "mining": "hard_negative_rounds",
+        "turns": "train_rotations",
+        "test_turns": "tta_views",
+    }
 
     patch: int = Field(96, ge=32, le=8_192, description="Side of a patch, px at `mpp`.")
     mpp: float | None = Field(
-        0.2456, ge=0.05, le=10, description="Resolution of the patches, um/px; null: the frame's own."
+        0.2456, ge=0.05, le=10, description="Resolution of the patches, um/px; null: that of the frame."
     )
-    members: int = Field(
-        1, ge=1, le=64, description="Networks, each trained from its own random numbers; their logits' mean."
+    ensemble_size: int = Field(
+        1, ge=1, le=64, description="Number of networks, each trained with its own seed; their logits are averaged."
     )
     iterations: int = Field(12_000, ge=1, le=10_000_000, description="Optimizer steps of each network.")
-    batch_size: int = Field(64, ge=2, le=4_096, description="Patches a step.")
+    batch_size: int = Field(64, ge=2, le=4_096, description="Patches per step.")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="Optimizer.")
     lr: float = Field(1e-2, gt=0, description="Learning rate.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD.")
     weight_decay: float = Field(1e-4, ge=0, description="Weight decay.")
-    schedule: Literal["fixed", "cosine"] = Field("fixed", description="Course of the learning rate; cosine ends at 0.")
-    ema: float | None = Field(
-        None, gt=0, lt=1, description="Decay a step of the moving average of the weights that is used; null: the last."
+    schedule: Literal["fixed", "cosine"] = Field(
+        "fixed", description="Learning rate over time: fixed, or falling to 0 like a cosine."
     )
-    mining: int = Field(
+    ema: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Decay per step of the moving average of the weights; null: no average, the last weights are used.",
+    )
+    hard_negative_rounds: int = Field(
         0,
         ge=0,
-        description="Rounds of hard-negative mining: the steps are divided into one part more, and after each part "
-        "half of the negatives are drawn in proportion to how much they look like mitoses so far.",
+        description="Rounds of hard-negative mining. N rounds divide the iterations into N + 1 parts; after each part, "
+        "half of the negatives are drawn with a probability proportional to their score so far.",
     )
     positive_share: float | None = Field(
-        None, gt=0, lt=1, description="Share of mitoses among the patches drawn; null: as they come."
+        None, gt=0, lt=1, description="Share of mitoses among the patches drawn; null: their share among all patches."
     )
     even_datasets: bool = Field(
-        False, description="Whether every data set trained on is drawn equally often, however many patches it has."
+        False, description="Draw all training data sets equally often, whatever their number of patches."
     )
-    turns: Literal["none", "mitoses", "all"] = Field(
+    train_rotations: Literal["none", "mitoses", "all"] = Field(
         "mitoses",
-        description="Which patches are turned by quarters at random; `mitoses` counts each of them four times, as the "
-        "paper's turned copies do.",
+        description="Which training patches are rotated by a random multiple of 90 degrees. `mitoses` counts every "
+        "mitosis four times, like the rotated copies of the paper.",
     )
-    mirror: bool = Field(True, description="Whether patches are mirrored at random.")
-    shift: int = Field(0, ge=0, le=4_096, description="Greatest random shift of a patch along x and y, px at `mpp`.")
-    stain_jitter: float = Field(0.0, ge=0, description="Standard deviation of the factor on optical density.")
-    hed_jitter: float = Field(0.0, ge=0, le=1, description="Greatest change of a stain's factor, in HED space.")
+    mirror: bool = Field(True, description="Mirror training patches at random.")
+    shift: int = Field(
+        0, ge=0, le=4_096, description="Greatest random shift of a training patch along x and y, px at `mpp`."
+    )
+    stain_jitter: float = Field(
+        0.0, ge=0, description="Standard deviation of the random factor on the optical density."
+    )
+    hed_jitter: float = Field(
+        0.0, ge=0, le=1, description="Greatest random change of the factor on a stain, in HED space."
+    )
     blur: float = Field(
         0.0,
         ge=0,
-        description="Deviation of a Gaussian blur of every patch, px at `mpp`, against traces of compression.",
+        description="Standard deviation of a Gaussian blur of every patch, which removes traces of JPEG compression, "
+        "px at `mpp`.",
     )
     jpeg: tuple[int, int] | None = Field(
-        None, description="Least and greatest JPEG quality at which training patches are compressed anew, at random."
+        None,
+        description="Lowest and highest JPEG quality at which training patches are compressed again; null: not at all.",
     )
-    candidates_floor: float = Field(0.0, description="Candidates at or below this detector score are not learned from.")
+    candidates_floor: float = Field(
+        0.0, description="Candidates with this detector score or less are not used in training."
+    )
     random_negatives: int = Field(
-        0, ge=0, le=10_000, description="Random background patches a frame, away from mitoses."
+        0, ge=0, le=10_000, description="Random background patches per frame, away from mitoses."
     )
-    test_turns: Literal[1, 4, 8] = Field(
-        1, description="Views whose logits are averaged: 1, the 4 quarter turns, or all 8 symmetries of the square."
+    tta_views: Literal[1, 4, 8] = Field(
+        1,
+        description="Test-time augmentation: number of views whose logits are averaged; 1, 4 (rotations) or 8 "
+        "(mirrored too).",
     )
 
 
 class ResNetOptions(PatchOptions):
-    """Of the residual networks."""
+    """Options of `resnet50` and `resnet18`."""
+
+    renamed: ClassVar[Mapping[str, str]] = {**PatchOptions.renamed, "fields": "fields_of_view"}
 
     pretrained: str = Field(
         "auto",
-        description="Weights to start from: a .safetensors or .npz FILE of the network's tensors as torchvision names "
-        "them, `none` for random ones, or `auto`: torchvision's ImageNet weights where they can be had and fit.",
+        description="Weights to start from: a .safetensors or .npz FILE with torchvision's names, `none` for random "
+        "weights, or `auto` for torchvision's ImageNet weights if they are available and fit.",
     )
-    fields: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+    fields_of_view: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (1,),
         min_length=1,
-        description="Fields of view that the network sees at once: each so many times as wide as `patch` and averaged "
+        description="Fields of view in the network's input: each is this many times as wide as `patch` and averaged "
         "down to it.",
     )
     normalise: Literal["imagenet", "patch"] = Field(
         "imagenet",
-        description="What is taken out of a patch: the mean and deviation of ImageNet, or of the `patch` itself.",
+        description="Normalise with the mean and standard deviation of ImageNet, or of each `patch`.",
     )
     width: float = Field(1.0, gt=0, le=16, description="Factor on all channel counts.")
 
 
 class EfficientNetOptions(PatchOptions):
-    """Of EfficientNet-Lite0."""
+    """Options of `efficientnet-lite0`."""
 
     pretrained: str = Field(
         "auto",
-        description="Weights to start from: a .safetensors or .npz FILE of the network's tensors as timm names them, "
-        "`none` for random ones, or `auto`: ImageNet's, which come with this plugin.",
+        description="Weights to start from: a .safetensors or .npz FILE with timm's names, `none` for random weights, "
+        "or `auto` for the ImageNet weights that are installed with this plugin.",
     )
     enlarged: int | None = Field(
-        None, ge=32, description="Side that a patch is brought to before the network sees it, px; null: as it is."
+        None, ge=32, description="Side to which a patch is resized for the network, px; null: not resized."
     )
     normalise: Literal["weights", "patch"] = Field(
         "weights",
-        description="What is taken out of a patch: the mean and deviation that the weights expect, or its own.",
+        description="Normalise with the mean and standard deviation that the weights expect, or those of each `patch`.",
     )
-    dropout: float = Field(0.2, ge=0, lt=1, description="Share of the last layer's inputs that are left out.")
+    dropout: float = Field(0.2, ge=0, lt=1, description="Dropout before the last layer.")

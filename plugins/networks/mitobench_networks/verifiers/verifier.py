@@ -1,4 +1,4 @@
-"""A network looks at a patch around every candidate (paper: DeepVer)."""
+"""Base class of the verifiers: a network classifies a patch around every candidate (DeepVer in the paper)."""
 
 from __future__ import annotations
 
@@ -22,64 +22,64 @@ from mitobench.training import (
     save_weights,
     stain_jitter,
 )
+from mitobench_networks.verifiers.candidate_patches import CandidatePatchStream, Pixels, cut, gather, recompressed
 from mitobench_networks.verifiers.fitting import SCORING_BATCH, fit
 from mitobench_networks.verifiers.network import joined
 from mitobench_networks.verifiers.options import PatchOptions
-from mitobench_networks.verifiers.patches import PatchStream, Pixels, cut, gather, recompressed
 
 
 class PatchVerifier(api.Verifier):
-    """What all networks share: their patches, their training, their views.
+    """Cuts patches, trains a network on them, and averages its scores over several views.
 
-    A verifier of its own names its network (`untrained`), where its weights come from (`pretrained`, `start`), and what
-    the network sees of a patch (`seen`).
+    A subclass defines its network (`untrained`), its pretrained weights (`pretrained`, `start`), and the network's
+    input (`prepare`).
     """
 
     version = "1"
     Options: ClassVar[type[PatchOptions]] = PatchOptions
     schedule = ("iterations",)
-    inference_options = ("test_turns",)
+    inference_options = ("tta_views",)
 
     @abstractmethod
     def untrained(self) -> nn.Module:
-        """A network of one logit, with random weights."""
+        """Creates the network, with one logit and random weights."""
 
     @abstractmethod
     def start(self, network: Any, weights: Path) -> None:
-        """Copy the file's tensors into the network. Raises PluginError, listing those that do not fit."""
+        """Copies the file's tensors into the network. Raises PluginError, with a list, if some do not fit."""
 
     @abstractmethod
-    def seen(self, patches: Tensor) -> Tensor:
-        """What the network sees of uint8 patches [B, H, H, 3], as wide as `side`: float [B, C, h, h]."""
+    def prepare(self, patches: Tensor) -> Tensor:
+        """Turns uint8 patches, [B, H, H, 3] of side `side`, into the network's input: float [B, C, h, h]."""
 
     @property
     def side(self) -> int:
-        """Of a patch, px at `mpp`."""
+        """Side of a patch, px at `mpp`."""
         return int(self.options.patch)
 
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
-        """Learn from mitoses, candidates, imposters and background of the training frames.
+        """Learns from mitoses, candidates, imposters and background of the training frames.
 
-        Raises PluginError when there is no mitosis or nothing else to tell it from, or the weights to start from do
+        Raises PluginError if there are no patches of mitoses, or none of anything else, or if the pretrained weights do
         not fit.
         """
         stream = self._stream(train, context)
-        count, steps = self.options.members, self.options.iterations
+        count, steps = self.options.ensemble_size, self.options.iterations
         networks = []
         for number, seed in enumerate(_seeds(context.seed, count)):
-            own = replace(context, seed=seed, work=context.work / f"member-{number}")
+            own = replace(context, seed=seed, work=context.work / f"network-{number}")
             networks.append(self._trained(stream, part_of(own, number * steps, count * steps)))
         self._network = joined(networks).to(context.device).eval()
 
-    def _trained(self, stream: PatchStream, context: Context) -> nn.Module:
+    def _trained(self, stream: CandidatePatchStream, context: Context) -> nn.Module:
         torch.manual_seed(context.seed)
         network = self.untrained()
         if context.pretrained:
             self.start(network, context.pretrained)
-        fit(network, stream, self.options, self.seen, context)
+        fit(network, stream, self.options, self.prepare, context)
         return network
 
-    def _stream(self, samples: Sequence[Sample], context: Context) -> PatchStream:
+    def _stream(self, samples: Sequence[Sample], context: Context) -> CandidatePatchStream:
         options = self.options
         mitoses, others, counts = gather(
             samples,
@@ -91,10 +91,10 @@ class PatchVerifier(api.Verifier):
         )
         if not (len(mitoses) and len(others)):
             raise PluginError(
-                f"{self.name} needs patches of mitoses and of others to learn from and has {len(mitoses)} and "
+                f"{self.name} needs patches of mitoses and of other things to learn from; it has {len(mitoses)} and "
                 f"{len(others)}. Lower candidates_floor, or set random_negatives."
             )
-        rotations = 4 if options.turns == "mitoses" else 1
+        rotations = 4 if options.train_rotations == "mitoses" else 1
         total = len(mitoses) * rotations + len(others)
         context.training_info["patches"] = {**counts, "rotations of a mitosis": rotations, "total": total}
         context.log.info(
@@ -103,10 +103,10 @@ class PatchVerifier(api.Verifier):
         share = options.positive_share or len(mitoses) * rotations / total
         if options.even_datasets:
             mitoses, others = mitoses.even(), others.even()
-        return PatchStream(mitoses, others, options.shift, share, self._augment)
+        return CandidatePatchStream(mitoses, others, options.shift, share, self._augment)
 
     def _augment(self, patch: Pixels, positive: bool, rng: np.random.Generator) -> Pixels:
-        turn = self.options.turns == "all" or (positive and self.options.turns == "mitoses")
+        turn = self.options.train_rotations == "all" or (positive and self.options.train_rotations == "mitoses")
         k = (int(rng.integers(4)) if turn else 0) + (4 * int(rng.integers(2)) if self.options.mirror else 0)
         patch = stain_jitter(dihedral(patch, k), rng, self.options.stain_jitter)
         patch = hed_jitter(patch, rng, self.options.hed_jitter)
@@ -117,28 +117,30 @@ class PatchVerifier(api.Verifier):
 
     @torch.inference_mode()
     def score(self, frame: Frame, detections: Detections) -> Floats:
-        """The network's probability of mitosis of each detection, [N]."""
+        """Returns the network's probability of mitosis of each detection, [N]."""
         patches = torch.from_numpy(cut(frame, detections.xy, self.side, self.options.mpp))
         logits = [self._logits(batch.to(self.device)) for batch in patches.split(SCORING_BATCH) if len(batch)]
         return torch.cat([torch.zeros(0, dtype=torch.float64), *logits]).sigmoid().numpy()
 
     def _logits(self, patches: Tensor) -> Tensor:
-        views = self.seen(patches)
-        turned = (torch.rot90(views.flip(3) if k & 4 else views, k & 3, (2, 3)) for k in range(self.options.test_turns))
-        fast = (view.contiguous(memory_format=torch.channels_last) for view in turned)  # rot90 loses the layout
+        views = self.prepare(patches)
+        turned = (torch.rot90(views.flip(3) if k & 4 else views, k & 3, (2, 3)) for k in range(self.options.tta_views))
+        fast = (
+            view.contiguous(memory_format=torch.channels_last) for view in turned
+        )  # rot90 changes the memory layout
         return torch.stack([self._network(view)[:, 0].double().cpu() for view in fast]).mean(dim=0)
 
     def save(self, folder: Path) -> None:
-        """Write the weights."""
+        """Writes the weights."""
         save_weights(self._network, folder)
 
     def load(self, folder: Path) -> None:
-        """Read the weights."""
-        self._network = joined([self.untrained() for _ in range(self.options.members)])
+        """Reads the weights."""
+        self._network = joined([self.untrained() for _ in range(self.options.ensemble_size)])
         load_weights(self._network, folder)
         self._network.to(self.device).eval()
 
 
 def _seeds(seed: int, count: int) -> list[int]:
-    """A network's own seed each; the first one's is the run's, so that it is the same whatever follows."""
+    """Returns a seed for each network. The first is that of the run, so it does not depend on the ensemble size."""
     return [seed, *map(int, np.random.SeedSequence(seed).generate_state(count - 1))]

@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 from verifier_scene import IMPOSTERS, MITOSES, SIZE, sample
 
-from mitobench_networks.verifiers.patches import MITOSES as MITOSIS_KINDS
-from mitobench_networks.verifiers.patches import OTHERS, PatchStream, Pool, centres, cut, gather, recompressed
+from mitobench_networks.verifiers.candidate_patches import MITOSES as MITOSIS_KINDS
+from mitobench_networks.verifiers.candidate_patches import (
+    OTHERS,
+    CandidatePatchStream,
+    Pool,
+    centres,
+    cut,
+    gather,
+    recompressed,
+)
 
 
 def found(one=None, floor=0.0, background=0):
@@ -105,7 +113,7 @@ def test_no_centres_give_no_patches():
 @pytest.mark.parametrize("share", [0.25, 0.75])
 def test_mitoses_are_drawn_with_their_share(share):
     ones, zeros = np.full((3, 40, 40, 3), 1, np.uint8), np.zeros((9, 40, 40, 3), np.uint8)
-    stream = PatchStream(pool(ones), pool(zeros), 4, share, lambda patch, *_: patch)
+    stream = CandidatePatchStream(pool(ones), pool(zeros), 4, share, lambda patch, *_: patch)
     items = [stream.draw(np.random.default_rng(i)) for i in range(400)]
     assert all(item["inputs"].shape == (32, 32, 3) for item in items)
     assert all(item["inputs"].max() == item["targets"] for item in items)
@@ -114,7 +122,7 @@ def test_mitoses_are_drawn_with_their_share(share):
 
 def test_an_item_depends_on_its_generator_alone():
     patches = np.random.default_rng(0).integers(0, 255, (5, 40, 40, 3), dtype=np.uint8)
-    stream = PatchStream(pool(patches), pool(patches), 4, 0.5, lambda patch, *_: patch)
+    stream = CandidatePatchStream(pool(patches), pool(patches), 4, 0.5, lambda patch, *_: patch)
     first, again, other = (stream.draw(np.random.default_rng(i))["inputs"] for i in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
@@ -132,7 +140,7 @@ def test_recompression_hides_how_often_a_patch_was_compressed_before():
 
 
 def test_harder_negatives_are_drawn_in_proportion_to_their_score():
-    stream = PatchStream(numbered(1), numbered(4), 0, 1e-9, lambda patch, *_: patch)
+    stream = CandidatePatchStream(numbered(1), numbered(4), 0, 1e-9, lambda patch, *_: patch)
     harder = stream.harder(np.array([0.0, 0.0, 0.0, 1.0]))
     drawn = [int(harder.draw(np.random.default_rng(i))["inputs"][0, 0, 0]) for i in range(400)]
     assert np.bincount(drawn, minlength=4) / 400 == pytest.approx([0.125, 0.125, 0.125, 0.625], abs=0.08)
@@ -140,7 +148,7 @@ def test_harder_negatives_are_drawn_in_proportion_to_their_score():
 
 def test_even_data_sets_are_drawn_equally_often_however_many_patches_each_has():
     even = replace(numbered(4), datasets=np.array(["a", "a", "a", "b"])).even()
-    assert even.chances == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
+    assert even.probabilities == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
     drawn = [int(even.draw(np.random.default_rng(i))[0, 0, 0]) for i in range(400)]
     assert np.mean(np.array(drawn) == 3) == pytest.approx(0.5, abs=0.08)
 
@@ -148,7 +156,7 @@ def test_even_data_sets_are_drawn_equally_often_however_many_patches_each_has():
 def test_hard_ones_of_even_data_sets_are_still_drawn_evenly_half_of_the_time():
     even = replace(numbered(4), datasets=np.array(["a", "a", "a", "b"])).even()
     harder = even.harder(np.array([1.0, 0.0, 0.0, 0.0]))
-    assert harder.chances == pytest.approx([1 / 12 + 1 / 2, 1 / 12, 1 / 12, 1 / 4])
+    assert harder.probabilities == pytest.approx([1 / 12 + 1 / 2, 1 / 12, 1 / 12, 1 / 4])
 
 
 def pool(pixels):

@@ -1,4 +1,4 @@
-"""What a verifier learns from: patches around mitoses, candidates, imposters and plain background."""
+"""Training patches of the verifiers: around mitoses, candidates, imposters and background."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from mitobench.api import Floats, Frame, Sample
 from mitobench.training import crop_around, resample, scaled
 
-CLEARANCE_UM = 16.0  # a background patch is centred at least this far from every mitosis: twice the widest radius
+CLEARANCE_UM = 16.0  # least distance of background patches from mitoses: twice the largest matching radius
 
 MITOSES = ("annotated mitoses", "detected mitoses")
 OTHERS = ("imposters", "false detections", "background")
@@ -23,13 +23,13 @@ Pixels = NDArray[np.uint8]
 
 
 def centres(sample: Sample, floor: float, background: int, rng: np.random.Generator) -> dict[str, Floats]:
-    """Centres of the training patches of one frame by where they come from (`MITOSES`, `OTHERS`), [N, 2] px.
+    """Returns the centres of the training patches of a frame, [N, 2] px, by kind (`MITOSES`, `OTHERS`).
 
     Args:
         sample: the frame with its mitoses and labelled candidates.
-        floor: candidates at or below this score are left out.
-        background: number of random centres, fewer where they fall near a mitosis.
-        rng: draws them.
+        floor: candidates with this score or less are left out.
+        background: number of random centres; those near a mitosis are left out.
+        rng: source of randomness.
     """
     detected = false = np.zeros((0, 2))
     if sample.candidates is not None:
@@ -56,7 +56,7 @@ def _background(sample: Sample, count: int, rng: np.random.Generator) -> Floats:
 
 
 def cut(frame: Frame, xy: Floats, side: int, mpp: float | None) -> Pixels:
-    """Patches centred on `xy` ([N, 2] frame px), `side` px wide at `mpp` um/px: uint8 [N, side, side, 3]."""
+    """Cuts patches centred on `xy`, [N, 2] frame px, of `side` px at `mpp` um/px: uint8 [N, side, side, 3]."""
     if not len(xy):
         return np.zeros((0, side, side, 3), np.uint8)
     image, factors = resample(frame.read(), frame.mpp, mpp)
@@ -64,7 +64,7 @@ def cut(frame: Frame, xy: Floats, side: int, mpp: float | None) -> Pixels:
 
 
 def recompressed(patch: Pixels, quality: int) -> Pixels:
-    """The patch after JPEG compression: what was compressed once and what was compressed twice look alike then."""
+    """Compresses a patch as JPEG and decodes it, so that patches with different compression histories look alike."""
     file = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(patch)).save(file, format="JPEG", quality=quality)
     return np.asarray(Image.open(file))
@@ -72,49 +72,49 @@ def recompressed(patch: Pixels, quality: int) -> Pixels:
 
 @dataclass(frozen=True)
 class Pool:
-    """Patches to draw from.
+    """A set of patches to draw from.
 
     Attributes:
         pixels: uint8 [N, H, H, 3].
-        datasets: the data set that each is from, [N].
-        chances: of each to be drawn, [N]; None: the same for all.
+        datasets: the data set of each patch, [N].
+        probabilities: probability of drawing each patch, [N]; None: the same for all.
     """
 
     pixels: Pixels
     datasets: NDArray[np.str_]
-    chances: Floats | None = None
+    probabilities: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def even(self) -> Pool:
-        """The same, but every data set is drawn equally often, however many patches it has."""
+        """Returns a pool that draws all data sets equally often, whatever their number of patches."""
         _, which, counts = np.unique(self.datasets, return_inverse=True, return_counts=True)
-        return replace(self, chances=1 / counts[which] / len(counts))
+        return replace(self, probabilities=1 / counts[which] / len(counts))
 
     def harder(self, score: Floats) -> Pool:
-        """The same, but half of what is drawn is so in proportion to a score, [N]: patches that look like mitoses."""
-        chances = np.full(len(self), 1 / len(self)) if self.chances is None else self.chances
-        return replace(self, chances=(chances + chances * score / (chances * score).sum()) / 2)
+        """Returns a pool that draws half of the patches in proportion to their score, [N], so hard ones more often."""
+        probabilities = np.full(len(self), 1 / len(self)) if self.probabilities is None else self.probabilities
+        return replace(self, probabilities=(probabilities + probabilities * score / (probabilities * score).sum()) / 2)
 
     def draw(self, rng: np.random.Generator) -> Pixels:
-        """One patch, [H, H, 3]."""
-        one = rng.integers(len(self)) if self.chances is None else rng.choice(len(self), p=self.chances)
+        """Draws one patch, [H, H, 3]."""
+        one = rng.integers(len(self)) if self.probabilities is None else rng.choice(len(self), p=self.probabilities)
         patch: Pixels = self.pixels[one]
         return patch
 
 
 @dataclass(frozen=True)
-class PatchStream:
-    """Training items: `inputs`, a uint8 patch [side, side, 3], and `targets`, 1 for a mitosis and 0 else.
+class CandidatePatchStream:
+    """Draws training items: `inputs`, a uint8 patch [side, side, 3], and `targets`, 1 for a mitosis, otherwise 0.
 
     Patches are cut once, with a margin for shifts, so that memory grows with the candidates and not with the frames.
 
     Attributes:
-        mitoses, others: patches of side + 2 shift, px.
+        mitoses, others: patches of `side` + 2 * `shift` px.
         shift: greatest shift of a patch, px.
         share: probability of drawing a mitosis.
-        augment: changes a patch, with the given randomness.
+        augment: function of (patch, whether it shows a mitosis, source of randomness) that returns the changed patch.
     """
 
     mitoses: Pool
@@ -125,16 +125,16 @@ class PatchStream:
 
     @property
     def negatives(self) -> Pixels:
-        """All others as they are seen without shift, uint8 [N, side, side, 3]."""
+        """The patches of `others` without shift, uint8 [N, side, side, 3]."""
         end = self.others.pixels.shape[1] - self.shift
         return self.others.pixels[:, self.shift : end, self.shift : end]
 
-    def harder(self, score: Floats) -> PatchStream:
-        """The same, but the others drawn are harder by their score, [N]."""
+    def harder(self, score: Floats) -> CandidatePatchStream:
+        """Returns a stream that draws those of `others` with a high score, [N], more often."""
         return replace(self, others=self.others.harder(score))
 
     def draw(self, rng: np.random.Generator) -> dict[str, Pixels | np.float32]:
-        """One patch and its label."""
+        """Draws a patch and its label."""
         positive = bool(rng.random() < self.share)
         patch = (self.mitoses if positive else self.others).draw(rng)
         top, left = rng.integers(0, 2 * self.shift + 1, 2)
@@ -146,7 +146,7 @@ class PatchStream:
 def gather(
     samples: Sequence[Sample], side: int, mpp: float | None, floor: float, background: int, rng: np.random.Generator
 ) -> tuple[Pool, Pool, dict[str, int]]:
-    """Patches `side` px wide of mitoses and of others from all frames, and how many of each kind."""
+    """Cuts patches of `side` px from all frames: returns mitoses, others, and the number of patches of each kind."""
     mitoses, others = [np.zeros((0, side, side, 3), np.uint8)], [np.zeros((0, side, side, 3), np.uint8)]
     datasets = [sample.frame.dataset for sample in samples]
     counts = dict.fromkeys(MITOSES + OTHERS, 0)
@@ -162,7 +162,7 @@ def gather(
 
 
 def _pool(patches: list[Pixels], datasets: list[str]) -> Pool:
-    """Of the frames' patches, after an empty first; and of what data set each frame is."""
+    """Joins the patches of all frames, after an empty first array, into a pool; `datasets` is that of each frame."""
     return Pool(
         np.concatenate(patches), np.repeat(np.array(datasets, dtype=np.str_), [len(some) for some in patches[1:]])
     )

@@ -1,10 +1,10 @@
-"""Training patches, drawn on the fly: turned, mirrored, enlarged, with the boxes of the mitoses in them.
+"""Draws training patches: rotated, mirrored and enlarged, with the boxes of their mitoses.
 
-A patch is one affine map of the frame, the same for its pixels and its annotation. A box that is its mask's box is
-taken anew from the turned mask; any other box turns about its centre and keeps its size (section DeepDet).
+A patch is one affine map of the frame, the same for pixels and annotation. If a box is that of its mask, the box of the
+rotated mask is taken; any other box moves to its rotated centre and keeps its size (section DeepDet of the paper).
 
-MMDetection counts from the upper left corner of the first pixel, where mitobench counts from its centre: what comes
-from the annotation is moved by EDGE here, and what the network finds is moved back in `search`.
+MMDetection measures from the upper left corner of the first pixel, mitobench from its centre. The annotation is moved
+by EDGE here; `search` moves detections back.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ TRIES = 200
 
 
 class PatchStream:
-    """Endless training patches of labelled frames, as items of MMDetection.
+    """Draws training patches of labelled frames, as items of MMDetection.
 
     Args:
         samples: frames with mitoses and boxes.
         options: `patch`, `patch_stride`, `area_threshold`, `positive_share`, augmentation, `mpp` and `scale`.
 
     Raises:
-        PluginError: mitoses are asked for and no frame has any.
+        PluginError: `positive_share` is above 0, but no frame has a mitosis.
     """
 
     def __init__(self, samples: Sequence[Sample], options: FasterRCNNOptions | RPNOptions) -> None:
@@ -44,22 +44,24 @@ class PatchStream:
         self.samples = samples
         self.cache = FrameCache(options.mpp)
         self.mitoses = [(i, xy + EDGE) for i, sample in enumerate(samples) for xy in sample.mitoses.xy]
-        self.mistaken: list[tuple[int, Floats]] = []
+        self.false_positives: list[tuple[int, Floats]] = []
         if not samples or (options.positive_share > 0 and not self.mitoses):
-            raise PluginError("A detector learns from annotated mitoses, but the training frames hold none.")
+            raise PluginError(
+                "A detector learns from annotated mitoses, but the training frames have none. Train it on others."
+            )
 
-    def hold(self) -> None:
-        """Read every frame now, so that processes forked from this one share the pixels and read none."""
+    def read_frames(self) -> None:
+        """Reads all frames now, so that processes forked from this one share their pixels."""
         self.cache.limit = sys.maxsize
         for sample in self.samples:
             self.cache.get(sample.frame)
 
-    def mistake(self, found: Sequence[Floats]) -> None:
-        """Take the false positives of each frame, [N, 2] px, for what patches without a mitosis shall hold."""
-        self.mistaken = [(i, xy + EDGE) for i, of_frame in enumerate(found) for xy in of_frame]
+    def set_false_positives(self, found: Sequence[Floats]) -> None:
+        """Sets the false positives of each frame, [N, 2] px: half of the patches without a mitosis then contain one."""
+        self.false_positives = [(i, xy + EDGE) for i, of_frame in enumerate(found) for xy in of_frame]
 
     def draw(self, rng: np.random.Generator) -> dict[str, object]:
-        """`inputs`, uint8 [3, side, side], and `data_samples` with the boxes, px of the patch."""
+        """Draws an item: `inputs`, uint8 [3, side, side], and `data_samples` with the boxes, px of the patch."""
         image, boxes = self.patch(rng)
         instances = InstanceData(
             bboxes=torch.as_tensor(boxes, dtype=torch.float32), labels=torch.zeros(len(boxes), dtype=torch.long)
@@ -70,9 +72,9 @@ class PatchStream:
         }
 
     def patch(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], Floats]:
-        """One patch, uint8 [side, side, 3], and its boxes [N, 4]; both in px after `scale`.
+        """Draws a patch, uint8 [side, side, 3], and its boxes, [N, 4]; both in px after `scale`.
 
-        Raises PluginError where no patch passes the purge.
+        Raises PluginError if no patch keeps enough of the mitoses at its border.
         """
         positive = rng.random() < self.options.positive_share
         for _ in range(TRIES):
@@ -84,25 +86,25 @@ class PatchStream:
             if boxes is not None:
                 return self._stained(view.pixels(self.cache.get(sample.frame)[0]), rng), boxes
         raise PluginError(
-            f"No training patch of {self.options.patch} px was found in {TRIES} tries; lower area_threshold or "
+            f"No valid training patch of {self.options.patch} px was found in {TRIES} tries. Lower area_threshold or "
             "patch_stride, or enlarge patch."
         )
 
     def _stained(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         return hed_jitter(stain_jitter(image, rng, self.options.stain_jitter), rng, self.options.hed_jitter)
 
-    def _held(self, rng: np.random.Generator, positive: bool) -> tuple[int, Floats | None]:
-        """A frame, and the point in it, px from its corner, that a patch shall hold; none: it may lie anywhere."""
+    def _target(self, rng: np.random.Generator, positive: bool) -> tuple[int, Floats | None]:
+        """Draws a frame and the point that a patch must contain, px from the frame's corner; None for any patch."""
         if positive:
             return self.mitoses[rng.integers(len(self.mitoses))]
-        if self.mistaken and rng.integers(2):
-            return self.mistaken[rng.integers(len(self.mistaken))]
+        if self.false_positives and rng.integers(2):
+            return self.false_positives[rng.integers(len(self.false_positives))]
         return int(rng.integers(len(self.samples))), None
 
     def _place(self, rng: np.random.Generator, positive: bool) -> tuple[Sample, View] | None:
-        """A frame and a view of it that holds a mitosis' centre if `positive`; None where it needs padding."""
+        """Draws a frame and a view of it, with a mitosis if `positive`; None if the view needs padding."""
         o = self.options
-        index, held = self._held(rng, positive)
+        index, held = self._target(rng, positive)
         sample = self.samples[index]
         image, factors = self.cache.get(sample.frame)
         size = np.array([image.shape[1], image.shape[0]])
@@ -121,7 +123,7 @@ class PatchStream:
         return (sample, view) if view.inside(size) else None
 
     def _boxes(self, sample: Sample, view: View) -> Floats | None:
-        """The boxes in a view, clipped to it; None if a mitosis crosses its border with less than `area_threshold`."""
+        """Returns the boxes in a view, clipped; None if too little remains of a mitosis that crosses its border."""
         factors = self.cache.get(sample.frame)[1]
         kept = []
         for j, box in enumerate(np.zeros((0, 4)) if sample.boxes is None else sample.boxes):
@@ -140,9 +142,9 @@ class PatchStream:
 
 
 def _position(rng: np.random.Generator, extent: float, side: int, step: int, target: float | None) -> float | None:
-    """Where a patch begins along one axis of a turned frame of `extent` px about 0, so that it holds `target`.
+    """Draws the start of a patch along one axis of a rotated frame of `extent` px around 0; it contains `target`.
 
-    None where no position on the grid of `step` px does.
+    Returns None if no position on the grid of `step` px does.
     """
     start = -extent / 2
     first, last = start, start + extent - side
@@ -153,5 +155,5 @@ def _position(rng: np.random.Generator, extent: float, side: int, step: int, tar
 
 
 def _is_box_of(box: Floats, mask: NDArray[np.int64]) -> bool:
-    """Whether a box is that of a mask, to the pixel; an estimator may have given another."""
+    """Returns whether a box is that of the mask, to the pixel; box estimators may return others."""
     return bool(np.abs(box - mask_box(mask)).max() <= 1)

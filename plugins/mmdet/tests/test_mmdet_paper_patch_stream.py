@@ -12,7 +12,7 @@ from mitobench_mmdet.options import FasterRCNNOptions
 
 ops.install()
 
-from mitobench_mmdet.patches import PatchStream  # noqa: E402 - needs the operators
+from mitobench_mmdet.patch_stream import PatchStream  # noqa: E402 - needs the operators
 from mitobench_mmdet.view import View, turning  # noqa: E402
 
 PAPER = FasterRCNNOptions()

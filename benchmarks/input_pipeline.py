@@ -1,4 +1,4 @@
-"""Whether the input pipeline keeps the device busy: patches a second that it makes against those a training needs."""
+"""Measures whether the input pipeline keeps the device busy: patches per second made and needed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mitobench.datasets.synthesis import MPP, make_frame
 from mitobench.pipeline.settings import Settings
 from mitobench.training.runner import _loader
 from mitobench_mmdet.models import faster_rcnn
-from mitobench_mmdet.patches import PatchStream
+from mitobench_mmdet.patch_stream import PatchStream
 
 SIDE = 2084  # px, of a MITOS 2012 frame
 TILE = SIDE // 4
@@ -33,28 +33,28 @@ STEPS = {"cpu": 2, "cuda": 50}
 
 
 def main() -> None:
-    """Print the table."""
-    asked = arguments()
-    options: Any = Settings.load(asked.profile).options("detector", discovery.load("detector", "frcnn"))
-    samples = real(asked.data) if asked.data else synthetic()
+    """Prints the table."""
+    args = arguments()
+    options: Any = Settings.load(args.profile).options("detector", discovery.load("detector", "frcnn"))
+    samples = real(args.data) if args.data else synthetic()
     stream = PatchStream(samples, options)
     for sample in samples:
         stream.cache.get(sample.frame)  # reading is paid once in a training of 120,000 steps
-    made = {workers: patches_a_second(stream, options, asked.device, workers) for workers in asked.workers}
-    step = step_seconds(stream, options, asked.device)
+    made = {workers: patches_a_second(stream, options, args.device, workers) for workers in args.workers}
+    step = step_seconds(stream, options, args.device)
     needed = options.batch_size / step
-    frames = "real" if asked.data else "synthetic"
+    frames = "real" if args.data else "synthetic"
     print(
-        f"{machine()}\n\n{len(samples)} {frames} frames, profile {asked.profile}, {step:.3g} s a step, {asked.device}\n"
+        f"{machine()}\n\n{len(samples)} {frames} frames, profile {args.profile}, {step:.3g} s a step, {args.device}\n"
     )
     rows = [(n, f"{rate:.1f}", f"{needed:.2f}", f"{rate / needed:.1f}") for n, rate in made.items()]
     print(table(["workers", "patches/s made", "patches/s needed", "made / needed"], rows))
 
 
 def arguments() -> argparse.Namespace:
-    """What was asked for on the command line."""
+    """Parses the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, help="folder that holds MITOS 2012; without it: synthetic frames")
+    parser.add_argument("--data", type=Path, help="folder with MITOS 2012; without it: synthetic frames")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--profile", default="paper")
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2, 4])
@@ -62,18 +62,18 @@ def arguments() -> argparse.Namespace:
 
 
 def real(data: Path) -> list[Sample]:
-    """The training frames of MITOS 2012, with the boxes of their masks."""
+    """Returns the training frames of MITOS 2012, with the boxes of their masks."""
     items = datasets.load("mitos2012", data).items.values()
     return [boxed(item.frame, item.mitoses) for item in items if item.part == "train"]
 
 
 def synthetic() -> list[Sample]:
-    """Tiled synthetic frames of a real one's size; the mitoses of one inner tile are annotated, about as many."""
+    """Returns tiled synthetic frames of real size. One inner tile is annotated, for a real number of mitoses."""
     return [tiled(number) for number in range(SYNTHETIC_FRAMES)]
 
 
 def tiled(number: int) -> Sample:
-    """One such frame, with the boxes of its masks."""
+    """Returns one such frame, with the boxes of its masks."""
     picture = make_frame(0, number, number, TILE)
     reader = partial(same, np.tile(picture.image, (SIDE // TILE, SIDE // TILE, 1)))
     masks = tuple(mask + TILE for mask in picture.mitoses.masks or ())
@@ -82,18 +82,18 @@ def tiled(number: int) -> Sample:
 
 
 def same(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A reader of a frame that is in memory."""
+    """Returns a frame that is in memory."""
     return image
 
 
 def boxed(frame: Frame, mitoses: Mitoses) -> Sample:
-    """A training sample as the estimator `mask` makes it."""
+    """Returns a training sample with the boxes of the estimator `mask`."""
     boxes = [[*mask.min(axis=0), *(mask.max(axis=0) + 1)] for mask in mitoses.masks or ()]
     return Sample(frame, mitoses, np.array(boxes, dtype=np.float64).reshape(-1, 4))
 
 
 def patches_a_second(stream: PatchStream, options: Any, device: str, workers: int) -> float:
-    """Patches a second that come out of the training's own loader when nothing takes time to use them."""
+    """Returns the patches per second from the loader of the training, if using them takes no time."""
     context = Context(seed=0, device=device, work=Path())
     batches = iter(_loader(stream, context, ENDLESS, options.batch_size, pseudo_collate, workers, 0))
     for _ in range(1 + 2 * workers):  # the workers have started, and what they fetched ahead is gone
@@ -107,7 +107,7 @@ def patches_a_second(stream: PatchStream, options: Any, device: str, workers: in
 
 
 def step_seconds(stream: PatchStream, options: Any, device: str) -> float:
-    """Mean time of a training step of the profile's network, its batch being there; mixed precision on CUDA."""
+    """Returns the mean seconds of a training step on a prepared batch; with mixed precision on CUDA."""
     network = faster_rcnn(options).to(device).train()
     sgd = torch.optim.SGD(network.parameters(), lr=1e-6, momentum=options.momentum)
     optimizer = AmpOptimWrapper(optimizer=sgd) if device == "cuda" else OptimWrapper(sgd)
@@ -124,7 +124,7 @@ def step_seconds(stream: PatchStream, options: Any, device: str) -> float:
 
 
 def settle(device: str) -> None:
-    """Wait until the device has done what it was given."""
+    """Waits until the device has finished."""
     if device == "cuda":
         torch.cuda.synchronize()
 

@@ -1,4 +1,4 @@
-"""Two JSON values differ in named leaves, but for the last bits of a float."""
+"""Mismatches of JSON values are named, apart from the last bits of floats."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mitobench.results.difference import differences, equal
+from mitobench.results.mismatch import equal, mismatches
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -19,21 +19,22 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_a_value_does_not_differ_from_itself(value: Any) -> None:
-    assert list(differences(value, value)) == []
+    assert list(mismatches(value, value)) == []
 
 
-def test_a_difference_has_its_path_and_both_values() -> None:
+def test_a_mismatch_has_its_path_and_both_values() -> None:
     recorded, recomputed = {"test": {"frames": [{"tp": 1}, {"tp": 2}]}}, {"test": {"frames": [{"tp": 1}, {"tp": 3}]}}
-    assert list(differences(recorded, recomputed)) == [("test.frames.1.tp", 2, 3)]
+    assert list(mismatches(recorded, recomputed)) == [("test.frames.1.tp", 2, 3)]
 
 
-def test_what_was_not_recomputed_is_not_compared_and_what_is_absent_is_none() -> None:
-    assert list(differences({"more": 1}, {})) == []
-    assert list(differences({}, {"f1": 0.5})) == [("f1", None, 0.5)]
+def test_a_name_that_only_one_object_has_is_a_mismatch() -> None:
+    assert list(mismatches({"froc": {"16": 1}}, {"froc": {}})) == [("froc.16", 1, "absent")]
+    assert list(mismatches({}, {"f1": 0.5})) == [("f1", "absent", 0.5)]
+    assert list(mismatches({}, {"f1": None})) == [("f1", "absent", None)]
 
 
 def test_lists_of_other_lengths_differ_as_a_whole() -> None:
-    assert list(differences({"a": [1]}, {"a": [1, 2]})) == [("a", [1], [1, 2])]
+    assert list(mismatches({"a": [1]}, {"a": [1, 2]})) == [("a", [1], [1, 2])]
 
 
 @pytest.mark.parametrize(
@@ -48,5 +49,5 @@ def test_lists_of_other_lengths_differ_as_a_whole() -> None:
         ("1", 1, False),
     ],
 )
-def test_only_the_last_bits_of_a_float_are_forgiven(one: Any, other: Any, same: bool) -> None:
+def test_only_the_last_bits_of_a_float_may_differ(one: Any, other: Any, same: bool) -> None:
     assert equal(one, other) is equal(other, one) is same

@@ -12,7 +12,7 @@ from mitobench_mmdet.options import FasterRCNNOptions
 
 ops.install()
 
-from mitobench_mmdet.patches import PatchStream  # noqa: E402 - needs the operators
+from mitobench_mmdet.patch_stream import PatchStream  # noqa: E402 - needs the operators
 
 
 def stream(samples: list[Sample], **options: object) -> PatchStream:
@@ -122,11 +122,11 @@ def test_an_item_is_what_mmdetection_takes() -> None:
 
 
 def test_frames_without_mitoses_are_refused() -> None:
-    with pytest.raises(PluginError, match="hold none"):
+    with pytest.raises(PluginError, match="have none"):
         stream([make_sample([])])
 
 
-def test_a_purge_that_leaves_nothing_is_told() -> None:
+def test_a_purge_that_leaves_nothing_is_an_error() -> None:
     sample = make_sample([(80, 80)], size=400, masks=True)
     big = Sample(sample.frame, sample.mitoses, np.array([[0.0, 0, 400, 400]]))
     with pytest.raises(PluginError, match="area_threshold"):
@@ -135,8 +135,8 @@ def test_a_purge_that_leaves_nothing_is_told() -> None:
 
 def test_half_of_the_patches_that_need_hold_no_mitosis_hold_a_false_positive() -> None:
     patches = stream([make_sample([(20, 20)])], positive_share=0.0, rotation=0, mirror=False)
-    patches.mistake([np.array([[130.0, 140.0]])])
-    held = [patches._held(np.random.default_rng(seed), False)[1] for seed in range(200)]
+    patches.set_false_positives([np.array([[130.0, 140.0]])])
+    held = [patches._target(np.random.default_rng(seed), False)[1] for seed in range(200)]
     assert np.mean([point is not None for point in held]) == pytest.approx(0.5, abs=0.12)
     for seed in range(20):
         place = patches._place(np.random.default_rng(seed), False)

@@ -7,11 +7,11 @@ from box_scene import RADIUS, SIZE, disc, pixels, sample
 
 from mitobench.api import Frame, Mitoses, PluginError, Sample
 from mitobench.training import dihedral
-from mitobench_networks.fcn.patches import AnywhereStream, Patches, TileStream, tile_edges
+from mitobench_networks.fcn.mask_patches import AnywhereStream, MaskPatches, TileStream, tile_edges
 
 
 def patches(*samples, side=48, mpp=None, jitter=0.0):
-    return Patches(samples or [sample(0)], side, mpp, jitter)
+    return MaskPatches(samples or [sample(0)], side, mpp, jitter)
 
 
 def anywhere(positive_share=1.0, **options):
@@ -87,7 +87,7 @@ def test_where_every_tile_holds_a_mitosis_all_are_positive():
     assert by_tiles(tiles=1, positive_share=0.5, side=SIZE).share == 1
 
 
-def test_no_tile_with_a_mitosis_is_told():
+def test_no_tile_with_a_mitosis_is_reported():
     with pytest.raises(PluginError, match=r"No tile .* patches=anywhere"):
         by_tiles(cornered(0), side=2)  # smaller than the pieces, and the mitosis is in what they leave out
 
@@ -135,13 +135,13 @@ def test_masks_follow_the_frame_to_the_resolution_of_the_model():
     assert item["targets"].sum() == pytest.approx(2 * np.pi * (RADIUS / 2) ** 2, rel=0.1)
 
 
-def test_a_frame_without_masks_is_told():
+def test_a_frame_without_masks_is_reported():
     blind = replace(sample(0), mitoses=Mitoses(np.array([[40.0, 50.0]])))
     with pytest.raises(PluginError, match="toy/f0 has none"):
         patches(blind)
 
 
-def test_frames_without_any_mitosis_are_told():
+def test_frames_without_any_mitosis_are_reported():
     empty = replace(sample(0), mitoses=Mitoses(np.zeros((0, 2)), ()))
     with pytest.raises(PluginError, match="no training frame has a mitosis"):
         patches(empty)

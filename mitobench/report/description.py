@@ -1,0 +1,25 @@
+"""What a row is, beside its title: profile, training data, and what distinguishes it from similar rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mitobench.report.row import LeaderboardRow
+from mitobench.report.table import Section, dataset_title
+from mitobench.results.current_names import current_overrides
+
+
+def trained_on(row: LeaderboardRow) -> str:
+    """The data sets that a row was trained on, in words: `MITOS 2012 + MITOS 2014`."""
+    return " + ".join(dataset_title(name) for name in row.first.combination["train_on"])
+
+
+def profile(row: LeaderboardRow) -> str:
+    """The profile of a row with the options that were set by hand."""
+    return ", ".join([row.first.profile, *current_overrides(row.first)])
+
+
+def description(section: Section, row: LeaderboardRow, facts: Sequence[str]) -> str:
+    """Profile, training data and the `distinguishing_facts` of a row, without what its remarks say."""
+    known = {row.first.profile, f"trained on {', '.join(row.first.combination['train_on'])}", *section.remarks(row)}
+    return "; ".join([f"profile {row.first.profile}", trained_on(row), *(fact for fact in facts if fact not in known)])

@@ -1,0 +1,90 @@
+"""`index.html`: the whole leaderboard as one page that needs no network.
+
+A few small scripts (`templates/*.js`) render the table and the plots from JSON in the page. They insert data as text,
+never as markup, and the page's Content-Security-Policy allows these scripts alone: a plugin's name cannot become code.
+What is shown only on request (records, curves) is stored as gzip in base64.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from mitobench.atomic import write_text_whole
+from mitobench.foreign import gunzip
+from mitobench.foreign.limits import MAX_DETECTIONS_BYTES
+from mitobench.report import page_data
+from mitobench.report.table import Section
+
+PAGE = "index.html"
+TEMPLATES = Path(__file__).with_name("templates")
+SCRIPTS = ("page.js", "table.js", "record.js", "charts.js", "plotting.js", "points.js", "curves.js", "start.js")
+JSON_STYLE: dict[str, Any] = {"allow_nan": False, "separators": (",", ":")}
+_PACKED = re.compile(r'(?<=<script type="application/gzip" id=")([\w-]+">)([^<]*)')
+
+
+def write(folder: Path, sections: Sequence[Section]) -> list[Path]:
+    """Write `folder/index.html`; the records are in `folder/records`. Returns its path.
+
+    Raises RecordError where the detections of a record are broken or changed.
+    """
+    path = folder / PAGE
+    write_text_whole(path, render(folder, sections))
+    return [path]
+
+
+def render(folder: Path, sections: Sequence[Section]) -> str:
+    """The page's HTML."""
+    data = page_data.of(folder, sections)
+    scripts = [_source(name) for name in SCRIPTS]
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.policies["json.dumps_kwargs"] = JSON_STYLE  # keys stay in the order given
+    return environment.get_template("page.html").render(
+        sections=data.page["sections"],
+        page=data.page,
+        packed={"record-data": _packed(data.records), "curve-data": _packed(data.curves)},
+        style=Markup(_source("page.css")),
+        scripts=[Markup(script) for script in scripts],
+        allowed=Markup(" ".join(map(_digest, scripts))),
+    )
+
+
+def parts(html: str) -> list[str | None]:
+    """The page without its packed blocks, then the text of each block; None for one that cannot be unpacked.
+
+    Pages with equal parts show the same, though different versions of zlib pack different bytes.
+    """
+    return [_PACKED.sub(r"\1", html), *(_text(block[2]) for block in _PACKED.finditer(html))]
+
+
+def _text(packed: str) -> str | None:
+    try:
+        return gunzip(base64.b64decode(packed, validate=True), MAX_DETECTIONS_BYTES).decode()
+    except ValueError:
+        return None
+
+
+def _source(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _packed(content: list[dict[str, Any]]) -> str:
+    """JSON as gzip in base64: an eighth of the size, and nothing for the browser to parse before it is needed."""
+    text = json.dumps(content, **JSON_STYLE)
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
+def _digest(script: str) -> str:
+    """The hash by which a Content-Security-Policy allows a script."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

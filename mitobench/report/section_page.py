@@ -1,0 +1,156 @@
+"""The page of one section in markdown: all rows, failures, what each part adds, and published numbers with sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import quote
+
+from mitobench.published import Method
+from mitobench.report.colours import distinguishing_facts
+from mitobench.report.description import description
+from mitobench.report.effects import MAX_COMPARED, Effect
+from mitobench.report.footnotes import Footnotes
+from mitobench.report.markdown import (
+    SENTENCE,
+    bullets,
+    escape,
+    gain,
+    measured,
+    number,
+    rank_cell,
+    score_cell,
+    split_note,
+    table,
+    two_lines,
+)
+from mitobench.report.row import LeaderboardRow, seed_of
+from mitobench.report.table import Section
+
+SECTIONS = "sections"
+MADE_BY = "Made by `mitobench leaderboard build`; do not edit."
+
+EXPLANATION = """\
+- **F1** is measured at the threshold chosen on validation, and rows are ranked by it. With several seeds it is their
+  mean. Below it is the 95 % interval of their summed counts over test slides (or frames).
+- **Ranks**: those that the row could have on other slides, from comparing all rows in pairs on the same slides with
+  Holm's correction. Rows marked ≈ cannot be distinguished from the best.
+- **Detector alone**: F1 of the same run before verification and fusion, at its own threshold chosen on validation.
+- **Oracle F1** uses the best threshold on the test frames themselves. It is shown because published numbers use it, and
+  does not affect the ranking.
+- **Seeds** are links to the records, above the lowest and highest F1 of a seed. `0 1 of 3`: other rows have seeds that
+  this one lacks. FAILED: the run of that seed failed; it is not part of any mean."""
+
+EFFECTS = """\
+## What each part adds
+
+Each line compares rows that differ in one part only, in pairs: same test frames, same seeds. The number is the mean
+difference of F1 over the pairs, with its 95 % paired interval, which covers the noise of these test frames and not that
+of other data; ≈ where the interval includes 0. A verifier compared with `none` includes the effect of its fuser."""
+
+PUBLISHED = """\
+## Published, not measured here
+
+Unless a note says otherwise, published F1 uses the best threshold on the test frames, so compare it with oracle F1."""
+
+HEADER = (
+    "#<br><sub>ranks</sub>",
+    "combination",
+    "P",
+    "R",
+    "F1<br><sub>95 %</sub>",
+    "detector<br>alone",
+    "oracle<br>F1",
+    "AP",
+    "s/frame",
+    "seeds<br><sub>F1</sub>",
+    "notes",
+)
+
+
+def section_page(section: Section, records: str) -> str:
+    """The whole page; `records` is the path of the folder of records, relative to the page."""
+    parts = [
+        f"# {escape(section.title, SENTENCE)}",
+        f"[All sections](../LEADERBOARD.md). {MADE_BY}",
+        measured(section),
+        bullets([*section.notes, *split_note(section)]),
+        _rows(section, records),
+        _failures(section),
+        EXPLANATION,
+        _effects(section.effects, section.references),
+        _published(section.published, section.published_notes),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _rows(section: Section, records: str) -> str:
+    facts, notes = distinguishing_facts(section), Footnotes()
+    lines = [
+        [
+            rank_cell(section, row, rank),
+            two_lines(escape(row.title, SENTENCE), escape(description(section, row, facts[row]), SENTENCE)),
+            number(row.mean("precision")),
+            number(row.mean("recall")),
+            score_cell(row),
+            number(row.mean("f1", "detector_alone")),
+            number(row.mean("oracle_f1")),
+            number(row.mean("average_precision")),
+            number(row.seconds_a_frame, 2),
+            _seeds(section, row, records),
+            notes.numbers(section.remarks(row)),
+        ]
+        for rank, row in section.ranked()
+    ]
+    parts = ["## All rows", table(HEADER, lines), notes.listed()]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _seeds(section: Section, row: LeaderboardRow, records: str) -> str:
+    """Links to the record of each seed, and the lowest and highest F1 of a seed."""
+    links = [
+        f"[{seed_of(record)}{'' if record in row.good else ' FAILED'}]({records}/{quote(section.file(record))})"
+        for record in row.records
+    ]
+    missing = [f"of {len(set(row.expected))}"] if row.missing else []
+    spread = row.spread("f1")
+    return two_lines(" ".join([*links, *missing]), f"{number(spread[0])}–{number(spread[1])}" if spread else "")
+
+
+def _failures(section: Section) -> str:
+    failed = [(row, record) for row in section.rows for record in row.failed]
+    if not failed:
+        return ""
+    return "FAILED:\n\n" + bullets(f"{row.title}, seed {seed_of(record)}: {record.reason}" for row, record in failed)
+
+
+def _effects(effects: Sequence[Effect], references: Mapping[str, str]) -> str:
+    if not effects:
+        return ""
+    lines = [
+        [effect.role, escape(effect.plugin), escape(effect.against), gain(effect), str(effect.n_pairs)]
+        for effect in effects
+    ]
+    capped = [
+        f"{role}: more than {MAX_COMPARED} plugins, so each is compared only with {name}, which is in most rows."
+        for role, name in references.items()
+    ]
+    header = ("role", "plugin", "compared with", "F1 [95 %]", "pairs")
+    return "\n\n".join(part for part in (EFFECTS, table(header, lines), bullets(capped)) if part)
+
+
+def _published(methods: Sequence[Method], notes: Sequence[str]) -> str:
+    if not methods:
+        return ""
+    sources = Footnotes()
+    lines = [_published_cells(method, sources) for method in sorted(methods, key=lambda method: -method.f1)]
+    header = ("method", "P", "R", "F1", "s/frame", "note", "source")
+    parts = (PUBLISHED, bullets(notes), table(header, lines), "Sources:", sources.listed())
+    return "\n\n".join(part for part in parts if part)
+
+
+def _published_cells(method: Method, sources: Footnotes) -> Iterator[str]:
+    yield escape(method.name)
+    yield from map(number, (method.precision, method.recall, method.f1))
+    yield number(method.seconds_a_frame, 2)
+    yield escape(method.note, SENTENCE)
+    yield sources.numbers([method.source])

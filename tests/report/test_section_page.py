@@ -1,0 +1,167 @@
+"""The page of a section: all rows with links to their records, failures, effects, published numbers with sources."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from records import failed, ok
+
+from mitobench.report.section_page import section_page
+from mitobench.report.table import sections
+from mitobench.results.record import Record
+from report.counted import F1_5, F1_8, counted
+from report.tables import first_line, numbered, rows, second_line, table
+
+F1 = "F1 [95 %]"
+EVIL = "<script>alert(1)</script>|x"
+
+
+def page(*records: Record) -> str:
+    (section,) = sections(records)
+    return section_page(section, "../records")
+
+
+def test_a_row_has_every_column() -> None:
+    (row,) = rows(page(ok(), failed(seed=1)))
+    links = [f"[{text}](../records/{made.stem}.json)" for text, made in (("0", ok()), ("1 FAILED", failed(seed=1)))]
+    assert row == {
+        "#": "1<br><sub>1</sub>",
+        "combination": "fixed + frcnn + resnet50 + linear<br><sub>profile cpu; MITOS 2012</sub>",
+        "P": ".500",
+        "R": ".333",
+        "F1": ".500<br><sub>[.100,\N{NO-BREAK SPACE}.900]</sub>",
+        "detector alone": ".250",
+        "oracle F1": ".750",
+        "AP": ".625",
+        "s/frame": ".25",
+        "seeds": " ".join(links),
+        "notes": "",
+    }
+
+
+def test_seeds_are_one_row_with_mean_and_spread() -> None:
+    (row,) = rows(page(ok(f1=0.7, seed=2), ok(f1=0.5, seed=0), ok(f1=0.6, seed=1)))
+    assert row["F1"] == ".600"
+    assert second_line(row["seeds"]) == ".500–.700"
+    assert row["seeds"].count("](../records/") == 3
+
+
+def test_a_failed_seed_is_shown_and_not_averaged() -> None:
+    text = page(ok(f1=0.5, seed=0), failed(seed=1, reason="the loss is NaN"), ok(f1=0.7, seed=2))
+    (row,) = rows(text)
+    assert first_line(row["F1"]) == ".600"
+    assert "[1 FAILED](" in row["seeds"]
+    assert r"- fixed + frcnn + resnet50 + linear, seed 1: the loss is NaN" in text
+
+
+def test_a_row_that_lacks_seeds_shows_how_many_there_should_be() -> None:
+    first, second = rows(page(*(ok(seed=s) for s in range(3)), ok(f1=0.6, detector="rpn")))
+    assert first["seeds"].endswith(".json) of 3")
+    assert " of " not in second["seeds"]
+
+
+def test_variants_are_rows_with_what_distinguishes_them() -> None:
+    one, longer = ok(f1=0.6), ok(f1=0.5, train_on=["mitos2012", "synthetic"])
+    override = {
+        "overrides": ["pipeline.candidate_threshold=0.25"],
+        "pipeline": {**one.pipeline, "candidate_threshold": 0.25},
+    }
+    longer = longer.model_copy(update={"data": {**longer.data, "synthetic": longer.data["mitos2012"]}})
+    shown = rows(page(one, longer, ok(f1=0.4).model_copy(update=override)))
+    assert [second_line(row["combination"]) for row in shown] == [
+        "profile cpu; MITOS 2012",
+        "profile cpu; MITOS 2012 + Synthetic",
+        r"profile cpu; MITOS 2012; candidate\_threshold 0.25",
+    ]
+
+
+def test_rows_that_look_the_same_have_a_note_on_how_they_differ() -> None:
+    one = ok(protocol="by-slide")
+    changed = one.plugins["detector"].model_copy(update={"options": {"lr": 0.1}})
+    text = page(one, one.model_copy(update={"plugins": {**one.plugins, "detector": changed}}))
+    notes = {numbered(text)[row["notes"]] for row in rows(text)}
+    assert notes == {"with detector lr 1e-05", "with detector lr 0.1"}
+
+
+def test_a_score_that_is_undefined_is_a_dash_and_comes_after_a_zero() -> None:
+    shown = rows(page(ok(f1=None, detector="aaa"), ok(f1=0.0)))
+    assert [first_line(row["F1"]) for row in shown] == [".000", "–"]
+
+
+# ---------------------------------------------------------------------------------------------- below the rows
+
+
+def test_what_each_part_adds_is_below_the_rows() -> None:
+    (effect,) = table(page(counted(F1_5), counted(F1_8, detector="rpn")), "role")
+    assert effect.pop(F1).startswith("+.300 [+.")
+    assert effect == {"role": "detector", "plugin": "rpn", "compared with": "frcnn", "pairs": "1"}
+
+
+def test_an_effect_whose_interval_includes_zero_is_marked() -> None:
+    (effect,) = table(page(counted(F1_8), counted([F1_8] * 5 + [F1_5], detector="rpn")), "role")
+    assert effect[F1].endswith("≈")
+
+
+def test_with_many_plugins_the_page_names_the_one_they_are_compared_with() -> None:
+    line = "- detector: more than 12 plugins, so each is compared only with d0, which is in most rows."
+    many = [counted(F1_8, detector="d0"), *(counted(F1_5, detector=f"d{i}") for i in range(1, 13))]
+    assert line in page(*many).splitlines()
+    assert "more than 12" not in page(*many[:12])
+
+
+def test_the_page_explains_that_a_verifier_comes_with_its_fuser() -> None:
+    text = " ".join(page(counted(F1_5), counted(F1_8, detector="rpn")).split())
+    assert "A verifier compared with `none` includes the effect of its fuser." in text
+
+
+def test_a_long_note_of_a_split_keeps_its_end() -> None:
+    long = f"{'frames ' * 50}not independent of the patient"
+    made = ok()
+    (entry,) = made.data.values()
+    data = {"mitos2012": entry.model_copy(update={"split": entry.split.model_copy(update={"note": long})})}
+    assert long in page(made.model_copy(update={"data": data}))
+
+
+def test_without_a_pair_effects_are_not_mentioned() -> None:
+    assert "What each part adds" not in page(ok())
+
+
+def test_all_published_numbers_have_a_table_of_their_own_with_sources() -> None:
+    text = page(ok(f1=0.1))
+    published = table(text, "method")
+    assert len(published) > 5
+    found = next(row for row in published if row["method"] == "DeepDet")
+    assert [found[name] for name in ("P", "R", "F1", "s/frame", "source")] == [".854", ".812", ".832", ".72", "3"]
+    assert "3. Li C, Wang X" in text
+    assert [row["F1"] for row in published] == sorted((row["F1"] for row in published), reverse=True)
+    assert "## Published, not measured here" in text
+
+
+def test_without_published_numbers_they_are_not_mentioned() -> None:
+    assert "## Published" not in page(ok(protocol="by-slide"))
+
+
+# ----------------------------------------------------------------------------------------------- names are only text
+
+
+@pytest.mark.parametrize("place", ["estimator", "detector", "verifier", "fuser", "dataset", "protocol"])
+def test_no_name_is_markup(place: str) -> None:
+    named: dict[str, Any] = {place: EVIL}
+    text = page(ok(**named), failed(seed=1, reason=EVIL, **named))
+    assert "<script" not in text.lower()
+    assert "script&gt;\\|x" in text
+    assert len(rows(text)) == 1
+
+
+def test_effects_failures_notes_and_files_are_escaped_too() -> None:
+    made = [
+        counted(F1_5, detector=EVIL).model_copy(update={"notes": [EVIL], "profile": EVIL}),
+        counted(F1_8),
+        failed(detector=EVIL, verifier=EVIL, reason=EVIL),
+    ]
+    (section,) = sections(made, {made[0].digest: "<script>|).json"})
+    text = section_page(section, "../records")
+    assert "<script" not in text
+    assert len(table(text, "role")) == 1
+    assert len(rows(text)) == 3
