@@ -223,13 +223,9 @@ def _spelled(role: str, spec: str) -> str:
 
 
 def _needs_argument(role: str, name: str) -> bool:
-    """Returns whether a plugin is a family, which `all` cannot list; a broken one is not."""
-    try:
-        discovery.load(role, name)
-    except PluginError:
-        return False
-    except MitobenchError:
-        return True
+    """Returns whether a plugin is a family, whose members `all` does not list. A broken plugin is listed."""
+    with suppress(PluginError):
+        return discovery.family(role, name).argument is not None
     return False
 
 

@@ -174,7 +174,7 @@ def split(spec: str) -> tuple[str, str | None]:
 
 def is_installed(role: str, spec: str) -> bool:
     """Returns whether a package declares the plugin, or the family of `NAME:ARGUMENT`."""
-    return split(spec)[0] in found()[role]
+    return split(spec)[0] in names(role)
 
 
 def find(role: str, spec: str) -> InstalledPlugin:
@@ -199,7 +199,7 @@ def load(role: str, spec: str) -> type[Plugin]:
     class cannot be imported or is not valid.
     """
     name, argument = split(spec)
-    cls = _family(role, name)
+    cls = family(role, name)
     if cls.argument is None:
         if argument is not None:
             raise MitobenchError(f"{role} {spec}: {name} takes no argument. Write {name}.")
@@ -210,6 +210,17 @@ def load(role: str, spec: str) -> type[Plugin]:
             f"example {name}:{cls.example}. `mitobench info {name}` describes it."
         )
     return _member(cls, cls.resolve(argument))
+
+
+def example(role: str, spec: str) -> str:
+    """Returns the spec; of a family without an argument the member that it names as an example. Imports families."""
+    if split(spec)[1] is not None:
+        return spec
+    try:
+        cls = family(role, spec)
+    except PluginError:
+        return spec
+    return spec if cls.argument is None else f"{spec}:{cls.example}"
 
 
 def spelled(role: str, spec: str) -> str:
@@ -228,26 +239,26 @@ def same(role: str, one: str, other: str) -> bool:
 
 
 @functools.cache
-def _member(family: type[Plugin], argument: str) -> type[Plugin]:
+def _member(of: type[Plugin], argument: str) -> type[Plugin]:
     """The class of one member of a family: its name is the full spec, and the option holds the argument."""
     from pydantic import create_model
 
-    assert family.argument is not None
-    described = family.Options.model_fields[family.argument].description
-    option: dict[str, Any] = {family.argument: (Literal[argument], Field(argument, description=described))}
+    assert of.argument is not None
+    described = of.Options.model_fields[of.argument].description
+    option: dict[str, Any] = {of.argument: (Literal[argument], Field(argument, description=described))}
     options = create_model(
-        family.Options.__name__,
-        __base__=family.Options,
-        __module__=family.Options.__module__,
-        __doc__=family.Options.__doc__,
+        of.Options.__name__,
+        __base__=of.Options,
+        __module__=of.Options.__module__,
+        __doc__=of.Options.__doc__,
         **option,
     )
-    attributes = {"name": f"{family.name}:{argument}", "Options": options, "__module__": family.__module__}
-    return type(family.__name__, (family,), {**attributes, "__doc__": family.__doc__})
+    attributes = {"name": f"{of.name}:{argument}", "Options": options, "__module__": of.__module__}
+    return type(of.__name__, (of,), {**attributes, "__doc__": of.__doc__})
 
 
-def _family(role: str, name: str) -> type[Plugin]:
-    """Imports the class of a plugin, or of a family, and checks it.
+def family(role: str, name: str) -> type[Plugin]:
+    """Imports the class of a plugin, or of a family without its argument, and checks it.
 
     Raises MitobenchError for an unknown plugin, and PluginError if it cannot be imported or is not a valid class of
     that role.
