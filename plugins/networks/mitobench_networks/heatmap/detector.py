@@ -28,6 +28,7 @@ from mitobench_networks.verifiers import published
 HALO = 96  # px of the image around a tile that the network sees but does not answer for
 CLEARANCE_UM = 12.0  # a hard negative is at least this far from every mitosis
 MAX_HARD = 60  # hard negatives kept per frame, those with the highest scores
+MIN_KEPT = 20  # detections kept in a frame too small for `max_per_mm2` to mean anything
 
 
 class Heatmap(api.Detector):
@@ -125,7 +126,7 @@ class Heatmap(api.Detector):
         ).T
         score = heat[rows, columns].astype(np.float64)
         area_mm2 = np.prod(np.array(frame.size) * frame.mpp) / 1e6
-        best = np.argsort(-score, kind="stable")[: max(1, round(options.max_per_mm2 * area_mm2))]
+        best = np.argsort(-score, kind="stable")[: max(MIN_KEPT, round(options.max_per_mm2 * area_mm2))]
         on_map = _refined(heat, np.stack([columns, rows], axis=1)[best])
         xy = scaled((on_map + 0.5) * options.stride - 0.5, 1 / factors)
         xy = np.clip(xy, -0.5, np.array(frame.size) - 0.5 - 1e-6)
