@@ -8,8 +8,8 @@ brackets are optional):
     Verifier       scores every candidate a second time                   (fit), score
     Fuser          combines the detector's and the verifier's scores      (fit), fuse
 
-The harness does everything that a benchmark can get wrong: plugins never see test labels, never choose a threshold and
-never match detections with annotations.
+mitobench itself ("the harness") handles labels, thresholds and matching: plugins never see test labels, never choose a
+threshold and never match detections with annotations.
 
 **Coordinates** are always pixels (px) of the whole frame, `x` to the right and `y` down. **Whole numbers are the
 centres of pixels**: pixel (i, j) covers [i - .5, i + .5) x [j - .5, j + .5), and a frame of W x H pixels covers
@@ -94,7 +94,7 @@ class Frame:
         id: unique within its data set, for example `A00_01` (2012) or `H03_00Aa` (2014).
         dataset: name of the data set.
         group: slide or case, without the letter of the scanner: `03` for both `A03` and `H03`.
-        scanner: `A` (Aperio) or `H` (Hamamatsu).
+        scanner: `A` (Aperio) or `H` (Hamamatsu); another letter or word for other data.
         mpp: resolution along x and y, um/px.
         size: width and height, px.
         reader: returns the pixels. Must be picklable, because frames are sent to worker processes.
@@ -233,7 +233,7 @@ class Validation:
 
     Attributes:
         detector: the detector's scores, [N].
-        verifier: the verifier's scores of the same candidates, [N].
+        verifier: the verifier's scores of the same candidates, [N]; without a verifier the detector's again.
         is_mitosis: the labels of the candidates, bool [N].
         best_f1: takes fused scores, [N], and returns the best F1 over all thresholds, by the data set's protocol.
     """
@@ -341,7 +341,7 @@ class Plugin(ABC):
     Attributes:
         name: the name of its entry point.
         version: version of the method. Raise it when the plugin's results change.
-        api_version: the `API_VERSION` that the plugin is written for. mitobench loads no plugin of another version.
+        api_version: the `API_VERSION` that the plugin is written for. mitobench rejects a plugin written for another.
         Options: class of its options.
         argument: makes the class a family, whose members are written `NAME:ARGUMENT`: the name of the option that the
             text after the colon sets. None: the plugin takes no argument.
@@ -421,12 +421,15 @@ class BoxEstimator(Plugin):
 
     @abstractmethod
     def boxes(self, frame: Frame, mitoses: Mitoses) -> Floats:
-        """Returns a box for each of `mitoses.xy`, in the same order: [N, 4] px. Has masks only if `needs_masks`."""
+        """Returns a box for each of `mitoses.xy`, in the same order: [N, 4] px.
+
+        `mitoses.masks` is set only if `needs_masks` is True.
+        """
 
     def covered(self, frame: Frame, mitoses: Mitoses) -> NDArray[np.bool_]:
         """Returns which boxes follow a segmented blob and are not a fallback, bool [N].
 
-        Only estimators that segment the frame override it; its share is reported in the record.
+        Only estimators that segment the frame override it; the record reports the fraction of such boxes.
         """
         return np.zeros(len(mitoses), dtype=bool)
 
@@ -488,7 +491,7 @@ class Fuser(Plugin):
         return {}
 
     def restore(self, chosen: Mapping[str, Any]) -> None:
-        """Take over what `chosen` returned, read back from a record. A fuser that chooses nothing needs no own method.
+        """Take over what `chosen` returned, read back from a record. A fuser that chooses nothing need not override it.
 
         Raises PluginError for values that `chosen` cannot have returned.
         """

@@ -17,11 +17,9 @@ DOC = (ROOT / "docs" / "add-a-plugin.md").read_text(encoding="utf-8")
 EXAMPLE = ROOT / "plugins" / "example"
 
 
-def block(kind: str) -> str:
-    """The first block of that kind."""
-    found = re.search(rf"```{kind}\n(.*?)```", DOC, re.DOTALL)
-    assert found
-    return found.group(1)
+def block(kind: str, with_text: str = "") -> str:
+    """The first block of that kind that contains a text."""
+    return next(found for found in re.findall(rf"```{kind}\n(.*?)```", DOC, re.DOTALL) if with_text in found)
 
 
 def test_the_code_is_the_examples() -> None:
@@ -47,6 +45,18 @@ def test_what_the_page_shows_keeps_the_contract(install: Callable[..., None], mi
     subject.cache_clear()
     assert answer.code == 0, answer.out
     assert "dark-spots keeps the contract." in answer.out
+
+
+def test_the_detector_that_learns_keeps_the_contract(
+    install: Callable[..., None], mitobench: Callable[..., Any]
+) -> None:
+    points = {"mitobench.detectors": {"learned-spots": "learned_spots:LearnedSpots"}}
+    subject.cache_clear()
+    install("as-learned", points, {"learned_spots.py": block("python", "class LearnedSpots")})
+    answer = mitobench("check-plugin", "learned-spots")
+    subject.cache_clear()
+    assert answer.code == 0, answer.out
+    assert "learned-spots keeps the contract." in answer.out
 
 
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"^    mitobench ([a-z-]+)", DOC, re.MULTILINE))))

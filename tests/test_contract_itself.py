@@ -9,6 +9,8 @@ from mitobench import contract
 from mitobench.contract.subject import subject
 from mitobench.errors import MitobenchError
 
+pytestmark = pytest.mark.slow
+
 LOADS = "it loads and has a version"
 OPTIONS = "its options have descriptions"
 REQUIRES = "what it requires exists"

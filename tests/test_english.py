@@ -56,7 +56,7 @@ KINDS = {".py", ".md", ".toml", ".html", ".js", ".css", ".j2", ".yml", ".svg", "
 def files() -> list[Path]:
     found = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.suffix in KINDS]
     found += [*ROOT.glob("*.md"), *ROOT.glob("*.toml"), ROOT / "Makefile"]
-    kept = [path for path in found if not {"version1", "__pycache__", "_registry"} & set(path.parts)]
+    kept = [path for path in found if not {"version1", "__pycache__", "_registry", "vendor"} & set(path.parts)]
     return sorted(path for path in kept if path.relative_to(ROOT).as_posix() not in AS_IT_WAS)
 
 

@@ -20,7 +20,7 @@ from mitobench.results.check import check
 from mitobench.results.folder import check_all
 from mitobench.results.reproducibility import Reproducibility
 
-pytestmark = pytest.mark.usefixtures("toys")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("toys")]
 
 
 def again(path: Path, **options: Any) -> Reproducibility:

@@ -15,7 +15,7 @@ from PIL import Image
 from mitobench.atomic import write_text_whole, write_whole
 from mitobench.datasets import Item
 from mitobench.errors import MitobenchError, RecordError, nearest
-from mitobench.gallery import drawing, html_page
+from mitobench.gallery import drawing, gallery_page
 from mitobench.gallery.outcomes import Mark, StoredCandidate, caption, hardest_misses, marks, most_confident_errors
 from mitobench.gallery.source import test_frames
 from mitobench.report.colours import OUTCOMES
@@ -92,8 +92,8 @@ def write(
         _sheet(name, [(mark, crops[mark]) for mark in of_kind[:max_crops]], len(of_kind), record, pictures)
         for name, of_kind in subjects.items()
     ]
-    overlays = [html_page.FrameOverlay(id, pictures.name(f"frames/{id}"), of_frame[id]) for id in shown]
-    text = html_page.render(path, record, card, overlays, sheets, len(items))
+    overlays = [gallery_page.FrameOverlay(id, pictures.name(f"frames/{id}"), of_frame[id]) for id in shown]
+    text = gallery_page.render(path, record, card, overlays, sheets, len(items))
     write_text_whole(out / PAGE, text)
     return Gallery(out / PAGE, len(shown), len(subjects["misses"]), len(subjects["errors"]))
 
@@ -150,18 +150,18 @@ def _draw(
 
 def _sheet(
     name: str, crops: Sequence[tuple[Mark, Image.Image]], total: int, record: Record, pictures: PictureFolder
-) -> html_page.ContactSheet:
+) -> gallery_page.ContactSheet:
     """Writes a contact sheet and its single crops."""
     assert record.test is not None
     texts = [caption(mark, record.test.threshold) for mark, _ in crops]
     sheet_crops = [
-        html_page.Crop(mark, pictures.save(f"crops/{name}-{number:03d}", image), text)
+        gallery_page.Crop(mark, pictures.save(f"crops/{name}-{number:03d}", image), text)
         for number, ((mark, image), text) in enumerate(zip(crops, texts, strict=True), 1)
     ]
     if sheet_crops:
         row = f"{LeaderboardRow([record]).title}, {record.combination['dataset']}"
-        title = f"{html_page.SHEETS[name]}, {len(sheet_crops)} of {total}: {row}"
+        title = f"{gallery_page.SHEETS[name]}, {len(sheet_crops)} of {total}: {row}"
         pictures.save(
             name, drawing.sheet(title, [(image, text) for (_, image), text in zip(crops, texts, strict=True)])
         )
-    return html_page.ContactSheet(name, sheet_crops, total, pictures.name(name))
+    return gallery_page.ContactSheet(name, sheet_crops, total, pictures.name(name))

@@ -32,7 +32,7 @@ class Style:
     Attributes:
         colour: `#RRGGBB`, visible on white and on a dark page.
         marker: matplotlib's name of the marker.
-        symbol: the name of the same marker in the page's `charts.js`.
+        symbol: the name of the same marker in the page's `drawing.js`.
         dash: the style of its lines, one of `DASHES`.
     """
 

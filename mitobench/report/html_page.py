@@ -2,7 +2,7 @@
 
 A few small scripts (`templates/*.js`) render the table and the plots from JSON in the page. They insert data as text,
 never as markup, and the page's Content-Security-Policy allows these scripts alone: a plugin's name cannot become code.
-What is shown only on request (records, curves) is stored as gzip in base64.
+What is needed only on request (records, curves, Chart.js, which draws the plots) is stored as gzip in base64.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from mitobench.report.table import Section
 
 PAGE = "index.html"
 TEMPLATES = Path(__file__).with_name("templates")
-SCRIPTS = ("page.js", "table.js", "record.js", "charts.js", "plotting.js", "points.js", "curves.js", "start.js")
+VENDOR = Path(__file__).with_name("vendor")
+SCRIPTS = ("page.js", "table.js", "record.js", "drawing.js", "plotting.js", "points.js", "curves.js", "start.js")
+LIBRARIES = ("chart.js/chart.umd.min.js", "chartjs-plugin-datalabels/chartjs-plugin-datalabels.min.js")
 JSON_STYLE: dict[str, Any] = {"allow_nan": False, "separators": (",", ":")}
 _PACKED = re.compile(r'(?<=<script type="application/gzip" id=")([\w-]+">)([^<]*)')
 
@@ -45,7 +47,8 @@ def write(folder: Path, sections: Sequence[Section]) -> list[Path]:
 def render(folder: Path, sections: Sequence[Section]) -> str:
     """The page's HTML."""
     data = page_data.of(folder, sections)
-    scripts = [_source(name) for name in SCRIPTS]
+    scripts = [_text_of(TEMPLATES / name) for name in SCRIPTS]
+    library = "\n".join(_text_of(VENDOR / name) for name in LIBRARIES)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -53,10 +56,14 @@ def render(folder: Path, sections: Sequence[Section]) -> str:
     return environment.get_template("page.html").render(
         sections=data.page["sections"],
         page=data.page,
-        packed={"record-data": _packed(data.records), "curve-data": _packed(data.curves)},
-        style=Markup(_source("page.css")),
+        packed={
+            "record-data": _packed(json.dumps(data.records, **JSON_STYLE)),
+            "curve-data": _packed(json.dumps(data.curves, **JSON_STYLE)),
+            "chart-library": _packed(library),
+        },
+        style=Markup(_text_of(TEMPLATES / "page.css")),
         scripts=[Markup(script) for script in scripts],
-        allowed=Markup(" ".join(map(_digest, scripts))),
+        allowed=Markup(" ".join(map(_digest, [*scripts, library]))),
     )
 
 
@@ -75,13 +82,12 @@ def _text(packed: str) -> str | None:
         return None
 
 
-def _source(name: str) -> str:
-    return (TEMPLATES / name).read_text(encoding="utf-8")
+def _text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
 
 
-def _packed(content: list[dict[str, Any]]) -> str:
-    """JSON as gzip in base64: an eighth of the size, and nothing for the browser to parse before it is needed."""
-    text = json.dumps(content, **JSON_STYLE)
+def _packed(text: str) -> str:
+    """Text as gzip in base64: a fraction of the size, and nothing for the browser to parse before it is needed."""
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 

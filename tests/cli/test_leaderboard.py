@@ -18,6 +18,8 @@ from mitobench.evaluate import StoredDetections
 from mitobench.results import record
 from mitobench.results.command import command_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -11,6 +11,8 @@ from mitobench import contract, registry
 from mitobench.contract.subject import subject
 from mitobench.discovery import ROLES
 
+pytestmark = pytest.mark.slow
+
 COMMAND = [sys.executable, "-c", "from mitobench.cli import main; main()"]
 
 

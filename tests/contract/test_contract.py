@@ -4,6 +4,8 @@ import pytest
 
 from mitobench import contract, discovery
 
+pytestmark = pytest.mark.slow
+
 EVERY = [(role, name) for role in discovery.ROLES for name in discovery.names(role)]
 CHECKS = [check for role, name in EVERY for check in contract.checks(role, name)]
 

@@ -16,6 +16,8 @@ from packaging.utils import canonicalize_name
 
 from mitobench.results import record
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 # What only networks, the Caffe reader and tests need. The core must not require any of them, directly or not.
 OTHERS = ("torch", "torchvision", "mmengine", "mmdet", "mmcv", "timm", "google.protobuf", "sklearn", "cv2", "yapf")

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from model.toy_models import only_toys, run_and_pack
 
+pytestmark = pytest.mark.slow
+
 MAIN = "from mitobench.cli import main; main()"
 NO_TEXT = os.fsdecode(b"caf\xe9")  # Latin-1
 CONSOLES = {

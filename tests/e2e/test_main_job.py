@@ -11,6 +11,8 @@ import pytest
 
 from mitobench.results import record
 
+pytestmark = pytest.mark.slow
+
 FEW_STEPS = ["estimator.iterations=[2,2,2]", "detector.iterations=3", "detector.warmup=0", "verifier.iterations=3"]
 LINE = ["--estimator", "fcn", "--detector", "frcnn", "--verifier", "resnet50"]
 
@@ -66,7 +68,6 @@ def test_the_command_with_masks_and_with_centroids_only(run: Run) -> None:
     assert set(records["synthetic-centroids"].data) == {"synthetic", "synthetic-centroids"}, "fcn learned on the masks"
 
 
-@pytest.mark.slow
 def test_every_fit_over_two_processes(run: Run) -> None:
     (found,) = run("--device", "cpu", "--gpus", "2", "--dataset", "synthetic")
     assert found.status == "ok", found.reason

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 KILLS = 10
 
 
@@ -55,7 +57,6 @@ def seconds_and_record(
     return time.monotonic() - started, content(folder)
 
 
-@pytest.mark.slow
 def test_a_run_killed_at_ten_random_moments_ends_with_the_same_record(
     seconds_and_record: tuple[float, dict[str, Any]], small_data: Path, tmp_path: Path, toys: dict[str, str]
 ) -> None:

@@ -13,6 +13,8 @@ import pytest
 
 from mitobench.results import record
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = [ROOT, *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))]
 FEW_STEPS = ["estimator.iterations=[2,2,2]", "detector.iterations=3", "detector.warmup=0", "verifier.iterations=3"]
@@ -50,6 +52,8 @@ def test_the_wheels_contain_everything_that_is_needed(clean: Path, tmp_path: Pat
     assert Path(place.strip()).is_relative_to(clean.parent)
     listed = run_command(clean / "mitobench", "list", cwd=tmp_path)
     assert "Faster R-CNN" in listed, "the registry's cards are in the wheel"
+    page = "from pathlib import Path; from mitobench.report import html_page; print(html_page.render(Path(), []))"
+    assert "chart-library" in run_command(clean / "python", "-c", page, cwd=tmp_path), "Chart.js is in the wheel"
     run_command(clean / "mitobench", "new-plugin", "from-wheel", "--kind", "fuser", cwd=tmp_path)
     assert (tmp_path / "from-wheel" / "pyproject.toml").is_file()
 

@@ -12,6 +12,8 @@ import pytest
 
 from mitobench.experiments import PaperTable, names, read
 
+pytestmark = pytest.mark.slow
+
 HEAD = 'title = "Mine"\ndataset = "synthetic"\nprotocol = "by-slide"\nestimator = "toy-boxes"\ndetector = "toy-dark"\n'
 ROWS = """
 [[row]]
@@ -32,7 +34,6 @@ def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("store")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in names() if isinstance(read(name), PaperTable)])
 def test_every_table_runs_to_its_end(
     name: str, mitobench: Callable[..., Any], small_data: Path, shared_store: Path, tmp_path: Path

@@ -20,7 +20,7 @@ from mitobench.pipeline import executors
 from mitobench.pipeline.executors import ProgressListener, StageResult
 from mitobench.results.record import read_detections
 
-pytestmark = pytest.mark.usefixtures("toys")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("toys")]
 
 
 class Diary(ProgressListener):

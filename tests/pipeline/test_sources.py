@@ -17,6 +17,8 @@ from mitobench.pipeline import code, sources
 from mitobench.pipeline.sources import plugin_code, reader_code, stage_code
 from mitobench.pipeline.stages import kinds
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(mitobench.__file__).parent
 FITS = {"fit-estimator", "fit-detector", "fit-verifier"}
 CHOICE = {"fusion", "evaluation"}

@@ -29,6 +29,8 @@ from mitobench.results.record import Record
 from mitobench.results.schema import EarlierVersion
 from report.work import n_calls
 
+pytestmark = pytest.mark.slow
+
 COMMITTED = sorted((Path(__file__).parents[2] / "leaderboard" / "records").glob("*.json"))
 
 
@@ -61,7 +63,11 @@ class Parts(HTMLParser):
     def block(self, name: str) -> Any:
         """The data of a block, which may be packed."""
         text = dict(self.scripts)[name]
-        return json.loads(text if name == "page-data" else gzip.decompress(base64.b64decode(text)))
+        return json.loads(text if name == "page-data" else unpacked(text))
+
+
+def unpacked(block: str) -> str:
+    return gzip.decompress(base64.b64decode(block)).decode()
 
 
 def parts(folder: Path, *records: Record, detections: str = DETECTIONS) -> Parts:
@@ -86,11 +92,27 @@ def test_nothing_is_fetched(tmp_path: Path) -> None:
     assert not re.search(r"url\(|@import", (html_page.TEMPLATES / "page.css").read_text())
 
 
+def test_libraries_are_the_published_files_with_their_licences() -> None:
+    listed = (html_page.VENDOR / "README.md").read_text()
+    for name in html_page.LIBRARIES:
+        path = html_page.VENDOR / name
+        version = re.search(r" v(\d+\.\d+\.\d+)\n", path.read_text())
+        assert version
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        assert re.search(rf"`{re.escape(name)}` \| {re.escape(version[1])} \|.* `{digest}`", listed)
+        assert "MIT" in (path.parent / "LICENSE.md").read_text()
+
+
+def test_the_page_is_small(tmp_path: Path) -> None:
+    assert len(html_page.render(tmp_path, [])) < 200_000
+
+
 def test_only_the_scripts_of_the_page_may_run(tmp_path: Path) -> None:
     found = parts(tmp_path, ok())
     ours = [text for name, text in found.scripts if name is None]
-    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in ours]
     assert len(ours) == len(html_page.SCRIPTS)
+    ours.append(unpacked(dict(found.scripts)["chart-library"]))
+    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in ours]
     assert found.policy.endswith("script-src " + " ".join(f"'sha256-{digest}'" for digest in digests))
 
 
@@ -128,9 +150,8 @@ def test_pages_with_other_packed_bytes_of_the_same_data_have_equal_parts(tmp_pat
     another = one.replace(block, other)
     assert html_page.parts(one) == html_page.parts(another)
     assert html_page.parts(one) != html_page.parts(one.replace("frcnn", "rpn"))
-    unpacked = gzip.decompress(base64.b64decode(block)).decode()
-    assert html_page.parts(one)[1] == unpacked
-    for broken in (unpacked.replace("<", ""), block[:-8]):
+    assert html_page.parts(one)[1] == unpacked(block)
+    for broken in (unpacked(block).replace("<", ""), block[:-8]):
         assert html_page.parts(one.replace(block, broken))[1] is None
 
 

@@ -16,6 +16,8 @@ from mitobench.report import build, figures, html_page
 from mitobench.report.stale import stale
 from mitobench.results import record
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -23,6 +23,7 @@ from mitobench.results import record
 from mitobench.results.check import check
 
 
+@pytest.mark.slow
 def detections_of(path: Path, part: str = "detections") -> Path:
     return path.with_name(f"{path.stem}.{part}.csv.gz")
 
@@ -245,6 +246,7 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
         yield from _places(inner, (*path, key))
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_no_content_raises_an_error(changed: Path, data: st.DataObject) -> None:

@@ -31,6 +31,8 @@ from mitobench.results import record as records
 from mitobench.results.check import NOT_DERIVED, NOT_DERIVED_COLUMNS, check
 from mitobench.results.schema import Record
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[2]
 Content = dict[str, Any]
 

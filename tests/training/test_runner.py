@@ -14,6 +14,8 @@ from torch import nn
 from mitobench.api import Context, PluginError
 from mitobench.training import Supervised, runner, train
 
+pytestmark = pytest.mark.slow
+
 ITERATIONS = 12
 
 

@@ -33,7 +33,8 @@ function curveLines(drawn, place, more = {}) {
     const name = seen.has(curve.row) ? null : shortened(label(curve.row), 200);
     seen.add(curve.row);
     const { colour, dash } = curve.row.style;
-    return { ...place(curve), name, colour, dash, hover: `${label(curve.row)}\nseed ${curve.seed}`, ...more };
+    const text = `${label(curve.row)}\nseed ${curve.seed}`;
+    return line(place(curve), colour, { label: name, dash, borderDash: DASHES[dash], hover: text, ...more });
   });
 }
 
@@ -41,10 +42,9 @@ function curveLines(drawn, place, more = {}) {
 function thresholds(drawn, place) {
   return drawn.map((curve) => {
     const [tp, fp] = curve.chosen;
-    const at = place({ ...curve, tp: [tp], fp: [fp] });
+    const [at] = place({ ...curve, tp: [tp], fp: [fp] });
     return {
-      x: at.x[0],
-      y: at.y[0],
+      ...at,
       size: 10,
       colour: curve.row.style.colour,
       symbol: curve.row.style.symbol,
@@ -54,33 +54,20 @@ function thresholds(drawn, place) {
 }
 
 async function pr(figure) {
-  const place = ({ tp, fp, mitoses }) => ({ x: tp.map((n) => n / mitoses), y: tp.map((n, i) => n / (n + fp[i])) });
+  const place = ({ tp, fp, mitoses }) => tp.map((n, i) => ({ x: n / mitoses, y: n / (n + fp[i]) }));
   const drawn = await chosenCurves(figure);
-  return {
-    x: share("recall"),
-    y: share("precision"),
-    lines: [...isoF1(), ...curveLines(drawn, place)],
-    points: [thresholds(drawn, place)],
-    notes: isoNames(),
-    legend: true,
-  };
+  const datasets = [marks(thresholds(drawn, place)), ...curveLines(drawn, place), ...isoF1()];
+  return scatter(share("recall"), share("precision"), datasets);
 }
 
+const RATES = { 0.125: "⅛", 0.25: "¼", 0.5: "½", 1: "1", 2: "2", 4: "4", 8: "8" };
+
 async function froc(figure) {
-  const least = 1 / 16;
-  const place = ({ tp, fp, mitoses, frames }) => ({
-    x: fp.map((n) => Math.max(n / frames, least)),
-    y: tp.map((n) => n / mitoses),
-  });
-  const rates = { "⅛": 1 / 8, "¼": 1 / 4, "½": 1 / 2, 1: 1, 2: 2, 4: 4, 8: 8 };
-  const ticks = Object.entries(rates).map(([text, value]) => ({ text, value }));
+  const [least, most] = [1 / 16, 16];
+  const place = ({ tp, fp, mitoses, frames }) =>
+    tp.map((n, i) => ({ x: Math.max(fp[i] / frames, least), y: n / mitoses }));
   const drawn = await chosenCurves(figure);
-  const inside = drawn.filter((curve) => curve.chosen[1] / curve.frames <= 16);
-  return {
-    x: { title: "false positives per frame", log: true, range: [least, 16], ticks },
-    y: share("sensitivity"),
-    lines: curveLines(drawn, place, { steps: true }),
-    points: [thresholds(inside, place)],
-    legend: true,
-  };
+  const inside = drawn.filter((curve) => curve.chosen[1] / curve.frames <= most);
+  const datasets = [marks(thresholds(inside, place)), ...curveLines(drawn, place, { stepped: "before" })];
+  return scatter(logarithmic("false positives per frame", least, most, RATES), share("sensitivity"), datasets);
 }

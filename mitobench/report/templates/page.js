@@ -8,16 +8,16 @@ const lazily = (make) => {
   return () => (made ??= make());
 };
 
-/** The JSON of a block that is stored as gzip in base64. */
+/** The text of a block that is stored as gzip in base64. */
 async function unpacked(id) {
   const bytes = Uint8Array.from(atob(byId(id).textContent), (letter) => letter.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return JSON.parse(await new Response(stream).text());
+  return new Response(stream).text();
 }
 
 const page = JSON.parse(byId("page-data").textContent);
-const records = lazily(() => unpacked("record-data"));
-const curves = lazily(() => unpacked("curve-data"));
+const records = lazily(async () => JSON.parse(await unpacked("record-data")));
+const curves = lazily(async () => JSON.parse(await unpacked("curve-data")));
 
 const FIRST_ROWS = 25;
 const CURVES_AT_FIRST = 3;
@@ -44,17 +44,14 @@ const state = {
   all: false,
 };
 
-function filled(made, attributes, children) {
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
     else if (value !== false && value != null) made.setAttribute(name, value === true ? "" : value);
   }
   made.append(...children.filter((child) => child != null && child !== ""));
   return made;
-}
-
-function element(tag, attributes = {}, ...children) {
-  return filled(document.createElement(tag), attributes, children);
 }
 
 function number(value, digits = 3) {

@@ -1,5 +1,5 @@
 "use strict";
-// What all plots of rows share: labels, axes of shares from 0 to 1, lines of equal F1, captions.
+// What all plots of rows share: labels, hover texts, lines of equal F1, captions.
 
 function shortened(text, most) {
   return text.length > most ? `${text.slice(0, most - 1)}…` : text;
@@ -36,26 +36,17 @@ function hoverPublished(method) {
   return [shortened(method.name, 90), numbers, "published, not measured here"].join("\n");
 }
 
-/** An axis of a share, with ticks at whole steps. */
-function share(title, low = 0, step = 0.2) {
-  const n = Math.round((1 - low) / step);
-  const ticks = [...Array(n + 1).keys()].map((i) => low + i * step);
-  return { title, range: [low, 1.02], ticks: ticks.map((value) => ({ value, text: value.toFixed(1) })) };
-}
-
-/** Curves of equal F1 in the plane of recall and precision. */
-function isoF1() {
+/** Lines of equal F1 in the plane of recall and precision, some with their names, above a lowest precision. */
+function isoF1(lowest = 0) {
+  const colour = css("--line");
   return [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9].map((f1) => {
     const least = f1 / (2 - f1);
-    const x = [...Array(41).keys()].map((i) => least + (1 - least) * (i / 40) ** 2);
-    return { x, y: x.map((recall) => (f1 * recall) / (2 * recall - f1)), width: 1 };
+    const recalls = [...Array(41).keys()].map((i) => least + (1 - least) * (i / 40) ** 2);
+    const points = recalls.map((recall) => ({ x: recall, y: (f1 * recall) / (2 * recall - f1) }));
+    const isNamed = [0.2, 0.4, 0.6, 0.8, 0.9].includes(f1) && least > lowest;
+    if (isNamed) points.at(-1).text = `F1 ${number(f1, 1)}`;
+    return line(points, colour, { borderWidth: 1, pointHitRadius: 0, muted: true });
   });
-}
-
-function isoNames(least = 0) {
-  return [0.2, 0.4, 0.6, 0.8, 0.9]
-    .filter((f1) => f1 / (2 - f1) > least)
-    .map((f1) => ({ x: 1, y: f1 / (2 - f1), text: `F1 ${number(f1, 1)}` }));
 }
 
 function caption(figure, texts) {

@@ -25,10 +25,9 @@ function rowPoints(rows, x, y, facts = () => []) {
       y: row[y],
       text: state.chosen.has(row) ? String(row.rank) : "",
       hover: hover(row, ...facts(row)),
-      colour: row.style.colour,
+      colour: state.chosen.has(row) ? row.style.colour : `${row.style.colour}a6`, // a6: opacity 0.65
       symbol: row.style.symbol,
       size: state.chosen.has(row) ? 12 : 9,
-      opacity: state.chosen.has(row) ? 1 : 0.65,
     }));
 }
 
@@ -43,30 +42,7 @@ function publishedPoints(methods, x, y) {
       colour: page.star.colour,
       symbol: page.star.symbol,
       size: 11,
-      published: true,
     }));
-}
-
-const BESIDE = { top: [0, 1], bottom: [0, -1], right: [0.55, 0], left: [-0.55, 0] };
-
-/** The points with their names on a side where each hides no point (of `others` too) or name, or without a name. */
-function named(canvas, points, others, x, y) {
-  const [across, up] = [scale(x, 0, 1), scale(y, 0, 1)];
-  const [wide, high] = [130 / canvas.clientWidth, 18 / 340];
-  const places = [...points, ...others].map((point) => [across(point.x), up(point.y)]);
-  const apart = (a, b, width) => Math.abs(a[0] - b[0]) > width || Math.abs(a[1] - b[1]) > 0.9 * high;
-  const names = [];
-  return points.map((point, i) => {
-    const beside = ([right, above]) => [places[i][0] + right * wide, places[i][1] + above * high];
-    const free = (side) => {
-      const name = beside(BESIDE[side]);
-      const inside = name[0] > wide / 2 && name[0] < 1 - wide / 2;
-      return inside && !names.some((o) => !apart(name, o, wide)) && !places.some((o) => !apart(name, o, wide / 2));
-    };
-    const side = Object.keys(BESIDE).find(free);
-    if (side) names.push(beside(BESIDE[side]));
-    return { ...point, text: side ? point.text : "", side };
-  });
 }
 
 /** An axis that starts at a tenth below the lowest value, so that the points fill the plane. */
@@ -81,9 +57,8 @@ function plane(figure) {
   const published = publishedPoints(state.section.published, "recall", "precision");
   const x = cropped([...measured, ...published], "x", "recall");
   const y = cropped([...measured, ...published], "y", "precision");
-  const stars = named(figure.querySelector(".canvas"), published, measured, x, y);
   showLeftOut(figure, rows);
-  return { x, y, lines: isoF1(), points: [stars, measured], notes: isoNames(y.range[0]) };
+  return scatter(x, y, [marks(measured), marks(published, { muted: true }), ...isoF1(y.min)]);
 }
 
 function time(figure) {
@@ -92,27 +67,40 @@ function time(figure) {
   const published = publishedPoints(state.section.published, "seconds", "f1");
   const every = [...measured, ...published];
   const seconds = every.map((point) => point.x);
-  const range = seconds.length ? [Math.min(...seconds) / 2, Math.max(...seconds) * 2] : [0.1, 10];
-  const steps = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000];
-  const inside = steps.filter((step) => step >= range[0] && step <= range[1]);
-  const ticks = inside.map((value) => ({ value, text: String(value) }));
-  const x = { title: "seconds per frame", log: true, range, ticks };
-  const y = cropped(every, "y", "F1");
+  const [low, high] = seconds.length ? [Math.min(...seconds) / 2, Math.max(...seconds) * 2] : [0.1, 10];
+  const x = logarithmic("seconds per frame", low, high);
   showLeftOut(figure, rows);
-  return { x, y, points: [named(figure.querySelector(".canvas"), published, measured, x, y), measured] };
+  return scatter(x, cropped(every, "y", "F1"), [marks(measured), marks(published, { muted: true })]);
 }
 
+const BAR = { thickness: 14, textLine: 15, gap: 10 };
+
+/** Bars below each other, each under its name, with its interval. */
 function barPlot(figure) {
   const rows = plottedRows();
   const letters = Math.floor(figure.querySelector(".canvas").clientWidth / 8);
+  const names = rows.map((row) => wrapped(label(row), letters));
+  const nLines = Math.max(0, ...names.map((lines) => lines.length));
+  const labels = names.map((lines) => [...Array(nLines - lines.length).fill(""), ...lines]);
+  const nameHeight = nLines * BAR.textLine;
+  const bars = (value, more) => ({
+    data: rows.map((row, place) => ({ x: value(row), y: place, hover: hover(row) })),
+    grouped: false,
+    ...more,
+  });
   showLeftOut(figure, rows);
-  const stacked = rows.map((row) => ({
-    label: wrapped(label(row), letters),
-    value: row.f1,
-    low: row.low ?? row.f1,
-    high: row.high ?? row.f1,
-    colour: row.style.colour,
-    hover: hover(row),
-  }));
-  return { x: share("F1"), y: { range: [0, 1], ticks: [] }, bars: stacked };
+  const ticks = { mirror: true, autoSkip: false, padding: 0, labelOffset: -(nameHeight + BAR.thickness) / 2 - 3 };
+  const y = { grid: { display: false }, border: { display: false }, ticks };
+  return {
+    type: "bar",
+    height: rows.length * (nameHeight + BAR.thickness + BAR.gap) + nameHeight / 2 + 50,
+    data: {
+      labels,
+      datasets: [
+        bars((row) => [row.low ?? row.f1, row.high ?? row.f1], { barThickness: 2, backgroundColor: css("--text") }),
+        bars((row) => row.f1, { barThickness: BAR.thickness, backgroundColor: rows.map((row) => row.style.colour) }),
+      ],
+    },
+    options: { indexAxis: "y", scales: { x: share("F1"), y }, layout: { padding: { top: nameHeight / 2 } } },
+  };
 }

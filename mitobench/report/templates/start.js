@@ -1,16 +1,17 @@
 "use strict";
-// Plots are drawn when they first come into view, and again when the data they show or their width changes.
+// Plots are drawn when they first come into view, and again when the data that they show or the colours change.
 
 const PLOTS = { plane, bars: barPlot, pr, froc, time };
 
 const inView = new Set();
 
 async function draw(figure) {
-  const canvas = figure.querySelector(".canvas");
   const drawing = (figure.drawing = Symbol());
+  await loadCharts();
+  useColours();
   const chart = await PLOTS[figure.dataset.plot](figure);
-  if (figure.drawing !== drawing || !canvas.clientWidth) return; // a later one was begun meanwhile, or it is hidden
-  drawChart(canvas, chart);
+  if (figure.drawing !== drawing) return; // a later one was begun meanwhile
+  drawChart(figure, chart);
   figure.classList.add("drawn");
 }
 
@@ -19,25 +20,28 @@ function drawPlots(names = Object.keys(PLOTS)) {
 }
 
 function watchPlots() {
-  const widths = new Map();
-  const resized = new ResizeObserver((entries) => {
-    for (const { target, contentRect } of entries) {
-      if (widths.get(target) !== contentRect.width && widths.has(target)) draw(target.parentElement);
-      widths.set(target, contentRect.width);
-    }
-  });
   const watcher = new IntersectionObserver(
     (entries) => {
       for (const { target } of entries.filter((entry) => entry.isIntersecting)) {
         watcher.unobserve(target);
         inView.add(target);
         draw(target);
-        resized.observe(target.querySelector(".canvas"));
       }
     },
     { rootMargin: "200px" },
   );
   document.querySelectorAll("figure[data-plot]").forEach((figure) => watcher.observe(figure));
+  watchWidth(document.querySelector('[data-plot="bars"]'), () => drawPlots(["bars"])); // its names are wrapped anew
+  for (const media of ["(prefers-color-scheme: dark)", "print"])
+    matchMedia(media).addEventListener("change", () => drawPlots());
+}
+
+function watchWidth(watched, onChange) {
+  let width;
+  new ResizeObserver(([{ contentRect }]) => {
+    if (contentRect.width !== width) onChange();
+    width = contentRect.width;
+  }).observe(watched);
 }
 
 function listen() {
@@ -69,6 +73,5 @@ if (state.section) {
   listen();
   renderSection();
   watchPlots();
-  watchPointer();
   document.documentElement.dataset.ready = Math.round(performance.now());
 }

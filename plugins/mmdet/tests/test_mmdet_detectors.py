@@ -19,6 +19,8 @@ from mitobench.training import runner
 from mitobench_mmdet import ops
 from mitobench_mmdet.detectors import RPN, FasterRCNN, RPNExtracted
 
+pytestmark = pytest.mark.slow
+
 ops.install()
 
 from mitobench_mmdet import fitting  # noqa: E402 - needs the operators
@@ -263,7 +265,6 @@ def test_it_trains_and_predicts_on_a_gpu(
     assert len(detector.predict(samples[0].frame)) > 0
 
 
-@pytest.mark.slow
 def test_it_learns_to_find_squares(samples: list[Sample], context: Callable[..., Context]) -> None:
     detector = tiny(FasterRCNN, iterations=80, lr_steps=(), width=0.2, fc=(64, 64))
     detector.fit(samples, [], context())

@@ -17,6 +17,8 @@ from torchvision.ops import RoIPool, box_iou
 from mitobench_mmdet import ops
 from mitobench_mmdet.options import FasterRCNNOptions
 
+pytestmark = pytest.mark.slow
+
 ops.install()
 
 from mmdet.structures import DetDataSample  # noqa: E402 - needs the operators

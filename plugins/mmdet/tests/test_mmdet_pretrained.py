@@ -20,6 +20,8 @@ from mitobench.errors import MitobenchError
 from mitobench_mmdet import ops
 from mitobench_mmdet.detectors import RPN, FasterRCNN
 
+pytestmark = pytest.mark.slow
+
 ops.install()
 
 from mitobench_mmdet.models import MEAN, STD  # noqa: E402 - needs the operators

@@ -14,6 +14,8 @@ from mitobench.training import pretrained
 from mitobench_networks.verifiers import published
 from mitobench_networks.verifiers.efficientnet import ARCHITECTURE, EfficientNetLite0
 
+pytestmark = pytest.mark.slow
+
 TINY = {"patch": 32, "mpp": None, "batch_size": 8, "optimizer": "adamw", "lr": 3e-3, "iterations": 2}
 TABBY, TIGER_CAT, EGYPTIAN_CAT = 281, 282, 285  # of ImageNet's classes
 
@@ -30,7 +32,6 @@ def weights(tmp_path, monkeypatch):
     return tmp_path / "weights"
 
 
-@pytest.mark.slow
 def test_it_learns_to_tell_mitoses_from_imposters(samples, context, weights):
     verifier = tiny(iterations=25, lr=1e-3, tta_views=4)
     verifier.fit(samples, [], replace(context, pretrained=EfficientNetLite0.pretrained(verifier.options)))

@@ -15,6 +15,8 @@ from mitobench_networks.fcn.estimator import FCN
 from mitobench_networks.fcn.mask_patches import TileStream
 from mitobench_networks.fcn.network import FCN8s, normalised
 
+pytestmark = pytest.mark.slow
+
 TINY = {
     "width": 1 / 16,
     "mpp": None,

@@ -14,6 +14,8 @@ from mitobench_networks.verifiers import fitting
 from mitobench_networks.verifiers.network import UNUSED, ScaledResNet
 from mitobench_networks.verifiers.resnet import ResNet18, ResNet50
 
+pytestmark = pytest.mark.slow
+
 TINY = {
     "width": 0.125,
     "patch": 32,
