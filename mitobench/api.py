@@ -33,7 +33,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from mitobench.content import File
-from mitobench.errors import DataError, MitobenchError, PluginError
+from mitobench.errors import DataError, MitobenchError, PluginError, nearest
 from mitobench.foreign.limits import MAX_OPTION
 
 __all__ = [
@@ -59,6 +59,7 @@ __all__ = [
     "Verifier",
     "clip_boxes",
     "mask_box",
+    "nearest",
     "square_boxes",
 ]
 

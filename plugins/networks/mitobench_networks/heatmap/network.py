@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from mitobench.api import MitobenchError, PluginError
-from mitobench.errors import nearest
+from mitobench.api import MitobenchError, PluginError, nearest
 
 PRIOR = 0.01  # probability of a mitosis that an untrained map gives everywhere (Lin et al. 2017, section 4.1)
 STEPS = 32  # sides of an image are multiples of the encoder's last stride
