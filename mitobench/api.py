@@ -278,7 +278,7 @@ class Options(BaseModel):
 
     @model_validator(mode="after")
     def _bounded(self) -> Options:
-        """Refuses integers that no machine could handle: options come from profiles and records of strangers."""
+        """Refuses integers that no machine could handle: options also come from untrusted profiles and records."""
         for name, value in self:
             numbers = value if isinstance(value, tuple) else (value,)
             if any(isinstance(one, int) and abs(one) > MAX_OPTION for one in numbers):

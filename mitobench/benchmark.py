@@ -154,7 +154,7 @@ class Benchmark:
 
         Args:
             out: folder of the leaderboard; records go to its `records/`.
-            listener: receives progress events; None: nobody does.
+            listener: receives progress events; None: no events are sent.
             jobs: how many stages may run at once, each in a process of its own.
 
         Raises StoreError if the store cannot be written, or contains outputs that this version cannot read.
@@ -252,7 +252,7 @@ def find_device(name: str, processes: int = 1) -> str:
         raise MitobenchError("--device cuda: torch finds no CUDA device. Run `mitobench doctor` to see why.")
     device = "cuda" if count else "cpu"
     if device == "cuda" and count < processes:
-        raise MitobenchError(f"--gpus {processes}: torch finds only {count} CUDA devices. Give fewer.")
+        raise MitobenchError(f"--gpus {processes}: torch finds fewer CUDA devices ({count}). Use --gpus {count}.")
     return device
 
 

@@ -92,7 +92,7 @@ class InstalledPlugin:
 
 
 def _card(role: str, name: str, folders: Sequence[Path]) -> dict[str, Any]:
-    """The first card of that role and name in some folders; empty if there is none."""
+    """Returns the first card of that role and name in the folders; empty if there is none."""
     for path in (folder / f"{name}.toml" for folder in folders):
         if path.is_file():
             card = registry.read_toml(path)
@@ -102,10 +102,10 @@ def _card(role: str, name: str, folders: Sequence[Path]) -> dict[str, Any]:
 
 
 def renamed_options(role: str, name: str) -> dict[str, str]:
-    """Old names of a plugin's options with their current ones, as its card lists them; imports no plugin.
+    """Returns the current name of each renamed option, by its old name, as listed on the card; imports no plugin.
 
-    Also for a plugin that is not installed but has a card in the registry. Empty where no card can be read: records
-    come from strangers, and one with an unknown plugin is still shown.
+    Also works for a plugin that is not installed but has a card in the registry. Returns an empty dict if no card can
+    be read: records are untrusted files, and one with an unknown plugin is still shown.
     """
     name, _ = split(name)
     if role not in ROLES or not registry.is_name(name):

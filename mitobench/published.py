@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from mitobench import registry
 from mitobench.errors import MitobenchError, wrong_fields
+from mitobench.foreign.strict import Strict
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(min_length=1)]
@@ -16,11 +17,7 @@ Text = Annotated[str, Field(min_length=1)]
 TOLERANCE = 0.0015  # uncertainty of F1 that follows from three decimals of precision and recall
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Method(_Strict):
+class Method(Strict, strict=True):
     """One published row.
 
     Attributes:
@@ -53,7 +50,7 @@ class Method(_Strict):
         return abs(self.f1 - (2 * self.precision * self.recall / total if total else 0.0)) <= TOLERANCE
 
 
-class Published(_Strict):
+class PublishedResults(Strict, strict=True):
     """Published results for a data set under a protocol. Different protocols are never ranked together."""
 
     dataset: Text
@@ -63,16 +60,16 @@ class Published(_Strict):
     method: Annotated[tuple[Method, ...], Field(strict=False, min_length=1)]
 
 
-def read(dataset: str, protocol: str) -> Published | None:
+def read(dataset: str, protocol: str) -> PublishedResults | None:
     """Returns the published results in the registry, or None. Raises MitobenchError for a file that is not valid."""
     path = registry.ROOT / "published" / f"{dataset}-{protocol}.toml"
     return read_file(path) if path.is_file() else None
 
 
-def read_file(path: Path) -> Published:
+def read_file(path: Path) -> PublishedResults:
     """Reads published results from a TOML file. Raises MitobenchError with the file and its wrong fields."""
     try:
-        return Published.model_validate(registry.read_toml(path))
+        return PublishedResults.model_validate(registry.read_toml(path))
     except ValidationError as reason:
         wrong = wrong_fields(reason)
         raise MitobenchError(f"{path}: is not a file of published results: {wrong}.") from reason

@@ -21,9 +21,9 @@ from mitobench.pipeline.executors import ProgressListener
 from mitobench.pipeline.plan import UNUSED
 from mitobench.pipeline.plugins import PRETRAINED
 from mitobench.pipeline.settings import Override, PipelineOptions
-from mitobench.results import demands, option_files, record
+from mitobench.results import option_files, record, resource_estimate
 from mitobench.results.check import check
-from mitobench.results.copies import Copies
+from mitobench.results.local_datasets import LocalDatasets
 from mitobench.results.option_files import FileEntry
 from mitobench.results.reproducibility import Reproducibility, reproducibility
 from mitobench.results.schema import Record
@@ -62,13 +62,13 @@ def reproduce(
     problems = check(path).problems
     if problems:
         return Reproducibility.refused(recorded, problems)
-    copies = Copies(data)
+    local = LocalDatasets(data)
     try:
-        copies.workspace(recorded)
+        local.workspace(recorded)
     except DataError as reason:
         return Reproducibility.refused(recorded, [str(reason)])
     with tempfile.TemporaryDirectory(prefix="mitobench-") as temporary, _threads(recorded):
-        benchmark = _prepared(path, recorded, copies, Path(temporary), store, notify)
+        benchmark = _prepared(path, recorded, local, Path(temporary), store, notify)
         impossible = [row.problem[1] for row in benchmark.problems if row.problem]
         if impossible:
             raise MitobenchError(f"{path}: cannot be reproduced here: {impossible[0]}")
@@ -79,7 +79,7 @@ def reproduce(
 
 
 def _prepared(
-    path: Path, recorded: Record, copies: Copies, temporary: Path, store: Path | None, notify: Notify
+    path: Path, recorded: Record, local: LocalDatasets, temporary: Path, store: Path | None, notify: Notify
 ) -> Benchmark:
     combination = recorded.combination
     roles = {role: [str(combination[role])] for role in ROLES}
@@ -87,7 +87,7 @@ def _prepared(
         roles["estimator"] = [_any_estimator()]
     return Benchmark.prepare(
         [Grid(roles, list(_overrides(path, recorded, temporary / "files")))],
-        data=copies.folder(combination["dataset"]),
+        data=local.folder(combination["dataset"]),
         datasets=[combination["dataset"]],
         train_on=combination["train_on"],
         protocol=_protocol(recorded, temporary),
@@ -96,7 +96,7 @@ def _prepared(
         profile=PROFILE,
         matcher=recorded.pipeline["matcher"],
         device="cpu" if recorded.device == "cpu" else "auto",
-        processes=demands.processes(recorded),
+        processes=resource_estimate.processes(recorded),
         store=store or temporary / "store",
         notify=notify,
     )
@@ -184,7 +184,7 @@ def _any_estimator() -> str:
 def _threads(recorded: Record) -> Iterator[None]:
     """Compute with as many threads as the record did: on a CPU, their number changes the last bits of results."""
     before = compute.threads()
-    compute.set_threads(demands.threads(recorded) or before)
+    compute.set_threads(resource_estimate.threads(recorded) or before)
     try:
         yield
     finally:

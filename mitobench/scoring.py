@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from mitobench import datasets, foreign
 from mitobench.api import Detections, Frame
-from mitobench.atomic import write_text_whole
+from mitobench.atomic import write_text_atomic
 from mitobench.datasets import Dataset
 from mitobench.datasets.points import OUTSIDE_PX
 from mitobench.datasets.splits import PARTS, Split, SplitFile, assign, load_split
@@ -31,17 +30,14 @@ from mitobench.evaluate import (
     total,
 )
 from mitobench.foreign.limits import MAX_DETECTIONS_BYTES
+from mitobench.foreign.strict import Strict
 from mitobench.results import record
-from mitobench.results.copies import split_of
+from mitobench.results.local_datasets import split_of
 
 NO_THRESHOLD = "no threshold is given, and no detections on validation frames to choose one from"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Source(_Strict):
+class Source(Strict):
     """A file of detections: its name, the SHA-256 of its bytes, and the number of its detections."""
 
     file: str
@@ -49,7 +45,7 @@ class Source(_Strict):
     n_detections: int
 
 
-class Oracle(_Strict):
+class Oracle(Strict):
     """The best F1 over all thresholds, chosen on the scored frames themselves. Only to compare with published numbers.
 
     Attributes:
@@ -66,7 +62,7 @@ class Oracle(_Strict):
     fn: int
 
 
-class Score(_Strict):
+class ToolScore(Strict):
     """The scores of a file of detections: what `mitobench score --json` writes.
 
     Attributes:
@@ -105,7 +101,7 @@ class Score(_Strict):
     def write(self, path: Path) -> None:
         """Write JSON atomically. Raises MitobenchError if the file cannot be written."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=1, allow_nan=False)
-        write_text_whole(path, f"{text}\n")
+        write_text_atomic(path, f"{text}\n")
 
 
 def score_detections(
@@ -120,7 +116,7 @@ def score_detections(
     radius_um: float | None = None,
     threshold: float | None = None,
     validation: Path | None = None,
-) -> Score:
+) -> ToolScore:
     """Score a CSV of detections over all frames of one part of a split, including frames without a detection.
 
     Args:
@@ -152,7 +148,7 @@ def score_detections(
         threshold = point.threshold
     frames = _frames(selected, split, part, on_part)
     metrics = evaluate(frames, threshold, *rule)
-    return Score(
+    return ToolScore(
         detections=source,
         validation_detections=validation_source,
         dataset=dataset,
@@ -171,7 +167,7 @@ def score_detections(
     )
 
 
-def score_record(path: Path, data: Path) -> Score:
+def score_record(path: Path, data: Path) -> ToolScore:
     """Score the stored detections of a record again, with the record's own threshold, protocol, matcher and radius.
 
     Args:
@@ -243,6 +239,11 @@ def _check_inside(path: Path, frame: Frame, detections: Detections) -> None:
 
 
 def _frames(dataset: Dataset, split: Split, part: str, detections: Mapping[str, Detections]) -> list[FramePrediction]:
+    if not split.parts[part]:
+        raise MitobenchError(
+            f"{dataset.name}: the {part} part of the split {split.protocol!r} has no frames. "
+            "Choose another part or split."
+        )
     items = (dataset.items[id] for id in split.parts[part])
     return over_split(((item.frame, item.mitoses) for item in items), detections)
 

@@ -64,9 +64,9 @@ def board(folder: Path, seeds: int = 3) -> Path:
     return folder
 
 
-def _write(folder: Path, made: Record, test: Metrics, frames: list[FrameEntry], detections: str) -> None:
+def _write(folder: Path, original: Record, test: Metrics, frames: list[FrameEntry], detections: str) -> None:
     scores = {"test": test, "detector_alone": test, "frames": Frames(val=[FRAME], test=frames)}
-    record.write(folder / "records", made.model_copy(update=scores), detections)
+    record.write(folder / "records", original.model_copy(update=scores), detections)
 
 
 def many(folder: Path, n_records: int) -> Path:
@@ -85,6 +85,6 @@ def many(folder: Path, n_records: int) -> Path:
         )
         scores = {"precision": tp / (tp + fp), "recall": tp / 300, "f1_interval": low_high, "frames": frames}
         test = metrics(f1, tp=tp, fp=fp, fn=300 - tp, n_mitoses=300, n_frames=50, n_groups=10, **scores)
-        made = ok(seed=number % 3, detector=f"detector-{number // 3:03d}", **ON)
-        record.write(folder / "records", made.model_copy(update={"test": test}), DETECTIONS)
+        original = ok(seed=number % 3, detector=f"detector-{number // 3:03d}", **ON)
+        record.write(folder / "records", original.model_copy(update={"test": test}), DETECTIONS)
     return folder

@@ -13,13 +13,12 @@ from mitobench.datasets.splits import assign, load_split
 from mitobench.evaluate import FrameCounts, FrameEntry, FramePrediction, Interval, Metrics, OperatingPoint
 from mitobench.evaluate.stored import COLUMNS, of_frames, to_csv
 from mitobench.pipeline.workspace import Workspace
-from mitobench.results import record
 from mitobench.results.command import command_of
-from mitobench.results.copies import split_digest
+from mitobench.results.local_datasets import split_digest
 from mitobench.results.recompute import Recomputation
+from mitobench.results.record import write as write_record
 from mitobench.results.schema import (
     ROLES,
-    Chosen,
     DataEntry,
     EarlierVersion,
     Frames,
@@ -27,6 +26,7 @@ from mitobench.results.schema import (
     Record,
     Run,
     SplitEntry,
+    ValidationChoices,
 )
 
 FRAME = FrameEntry(frame="A00_00", group="00", mitoses=3)
@@ -83,28 +83,30 @@ def ok(*, f1: float | None = 0.5, seed: int = 0, notes: list[str] | None = None,
     """Returns a successful record; `changes` are names of its combination, its data digest or its matcher."""
     point = OperatingPoint(threshold=0.5, f1=0.6, precision=0.6, recall=0.6, lower=0.4, upper=0.6)
     scores: dict[str, Any] = {
-        "chosen": Chosen(candidate_threshold=0.1, fuser={"w": 0.5, "curve": []}, point=point, detector_alone=point),
+        "chosen": ValidationChoices(
+            candidate_threshold=0.1, fuser={"w": 0.5, "curve": []}, point=point, detector_alone=point
+        ),
         "frames": Frames(val=[FRAME], test=[FRAME]),
         "validation": metrics(0.6),
         "test": metrics(f1),
         "detector_alone": metrics(0.25),
     }
-    return commanded(Record(status="ok", **scores, **_common(seed, notes, changes)))
+    return with_command(Record(status="ok", **scores, **_common(seed, notes, changes)))
 
 
 def failed(*, reason: str = "detector 'frcnn' raised ValueError", seed: int = 0, **changes: Any) -> Record:
     """Returns a failed record."""
-    return commanded(Record(status="failed", reason=reason, **_common(seed, None, changes)))
+    return with_command(Record(status="failed", reason=reason, **_common(seed, None, changes)))
 
 
-def commanded(made: Record) -> Record:
+def with_command(record: Record) -> Record:
     """Returns the record with the command that reproduces it."""
-    return made.model_copy(update={"run": made.run.model_copy(update={"command": command_of(made)})})
+    return record.model_copy(update={"run": record.run.model_copy(update={"command": command_of(record)})})
 
 
-def on(made: Record, dataset: Dataset) -> Record:
+def with_frames_of(record: Record, dataset: Dataset) -> Record:
     """Returns the record with the frames of a data set, divided by the registry's split."""
-    split = load_split(dataset.name, made.combination["protocol"])
+    split = load_split(dataset.name, record.combination["protocol"])
     parts, workspace = assign(split, dataset, []).parts, Workspace({dataset.name: dataset}, {})
     entry = DataEntry(
         digest={part: workspace.digest([f"{dataset.name}/{id}" for id in ids]) for part, ids in parts.items()},
@@ -122,43 +124,43 @@ def on(made: Record, dataset: Dataset) -> Record:
         )
         for item in items
     ]
-    return made.model_copy(update={"data": {dataset.name: entry}, "frames": Frames(val=[FRAME], test=tested)})
+    return record.model_copy(update={"data": {dataset.name: entry}, "frames": Frames(val=[FRAME], test=tested)})
 
 
 # --------------------------------------------------------------------------------- records that `check` accepts
 
 
-def whole(made: Record, frames: Sequence[FramePrediction]) -> tuple[Record, str]:
+def complete_record(record: Record, frames: Sequence[FramePrediction]) -> tuple[Record, str]:
     """Returns a record with the detections of `frames`, the same on validation and test, and the detections as CSV.
 
     All numbers of the record follow from these detections.
     """
     score = np.concatenate([frame.score for frame in frames])
     boxes = [np.concatenate([frame.xy - 8, frame.xy + 8], axis=1) for frame in frames]
-    rule = str(made.pipeline["matcher"]), float(made.pipeline["radius_um"])
+    rule = str(record.pipeline["matcher"]), float(record.pipeline["radius_um"])
     stored = of_frames(frames, boxes, np.full(len(score), np.nan), score, *rule)
-    entries, tested = [FrameEntry.of(frame) for frame in frames], made.combination["dataset"]
+    entries, tested = [FrameEntry.of(frame) for frame in frames], record.combination["dataset"]
     counts = {"train": 26, "val": len(frames), "test": len(frames)}
-    assert made.chosen is not None
-    made = made.model_copy(
+    assert record.chosen is not None
+    record = record.model_copy(
         update={
             "frames": Frames(val=entries, test=entries),
-            "data": {tested: made.data[tested].model_copy(update={"frames": counts})},
-            "chosen": made.chosen.model_copy(update={"candidate_threshold": None}),
+            "data": {tested: record.data[tested].model_copy(update={"frames": counts})},
+            "chosen": record.chosen.model_copy(update={"candidate_threshold": None}),
             "migrated": [EarlierVersion(schema_version=1, digest="0" * 64)],  # a migrated record needs no stages
         }
     )
-    numbers = Recomputation(made, stored, stored).numbers
-    content = made.model_dump()
+    numbers = Recomputation(record, stored, stored).numbers
+    content = record.model_dump()
     return Record.model_validate({**content, **numbers, "chosen": content["chosen"] | numbers["chosen"]}), to_csv(
         stored
     )
 
 
-def write_whole(folder: Path, made: Record, frames: Sequence[FramePrediction]) -> Path:
-    """Write a record that `whole` builds; returns its path."""
-    made, text = whole(made, frames)
-    return record.write(folder, made, text, text)
+def write_complete_record(folder: Path, record: Record, frames: Sequence[FramePrediction]) -> Path:
+    """Write a record that `complete_record` builds; returns its path."""
+    record, text = complete_record(record, frames)
+    return write_record(folder, record, text, text)
 
 
 def frame(name: str, tp: int, fp: int, fn: int) -> FramePrediction:

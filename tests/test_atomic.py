@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mitobench.atomic import remove_whole, whole_file, whole_folder, write_text_whole, write_whole
+from mitobench.atomic import atomic_file, atomic_folder, remove_atomic, write_atomic, write_text_atomic
 from mitobench.errors import MitobenchError
 
 CORE = Path(__file__).parents[1] / "mitobench"
@@ -22,17 +22,17 @@ def interrupted(path: Path) -> None:
 
 def test_a_file_is_replaced_and_its_folder_made(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.txt"
-    write_whole(path, b"one")
-    write_whole(path, b"two")
+    write_atomic(path, b"one")
+    write_atomic(path, b"two")
     assert path.read_bytes() == b"two"
     assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_file_that_fails_halfway_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    write_whole(path, b"one")
-    with pytest.raises(KeyboardInterrupt), whole_file(path) as aside:
-        interrupted(aside)
+    write_atomic(path, b"one")
+    with pytest.raises(KeyboardInterrupt), atomic_file(path) as tmp:
+        interrupted(tmp)
     assert path.read_bytes() == b"one"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -40,8 +40,8 @@ def test_a_file_that_fails_halfway_leaves_the_old_one(tmp_path: Path) -> None:
 def test_files_and_folders_have_the_rights_that_the_umask_leaves(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        write_whole(tmp_path / "a.txt", b"")
-        with whole_folder(tmp_path / "folder"):
+        write_atomic(tmp_path / "a.txt", b"")
+        with atomic_folder(tmp_path / "folder"):
             pass
     finally:
         os.umask(before)
@@ -52,22 +52,22 @@ def test_files_and_folders_have_the_rights_that_the_umask_leaves(tmp_path: Path)
 def test_a_place_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MitobenchError, match=r"file/a\.txt: cannot be written: "):
-        write_whole(tmp_path / "file" / "a.txt", b"")
+        write_atomic(tmp_path / "file" / "a.txt", b"")
     (tmp_path / "folder").mkdir()
     with pytest.raises(MitobenchError, match="folder: is a directory, and is not replaced"):
-        write_whole(tmp_path / "folder", b"")
+        write_atomic(tmp_path / "folder", b"")
     assert {path.name for path in tmp_path.iterdir()} == {"file", "folder"}
 
 
-def test_a_text_may_hold_what_is_no_text(tmp_path: Path) -> None:
-    write_text_whole(tmp_path / "a.txt", f"Größe {os.fsdecode(b'caf' + bytes([0xE9]))}")
+def test_undecodable_text_is_escaped(tmp_path: Path) -> None:
+    write_text_atomic(tmp_path / "a.txt", f"Größe {os.fsdecode(b'caf' + bytes([0xE9]))}")
     assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "Größe caf\\udce9"
 
 
 def test_a_folder_replaces_the_whole_of_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "folder"
     for name in ("one", "two"):
-        with whole_folder(path) as new:
+        with atomic_folder(path) as new:
             (new / name).write_text(name)
     assert [file.name for file in path.iterdir()] == ["two"]
     assert list(tmp_path.iterdir()) == [path]
@@ -75,9 +75,9 @@ def test_a_folder_replaces_the_whole_of_the_old_one(tmp_path: Path) -> None:
 
 def test_a_folder_that_fails_halfway_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "folder"
-    with whole_folder(path) as new:
+    with atomic_folder(path) as new:
         (new / "one").write_text("one")
-    with pytest.raises(KeyboardInterrupt), whole_folder(path) as new:
+    with pytest.raises(KeyboardInterrupt), atomic_folder(path) as new:
         interrupted(new / "two")
     assert [file.name for file in path.iterdir()] == ["one"]
     assert list(tmp_path.iterdir()) == [path]
@@ -87,7 +87,7 @@ def test_where_the_new_folder_cannot_be_put_the_old_one_comes_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, replace = tmp_path / "folder", os.replace
-    with whole_folder(path) as new:
+    with atomic_folder(path) as new:
         (new / "one").write_text("one")
 
     def broken(source: Path, target: Path) -> None:
@@ -96,7 +96,7 @@ def test_where_the_new_folder_cannot_be_put_the_old_one_comes_back(
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", broken)
-    with pytest.raises(PermissionError), whole_folder(path):
+    with pytest.raises(PermissionError), atomic_folder(path):
         pass
     assert [file.name for file in path.iterdir()] == ["one"]
 
@@ -105,7 +105,7 @@ def test_a_folder_that_is_removed_is_gone_with_all_in_it(tmp_path: Path) -> None
     (tmp_path / "trash").mkdir()
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "one").write_text("one")
-    remove_whole(tmp_path / "folder", tmp_path / "trash")
+    remove_atomic(tmp_path / "folder", tmp_path / "trash")
     assert not (tmp_path / "folder").exists()
     assert list((tmp_path / "trash").iterdir()) == []
 
@@ -114,7 +114,7 @@ RENAMES = {"os.replace", "os.rename", "os.renames", "shutil.move", "tempfile.mks
 
 
 @pytest.mark.parametrize("path", sorted(CORE.rglob("*.py")), ids=lambda path: str(path.relative_to(CORE)))
-def test_no_other_module_writes_aside_and_renames(path: Path) -> None:
+def test_no_other_module_writes_a_temporary_file_and_renames_it(path: Path) -> None:
     called = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
     found = {ast.unparse(function) for function in called}
     renames = {name for name in found if name in RENAMES or name.endswith(".rename")}

@@ -11,18 +11,18 @@ from mitobench.errors import MitobenchError
 
 pytestmark = pytest.mark.slow
 
-LOADS = "it loads and has a version"
-OPTIONS = "its options have descriptions"
-REQUIRES = "what it requires exists"
-ANSWERS = "it fits and its answers are complete finite and inside"
-NOTHING = "it answers where there is nothing"
-SAVES = "it answers the same after saving and loading"
-SEED = "it answers the same for the same seed"
-UNCHANGED = "it leaves its inputs as they are"
-JSON = "what it chose is json"
-NO_MASKS = "it fits without masks too"
-MEAGRE = "it fits on validation that is empty or of one kind"
-EVERY_ANSWER = {ANSWERS, NOTHING, SAVES, SEED, UNCHANGED, NO_MASKS}
+LOADS = "loads and has a version"
+OPTIONS = "all options have descriptions"
+REQUIRES = "required plugins exist and can be fitted"
+RESULTS = "fits and returns valid results"
+EMPTY = "handles empty input"
+SAVES = "returns the same results after saving and loading"
+SEED = "returns the same results for the same seed"
+UNCHANGED = "does not change its inputs"
+JSON = "chosen values can be stored as json"
+NO_MASKS = "fits without masks"
+EDGE_CASES = "fits on validation data with no candidates or one class"
+ALL_THAT_FIT = {RESULTS, EMPTY, SAVES, SEED, UNCHANGED, NO_MASKS}
 
 DETECTOR = """
 import numpy as np
@@ -87,7 +87,7 @@ def toy(install):
 
 
 def failures(checks):
-    """The reason of every check that fails, by its title."""
+    """Returns the error message of every check that fails, by its title."""
     reasons = {}
     for check in checks:
         try:
@@ -100,11 +100,11 @@ def failures(checks):
 @pytest.mark.parametrize(
     ("role", "source"), [("detector", DETECTOR), ("verifier", VERIFIER), ("fuser", FUSER)], ids=lambda part: part[:8]
 )
-def test_a_plugin_without_fault_passes(toy, role, source):
+def test_a_plugin_without_faults_passes_every_check(toy, role, source):
     assert failures(toy(source, role)) == {}
 
 
-def test_one_that_raises_on_import_passes_nothing_and_is_named(toy):
+def test_a_plugin_that_raises_on_import_fails_every_check_and_is_named(toy):
     checks = toy("raise RuntimeError('no such library')")
     reasons = failures(checks)
     assert len(reasons) == len(checks)
@@ -113,20 +113,21 @@ def test_one_that_raises_on_import_passes_nothing_and_is_named(toy):
 
 FIT = "def fit(self, train, val, context):"
 
-# Each fault is one change of the toy without fault: (what is replaced, by what), what fails by it, and a word of why.
+# Each fault is one change of the faultless toy: text to replace, its replacement, the checks that must then fail, and a
+# word of their messages.
 DETECTOR_FAULTS = {
     "undescribed option": ('description="Side of a box, px."', "gt=0", {OPTIONS}, "'side' has no description"),
     "unknown requirement": (
         "def fit(",
         "@classmethod\n    def requires(cls, options):\n"
         "        return {'detector': api.Requirement('no-such')}\n\n    def fit(",
-        {REQUIRES, *EVERY_ANSWER},
+        {REQUIRES, *ALL_THAT_FIT},
         "no-such",
     ),
-    "NaN": ("[self.learned, 0.1]", "[np.nan, 0.1]", EVERY_ANSWER, "NaN"),
-    "wrong length": ("[self.learned, 0.1]", "[self.learned]", EVERY_ANSWER, "shape"),
-    "outside": ("[60, 50]", "[6000, 50]", EVERY_ANSWER, "lies outside the frame"),
-    "x and y swapped": ("[60, 50]", "[60, frame.size[0]]", EVERY_ANSWER, "leaves"),
+    "NaN": ("[self.learned, 0.1]", "[np.nan, 0.1]", ALL_THAT_FIT, "NaN"),
+    "wrong length": ("[self.learned, 0.1]", "[self.learned]", ALL_THAT_FIT, "shape"),
+    "outside": ("[60, 50]", "[6000, 50]", ALL_THAT_FIT, "lies outside the frame"),
+    "x and y swapped": ("[60, 50]", "[60, frame.size[0]]", ALL_THAT_FIT, "outside the frame"),
     "unsaved state": ("float((folder", "0 * float((folder", {SAVES}, "Save everything"),
     "own randomness": ("default_rng(context.seed)", "default_rng()", {SEED}, "context.seed"),
     "changes annotation": (FIT, "{}\n        train[0].mitoses.xy[:] += 1", {UNCHANGED}, "fit()"),
@@ -134,16 +135,16 @@ DETECTOR_FAULTS = {
     "cannot do without mitoses": (
         FIT,
         "{}\n        [sample.mitoses.xy[0] for sample in train]",
-        EVERY_ANSWER,
+        ALL_THAT_FIT,
         "IndexError",
     ),
 }
 
 
-def test_a_detector_is_shown_masks_as_in_a_run(toy):
+def test_a_detector_gets_masks_as_in_a_run(toy):
     source = DETECTOR.replace(FIT, f"{FIT}\n        assert train[0].mitoses.masks is None, 'no masks, please'")
     reasons = failures(toy(source))
-    assert set(reasons) == EVERY_ANSWER - {NO_MASKS}
+    assert set(reasons) == ALL_THAT_FIT - {NO_MASKS}
     assert all("no masks, please" in reason for reason in reasons.values())
 
 
@@ -152,19 +153,19 @@ def test_a_detector_that_needs_masks_fails(toy):
     assert set(failures(toy(source))) == {NO_MASKS}
 
 
-def test_each_answer_is_computed_once(toy):
+def test_each_result_is_computed_once(toy):
     """By every instance (fitted, loaded, fitted again, fitted without masks), on every frame."""
     counted = DETECTOR.replace(
-        "return api.Det", "asked.append((id(self), frame.id))\n        kept.append(self)\n        return api.Det"
+        "return api.Det", "calls.append((id(self), frame.id))\n        kept.append(self)\n        return api.Det"
     )
-    checks = toy("asked, kept = [], []\n" + counted)
+    checks = toy("calls, kept = [], []\n" + counted)
     assert failures(checks) == {}
-    asked = sys.modules[subject("detector", "toy").cls.__module__].asked
-    assert len(asked) == len(set(asked)) == 4 * 6 + 1, "and once on a frame with nothing in it"
+    calls = sys.modules[subject("detector", "toy").cls.__module__].calls
+    assert len(calls) == len(set(calls)) == 4 * 6 + 1, "and once on the blank frame"
 
 
 @pytest.mark.parametrize("fault", DETECTOR_FAULTS)
-def test_a_detector_with_one_fault_fails_by_it(toy, fault):
+def test_a_detector_with_one_fault_fails_the_checks_for_it(toy, fault):
     old, new, expected, word = DETECTOR_FAULTS[fault]
     assert old in DETECTOR
     reasons = failures(toy(DETECTOR.replace(old, new.format(old) if "{}" in new else new)))
@@ -172,7 +173,7 @@ def test_a_detector_with_one_fault_fails_by_it(toy, fault):
     assert all(word in reason for reason in reasons.values())
 
 
-def test_without_a_version_it_does_not_load(toy):
+def test_a_plugin_without_a_version_does_not_load(toy):
     reasons = failures(toy(DETECTOR.replace('version = "1"', "version = None")))
     assert "has no `version`" in reasons[LOADS]
 
@@ -184,17 +185,17 @@ def test_an_option_without_a_default_does_not_load(toy):
 
 def test_a_verifier_that_drops_a_candidate_fails(toy):
     reasons = failures(toy(VERIFIER.replace("detections.score / 2", "detections.score[:-1]"), "verifier"))
-    assert "shape" in reasons[ANSWERS]
+    assert "shape" in reasons[RESULTS]
 
 
 def test_a_verifier_that_needs_a_candidate_fails(toy):
     source = VERIFIER.replace("detections.score / 2", "detections.score / detections.score.max()")
-    assert set(failures(toy(source, "verifier"))) == {NOTHING}
+    assert set(failures(toy(source, "verifier"))) == {EMPTY}
 
 
 def test_a_verifier_sees_no_labels(toy):
     source = VERIFIER.replace("detections.score / 2", "detections.score * detections.is_mitosis")
-    assert "is_mitosis" in failures(toy(source, "verifier"))[ANSWERS]
+    assert "is_mitosis" in failures(toy(source, "verifier"))[RESULTS]
 
 
 def test_a_fuser_cannot_require(toy):
@@ -204,34 +205,34 @@ def test_a_fuser_cannot_require(toy):
     assert "a fuser cannot require a detector" in failures(toy(source, "fuser"))[REQUIRES]
 
 
-def test_a_fuser_whose_choice_is_no_json_fails(toy):
+def test_a_fuser_whose_chosen_values_are_not_json_fails(toy):
     source = FUSER + "\n    def chosen(self):\n        return {'w': float('nan')}\n"
-    assert set(failures(toy(source, "fuser"))) == {JSON, MEAGRE}
+    assert set(failures(toy(source, "fuser"))) == {JSON, EDGE_CASES}
 
 
 @pytest.mark.parametrize(
     ("line", "kind"),
     [
-        ("self.w = validation.detector.max()", "empty"),
-        ("self.w = 1 / max((~validation.is_mitosis).sum().item(), not len(validation.detector))", "of mitoses only"),
-        ("self.w = 1 / max(validation.is_mitosis.sum().item(), not len(validation.detector))", "without a mitosis"),
+        ("self.w = validation.detector.max()", "no candidates"),
+        ("self.w = 1 / max((~validation.is_mitosis).sum().item(), not len(validation.detector))", "mitoses only"),
+        ("self.w = 1 / max(validation.is_mitosis.sum().item(), not len(validation.detector))", "no mitoses"),
     ],
 )
-def test_a_fuser_that_cannot_be_fitted_on_meagre_validation_fails(toy, line, kind):
+def test_a_fuser_that_cannot_be_fitted_on_such_validation_data_fails(toy, line, kind):
     source = f"{FUSER}\n    def fit(self, validation):\n        {line}\n"
     reasons = failures(toy(source, "fuser"))
-    assert set(reasons) == {MEAGRE}
-    assert f"on validation that is {kind}: " in reasons[MEAGRE]
+    assert set(reasons) == {EDGE_CASES}
+    assert f" fails on validation data with {kind}: " in reasons[EDGE_CASES]
 
 
 def test_an_unexpected_error_is_reported_with_file_and_line_of_the_plugin(toy):
     reasons = failures(toy(DETECTOR.replace("return api.Det", "np.zeros(3).reshape(2)\n        return api.Det")))
     line = DETECTOR.splitlines().index("    def predict(self, frame):") + 2
-    assert "ValueError: cannot reshape" in reasons[ANSWERS]
-    assert f".py:{line})" in reasons[ANSWERS]
+    assert "ValueError: cannot reshape" in reasons[RESULTS]
+    assert f".py:{line})" in reasons[RESULTS]
 
 
-def test_a_check_says_what_it_checks(toy):
+def test_the_name_of_a_check_includes_the_plugin_and_what_is_checked(toy):
     assert str(toy(DETECTOR)[0]) == f"detector toy: {LOADS}"
 
 

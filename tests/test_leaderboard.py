@@ -25,6 +25,7 @@ def sizes(folder: Path) -> list[int]:
     return [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
 
 
+@pytest.mark.slow
 def test_every_record_passes_the_check_and_no_generated_file_is_stale() -> None:
     assert check_folder(FOLDER / build.RECORDS).problems == []
     assert stale(FOLDER)[1] == []

@@ -8,7 +8,7 @@ import pytest
 
 from mitobench import published, registry
 from mitobench.errors import MitobenchError
-from mitobench.published import Method, Published
+from mitobench.published import Method, PublishedResults
 
 FILES = sorted((registry.ROOT / "published").glob("*.toml"))
 
@@ -62,7 +62,7 @@ QUOTED = '"0.5"'
 HEAD = 'dataset = "d"\nprotocol = "p"\ntitle = "t"\n'
 
 
-def of(dataset: str, protocol: str) -> Published:
+def of(dataset: str, protocol: str) -> PublishedResults:
     found = published.read(dataset, protocol)
     assert found is not None
     return found

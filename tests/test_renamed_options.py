@@ -29,8 +29,8 @@ from mitobench.reproduce import reproduce
 from mitobench.results import record
 from mitobench.results.check import check
 from mitobench.results.current_names import current_options, current_overrides, current_variant
-from mitobench.results.demands import demands
 from mitobench.results.reproducibility import reproducibility
+from mitobench.results.resource_estimate import resource_lines
 from mitobench.results.schema import Record
 
 
@@ -320,8 +320,10 @@ def test_doing_it_again_under_new_names_changes_nothing() -> None:
     assert reproducibility(verified_by(OLD), verified_by(NEW)).changed == []
 
 
-def test_what_an_old_record_demands_is_counted() -> None:
-    assert "verifier resnet18: ensemble_size 2, patch 64, hard_negative_rounds 1." in [*demands(verified_by(OLD))]
+def test_the_resources_of_an_old_record_are_estimated() -> None:
+    assert "verifier resnet18: ensemble_size 2, patch 64, hard_negative_rounds 1." in [
+        *resource_lines(verified_by(OLD))
+    ]
 
 
 @pytest.mark.usefixtures("toys")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import tiny_runs
-from records import frame, ok, write_whole
+from records import frame, ok, write_complete_record
 
 from mitobench import discovery
 from mitobench.errors import MitobenchError, RecordError
@@ -76,7 +76,7 @@ def test_a_record_that_contradicts_itself_is_different_and_nothing_is_run(board:
 def test_an_edited_record_is_an_error_because_of_its_digest(board: Path, small_data: Path) -> None:
     (path,) = tiny_runs.run(board, small_data)
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
-    with pytest.raises(RecordError, match="its digest does not fit"):
+    with pytest.raises(RecordError, match="its digest does not match"):
         again(path, data=small_data)
 
 
@@ -184,7 +184,7 @@ def test_a_record_of_other_test_frames_is_different_and_nothing_is_run(
 
 
 def test_an_error_about_missing_data_names_the_option(board: Path) -> None:
-    path = write_whole(board, ok(), [frame("A00_00", 1, 0, 0)])
+    path = write_complete_record(board, ok(), [frame("A00_00", 1, 0, 0)])
     with pytest.raises(MitobenchError, match=r"mitos2012: no folder of data sets is given\. Give it with"):
         again(path)
 

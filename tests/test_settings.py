@@ -13,7 +13,7 @@ from mitobench.api import Detections, Detector, Field, Frame, Options
 from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError
 from mitobench.pipeline import settings
-from mitobench.pipeline.settings import Settings
+from mitobench.pipeline.settings import Override, Settings
 
 
 class BlobOptions(Options):
@@ -147,7 +147,8 @@ def test_sets_that_are_used_raise_no_error(profile: Path) -> None:
 
 @pytest.mark.parametrize("text", ["iterations=5", "detector.iterations", "detector.=5", "detector.a.b.c=5", "=5", ""])
 def test_an_error_about_a_malformed_set_shows_the_form(profile: Path, text: str) -> None:
-    with pytest.raises(MitobenchError, match=r"give ROLE\.OPTION=VALUE, for example detector\.iterations=500"):
+    form = r"Give ROLE\.OPTION=VALUE, ROLE\.PLUGIN\.OPTION=VALUE or .*, for example detector\.iterations=500"
+    with pytest.raises(MitobenchError, match=form):
         Settings.load(str(profile), [text])
 
 
@@ -384,3 +385,19 @@ def test_errors_about_invalid_defaults_name_the_place(text: str, message: str, t
     with pytest.raises(MitobenchError) as error:
         Settings.load(str(path))
     assert f"{path}: {message}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("detector.iterations", "the value is missing"),
+        ("iterations=5", "the role or the option is missing in 'iterations'"),
+        ("detector.a.b.c=5", "the part before = must be two or three names"),
+        ("detector.=5", "the part before = must be two or three names"),
+    ],
+)
+def test_the_missing_part_of_an_override_is_named(text: str, problem: str) -> None:
+    with pytest.raises(MitobenchError) as error:
+        Override.parse(text)
+    assert str(error.value).startswith(f"--set {text}: {problem}")
+    assert "ROLE.PLUGIN.OPTION=VALUE" in str(error.value)

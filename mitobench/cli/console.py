@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from mitobench.atomic import write_whole
+from mitobench.atomic import write_atomic
 from mitobench.cli.terminal import Console, echo
 from mitobench.foreign import read_json
 from mitobench.foreign.limits import MAX_STATE_BYTES
@@ -41,7 +41,7 @@ def notify(text: str) -> None:
 def check_out(out: Path) -> None:
     """Checks that records can be written and that existing ones can be read, before any work is done."""
     probe = out / build.RECORDS / ".writable"
-    write_whole(probe, b"")
+    write_atomic(probe, b"")
     probe.unlink()
     for _ in record.read_all(out / build.RECORDS):
         pass

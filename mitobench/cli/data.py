@@ -40,7 +40,10 @@ def check(
     names = [dataset] if dataset else available(folder)
     if not names:
         known = ", ".join(discovery.names("dataset"))
-        raise DataError(f"{folder}: holds no data set at any depth. Looked for: {known}.")
+        raise DataError(
+            f"{folder}: holds no data set at any depth. Looked for: {known}. "
+            "Give another folder, or run `mitobench data synth`."
+        )
     errors = []
     for name in names:
         try:

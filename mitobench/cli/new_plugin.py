@@ -61,14 +61,14 @@ def new_plugin(
 
     Example: mitobench new-plugin mine --kind detector
     """
-    from mitobench.atomic import write_text_whole
+    from mitobench.atomic import write_text_atomic
 
     values = _values(name, kind)
     target = folder / name
     _refuse_taken(name, kind, values["module"], target)
     files = {target / path: text for path, text in _render(values).items()}
     for path, text in files.items():
-        write_text_whole(path, text)
+        write_text_atomic(path, text)
         echo(f"wrote {path}")
     echo("\nNext steps:\n", lines=True)
     echo(f"  pip install -e {target}")
@@ -163,7 +163,7 @@ def check_plugin(
         ),
     ] = None,
 ) -> None:
-    """Check that a plugin keeps the contract of its role, on tiny frames and with short training.
+    """Check that a plugin does what the harness requires of its role, on tiny frames and with short training.
 
     Exit code 0: all checks passed; 1: some failed.
 
@@ -184,7 +184,7 @@ def check_plugin(
     if reasons:
         echo(f"{len(reasons)} of {len(checks)} checks FAILED.")
         raise typer.Exit(1)
-    echo(f"{name} keeps the contract.")
+    echo(f"{name} passes all checks.")
 
 
 def _reason(check: Check) -> str | None:

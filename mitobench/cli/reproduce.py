@@ -77,9 +77,9 @@ def _ask(path: Path, recorded: Record) -> None:
     """
     from mitobench.errors import MitobenchError
     from mitobench.foreign import printable
-    from mitobench.results.demands import demands, excessive
+    from mitobench.results.resource_estimate import excessive, resource_lines
 
-    for line in demands(recorded):
+    for line in resource_lines(recorded):
         echo(line)
     too_much = list(excessive(recorded))
     if not too_much:

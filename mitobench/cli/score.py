@@ -12,7 +12,7 @@ from mitobench.cli.terminal import echo
 
 if TYPE_CHECKING:
     from mitobench.evaluate import Interval
-    from mitobench.scoring import Score
+    from mitobench.scoring import ToolScore
 
 Data = Annotated[Path, typer.Option(envvar="MITOBENCH_DATA", help="Folder that holds the data set, at any depth.")]
 
@@ -95,7 +95,7 @@ def score(
         echo(f"Written to {json}.")
 
 
-def _measured(scored: Score) -> Iterator[str]:
+def _measured(scored: ToolScore) -> Iterator[str]:
     """Describes what was scored, and how."""
     metrics = scored.metrics
     yield (
@@ -112,7 +112,7 @@ def _measured(scored: Score) -> Iterator[str]:
         yield f"{metrics.n_unlabelled} frames are unlabelled and are not scored."
 
 
-def _at_threshold(scored: Score) -> Iterator[str]:
+def _at_threshold(scored: ToolScore) -> Iterator[str]:
     from mitobench.report.markdown import number
 
     metrics = scored.metrics
@@ -136,7 +136,7 @@ def _interval(interval: Interval | None) -> str:
     return f" [{number(interval.low)}, {number(interval.high)}] 95 % {over(interval)}"
 
 
-def _over_thresholds(scored: Score) -> Iterator[str]:
+def _over_thresholds(scored: ToolScore) -> Iterator[str]:
     from mitobench.report.markdown import number
 
     metrics, oracle = scored.metrics, scored.oracle

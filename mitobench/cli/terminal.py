@@ -48,8 +48,8 @@ class Console(rich.console.Console):
                 yield Segment(printable(segment.text, None, keep="\n"), segment.style)
 
 
-class _Guarded:
-    """A stream that only passes rich's and click's own control sequences to a terminal, and none to a file."""
+class _EscapingStream:
+    """A stream that escapes control sequences in text: a terminal gets only those of rich and click, a file none."""
 
     def __init__(self, stream: TextIO, name: str) -> None:
         self._stream, self._name = stream, name
@@ -97,8 +97,8 @@ def guarded() -> Iterator[None]:
     Raises MitobenchError if they cannot be written, for example on a full disk.
     """
     before = sys.stdout, sys.stderr
-    sys.stdout = cast(TextIO, _Guarded(sys.stdout, "Standard output"))
-    sys.stderr = cast(TextIO, _Guarded(sys.stderr, "Standard error"))
+    sys.stdout = cast(TextIO, _EscapingStream(sys.stdout, "Standard output"))
+    sys.stderr = cast(TextIO, _EscapingStream(sys.stderr, "Standard error"))
     written = sys.stdout, sys.stderr
     try:
         yield

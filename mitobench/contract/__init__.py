@@ -39,7 +39,7 @@ class Check:
 
     @property
     def title(self) -> str:
-        """What is checked, as a sentence."""
+        """What the plugin must do, in words, such as "handles empty input"."""
         return self.test.__name__.replace("_", " ")
 
     def __str__(self) -> str:
@@ -79,9 +79,9 @@ def find_role(name: str) -> str:
     return roles[0]
 
 
-def _require(true: Any, sentence: str) -> None:
-    if not true:
-        raise PluginError(sentence)
+def _require(condition: Any, message: str) -> None:
+    if not condition:
+        raise PluginError(message)
 
 
 def _where(of: Subject, reason: BaseException) -> str:
@@ -96,13 +96,13 @@ def _where(of: Subject, reason: BaseException) -> str:
 # ------------------------------------------------------------------------------------------------- the contract
 
 
-def it_loads_and_has_a_version(of: Subject) -> None:
-    """`discovery.load` checks its base class, its name, its version and the defaults of its options."""
+def loads_and_has_a_version(of: Subject) -> None:
+    """`discovery.load` checks the base class, the name, the version, and that every option has a default."""
     _require(of.cls.version, "version is empty. Set one, for example '1'.")
 
 
-def its_options_have_descriptions(of: Subject) -> None:
-    """`mitobench info` shows them."""
+def all_options_have_descriptions(of: Subject) -> None:
+    """`mitobench info` shows the descriptions."""
     options = of.cls.Options
     _require(issubclass(options, api.Options), f"Options is {options.__name__}. Derive it from mitobench.api.Options.")
     documented = " ".join(base.__doc__ or "" for base in options.__mro__ if issubclass(base, api.Options))
@@ -111,14 +111,14 @@ def its_options_have_descriptions(of: Subject) -> None:
         _require(described, f"option {name!r} has no description. Write Field(..., description='what it is, unit').")
 
 
-def its_options_survive_json(of: Subject) -> None:
+def options_can_be_stored_as_json(of: Subject) -> None:
     """Options are stored in records and sent to other processes."""
     text = canonical.dumps(of.cls.Options().model_dump(mode="json"))
-    again = of.cls.Options.model_validate_json(text)
-    _require(again == of.cls.Options(), "its default options change when they are written as JSON and read again.")
+    reread = of.cls.Options.model_validate_json(text)
+    _require(reread == of.cls.Options(), "the default options change when they are written as JSON and read again.")
 
 
-def its_card_lists_the_renamed_options(of: Subject) -> None:
+def the_card_lists_all_renamed_options(of: Subject) -> None:
     """Tables are built without importing plugins, so they read the old names of options from the card."""
     listed = discovery.renamed_options(of.role, of.name)
     renamed = dict(of.cls.Options.renamed)
@@ -129,34 +129,37 @@ def its_card_lists_the_renamed_options(of: Subject) -> None:
     )
 
 
-def what_it_requires_exists(of: Subject) -> None:
-    """The detectors that it requires are installed, have a `fit`, and accept the options that it sets."""
+def required_plugins_exist_and_can_be_fitted(of: Subject) -> None:
+    """Required detectors are installed, have a `fit`, and accept the options that the requirement sets."""
     for role, requirement in of.requirements().items():
         _require(of.role in ("detector", "verifier") and role == "detector", f"a {of.role} cannot require a {role}.")
         cls = discovery.load(role, requirement.name)
-        _require(cls.learns(), f"it requires {requirement.name!r}, which learns nothing. Use its class instead.")
+        _require(
+            cls.learns(),
+            f"the required {role} {requirement.name!r} has no fit(). Do not require it: use its class directly.",
+        )
         cls.Options.model_validate(dict(requirement.options))
 
 
-def it_is_made_with_its_defaults(of: Subject) -> None:
+def can_be_created_without_options(of: Subject) -> None:
     """Every option has a default."""
     plugin = of.cls()
     _require(
         plugin.options == of.cls.Options(),
-        "created without options, it does not have those of Options(). Call super().__init__().",
+        "a plugin created without options does not have the default options. Call super().__init__().",
     )
 
 
-def it_fits_and_its_answers_are_complete_finite_and_inside(of: Subject) -> None:
-    """On frames with mitoses and on one without."""
-    of.answers(of.fitted)
+def fits_and_returns_valid_results(of: Subject) -> None:
+    """Results are complete, finite and inside the frame, on frames with mitoses and on one without."""
+    of.results(of.fitted)
 
 
-def it_answers_where_there_is_nothing(of: Subject) -> None:
-    """On a frame without mitoses, with no candidates, or with no scores."""
+def handles_empty_input(of: Subject) -> None:
+    """Empty input is a frame without mitoses, no candidates, or no scores, depending on the role."""
     plugin, frame = of.fitted, frames.blank()
     if of.role == "estimator":
-        returned.boxes(plugin, frame, plugin.boxes(frame, _nothing(plugin.needs_masks)), 0)
+        returned.boxes(plugin, frame, plugin.boxes(frame, _no_mitoses(plugin.needs_masks)), 0)
     elif of.role == "detector":
         returned.detections(plugin, frame, plugin.predict(frame))
     elif of.role == "verifier":
@@ -165,80 +168,82 @@ def it_answers_where_there_is_nothing(of: Subject) -> None:
         returned.scores(plugin, None, plugin.fuse(np.zeros(0), np.zeros(0)), 0)
 
 
-def _nothing(masks: bool) -> api.Mitoses:
+def _no_mitoses(masks: bool) -> api.Mitoses:
     return replace(api.Mitoses(np.zeros((0, 2))), masks=() if masks else None)
 
 
-def it_fits_without_masks_too(of: Subject) -> None:
+def fits_without_masks(of: Subject) -> None:
     """Most data sets have centroids only. An estimator that needs masks sets `needs_masks` or `learns_from_masks`."""
     if of.cls.learns() and not of.wants_masks:
-        of.answers(of.fit(masks=False))
+        of.results(of.fit(masks=False))
 
 
-def it_fits_on_validation_that_is_empty_or_of_one_kind(of: Subject) -> None:
-    """Validation may have no candidates, only mitoses, or no mitoses. A fuser must not raise then."""
-    for name, given in frames.meagre_validations().items():
+def fits_on_validation_data_with_no_candidates_or_one_class(of: Subject) -> None:
+    """`fit` must not raise an error if validation has no candidates, only mitoses, or no mitoses."""
+    for name, edge_case in frames.edge_case_validations().items():
         plugin = of.cls(of.options, "cpu")
         try:
-            plugin.fit(given)
+            plugin.fit(edge_case)
             canonical.dumps(plugin.chosen())
-            for fuser, both in itertools.product((plugin, of.reload(plugin)), (given, frames.validation())):
-                returned.scores(fuser, None, fuser.fuse(both.detector, both.verifier), len(both.detector))
+            for fuser, data in itertools.product((plugin, of.reload(plugin)), (edge_case, frames.validation())):
+                returned.scores(fuser, None, fuser.fuse(data.detector, data.verifier), len(data.detector))
         except Exception as reason:
             message = f"{type(reason).__name__}: {reason} ({_where(of, reason)})"
-            raise PluginError(f"on validation that is {name}: {message}") from reason
+            raise PluginError(f"Fuser {of.cls.name} fails on validation data with {name}: {message}") from reason
 
 
-def it_answers_the_same_after_saving_and_loading(of: Subject) -> None:
+def returns_the_same_results_after_saving_and_loading(of: Subject) -> None:
     """`save` writes everything that `fit` learned."""
-    _same(of, of.reloaded, "its results change after save() and load(). Save everything that fit() sets.")
+    _same(of, of.reloaded, "the results change after save() and load(). Save everything that fit() sets.")
 
 
-def it_answers_the_same_for_the_same_seed(of: Subject) -> None:
+def returns_the_same_results_for_the_same_seed(of: Subject) -> None:
     """All randomness comes from `context.seed`."""
     _same(
         of,
         of.fit(),
-        "fitted twice with the same seed, it gives different results. Take all randomness from context.seed.",
+        "two fits with the same seed give different results. Take all randomness from context.seed.",
     )
 
 
-def _same(of: Subject, other: Any, sentence: str) -> None:
-    one, two = of.answers(of.fitted), of.answers(other)
+def _same(of: Subject, other: Any, message: str) -> None:
+    one, two = of.results(of.fitted), of.results(other)
     differing = [frame for frame in one if not np.array_equal(one[frame], two[frame])]
-    _require(not differing, f"{sentence} (frame {', '.join(differing)})")
+    _require(not differing, f"{message} (frame {', '.join(differing)})")
 
 
-def it_leaves_its_inputs_as_they_are(of: Subject) -> None:
+def does_not_change_its_inputs(of: Subject) -> None:
     """Other plugins receive the same arrays."""
-    of.answers(of.fitted)
+    of.results(of.fitted)
     _require(not of.changed, f"{' and '.join(sorted(of.changed))}() changes its arguments. Work on a copy.")
 
 
-def what_it_chose_is_json(of: Subject) -> None:
-    """It is stored in the record."""
+def chosen_values_can_be_stored_as_json(of: Subject) -> None:
+    """The values are stored in the record."""
     try:
         canonical.dumps(of.fitted.chosen())
     except (TypeError, ValueError) as reason:
-        raise PluginError(f"chosen() returns something that is not a JSON value: {reason}.") from reason
+        raise PluginError(
+            f"chosen() returns a value that is not JSON: {reason}. Return numbers, strings, lists and dicts only."
+        ) from reason
 
 
 _ALL: tuple[Callable[[Subject], None], ...] = (
-    it_loads_and_has_a_version,
-    its_options_have_descriptions,
-    its_options_survive_json,
-    its_card_lists_the_renamed_options,
-    it_is_made_with_its_defaults,
-    what_it_requires_exists,
-    it_fits_and_its_answers_are_complete_finite_and_inside,
-    it_answers_where_there_is_nothing,
-    it_answers_the_same_after_saving_and_loading,
-    it_answers_the_same_for_the_same_seed,
-    it_leaves_its_inputs_as_they_are,
+    loads_and_has_a_version,
+    all_options_have_descriptions,
+    options_can_be_stored_as_json,
+    the_card_lists_all_renamed_options,
+    can_be_created_without_options,
+    required_plugins_exist_and_can_be_fitted,
+    fits_and_returns_valid_results,
+    handles_empty_input,
+    returns_the_same_results_after_saving_and_loading,
+    returns_the_same_results_for_the_same_seed,
+    does_not_change_its_inputs,
 )
 _OF_ROLE: dict[str, tuple[Callable[[Subject], None], ...]] = {
-    "estimator": (it_fits_without_masks_too,),
-    "detector": (it_fits_without_masks_too,),
-    "verifier": (it_fits_without_masks_too,),
-    "fuser": (what_it_chose_is_json, it_fits_on_validation_that_is_empty_or_of_one_kind),
+    "estimator": (fits_without_masks,),
+    "detector": (fits_without_masks,),
+    "verifier": (fits_without_masks,),
+    "fuser": (chosen_values_can_be_stored_as_json, fits_on_validation_data_with_no_candidates_or_one_class),
 }

@@ -1,6 +1,6 @@
 """Small frames that look like H&E, made in memory, for the checks of `mitobench.contract`.
 
-They are wider than high and have two resolutions, which reveals plugins that swap x and y or ignore um/px.
+They are not square and have two resolutions, which reveals plugins that swap x and y or ignore um/px.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ VAL = ((2, 1, 0.2275), (0, 2, 0.2456))
 
 
 def train(masks: bool = False, boxes: bool = False, candidates: bool = False) -> list[Sample]:
-    """Returns labelled frames to learn from; one has no mitosis. Parts that are not wanted are None, as in a run."""
+    """Returns labelled frames to learn from; one has no mitosis. Parts that are not requested are None, as in a run."""
     return [_sample(number, masks, boxes, candidates) for number in range(len(TRAIN))]
 
 
@@ -52,15 +52,15 @@ def validation() -> Validation:
     return Validation(detector, verifier, is_mitosis, partial(_best_f1, is_mitosis))
 
 
-def meagre_validations() -> dict[str, Validation]:
-    """Returns extreme validation data by name: no candidates, only mitoses, no mitoses."""
+def edge_case_validations() -> dict[str, Validation]:
+    """Returns validation data that a fuser must handle too: no candidates, only mitoses, no mitoses."""
     full = validation()
-    chosen = {"empty": full.is_mitosis < 0, "of mitoses only": full.is_mitosis, "without a mitosis": ~full.is_mitosis}
+    kept = {"no candidates": full.is_mitosis < 0, "mitoses only": full.is_mitosis, "no mitoses": ~full.is_mitosis}
     return {
         name: Validation(
             full.detector[keep], full.verifier[keep], full.is_mitosis[keep], partial(_best_f1, full.is_mitosis[keep])
         )
-        for name, keep in chosen.items()
+        for name, keep in kept.items()
     }
 
 
@@ -83,7 +83,7 @@ def _sample(number: int, masks: bool, boxes: bool, candidates: bool) -> Sample:
         frame,
         annotation,
         around.reshape(-1, 4) if boxes else None,
-        label(_found(rng, centres), frame, annotation, RADIUS_UM) if candidates else None,
+        label(_detections(rng, centres), frame, annotation, RADIUS_UM) if candidates else None,
     )
 
 
@@ -103,15 +103,15 @@ def _paint(
     return (245 * 10**-density).clip(0, 255).astype(np.uint8), nuclei
 
 
-def _found(rng: np.random.Generator, centres: Floats) -> Detections:
+def _detections(rng: np.random.Generator, centres: Floats) -> Detections:
     """Returns detections of every nucleus and of two random points."""
     xy = np.concatenate([centres + rng.uniform(-2, 2, centres.shape), rng.uniform(10, 130, (2, 2))])
     return Detections.from_points(xy, rng.uniform(0.1, 0.9, len(xy)))
 
 
 def _frame(id: str, mpp: float, pixels: NDArray[np.uint8]) -> Frame:
-    return Frame(id, "contract", id, "A", (mpp, mpp), SIZE, partial(_held, pixels))
+    return Frame(id, "contract", id, "A", (mpp, mpp), SIZE, partial(_unchanged, pixels))
 
 
-def _held(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _unchanged(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return pixels

@@ -21,7 +21,7 @@ from mitobench.pipeline import checks
 from mitobench.pipeline.settings import Settings
 from mitobench.pipeline.stages.boxes import visible_to
 
-Answers = dict[str, NDArray[np.float64]]
+Results = dict[str, NDArray[np.float64]]
 
 ITERATIONS = 2
 BATCH_SIZE = 4
@@ -39,7 +39,7 @@ class Subject:
     def __init__(self, role: str, name: str, options: Mapping[str, Any]) -> None:
         self.role, self.name = role, name
         self.changed: set[str] = set()
-        self._answered: dict[int, tuple[Any, Answers]] = {}
+        self._results_of: dict[int, tuple[Any, Results]] = {}
         self._extra = options
 
     @property
@@ -55,8 +55,10 @@ class Subject:
         if isinstance(values.get("batch_size"), int):
             values["batch_size"] = min(values["batch_size"], BATCH_SIZE)
         if "iterations" in values:
-            given = values["iterations"]
-            values["iterations"] = [ITERATIONS] * len(given) if isinstance(given, list | tuple) else ITERATIONS
+            iterations = values["iterations"]
+            values["iterations"] = (
+                [ITERATIONS] * len(iterations) if isinstance(iterations, list | tuple) else ITERATIONS
+            )
         return type(options).model_validate(values)
 
     @functools.cached_property
@@ -87,47 +89,51 @@ class Subject:
         if not self.cls.learns():
             return plugin
         if self.role == "fuser":
-            self._watched("fit", plugin.fit, frames.validation())
+            self._call_checking_inputs("fit", plugin.fit, frames.validation())
             return plugin
         with tempfile.TemporaryDirectory() as work:
             context = Context(SEED, "cpu", Path(work), self._upstream(), log=logging.Logger("contract"))
-            shown = self._shown(masks)
-            self._watched("fit", plugin.fit, frames.train(**shown), frames.val(**shown), context)
+            parts = self._parts(masks)
+            self._call_checking_inputs("fit", plugin.fit, frames.train(**parts), frames.val(**parts), context)
         return plugin
 
-    def answers(self, plugin: Any) -> Answers:
+    def results(self, plugin: Any) -> Results:
         """Returns the results of a fitted plugin by frame, checked as in a run. They are computed once."""
-        if id(plugin) not in self._answered:
-            self._answered[id(plugin)] = plugin, self._answers(plugin)  # keeps the plugin, so its id stays unique
-        return self._answered[id(plugin)][1]
+        if id(plugin) not in self._results_of:
+            # The plugin is kept so that its id stays unique.
+            self._results_of[id(plugin)] = plugin, self._compute_results(plugin)
+        return self._results_of[id(plugin)][1]
 
-    def _answers(self, plugin: Any) -> Answers:
+    def _compute_results(self, plugin: Any) -> Results:
         if self.role == "fuser":
-            both = frames.validation()
-            given = self._watched("fuse", plugin.fuse, both.detector, both.verifier)
-            return {"all": checks.scores(plugin, None, given, len(both.detector))}
-        shown = {"masks": True, "candidates": self.role == "verifier"}
-        samples = [*frames.train(**shown), *frames.val(**shown)]
-        return {sample.frame.id: self._answer(plugin, sample) for sample in samples}
+            data = frames.validation()
+            scores = self._call_checking_inputs("fuse", plugin.fuse, data.detector, data.verifier)
+            return {"all": checks.scores(plugin, None, scores, len(data.detector))}
+        parts = {"masks": True, "candidates": self.role == "verifier"}
+        samples = [*frames.train(**parts), *frames.val(**parts)]
+        return {sample.frame.id: self._result_on(plugin, sample) for sample in samples}
 
-    def _answer(self, plugin: Any, sample: Sample) -> NDArray[np.float64]:
-        frame, found = sample.frame, sample.candidates
+    def _result_on(self, plugin: Any, sample: Sample) -> NDArray[np.float64]:
+        frame, candidates = sample.frame, sample.candidates
         if self.role == "estimator":
-            seen = visible_to(plugin, sample.mitoses)
-            return checks.boxes(plugin, frame, self._watched("boxes", plugin.boxes, frame, seen), len(seen))
+            mitoses = visible_to(plugin, sample.mitoses)
+            boxes = self._call_checking_inputs("boxes", plugin.boxes, frame, mitoses)
+            return checks.boxes(plugin, frame, boxes, len(mitoses))
         if self.role == "detector":
-            made = checks.detections(plugin, frame, self._watched("predict", plugin.predict, frame))
-            return np.column_stack([made.xy, made.boxes, made.score])
-        assert found is not None
-        shown = Detections(found.xy, found.boxes, found.score)  # without the labels
-        return checks.scores(plugin, frame, self._watched("score", plugin.score, frame, shown), len(shown))
+            predicted = self._call_checking_inputs("predict", plugin.predict, frame)
+            detections = checks.detections(plugin, frame, predicted)
+            return np.column_stack([detections.xy, detections.boxes, detections.score])
+        assert candidates is not None
+        unlabelled = Detections(candidates.xy, candidates.boxes, candidates.score)  # without the labels
+        scores = self._call_checking_inputs("score", plugin.score, frame, unlabelled)
+        return checks.scores(plugin, frame, scores, len(unlabelled))
 
     @property
     def wants_masks(self) -> bool:
-        """Whether it works with masks only. All other plugins must work without them too."""
+        """Whether it needs masks. All other plugins must also work without masks."""
         return self.role == "estimator" and (self.cls.needs_masks or self.cls.learns_from_masks)
 
-    def _shown(self, masks: bool) -> dict[str, bool]:
+    def _parts(self, masks: bool) -> dict[str, bool]:
         """The parts of a sample that a run gives to this plugin's `fit`."""
         return {
             "masks": masks,
@@ -144,7 +150,7 @@ class Subject:
         """Returns the required plugins, fitted on the same frames, saved and loaded, as in a run."""
         return {role: subject(role, r.name, json.dumps(r.options)).reloaded for role, r in self.requirements().items()}
 
-    def _watched(self, method: str, call: Any, *given: Any) -> Any:
+    def _call_checking_inputs(self, method: str, call: Any, *given: Any) -> Any:
         """Returns the result of a call, and adds the method to `changed` if its arguments are different afterwards."""
         arguments = [value for value in given if not isinstance(value, Context)]
         before = pickle.dumps(arguments)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mitobench.atomic import write_whole
+from mitobench.atomic import write_atomic
 from mitobench.errors import DataError
 from mitobench.foreign import open_regular
 from mitobench.foreign.limits import MAX_IMAGE_BYTES, MAX_PIXELS
@@ -95,7 +95,7 @@ def write_rgb(path: Path, pixels: NDArray[np.uint8]) -> None:
 
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, Image.registered_extensions()[path.suffix.lower()])
-    write_whole(path, content.getvalue())
+    write_atomic(path, content.getvalue())
 
 
 @contextmanager

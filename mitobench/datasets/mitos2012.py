@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.api import Frame, Mitoses
-from mitobench.atomic import write_text_whole
+from mitobench.atomic import write_text_atomic
 from mitobench.datasets import images, points
 from mitobench.datasets.base import Card, Dataset, Item, NewFrame, Reader, not_found
 from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
@@ -105,7 +105,9 @@ def read_masks(path: Path, size: tuple[int, int]) -> tuple[Masks, list[str]]:
     seen: dict[bytes, str] = {}
     for where, numbers in points.rows(path):
         if len(numbers) % 2:
-            raise DataError(f"{where}: {len(numbers)} coordinates, which is an odd number. Expected x1,y1,x2,y2,...")
+            raise DataError(
+                f"{where}: {len(numbers)} coordinates, which is an odd number. Expected x1,y1,x2,y2, ... Correct it."
+            )
         pixels, line_notes = points.clip(np.array(numbers).reshape(-1, 2), size, where)
         mask = np.rint(pixels).astype(np.int64)
         first = seen.setdefault(np.unique(mask, axis=0).tobytes(), where)
@@ -119,7 +121,7 @@ def read_masks(path: Path, size: tuple[int, int]) -> tuple[Masks, list[str]]:
 def write_masks(path: Path, masks: Iterable[NDArray[np.int64]]) -> None:
     """Writes masks (int [P, 2] px each), one per line; `read_masks` returns the same masks."""
     lines = "".join(",".join(map(str, np.asarray(mask).ravel().tolist())) + "\n" for mask in masks)
-    write_text_whole(path, lines)
+    write_text_atomic(path, lines)
 
 
 def write(root: Path, frames: Iterable[NewFrame], suffix: str = ".bmp") -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mitobench.api import Detections, Frame, Mitoses
-from mitobench.atomic import write_text_whole
+from mitobench.atomic import write_text_atomic
 from mitobench.datasets import images, points
 from mitobench.datasets.base import Card, Dataset, Item, NewFrame, Reader, not_found
 from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
@@ -110,7 +110,7 @@ def write_points(path: Path, xy: ArrayLike, confidence: ArrayLike) -> None:
     xy = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
     table = np.column_stack([xy, np.broadcast_to(np.asarray(confidence, dtype=np.float64), len(xy))])
     lines = "".join(",".join(repr(value).removesuffix(".0") for value in row) + "\n" for row in table.tolist())
-    write_text_whole(path, lines)
+    write_text_atomic(path, lines)
 
 
 def write(root: Path, frames: Iterable[NewFrame], suffix: str = ".tiff") -> None:

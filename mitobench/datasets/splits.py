@@ -14,20 +14,15 @@ from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from mitobench import discovery, foreign, registry
 from mitobench.datasets.base import Dataset, Item
 from mitobench.errors import DataError, MitobenchError, nearest, wrong_fields
 from mitobench.foreign.limits import MAX_SPLIT_BYTES
+from mitobench.foreign.strict import Strict
 
 PARTS = ("train", "val", "test")
-
-
-class Strict(BaseModel):
-    """Refuses unknown keys, so that a misspelt key is an error and not silently ignored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Rule(Strict):
@@ -160,7 +155,9 @@ def named_split(dataset: str, protocol: str) -> SplitFile:
     Raises MitobenchError for an unknown protocol.
     """
     if protocol.endswith(".json"):
-        raise MitobenchError(f"{dataset}: {protocol!r} is not the name of a protocol.")
+        raise MitobenchError(
+            f"{dataset}: {protocol!r} is not the name of a protocol. {nearest(protocol, protocols(dataset))}"
+        )
     return load_split(dataset, protocol)
 
 

@@ -21,7 +21,7 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 
 from mitobench import foreign
-from mitobench.atomic import whole_folder, write_text_whole
+from mitobench.atomic import atomic_folder, write_text_atomic
 from mitobench.datasets import mitos2012, mitos2014, mitotic_figures, shapes, synthesis, tissue
 from mitobench.datasets.base import Dataset, Expected, NewFrame, Reader, not_found
 from mitobench.datasets.files import MARKER, is_synthetic
@@ -170,9 +170,9 @@ def write(
             "per slide, and a size from 64 to 4096 px."
         )
     folder = Path(folder).resolve()
-    _refuse_foreign(folder)
+    _refuse_unexpected(folder)
     try:
-        with whole_folder(folder) as new:
+        with atomic_folder(folder) as new:
             _write_sets(new, seed, frames, size, progress)
     except OSError as reason:
         raise MitobenchError(f"{folder}: cannot be written: {reason.strerror}.") from reason
@@ -204,13 +204,13 @@ def _make_folder(folder: Path) -> None:
         ) from reason
 
 
-def _refuse_foreign(folder: Path) -> None:
+def _refuse_unexpected(folder: Path) -> None:
     if folder.is_dir():
         there = {path.name for path in folder.iterdir()}
-        foreign = sorted(there - {MARKER, *(plan.reader.name for plan in PLANS)} if MARKER in there else there)
-        if foreign:
+        unexpected = sorted(there - {MARKER, *(plan.reader.name for plan in PLANS)} if MARKER in there else there)
+        if unexpected:
             raise MitobenchError(
-                f"{folder}: holds {', '.join(foreign[:5])}, which is not part of a synthetic data set. "
+                f"{folder}: holds {', '.join(unexpected[:5])}, which is not part of a synthetic data set. "
                 "Give an empty or a new folder."
             )
     elif folder.exists():
@@ -227,7 +227,7 @@ def _write_sets(root: Path, seed: int, frames: int | None, size: int, progress: 
         layout.write(home, _make_frames(plan, seed, size, lambda: progress(next(done), total)))
         sets[plan.reader.name] = _counts(layout.read_layout(home, plan.reader.card()))
     marker = {"generator": version(), "seed": seed, "size": size, "sets": sets}
-    write_text_whole(root / MARKER, (json.dumps(marker, indent=2) + "\n"))
+    write_text_atomic(root / MARKER, (json.dumps(marker, indent=2) + "\n"))
 
 
 def _make_frames(plan: SetPlan, seed: int, size: int, tick: Callable[[], None]) -> Iterator[NewFrame]:

@@ -109,7 +109,9 @@ def interval(
     """
     if (method, version) not in METHODS:
         known = ", ".join(f"{name} {number}" for name, number in METHODS)
-        raise MitobenchError(f"Unknown interval method {method!r}, version {version}. Available: {known}.")
+        raise MitobenchError(
+            f"Unknown interval method {method!r}, version {version}. Available: {known}. Upgrade mitobench."
+        )
     if total(frames).ratio(metric) is None:
         return None
     units = units_of(frames)

@@ -11,14 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from mitobench import discovery, registry
 from mitobench.datasets import splits
 from mitobench.discovery import ROLES
-from mitobench.errors import MitobenchError, field_errors
+from mitobench.errors import MitobenchError, field_errors, nearest
 from mitobench.experiments.lines import Lines
 from mitobench.foreign.limits import MAX_SEEDS
+from mitobench.foreign.strict import Strict
 from mitobench.pipeline.settings import Override, Settings
 
 FOLDER = "experiments"
@@ -29,11 +30,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Reported(_Strict):
+class PaperScores(Strict):
     """What the paper reports for a row; None where it reports nothing. Times in s, on the paper's machine."""
 
     precision: Share | None = None
@@ -43,7 +40,7 @@ class Reported(_Strict):
     seconds_a_candidate: Seconds | None = None
 
 
-class TableRow(_Strict):
+class TableRow(Strict):
     """One row of a paper's table, and how it differs from the table's defaults.
 
     Attributes:
@@ -54,7 +51,7 @@ class TableRow(_Strict):
     """
 
     name: Name
-    paper: Reported = Reported()
+    paper: PaperScores = PaperScores()
     protocol: str | None = None
     train_on: tuple[str, ...] = ()
     scanners: tuple[str, ...] = ()
@@ -65,7 +62,7 @@ class TableRow(_Strict):
     set: tuple[str, ...] = ()
 
 
-class ExperimentGrid(_Strict):
+class ExperimentGrid(Strict):
     """Every combination of the named plugins, on one data set.
 
     Attributes:
@@ -97,7 +94,7 @@ class ExperimentGrid(_Strict):
     notes: tuple[str, ...] = ()
 
 
-class _Definition(_Strict, ABC):
+class _Definition(Strict, ABC):
     """The fields that both kinds of experiments have.
 
     Attributes:
@@ -165,7 +162,7 @@ class PaperTable(_Definition):
         names = [row.name for row in self.row]
         _check_unique("rows", names)
         if self.against is not None and self.against not in names:
-            raise ValueError(f"`against` names the row {self.against!r}, which does not exist")
+            raise ValueError(f"`against` names an unknown row {self.against!r}. {nearest(self.against, names)}")
         return self
 
     @property
@@ -229,7 +226,7 @@ def read(name: str) -> Definition:
 def _check_unique(what: str, names: Sequence[str]) -> None:
     duplicates = [name for name in names if names.count(name) > 1]
     if duplicates:
-        raise ValueError(f"two {what} have the name {duplicates[0]!r}")
+        raise ValueError(f"two {what} have the name {duplicates[0]!r}. Rename one")
 
 
 def _check(definition: Definition) -> None:

@@ -13,7 +13,7 @@ from mitobench.errors import DataError
 from mitobench.experiments.definition import Definition, PaperTable, TableRow
 from mitobench.experiments.parts import ExperimentPart, Notify, Overrides, parts
 from mitobench.pipeline.executors import ProgressListener
-from mitobench.report.pairs import Paired, paired
+from mitobench.report.pairs import PairedDifference, mean_difference
 from mitobench.report.row import LeaderboardRow
 from mitobench.results.schema import Record
 from mitobench.results.submission import write_submission
@@ -39,7 +39,7 @@ class RowResult:
     part: ExperimentPart
     records: Sequence[tuple[Path, Record]] = ()
     problem: str | None = None
-    gain: Paired | None = None
+    gain: PairedDifference | None = None
 
     @property
     def submitted(self) -> list[tuple[Path, Record]]:
@@ -127,9 +127,13 @@ class Experiment:
         return empty or any(benchmark.has_failures for benchmark in self.benchmarks)
 
 
-def _gain(result: RowResult, against: RowResult) -> Paired | None:
+def _gain(result: RowResult, against: RowResult) -> PairedDifference | None:
     measured = [LeaderboardRow([record for _, record in each.records]) for each in (result, against)]
-    return None if result is against or not all(row.good for row in measured) else paired([(measured[0], measured[1])])
+    return (
+        None
+        if result is against or not all(row.good for row in measured)
+        else mean_difference([(measured[0], measured[1])])
+    )
 
 
 def _result(part: ExperimentPart, row: TableRow) -> RowResult:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mitobench import registry
-from mitobench.atomic import write_text_whole
+from mitobench.atomic import write_text_atomic
 from mitobench.experiments import paper_table, ranking
 from mitobench.experiments.definition import PaperTable
 from mitobench.experiments.experiment import PAGES, Experiment
@@ -20,7 +20,7 @@ def write(experiment: Experiment, out: Path) -> Path:
     """Write the page below `out`; returns its path. Raises MitobenchError if it cannot be written."""
     path = out / PAGES / f"{experiment.definition.name}.md"
     records = os.path.relpath(experiment.folder(out) / RECORDS, path.parent)
-    write_text_whole(path, page(experiment, Path(records).as_posix()))
+    write_text_atomic(path, page(experiment, Path(records).as_posix()))
     return path
 
 

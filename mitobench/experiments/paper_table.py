@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from mitobench import published
-from mitobench.experiments.definition import PaperTable, Reported
+from mitobench.experiments.definition import PaperScores, PaperTable
 from mitobench.experiments.experiment import Experiment, RowResult
 from mitobench.report import markdown
 from mitobench.report.markdown import escape, number
@@ -63,7 +63,7 @@ def header(table: PaperTable) -> tuple[str, ...]:
     """
     rows = table.row
     hidden = {GAIN} if table.against is None else set()
-    hidden |= set() if any(row.paper != Reported() for row in rows) or table.table else {PUBLISHED_HERE}
+    hidden |= set() if any(row.paper != PaperScores() for row in rows) or table.table else {PUBLISHED_HERE}
     first, *others = (column for column in MEASURED if column not in hidden)
     several = [("protocol", any(row.protocol for row in rows)), ("trained on", any(row.train_on for row in rows))]
     timed = any(row.paper.seconds_a_frame or row.paper.seconds_a_candidate for row in rows)
@@ -97,7 +97,7 @@ def cells(result: RowResult, columns: Sequence[str], records: str) -> list[str]:
     return [measured[column] for column in columns]
 
 
-def reported(paper: Reported | published.Method) -> str:
+def reported(paper: PaperScores | published.Method) -> str:
     """Returns published precision, recall and F1 as `P / R / F1`; F1 alone if only F1 was published."""
     if paper.precision is None and paper.recall is None:
         return number(paper.f1)

@@ -1,12 +1,13 @@
 """Reads untrusted files within limits, and prints untrusted text without control characters.
 
-Records, model folders, profiles, splits and images may come from strangers or be damaged. All readers of such files
+Records, model folders, profiles, splits and images may be untrusted files or damaged. All readers of such files
 use this package:
 
 - `limits`: the largest size or count of everything that is read.
 - `files`: opens regular files only and reads at most their limit.
 - `packed`: unpacks gzip up to a limit.
 - `parsing`: reads JSON and TOML; refuses NaN, infinity, dates, numbers beyond 64 bits, deep nesting, duplicate keys.
+- `strict`: the base class of models that reject unknown keys.
 - `text`: shows control characters and escape sequences as text; keeps CSV cells from becoming formulas.
 """
 

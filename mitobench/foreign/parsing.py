@@ -30,8 +30,11 @@ _LONG_KEY = re.compile(
 )
 
 
-class _Refused(ValueError):
-    """Says why a value is refused; `token` is a number or key of the text, used to find the line."""
+class InvalidValue(ValueError):
+    """A JSON or TOML value that is not allowed.
+
+    `token` is a number or key of the text, which is used to find the line.
+    """
 
     def __init__(self, why: str, token: str = "") -> None:
         super().__init__(why)
@@ -73,10 +76,10 @@ def load_json(text: str | bytes, where: Path | str = "JSON", error: type[Mitoben
     except UnicodeDecodeError as reason:
         raise error(f"{where}: is not UTF-8 text: {reason.reason}. Save it as UTF-8.") from reason
     except json.JSONDecodeError as reason:
-        raise error(f"{where}:{reason.lineno}: is not valid JSON: {reason.msg}.") from reason
+        raise error(f"{where}:{reason.lineno}: is not valid JSON: {reason.msg}. Correct the line.") from reason
     except RecursionError as reason:
         raise error(f"{where}: {_DEEP}.") from reason
-    except _Refused as reason:
+    except InvalidValue as reason:
         raise error(f"{_place(where, str(text), reason.token)}: {reason}.") from reason
 
 
@@ -88,7 +91,7 @@ def load_toml(
         text = text.decode() if isinstance(text, bytes) else text
         long = _LONG_KEY.search(text)
         if long:
-            raise _Refused(_DEEP, long[0])
+            raise InvalidValue(_DEEP, long[0])
         value = tomllib.loads(text)
         _check(value)
         return value
@@ -98,7 +101,7 @@ def load_toml(
         raise error(f"{where}: is not valid TOML: {reason}.") from reason
     except RecursionError as reason:
         raise error(f"{where}: {_DEEP}.") from reason
-    except _Refused as reason:
+    except InvalidValue as reason:
         raise error(f"{_place(where, str(text), reason.token)}: {reason}.") from reason
     except ValueError as reason:  # an impossible date, an integer of thousands of digits
         raise error(f"{where}: is not valid TOML: {reason}.") from reason
@@ -108,18 +111,18 @@ _DEEP = f"lists and tables are nested more than {limits.MAX_NESTING} levels deep
 
 
 def _constant(token: str) -> NoReturn:
-    raise _Refused(f"{token} is not a number. Write a finite number", token)
+    raise InvalidValue(f"{token} is not a number. Write a finite number", token)
 
 
 def _integer(token: str) -> int:
     if len(token) > limits.MAX_DIGITS or abs(int(token)) > limits.MAX_INTEGER:
-        raise _Refused(f"{_short(token)} is beyond 64 bits. Write a smaller number", token)
+        raise InvalidValue(f"{_short(token)} is beyond 64 bits. Write a smaller number", token)
     return int(token)
 
 
 def _float(token: str) -> float:
     if len(token) > limits.MAX_DIGITS or not math.isfinite(float(token)):
-        raise _Refused(f"{_short(token)} is beyond what a number can hold. Write a finite number", token)
+        raise InvalidValue(f"{_short(token)} is beyond what a number can hold. Write a finite number", token)
     return float(token)
 
 
@@ -128,17 +131,17 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         doubled = next(name for name in names if names.count(name) > 1)
-        raise _Refused(f"the key {_short(doubled)!r} occurs twice in one object. Remove one")
+        raise InvalidValue(f"the key {_short(doubled)!r} occurs twice in one object. Remove one")
     return found
 
 
 def _check(value: Any) -> None:
-    """Raises _Refused for values that are not allowed. It is not recursive, because it also checks the nesting."""
+    """Raises InvalidValue for values that are not allowed. It is not recursive, because it also checks the nesting."""
     left: list[tuple[Any, str, int]] = [(value, "", 1)]
     while left:
         one, key, depth = left.pop()
         if isinstance(one, (dict, list)) and depth > limits.MAX_NESTING:
-            raise _Refused(_DEEP)
+            raise InvalidValue(_DEEP)
         if isinstance(one, dict):
             for name in one:
                 _check_text(name, name)
@@ -154,16 +157,16 @@ def _check_leaf(value: Any, key: str) -> None:
     if isinstance(value, str):
         _check_text(value, key)
     elif isinstance(value, float) and not math.isfinite(value):
-        raise _Refused(f"{named}{value} is not a number. Write a finite number", key)
+        raise InvalidValue(f"{named}{value} is not a number. Write a finite number", key)
     elif isinstance(value, int) and abs(value) > limits.MAX_INTEGER:
-        raise _Refused(f"{named}the number is beyond 64 bits. Write a smaller one", key)
+        raise InvalidValue(f"{named}the number is beyond 64 bits. Write a smaller one", key)
     elif not isinstance(value, (int, float, type(None))):  # bool is an int; only TOML's dates and times are left
-        raise _Refused(f"{named}{value} is a date or time, which is not allowed. Put it in quotes", key)
+        raise InvalidValue(f"{named}{value} is a date or time, which is not allowed. Put it in quotes", key)
 
 
 def _check_text(text: str, key: str) -> None:
     if "\0" in text or (not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text)):
-        raise _Refused(f"{_short(key)}: the text contains a NUL character or an unpaired surrogate. Remove it", key)
+        raise InvalidValue(f"{_short(key)}: the text contains a NUL character or an unpaired surrogate. Remove it", key)
 
 
 def _short(token: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from mitobench.atomic import write_text_whole, write_whole
+from mitobench.atomic import write_atomic, write_text_atomic
 from mitobench.datasets import Item
 from mitobench.errors import MitobenchError, RecordError, nearest
 from mitobench.gallery import drawing, gallery_page
@@ -78,7 +78,10 @@ def write(
         raise MitobenchError(f"Unknown image format {kind!r}. {nearest(kind, KINDS)}")
     record = records.read(path)
     if record.test is None:
-        raise RecordError(f"{path}: the run failed ({record.reason}), so there are no detections to show.")
+        raise RecordError(
+            f"{path}: the run failed ({record.reason}), so there are no detections to show. "
+            "Choose a record with status ok."
+        )
     found = StoredCandidate.of_record(Recomputation.read(path, record))
     card, items = test_frames(record, data)
     of_frame = {item.frame.id: marks(item, found.get(item.frame.id, []), record.test) for item in items}
@@ -94,7 +97,7 @@ def write(
     ]
     overlays = [gallery_page.FrameOverlay(id, pictures.name(f"frames/{id}"), of_frame[id]) for id in shown]
     text = gallery_page.render(path, record, card, overlays, sheets, len(items))
-    write_text_whole(out / PAGE, text)
+    write_text_atomic(out / PAGE, text)
     return Gallery(out / PAGE, len(shown), len(subjects["misses"]), len(subjects["errors"]))
 
 
@@ -114,7 +117,7 @@ class PictureFolder:
         """Writes a picture atomically; returns its path below the folder. Raises MitobenchError if writing fails."""
         content = io.BytesIO()
         image.save(content, self.kind, **KINDS[self.kind])
-        write_whole(self.folder / self.name(what), content.getvalue())
+        write_atomic(self.folder / self.name(what), content.getvalue())
         return self.name(what)
 
 

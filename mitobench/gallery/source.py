@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mitobench.datasets import Card, Item
-from mitobench.results.copies import Copies
+from mitobench.results.local_datasets import LocalDatasets
 from mitobench.results.schema import Record
 
 
@@ -19,6 +19,6 @@ def test_frames(record: Record, data: Path | None) -> tuple[Card, list[Item]]:
     Raises MitobenchError if the folder is needed but not given, DataError if a frame is missing, or if files or
     annotation differ from those that the record was made with.
     """
-    workspace = Copies(data).workspace(record)
+    workspace = LocalDatasets(data).workspace(record)
     (dataset,) = workspace.datasets.values()
     return dataset.card, [workspace.item(key) for key in workspace.part(workspace.datasets, "test")]

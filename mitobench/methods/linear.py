@@ -98,6 +98,8 @@ class Linear(Fuser):
         """Take over the weight, its curve and the calibration that `chosen` returned."""
         try:
             self._take(chosen)
+        except KeyError as reason:
+            raise api.PluginError(f"{self.name} cannot have chosen this: {reason} is missing") from reason
         except MALFORMED as reason:
             raise api.PluginError(f"{self.name} cannot have chosen this: {reason!r:.200}") from reason
 
@@ -115,7 +117,7 @@ def _weight(value: Any) -> float:
 
 def _platt(slope: Any, offset: Any) -> Platt:
     if not np.isfinite([slope, offset]).all():
-        raise ValueError("the calibration is not finite")
+        raise ValueError(f"the calibration is not finite: slope {slope}, offset {offset}")
     return Platt(float(slope), float(offset))
 
 

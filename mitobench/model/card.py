@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from mitobench import foreign, registry
 from mitobench.errors import MitobenchError, nearest, wrong_fields
 from mitobench.evaluate.uncertainty import Interval
 from mitobench.foreign.limits import MAX_CARD_BYTES, MAX_WEIGHTS_BYTES
+from mitobench.foreign.strict import Strict
 from mitobench.pipeline import canonical
 
 CARD = "model.json"
@@ -19,11 +20,7 @@ MODELS = "models"  # folder in the registry
 FORMAT: Literal[1] = 1
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-class PackedPlugin(_Strict):
+class PackedPlugin(Strict):
     """A plugin of a model. `package` is the package to install; `version` is that of the plugin and of the package."""
 
     name: str
@@ -36,7 +33,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Mpp = Annotated[float, Field(ge=0.01, le=10)]
 
 
-class PackedPlugins(_Strict):
+class PackedPlugins(Strict):
     """The plugins of a model. A model without a verifier has `none`."""
 
     detector: PackedPlugin
@@ -44,7 +41,7 @@ class PackedPlugins(_Strict):
     fuser: PackedPlugin
 
 
-class MeasuredScores(_Strict):
+class MeasuredScores(Strict):
     """The record's scores on the test part of its data set, for one seed."""
 
     dataset: str
@@ -54,14 +51,14 @@ class MeasuredScores(_Strict):
     f1_interval: Interval | None
 
 
-class PackedFile(_Strict):
+class PackedFile(Strict):
     """SHA-256 and size of a file in the folder."""
 
     sha256: str
     bytes: int
 
 
-class ModelCard(_Strict):
+class ModelCard(Strict, populate_by_name=True):
     """The content of `model.json`.
 
     Attributes:
@@ -94,7 +91,7 @@ class ModelCard(_Strict):
     mpp: Mpp
     measured: MeasuredScores
     half: bool
-    files: dict[str, PackedFile] = {}
+    files: dict[str, PackedFile] = Field(default_factory=dict)
     digest: str = ""
 
     def as_json(self, *exclude: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from mitobench.atomic import write_text_whole
+from mitobench.atomic import write_text_atomic
 from mitobench.errors import as_text
 from mitobench.foreign import guard_cell
 from mitobench.model.model import Prediction
@@ -81,7 +81,7 @@ def write_geojson(path: Path, image: str, found: Prediction) -> None:
     """Writes the mitoses as detections for QuPath 0.4 or later, in px from the upper left corner of the image."""
     features = [_feature(image, found, i) for i in found.is_mitosis.nonzero()[0].tolist()]
     collection = {"type": "FeatureCollection", "features": features}
-    write_text_whole(path, (json.dumps(collection, indent=1, allow_nan=False) + "\n"))
+    write_text_atomic(path, (json.dumps(collection, indent=1, allow_nan=False) + "\n"))
 
 
 def _feature(image: str, found: Prediction, i: int) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
-    write_text_whole(path, text.getvalue())
+    write_text_atomic(path, text.getvalue())
 
 
 def _spell(value: object) -> str:

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from mitobench import datasets, discovery
-from mitobench.atomic import whole_folder
+from mitobench.atomic import atomic_folder
 from mitobench.errors import MitobenchError, RecordError
 from mitobench.model import card as cards
 from mitobench.model.card import MeasuredScores, ModelCard, PackedPlugin, PackedPlugins
 from mitobench.model.model import FILES, Model
 from mitobench.pipeline.stages.job import LOG, TRAINING_INFO
 from mitobench.pipeline.store import MANIFEST, Store
-from mitobench.pipeline.workspace import chosen_on
+from mitobench.pipeline.workspace import validation_sets
 from mitobench.results import option_files
 from mitobench.results import record as records
 from mitobench.results.schema import Record
@@ -141,7 +141,7 @@ def _card(path: Path, record: Record, half: bool) -> ModelCard:
 def _train_on(record: Record) -> dict[str, dict[str, int]]:
     """Frames by data set and part. Data sets that do not provide the validation frames are used for training only."""
     dataset, train_on = record.combination["dataset"], record.combination["train_on"]
-    choosing = chosen_on(dataset, train_on)
+    choosing = validation_sets(dataset, train_on)
     frames = {name: record.data[name].frames for name in train_on}
     return {
         name: {part: n[part] for part in ("train", "val")} if name in choosing else {"train": sum(n.values())}
@@ -170,7 +170,7 @@ def _new(out: Path) -> Iterator[Path]:
     if out.exists():
         raise MitobenchError(f"{out}: exists already. Remove it, or give another folder with --out.")
     try:
-        with whole_folder(out) as folder:
+        with atomic_folder(out) as folder:
             yield folder
     except OSError as reason:
         raise MitobenchError(

@@ -1,6 +1,7 @@
-"""Checks every value that a plugin returns before it is used: shape, finite numbers, inside the frame.
+"""Checks arrays that plugins return before they are used, and rounds detections and scores.
 
-The PluginError raised for a wrong value names the plugin and the frame.
+All arrays need the right shape and finite numbers. An estimator's boxes and a detector's centres must lie inside the
+frame; a detector's boxes need not. The PluginError raised for a wrong value names the plugin and the frame.
 """
 
 from __future__ import annotations

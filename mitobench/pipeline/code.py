@@ -57,7 +57,7 @@ class _Import:
 
     Attributes:
         module: the imported module.
-        attribute: the name imported from it; None: the whole module.
+        attribute: the name imported from it; None: the whole module; empty: only the package's own code, no re-exports.
         bound: the name that it gets in the importing module.
     """
 

@@ -41,8 +41,8 @@ class PlannedRun:
         combination: its names and seed.
         settings: the options of all plugins.
         refs: its plugins, by role.
-        stages: `evaluation`, and the stages whose outputs appear in the record, by role. Stages that they depend on are
-            reached through `Stage.upstream`.
+        stages: the stages that the record lists, under its names: `detector`, `detections-test`, `evaluation`, ... The
+            other stages are reached through `Stage.upstream`.
         problem: why it cannot run, as (status, reason); the status is `not applicable` or `broken`. None if it can.
     """
 

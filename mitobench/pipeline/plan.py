@@ -21,7 +21,7 @@ from mitobench.pipeline.plugins import PluginRef
 from mitobench.pipeline.settings import VALIDATION, PipelineOptions, Settings
 from mitobench.pipeline.sources import plugin_code, reader_code, stage_code
 from mitobench.pipeline.stages.stage import Stage
-from mitobench.pipeline.workspace import Workspace, chosen_on
+from mitobench.pipeline.workspace import Workspace, validation_sets
 
 UNUSED = "-"  # shown as the estimator of a detector that uses no boxes
 NO_VERIFIER, NO_FUSER = "none", "detector-only"  # with either of them, the detector's score alone decides
@@ -47,13 +47,13 @@ def build(grids: Sequence[tuple[Roles, Settings]], request: Request, workspace: 
     return Plan(rows)
 
 
-def learned_from(workspace: Workspace, dataset: str, train_on: Sequence[str]) -> tuple[str, ...]:
+def training_frames(workspace: Workspace, dataset: str, train_on: Sequence[str]) -> tuple[str, ...]:
     """Returns the keys of the frames to fit on, sorted.
 
-    They are the train parts of the data sets whose validation frames choose the thresholds (`chosen_on`), and all
+    They are the train parts of the data sets whose validation frames choose the thresholds (`validation_sets`), and all
     labelled frames of the other training sets, which are neither tested on nor used to choose.
     """
-    choosing = chosen_on(dataset, train_on)
+    choosing = validation_sets(dataset, train_on)
     others = [name for name in train_on if name not in choosing]
     labelled = (key for part in PARTS for key in workspace.part(others, part) if workspace.item(key).mitoses.labelled)
     return tuple(sorted([*workspace.part(choosing, "train"), *labelled]))
@@ -144,13 +144,16 @@ class _Planner:
         estimator = refs["estimator"].cls() if "estimator" in refs else None
         unmasked = [name for name in train_on if not self.workspace.card(name).has_masks]
         if estimator and estimator.needs_masks and unmasked:
-            return f"estimator {estimator.name} needs masks, but {', '.join(unmasked)} has none"
+            return f"estimator {estimator.name} needs masks, but these data sets have none: {', '.join(unmasked)}"
         if estimator and estimator.learns_from_masks and not self._mask_sources(train_on):
             return f"estimator {estimator.name} learns from masks, but no data set here has any"
         return None
 
     def _mask_sources(self, train_on: Sequence[str]) -> list[str]:
-        """Returns the data sets whose masks an estimator learns from: training sets, or else all others."""
+        """Returns the data sets whose masks an estimator learns from.
+
+        They are the training sets with masks, or if none has masks, all data sets of the run that have them.
+        """
         own = [name for name in train_on if self.workspace.card(name).has_masks]
         return own or sorted(name for name in self.workspace.datasets if self.workspace.card(name).has_masks)
 
@@ -159,7 +162,7 @@ class _Planner:
     def _stages(
         self, dataset: str, train_on: tuple[str, ...], refs: Mapping[str, PluginRef], seed: int
     ) -> dict[str, Stage]:
-        train, val = learned_from(self.workspace, dataset, train_on), self.workspace.validation(dataset, train_on)
+        train, val = training_frames(self.workspace, dataset, train_on), self.workspace.validation(dataset, train_on)
         test = self.workspace.part([dataset], "test")
         boxes = self._boxes(refs.get("estimator"), train_on, (*train, *val), seed)
         detector = self._detector(refs["detector"], boxes, train, val, seed)

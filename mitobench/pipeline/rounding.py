@@ -1,4 +1,7 @@
-"""Rounds what plugins return, once and on arrival: metrics are computed from exactly the values that records store."""
+"""Rounds detections and scores when a plugin returns them.
+
+Metrics are then computed from exactly the values that records store. Boxes of estimators are not rounded.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Merges the options of plugins and pipeline from class defaults, the profile and `--set`, and checks their types."""
+"""Merges and checks the options of plugins and pipeline.
+
+They come from class defaults, the profile and `--set`; `--scale` scales training schedules. The profile's `[defaults]`
+name the plugins of the roles for which a run names none.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +32,9 @@ VALIDATION: Literal["validation"] = "validation"
 Threshold = Annotated[float, Field(allow_inf_nan=False)] | Literal["validation"] | None
 
 PIPELINE = "the pipeline"  # what messages call the owner of the pipeline's options
+OVERRIDE_FORMS = (
+    "Give ROLE.OPTION=VALUE, ROLE.PLUGIN.OPTION=VALUE or pipeline.OPTION=VALUE, for example detector.iterations=500."
+)
 DEFAULTS = "defaults"  # the table of a profile that names the default plugin of each role
 PAPER = "paper"  # the profile whose default plugins a user's own profile inherits
 
@@ -57,9 +64,9 @@ class PipelineOptions(Options):
 
     def for_detector(self, name: str) -> PipelineOptions:
         """Returns the options for one detector, in which `candidate_threshold` is one value and not a table."""
-        given = self.candidate_threshold
-        family = given.get(discovery.split(name)[0], VALIDATION) if isinstance(given, dict) else given
-        threshold = given.get(name, family) if isinstance(given, dict) else given
+        value = self.candidate_threshold
+        family = value.get(discovery.split(name)[0], VALIDATION) if isinstance(value, dict) else value
+        threshold = value.get(name, family) if isinstance(value, dict) else value
         return self.model_copy(update={"candidate_threshold": threshold})
 
 
@@ -68,7 +75,7 @@ class Override:
     """One changed option: ROLE.OPTION=VALUE, ROLE.PLUGIN.OPTION=VALUE or pipeline.OPTION=VALUE.
 
     Attributes:
-        given: where it was given, for messages: `--set`, or a file and its line.
+        location: where it was given, for messages: `--set`, or a file and its line.
         text: the whole text; a renamed option of the pipeline appears under its current name.
         role: a role, or `pipeline`.
         plugin: the plugin that it is limited to; None: all plugins of the role that have the option.
@@ -76,7 +83,7 @@ class Override:
         value: the parsed value.
     """
 
-    given: str
+    location: str
     text: str
     role: str
     plugin: str | None
@@ -84,27 +91,27 @@ class Override:
     value: Any
 
     @classmethod
-    def parse(cls, text: str, given: str = "--set") -> Override:
+    def parse(cls, text: str, location: str = "--set") -> Override:
         """Returns the override that a text describes. Raises MitobenchError for a text of another form."""
         if as_text(text) != text:
-            raise MitobenchError(f"{given} {as_text(text)}: is not UTF-8 text. If it names a file, rename the file.")
+            raise MitobenchError(f"{location} {as_text(text)}: is not UTF-8 text. If it names a file, rename the file.")
         where, equals, value = text.partition("=")
         role, _, rest = where.strip().partition(".")
         plugin, _, option = rest.rpartition(".")  # a plugin's argument may hold dots: mmdet:my_config.py
-        parts = [role, plugin, option] if plugin or "." in rest else [role, option]
-        if not equals or not all(parts) or (len(parts) == 3 and "." in plugin and ":" not in plugin):
-            raise MitobenchError(f"{given} {text}: give ROLE.OPTION=VALUE, for example detector.iterations=500.")
+        parts = [role, plugin, option] if "." in rest else [role, option]
+        if not equals or not all(parts) or ("." in plugin and ":" not in plugin):
+            raise MitobenchError(f"{location} {text}: {_missing_part(where, equals)}. {OVERRIDE_FORMS}")
         if parts[0] not in (*ROLES, "pipeline"):
             roles = nearest(parts[0], (*ROLES, "pipeline"))
-            raise MitobenchError(f"{given} {text}: {parts[0]!r} is not a role. {roles}")
+            raise MitobenchError(f"{location} {text}: {parts[0]!r} is not a role. {roles}")
         if parts[0] == "pipeline" and len(parts) == 3:
-            raise MitobenchError(f"{given} {text}: the pipeline has no plugins. Give pipeline.OPTION=VALUE.")
-        parsed = load_json(value, f"{given} {printable(text, 200)}") if _is_json(value) else value
-        override = cls(given, text, role, plugin or None, option, parsed)
+            raise MitobenchError(f"{location} {text}: the pipeline has no plugins. Give pipeline.OPTION=VALUE.")
+        parsed = load_json(value, f"{location} {printable(text, 200)}") if _is_json(value) else value
+        override = cls(location, text, role, plugin or None, option, parsed)
         return override.renamed(PipelineOptions, PIPELINE) if role == "pipeline" else override
 
     def renamed(self, options: type[Options], owner: str) -> Override:
-        """Returns the override with the current name of its option; logs a note if the given name is an old one."""
+        """Returns the override with its option's current name; logs a warning if the given name is an old one."""
         option = _current_name(options, owner, self.option)
         if option == self.option:
             return self
@@ -116,6 +123,16 @@ class Override:
         if self.role != role or self.plugin is None or plugin is None:
             return self.role == role and self.plugin is None
         return self.plugin == discovery.split(plugin)[0] or discovery.same(role, self.plugin, plugin)
+
+
+def _missing_part(where: str, equals: str) -> str:
+    """Returns what is wrong with the part of an override before `=`."""
+    if not equals:
+        return "the value is missing"
+    parts = where.strip().split(".")
+    if len(parts) == 1 and all(parts):
+        return f"the role or the option is missing in {printable(where.strip(), 200)!r}"
+    return "the part before = must be two or three names with a dot between them"
 
 
 def _is_json(value: str) -> bool:
@@ -173,7 +190,7 @@ class Settings:
             tables = _over(base, tables)
         elif own:  # a user's profile without `based_on` inherits the default plugins and no options
             tables = {**tables, DEFAULTS: {**_base(path, PAPER)[DEFAULTS], **tables.get(DEFAULTS, {})}}
-        overrides = [Override.parse(given) if isinstance(given, str) else given for given in sets]
+        overrides = [Override.parse(each) if isinstance(each, str) else each for each in sets]
         return cls(as_text(path.name if own else path.stem), tables, path, overrides, scale, layers)
 
     def pipeline(self) -> PipelineOptions:
@@ -193,7 +210,7 @@ class Settings:
                 table |= _renamed(path, f"{role}.{key}", cls.Options, cls.name, tables[role][key])
         extra = {cls.Options.renamed.get(option, option): value for option, value in (extra or {}).items()}
         options: Options = self._merge(cls.Options, role, cls.name, table, extra)
-        return options if self.scale == 1 else _shortened(options, cls.schedule, self.scale)
+        return options if self.scale == 1 else _scaled(options, cls.schedule, self.scale)
 
     def default(self, role: str) -> tuple[str, str | None]:
         """Returns the default plugin of a role: the first one in the profile that is installed.
@@ -222,7 +239,7 @@ class Settings:
 
         `also` are the settings of the run's other grids: it is enough if one of the grids uses an override.
         """
-        named = [(f"{o.given} {o.text}", o.role, o.plugin) for o in self.overrides if o.plugin]
+        named = [(f"{o.location} {o.text}", o.role, o.plugin) for o in self.overrides if o.plugin]
         if self.source.parent != registry.ROOT / "profiles":  # built-in profiles may name plugins not installed here
             tables = [(role, name) for role in ROLES for name in self.tables.get(role, {})]
             named += [(f"{self.source}: [{role}.{name}]", role, name) for role, name in tables]
@@ -231,24 +248,24 @@ class Settings:
             if not discovery.is_installed(role, name):
                 raise MitobenchError(f"{where}: unknown {role} {name!r}. {nearest(name, discovery.names(role))}")
         for override in self.overrides:
-            if not any((override.given, override.text) in settings._used for settings in (self, *also)):
+            if not any((override.location, override.text) in settings._used for settings in (self, *also)):
                 owner = override.plugin or override.role
                 known = sorted(self._options.get(override.role, set()))
                 raise MitobenchError(
-                    f"{override.given} {override.text}: no {owner} of this run has an option {override.option!r}. "
+                    f"{override.location} {override.text}: no {owner} of this run has an option {override.option!r}. "
                     f"{nearest(override.option, known)}"
                 )
 
     def _thresholds(self) -> list[tuple[str, str, str]]:
         """Returns (where, `detector`, name) for each detector that a table of candidate thresholds names."""
-        given = self.tables.get("pipeline", {}).get("candidate_threshold")
+        value = self.tables.get("pipeline", {}).get("candidate_threshold")
         where = f"{self.source}: [pipeline] candidate_threshold"
         if self.source.parent == registry.ROOT / "profiles":
-            given = None  # built-in profiles may name plugins not installed here
+            value = None  # built-in profiles may name plugins not installed here
         for override in self.overrides:
             if (override.role, override.option) == ("pipeline", "candidate_threshold"):
-                where, given = f"{override.given} {override.text}", override.value
-        return [(where, "detector", name) for name in given] if isinstance(given, dict) else []
+                where, value = f"{override.location} {override.text}", override.value
+        return [(where, "detector", name) for name in value] if isinstance(value, dict) else []
 
     def touching(self, plugins: Sequence[tuple[str, str, type[Options] | None]]) -> list[Override]:
         """Returns the overrides that take effect in these plugins, in the order given, under current option names.
@@ -283,7 +300,7 @@ class Settings:
             option = _current_name(model, plugin or PIPELINE, override.option)
             if option in model.model_fields:
                 values[option] = override.value
-                self._used.add((override.given, override.text))
+                self._used.add((override.location, override.text))
         try:
             # strict JSON: rejects true as a number and "12" as an integer; accepts a list as a tuple and 1 as a float
             return model.model_validate_json(canonical.dumps({**values, **extra}), strict=True)
@@ -295,13 +312,13 @@ class Settings:
         lines = []
         for error in reason.errors():
             option = str(error["loc"][0]) if error["loc"] else "options"
-            given = [
+            matching = [
                 o
                 for o in self.overrides
                 if o.applies_to(role, plugin) and model.renamed.get(o.option, o.option) == option
             ]
             table = f"[{role}.{plugin}]" if plugin else f"[{role}]"
-            where = f"{given[-1].given} {given[-1].text}" if given else f"{self.source}: {table} {option}"
+            where = f"{matching[-1].location} {matching[-1].text}" if matching else f"{self.source}: {table} {option}"
             problem = error["msg"]
             if error["type"] == "extra_forbidden":
                 problem = f"unknown option. {nearest(option, model.model_fields)}"
@@ -334,10 +351,10 @@ def _tables_of(tables: Mapping[str, Any], role: str, name: str) -> list[str]:
     return [key for key in (family, *own) if key in tables]
 
 
-def _renamed(path: Path, table: str, options: type[Options], owner: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def _renamed(path: Path, table: str, options: type[Options], owner: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a table's options under their current names. Raises MitobenchError if one is given under both names."""
     renamed: dict[str, Any] = {}
-    for option, value in given.items():
+    for option, value in values.items():
         current = _current_name(options, owner, option)
         if current in renamed:
             raise MitobenchError(
@@ -365,10 +382,10 @@ def _defaults(path: Path, table: Any) -> dict[str, list[str]]:
     if not isinstance(table, dict):
         raise MitobenchError(f"{path}: {DEFAULTS} must be a table: [{DEFAULTS}].")
     read = {}
-    for role, given in table.items():
+    for role, value in table.items():
         if role not in ROLES:
             raise MitobenchError(f"{path}: [{DEFAULTS}] {role}: unknown role. {nearest(role, ROLES)}")
-        names = [given] if isinstance(given, str) else given
+        names = [value] if isinstance(value, str) else value
         if not (isinstance(names, list) and names and all(isinstance(name, str) and name for name in names)):
             raise MitobenchError(
                 f"{path}: [{DEFAULTS}] {role}: must be a plugin's name, or several in order of preference: "
@@ -397,12 +414,12 @@ def _over(base: Mapping[str, Any], tables: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _shortened(options: Options, schedule: Collection[str], scale: float) -> Options:
+def _scaled(options: Options, schedule: Collection[str], scale: float) -> Options:
     """Returns the options with those in `schedule` multiplied by `scale`. Positive values stay at least 1."""
 
-    def short(steps: int) -> int:
-        return max(1, round(steps * scale)) if steps else 0
+    def steps(value: int) -> int:
+        return max(1, round(value * scale)) if value else 0
 
     values = {name: getattr(options, name) for name in schedule}
-    scaled = {name: tuple(map(short, v)) if isinstance(v, tuple) else short(v) for name, v in values.items()}
+    scaled = {name: tuple(map(steps, v)) if isinstance(v, tuple) else steps(v) for name, v in values.items()}
     return options.model_copy(update=scaled)

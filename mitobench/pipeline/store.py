@@ -1,12 +1,13 @@
 """Caches the outputs of stages on disk, each under its stage's key.
 
     stages/KIND/KEY/   what the stage wrote, and manifest.json with the SHA-256 of every file
-    work/KEY/          checkpoints of an unfinished stage; kept when a run is killed
-    aside/             outputs being written; renamed to their place in stages/ when complete
+    work/KEY/          checkpoints and log of an unfinished stage, and failure.txt with the traceback if it failed;
+                       kept when a run is killed
+    tmp/               outputs being written; renamed to their place in stages/ when complete
     files/SHA256       content of the files that options named
     locks/KEY          held by the one process that runs the stage
 
-Outputs are complete or absent: each is written to aside/ and renamed. Every byte is verified on reading; a corrupt
+Outputs are complete or absent: each is written to tmp/ and renamed. Every byte is verified on reading; a corrupt
 output is deleted, and its stage runs again.
 """
 
@@ -26,7 +27,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from mitobench.atomic import remove_whole, whole_folder, write_whole
+from mitobench.atomic import atomic_folder, remove_atomic, write_atomic
 from mitobench.content import File
 from mitobench.errors import StoreError
 from mitobench.foreign import check_target, read_json
@@ -65,7 +66,7 @@ class Store:
     def open(self) -> Store:
         """Create the store's folders; returns the store. Raises StoreError if they cannot be written."""
         try:
-            for folder in ("stages", "work", "aside", "locks"):
+            for folder in ("stages", "work", "tmp", "locks"):
                 (self.root / folder).mkdir(parents=True, exist_ok=True)
                 tempfile.TemporaryFile(dir=self.root / folder).close()  # fails now, not in the middle of a run
         except OSError as reason:
@@ -90,8 +91,8 @@ class Store:
 
     def discard(self, kind: str, key: str) -> None:
         """Delete an output. Other processes see all of it or nothing."""
-        (self.root / "aside").mkdir(parents=True, exist_ok=True)
-        remove_whole(self._folder(kind, key), trash=self.root / "aside")
+        (self.root / "tmp").mkdir(parents=True, exist_ok=True)
+        remove_atomic(self._folder(kind, key), trash=self.root / "tmp")
 
     def lock(self, key: str) -> FileLock:
         """Returns the lock to hold while a stage runs. The system releases it when its process dies.
@@ -117,7 +118,7 @@ class Store:
         kept = self.kept(file.sha256)
         if not kept.is_file():
             kept.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(kept, file.read_bytes())
+            write_atomic(kept, file.read_bytes())
 
     def kept(self, sha256: str) -> Path:
         """Returns the path of the copy that `keep` made of a file with this SHA-256; it may not exist."""
@@ -131,9 +132,9 @@ class Store:
         """
         self._remove_leftovers(key)
         started = time.monotonic()
-        temporary = self.root / "aside" / f"{key}-{os.getpid()}"
+        temporary = self.root / "tmp" / f"{key}-{os.getpid()}"
         try:
-            with whole_folder(self._folder(kind, key), temporary) as folder:
+            with atomic_folder(self._folder(kind, key), temporary) as folder:
                 yield folder
                 manifest = {"spec": spec, "seconds": round(time.monotonic() - started, 3), "files": _digests(folder)}
                 manifest["digest"] = canonical.digest(manifest)
@@ -149,7 +150,7 @@ class Store:
 
     def _remove_leftovers(self, key: str) -> None:
         """Remove the incomplete outputs of this stage that killed processes left."""
-        for leftover in (self.root / "aside").glob(f"{key}-*"):
+        for leftover in (self.root / "tmp").glob(f"{key}-*"):
             shutil.rmtree(leftover, ignore_errors=True)
 
 

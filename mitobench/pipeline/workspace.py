@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mitobench.datasets.splits import Split
 
 
-def chosen_on(dataset: str, train_on: Sequence[str]) -> tuple[str, ...]:
+def validation_sets(dataset: str, train_on: Sequence[str]) -> tuple[str, ...]:
     """Returns the data sets whose validation frames choose the thresholds for a tested data set.
 
     That is the tested data set itself if it is one of the training sets, otherwise all training sets.
@@ -46,8 +46,8 @@ class Workspace:
         return tuple(sorted(f"{name}/{id}" for name in datasets for id in self.splits[name].parts[part]))
 
     def validation(self, dataset: str, train_on: Sequence[str]) -> tuple[str, ...]:
-        """Returns the keys of the validation frames for a tested data set: the `val` parts of `chosen_on`."""
-        return self.part(chosen_on(dataset, train_on), "val")
+        """Returns the keys of the validation frames for a tested data set: the `val` parts of `validation_sets`."""
+        return self.part(validation_sets(dataset, train_on), "val")
 
     def item(self, key: str) -> Item:
         """Returns a frame with its annotation."""
@@ -72,7 +72,7 @@ class Workspace:
         """Returns the SHA-256 over these frames in this order.
 
         It covers the frames' files and what was read from them. The digest therefore also changes if the data set's
-        card or reader changes. One null for each data set is included, which keeps digests in existing records valid.
+        card or reader changes. Appends unused nulls so that old digests stay valid.
         """
         keys = tuple(keys)
         if keys not in self._digests:

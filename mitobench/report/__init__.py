@@ -1,1 +1,1 @@
-"""What people read: made of records alone."""
+"""Builds the reports from records: markdown pages, the HTML page and figures."""

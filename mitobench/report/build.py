@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from mitobench.atomic import write_text_whole
+from mitobench.atomic import write_text_atomic
 from mitobench.report.leaderboard import leaderboard
 from mitobench.report.section_page import MADE_BY, SECTIONS, section_page
 from mitobench.report.table import Section, sections
@@ -57,11 +57,11 @@ def write_pages(folder: Path, sections: Sequence[Section]) -> list[Path]:
     """
     from mitobench.report import html_page
 
-    write_text_whole(folder / PAGE, leaderboard(sections, RECORDS))
+    write_text_atomic(folder / PAGE, leaderboard(sections, RECORDS))
     html_page.write(folder, sections)
     paths = [folder / SECTIONS / f"{section.name}.md" for section in sections]
     for path, section in zip(paths, sections, strict=True):
-        write_text_whole(path, section_page(section, f"../{RECORDS}"))
+        write_text_atomic(path, section_page(section, f"../{RECORDS}"))
     return [folder / PAGE, folder / html_page.PAGE, *paths]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mitobench.pipeline import canonical
-from mitobench.report.pairs import Paired, paired
+from mitobench.report.pairs import PairedDifference, mean_difference
 from mitobench.report.row import ROLES, LeaderboardRow, plugin
 from mitobench.results.current_names import current_options
 from mitobench.results.schema import Record
@@ -19,11 +19,12 @@ NO_VERIFIER = "none"  # with it, a fuser has nothing to combine
 # with `detector-only` would count the effect of the verifier a second time.
 MAY_BE_IDLE = {"detector": "estimator", "verifier": "fuser"}
 
-MAX_COMPARED = 12  # plugins of a role whose pairs are all compared; of hundreds nobody would read all pairs
+# Of more plugins in a role, each is compared with one only, because the list of all pairs would be too long.
+MAX_COMPARED = 12
 
 
 @dataclass(frozen=True)
-class Effect(Paired):
+class Effect(PairedDifference):
     """What a plugin adds to F1 compared with another plugin of its role.
 
     Attributes:
@@ -66,7 +67,7 @@ def _of_role(role: str, rows: Sequence[_Parts], reference: str | None) -> Iterat
         if first.names[role] != second.names[role]:
             pairs[first.names[role], second.names[role]].append((first.row, second.row))
     for (name, against), found in pairs.items():
-        mean = paired(found)
+        mean = mean_difference(found)
         if mean and mean.delta < 0:
             name, against, mean = against, name, mean.reversed()
         if mean:

@@ -23,7 +23,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from mitobench import foreign, registry
-from mitobench.atomic import write_whole
+from mitobench.atomic import write_atomic
 from mitobench.errors import MitobenchError
 from mitobench.foreign.limits import MAX_RECORD_BYTES
 from mitobench.report import plots
@@ -105,7 +105,7 @@ def write(folder: Path, sections: Sequence[Section], kinds: Sequence[str] = ("sv
     _remove_old(folder / FOLDER, {path.name for path in written})
     if manifest:
         text = json.dumps(manifest, sort_keys=True, indent=1, ensure_ascii=False)
-        write_whole(folder / FOLDER / MANIFEST, f"{text}\n".encode())
+        write_atomic(folder / FOLDER / MANIFEST, f"{text}\n".encode())
     return written
 
 
@@ -146,33 +146,33 @@ def _boards(folder: Path, sections: Sequence[Section]) -> Iterator[tuple[str, Bo
 
 
 def _board(folder: Path, section: Section) -> Board:
-    """What the figures of a section show."""
+    """Returns the data that the figures of a section show."""
     label = labels(section)
     rows = enumerate(section.ranked())
     ranked = [
         PlottedRow(str(rank), label[row], style_of(place), row) for place, (rank, row) in rows if rank is not None
     ]
     methods = sorted(section.published, key=lambda method: -method.f1)
-    drawn = [_drawn(folder, section, shown) for shown in ranked[:MAX_CURVES]]
+    curves = [_plotted_curve(folder, section, plotted) for plotted in ranked[:MAX_CURVES]]
     return Board(
         title=section.title,
         rows=ranked[:MAX_ROWS],
         n_rows=len(ranked),
         published=list(zip(ascii_lowercase, methods[:MAX_ROWS], strict=False)),
         n_published=len(methods),
-        curves=[curves for curves in drawn if curves is not None],
+        curves=[curve for curve in curves if curve is not None],
         effects=sorted(section.effects, key=lambda effect: -effect.delta)[:MAX_ROWS],
         n_effects=len(section.effects),
     )
 
 
-def _drawn(folder: Path, section: Section, shown: PlottedRow) -> PlottedCurve | None:
-    """The curves of the seed whose F1 is closest to the mean; None where it has none."""
-    mean = shown.row.mean("f1") or 0.0
-    tested = [(record.test, record) for record in shown.row.good if record.test]
+def _plotted_curve(folder: Path, section: Section, plotted: PlottedRow) -> PlottedCurve | None:
+    """Returns the curves of the seed whose F1 is closest to the mean; None if it has none."""
+    mean = plotted.row.mean("f1") or 0.0
+    tested = [(record.test, record) for record in plotted.row.good if record.test]
     test, record = min(tested, key=lambda pair: abs((pair[0].f1 or 0.0) - mean))
     curves = curve_of(folder / RECORDS / section.file(record), record)
-    return PlottedCurve(shown, test, curves) if curves is not None else None
+    return PlottedCurve(plotted, test, curves) if curves is not None else None
 
 
 def _save(path: Path, figure: Figure, kind: str) -> str:
@@ -180,7 +180,7 @@ def _save(path: Path, figure: Figure, kind: str) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, **FORMATS[kind])
     content = _compact(buffer.getvalue().decode()).encode() if kind == "svg" else buffer.getvalue()
-    write_whole(path, content)
+    write_atomic(path, content)
     return hashlib.sha256(content).hexdigest()
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from mitobench.atomic import write_text_whole
+from mitobench.atomic import write_text_atomic
 from mitobench.foreign import gunzip
 from mitobench.foreign.limits import MAX_DETECTIONS_BYTES
 from mitobench.report import page_data
@@ -40,7 +40,7 @@ def write(folder: Path, sections: Sequence[Section]) -> list[Path]:
     Raises RecordError where the detections of a record are broken or changed.
     """
     path = folder / PAGE
-    write_text_whole(path, render(folder, sections))
+    write_text_atomic(path, render(folder, sections))
     return [path]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mitobench.evaluate import Interval, coverage
-from mitobench.report.pairs import Paired
+from mitobench.report.pairs import PairedDifference
 from mitobench.report.row import LeaderboardRow, plugin, seed_of
 from mitobench.report.table import Section
 
@@ -77,7 +77,7 @@ def signed(value: float) -> str:
     return f"{round(value, 3) + 0.0:+.3f}".replace("0.", ".", 1)  # + 0.0 turns -0 into 0
 
 
-def gain(difference: Paired | None) -> str:
+def gain(difference: PairedDifference | None) -> str:
     """A difference of F1 with its interval, and ≈ where that includes 0: `+.052 [+.011, +.090]`."""
     if difference is None:
         return "–"

@@ -12,7 +12,7 @@ from mitobench.report.row import LeaderboardRow
 
 
 @dataclass(frozen=True)
-class Paired:
+class PairedDifference:
     """The mean over pairs of rows of the F1 of the first minus that of the second.
 
     Attributes:
@@ -31,10 +31,10 @@ class Paired:
         """Whether the interval includes 0."""
         return self.interval is not None and holds_zero(self.interval)
 
-    def reversed(self) -> Paired:
+    def reversed(self) -> PairedDifference:
         """The same with the two rows of each pair exchanged."""
         ends = {"low": -self.interval.high, "high": -self.interval.low} if self.interval else {}
-        return Paired(self.n_pairs, -self.delta, self.interval and self.interval.model_copy(update=ends))
+        return PairedDifference(self.n_pairs, -self.delta, self.interval and self.interval.model_copy(update=ends))
 
 
 def holds_zero(interval: Interval) -> bool:
@@ -42,7 +42,7 @@ def holds_zero(interval: Interval) -> bool:
     return round(interval.low, 9) <= 0 <= round(interval.high, 9)
 
 
-def paired(pairs: Sequence[tuple[LeaderboardRow, LeaderboardRow]]) -> Paired | None:
+def mean_difference(pairs: Sequence[tuple[LeaderboardRow, LeaderboardRow]]) -> PairedDifference | None:
     """The mean difference of F1 over the pairs that can be compared; None without such a pair.
 
     Two rows can be compared if they share a seed, have the same frames with the same mitoses, and their F1 is defined.
@@ -53,7 +53,7 @@ def paired(pairs: Sequence[tuple[LeaderboardRow, LeaderboardRow]]) -> Paired | N
         return None
     mean = (Score.stack([one for one, _ in scores]) - Score.stack([other for _, other in scores])).mean()
     found = units.difference(mean)
-    return Paired(len(scores), float(mean.value), found and Interval(**found.model_dump(exclude={"delta"})))
+    return PairedDifference(len(scores), float(mean.value), found and Interval(**found.model_dump(exclude={"delta"})))
 
 
 def _scores(row: LeaderboardRow, other: LeaderboardRow) -> tuple[Score, Score] | None:

@@ -48,13 +48,13 @@ class PlottedRow:
 class PlottedCurve:
     """The curves of a row and the scores of one record of it."""
 
-    shown: PlottedRow
+    row: PlottedRow
     test: Metrics
     curves: Curves
 
     def point(self, x: float | None, y: float | None) -> Point:
         """Its marker; an undefined coordinate is 0."""
-        return Point(x or 0.0, y or 0.0, self.shown.number, self.shown.style)
+        return Point(x or 0.0, y or 0.0, self.row.number, self.row.style)
 
 
 @dataclass(frozen=True)
@@ -89,18 +89,18 @@ def digest_of(board: Board) -> str:
     """The SHA-256 of everything that the figures of a board show."""
     rows = [
         {
-            "number": shown.number,
-            "label": shown.label,
-            "style": asdict(shown.style),
-            "f1": [shown.row.mean("f1"), *shown.row.values("f1")],
-            "interval": shown.row.interval and shown.row.interval.model_dump(),
-            "place": [shown.row.mean("recall"), shown.row.mean("precision"), shown.row.seconds_a_frame],
+            "number": plotted.number,
+            "label": plotted.label,
+            "style": asdict(plotted.style),
+            "f1": [plotted.row.mean("f1"), *plotted.row.values("f1")],
+            "interval": plotted.row.interval and plotted.row.interval.model_dump(),
+            "place": [plotted.row.mean("recall"), plotted.row.mean("precision"), plotted.row.seconds_a_frame],
         }
-        for shown in board.rows
+        for plotted in board.rows
     ]
     curves = [
-        [drawn.shown.number, drawn.test.model_dump(mode="json"), *(values.tolist() for values in drawn.curves)]
-        for drawn in board.curves
+        [curve.row.number, curve.test.model_dump(mode="json"), *(values.tolist() for values in curve.curves)]
+        for curve in board.curves
     ]
     effects = [
         [effect.role, effect.plugin, effect.against, effect.delta, effect.n_pairs, effect.in_noise]
@@ -116,15 +116,15 @@ def digest_of(board: Board) -> str:
 
 def f1_bars(board: Board) -> Figure | None:
     """F1 of each row with its 95 % interval and its seeds, then of published methods."""
-    seeded = any(len(shown.row.good) > 1 for shown in board.rows)
+    seeded = any(len(plotted.row.good) > 1 for plotted in board.rows)
     notes = [f"Bars: {'mean ' if seeded else ''}F1; lines: 95 % interval{'; dots: seeds' if seeded else ''}."]
     notes += ["Hatched: published, not measured here."] if board.published else []
-    named = [([f"{shown.number}  {shown.label}"], number(shown.row.mean("f1"))) for shown in board.rows]
+    named = [([f"{plotted.number}  {plotted.label}"], number(plotted.row.mean("f1"))) for plotted in board.rows]
     named += [([f"{letter}  {method.name}"], number(method.f1)) for letter, method in board.published]
     figure, axes, places = stack_of(board.title, named, notes + board.limits())
-    for place, shown in zip(places, board.rows, strict=False):
-        interval, seeds = shown.row.interval, shown.row.values("f1")
-        axes.barh(place, shown.row.mean("f1") or 0.0, 0.105, color=shown.style.colour)
+    for place, plotted in zip(places, board.rows, strict=False):
+        interval, seeds = plotted.row.interval, plotted.row.values("f1")
+        axes.barh(place, plotted.row.mean("f1") or 0.0, 0.105, color=plotted.style.colour)
         if interval:
             axes.plot([interval.low, interval.high], [place] * 2, color=INK, linewidth=1, marker="|", markersize=5)
         if len(seeds) > 1:
@@ -137,8 +137,8 @@ def f1_bars(board: Board) -> Figure | None:
 
 def plane(board: Board) -> Figure | None:
     """Precision against recall of rows and published methods, with curves of equal F1."""
-    rows = [(shown, shown.row.mean("recall"), shown.row.mean("precision")) for shown in board.rows]
-    marked = [Point(r, p, shown.number, shown.style) for shown, r, p in rows if r is not None and p is not None]
+    rows = [(plotted, plotted.row.mean("recall"), plotted.row.mean("precision")) for plotted in board.rows]
+    marked = [Point(r, p, plotted.number, plotted.style) for plotted, r, p in rows if r is not None and p is not None]
     methods = [(letter, m) for letter, m in board.published if m.recall is not None and m.precision is not None]
     marked += [Point(m.recall or 0.0, m.precision or 0.0, letter, PUBLISHED) for letter, m in methods]
     if not marked:
@@ -157,15 +157,15 @@ def precision_recall(board: Board) -> Figure | None:
     """Precision-recall curves of the best rows; the marker is at the threshold chosen on validation."""
     if not board.curves:
         return None
-    key = [_curve_key(drawn, "AP", drawn.test.average_precision) for drawn in board.curves]
+    key = [_curve_key(curve, "AP", curve.test.average_precision) for curve in board.curves]
     figure, axes = figure_of(board.title, 2.75, _curve_notes(board), key)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="recall", ylabel="precision")
     tenths(axes.xaxis)
     tenths(axes.yaxis)
     equal_f1(axes)
-    for drawn in board.curves:
-        axes.plot(drawn.curves.recall, drawn.curves.precision, **line(drawn.shown.style))
-    points(axes, [drawn.point(drawn.test.recall, drawn.test.precision) for drawn in board.curves])
+    for curve in board.curves:
+        axes.plot(curve.curves.recall, curve.curves.precision, **line(curve.row.style))
+    points(axes, [curve.point(curve.test.recall, curve.test.precision) for curve in board.curves])
     return figure
 
 
@@ -173,27 +173,27 @@ def froc(board: Board) -> Figure | None:
     """Sensitivity against false positives per frame; the marker is at the threshold chosen on validation."""
     if not board.curves:
         return None
-    key = [_curve_key(drawn, "recall", drawn.test.recall) for drawn in board.curves]
+    key = [_curve_key(curve, "recall", curve.test.recall) for curve in board.curves]
     figure, axes = figure_of(board.title, 2.6, _curve_notes(board), key)
-    least, *_, most = FROC_TICKS
+    x_min, *_, x_max = FROC_TICKS
     axes.set_xscale("log")
-    axes.set(xlim=(least, most), ylim=(0, 1), xlabel="false positives per HPF (one frame)", ylabel="sensitivity")
+    axes.set(xlim=(x_min, x_max), ylim=(0, 1), xlabel="false positives per HPF (one frame)", ylabel="sensitivity")
     tenths(axes.yaxis)
     log_ticks(axes, FROC_TICKS)
-    for drawn in board.curves:
+    for curve in board.curves:
         # in steps: the recall at a rate is the best of all thresholds with at most that many false positives
         axes.step(
-            np.maximum(drawn.curves.fp_per_frame, 1e-3), drawn.curves.recall, where="post", **line(drawn.shown.style)
+            np.maximum(curve.curves.fp_per_frame, 1e-3), curve.curves.recall, where="post", **line(curve.row.style)
         )
-    rates = [(drawn, (drawn.test.fp or 0) / drawn.test.n_frames) for drawn in board.curves]
-    points(axes, [drawn.point(min(max(rate, least), most), drawn.test.recall) for drawn, rate in rates])
+    rates = [(curve, (curve.test.fp or 0) / curve.test.n_frames) for curve in board.curves]
+    points(axes, [curve.point(min(max(rate, x_min), x_max), curve.test.recall) for curve, rate in rates])
     return figure
 
 
 def time(board: Board) -> Figure | None:
     """F1 against seconds per frame."""
-    rows = [(shown, shown.row.seconds_a_frame, shown.row.mean("f1") or 0.0) for shown in board.rows]
-    marked = [Point(seconds, f1, shown.number, shown.style) for shown, seconds, f1 in rows if seconds]
+    rows = [(plotted, plotted.row.seconds_a_frame, plotted.row.mean("f1") or 0.0) for plotted in board.rows]
+    marked = [Point(seconds, f1, plotted.number, plotted.style) for plotted, seconds, f1 in rows if seconds]
     methods = [(letter, m) for letter, m in board.published if m.seconds_a_frame]
     marked += [Point(m.seconds_a_frame or 0.0, m.f1, letter, PUBLISHED) for letter, m in methods]
     if not marked:
@@ -202,14 +202,14 @@ def time(board: Board) -> Figure | None:
     figure, axes = figure_of(
         board.title, 2.4, [*_notes(board, methods), "Measured on different machines: see the records."], key
     )
-    least, most = min(point.x for point in marked) / 1.6, max(point.x for point in marked) * 1.6
+    x_min, x_max = min(point.x for point in marked) / 1.6, max(point.x for point in marked) * 1.6
     axes.set_xscale("log")
     axes.set(
-        xlim=(least, most), ylim=(_below([point.y for point in marked]), 1), xlabel="seconds per frame", ylabel="F1"
+        xlim=(x_min, x_max), ylim=(_below([point.y for point in marked]), 1), xlabel="seconds per frame", ylabel="F1"
     )
     tenths(axes.yaxis)
     steps = [step * 10.0**power for power in range(-4, 5) for step in (1, 2, 5)]
-    log_ticks(axes, {step: f"{step:g}" for step in steps if least <= step <= most})
+    log_ticks(axes, {step: f"{step:g}" for step in steps if x_min <= step <= x_max})
     points(axes, marked)
     return figure
 
@@ -243,12 +243,12 @@ def effects(board: Board) -> Figure | None:
 
 def _key(board: Board, methods: Sequence[tuple[str, Method]]) -> list[Key]:
     """The rows, then the published methods that are drawn, with their F1."""
-    rows = [Key(shown.style, shown.number, shown.label, number(shown.row.mean("f1"))) for shown in board.rows]
+    rows = [Key(plotted.style, plotted.number, plotted.label, number(plotted.row.mean("f1"))) for plotted in board.rows]
     return rows + [Key(PUBLISHED, letter, method.name, number(method.f1)) for letter, method in methods]
 
 
-def _curve_key(drawn: PlottedCurve, name: str, value: float | None) -> Key:
-    return Key(drawn.shown.style, drawn.shown.number, drawn.shown.label, f"{name} {number(value)}")
+def _curve_key(curve: PlottedCurve, name: str, value: float | None) -> Key:
+    return Key(curve.row.style, curve.row.number, curve.row.label, f"{name} {number(value)}")
 
 
 def _notes(board: Board, methods: Sequence[tuple[str, Method]]) -> list[str]:
@@ -257,7 +257,7 @@ def _notes(board: Board, methods: Sequence[tuple[str, Method]]) -> list[str]:
 
 def _curve_notes(board: Board) -> list[str]:
     """Notes on whose curves are drawn and whose are not."""
-    seeds = any(len(drawn.shown.row.good) > 1 for drawn in board.curves)
+    seeds = any(len(curve.row.row.good) > 1 for curve in board.curves)
     fewer = [f"{len(board.curves)} of {board.n_rows} rows."] if len(board.curves) < board.n_rows else []
     marked = "Markers: at the threshold chosen on validation."
     return [marked, *(["The seed whose F1 is closest to the mean."] if seeds else []), *fewer]

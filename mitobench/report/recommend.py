@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mitobench.report.pairs import Paired
+from mitobench.report.pairs import PairedDifference
 from mitobench.report.row import LeaderboardRow
 from mitobench.report.table import Section
 
@@ -31,7 +31,7 @@ class Candidate:
     row: LeaderboardRow
     rank: int
     verdict: Verdict
-    lead: Paired | None = None
+    lead: PairedDifference | None = None
 
     @property
     def seconds(self) -> float | None:

@@ -16,28 +16,31 @@ FIX = "Run `mitobench leaderboard build`."
 def stale(folder: Path) -> tuple[list[str], list[str]]:
     """Compare the generated files of a leaderboard with what its records give now.
 
-    The pages are made again in a temporary folder and compared byte by byte (the packed blocks of index.html by their
-    text). Figures are compared by the data they show, as another matplotlib draws other bytes.
+    The pages are rebuilt in a temporary folder and compared byte by byte, except for the packed blocks of index.html,
+    which are compared by their text. Figures are compared by the data they show, because their bytes depend on the
+    version of matplotlib.
 
     Returns the names of the files that were compared, and the problems, one line each: files that are missing,
-    different, or made from no record. Where none of the generated files exists yet, both lists are empty.
+    different, or not made from any record here. If none of the generated files exists yet, both lists are empty.
     """
     sections = build.read_sections(folder / build.RECORDS)
     with tempfile.TemporaryDirectory() as temporary:
         fresh = Path(temporary)
         (fresh / build.RECORDS).symlink_to((folder / build.RECORDS).resolve(), target_is_directory=True)
-        made = [path.relative_to(fresh) for path in build.write_pages(fresh, sections)]
-        if not any((folder / name).is_file() for name in made):
+        rebuilt = [path.relative_to(fresh) for path in build.write_pages(fresh, sections)]
+        if not any((folder / name).is_file() for name in rebuilt):
             return [], []
-        problems = [f"{folder / name}: {found} {FIX}" for name in made if (found := _difference(fresh, folder, name))]
+        problems = [
+            f"{folder / name}: {state} {FIX}" for name in rebuilt if (state := _difference(fresh, folder, name))
+        ]
     problems += [f"{path}: is not made from any record here. Remove it." for path in build.old_pages(folder, sections)]
-    names = [name.as_posix() for name in made if name.parent.name != build.SECTIONS]
+    names = [name.as_posix() for name in rebuilt if name.parent.name != build.SECTIONS]
     compared = [*names, f"{build.SECTIONS}/", f"{figures.FOLDER}/ (by their data)"]
     return compared, [*problems, *stale_figures(folder, sections)]
 
 
 def stale_figures(folder: Path, sections: Sequence[Section]) -> Iterator[str]:
-    """Problems with the figures: other data than the records give, altered, missing, or of no section."""
+    """Yields problems with the figures: outdated data, altered or missing files, and figures of no section."""
     place = folder / figures.FOLDER
     expected, manifest = figures.digests(folder, sections), figures.read_manifest(place / figures.MANIFEST)
     known = {figures.MANIFEST}
@@ -50,8 +53,7 @@ def stale_figures(folder: Path, sections: Sequence[Section]) -> Iterator[str]:
             yield f"{place / name}-*: are stale: the records give other data. {FIX}"
         for file, written in entry["files"].items():
             known.add(file)
-            there = figures.is_figure(place, file)
-            if not there or hashlib.sha256((place / file).read_bytes()).hexdigest() != written:
+            if not figures.is_figure(place, file) or hashlib.sha256((place / file).read_bytes()).hexdigest() != written:
                 yield f"{place / file}: is missing, or was altered after it was drawn. {FIX}"
     for path in sorted(place.glob("*")):
         if path.name not in known:
@@ -61,8 +63,8 @@ def stale_figures(folder: Path, sections: Sequence[Section]) -> Iterator[str]:
 def _difference(fresh: Path, folder: Path, name: Path) -> str | None:
     if not (folder / name).is_file():
         return "is missing."
-    made, there = ((place / name).read_bytes() for place in (fresh, folder))
-    same = made == there or (name.name == html_page.PAGE and _parts(made) == _parts(there))
+    rebuilt, existing = ((place / name).read_bytes() for place in (fresh, folder))
+    same = rebuilt == existing or (name.name == html_page.PAGE and _parts(rebuilt) == _parts(existing))
     return None if same else "is stale: the records give a different one."
 
 

@@ -15,10 +15,10 @@ from typing import Any
 
 from mitobench.evaluate import Difference, Metrics
 from mitobench.pipeline import canonical
-from mitobench.published import Method, Published, read
+from mitobench.published import Method, PublishedResults, read
 from mitobench.report.disambiguation import disambiguations
 from mitobench.report.effects import Effect, effects, references
-from mitobench.report.pairs import Paired, paired
+from mitobench.report.pairs import PairedDifference, mean_difference
 from mitobench.report.ranks import Ranks
 from mitobench.report.row import LeaderboardRow, seed_of
 from mitobench.results.reproducibility import COMPUTED
@@ -93,7 +93,7 @@ class Section:
         behind = lead.reversed()
         return Difference(**behind.interval.model_dump(), delta=behind.delta) if behind.interval else None
 
-    def lead_of_best(self, row: LeaderboardRow) -> Paired | None:
+    def lead_of_best(self, row: LeaderboardRow) -> PairedDifference | None:
         """F1 of the best row minus that of another ranked row; None where the two cannot be compared."""
         return self._leads.get(row)
 
@@ -135,7 +135,7 @@ class Section:
         return self._published.notes if self._published else ()
 
     @cached_property
-    def _published(self) -> Published | None:
+    def _published(self) -> PublishedResults | None:
         plain = all(PLAIN.fullmatch(name) for name in (self.dataset, self.protocol))  # they become part of a path
         return read(self.dataset, self.protocol) if plain else None
 
@@ -162,9 +162,9 @@ class Section:
         return Ranks.of(list(self._places))
 
     @cached_property
-    def _leads(self) -> dict[LeaderboardRow, Paired]:
+    def _leads(self) -> dict[LeaderboardRow, PairedDifference]:
         best = self.best
-        leads = {row: paired([(best, row)]) for row in self.rows if best and row.ranks and row is not best}
+        leads = {row: mean_difference([(best, row)]) for row in self.rows if best and row.ranks and row is not best}
         return {row: lead for row, lead in leads.items() if lead}
 
 

@@ -19,7 +19,7 @@ from mitobench.pipeline import arrays
 from mitobench.pipeline.executors import StageResult
 from mitobench.pipeline.frame_prediction import frame_prediction
 from mitobench.pipeline.graph import PlannedRun, Request
-from mitobench.pipeline.plan import UNUSED, learned_from
+from mitobench.pipeline.plan import UNUSED, training_frames
 from mitobench.pipeline.plugins import PluginRef
 from mitobench.pipeline.settings import PipelineOptions
 from mitobench.pipeline.stages.candidates import DETECTIONS
@@ -28,9 +28,9 @@ from mitobench.pipeline.stages.stage import Stage
 from mitobench.pipeline.workspace import Workspace
 from mitobench.results import notes, option_files, provenance
 from mitobench.results.command import command_of
-from mitobench.results.copies import split_digest
+from mitobench.results.local_datasets import split_digest
 from mitobench.results.record import RecordDraft
-from mitobench.results.schema import Chosen, DataEntry, Frames, PluginEntry, Record, Run, SplitEntry
+from mitobench.results.schema import DataEntry, Frames, PluginEntry, Record, Run, SplitEntry, ValidationChoices
 
 
 def assemble(
@@ -90,7 +90,9 @@ def assemble(
     record = Record(
         status="ok",
         frames=_frames(row, workspace),
-        chosen=Chosen(**{key: fusion[key] for key in ("candidate_threshold", "fuser", "point", "detector_alone")}),
+        chosen=ValidationChoices(
+            **{key: fusion[key] for key in ("candidate_threshold", "fuser", "point", "detector_alone")}
+        ),
         validation=validation,
         test=test,
         detector_alone=Metrics(**metrics["detector_alone"]),
@@ -199,7 +201,7 @@ def _notes(row: PlannedRun, workspace: Workspace) -> list[str]:
         found += notes.of_dataset(name, workspace.datasets[name].coverage, name in named)
     test = workspace.part([row.combination.dataset], "test")
     train_on = row.combination.train_on
-    learned = learned_from(workspace, row.combination.dataset, train_on)
+    learned = training_frames(workspace, row.combination.dataset, train_on)
     for name in train_on:
         if set(learned) & set(workspace.part([name], "test")):
             found.append(notes.all_frames_learned_from(name))

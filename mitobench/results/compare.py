@@ -49,7 +49,10 @@ def compare(a: Record, b: Record, names: tuple[str | Path, str | Path] = ("one",
             raise RecordError(f"{name}: has no scores to compare: {reason}.")
     differing = list(_measured_differently(a, b))
     if differing:
-        raise RecordError(f"{names[0]} and {names[1]} were not measured in the same way: {'; '.join(differing)}.")
+        raise RecordError(
+            f"{names[0]} and {names[1]} were not measured in the same way: {'; '.join(differing)}. "
+            "Choose records of one section of the leaderboard."
+        )
     assert a.test is not None
     assert b.test is not None
     found = {metric: paired_difference(a.test.frames, b.test.frames, metric) for metric in RATIOS}

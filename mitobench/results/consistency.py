@@ -8,7 +8,7 @@ from typing import Any
 from mitobench.content import with_files
 from mitobench.pipeline import canonical
 from mitobench.pipeline.settings import VALIDATION, PipelineOptions
-from mitobench.pipeline.workspace import chosen_on
+from mitobench.pipeline.workspace import validation_sets
 from mitobench.results import notes
 from mitobench.results.command import command_of
 from mitobench.results.mismatch import ABSENT, Mismatch, mismatches
@@ -313,7 +313,7 @@ def _candidates(record: Record) -> Iterator[Mismatch]:
 
 
 def _choosing(record: Record) -> tuple[str, ...]:
-    return chosen_on(record.combination["dataset"], record.combination["train_on"])
+    return validation_sets(record.combination["dataset"], record.combination["train_on"])
 
 
 def _names(recorded: Any, expected: Any, path: str) -> Iterator[Mismatch]:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from mitobench import foreign
-from mitobench.atomic import write_whole
+from mitobench.atomic import write_atomic
 from mitobench.errors import RecordError
 from mitobench.foreign import limits, printable
 from mitobench.results.check import RecordCheck, check
-from mitobench.results.copies import Copies, wrong_annotation
+from mitobench.results.local_datasets import LocalDatasets, wrong_annotation
 from mitobench.results.mismatch import Mismatch
 from mitobench.results.recompute import Recomputation
 from mitobench.results.record import ENDINGS, read, read_good
@@ -55,15 +55,15 @@ def check_all(paths: Iterable[Path], data: Path | None = None, target: Path | No
             and a migrated record is refused unless an equal one is there: it can only be migrated here.
     """
     report = CheckReport()
-    copies = None if data is None else Copies(data)
+    local = None if data is None else LocalDatasets(data)
 
     def compare_with_annotation(recomputation: Recomputation) -> Iterable[Mismatch]:
         name = recomputation.record.combination["dataset"]
-        if copies is None or not copies.has(name):
-            report.missing_data |= {name} if copies else set()
+        if local is None or not local.has(name):
+            report.missing_data |= {name} if local else set()
             return ()
         report.matched += 1
-        return wrong_annotation(recomputation, copies)
+        return wrong_annotation(recomputation, local)
 
     report.records = [check(path, compare_with_annotation) for path in paths]
     read_here = [(result.path, result.record) for result in report.records if result.record]
@@ -222,8 +222,8 @@ def _add(path: Path, folder: Path) -> AddedRecord:
     try:
         for source, copy in copies.items():
             packed = foreign.read_bytes(source, limits.MAX_PACKED_BYTES, "record's detections", RecordError)
-            write_whole(copy, packed)
-        write_whole(target, foreign.read_bytes(path, limits.MAX_RECORD_BYTES, "record", RecordError))
+            write_atomic(copy, packed)
+        write_atomic(target, foreign.read_bytes(path, limits.MAX_RECORD_BYTES, "record", RecordError))
     except BaseException:
         for copy in copies.values():
             copy.unlink(missing_ok=True)

@@ -30,11 +30,11 @@ from mitobench.pipeline.rounding import significant
 from mitobench.pipeline.workspace import Workspace
 from mitobench.results import record as records
 from mitobench.results.command import command_of
-from mitobench.results.copies import Copies, split_digest
+from mitobench.results.local_datasets import LocalDatasets, split_digest
 from mitobench.results.mismatch import Mismatch, mismatches
 from mitobench.results.recompute import Recomputation
 from mitobench.results.record import RecordDraft
-from mitobench.results.schema import SCHEMA_VERSION, Chosen, Record
+from mitobench.results.schema import SCHEMA_VERSION, Record, ValidationChoices
 
 
 @dataclass
@@ -53,7 +53,7 @@ class MigrationReport:
 
 
 Content = dict[str, Any]
-Step = Callable[[Path, Content, Copies], RecordDraft]
+Step = Callable[[Path, Content, LocalDatasets], RecordDraft]
 
 
 def migrate_folder(folder: Path, data: Path | None) -> MigrationReport:
@@ -63,10 +63,10 @@ def migrate_folder(folder: Path, data: Path | None) -> MigrationReport:
         folder: of the records.
         data: folder that holds the data sets, at any depth. Missing synthetic frames are generated.
     """
-    report, copies = MigrationReport(), Copies(data)
+    report, local = MigrationReport(), LocalDatasets(data)
     for path in sorted(folder.rglob("*.json")):
         try:
-            migrated = migrate(path, copies)
+            migrated = migrate(path, local)
         except MitobenchError as reason:
             message = str(reason)
             report.problems.append(message if message.startswith(str(path)) else f"{path}: {message}")
@@ -78,12 +78,12 @@ def migrate_folder(folder: Path, data: Path | None) -> MigrationReport:
     return report
 
 
-def migrate(path: Path, copies: Copies) -> RecordDraft | None:
+def migrate(path: Path, local: LocalDatasets) -> RecordDraft | None:
     """Returns a record in the current schema version; None if it has that version already.
 
     Args:
         path: the record's file, next to the file of its detections.
-        copies: the available data sets.
+        local: the available data sets.
 
     Raises RecordError if the record was changed or cannot be migrated, MitobenchError if its data is missing.
     """
@@ -94,7 +94,7 @@ def migrate(path: Path, copies: Copies) -> RecordDraft | None:
     if type(version) is not int or version not in STEPS:
         raise RecordError(f"{path}: has schema version {version!r}; there is no migration from it.")
     try:
-        migrated = STEPS[version](path, content, copies)
+        migrated = STEPS[version](path, content, local)
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, csv.Error) as reason:
         raise RecordError(f"{path}: is not a complete record of version {version}: {reason!r:.200}.") from reason
     wrong = records.incomplete(migrated.record, written=False)
@@ -118,13 +118,13 @@ def replace_files(path: Path, migrated: RecordDraft) -> Path:
 _LATER = ("fitted", "seconds_a_candidate")  # fields that are not in a digest of version 1 if they are empty
 
 
-def _one_to_two(path: Path, old: Content, copies: Copies) -> RecordDraft:
+def _one_to_two(path: Path, old: Content, local: LocalDatasets) -> RecordDraft:
     """Matches the detections with the annotation; all numbers must be the recorded ones."""
     if old["status"] != "ok":
         raise RecordError(f"{path}: failed when it was made, and holds no number. Remove it, or make it again.")
     _check_seal(path, old)
     rows = _rows(path, old)
-    workspace = _tested_on(old, copies)
+    workspace = _tested_on(old, local)
     new = _fields(old, workspace)
     frames, stored = _stored(old, rows, workspace)
     detector, verifier, score = map(significant, (stored.detector, stored.verifier, stored.score))
@@ -145,7 +145,7 @@ def _check_seal(path: Path, old: Content) -> None:
     content = {name: value for name, value in old.items() if name not in ("run", "digest", "run_digest")}
     found = canonical.digest(digested(content)), canonical.digest(digested(old["run"]))
     if found != (old["digest"], old["run_digest"]):
-        raise RecordError(f"{path}: was changed after it was written: its digest does not fit. Make it again.")
+        raise RecordError(f"{path}: was changed after it was written: its digest does not match. {records.RESTORE}")
 
 
 def _rows(path: Path, old: Content) -> list[dict[str, str]]:
@@ -156,14 +156,14 @@ def _rows(path: Path, old: Content) -> list[dict[str, str]]:
     except ValueError as reason:
         raise RecordError(f"{file}: cannot be read: {reason}.") from reason
     if hashlib.sha256(text).hexdigest() != old["detections"]["sha256"]:
-        raise RecordError(f"{file}: was changed after it was written: its digest does not fit.")
+        raise RecordError(f"{file}: was changed after it was written: its digest does not match. {records.RESTORE}")
     return list(csv.DictReader(io.StringIO(text.decode())))
 
 
-def _tested_on(old: Content, copies: Copies) -> Workspace:
+def _tested_on(old: Content, local: LocalDatasets) -> Workspace:
     """Finds the record's test frames. Version 1 does not say which scanners took part, so their digest decides."""
     name, protocol = old["combination"]["dataset"], old["combination"]["protocol"]
-    whole, split = copies.dataset(name), named_split(name, protocol)
+    whole, split = local.dataset(name), named_split(name, protocol)
     for dataset in _scanner_subsets(whole):
         try:
             workspace = Workspace({name: dataset}, {name: assign(split, dataset)})
@@ -260,7 +260,7 @@ def _recomputed(new: Content, old: Content, stored: StoredDetections, frames: li
     counts = Metrics.model_validate({**validation, **_OVER_THRESHOLDS, **_INTERVALS})
     record = record.model_copy(
         update={
-            "chosen": Chosen.model_validate(
+            "chosen": ValidationChoices.model_validate(
                 {
                     "candidate_threshold": chosen["gate"],
                     **{name: chosen[name] for name in ("fuser", "point", "detector_alone")},

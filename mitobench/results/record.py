@@ -17,19 +17,20 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from mitobench import foreign
-from mitobench.atomic import write_whole
+from mitobench.atomic import write_atomic
 from mitobench.errors import RecordError, wrong_fields
 from mitobench.evaluate import StoredDetections
 from mitobench.evaluate import stored as stored_csv
 from mitobench.foreign import limits
+from mitobench.results.open_fields import PipelineShape, SpecShape
 from mitobench.results.ranges import impossible
-from mitobench.results.schema import ROLES, SCHEMA_VERSION, SCORES, UNUSED, Combination, DetectionsEntry, Record
-from mitobench.results.shapes import PipelineShape, SpecShape
+from mitobench.results.schema import ROLES, SCHEMA_VERSION, SCORES, UNUSED, DetectionsEntry, Record, RecordedCombination
 
 log = logging.getLogger("mitobench")
 
 DETECTIONS = ".detections.csv.gz"
 VALIDATION = ".validation.csv.gz"
+RESTORE = "Restore the original, or rerun the combination."
 ENDINGS = {"detections": DETECTIONS, "validation_detections": VALIDATION}
 
 
@@ -65,9 +66,9 @@ def write(folder: Path, record: Record, detections: str | None, validation: str 
             file.unlink(missing_ok=True)
         else:
             packed = pack(text)
-            write_whole(file, packed)
+            write_atomic(file, packed)
             entries[name] = _entry(file.name, text, packed)
-    write_whole(path, spelled(record.model_copy(update=entries).sealed()))
+    write_atomic(path, spelled(record.model_copy(update=entries).sealed()))
     return path
 
 
@@ -118,12 +119,12 @@ def read(path: Path) -> Record:
     try:
         sealed = record.sealed()
     except (ValueError, RecursionError) as reason:  # infinity or half a character, which no record is written with
-        raise RecordError(f"{path}: was changed after it was written: {reason}. Make it again.") from reason
+        raise RecordError(f"{path}: was changed after it was written: {reason}. {RESTORE}") from reason
     if (sealed.digest, sealed.run_digest) != (record.digest, record.run_digest):
-        raise RecordError(f"{path}: was changed after it was written: its digest does not fit. Make it again.")
+        raise RecordError(f"{path}: was changed after it was written: its digest does not match. {RESTORE}")
     problem = incomplete(record)
     if problem:
-        raise RecordError(f"{path}: is not a complete record: {problem}. Make it again.")
+        raise RecordError(f"{path}: is not a complete record: {problem}. {RESTORE}")
     return record
 
 
@@ -180,7 +181,7 @@ def incomplete(record: Record, written: bool = True) -> str | None:
         written: whether it was written, so that it must name the files of its detections.
     """
     try:
-        names = Combination.model_validate(record.combination)
+        names = RecordedCombination.model_validate(record.combination)
     except ValidationError as reason:
         return wrong_fields(reason, "combination.")
     absent = [f"data.{name}" for name in (names.dataset, *names.train_on) if name not in record.data]
@@ -222,7 +223,7 @@ def _missing_plugins(record: Record) -> list[str]:
 
 
 def read_detections(path: Path, record: Record) -> StoredDetections:
-    """Reads a record's detections on the test frames. Raises RecordError, also where their digest does not fit."""
+    """Reads a record's detections on the test frames. Raises RecordError, also if their digest does not match."""
     return _read_detections(path, record.detections)
 
 
@@ -262,4 +263,4 @@ def text_of(path: Path, entry: DetectionsEntry) -> str:
 
 def _check_digest(file: Path, content: bytes, digest: str) -> None:
     if hashlib.sha256(content).hexdigest() != digest:
-        raise RecordError(f"{file}: was changed after it was written: its digest does not fit. Make the record again.")
+        raise RecordError(f"{file}: was changed after it was written: its digest does not match. {RESTORE}")

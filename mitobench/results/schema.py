@@ -31,13 +31,13 @@ Seconds = Annotated[float, Field(ge=0, le=MAX_VALUE)]
 Count = Annotated[int, Field(ge=0, le=MAX_VALUE)]
 
 
-class Strict(BaseModel):
-    """Refuses unknown fields, and numbers that are infinite or NaN."""
+class RecordPart(BaseModel):
+    """Rejects unknown fields, and numbers that are infinite or NaN."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class PluginEntry(Strict):
+class PluginEntry(RecordPart):
     """A plugin that took part.
 
     Attributes:
@@ -54,7 +54,7 @@ class PluginEntry(Strict):
     files: dict[Place, FileEntry] = {}
 
 
-class SplitEntry(Strict):
+class SplitEntry(RecordPart):
     """The split that was used.
 
     Attributes:
@@ -70,7 +70,7 @@ class SplitEntry(Strict):
     content: dict[str, Any] | None = None
 
 
-class DataEntry(Strict):
+class DataEntry(RecordPart):
     """A data set that took part.
 
     Attributes:
@@ -88,7 +88,7 @@ class DataEntry(Strict):
     split: SplitEntry
 
 
-class Chosen(Strict):
+class ValidationChoices(RecordPart):
     """What validation chose.
 
     Attributes:
@@ -104,14 +104,14 @@ class Chosen(Strict):
     detector_alone: OperatingPoint
 
 
-class Frames(Strict):
+class Frames(RecordPart):
     """The frames on which thresholds were chosen (`val`), and those that were scored (`test`)."""
 
     val: list[FrameEntry]
     test: list[FrameEntry]
 
 
-class DetectionsEntry(Strict):
+class DetectionsEntry(RecordPart):
     """A file of detections next to the record.
 
     Attributes:
@@ -126,7 +126,7 @@ class DetectionsEntry(Strict):
     packed: str
 
 
-class Run(Strict):
+class Run(RecordPart):
     """When and where the record was made, and how long it took; not part of the content.
 
     Attributes:
@@ -149,14 +149,14 @@ class Run(Strict):
     git: str | None
 
 
-class EarlierVersion(Strict):
+class EarlierVersion(RecordPart):
     """An earlier version of this record: its schema version, and its digest then."""
 
     schema_version: int
     digest: str
 
 
-class Combination(Strict):
+class RecordedCombination(RecordPart):
     """Names of the parts, data and seed of a row."""
 
     model_config = ConfigDict(strict=True)
@@ -171,7 +171,7 @@ class Combination(Strict):
     seed: int = Field(ge=0, le=MAX_SEED)
 
 
-class Record(Strict):
+class Record(RecordPart):
     """One row of a leaderboard.
 
     Attributes:
@@ -211,7 +211,7 @@ class Record(Strict):
     training_info: dict[str, dict[str, Any]] = {}
     notes: list[str] = []
     frames: Frames | None = None
-    chosen: Chosen | None = None
+    chosen: ValidationChoices | None = None
     validation: Metrics | None = None
     test: Metrics | None = None
     detector_alone: Metrics | None = None

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from mitobench.api import Detections
-from mitobench.atomic import whole_folder
+from mitobench.atomic import atomic_folder
 from mitobench.datasets import Dataset, mitos2014
 from mitobench.errors import MitobenchError, RecordError, nearest
-from mitobench.results.copies import Copies
+from mitobench.results.local_datasets import LocalDatasets
 from mitobench.results.record import read, read_detections
 from mitobench.results.schema import Record
 
@@ -57,7 +57,7 @@ def submit(path: Path, dataset: str, data: Path, folder: Path) -> Submission:
             f"{path}: is a record of {of[0]}, protocol {of[1]}. The organisers score detections on the official test "
             f"of {dataset}: run with --dataset {dataset} --protocol {PROTOCOLS[dataset]}."
         )
-    here = Copies(data).workspace(record).datasets[dataset]
+    here = LocalDatasets(data).workspace(record).datasets[dataset]
     frames = _test_frames(here)
     return Submission(frames, write_submission(folder, path, record, frames), _missing(here))
 
@@ -109,5 +109,5 @@ def _replace(folder: Path, detections: dict[str, Detections]) -> None:
     others = [path.name for path in folder.iterdir() if path.suffix != ".csv"] if folder.is_dir() else []
     if others or folder.is_file():
         raise MitobenchError(f"{folder}: holds {', '.join(others[:3]) or 'no files'}. Give an empty or a new folder.")
-    with whole_folder(folder) as new:
+    with atomic_folder(folder) as new:
         mitos2014.write_submission(new, detections)

@@ -22,7 +22,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from mitobench.atomic import write_whole
+from mitobench.atomic import write_atomic
 from mitobench.errors import MitobenchError, PluginError
 from mitobench.foreign import check_regular
 from mitobench.foreign.limits import MAX_WEIGHTS_BYTES
@@ -31,7 +31,7 @@ from mitobench.training.weights import mismatches, packed
 log = logging.getLogger("mitobench")
 
 ENDINGS = (".safetensors", ".npz")
-COUNTER = ".num_batches_tracked"  # of batch normalisation: nothing reads it, and only some files have it
+COUNTER = ".num_batches_tracked"  # of batch normalisation; unused, and only some files have it
 TIMEOUT_S = 15.0
 
 Source = Callable[[], Mapping[str, Tensor]]
@@ -69,7 +69,7 @@ def find_weights(requested: str, default: str, fits: bool = True, source: Source
         path = folder / f"{default}{ending}"
         if path.is_file():
             return path
-    return _made(default, folder, source, bool(os.environ.get("MITOBENCH_OFFLINE")))
+    return _store_weights(default, folder, source, bool(os.environ.get("MITOBENCH_OFFLINE")))
 
 
 def _given(path: Path) -> Path:
@@ -89,8 +89,8 @@ def _warn_of_other_network(default: str) -> None:
 
 
 @functools.cache  # one attempt and one warning per process, however often a plan asks
-def _made(name: str, folder: Path, source: Source | None, offline: bool) -> Path | None:
-    """Stores weights of a plugin or of torchvision in the folder. Returns None, and logs the reason, if that fails."""
+def _store_weights(name: str, folder: Path, source: Source | None, offline: bool) -> Path | None:
+    """Stores the weights of a plugin or of torchvision in the folder. If that fails, logs why and returns None."""
     path = folder / f"{name}.safetensors"
     try:
         write_tensors(source() if source else _downloaded(name, folder, offline), path)
@@ -102,7 +102,7 @@ def _made(name: str, folder: Path, source: Source | None, offline: bool) -> Path
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Writes tensors by name to a .safetensors file, atomically. Raises MitobenchError if that fails."""
-    write_whole(path, packed(tensors))
+    write_atomic(path, packed(tensors))
 
 
 def _downloaded(name: str, folder: Path, offline: bool) -> dict[str, Tensor]:
@@ -115,8 +115,8 @@ def _downloaded(name: str, folder: Path, offline: bool) -> dict[str, Tensor]:
 
     url = get_weight(name).url
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}-") as aside:
-        pickled = Path(aside, "pickled")
+    with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}-") as temporary:
+        pickled = Path(temporary, "pickled")
         log.warning("Downloading %s ...", url)
         _fetch(url, pickled)
         # read once, by the unpickler that creates tensors only

@@ -27,7 +27,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from mitobench.api import Context, PluginError
-from mitobench.atomic import whole_file
+from mitobench.atomic import atomic_file
 from mitobench.training.stream import Stream
 
 CHECKPOINT_SECONDS = 20.0
@@ -323,7 +323,7 @@ class _Resume(Hook):
             "schedulers": [_plain(s.state_dict()) for s in runner.param_schedulers or []],
             "average": self.average.model.state_dict() if self.average else None,
         }
-        with whole_file(self.path) as aside:
+        with atomic_file(self.path) as aside:
             torch.save(state, aside)
         self.saved = time.monotonic()
 

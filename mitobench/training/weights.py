@@ -52,7 +52,9 @@ def load_weights(module: nn.Module, folder: Path, name: str = FILE) -> None:
         raise PluginError(f"{folder / name} cannot be read: {reason}. Fit the plugin again.") from reason
     problems = mismatches(wanted, found) + [f"{key} contains NaN or infinity" for key in _not_finite(found)]
     if problems:
-        raise PluginError(f"{folder / name} does not fit the model: {'; '.join(problems)}.")
+        raise PluginError(
+            f"{folder / name} does not fit the model: {'; '.join(problems)}. Fit again with these options."
+        )
     module.load_state_dict(found)
 
 

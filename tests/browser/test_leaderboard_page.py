@@ -236,10 +236,10 @@ def test_of_many_rows_only_the_best_are_plotted(show: Open, tmp_path: Path) -> N
 
 def test_variants_of_one_combination_are_distinguished_in_plots(show: Open, tmp_path: Path) -> None:
     for f1, iterations in ((0.6, 300), (0.5, 60)):
-        made = ok(f1=f1)
+        original = ok(f1=f1)
         shown_options = {"iterations": iterations}
-        detector = made.plugins["detector"].model_copy(update={"options": shown_options, "variant": shown_options})
-        changed = made.model_copy(update={"plugins": {**made.plugins, "detector": detector}})
+        detector = original.plugins["detector"].model_copy(update={"options": shown_options, "variant": shown_options})
+        changed = original.model_copy(update={"plugins": {**original.plugins, "detector": detector}})
         record.write(tmp_path / "records", changed, DETECTIONS)
     shown = show(at=write(tmp_path))
     bars = drawn(shown, "bars")[BARS]

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import tiny_runs
-from records import frame, ok, write_whole
+from records import frame, ok, write_complete_record
 
 
 def written(folder: Path, tp: int, **changes: Any) -> Path:
     """Writes a record of two frames with three mitoses each, `tp` of which are found on the second."""
-    return write_whole(folder, ok(**changes), [frame("A00_00", 1, 1, 2), frame("A00_01", tp, 0, 3 - tp)])
+    return write_complete_record(folder, ok(**changes), [frame("A00_00", 1, 1, 2), frame("A00_01", tp, 0, 3 - tp)])
 
 
 def test_the_difference_and_the_frames_are_shown(mitobench: Callable[..., Any], tmp_path: Path) -> None:

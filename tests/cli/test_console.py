@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from records import frame, ok, write_whole
+from records import frame, ok, write_complete_record
 
 from mitobench.evaluate import FramePrediction
 from mitobench.report import build
@@ -22,7 +22,7 @@ def six(tp: int, fp: int, fn: int) -> list[FramePrediction]:
 def test_no_name_or_number_of_a_row_is_cut(
     width: int, tmp_path: Path, mitobench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_whole(tmp_path / build.RECORDS, ok(detector="a-detector-with-a-long-name"), six(5, 1, 1))
+    write_complete_record(tmp_path / build.RECORDS, ok(detector="a-detector-with-a-long-name"), six(5, 1, 1))
     monkeypatch.setenv("COLUMNS", str(width))
     shown = mitobench("leaderboard", "show", tmp_path).out
     assert "a-detector-with-a-long-name" in shown
@@ -36,8 +36,8 @@ def test_each_row_shows_its_rank_range_and_whether_it_is_inside_the_noise(
     tmp_path: Path, mitobench: Callable[..., Any]
 ) -> None:
     for name in ("one", "same"):
-        write_whole(tmp_path / build.RECORDS, ok(detector=name), six(2, 1, 0))
-    write_whole(tmp_path / build.RECORDS, ok(detector="far"), six(1, 20, 1))
+        write_complete_record(tmp_path / build.RECORDS, ok(detector=name), six(2, 1, 0))
+    write_complete_record(tmp_path / build.RECORDS, ok(detector="far"), six(1, 20, 1))
     shown = " ".join(mitobench("leaderboard", "show", tmp_path).out.split())
     assert shown.count("rank range 1 to 2 ≈") == 2
     assert shown.count("rank range 3 ") == 1

@@ -246,7 +246,7 @@ def test_every_plugin_is_loaded_and_two_with_the_same_name_are_a_failure(install
     install("one", {"mitobench.verifiers": {"twin": "one:A"}})
     install("two", {"mitobench.verifiers": {"twin": "two:B"}, "mitobench.datasets": {"odd": "json:JSONDecoder"}})
     found = list(contents.plugins())
-    assert "claimed by" in one(found, "verifier twin").detail
+    assert "declared by" in one(found, "verifier twin").detail
     assert "json:JSONDecoder of package two is not a mitobench.datasets.Reader" in one(found, "dataset odd").detail
     assert states(found) == {
         "estimators": "note",

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import tiny_runs
-from records import failed, frame, ok, write_whole
+from records import failed, frame, ok, write_complete_record
 
 from mitobench.cli import console
 from mitobench.evaluate import StoredDetections
@@ -27,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(console.console, "width", 250)
     records = tmp_path / "board" / "records"
     for seed, counts in enumerate([(5, 5, 5), (7, 3, 3)]):  # F1 of .5 and .7
-        write_whole(records, ok(seed=seed), [frame("A00", *counts)])
+        write_complete_record(records, ok(seed=seed), [frame("A00", *counts)])
     record.write(records, failed(detector="rpn"), None)
     return records.parent
 
@@ -112,7 +112,7 @@ def raced(folder: Path, **rows: tuple[list[tuple[int, int, int]], float | None])
         made = ok(detector=name)
         run = made.run.model_copy(update={"seconds_a_frame": seconds})
         frames = [frame(f"A{slide:02d}", *counts) for slide, counts in enumerate(each)]
-        write_whole(folder / "records", made.model_copy(update={"run": run}), frames)
+        write_complete_record(folder / "records", made.model_copy(update={"run": run}), frames)
     return folder
 
 
@@ -242,7 +242,7 @@ def test_check_accepts_a_leaderboard_that_was_just_built(
 def test_without_data_it_says_what_was_not_checked(mitobench: Callable[..., Any], folder: Path, tmp_path: Path) -> None:
     answer = mitobench("leaderboard", "check", folder)
     assert answer.code == 0
-    assert "Without --data nothing was matched" in answer.out
+    assert "Without --data no detections were matched with the annotation" in answer.out
     assert "no files, as there are none" in answer.out
     (tmp_path / "empty").mkdir()
     answer = mitobench("leaderboard", "check", folder, "--data", tmp_path / "empty")

@@ -1,4 +1,4 @@
-"""`new-plugin` writes a package that installs and keeps the contract; `check-plugin` reports one that does not."""
+"""`new-plugin` writes a package that installs and passes all checks; `check-plugin` reports failures."""
 
 import os
 import subprocess
@@ -44,7 +44,7 @@ def test_a_new_plugin_keeps_the_contract_as_it_is_written(kind, mitobench, insta
     install_package(tmp_path / f"new-{kind}")
     checked = mitobench("check-plugin", f"new-{kind}")
     assert checked.code == 0, checked.out
-    assert f"new-{kind} keeps the contract." in checked.out
+    assert f"new-{kind} passes all checks." in checked.out
     assert checked.out.count("ok\n") == len(contract.checks(kind, f"new-{kind}"))
 
 
@@ -69,7 +69,7 @@ def test_the_commands_as_they_are_typed(install_package, tmp_path):
     install_package(tmp_path / "typed")
     checked = _typed("check-plugin", "typed", cwd=tmp_path, path=tmp_path / "site-packages")
     assert (checked.returncode, checked.stderr) == (0, "")
-    assert checked.stdout.endswith("typed keeps the contract.\n")
+    assert checked.stdout.endswith("typed passes all checks.\n")
 
 
 def _typed(*arguments, cwd, path=None):

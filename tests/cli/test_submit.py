@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_runs
-from records import detections, ok, on
+from records import detections, ok, with_frames_of
 
 from mitobench import datasets
 from mitobench.api import Mitoses
@@ -35,7 +35,7 @@ def written(
 ) -> Path:
     """Writes a record of the official test on these scanners, with detections (frame, x, y, score) and threshold .5."""
     submitted = ok(dataset="mitos2014", train_on=["mitos2014"])
-    submitted = on(submitted, datasets.load("mitos2014", data).select(scanners))
+    submitted = with_frames_of(submitted, datasets.load("mitos2014", data).select(scanners))
     return record.write(folder, submitted, detections(*((*detection, None) for detection in found)))
 
 
@@ -68,7 +68,7 @@ def test_an_earlier_submission_is_replaced_completely(
     path = written(tmp_path, data)
     assert mitobench("submit", path, "--data", data, "--out", out).code == 0
     assert sorted(file.stem for file in out.iterdir()) == ["A06_00Aa", "A06_00Ab", "A08_01Dd"]
-    assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".aside")] == []
+    assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".tmp-")] == []
 
 
 def test_a_folder_with_other_files_is_not_changed(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Every installed plugin passes the checks; new plugins are tested automatically."""
+"""Every installed plugin passes all checks; new plugins are tested automatically."""
 
 import pytest
 
@@ -12,7 +12,7 @@ CHECKS = [check for role, name in EVERY for check in contract.checks(role, name)
 
 @pytest.fixture(autouse=True)
 def _one_thread():
-    """Two tests at once on one machine must not fight for its cores."""
+    """Limits torch to one thread, because several tests may run at once."""
     torch = pytest.importorskip("torch")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

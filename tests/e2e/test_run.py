@@ -76,7 +76,7 @@ def test_a_run_killed_at_ten_random_moments_ends_with_the_same_record(
     done = finish(tmp_path, small_data, toys)
     assert done.returncode == 0, done.stderr
     assert content(tmp_path) == expected
-    assert not list((tmp_path / "store" / "aside").iterdir()), "nothing half-written is left"
+    assert not list((tmp_path / "store" / "tmp").iterdir()), "nothing half-written is left"
 
 
 def test_two_runs_on_one_store_at_once_do_each_stage_once(

@@ -73,7 +73,7 @@ def test_overrides_know_their_line(file: Path) -> None:
         '[[row]]\nname = "two"\nset = [\n  "detector.b=2",\n]\n'
     )
     definition = read(str(file))
-    given = [[override.given for override in definition.overrides(row)] for row in definition.row]
+    given = [[override.location for override in definition.overrides(row)] for row in definition.row]
     assert given == [[f"{file}:4:", f"{file}:8:"], [f"{file}:4:", f"{file}:13:"]]
 
 
@@ -125,7 +125,7 @@ def test_grids_need_no_data_set_of_their_own(file: Path) -> None:
     assert definition.profile == "paper"
     (grid,) = definition.grid
     assert (grid.profile, grid.scale, grid.seeds, grid.train_on) == ("cpu", 1.0, 1, ())
-    assert [override.given for override in definition.overrides(grid)] == [f"{file}:11:"]
+    assert [override.location for override in definition.overrides(grid)] == [f"{file}:11:"]
 
 
 def test_overrides_of_all_grids_come_before_those_of_one(file: Path) -> None:

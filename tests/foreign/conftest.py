@@ -1,4 +1,4 @@
-"""No test here may hang."""
+"""Limits the time of every test here, because none may hang."""
 
 from __future__ import annotations
 

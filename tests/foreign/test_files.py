@@ -62,9 +62,9 @@ def half_a_name(folder: Path) -> Path:
 SPECIAL = (fifo, directory, endless, link_to_a_fifo, listening, circle, nowhere, too_long, half_a_name)
 
 
-@pytest.mark.parametrize("made", SPECIAL, ids=lambda made: made.__name__)
-def test_what_is_not_a_regular_file_is_refused_at_once(made, tmp_path: Path) -> None:
-    path = made(tmp_path)
+@pytest.mark.parametrize("create", SPECIAL, ids=lambda create: create.__name__)
+def test_only_a_regular_file_is_read(create, tmp_path: Path) -> None:
+    path = create(tmp_path)
     for read in (read_bytes, read_text, open_regular):
         with pytest.raises(DataError, match=r"x|absent"):
             read(path, 100, "record", DataError)
@@ -85,7 +85,7 @@ def test_the_limit_is_the_largest_file_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")
-def test_the_limit_holds_where_a_file_declares_no_size() -> None:
+def test_the_limit_also_applies_to_files_without_a_size() -> None:
     assert os.stat("/proc/self/maps").st_size == 0
     with pytest.raises(MitobenchError, match="at most 10"):
         read_bytes(Path("/proc/self/maps"), 10)
@@ -98,10 +98,10 @@ def test_text_that_is_not_utf_8_names_the_line(tmp_path: Path) -> None:
         read_text(path, 100)
 
 
-@pytest.mark.parametrize("made", [fifo, directory, endless], ids=lambda made: made.__name__)
-def test_only_a_regular_file_is_replaced(made, tmp_path: Path) -> None:
+@pytest.mark.parametrize("create", [fifo, directory, endless], ids=lambda create: create.__name__)
+def test_only_a_regular_file_is_replaced(create, tmp_path: Path) -> None:
     with pytest.raises(MitobenchError, match="is not replaced"):
-        check_target(made(tmp_path))
+        check_target(create(tmp_path))
 
 
 def test_a_new_file_and_an_old_one_are_written(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from mitobench.foreign import gunzip
 
 
 @given(st.lists(st.binary(max_size=10_000), max_size=4))
-def test_what_was_packed_comes_back(members: list[bytes]) -> None:
+def test_unpacking_returns_the_packed_bytes(members: list[bytes]) -> None:
     content = b"".join(members)
     packed = b"".join(map(gzip.compress, members))
     assert gunzip(packed, len(content)) == content
@@ -23,7 +23,7 @@ def test_what_was_packed_comes_back(members: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-def test_a_bomb_costs_no_more_than_its_limit(layers: int) -> None:
+def test_a_decompression_bomb_stops_at_the_limit(layers: int) -> None:
     bomb = gzip.compress(bytes(1 << 27)) * layers
     tracemalloc.start()
     with pytest.raises(ValueError, match="more than 1,000,000 bytes"):
@@ -38,12 +38,12 @@ def test_many_empty_members_take_no_time() -> None:
 
 
 @given(st.binary(min_size=1, max_size=200))
-def test_what_is_not_gzip_is_refused(noise: bytes) -> None:
+def test_data_that_is_not_gzip_is_rejected(noise: bytes) -> None:
     with pytest.raises(ValueError, match=r"not gzip|cut short"):
         gunzip(noise.replace(b"\x1f\x8b", b"..").lstrip(b"\0") or b".", 1000)
 
 
-def test_what_is_cut_short_is_refused() -> None:
+def test_truncated_data_is_rejected() -> None:
     packed = gzip.compress(b"mitoses" * 1000)
     for end in range(1, len(packed)):
         with pytest.raises(ValueError, match="cut short"):

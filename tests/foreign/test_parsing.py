@@ -56,21 +56,21 @@ TOML = {
 
 
 @pytest.mark.parametrize("text", JSON.values(), ids=JSON)
-def test_such_json_is_refused_in_one_short_message(text: str | bytes) -> None:
+def test_invalid_json_is_rejected_with_one_short_message(text: str | bytes) -> None:
     with pytest.raises(RecordError, match=r"^x\.json") as refused:
         load_json(text, "x.json", RecordError)
     assert len(str(refused.value)) < 300
 
 
 @pytest.mark.parametrize("text", TOML.values(), ids=TOML)
-def test_such_toml_is_refused_in_one_short_message(text: str | bytes) -> None:
+def test_invalid_toml_is_rejected_with_one_short_message(text: str | bytes) -> None:
     with pytest.raises(RecordError, match=r"^x\.toml") as refused:
         load_toml(text, "x.toml", RecordError)
     assert len(str(refused.value)) < 300
 
 
 @pytest.mark.parametrize("value", ["NaN", "1e999", "9" * 30])
-def test_the_line_is_named(value: str) -> None:
+def test_the_error_names_the_line(value: str) -> None:
     with pytest.raises(RecordError, match=r"^x:3: "):
         load_json(f'{{"a": 1,\n\n"b": {value}}}', "x", RecordError)
     with pytest.raises(RecordError, match=r"^x:3: "):
@@ -84,7 +84,7 @@ values = st.recursive(leaves, lambda inner: st.lists(inner, max_size=4) | st.dic
 
 
 @given(values)
-def test_every_other_value_is_read_as_it_was_written(value: object) -> None:
+def test_valid_values_are_read_unchanged(value: object) -> None:
     assert load_json(json.dumps(value)) == value
     assert repr(load_json(json.dumps(value, ensure_ascii=False).encode())) == repr(value)  # 1 is not 1.0, nor True
 

@@ -14,32 +14,32 @@ ANY = st.text(st.characters(), max_size=100)
 
 
 @given(ANY)
-def test_nothing_is_left_that_a_terminal_obeys(text: str) -> None:
+def test_no_control_character_reaches_the_terminal(text: str) -> None:
     shown = printable(text)
     assert all(unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in shown)
     shown.encode()
     assert printable(shown, None) == shown
 
 
-def test_what_was_there_is_seen() -> None:
+def test_escaped_characters_are_visible() -> None:
     assert printable("a\x1b]0;title\x07b\x9b2J\u202egpj\ud800\n") == r"a\x1b]0;title\x07b\x9b2J\u202egpj\ud800\n"
 
 
 @pytest.mark.parametrize("text", ["A00_00", "Zoë", "有絲分裂", "µm ± 1", "[bold]x[/bold]", "\\x1b"])
-def test_other_text_stays_as_it_is(text: str) -> None:
+def test_printable_text_is_unchanged(text: str) -> None:
     assert printable(text) == text
 
 
-def test_a_long_text_is_cut_and_says_so() -> None:
+def test_a_long_text_is_cut_and_marked() -> None:
     assert printable("x" * 5_000, 10) == "xxxxxxxxxx... (4,990 more characters)"
 
 
-def test_lines_may_be_kept() -> None:
+def test_newlines_can_be_kept() -> None:
     assert printable("a\nb\x1b", keep="\n") == "a\nb\\x1b"
 
 
 @given(ANY)
-def test_a_cell_is_read_back(text: str) -> None:
+def test_an_escaped_cell_can_be_read_back(text: str) -> None:
     assert unguard_cell(guard_cell(text)) == text
 
 
@@ -50,5 +50,5 @@ def test_no_cell_begins_as_a_formula(first: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["A00_00", "3-4", "", " a", "x=1"])
-def test_another_cell_is_written_as_it_is(text: str) -> None:
+def test_a_harmless_cell_is_written_unchanged(text: str) -> None:
     assert guard_cell(text) == text

@@ -30,7 +30,7 @@ class Counts:
 
 
 def fuzz(name: str, kind: Kind, numbers: range, folder: Path) -> Counts:
-    """Reads the inputs of these numbers; an input is made from its kind's name and its number alone."""
+    """Reads the inputs of these numbers. An input depends only on the name of its kind and its number."""
     counts = Counts()
     for number in numbers:
         here = folder / "input"

@@ -1,4 +1,4 @@
-"""Every kind of untrusted file: how an example is made and altered, and what reads it.
+"""Every kind of untrusted file: how to make and alter an example, and what reads it.
 
 Given a random generator, a kind returns a function that reads one altered input with the functions behind the commands.
 That function may only raise MitobenchError. If it accepts the input, it checks that every number is the one in the
@@ -49,10 +49,10 @@ from mitobench.report.stale import stale_figures
 from mitobench.results import record
 from mitobench.results.check import check, verified, verified_all
 from mitobench.results.compare import compare
-from mitobench.results.copies import Copies, wrong_annotation
-from mitobench.results.demands import demands, excessive
+from mitobench.results.local_datasets import LocalDatasets, wrong_annotation
 from mitobench.results.migrate import migrate, replace_files
 from mitobench.results.recompute import Recomputation
+from mitobench.results.resource_estimate import excessive, resource_lines
 from mitobench.results.schema import SCHEMA_VERSION
 from mitobench.results.submission import write_submission
 from mitobench.scoring import score_record
@@ -68,7 +68,7 @@ Kind = Callable[[Path, Random], Read]
 
 
 class SilentChangeError(Exception):
-    """An input was accepted with another number than it holds."""
+    """An input was accepted with a number that it does not contain."""
 
 
 def same(found: object, held: object) -> None:
@@ -80,7 +80,7 @@ def same(found: object, held: object) -> None:
 
 
 def record_json(folder: Path, rng: Random) -> Read:
-    """Half are sealed again, so that what is behind the digests is reached."""
+    """Seals most of them again, so that the code after the digest check is tested too."""
     path = record.write(folder / build.RECORDS, ok(), DETECTIONS)
     content = json.loads(path.read_text())
     before = content["test"]
@@ -97,7 +97,7 @@ def record_json(folder: Path, rng: Random) -> Read:
             raise SilentChangeError("the record that was read is not the one that is stored")
         if raw["digest"] == canonical.digest({**found.content(), "test": before}):
             same(raw["test"], before)
-        list(demands(found)), list(excessive(found)), check(path)
+        list(resource_lines(found)), list(excessive(found)), check(path)
         for section in build.read_sections(folder / build.RECORDS):
             show_section(section)
 
@@ -112,7 +112,7 @@ def _sealed(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_record(folder: Path, rng: Random) -> Read:
-    """The record of a real run, with its data: what checks, shows pixels, scores, compares and submits."""
+    """A record of a real run with its data, for all commands that read both."""
     (path,) = Path(shutil.copytree(_run(folder), folder / "board"), "records").glob("*.json")
     content, before = json.loads(path.read_text()), record.read(path)
     detections = rng.choice((None, None, *record.ENDINGS))
@@ -134,7 +134,7 @@ def run_record(folder: Path, rng: Random) -> Read:
             lambda: write_submission(folder / "submission", path, found, frames),
             lambda: compare(before, verified(path)),
             lambda: score_record(path, data),
-            lambda: list(wrong_annotation(Recomputation.read(path, found), Copies(data))),
+            lambda: list(wrong_annotation(Recomputation.read(path, found), LocalDatasets(data))),
         )
 
     return read
@@ -144,7 +144,7 @@ NUMBERS = ("frames", "validation", "test", "detector_alone", "boxes")  # each fo
 
 
 def _change_detections(path: Path, entry: dict[str, Any], rng: Random) -> None:
-    """Changed text under digests that are right, in the record's entry too."""
+    """Changes the text and corrects its digests, also in the record's entry."""
     packed = path.with_name(entry["file"])
     text = mutants.in_text(gzip.decompress(packed.read_bytes()).decode(), rng).encode(errors="replace")
     packed.write_bytes(gzip.compress(text, compresslevel=9, mtime=0))
@@ -157,7 +157,7 @@ UNMOVED = ("tp", "fp", "fn", "f1", "precision", "recall", "average_precision")
 
 
 def old_record(folder: Path, rng: Random) -> Read:
-    """A record of version 1, which is migrated: with its numbers, or not at all."""
+    """A record of version 1: it is migrated with unchanged numbers, or rejected."""
     (path,) = Path(shutil.copytree(VERSION_1, folder / "records")).glob("*.json")
     content = json.loads(path.read_text())
     if rng.random() < 0.3:
@@ -171,10 +171,10 @@ def old_record(folder: Path, rng: Random) -> Read:
             content |= {"digest": canonical.digest(inside), "run_digest": canonical.digest(content.get("run"))}
     path.write_text(json.dumps(content, sort_keys=True, indent=1) + "\n")
 
-    copies = _synthetic()
+    local = _synthetic()
 
     def read() -> None:
-        migrated = migrate(path, copies)
+        migrated = migrate(path, local)
         assert migrated is not None or content["schema_version"] == SCHEMA_VERSION
         if migrated is None:
             return
@@ -186,11 +186,11 @@ def old_record(folder: Path, rng: Random) -> Read:
 
 
 @functools.cache
-def _synthetic() -> Copies:
-    """The frames that the record of version 1 is of; read once a process."""
-    copies = Copies(None)
-    copies.dataset("synthetic")
-    return copies
+def _synthetic() -> LocalDatasets:
+    """Returns the frames of the record of version 1; read once per process."""
+    local = LocalDatasets(None)
+    local.dataset("synthetic")
+    return local
 
 
 def figures_list(folder: Path, rng: Random) -> Read:
@@ -223,7 +223,7 @@ def figures_list(folder: Path, rng: Random) -> Read:
 
 
 def _run(folder: Path) -> Path:
-    """The folder of a board with one record, of parts that learn nothing; made once a process."""
+    """Returns the folder of a leaderboard with one record of plugins that learn nothing; created once per process."""
     board = folder.parent / "board"
     if not board.is_dir():
         grid = Grid({"estimator": ["fixed"], "detector": ["blobs"], "verifier": ["none"], "fuser": ["linear"]})
@@ -235,15 +235,15 @@ def _run(folder: Path) -> Path:
 
 
 def _each(*calls: Callable[[], object]) -> None:
-    """All of them, whichever is refused; raises the first refusal at the end."""
-    refused: list[MitobenchError] = []
+    """Makes all calls, also after an error; raises the first error at the end."""
+    errors: list[MitobenchError] = []
     for call in calls:
         try:
             call()
         except MitobenchError as reason:
-            refused.append(reason)
-    if refused:
-        raise refused[0]
+            errors.append(reason)
+    if errors:
+        raise errors[0]
 
 
 def record_detections(folder: Path, rng: Random) -> Read:
@@ -398,7 +398,7 @@ def _card() -> cards.ModelCard:
 
 
 def _seal_model(folder: Path, card: dict[str, Any]) -> None:
-    """With the digests that the folder has now, where the card has the form of one."""
+    """Writes the card with the current digests of the folder, sealed if the card is valid."""
     path = folder / "fuser" / "weight.json"
     content = path.read_bytes()
     card["files"] = {"fuser/weight.json": {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}}
@@ -434,7 +434,7 @@ def weights(folder: Path, rng: Random) -> Read:
 
 
 def _data(folder: Path) -> Path:
-    """Both synthetic sets, which have the layouts of the real ones; written once a process."""
+    """Returns the folder of both synthetic data sets, which have the layouts of the real ones; written once."""
     from mitobench.datasets import synthetic
 
     data = folder.parent / "data"
@@ -444,7 +444,7 @@ def _data(folder: Path) -> Path:
 
 
 def annotation(folder: Path, rng: Random) -> Read:
-    """A CSV of either layout: outlines as rows of x,y pairs, or a centre a row."""
+    """A CSV of either layout: a row of x,y pairs per outline, or a centre per row."""
     name = rng.choice(("synthetic", "synthetic-centroids"))
     original = rng.choice([p for p in sorted(_data(folder).rglob("*.csv")) if p.stat().st_size])
     path = folder / "A.csv"
@@ -455,7 +455,7 @@ def annotation(folder: Path, rng: Random) -> Read:
 
 
 def _read_annotation(path: Path, original: Path, name: str, folder: Path, rng: Random) -> None:
-    """By the reader of lines; and now and then as a part of the whole data set."""
+    """Reads it alone and, sometimes, as a part of the whole data set."""
     held = [
         [float(cell) for cell in line.strip().rstrip(", \t").split(",")]
         for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
@@ -502,12 +502,12 @@ def detections_csv(folder: Path, rng: Random) -> Read:
 def image(folder: Path, rng: Random) -> Read:
     ending, mode = rng.choice((".png", ".bmp", ".tif", ".jpg")), rng.choice(("RGB", "L", "P", "RGBA", "1", "I;16"))
     mode = "RGB" if ending == ".jpg" else mode
-    made = Image.fromarray(np.frombuffer(rng.randbytes(24 * 20 * 3), dtype=np.uint8).reshape(24, 20, 3))
-    made = Image.fromarray(np.zeros((24, 20), dtype=np.uint16)) if mode == "I;16" and ending != ".bmp" else made
+    picture = Image.fromarray(np.frombuffer(rng.randbytes(24 * 20 * 3), dtype=np.uint8).reshape(24, 20, 3))
+    picture = Image.fromarray(np.zeros((24, 20), dtype=np.uint16)) if mode == "I;16" and ending != ".bmp" else picture
     if mode not in ("RGB", "I;16") and not (ending == ".bmp" and mode == "RGBA"):
-        made = made.convert(mode)
+        picture = picture.convert(mode)
     path = folder / f"x{ending}"
-    made.save(path)
+    picture.save(path)
     content = bytearray(path.read_bytes())
     if rng.random() < 0.4:  # sizes in headers
         at = rng.randrange(min(64, len(content) - 4))

@@ -1,4 +1,4 @@
-"""Changes files as an accident or a stranger would: a byte, a token, a value, a key."""
+"""Alters files as damage or an attacker might: a byte, a token, a value, a key."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def in_tree(tree: Any, rng: Random) -> Any:
 
 
 def _value(rng: Random) -> Any:
-    """A copy: one list in two places, changed later, would be a circle."""
+    """Copies the value: one list in two places could later become a cycle."""
     return copy.deepcopy(rng.choice(VALUES))
 
 

@@ -12,7 +12,7 @@ INPUTS = 20  # of each kind; benchmarks/fuzz.py tries thousands
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_no_traceback_no_hang_no_other_number(
+def test_altered_files_give_a_clear_error_or_their_exact_numbers(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("MITOBENCH_PACKAGES", raising=False)

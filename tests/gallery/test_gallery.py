@@ -140,7 +140,7 @@ def test_a_full_disk_is_an_error(path: Path, small_data: Path, tmp_path: Path, m
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("mitobench.atomic.whole_file", full)
+    monkeypatch.setattr("mitobench.atomic.atomic_file", full)
     with pytest.raises(MitobenchError, match="cannot be written: No space left on device"):
         gallery.write(path, tmp_path / "out", data=small_data)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from records import DetectionRow, detections, metrics, ok, on
+from records import DetectionRow, detections, metrics, ok, with_frames_of
 
 from mitobench import datasets
 from mitobench.datasets import Item, splits
@@ -22,5 +22,5 @@ def items_of(data: Path) -> list[Item]:
 
 def write(folder: Path, data: Path, *rows: DetectionRow) -> Path:
     """Writes a record with these detections; returns its path. The threshold is .5, the radius 5 um."""
-    gallery_record = on(ok(dataset=NAME, train_on=[NAME], protocol="by-slide"), datasets.load(NAME, data))
+    gallery_record = with_frames_of(ok(dataset=NAME, train_on=[NAME], protocol="by-slide"), datasets.load(NAME, data))
     return record.write(folder, gallery_record.model_copy(update={"test": metrics(frames=[])}), detections(*rows))

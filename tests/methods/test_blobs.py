@@ -12,7 +12,7 @@ from mitobench.methods.blobs import Blobs, BlobsOptions
 
 
 def frame(spots, size=(200, 160), mpp=(0.25, 0.25)):
-    """A frame with a pink ground and a disc of haematoxylin at each (x, y, radius in um, strength)."""
+    """Returns a frame with a pink background and a disc of haematoxylin at each (x, y, radius in um, strength)."""
     y, x = np.mgrid[: size[1], : size[0]]
     stain = np.zeros((size[1], size[0], 3))
     stain[..., 1] = 0.1
@@ -53,7 +53,7 @@ def test_a_larger_region_of_the_same_stain_scores_lower():
     assert found.xy[0, 0] == pytest.approx(50, abs=2)
 
 
-def test_eosin_alone_is_nothing():
+def test_eosin_alone_gives_no_detections():
     assert len(Blobs().predict(frame([]))) == 0
 
 
@@ -66,7 +66,7 @@ def test_candidates_are_the_best_and_best_first():
     np.testing.assert_array_equal(best.score, every.score[:4])
 
 
-def test_nothing_at_or_below_the_floor_is_kept():
+def test_detections_at_or_below_the_score_floor_are_dropped():
     shown = frame([(50, 80, 4.5, 0.1), (150, 80, 4.5, 0.3)])
     scores = Blobs().predict(shown).score
     assert len(Blobs(BlobsOptions(floor=scores[1])).predict(shown)) == 1
@@ -78,6 +78,6 @@ def test_it_learns_nothing_and_needs_no_boxes():
 
 
 @pytest.mark.parametrize("option", [{"mpp": 0.01}, {"radius_min": 0}, {"floor": 1}, {"radius": 3}])
-def test_an_option_that_cannot_be_is_refused(option):
+def test_an_invalid_option_is_rejected(option):
     with pytest.raises(ValidationError):
         BlobsOptions(**option)

@@ -8,19 +8,19 @@ from mitobench.methods.logit_linear import LogitLinear
 
 
 def candidates(slope=2.5, offset=-1.0, n=20_000):
-    """Scores whose candidates show a mitosis with probability expit(slope * logit(score) + offset)."""
+    """Returns scores, and labels that are true with probability expit(slope * logit(score) + offset)."""
     rng = np.random.default_rng(0)
     scores = expit(rng.normal(0, 1.5, n))
     return scores, rng.random(n) < expit(slope * logit(scores) + offset)
 
 
-def test_the_curve_that_made_the_candidates_is_found():
+def test_the_calibration_curve_of_the_candidates_is_recovered():
     found = Platt.fit(*candidates())
     assert found.slope == pytest.approx(2.5, rel=0.05)
     assert found.offset == pytest.approx(-1.0, rel=0.05)
 
 
-def test_calibrated_scores_are_the_share_of_mitoses_among_their_likes():
+def test_a_calibrated_score_is_the_share_of_mitoses_at_that_score():
     scores, is_mitosis = candidates(slope=0.3, offset=-2.0)
     calibrated = Platt.fit(scores, is_mitosis)(scores)
     for low in np.quantile(calibrated, [0, 0.25, 0.5, 0.75]):
@@ -28,19 +28,19 @@ def test_calibrated_scores_are_the_share_of_mitoses_among_their_likes():
         assert is_mitosis[some].mean() == pytest.approx(calibrated[some].mean(), abs=0.03)
 
 
-def test_it_keeps_the_order_of_scores_even_where_they_tell_the_opposite():
+def test_it_keeps_the_order_of_scores_even_if_high_scores_are_wrong():
     scores, is_mitosis = candidates()
     assert (np.diff(Platt.fit(scores, is_mitosis)(np.linspace(0.01, 0.99, 50))) > 0).all()
     assert Platt.fit(scores, ~is_mitosis).slope == 0
 
 
-def test_few_candidates_that_are_separated_perfectly_stay_finite():
+def test_calibration_stays_finite_for_few_perfectly_separated_candidates():
     platt = Platt.fit(np.array([0.1, 0.2, 0.8, 0.9]), np.array([False, False, True, True]))
     assert (np.abs([platt.slope, platt.offset]) < 100).all()
 
 
 @pytest.mark.parametrize("truth", [np.zeros(3, bool), np.ones(3, bool), np.zeros(0, bool)])
-def test_without_both_kinds_scores_stay_as_they_are(truth):
+def test_with_one_class_only_scores_are_unchanged(truth):
     scores = np.linspace(0.1, 0.9, len(truth))
     np.testing.assert_allclose(Platt.fit(scores, truth)(scores), scores)
 

@@ -13,7 +13,7 @@ probabilities = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1
 
 
 def validation(f1_of_w, cls=Linear):
-    """Validation whose F1 is `f1_of_w` of the weight: the weight follows from the fused score of one candidate."""
+    """Returns validation data with F1 `f1_of_w(weight)`, the weight being derived from a candidate's fused score."""
     low, high = np.array([0.2]), np.array([0.8])
     grid = [cls()._sum(w, high, low)[0] for w in np.linspace(0, 1, 21)]
     return Validation(high, low, np.array([True]), lambda fused: f1_of_w(np.argmin(abs(grid - fused[0])) / 20))
@@ -27,7 +27,7 @@ def test_the_weight_of_the_best_validation_f1_is_chosen(cls, best):
     assert fuser.chosen()["w"] == pytest.approx(best)
 
 
-def test_of_equally_good_weights_the_middle_of_the_longest_run_is_chosen():
+def test_among_equal_weights_the_middle_of_the_longest_run_is_chosen():
     fuser = Linear()
     fuser.fit(validation(lambda w: float(0.09 < w < 0.16 or 0.49 < w < 0.81)))
     assert fuser.chosen()["w"] == pytest.approx(0.65)
@@ -39,23 +39,23 @@ def test_the_curve_holds_every_weight_tried_with_its_f1():
     assert fuser.chosen()["curve"] == [[0.0, 0.0], [0.25, 0.25], [0.5, 0.5], [0.75, 0.75], [1.0, 1.0]]
 
 
-def test_an_undefined_f1_chooses_the_middle():
+def test_with_an_undefined_f1_the_middle_weight_is_chosen():
     fuser = Linear()
     fuser.fit(validation(lambda w: float("nan")))
     assert fuser.chosen()["w"] == 0.5
 
 
-def test_the_weighted_sum():
+def test_linear_returns_the_weighted_sum():
     fused = Linear().fuse(np.array([1.0, 0.2]), np.array([0.0, 0.6]))  # w is .5 before it is fitted
     np.testing.assert_allclose(fused, [0.5, 0.4])
 
 
-def test_the_sum_of_logits():
+def test_logit_linear_returns_the_weighted_sum_of_logits():
     # logits of .9 and .5 are ln 9 and 0; half of ln 9 is ln 3, whose probability is 3 / 4
     np.testing.assert_allclose(LogitLinear().fuse(np.array([0.9]), np.array([0.5])), [0.75])
 
 
-def test_logits_rank_scores_squeezed_against_one_that_a_plain_sum_cannot():
+def test_logits_distinguish_scores_close_to_one_that_a_plain_sum_does_not():
     detector, verifier = np.array([0.9999, 0.99]), np.array([0.5, 0.52])
     assert np.argmax(Linear().fuse(detector, verifier)) == 1
     assert np.argmax(LogitLinear().fuse(detector, verifier)) == 0
@@ -88,7 +88,7 @@ def test_a_loaded_fuser_fuses_as_the_saved_one(cls, tmp_path):
 
 
 @pytest.mark.parametrize("step", [0, 1.5])
-def test_a_step_that_is_none_is_refused(step):
+def test_an_invalid_step_is_rejected(step):
     with pytest.raises(ValidationError):
         Linear.Options(step=step)
 

@@ -21,7 +21,7 @@ def test_the_centre_of_a_symmetric_masks_box_is_its_centroid(frame, radius):
     np.testing.assert_array_equal(Detections.from_boxes(boxes, [1.0]).xy, [centroid])
 
 
-def test_it_asks_for_masks():
+def test_it_needs_masks():
     assert Mask.needs_masks
 
 

@@ -4,7 +4,7 @@ from mitobench.api import Detections
 from mitobench.methods.none import NoVerifier
 
 
-def test_none_has_no_opinion(frame):
+def test_none_returns_the_scores_of_the_detector(frame):
     found = Detections.from_points([[40.0, 50.0], [90.0, 20.0]], [0.9, 0.2])
     assert not NoVerifier.verifies
     assert not NoVerifier.learns()

@@ -66,7 +66,7 @@ def test_any_format_becomes_rgb(tmp_path: Path, name: str, mode: str) -> None:
     assert (frame.read().shape, frame.read().dtype) == ((6, 8, 3), np.uint8)
 
 
-def test_an_image_larger_than_pillow_likes_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_above_pillows_size_limit_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path / "a.png", size=(50, 50))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     assert inputs.frame(path, 0.25).size == (50, 50)

@@ -99,7 +99,7 @@ def test_a_pickle_is_refused(small_data: Path, tmp_path: Path) -> None:
     with pytest.raises(MitobenchError, match=r"weights\.pth: the detector saved a \.pth"):
         pack(record, tmp_path / "store", tmp_path / "model")
     assert not list(tmp_path.glob("*model*"))
-    assert not list(tmp_path.glob(".aside-*"))
+    assert not list(tmp_path.glob(".tmp-*"))
 
 
 @pytest.mark.usefixtures("toys")

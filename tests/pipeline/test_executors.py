@@ -224,7 +224,7 @@ def test_the_record_gives_the_reason_of_a_failed_child_process(run: Any) -> None
     assert "on purpose" in record.reason
 
 
-def test_plugins_never_get_annotation_of_test_frames(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fit_never_gets_annotation_of_test_frames(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import mitobench_toys
 
     shown: list[str] = []

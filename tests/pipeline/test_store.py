@@ -45,14 +45,14 @@ def test_an_error_while_writing_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="of the stage"), store.write("fit", KEY, {"spec": 1}) as folder:
         fail_half_way(folder)
     assert store.get("fit", KEY) is None
-    assert list((tmp_path / "aside").iterdir()) == []
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_incomplete_outputs_of_killed_processes_are_removed(tmp_path: Path) -> None:
     store = Store(tmp_path).open()
-    (tmp_path / "aside" / f"{KEY}-left").mkdir()
+    (tmp_path / "tmp" / f"{KEY}-left").mkdir()
     write(store)
-    assert list((tmp_path / "aside").iterdir()) == []
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 @settings(max_examples=30)

@@ -21,10 +21,10 @@ from report.counted import F1_5, F1_8, counted
 
 @pytest.fixture(autouse=True)
 def only_the_tables(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """index.html and figures take seconds and have tests of their own."""
+    """Skips index.html and figures, which take seconds and have their own tests."""
     if "everything" not in request.fixturenames:
-        for made in (html_page, figures):
-            monkeypatch.setattr(made, "write", lambda *_: [])
+        for module in (html_page, figures):
+            monkeypatch.setattr(module, "write", lambda *_: [])
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_the_page_is_made_from_the_records(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("everything")
-def test_page_and_figures_are_made_too(folder: Path) -> None:
+def test_html_page_and_figures_are_written_too(folder: Path) -> None:
     record.write(folder / "records", counted(F1_5, detector="rpn"), DETECTIONS)
     build.build(folder)
     assert {item.name for item in folder.iterdir()} == {
@@ -113,10 +113,10 @@ def test_a_sealed_record_without_what_a_table_needs_is_named(
 ) -> None:
     """Anyone can forge a record and seal it; that must not affect the others."""
     entry = DetectionsEntry(file="x", rows=1, sha256="x", packed="x")
-    made = ok().model_copy(update={"detections": entry} | change)
-    made = made.sealed()
+    forged = ok().model_copy(update={"detections": entry} | change)
+    forged = forged.sealed()
     path = tmp_path / "forged.json"
-    path.write_text(made.model_dump_json())
+    path.write_text(forged.model_dump_json())
     good, broken = record.read_good(tmp_path)
     assert good == []
     assert len(broken) == 1
@@ -126,8 +126,8 @@ def test_a_sealed_record_without_what_a_table_needs_is_named(
 
 def test_detections_in_another_folder_are_rejected(tmp_path: Path) -> None:
     entry = DetectionsEntry(file="../../x.detections.csv.gz", rows=0, sha256="x", packed="x")
-    made = ok().model_copy(update={"detections": entry}).sealed()
-    (tmp_path / "forged.json").write_text(made.model_dump_json())
+    forged = ok().model_copy(update={"detections": entry}).sealed()
+    (tmp_path / "forged.json").write_text(forged.model_dump_json())
     _, (message,) = record.read_good(tmp_path)
     assert "must be in the same folder" in message
 

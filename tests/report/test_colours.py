@@ -53,10 +53,10 @@ TITLE = "fixed + frcnn + resnet50 + linear"
 
 def variant(f1: float, iterations: int, **changes: Any) -> Record:
     """A record of a variant with these iterations of the detector; `changes` are fields of the record."""
-    made = ok(f1=f1)
+    record = ok(f1=f1)
     shown = {"iterations": iterations}
-    detector = made.plugins["detector"].model_copy(update={"options": shown, "variant": shown})
-    return made.model_copy(update={"plugins": {**made.plugins, "detector": detector}, **changes})
+    detector = record.plugins["detector"].model_copy(update={"options": shown, "variant": shown})
+    return record.model_copy(update={"plugins": {**record.plugins, "detector": detector}, **changes})
 
 
 def labelled(*records: Record) -> list[str]:
@@ -76,10 +76,10 @@ def test_labels_of_variants_contain_the_differences() -> None:
     ]
 
 
-def test_facts_that_distinguish_no_more_rows_are_left_out() -> None:
+def test_labels_leave_out_details_that_distinguish_no_rows() -> None:
     shortened = {"notes": ["trained from scratch", "schedules shortened to 0.2 of the profile's"]}
-    made = variant(0.6, 300), variant(0.5, 100, profile="modern"), variant(0.4, 60, **shortened)
-    assert labelled(*made) == [
+    record = variant(0.6, 300), variant(0.5, 100, profile="modern"), variant(0.4, 60, **shortened)
+    assert labelled(*record) == [
         f"{TITLE} (cpu, schedules x 1)",
         f"{TITLE} (modern, schedules x 1)",
         f"{TITLE} (cpu, schedules x 0.2)",
@@ -101,4 +101,4 @@ def gate(value: str) -> dict[str, Any]:
 
 def test_conflicting_rows_are_distinguished_by_their_records() -> None:
     both = ok(f1=0.6).sealed(), ok(f1=0.5).sealed()
-    assert labelled(*both) == [f"{TITLE} (record {made.digest[:8]})" for made in both]
+    assert labelled(*both) == [f"{TITLE} (record {record.digest[:8]})" for record in both]

@@ -18,19 +18,19 @@ COMMITTED = sorted((Path(__file__).parents[2] / "leaderboard" / "records").glob(
 
 @pytest.mark.parametrize("path", COMMITTED[:3], ids=lambda path: path.name[:24])
 def test_the_curve_of_a_committed_record_gives_its_numbers(path: Path) -> None:
-    made = record.read(path)
-    counts, curve = counts_of(path, made), curve_of(path, made)
-    assert made.test is not None
+    stored = record.read(path)
+    counts, curve = counts_of(path, stored), curve_of(path, stored)
+    assert stored.test is not None
     assert counts is not None
     assert curve is not None
-    assert counts.average_precision() == pytest.approx(made.test.average_precision, abs=1e-9)
-    assert counts.froc() == pytest.approx(made.test.froc, abs=1e-9)
+    assert counts.average_precision() == pytest.approx(stored.test.average_precision, abs=1e-9)
+    assert counts.froc() == pytest.approx(stored.test.froc, abs=1e-9)
     recall, precision, fp_per_frame = curve
     f1 = (
         2 * precision * recall / np.maximum(precision + recall, 1e-12)
     )  # both are 0 where the best score is a false positive
-    assert f1.max() == pytest.approx(made.test.oracle_f1, abs=1e-9)
-    assert recall[-1] == pytest.approx(made.test.recall_ceiling, abs=1e-9)
+    assert f1.max() == pytest.approx(stored.test.oracle_f1, abs=1e-9)
+    assert recall[-1] == pytest.approx(stored.test.recall_ceiling, abs=1e-9)
     assert (np.diff(recall) >= 0).all()
     assert (np.diff(fp_per_frame) >= 0).all()
 
@@ -58,15 +58,15 @@ def test_detections_below_the_candidate_threshold_are_in_no_curve(tmp_path: Path
     assert curve(tmp_path, (0.9, 1), (None, 0)) == ([1 / 3], [0])
 
 
-def test_without_scores_or_mitoses_there_is_none(tmp_path: Path) -> None:
+def test_a_record_without_scores_or_mitoses_has_no_curve(tmp_path: Path) -> None:
     assert curve_of(tmp_path / "x.json", failed()) is None
     assert curve(tmp_path, (0.9, None), n_mitoses=0) is None
 
 
 def test_changed_detections_are_rejected(tmp_path: Path) -> None:
     path = record.write(tmp_path, ok(), DETECTIONS)
-    made = record.read(path)
-    assert made.detections is not None
-    path.with_name(made.detections.file).write_bytes(b"")
+    stored = record.read(path)
+    assert stored.detections is not None
+    path.with_name(stored.detections.file).write_bytes(b"")
     with pytest.raises(RecordError, match="was changed"):
-        curve_of(path, made)
+        curve_of(path, stored)

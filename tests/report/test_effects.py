@@ -6,7 +6,7 @@ import pytest
 
 from mitobench.evaluate import Interval
 from mitobench.report.effects import Effect
-from mitobench.report.pairs import Paired
+from mitobench.report.pairs import PairedDifference
 from mitobench.report.table import sections
 from mitobench.results.record import Record
 from report.counted import F1_0, F1_4, F1_5, F1_8, F1_10, counted
@@ -56,8 +56,8 @@ def test_a_difference_that_depends_on_one_slide_is_in_the_noise() -> None:
 
 def test_an_end_of_an_interval_that_rounds_to_zero_is_zero() -> None:
     ends = Interval(low=1e-17, high=0.1, unit="group", n_units=10, method="jackknife-wilson", version=1)
-    assert Paired(2, 0.05, ends).in_noise
-    assert not Paired(2, 0.05, ends.model_copy(update={"low": 1e-3})).in_noise
+    assert PairedDifference(2, 0.05, ends).in_noise
+    assert not PairedDifference(2, 0.05, ends.model_copy(update={"low": 1e-3})).in_noise
 
 
 def test_only_seeds_that_both_rows_have_are_compared() -> None:

@@ -26,7 +26,7 @@ from mitobench.results.record import Record
 SCORES: dict[str, Any] = {"average_precision": 1 / 3, "oracle_f1": 0.5}
 
 
-def made(f1: float | None = 0.5, **changes: Any) -> Record:
+def with_curves(f1: float | None = 0.5, **changes: Any) -> Record:
     """A record with scores, whose detections give its curves."""
     return ok(f1=f1, **changes).model_copy(update={"test": metrics(f1, **SCORES)})
 
@@ -45,14 +45,14 @@ def text(folder: Path, name: str) -> str:
 
 
 def test_a_section_has_its_figures_as_svg(tmp_path: Path) -> None:
-    names = draw(tmp_path, made(0.5), made(0.6, detector="rpn"))
+    names = draw(tmp_path, with_curves(0.5), with_curves(0.6, detector="rpn"))
     assert names == [f"mitos2012-official-{name}.svg" for name in FIGURES]
     for path in (tmp_path / "figures").glob("*.svg"):
         ElementTree.fromstring(path.read_text(encoding="utf-8"))
 
 
 def test_a_figure_is_as_wide_as_a_column_at_300_dpi(tmp_path: Path) -> None:
-    names = draw(tmp_path, made(), kinds=("svg", "png"))
+    names = draw(tmp_path, with_curves(), kinds=("svg", "png"))
     pictures = list((tmp_path / "figures").glob("*.png"))
     assert len(pictures) == len(names) / 2
     for path in pictures:
@@ -62,7 +62,7 @@ def test_a_figure_is_as_wide_as_a_column_at_300_dpi(tmp_path: Path) -> None:
 
 
 def test_numbers_are_rounded_in_coordinates_and_not_in_names(tmp_path: Path) -> None:
-    draw(tmp_path, made(detector="x1.23456789"))
+    draw(tmp_path, with_curves(detector="x1.23456789"))
     words = text(tmp_path, "mitos2012-official-f1.svg")
     assert "x1.23456789" in words
     assert "Verdana" in words
@@ -72,13 +72,13 @@ def test_numbers_are_rounded_in_coordinates_and_not_in_names(tmp_path: Path) -> 
 
 def test_equal_records_give_equal_bytes(tmp_path: Path) -> None:
     for name in ("once", "again"):
-        draw(tmp_path / name, made())
+        draw(tmp_path / name, with_curves())
     for path in (tmp_path / "once" / "figures").iterdir():
         assert path.read_bytes() == (tmp_path / "again" / "figures" / path.name).read_bytes(), path.name
 
 
 def test_published_methods_are_marked_as_not_measured(tmp_path: Path) -> None:
-    draw(tmp_path, made())
+    draw(tmp_path, with_curves())
     for name in ("f1", "plane"):
         words = text(tmp_path, f"mitos2012-official-{name}.svg")
         assert "published, not measured here" in words
@@ -88,7 +88,7 @@ def test_published_methods_are_marked_as_not_measured(tmp_path: Path) -> None:
 def test_only_the_best_rows_are_drawn_and_the_figure_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
     monkeypatch.setattr(figures, "curve_of", lambda path, _: read.append(path))
-    draw(tmp_path, *(made(0.3 + 0.01 * n, detector=f"d{n:02d}") for n in range(MAX_ROWS + 3)))
+    draw(tmp_path, *(with_curves(0.3 + 0.01 * n, detector=f"d{n:02d}") for n in range(MAX_ROWS + 3)))
     words = text(tmp_path, "mitos2012-official-f1.svg")
     assert f"The best {MAX_ROWS} of {MAX_ROWS + 3} rows." in words
     assert "d14" in words
@@ -97,7 +97,7 @@ def test_only_the_best_rows_are_drawn_and_the_figure_says_so(tmp_path: Path, mon
 
 
 def test_a_name_is_text(tmp_path: Path) -> None:
-    draw(tmp_path, made(detector="$x^2$<script>alert(1)</script>--\x07"))
+    draw(tmp_path, with_curves(detector="$x^2$<script>alert(1)</script>--\x07"))
     words = text(tmp_path, "mitos2012-official-f1.svg")
     assert "$x^2$" in words  # and not x squared
     assert "<script" not in words
@@ -105,13 +105,13 @@ def test_a_name_is_text(tmp_path: Path) -> None:
 
 
 def test_a_name_of_a_data_set_is_safe_for_a_file(tmp_path: Path) -> None:
-    names = draw(tmp_path, made(protocol="../../etc/ø"))
+    names = draw(tmp_path, with_curves(protocol="../../etc/ø"))
     assert names
     assert all(name.startswith("mitos2012-.._.._etc_") and "/" not in name for name in names)
 
 
 def test_sections_of_one_data_set_are_named_by_what_they_differ_in(tmp_path: Path) -> None:
-    names = draw(tmp_path, made(), made(data_digest="e" * 64))
+    names = draw(tmp_path, with_curves(), with_curves(data_digest="e" * 64))
     assert {f"mitos2012-official-data_{letter}-f1.svg" for letter in "AB"} < set(names)
     assert len(set(names)) == len(names)
 
@@ -119,10 +119,10 @@ def test_sections_of_one_data_set_are_named_by_what_they_differ_in(tmp_path: Pat
 def test_variants_have_labels_and_colours_of_their_own(tmp_path: Path) -> None:
     for f1, value in ((0.6, "validation"), (0.5, 0.25)):
         options = {
-            "pipeline": {**made().pipeline, "candidate_threshold": value},
+            "pipeline": {**with_curves().pipeline, "candidate_threshold": value},
             "overrides": [f"pipeline.candidate_threshold={value}"],
         }
-        record.write(tmp_path / "records", made(f1).model_copy(update=options), DETECTIONS)
+        record.write(tmp_path / "records", with_curves(f1).model_copy(update=options), DETECTIONS)
     draw(tmp_path)
     words = text(tmp_path, "mitos2012-official-f1.svg")
     assert "(candidate_threshold validation)" in words
@@ -151,14 +151,14 @@ def test_a_long_name_is_wrapped_before_its_brackets_and_not_cut() -> None:
 
 
 def test_figures_that_an_earlier_build_wrote_are_removed_and_no_others(tmp_path: Path) -> None:
-    draw(tmp_path, made(), kinds=("svg", "png"))
+    draw(tmp_path, with_curves(), kinds=("svg", "png"))
     (tmp_path / "figures" / "mine.png").write_bytes(b"")
     draw(tmp_path)
     assert [path.name for path in (tmp_path / "figures").glob("*.png")] == ["mine.png"]
 
 
 def test_without_curves_or_scores_those_figures_are_left_out(tmp_path: Path) -> None:
-    no_mitosis = made().model_copy(update={"test": metrics(0.5, n_mitoses=0)})
+    no_mitosis = with_curves().model_copy(update={"test": metrics(0.5, n_mitoses=0)})
     assert not any("-pr." in name or "-froc." in name for name in draw(tmp_path / "a", no_mitosis))
-    assert draw(tmp_path / "b", failed(), made(None, seed=1)) == []
+    assert draw(tmp_path / "b", failed(), with_curves(None, seed=1)) == []
     assert figures.write(tmp_path, []) == []

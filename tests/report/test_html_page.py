@@ -72,20 +72,20 @@ def unpacked(block: str) -> str:
 
 def parts(folder: Path, *records: Record, detections: str = DETECTIONS) -> Parts:
     """The page of these records."""
-    for made in records:
-        record.write(folder / "records", made, detections if made.status == "ok" else None)
+    for one in records:
+        record.write(folder / "records", one, detections if one.status == "ok" else None)
     return Parts(html_page.render(folder, read_sections(folder / "records")))
 
 
 def rows(found: Parts, section: int = 0) -> list[dict[str, Any]]:
-    made: list[dict[str, Any]] = found.block("page-data")["sections"][section]["rows"]
-    return made
+    found_rows: list[dict[str, Any]] = found.block("page-data")["sections"][section]["rows"]
+    return found_rows
 
 
 # ------------------------------------------------------------------------------------------------- one safe file
 
 
-def test_nothing_is_fetched(tmp_path: Path) -> None:
+def test_the_page_fetches_nothing(tmp_path: Path) -> None:
     found = parts(board(tmp_path))
     assert found.fetched == []
     assert found.policy.startswith("default-src 'none'")
@@ -119,19 +119,19 @@ def test_only_the_scripts_of_the_page_may_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", [SCRIPT, "</script><img src=x onerror=alert(1)>", "<!--<script>", "a\u2028b", "'\"&amp;"]
 )
-def test_a_name_is_data_whatever_it_is(tmp_path: Path, name: str) -> None:
+def test_any_name_is_shown_as_text(tmp_path: Path, name: str) -> None:
     names = {"dataset": name, "train_on": [name], "detector": name}
-    made = [ok(**names), failed(reason=name, seed=1, **names)]
-    found = Parts(html_page.render(tmp_path, sections(_written(tmp_path, made))))
+    originals = [ok(**names), failed(reason=name, seed=1, **names)]
+    found = Parts(html_page.render(tmp_path, sections(_written(tmp_path, originals))))
     assert found.fetched == []
     assert len([name for name, _ in found.scripts if name is None]) == len(html_page.SCRIPTS)
     assert rows(found)[0]["parts"]["detector"] == name
     assert found.block("record-data")[1]["reason"] == name
 
 
-def _written(folder: Path, made: list[Record]) -> list[Record]:
+def _written(folder: Path, originals: list[Record]) -> list[Record]:
     records = folder / "records"
-    return [record.read(record.write(records, one, DETECTIONS if one.status == "ok" else None)) for one in made]
+    return [record.read(record.write(records, one, DETECTIONS if one.status == "ok" else None)) for one in originals]
 
 
 def test_equal_records_give_equal_bytes(tmp_path: Path) -> None:
@@ -164,16 +164,21 @@ def test_without_a_record_there_is_a_page_that_says_so(tmp_path: Path) -> None:
 
 def test_rows_are_those_of_the_sections(tmp_path: Path) -> None:
     found = parts(board(tmp_path))
-    made = rows(found, 1)
-    assert [row["rank"] for row in made] == [*range(1, 13), None]
-    assert [row["parts"]["detector"] for row in made[:12]] == [names["detector"] for names in combinations()]
-    assert made[5]["seeds"] == [0, 1]
-    assert made[5]["missing"] == [2]
-    assert made[12]["failed"] == [0]
-    assert [row["tied"] for row in (made[0], made[1], made[11], made[12])] == [True, True, False, False]
-    assert [row["rankRange"].split()[0] for row in (made[0], made[12])] == ["1", "–"]
-    assert all(row["low"] < row["f1"] < row["high"] for row in made[:12])
-    assert len({(row["style"]["colour"], row["style"]["symbol"]) for row in made}) == 13
+    page_rows = rows(found, 1)
+    assert [row["rank"] for row in page_rows] == [*range(1, 13), None]
+    assert [row["parts"]["detector"] for row in page_rows[:12]] == [names["detector"] for names in combinations()]
+    assert page_rows[5]["seeds"] == [0, 1]
+    assert page_rows[5]["missing"] == [2]
+    assert page_rows[12]["failed"] == [0]
+    assert [page_rows[i]["tied"] for i in (0, 1, 11, 12)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert [page_rows[i]["rankRange"].split()[0] for i in (0, 12)] == ["1", "–"]
+    assert all(row["low"] < row["f1"] < row["high"] for row in page_rows[:12])
+    assert len({(row["style"]["colour"], row["style"]["symbol"]) for row in page_rows}) == 13
 
 
 def test_published_numbers_are_not_among_the_rows(tmp_path: Path) -> None:
@@ -193,39 +198,39 @@ def test_a_section_says_how_it_was_measured(tmp_path: Path) -> None:
 
 
 def test_f1_of_fewer_seeds_than_others_have_shows_their_number(tmp_path: Path) -> None:
-    made = rows(parts(board(tmp_path)), 1)
-    assert "(" not in made[0]["f1Shown"]
-    assert re.fullmatch(r"\.\d{3} \(mean of 2\) \[\.\d{3}, \.\d{3}\]", made[5]["f1Shown"])
-    assert made[12]["f1Shown"] == "FAILED"
+    page_rows = rows(parts(board(tmp_path)), 1)
+    assert "(" not in page_rows[0]["f1Shown"]
+    assert re.fullmatch(r"\.\d{3} \(mean of 2\) \[\.\d{3}, \.\d{3}\]", page_rows[5]["f1Shown"])
+    assert page_rows[12]["f1Shown"] == "FAILED"
 
 
-def test_a_record_is_there_with_the_commands_that_repeat_it(tmp_path: Path) -> None:
-    (made,) = parts(tmp_path, ok()).block("record-data")
+def test_the_page_has_each_record_with_the_commands_that_reproduce_it(tmp_path: Path) -> None:
+    (entry,) = parts(tmp_path, ok()).block("record-data")
     path = f"records/{ok().stem}.json"
-    assert list(made["commands"].values()) == [
+    assert list(entry["commands"].values()) == [
         command_of(ok()),
         f"mitobench reproduce {path}",
         f"mitobench gallery {path}",
     ]
-    assert made["frames"] == [["A00_00", "00", 1, 1, 2]]
-    assert made["chosen"] == {
+    assert entry["frames"] == [["A00_00", "00", 1, 1, 2]]
+    assert entry["chosen"] == {
         "threshold": 0.5,
         "candidate threshold": 0.1,
         "detector's own threshold": 0.5,
         "fuser: w": 0.5,
     }
-    assert made["file"] == f"{ok().stem}.json"
-    assert made["provenance"]["versions"] == {"python": "3.11.0", "torch": "2.6.0"}
-    assert made["provenance"]["data"]["mitos2012"]["digest"]["test"] == "d" * 64
+    assert entry["file"] == f"{ok().stem}.json"
+    assert entry["provenance"]["versions"] == {"python": "3.11.0", "torch": "2.6.0"}
+    assert entry["provenance"]["data"]["mitos2012"]["digest"]["test"] == "d" * 64
 
 
 def test_a_note_is_in_the_page_once_and_rows_have_its_number(tmp_path: Path) -> None:
-    made = [
+    records = [
         ok(notes=["slides are shared"]),
         ok(f1=0.4, detector="rpn", notes=["slides are shared"]),
         ok(f1=0.3, detector="x"),
     ]
-    found = parts(tmp_path, *made)
+    found = parts(tmp_path, *records)
     (section,) = found.block("page-data")["sections"]
     assert section["footnotes"] == ["slides are shared"]
     assert [row["notes"] for row in section["rows"]] == ["1", "1", ""]
@@ -252,27 +257,27 @@ def test_numbers_have_no_more_digits_than_are_drawn(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", COMMITTED[:3], ids=lambda path: path.name[:24])
 def test_a_committed_record_has_its_own_curve_with_fewer_points(tmp_path: Path, path: Path) -> None:
-    made = record.read(path)
-    assert made.test is not None
+    stored = record.read(path)
+    assert stored.test is not None
     detections = gzip.decompress(path.with_suffix(".detections.csv.gz").read_bytes()).decode()
-    (curve,) = parts(tmp_path, made, detections=detections).block("curve-data")
+    (curve,) = parts(tmp_path, stored, detections=detections).block("curve-data")
     tp, fp = np.array(curve["tp"]), np.array(curve["fp"])
     assert len(tp) <= MAX_POINTS
     f1 = 2 * tp / (tp + fp + curve["mitoses"])
-    assert f1.max() == pytest.approx(made.test.oracle_f1, abs=1e-9)
-    assert tp.max() / curve["mitoses"] == pytest.approx(made.test.recall_ceiling, abs=1e-9)
-    assert curve["chosen"] == [made.test.tp, made.test.fp]
+    assert f1.max() == pytest.approx(stored.test.oracle_f1, abs=1e-9)
+    assert tp.max() / curve["mitoses"] == pytest.approx(stored.test.recall_ceiling, abs=1e-9)
+    assert curve["chosen"] == [stored.test.tp, stored.test.fp]
 
 
 @pytest.mark.parametrize(
-    ("made", "why"),
+    ("without_curve", "why"),
     [
         (ok().model_copy(update={"test": metrics(None, oracle_f1=None)}), "no scores"),
         (failed(), "no scores"),
     ],
 )
-def test_where_a_record_has_no_curve_the_page_says_why(tmp_path: Path, made: Record, why: str) -> None:
-    (curve,) = parts(tmp_path, made).block("curve-data")
+def test_where_a_record_has_no_curve_the_page_says_why(tmp_path: Path, without_curve: Record, why: str) -> None:
+    (curve,) = parts(tmp_path, without_curve).block("curve-data")
     assert why in curve["why"]
     assert list(curve) == ["why"]
 
@@ -302,7 +307,7 @@ def test_a_short_curve_keeps_every_turn() -> None:
 
 
 def test_the_work_grows_with_the_number_of_records_and_not_faster(tmp_path: Path) -> None:
-    """Four times the records take about four times the calls; what does not depend on them comes on top."""
+    """Four times the records take about four times the calls, plus a constant part."""
     found = [read_sections(many(tmp_path / str(n), n) / "records") for n in (60, 240)]
     few, most = (
         n_calls(lambda sections=sections, n=n: page_data.of(tmp_path / str(n), sections))

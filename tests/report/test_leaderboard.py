@@ -26,10 +26,10 @@ def page(*records: Record) -> str:
 
 
 def variant(f1: float, iterations: int, **names: Any) -> Record:
-    made = ok(f1=f1, **names)
+    record = ok(f1=f1, **names)
     options = {"iterations": iterations}
-    detector = made.plugins["detector"].model_copy(update={"options": options, "variant": options})
-    return made.model_copy(update={"plugins": {**made.plugins, "detector": detector}})
+    detector = record.plugins["detector"].model_copy(update={"options": options, "variant": options})
+    return record.model_copy(update={"plugins": {**record.plugins, "detector": detector}})
 
 
 # ------------------------------------------------------------------------------------------------------ a section
@@ -73,8 +73,8 @@ def test_rows_are_ranked_by_f1_and_never_by_the_oracle() -> None:
 
 
 def test_the_variants_of_a_combination_are_folded_into_the_best() -> None:
-    made = [variant(0.6, 300), variant(0.5, 200), ok(f1=0.4, detector="rpn")]
-    shown = [row for row in rows(page(*made)) if row["#"]]
+    records = [variant(0.6, 300), variant(0.5, 200), ok(f1=0.4, detector="rpn")]
+    shown = [row for row in rows(page(*records)) if row["#"]]
     assert [first_line(row["#"]) for row in shown] == ["1", "3"]
     assert [second_line(row["combination"]) for row in shown] == [
         "profile cpu, MITOS 2012, 2 variants",
@@ -103,8 +103,8 @@ def test_the_committed_page_fits_a_screen() -> None:
 
 
 def test_a_row_with_fewer_seeds_than_others_is_ranked_and_shows_it() -> None:
-    made = *(ok(seed=s) for s in range(3)), *(ok(f1=0.6, seed=s, detector="rpn") for s in (0, 2))
-    first, second = (row for row in rows(page(*made)) if row["#"])
+    records = *(ok(seed=s) for s in range(3)), *(ok(f1=0.6, seed=s, detector="rpn") for s in (0, 2))
+    first, second = (row for row in rows(page(*records)) if row["#"])
     assert (first_line(first["#"]), first_line(first["F1"]), first["seeds"]) == ("1", ".600", "2 of 3")
     assert (first_line(second["#"]), first_line(second["F1"]), second["seeds"]) == ("2", ".500", "3")
 
@@ -127,8 +127,8 @@ def test_rows_that_cannot_be_distinguished_from_the_best_are_marked() -> None:
 
 
 def test_each_row_has_the_ranks_that_it_could_have() -> None:
-    made = counted([(80, 10, 10)] * 12), *(counted([(40, 40, 50)] * 12, detector=name) for name in "ab")
-    shown = [row["#"] for row in rows(page(*made)) if row["#"]]
+    records = counted([(80, 10, 10)] * 12), *(counted([(40, 40, 50)] * 12, detector=name) for name in "ab")
+    shown = [row["#"] for row in rows(page(*records)) if row["#"]]
     assert shown == ["1<br><sub>1</sub>", "2<br><sub>2–3</sub>", "3<br><sub>2–3</sub>"]
 
 
@@ -166,7 +166,7 @@ def test_a_note_is_listed_once_and_rows_have_its_number() -> None:
 def test_the_note_on_migration_is_above_all_rows_or_at_those_it_holds_for() -> None:
     entry = {"migrated": [{"schema_version": 1, "digest": "0" * 64}]}
     migrated, other = (
-        Record.model_validate({**made.model_dump(), **entry}) for made in (ok(), ok(f1=0.4, detector="rpn"))
+        Record.model_validate({**record.model_dump(), **entry}) for record in (ok(), ok(f1=0.4, detector="rpn"))
     )
     note = "migrated from record version 1: no detections on validation; thresholds and options as recorded"
     assert f"- {note}" in page(migrated, other).splitlines()
@@ -195,8 +195,8 @@ def test_without_published_numbers_they_are_not_mentioned() -> None:
 
 
 def timed(name: str, counts: tuple[int, int, int], seconds: float) -> Record:
-    made = counted([counts] * 10, detector=name, protocol="by-slide")
-    return made.model_copy(update={"run": made.run.model_copy(update={"seconds_a_frame": seconds})})
+    record = counted([counts] * 10, detector=name, protocol="by-slide")
+    return record.model_copy(update={"run": record.run.model_copy(update={"seconds_a_frame": seconds})})
 
 
 def test_the_cheapest_row_that_is_as_good_as_the_best_is_recommended() -> None:
@@ -227,8 +227,8 @@ def test_no_name_is_markup(place: str) -> None:
 
 def test_notes_profiles_and_training_sets_are_escaped_too() -> None:
     evil = "<b>|"
-    made = ok(notes=[evil], train_on=[evil]).model_copy(update={"profile": evil})
-    text = page(made, ok(detector="rpn"))
+    record = ok(notes=[evil], train_on=[evil]).model_copy(update={"profile": evil})
+    text = page(record, ok(detector="rpn"))
     assert "<b>|" not in text
     assert text.count(r"<b>\|".replace("<", "&lt;").replace(">", "&gt;")) >= 2
     assert len([row for row in rows(text) if row["#"]]) == 2
@@ -255,7 +255,7 @@ def build(records: list[Record]) -> list[str]:
 
 def test_the_work_grows_with_the_number_of_rows_and_not_faster() -> None:
     """Four times the rows, with as many pairs each, take about four times the calls: no row looks at all others."""
-    few, many = (n_calls(lambda made=made: build(made)) for made in (grid(1), grid(4)))
+    few, many = (n_calls(lambda records=records: build(records)) for records in (grid(1), grid(4)))
     assert 3 < many / few < 4.6
 
 

@@ -67,22 +67,22 @@ def test_f1_of_one_seed_has_the_interval_of_its_record() -> None:
 
 def test_f1_of_several_seeds_is_their_mean_with_the_interval_of_their_counts_summed() -> None:
     """The second seed has no hit on one frame of six: 10 / 24 beside .5, and their sums 22 / 48."""
-    made = row(counted(F1_5), counted([F1_5] * 5 + [(0, 2, 2)], seed=1))
-    assert made.interval is not None
-    assert made.interval.low < 22 / 48 < made.interval.high
-    assert markdown.f1(made) == f".458 {markdown.brackets(made.interval).strip()}"
+    averaged = row(counted(F1_5), counted([F1_5] * 5 + [(0, 2, 2)], seed=1))
+    assert averaged.interval is not None
+    assert averaged.interval.low < 22 / 48 < averaged.interval.high
+    assert markdown.f1(averaged) == f".458 {markdown.brackets(averaged.interval).strip()}"
 
 
 def test_the_seeds_have_the_spread_of_f1() -> None:
-    made = row(ok(f1=0.7, seed=2), ok(f1=0.5, seed=0), ok(f1=0.6, seed=1))
-    assert markdown.f1(made) == ".600"  # one frame has no interval
-    assert markdown.status(made) == "0 1 2 (.500 to .700)"
+    averaged = row(ok(f1=0.7, seed=2), ok(f1=0.5, seed=0), ok(f1=0.6, seed=1))
+    assert markdown.f1(averaged) == ".600"  # one frame has no interval
+    assert markdown.status(averaged) == "0 1 2 (.500 to .700)"
 
 
 def test_a_failed_seed_is_named_and_the_mean_shows_its_number_of_seeds() -> None:
-    made = row(ok(f1=0.5, seed=0), ok(f1=0.6, seed=1), failed(seed=2))
-    assert markdown.f1(made) == ".550 (mean of 2)"
-    assert markdown.status(made) == "0 1 (.500 to .600) FAILED 2"
+    averaged = row(ok(f1=0.5, seed=0), ok(f1=0.6, seed=1), failed(seed=2))
+    assert markdown.f1(averaged) == ".550 (mean of 2)"
+    assert markdown.status(averaged) == "0 1 (.500 to .600) FAILED 2"
 
 
 def test_seeds_that_others_have_are_missing() -> None:
@@ -93,7 +93,7 @@ def test_seeds_that_others_have_are_missing() -> None:
     assert markdown.f1(partial) == ".350 (mean of 2)"
 
 
-def test_one_seed_beside_failed_ones_is_no_mean() -> None:
+def test_one_successful_seed_is_not_called_a_mean() -> None:
     assert markdown.f1(row(ok(f1=0.5), failed(seed=1))) == ".500 (one seed) [.100, .900]"
 
 

@@ -23,35 +23,35 @@ def section(*records: Record) -> Section:
     return found
 
 
-def ranges(made: Section) -> dict[str, tuple[int, int] | None]:
-    return {str(row.first.combination["detector"]): made.rank_range(row) for row in made.rows}
+def ranges(ranking: Section) -> dict[str, tuple[int, int] | None]:
+    return {str(row.first.combination["detector"]): ranking.rank_range(row) for row in ranking.rows}
 
 
-def tied(made: Section) -> set[str]:
-    return {str(row.first.combination["detector"]) for row in made.rows if made.tied(row)}
+def tied(ranking: Section) -> set[str]:
+    return {str(row.first.combination["detector"]) for row in ranking.rows if ranking.tied(row)}
 
 
 def test_a_clearly_better_row_is_first_and_two_equal_ones_share_the_next_ranks() -> None:
-    made = section(
+    ranking = section(
         counted(slides(F1_10), detector="best"),
         counted(slides(F1_5), detector="a"),
         counted(slides(F1_5), detector="b"),
     )
-    assert ranges(made) == {"best": (1, 1), "a": (2, 3), "b": (2, 3)}
-    assert tied(made) == {"best"}
-    assert made.marked == frozenset()
+    assert ranges(ranking) == {"best": (1, 1), "a": (2, 3), "b": (2, 3)}
+    assert tied(ranking) == {"best"}
+    assert ranking.marked == frozenset()
 
 
 def test_equal_rows_may_have_any_rank() -> None:
-    made = section(*(counted(slides(F1_5), detector=name) for name in "abc"))
-    assert set(ranges(made).values()) == {(1, 3)}
-    assert tied(made) == {"a", "b", "c"}
+    ranking = section(*(counted(slides(F1_5), detector=name) for name in "abc"))
+    assert set(ranges(ranking).values()) == {(1, 3)}
+    assert tied(ranking) == {"a", "b", "c"}
 
 
 def test_rows_that_all_differ_have_one_rank_each() -> None:
     kinds = {"a": F1_10, "b": F1_8, "c": F1_5, "d": F1_4}
-    made = section(*(counted([*slides(kind, 40)], detector=name) for name, kind in kinds.items()))
-    assert ranges(made) == {"a": (1, 1), "b": (2, 2), "c": (3, 3), "d": (4, 4)}
+    ranking = section(*(counted([*slides(kind, 40)], detector=name) for name, kind in kinds.items()))
+    assert ranges(ranking) == {"a": (1, 1), "b": (2, 2), "c": (3, 3), "d": (4, 4)}
 
 
 def test_a_difference_that_changes_with_the_slides_distinguishes_no_rows() -> None:
@@ -67,7 +67,7 @@ def test_a_difference_that_changes_with_the_slides_distinguishes_no_rows() -> No
 @pytest.mark.parametrize("seed", range(3))
 def test_the_marked_rows_are_those_that_could_be_first(seed: int) -> None:
     draw = np.random.default_rng(seed)
-    made = section(
+    ranking = section(
         *(
             counted(
                 [(int(tp), int(draw.integers(0, 4)), 10 - int(tp)) for tp in draw.binomial(10, p, 8)], detector=name
@@ -75,11 +75,11 @@ def test_the_marked_rows_are_those_that_could_be_first(seed: int) -> None:
             for name, p in zip("abcdefgh", np.linspace(0.9, 0.3, 8), strict=True)
         )
     )
-    found = ranges(made)
-    assert {name for name, each in found.items() if each and each[0] == 1} == tied(made)
-    assert made.best is not None
-    assert made.rank_range(made.best) == (1, len(tied(made)))
-    assert len(tied(made)) < 8
+    found = ranges(ranking)
+    assert {name for name, each in found.items() if each and each[0] == 1} == tied(ranking)
+    assert ranking.best is not None
+    assert ranking.rank_range(ranking.best) == (1, len(tied(ranking)))
+    assert len(tied(ranking)) < 8
 
 
 def test_more_rows_need_more_certainty() -> None:
@@ -91,47 +91,47 @@ def test_more_rows_need_more_certainty() -> None:
 
 
 def test_rows_without_a_rank_have_no_range_and_widen_no_others() -> None:
-    made = section(
+    ranking = section(
         counted(slides(F1_10), detector="best"),
         counted(slides(F1_5), detector="rest"),
         counted(slides(F1_8), detector="twice"),
         counted(slides(F1_4), detector="twice"),
         failed(detector="failed"),
     )
-    assert ranges(made) == {"best": (1, 1), "rest": (2, 2), "twice": None, "failed": None}
-    assert tied(made) == {"best"}
+    assert ranges(ranking) == {"best": (1, 1), "rest": (2, 2), "twice": None, "failed": None}
+    assert tied(ranking) == {"best"}
 
 
 def test_several_seeds_are_compared_by_those_that_both_have() -> None:
     """On seed 0 they are equal; what seed 1 shows is of one row alone."""
-    made = section(
+    ranking = section(
         counted(slides(F1_5), detector="two"),
         counted(slides(F1_10), detector="two", seed=1),
         counted(slides(F1_5), detector="one"),
     )
-    assert ranges(made) == {"two": (1, 2), "one": (1, 2)}
+    assert ranges(ranking) == {"two": (1, 2), "one": (1, 2)}
 
 
 def test_a_row_on_other_seeds_alone_can_have_any_rank_but_is_not_marked() -> None:
-    made = section(
+    ranking = section(
         counted(slides(F1_10), detector="best"),
         counted(slides(F1_5), detector="rest"),
         counted(slides(F1_4), detector="other", seed=1),
     )
-    assert ranges(made) == {"best": (1, 2), "rest": (2, 3), "other": (1, 3)}
-    assert tied(made) == {"best"}
+    assert ranges(ranking) == {"best": (1, 2), "rest": (2, 3), "other": (1, 3)}
+    assert tied(ranking) == {"best"}
 
 
 def test_the_range_holds_the_rank_of_the_mean_even_where_common_seeds_say_otherwise() -> None:
     """By the mean of two seeds `two` is first; on seed 0, which both have, it is far behind."""
-    made = section(
+    ranking = section(
         counted(slides(F1_4), detector="two"),
         counted(slides(F1_10), detector="two", seed=1),
         counted(slides((11, 10, 5)), detector="one"),
         counted(slides((2, 2, 14)), detector="last"),
     )
-    assert made.rows[0].first.combination["detector"] == "two"
-    for place, found in enumerate(ranges(made).values(), 1):
+    assert ranking.rows[0].first.combination["detector"] == "two"
+    for place, found in enumerate(ranges(ranking).values(), 1):
         assert found is not None
         assert found[0] <= place <= found[1]
 

@@ -17,9 +17,9 @@ WORSE: Slide = (60, 40, 40)
 
 
 def timed(name: str, each: Slide | list[Slide], seconds: float | None, seed: int = 0, device: str = "cpu") -> Record:
-    made = counted([each] * 10 if isinstance(each, tuple) else each, detector=name, seed=seed)
-    run = made.run.model_copy(update={"seconds_a_frame": seconds})
-    return made.model_copy(update={"run": run, "device": device})
+    record = counted([each] * 10 if isinstance(each, tuple) else each, detector=name, seed=seed)
+    run = record.run.model_copy(update={"seconds_a_frame": seconds})
+    return record.model_copy(update={"run": run, "device": device})
 
 
 def found(*records: Record, margin: float = 0.02) -> Recommendation:
@@ -79,7 +79,7 @@ def test_a_row_without_seconds_is_named_and_not_chosen() -> None:
     assert (name(what.chosen), [name(one) for one in what.untimed]) == ("best", ["cheap"])
 
 
-def test_a_best_row_without_seconds_gives_way_to_one_that_is_not_worse() -> None:
+def test_a_row_that_is_not_worse_is_chosen_over_a_best_row_without_seconds() -> None:
     what = found(timed("best", GOOD, None), timed("cheap", NEARLY, 1.0))
     assert (name(what.best), name(what.chosen)) == ("best", "cheap")
     assert found(timed("best", GOOD, None), timed("bad", WORSE, 1.0)).chosen is None

@@ -24,7 +24,7 @@ def page(*records: Record) -> str:
 
 def test_a_row_has_every_column() -> None:
     (row,) = rows(page(ok(), failed(seed=1)))
-    links = [f"[{text}](../records/{made.stem}.json)" for text, made in (("0", ok()), ("1 FAILED", failed(seed=1)))]
+    links = [f"[{text}](../records/{record.stem}.json)" for text, record in (("0", ok()), ("1 FAILED", failed(seed=1)))]
     assert row == {
         "#": "1<br><sub>1</sub>",
         "combination": "fixed + frcnn + resnet50 + linear<br><sub>profile cpu; MITOS 2012</sub>",
@@ -117,10 +117,10 @@ def test_the_page_explains_that_a_verifier_comes_with_its_fuser() -> None:
 
 def test_a_long_note_of_a_split_keeps_its_end() -> None:
     long = f"{'frames ' * 50}not independent of the patient"
-    made = ok()
-    (entry,) = made.data.values()
+    record = ok()
+    (entry,) = record.data.values()
     data = {"mitos2012": entry.model_copy(update={"split": entry.split.model_copy(update={"note": long})})}
-    assert long in page(made.model_copy(update={"data": data}))
+    assert long in page(record.model_copy(update={"data": data}))
 
 
 def test_without_a_pair_effects_are_not_mentioned() -> None:
@@ -155,12 +155,12 @@ def test_no_name_is_markup(place: str) -> None:
 
 
 def test_effects_failures_notes_and_files_are_escaped_too() -> None:
-    made = [
+    records = [
         counted(F1_5, detector=EVIL).model_copy(update={"notes": [EVIL], "profile": EVIL}),
         counted(F1_8),
         failed(detector=EVIL, verifier=EVIL, reason=EVIL),
     ]
-    (section,) = sections(made, {made[0].digest: "<script>|).json"})
+    (section,) = sections(records, {records[0].digest: "<script>|).json"})
     text = section_page(section, "../records")
     assert "<script" not in text
     assert len(table(text, "role")) == 1

@@ -38,7 +38,7 @@ def generated(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and path.parent.name != "records")
 
 
-def test_what_was_just_built_is_not_stale(folder: Path) -> None:
+def test_a_leaderboard_that_was_just_built_is_not_stale(folder: Path) -> None:
     names, problems = stale(folder)
     assert problems == []
     assert names == ["LEADERBOARD.md", "index.html", "sections/", "figures/ (by their data)"]
@@ -57,7 +57,7 @@ def test_one_changed_byte_makes_a_file_stale(folder: Path) -> None:
 
 
 def test_figures_of_another_matplotlib_are_not_stale(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another version draws other bytes of the same data."""
+    """Another version of matplotlib writes different bytes for the same data."""
     once = {path.name: path.read_bytes() for path in (folder / "figures").glob("*.svg")}
     monkeypatch.setitem(figures.LOOK, "font.size", 7)
     build.build(folder)
@@ -101,7 +101,7 @@ def test_a_folder_that_was_never_built_is_not_stale(tmp_path: Path) -> None:
     assert stale(tmp_path) == ([], [])
 
 
-def test_a_link_to_nowhere_is_left_out(folder: Path) -> None:
+def test_a_broken_link_is_ignored(folder: Path) -> None:
     for name in ("gone.json", "gone.detections.csv.gz", "gone"):
         (folder / "records" / name).symlink_to(folder / "nowhere")
     assert stale(folder)[1] == []

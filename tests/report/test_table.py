@@ -33,7 +33,7 @@ def radius(record: Record, um: float) -> Record:
     [{"data_digest": "e" * 64}, {"matcher": "hungarian"}, {"protocol": "by-slide"}, {"dataset": "mitos2014"}],
     ids=str,
 )
-def test_records_that_were_not_measured_alike_are_in_different_sections(change: dict[str, Any]) -> None:
+def test_records_measured_differently_are_in_different_sections(change: dict[str, Any]) -> None:
     found = sections([ok(), ok(detector="rpn", **{"train_on": [change.get("dataset", "mitos2012")]} | change)])
     assert [len(section.rows) for section in found] == [1, 1]
 
@@ -44,9 +44,9 @@ def test_another_radius_is_another_section() -> None:
 
 
 def test_rows_trained_on_different_data_are_ranked_together() -> None:
-    made = ok(train_on=["mitos2012", "mitos2014"])
-    made = made.model_copy(update={"data": {**made.data, "mitos2014": made.data["mitos2012"]}})
-    assert len(section(ok(), made).rows) == 2
+    record = ok(train_on=["mitos2012", "mitos2014"])
+    record = record.model_copy(update={"data": {**record.data, "mitos2014": record.data["mitos2012"]}})
+    assert len(section(ok(), record).rows) == 2
 
 
 def with_data(record: Record, dataset: str, **digests: str) -> Record:
@@ -63,8 +63,8 @@ def test_rows_with_other_data_in_any_part_are_never_ranked_together(part: str) -
 
 def test_other_data_of_another_training_set_is_noted_and_ranked_together() -> None:
     both = ok(train_on=["mitos2012", "mitos2014"])
-    made = section(with_data(both, "mitos2014"), with_data(both, "mitos2014", train="e" * 64))
-    assert {remark for row in made.rows for remark in made.remarks(row)} == {
+    ranking = section(with_data(both, "mitos2014"), with_data(both, "mitos2014", train="e" * 64))
+    assert {remark for row in ranking.rows for remark in ranking.remarks(row)} == {
         "with mitos2014 train data aaaaaaaa",
         "with mitos2014 train data eeeeeeee",
     }
@@ -88,7 +88,7 @@ def test_a_title_has_details_only_where_two_would_be_the_same() -> None:
 
 def test_sections_that_differ_in_their_data_alone_list_its_digests() -> None:
     found = sections([ok(), with_data(ok(), "mitos2012", train="e" * 64)])
-    digests = {note for made in found for note in made.notes}
+    digests = {note for ranking in found for note in ranking.notes}
     assert len(digests) == 2
     assert any("its digests: train eeeeeeee, val bbbbbbbb, test dddddddd" in note for note in digests)
 
@@ -100,14 +100,14 @@ def on_scanners(record: Record, *names: str, only: bool = False, test: str = "d"
 
 
 def test_sections_of_different_scanners_are_named_by_them() -> None:
-    made = ok(dataset="mitos2014", protocol="by-slide", train_on=["mitos2014"])
-    both = sections([on_scanners(made, "H", test="e"), on_scanners(made, "A", "H")])
+    record = ok(dataset="mitos2014", protocol="by-slide", train_on=["mitos2014"])
+    both = sections([on_scanners(record, "H", test="e"), on_scanners(record, "A", "H")])
     assert {section.title for section in both} == {
         "MITOS 2014, by slide, Hamamatsu frames",
         "MITOS 2014, by slide, Aperio and Hamamatsu frames",
     }
-    assert [section.title for section in sections([on_scanners(made, "A", "H")])] == ["MITOS 2014, by slide"]
-    limited = sections([on_scanners(made, "H", only=True)])
+    assert [section.title for section in sections([on_scanners(record, "A", "H")])] == ["MITOS 2014, by slide"]
+    limited = sections([on_scanners(record, "H", only=True)])
     assert [section.title for section in limited] == ["MITOS 2014, by slide, Hamamatsu frames"]
 
 
@@ -120,18 +120,20 @@ def test_the_title_of_a_data_set_is_its_name_in_words(name: str, title: str) -> 
 
 
 def test_rows_are_in_the_order_of_mean_f1_and_those_without_one_are_last() -> None:
-    made = section(failed(detector="a"), ok(f1=None, detector="b"), ok(f1=0.0, detector="c"), ok(f1=0.5, detector="d"))
-    shown = [(rank, row.first.combination["detector"]) for rank, row in made.ranked()]
+    ranking = section(
+        failed(detector="a"), ok(f1=None, detector="b"), ok(f1=0.0, detector="c"), ok(f1=0.5, detector="d")
+    )
+    shown = [(rank, row.first.combination["detector"]) for rank, row in ranking.ranked()]
     assert shown == [(1, "d"), (2, "c"), (None, "a"), (None, "b")]
-    assert made.best is made.rows[0]
+    assert ranking.best is ranking.rows[0]
 
 
 def test_a_section_without_a_score_has_no_best() -> None:
-    made = section(failed())
-    assert made.best is None
-    assert made.metrics is None
-    assert not made.tied(made.rows[0])
-    assert made.effects == []
+    ranking = section(failed())
+    assert ranking.best is None
+    assert ranking.metrics is None
+    assert not ranking.tied(ranking.rows[0])
+    assert ranking.effects == []
 
 
 # ----------------------------------------------------------------------------------------------- seeds and conflicts
@@ -152,8 +154,8 @@ def test_the_title_leaves_out_unused_parts() -> None:
 
 
 def test_a_seed_that_another_row_has_is_missing_and_one_that_failed_is_not() -> None:
-    made = section(*(ok(seed=seed) for seed in range(3)), ok(f1=0.1, detector="rpn"), failed(seed=1, detector="rpn"))
-    assert [row.missing for row in made.rows] == [[], [2]]
+    ranking = section(*(ok(seed=seed) for seed in range(3)), ok(f1=0.1, detector="rpn"), failed(seed=1, detector="rpn"))
+    assert [row.missing for row in ranking.rows] == [[], [2]]
 
 
 def test_counts_of_seeds_are_summed_frame_by_frame() -> None:
@@ -172,15 +174,15 @@ def test_seeds_on_other_frames_are_not_summed() -> None:
 def test_conflicting_records_of_a_seed_are_two_rows_that_are_marked_and_not_ranked() -> None:
     one, other, rest = counted(F1_5), counted(F1_8), counted(F1_4, seed=1)
     for records in permutations((one, other, rest)):
-        made = section(*records)
-        assert [(row.conflicting, row.mean("f1"), row.seeds) for row in made.rows] == [
+        ranking = section(*records)
+        assert [(row.conflicting, row.mean("f1"), row.seeds) for row in ranking.rows] == [
             (False, pytest.approx(0.4), [1]),
             (True, pytest.approx(0.8), [0]),
             (True, pytest.approx(0.5), [0]),
         ]
-        assert [rank for rank, _ in made.ranked()] == [1, None, None]
-        assert made.rows[0].missing == [0]
-        assert made.remarks(made.rows[1]) == ["conflicting: another record of this seed has different numbers"]
+        assert [rank for rank, _ in ranking.ranked()] == [1, None, None]
+        assert ranking.rows[0].missing == [0]
+        assert ranking.remarks(ranking.rows[1]) == ["conflicting: another record of this seed has different numbers"]
 
 
 def test_a_seed_with_and_without_a_score_is_a_conflict_too() -> None:
@@ -217,12 +219,12 @@ def random_record(seed: int, **names: Any) -> Record:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_difference_from_the_best_is_paired(seed: int) -> None:
-    made = section(*(random_record(3 * seed + i, detector=f"d{i}") for i in range(3)))
-    assert made.best is not None
-    assert made.difference(made.best) is None
-    for row in made.rows[1:]:
-        expected = paired_difference(row.counts(), made.best.counts())
-        found = made.difference(row)
+    ranking = section(*(random_record(3 * seed + i, detector=f"d{i}") for i in range(3)))
+    assert ranking.best is not None
+    assert ranking.difference(ranking.best) is None
+    for row in ranking.rows[1:]:
+        expected = paired_difference(row.counts(), ranking.best.counts())
+        found = ranking.difference(row)
         assert expected is not None
         assert found is not None
         assert found.model_dump() == pytest.approx(expected.model_dump())
@@ -230,27 +232,27 @@ def test_the_difference_from_the_best_is_paired(seed: int) -> None:
 
 def test_the_difference_is_of_the_seeds_that_both_have() -> None:
     """The best has .8 and, on a seed that the other lacks, .5."""
-    made = section(counted(F1_8), counted(F1_5, seed=1), counted(F1_5, detector="rpn"))
-    found = made.difference(made.rows[1])
+    ranking = section(counted(F1_8), counted(F1_5, seed=1), counted(F1_5, detector="rpn"))
+    found = ranking.difference(ranking.rows[1])
     assert found is not None
     assert found.delta == pytest.approx(0.5 - 0.8)
 
 
 def test_without_a_seed_in_common_there_is_no_difference() -> None:
-    made = section(counted(F1_8), counted(F1_5, detector="rpn", seed=1))
-    assert made.difference(made.rows[1]) is None
-    assert not made.tied(made.rows[1])
+    ranking = section(counted(F1_8), counted(F1_5, detector="rpn", seed=1))
+    assert ranking.difference(ranking.rows[1]) is None
+    assert not ranking.tied(ranking.rows[1])
 
 
 def test_a_row_is_tied_where_the_best_is_not_known_to_be_better() -> None:
     """`near` is behind on one slide of six, `far` on all."""
-    made = section(
+    ranking = section(
         counted(F1_8),
         counted([F1_8] * 5 + [F1_5], detector="near"),
         counted(F1_4, detector="far"),
         failed(detector="x"),
     )
-    assert [(row.first.combination["detector"], made.tied(row)) for row in made.rows] == [
+    assert [(row.first.combination["detector"], ranking.tied(row)) for row in ranking.rows] == [
         ("frcnn", True),
         ("near", True),
         ("far", False),
@@ -259,8 +261,8 @@ def test_a_row_is_tied_where_the_best_is_not_known_to_be_better() -> None:
 
 
 def test_frames_that_do_not_agree_are_not_compared() -> None:
-    made = section(counted(F1_8), counted([(1, 1, 2)] * 6, detector="forged"))
-    assert made.difference(made.rows[1]) is None
+    ranking = section(counted(F1_8), counted([(1, 1, 2)] * 6, detector="forged"))
+    assert ranking.difference(ranking.rows[1]) is None
 
 
 def test_the_interval_of_several_seeds_is_that_of_their_counts_summed() -> None:
@@ -287,8 +289,8 @@ def test_rows_that_look_the_same_have_a_remark_on_how_they_differ() -> None:
     one = ok(f1=0.5)
     detector = one.plugins["detector"].model_copy(update={"options": {"lr": 0.1}})
     other = ok(f1=0.4).model_copy(update={"plugins": {**one.plugins, "detector": detector}, "device": "cuda"})
-    made = section(one, other, ok(f1=0.3, detector="rpn"))
-    assert [made.remarks(row) for row in made.rows] == [
+    ranking = section(one, other, ok(f1=0.3, detector="rpn"))
+    assert [ranking.remarks(row) for row in ranking.rows] == [
         ["with device cpu, detector lr 1e-05"],
         ["with device cuda, detector lr 0.1"],
         [],
@@ -296,15 +298,15 @@ def test_rows_that_look_the_same_have_a_remark_on_how_they_differ() -> None:
 
 
 def test_a_note_that_not_all_rows_have_is_a_remark() -> None:
-    made = section(ok(notes=["no tissue", "from scratch"]), ok(detector="rpn", f1=0.4, notes=["no tissue"]))
-    assert made.notes == ["no tissue", "test frames scored 2 times for these rows"]
-    assert [made.remarks(row) for row in made.rows] == [["from scratch"], []]
+    ranking = section(ok(notes=["no tissue", "from scratch"]), ok(detector="rpn", f1=0.4, notes=["no tissue"]))
+    assert ranking.notes == ["no tissue", "test frames scored 2 times for these rows"]
+    assert [ranking.remarks(row) for row in ranking.rows] == [["from scratch"], []]
 
 
 def test_a_note_of_one_seed_names_the_seed() -> None:
-    made = section(ok(seed=0, notes=["no tissue"]), ok(seed=1, notes=["no tissue", "no candidate passed"]))
-    assert made.notes[0] == "no tissue"
-    assert [made.remarks(row) for row in made.rows] == [["no candidate passed (seed 1)"]]
+    ranking = section(ok(seed=0, notes=["no tissue"]), ok(seed=1, notes=["no tissue", "no candidate passed"]))
+    assert ranking.notes[0] == "no tissue"
+    assert [ranking.remarks(row) for row in ranking.rows] == [["no candidate passed (seed 1)"]]
 
 
 def test_the_path_of_a_record_is_its_name_unless_another_is_given() -> None:
@@ -315,6 +317,8 @@ def test_the_path_of_a_record_is_its_name_unless_another_is_given() -> None:
 
 
 def test_a_variant_leaves_out_options_without_a_value() -> None:
-    made = ok()
-    made.plugins["verifier"] = made.plugins["verifier"].model_copy(update={"variant": {"patch": 64, "enlarged": None}})
-    assert plugin(made, "verifier") == "resnet50 (patch 64)"
+    record = ok()
+    record.plugins["verifier"] = record.plugins["verifier"].model_copy(
+        update={"variant": {"patch": 64, "enlarged": None}}
+    )
+    assert plugin(record, "verifier") == "resnet50 (patch 64)"

@@ -23,7 +23,6 @@ from mitobench.results import record
 from mitobench.results.check import check
 
 
-@pytest.mark.slow
 def detections_of(path: Path, part: str = "detections") -> Path:
     return path.with_name(f"{path.stem}.{part}.csv.gz")
 
@@ -86,7 +85,8 @@ def test_another_packing_of_the_same_detections_is_found(path: Path, more: bytes
     file = detections_of(path)
     file.write_bytes(gzip.compress(gzip.decompress(file.read_bytes()), compresslevel=1 if not more else 9) + more)
     assert check(path).problems == [
-        f"{file}: was changed after it was written: its digest does not fit. Make the record again."
+        f"{file}: was changed after it was written: its digest does not match. "
+        "Restore the original, or rerun the combination."
     ]
 
 

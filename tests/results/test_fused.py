@@ -184,3 +184,8 @@ def test_a_record_without_validation_detections_is_checked_on_test(core_records:
     assert paths_of(true) == []
     assert paths_of(replace(true, test=higher(true.test))) == ["detections: score of row 2"]
     assert isinstance(true.record, Record)
+
+
+def test_the_message_names_a_parameter_that_is_missing(core_records: dict[str, Path]) -> None:
+    (wrong,) = wrong_scores(choosing(recomputation(core_records["linear"]), {"curve": []}))
+    assert wrong.expected == "what linear chooses: linear cannot have chosen this: 'w' is missing"

@@ -14,8 +14,8 @@ from mitobench.errors import MitobenchError, RecordError
 from mitobench.pipeline import canonical
 from mitobench.results import record as records
 from mitobench.results.check import check
-from mitobench.results.copies import Copies
 from mitobench.results.folder import check_all
+from mitobench.results.local_datasets import LocalDatasets
 from mitobench.results.migrate import migrate, migrate_folder
 from mitobench.results.schema import SCHEMA_VERSION
 
@@ -24,8 +24,8 @@ EQUAL = ("tp", "fp", "fn", "precision", "recall", "f1", "oracle_f1", "average_pr
 
 
 @pytest.fixture(scope="module")
-def synthetic_frames() -> Copies:
-    return Copies(None)
+def synthetic_frames() -> LocalDatasets:
+    return LocalDatasets(None)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_record_of_version_1_keeps_its_numbers_and_its_digest(folder: Path) ->
     assert "/" not in new["run"]["command"]
 
 
-def test_a_migrated_record_passes_with_and_without_the_annotation(folder: Path, synthetic_frames: Copies) -> None:
+def test_a_migrated_record_passes_with_and_without_annotation(folder: Path, synthetic_frames: LocalDatasets) -> None:
     migrate_folder(folder, None)
     assert check(only(folder)).problems == []
     checks = check_all([only(folder)], synthetic_frames.folder("synthetic"))
@@ -82,28 +82,28 @@ def test_a_forged_number_of_version_1_is_not_migrated(folder: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_a_record_that_was_altered_is_named(folder: Path, synthetic_frames: Copies) -> None:
+def test_a_record_that_was_altered_is_named(folder: Path, synthetic_frames: LocalDatasets) -> None:
     path = only(folder)
     path.write_text(path.read_text().replace('"seed": 2', '"seed": 3'))
     with pytest.raises(RecordError, match="changed after it was written"):
         migrate(path, synthetic_frames)
 
 
-def test_a_record_whose_frames_changed_since_is_named(folder: Path, synthetic_frames: Copies) -> None:
+def test_a_record_whose_frames_changed_since_is_named(folder: Path, synthetic_frames: LocalDatasets) -> None:
     reseal(only(folder), lambda content: content["data"]["synthetic"]["digest"].update(test="0" * 64))
     with pytest.raises(MitobenchError, match="are not those of the record"):
         migrate(only(folder), synthetic_frames)
 
 
 @pytest.mark.parametrize("version", [0, 7, "1", None, True])
-def test_a_version_without_a_migration_is_named(folder: Path, synthetic_frames: Copies, version: object) -> None:
+def test_a_version_without_a_migration_is_named(folder: Path, synthetic_frames: LocalDatasets, version: object) -> None:
     path = only(folder)
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": version}))
     with pytest.raises(RecordError, match="schema version"):
         migrate(path, synthetic_frames)
 
 
-def test_an_incomplete_record_is_named(folder: Path, synthetic_frames: Copies) -> None:
+def test_an_incomplete_record_is_named(folder: Path, synthetic_frames: LocalDatasets) -> None:
     reseal(only(folder), lambda content: content.pop("pipeline"))
     with pytest.raises(RecordError, match="not a complete record of version 1"):
         migrate(only(folder), synthetic_frames)
@@ -123,7 +123,7 @@ def test_the_command_migrates_and_builds(folder: Path, mitobench: Callable[..., 
     assert answer.code == 0, answer.err
 
 
-def test_detections_that_cannot_be_read_are_named(folder: Path, synthetic_frames: Copies) -> None:
+def test_detections_that_cannot_be_read_are_named(folder: Path, synthetic_frames: LocalDatasets) -> None:
     path = only(folder)
     packed = path.with_name(json.loads(path.read_text())["detections"]["file"])
     packed.write_bytes(b"no gzip")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from records import FRAME, frame, metrics, ok, whole
+from records import FRAME, complete_record, frame, metrics, ok
 
 from mitobench.errors import RecordError
 from mitobench.evaluate import BoxScores, FrameCounts, OperatingPoint
@@ -38,7 +38,7 @@ def test_the_numbers_of_a_run_are_recomputed(toy_records: list[Path], core_recor
 
 
 def test_counts_and_threshold_are_those_that_one_works_out_by_hand() -> None:
-    made, text = whole(ok(), [frame("A", tp=2, fp=1, fn=1), frame("B", tp=1, fp=0, fn=0)])
+    made, text = complete_record(ok(), [frame("A", tp=2, fp=1, fn=1), frame("B", tp=1, fp=0, fn=0)])
     numbers = Recomputation(made, from_csv(text), from_csv(text)).numbers
     test = numbers["test"]
     assert (test["tp"], test["fp"], test["fn"]) == (3, 1, 1)
@@ -55,7 +55,7 @@ def test_counts_and_threshold_are_those_that_one_works_out_by_hand() -> None:
 
 
 def test_each_detection_knows_the_mitosis_that_it_found() -> None:
-    made, text = whole(ok(), [frame("A", tp=2, fp=1, fn=1)])
+    made, text = complete_record(ok(), [frame("A", tp=2, fp=1, fn=1)])
     stored = from_csv(text)
     true = Recomputation(made, stored, stored)
     assert sorted(true.found.tolist()) == [-1, 0, 1]
@@ -65,7 +65,7 @@ def test_each_detection_knows_the_mitosis_that_it_found() -> None:
 
 
 def test_without_detections_on_validation_the_counts_of_each_frame_remain() -> None:
-    made, text = whole(ok(), [frame("A", tp=2, fp=1, fn=1)])
+    made, text = complete_record(ok(), [frame("A", tp=2, fp=1, fn=1)])
     true = Recomputation(made, from_csv(text), None)
     validation = true.numbers["validation"]
     assert (validation["tp"], validation["fp"], validation["fn"], validation["f1"]) == (2, 1, 1, 2 / 3)
@@ -78,7 +78,7 @@ def test_without_detections_on_validation_the_counts_of_each_frame_remain() -> N
 def test_without_detections_on_validation_a_threshold_lies_between_its_bounds(
     lower: float | None, upper: float | None, threshold: float | None
 ) -> None:
-    made, text = whole(ok(), [frame("A", tp=2, fp=1, fn=1)])
+    made, text = complete_record(ok(), [frame("A", tp=2, fp=1, fn=1)])
     assert made.chosen is not None
     point = OperatingPoint(threshold=0.9, lower=lower, upper=upper)
     true = changed(Recomputation(made, from_csv(text), None), chosen=made.chosen.model_copy(update={"point": point}))

@@ -100,7 +100,7 @@ def test_any_changed_byte_of_the_detections_is_found(
     content = bytearray((written.parent / entry.file).read_bytes())
     content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
     (folder / entry.file).write_bytes(content)
-    with pytest.raises(RecordError, match="its digest does not fit"):
+    with pytest.raises(RecordError, match="its digest does not match"):
         record.text_of(folder / written.name, entry)
 
 
@@ -109,7 +109,7 @@ def test_detections_of_another_record_are_refused(tmp_path: Path) -> None:
     made = record.read(path)
     assert made.detections is not None
     (tmp_path / made.detections.file).write_bytes(gzip.compress(DETECTIONS.replace("0.9", "0.8").encode()))
-    with pytest.raises(RecordError, match="its digest does not fit"):
+    with pytest.raises(RecordError, match="its digest does not match"):
         record.read_detections(path, made)
 
 

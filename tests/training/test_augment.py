@@ -1,4 +1,4 @@
-"""Augmentation: what is marked in the image stays under its coordinates."""
+"""Augmentation moves boxes and points together with the pixels."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_boxes_and_points_follow_the_pixels(k: int) -> None:
     np.testing.assert_array_equal(point, [columns.mean(), rows.mean()])
 
 
-def test_the_eight_symmetries_are_eight() -> None:
+def test_the_eight_symmetries_are_all_different() -> None:
     image = np.arange(9, dtype=np.uint8).reshape(3, 3)
     assert len({dihedral(image, k).tobytes() for k in range(8)}) == 8
     assert np.array_equal(dihedral(image, 0), image)
@@ -50,7 +50,7 @@ def test_stain_jitter_keeps_the_order_of_densities() -> None:
 
 
 def test_hed_jitter_varies_stains_and_nothing_else() -> None:
-    """What is left of the densities after the two stains that are in the tissue stays as it was."""
+    """The residual of the optical density, after haematoxylin and eosin, does not change."""
     amounts = np.stack(np.meshgrid(np.linspace(0.2, 1, 8), np.linspace(0.2, 1, 8), [0.0]), axis=-1).reshape(8, 8, 3)
     image = (np.exp(-amounts @ rgb_from_hed) * 256 - 1).round().astype(np.uint8)
     jittered = hed_jitter(image, np.random.default_rng(3), 0.2)

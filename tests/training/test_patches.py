@@ -1,4 +1,4 @@
-"""Patches: what lies outside is mirrored from inside; resampling keeps places."""
+"""Patches that leave the frame are mirrored; resampling keeps positions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_crop_inside_copies_nothing() -> None:
 
 
 @pytest.mark.parametrize("mpp", [(0.25, 0.25), (0.25, 0.2)])
-def test_resampling_keeps_places(mpp: tuple[float, float]) -> None:
+def test_resampling_keeps_positions(mpp: tuple[float, float]) -> None:
     image = np.zeros((100, 120, 3), np.uint8)
     image[60:70, 30:40] = 255
     resampled, factors = resample(image, mpp, 0.5)
@@ -42,7 +42,7 @@ def test_resampling_keeps_places(mpp: tuple[float, float]) -> None:
     assert resampled.shape[:2] == (round(100 * mpp[1] / 0.5), round(120 * mpp[0] / 0.5))
 
 
-def test_nothing_is_resampled_without_need() -> None:
+def test_frames_at_the_right_resolution_are_not_resampled() -> None:
     for target in (None, 0.252):
         same, factors = resample(IMAGE, (0.25, 0.25), target)
         assert same is IMAGE

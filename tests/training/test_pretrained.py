@@ -23,7 +23,7 @@ NAME = "VGG16_Weights.IMAGENET1K_V1"
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The weights folder; it is there, and empty. Nothing is downloaded unless a test allows it."""
+    """An existing, empty weights folder. Nothing is downloaded unless a test allows it."""
     folder = tmp_path / "weights"
     folder.mkdir()
     monkeypatch.setenv("MITOBENCH_WEIGHTS", str(folder))
@@ -34,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # ------------------------------------------------------------------------------------------------------ finding
 
 
-def test_none_asks_for_random_weights(folder: Path) -> None:
+def test_none_means_random_weights(folder: Path) -> None:
     (folder / f"{NAME}.npz").touch()
     assert find_weights("none", NAME) is None
 
@@ -57,7 +57,7 @@ def test_a_weights_folder_may_be_relative(folder: Path, monkeypatch: pytest.Monk
     assert find_weights("auto", NAME) == (folder / f"{NAME}.npz").resolve()
 
 
-def test_auto_offline_goes_on_with_random_weights_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_auto_offline_uses_random_weights_and_logs_one_warning(caplog: pytest.LogCaptureFixture) -> None:
     assert find_weights("auto", NAME) is None
     assert find_weights("auto", NAME) is None
     (warning,) = caplog.messages
@@ -65,12 +65,14 @@ def test_auto_offline_goes_on_with_random_weights_and_says_so_once(caplog: pytes
         assert message in warning
 
 
-def test_auto_logs_where_to_put_a_file_that_nobody_publishes(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_auto_logs_where_to_put_a_file_that_cannot_be_downloaded(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     assert find_weights("auto", "vgg_cnn_m_1024") is None
     assert f"neither vgg_cnn_m_1024.safetensors nor vgg_cnn_m_1024.npz is in {folder}" in caplog.text
 
 
-def test_a_file_is_taken_from_wherever_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_may_be_given_by_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine.npz").touch()
     monkeypatch.chdir(tmp_path)
     assert find_weights("mine.npz", NAME) == (tmp_path / "mine.npz").resolve()
@@ -94,7 +96,7 @@ def test_a_file_that_cannot_be_used_is_an_error(requested: str, problem: str) ->
 
 @pytest.fixture
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A pickled state dict such as torchvision publishes, at an address that needs no network."""
+    """A pickled state dict as torchvision publishes it, at a file URL, which needs no network."""
     monkeypatch.delenv("MITOBENCH_OFFLINE")
     pickled = tmp_path / "pickled"
     torch.save({"conv.weight": torch.nn.Parameter(torch.arange(6.0).reshape(2, 3).T)}, pickled)
@@ -108,35 +110,35 @@ def _publish(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torchvision.models, "get_weight", lambda name: SimpleNamespace(url=path.as_uri()))
 
 
-def test_what_torchvision_publishes_is_kept_as_safetensors(folder: Path, published: Path) -> None:
+def test_torchvisions_weights_are_stored_as_safetensors(folder: Path, published: Path) -> None:
     path = find_weights("auto", NAME)
     assert path == folder / f"{NAME}.safetensors"
     assert torch.equal(load_file(path)["conv.weight"], torch.arange(6.0).reshape(2, 3).T)
     assert list(folder.iterdir()) == [path]
 
 
-def test_it_is_downloaded_once(folder: Path, published: Path) -> None:
+def test_weights_are_downloaded_once(folder: Path, published: Path) -> None:
     first = find_weights("auto", NAME)
     published.unlink()
     assert find_weights("auto", NAME) == first
 
 
-def test_the_weights_folder_is_made_where_there_is_none(folder: Path, published: Path) -> None:
+def test_a_missing_weights_folder_is_created(folder: Path, published: Path) -> None:
     folder.rmdir()
     assert find_weights("auto", NAME) == folder / f"{NAME}.safetensors"
 
 
-def test_a_download_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch, published: Path) -> None:
+def test_a_download_that_hangs_times_out(monkeypatch: pytest.MonkeyPatch, published: Path) -> None:
     import socket
 
     waits = []
     fetch = torch.hub.download_url_to_file
 
-    def spied(*args: object, **kwargs: object) -> None:
+    def recorded(*args: object, **kwargs: object) -> None:
         waits.append(socket.getdefaulttimeout())
         fetch(*args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(torch.hub, "download_url_to_file", spied)
+    monkeypatch.setattr(torch.hub, "download_url_to_file", recorded)
     find_weights("auto", NAME)
     assert waits == [TIMEOUT_S]
     assert socket.getdefaulttimeout() is None
@@ -189,7 +191,7 @@ def test_an_interrupted_download_leaves_nothing(
     assert not list(folder.iterdir())
 
 
-def test_every_name_that_auto_stands_for_is_torchvisions() -> None:
+def test_every_default_name_is_one_of_torchvisions() -> None:
     for name in ("VGG16", "ResNet50", "ResNet18"):
         url = torchvision.models.get_weight(f"{name}_Weights.IMAGENET1K_V1").url
         assert len(url.rpartition("-")[2]) == len("00000000.pth")  # it ends in the digits that are checked
@@ -226,14 +228,14 @@ def test_a_view_of_a_parameter_takes_its_tensor_in_another_shape(tmp_path: Path)
 
 
 @pytest.mark.parametrize("counters", [{}, {"bn__num_batches_tracked": ()}])
-def test_files_hold_or_lack_the_counters_of_batch_normalisation(
+def test_files_may_or_may_not_have_the_counters_of_batch_normalisation(
     tmp_path: Path, model: dict[str, torch.Tensor], counters: dict[str, tuple[int, ...]]
 ) -> None:
     copy_weights(_write(tmp_path / "w.npz", conv__weight=(3, 2), bn__weight=(3,), **counters), model)
     assert model["bn.num_batches_tracked"] == 5
 
 
-def test_all_that_does_not_fit_is_listed_and_nothing_is_copied(tmp_path: Path, model: dict[str, torch.Tensor]) -> None:
+def test_all_mismatches_are_listed_and_nothing_is_copied(tmp_path: Path, model: dict[str, torch.Tensor]) -> None:
     path = _write(tmp_path / "w.npz", conv__weight=(3, 3), fc__weight=(2,), conv__bias=(3,))
     model["fc.weight"] = torch.zeros(2)
     with pytest.raises(PluginError) as error:
@@ -243,7 +245,7 @@ def test_all_that_does_not_fit_is_listed_and_nothing_is_copied(tmp_path: Path, m
     assert not any(tensor.any() for name, tensor in model.items() if name != "bn.num_batches_tracked")
 
 
-def test_unused_tensors_may_be_there_and_a_dot_names_a_whole_layer(
+def test_unused_tensors_are_ignored_and_a_dot_means_a_whole_layer(
     tmp_path: Path, model: dict[str, torch.Tensor]
 ) -> None:
     shapes = {"conv__weight": (3, 2), "bn__weight": (3,), "fc__weight": (9,), "fc__bias": (9,), "fc2__bias": (9,)}
@@ -264,7 +266,7 @@ def test_a_corrupt_file_is_reported(tmp_path: Path, file: str) -> None:
 
 
 @pytest.mark.parametrize("array", [np.array([{"a": 1}], dtype=object), np.array(["text"])], ids=["objects", "text"])
-def test_an_npz_with_anything_but_numbers_is_refused(tmp_path: Path, array: np.ndarray) -> None:
+def test_an_npz_that_contains_objects_or_text_is_rejected(tmp_path: Path, array: np.ndarray) -> None:
     np.savez(tmp_path / "w.npz", weight=array)
     with pytest.raises(PluginError, match="cannot be read"):
         read_tensors(tmp_path / "w.npz")
@@ -273,7 +275,7 @@ def test_an_npz_with_anything_but_numbers_is_refused(tmp_path: Path, array: np.n
 @pytest.mark.parametrize(
     "values", [np.array([1, 2], np.int8), np.array([1.0, np.nan], np.float32)], ids=["whole", "nan"]
 )
-def test_weights_that_are_no_finite_floats_are_refused(tmp_path: Path, values: np.ndarray) -> None:
+def test_weights_that_are_not_finite_floats_are_rejected(tmp_path: Path, values: np.ndarray) -> None:
     np.savez(tmp_path / "w.npz", bias=values)
     with pytest.raises(PluginError, match="bias contains values that are not finite numbers"):
         copy_weights(tmp_path / "w.npz", {"bias": torch.zeros(2)})

@@ -1,4 +1,4 @@
-"""The training loop: same seed same weights, whether killed and resumed or not, in one process or several."""
+"""The training loop gives the same weights for the same seed, also if it is interrupted or uses several processes."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_training_that_was_interrupted_ends_with_the_same_weights(
     assert min(drawn) >= 4 * (stop_after - 1), "finished iterations are not drawn again"
 
 
-def test_a_moving_average_of_the_weights_is_what_is_left(tmp_path: Path) -> None:
+def test_with_ema_the_model_has_the_moving_average_of_its_weights(tmp_path: Path) -> None:
     seen: list[dict[str, torch.Tensor]] = []
 
     class Spy(Supervised):
@@ -108,7 +108,7 @@ def test_a_moving_average_of_the_weights_is_what_is_left(tmp_path: Path) -> None
     assert not torch.allclose(seen[-1]["network.weight"], expected)
 
 
-def test_a_torn_checkpoint_only_costs_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_truncated_checkpoint_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "CHECKPOINT_SECONDS", 0.0)
     with pytest.raises(KeyboardInterrupt):
         fit(tmp_path, stop_after=6)
@@ -134,7 +134,7 @@ def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:
         )
 
 
-def test_logging_is_left_as_it_was_found(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_training_does_not_change_the_logging_setup(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     before = list(logging.root.handlers), logging.root.level
     fit(tmp_path)
     assert (list(logging.root.handlers), logging.root.level) == before

@@ -1,4 +1,4 @@
-"""Weights: the same after a round trip; what does not fit is listed."""
+"""Saved weights are loaded unchanged; mismatched tensors are listed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_tied_weights_are_saved_and_tied_again_when_loaded(tmp_path: Path) -> No
     assert (other.part == 3).all()
 
 
-def test_what_does_not_fit_is_listed(tmp_path: Path) -> None:
+def test_mismatched_tensors_are_listed(tmp_path: Path) -> None:
     save_weights(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)), tmp_path)
     other = nn.Sequential(nn.Linear(2, 4), nn.Identity(), nn.Linear(3, 1))
     with pytest.raises(PluginError) as error:

@@ -1,4 +1,4 @@
-"""Reads all candidates of the validation or test frames with both scores. Shared by selection and evaluation."""
+"""Reads, fuses, scores and writes the candidates of validation or test frames, for selection and evaluation."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def fused_scores(fuser: Fuser, split: SplitCandidates, keep: NDArray[np.bool_]) 
     return checks.scores(fuser, None, fuser.fuse(detector, verifier), len(detector))
 
 
-def write_detections(job: Job, split: SplitCandidates, keep: NDArray[np.bool_], fused: Floats) -> None:
+def write_detections_csv(job: Job, split: SplitCandidates, keep: NDArray[np.bool_], fused: Floats) -> None:
     """Write every detection as records store it, with its scores and the mitoses near it, to `detections.csv`."""
     missing = np.full(len(keep), np.nan)
     score = missing.copy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from mitobench.pipeline.stages import candidates
-from mitobench.pipeline.stages.candidates import fused_scores, metrics_of, write_detections
+from mitobench.pipeline.stages.candidates import fused_scores, metrics_of, write_detections_csv
 from mitobench.pipeline.stages.job import Job, write_json
 
 
@@ -24,5 +24,5 @@ def evaluate_test(job: Job) -> None:
             "detector_alone": metrics_of(job, split.frames, chosen["detector_alone"]["threshold"]),
         },
     )
-    write_detections(job, split, keep, fused)
+    write_detections_csv(job, split, keep, fused)
     job.progress(1, 1)

@@ -1,4 +1,7 @@
-"""Fitting: fits a plugin on the annotation of training and validation frames. Plugins get no other annotation."""
+"""Fitting: fits a plugin on training and validation frames, with their annotation.
+
+No annotation of test frames is used here. Only `BoxEstimator.boxes` and `covered` ever see it (`boxes`, `box_scores`).
+"""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ KINDS = {
     "box-scores": f"{_STAGES}.box_scores:box_scores",
     "detections": f"{_STAGES}.detection:detections",
     "verifier-scores": f"{_STAGES}.verification:verifier_scores",
-    "fusion": f"{_STAGES}.selection:fuse",
+    "fusion": f"{_STAGES}.selection:select",
     "evaluation": f"{_STAGES}.evaluation:evaluate_test",
 }
 

@@ -1,10 +1,11 @@
-"""Distributes one fit over several processes with mmengine's DDP (`--gpus N`).
+"""Starts N torch.distributed processes for one fit (`--gpus N`).
 
 The child processes fit, and the first one saves. Only the parent plans, locks and writes to the store.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 from collections.abc import Callable
@@ -32,8 +33,10 @@ def fit_together(job: Job, fit_one: FitOne, processes: int) -> None:
     from torch.multiprocessing import start_processes
     from torch.multiprocessing.spawn import ProcessException
 
-    if job.device == "cuda" and torch.cuda.device_count() < processes:
-        raise PluginError(f"--gpus {processes}: this machine has {torch.cuda.device_count()} GPUs. Give fewer.")
+    available = torch.cuda.device_count()
+    if job.device == "cuda" and available < processes:
+        plural = "" if available == 1 else "s"
+        raise PluginError(f"--gpus {processes}: this machine has {available} GPU{plural}. Use --gpus {available}.")
     with tempfile.TemporaryDirectory(prefix="mitobench-") as meeting:
         rendezvous = f"file://{Path(meeting) / 'rendezvous'}"
         arguments = (fit_one, replace(job, progress=silent), processes, rendezvous, torch.get_num_threads())
@@ -42,7 +45,7 @@ def fit_together(job: Job, fit_one: FitOne, processes: int) -> None:
             while not context.join(timeout=1.0):
                 job.progress(_iterations_logged(job.work), 0)
         except ProcessException as reason:
-            raise PluginError(str(reason).strip().splitlines()[-1]) from reason
+            raise PluginError(_message(str(reason))) from reason
         except BaseException:  # after an interrupt, no child may go on writing checkpoints
             for process in context.processes:
                 process.terminate()
@@ -64,6 +67,13 @@ def _child(rank: int, fit_one: FitOne, job: Job, processes: int, rendezvous: str
         torch.distributed.barrier()
     finally:
         torch.distributed.destroy_process_group()
+
+
+def _message(trace: str) -> str:
+    """Returns the exception at the end of a child's traceback, with all lines of its message."""
+    lines = trace.strip().splitlines()
+    last_call = max((number for number, line in enumerate(lines) if line.startswith('  File "')), default=-1)
+    return "\n".join(itertools.dropwhile(lambda line: line.startswith("    "), lines[last_call + 1 :]))
 
 
 def _iterations_logged(work: Path) -> int:

@@ -15,12 +15,12 @@ from mitobench.pipeline.stages.candidates import (
     fused_scores,
     matching_rule,
     metrics_of,
-    write_detections,
+    write_detections_csv,
 )
 from mitobench.pipeline.stages.job import Job, write_json
 
 
-def fuse(job: Job) -> None:
+def select(job: Job) -> None:
     """Choose candidate threshold, fusion weights and detection threshold; write them and the validation metrics.
 
     Every candidate threshold is tried with a fuser fitted to it. The one with the best F1 is chosen; of equals, the
@@ -45,7 +45,7 @@ def fuse(job: Job) -> None:
             "detector_alone": alone.model_dump(),
         },
     )
-    write_detections(job, split, keep, fused)
+    write_detections_csv(job, split, keep, fused)
     job.progress(1, 1)
 
 

@@ -1,4 +1,4 @@
-"""Verification: the verifier scores every candidate. It is given no annotation."""
+"""Verification: the verifier scores the candidates. It gets no annotation."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from mitobench.pipeline.stages.job import Job
 
 
 def verifier_scores(job: Job) -> None:
-    """Write the verifier's score of every detection above the candidate threshold (NaN for the others).
+    """Write the verifier's score of every detection above a fixed candidate threshold (NaN for the others).
 
-    Also writes the seconds that each frame took.
+    If validation chooses the threshold, all detections are scored. Also writes the seconds that each frame took.
     """
     plugin = job.plugin()
     candidates = arrays.read_detections(job.inputs["detections"])

@@ -34,7 +34,7 @@ def test_the_darker_of_two_scores_higher():
     assert 0 < lighter < darker < 1
 
 
-def test_nothing_at_or_below_the_floor_is_kept():
+def test_detections_at_or_below_the_score_floor_are_dropped():
     assert len(DarkSpots().predict(frame([]))) == 0
     assert len(DarkSpots(DarkSpotsOptions(floor=0.9)).predict(frame([(50, 80, 5, 200)]))) == 0
 

@@ -16,7 +16,7 @@ UPSTREAM_OPTIONS = "frcnn.json"
 WEIGHTS = "vgg_cnn_m_1024"
 
 
-class _Searching(api.Detector):
+class NetworkDetector(api.Detector):
     """Base class of detectors with a network of `mitobench_mmdet.models`."""
 
     version = "0.1.0"  # of the method, not of the package; stored in records
@@ -60,7 +60,7 @@ class _Searching(api.Detector):
         self._network = network.to(self.device).eval()
 
 
-class _Trained(_Searching):
+class PatchTrainedDetector(NetworkDetector):
     """Base class of detectors that train their network on patches."""
 
     schedule = ("iterations", "lr_steps", "warmup")
@@ -88,7 +88,7 @@ class _Trained(_Searching):
         self.device = context.device
 
 
-class FasterRCNN(_Trained):
+class FasterRCNN(PatchTrainedDetector):
     """Faster R-CNN on VGG_CNN_M: DeepDet."""
 
     name = "frcnn"
@@ -106,7 +106,7 @@ class FasterRCNN(_Trained):
         return faster_rcnn(self.options)
 
 
-class RPN(_Trained):
+class RPN(PatchTrainedDetector):
     """The region proposal network of DeepDet, trained alone. Its objectness is the score."""
 
     name = "rpn"
@@ -119,7 +119,7 @@ class RPN(_Trained):
         return rpn(self.options, self.options)
 
 
-class RPNExtracted(_Searching):
+class RPNExtracted(NetworkDetector):
     """The region proposal network taken out of a trained `frcnn`, with no training of its own."""
 
     name = "rpn-extracted"

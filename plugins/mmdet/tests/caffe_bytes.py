@@ -1,4 +1,4 @@
-"""The bytes of a .caffemodel, written by hand: no protobuf library has a part in them."""
+"""Writes the bytes of a .caffemodel without a protobuf library."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 
 def varint(number: int) -> bytes:
-    """Seven bits a byte, the least first; a negative number as its 64-bit complement."""
+    """Seven bits per byte, the lowest first; a negative number as its 64-bit complement."""
     number &= 2**64 - 1
     head, rest = number & 0x7F, number >> 7
     return bytes([head | 0x80]) + varint(rest) if rest else bytes([head])

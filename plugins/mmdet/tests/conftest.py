@@ -18,7 +18,7 @@ from mitobench.api import Context, Sample
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command answered."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str

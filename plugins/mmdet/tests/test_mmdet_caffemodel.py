@@ -1,4 +1,4 @@
-"""What is in a .caffemodel, by its bytes: every generation of layers, packed or not, and what cannot be trusted."""
+"""Reads .caffemodel files byte by byte: every generation of layers, packed or not, and damaged files."""
 
 from __future__ import annotations
 
@@ -82,20 +82,20 @@ def test_doubles_become_floats(write: Callable[..., Path], packed: bool) -> None
     np.testing.assert_array_equal(found, np.array([0.1, 1e-3], dtype=np.float32))
 
 
-def test_generations_may_stand_side_by_side_and_what_is_unknown_is_passed_over(write: Callable[..., Path]) -> None:
+def test_old_and_new_layers_may_be_mixed_and_unknown_fields_are_ignored(write: Callable[..., Path]) -> None:
     one = shaped((1,), (1,))
     gradient = one + reals(6, (9,))  # BlobProto.diff
     found = read_caffemodel(write(integer(5, 1), layer("new", "conv", gradient), layer_v1("old", "conv", one)))
     assert {name: array.tolist() for name, array in found.items()} == {"old.weight": [1], "new.weight": [1]}
 
 
-def test_two_layers_of_a_name_may_stand_there_where_one_has_no_weights(write: Callable[..., Path]) -> None:
+def test_two_layers_may_share_a_name_if_one_has_no_weights(write: Callable[..., Path]) -> None:
     assert list(read_caffemodel(write(layer("data", "relu"), layer("data", "conv", shaped((1,), (1,)))))) == [
         "data.weight"
     ]
 
 
-def test_a_name_that_is_no_utf_8_is_still_a_name(write: Callable[..., Path]) -> None:
+def test_a_name_that_is_not_utf_8_is_still_read(write: Callable[..., Path]) -> None:
     unnamed = chunk(7, shaped((1,), (1,)))
     assert list(read_caffemodel(write(chunk(100, chunk(1, b"caf\xe9") + unnamed)))) == ["caf\\xe9.weight"]
 
@@ -112,7 +112,7 @@ blobs = st.lists(st.integers(1, 4), min_size=1, max_size=4).flatmap(
     layers=st.dictionaries(st.text(min_size=1, max_size=8), st.lists(blobs, min_size=1, max_size=3), min_size=1),
     packed=st.booleans(),
 )
-def test_whatever_is_written_is_read(write: Callable[..., Path], layers: dict, packed: bool) -> None:
+def test_any_written_network_can_be_read(write: Callable[..., Path], layers: dict, packed: bool) -> None:
     path = write(
         *(
             layer(name, "conv", *(shaped(array.shape, array.ravel(), packed) for array in arrays))

@@ -68,7 +68,7 @@ def test_the_same_file_twice_is_the_same_file(mitobench: Callable[..., Any], caf
     assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "other.safetensors").read_bytes()
 
 
-def test_of_a_broken_file_nothing_is_written_and_what_was_there_stays(
+def test_a_broken_file_writes_nothing_and_leaves_existing_files(
     mitobench: Callable[..., Any], caffemodel: Path, tmp_path: Path
 ) -> None:
     written = tmp_path / "kept.safetensors"
@@ -82,9 +82,7 @@ def test_of_a_broken_file_nothing_is_written_and_what_was_there_stays(
     assert sorted(path.name for path in tmp_path.iterdir()) == [caffemodel.name, written.name]
 
 
-def test_where_it_cannot_be_written_is_reported(
-    mitobench: Callable[..., Any], caffemodel: Path, tmp_path: Path
-) -> None:
+def test_an_unwritable_output_path_is_reported(mitobench: Callable[..., Any], caffemodel: Path, tmp_path: Path) -> None:
     answer = mitobench("weights", "convert", caffemodel, "--out", caffemodel / "below" / "it.safetensors")
     assert answer.code == 2
     assert "cannot be written" in answer.err

@@ -1,4 +1,4 @@
-"""The detectors learn, repeat themselves to the bit, resume, and survive a disk."""
+"""The detectors learn, give identical results for a seed, resume, and can be saved and loaded."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def assert_same_detections(a: Detections, b: Detections) -> None:
 
 
 @pytest.mark.parametrize("cls", [FasterRCNN, RPN])
-def test_one_seed_gives_one_detector(
+def test_the_same_seed_gives_the_same_detector(
     cls: type[Detector], samples: list[Sample], context: Callable[..., Context]
 ) -> None:
     first, second, other = tiny(cls), tiny(cls), tiny(cls)
@@ -79,7 +79,7 @@ def test_one_seed_gives_one_detector(
 
 
 @pytest.mark.parametrize("options", [{}, {"hard_negative_rounds": 1, "ema": 0.9}])
-def test_a_fit_that_was_killed_ends_as_one_that_was_not(
+def test_an_interrupted_fit_ends_with_the_same_weights(
     options: dict[str, Any], samples: list[Sample], context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, killed, resumed = (tiny(FasterRCNN, **options) for _ in range(3))
@@ -98,24 +98,24 @@ def test_a_fit_that_was_killed_ends_as_one_that_was_not(
     assert_same(weights(whole), weights(resumed))
 
 
-def test_mining_trains_in_equal_rounds_on_what_was_mistaken_so_far(
+def test_hard_negative_mining_trains_in_equal_rounds_on_the_false_positives_so_far(
     samples: list[Sample], context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[dict[str, Any], int]] = []
+    calls: list[tuple[dict[str, Any], int]] = []
 
     def train(network: Any, stream: Any, context: Context, **how: Any) -> None:
-        asked.append((how, len(stream.false_positives)))
+        calls.append((how, len(stream.false_positives)))
         network.eval()
 
     monkeypatch.setattr(fitting, "train", train)
     monkeypatch.setattr(fitting, "false_positives", lambda network, sample, o, context: np.array([[80.0, 80.0]]))
     tiny(FasterRCNN, hard_negative_rounds=2, iterations=60, lr_steps=(50,), warmup=6).fit(samples, [], context())
-    assert [(how["iterations"], mistaken) for how, mistaken in asked] == [
+    assert [(how["iterations"], n_false_positives) for how, n_false_positives in calls] == [
         (20, 0),
         (20, len(samples)),
         (20, len(samples)),
     ]
-    assert [entry.get("milestones", entry.get("end")) for entry in asked[2][0]["schedule"]] == [2, [16]]
+    assert [entry.get("milestones", entry.get("end")) for entry in calls[2][0]["schedule"]] == [2, [16]]
 
 
 def test_false_positives_are_the_detections_away_from_every_mitosis(
@@ -126,8 +126,8 @@ def test_false_positives_are_the_detections_away_from_every_mitosis(
     beside = np.array([[0.0, 0.0, 4.0, 4.0]])
     found = Detections.from_boxes(np.concatenate([sample.boxes + 3, beside]), np.ones(len(sample.boxes) + 1))
     monkeypatch.setattr(fitting, "search", lambda *args: found)
-    mistaken = fitting.false_positives(None, sample, FasterRCNN.Options(), context())  # type: ignore[arg-type]
-    np.testing.assert_array_equal(mistaken, [[2.0, 2.0]])
+    n_false_positives = fitting.false_positives(None, sample, FasterRCNN.Options(), context())  # type: ignore[arg-type]
+    np.testing.assert_array_equal(n_false_positives, [[2.0, 2.0]])
 
 
 @pytest.mark.parametrize("cls", [FasterRCNN, RPN])
@@ -165,7 +165,7 @@ def test_rpn_extracted_is_the_rpn_of_its_frcnn(
 
 
 @pytest.mark.parametrize("cls", [FasterRCNN, RPN])
-def test_what_only_prediction_reads_changes_no_weight(
+def test_options_read_only_at_prediction_change_no_weights(
     cls: type[Detector], samples: list[Sample], context: Callable[..., Context], tmp_path: Path
 ) -> None:
     other = {"tile": 64, "proposals_before": 50, "proposals_after": 5, "score_floor": 0.0, "test_nms": 0.6}
@@ -221,17 +221,17 @@ def test_workers_read_no_frame_and_draw_the_same_patches(
 
 
 @pytest.mark.parametrize(
-    ("asked", "device", "processes", "workers"),
+    ("option", "device", "processes", "workers"),
     [(None, "cpu", 1, 0), (None, "cuda", 1, 8), (None, "cuda", 4, 3), (3, "cpu", 1, 3), (0, "cuda", 1, 0)],
 )
-def test_as_many_workers_as_keep_a_gpu_busy(
-    asked: int | None, device: str, processes: int, workers: int, context: Callable[..., Context],
+def test_the_number_of_workers_follows_option_device_and_processes(
+    option: int | None, device: str, processes: int, workers: int, context: Callable[..., Context],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(os, "cpu_count", lambda: 12)
     given = context(world_size=processes)
     given.device = device
-    assert fitting.workers(RPN.Options(workers=asked), given) == workers
+    assert fitting.workers(RPN.Options(workers=option), given) == workers
 
 
 def test_prediction_needs_a_fit(samples: list[Sample]) -> None:

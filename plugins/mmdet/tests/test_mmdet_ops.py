@@ -1,4 +1,4 @@
-"""The operators agree with slow plain-torch references, and what is missing says so."""
+"""The operators agree with slow plain-torch references, and missing ones raise a clear error."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_mmcvs_own_roi_pool_runs_on_the_adapter(seed: int) -> None:
 
 
 @pytest.mark.skipif(not isinstance(sys.modules[ops.NAME], ops._Extension), reason="compiled mmcv is installed")
-def test_an_operator_that_is_missing_says_who_brings_it() -> None:
+def test_a_missing_operator_raises_an_error_that_names_its_package() -> None:
     from mmcv.ops import box_iou_rotated
 
     with pytest.raises(NotImplementedError, match=r"box_iou_rotated.*pip install mmcv"):

@@ -242,7 +242,7 @@ def test_proposals_of_less_than_16_px_are_dropped(network: Any) -> None:
 
 
 class Stub(nn.Module):
-    """Returns the boxes that it was given, and remembers what it saw."""
+    """Returns the given boxes, and keeps its inputs."""
 
     def __init__(self, boxes: Tensor, scores: Tensor) -> None:
         super().__init__()

@@ -56,7 +56,7 @@ def test_a_mitosis_cut_by_the_border_keeps_a_mask_of_800_px_or_the_patch_goes(co
         assert boxes is None
 
 
-def test_a_small_mitosis_that_is_whole_stays() -> None:
+def test_a_small_mitosis_that_is_not_cut_is_kept() -> None:
     boxes = PatchStream([bar(8, 8)], PAPER)._boxes(bar(8, 8), view(np.eye(2), (-48, -48)))  # 256 px in the patch
     np.testing.assert_allclose(boxes, [[88, 88, 104, 104]])
 

@@ -73,7 +73,7 @@ def test_no_mitosis_on_the_border_keeps_less_than_the_threshold(masks: bool) -> 
     assert cut > 0, "some mitoses must be cut, or the purge was not tried"
 
 
-def test_every_patch_holds_a_mitosis_where_all_must_and_only_some_otherwise() -> None:
+def test_every_patch_has_a_mitosis_unless_a_share_is_given() -> None:
     frames = [make_sample([(80, 80)], size=400), make_sample([], size=400, name="empty")]
     held = [len(stream(frames).patch(np.random.default_rng(seed))[1]) > 0 for seed in range(20)]
     assert all(held)
@@ -121,7 +121,7 @@ def test_an_item_is_what_mmdetection_takes() -> None:
     assert item["data_samples"].img_shape == (192, 192)
 
 
-def test_frames_without_mitoses_are_refused() -> None:
+def test_frames_without_mitoses_are_rejected() -> None:
     with pytest.raises(PluginError, match="have none"):
         stream([make_sample([])])
 
@@ -133,7 +133,7 @@ def test_a_purge_that_leaves_nothing_is_an_error() -> None:
         stream([big], area_threshold=1e6).patch(np.random.default_rng(0))
 
 
-def test_half_of_the_patches_that_need_hold_no_mitosis_hold_a_false_positive() -> None:
+def test_half_of_the_other_patches_contain_a_false_positive() -> None:
     patches = stream([make_sample([(20, 20)])], positive_share=0.0, rotation=0, mirror=False)
     patches.set_false_positives([np.array([[130.0, 140.0]])])
     held = [patches._target(np.random.default_rng(seed), False)[1] for seed in range(200)]

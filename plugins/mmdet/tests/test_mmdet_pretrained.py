@@ -1,4 +1,4 @@
-"""Training starts from Caffe's weights: the network answers an image as Caffe's does, and frozen filters stay."""
+"""Training starts from Caffe's weights: the output equals that of Caffe's network, and frozen filters do not change."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def caffe_forward(rgb: Tensor, w: dict[str, Tensor]) -> Tensor:
     return x
 
 
-def test_the_backbone_answers_as_caffes(weights: Path) -> None:
+def test_the_backbone_gives_the_same_output_as_caffe(weights: Path) -> None:
     network = tiny(RPN, **LRN).build()
     start_from(network, weights)
     rgb = torch.randint(0, 256, (1, 3, 150, 173)).float()
@@ -96,7 +96,7 @@ def test_fc6_and_fc7_start_the_region_head(weights: Path) -> None:
         assert torch.equal(layer.bias, tensors[f"{name}.bias"])
 
 
-def test_training_starts_from_the_file_and_keeps_what_is_frozen(
+def test_training_starts_from_the_file_and_leaves_frozen_layers_unchanged(
     weights: Path, samples: list[Sample], context: Callable[..., Context], capfd: pytest.CaptureFixture[str]
 ) -> None:
     started = tiny(FasterRCNN, **LRN).build()
@@ -178,9 +178,7 @@ def test_auto_does_not_look_for_another_network_but_a_file_is_always_tried(
     assert cls.pretrained(cls.Options(**changes, pretrained=str(published))) == published
 
 
-def test_auto_goes_on_without_a_file_and_a_named_one_must_be_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_auto_works_without_a_file_but_a_given_path_must_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MITOBENCH_WEIGHTS", str(tmp_path))
     assert FasterRCNN.pretrained(FasterRCNN.Options()) is None
     with pytest.raises(MitobenchError, match="the file does not exist"):

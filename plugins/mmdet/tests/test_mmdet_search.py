@@ -98,12 +98,12 @@ def test_duplicates_are_suppressed_and_boxes_clipped_and_limited() -> None:
     np.testing.assert_allclose(found.boxes, [[9.5, 9.5, 39.5, 39.5], [149.5, 149.5, 159.5, 159.5]])
 
 
-def test_nothing_found_is_fine() -> None:
+def test_a_frame_without_detections_gives_an_empty_result() -> None:
     assert len(found_in(make_sample([]).frame, FindsDark())) == 0
 
 
 @pytest.mark.parametrize("turns", [4, 8])
-def test_seen_in_all_turns_a_candidate_stays_where_it_is(turns: int) -> None:
+def test_averaging_over_rotated_views_keeps_a_candidate_in_place(turns: int) -> None:
     centres = [(30, 30), (80, 90), (140, 40)]
     found = found_in(make_sample(centres).frame, FindsDark(), tta_views=turns)
     np.testing.assert_allclose(sorted(map(tuple, found.xy + 0.5)), sorted(centres), atol=1e-4)

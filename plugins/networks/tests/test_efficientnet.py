@@ -26,13 +26,13 @@ def tiny(**options):
 
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
-    """The weights folder, which is not there yet; nothing is downloaded into it."""
+    """A weights folder that does not exist yet; nothing is downloaded into it."""
     monkeypatch.setenv("MITOBENCH_WEIGHTS", str(tmp_path / "weights"))
     monkeypatch.setenv("MITOBENCH_OFFLINE", "1")
     return tmp_path / "weights"
 
 
-def test_it_learns_to_tell_mitoses_from_imposters(samples, context, weights):
+def test_it_learns_to_distinguish_mitoses_from_imposters(samples, context, weights):
     verifier = tiny(iterations=25, lr=1e-3, tta_views=4)
     verifier.fit(samples, [], replace(context, pretrained=EfficientNetLite0.pretrained(verifier.options)))
     unseen = sample(99)
@@ -56,8 +56,8 @@ def test_the_network_has_timms_tensors_but_for_the_one_logit():
     assert tiny().untrained()(torch.zeros(2, 3, 32, 32)).shape == (2, 1)
 
 
-def test_a_new_network_is_sure_of_nothing(weights):
-    """Large ones would make the first steps of a training destroy the pretrained weights of the other layers."""
+def test_a_new_network_gives_logits_close_to_zero(weights):
+    """Large logits would make the first training steps destroy the pretrained weights of the other layers."""
     torch.manual_seed(0)
     verifier = tiny()
     network = verifier.untrained().eval()
@@ -78,18 +78,18 @@ def test_a_patch_is_seen_as_the_weights_expect_it_and_enlarged_where_that_is_ask
 # ------------------------------------------------------------------------------------------- the weights that it has
 
 
-def test_auto_is_imagenets_weights_of_the_package_beside_it(weights):
+def test_auto_uses_the_imagenet_weights_of_the_installed_package(weights):
     path = EfficientNetLite0.pretrained(EfficientNetLite0.Options())
     assert path == weights / f"{ARCHITECTURE}.safetensors"
     assert os.listdir(weights) == [path.name]
     before = path.stat()
     assert before.st_mode & 0o044, "others could not read it"
-    pretrained._made.cache_clear()
+    pretrained._store_weights.cache_clear()
     assert EfficientNetLite0.pretrained(EfficientNetLite0.Options()) == path
     assert path.stat().st_mtime_ns == before.st_mtime_ns
 
 
-def test_with_them_the_network_knows_a_cat(weights):
+def test_with_imagenet_weights_the_network_recognises_a_cat(weights):
     network = timm.create_model(ARCHITECTURE)
     network.load_state_dict(load_file(EfficientNetLite0.pretrained(EfficientNetLite0.Options())))
     cat = torch.from_numpy(skimage.data.chelsea()[:, 75:375].copy())[None]
@@ -97,7 +97,7 @@ def test_with_them_the_network_knows_a_cat(weights):
     assert {TABBY, TIGER_CAT, EGYPTIAN_CAT} == set(classes.topk(3).indices.tolist())
 
 
-def test_training_starts_from_them(samples, context, weights):
+def test_training_starts_from_imagenet_weights(samples, context, weights):
     path = EfficientNetLite0.pretrained(EfficientNetLite0.Options())
     verifier = tiny(optimizer="sgd", lr=1e-30, iterations=1)
     verifier.fit(samples, [], replace(context, pretrained=path))
@@ -107,7 +107,7 @@ def test_training_starts_from_them(samples, context, weights):
 
 
 @pytest.mark.parametrize("ending", [".safetensors", ".npz"])
-def test_a_file_of_ones_own_goes_before_the_package(weights, ending):
+def test_a_file_in_the_weights_folder_has_priority_over_the_package(weights, ending):
     weights.mkdir()
     mine = weights / f"{ARCHITECTURE}{ending}"
     mine.touch()

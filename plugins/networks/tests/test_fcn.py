@@ -38,16 +38,16 @@ def tiny(**options):
 
 
 def with_probability(probability, **options):
-    """An FCN whose network says `probability`, and how often it was asked."""
-    fcn, asked = tiny(**options), []
+    """Returns an FCN whose network returns `probability`, and the list of frames that it was called with."""
+    fcn, calls = tiny(**options), []
 
-    def answer(frame):
-        asked.append(frame.key)
+    def predicted(frame):
+        calls.append(frame.key)
         return probability, np.array(probability.shape[::-1]) / frame.size
 
-    fcn.probability = answer
+    fcn.probability = predicted
     fcn._last = None
-    return fcn, asked
+    return fcn, calls
 
 
 def blobs(*spans, size=128):
@@ -92,7 +92,7 @@ def test_a_blob_too_large_for_a_mitosis_gives_no_box():
     assert not fcn.covered(FRAME, MITOSES).any()
 
 
-def test_a_network_that_says_the_same_everywhere_gives_fixed_boxes():
+def test_a_network_with_the_same_output_everywhere_gives_fixed_boxes():
     fcn, _ = with_probability(np.full((128, 128), 0.3))
     np.testing.assert_array_equal(fcn.boxes(FRAME, MITOSES), Fixed().boxes(FRAME, MITOSES))
 
@@ -103,18 +103,18 @@ def test_a_centroid_on_the_frames_edge_is_looked_up_inside():
 
 
 def test_a_frame_is_segmented_once_for_boxes_and_covered():
-    fcn, asked = with_probability(blobs((30, 45, 55, 60)))
+    fcn, calls = with_probability(blobs((30, 45, 55, 60)))
     fcn.boxes(FRAME, MITOSES), fcn.covered(FRAME, MITOSES)
     fcn.boxes(replace(FRAME, id="other"), MITOSES)
-    assert asked == ["toy/f0", "toy/other"]
+    assert calls == ["toy/f0", "toy/other"]
 
 
 def test_a_frame_without_mitoses_is_not_segmented():
-    fcn, asked = with_probability(blobs())
+    fcn, calls = with_probability(blobs())
     nothing = Mitoses(np.zeros((0, 2)))
     assert fcn.boxes(FRAME, nothing).shape == (0, 4)
     assert fcn.covered(FRAME, nothing).shape == (0,)
-    assert not asked
+    assert not calls
 
 
 def test_it_learns_boxes_from_masks(context):
@@ -161,8 +161,8 @@ def test_a_loaded_estimator_gives_the_boxes_of_the_saved_one(context, tmp_path):
     np.testing.assert_array_equal(again.boxes(FRAME, MITOSES), fcn.boxes(FRAME, MITOSES))
 
 
-def test_at_test_a_frame_is_cut_in_four_by_four_its_probabilities_stitched_and_otsu_sees_all_of_it():
-    """On 131 x 122 px, which four divides neither way, with a faint blob, a clear one, and one across two edges."""
+def test_prediction_stitches_four_by_four_tiles_and_thresholds_the_whole_frame():
+    """A frame of 131 x 122 px, not divisible by four, has a faint blob, a clear one, and one across two tile edges."""
     image = np.full((122, 131, 3), 50, np.uint8)
     for x, y, light in ((10, 10, 80), (100, 90, 230), (58, 54, 230)):
         image[y : y + 14, x : x + 14] = light
@@ -189,16 +189,16 @@ def test_at_test_a_frame_is_cut_in_four_by_four_its_probabilities_stitched_and_o
     )
 
 
-def test_masks_of_the_frame_that_is_boxed_are_never_read():
-    class Sealed(Mitoses):
+def test_boxes_never_read_the_masks_of_their_frame():
+    class MasksForbidden(Mitoses):
         def __getattribute__(self, name):
             assert name != "masks"
             return super().__getattribute__(name)
 
     fcn, _ = with_probability(blobs((30, 45, 55, 60)))
-    sealed = Sealed(np.array(CENTRES), sample(0).mitoses.masks)
-    np.testing.assert_array_equal(fcn.boxes(FRAME, sealed), fcn.boxes(FRAME, MITOSES))
-    np.testing.assert_array_equal(fcn.covered(FRAME, sealed), [True, False])
+    mitoses = MasksForbidden(np.array(CENTRES), sample(0).mitoses.masks)
+    np.testing.assert_array_equal(fcn.boxes(FRAME, mitoses), fcn.boxes(FRAME, MITOSES))
+    np.testing.assert_array_equal(fcn.covered(FRAME, mitoses), [True, False])
 
 
 def _weights(fcn, folder: Path) -> bytes:
@@ -219,26 +219,26 @@ def test_the_defaults_are_the_papers():
     assert (options.optimizer, options.momentum, options.weight_decay) == ("sgd", 0.99, 5e-4)
 
 
-def test_each_stride_is_trained_with_its_rate_on_the_network_that_the_one_before_left(context, monkeypatch):
-    asked = []
+def test_each_stride_trains_the_same_network_with_its_own_learning_rate(context, monkeypatch):
+    calls = []
 
     def recorded(model, stream, context, *, iterations, batch_size, optimizer, name):
         assert isinstance(stream, TileStream)
-        asked.append((name, iterations, batch_size, optimizer, model.network.stride, id(model.network)))
+        calls.append((name, iterations, batch_size, optimizer, model.network.stride, id(model.network)))
 
     monkeypatch.setattr("mitobench.training.train", recorded)
     fcn = FCN(FCN.Options(width=1 / 32, mpp=None, iterations=(3, 2, 1)))
     fcn.fit([sample(0)], [], context)
     sgd = {"type": "SGD", "momentum": 0.99, "weight_decay": 5e-4}
     same = id(fcn._network)
-    assert asked == [
+    assert calls == [
         ("fcn32s", 3, 1, {**sgd, "lr": 1e-10}, 32, same),
         ("fcn16s", 2, 1, {**sgd, "lr": 1e-13}, 16, same),
         ("fcn8s", 1, 1, {**sgd, "lr": 1e-14}, 8, same),
     ]
 
 
-def test_the_loss_is_summed_over_pixels_so_its_gradient_is_that_of_the_mean_times_their_number(context, tmp_path):
+def test_the_gradient_of_the_summed_loss_is_that_of_the_mean_times_the_number_of_pixels(context, tmp_path):
     side, lr = 64, 1e-7
     published = {"norm": "none", "batch_size": 1, "optimizer": "sgd", "weight_decay": 0.0, "patch": side}
     summed = tiny(**published, reduction="sum", iterations=(1, 1, 1), lrs=(lr,) * 3)
@@ -250,7 +250,7 @@ def test_the_loss_is_summed_over_pixels_so_its_gradient_is_that_of_the_mean_time
     torch.testing.assert_close(one, other, rtol=1e-4, atol=0.0)
 
 
-def test_a_shortened_run_shortens_all_three_strides_and_only_boxes_read_the_sides():
+def test_scale_shortens_all_three_strides_and_sides_are_read_at_prediction_only():
     assert FCN.schedule == ("iterations",)
     assert set(FCN.inference_options) == {"side", "max_side"}
 
@@ -268,7 +268,7 @@ def weights(tmp_path, monkeypatch):
 
 
 def vgg16_file(path: Path, width: float, **changed) -> Path:
-    """A file as torchvision publishes VGG16, at `width`, full of random numbers but for what is `changed`."""
+    """A file as torchvision publishes VGG16, at `width`, with random numbers except for `changed`."""
     generator = torch.Generator().manual_seed(7)
     tensors = {name: torch.randn(t.shape, generator=generator) / 10 for name, t in FCN8s(width).vgg16().items()}
     tensors |= {"classifier.6.weight": torch.zeros(10, 8), "classifier.6.bias": torch.zeros(10), **changed}
@@ -279,7 +279,7 @@ def vgg16_file(path: Path, width: float, **changed) -> Path:
     return path
 
 
-def test_auto_is_imagenets_weights_where_they_fit(weights):
+def test_auto_uses_imagenet_weights_if_they_fit(weights):
     published = weights / "VGG16_Weights.IMAGENET1K_V1.safetensors"
     published.touch()
     assert FCN.pretrained(FCN.Options()) == published
@@ -288,7 +288,7 @@ def test_auto_is_imagenets_weights_where_they_fit(weights):
     assert FCN.pretrained(FCN.Options(pretrained="none")) is None
 
 
-def test_a_file_is_always_tried(weights):
+def test_a_given_file_is_used_for_any_architecture(weights):
     (weights / "mine.npz").touch()
     mine = FCN.Options(pretrained=str(weights / "mine.npz"), width=0.5, norm="batch")
     assert FCN.pretrained(mine) == weights / "mine.npz"
@@ -314,7 +314,7 @@ def test_a_file_that_does_not_fit_lists_its_tensors(context, weights):
 
 
 @pytest.mark.parametrize(("reduction", "wanted"), [("mean", True), ("sum", False)])
-def test_a_summed_loss_is_kept_out_of_half_precision(context, monkeypatch, reduction, wanted):
+def test_a_summed_loss_disables_half_precision(context, monkeypatch, reduction, wanted):
     seen = []
     monkeypatch.setattr("mitobench.training.train", lambda model, stream, context, **more: seen.append(context.amp))
     tiny(reduction=reduction).fit([sample(0)], [], replace(context, amp=True))

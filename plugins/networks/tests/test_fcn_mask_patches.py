@@ -72,14 +72,14 @@ def test_positive_tiles_come_in_all_eight_rotations_and_mirrors_and_negative_one
     assert {item["inputs"].tobytes() for item in items if not item["targets"].any()} == others
 
 
-def test_as_they_come_every_positive_tile_counts_eight_times():
+def test_without_a_share_every_positive_tile_counts_eight_times():
     assert by_tiles(cornered(0)).share == 8 / (8 + 15)
     assert by_tiles(cornered(0), cornered(1)).share == 16 / (16 + 30)
     assert by_tiles().share == 48 / (48 + 10)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_positive_tiles_are_drawn_with_the_share_asked_for(share):
+def test_positive_tiles_are_drawn_with_the_requested_share(share):
     assert {bool(item["targets"].any()) for item in drawn(by_tiles(positive_share=share))} == {bool(share)}
 
 
@@ -95,7 +95,7 @@ def test_no_tile_with_a_mitosis_is_reported():
 # ----------------------------------------------------------------------------------------------------- anywhere
 
 
-def test_patches_from_anywhere_hold_a_mitosis_where_asked():
+def test_random_patches_contain_a_mitosis_if_requested():
     assert all(item["targets"].any() for item in drawn(anywhere()))
 
 

@@ -99,6 +99,6 @@ def test_upsampling_starts_bilinear():
     np.testing.assert_allclose(inner, np.arange(0.75, 4.5, 0.5), rtol=1e-6)
 
 
-def test_normalised_takes_imagenets_mean_out():
+def test_normalised_subtracts_imagenets_mean():
     grey = torch.full((1, 2, 2, 3), 255, dtype=torch.uint8)
     np.testing.assert_allclose(normalised(grey)[0, :, 0, 0], [2.2489, 2.4286, 2.64], atol=1e-3)

@@ -32,7 +32,7 @@ def tiny(cls=ResNet18, **options):
 
 
 @pytest.mark.parametrize(("cls", "normalise"), [(ResNet18, "patch"), (ResNet18, "imagenet"), (ResNet50, "patch")])
-def test_it_learns_to_tell_mitoses_from_imposters(cls, normalise, samples, context):
+def test_it_learns_to_distinguish_mitoses_from_imposters(cls, normalise, samples, context):
     verifier = tiny(cls, iterations=40, tta_views=4, normalise=normalise)
     verifier.fit(samples, [], context)
     unseen = sample(99)
@@ -98,7 +98,9 @@ def test_an_interrupted_training_ends_with_the_same_weights(samples, context, tm
 
 
 @pytest.mark.parametrize("stop_after", [2, 5, 8, 11])
-def test_so_does_one_of_several_networks_and_rounds(samples, context, tmp_path, monkeypatch, stop_after):
+def test_an_interrupted_ensemble_with_mining_ends_with_the_same_weights(
+    samples, context, tmp_path, monkeypatch, stop_after
+):
     options = {
         "schedule": "cosine",
         "ensemble_size": 2,
@@ -131,7 +133,7 @@ def test_the_first_of_several_networks_is_the_one_that_would_be_trained_alone(sa
     assert not torch.equal(one["conv1.weight"], other["conv1.weight"])
 
 
-def test_mining_draws_what_looks_like_a_mitosis_more_often(samples, context, monkeypatch):
+def test_mining_draws_negatives_with_high_scores_more_often(samples, context, monkeypatch):
     streams = []
     monkeypatch.setattr("mitobench.training.train", lambda model, stream, context, **how: streams.append((stream, how)))
     monkeypatch.setattr(fitting, "_scores", lambda network, stream, prepare: np.linspace(0, 1, len(stream.others)))
@@ -150,7 +152,7 @@ def test_a_wider_field_of_view_is_cut_wider(samples, context):
     assert stream.negatives.shape[1:] == (64, 64, 3)
 
 
-def test_every_data_set_counts_alike_where_that_is_asked_for(samples, context):
+def test_even_datasets_draws_every_data_set_equally_often(samples, context):
     other = [replace(one, frame=replace(one.frame, dataset="other")) for one in samples[:1]]
     together = [*samples, *other]
     assert tiny()._stream(together, context).mitoses.probabilities is None
@@ -244,13 +246,13 @@ def test_the_defaults_are_the_papers(cls):
 
 
 def test_it_is_trained_as_published(samples, context, monkeypatch):
-    asked = []
-    monkeypatch.setattr("mitobench.training.train", lambda model, stream, context, **how: asked.append(how))
+    calls = []
+    monkeypatch.setattr("mitobench.training.train", lambda model, stream, context, **how: calls.append(how))
     ResNet50(ResNet50.Options(width=0.125, mpp=None)).fit(samples, [], context)
     sgd = {"type": "SGD", "lr": 1e-2, "momentum": 0.9, "weight_decay": 1e-4}
     expected = {"iterations": 12_000, "batch_size": 64, "optimizer": sgd, "schedule": []}
     expected |= {"ema": None, "name": "round-0"}
-    assert asked == [expected]
+    assert calls == [expected]
 
 
 def test_the_network_sees_a_patch_of_a_published_frame_as_it_is():
@@ -266,10 +268,10 @@ def test_the_network_sees_a_patch_of_a_published_frame_as_it_is():
 
 
 def test_a_shortened_run_shortens_the_cosine_too(samples, context, monkeypatch):
-    asked = []
-    monkeypatch.setattr("mitobench.training.train", lambda model, stream, context, **how: asked.append(how))
+    calls = []
+    monkeypatch.setattr("mitobench.training.train", lambda model, stream, context, **how: calls.append(how))
     tiny(schedule="cosine", iterations=7).fit(samples, [], context)
-    assert [entry["T_max"] for entry in asked[0]["schedule"]] == [7]
+    assert [entry["T_max"] for entry in calls[0]["schedule"]] == [7]
     assert ResNet50.schedule == ("iterations",)
 
 
@@ -290,7 +292,7 @@ def weights(tmp_path, monkeypatch):
 
 
 def published(path: Path, depth: int, counters: bool, **changed) -> Path:
-    """A file as torchvision publishes a ResNet, at the width of `TINY`, with random numbers but for `changed`."""
+    """A file as torchvision publishes a ResNet, at the width of `TINY`, with random numbers except for `changed`."""
     generator = torch.Generator().manual_seed(7)
     tensors = {
         name: torch.rand(tensor.shape, generator=generator) if tensor.is_floating_point() else tensor
@@ -309,7 +311,7 @@ def published(path: Path, depth: int, counters: bool, **changed) -> Path:
     ("cls", "name"),
     [(ResNet50, "ResNet50_Weights.IMAGENET1K_V1"), (ResNet18, "ResNet18_Weights.IMAGENET1K_V1")],
 )
-def test_auto_is_imagenets_weights_where_they_fit(weights, cls, name):
+def test_auto_uses_imagenet_weights_if_they_fit(weights, cls, name):
     (weights / f"{name}.npz").touch()
     assert cls.pretrained(cls.Options()) == weights / f"{name}.npz"
     assert cls.pretrained(cls.Options(width=0.5)) is None

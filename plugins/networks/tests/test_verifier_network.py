@@ -34,7 +34,7 @@ def test_resnet50_with_one_logit_has_the_published_number_of_parameters():
 
 
 @pytest.mark.parametrize(("depth", "reference"), [(18, resnet18), (50, resnet50)])
-def test_what_imagenet_gives_is_every_tensor_but_the_thousand_classes(depth, reference):
+def test_imagenet_weights_include_every_tensor_except_the_classifier(depth, reference):
     with torch.device("meta"):
         ours, theirs = ScaledResNet(depth).imagenet(), reference().state_dict()
     assert {k: v.shape for k, v in ours.items()} == {k: v.shape for k, v in theirs.items() if not k.startswith("fc.")}
@@ -61,7 +61,7 @@ def test_by_patch_brightness_does_not_matter():
 
 
 @pytest.mark.parametrize("moments", [IMAGENET, None])
-def test_blur_takes_away_what_is_finer_than_a_pixel_or_two(moments):
+def test_blur_removes_details_of_one_or_two_pixels(moments):
     checkerboard = (np.indices((32, 32)).sum(axis=0) % 2 * 100 + 50).astype(np.uint8)
     patches = torch.from_numpy(np.repeat(checkerboard[None, ..., None], 3, axis=3))
     assert network_input(patches, 32, (1,), moments).std(dim=(2, 3)).min() > 0.8
@@ -78,14 +78,14 @@ def test_each_field_of_view_is_the_centre_at_its_own_magnification():
     np.testing.assert_allclose(images[:, 3], red, atol=1e-5)
 
 
-def test_of_several_fields_of_view_imagenet_knows_the_first():
+def test_with_several_fields_of_view_only_the_first_starts_from_imagenet():
     network = ScaledResNet(18, 0.125, fields_of_view=2)
     network.imagenet()["conv1.weight"].fill_(3.0)
     assert (network.conv1.weight[:, :3] == 3).all()
     assert (network.conv1.weight[:, 3:] != 3).all()
 
 
-def test_members_average_their_logits_and_one_stands_for_itself():
+def test_an_ensemble_averages_logits_and_one_network_is_unchanged():
     one, other = (ScaledResNet(18, 0.125).eval() for _ in range(2))
     images = torch.rand(2, 3, 32, 32)
     assert joined([one]) is one

@@ -21,7 +21,7 @@ from mitobench.evaluate import FrameEntry, FramePrediction, StoredDetections
 from mitobench.evaluate.stored import of_frames
 from mitobench.pipeline import canonical
 from mitobench.pipeline.frame_prediction import frame_prediction
-from mitobench.pipeline.workspace import Workspace, chosen_on
+from mitobench.pipeline.workspace import Workspace, validation_sets
 from mitobench.results.mismatch import Mismatch, mismatches
 from mitobench.results.recompute import Recomputation
 from mitobench.results.schema import Record
@@ -30,7 +30,7 @@ SYNTHETIC = "synthetic"  # data sets whose name starts with this are generated i
 
 
 @dataclass(frozen=True)
-class Copies:
+class LocalDatasets:
     """The data sets below one folder; each is read once.
 
     Attributes:
@@ -75,7 +75,7 @@ class Copies:
         Raises MitobenchError if a data set or its split is missing, DataError if the frames are not the record's.
         """
         names = record.combination
-        used = [names["dataset"]] if part == "test" else chosen_on(names["dataset"], names["train_on"])
+        used = [names["dataset"]] if part == "test" else validation_sets(names["dataset"], names["train_on"])
         here = {name: self._selected(record, name) for name in used}
         splits = {name: assign(split_of(record, name), dataset, [part]) for name, dataset in here.items()}
         workspace = Workspace(here, splits)
@@ -142,7 +142,7 @@ def split_digest(split: SplitFile) -> str:
 # ------------------------------------------------------------------------------------------- against the annotation
 
 
-def wrong_annotation(recomputed: Recomputation, copies: Copies) -> Iterator[Mismatch]:
+def wrong_annotation(recomputed: Recomputation, local: LocalDatasets) -> Iterator[Mismatch]:
     """Yields frames, and mitoses near detections, that are not those of the annotation.
 
     Raises MitobenchError if the test frames are missing, or not those of the record. Missing validation frames are left
@@ -150,11 +150,11 @@ def wrong_annotation(recomputed: Recomputation, copies: Copies) -> Iterator[Mism
     """
     record = recomputed.record
     assert record.frames is not None
-    workspace = copies.workspace(record)
+    workspace = local.workspace(record)
     yield from _wrong_part("test", recomputed.test, record.frames.test, recomputed, workspace)
     if recomputed.val is not None:
         try:
-            workspace = copies.workspace(record, "val")
+            workspace = local.workspace(record, "val")
         except MitobenchError:
             return
         yield from _wrong_part("val", recomputed.val, record.frames.val, recomputed, workspace)

@@ -41,7 +41,7 @@ def threads(recorded: Record) -> int | None:
     return int(number) if re.fullmatch(r"[1-9]\d{0,2}", number) else None
 
 
-def demands(recorded: Record) -> Iterator[str]:
+def resource_lines(recorded: Record) -> Iterator[str]:
     """Yields what will be used, one line each."""
     yield f"{processes(recorded)} processes, {threads(recorded) or 'all'} threads."
     for role, plugin in recorded.plugins.items():

@@ -13,8 +13,8 @@ from records import DETECTIONS, ok
 from mitobench import reproduce
 from mitobench.errors import RecordError
 from mitobench.results import record
-from mitobench.results.demands import demands, excessive
 from mitobench.results.record import Record
+from mitobench.results.resource_estimate import excessive, resource_lines
 
 
 def asking(processes: object = 1, threads: str = "1", **options: Any) -> Record:
@@ -30,7 +30,7 @@ def asking(processes: object = 1, threads: str = "1", **options: Any) -> Record:
 
 
 def test_what_will_be_used_is_listed() -> None:
-    shown = "\n".join(demands(asking(2, "1", members=3, iterations=10, mpp=0.25)))
+    shown = "\n".join(resource_lines(asking(2, "1", members=3, iterations=10, mpp=0.25)))
     assert "2 processes, 1 threads." in shown
     assert "verifier resnet50: ensemble_size 3, iterations 10." in shown
 
@@ -42,7 +42,7 @@ def test_little_is_not_too_much() -> None:
 @pytest.mark.parametrize("processes", [0, -1, 65, 10**9, 1.5, "2", True, None, [1]])
 def test_an_impossible_number_of_processes_is_refused(processes: object) -> None:
     with pytest.raises(RecordError, match=r"pipeline\.processes"):
-        list(demands(asking(processes)))
+        list(resource_lines(asking(processes)))
 
 
 TOO_MUCH = {

@@ -17,8 +17,8 @@ from mitobench.errors import DataError, MitobenchError
 from mitobench.evaluate import StoredDetections
 from mitobench.results import record
 from mitobench.results.check import check
-from mitobench.results.copies import Copies, wrong_annotation
 from mitobench.results.folder import check_all
+from mitobench.results.local_datasets import LocalDatasets, wrong_annotation
 from mitobench.results.recompute import Recomputation
 
 
@@ -27,13 +27,13 @@ def recomputed(path: Path) -> Recomputation:
 
 
 def test_the_record_of_a_run_agrees_with_the_annotation(path: Path, small_data: Path) -> None:
-    assert list(wrong_annotation(recomputed(path), Copies(small_data))) == []
+    assert list(wrong_annotation(recomputed(path), LocalDatasets(small_data))) == []
 
 
 def test_an_invented_hit_is_found_by_the_annotation_only(path: Path, small_data: Path) -> None:
     tiny_runs.with_a_found_miss(path)
     assert check(path).problems == [], "it agrees with itself"
-    (found,) = wrong_annotation(recomputed(path), Copies(small_data))
+    (found,) = wrong_annotation(recomputed(path), LocalDatasets(small_data))
     assert re.fullmatch(r"test detection of row \d+: mitoses within the radius", found.path)
     assert (len(found.recorded), found.expected) == (1, ())
 
@@ -56,7 +56,7 @@ def test_places_and_mitoses_of_detections_are_compared(
     path: Path, small_data: Path, part: str, change: Callable[[StoredDetections], StoredDetections]
 ) -> None:
     true = recomputed(path)
-    (found,) = wrong_annotation(replace(true, **{part: change(getattr(true, part))}), Copies(small_data))
+    (found,) = wrong_annotation(replace(true, **{part: change(getattr(true, part))}), LocalDatasets(small_data))
     assert found.path.startswith(f"{part} detection of row ")
 
 
@@ -68,7 +68,7 @@ def test_frames_are_compared(path: Path, small_data: Path, part: str, name: str,
     entries = list(getattr(true.record.frames, part))
     entries[0] = entries[0].model_copy(update={name: value})
     forged = true.record.model_copy(update={"frames": true.record.frames.model_copy(update={part: entries})})
-    found = list(wrong_annotation(replace(true, record=forged), Copies(small_data)))
+    found = list(wrong_annotation(replace(true, record=forged), LocalDatasets(small_data)))
     assert [difference.path for difference in found] == [
         f"frames.{part}" if name == "frame" else f"frames.{part}.0.{name}"
     ]
@@ -77,7 +77,7 @@ def test_frames_are_compared(path: Path, small_data: Path, part: str, name: str,
 def test_other_frames_are_refused_by_their_digest(path: Path, tmp_path: Path) -> None:
     synthetic.write(tmp_path / "other" / "synthetic", seed=2, frames=2, size=128)
     with pytest.raises(DataError, match="the test frames of synthetic are not those that the record was made with, by"):
-        Copies(tmp_path / "other").workspace(record.read(path))
+        LocalDatasets(tmp_path / "other").workspace(record.read(path))
 
 
 def test_missing_test_frames_are_named(path: Path, small_data: Path, tmp_path: Path) -> None:
@@ -88,14 +88,14 @@ def test_missing_test_frames_are_named(path: Path, small_data: Path, tmp_path: P
     for file in (tmp_path / "fewer" / "synthetic").rglob(f"{gone}*"):
         file.unlink()
     with pytest.raises(DataError, match=rf"lacks 1 of the record's 10 test frames: {gone}\. Put them there"):
-        Copies(tmp_path / "fewer").workspace(made)
+        LocalDatasets(tmp_path / "fewer").workspace(made)
 
 
 def test_a_data_set_whose_folder_is_not_given_is_asked_for(path: Path) -> None:
     with pytest.raises(
-        MitobenchError, match="mitos2012: no folder of data sets is given\. Give it with --data FOLDER or MITOBENCH_D"
+        MitobenchError, match=r"mitos2012: no folder of data sets is given\. Give it with --data FOLDER or MITOBENCH_D"
     ):
-        Copies(None).folder("mitos2012")
+        LocalDatasets(None).folder("mitos2012")
 
 
 @pytest.mark.parametrize("withheld", ["2[789]|3.", "27"], ids=["all", "some"])
