@@ -33,7 +33,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from mitobench.content import File
-from mitobench.errors import DataError, MitobenchError, PluginError
+from mitobench.errors import DataError, MitobenchError, PluginError, nearest
 from mitobench.foreign.limits import MAX_OPTION
 
 __all__ = [
@@ -59,6 +59,7 @@ __all__ = [
     "Verifier",
     "clip_boxes",
     "mask_box",
+    "nearest",
     "square_boxes",
 ]
 
@@ -343,6 +344,9 @@ class Plugin(ABC):
         version: version of the method. Raise it when the plugin's results change.
         api_version: the `API_VERSION` that the plugin is written for. mitobench rejects a plugin written for another.
         Options: class of its options.
+        argument: makes the class a family, whose members are written `NAME:ARGUMENT`: the name of the option that the
+            text after the colon sets. None: the plugin takes no argument.
+        example: an argument, for messages about a missing one.
         schedule: names of the options that count optimizer steps; `--scale` multiplies all of them.
         inference_options: names of the options that only prediction reads. Changing one reuses the existing fit.
     """
@@ -351,6 +355,8 @@ class Plugin(ABC):
     version: ClassVar[str]
     api_version: ClassVar[int] = 1
     Options: ClassVar[type[Options]] = Options
+    argument: ClassVar[str | None] = None
+    example: ClassVar[str] = "..."
     schedule: ClassVar[Collection[str]] = ()
     inference_options: ClassVar[Collection[str]] = ()
 
@@ -385,6 +391,14 @@ class Plugin(ABC):
         The file's SHA-256 is part of the fit's cache key. `mitobench.training.find_weights` looks for such a file.
         """
         return None
+
+    @classmethod
+    def resolve(cls, argument: str) -> str:
+        """Returns the full spelling of an argument: two spellings of one member must give the same.
+
+        Raises MitobenchError, with similar ones, for an argument that the family does not know.
+        """
+        return argument
 
     @classmethod
     def learns(cls) -> bool:

@@ -206,14 +206,27 @@ def _expand(role: str, names: Sequence[str]) -> list[str]:
     """Returns the names without duplicates, and all installed plugins for `all`. Raises MitobenchError."""
     stripped = [name.strip() for name in names if name.strip()]
     if "all" in stripped:
-        return discovery.names(role)
+        return [name for name in discovery.names(role) if not _needs_argument(role, name)]
     if not stripped:
         available = ", ".join(discovery.names(role)) or "none"
         raise MitobenchError(f"--{role}: no name given. Give at least one. Available: {available}.")
     for name in stripped:
-        if name not in discovery.names(role):
-            discovery.find(role, name)  # raises MitobenchError with similar names
-    return list(dict.fromkeys(stripped))
+        discovery.find(role, name)  # raises MitobenchError with similar names
+    return list(dict.fromkeys(_spelled(role, name) for name in stripped))
+
+
+def _spelled(role: str, spec: str) -> str:
+    """Returns the full spelling of a spec; as it is where its family is broken, which the plan reports."""
+    with suppress(PluginError):
+        return discovery.spelled(role, spec)
+    return spec
+
+
+def _needs_argument(role: str, name: str) -> bool:
+    """Returns whether a plugin is a family, whose members `all` does not list. A broken plugin is listed."""
+    with suppress(PluginError):
+        return discovery.family(role, name).argument is not None
+    return False
 
 
 def _with_defaults(roles: Mapping[str, list[str]], settings: Settings, notify: Notify) -> dict[str, list[str]]:

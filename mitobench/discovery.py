@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
 
 from mitobench import registry
 from mitobench.errors import MitobenchError, PluginError, nearest
@@ -105,6 +107,7 @@ def renamed_options(role: str, name: str) -> dict[str, str]:
     Also works for a plugin that is not installed but has a card in the registry. Returns an empty dict if no card can
     be read: records are untrusted files, and one with an unknown plugin is still shown.
     """
+    name, _ = split(name)
     if role not in ROLES or not registry.is_name(name):
         return {}
     return dict(_renamed_options(role, name, tuple(found()[role].get(name, []))))
@@ -163,11 +166,23 @@ def names(role: str) -> list[str]:
     return sorted(found()[role])
 
 
-def find(role: str, name: str) -> InstalledPlugin:
-    """Returns the plugin of that role and name, without importing it.
+def split(spec: str) -> tuple[str, str | None]:
+    """Returns the family and the argument of `NAME:ARGUMENT`; the argument of a plain `NAME` is None."""
+    name, colon, argument = spec.partition(":")
+    return name, argument if colon else None
 
-    Raises MitobenchError, with the nearest names, if there is none, or if two packages declare the name.
+
+def is_installed(role: str, spec: str) -> bool:
+    """Returns whether a package declares the plugin, or the family of `NAME:ARGUMENT`."""
+    return split(spec)[0] in names(role)
+
+
+def find(role: str, spec: str) -> InstalledPlugin:
+    """Returns the one plugin of that role and name, not imported yet; the family of a spec `NAME:ARGUMENT`.
+
+    Raises MitobenchError if there is none (with similar names) or two packages claim the name.
     """
+    name, _ = split(spec)
     claims = found()[role].get(name, [])
     if not claims:
         raise MitobenchError(f"Unknown {role} {name!r}. {nearest(name, names(role))}")
@@ -177,8 +192,73 @@ def find(role: str, name: str) -> InstalledPlugin:
     return claims[0]
 
 
-def load(role: str, name: str) -> type[Plugin]:
-    """Imports the class of a plugin and checks it.
+def load(role: str, spec: str) -> type[Plugin]:
+    """Returns the class of a plugin, imported and checked; of `NAME:ARGUMENT` the family's class with its argument set.
+
+    Raises MitobenchError for an argument that is missing, not taken, or unknown to the family, and PluginError if the
+    class cannot be imported or is not valid.
+    """
+    name, argument = split(spec)
+    cls = family(role, name)
+    if cls.argument is None:
+        if argument is not None:
+            raise MitobenchError(f"{role} {spec}: {name} takes no argument. Write {name}.")
+        return cls
+    if not argument:
+        raise MitobenchError(
+            f"{role} {spec}: {name} needs an argument, its {cls.argument}. Write {name}:{cls.argument.upper()}, for "
+            f"example {name}:{cls.example}. `mitobench info {name}` describes it."
+        )
+    return _member(cls, cls.resolve(argument))
+
+
+def example(role: str, spec: str) -> str:
+    """Returns the spec; of a family without an argument the member that it names as an example. Imports families."""
+    if split(spec)[1] is not None:
+        return spec
+    try:
+        cls = family(role, spec)
+    except PluginError:
+        return spec
+    return spec if cls.argument is None else f"{spec}:{cls.example}"
+
+
+def spelled(role: str, spec: str) -> str:
+    """Returns the full spelling of a spec, which records and keys have. Raises as `load` does."""
+    return load(role, spec).name if split(spec)[1] is not None else spec
+
+
+def same(role: str, one: str, other: str) -> bool:
+    """Returns whether two specs name the same plugin; a spec that its family does not know names no other."""
+    if one == other or split(one)[0] != split(other)[0]:
+        return one == other
+    try:
+        return spelled(role, one) == spelled(role, other)
+    except MitobenchError:
+        return False
+
+
+@functools.cache
+def _member(of: type[Plugin], argument: str) -> type[Plugin]:
+    """The class of one member of a family: its name is the full spec, and the option holds the argument."""
+    from pydantic import create_model
+
+    assert of.argument is not None
+    described = of.Options.model_fields[of.argument].description
+    option: dict[str, Any] = {of.argument: (Literal[argument], Field(argument, description=described))}
+    options = create_model(
+        of.Options.__name__,
+        __base__=of.Options,
+        __module__=of.Options.__module__,
+        __doc__=of.Options.__doc__,
+        **option,
+    )
+    attributes = {"name": f"{of.name}:{argument}", "Options": options, "__module__": of.__module__}
+    return type(of.__name__, (of,), {**attributes, "__doc__": of.__doc__})
+
+
+def family(role: str, name: str) -> type[Plugin]:
+    """Imports the class of a plugin, or of a family without its argument, and checks it.
 
     Raises MitobenchError for an unknown plugin, and PluginError if it cannot be imported or is not a valid class of
     that role.
@@ -212,6 +292,11 @@ def load(role: str, name: str) -> type[Plugin]:
         raise PluginError(
             f"{item.target} of package {item.package} names unknown options in `schedule` or "
             f"`inference_options`: {', '.join(unknown)}."
+        )
+    if cls.argument is not None and cls.argument not in cls.Options.model_fields:
+        raise PluginError(
+            f"{item.target} of package {item.package} names {cls.argument!r} as its argument, which is not one of its "
+            "options."
         )
     missing = sorted(getattr(cls, "__abstractmethods__", ()))
     if missing:

@@ -31,15 +31,21 @@ class RecordError(MitobenchError):
 
 
 MAX_NAMES = 30
+MANY_NAMES = 100
 MAX_FIELDS = 5
 MAX_CHARACTERS = 300
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Suggests names in place of an unknown one: `Did you mean a? Available: a, b.`, with at most 30 names."""
+    """Suggests names in place of an unknown one: `Did you mean a? Available: a, b.`, with at most 30 names.
+
+    Of more than 100 names it lists only those that are similar, if there are any.
+    """
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
+    if close and len(known) > MANY_NAMES:
+        return f"{hint}{len(known):,} names are available."
     shown = ", ".join(known[:MAX_NAMES]) + (f" and {len(known) - MAX_NAMES} more" if len(known) > MAX_NAMES else "")
     return f"{hint}Available: {shown}." if shown else "None are installed."
 

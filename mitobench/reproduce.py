@@ -175,7 +175,7 @@ def _any_estimator() -> str:
     """Returns an estimator for a combination that uses none: one that does not learn from masks of other data sets."""
     for name in discovery.names("estimator"):
         with suppress(PluginError):
-            if not discovery.load("estimator", name).learns_from_masks:  # type: ignore[attr-defined]
+            if not discovery.family("estimator", name).learns_from_masks:  # type: ignore[attr-defined]
                 return name
     raise MitobenchError("No box estimator is installed. Run `mitobench list` to see the installed plugins.")
 

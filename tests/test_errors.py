@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mitobench.errors import as_text, field_errors, wrong_fields
+from mitobench.errors import as_text, field_errors, nearest, wrong_fields
 
 CORE = Path(__file__).parents[1] / "mitobench"
 
@@ -71,3 +71,10 @@ def test_no_other_module_takes_a_validation_error_apart(path: Path) -> None:
     called = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
     own = {CORE / "errors.py", CORE / "pipeline" / "settings.py"}  # settings say where each option was given
     assert path in own or not any(ast.unparse(function).endswith(".errors") for function in called)
+
+
+def test_of_very_many_names_only_similar_ones_are_listed() -> None:
+    known = [f"network{number}" for number in range(500)]
+    assert nearest("netwrk17", known).endswith("? 500 names are available.")
+    assert nearest("netwrk17", known).startswith("Did you mean network17")
+    assert nearest("xyz", known).startswith("Available: network0, ")

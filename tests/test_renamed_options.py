@@ -214,7 +214,7 @@ def test_an_unknown_option_is_answered_with_current_names(tmp_path: Path) -> Non
 @pytest.mark.parametrize("role", discovery.ROLES)
 def test_cards_of_installed_plugins_list_their_renamed_options(role: str) -> None:
     for name in discovery.names(role):
-        renamed = dict(discovery.load(role, name).Options.renamed)
+        renamed = dict(discovery.family(role, name).Options.renamed)
         assert discovery.renamed_options(role, name) == renamed, name
 
 

@@ -106,20 +106,21 @@ def info(
     from mitobench.errors import MitobenchError, nearest
     from mitobench.pipeline.settings import Settings
 
-    claims = [_claims(named[name]) for named in discovery.found().values() if name in named]
+    family, _ = discovery.split(name)
+    claims = [_claims(named[family]) for named in discovery.found().values() if family in named]
     if not claims:
         known = {name for role in discovery.GROUPS for name in discovery.names(role)}
         raise MitobenchError(f"Unknown plugin or data set {name!r}. {nearest(name, known)}")
     settings = Settings.load(profile) if profile else None
-    problems = [_show(of_role, settings) for of_role in claims]
+    problems = [_show(of_role, name, settings) for of_role in claims]
     if any(problems):
         raise typer.Exit(1)
 
 
-def _show(claims: list[InstalledPlugin], settings: Settings | None) -> bool:
-    """Prints the plugin with this name in one role; returns whether it cannot be used."""
+def _show(claims: list[InstalledPlugin], spec: str, settings: Settings | None) -> bool:
+    """Prints the plugin of a spec in one role; returns whether it cannot be used."""
     claim = claims[0]
-    echo(f"{claim.role} {claim.name}", bold=True)
+    echo(f"{claim.role} {spec}", bold=True)
     _line("package", _origin(claims))
     _line("class", " and ".join(item.target for item in claims))
     problem = _problem(claims, check=True)
@@ -129,7 +130,7 @@ def _show(claims: list[InstalledPlugin], settings: Settings | None) -> bool:
     if claim.role == "dataset":
         _show_dataset(claim.name)
     else:
-        _show_plugin(claim, settings)
+        _show_plugin(claim, spec, settings)
     return False
 
 
@@ -165,10 +166,13 @@ def _show_dataset(name: str) -> None:
         _line(f"protocol {protocol}", load_split(name, protocol).note)
 
 
-def _show_plugin(claim: InstalledPlugin, settings: Settings | None) -> None:
+def _show_plugin(claim: InstalledPlugin, spec: str, settings: Settings | None) -> None:
     from mitobench import discovery
 
-    cls = discovery.load(claim.role, claim.name)
+    whole_family = discovery.split(spec)[1] is None
+    cls = discovery.family(claim.role, claim.name) if whole_family else discovery.load(claim.role, spec)
+    if cls.argument is not None:
+        _line("argument", f"{claim.name}:{cls.argument.upper()}, for example {claim.name}:{cls.example}")
     _line("version", cls.version)
     _show_values({key: value for key, value in claim.card().items() if key != "name"})
     _line("learns", cls.learns())

@@ -57,19 +57,20 @@ class Check:
 
 
 def checks(role: str, name: str) -> list[Check]:
-    """Returns all checks for a plugin, without importing it.
+    """Returns all checks for a plugin. A family without an argument is checked by the example that it names.
 
     Raises MitobenchError, with the nearest names, for an unknown role or plugin.
     """
     if role not in ROLES:
         raise MitobenchError(f"Unknown role {role!r}. {nearest(role, ROLES)}")
     discovery.find(role, name)
+    name = discovery.example(role, name)
     return [Check(subject(role, name), test) for test in (*_ALL, *_OF_ROLE.get(role, ()))]
 
 
 def find_role(name: str) -> str:
     """Returns the role of the plugin of that name. Raises MitobenchError if there is none, or one in several roles."""
-    roles = [role for role in ROLES if name in discovery.names(role)]
+    roles = [role for role in ROLES if discovery.is_installed(role, name)]
     if not roles:
         known = {other for role in ROLES for other in discovery.names(role)}
         raise MitobenchError(f"Unknown plugin {name!r}. {nearest(name, known)}")

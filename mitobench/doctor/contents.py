@@ -60,7 +60,7 @@ def plugin_problem(role: str, name: str) -> str | None:
     from mitobench import datasets
 
     try:
-        datasets.reader(name).card() if role == "dataset" else discovery.load(role, name)
+        datasets.reader(name).card() if role == "dataset" else discovery.family(role, name)
     except MitobenchError as reason:
         return str(reason)
     except Exception as reason:  # importing a plugin may raise anything

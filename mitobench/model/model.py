@@ -133,7 +133,7 @@ def _plugin(folder: Path, card: ModelCard, role: Any, device: str) -> Any:
 
 
 def _installed(role: str, part: PackedPlugin) -> discovery.InstalledPlugin:
-    if part.name not in discovery.names(role):
+    if not discovery.is_installed(role, part.name):
         raise MitobenchError(
             f"The model's {role} {part.name!r} is not installed. Install the package {part.package}. "
             f"The model was packed with version {part.version}."

@@ -65,7 +65,8 @@ class PipelineOptions(Options):
     def for_detector(self, name: str) -> PipelineOptions:
         """Returns the options for one detector, in which `candidate_threshold` is one value and not a table."""
         value = self.candidate_threshold
-        threshold = value.get(name, VALIDATION) if isinstance(value, dict) else value
+        family = value.get(discovery.split(name)[0], VALIDATION) if isinstance(value, dict) else value
+        threshold = value.get(name, family) if isinstance(value, dict) else value
         return self.model_copy(update={"candidate_threshold": threshold})
 
 
@@ -95,8 +96,10 @@ class Override:
         if as_text(text) != text:
             raise MitobenchError(f"{location} {as_text(text)}: is not UTF-8 text. If it names a file, rename the file.")
         where, equals, value = text.partition("=")
-        parts = where.strip().split(".")
-        if not equals or len(parts) not in (2, 3) or not all(parts):
+        role, _, rest = where.strip().partition(".")
+        plugin, _, option = rest.rpartition(".")  # a plugin's argument may hold dots: mmdet:my_config.py
+        parts = [role, plugin, option] if "." in rest else [role, option]
+        if not equals or not all(parts) or ("." in plugin and ":" not in plugin):
             raise MitobenchError(f"{location} {text}: {_missing_part(where, equals)}. {OVERRIDE_FORMS}")
         if parts[0] not in (*ROLES, "pipeline"):
             roles = nearest(parts[0], (*ROLES, "pipeline"))
@@ -104,8 +107,8 @@ class Override:
         if parts[0] == "pipeline" and len(parts) == 3:
             raise MitobenchError(f"{location} {text}: the pipeline has no plugins. Give pipeline.OPTION=VALUE.")
         parsed = load_json(value, f"{location} {printable(text, 200)}") if _is_json(value) else value
-        override = cls(location, text, parts[0], parts[1] if len(parts) == 3 else None, parts[-1], parsed)
-        return override.renamed(PipelineOptions, PIPELINE) if parts[0] == "pipeline" else override
+        override = cls(location, text, role, plugin or None, option, parsed)
+        return override.renamed(PipelineOptions, PIPELINE) if role == "pipeline" else override
 
     def renamed(self, options: type[Options], owner: str) -> Override:
         """Returns the override with its option's current name; logs a warning if the given name is an old one."""
@@ -114,6 +117,12 @@ class Override:
             return self
         where, _, value = self.text.partition("=")
         return replace(self, option=option, text=f"{where.rpartition('.')[0]}.{option}={value}")
+
+    def applies_to(self, role: str, plugin: str | None) -> bool:
+        """Returns whether it is given to a plugin: to its role, its name or its family. `pipeline` has no plugins."""
+        if self.role != role or self.plugin is None or plugin is None:
+            return self.role == role and self.plugin is None
+        return self.plugin == discovery.split(plugin)[0] or discovery.same(role, self.plugin, plugin)
 
 
 def _missing_part(where: str, equals: str) -> str:
@@ -197,8 +206,8 @@ class Settings:
         """
         table: dict[str, Any] = {}
         for path, tables in self.layers or [(self.source, self.tables)]:
-            values = tables.get(role, {}).get(cls.name, {})
-            table |= _renamed(path, f"{role}.{cls.name}", cls.Options, cls.name, values)
+            for key in _tables_of(tables.get(role, {}), role, cls.name):
+                table |= _renamed(path, f"{role}.{key}", cls.Options, cls.name, tables[role][key])
         extra = {cls.Options.renamed.get(option, option): value for option, value in (extra or {}).items()}
         options: Options = self._merge(cls.Options, role, cls.name, table, extra)
         return options if self.scale == 1 else _scaled(options, cls.schedule, self.scale)
@@ -211,7 +220,7 @@ class Settings:
         """
         wanted: list[str] = self.tables.get(DEFAULTS, {}).get(role, [])
         installed = discovery.names(role)
-        missing = list(itertools.takewhile(lambda name: name not in installed, wanted))
+        missing = list(itertools.takewhile(lambda name: not discovery.is_installed(role, name), wanted))
         if len(missing) == len(wanted):
             problem = (
                 f"none of the default {role}s is installed ({', '.join(wanted)})" if wanted else f"no default {role}"
@@ -236,7 +245,7 @@ class Settings:
             named += [(f"{self.source}: [{role}.{name}]", role, name) for role, name in tables]
         named += self._thresholds()
         for where, role, name in named:
-            if name not in discovery.names(role):
+            if not discovery.is_installed(role, name):
                 raise MitobenchError(f"{where}: unknown {role} {name!r}. {nearest(name, discovery.names(role))}")
         for override in self.overrides:
             if not any((override.location, override.text) in settings._used for settings in (self, *also)):
@@ -268,7 +277,7 @@ class Settings:
         last: dict[tuple[str, str, str], tuple[int, Override]] = {}
         for number, override in enumerate(self.overrides):
             for role, name, options in plugins:
-                if override.role != role or override.plugin not in (None, name):
+                if not override.applies_to(role, name):
                     continue
                 current = override.renamed(options, name) if options else override
                 if options is None or current.option in options.model_fields:
@@ -286,7 +295,7 @@ class Settings:
         values = dict(table)
         self._options.setdefault(role, set()).update(model.model_fields)
         for override in self.overrides:
-            if override.role != role or override.plugin not in (None, plugin):
+            if not override.applies_to(role, plugin):
                 continue
             option = _current_name(model, plugin or PIPELINE, override.option)
             if option in model.model_fields:
@@ -306,7 +315,7 @@ class Settings:
             matching = [
                 o
                 for o in self.overrides
-                if (o.role, model.renamed.get(o.option, o.option)) == (role, option) and o.plugin in (None, plugin)
+                if o.applies_to(role, plugin) and model.renamed.get(o.option, o.option) == option
             ]
             table = f"[{role}.{plugin}]" if plugin else f"[{role}]"
             where = f"{matching[-1].location} {matching[-1].text}" if matching else f"{self.source}: {table} {option}"
@@ -333,6 +342,13 @@ def _read(path: Path) -> dict[str, Any]:
             raise MitobenchError(f"{path}: [{role}] must contain one table for each plugin: [{role}.NAME].")
     pipeline = _renamed(path, "pipeline", PipelineOptions, PIPELINE, tables.get("pipeline", {}))
     return {**tables, "pipeline": pipeline}
+
+
+def _tables_of(tables: Mapping[str, Any], role: str, name: str) -> list[str]:
+    """Returns the names of the tables that hold options of a plugin: its family's, then those of this member."""
+    family, argument = discovery.split(name)
+    own = [] if argument is None else [key for key in tables if key != family and discovery.same(role, key, name)]
+    return [key for key in (family, *own) if key in tables]
 
 
 def _renamed(path: Path, table: str, options: type[Options], owner: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mitobench.errors import PluginError
 from mitobench.foreign import read_bytes
-from mitobench.training.augment import dihedral, dihedral_boxes, dihedral_points, hed_jitter, stain_jitter
+from mitobench.training.augment import dihedral, dihedral_boxes, dihedral_points, hed_jitter, recompressed, stain_jitter
 from mitobench.training.patches import FrameCache, crop, crop_around, resample, scaled
 from mitobench.training.pretrained import copy_weights, find_weights, weights_folder, write_tensors
 from mitobench.training.stream import Stream, part_of
@@ -37,6 +37,7 @@ __all__ = [
     "load_weights",
     "part_of",
     "read_bytes",
+    "recompressed",
     "resample",
     "save_weights",
     "scaled",

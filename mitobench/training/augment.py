@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from skimage.color import hed_from_rgb, rgb_from_hed
 
 
@@ -68,3 +71,10 @@ def hed_jitter(image: NDArray[np.uint8], rng: np.random.Generator, strength: flo
     changed = density @ turned.astype(np.float32) + (shift @ rgb_from_hed).astype(np.float32)
     pixels: NDArray[np.uint8] = np.clip(np.rint(np.exp(-changed) * 256 - 1), 0, 255).astype(np.uint8)
     return pixels
+
+
+def recompressed(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """Return `image` [H, W, 3] after JPEG compression at a quality from 1 to 95."""
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(file, format="JPEG", quality=quality)
+    return np.asarray(Image.open(file))

@@ -23,6 +23,7 @@ from mitobench.api import (
     File,
     Frame,
     Fuser,
+    MitobenchError,
     Mitoses,
     Options,
     Requirement,
@@ -107,6 +108,35 @@ class ToyDark(Detector):
 
     def load(self, folder: Path) -> None:
         self.side = json.loads((folder / "side.json").read_text())
+
+
+class ToyFamily(ToyDark):
+    """A family of a third party: `toy-family:dark`, `toy-family:darker` and `toy-family:darkest`."""
+
+    name, version = "toy-family", "1"
+    argument, example = "depth", "darker"
+    uses_boxes = False
+    depths: ClassVar[Mapping[str, float]] = {"dark": 60, "darker": 80, "darkest": 100}
+
+    class Options(ToyDark.Options):
+        """Options of `toy-family`."""
+
+        depth: str = Field("", description="dark, darker or darkest")
+
+    @classmethod
+    def resolve(cls, argument: str) -> str:
+        """Accepts the number in place of the word, so that there are two spellings."""
+        words = {**{word: word for word in cls.depths}, **{f"{grey:g}": word for word, grey in cls.depths.items()}}
+        if argument not in words:
+            raise MitobenchError(f"toy-family has no depth {argument!r}. Available: {', '.join(cls.depths)}.")
+        return words[argument]
+
+    def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
+        context.progress(1, 1)
+
+    def predict(self, frame: Frame) -> Detections:
+        found = super().predict(frame)
+        return found[found.score * 255 > self.depths[self.options.depth]]
 
 
 class ToyBoxless(ToyDark):

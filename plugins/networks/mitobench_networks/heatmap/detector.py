@@ -1,0 +1,195 @@
+"""`heatmap:ENCODER`: a point map on an encoder of timm with a U-Net decoder; its peaks are the detections.
+
+It learns from points alone and needs no boxes. Zhou et al., "Objects as Points" (2019), without its size branch.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from skimage.feature import peak_local_max
+from torch import Tensor
+
+from mitobench import api
+from mitobench.api import Context, Detections, Floats, Frame, Sample
+from mitobench.training import copy_weights, find_weights, load_weights, part_of, resample, save_weights, scaled
+from mitobench_networks.heatmap.network import STEPS, HeatmapNet, check_encoder, focal_loss
+from mitobench_networks.heatmap.options import HeatmapOptions
+from mitobench_networks.heatmap.point_patches import HeatmapStream
+from mitobench_networks.verifiers import published
+
+HALO = 96  # px of the image around a tile that the network sees but does not answer for
+CLEARANCE_UM = 12.0  # a hard negative is at least this far from every mitosis
+MAX_HARD = 60  # hard negatives kept per frame, those with the highest scores
+MIN_KEPT = 20  # detections kept in a frame too small for `max_per_mm2` to mean anything
+
+
+class Heatmap(api.Detector):
+    """A map of the probability that a mitosis is centred here."""
+
+    name = "heatmap"
+    version = "1"
+    Options = HeatmapOptions
+    argument = "encoder"
+    example = published.ARCHITECTURE
+    uses_boxes = False
+    schedule = ("iterations",)
+    inference_options = ("tta_views", "score_floor", "distance_um", "max_per_mm2", "tile", "box_um")
+
+    @classmethod
+    def resolve(cls, argument: str) -> str:
+        """The encoder's name. Raises MitobenchError, with similar names, where timm has none of it."""
+        check_encoder(argument)
+        return argument
+
+    @classmethod
+    def pretrained(cls, options: HeatmapOptions) -> Path | None:
+        """ImageNet weights of the encoder."""
+        source = published.weights if options.encoder == published.ARCHITECTURE else None
+        return find_weights(options.pretrained, options.encoder, source=source)
+
+    def untrained(self) -> HeatmapNet:
+        """The network with random weights."""
+        return HeatmapNet(self.options.encoder, self.options.decoder_channels, self.options.stride)
+
+    def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
+        """Learn the map, in rounds: after each but the last, the training frames are searched for hard negatives.
+
+        Raises PluginError where no training frame holds a mitosis, or the weights to start from do not fit.
+        """
+        options, self.device = self.options, context.device
+        torch.manual_seed(context.seed)
+        self._network = self.untrained()
+        if context.pretrained:
+            self._start(context.pretrained)
+        stream = HeatmapStream(train, options)
+        ends = np.linspace(0, options.iterations, options.hard_negative_rounds + 2).round().astype(int)
+        for number, (before, end) in enumerate(itertools.pairwise(ends)):
+            if number:
+                stream = replace(stream, hard=[self._hard_negatives(sample) for sample in train])
+                context.log.info("hard negatives: %d", sum(len(xy) for xy, _ in stream.hard))
+            self._train(stream, part_of(context, int(before), options.iterations), int(end - before), f"round-{number}")
+        context.training_info["hard negatives"] = sum(len(xy) for xy, _ in stream.hard)
+
+    def _start(self, weights: Path) -> None:
+        """Copy the encoder's tensors; the classifier's and the last layers that an encoder lacks stay behind."""
+        into = dict(self._network.encoder.model.state_dict())
+        copy_weights(weights, into, unused=["classifier.", "conv_head.", "bn2.", "fc.", "head."])
+
+    def _train(self, stream: HeatmapStream, context: Context, iterations: int, name: str) -> None:
+        from mitobench.training import Supervised, train
+
+        options = self.options
+        train(
+            Supervised(self._network, focal_loss),
+            stream,
+            context,
+            iterations=iterations,
+            batch_size=options.batch_size,
+            optimizer={"type": "AdamW", "lr": options.lr, "weight_decay": options.weight_decay},
+            schedule=[{"type": "CosineAnnealingLR", "T_max": iterations, "by_epoch": False}],
+            clip_norm=options.clip_norm,
+            ema=options.ema,
+            name=name,
+        )
+
+    def _hard_negatives(self, sample: Sample) -> tuple[Floats, Floats]:
+        """Peaks away from every mitosis, [N, 2] px, and their scores, [N]."""
+        found = self.predict(sample.frame)
+        clear = np.ones(len(found), dtype=bool)
+        if len(sample.mitoses):
+            mpp = np.array(sample.frame.mpp)
+            distance, _ = cKDTree(sample.mitoses.xy * mpp).query(found.xy * mpp)
+            clear = distance > CLEARANCE_UM
+        kept = found[clear][:MAX_HARD]
+        return kept.xy, kept.score
+
+    # ---------------------------------------------------------------------------------------------- prediction
+
+    def predict(self, frame: Frame) -> Detections:
+        """The peaks of the map above `score_floor`, best first."""
+        options = self.options
+        image, factors = resample(frame.read(), frame.mpp, options.mpp)
+        heat = self._map(image)
+        rows, columns = peak_local_max(
+            heat,
+            min_distance=max(1, round(options.distance_um / options.mpp / options.stride)),
+            threshold_abs=options.score_floor,
+            exclude_border=False,
+        ).T
+        score = heat[rows, columns].astype(np.float64)
+        area_mm2 = np.prod(np.array(frame.size) * frame.mpp) / 1e6
+        best = np.argsort(-score, kind="stable")[: max(MIN_KEPT, round(options.max_per_mm2 * area_mm2))]
+        on_map = _refined(heat, np.stack([columns, rows], axis=1)[best])
+        xy = scaled((on_map + 0.5) * options.stride - 0.5, 1 / factors)
+        xy = np.clip(xy, -0.5, np.array(frame.size) - 0.5 - 1e-6)
+        return Detections.from_points(xy, score[best], side=options.box_um / float(np.mean(frame.mpp)))
+
+    @torch.inference_mode()
+    def _map(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities at the map's pixels, [ceil(H / stride), ceil(W / stride)], tile by tile."""
+        tile, stride = self.options.tile, self.options.stride
+        height, width = image.shape[:2]
+        heat = np.zeros((-(-height // stride), -(-width // stride)), np.float32)
+        for top, left in itertools.product(range(0, height, tile), range(0, width, tile)):
+            bottom, right = min(top + tile, height), min(left + tile, width)
+            part = self._answer(image, top, left, bottom, right)
+            heat[top // stride : -(-bottom // stride), left // stride : -(-right // stride)] = part
+        return heat
+
+    def _answer(self, image: NDArray[np.uint8], top: int, left: int, bottom: int, right: int) -> NDArray[np.float32]:
+        """The map of one tile, from the tile and what lies around it; outside the image it is mirrored."""
+        stride = self.options.stride
+        high, wide = (-(-(length + 2 * HALO) // STEPS) * STEPS for length in (bottom - top, right - left))
+        pixels = padded(image, top - HALO, left - HALO, high, wide)
+        logits = self._views(torch.from_numpy(pixels)[None].to(self.device))
+        rows, columns = (-(-length // stride) for length in (bottom - top, right - left))
+        first = HALO // stride
+        answer: NDArray[np.float32] = logits[first : first + rows, first : first + columns].sigmoid().cpu().numpy()
+        return answer
+
+    def _views(self, pixels: Tensor) -> Tensor:
+        """The mean of the logits over views of one image, [H / stride, W / stride]."""
+        total = torch.zeros(())
+        for k in range(self.options.tta_views):
+            view = torch.rot90(pixels.flip(2) if k & 4 else pixels, k & 3, (1, 2))
+            back = torch.rot90(self._network(view.contiguous()), -(k & 3), (1, 2))
+            total = total.to(back.device) + (back.flip(2) if k & 4 else back)[0].float()
+        mean: Tensor = total / self.options.tta_views
+        return mean
+
+    def save(self, folder: Path) -> None:
+        """Write the weights."""
+        save_weights(self._network, folder)
+
+    def load(self, folder: Path) -> None:
+        """Read the weights."""
+        self._network = self.untrained()
+        load_weights(self._network, folder)
+        self._network.to(self.device).eval()
+
+
+def padded(image: NDArray[np.uint8], top: int, left: int, height: int, width: int) -> NDArray[np.uint8]:
+    """The part of an image at (left, top), [height, width, 3]; what lies outside is mirrored from inside."""
+    from mitobench.training import crop
+
+    return np.ascontiguousarray(crop(image, left, top, width, height))
+
+
+def _refined(heat: NDArray[np.float32], peaks: NDArray[np.int64]) -> Floats:
+    """Peaks (x, y) [N, 2] moved to the centre of mass of the 3 x 3 pixels around each."""
+    around = np.pad(heat, 1)
+    offsets = np.arange(-1, 2)
+    windows = np.stack([around[y : y + 3, x : x + 3] for x, y in peaks]) if len(peaks) else np.zeros((0, 3, 3))
+    mass = windows.sum(axis=(1, 2)) + 1e-12
+    x = (windows.sum(axis=1) * offsets).sum(axis=1) / mass
+    y = (windows.sum(axis=2) * offsets).sum(axis=1) / mass
+    refined: Floats = peaks + np.stack([x, y], axis=1)
+    return refined

@@ -1,0 +1,139 @@
+"""`heatmap:ENCODER`: targets, loss, peaks and the network's place in a frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mitobench import discovery
+from mitobench.api import Frame, MitobenchError, Mitoses, PluginError, Sample
+from mitobench_networks.heatmap.network import HeatmapNet, focal_loss
+from mitobench_networks.heatmap.options import HeatmapOptions
+from mitobench_networks.heatmap.point_patches import HeatmapStream, target_map
+
+ENCODER = "tf_efficientnet_lite0"
+
+
+def frame(pixels: np.ndarray, mpp: float = 0.25, dataset: str = "d", id: str = "f") -> Frame:
+    return Frame(id, dataset, "g", "A", (mpp, mpp), (pixels.shape[1], pixels.shape[0]), lambda: pixels)
+
+
+def blank(side: int = 200) -> np.ndarray:
+    return np.full((side, side, 3), 230, np.uint8)
+
+
+def detector(**options: Any) -> Any:
+    cls: Any = discovery.load("detector", f"heatmap:{ENCODER}")
+    return cls(cls.Options(pretrained="none", **options), "cpu")
+
+
+class TestTargetMap:
+    def test_a_point_is_1_at_the_nearest_pixel_and_falls_off_as_a_gaussian(self) -> None:
+        target = target_map(np.array([[21.0, 40.6]]), 32, stride=2, sigma=1.5)
+        assert target.shape == (32, 32)
+        assert np.unravel_index(target.argmax(), target.shape) == (20, 10)
+        assert target.max() == 1
+        assert target[20, 11] == pytest.approx(np.exp(-1 / (2 * 1.5**2)))
+
+    def test_of_two_near_points_the_greater_value_counts(self) -> None:
+        both = target_map(np.array([[20.5, 20.5], [24.5, 20.5]]), 32, stride=2, sigma=2)
+        assert (both == 1).sum() == 2
+        assert both.max() == 1
+
+    def test_a_point_outside_has_no_peak(self) -> None:
+        assert target_map(np.array([[-20.0, 10.0]]), 32, stride=2, sigma=1).max() < 1
+
+
+class TestLoss:
+    def test_it_falls_as_the_map_nears_the_target(self) -> None:
+        target = torch.from_numpy(target_map(np.array([[20.5, 20.5]]), 16, 2, 1.5))[None]
+        wrong, better = torch.zeros(1, 16, 16), torch.where(target == 1, 6.0, -6.0)
+        assert focal_loss(better, target) < 0.1 * focal_loss(wrong, target)
+
+    def test_a_patch_without_a_mitosis_has_a_finite_loss(self) -> None:
+        assert torch.isfinite(focal_loss(torch.zeros(2, 8, 8), torch.zeros(2, 8, 8)))
+
+
+class TestNetwork:
+    @pytest.mark.parametrize("stride", [1, 2, 4])
+    def test_the_map_has_the_resolution_of_its_stride(self, stride: int) -> None:
+        network = HeatmapNet(ENCODER, (32, 16, 16, 8, 8), stride).eval()
+        with torch.inference_mode():
+            logits = network(torch.zeros(2, 64, 96, 3, dtype=torch.uint8))
+        assert logits.shape == (2, 64 // stride, 96 // stride)
+
+    def test_an_encoder_without_feature_maps_is_refused_with_the_reason(self) -> None:
+        with pytest.raises(PluginError, match="cannot be an encoder of a U-Net"):
+            HeatmapNet("mixer_b16_224", (32, 16, 16, 8, 8), 2)
+
+    def test_an_unknown_encoder_is_refused_with_similar_names(self) -> None:
+        with pytest.raises(MitobenchError, match=r"timm has no network 'resnet81'.*resnet18"):
+            discovery.load("detector", "heatmap:resnet81")
+
+
+class TestStream:
+    def samples(self) -> list[Sample]:
+        xy = np.array([[100.0, 60.0]])
+        empty = Sample(frame(blank(), dataset="e", id="empty"), Mitoses(np.zeros((0, 2))))
+        return [Sample(frame(blank()), Mitoses(xy)), empty]
+
+    def test_a_patch_drawn_for_a_mitosis_holds_it(self) -> None:
+        options = HeatmapOptions(mpp=0.25, patch=64, positive_share=1)
+        stream = HeatmapStream(self.samples(), options)
+        for seed in range(20):
+            item = stream.draw(np.random.default_rng(seed))
+            assert item["inputs"].shape == (64, 64, 3)
+            assert item["targets"].max() == 1
+
+    def test_hard_negatives_are_drawn_once_there_are_any(self) -> None:
+        options = HeatmapOptions(mpp=0.25, patch=64, positive_share=0, hard_share=1, jpeg=None, hed_jitter=0)
+        pixels = blank()
+        pixels[150:154, 30:34] = 0
+        sample = Sample(frame(pixels), Mitoses(np.array([[100.0, 60.0]])))
+        nothing = (np.zeros((0, 2)), np.zeros(0))
+        stream = HeatmapStream([sample, self.samples()[1]], options, [(np.array([[31.5, 151.5]]), np.ones(1)), nothing])
+        drawn = [stream.draw(np.random.default_rng(seed))["inputs"] for seed in range(20)]
+        assert all(patch.min() == 0 for patch in drawn)
+
+    def test_frames_without_a_mitosis_are_refused(self) -> None:
+        with pytest.raises(PluginError, match="no training frame holds one"):
+            HeatmapStream([self.samples()[1]], HeatmapOptions(mpp=0.25))
+
+
+class TestPrediction:
+    @pytest.fixture
+    def dark(self, monkeypatch: pytest.MonkeyPatch) -> Any:
+        """A detector whose network answers how dark each pixel of the map is."""
+        made = detector(mpp=0.25, tile=128, distance_um=3.0)
+
+        class Darkness(torch.nn.Module):
+            def forward(self, images: torch.Tensor) -> torch.Tensor:
+                grey = images.float().mean(dim=3)
+                return torch.nn.functional.avg_pool2d(10 - grey[:, None] / 10, 2)[:, 0]
+
+        made._network = Darkness()
+        return made
+
+    def test_peaks_are_found_where_they_are_whatever_the_tile(self, dark: Any) -> None:
+        pixels = blank(300)
+        for x, y in ((40, 50), (127, 128), (250, 20), (2, 297)):
+            pixels[max(0, y - 2) : y + 3, max(0, x - 2) : x + 3] = 0
+        found = dark.predict(frame(pixels))
+        centres = np.array([[40, 50], [127, 128], [250, 20], [2, 297]])
+        distance = np.linalg.norm(found.xy[:, None] - centres[None], axis=2)
+        assert len(found) == 4
+        assert (distance.min(axis=0) < 1.5).all()
+
+    def test_an_empty_frame_gives_no_detection(self, dark: Any) -> None:
+        assert len(dark.predict(frame(blank(100)))) == 0
+
+    @pytest.mark.parametrize("side", [33, 64, 131])
+    def test_frames_of_any_size_are_searched_whole(self, dark: Any, side: int) -> None:
+        pixels = blank(side)
+        pixels[side - 4 : side - 1, side - 4 : side - 1] = 0
+        found = dark.predict(frame(pixels))
+        assert len(found) == 1
+        assert (np.abs(found.xy - (side - 3)) < 1.5).all()
