@@ -30,6 +30,7 @@ from mitobench.report.layout import (
 from mitobench.report.markdown import number
 from mitobench.report.row import LeaderboardRow
 
+DIGEST_DIGITS = 9  # decimals; versions of numpy and scipy differ in those after them
 FROC_TICKS = {0.125: "1/8", 0.25: "1/4", 0.5: "1/2", 1.0: "1", 2.0: "2", 4.0: "4", 8.0: "8"}
 NOT_MEASURED = "Stars and letters: published, not measured here."
 
@@ -86,7 +87,7 @@ class Board:
 
 
 def digest_of(board: Board) -> str:
-    """The SHA-256 of everything that the figures of a board show."""
+    """The SHA-256 of everything that the figures of a board show, its floats to `DIGEST_DIGITS` decimals."""
     rows = [
         {
             "number": plotted.number,
@@ -108,7 +109,15 @@ def digest_of(board: Board) -> str:
     ]
     published = [[letter, method.model_dump(mode="json")] for letter, method in board.published]
     counts = [board.n_rows, board.n_published, board.n_effects]
-    return canonical.digest([board.title, rows, curves, effects, published, counts])
+    return canonical.digest(_rounded([board.title, rows, curves, effects, published, counts]))
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(part) for part in value]
+    return round(float(value), DIGEST_DIGITS) + 0.0 if isinstance(value, float) else value
 
 
 # --------------------------------------------------------------------------------------------------- the figures
