@@ -26,6 +26,8 @@ from PIL import Image
 
 from mitobench.datasets import synthesis
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RESULTS = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
@@ -172,7 +174,6 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Block, str]]:
 # ------------------------------------------------------------------------------------------------- commands
 
 
-@pytest.mark.slow
 def test_the_commands_run_and_print_what_is_shown(played: list[tuple[Block, str]]) -> None:
     shown = [(block.text, printed) for block, printed in played if block.kind == "text"]
     assert len(shown) == 3

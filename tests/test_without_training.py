@@ -12,6 +12,8 @@ import pytest
 from mitobench import training
 from mitobench.errors import PluginError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 REFUSING = """
 import sys

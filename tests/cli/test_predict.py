@@ -14,7 +14,7 @@ from model.toy_models import PackedRun, only_toys, run_and_pack
 from mitobench import registry
 from mitobench.model import batch
 
-pytestmark = pytest.mark.usefixtures("toys")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("toys")]
 
 
 @pytest.fixture(scope="module")

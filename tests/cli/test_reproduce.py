@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import tiny_runs
 
-pytestmark = pytest.mark.usefixtures("toys")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("toys")]
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from mitobench.benchmark import Benchmark, Grid
 from mitobench.datasets import mitos2012, splits, synthesis
 from mitobench.errors import MitobenchError, PluginError
 
+pytestmark = pytest.mark.slow
+
 TOYS = Path(__file__).parents[1] / "toys"
 SLIDES = {"train": ["00", "01"], "val": ["02"], "test": ["03"]}
 

@@ -11,7 +11,7 @@ import pytest
 from mitobench.datasets import Dataset, available, load
 from mitobench.datasets.splits import PARTS, assign, load_split
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.slow, pytest.mark.real]
 
 
 def counts(dataset: Dataset, scanner: str, part: str) -> tuple[int, int, int]:

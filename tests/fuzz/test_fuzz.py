@@ -8,6 +8,8 @@ import pytest
 from fuzzing import fuzz
 from kinds import KINDS
 
+pytestmark = pytest.mark.slow
+
 INPUTS = 20  # of each kind; benchmarks/fuzz.py tries thousands
 
 

@@ -20,6 +20,8 @@ from mitobench.results import record
 
 from .toy_galleries import items_of, write
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def path(tmp_path: Path, small_data: Path) -> Path:

@@ -16,6 +16,8 @@ from mitobench.model.batch import predict_files
 from mitobench.results import record as records
 from model.toy_models import PackedRun, black, dots, frame, run_and_pack
 
+pytestmark = pytest.mark.slow
+
 
 def expected(path: Path) -> list[list[str]]:
     """A record's candidates as a model writes them: frame, coordinates, scores, and whether it is a mitosis."""

@@ -21,6 +21,8 @@ from mitobench.results import record as records
 from mitobench.results.schema import SCORES
 from model.toy_models import PackedRun, frame, run_and_pack
 
+pytestmark = pytest.mark.slow
+
 PLAIN = """
 from mitobench.api import Detections, Detector
 class Plain(Detector):

@@ -13,6 +13,8 @@ from mitobench.model import Model
 from mitobench.model import card as cards
 from mitobench.results import record as records
 
+pytestmark = pytest.mark.slow
+
 NAME = "small"
 BOARD = registry.ROOT.parent / "leaderboard" / "records"
 

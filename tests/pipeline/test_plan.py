@@ -13,7 +13,7 @@ from mitobench.errors import MitobenchError
 from mitobench.pipeline.graph import Plan
 from mitobench.pipeline.stages.stage import Stage
 
-pytestmark = pytest.mark.usefixtures("toys")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("toys")]
 
 PROFILE = 'title = "toys"\n'
 

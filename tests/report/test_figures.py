@@ -23,6 +23,8 @@ from mitobench.report.table import sections
 from mitobench.results import record
 from mitobench.results.record import Record
 
+pytestmark = pytest.mark.slow
+
 SCORES: dict[str, Any] = {"average_precision": 1 / 3, "oracle_f1": 0.5}
 
 

@@ -19,6 +19,8 @@ from mitobench.results.command import command_of
 from mitobench.results.folder import add_records, check_all, check_folder, find
 from mitobench.results.schema import Record
 
+pytestmark = pytest.mark.slow
+
 
 def names(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}

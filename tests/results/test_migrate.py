@@ -19,6 +19,8 @@ from mitobench.results.local_datasets import LocalDatasets
 from mitobench.results.migrate import migrate, migrate_folder
 from mitobench.results.schema import SCHEMA_VERSION
 
+pytestmark = pytest.mark.slow
+
 VERSION_1 = Path(__file__).parent / "version1"  # a record of synthetic frames, as version 1 wrote it
 EQUAL = ("tp", "fp", "fn", "precision", "recall", "f1", "oracle_f1", "average_precision", "froc", "recall_ceiling")
 

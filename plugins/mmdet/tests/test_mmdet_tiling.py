@@ -14,6 +14,8 @@ from mitobench.api import Detector, Sample
 from mitobench_mmdet import ops
 from mitobench_mmdet.detectors import RPN, FasterRCNN
 
+pytestmark = pytest.mark.slow
+
 ops.install()
 
 from mitobench_mmdet.tiling import in_tiles, receptive_field  # noqa: E402 - needs the operators
