@@ -12,6 +12,8 @@ import pytest
 from mitobench import registry
 from mitobench.contract.subject import subject
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 DOC = (ROOT / "docs" / "add-a-plugin.md").read_text(encoding="utf-8")
 EXAMPLE = ROOT / "plugins" / "example"

@@ -14,6 +14,8 @@ from mitobench_networks.heatmap.network import HeatmapNet, focal_loss
 from mitobench_networks.heatmap.options import HeatmapOptions
 from mitobench_networks.heatmap.point_patches import HeatmapStream, target_map
 
+pytestmark = pytest.mark.slow
+
 ENCODER = "tf_efficientnet_lite0"
 
 
