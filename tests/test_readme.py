@@ -31,7 +31,8 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RESULTS = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-LEADERBOARD = ROOT / "leaderboard" / "LEADERBOARD.md"
+LEADERBOARD = ROOT / "leaderboard"
+SECTION = LEADERBOARD / "sections" / "mitos2012-official.md"
 
 # Commands of README.md that these tests do not run, and why.
 NOT_RUN = {
@@ -51,7 +52,7 @@ COLUMNS = 100  # of the terminal
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"\d*\.?\d+")
-RECORD = re.compile(r"\]\((records/[^)]+\.json)\)")
+RECORD = re.compile(r"\(\.\./(records/[^)]+\.json)\)")
 
 
 @dataclass(frozen=True)
@@ -249,11 +250,11 @@ def value(number: float) -> str:
 
 def rows_of_records() -> Iterator[dict[str, str]]:
     """Each row of the leaderboard on MITOS 2012, computed from its records; its interval as the leaderboard has it."""
-    for line in LEADERBOARD.read_text(encoding="utf-8").splitlines():
+    for line in SECTION.read_text(encoding="utf-8").splitlines():
         paths = RECORD.findall(line)
         if not paths or "mitos2012-official" not in paths[0]:
             continue
-        records = [json.loads((LEADERBOARD.parent / path).read_text(encoding="utf-8")) for path in paths]
+        records = [json.loads((LEADERBOARD / path).read_text(encoding="utf-8")) for path in paths]
         parts = [records[0]["combination"][role] for role in ("estimator", "detector", "verifier", "fuser")]
         tests: list[dict[str, Any]] = [record["test"] for record in records]
         means = {
@@ -265,12 +266,12 @@ def rows_of_records() -> Iterator[dict[str, str]]:
                 "AP": "average_precision",
             }.items()
         }
-        (interval,) = re.findall(r"\d\.?\d* (?:\([^)]*\) )?(\[\.\d{3}, \.\d{3}\])", line)
+        ((low, high),) = re.findall(r"<sub>\[(\.\d{3}),\s(\.\d{3})\]</sub>", line)
         f1 = value(fmean(test["f1"] for test in tests))
         yield {
             "parts": " + ".join(part for part in parts if part and part != "-"),
             "seeds": str(len(records)),
-            "F1 [95 %]": f"{f1} {interval}",
+            "F1 [95 %]": f"{f1} [{low}, {high}]",
             **means,
         }
 

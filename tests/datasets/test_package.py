@@ -140,7 +140,7 @@ def test_each_data_set_of_a_run_may_have_a_users_split(bring: Callable[..., Path
     given = {"data": data, "datasets": ["ducks", "geese"], "profile": str(tmp_path / "toys.toml"), "device": "cpu"}
     made = Benchmark.prepare([Grid(roles)], protocol=f"{tmp_path}/ducks.json, {tmp_path}/geese.json", **given)
     assert [row.combination.protocol for row in made.plan.rows] == ["mine", "mine"]
-    with pytest.raises(MitobenchError, match=r"--protocol: none of .*ducks\.json splits 'geese'"):
+    with pytest.raises(MitobenchError, match=r"--protocol: none of .*ducks\.json is a split of 'geese'"):
         Benchmark.prepare([Grid(roles)], protocol=f"{tmp_path}/ducks.json", **given)
 
 

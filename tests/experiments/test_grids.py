@@ -105,7 +105,7 @@ def test_the_page_ranks_the_rows_by_f1(
     assert [row[0] for row in rows] == ["1", "2", "3", "4"]
     validation = {round(r["validation"]["f1"], 3) for r in records()}
     assert {float(row[header.index("validation F1")]) for row in rows} == validation
-    for link in re.findall(r"\((.*?\.json)\)", page()):
+    for link in re.findall(r"\]\(([^)\s]+\.json)\)", page()):
         assert (tmp_path / "out" / "experiments" / link).is_file()
 
 
