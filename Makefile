@@ -17,7 +17,7 @@ test: .venv/ready lint browser
 	@$(BIN)/python -c 'import yapf'  # writes a cache when it is first imported, which two processes at once would tear
 	OMP_NUM_THREADS=1 $(BIN)/$(PYTEST)
 
-# Everything but the tests that train or are slow: under a minute.
+# Everything but the tests that train or are slow: two minutes on two cores.
 test-quick: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/$(PYTEST) -m "not slow"
 
