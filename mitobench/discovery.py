@@ -16,8 +16,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
-
 from mitobench import registry
 from mitobench.errors import MitobenchError, PluginError, nearest
 
@@ -241,7 +239,7 @@ def same(role: str, one: str, other: str) -> bool:
 @functools.cache
 def _member(of: type[Plugin], argument: str) -> type[Plugin]:
     """The class of one member of a family: its name is the full spec, and the option holds the argument."""
-    from pydantic import create_model
+    from pydantic import Field, create_model
 
     assert of.argument is not None
     described = of.Options.model_fields[of.argument].description

@@ -41,18 +41,19 @@ def _current(where: str, plugin: PluginEntry, options: Mapping[str, Any]) -> dic
 
 def _current_text(record: Record, text: str) -> str:
     place, equals, value = text.partition("=")
-    role, *names = place.split(".")
+    role, _, rest = place.partition(".")
+    name, _, option = rest.rpartition(".")  # the argument of a family's member may hold dots
     entries = [
         entry
         for where, entry in record.plugins.items()
-        if _role(where) == role and (len(names) == 1 or entry.name == names[0])
+        if _role(where) == role and name in ("", entry.name, discovery.split(entry.name)[0])
     ]
     renamed = {
         old: current for entry in entries for old, current in discovery.renamed_options(role, entry.name).items()
     }
-    if not names or names[-1] not in renamed:
+    if option not in renamed:
         return text
-    return f"{'.'.join([role, *names[:-1], renamed[names[-1]]])}{equals}{value}"
+    return f"{place.removesuffix(option)}{renamed[option]}{equals}{value}"
 
 
 def _role(where: str) -> str:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from verifier_scene import IMPOSTERS, MITOSES, SIZE, sample
 
+from mitobench.training import recompressed
 from mitobench_networks.verifiers.candidate_patches import MITOSES as MITOSIS_KINDS
 from mitobench_networks.verifiers.candidate_patches import (
     OTHERS,
@@ -12,7 +13,6 @@ from mitobench_networks.verifiers.candidate_patches import (
     centres,
     cut,
     gather,
-    recompressed,
 )
 
 

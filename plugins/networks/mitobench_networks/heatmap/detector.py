@@ -19,7 +19,7 @@ from torch import Tensor
 
 from mitobench import api
 from mitobench.api import Context, Detections, Floats, Frame, Sample
-from mitobench.training import copy_weights, find_weights, load_weights, part_of, resample, save_weights, scaled
+from mitobench.training import copy_weights, crop, find_weights, load_weights, part_of, resample, save_weights, scaled
 from mitobench_networks.heatmap.network import STEPS, HeatmapNet, check_encoder, focal_loss
 from mitobench_networks.heatmap.options import HeatmapOptions
 from mitobench_networks.heatmap.point_patches import HeatmapStream
@@ -148,7 +148,7 @@ class Heatmap(api.Detector):
         """The map of one tile, from the tile and what lies around it; outside the image it is mirrored."""
         stride = self.options.stride
         high, wide = (-(-(length + 2 * HALO) // STEPS) * STEPS for length in (bottom - top, right - left))
-        pixels = padded(image, top - HALO, left - HALO, high, wide)
+        pixels = np.ascontiguousarray(crop(image, left - HALO, top - HALO, wide, high))
         logits = self._views(torch.from_numpy(pixels)[None].to(self.device))
         rows, columns = (-(-length // stride) for length in (bottom - top, right - left))
         first = HALO // stride
@@ -174,13 +174,6 @@ class Heatmap(api.Detector):
         self._network = self.untrained()
         load_weights(self._network, folder)
         self._network.to(self.device).eval()
-
-
-def padded(image: NDArray[np.uint8], top: int, left: int, height: int, width: int) -> NDArray[np.uint8]:
-    """The part of an image at (left, top), [height, width, 3]; what lies outside is mirrored from inside."""
-    from mitobench.training import crop
-
-    return np.ascontiguousarray(crop(image, left, top, width, height))
 
 
 def _refined(heat: NDArray[np.float32], peaks: NDArray[np.int64]) -> Floats:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.spatial import cKDTree
 
 from mitobench.api import Floats, Frame, Sample
@@ -61,13 +59,6 @@ def cut(frame: Frame, xy: Floats, side: int, mpp: float | None) -> Pixels:
         return np.zeros((0, side, side, 3), np.uint8)
     image, factors = resample(frame.read(), frame.mpp, mpp)
     return np.stack([crop_around(image, point, side) for point in scaled(xy, factors)])
-
-
-def recompressed(patch: Pixels, quality: int) -> Pixels:
-    """Compresses a patch as JPEG and decodes it, so that patches with different compression histories look alike."""
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(patch)).save(file, format="JPEG", quality=quality)
-    return np.asarray(Image.open(file))
 
 
 @dataclass(frozen=True)

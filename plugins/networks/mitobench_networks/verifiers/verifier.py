@@ -19,10 +19,11 @@ from mitobench.training import (
     hed_jitter,
     load_weights,
     part_of,
+    recompressed,
     save_weights,
     stain_jitter,
 )
-from mitobench_networks.verifiers.candidate_patches import CandidatePatchStream, Pixels, cut, gather, recompressed
+from mitobench_networks.verifiers.candidate_patches import CandidatePatchStream, Pixels, cut, gather
 from mitobench_networks.verifiers.fitting import SCORING_BATCH, fit
 from mitobench_networks.verifiers.network import joined
 from mitobench_networks.verifiers.options import PatchOptions
