@@ -7,6 +7,10 @@ PACKAGES := . $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml)
 EDITABLE := $(foreach package,$(filter-out .,$(PACKAGES)),--editable $(package))
 DEMO := runs/demo
 PYTEST := pytest -n 2 --dist loadfile
+NOT_QUICK := browser contract e2e experiments fuzz gallery model training cli/test_doctor.py test_coordinates.py test_without_training.py
+
+# The tests start hundreds of processes: each module is compiled once, not once a process.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-quick test-oldest test-newest lint browser clean
 
@@ -17,9 +21,9 @@ test: .venv/ready lint browser
 	@$(BIN)/python -c 'import yapf'  # writes a cache when it is first imported, which two processes at once would tear
 	OMP_NUM_THREADS=1 $(BIN)/$(PYTEST)
 
-# Everything but the tests that train or are slow: two minutes on two cores.
+# The core's tests that import no torch, start no run and are not slow: under a minute on two cores.
 test-quick: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/$(PYTEST) -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/$(PYTEST) -m "not slow" --hypothesis-profile quick tests $(NOT_QUICK:%=--ignore=tests/%)
 
 # Every test with the lowest versions of the direct dependencies that all pyproject.toml files allow.
 test-oldest: .venv-oldest/ready browser

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from mitobench import cli, discovery
+
+settings.register_profile("quick", max_examples=10)  # for `make test-quick`
 
 Install = Callable[..., None]
 

@@ -159,6 +159,7 @@ def test_a_script_that_does_not_exist_is_found(line: str) -> None:
     assert unknown_script(line)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if page != TUTORIAL], ids=relative)
 def test_every_option_of_a_plugin_exists(page: Path) -> None:
     named = [span for span in spans(page.read_text(encoding="utf-8")) if SETTING.fullmatch(span)]

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 CODE = ("mitobench", "plugins", "tests", "benchmarks")
 RUFF = Path(sysconfig.get_path("scripts")) / "ruff"

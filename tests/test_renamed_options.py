@@ -33,6 +33,8 @@ from mitobench.results.reproducibility import reproducibility
 from mitobench.results.resource_estimate import resource_lines
 from mitobench.results.schema import Record
 
+pytestmark = pytest.mark.slow
+
 
 class SpotOptions(Options):
     """Options of `spots`."""

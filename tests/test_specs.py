@@ -14,7 +14,7 @@ from mitobench.errors import MitobenchError
 from mitobench.pipeline.settings import Settings
 from mitobench.results import record
 
-pytestmark = pytest.mark.usefixtures("toys")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("toys")]
 
 DARKER, DARKEST = "toy-family:darker", "toy-family:darkest"
 

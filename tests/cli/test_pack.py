@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from model.toy_models import PackedRun, only_toys, run_and_pack
 
-pytestmark = pytest.mark.usefixtures("toys")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("toys")]
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,8 @@ from mitobench import registry
 from mitobench.api import Mitoses
 from mitobench.datasets import mitos2012
 
+pytestmark = pytest.mark.slow
+
 SIDE = 120
 # Mitoses by frame. Field 00_01 trains, 00_02 validates, 00_00 and 00_08 test.
 TRUTH = {

@@ -85,6 +85,7 @@ def test_no_command_obeys_its_arguments(
     assert harmless(shown.out + shown.err)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("command", [["list"], ["--help"], ["leaderboard", "check", "nowhere"]], ids=str)
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])

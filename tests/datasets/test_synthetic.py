@@ -16,6 +16,8 @@ from mitobench.datasets.splits import assign, load_split
 from mitobench.datasets.synthesis import MPP, Picture, Slide, make_frame, place_figures
 from mitobench.errors import DataError, MitobenchError
 
+pytestmark = pytest.mark.slow
+
 READERS = [synthetic.Synthetic, synthetic.SyntheticCentroids]
 
 

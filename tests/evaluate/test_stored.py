@@ -41,6 +41,7 @@ def stored(frames: Sequence[FramePrediction], matcher: str) -> StoredDetections:
     return of_frames(frames, boxes, np.full(len(score), np.nan), score, matcher, RADIUS_UM)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("matcher", MATCHERS)
 @settings(max_examples=150, deadline=None)
 @given(drawn=st.lists(frame, min_size=1, max_size=4), threshold=st.sampled_from([None, 0.25, 0.5, 0.75]))

@@ -253,6 +253,7 @@ def build(records: list[Record]) -> list[str]:
     return [leaderboard(found), *(section_page(section, "records") for section in found)]
 
 
+@pytest.mark.slow
 def test_the_work_grows_with_the_number_of_rows_and_not_faster() -> None:
     """Four times the rows, with as many pairs each, take about four times the calls: no row looks at all others."""
     few, many = (n_calls(lambda records=records: build(records)) for records in (grid(1), grid(4)))

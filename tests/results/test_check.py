@@ -22,6 +22,8 @@ from mitobench.evaluate.stored import COLUMNS
 from mitobench.results import record
 from mitobench.results.check import check
 
+pytestmark = pytest.mark.slow
+
 
 def detections_of(path: Path, part: str = "detections") -> Path:
     return path.with_name(f"{path.stem}.{part}.csv.gz")

@@ -16,6 +16,8 @@ from mitobench.results.command import command_of
 from mitobench.results.consistency import KINDS, contradictions
 from mitobench.results.schema import Record
 
+pytestmark = pytest.mark.slow
+
 Content = dict[str, Any]
 Change = Callable[[Content], object]
 

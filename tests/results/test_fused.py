@@ -21,6 +21,8 @@ from mitobench.results.recompute import Recomputation
 from mitobench.results.schema import EarlierVersion, Record
 from results.conftest import CORE_FUSERS
 
+pytestmark = pytest.mark.slow
+
 
 def copied(path: Path, folder: Path) -> Path:
     """A copy of a record with its detections."""

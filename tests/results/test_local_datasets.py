@@ -21,6 +21,8 @@ from mitobench.results.folder import check_all
 from mitobench.results.local_datasets import LocalDatasets, wrong_annotation
 from mitobench.results.recompute import Recomputation
 
+pytestmark = pytest.mark.slow
+
 
 def recomputed(path: Path) -> Recomputation:
     return Recomputation.read(path, record.read(path))

@@ -18,6 +18,8 @@ from mitobench.results.mismatch import mismatches
 from mitobench.results.recompute import Recomputation, counts_alone
 from mitobench.results.schema import Frames
 
+pytestmark = pytest.mark.slow
+
 
 def recomputation(path: Path) -> Recomputation:
     return Recomputation.read(path, records.read(path))
