@@ -16,6 +16,8 @@ import pytest
 from mitobench import discovery, registry
 from mitobench.pipeline.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[1]
 PAGE = REPOSITORY / "docs" / "fidelity.md"
 HEADER = ["item", "paper", "mitobench", "where", ""]

@@ -13,6 +13,8 @@ from mitobench.results import record
 from mitobench.results.folder import check_folder
 from mitobench.results.recompute import Recomputation
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[1] / "leaderboard"
 RECORDS = sorted((FOLDER / build.RECORDS).glob("*.json"))
 

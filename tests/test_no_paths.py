@@ -10,6 +10,8 @@ import pytest
 
 from mitobench.report.html_page import parts
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 PATTERNS = ("*.md", "docs/**/*", "plugins/*/README.md", "benchmarks/README.md", "leaderboard/**/*")
 TEXTS = {".md", ".html", ".json", ".svg"}

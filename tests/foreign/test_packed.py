@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from mitobench.foreign import gunzip
 
+pytestmark = pytest.mark.slow
+
 
 @given(st.lists(st.binary(max_size=10_000), max_size=4))
 def test_unpacking_returns_the_packed_bytes(members: list[bytes]) -> None:
