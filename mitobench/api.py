@@ -299,6 +299,10 @@ class Requirement:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+def _harness_only(*arguments: object) -> Any:
+    raise PluginError("Only the harness can match detections with mitoses: use the `Context` that `fit` is given.")
+
+
 @dataclass
 class Context:
     """The environment of a `fit`, given by the harness.
@@ -315,6 +319,9 @@ class Context:
         log: writes to the log file of the stage.
         amp: whether to train with mixed precision (CUDA only).
         rank, world_size: number of this process, and number of the processes, that fit together.
+        label: labels detections on a training or validation frame, as the candidates that verifiers learn from are.
+        validation_f1: takes a function that detects mitoses in a frame, and returns the best F1 over all thresholds on
+            the validation frames, by the matcher `mitos`. NaN if these frames have no annotated mitosis.
     """
 
     seed: int
@@ -328,6 +335,8 @@ class Context:
     amp: bool = False
     rank: int = 0
     world_size: int = 1
+    label: Callable[[Sample, Detections], Candidates] = field(default=_harness_only, repr=False)
+    validation_f1: Callable[[Callable[[Frame], Detections]], float] = field(default=_harness_only, repr=False)
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -6,16 +6,19 @@ No annotation of test frames is used here. Only `BoxEstimator.boxes` and `covere
 from __future__ import annotations
 
 import logging
+import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mitobench.api import Candidates, Context, Detections, Frame, Mitoses, Plugin, PluginError, Sample
-from mitobench.evaluate import matching
+from mitobench.evaluate import FramePrediction, choose_threshold, matching
 from mitobench.pipeline import arrays, canonical
 from mitobench.pipeline.stages.job import LOG, TRAINING_INFO, Job
 from mitobench.pipeline.stages.processes import fit_together
+
+DEFAULT_MATCHER = "mitos"  # whatever the run's: a fit does not depend on how its detections will be scored
 
 
 def fit(job: Job) -> None:
@@ -33,6 +36,7 @@ def fit_one(job: Job, rank: int = 0, world_size: int = 1) -> None:
     """
     assert job.stage.plugin is not None
     plugin = job.stage.plugin.create(job.device)
+    train, val = _samples(job, "train"), _samples(job, "val")
     context = Context(
         seed=int(job.stage.settings["seed"]),
         device=job.device,
@@ -44,8 +48,12 @@ def fit_one(job: Job, rank: int = 0, world_size: int = 1) -> None:
         amp=bool(job.stage.settings["amp"]),
         rank=rank,
         world_size=world_size,
+        label=lambda sample, detections: label(
+            detections, sample.frame, sample.mitoses, job.workspace.radius_um(sample.frame.key)
+        ),
+        validation_f1=lambda detect: _best_f1(job, val, detect),
     )
-    plugin.fit(_samples(job, "train"), _samples(job, "val"), context)
+    plugin.fit(train, val, context)
     if rank == 0:
         plugin.save(job.folder)
         _write_training_info(plugin, context.training_info, job.folder / TRAINING_INFO)
@@ -93,6 +101,17 @@ def label(detections: Detections, frame: Frame, mitoses: Mitoses, radius_um: flo
     """
     near = matching.near(mitoses.xy, detections.xy, frame.mpp, radius_um)
     return Candidates(detections.xy, detections.boxes, detections.score, near)
+
+
+def _best_f1(job: Job, val: Sequence[Sample], detect: Callable[[Frame], Detections]) -> float:
+    """Returns the best F1 on the validation frames; with data sets of different radii, the mean over the radii."""
+    by_radius: dict[float, list[FramePrediction]] = {}
+    for sample in val:
+        frame = FramePrediction.of(sample.frame, sample.mitoses, detect(sample.frame))
+        by_radius.setdefault(job.workspace.radius_um(sample.frame.key), []).append(frame)
+    points = [choose_threshold(frames, DEFAULT_MATCHER, radius_um) for radius_um, frames in by_radius.items()]
+    annotated = any(len(sample.mitoses) for sample in val)
+    return sum(point.f1 or 0.0 for point in points) / len(points) if annotated else math.nan
 
 
 def _log(path: Path) -> logging.Logger:
