@@ -1,0 +1,197 @@
+"""Measures members of the families by one protocol, and writes docs/zoo.md and the README's table of families.
+
+    python benchmarks/zoo.py                          writes both from the records in leaderboard/records
+    python benchmarks/zoo.py --measure                first runs the members that have no record: synthetic frames,
+                                                      profile smoke; detectors without verifier, verifiers after `blobs`
+    python benchmarks/zoo.py --measure --data DATA    also MITOS 2012, protocol `development`, profile cpu (hours)
+
+The members are in `zoo.toml`. A new record is added to leaderboard/ and must be committed with the page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomllib
+
+from mitobench import discovery
+from mitobench.errors import MitobenchError
+from mitobench.pipeline.settings import Settings
+from mitobench.results import record
+from mitobench.results.schema import Record
+
+ROOT = Path(__file__).parents[1]
+LEADERBOARD = ROOT / "leaderboard"
+PAGE = ROOT / "docs" / "zoo.md"
+START, END = "<!-- families, written by benchmarks/zoo.py -->", "<!-- end of families -->"
+DATASETS = {"synthetic": ("by-slide", "smoke"), "mitos2012": ("development", "cpu")}
+
+
+@dataclass(frozen=True)
+class Member:
+    """One plugin to measure."""
+
+    role: str
+    spec: str
+    needs: str
+
+    @property
+    def runnable(self) -> bool:
+        """Whether it can run as it is written: `external:COMMAND` stands for any command."""
+        return not self.spec.endswith(":COMMAND")
+
+    def command(self, dataset: str) -> list[str]:
+        """Returns the arguments of `mitobench run` that measure it: a detector alone, anything else after `blobs`."""
+        protocol, profile = DATASETS[dataset]
+        roles = {"estimator": "fixed", "detector": "blobs", "verifier": "none", "fuser": "linear", self.role: self.spec}
+        if self.role == "fuser":
+            roles["verifier"] = "probe:resnet18"
+        words = [word for role, spec in roles.items() for word in (f"--{role}", spec)]
+        return ["run", "--dataset", dataset, "--protocol", protocol, "--profile", profile, *words]
+
+
+def main() -> None:
+    """Measures what is missing if asked to, then writes the page and the README's table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--measure", action="store_true", help="run the members that have no record")
+    parser.add_argument("--data", type=Path, help="folder with MITOS 2012: also measure on its protocol `development`")
+    arguments = parser.parse_args()
+    members = [Member(**entry) for entry in tomllib.loads(Path(__file__).with_suffix(".toml").read_text())["member"]]
+    if arguments.measure:
+        measure(members, arguments.data)
+    records = [found for _, found in record.read_all(LEADERBOARD / "records")]
+    rows = [cells(member, records) for member in members]
+    PAGE.write_text(page(members, rows), encoding="utf-8")
+    readme = ROOT / "README.md"
+    readme.write_text(with_table(readme.read_text(encoding="utf-8"), rows), encoding="utf-8")
+
+
+def measure(members: Iterable[Member], data: Path | None) -> None:
+    """Runs every member that has no record on a data set, and adds its records to the leaderboard."""
+    records = [found for _, found in record.read_all(LEADERBOARD / "records")]
+    for dataset in ["synthetic", *(["mitos2012"] if data else [])]:
+        for member in members:
+            if not member.runnable or measured(member, dataset, records):
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                place = ["--data", str(data)] if dataset != "synthetic" else []
+                _mitobench(*member.command(dataset), *place, "--out", folder)
+                _mitobench("leaderboard", "add", str(Path(folder, "records")), "--out", str(LEADERBOARD))
+
+
+def _mitobench(*arguments: str) -> None:
+    print("mitobench", *arguments, flush=True)
+    subprocess.run([str(Path(sys.executable).with_name("mitobench")), *arguments], check=True)
+
+
+def measured(member: Member, dataset: str, records: Iterable[Record]) -> Record | None:
+    """Returns the record of the run that `Member.command` describes; None if there is none."""
+    protocol, profile = DATASETS[dataset]
+    for found in records:
+        combination = found.combination
+        where = (combination.dataset, combination.protocol, found.profile, found.overrides)
+        if where != (dataset, protocol, profile, []) or found.status != "ok":
+            continue
+        if getattr(combination, member.role) == member.spec and _is_plain(member, combination):
+            return found
+    return None
+
+
+def _is_plain(member: Member, combination: Any) -> bool:
+    """Whether the other roles are those of `Member.command`."""
+    if member.role == "detector":
+        return bool(combination.verifier == "none" and combination.estimator in ("fixed", "-"))
+    return bool(combination.detector == "blobs")
+
+
+# ---------------------------------------------------------------------------------------------------- the page
+
+
+def cells(member: Member, records: Sequence[Record]) -> dict[str, str]:
+    """Returns the cells of a member's row by column."""
+    synthetic, real = (measured(member, dataset, records) for dataset in DATASETS)
+    facts = description(member)
+    return {
+        "type": f"`--{member.role} {member.spec}`",
+        "what it is": discovery.find(member.role, member.spec).card().get("title", ""),
+        "needs": member.needs,
+        "licence": str(discovery.find(member.role, member.spec).card().get("licence", "")),
+        "parameters": f"{facts['parameters'] / 1e6:.1f} M" if "parameters" in facts else "–",
+        "s/HPF": _seconds(real),
+        "F1, synthetic": _f1(synthetic),
+        "F1, development": _f1(real),
+    }
+
+
+def description(member: Member) -> Mapping[str, Any]:
+    """Returns what the plugin says of its network with the options of profile cpu; empty if it cannot be built here."""
+    if not member.runnable:
+        return {}
+    try:
+        cls = discovery.load(member.role, member.spec)
+        return cls.describe(Settings.load("cpu").options(member.role, cls))
+    except MitobenchError as reason:
+        print(f"{member.spec}: {reason}")
+        return {}
+
+
+def _f1(found: Record | None) -> str:
+    return "–" if found is None or found.test is None or found.test.f1 is None else f"{found.test.f1:.3f}".lstrip("0")
+
+
+def _seconds(found: Record | None) -> str:
+    seconds = found.run.seconds_a_frame if found else None
+    return "–" if seconds is None else f"{seconds:.2g}"
+
+
+def table(rows: Iterable[Mapping[str, str]], columns: Sequence[str]) -> Iterator[str]:
+    """Yields the lines of a markdown table."""
+    yield f"| {' | '.join(columns)} |"
+    yield f"|{'---|' * len(columns)}"
+    for row in rows:
+        yield f"| {' | '.join(row[column] for column in columns)} |"
+
+
+def page(members: Sequence[Member], rows: Sequence[Mapping[str, str]]) -> str:
+    """Returns docs/zoo.md."""
+    lines = [
+        "# The zoo",
+        "",
+        "Any network by name: write a spec, `NAME` or `NAME:ARGUMENT`, wherever a plugin is named. `mitobench list` shows",
+        "what is installed, `mitobench info SPEC` one spec in detail. [Add a family](add-a-family.md) shows how to write",
+        "one.",
+        "",
+        "<!-- Written by `python benchmarks/zoo.py`: change benchmarks/zoo.toml or the cards instead. -->",
+        "",
+        *table(rows, ["type", "what it is", "needs", "parameters", "s/HPF", "F1, synthetic", "F1, development"]),
+        "",
+        "- **F1, synthetic**: profile `smoke` on synthetic frames: it runs and learns, no more than that.",
+        "  **F1, development**: profile `cpu` on MITOS 2012, protocol `development`, without the official test frames.",
+        "- Detectors are measured alone, verifiers and fusers on the candidates of `blobs`. One seed: the rows say what",
+        "  works, not what is best. The [leaderboard](../leaderboard/LEADERBOARD.md) ranks, with intervals.",
+        "- **s/HPF**: seconds per frame of 2084 x 2084 px on the CPU that measured the row. –: not measured.",
+        "",
+        "## Licences",
+        "",
+        *table(rows, ["type", "licence"]),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def with_table(text: str, rows: Sequence[Mapping[str, str]]) -> str:
+    """Returns the README with the current table between its two markers."""
+    short = "\n".join(table(rows, ["type", "needs", "F1, synthetic", "F1, development"]))
+    return re.sub(f"{re.escape(START)}.*{re.escape(END)}", f"{START}\n{short}\n{END}", text, flags=re.DOTALL)
+
+
+if __name__ == "__main__":
+    main()
