@@ -15,8 +15,9 @@ from mitobench.errors import PluginError
 from mitobench.foreign import read_bytes
 from mitobench.training.augment import dihedral, dihedral_boxes, dihedral_points, hed_jitter, recompressed, stain_jitter
 from mitobench.training.patches import FrameCache, crop, crop_around, resample, scaled
-from mitobench.training.pretrained import copy_weights, find_weights, weights_folder, write_tensors
+from mitobench.training.pretrained import copy_own_weights, copy_weights, find_weights, weights_folder
 from mitobench.training.stream import Stream, part_of
+from mitobench.training.tensor_files import read_state_dict, read_tensors, write_tensors
 from mitobench.training.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ __all__ = [
     "FrameCache",
     "Stream",
     "Supervised",
+    "copy_own_weights",
     "copy_weights",
     "crop",
     "crop_around",
@@ -37,6 +39,8 @@ __all__ = [
     "load_weights",
     "part_of",
     "read_bytes",
+    "read_state_dict",
+    "read_tensors",
     "recompressed",
     "resample",
     "save_weights",

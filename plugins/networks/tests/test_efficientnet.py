@@ -28,7 +28,7 @@ def tiny(**options):
 def weights(tmp_path, monkeypatch):
     """A weights folder that does not exist yet; nothing is downloaded into it."""
     monkeypatch.setenv("MITOBENCH_WEIGHTS", str(tmp_path / "weights"))
-    monkeypatch.setenv("MITOBENCH_OFFLINE", "1")
+    monkeypatch.delenv("MITOBENCH_ALLOW_DOWNLOAD", raising=False)
     return tmp_path / "weights"
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mitobench import api
 from mitobench.api import Context, Detections, Floats, Frame, PluginError, Sample
 from mitobench.training import (
+    copy_own_weights,
     dihedral,
     hed_jitter,
     load_weights,
@@ -75,7 +76,7 @@ class PatchVerifier(api.Verifier):
     def _trained(self, stream: CandidatePatchStream, context: Context) -> nn.Module:
         torch.manual_seed(context.seed)
         network = self.untrained()
-        if context.pretrained:
+        if context.pretrained and not copy_own_weights(context.pretrained, network):
             self.start(network, context.pretrained)
         fit(network, stream, self.options, self.prepare, context)
         return network
