@@ -81,15 +81,12 @@ def timm_weights(name: str, folder: Path) -> Path:
     """
     timm = _imported("timm")
     try:
-        config: Any = timm.models.get_pretrained_cfg(name)
-    except RuntimeError as reason:
+        config: Any = timm.models.get_pretrained_cfg(name, allow_unregistered=False)
+    except RuntimeError as reason:  # of the network or of its tag
         raise MitobenchError(f"pretrained=timm: timm has no network {name!r}. Use auto or a file.") from reason
     if config is None or not config.hf_hub_id:
         raise MitobenchError(f"pretrained=timm: timm has no weights of {name!r} on the Hugging Face Hub. Use a file.")
-    repository = str(config.hf_hub_id)
-    if repository == "timm/":
-        repository += f"{name.partition('.')[0]}{f'.{config.tag}' if config.tag else ''}"
-    return repository_weights(repository, folder, "pretrained=timm")
+    return repository_weights(str(config.hf_hub_id), folder, "pretrained=timm")
 
 
 def repository_weights(repository: str, folder: Path, requested: str) -> Path:

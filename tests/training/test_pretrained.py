@@ -86,7 +86,10 @@ def test_a_file_may_be_given_by_a_relative_path(tmp_path: Path, monkeypatch: pyt
     [
         ("absent.npz", r"pretrained=absent\.npz: the file does not exist"),
         ("weights.pth", r"pretrained=weights\.pth: convert it first: `mitobench weights convert weights\.pth`"),
-        ("weights.txt", r"pretrained=weights\.txt: must be auto, none, .*, or a file that ends in \.safetensors or \.npz"),
+        (
+            "weights.txt",
+            r"pretrained=weights\.txt: must be auto, none, .*, or a file that ends in \.safetensors or \.npz",
+        ),
         ("Auto", "must be auto, none"),
     ],
 )
@@ -165,7 +168,11 @@ def _objects(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("harm", "message"),
-    [(_other_bytes, "invalid hash value"), (_gone, "No such file"), (_objects, "Unsupported global: GLOBAL types.SimpleNamespace")],
+    [
+        (_other_bytes, "invalid hash value"),
+        (_gone, "No such file"),
+        (_objects, "Unsupported global: GLOBAL types.SimpleNamespace"),
+    ],
 )
 def test_a_download_that_fails_is_reported_and_leaves_nothing(
     folder: Path,
