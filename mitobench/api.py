@@ -319,6 +319,8 @@ class Context:
         log: writes to the log file of the stage.
         amp: whether to train with mixed precision (CUDA only).
         rank, world_size: number of this process, and number of the processes, that fit together.
+        log_scalar: takes (name, value, step) of a curve, for example a loss. `mitobench run --log tensorboard` shows
+            it; otherwise it is dropped. Steps count from the beginning of the fit.
         label: labels detections on a training or validation frame, as the candidates that verifiers learn from are.
         validation_f1: takes a function that detects mitoses in a frame, and returns the best F1 over all thresholds on
             the validation frames, by the matcher `mitos`. NaN if these frames have no annotated mitosis.
@@ -335,6 +337,7 @@ class Context:
     amp: bool = False
     rank: int = 0
     world_size: int = 1
+    log_scalar: Callable[[str, float, int], None] = field(default=lambda name, value, step: None, repr=False)
     label: Callable[[Sample, Detections], Candidates] = field(default=_harness_only, repr=False)
     validation_f1: Callable[[Callable[[Frame], Detections]], float] = field(default=_harness_only, repr=False)
 
