@@ -404,6 +404,13 @@ class Plugin(ABC):
         """
         return None
 
+    def exportable(self) -> Any:
+        """Returns the fitted network for `mitobench export`, as a `mitobench.training.Exportable`.
+
+        Raises PluginError, with the reason, if the plugin has no network that can be exported.
+        """
+        raise PluginError(f"{self.name} does not say how its network is exported")
+
     @classmethod
     def resolve(cls, argument: str) -> str:
         """Returns the full spelling of an argument: two spellings of one member must give the same.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mitobench.errors import PluginError
 from mitobench.foreign import read_bytes
 from mitobench.training.augment import dihedral, dihedral_boxes, dihedral_points, hed_jitter, recompressed, stain_jitter
+from mitobench.training.export import Exportable, OneInput
 from mitobench.training.patches import FrameCache, crop, crop_around, resample, scaled
 from mitobench.training.pretrained import copy_own_weights, copy_weights, find_weights, weights_folder
 from mitobench.training.schedules import cosine, steps, warmup
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
     from mitobench.training.runner import Supervised, train
 
 __all__ = [
+    "Exportable",
     "FrameCache",
     "LossModule",
+    "OneInput",
     "Stream",
     "Supervised",
     "as_lists",

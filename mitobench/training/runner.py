@@ -105,7 +105,7 @@ def train(
         raise PluginError(
             f"batch_size {batch_size} is not a multiple of {context.world_size} processes. Change batch_size."
         )
-    if evaluate and min(evaluate_every, patience or 1) < 1:
+    if evaluate and min(evaluate_every, 1 if patience is None else patience) < 1:
         raise PluginError(f"evaluate_every {evaluate_every} and patience {patience} must be 1 or more.")
     work = context.work / (name or "training")
     work.mkdir(parents=True, exist_ok=True)
@@ -120,10 +120,11 @@ def train(
         warnings.filterwarnings("ignore", module=r"(mmengine|torch)(\..*)?")
         runner = _Runner(
             device=context.device,
+            evaluation=evaluation,
             model=model,
             work_dir=str(work / "mmengine"),
             train_dataloader=_loader(stream, context, iterations, batch_size, collate, workers, resume.iteration),
-            train_cfg={"type": _Loop, "max_iters": iterations, "evaluation": evaluation},
+            train_cfg={"type": _Loop, "max_iters": iterations},
             optim_wrapper={
                 "type": "AmpOptimWrapper" if context.amp else "OptimWrapper",
                 "optimizer": dict(optimizer),
@@ -169,9 +170,14 @@ class _quiet_logging:
 class _Runner(Runner):
     """mmengine's Runner on the requested device; mmengine itself would take the best one."""
 
-    def __init__(self, device: str, **config: Any) -> None:
-        self.device = device
+    def __init__(self, device: str, evaluation: Evaluation | None, **config: Any) -> None:
+        self.device, self.evaluation = device, evaluation
         super().__init__(**config)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the evaluations say that the training has to stop early."""
+        return self.evaluation is not None and self.evaluation.stopped
 
     def wrap_model(self, model_wrapper_cfg: Any, model: nn.Module) -> Any:
         """Moves the model to its device, and wraps it if there are several processes."""
@@ -192,16 +198,12 @@ class _Runner(Runner):
 class _Loop(IterBasedTrainLoop):
     """mmengine's loop, but resuming does not draw the items of iterations that are done, and it may stop early."""
 
-    def __init__(self, *args: Any, evaluation: Evaluation | None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.evaluation = evaluation
-
     def run(self) -> Any:
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")
         batches = iter(self.dataloader)
         self.runner.model.train()
-        while self._iter < self._max_iters and not (self.evaluation and self.evaluation.stopped):
+        while self._iter < self._max_iters and not self.runner.stopped:
             self.run_iter(next(batches))
         self.runner.call_hook("after_train_epoch")
         self.runner.call_hook("after_train")

@@ -24,7 +24,7 @@ def cosine(iterations: int, begin: int = 0, final: float = 0.0) -> Schedule:
     Args:
         iterations: number of steps; empty for 0.
         begin: the first step, for a schedule after a warmup.
-        final: the learning rate at the end.
+        final: the learning rate that it approaches.
     """
     if not iterations:
         return []

@@ -20,6 +20,8 @@ from torch import Tensor
 from mitobench import api
 from mitobench.api import Context, Detections, Floats, Frame, Sample
 from mitobench.training import (
+    Exportable,
+    OneInput,
     copy_own_weights,
     copy_weights,
     crop,
@@ -177,6 +179,16 @@ class Heatmap(api.Detector):
             total = total.to(back.device) + (back.flip(2) if k & 4 else back)[0].float()
         mean: Tensor = total / self.options.tta_views
         return mean
+
+    def exportable(self) -> Exportable:
+        """The network with the sigmoid: a map of probabilities. Resampling, tiles, views and peaks are left out."""
+        return Exportable(
+            OneInput(lambda images: self._network(images).sigmoid(), [self._network]),
+            torch.randint(0, 256, (1, 2 * STEPS, 2 * STEPS, 3), dtype=torch.uint8),
+            sizes={0: 1, 1: STEPS, 2: STEPS},
+            takes=f"uint8 RGB [B, H, W, 3] at {self.options.mpp:g} um/px, H and W multiples of {STEPS}",
+            returns=f"probability [B, H / {self.options.stride}, W / {self.options.stride}]",
+        )
 
     def save(self, folder: Path) -> None:
         """Write the weights."""
