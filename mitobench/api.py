@@ -319,6 +319,8 @@ class Context:
         log: writes to the log file of the stage.
         amp: whether to train with mixed precision (CUDA only).
         rank, world_size: number of this process, and number of the processes, that fit together.
+        log_scalar: takes (name, value, step) of a curve, for example a loss. `mitobench run --log tensorboard` shows
+            it; otherwise it is dropped. Steps count from the beginning of the fit.
         label: labels detections on a training or validation frame, as the candidates that verifiers learn from are.
         validation_f1: takes a function that detects mitoses in a frame, and returns the best F1 over all thresholds on
             the validation frames, by the matcher `mitos`. NaN if these frames have no annotated mitosis.
@@ -335,6 +337,7 @@ class Context:
     amp: bool = False
     rank: int = 0
     world_size: int = 1
+    log_scalar: Callable[[str, float, int], None] = field(default=lambda name, value, step: None, repr=False)
     label: Callable[[Sample, Detections], Candidates] = field(default=_harness_only, repr=False)
     validation_f1: Callable[[Callable[[Frame], Detections]], float] = field(default=_harness_only, repr=False)
 
@@ -400,6 +403,13 @@ class Plugin(ABC):
         The file's SHA-256 is part of the fit's cache key. `mitobench.training.find_weights` looks for such a file.
         """
         return None
+
+    def exportable(self) -> Any:
+        """Returns the fitted network for `mitobench export`, as a `mitobench.training.Exportable`.
+
+        Raises PluginError, with the reason, if the plugin has no network that can be exported.
+        """
+        raise PluginError(f"{self.name} does not say how its network is exported")
 
     @classmethod
     def resolve(cls, argument: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mitobench import compute, discovery
+from mitobench import compute, discovery, weights_search
 from mitobench import datasets as data_sets
 from mitobench.datasets import splits
 from mitobench.discovery import ROLES
@@ -146,8 +146,10 @@ class Benchmark:
             processes=processes,
             only_scanners=tuple(scanners) if scanners else None,
         )
-        plan = build(list(zip(named, settings, strict=True)), request, workspace)
-        return cls(request, settings, workspace, plan, Store(store or default_store()))
+        store = store or default_store()
+        with weights_search.searching(store=store):
+            plan = build(list(zip(named, settings, strict=True)), request, workspace)
+        return cls(request, settings, workspace, plan, Store(store))
 
     def run(self, out: Path, listener: executors.ProgressListener | None = None, jobs: int = 1) -> None:
         """Run all stages, and write the record of each combination as soon as its stages have ended.

@@ -19,7 +19,7 @@ from mitobench.errors import DataError, MitobenchError, PluginError, RecordError
 from mitobench.pipeline import canonical
 from mitobench.pipeline.executors import ProgressListener
 from mitobench.pipeline.plan import UNUSED
-from mitobench.pipeline.plugins import PRETRAINED
+from mitobench.pipeline.plugins import PRETRAINED, has_pretrained
 from mitobench.pipeline.settings import Override, PipelineOptions
 from mitobench.results import option_files, record, resource_estimate
 from mitobench.results.check import check
@@ -150,8 +150,10 @@ def _weights(plugin: Any, options: Mapping[str, Any]) -> str:
 
     recorded = str(options[PRETRAINED])
     name, _, digest = recorded.partition(", sha256 ")
-    if not digest:  # `none`
-        return recorded
+    if not digest:
+        if recorded == "none" or not has_pretrained(plugin):
+            return recorded
+        raise RecordError(f"The record names the weights {recorded!r} without their SHA-256, so they are not read.")
     if Path(name).name != name:
         raise RecordError(f"The record's fit started from {name!r}, which is not the name of a file.")
     if not (weights_folder() / name).is_file():

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "mitobench"
-LEAF = {"errors", "foreign", "atomic", "registry", "content", "compute"}
+LEAF = {"errors", "foreign", "atomic", "registry", "content", "compute", "weights_search"}
 
 MAY_IMPORT = {
     "foreign": {"errors"},
@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "discovery": {"errors", "foreign", "registry", "api"},
     "published": {"errors", "foreign", "registry"},
     "compute": set(),
+    "weights_search": set(),
     "methods": {"api"},
     "training": {*LEAF, "api"},
     "datasets": {*LEAF, "api", "discovery"},

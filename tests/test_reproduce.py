@@ -151,6 +151,17 @@ def test_pretrained_weights_are_found_by_name_and_digest(
         again(path, data=small_data)
 
 
+@pytest.mark.parametrize("value", ["/etc/passwd.npz", "hf-hub:org/name", "record:/tmp/x.json", "auto"])
+def test_weights_that_a_record_names_without_a_digest_are_not_read(board: Path, small_data: Path, value: str) -> None:
+    def name(content: dict[str, Any]) -> None:
+        for entry in tiny_runs.of_detector(content):
+            entry["options"]["pretrained"] = value
+
+    (path,) = tiny_runs.run(board, small_data, {"detector": ["toy-pretrained"]})
+    with pytest.raises(RecordError, match=f"names the weights '{value}' without their SHA-256"):
+        again(tiny_runs.forge(path, name), data=small_data)
+
+
 def test_pretrained_weights_that_a_plugin_provides_are_written_again(
     board: Path, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from mitobench.cli import (
     data,
     doctor,
     experiment,
+    export,
     gallery,
     info,
     leaderboard,
@@ -64,6 +65,7 @@ app.command("reproduce")(reproduce.reproduce)
 app.command("submit")(submit.submit)
 app.command("pack")(pack.pack)
 app.command("predict")(predict.predict)
+app.command("export")(export.export)
 app.command("list")(info.list_plugins)
 app.command("info")(info.info)
 app.command("score")(score.score)

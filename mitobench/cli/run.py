@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,13 @@ import typer
 
 from mitobench.cli.options import Data, Device, DryRun, Gpus, Jobs, Sets, Store, names
 from mitobench.foreign.limits import MAX_SEED, MAX_SEEDS
+
+
+class Log(str, Enum):
+    """Where the curves of a fit can go."""
+
+    TENSORBOARD = "tensorboard"
+
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -75,6 +83,13 @@ def run(
     out: Annotated[
         Path, typer.Option(help="Folder of the leaderboard; records are written to its subfolder records/.")
     ] = Path("leaderboard"),
+    log: Annotated[
+        Log | None,
+        typer.Option(
+            help="`tensorboard`: write curves (losses, F1 on validation) of each fit to the subfolder tb/ of --out.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: DryRun = False,
 ) -> None:
     """Train and score every combination of the given plugins, and write a record of each.
@@ -88,6 +103,10 @@ def run(
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from mitobench.benchmark import Benchmark, Grid
     from mitobench.cli import console
+    from mitobench.pipeline.stages import curves
+
+    if log:
+        curves.check_installed()
 
     roles = {"estimator": estimator, "detector": detector, "verifier": verifier, "fuser": fuser}
     benchmark = Benchmark.prepare(
@@ -111,9 +130,13 @@ def run(
     if dry_run:
         console.exit_of_plan([benchmark])
     console.check_out(out)
+    if log:
+        os.environ[curves.FOLDER] = str((out / "tb").resolve())
     with console.resumable(), console.Display(benchmark) as display:
         benchmark.run(out, display, jobs)
     console.show_results([benchmark], out)
+    if log:
+        console.notify(f"Curves: tensorboard --logdir {out / 'tb'}")
     if benchmark.has_failures or not benchmark.done:
         raise typer.Exit(1)
 

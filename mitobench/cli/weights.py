@@ -1,4 +1,4 @@
-"""`mitobench weights`: makes files of pretrained weights, with subcommands from other packages.
+"""`mitobench weights`: makes files of pretrained weights: `convert`, and subcommands from other packages.
 
 A package adds a subcommand by `[project.entry-points."mitobench.weights"] name = "module:function"`, where the function
 is a Typer command. A subcommand that cannot be imported is listed as broken, and reports the reason when it is called.
@@ -16,6 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from mitobench import discovery
+from mitobench.cli.weights_convert import convert
 from mitobench.errors import PluginError
 
 GROUP = "mitobench.weights"
@@ -26,10 +27,12 @@ class WeightsCommands(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Returns the names of the subcommands, sorted."""
-        return sorted(_entries())
+        return sorted({"convert", *_entries()})
 
     def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:
         """Returns a subcommand; None if no package provides it."""
+        if cmd_name == "convert":
+            return _of(cmd_name, convert)
         entry = _entries().get(cmd_name)
         return _command(entry) if entry else None
 
@@ -37,7 +40,7 @@ class WeightsCommands(TyperGroup):
 app = typer.Typer(
     cls=WeightsCommands,
     help="Make files of pretrained weights, from which training can start.",
-    epilog="The commands come from installed packages: `convert` (from a .caffemodel) comes with mitobench-mmdet.",
+    epilog="Installed packages may add commands, and formats to `convert`: .caffemodel comes with mitobench-mmdet.",
     no_args_is_help=True,
 )
 app.callback()(lambda: None)

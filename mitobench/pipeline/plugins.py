@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mitobench import api, discovery
+from mitobench import api, discovery, weights_search
 from mitobench.api import File, Options, Plugin
 from mitobench.content import files_of, with_files
 from mitobench.errors import MitobenchError, PluginError, as_text
@@ -29,6 +29,7 @@ class PluginRef:
         options: its options as JSON values.
         variant: names of the options that tables show beside the plugin's name; not part of the key.
         weights: the file of pretrained weights that a fit starts from; None: random weights.
+        missing_weights: names of pretrained weights that the plugin looked for and did not find; not part of the key.
         files: the files among the options, by their place in the options.
     """
 
@@ -40,6 +41,7 @@ class PluginRef:
     options: Mapping[str, Any]
     variant: tuple[str, ...] = ()
     weights: Path | None = None
+    missing_weights: tuple[str, ...] = ()
     files: Mapping[str, File] = field(default_factory=dict)
 
     @classmethod
@@ -56,9 +58,11 @@ class PluginRef:
                 f"The card of {role} {plugin.name!r} in package {installed.package} is not valid: {reason}"
             ) from reason
         version = f"{plugin.version} ({installed.package} {installed.version})"
-        weights = _pretrained(role, plugin, options)
-        values = options.model_dump(mode="json")
-        return cls(role, plugin.name, version, installed.package, source, values, variant, weights, files_of(options))
+        with weights_search.searching(role) as search:
+            weights = _pretrained(role, plugin, options)
+        missing = tuple(dict.fromkeys(search.missing)) if weights is None else ()
+        values, files = options.model_dump(mode="json"), files_of(options)
+        return cls(role, plugin.name, version, installed.package, source, values, variant, weights, missing, files)
 
     def for_fit(self) -> PluginRef:
         """Returns the reference for a fit, in which the options read only at prediction time have their defaults.
@@ -87,7 +91,7 @@ class PluginRef:
         `pretrained` becomes `NAME, sha256 DIGEST`, or `none` if the fit starts from random weights.
         """
         options = with_files(self.options, {place: f"sha256 {file.sha256}" for place, file in self.files.items()})
-        if PRETRAINED not in options or not _has_pretrained(self.cls()):
+        if PRETRAINED not in options or not has_pretrained(self.cls()):
             return options
         weights = self.weights
         content = f"{as_text(weights.name)}, sha256 {canonical.file_digest(weights)}" if weights else "none"
@@ -126,7 +130,7 @@ class PluginRef:
         return plugin
 
 
-def _has_pretrained(plugin: type[Plugin]) -> bool:
+def has_pretrained(plugin: type[Plugin]) -> bool:
     """Returns whether the class or one of its bases other than Plugin defines `pretrained`."""
     return next(base for base in plugin.__mro__ if "pretrained" in vars(base)) is not Plugin
 

@@ -219,7 +219,10 @@ def _notes(row: PlannedRun, workspace: Workspace) -> list[str]:
 def _started_from(row: PlannedRun) -> list[str]:
     """Returns the notes on what training started from."""
     trained = [stage.plugin for stage in _fits(row).values() if stage.plugin]
-    return notes.starts([(plugin.name, plugin.weights.name if plugin.weights else None) for plugin in trained])
+    return [
+        *notes.starts([(plugin.name, plugin.weights.name if plugin.weights else None) for plugin in trained]),
+        *(notes.missing_weights(plugin.name, name) for plugin in trained for name in plugin.missing_weights),
+    ]
 
 
 def _overrides(row: PlannedRun) -> list[str]:

@@ -59,6 +59,11 @@ def starts(fits: Sequence[tuple[str, str | None]]) -> list[str]:
     return [FROM_SCRATCH] if fits else []
 
 
+def missing_weights(plugin: str, name: str) -> str:
+    """Returns the note on pretrained weights that `auto` looked for: training started from random weights instead."""
+    return f"{plugin}: pretrained weights {name} wanted and not found"
+
+
 def nothing_passed(threshold: float | None, validation: Metrics, test: Metrics) -> list[str]:
     """Returns a note for each part that had frames but no candidate to score, so that an F1 of 0 explains itself."""
     reason = (

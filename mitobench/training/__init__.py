@@ -4,7 +4,7 @@ This is the only part of mitobench that a plugin may import besides `mitobench.a
 items as a `Stream` and calls `train`, which handles randomness, resuming, mixed precision, several processes and
 progress.
 
-`train` and `Supervised` import mmengine on first use, so a fitted network can predict without it.
+`train`, `Supervised` and `LossModule` import mmengine on first use, so a fitted network can predict without it.
 """
 
 from __future__ import annotations
@@ -14,19 +14,29 @@ from typing import TYPE_CHECKING, Any
 from mitobench.errors import PluginError
 from mitobench.foreign import read_bytes
 from mitobench.training.augment import dihedral, dihedral_boxes, dihedral_points, hed_jitter, recompressed, stain_jitter
+from mitobench.training.export import Exportable, OneInput
 from mitobench.training.patches import FrameCache, crop, crop_around, resample, scaled
-from mitobench.training.pretrained import copy_weights, find_weights, weights_folder, write_tensors
+from mitobench.training.pretrained import copy_own_weights, copy_weights, find_weights, weights_folder
+from mitobench.training.schedules import cosine, steps, warmup
 from mitobench.training.stream import Stream, part_of
+from mitobench.training.tensor_files import read_state_dict, read_tensors, write_tensors
 from mitobench.training.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
+    from mitobench.training.losses import LossModule, as_lists
     from mitobench.training.runner import Supervised, train
 
 __all__ = [
+    "Exportable",
     "FrameCache",
+    "LossModule",
+    "OneInput",
     "Stream",
     "Supervised",
+    "as_lists",
+    "copy_own_weights",
     "copy_weights",
+    "cosine",
     "crop",
     "crop_around",
     "dihedral",
@@ -37,25 +47,29 @@ __all__ = [
     "load_weights",
     "part_of",
     "read_bytes",
+    "read_state_dict",
+    "read_tensors",
     "recompressed",
     "resample",
     "save_weights",
     "scaled",
     "stain_jitter",
+    "steps",
     "train",
+    "warmup",
     "weights_folder",
     "write_tensors",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Imports `train` and `Supervised` on first use. Raises PluginError if a package they need is not installed."""
-    if name not in ("Supervised", "train"):
+    """Imports what needs mmengine on first use. Raises PluginError if a package that it needs is not installed."""
+    if name not in ("LossModule", "Supervised", "as_lists", "train"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        from mitobench.training import runner
+        from mitobench.training import losses, runner
     except ModuleNotFoundError as reason:
         raise PluginError(
             f"Training needs {reason.name}, which is not installed: pip install 'mitobench[training]'."
         ) from reason
-    return getattr(runner, name)
+    return getattr(losses if hasattr(losses, name) else runner, name)

@@ -1,8 +1,7 @@
-"""Finds pretrained weights by name, reads them from safetensors or npz files, and copies them into a model.
+"""Finds pretrained weights, and copies them into a model.
 
-The files are in one folder (`MITOBENCH_WEIGHTS`, or one in the user's cache). torchvision's weights are downloaded into
-it on first use, checked against the digest in their name, and stored as safetensors. Weights that are installed with a
-plugin are stored there too.
+All of them end as files in one folder (`MITOBENCH_WEIGHTS`, or one in the user's cache): safetensors, or an npz that
+the user put there. `auto` and `none` open no socket unless the user allows downloads (see `downloads`).
 """
 
 from __future__ import annotations
@@ -10,29 +9,26 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import socket
-import tempfile
-import zipfile
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-import numpy as np
 import platformdirs
 import torch
-from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from mitobench.atomic import write_atomic
-from mitobench.errors import MitobenchError, PluginError
-from mitobench.foreign import check_regular
-from mitobench.foreign.limits import MAX_WEIGHTS_BYTES
-from mitobench.training.weights import mismatches, packed
+from mitobench import weights_search
+from mitobench.errors import MitobenchError, PluginError, nearest
+from mitobench.training import downloads
+from mitobench.training.data_packages import PACKAGES, weights_of_package
+from mitobench.training.recorded_weights import recorded_weights
+from mitobench.training.tensor_files import PICKLES, read_tensors, write_tensors
+from mitobench.training.weights import load_weights, mismatches
 
 log = logging.getLogger("mitobench")
 
 ENDINGS = (".safetensors", ".npz")
 COUNTER = ".num_batches_tracked"  # of batch normalisation; unused, and only some files have it
-TIMEOUT_S = 15.0
+ACCEPTED = "auto, none, package, timm, hf-hub:ORG/NAME@REVISION, record:RECORD.json"
 
 Source = Callable[[], Mapping[str, Tensor]]
 
@@ -47,40 +43,74 @@ def find_weights(requested: str, default: str, fits: bool = True, source: Source
     """Returns the file of pretrained weights to start from; None means random weights.
 
     Args:
-        requested: `auto`, `none`, or the path of a file.
-        default: the file that `auto` uses: its name in the weights folder, without ending. Names of torchvision's
-            weights (`VGG16_Weights.IMAGENET1K_V1`) are downloaded if they are missing, unless MITOBENCH_OFFLINE is set.
-        fits: whether the network has the architecture of these weights. If not, `auto` finds none.
-        source: returns the tensors for `auto` if the folder does not have the file, for weights that are installed with
-            a plugin. They are then stored in the folder. It raises an error with the reason if it cannot.
+        requested: the value of a plugin's option `pretrained`, one of:
 
-    Raises MitobenchError for a file that does not exist or has another ending. Logs a warning if `auto` finds no
-    weights.
+            - `auto`: the file `default` in the weights folder, else what `package` finds, else random weights. The
+              record then notes that `default` was not found.
+            - `none`: random weights.
+            - the path of a .safetensors or .npz file.
+            - `package`: the weights that an installed data package carries (`mitobench.training.data_packages`).
+            - `timm`: those that timm's network `default` has on the Hugging Face Hub.
+            - `hf-hub:ORG/NAME` or `hf-hub:ORG/NAME@REVISION`: those of that repository.
+            - `record:RECORD.json`: those that a record's fit of the same role stored.
+        default: name of the network's published weights, which is the file's name in the weights folder without
+            ending: timm's name of the network (`tf_efficientnet_lite0`), torchvision's of the weights
+            (`VGG16_Weights.IMAGENET1K_V1`), or another.
+        fits: whether the network has the architecture of these weights. If not, `auto` finds none.
+        source: returns the tensors for `auto` and `package`, for weights that are installed with a plugin. They are
+            stored in the weights folder. It raises an error with the reason if it cannot.
+
+    Nothing is downloaded unless MITOBENCH_ALLOW_DOWNLOAD is 1 (`--allow-download`): then `auto` may download the
+    weights of torchvision and timm, and `timm` and `hf-hub:` may reach the Hugging Face Hub, whose local cache they
+    read otherwise.
+
+    Raises MitobenchError if weights that were asked for by any value but `auto` are not found, with what to do.
     """
     if requested == "none":
         return None
-    if requested != "auto":
-        return _given(Path(requested).expanduser())
-    if not fits:
-        _warn_of_other_network(default)
-        return None
-    folder = weights_folder()
-    for ending in ENDINGS:
-        path = folder / f"{default}{ending}"
-        if path.is_file():
-            return path
-    return _store_weights(default, folder, source, bool(os.environ.get("MITOBENCH_OFFLINE")))
+    if requested == "auto":
+        return _auto(default, fits, source)
+    if requested == "package":
+        return _package(default, source)
+    if requested == "timm":
+        return downloads.timm_weights(default, weights_folder())
+    if requested.startswith("hf-hub:"):
+        name = requested.removeprefix("hf-hub:")
+        return downloads.repository_weights(name, weights_folder(), f"pretrained={requested}")
+    if requested.startswith("record:"):
+        return recorded_weights(Path(requested.removeprefix("record:")), weights_folder())
+    return _given(Path(requested).expanduser())
 
 
 def _given(path: Path) -> Path:
+    if path.suffix in PICKLES:
+        raise MitobenchError(
+            f"pretrained={path}: convert it first: `mitobench weights convert {path}`, then give "
+            f"{path.with_suffix('.safetensors')}."
+        )
     if path.suffix not in ENDINGS:
         raise MitobenchError(
-            f"pretrained={path}: must be auto, none, or a file that ends in .safetensors or .npz. "
-            "`mitobench weights convert` converts a .caffemodel."
+            f"pretrained={path}: must be {ACCEPTED}, or a file that ends in .safetensors or .npz. "
+            "`mitobench weights convert` converts other files."
         )
     if not path.is_file():
         raise MitobenchError(f"pretrained={path}: the file does not exist. Check the path.")
     return path.resolve()
+
+
+def _auto(default: str, fits: bool, source: Source | None) -> Path | None:
+    if not fits:
+        _warn_of_other_network(default)
+        return None
+    found = _in_folder(default) or _stored(default, weights_folder(), source, downloads.download_allowed())
+    if found is None:
+        weights_search.current().missing.append(default)
+    return found
+
+
+def _in_folder(name: str) -> Path | None:
+    paths = (weights_folder() / f"{name}{ending}" for ending in ENDINGS)
+    return next((path for path in paths if path.is_file()), None)
 
 
 @functools.cache  # once a process
@@ -89,73 +119,52 @@ def _warn_of_other_network(default: str) -> None:
 
 
 @functools.cache  # one attempt and one warning per process, however often a plan asks
-def _store_weights(name: str, folder: Path, source: Source | None, offline: bool) -> Path | None:
-    """Stores the weights of a plugin or of torchvision in the folder. If that fails, logs why and returns None."""
+def _stored(name: str, folder: Path, source: Source | None, download: bool) -> Path | None:
+    """Stores installed or downloaded weights in the folder. If that fails, logs why and returns None."""
     path = folder / f"{name}.safetensors"
     try:
-        write_tensors(source() if source else _downloaded(name, folder, offline), path)
+        installed = source or _source(name)
+        if not installed and download and "_Weights." not in name:
+            return downloads.timm_weights(name, folder)
+        write_tensors(installed() if installed else _published(name, folder, download), path)
     except Exception as reason:  # whatever failed, training from random weights is possible
-        log.warning("No pretrained weights %s: %s. Training starts from random weights.", name, reason)
+        log.warning("No pretrained weights %s: %s. Training starts from random weights.", name, str(reason).rstrip("."))
         return None
     return path
 
 
-def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Writes tensors by name to a .safetensors file, atomically. Raises MitobenchError if that fails."""
-    write_atomic(path, packed(tensors))
+def _source(name: str) -> Source | None:
+    """Returns what reads the weights of that name from a data package; None if none carries them."""
+    return functools.partial(weights_of_package, name) if name in PACKAGES else None
 
 
-def _downloaded(name: str, folder: Path, offline: bool) -> dict[str, Tensor]:
-    """Downloads torchvision's weights of that name. Raises an error if there are none, or if `offline`."""
+def _published(name: str, folder: Path, download: bool) -> Mapping[str, Tensor]:
+    """Downloads torchvision's weights. Raises an error for other names, or if downloads are not allowed."""
     if "_Weights." not in name:
         raise FileNotFoundError(f"neither {' nor '.join(name + ending for ending in ENDINGS)} is in {folder}")
-    if offline:
-        raise FileNotFoundError(f"{folder / name}.safetensors does not exist, and MITOBENCH_OFFLINE is set")
-    from torchvision.models import get_weight
-
-    url = get_weight(name).url
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}-") as temporary:
-        pickled = Path(temporary, "pickled")
-        log.warning("Downloading %s ...", url)
-        _fetch(url, pickled)
-        # read once, by the unpickler that creates tensors only
-        tensors: dict[str, Tensor] = torch.load(pickled, map_location="cpu", weights_only=True)
-    return tensors
+    if not download:
+        raise FileNotFoundError(
+            f"{folder / name}.safetensors does not exist, and downloads are not allowed (--allow-download)"
+        )
+    return downloads.torchvision_weights(name, folder)
 
 
-def _fetch(url: str, path: Path) -> None:
-    """Downloads a file and checks it against the first digits of its SHA-256, with which torchvision's names end."""
-    digits = url.rpartition("-")[2].partition(".")[0]
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT_S)
+def _package(default: str, source: Source | None) -> Path:
+    found = _in_folder(default)
+    if found:
+        return found
+    installed = source or _source(default)
+    if installed is None:
+        raise MitobenchError(
+            f"pretrained=package: no data package carries the weights {default!r}. {nearest(default, PACKAGES)} Use "
+            "auto, none or a file."
+        )
+    path = weights_folder() / f"{default}.safetensors"
     try:
-        torch.hub.download_url_to_file(url, str(path), hash_prefix=digits, progress=False)
-    finally:
-        socket.setdefaulttimeout(before)
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Reads all tensors of a .safetensors or .npz file by name. Raises PluginError if that fails."""
-    check_regular(path, MAX_WEIGHTS_BYTES, "file of weights", PluginError)
-    try:
-        return _read_npz(path) if path.suffix == ".npz" else load_file(path)
-    except Exception as reason:  # damaged archives raise errors of a dozen kinds
-        raise PluginError(
-            f"{path}: cannot be read as {path.suffix}: {reason}. Copy it again, or remove it where `auto` made it."
-        ) from reason
-
-
-def _read_npz(path: Path) -> dict[str, Tensor]:
-    if not zipfile.is_zipfile(path):
-        raise ValueError("it is not a zip archive")
-    with zipfile.ZipFile(path) as archive:
-        if (
-            sum(part.file_size for part in archive.infolist()) > MAX_WEIGHTS_BYTES
-        ):  # numpy reads at most the declared size
-            raise ValueError(f"it has more than {MAX_WEIGHTS_BYTES:,} bytes unpacked")
-    with np.load(path, allow_pickle=False) as arrays:
-        return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+        write_tensors(installed(), path)
+    except PluginError as reason:
+        raise MitobenchError(f"pretrained=package: {default}: {str(reason).rstrip('.')}.") from reason
+    return path
 
 
 def copy_weights(path: Path, into: Mapping[str, Tensor], unused: Collection[str] = ()) -> None:
@@ -185,6 +194,17 @@ def copy_weights(path: Path, into: Mapping[str, Tensor], unused: Collection[str]
     with torch.no_grad():
         for name, tensor in wanted.items():
             tensor.copy_(found[name])
+
+
+def copy_own_weights(path: Path, network: nn.Module) -> bool:
+    """Copies all tensors of a file that holds exactly those of `network`, as a fit of the same plugin stored them.
+
+    Returns False, and copies nothing, for any other file: then `copy_weights` copies the layers that it has.
+    """
+    if path.suffix == ".npz" or mismatches(network.state_dict(), read_tensors(path)):
+        return False
+    load_weights(network, path.parent, path.name)
+    return True
 
 
 def _among(name: str, names: Collection[str]) -> bool:

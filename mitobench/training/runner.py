@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from mitobench.api import Context, PluginError
 from mitobench.atomic import atomic_file
+from mitobench.training.evaluation import Evaluation
 from mitobench.training.stream import Stream
 
 CHECKPOINT_SECONDS = 20.0
@@ -67,6 +68,9 @@ def train(
     schedule: Sequence[Mapping[str, Any]] = (),
     clip_norm: float | None = None,
     ema: float | None = None,
+    evaluate: Callable[[], float] | None = None,
+    evaluate_every: int = 500,
+    patience: int | None = None,
     collate: Callable[[list[Any]], Any] = default_collate,
     workers: int = 0,
     name: str = "",
@@ -83,26 +87,40 @@ def train(
         schedule: mmengine `param_scheduler` configurations, with `by_epoch=False`.
         clip_norm: greatest norm of the gradient; None: no clipping.
         ema: decay per step of an exponential moving average of the weights, which `model` ends with; None: it ends with
-            the last weights.
+            the last weights. With `evaluate`, it is the average that is evaluated.
+        evaluate: returns F1 on validation with the model as it is then, usually
+            `lambda: context.validation_f1(self.predict)`. `model` ends with the weights of the best F1, and
+            `context.training_info` gets the F1 of each evaluation. None: it ends with its last weights.
+        evaluate_every: steps between two evaluations; there is one more after the last step.
+        patience: number of evaluations without a better F1 after which the training stops; None: it never stops early.
         collate: combines items into a batch.
         workers: number of processes that draw items; 0: this process. The items are the same for any number.
         name: distinguishes several trainings within one fit.
 
     Raises:
-        PluginError: the loss is not finite, or `batch_size` is not a multiple of the number of processes.
+        PluginError: the loss is not finite, or `batch_size` is not a multiple of the number of processes, or
+            `evaluate_every` or `patience` is less than 1.
     """
     if batch_size % context.world_size:
         raise PluginError(
             f"batch_size {batch_size} is not a multiple of {context.world_size} processes. Change batch_size."
         )
+    if evaluate and min(evaluate_every, 1 if patience is None else patience) < 1:
+        raise PluginError(f"evaluate_every {evaluate_every} and patience {patience} must be 1 or more.")
     work = context.work / (name or "training")
     work.mkdir(parents=True, exist_ok=True)
     average = _Average(ema) if ema is not None else None
-    resume = _Resume(work / CHECKPOINT, context, average)
+    evaluation = (
+        Evaluation(evaluate, evaluate_every, patience, iterations, average and average.tensors, context, name)
+        if evaluate
+        else None
+    )
+    resume = _Resume(work / CHECKPOINT, context, average, evaluation)
     with warnings.catch_warnings(), _quiet_logging():
         warnings.filterwarnings("ignore", module=r"(mmengine|torch)(\..*)?")
         runner = _Runner(
             device=context.device,
+            evaluation=evaluation,
             model=model,
             work_dir=str(work / "mmengine"),
             train_dataloader=_loader(stream, context, iterations, batch_size, collate, workers, resume.iteration),
@@ -123,7 +141,7 @@ def train(
             custom_hooks=[
                 _Reseed(context.seed),
                 _ProgressHook(context, iterations),
-                *([average] if average else []),
+                *(hook for hook in (average, evaluation) if hook),
                 resume,
             ],
             launcher="pytorch" if context.world_size > 1 else "none",
@@ -132,6 +150,8 @@ def train(
             experiment_name=f"{name or 'training'}-{os.getpid()}-{time.monotonic_ns()}",
         )
         runner.train()
+    if evaluation:
+        evaluation.finish(model)
     model.to(context.device).eval()
 
 
@@ -150,9 +170,14 @@ class _quiet_logging:
 class _Runner(Runner):
     """mmengine's Runner on the requested device; mmengine itself would take the best one."""
 
-    def __init__(self, device: str, **config: Any) -> None:
-        self.device = device
+    def __init__(self, device: str, evaluation: Evaluation | None, **config: Any) -> None:
+        self.device, self.evaluation = device, evaluation
         super().__init__(**config)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the evaluations say that the training has to stop early."""
+        return self.evaluation is not None and self.evaluation.stopped
 
     def wrap_model(self, model_wrapper_cfg: Any, model: nn.Module) -> Any:
         """Moves the model to its device, and wraps it if there are several processes."""
@@ -171,14 +196,14 @@ class _Runner(Runner):
 
 
 class _Loop(IterBasedTrainLoop):
-    """mmengine's loop, but resuming does not draw the items of iterations that are already done."""
+    """mmengine's loop, but resuming does not draw the items of iterations that are done, and it may stop early."""
 
     def run(self) -> Any:
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")
         batches = iter(self.dataloader)
         self.runner.model.train()
-        while self._iter < self._max_iters:
+        while self._iter < self._max_iters and not self.runner.stopped:
             self.run_iter(next(batches))
         self.runner.call_hook("after_train_epoch")
         self.runner.call_hook("after_train")
@@ -258,6 +283,9 @@ class _ProgressHook(Hook):
                     f"The loss is {loss} at iteration {done}; lower the learning rate or clip the gradient (clip_norm)."
                 )
             self.context.log.info("iteration %d of %d: loss %.4f", done, self.iterations, loss)
+            if not self.context.rank:
+                for name, value in outputs.items():
+                    self.context.log_scalar(name, float(value.detach()), done)
         self.context.progress(done, self.iterations)
 
 
@@ -274,7 +302,12 @@ class _Average(Hook):
         self.model.update_parameters(_unwrapped(runner))
 
     def after_train(self, runner: Runner) -> None:
-        _unwrapped(runner).load_state_dict(self.model.module.state_dict())
+        _unwrapped(runner).load_state_dict(self.tensors())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Returns the averages by name."""
+        averages: dict[str, Tensor] = self.model.module.state_dict()
+        return averages
 
 
 class _Resume(Hook):
@@ -282,8 +315,8 @@ class _Resume(Hook):
 
     priority = "LOWEST"
 
-    def __init__(self, path: Path, context: Context, average: _Average | None) -> None:
-        self.path, self.context, self.average = path, context, average
+    def __init__(self, path: Path, context: Context, average: _Average | None, evaluation: Evaluation | None) -> None:
+        self.path, self.context, self.average, self.evaluation = path, context, average, evaluation
         self.saved = time.monotonic()
         self.state = self._read()
         self.iteration: int = self.state["iteration"] if self.state else 0
@@ -309,6 +342,8 @@ class _Resume(Hook):
             scheduler.load_state_dict(state)
         if self.average:
             self.average.model.load_state_dict(self.state["average"])
+        if self.evaluation:
+            self.evaluation.restore(self.state["evaluation"])
         runner.train_loop._iter = self.iteration
         self.context.log.info("resumed at iteration %d", self.iteration)
         self.state = None
@@ -322,6 +357,7 @@ class _Resume(Hook):
             "optimizer": runner.optim_wrapper.state_dict(),
             "schedulers": [_plain(s.state_dict()) for s in runner.param_schedulers or []],
             "average": self.average.model.state_dict() if self.average else None,
+            "evaluation": self.evaluation.state() if self.evaluation else None,
         }
         with atomic_file(self.path) as aside:
             torch.save(state, aside)

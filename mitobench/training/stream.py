@@ -18,5 +18,9 @@ class Stream(Protocol):
 
 
 def part_of(context: Context, before: int, total: int) -> Context:
-    """Returns a context whose progress counts on from `before` steps done, of `total` steps of the whole fit."""
-    return replace(context, progress=lambda done, _: context.progress(before + done, total))
+    """Returns a context whose progress and curves count on from `before` steps done, of `total` of the whole fit."""
+    return replace(
+        context,
+        progress=lambda done, _: context.progress(before + done, total),
+        log_scalar=lambda name, value, step: context.log_scalar(name, value, before + step),
+    )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mitobench import discovery
 from mitobench.api import Context
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.errors import StoreError
@@ -303,6 +304,21 @@ def test_a_record_notes_that_no_candidate_passed(run: Any) -> None:
     assert passed == [f"no candidate passed the threshold 9.5 on the {part} frames" for part in ("validation", "test")]
     ((_, record),) = run()[0].records
     assert not [note for note in record.notes if "passed" in note]
+
+
+def test_a_record_notes_the_pretrained_weights_that_were_wanted_and_not_found(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mitobench.training import find_weights
+
+    monkeypatch.setenv("MITOBENCH_WEIGHTS", str(tmp_path / "weights"))
+    plugin = discovery.load("detector", "toy-pretrained")
+    monkeypatch.setattr(plugin, "pretrained", lambda options: find_weights(options.pretrained, "toy_weights"))
+    ((_, record),) = run(detector="toy-pretrained", sets=["detector.pretrained=auto"])[0].records
+    assert record.plugins["detector"].options["pretrained"] == "none", "the same fit as without wanting any"
+    assert "toy-pretrained: pretrained weights toy_weights wanted and not found" in record.notes
+    ((_, record),) = run(detector="toy-pretrained", sets=["detector.pretrained=none"])[0].records
+    assert not any("not found" in note for note in record.notes)
 
 
 def test_a_record_notes_that_there_were_no_pretrained_weights(run: Any) -> None:

@@ -16,7 +16,9 @@ from safetensors.torch import load_file, save_file
 
 from mitobench.errors import MitobenchError, PluginError
 from mitobench.training import copy_weights, find_weights, pretrained
-from mitobench.training.pretrained import TIMEOUT_S, read_tensors, weights_folder
+from mitobench.training.downloads import TIMEOUT_S
+from mitobench.training.pretrained import weights_folder
+from mitobench.training.tensor_files import read_tensors
 
 NAME = "VGG16_Weights.IMAGENET1K_V1"
 
@@ -24,10 +26,11 @@ NAME = "VGG16_Weights.IMAGENET1K_V1"
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An existing, empty weights folder. Nothing is downloaded unless a test allows it."""
+    pretrained._stored.cache_clear()  # it answers once per process, and another test may have asked
     folder = tmp_path / "weights"
     folder.mkdir()
     monkeypatch.setenv("MITOBENCH_WEIGHTS", str(folder))
-    monkeypatch.setenv("MITOBENCH_OFFLINE", "1")
+    monkeypatch.delenv("MITOBENCH_ALLOW_DOWNLOAD", raising=False)
     return folder
 
 
@@ -57,11 +60,11 @@ def test_a_weights_folder_may_be_relative(folder: Path, monkeypatch: pytest.Monk
     assert find_weights("auto", NAME) == (folder / f"{NAME}.npz").resolve()
 
 
-def test_auto_offline_uses_random_weights_and_logs_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+def test_auto_uses_random_weights_and_logs_one_warning(caplog: pytest.LogCaptureFixture) -> None:
     assert find_weights("auto", NAME) is None
     assert find_weights("auto", NAME) is None
     (warning,) = caplog.messages
-    for message in (NAME, "MITOBENCH_OFFLINE", "random weights"):
+    for message in (NAME, "--allow-download", "random weights"):
         assert message in warning
 
 
@@ -82,7 +85,11 @@ def test_a_file_may_be_given_by_a_relative_path(tmp_path: Path, monkeypatch: pyt
     ("requested", "problem"),
     [
         ("absent.npz", r"pretrained=absent\.npz: the file does not exist"),
-        ("weights.pth", r"pretrained=weights\.pth: must be auto, none, or a file that ends in \.safetensors or \.npz"),
+        ("weights.pth", r"pretrained=weights\.pth: convert it first: `mitobench weights convert weights\.pth`"),
+        (
+            "weights.txt",
+            r"pretrained=weights\.txt: must be auto, none, .*, or a file that ends in \.safetensors or \.npz",
+        ),
         ("Auto", "must be auto, none"),
     ],
 )
@@ -97,7 +104,7 @@ def test_a_file_that_cannot_be_used_is_an_error(requested: str, problem: str) ->
 @pytest.fixture
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A pickled state dict as torchvision publishes it, at a file URL, which needs no network."""
-    monkeypatch.delenv("MITOBENCH_OFFLINE")
+    monkeypatch.setenv("MITOBENCH_ALLOW_DOWNLOAD", "1")
     pickled = tmp_path / "pickled"
     torch.save({"conv.weight": torch.nn.Parameter(torch.arange(6.0).reshape(2, 3).T)}, pickled)
     digest = hashlib.sha256(pickled.read_bytes()).hexdigest()
@@ -161,7 +168,11 @@ def _objects(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("harm", "message"),
-    [(_other_bytes, "invalid hash value"), (_gone, "No such file"), (_objects, "Weights only load")],
+    [
+        (_other_bytes, "invalid hash value"),
+        (_gone, "No such file"),
+        (_objects, "Unsupported global: GLOBAL types.SimpleNamespace"),
+    ],
 )
 def test_a_download_that_fails_is_reported_and_leaves_nothing(
     folder: Path,
@@ -178,7 +189,7 @@ def test_a_download_that_fails_is_reported_and_leaves_nothing(
     assert not list(folder.iterdir())
 
 
-@pytest.mark.parametrize("at", ["mitobench.training.pretrained.packed", "torch.hub.download_url_to_file"])
+@pytest.mark.parametrize("at", ["mitobench.training.tensor_files.packed", "torch.hub.download_url_to_file"])
 def test_an_interrupted_download_leaves_nothing(
     folder: Path, published: Path, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:

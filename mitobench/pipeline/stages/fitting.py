@@ -9,12 +9,14 @@ import logging
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mitobench.api import Candidates, Context, Detections, Frame, Mitoses, Plugin, PluginError, Sample
 from mitobench.evaluate import FramePrediction, choose_threshold, matching
 from mitobench.pipeline import arrays, canonical
+from mitobench.pipeline.stages.curves import curves
 from mitobench.pipeline.stages.job import LOG, TRAINING_INFO, Job
 from mitobench.pipeline.stages.processes import fit_together
 
@@ -53,7 +55,8 @@ def fit_one(job: Job, rank: int = 0, world_size: int = 1) -> None:
         ),
         validation_f1=lambda detect: _best_f1(job, val, detect),
     )
-    plugin.fit(train, val, context)
+    with curves(job.stage, rank) as log_scalar:
+        plugin.fit(train, val, replace(context, log_scalar=log_scalar))
     if rank == 0:
         plugin.save(job.folder)
         _write_training_info(plugin, context.training_info, job.folder / TRAINING_INFO)

@@ -45,6 +45,13 @@ class NetworkDetector(api.Detector):
 
         return search(self.network, frame, self.network_options, self.options, self.device)
 
+    def exportable(self) -> Any:
+        """Raises PluginError: nothing of the network is exported."""
+        raise api.PluginError(
+            f"{self.name} searches a frame by feature tiles, proposals and non-maximum suppression. Shapes depend "
+            "on the image: they are programs of PyTorch and not one network"
+        )
+
     def save(self, folder: Path) -> None:
         """Writes the weights."""
         from mitobench.training import save_weights

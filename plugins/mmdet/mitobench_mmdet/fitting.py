@@ -13,7 +13,7 @@ from mmengine.model import BaseModel
 from torchvision.ops import box_iou
 
 from mitobench.api import Context, Floats, Sample
-from mitobench.training import part_of, train
+from mitobench.training import copy_own_weights, part_of, train
 from mitobench_mmdet.models import initialise
 from mitobench_mmdet.options import FasterRCNNOptions, RPNOptions, Training
 from mitobench_mmdet.patch_stream import PatchStream
@@ -29,7 +29,8 @@ def fit(
     """Trains `network` in place on patches of `samples`. Returns it in evaluation mode on the context's device."""
     if context.pretrained is not None:
         initialise(network)  # training would do it later, and overwrite the copied weights
-        start_from(network, context.pretrained)
+        if not copy_own_weights(context.pretrained, network):
+            start_from(network, context.pretrained)
         network.backbone.freeze(o.frozen_stages)
     stream = PatchStream(samples, o)
     if workers(o, context):

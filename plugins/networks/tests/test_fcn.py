@@ -262,7 +262,7 @@ def test_scale_shortens_all_three_strides_and_sides_are_read_at_prediction_only(
 def weights(tmp_path, monkeypatch):
     """The weights folder; nothing is downloaded into it."""
     monkeypatch.setenv("MITOBENCH_WEIGHTS", str(tmp_path / "weights"))
-    monkeypatch.setenv("MITOBENCH_OFFLINE", "1")
+    monkeypatch.delenv("MITOBENCH_ALLOW_DOWNLOAD", raising=False)
     (tmp_path / "weights").mkdir()
     return tmp_path / "weights"
 

@@ -286,7 +286,7 @@ def test_only_scoring_reads_how_many_views_are_averaged():
 def weights(tmp_path, monkeypatch):
     """The weights folder; nothing is downloaded into it."""
     monkeypatch.setenv("MITOBENCH_WEIGHTS", str(tmp_path / "weights"))
-    monkeypatch.setenv("MITOBENCH_OFFLINE", "1")
+    monkeypatch.delenv("MITOBENCH_ALLOW_DOWNLOAD", raising=False)
     (tmp_path / "weights").mkdir()
     return tmp_path / "weights"
 

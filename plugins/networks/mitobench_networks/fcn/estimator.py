@@ -21,6 +21,7 @@ from mitobench import api
 from mitobench.api import Context, Field, Floats, Frame, Mitoses, Sample, clip_boxes, square_boxes
 from mitobench.training import (
     Stream,
+    copy_own_weights,
     copy_weights,
     find_weights,
     load_weights,
@@ -125,7 +126,7 @@ class FCN(api.BoxEstimator):
         stream = self._stream(train)
         torch.manual_seed(context.seed)
         self._use(self._new())
-        if context.pretrained:
+        if context.pretrained and not copy_own_weights(context.pretrained, self._network):
             copy_weights(context.pretrained, self._network.vgg16(), UNUSED)
         for stride, iterations, lr in zip(STRIDES, options.iterations, options.lrs, strict=True):
             self._network.stride = stride

@@ -19,11 +19,22 @@ from torch import Tensor
 
 from mitobench import api
 from mitobench.api import Context, Detections, Floats, Frame, Sample
-from mitobench.training import copy_weights, crop, find_weights, load_weights, part_of, resample, save_weights, scaled
+from mitobench.training import (
+    Exportable,
+    OneInput,
+    copy_own_weights,
+    copy_weights,
+    crop,
+    find_weights,
+    load_weights,
+    part_of,
+    resample,
+    save_weights,
+    scaled,
+)
 from mitobench_networks.heatmap.network import STEPS, HeatmapNet, check_encoder, focal_loss
 from mitobench_networks.heatmap.options import HeatmapOptions
 from mitobench_networks.heatmap.point_patches import HeatmapStream
-from mitobench_networks.verifiers import published
 
 HALO = 96  # px of the image around a tile that the network sees but does not answer for
 CLEARANCE_UM = 12.0  # a hard negative is at least this far from every mitosis
@@ -38,7 +49,7 @@ class Heatmap(api.Detector):
     version = "1"
     Options = HeatmapOptions
     argument = "encoder"
-    example = published.ARCHITECTURE
+    example = "tf_efficientnet_lite0"
     uses_boxes = False
     schedule = ("iterations",)
     inference_options = ("tta_views", "score_floor", "distance_um", "max_per_mm2", "tile", "box_um")
@@ -52,8 +63,7 @@ class Heatmap(api.Detector):
     @classmethod
     def pretrained(cls, options: HeatmapOptions) -> Path | None:
         """ImageNet weights of the encoder."""
-        source = published.weights if options.encoder == published.ARCHITECTURE else None
-        return find_weights(options.pretrained, options.encoder, source=source)
+        return find_weights(options.pretrained, options.encoder)
 
     def untrained(self) -> HeatmapNet:
         """The network with random weights."""
@@ -79,7 +89,12 @@ class Heatmap(api.Detector):
         context.training_info["hard negatives"] = sum(len(xy) for xy, _ in stream.hard)
 
     def _start(self, weights: Path) -> None:
-        """Copy the encoder's tensors; the classifier's and the last layers that an encoder lacks stay behind."""
+        """Copy the encoder's tensors; the classifier's and the last layers that an encoder lacks stay behind.
+
+        The weights that another fit stored are copied as a whole.
+        """
+        if copy_own_weights(weights, self._network):
+            return
         into = dict(self._network.encoder.model.state_dict())
         copy_weights(weights, into, unused=["classifier.", "conv_head.", "bn2.", "fc.", "head."])
 
@@ -164,6 +179,16 @@ class Heatmap(api.Detector):
             total = total.to(back.device) + (back.flip(2) if k & 4 else back)[0].float()
         mean: Tensor = total / self.options.tta_views
         return mean
+
+    def exportable(self) -> Exportable:
+        """The network with the sigmoid: a map of probabilities. Resampling, tiles, views and peaks are left out."""
+        return Exportable(
+            OneInput(lambda images: self._network(images).sigmoid(), [self._network]),
+            torch.randint(0, 256, (1, 2 * STEPS, 2 * STEPS, 3), dtype=torch.uint8),
+            sizes={0: 1, 1: STEPS, 2: STEPS},
+            takes=f"uint8 RGB [B, H, W, 3] at {self.options.mpp:g} um/px, H and W multiples of {STEPS}",
+            returns=f"probability [B, H / {self.options.stride}, W / {self.options.stride}]",
+        )
 
     def save(self, folder: Path) -> None:
         """Write the weights."""

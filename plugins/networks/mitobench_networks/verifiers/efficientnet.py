@@ -10,12 +10,11 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from mitobench.training import copy_weights, find_weights
-from mitobench_networks.verifiers import published
 from mitobench_networks.verifiers.network import Moments, network_input
 from mitobench_networks.verifiers.options import EfficientNetOptions
-from mitobench_networks.verifiers.published import ARCHITECTURE
 from mitobench_networks.verifiers.verifier import PatchVerifier
 
+ARCHITECTURE = "tf_efficientnet_lite0"  # timm's name of the variant with TensorFlow's padding
 MOMENTS: Moments = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)  # the normalisation that its weights expect
 UNUSED = ("classifier.",)  # the layer of ImageNet's thousand classes
 
@@ -29,7 +28,7 @@ class EfficientNetLite0(PatchVerifier):
     @classmethod
     def pretrained(cls, options: EfficientNetOptions) -> Path | None:
         """Returns the ImageNet weights, which are installed with this plugin and stored in the weights folder."""
-        return find_weights(options.pretrained, ARCHITECTURE, source=published.weights)
+        return find_weights(options.pretrained, ARCHITECTURE)
 
     def untrained(self) -> nn.Module:
         """Creates timm's network."""

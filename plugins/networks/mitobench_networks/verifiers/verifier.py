@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from mitobench import api
 from mitobench.api import Context, Detections, Floats, Frame, PluginError, Sample
 from mitobench.training import (
+    Exportable,
+    OneInput,
+    copy_own_weights,
     dihedral,
     hed_jitter,
     load_weights,
@@ -75,7 +78,7 @@ class PatchVerifier(api.Verifier):
     def _trained(self, stream: CandidatePatchStream, context: Context) -> nn.Module:
         torch.manual_seed(context.seed)
         network = self.untrained()
-        if context.pretrained:
+        if context.pretrained and not copy_own_weights(context.pretrained, network):
             self.start(network, context.pretrained)
         fit(network, stream, self.options, self.prepare, context)
         return network
@@ -130,6 +133,22 @@ class PatchVerifier(api.Verifier):
             view.contiguous(memory_format=torch.channels_last) for view in turned
         )  # rot90 changes the memory layout
         return torch.stack([self._network(view)[:, 0].double().cpu() for view in fast]).mean(dim=0)
+
+    def exportable(self) -> Exportable:
+        """The network with its preparation of patches, its views and the sigmoid."""
+        resolution = "the frame's um/px" if self.options.mpp is None else f"{self.options.mpp:g} um/px"
+        return Exportable(
+            OneInput(lambda patches: self._mean_of_views(patches).sigmoid(), [self._network]),
+            torch.randint(0, 256, (2, self.side, self.side, 3), dtype=torch.uint8),
+            sizes={0: 1},
+            takes=f"uint8 RGB [B, {self.side}, {self.side}, 3], patches around candidates at {resolution}",
+            returns="probability [B]",
+        )
+
+    def _mean_of_views(self, patches: Tensor) -> Tensor:
+        views = self.prepare(patches)
+        turned = (torch.rot90(views.flip(3) if k & 4 else views, k & 3, (2, 3)) for k in range(self.options.tta_views))
+        return torch.stack([self._network(view)[:, 0] for view in turned]).mean(dim=0)
 
     def save(self, folder: Path) -> None:
         """Writes the weights."""
