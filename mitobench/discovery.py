@@ -170,6 +170,11 @@ def split(spec: str) -> tuple[str, str | None]:
     return name, argument if colon else None
 
 
+def quoted(spec: str) -> str:
+    """Returns a spec as the options `--detector`, `--verifier`, ... read it back: in quotes if it has a comma."""
+    return '"' + spec.replace('"', '""') + '"' if "," in spec or '"' in spec else spec
+
+
 def is_installed(role: str, spec: str) -> bool:
     """Returns whether a package declares the plugin, or the family of `NAME:ARGUMENT`."""
     return split(spec)[0] in names(role)

@@ -21,7 +21,7 @@ from mitobench.pipeline.frame_prediction import frame_prediction
 from mitobench.pipeline.graph import PlannedRun, Request
 from mitobench.pipeline.plan import UNUSED, training_frames
 from mitobench.pipeline.plugins import PluginRef
-from mitobench.pipeline.settings import PipelineOptions
+from mitobench.pipeline.settings import Override, PipelineOptions
 from mitobench.pipeline.stages.candidates import DETECTIONS
 from mitobench.pipeline.stages.job import TRAINING_INFO
 from mitobench.pipeline.stages.stage import Stage
@@ -52,7 +52,7 @@ def assemble(
     common: dict[str, Any] = {
         "combination": {**asdict(row.combination), "train_on": list(row.combination.train_on)},
         "profile": row.settings.profile,
-        "overrides": [_portable(text) for text in _overrides(row)],
+        "overrides": [_portable(override.text) for override in overrides(row)],
         "scale": row.settings.scale,
         "only_scanners": list(request.only_scanners) if request.only_scanners else None,
         "plugins": {role: _plugin(ref) for role, ref in (*row.refs.items(), *_required(row))},
@@ -222,8 +222,8 @@ def _started_from(row: PlannedRun) -> list[str]:
     return notes.starts([(plugin.name, plugin.weights.name if plugin.weights else None) for plugin in trained])
 
 
-def _overrides(row: PlannedRun) -> list[str]:
-    """Returns the `--set` texts with an effect on this row; options of the pipeline have one on verifiers only."""
+def overrides(row: PlannedRun) -> list[Override]:
+    """Returns the overrides with an effect on this row; options of the pipeline have one on verifiers only."""
     names = asdict(row.combination)
     plugins: list[tuple[str, str, Any]] = [
         (role, names[role], row.refs[role].cls().Options if role in row.refs else None)
@@ -233,7 +233,7 @@ def _overrides(row: PlannedRun) -> list[str]:
     plugins += [(ref.role, ref.name, ref.cls().Options) for _, ref in _required(row)]
     if "verifier" not in row.refs or row.refs["verifier"].cls().verifies:
         plugins.append(("pipeline", "pipeline", PipelineOptions))
-    return [override.text for override in row.settings.touching(plugins)]
+    return row.settings.touching(plugins)
 
 
 def _fits(row: PlannedRun) -> dict[str, Stage]:
