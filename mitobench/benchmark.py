@@ -153,6 +153,8 @@ class Benchmark:
             part=part,
         )
         plan = build(list(zip(named, settings, strict=True)), request, workspace)
+        for note in (note for own in settings for note in own.notes):
+            notify(note)
         return cls(request, settings, workspace, plan, Store(store or default_store()))
 
     def run(self, out: Path, listener: executors.ProgressListener | None = None, jobs: int = 1) -> None:
@@ -312,7 +314,10 @@ def _accepts_options(settings: Settings, role: str, name: str) -> bool:
         cls = discovery.load(role, name)
     except PluginError:
         return False
-    options = settings.options(role, cls)
+    try:
+        options = settings.options(role, cls)
+    except PluginError:  # its card cannot be read
+        return False
     try:
         for required_role, required in cls.requires(options).items():
             settings.options(required_role, discovery.load(required_role, required.name), required.options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ ROLES = {"estimator": ["toy-boxes"], "detector": ["toy-dark"], "verifier": ["toy
 
 @pytest.fixture
 def prepare(toys: Any, small_data: Path, tmp_path: Path) -> Callable[..., Benchmark]:
-    def prepare(*sweeps: str, roles: dict[str, list[str]] = {}, **options: Any) -> Benchmark:
+    def prepare(*sweeps: str, roles: Mapping[str, list[str]] = {}, **options: Any) -> Benchmark:
         profile = tmp_path / "toys.toml"
         profile.write_text('title = "toys"\n')
         settings: dict[str, Any] = {"part": "val", "datasets": ["synthetic"], **options}
@@ -87,7 +87,7 @@ class TestPartVal:
 
     def test_a_failed_combination_has_a_reason_and_the_others_scores(self, prepare: Callable[..., Benchmark]) -> None:
         rows = validation.measure(prepare(roles={"detector": ["toy-fails", "toy-dark", "toy-broken"]}))
-        assert [row.plugins["detector"] for row in rows][0] == "toy-dark"
+        assert rows[0].plugins["detector"] == "toy-dark"
         reasons = {row.plugins["detector"]: row.reasons for row in rows}
         assert "fails on purpose" in reasons["toy-fails"][0]
         assert "is broken" in reasons["toy-broken"][0]

@@ -30,6 +30,7 @@ class PluginRef:
         variant: names of the options that tables show beside the plugin's name; not part of the key.
         weights: the file of pretrained weights that a fit starts from; None: random weights.
         files: the files among the options, by their place in the options.
+        trained_on: the data sets that its published weights have seen, as its card says; not part of the key.
     """
 
     role: str
@@ -41,6 +42,7 @@ class PluginRef:
     variant: tuple[str, ...] = ()
     weights: Path | None = None
     files: Mapping[str, File] = field(default_factory=dict)
+    trained_on: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, role: str, plugin: type[Plugin], options: Options, source: str) -> PluginRef:
@@ -50,15 +52,15 @@ class PluginRef:
         """
         installed = discovery.find(role, plugin.name)
         try:
-            variant = tuple(installed.card().get("variant", ()))
+            card = installed.card(plugin.name)
         except MitobenchError as reason:
-            raise PluginError(
-                f"The card of {role} {plugin.name!r} in package {installed.package} is not valid: {reason}"
-            ) from reason
+            raise discovery.bad_card(installed, plugin.name, reason) from reason
+        variant, trained_on = tuple(card.get("variant", ())), tuple(card.get("trained_on", ()))
         version = f"{plugin.version} ({installed.package} {installed.version})"
         weights = _pretrained(role, plugin, options)
         values = options.model_dump(mode="json")
-        return cls(role, plugin.name, version, installed.package, source, values, variant, weights, files_of(options))
+        files = files_of(options)
+        return cls(role, plugin.name, version, installed.package, source, values, variant, weights, files, trained_on)
 
     def for_fit(self) -> PluginRef:
         """Returns the reference for a fit, in which the options read only at prediction time have their defaults.
@@ -92,6 +94,11 @@ class PluginRef:
         weights = self.weights
         content = f"{as_text(weights.name)}, sha256 {canonical.file_digest(weights)}" if weights else "none"
         return {**options, PRETRAINED: content}
+
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """The data sets that its published weights have seen; none if its fit starts from random weights."""
+        return () if self.key_options.get(PRETRAINED) == "none" else self.trained_on
 
     def check_files(self) -> None:
         """Raises PluginError if a file among the options changed since the plan was made."""

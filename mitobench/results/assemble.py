@@ -49,13 +49,14 @@ def assemble(
         workspace: the data sets.
         started: time at which the run started (ISO 8601).
     """
+    plugins = {role: _plugin(ref) for role, ref in (*row.refs.items(), *_required(row))}
     common: dict[str, Any] = {
         "combination": {**asdict(row.combination), "train_on": list(row.combination.train_on)},
         "profile": row.settings.profile,
         "overrides": [_portable(override.text) for override in overrides(row)],
         "scale": row.settings.scale,
         "only_scanners": list(request.only_scanners) if request.only_scanners else None,
-        "plugins": {role: _plugin(ref) for role, ref in (*row.refs.items(), *_required(row))},
+        "plugins": plugins,
         "pipeline": {
             **row.settings.pipeline().for_detector(row.combination.detector).model_dump(mode="json"),
             "matcher": request.matcher,
@@ -66,7 +67,7 @@ def assemble(
         "stages": {role: stage.key for role, stage in row.stages.items()},
         "specs": {stage.key: stage.spec for stage in _all_stages(row)},
         "training_info": _training_info(row, results),
-        "notes": _notes(row, workspace),
+        "notes": [*_notes(row, workspace), *notes.seen_before(plugins.values(), row.combination.dataset)],
         "versions": provenance.versions(),
         "device": request.device,
         "run": _run(row, results, request, started),
@@ -158,6 +159,7 @@ def _plugin(ref: PluginRef) -> PluginEntry:
         options=options,
         files={place: option_files.entry(file) for place, file in ref.files.items()},
         variant={option: options[option] for option in ref.variant if option in options},
+        trained_on=list(ref.seen),
     )
 
 
