@@ -106,7 +106,8 @@ def _extra_array(plugin: Plugin, frame: Frame, name: Any, returned: Any, count: 
     what = f"predict().extra[{name!r}]"
     try:
         array = np.asarray(returned)
-        array = array.astype(np.int64 if array.dtype.kind in "iub" else np.float32)
+        with np.errstate(over="ignore"):  # infinite values are refused below
+            array = array.astype(np.int64 if array.dtype.kind in "iub" else np.float32)
     except Exception as reason:  # converting what a plugin returned may raise any exception
         raise _error(plugin, frame, f"{what} is not numeric: {reason}") from reason
     if array.shape[:1] != (count,):
