@@ -496,6 +496,15 @@ class Plugin(ABC):
         return argument
 
     @classmethod
+    def describe(cls, options: Any) -> Mapping[str, Any]:
+        """Returns facts for `mitobench info`, by name: number of parameters, um/px, licence of the weights, ...
+
+        It may build the network, and must not open a connection. Only called for plugins and members of families, never
+        for a family without its argument.
+        """
+        return {}
+
+    @classmethod
     def learns(cls) -> bool:
         """Returns whether the class defines a `fit`."""
         return next(base.__module__ for base in cls.__mro__ if "fit" in vars(base)) != __name__

@@ -139,6 +139,22 @@ def the_card_lists_all_renamed_options(of: Subject) -> None:
     )
 
 
+def the_card_names_the_argument(of: Subject) -> None:
+    """`mitobench list` imports no plugin, so it reads from the card what a family accepts."""
+    named = discovery.find(of.role, of.name).card(of.cls.name).get("argument")
+    _require(
+        named in (None, of.cls.argument),
+        f"the card {discovery.split(of.name)[0]}.toml calls the argument {named!r}, the class {of.cls.argument!r}.",
+    )
+
+
+def describe_returns_facts(of: Subject) -> None:
+    """`mitobench info` shows them: names with texts or numbers."""
+    for name, fact in of.cls.describe(of.options).items():
+        simple = isinstance(name, str) and (fact is None or isinstance(fact, str | int | float | list | tuple))
+        _require(simple, f"describe() returns {fact!r:.100} as {name!r}. Return texts, numbers or lists of them.")
+
+
 def required_plugins_exist_and_can_be_fitted(of: Subject) -> None:
     """Required detectors are installed, have a `fit`, and accept the options that the requirement sets."""
     for role, requirement in of.requirements().items():
@@ -257,6 +273,8 @@ _ALL: tuple[Callable[[Subject], None], ...] = (
     all_options_have_descriptions,
     options_can_be_stored_as_json,
     the_card_lists_all_renamed_options,
+    the_card_names_the_argument,
+    describe_returns_facts,
     can_be_created_without_options,
     required_plugins_exist_and_can_be_fitted,
     fits_and_returns_valid_results,

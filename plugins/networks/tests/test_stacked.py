@@ -101,7 +101,7 @@ class TestLearning:
         told = Validation(data.detector, data.verifier, data.is_mitosis, data.best_f1, data.frames, rich)
         assert auc(fuse(fitted(told, extra=["hint"]), told), told.is_mitosis) == 1
         assert auc(fuse(fitted(told), told), told.is_mitosis) < 0.8
-        with pytest.raises(PluginError, match="no extra array 'hint'. Available: none"):
+        with pytest.raises(PluginError, match=r"no extra array 'hint'\. Available: none"):
             fitted(data, extra=["hint"])
 
 
