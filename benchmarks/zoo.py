@@ -32,6 +32,21 @@ ROOT = Path(__file__).parents[1]
 LEADERBOARD = ROOT / "leaderboard"
 PAGE = ROOT / "docs" / "zoo.md"
 START, END = "<!-- families, written by benchmarks/zoo.py -->", "<!-- end of families -->"
+INTRODUCTION = """\
+# The zoo
+
+Any network by name: write a spec, `NAME` or `NAME:ARGUMENT`, wherever a plugin is named. `mitobench list` shows what is
+installed, `mitobench info SPEC` one spec in detail. [Add a family](add-a-family.md) shows how to write one.
+
+<!-- Written by `python benchmarks/zoo.py`: change benchmarks/zoo.toml or the cards instead. -->
+"""
+NOTES = """\
+- **F1, synthetic**: profile `smoke` on synthetic frames: it runs and learns, no more than that. **F1, development**:
+  profile `cpu` on MITOS 2012, protocol `development`, without the official test frames.
+- Detectors are measured alone, verifiers and fusers on the candidates of `blobs`. One seed: the rows say what works, not
+  what is best. The [leaderboard](../leaderboard/LEADERBOARD.md) ranks, with intervals.
+- **s/HPF**: seconds per frame of 2084 x 2084 px on the CPU that measured the row. –: not measured.
+"""
 DATASETS = {"synthetic": ("by-slide", "smoke"), "mitos2012": ("development", "cpu")}
 
 
@@ -69,7 +84,7 @@ def main() -> None:
         measure(members, arguments.data)
     records = [found for _, found in record.read_all(LEADERBOARD / "records")]
     rows = [cells(member, records) for member in members]
-    PAGE.write_text(page(members, rows), encoding="utf-8")
+    PAGE.write_text(page(rows), encoding="utf-8")
     readme = ROOT / "README.md"
     readme.write_text(with_table(readme.read_text(encoding="utf-8"), rows), encoding="utf-8")
 
@@ -160,31 +175,12 @@ def table(rows: Iterable[Mapping[str, str]], columns: Sequence[str]) -> Iterator
         yield f"| {' | '.join(row[column] for column in columns)} |"
 
 
-def page(members: Sequence[Member], rows: Sequence[Mapping[str, str]]) -> str:
+def page(rows: Sequence[Mapping[str, str]]) -> str:
     """Returns docs/zoo.md."""
-    lines = [
-        "# The zoo",
-        "",
-        "Any network by name: write a spec, `NAME` or `NAME:ARGUMENT`, wherever a plugin is named. `mitobench list` shows",
-        "what is installed, `mitobench info SPEC` one spec in detail. [Add a family](add-a-family.md) shows how to write",
-        "one.",
-        "",
-        "<!-- Written by `python benchmarks/zoo.py`: change benchmarks/zoo.toml or the cards instead. -->",
-        "",
-        *table(rows, ["type", "what it is", "needs", "parameters", "s/HPF", "F1, synthetic", "F1, development"]),
-        "",
-        "- **F1, synthetic**: profile `smoke` on synthetic frames: it runs and learns, no more than that.",
-        "  **F1, development**: profile `cpu` on MITOS 2012, protocol `development`, without the official test frames.",
-        "- Detectors are measured alone, verifiers and fusers on the candidates of `blobs`. One seed: the rows say what",
-        "  works, not what is best. The [leaderboard](../leaderboard/LEADERBOARD.md) ranks, with intervals.",
-        "- **s/HPF**: seconds per frame of 2084 x 2084 px on the CPU that measured the row. –: not measured.",
-        "",
-        "## Licences",
-        "",
-        *table(rows, ["type", "licence"]),
-        "",
-    ]
-    return "\n".join(lines)
+    columns = ["type", "what it is", "needs", "parameters", "s/HPF", "F1, synthetic", "F1, development"]
+    licences = "\n".join(table(rows, ["type", "licence"]))
+    families = "\n".join(table(rows, columns))
+    return f"{INTRODUCTION}\n{families}\n\n{NOTES}\n## Licences\n\n{licences}\n"
 
 
 def with_table(text: str, rows: Sequence[Mapping[str, str]]) -> str:

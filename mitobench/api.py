@@ -157,6 +157,17 @@ def square_boxes(xy: Floats, side: float) -> Floats:
     return boxes
 
 
+def _scores(score: ArrayLike) -> Floats:
+    scores: Floats = np.asarray(score, dtype=np.float64).reshape(-1)
+    return scores
+
+
+def _further(kind: ArrayLike | None, extra: Mapping[str, ArrayLike] | None) -> dict[str, Any]:
+    """Returns the arguments `kind` and `extra` of `Detections`, as arrays."""
+    arrays = {name: np.asarray(values) for name, values in (extra or {}).items()}
+    return {"kind": None if kind is None else np.asarray(kind).reshape(-1), "extra": arrays}
+
+
 @dataclass(frozen=True)
 class Detections:
     """Candidates for mitoses on one frame, in pixels of the whole frame.
@@ -165,23 +176,44 @@ class Detections:
         xy: centres, [N, 2] px.
         boxes: (x1, y1, x2, y2), [N, 4] px.
         score: [N]; a higher score means that a mitosis is more likely.
+        kind: the detector's own class of each detection, int [N] or text [N]; None if it has none. Every detection is
+            a candidate, whatever its kind.
+        extra: further values of each detection by name, [N, ...]: an embedding, an angle, the scores of the members of
+            an ensemble. Verifiers and fusers may use them; mitobench itself does not, and records do not hold them.
     """
 
     xy: Floats
     boxes: Floats
     score: Floats
+    kind: NDArray[Any] | None = field(default=None, kw_only=True)
+    extra: Mapping[str, NDArray[Any]] = field(default_factory=dict, kw_only=True)
 
     @classmethod
-    def from_boxes(cls, boxes: ArrayLike, score: ArrayLike) -> Detections:
+    def from_boxes(
+        cls,
+        boxes: ArrayLike,
+        score: ArrayLike,
+        *,
+        kind: ArrayLike | None = None,
+        extra: Mapping[str, ArrayLike] | None = None,
+    ) -> Detections:
         """Makes detections from boxes ([N, 4] px); the centres are those of the boxes."""
         boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
-        return cls((boxes[:, :2] + boxes[:, 2:]) / 2, boxes, np.asarray(score, dtype=np.float64).reshape(-1))
+        return cls((boxes[:, :2] + boxes[:, 2:]) / 2, boxes, _scores(score), **_further(kind, extra))
 
     @classmethod
-    def from_points(cls, xy: ArrayLike, score: ArrayLike, side: float = 30.0) -> Detections:
+    def from_points(
+        cls,
+        xy: ArrayLike,
+        score: ArrayLike,
+        side: float = 30.0,
+        *,
+        kind: ArrayLike | None = None,
+        extra: Mapping[str, ArrayLike] | None = None,
+    ) -> Detections:
         """Makes detections from points ([N, 2] px), each with a square box of `side` px around it."""
         xy = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
-        return cls(xy, square_boxes(xy, side), np.asarray(score, dtype=np.float64).reshape(-1))
+        return cls(xy, square_boxes(xy, side), _scores(score), **_further(kind, extra))
 
     @classmethod
     def none(cls) -> Detections:
@@ -193,7 +225,40 @@ class Detections:
 
     def __getitem__(self, keep: Any) -> Detections:
         """Selects detections by an index array or a boolean mask."""
-        return Detections(self.xy[keep], self.boxes[keep], self.score[keep])
+        return Detections(self.xy[keep], self.boxes[keep], self.score[keep], **self._further(keep))
+
+    def _further(self, keep: Any) -> dict[str, Any]:
+        """Returns `kind` and `extra` of the selected detections."""
+        kind = None if self.kind is None else self.kind[keep]
+        return {"kind": kind, "extra": {name: values[keep] for name, values in self.extra.items()}}
+
+    @classmethod
+    def joined(cls, parts: Sequence[Detections]) -> Detections:
+        """Concatenates detections. Parts without a detection need not have `kind` and `extra` as the others do.
+
+        Raises PluginError if the others do not all have the same kind of class, and extra arrays of the same names,
+        shapes and types.
+        """
+        parts = [part for part in parts if len(part)] or list(parts[:1])
+        if not parts:
+            return cls.none()
+        forms = list(dict.fromkeys(part.form for part in parts))
+        if len(forms) > 1:
+            raise PluginError(
+                f"Detections have different `kind` or `extra`: {dict(forms[0])} here and {dict(forms[1])} there. "
+                "Return the same names, shapes and types for every frame."
+            )
+        xy, boxes, score = (np.concatenate([getattr(p, name) for p in parts]) for name in ("xy", "boxes", "score"))
+        kind = None if parts[0].kind is None else np.concatenate([p.kind for p in parts if p.kind is not None])
+        extra = {name: np.concatenate([p.extra[name] for p in parts]) for name in parts[0].extra}
+        return Detections(xy, boxes, score, kind=kind, extra=extra)
+
+    @property
+    def form(self) -> tuple[tuple[str, str], ...]:
+        """Type of `kind`, and type and shape of each extra array, by name: equal for detections that go together."""
+        kind = "" if self.kind is None else "text" if self.kind.dtype.kind == "U" else str(self.kind.dtype)
+        arrays = {name: f"{values.dtype} {list(values.shape[1:])}" for name, values in sorted(self.extra.items())}
+        return tuple({"kind": kind, **{f"extra {name}": form for name, form in arrays.items()}}.items())
 
 
 @dataclass(frozen=True)
@@ -208,7 +273,24 @@ class Candidates(Detections):
 
     def __getitem__(self, keep: Any) -> Candidates:
         """Selects candidates, with their labels, by an index array or a boolean mask."""
-        return Candidates(self.xy[keep], self.boxes[keep], self.score[keep], self.is_mitosis[keep])
+        labels = self.is_mitosis[keep]
+        return Candidates(self.xy[keep], self.boxes[keep], self.score[keep], labels, **self._further(keep))
+
+    @classmethod
+    def of(cls, detections: Detections, is_mitosis: NDArray[np.bool_]) -> Candidates:
+        """Returns the detections with labels, bool [N]."""
+        return cls(
+            detections.xy,
+            detections.boxes,
+            detections.score,
+            is_mitosis,
+            kind=detections.kind,
+            extra=detections.extra,
+        )
+
+    def unlabelled(self) -> Detections:
+        """Returns the candidates as a detector returned them, without labels."""
+        return Detections(self.xy, self.boxes, self.score, kind=self.kind, extra=self.extra)
 
 
 @dataclass(frozen=True)
@@ -237,12 +319,16 @@ class Validation:
         verifier: the verifier's scores of the same candidates, [N]; without a verifier the detector's again.
         is_mitosis: the labels of the candidates, bool [N].
         best_f1: takes fused scores, [N], and returns the best F1 over all thresholds, by the data set's protocol.
+        frames: the frames, without annotation, if the fuser's `uses_candidates` is True; otherwise empty.
+        detections: the candidates of each of `frames`; together they are the N candidates, in the same order.
     """
 
     detector: Floats
     verifier: Floats
     is_mitosis: NDArray[np.bool_]
     best_f1: Callable[[Floats], float]
+    frames: Sequence[Frame] = ()
+    detections: Sequence[Detections] = ()
 
 
 # ------------------------------------------------------------------------------------------------- plugins
@@ -420,6 +506,15 @@ class Plugin(ABC):
         return argument
 
     @classmethod
+    def describe(cls, options: Any) -> Mapping[str, Any]:
+        """Returns facts for `mitobench info`, by name: number of parameters, um/px, licence of the weights, ...
+
+        It may build the network, and must not open a connection. Only called for plugins and members of families, never
+        for a family without its argument.
+        """
+        return {}
+
+    @classmethod
     def learns(cls) -> bool:
         """Returns whether the class defines a `fit`."""
         return next(base.__module__ for base in cls.__mro__ if "fit" in vars(base)) != __name__
@@ -494,10 +589,13 @@ class Fuser(Plugin):
     Attributes:
         uses_verifier: False if the detector's score is enough; no verifier is fitted then.
         needs_verifier: True if it cannot be combined with the verifier `none`.
+        uses_candidates: True if it needs more than the two scores: `fit` then gets the frames and the candidates
+            themselves, and `fuse_candidates` is called in place of `fuse`.
     """
 
     uses_verifier: ClassVar[bool] = True
     needs_verifier: ClassVar[bool] = False
+    uses_candidates: ClassVar[bool] = False
 
     def fit(self, validation: Validation) -> None:
         """Chooses parameters on the candidates of the validation frames."""
@@ -505,6 +603,28 @@ class Fuser(Plugin):
     @abstractmethod
     def fuse(self, detector: Floats, verifier: Floats) -> Floats:
         """Returns one score per candidate, [N], from the two scores, [N] each."""
+
+    def fuse_candidates(
+        self, detector: Floats, verifier: Floats, frames: Sequence[Frame], detections: Sequence[Detections]
+    ) -> Floats:
+        """Returns one score per candidate, [N]. The harness calls it if `uses_candidates` is True.
+
+        Args:
+            detector: the detector's scores, [N].
+            verifier: the verifier's scores, [N]; without a verifier the detector's again.
+            frames: the frames, without annotation.
+            detections: the candidates of each frame; together they are the N candidates, in the same order.
+        """
+        return self.fuse(detector, verifier)
+
+    def cross_fitted(self) -> Floats | None:
+        """Returns a score for each of the validation candidates that `fit` learned from, [N], made without its label.
+
+        A fuser that learns much from few candidates scores these better than any others, so that a threshold chosen
+        with its own scores would be wrong on test frames. Such a fuser fits a second time without the slide of a
+        candidate to score it. The harness then chooses thresholds with these scores. None: `fuse` is good enough.
+        """
+        return None
 
     def chosen(self) -> dict[str, Any]:
         """Returns what `fit` chose, as JSON values by name; the record stores it."""

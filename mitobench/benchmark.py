@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mitobench import compute, discovery, weights_search
 from mitobench import datasets as data_sets
@@ -98,6 +98,7 @@ class Benchmark:
         matcher: str = "mitos",
         device: str = "auto",
         processes: int = 1,
+        part: Literal["test", "val"] = "test",
         store: Path | None = None,
         notify: Notify = log.info,
     ) -> Benchmark:
@@ -119,6 +120,7 @@ class Benchmark:
             matcher: `mitos`, `greedy`, `hungarian` or `midog`.
             device: `auto`, `cpu` or `cuda`.
             processes: number of processes that one fit is distributed over.
+            part: `val` plans everything but the stages of the test frames, which are then not available at all.
             store: folder for the outputs of stages; None: `default_store()`.
             notify: called with each message for the user.
 
@@ -133,9 +135,12 @@ class Benchmark:
         synthetic = all(name.startswith(SYNTHETIC) for name in tested)
         profile = profile or ("smoke" if synthetic else "cpu" if device == "cpu" else "paper")
         settings = [Settings.load(profile, [*grid.sets, *sets], scale) for grid in grids]
+        notify = _once(notify)
         named = [_with_defaults(roles, own, notify) for roles, own in zip(named, settings, strict=True)]
         estimators = {name for roles in named for name in roles["estimator"]}
         workspace = _read(root, tested, train_on, protocol, scanners, _learns_from_masks(estimators), notify)
+        if part == "val":
+            workspace = workspace.without_test(tested)
         request = Request(
             datasets=tested,
             train_on=tuple(train_on),
@@ -145,10 +150,13 @@ class Benchmark:
             amp=device == "cuda",
             processes=processes,
             only_scanners=tuple(scanners) if scanners else None,
+            part=part,
         )
         store = store or default_store()
         with weights_search.searching(store=store):
             plan = build(list(zip(named, settings, strict=True)), request, workspace)
+        for note in (note for own in settings for note in own.notes):
+            notify(note)
         return cls(request, settings, workspace, plan, Store(store))
 
     def run(self, out: Path, listener: executors.ProgressListener | None = None, jobs: int = 1) -> None:
@@ -161,11 +169,9 @@ class Benchmark:
 
         Raises StoreError if the store cannot be written, or contains outputs that this version cannot read.
         """
-        self.store.open()
         started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-        results: dict[str, executors.StageResult] = {}
 
-        def write(row: PlannedRun) -> None:
+        def write(row: PlannedRun, results: Mapping[str, executors.StageResult]) -> None:
             try:
                 assembled = assemble(row, results, self.request, self.workspace, started)
             except (LookupError, TypeError, ValueError, AttributeError) as reason:
@@ -176,6 +182,21 @@ class Benchmark:
             path = record.write(out / "records", assembled.record, assembled.detections, assembled.validation)
             self.done.append(RunResult(row, path, record.read(path)))
 
+        for row, results in self.finished_rows(listener, jobs):
+            write(row, results)
+        for row in self.problems:
+            if row.problem and row.problem[0] == "broken":
+                write(row, {})
+
+    def finished_rows(
+        self, listener: executors.ProgressListener | None = None, jobs: int = 1
+    ) -> Iterator[tuple[PlannedRun, Mapping[str, executors.StageResult]]]:
+        """Run all stages; yields each combination as soon as its stages have ended, with all results so far by key.
+
+        The arguments are those of `run`. Raises StoreError if the store cannot be written.
+        """
+        self.store.open()
+        results: dict[str, executors.StageResult] = {}
         waiting = [row for row in self.plan.rows if row.problem is None]
         for key, result in executors.run(
             self.plan, self.store, self.workspace, listener or executors.ProgressListener(), jobs
@@ -183,10 +204,7 @@ class Benchmark:
             results[key] = result
             for row in [row for row in waiting if all(stage.key in results for stage in row.stages.values())]:
                 waiting.remove(row)
-                write(row)
-        for row in self.problems:
-            if row.problem and row.problem[0] == "broken":
-                write(row)
+                yield row, results
 
     @property
     def records(self) -> list[tuple[Path, record.Record]]:
@@ -202,6 +220,18 @@ class Benchmark:
     def has_failures(self) -> bool:
         """Whether a combination failed, in a stage or because of a broken plugin. Not applicable is not a failure."""
         return any(done.record.status != "ok" for done in self.done)
+
+
+def _once(notify: Notify) -> Notify:
+    """Returns a function that passes each message on once, however many grids give it."""
+    seen: set[str] = set()
+
+    def notify_once(text: str) -> None:
+        if text not in seen:
+            seen.add(text)
+            notify(text)
+
+    return notify_once
 
 
 def _expand(role: str, names: Sequence[str]) -> list[str]:
@@ -286,7 +316,10 @@ def _accepts_options(settings: Settings, role: str, name: str) -> bool:
         cls = discovery.load(role, name)
     except PluginError:
         return False
-    options = settings.options(role, cls)
+    try:
+        options = settings.options(role, cls)
+    except PluginError:  # its card cannot be read
+        return False
     try:
         for required_role, required in cls.requires(options).items():
             settings.options(required_role, discovery.load(required_role, required.name), required.options)

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from mitobench import registry
+from mitobench import cards, registry
 from mitobench.errors import MitobenchError, PluginError, nearest
 
 if TYPE_CHECKING:
@@ -74,14 +74,22 @@ class InstalledPlugin:
             f"Install a newer {newer}: `pip install --upgrade {newer}`, or an older {older}."
         )
 
-    def card(self) -> dict[str, Any]:
-        """The plugin's card, from NAME.toml in its own package, else from the registry; empty if there is none.
+    def card(self, spec: str | None = None) -> dict[str, Any]:
+        """The card of the plugin, or of the member of a family that `spec` names; empty if there is none.
 
         `variant` lists the options that tables show next to the name, `renamed` the old names of options with their
-        current ones. Raises MitobenchError for a file that is not TOML.
+        current ones, `trained_on` the data sets that its published weights have seen. Raises MitobenchError for a file
+        that is not a card.
         """
-        shared = registry.ROOT / ("datasets" if self.role == "dataset" else "methods")
-        return _card(self.role, self.name, (*self.folders, shared))
+        return cards.read(self.role, self.name, split(spec or self.name)[1], self._card_folders)
+
+    def profile(self, profile: str, spec: str | None = None) -> list[tuple[str, dict[str, Any]]]:
+        """Returns what its card says about a profile, as (where, options); later ones win. Raises as `card` does."""
+        return cards.profile(self.role, self.name, split(spec or self.name)[1], self._card_folders, profile)
+
+    @property
+    def _card_folders(self) -> list[Path]:
+        return [*self.folders, registry.ROOT / ("datasets" if self.role == "dataset" else "methods")]
 
     @property
     def folders(self) -> list[Path]:
@@ -89,14 +97,23 @@ class InstalledPlugin:
         return folders_of(self.target.partition(":")[0])
 
 
-def _card(role: str, name: str, folders: Sequence[Path]) -> dict[str, Any]:
-    """Returns the first card of that role and name in the folders; empty if there is none."""
-    for path in (folder / f"{name}.toml" for folder in folders):
-        if path.is_file():
-            card = registry.read_toml(path)
-            if card.pop("role", role) == role:
-                return card
-    return {}
+def profile(role: str, spec: str, profile: str) -> list[tuple[str, dict[str, Any]]]:
+    """Returns the options that a plugin's card gives it in a profile, as (where, options); imports no plugin.
+
+    Empty for a plugin that is not installed. Raises PluginError for a card that cannot be read.
+    """
+    claims = found()[role].get(split(spec)[0], [])
+    if len(claims) != 1:
+        return []
+    try:
+        return claims[0].profile(profile, spec)
+    except MitobenchError as reason:
+        raise bad_card(claims[0], spec, reason) from reason
+
+
+def bad_card(claim: InstalledPlugin, spec: str, reason: MitobenchError) -> PluginError:
+    """Returns the error for a plugin whose card cannot be read."""
+    return PluginError(f"The card of {claim.role} {spec!r} in package {claim.package} is not valid: {reason}")
 
 
 def renamed_options(role: str, name: str) -> dict[str, str]:
@@ -115,7 +132,7 @@ def renamed_options(role: str, name: str) -> dict[str, str]:
 def _renamed_options(role: str, name: str, claims: Sequence[InstalledPlugin]) -> Mapping[str, str]:
     folders = [folder for claim in claims for folder in claim.folders]
     try:
-        renamed = _card(role, name, (*folders, registry.ROOT / "methods")).get("renamed", {})
+        renamed = cards.read(role, name, None, (*folders, registry.ROOT / "methods")).get("renamed", {})
     except MitobenchError:
         return {}
     if not isinstance(renamed, dict):
@@ -168,6 +185,11 @@ def split(spec: str) -> tuple[str, str | None]:
     """Returns the family and the argument of `NAME:ARGUMENT`; the argument of a plain `NAME` is None."""
     name, colon, argument = spec.partition(":")
     return name, argument if colon else None
+
+
+def quoted(spec: str) -> str:
+    """Returns a spec as the options `--detector`, `--verifier`, ... read it back: in quotes if it has a comma."""
+    return '"' + spec.replace('"', '""') + '"' if "," in spec or '"' in spec else spec
 
 
 def is_installed(role: str, spec: str) -> bool:

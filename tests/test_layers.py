@@ -18,7 +18,8 @@ MAY_IMPORT = {
     "registry": {"errors", "foreign"},
     "content": {"errors", "foreign"},
     "api": {"errors", "foreign", "content"},
-    "discovery": {"errors", "foreign", "registry", "api"},
+    "cards": {"errors", "foreign", "registry"},
+    "discovery": {"errors", "foreign", "registry", "cards", "api"},
     "published": {"errors", "foreign", "registry"},
     "compute": set(),
     "weights_search": set(),
@@ -32,6 +33,7 @@ MAY_IMPORT = {
     "gallery": {*LEAF, "api", "datasets", "evaluate", "pipeline", "results", "report"},
     "model": {*LEAF, "api", "discovery", "datasets", "evaluate", "pipeline", "results", "report", "gallery"},
     "benchmark": {*LEAF, "api", "discovery", "datasets", "evaluate", "pipeline", "results"},
+    "validation": {*LEAF, "discovery", "pipeline", "results", "benchmark"},
     "reproduce": {*LEAF, "discovery", "training", "datasets", "pipeline", "results", "benchmark"},
     "experiments": {*LEAF, "published", "discovery", "datasets", "pipeline", "results", "report", "benchmark"},
 }

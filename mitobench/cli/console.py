@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from mitobench import validation
 from mitobench.atomic import write_atomic
 from mitobench.cli.terminal import Console, echo
 from mitobench.foreign import read_json
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from mitobench.benchmark import Benchmark
     from mitobench.pipeline.stages.stage import Stage
     from mitobench.report.table import LeaderboardRow, Section
+    from mitobench.validation import ValidationRow
 
 console = Console()
 
@@ -172,6 +174,49 @@ def show_results(benchmarks: Sequence[Benchmark], out: Path) -> None:
         show_section(section)
     notify(f"Records      {out / build.RECORDS}")
     notify(f"Leaderboard  {page}")
+
+
+def show_validation(benchmark: Benchmark, rows: Sequence[ValidationRow]) -> None:
+    """Prints validation scores, best first, and for each data set the best setting as `run` takes it."""
+    _show_problems(benchmark)
+    for dataset in dict.fromkeys(row.dataset for row in rows):
+        shown = [row for row in rows if row.dataset == dataset]
+        table = Table(
+            title=escape(f"Validation, {dataset} (thresholds chosen on the same frames)"),
+            title_justify="left",
+            box=None,
+            pad_edge=False,
+        )
+        for column in ("#", "F1", "lowest to highest", "P", "R", "threshold", "seeds"):
+            table.add_column(column, justify="right", no_wrap=True)
+        names = []
+        for number, row in enumerate(shown, 1):
+            table.add_row(str(number), *map(escape, _validation_cells(row)))
+            names.append(f"{number:>4}  {'; '.join(filter(None, [row.title, ', '.join(row.sets)]))}")
+        console.print(table)
+        for name in names:
+            notify(name)
+    for reason in dict.fromkeys(reason for row in rows for reason in row.reasons):
+        console.print(f"[red]FAILED[/red] {escape(reason)}")
+    for row in validation.best(rows):
+        if sum(other.dataset == row.dataset for other in rows) > 1:
+            notify(f"Best on validation of {row.dataset}:")
+            notify(f"  {validation.arguments(row)}")
+    console.print(escape(validation.NOTE))
+
+
+def _validation_cells(row: ValidationRow) -> list[str]:
+    """F1, its spread over seeds, precision, recall, threshold and seeds of a row."""
+    spread = f"{markdown.number(row.spread[0])} to {markdown.number(row.spread[1])}" if row.spread else ""
+    threshold = row.mean("threshold") if len(row.seeds) == 1 else None
+    return [
+        "FAILED" if row.reasons else markdown.number(row.mean("f1")),
+        spread,
+        markdown.number(row.mean("precision")),
+        markdown.number(row.mean("recall")),
+        "" if len(row.seeds) > 1 else markdown.number(threshold, 4),
+        " ".join(str(seed.seed) for seed in row.seeds),
+    ]
 
 
 def show_section(section: Section) -> None:

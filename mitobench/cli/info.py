@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
@@ -15,6 +15,7 @@ from mitobench.cli.terminal import echo
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
+    from mitobench.api import Options, Plugin
     from mitobench.discovery import InstalledPlugin
     from mitobench.pipeline.settings import Settings
 
@@ -29,7 +30,7 @@ def list_plugins(
         bool, typer.Option("--check", help="Import every plugin and report the BROKEN ones (slow).")
     ] = False,
 ) -> None:
-    """List the installed plugins and data sets by role, with their packages.
+    """List the installed plugins and data sets by role, with their packages; families with what they accept.
 
     Exit code 1: `--check` found a broken plugin.
 
@@ -44,12 +45,17 @@ def list_plugins(
     for shown in [role] if role else discovery.GROUPS:
         echo(f"{shown}s", bold=True)
         named = discovery.found()[shown]
-        width = max(map(len, named), default=0)
-        for name in sorted(named):
-            claims = _claims(named[name])
+        claimed = {name: _claims(named[name]) for name in sorted(named)}
+        cards = {name: _card(claims[0]) for name, claims in claimed.items()}
+        spelled = {name: _with_argument(name, card) for name, card in cards.items()}
+        width = max(map(len, spelled.values()), default=0)
+        for name, claims in claimed.items():
             problem = _problem(claims, check)
             problems |= check and problem is not None
-            echo(f"  {name:{width}}  {_origin(claims)}  {_title(claims[0])}".rstrip())
+            title = cards[name].get("title", "")
+            echo(f"  {spelled[name]:{width}}  {_origin(claims)}  {title}".rstrip())
+            if _accepted(cards[name]):
+                echo(f"  {'':{width}}  {_accepted(cards[name])}")
             if problem:
                 echo(f"  {'':{width}}  {problem}", fg="red", lines=True)
     if problems:
@@ -78,25 +84,41 @@ def _problem(claims: list[InstalledPlugin], check: bool) -> str | None:
     return f"BROKEN: {problem}" if problem else None
 
 
-def _title(claim: InstalledPlugin) -> str:
+def _card(claim: InstalledPlugin) -> dict[str, Any]:
     from mitobench.errors import MitobenchError
 
     try:
-        return str(claim.card().get("title", ""))
+        return claim.card()
     except MitobenchError as reason:
-        return f"(no title: {reason})"
+        return {"title": f"(no title: {reason})"}
+
+
+def _with_argument(name: str, card: Mapping[str, Any]) -> str:
+    """The name of a plugin, of a family with what its card calls the argument: `heatmap:ENCODER`."""
+    return f"{name}:{str(card['argument']).upper()}" if card.get("argument") else name
+
+
+def _accepted(card: Mapping[str, Any]) -> str:
+    """What a family accepts as its argument, as its card says; empty for other plugins."""
+    if not (card.get("argument") and card.get("accepts")):
+        return ""
+    return f"{str(card['argument']).upper()}: {card['accepts']}"
 
 
 # -------------------------------------------------------------------------------------------------------- info
 
 
 def info(
-    name: Annotated[str, typer.Argument(help="Name of a plugin or data set, as shown by `mitobench list`.")],
+    name: Annotated[
+        str, typer.Argument(help="Name of a plugin or data set, as shown by `mitobench list`, or FAMILY:ARGUMENT.")
+    ],
     profile: Annotated[
         str | None, typer.Option(help="Also show the options in this profile: smoke, cpu, paper, ..., or a .toml file.")
     ] = None,
 ) -> None:
     """Show the card, properties and options of a plugin, or the card and protocols of a data set.
+
+    Of a member of a family, such as heatmap:resnet18, it also shows the number of parameters, um/px and weights.
 
     Exit code 1: the plugin is broken, or two packages claim its name.
 
@@ -174,16 +196,40 @@ def _show_plugin(claim: InstalledPlugin, spec: str, settings: Settings | None) -
     if cls.argument is not None:
         _line("argument", f"{claim.name}:{cls.argument.upper()}, for example {claim.name}:{cls.example}")
     _line("version", cls.version)
-    _show_values({key: value for key, value in claim.card().items() if key != "name"})
+    hidden = {"name", "argument"}
+    _show_values({key: value for key, value in claim.card(cls.name).items() if key not in hidden})
     _line("learns", cls.learns())
     for flag in FLAGS:
         if hasattr(cls, flag):
             _line(flag, getattr(cls, flag))
-    chosen = settings.options(claim.role, cls).model_dump(mode="json") if settings else {}
+    configured = settings.options(claim.role, cls) if settings else None
+    if not (whole_family and cls.argument is not None):
+        _show_values(_facts(cls, configured or cls.Options()))
+    chosen = configured.model_dump(mode="json") if configured else {}
     options = cls.Options.model_fields
     echo(f"  options (set with --set {claim.role}.OPTION=VALUE):" if options else "  no options")
     for option, field in options.items():
         _show_option(option, field, chosen)
+
+
+def _facts(cls: type[Plugin], options: Options) -> dict[str, Any]:
+    """What a plugin says about itself with these options, and the file of weights that it would start from."""
+    from mitobench.api import Plugin
+
+    facts: dict[str, Any] = {}
+    if cls.learns() and any("pretrained" in vars(base) for base in cls.__mro__ if base is not Plugin):
+        facts["starts from"] = _fact(lambda: getattr(cls.pretrained(options), "name", "random weights"))
+    described = _fact(lambda: dict(cls.describe(options)))
+    facts |= described if isinstance(described, dict) else {"description": described}
+    return {name: f"{value:,}" if type(value) is int else value for name, value in facts.items()}
+
+
+def _fact(find: Callable[[], Any]) -> Any:
+    """A fact, or why it is not known: whatever a plugin raises, everything else is still shown."""
+    try:
+        return find()
+    except Exception as reason:
+        return f"(not known: {type(reason).__name__}: {reason})"
 
 
 def _show_option(option: str, field: FieldInfo, chosen: Mapping[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -38,6 +40,39 @@ Store = Annotated[
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and exit.")]
+
+
+def specs(given: Sequence[str] | None, option: str) -> list[str] | None:
+    """Splits the values of a repeatable option into specs of plugins; None if it is not given.
+
+    Each value is split at its commas. A comma between double quotes does not split, and quotes around a whole spec are
+    removed (there, `""` stands for one quote): `blobs,"external:find.sh a,b"` is two specs.
+
+    Args:
+        given: the values, one per occurrence of the option.
+        option: its name, for messages.
+
+    Raises BadParameter for a quote that does not end, and for a value without a spec.
+    """
+    if given is None:
+        return None
+    return [spec for text in given for spec in _split_specs(text, option)]
+
+
+def _split_specs(text: str, option: str) -> list[str]:
+    if text.count('"') % 2:
+        raise typer.BadParameter(f"{option} {text}: a quote does not end. Write a second double quote.")
+    parts = [part.strip() for part in re.findall(r'(?:[^,"]|"[^"]*")+', text)]
+    found = [_unquoted(part) for part in parts if part]
+    if not all(found) or not found:
+        raise typer.BadParameter(f"{option} {text!r} contains no name. Give one or more names, separated by commas.")
+    return found
+
+
+def _unquoted(spec: str) -> str:
+    """Returns a spec without the quotes around it; quotes inside it are kept."""
+    whole = re.fullmatch(r'"((?:[^"]|"")*)"', spec)
+    return whole[1].replace('""', '"').strip() if whole else spec
 
 
 def names(text: str | None) -> list[str] | None:

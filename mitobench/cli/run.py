@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mitobench.cli.options import Data, Device, DryRun, Gpus, Jobs, Sets, Store, names
+from mitobench.cli.options import Data, Device, DryRun, Gpus, Jobs, Sets, Store, names, specs
 from mitobench.foreign.limits import MAX_SEED, MAX_SEEDS
+
+if TYPE_CHECKING:
+    from mitobench.benchmark import Benchmark
 
 
 class Log(str, Enum):
@@ -27,21 +30,26 @@ mitobench run --estimator fcn --detector frcnn --verifier resnet50
 mitobench run --data ~/mitos --dataset mitos2012 --estimator mask,fixed --detector all --seeds 3
 
 mitobench run --detector frcnn --set detector.iterations=500 --dry-run
+
+mitobench run --detector frcnn --sweep detector.lr=1e-4,3e-4,1e-3 --seeds 2
 """
 
 
 def run(
     estimator: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            "--estimator", "-e", help="Box estimators: names separated by commas, or `all`. Default: the profile's."
+            "--estimator",
+            "-e",
+            help="Box estimators: names separated by commas, or `all`. May be repeated; quotes around a name keep its "
+            "commas. Default: the profile's.",
         ),
     ] = None,
-    detector: Annotated[str | None, typer.Option("--detector", "-d", help="Detectors, in the same way.")] = None,
+    detector: Annotated[list[str] | None, typer.Option("--detector", "-d", help="Detectors, in the same way.")] = None,
     verifier: Annotated[
-        str | None, typer.Option("--verifier", "-v", help="Verifiers, in the same way; `none` for no verifier.")
+        list[str] | None, typer.Option("--verifier", "-v", help="Verifiers, in the same way; `none` for no verifier.")
     ] = None,
-    fuser: Annotated[str | None, typer.Option("--fuser", "-f", help="Fusers, in the same way.")] = None,
+    fuser: Annotated[list[str] | None, typer.Option("--fuser", "-f", help="Fusers, in the same way.")] = None,
     data: Data = None,
     dataset: Annotated[
         str | None, typer.Option(help="Data sets to test on, separated by commas. Default: all that are found.")
@@ -70,6 +78,17 @@ def run(
         ),
     ] = None,
     set_: Sets = None,
+    part: Annotated[
+        str | None,
+        typer.Option(help="`val`: stop at the validation frames; no test frame is used and no record written."),
+    ] = None,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Values to compare on validation: ROLE.OPTION=VALUE,VALUE,... May be repeated: all combinations are "
+            "tried. Implies --part val."
+        ),
+    ] = None,
     scale: Annotated[
         float, typer.Option(help="Factor for the number of training steps: 0.1 trains for a tenth of the steps.")
     ] = 1.0,
@@ -97,20 +116,27 @@ def run(
     A combination is a box estimator, a detector, a verifier and a fuser. Outputs of stages are cached in the store, so
     combinations share their common stages, and an interrupted run resumes with the same command.
 
+    With --part val or --sweep, combinations are scored on validation frames alone: no test frame is used.
+
     Exit code 0: all combinations were scored; 1: some failed, and their records say why.
     """
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from mitobench.benchmark import Benchmark, Grid
     from mitobench.cli import console
+    from mitobench.pipeline.settings import Override
     from mitobench.pipeline.stages import curves
+    from mitobench.validation import swept
 
     if log:
         curves.check_installed()
 
-    roles = {"estimator": estimator, "detector": detector, "verifier": verifier, "fuser": fuser}
+    given = {"estimator": estimator, "detector": detector, "verifier": verifier, "fuser": fuser}
+    roles = {role: found for role, values in given.items() if (found := specs(values, f"--{role}")) is not None}
+    to_test = _part(part, sweep)
+    grid = Grid(roles, [Override.parse(text) for text in set_ or ()])
     benchmark = Benchmark.prepare(
-        [Grid({role: given.split(",") for role, given in roles.items() if given is not None})],
+        swept(grid, sweep) if sweep else [grid],
         data=data,
         datasets=names(dataset),
         train_on=names(train_on),
@@ -118,17 +144,20 @@ def run(
         scanners=names(scanner),
         seeds=range(first_seed, first_seed + seeds),
         profile=profile,
-        sets=set_ or [],
         scale=scale,
         matcher=matcher,
         device=device,
         processes=gpus,
+        part="test" if to_test else "val",
         store=store,
         notify=console.notify,
     )
     console.show_plan(benchmark)
     if dry_run:
         console.exit_of_plan([benchmark])
+    if not to_test:
+        _validate(benchmark, out, jobs)
+        return
     console.check_out(out)
     if log:
         os.environ[curves.FOLDER] = str((out / "tb").resolve())
@@ -138,6 +167,30 @@ def run(
     if log:
         console.notify(f"Curves: tensorboard --logdir {out / 'tb'}")
     if benchmark.has_failures or not benchmark.done:
+        raise typer.Exit(1)
+
+
+def _part(part: str | None, sweep: list[str] | None) -> bool:
+    """Returns whether the run goes on to the test frames. Raises BadParameter for contradicting options."""
+    if part not in (None, "val", "test"):
+        raise typer.BadParameter(f"--part {part}: must be val or test.")
+    if sweep and part == "test":
+        raise typer.BadParameter("--sweep chooses on validation frames and cannot go with --part test.")
+    return part != "val" and not sweep
+
+
+def _validate(benchmark: Benchmark, out: Path, jobs: int) -> None:
+    """Runs everything but the test stages, prints the table of validation scores, and writes it."""
+    from mitobench import validation
+    from mitobench.cli import console
+
+    validation.check_out(out)
+    with console.resumable(), console.Display(benchmark) as display:
+        rows = validation.measure(benchmark, display, jobs)
+    path = validation.write(out, benchmark, rows)
+    console.show_validation(benchmark, rows)
+    console.notify(f"Validation scores  {path}")
+    if not rows or any(row.reasons for row in rows):
         raise typer.Exit(1)
 
 

@@ -11,8 +11,9 @@ not how well.
 from __future__ import annotations
 
 import itertools
+import json
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,16 +57,24 @@ class Check:
             raise PluginError(f"{type(reason).__name__}: {message} ({_where(self.subject, reason)})") from reason
 
 
-def checks(role: str, name: str) -> list[Check]:
+def checks(role: str, name: str, sets: Sequence[str] = ()) -> list[Check]:
     """Returns all checks for a plugin. A family without an argument is checked by the example that it names.
 
-    Raises MitobenchError, with the nearest names, for an unknown role or plugin.
+    Args:
+        role: the plugin's role.
+        name: its name, or `NAME:ARGUMENT`.
+        sets: overrides of its options, `ROLE.OPTION=VALUE`, as for `mitobench run --set`.
+
+    Raises MitobenchError, with the nearest names, for an unknown role, plugin or option.
     """
     if role not in ROLES:
         raise MitobenchError(f"Unknown role {role!r}. {nearest(role, ROLES)}")
     discovery.find(role, name)
     name = discovery.example(role, name)
-    return [Check(subject(role, name), test) for test in (*_ALL, *_OF_ROLE.get(role, ()))]
+    of = subject(role, name, sets=tuple(sets))
+    if sets:
+        of.check_sets()
+    return [Check(of, test) for test in (*_ALL, *_OF_ROLE.get(role, ()))]
 
 
 def find_role(name: str) -> str:
@@ -73,7 +82,8 @@ def find_role(name: str) -> str:
     roles = [role for role in ROLES if discovery.is_installed(role, name)]
     if not roles:
         known = {other for role in ROLES for other in discovery.names(role)}
-        raise MitobenchError(f"Unknown plugin {name!r}. {nearest(name, known)}")
+        family, _ = discovery.split(name)
+        raise MitobenchError(f"Unknown plugin {family!r}. {nearest(family, known)}")
     if len(roles) > 1:
         raise MitobenchError(f"{name!r} is the name of a {' and a '.join(roles)}. Choose one with --role.")
     return roles[0]
@@ -129,6 +139,22 @@ def the_card_lists_all_renamed_options(of: Subject) -> None:
     )
 
 
+def the_card_names_the_argument(of: Subject) -> None:
+    """`mitobench list` imports no plugin, so it reads from the card what a family accepts."""
+    named = discovery.find(of.role, of.name).card(of.cls.name).get("argument")
+    _require(
+        named in (None, of.cls.argument),
+        f"the card {discovery.split(of.name)[0]}.toml calls the argument {named!r}, the class {of.cls.argument!r}.",
+    )
+
+
+def describe_returns_facts(of: Subject) -> None:
+    """`mitobench info` shows them: names with texts or numbers."""
+    for name, fact in of.cls.describe(of.options).items():
+        simple = isinstance(name, str) and (fact is None or isinstance(fact, str | int | float | list | tuple))
+        _require(simple, f"describe() returns {fact!r:.100} as {name!r}. Return texts, numbers or lists of them.")
+
+
 def required_plugins_exist_and_can_be_fitted(of: Subject) -> None:
     """Required detectors are installed, have a `fit`, and accept the options that the requirement sets."""
     for role, requirement in of.requirements().items():
@@ -165,7 +191,7 @@ def handles_empty_input(of: Subject) -> None:
     elif of.role == "verifier":
         returned.scores(plugin, frame, plugin.score(frame, api.Detections.none()), 0)
     else:
-        returned.scores(plugin, None, plugin.fuse(np.zeros(0), np.zeros(0)), 0)
+        returned.fused(plugin, None, np.zeros(0), np.zeros(0), [frame], [api.Detections.none()])
 
 
 def _no_mitoses(masks: bool) -> api.Mitoses:
@@ -186,7 +212,10 @@ def fits_on_validation_data_with_no_candidates_or_one_class(of: Subject) -> None
             plugin.fit(edge_case)
             canonical.dumps(plugin.chosen())
             for fuser, data in itertools.product((plugin, of.reload(plugin)), (edge_case, frames.validation())):
-                returned.scores(fuser, None, fuser.fuse(data.detector, data.verifier), len(data.detector))
+                returned.fused(fuser, None, data.detector, data.verifier, data.frames, data.detections)
+            cross_fitted = plugin.cross_fitted()
+            if cross_fitted is not None:
+                returned.scores(plugin, None, cross_fitted, len(edge_case.detector))
         except Exception as reason:
             message = f"{type(reason).__name__}: {reason} ({_where(of, reason)})"
             raise PluginError(f"Fuser {of.cls.name} fails on validation data with {name}: {message}") from reason
@@ -208,7 +237,7 @@ def returns_the_same_results_for_the_same_seed(of: Subject) -> None:
 
 def _same(of: Subject, other: Any, message: str) -> None:
     one, two = of.results(of.fitted), of.results(other)
-    differing = [frame for frame in one if not np.array_equal(one[frame], two[frame])]
+    differing = [frame for frame in two if not np.array_equal(one[frame], two[frame])]
     _require(not differing, f"{message} (frame {', '.join(differing)})")
 
 
@@ -221,11 +250,22 @@ def does_not_change_its_inputs(of: Subject) -> None:
 def chosen_values_can_be_stored_as_json(of: Subject) -> None:
     """The values are stored in the record."""
     try:
-        canonical.dumps(of.fitted.chosen())
+        text = canonical.dumps(of.fitted.chosen())
     except (TypeError, ValueError) as reason:
         raise PluginError(
             f"chosen() returns a value that is not JSON: {reason}. Return numbers, strings, lists and dicts only."
         ) from reason
+    if of.cls.restore is not api.Fuser.restore:
+        restored = of.cls(of.options, "cpu")
+        restored.restore(json.loads(text))
+        _same(of, restored, "the results change after restore(chosen()). Return everything that fit() sets.")
+
+
+def cross_fitted_scores_are_complete(of: Subject) -> None:
+    """A fuser that has scores of its own for validation has one for each candidate."""
+    scores = of.fitted.cross_fitted()
+    if scores is not None:
+        returned.scores(of.fitted, None, scores, len(frames.validation().detector))
 
 
 _ALL: tuple[Callable[[Subject], None], ...] = (
@@ -233,6 +273,8 @@ _ALL: tuple[Callable[[Subject], None], ...] = (
     all_options_have_descriptions,
     options_can_be_stored_as_json,
     the_card_lists_all_renamed_options,
+    the_card_names_the_argument,
+    describe_returns_facts,
     can_be_created_without_options,
     required_plugins_exist_and_can_be_fitted,
     fits_and_returns_valid_results,
@@ -245,5 +287,9 @@ _OF_ROLE: dict[str, tuple[Callable[[Subject], None], ...]] = {
     "estimator": (fits_without_masks,),
     "detector": (fits_without_masks,),
     "verifier": (fits_without_masks,),
-    "fuser": (chosen_values_can_be_stored_as_json, fits_on_validation_data_with_no_candidates_or_one_class),
+    "fuser": (
+        chosen_values_can_be_stored_as_json,
+        cross_fitted_scores_are_complete,
+        fits_on_validation_data_with_no_candidates_or_one_class,
+    ),
 }

@@ -44,24 +44,37 @@ def blank() -> Frame:
 
 
 def validation() -> Validation:
-    """Returns candidates on which both scores carry information, the verifier's more than the detector's."""
+    """Returns candidates on which both scores carry information, the verifier's more than the detector's.
+
+    There are 20 on each of three frames, which are of three slides.
+    """
     rng = np.random.default_rng(11)
     is_mitosis = rng.random(60) < 0.3
     detector = (0.35 * is_mitosis + rng.uniform(0.05, 0.6, 60)).clip(0, 1)
     verifier = (0.5 * is_mitosis + rng.uniform(0.0, 0.5, 60)).clip(0, 1)
-    return Validation(detector, verifier, is_mitosis, partial(_best_f1, is_mitosis))
+    xy = rng.uniform((0, 0), SIZE, (60, 2)).round(2)
+    boxes = np.concatenate([xy - rng.uniform(9, 21, (60, 2)), xy + rng.uniform(9, 21, (60, 2))], axis=1)
+    frames = [sample.frame for sample in train()[:3]]
+    parts = [slice(first, first + 20) for first in (0, 20, 40)]
+    detections = [Detections(xy[part], boxes[part], detector[part]) for part in parts]
+    return Validation(detector, verifier, is_mitosis, partial(_best_f1, is_mitosis), frames, detections)
 
 
 def edge_case_validations() -> dict[str, Validation]:
     """Returns validation data that a fuser must handle too: no candidates, only mitoses, no mitoses."""
     full = validation()
     kept = {"no candidates": full.is_mitosis < 0, "mitoses only": full.is_mitosis, "no mitoses": ~full.is_mitosis}
-    return {
-        name: Validation(
-            full.detector[keep], full.verifier[keep], full.is_mitosis[keep], partial(_best_f1, full.is_mitosis[keep])
-        )
-        for name, keep in kept.items()
-    }
+    return {name: _only(full, keep) for name, keep in kept.items()}
+
+
+def _only(full: Validation, keep: NDArray[np.bool_]) -> Validation:
+    """Returns only the candidates in `keep`, bool [N], on the same frames."""
+    ends = np.cumsum([len(found) for found in full.detections])[:-1]
+    detections = [found[part] for found, part in zip(full.detections, np.split(keep, ends), strict=True)]
+    labels = full.is_mitosis[keep]
+    return Validation(
+        full.detector[keep], full.verifier[keep], labels, partial(_best_f1, labels), full.frames, detections
+    )
 
 
 def _best_f1(is_mitosis: NDArray[np.bool_], scores: Floats) -> float:

@@ -7,7 +7,8 @@ import json
 import logging
 import pickle
 import tempfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,12 @@ class Subject:
 
     Attributes:
         role, name: role and name of the plugin.
+        sets: overrides of its options, as `--set` takes them.
         changed: methods that changed their arguments.
     """
 
-    def __init__(self, role: str, name: str, options: Mapping[str, Any]) -> None:
-        self.role, self.name = role, name
+    def __init__(self, role: str, name: str, options: Mapping[str, Any], sets: Sequence[str] = ()) -> None:
+        self.role, self.name, self.sets = role, name, tuple(sets)
         self.changed: set[str] = set()
         self._results_of: dict[int, tuple[Any, Results]] = {}
         self._extra = options
@@ -49,17 +51,30 @@ class Subject:
 
     @functools.cached_property
     def options(self) -> Options:
-        """Its options in the profile `smoke`, with smaller `iterations` and `batch_size` if it has them."""
-        options = Settings.load("smoke").options(self.role, self.cls, self._extra)
-        values = options.model_dump()
-        if isinstance(values.get("batch_size"), int):
+        """Its options in the profile `smoke`, with smaller `iterations` and `batch_size` if it has them.
+
+        Options in `sets` are as given there.
+        """
+        settings = Settings.load("smoke", self.sets)
+        options = settings.options(self.role, self.cls, self._extra)
+        overrides = settings.touching([(self.role, self.name, type(options))])
+        values, given = options.model_dump(), {override.option for override in overrides}
+        if isinstance(values.get("batch_size"), int) and "batch_size" not in given:
             values["batch_size"] = min(values["batch_size"], BATCH_SIZE)
-        if "iterations" in values:
+        if "iterations" in values and "iterations" not in given:
             iterations = values["iterations"]
             values["iterations"] = (
                 [ITERATIONS] * len(iterations) if isinstance(iterations, list | tuple) else ITERATIONS
             )
         return type(options).model_validate(values)
+
+    def check_sets(self) -> None:
+        """Raises MitobenchError for an override that neither this plugin nor one that it requires has."""
+        settings = Settings.load("smoke", self.sets)
+        options = settings.options(self.role, self.cls)
+        for role, requirement in self.cls.requires(options).items():
+            settings.options(role, discovery.load(role, requirement.name), requirement.options)
+        settings.check_all_used()
 
     @functools.cached_property
     def fitted(self) -> Any:
@@ -98,7 +113,10 @@ class Subject:
         return plugin
 
     def results(self, plugin: Any) -> Results:
-        """Returns the results of a fitted plugin by frame, checked as in a run. They are computed once."""
+        """Returns the results of a fitted plugin by frame, checked as in a run. They are computed once.
+
+        The frames are those of validation: one has mitoses, one has none. `fitted` also gets a training frame.
+        """
         if id(plugin) not in self._results_of:
             # The plugin is kept so that its id stays unique.
             self._results_of[id(plugin)] = plugin, self._compute_results(plugin)
@@ -107,10 +125,12 @@ class Subject:
     def _compute_results(self, plugin: Any) -> Results:
         if self.role == "fuser":
             data = frames.validation()
-            scores = self._call_checking_inputs("fuse", plugin.fuse, data.detector, data.verifier)
-            return {"all": checks.scores(plugin, None, scores, len(data.detector))}
+            given = data.detector, data.verifier, data.frames, data.detections
+            return {"all": self._call_checking_inputs("fuse", functools.partial(checks.fused, plugin, None), *given)}
         parts = {"masks": True, "candidates": self.role == "verifier"}
-        samples = [*frames.train(**parts), *frames.val(**parts)]
+        samples = frames.val(**parts)
+        if plugin is self.__dict__.get("fitted"):
+            samples += frames.train(**parts)[:1]
         return {sample.frame.id: self._result_on(plugin, sample) for sample in samples}
 
     def _result_on(self, plugin: Any, sample: Sample) -> NDArray[np.float64]:
@@ -122,9 +142,9 @@ class Subject:
         if self.role == "detector":
             predicted = self._call_checking_inputs("predict", plugin.predict, frame)
             detections = checks.detections(plugin, frame, predicted)
-            return np.column_stack([detections.xy, detections.boxes, detections.score])
+            return np.column_stack([detections.xy, detections.boxes, detections.score, *_further(detections)])
         assert candidates is not None
-        unlabelled = Detections(candidates.xy, candidates.boxes, candidates.score)  # without the labels
+        unlabelled = candidates.unlabelled()
         scores = self._call_checking_inputs("score", plugin.score, frame, unlabelled)
         return checks.scores(plugin, frame, scores, len(unlabelled))
 
@@ -148,7 +168,10 @@ class Subject:
 
     def _upstream(self) -> dict[str, Any]:
         """Returns the required plugins, fitted on the same frames, saved and loaded, as in a run."""
-        return {role: subject(role, r.name, json.dumps(r.options)).reloaded for role, r in self.requirements().items()}
+        return {
+            role: subject(role, r.name, json.dumps(r.options), self.sets).reloaded
+            for role, r in self.requirements().items()
+        }
 
     def _call_checking_inputs(self, method: str, call: Any, *given: Any) -> Any:
         """Returns the result of a call, and adds the method to `changed` if its arguments are different afterwards."""
@@ -160,7 +183,18 @@ class Subject:
         return result
 
 
+def _further(detections: Detections) -> Iterator[NDArray[np.float64]]:
+    """Yields `kind` and `extra` as numbers, [N, ...]."""
+    if detections.kind is not None:
+        yield np.array([zlib.crc32(str(kind).encode()) for kind in detections.kind], dtype=np.float64)
+    for _, values in sorted(detections.extra.items()):
+        yield values.reshape(len(detections), int(np.prod(values.shape[1:]))).astype(np.float64)
+
+
 @functools.cache
-def subject(role: str, name: str, options: str = "{}") -> Subject:
-    """Returns the subject of that role, name and options (JSON), always the same, so that checks share its results."""
-    return Subject(role, name, json.loads(options))
+def subject(role: str, name: str, options: str = "{}", sets: tuple[str, ...] = ()) -> Subject:
+    """Returns the subject of that role, name, options (JSON) and overrides.
+
+    It is always the same, so that checks share its fit and its results.
+    """
+    return Subject(role, name, json.loads(options), sets)

@@ -25,6 +25,7 @@ MAX_PIXELS = 1 << 28  # of an image: 4 x 4 mm at 0.25 um/px. A larger file is a 
 MAX_NESTING = 64  # levels of lists and tables in JSON and TOML
 MAX_DIGITS = 400  # characters of a number in JSON
 MAX_INTEGER = (1 << 63) - 1  # the 64-bit integers that other programs read
+MAX_SWEEP = 1_000  # settings of one sweep
 MAX_SEEDS = 1_000  # seeds of one run
 MAX_PROCESSES = 64  # processes that a fit is distributed over
 MAX_JOBS = 256  # stages that run at the same time

@@ -85,10 +85,10 @@ class Model:
             found.append(tile.moved(detections))
             verifier_scores.append(verifier_score)
             of_tile.append(np.full(len(detections), number))
-        joined = Detections(*(np.concatenate([getattr(d, name) for d in found]) for name in ("xy", "boxes", "score")))
+        joined = Detections.joined(found)
         keep = unrepeated(joined, np.concatenate(of_tile), frame.mpp)
         kept, verifier_score = joined[keep], np.concatenate(verifier_scores)[keep]
-        score = checks.scores(self.fuser, frame, self.fuser.fuse(kept.score, verifier_score), len(kept))
+        score = checks.fused(self.fuser, frame, kept.score, verifier_score, [frame], [kept])
         is_mitosis = score >= (self.card.threshold if threshold is None else threshold)
         return Prediction(kept, verifier_score if self.verifier else None, score, is_mitosis)
 

@@ -11,6 +11,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from mitobench.api import Detections
 from mitobench.atomic import write_text_atomic
 from mitobench.errors import as_text
 from mitobench.foreign import guard_cell
@@ -66,15 +67,24 @@ def write_summary(path: Path, rows: Iterable[ImageSummary]) -> None:
 def write_csv(path: Path, image: str, found: Prediction) -> None:
     """Writes every candidate above the candidate threshold. `verifier_score` is empty without a verifier.
 
-    Coordinates are px of the image; the centre of a pixel is at whole numbers.
+    Coordinates are px of the image; the centre of a pixel is at whole numbers. If the detector gives its detections a
+    `kind` or `extra` values, one each, they follow in further columns: `kind`, and `extra_NAME`.
     """
-    detections, rows = found.detections, []
+    detections, rows, further = found.detections, [], _further(found.detections)
     for i in range(len(found)):
         place = [f"{n:.2f}" for n in (*detections.xy[i], *detections.boxes[i])]
         verifier = "" if found.verifier is None else repr(float(found.verifier[i]))
         scores = [repr(float(detections.score[i])), verifier, repr(float(found.score[i]))]
-        rows.append([guard_cell(image), *place, *scores, str(int(found.is_mitosis[i]))])
-    _write_csv(path, COLUMNS, rows)
+        own = [values[i] for values in further.values()]
+        rows.append([guard_cell(image), *place, *scores, str(int(found.is_mitosis[i])), *own])
+    _write_csv(path, (*COLUMNS, *further), rows)
+
+
+def _further(detections: Detections) -> dict[str, list[str]]:
+    """Returns further columns by name: the detections' `kind`, and their extra arrays of one value each."""
+    kind = {} if detections.kind is None else {"kind": detections.kind.tolist()}
+    extra = {f"extra_{name}": values.tolist() for name, values in detections.extra.items() if values.ndim == 1}
+    return {name: [_spell(value) for value in values] for name, values in {**kind, **extra}.items()}
 
 
 def write_geojson(path: Path, image: str, found: Prediction) -> None:

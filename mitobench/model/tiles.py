@@ -45,7 +45,7 @@ class Tile:
     def moved(self, detections: Detections) -> Detections:
         """Converts detections from px of the tile to px of the whole frame."""
         boxes = detections.boxes + np.tile(self.origin, 2)
-        return Detections(detections.xy + self.origin, boxes, detections.score)
+        return replace(detections, xy=detections.xy + self.origin, boxes=boxes)
 
 
 def tiled(frame: Frame, mpp: float) -> Iterator[Tile]:

@@ -6,14 +6,19 @@ frame; a detector's boxes need not. The PluginError raised for a wrong value nam
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mitobench.api import Detections, Frame, Plugin, PluginError
+from mitobench.api import Detections, Frame, Fuser, Plugin, PluginError
 from mitobench.pipeline.rounding import BOX_DECIMALS, XY_DECIMALS, significant
 
+MAX_KIND = 64  # characters of the class of a detection
+MAX_EXTRA = 32  # extra arrays of detections
+MAX_EXTRA_VALUES = 4_096  # values of one detection in all extra arrays together
 SLACK_PX = 1.0  # how far boxes and centres may lie outside the frame
 
 
@@ -37,7 +42,8 @@ def covered(plugin: Plugin, frame: Frame, returned: Any, count: int) -> NDArray[
 def detections(plugin: Plugin, frame: Frame, returned: Any) -> Detections:
     """Returns the detections, rounded to the precision that records store.
 
-    Raises PluginError unless the arrays have equal lengths, all values are finite, and the centres lie in the frame.
+    Raises PluginError unless the arrays have equal lengths, all values are finite, the centres lie in the frame, and
+    `kind` and `extra` are within their limits.
     """
     if not isinstance(returned, Detections):
         raise _error(plugin, frame, f"predict() returned {type(returned).__name__}, not mitobench.api.Detections")
@@ -46,7 +52,69 @@ def detections(plugin: Plugin, frame: Frame, returned: Any) -> Detections:
     xy = _array(plugin, frame, "predict().xy", returned.xy, (count, 2))
     boxes_xyxy = _array(plugin, frame, "predict().boxes", returned.boxes, (count, 4))
     _inside(plugin, frame, "predict().xy", xy)
-    return Detections(np.round(xy, XY_DECIMALS), np.round(boxes_xyxy, BOX_DECIMALS), significant(score))
+    return Detections(
+        np.round(xy, XY_DECIMALS),
+        np.round(boxes_xyxy, BOX_DECIMALS),
+        significant(score),
+        kind=_kind(plugin, frame, returned.kind, count),
+        extra=_extra(plugin, frame, returned.extra, count),
+    )
+
+
+def _kind(plugin: Plugin, frame: Frame, returned: Any, count: int) -> NDArray[Any] | None:
+    """Returns the class of each detection as int64 or text [count]; None if there is none."""
+    if returned is None:
+        return None
+    array = np.asarray(returned)
+    if array.shape != (count,):
+        raise _error(plugin, frame, f"predict().kind has shape {array.shape}; expected {(count,)}")
+    if array.dtype.kind in "iu":
+        return array.astype(np.int64)
+    if array.dtype.kind != "U" and not (array.dtype.kind == "O" and all(isinstance(kind, str) for kind in array)):
+        if count == 0:
+            return None
+        raise _error(plugin, frame, f"predict().kind holds {array.dtype}; expected whole numbers or texts")
+    text = array.astype(np.str_)
+    longest = max(map(len, text), default=0)
+    if longest > MAX_KIND:
+        raise _error(
+            plugin, frame, f"predict().kind has a text of {longest} characters; at most {MAX_KIND} are allowed"
+        )
+    return text
+
+
+def _extra(plugin: Plugin, frame: Frame, returned: Any, count: int) -> dict[str, NDArray[Any]]:
+    """Returns the extra arrays: whole numbers as int64, all others as float32."""
+    if not isinstance(returned, Mapping):
+        raise _error(plugin, frame, f"predict().extra is {type(returned).__name__}; expected arrays by name")
+    if len(returned) > MAX_EXTRA:
+        raise _error(plugin, frame, f"predict().extra has {len(returned)} arrays; at most {MAX_EXTRA} are allowed")
+    arrays = {name: _extra_array(plugin, frame, name, values, count) for name, values in returned.items()}
+    values = sum(array[:1].size for array in arrays.values())
+    if values > MAX_EXTRA_VALUES:
+        raise _error(
+            plugin,
+            frame,
+            f"predict().extra has {values:,} values per detection; at most {MAX_EXTRA_VALUES:,} are allowed",
+        )
+    return arrays
+
+
+def _extra_array(plugin: Plugin, frame: Frame, name: Any, returned: Any, count: int) -> NDArray[Any]:
+    if not (isinstance(name, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,59}", name)):
+        raise _error(plugin, frame, f"predict().extra has the name {name!r:.80}; expected letters, digits and _")
+    what = f"predict().extra[{name!r}]"
+    try:
+        array = np.asarray(returned)
+        with np.errstate(over="ignore"):  # infinite values are refused below
+            array = array.astype(np.int64 if array.dtype.kind in "iub" else np.float32)
+    except Exception as reason:  # converting what a plugin returned may raise any exception
+        raise _error(plugin, frame, f"{what} is not numeric: {reason}") from reason
+    if array.shape[:1] != (count,):
+        raise _error(plugin, frame, f"{what} has shape {array.shape}; its first number must be {count}")
+    if not np.isfinite(array).all():
+        raise _error(plugin, frame, f"{what} contains NaN or infinite values, or numbers beyond float32")
+    return array
 
 
 def scores(plugin: Plugin, frame: Frame | None, returned: Any, count: int) -> NDArray[np.float64]:
@@ -55,6 +123,32 @@ def scores(plugin: Plugin, frame: Frame | None, returned: Any, count: int) -> ND
     Raises PluginError for another shape or values that are not finite.
     """
     return significant(_array(plugin, frame, "scores", returned, (count,)))
+
+
+def fused(
+    fuser: Fuser,
+    frame: Frame | None,
+    detector: NDArray[np.float64],
+    verifier: NDArray[np.float64],
+    frames: Sequence[Frame],
+    detections: Sequence[Detections],
+) -> NDArray[np.float64]:
+    """Returns a fuser's scores [N] of N candidates, rounded to the precision that records store.
+
+    Args:
+        fuser: fitted.
+        frame: for messages; None if there are several.
+        detector, verifier: both scores, [N].
+        frames: the frames; may be empty for a fuser that does not use candidates.
+        detections: the candidates of each of them.
+
+    Raises PluginError for another shape or values that are not finite.
+    """
+    if fuser.uses_candidates:
+        returned = fuser.fuse_candidates(detector, verifier, frames, detections)
+    else:
+        returned = fuser.fuse(detector, verifier)
+    return scores(fuser, frame, returned, len(detector))
 
 
 def _array(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 from mitobench.pipeline.plugins import PluginRef
 from mitobench.pipeline.settings import Settings
@@ -66,6 +67,7 @@ class Request:
         amp: whether fits use mixed precision.
         processes: how many processes one fit is distributed over.
         only_scanners: the scanners that the frames are limited to; None: all.
+        part: `test`, or `val` to stop at the validation frames: no stage then has a test frame.
     """
 
     datasets: Sequence[str]
@@ -76,6 +78,7 @@ class Request:
     amp: bool = False
     processes: int = 1
     only_scanners: Sequence[str] | None = None
+    part: Literal["test", "val"] = "test"
 
 
 @dataclass(frozen=True)

@@ -163,10 +163,11 @@ class _Planner:
         self, dataset: str, train_on: tuple[str, ...], refs: Mapping[str, PluginRef], seed: int
     ) -> dict[str, Stage]:
         train, val = training_frames(self.workspace, dataset, train_on), self.workspace.validation(dataset, train_on)
-        test = self.workspace.part([dataset], "test")
         boxes = self._boxes(refs.get("estimator"), train_on, (*train, *val), seed)
         detector = self._detector(refs["detector"], boxes, train, val, seed)
-        parts = {"val": val, "test": test}
+        parts = {"val": val}
+        if self.request.part == "test":
+            parts["test"] = self.workspace.part([dataset], "test")
         detections = {part: self._detections(refs["detector"], detector, keys, part) for part, keys in parts.items()}
         fitted, scores = None, dict[str, Stage]()
         threshold = self.pipeline.for_detector(refs["detector"].name).candidate_threshold
@@ -187,23 +188,20 @@ class _Planner:
             candidate_threshold=threshold,
             **self._matching(dataset),
         )
-        evaluation = self._stage(
-            "evaluation",
-            refs["fuser"],
-            {"test": test},
-            {"fusion": fusion, "detections": detections["test"], "verifier-scores": scores.get("test")},
-            **self._matching(dataset),
-        )
         stages = {
             **{f"detections-{part}": stage for part, stage in detections.items()},
             "verifier": fitted,
             **{f"verifier-scores-{part}": stage for part, stage in scores.items()},
             "boxes": boxes,
             "detector": detector,
-            "box-scores": self._box_scores(refs.get("estimator"), train_on, boxes),
             "fusion": fusion,
-            "evaluation": evaluation,
         }
+        if "test" in parts:
+            upstream = {"fusion": fusion, "detections": detections["test"], "verifier-scores": scores.get("test")}
+            stages["box-scores"] = self._box_scores(refs.get("estimator"), train_on, boxes)
+            stages["evaluation"] = self._stage(
+                "evaluation", refs["fuser"], {"test": parts["test"]}, upstream, **self._matching(dataset)
+            )
         return {role: stage for role, stage in stages.items() if stage is not None}
 
     def _boxes(

@@ -31,6 +31,7 @@ class PluginRef:
         weights: the file of pretrained weights that a fit starts from; None: random weights.
         missing_weights: names of pretrained weights that the plugin looked for and did not find; not part of the key.
         files: the files among the options, by their place in the options.
+        trained_on: the data sets that its published weights have seen, as its card says; not part of the key.
     """
 
     role: str
@@ -43,6 +44,7 @@ class PluginRef:
     weights: Path | None = None
     missing_weights: tuple[str, ...] = ()
     files: Mapping[str, File] = field(default_factory=dict)
+    trained_on: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, role: str, plugin: type[Plugin], options: Options, source: str) -> PluginRef:
@@ -52,17 +54,26 @@ class PluginRef:
         """
         installed = discovery.find(role, plugin.name)
         try:
-            variant = tuple(installed.card().get("variant", ()))
+            card = installed.card(plugin.name)
         except MitobenchError as reason:
-            raise PluginError(
-                f"The card of {role} {plugin.name!r} in package {installed.package} is not valid: {reason}"
-            ) from reason
+            raise discovery.bad_card(installed, plugin.name, reason) from reason
+        variant, trained_on = tuple(card.get("variant", ())), tuple(card.get("trained_on", ()))
         version = f"{plugin.version} ({installed.package} {installed.version})"
         with weights_search.searching(role) as search:
             weights = _pretrained(role, plugin, options)
-        missing = tuple(dict.fromkeys(search.missing)) if weights is None else ()
-        values, files = options.model_dump(mode="json"), files_of(options)
-        return cls(role, plugin.name, version, installed.package, source, values, variant, weights, missing, files)
+        return cls(
+            role,
+            plugin.name,
+            version,
+            installed.package,
+            source,
+            options.model_dump(mode="json"),
+            variant,
+            weights,
+            tuple(dict.fromkeys(search.missing)) if weights is None else (),
+            files_of(options),
+            trained_on,
+        )
 
     def for_fit(self) -> PluginRef:
         """Returns the reference for a fit, in which the options read only at prediction time have their defaults.
@@ -96,6 +107,11 @@ class PluginRef:
         weights = self.weights
         content = f"{as_text(weights.name)}, sha256 {canonical.file_digest(weights)}" if weights else "none"
         return {**options, PRETRAINED: content}
+
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """The data sets that its published weights have seen; none if its fit starts from random weights."""
+        return () if self.key_options.get(PRETRAINED) == "none" else self.trained_on
 
     def check_files(self) -> None:
         """Raises PluginError if a file among the options changed since the plan was made."""

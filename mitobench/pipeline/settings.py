@@ -12,7 +12,7 @@ import json
 import logging
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -36,6 +36,7 @@ OVERRIDE_FORMS = (
     "Give ROLE.OPTION=VALUE, ROLE.PLUGIN.OPTION=VALUE or pipeline.OPTION=VALUE, for example detector.iterations=500."
 )
 DEFAULTS = "defaults"  # the table of a profile that names the default plugin of each role
+MAX_STEPS = "max_steps"  # the entry of a profile that shortens the schedules of plugins without options in it
 PAPER = "paper"  # the profile whose default plugins a user's own profile inherits
 
 
@@ -150,6 +151,32 @@ def _no_number(token: str) -> None:
     raise ValueError(token)
 
 
+@dataclass(frozen=True)
+class Layer:
+    """A file of options: a profile, or the one that it is based on.
+
+    Attributes:
+        path: the file.
+        tables: its content.
+        profile: its name, under which packages add options of their own plugins; empty for a user's file.
+    """
+
+    path: Path
+    tables: Mapping[str, Any]
+    profile: str
+
+    def entries(self, role: str, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Yields (where, options) for a plugin: those of its package's card, then those of this file; later ones win.
+
+        Raises PluginError for a card that cannot be read.
+        """
+        if self.profile:
+            yield from discovery.profile(role, name, self.profile)
+        for key in _tables_of(self.tables.get(role, {}), role, name):
+            quoted = f'"{key}"' if ":" in key else key
+            yield f"{self.path}: [{role}.{quoted}]", self.tables[role][key]
+
+
 @dataclass
 class Settings:
     """A profile with overrides.
@@ -160,7 +187,8 @@ class Settings:
         source: the profile's file.
         overrides: in the order given; the last one of an option counts.
         scale: factor on all schedules (the options that a plugin counts in optimizer steps).
-        layers: the files that `tables` was merged from, each with its own tables; later ones win.
+        layers: the profiles that `tables` was merged from; later ones win.
+        notes: what the user should know about the options, for example a schedule that was shortened.
     """
 
     profile: str
@@ -168,7 +196,8 @@ class Settings:
     source: Path
     overrides: Sequence[Override] = ()
     scale: float = 1.0
-    layers: Sequence[tuple[Path, Mapping[str, Any]]] = ()
+    layers: Sequence[Layer] = ()
+    notes: dict[str, None] = field(default_factory=dict)
     _used: set[tuple[str, str]] = field(default_factory=set)
     _options: dict[str, set[str]] = field(default_factory=dict)
 
@@ -183,10 +212,11 @@ class Settings:
         own = profile.endswith(".toml")
         path = Path(profile) if own else registry.entry("profiles", profile)
         tables = _read(path)
-        layers = [(path, tables)]
+        layers = [Layer(path, tables, "" if own else path.stem)]
         if "based_on" in tables:
-            base = _base(path, str(tables["based_on"]))
-            layers = [(registry.entry("profiles", str(tables["based_on"])), base), (path, tables)]
+            parent = str(tables["based_on"])
+            base = _base(path, parent)
+            layers.insert(0, Layer(registry.entry("profiles", parent), base, parent))
             tables = _over(base, tables)
         elif own:  # a user's profile without `based_on` inherits the default plugins and no options
             tables = {**tables, DEFAULTS: {**_base(path, PAPER)[DEFAULTS], **tables.get(DEFAULTS, {})}}
@@ -202,15 +232,43 @@ class Settings:
         """Returns a plugin's options.
 
         `extra` are the options that another plugin requires of this one; they override all others. Raises
-        MitobenchError for an unknown option or one of the wrong type, with the place where it was given.
+        MitobenchError for an unknown option or one of the wrong type, with the place where it was given, and
+        PluginError for a card that cannot be read.
         """
         table: dict[str, Any] = {}
-        for path, tables in self.layers or [(self.source, self.tables)]:
-            for key in _tables_of(tables.get(role, {}), role, cls.name):
-                table |= _renamed(path, f"{role}.{key}", cls.Options, cls.name, tables[role][key])
+        places: dict[str, str] = {}
+        entries = [entry for layer in self._all_layers for entry in layer.entries(role, cls.name)]
+        for where, given in entries:
+            values = _renamed(where, cls.Options, cls.name, given)
+            table |= values
+            places |= dict.fromkeys(values, where)
+        if not entries:
+            table = self._shortened(cls)
         extra = {cls.Options.renamed.get(option, option): value for option, value in (extra or {}).items()}
-        options: Options = self._merge(cls.Options, role, cls.name, table, extra)
+        options: Options = self._merge(cls.Options, role, cls.name, table, extra, places)
         return options if self.scale == 1 else _scaled(options, cls.schedule, self.scale)
+
+    @property
+    def _all_layers(self) -> Sequence[Layer]:
+        return self.layers or [Layer(self.source, self.tables, "")]
+
+    def _shortened(self, cls: type[Plugin]) -> dict[str, Any]:
+        """Returns the schedule of a plugin that the profile has no options for, shortened to `max_steps`.
+
+        All of its numbers are multiplied by one factor, so that none is greater than `max_steps`.
+        """
+        limit, defaults = self.tables.get(MAX_STEPS), cls.Options()
+        numbers = {name: getattr(defaults, name) for name in cls.schedule}
+        longest = max((max(v, default=0) if isinstance(v, tuple) else v for v in numbers.values()), default=0)
+        if limit is None or longest <= limit:
+            return {}
+        values = _scaled(defaults, cls.schedule, limit / longest).model_dump(mode="json", include=set(cls.schedule))
+        text = ", ".join(f"{name} {_spelled(numbers[name])} -> {_spelled(value)}" for name, value in values.items())
+        self.notes[
+            f"Profile {self.profile} has no options for {cls.name}: its schedule is shortened to at most {limit} steps "
+            f"({text})."
+        ] = None
+        return values
 
     def default(self, role: str) -> tuple[str, str | None]:
         """Returns the default plugin of a role: the first one in the profile that is installed.
@@ -291,6 +349,7 @@ class Settings:
         plugin: str | None,
         table: Mapping[str, Any],
         extra: Mapping[str, Any] = {},
+        places: Mapping[str, str] = {},
     ) -> Any:
         values = dict(table)
         self._options.setdefault(role, set()).update(model.model_fields)
@@ -305,9 +364,16 @@ class Settings:
             # strict JSON: rejects true as a number and "12" as an integer; accepts a list as a tuple and 1 as a float
             return model.model_validate_json(canonical.dumps({**values, **extra}), strict=True)
         except ValidationError as reason:
-            raise MitobenchError(self._explain(reason, model, role, plugin)) from reason
+            raise MitobenchError(self._explain(reason, model, role, plugin, places)) from reason
 
-    def _explain(self, reason: ValidationError, model: type[Options], role: str, plugin: str | None) -> str:
+    def _explain(
+        self,
+        reason: ValidationError,
+        model: type[Options],
+        role: str,
+        plugin: str | None,
+        places: Mapping[str, str],
+    ) -> str:
         """Returns a line for each wrong option: where it was given, and what is wrong."""
         lines = []
         for error in reason.errors():
@@ -318,7 +384,8 @@ class Settings:
                 if o.applies_to(role, plugin) and model.renamed.get(o.option, o.option) == option
             ]
             table = f"[{role}.{plugin}]" if plugin else f"[{role}]"
-            where = f"{matching[-1].location} {matching[-1].text}" if matching else f"{self.source}: {table} {option}"
+            given = places.get(option, f"{self.source}: {table}")
+            where = f"{matching[-1].location} {matching[-1].text}" if matching else f"{given} {option}"
             problem = error["msg"]
             if error["type"] == "extra_forbidden":
                 problem = f"unknown option. {nearest(option, model.model_fields)}"
@@ -329,9 +396,12 @@ class Settings:
 def _read(path: Path) -> dict[str, Any]:
     """Returns a profile's tables. Raises MitobenchError for a file that is not a profile."""
     tables = registry.read_toml(path)
-    known = {"title", "based_on", DEFAULTS, "pipeline", *ROLES}
+    known = {"title", "based_on", MAX_STEPS, DEFAULTS, "pipeline", *ROLES}
     for table in tables.keys() - known:
         raise MitobenchError(f"{path}: unknown table [{table}]. {nearest(table, known)}")
+    limit = tables.get(MAX_STEPS, 1)
+    if type(limit) is not int or limit < 1:
+        raise MitobenchError(f"{path}: {MAX_STEPS} must be a whole number of steps, at least 1.")
     if not isinstance(tables.get("pipeline", {}), dict):
         raise MitobenchError(f"{path}: pipeline must be a table: [pipeline].")
     if DEFAULTS in tables:
@@ -340,7 +410,7 @@ def _read(path: Path) -> dict[str, Any]:
         plugins = tables.get(role, {})
         if not isinstance(plugins, dict) or not all(isinstance(table, dict) for table in plugins.values()):
             raise MitobenchError(f"{path}: [{role}] must contain one table for each plugin: [{role}.NAME].")
-    pipeline = _renamed(path, "pipeline", PipelineOptions, PIPELINE, tables.get("pipeline", {}))
+    pipeline = _renamed(f"{path}: [pipeline]", PipelineOptions, PIPELINE, tables.get("pipeline", {}))
     return {**tables, "pipeline": pipeline}
 
 
@@ -351,15 +421,13 @@ def _tables_of(tables: Mapping[str, Any], role: str, name: str) -> list[str]:
     return [key for key in (family, *own) if key in tables]
 
 
-def _renamed(path: Path, table: str, options: type[Options], owner: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def _renamed(where: str, options: type[Options], owner: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a table's options under their current names. Raises MitobenchError if one is given under both names."""
     renamed: dict[str, Any] = {}
     for option, value in values.items():
         current = _current_name(options, owner, option)
         if current in renamed:
-            raise MitobenchError(
-                f"{path}: [{table}] gives {current} twice, once under its old name. Remove one of them."
-            )
+            raise MitobenchError(f"{where} gives {current} twice, once under its old name. Remove one of them.")
         renamed[current] = value
     return renamed
 
@@ -407,11 +475,16 @@ def _base(path: Path, name: str) -> dict[str, Any]:
 
 def _over(base: Mapping[str, Any], tables: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the base's tables, in which `tables` override single options."""
-    merged = {part: {**base.get(part, {}), **tables.get(part, {})} for part in ("pipeline", DEFAULTS)}
+    merged: dict[str, Any] = {part: {**base.get(part, {}), **tables.get(part, {})} for part in ("pipeline", DEFAULTS)}
     for role in ROLES:
         old, new = base.get(role, {}), tables.get(role, {})
         merged[role] = {name: {**old.get(name, {}), **new.get(name, {})} for name in {**old, **new}}
-    return merged
+    limit = tables.get(MAX_STEPS, base.get(MAX_STEPS))
+    return merged if limit is None else {**merged, MAX_STEPS: limit}
+
+
+def _spelled(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _scaled(options: Options, schedule: Collection[str], scale: float) -> Options:

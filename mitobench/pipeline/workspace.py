@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,19 @@ class Workspace:
     def validation(self, dataset: str, train_on: Sequence[str]) -> tuple[str, ...]:
         """Returns the keys of the validation frames for a tested data set: the `val` parts of `validation_sets`."""
         return self.part(validation_sets(dataset, train_on), "val")
+
+    def without_test(self, datasets: Iterable[str]) -> Workspace:
+        """Returns the workspace without the test frames of these data sets: nothing can read them by mistake.
+
+        The slides of each part stay known, so that folds, and with them the keys of stages, are those of a full run.
+        """
+        read, splits = dict(self.datasets), dict(self.splits)
+        for name in datasets:
+            test = set(splits[name].parts["test"])
+            kept = {id: item for id, item in read[name].items.items() if id not in test}
+            read[name] = replace(read[name], items=kept)
+            splits[name] = replace(splits[name], parts={**splits[name].parts, "test": ()})
+        return Workspace(read, splits)
 
     def item(self, key: str) -> Item:
         """Returns a frame with its annotation."""

@@ -21,7 +21,7 @@ from mitobench.pipeline.frame_prediction import frame_prediction
 from mitobench.pipeline.graph import PlannedRun, Request
 from mitobench.pipeline.plan import UNUSED, training_frames
 from mitobench.pipeline.plugins import PluginRef
-from mitobench.pipeline.settings import PipelineOptions
+from mitobench.pipeline.settings import Override, PipelineOptions
 from mitobench.pipeline.stages.candidates import DETECTIONS
 from mitobench.pipeline.stages.job import TRAINING_INFO
 from mitobench.pipeline.stages.stage import Stage
@@ -49,13 +49,14 @@ def assemble(
         workspace: the data sets.
         started: time at which the run started (ISO 8601).
     """
+    plugins = {role: _plugin(ref) for role, ref in (*row.refs.items(), *_required(row))}
     common: dict[str, Any] = {
         "combination": {**asdict(row.combination), "train_on": list(row.combination.train_on)},
         "profile": row.settings.profile,
-        "overrides": [_portable(text) for text in _overrides(row)],
+        "overrides": [_portable(override.text) for override in overrides(row)],
         "scale": row.settings.scale,
         "only_scanners": list(request.only_scanners) if request.only_scanners else None,
-        "plugins": {role: _plugin(ref) for role, ref in (*row.refs.items(), *_required(row))},
+        "plugins": plugins,
         "pipeline": {
             **row.settings.pipeline().for_detector(row.combination.detector).model_dump(mode="json"),
             "matcher": request.matcher,
@@ -66,7 +67,7 @@ def assemble(
         "stages": {role: stage.key for role, stage in row.stages.items()},
         "specs": {stage.key: stage.spec for stage in _all_stages(row)},
         "training_info": _training_info(row, results),
-        "notes": _notes(row, workspace),
+        "notes": [*_notes(row, workspace), *notes.seen_before(plugins.values(), row.combination.dataset)],
         "versions": provenance.versions(),
         "device": request.device,
         "run": _run(row, results, request, started),
@@ -158,6 +159,7 @@ def _plugin(ref: PluginRef) -> PluginEntry:
         options=options,
         files={place: option_files.entry(file) for place, file in ref.files.items()},
         variant={option: options[option] for option in ref.variant if option in options},
+        trained_on=list(ref.seen),
     )
 
 
@@ -225,8 +227,8 @@ def _started_from(row: PlannedRun) -> list[str]:
     ]
 
 
-def _overrides(row: PlannedRun) -> list[str]:
-    """Returns the `--set` texts with an effect on this row; options of the pipeline have one on verifiers only."""
+def overrides(row: PlannedRun) -> list[Override]:
+    """Returns the overrides with an effect on this row; options of the pipeline have one on verifiers only."""
     names = asdict(row.combination)
     plugins: list[tuple[str, str, Any]] = [
         (role, names[role], row.refs[role].cls().Options if role in row.refs else None)
@@ -236,7 +238,7 @@ def _overrides(row: PlannedRun) -> list[str]:
     plugins += [(ref.role, ref.name, ref.cls().Options) for _, ref in _required(row)]
     if "verifier" not in row.refs or row.refs["verifier"].cls().verifies:
         plugins.append(("pipeline", "pipeline", PipelineOptions))
-    return [override.text for override in row.settings.touching(plugins)]
+    return row.settings.touching(plugins)
 
 
 def _fits(row: PlannedRun) -> dict[str, Stage]:

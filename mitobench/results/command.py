@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
+from mitobench.discovery import quoted
 from mitobench.results.schema import ROLES, UNUSED, Record
 
 DATA = "DATA"  # replaces the folder of the data sets, which differs between machines
@@ -27,7 +28,7 @@ def _words(record: Record) -> Iterator[str]:
         yield from ("--scanner", ",".join(record.only_scanners))
     for role in ROLES:
         if combination[role] != UNUSED:
-            yield from (f"--{role}", combination[role])
+            yield from (f"--{role}", quoted(combination[role]))
     if combination["seed"]:
         yield from ("--first-seed", str(combination["seed"]))
     yield from ("--profile", record.profile)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from mitobench.evaluate import Metrics
-from mitobench.results.schema import Record
+from mitobench.results.schema import PluginEntry, Record
 
 FROM_SCRATCH = "trained from scratch"
 NO_BOX_SCORES = "no box scores"  # the reason follows
@@ -46,6 +46,12 @@ def shortened(scale: float) -> str:
 def unlabelled(name: str, number: int, frames: int) -> str:
     """Returns the note on test frames without labels: `number` of `frames`."""
     return f"{name}: {number} of {frames} test frames are unlabelled, not scored"
+
+
+def seen_before(plugins: Iterable[PluginEntry], dataset: str) -> list[str]:
+    """Returns a note for each plugin whose published weights have seen the data set that is tested on."""
+    seen = (plugin.name for plugin in plugins if dataset in plugin.trained_on)
+    return [f"{name}: its weights were trained on {dataset}, which is tested on here" for name in dict.fromkeys(seen)]
 
 
 def starts(fits: Sequence[tuple[str, str | None]]) -> list[str]:
@@ -88,6 +94,7 @@ def required(record: Record) -> Iterator[str]:
     tested, train_on = record.combination["dataset"], record.combination["train_on"]
     for name, entry in record.data.items():
         yield from of_dataset(name, entry.coverage, named=name in (tested, *train_on))
+    yield from seen_before(record.plugins.values(), tested)
     if record.scale != 1:
         yield shortened(record.scale)
     if record.frames is None or record.chosen is None or record.validation is None or record.test is None:

@@ -30,6 +30,7 @@ log = logging.getLogger("mitobench")
 
 DETECTIONS = ".detections.csv.gz"
 VALIDATION = ".validation.csv.gz"
+VALIDATION_KIND = "mitobench validation scores"  # of files that are not records: `mitobench.validation` writes them
 RESTORE = "Restore the original, or rerun the combination."
 ENDINGS = {"detections": DETECTIONS, "validation_detections": VALIDATION}
 
@@ -107,6 +108,11 @@ def read(path: Path) -> Record:
     lacks what a table needs.
     """
     content = read_json(path)
+    if content.get("kind") == VALIDATION_KIND:
+        raise RecordError(
+            f"{path}: holds scores on validation frames (`mitobench run --part val`) and is not a record: no test "
+            "frame was scored. Run the same command without --part and --sweep."
+        )
     version = content.get("schema_version")
     if version != SCHEMA_VERSION:
         raise RecordError(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from mitobench.evaluate import BoxScores, FrameEntry, Metrics, OperatingPoint
 from mitobench.foreign.limits import MAX_SEED
@@ -44,6 +44,7 @@ class PluginEntry(RecordPart):
         options: as they are in the stage's key: a file is replaced by its SHA-256.
         variant: the options that a table shows next to its name.
         files: the files among the options, by the name of the option.
+        trained_on: the data sets that its published weights have seen, as its card says; left out if there are none.
     """
 
     name: str
@@ -52,6 +53,13 @@ class PluginEntry(RecordPart):
     options: dict[str, Any]
     variant: dict[str, Any] = {}
     files: dict[Place, FileEntry] = {}
+    trained_on: list[str] = []
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves out an empty `trained_on`, so that records from before it keep their digests."""
+        fields: dict[str, Any] = serialize(self)
+        return fields if fields.get("trained_on") else {k: v for k, v in fields.items() if k != "trained_on"}
 
 
 class SplitEntry(RecordPart):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mitobench.api import Detections, Fuser
+from mitobench.api import Detections, Frame, Fuser
 from mitobench.evaluate import FramePrediction, evaluate
 from mitobench.evaluate.stored import of_frames, to_csv
 from mitobench.pipeline import arrays, checks
@@ -67,11 +67,25 @@ def read(job: Job, part: str) -> SplitCandidates:
     return SplitCandidates(keys, frames, detector, verifier, detections)
 
 
-def fused_scores(fuser: Fuser, split: SplitCandidates, keep: NDArray[np.bool_]) -> Floats:
+def fused_scores(job: Job, fuser: Fuser, split: SplitCandidates, keep: NDArray[np.bool_]) -> Floats:
     """Returns the fuser's scores [K] of the K detections in `keep`, checked. Raises PluginError for wrong scores."""
     detector = split.detector[keep]
     verifier = detector if split.verifier is None else split.verifier[keep]
-    return checks.scores(fuser, None, fuser.fuse(detector, verifier), len(detector))
+    return checks.fused(fuser, None, detector, verifier, *seen_by(job, fuser, split, keep))
+
+
+def seen_by(
+    job: Job, fuser: Fuser, split: SplitCandidates, keep: NDArray[np.bool_]
+) -> tuple[list[Frame], list[Detections]]:
+    """Returns the frames and the detections in `keep` of each, for a fuser that uses them; otherwise nothing."""
+    if not fuser.uses_candidates:
+        return [], []
+    kept, first = [], 0
+    for key in split.keys:
+        found = split.detections[key]
+        kept.append(found[keep[first : first + len(found)]])
+        first += len(found)
+    return [job.workspace.item(key).frame for key in split.keys], kept
 
 
 def write_detections_csv(job: Job, split: SplitCandidates, keep: NDArray[np.bool_], fused: Floats) -> None:

@@ -16,7 +16,7 @@ def evaluate_test(job: Job) -> None:
     fuser = job.stage.plugin.create("cpu", job.inputs["fusion"] / "fuser")
     split = candidates.read(job, "test")
     keep = split.above(chosen["candidate_threshold"])
-    fused = fused_scores(fuser, split, keep)
+    fused = fused_scores(job, fuser, split, keep)
     write_json(
         job.folder / "metrics.json",
         {

@@ -103,7 +103,7 @@ def label(detections: Detections, frame: Frame, mitoses: Mitoses, radius_um: flo
     Several detections near one mitosis are all positive.
     """
     near = matching.near(mitoses.xy, detections.xy, frame.mpp, radius_um)
-    return Candidates(detections.xy, detections.boxes, detections.score, near)
+    return Candidates.of(detections, near)
 
 
 def _best_f1(job: Job, val: Sequence[Sample], detect: Callable[[Frame], Detections]) -> float:

@@ -9,15 +9,19 @@ from mitobench.api import Fuser, Validation
 from mitobench.evaluate import OperatingPoint, Sweep, candidate_thresholds, choose_threshold
 from mitobench.evaluate.matching import near
 from mitobench.evaluate.operating_point import best_point
+from mitobench.pipeline import checks
 from mitobench.pipeline.stages import candidates
 from mitobench.pipeline.stages.candidates import (
     SplitCandidates,
     fused_scores,
     matching_rule,
     metrics_of,
+    seen_by,
     write_detections_csv,
 )
 from mitobench.pipeline.stages.job import Job, write_json
+
+Floats = NDArray[np.float64]
 
 
 def select(job: Job) -> None:
@@ -29,9 +33,8 @@ def select(job: Job) -> None:
     split = candidates.read(job, "val")
     hits = _near_mitosis(split, float(job.stage.settings["radius_um"]))
     tried = [(*_fit_fuser(job, split, hits, lowest), lowest) for lowest in _candidate_thresholds(job, split, hits)]
-    _, fuser, point, lowest = max(tried, key=lambda t: (t[0], np.inf if t[3] is None else -t[3]))
+    _, fuser, point, fused, lowest = max(tried, key=lambda t: (t[0], np.inf if t[4] is None else -t[4]))
     keep = split.above(lowest)
-    fused = fused_scores(fuser, split, keep)
     alone = choose_threshold(split.frames, *matching_rule(job))  # the detector's own score, for comparison
     (job.folder / "fuser").mkdir()
     fuser.save(job.folder / "fuser")
@@ -51,16 +54,26 @@ def select(job: Job) -> None:
 
 def _fit_fuser(
     job: Job, split: SplitCandidates, hits: NDArray[np.bool_], lowest: float | None
-) -> tuple[float, Fuser, OperatingPoint]:
-    """Fit a fuser on the candidates above `lowest`; returns its best validation F1, the fuser, and its threshold."""
+) -> tuple[float, Fuser, OperatingPoint, Floats]:
+    """Fit a fuser on the candidates above `lowest`.
+
+    Returns its best validation F1, the fuser, its threshold, and the candidates' scores that these were chosen with:
+    cross-fitted ones if the fuser has them, otherwise its own.
+    """
     assert job.stage.plugin is not None
     keep = split.above(lowest)
     sweep = Sweep(split.with_scores(keep, split.detector[keep]), *matching_rule(job))
     fuser = job.stage.plugin.create("cpu")
     verifier = split.detector if split.verifier is None else split.verifier
-    fuser.fit(Validation(split.detector[keep], verifier[keep], hits[keep], sweep.best_f1))
-    point = best_point(sweep.curve(fused_scores(fuser, split, keep)))
-    return point.f1 or 0.0, fuser, point
+    seen = seen_by(job, fuser, split, keep)
+    fuser.fit(Validation(split.detector[keep], verifier[keep], hits[keep], sweep.best_f1, *seen))
+    cross_fitted = fuser.cross_fitted()
+    if cross_fitted is None:
+        fused = fused_scores(job, fuser, split, keep)
+    else:
+        fused = checks.scores(fuser, None, cross_fitted, int(keep.sum()))
+    point = best_point(sweep.curve(fused))
+    return point.f1 or 0.0, fuser, point, fused
 
 
 def _candidate_thresholds(job: Job, split: SplitCandidates, hits: NDArray[np.bool_]) -> list[float | None]:

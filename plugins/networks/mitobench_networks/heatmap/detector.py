@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ from mitobench.training import (
     save_weights,
     scaled,
 )
-from mitobench_networks.heatmap.network import STEPS, HeatmapNet, check_encoder, focal_loss
+from mitobench_networks.heatmap.network import STEPS, HeatmapNet, check_encoder, encoder_weights, focal_loss
 from mitobench_networks.heatmap.options import HeatmapOptions
 from mitobench_networks.heatmap.point_patches import HeatmapStream
 
@@ -64,6 +65,19 @@ class Heatmap(api.Detector):
     def pretrained(cls, options: HeatmapOptions) -> Path | None:
         """ImageNet weights of the encoder."""
         return find_weights(options.pretrained, options.encoder)
+
+    @classmethod
+    def describe(cls, options: HeatmapOptions) -> dict[str, Any]:
+        """Number of parameters, um/px, and what timm says about the encoder's published weights."""
+        network = HeatmapNet(options.encoder, options.decoder_channels, options.stride)
+        weights = encoder_weights(options.encoder)
+        return {
+            "parameters": sum(tensor.numel() for tensor in network.parameters()),
+            "um/px": options.mpp,
+            "licence of code": "Apache-2.0 (timm), MIT (segmentation-models-pytorch)",
+            "licence of weights": weights.get("license") or "not stated by timm",
+            "published weights": weights.get("hf_hub_id") or weights.get("url") or "none",
+        }
 
     def untrained(self) -> HeatmapNet:
         """The network with random weights."""

@@ -70,6 +70,14 @@ def check_encoder(name: str) -> None:
         raise MitobenchError(f"timm has no network {name!r}. {nearest(architecture, timm.list_models())}")
 
 
+def encoder_weights(name: str) -> dict[str, Any]:
+    """What timm says about the published weights of a network: licence, where they are; empty if it has none."""
+    import timm
+
+    found = timm.models.get_pretrained_cfg(name)
+    return found.to_dict() if found else {}
+
+
 def focal_loss(logits: Tensor, targets: Tensor, alpha: float = 2.0, beta: float = 4.0) -> Tensor:
     """The penalty-reduced focal loss (Law, Deng: CornerNet, ECCV 2018, equation 1), divided by the number of peaks.
 

@@ -1,0 +1,1 @@
+"""Fusers that need scikit-learn."""

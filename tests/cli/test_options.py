@@ -1,0 +1,38 @@
+"""The options that name plugins: repeatable, split at commas, with quotes around names that have commas."""
+
+from __future__ import annotations
+
+import pytest
+import typer
+
+from mitobench.cli.options import specs
+from mitobench.discovery import quoted
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, None),
+        (["a"], ["a"]),
+        (["a,b", "c"], ["a", "b", "c"]),
+        ([" a , b,"], ["a", "b"]),
+        (['blobs,"external:find.sh a,b"'], ["blobs", "external:find.sh a,b"]),
+        (['external:find "a,b" {image},blobs'], ['external:find "a,b" {image}', "blobs"]),
+        (['"external:find ""a,b"" {image}"'], ['external:find "a,b" {image}']),
+        (['external:"my tool" {image}'], ['external:"my tool" {image}']),
+    ],
+)
+def test_specs_are_split_at_commas_outside_quotes(given: list[str] | None, expected: list[str] | None) -> None:
+    assert specs(given, "--detector") == expected
+
+
+@pytest.mark.parametrize("spec", ["blobs", "external:find a,b", 'external:find "a,b"', 'external:"my tool" -x ","'])
+def test_a_quoted_spec_is_read_back(spec: str) -> None:
+    assert specs([quoted(spec)], "--detector") == [spec]
+    assert specs([f"{quoted(spec)},{quoted(spec)}"], "--detector") == [spec, spec]
+
+
+@pytest.mark.parametrize("text", ["", " , ", '""', 'a,"b'])
+def test_a_value_without_a_name_or_with_an_open_quote_is_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter):
+        specs([text], "--detector")
