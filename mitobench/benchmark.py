@@ -12,12 +12,14 @@ from typing import Any
 
 from mitobench import compute, discovery
 from mitobench import datasets as data_sets
+from mitobench.api import Options, Plugin
 from mitobench.datasets import splits
 from mitobench.discovery import ROLES
 from mitobench.errors import DataError, MitobenchError, PluginError, StoreError, nearest
 from mitobench.pipeline import executors
 from mitobench.pipeline.graph import Plan, PlannedRun, Request
 from mitobench.pipeline.plan import build
+from mitobench.pipeline.plugins import flat
 from mitobench.pipeline.settings import Override, Settings
 from mitobench.pipeline.store import Store
 from mitobench.pipeline.workspace import Workspace
@@ -285,9 +287,16 @@ def _accepts_options(settings: Settings, role: str, name: str) -> bool:
     except PluginError:
         return False
     options = settings.options(role, cls)
+    return _requirements_accept_options(settings, cls, options)
+
+
+def _requirements_accept_options(settings: Settings, cls: type[Plugin], options: Options) -> bool:
     try:
-        for required_role, required in cls.requires(options).items():
-            settings.options(required_role, discovery.load(required_role, required.name), required.options)
+        for role, required in flat(cls.requires(options)).values():
+            other = discovery.load(role, required.name)
+            own = settings.options(role, other, required.options)
+            if not _requirements_accept_options(settings, other, own):
+                return False
     except Exception:  # whatever a plugin raises here breaks only its own combinations: the plan reports it
         return False
     return True

@@ -170,6 +170,28 @@ def split(spec: str) -> tuple[str, str | None]:
     return name, argument if colon else None
 
 
+def separate(text: str, separator: str) -> list[str]:
+    """Splits specs at a separator outside quotes, and removes the quotes round a whole spec.
+
+    Quotes inside a spec stay: `external:find 'a,b' {image},blobs` are two specs, separated by the second comma.
+    """
+    parts, start, quote = [], 0, ""
+    for place, character in enumerate(text):
+        if character == quote:
+            quote = ""
+        elif not quote and character in "'\"":
+            quote = character
+        elif not quote and character == separator:
+            parts.append(text[start:place])
+            start = place + 1
+    return [_unquoted(part.strip()) for part in (*parts, text[start:])]
+
+
+def _unquoted(spec: str) -> str:
+    whole = len(spec) > 1 and spec[0] in "'\"" and spec.find(spec[0], 1) == len(spec) - 1
+    return spec[1:-1] if whole else spec
+
+
 def is_installed(role: str, spec: str) -> bool:
     """Returns whether a package declares the plugin, or the family of `NAME:ARGUMENT`."""
     return split(spec)[0] in names(role)
