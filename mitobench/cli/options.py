@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +38,20 @@ Store = Annotated[
         help="Folder in which outputs of stages are kept and reused. Default: in the user cache.",
     ),
 ]
+AllowExternal = Annotated[
+    bool, typer.Option("--allow-external", help="Run the programs that `external:` names there. Read them first.")
+]
+AllowDownload = Annotated[
+    bool, typer.Option("--allow-download", help="Let plugins fetch weights from a hub, for example Hugging Face.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and exit.")]
+
+
+def allow(external: bool, download: bool) -> set[str]:
+    """Returns what the user allowed, as `mitobench.pipeline.trust` names it; lets this process download if allowed."""
+    if download:
+        os.environ["MITOBENCH_ALLOW_DOWNLOAD"] = "1"
+    return {kind for kind, given in (("external", external), ("download", download)) if given}
 
 
 def names(text: str | None) -> list[str] | None:

@@ -8,7 +8,19 @@ from typing import Annotated
 
 import typer
 
-from mitobench.cli.options import Data, Device, DryRun, Gpus, Jobs, Sets, Store, names
+from mitobench.cli.options import (
+    AllowDownload,
+    AllowExternal,
+    Data,
+    Device,
+    DryRun,
+    Gpus,
+    Jobs,
+    Sets,
+    Store,
+    allow,
+    names,
+)
 from mitobench.foreign.limits import MAX_SEED, MAX_SEEDS
 
 EXAMPLES = """\
@@ -76,6 +88,8 @@ def run(
         Path, typer.Option(help="Folder of the leaderboard; records are written to its subfolder records/.")
     ] = Path("leaderboard"),
     dry_run: DryRun = False,
+    allow_external: AllowExternal = False,
+    allow_download: AllowDownload = False,
 ) -> None:
     """Train and score every combination of the given plugins, and write a record of each.
 
@@ -88,10 +102,11 @@ def run(
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from mitobench.benchmark import Benchmark, Grid
     from mitobench.cli import console
+    from mitobench.discovery import separate
 
     roles = {"estimator": estimator, "detector": detector, "verifier": verifier, "fuser": fuser}
     benchmark = Benchmark.prepare(
-        [Grid({role: given.split(",") for role, given in roles.items() if given is not None})],
+        [Grid({role: separate(given, ",") for role, given in roles.items() if given is not None})],
         data=data,
         datasets=names(dataset),
         train_on=names(train_on),
@@ -105,6 +120,7 @@ def run(
         device=device,
         processes=gpus,
         store=store,
+        allow=allow(allow_external, allow_download),
         notify=console.notify,
     )
     console.show_plan(benchmark)

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -49,9 +50,9 @@ class ExternalOptions(api.Options):
 
     command: str = Field(
         "",
-        description="The program and its arguments. Replaced: {image} by the path of a PNG (it must be there), {out} by "
-        "the path of the CSV to write (default: standard output), {mpp} by its um/px, {python} by the Python that runs "
-        "mitobench.",
+        description="The program and its arguments. Replaced: {image} by the path of a PNG (must be there), {out} by "
+        "that of the CSV to write (without it: standard output), {mpp} by um/px of the PNG, {python} by the Python "
+        "that runs mitobench.",
     )
     timeout_s: float = Field(600.0, gt=0, le=86_400, description="Longest time for one image, s.")
     mpp: float | None = Field(
@@ -72,8 +73,8 @@ class ExternalOptions(api.Options):
         """Finds the words that are files, unless they are given, as they are by records and models."""
         words = shlex.split(self.command)
         if not self.words and words:
-            # the model is frozen for everyone else
-            object.__setattr__(self, "words", tuple(File(Path(w)) if Path(w).is_file() else None for w in words))
+            files = tuple(File(_local(word)) if _local(word).is_file() else None for word in words)
+            object.__setattr__(self, "words", files)  # the model is frozen for everyone else
         if len(self.words) != len(words):
             raise ValueError(f"words must have one value for each of the {len(words)} words of the command")
         return self
@@ -166,13 +167,20 @@ def _quoted(word: str) -> str:
     """Returns a word as `shlex.split` reads it back. Words with a comma, a plus or other special signs get quotes."""
     if re.fullmatch(r"[\w@%=:./{}-]+", word, re.ASCII):
         return word
-    return f'"{word}"' if "'" in word and not set(word) & set('"\\') else shlex.quote(word)
+    if "'" in word and not set(word) & set('"\\'):
+        return f'"{word}"'
+    return "'" + word.replace("'", "'\"'\"'") + "'"
+
+
+def _local(word: str) -> Path:
+    """Returns the path that a word names here, if it names one."""
+    return Path(os.path.expanduser(word)).absolute()
 
 
 def _replacements(options: Any) -> Iterator[str]:
     """Yields which words of a command are other files than those of that name here."""
     for word, file in zip(shlex.split(options.command), options.words, strict=True):
-        if file is not None and file.path != Path(word).expanduser().absolute():
+        if file is not None and file.path != _local(word):
             yield f" ({word} is a file that it brings, with SHA-256 {file.sha256})"
 
 
@@ -183,7 +191,7 @@ def _executable(file: File, word: str, folder: Path) -> Path:
     """
     if os.access(file.path, os.X_OK):
         return file.path
-    if file.path == Path(word).expanduser().absolute():
+    if file.path == _local(word):
         raise PluginError(f"external: {file.path} is not executable. Run `chmod +x`, or name its interpreter first.")
     copy = folder / file.name
     copy.write_bytes(file.read_bytes())
@@ -271,10 +279,8 @@ class _Program:
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
     """Ends the program and everything that it started and that is still in its process group."""
-    try:
+    with suppress(ProcessLookupError, PermissionError):  # nothing is left
         os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):  # nothing is left
-        pass
     process.wait()
 
 

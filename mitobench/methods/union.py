@@ -10,6 +10,7 @@ pixels, and many learn from the same labels.)
 
 from __future__ import annotations
 
+import itertools
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -134,7 +135,7 @@ class Union(Detector):
         if any(discovery.split(spec)[0] == cls.name for spec in given):
             raise MitobenchError(f"union:{argument}: a union cannot contain a union. List all detectors in one.")
         full = sorted(discovery.load(ROLE, spec).name for spec in given)
-        for one, other in zip(full, full[1:], strict=False):
+        for one, other in itertools.pairwise(full):
             if one == other:
                 raise MitobenchError(f"union:{argument}: {one} is there twice. Name each detector once.")
         return SEPARATOR.join(_quoted(spec) for spec in full)
