@@ -43,8 +43,8 @@ installed, `mitobench info SPEC` one spec in detail. [Add a family](add-a-family
 NOTES = """\
 - **F1, synthetic**: profile `smoke` on synthetic frames: it runs and learns, no more than that. **F1, development**:
   profile `cpu` on MITOS 2012, protocol `development`, without the official test frames.
-- Detectors are measured alone, verifiers and fusers on the candidates of `blobs`. One seed: the rows say what works, not
-  what is best. The [leaderboard](../leaderboard/LEADERBOARD.md) ranks, with intervals.
+- Detectors are measured alone, verifiers and fusers on the candidates of `blobs`. One seed: the rows say what works,
+  not what is best. The [leaderboard](../leaderboard/LEADERBOARD.md) ranks, with intervals.
 - **s/HPF**: seconds per frame of 2084 x 2084 px on the CPU that measured the row. –: not measured.
 """
 DATASETS = {"synthetic": ("by-slide", "smoke"), "mitos2012": ("development", "cpu")}

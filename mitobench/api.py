@@ -23,10 +23,10 @@ from __future__ import annotations
 import logging
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -376,6 +376,10 @@ class Options(BaseModel):
 class Requirement:
     """Another plugin that must be fitted before this one.
 
+    A role may require several plugins, in a sequence. These have all options of the run, also those that are read only
+    at prediction time, so that they can predict; plugins that learn nothing are then allowed too. A single requirement
+    gives a fit alone: options that are read only at prediction time have their defaults.
+
     Attributes:
         name: the plugin's name. Its role is the key in the mapping that `Plugin.requires` returns.
         options: option values that the other plugin must have; its other options are those of the run.
@@ -383,6 +387,9 @@ class Requirement:
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+Need = tuple[Literal["external", "download"], str]
 
 
 def _harness_only(*arguments: object) -> Any:
@@ -397,7 +404,8 @@ class Context:
         seed: the seed of this run. All randomness must come from it.
         device: `cpu` or `cuda`.
         work: a folder that is kept if the run is killed; `mitobench.training` stores checkpoints in it.
-        upstream: the fitted plugins that `Plugin.requires` named, by role.
+        upstream: the fitted plugins that `Plugin.requires` named, by role; a tuple, in the same order, for a role with
+            a sequence of requirements.
         pretrained: the weights file that `Plugin.pretrained` returned; None means random weights.
         training_info: facts about this fit that readers of the record should know, as JSON values by name, for example
             the number of training patches. `fit` fills it, and the record stores it.
@@ -415,7 +423,7 @@ class Context:
     seed: int
     device: str
     work: Path
-    upstream: Mapping[str, Plugin] = field(default_factory=dict)
+    upstream: Mapping[str, Any] = field(default_factory=dict)
     pretrained: Path | None = None
     training_info: dict[str, Any] = field(default_factory=dict)
     progress: Callable[[int, int], None] = lambda done, total: None
@@ -432,6 +440,20 @@ class Context:
         """Deprecated name of `training_info`."""
         warnings.warn("Context.facts is now called training_info.", DeprecationWarning, stacklevel=2)
         return self.training_info
+
+
+HUBS = ("hf-hub:", "hf_hub:", "http://", "https://")
+
+
+def _remote(name: str, value: Any) -> Iterator[str]:
+    """Yields `NAME=TEXT` for each text in an option's value that names a hub or an address."""
+    values = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else (value,)
+    for text in values:
+        if text is not value and isinstance(text, Mapping | list | tuple):
+            yield from _remote(name, text)
+        elif isinstance(text, str):
+            remote = text.strip().lower().startswith(HUBS) or (name == "pretrained" and text.strip() == "timm")
+            yield from (f"{name}={text}",) if remote else ()
 
 
 class Plugin(ABC):
@@ -478,9 +500,19 @@ class Plugin(ABC):
         """Reads what `save` wrote. Predictions must then equal those of the plugin that was saved."""
 
     @classmethod
-    def requires(cls, options: Any) -> Mapping[str, Requirement]:
+    def requires(cls, options: Any) -> Mapping[str, Requirement | Sequence[Requirement]]:
         """Names the plugins that must be fitted before this one, by role; `fit` gets them in `context.upstream`."""
         return {}
+
+    @classmethod
+    def trusts(cls, options: Any) -> Sequence[Need]:
+        """Returns what the plugin does with these options that a stranger must not decide, as (kind, text).
+
+        `external`: it runs a program; the text is the whole command. `download`: it contacts a hub; the text says which
+        one and for what. `run` allows the commands that the user typed; everything else needs `--allow-external` or
+        `--allow-download`. By default, the options that name a hub or an address.
+        """
+        return [("download", text) for name, value in options for text in _remote(name, value)]
 
     @classmethod
     def pretrained(cls, options: Any) -> Path | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +13,14 @@ from typing import Any, Literal
 
 from mitobench import compute, discovery, weights_search
 from mitobench import datasets as data_sets
+from mitobench.api import Options, Plugin
 from mitobench.datasets import splits
 from mitobench.discovery import ROLES
 from mitobench.errors import DataError, MitobenchError, PluginError, StoreError, nearest
-from mitobench.pipeline import executors
+from mitobench.pipeline import executors, trust
 from mitobench.pipeline.graph import Plan, PlannedRun, Request
 from mitobench.pipeline.plan import build
+from mitobench.pipeline.plugins import flat
 from mitobench.pipeline.settings import Override, Settings
 from mitobench.pipeline.store import Store
 from mitobench.pipeline.workspace import Workspace
@@ -100,6 +103,8 @@ class Benchmark:
         processes: int = 1,
         part: Literal["test", "val"] = "test",
         store: Path | None = None,
+        allow: Collection[str] = (),
+        typed: bool = True,
         notify: Notify = log.info,
     ) -> Benchmark:
         """Read the data and plan the grids. Stages that several combinations need are planned once.
@@ -122,9 +127,13 @@ class Benchmark:
             processes: number of processes that one fit is distributed over.
             part: `val` plans everything but the stages of the test frames, which are then not available at all.
             store: folder for the outputs of stages; None: `default_store()`.
+            allow: what plugins may do beyond computing: `external` (run programs), `download` (contact hubs; also
+                allowed where MITOBENCH_ALLOW_DOWNLOAD is set).
+            typed: whether the user wrote the grids, which allows the commands in them. False for grids from a file.
             notify: called with each message for the user.
 
-        Raises MitobenchError for a name that does not exist, or arguments that cannot be combined.
+        Raises MitobenchError for a name that does not exist, arguments that cannot be combined, or something that a
+        plugin would do and that is not allowed.
         """
         named = [{role: _expand(role, names) for role, names in grid.roles.items()} for grid in grids]
         train_on = list(dict.fromkeys(train_on or ()))
@@ -136,7 +145,9 @@ class Benchmark:
         profile = profile or ("smoke" if synthetic else "cpu" if device == "cpu" else "paper")
         settings = [Settings.load(profile, [*grid.sets, *sets], scale) for grid in grids]
         notify = _once(notify)
+        allowed = _allowed(allow, named if typed else [])
         named = [_with_defaults(roles, own, notify) for roles, own in zip(named, settings, strict=True)]
+        trust.check(_requests(named, settings), allowed, "This run")
         estimators = {name for roles in named for name in roles["estimator"]}
         workspace = _read(root, tested, train_on, protocol, scanners, _learns_from_masks(estimators), notify)
         if part == "val":
@@ -155,6 +166,7 @@ class Benchmark:
         store = store or default_store()
         with weights_search.searching(store=store):
             plan = build(list(zip(named, settings, strict=True)), request, workspace)
+        trust.check(trust.requests_of_plan(plan), allowed, "This run")
         for note in (note for own in settings for note in own.notes):
             notify(note)
         return cls(request, settings, workspace, plan, Store(store))
@@ -320,12 +332,56 @@ def _accepts_options(settings: Settings, role: str, name: str) -> bool:
         options = settings.options(role, cls)
     except PluginError:  # its card cannot be read
         return False
+    return _requirements_accept_options(settings, cls, options)
+
+
+def _requirements_accept_options(settings: Settings, cls: type[Plugin], options: Options) -> bool:
     try:
-        for required_role, required in cls.requires(options).items():
-            settings.options(required_role, discovery.load(required_role, required.name), required.options)
+        for role, required in flat(cls.requires(options)).values():
+            other = discovery.load(role, required.name)
+            own = settings.options(role, other, required.options)
+            if not _requirements_accept_options(settings, other, own):
+                return False
     except Exception:  # whatever a plugin raises here breaks only its own combinations: the plan reports it
         return False
     return True
+
+
+def _allowed(allow: Collection[str], typed: Sequence[Mapping[str, Sequence[str]]]) -> Container[str | trust.Request]:
+    """Returns the kinds that are allowed, and the single commands of plugins that the user typed."""
+    kinds = {*allow, *([trust.DOWNLOAD] if os.environ.get(trust.ALLOW_DOWNLOAD) else [])}
+    commands = set[trust.Request]()
+    for role, name in _pairs(typed):
+        with suppress(PluginError):  # the plan reports a plugin that cannot be loaded
+            cls = discovery.load(role, name)
+            commands |= {one for one in trust.requests_of(role, cls, cls.Options()) if one.kind == trust.EXTERNAL}
+    return kinds | commands
+
+
+def _requests(named: Sequence[Mapping[str, Sequence[str]]], settings: Sequence[Settings]) -> Iterator[trust.Request]:
+    """Yields what the plugins, and those that they require, would do. Those that cannot be loaded do nothing."""
+    for roles, own in zip(named, settings, strict=True):
+        for role, name in _pairs([roles]):
+            yield from _requests_of(own, role, name, {})
+
+
+def _pairs(grids: Sequence[Mapping[str, Sequence[str]]]) -> Iterator[tuple[str, str]]:
+    """Yields (role, name) of every plugin in grids."""
+    for roles in grids:
+        for role, names in roles.items():
+            yield from ((role, name) for name in names)
+
+
+def _requests_of(settings: Settings, role: str, name: str, extra: Mapping[str, Any]) -> list[trust.Request]:
+    try:
+        cls = discovery.load(role, name)
+        options = settings.options(role, cls, extra)
+        found = trust.requests_of(role, cls, options)
+        for other, wanted in flat(cls.requires(options)).values():
+            found += _requests_of(settings, other, wanted.name, wanted.options)
+    except Exception:  # whatever a plugin raises here breaks only its own combinations: the plan reports it
+        return []
+    return found
 
 
 def _matcher(name: str) -> str:

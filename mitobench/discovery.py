@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -190,6 +191,33 @@ def split(spec: str) -> tuple[str, str | None]:
 def quoted(spec: str) -> str:
     """Returns a spec as the options `--detector`, `--verifier`, ... read it back: in quotes if it has a comma."""
     return '"' + spec.replace('"', '""') + '"' if "," in spec or '"' in spec else spec
+
+
+def separate(text: str, separator: str) -> list[str]:
+    """Splits specs at a separator outside quotes, and removes the quotes around a whole spec.
+
+    Quotes inside a spec stay: `external:find 'a,b' {image},blobs` are two specs, separated by the second comma. Inside
+    double quotes around a whole spec, two double quotes stand for one. A single apostrophe is no quote.
+    """
+    quotes = "'\"" if text.count("'") % 2 == 0 else '"'
+    parts, start, quote = [], 0, ""
+    for place, character in enumerate(text):
+        if character == quote:
+            quote = ""
+        elif not quote and character in quotes:
+            quote = character
+        elif not quote and character == separator:
+            parts.append(text[start:place])
+            start = place + 1
+    return [_unquoted(part.strip()) for part in (*parts, text[start:])]
+
+
+def _unquoted(spec: str) -> str:
+    """Returns a spec without the quotes around the whole of it; other quotes are kept."""
+    if double := re.fullmatch(r'"((?:[^"]|"")*)"', spec):
+        return double[1].replace('""', '"').strip()
+    single = re.fullmatch(r"'([^']*)'", spec)
+    return single[1].strip() if single else spec
 
 
 def is_installed(role: str, spec: str) -> bool:

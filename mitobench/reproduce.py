@@ -7,7 +7,7 @@ outputs of stages go to a temporary store, so that cached outputs are not compar
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from mitobench import compute, discovery
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.discovery import ROLES
 from mitobench.errors import DataError, MitobenchError, PluginError, RecordError
-from mitobench.pipeline import canonical
+from mitobench.pipeline import canonical, trust
 from mitobench.pipeline.executors import ProgressListener
 from mitobench.pipeline.plan import UNUSED
 from mitobench.pipeline.plugins import PRETRAINED, has_pretrained
@@ -41,6 +41,7 @@ def reproduce(
     data: Path | None = None,
     store: Path | None = None,
     out: Path | None = None,
+    allow: Collection[str] = (),
     show_progress: ShowProgress,
     notify: Notify,
 ) -> Reproducibility:
@@ -51,12 +52,14 @@ def reproduce(
         data: folder that contains its data sets; None: synthetic frames are generated.
         store: folder for the outputs of stages; None: a temporary one, so that everything is computed again.
         out: folder for the new record, which goes to its `records/`; None: the new record is not kept.
+        allow: what the record's plugins may do beyond computing: `external` (run the programs that it names),
+            `download` (contact the hubs that it names).
         show_progress: shows the progress of the run.
         notify: called with each message for the user.
 
     Without a run, the verdict is `different` if the record contradicts itself, or if its test frames differ from those
     in `data`. Raises RecordError for a file that is not a record or was edited, and MitobenchError for a plugin or data
-    set that is not available here.
+    set that is not available here, or something that its plugins would do and that is not allowed.
     """
     recorded = record.read(path)
     problems = check(path).problems
@@ -67,8 +70,8 @@ def reproduce(
         local.workspace(recorded)
     except DataError as reason:
         return Reproducibility.refused(recorded, [str(reason)])
-    with tempfile.TemporaryDirectory(prefix="mitobench-") as temporary, _threads(recorded):
-        benchmark = _prepared(path, recorded, local, Path(temporary), store, notify)
+    with tempfile.TemporaryDirectory(prefix="mitobench-") as temporary, _threads(recorded), trust.only(allow):
+        benchmark = _prepared(path, recorded, local, Path(temporary), store, allow, notify)
         impossible = [row.problem[1] for row in benchmark.problems if row.problem]
         if impossible:
             raise MitobenchError(f"{path}: cannot be reproduced here: {impossible[0]}")
@@ -79,7 +82,13 @@ def reproduce(
 
 
 def _prepared(
-    path: Path, recorded: Record, local: LocalDatasets, temporary: Path, store: Path | None, notify: Notify
+    path: Path,
+    recorded: Record,
+    local: LocalDatasets,
+    temporary: Path,
+    store: Path | None,
+    allow: Collection[str],
+    notify: Notify,
 ) -> Benchmark:
     combination = recorded.combination
     roles = {role: [str(combination[role])] for role in ROLES}
@@ -98,6 +107,8 @@ def _prepared(
         device="cpu" if recorded.device == "cpu" else "auto",
         processes=resource_estimate.processes(recorded),
         store=store or temporary / "store",
+        allow=allow,
+        typed=False,
         notify=notify,
     )
 

@@ -8,7 +8,19 @@ from typing import Annotated
 
 import typer
 
-from mitobench.cli.options import Data, Device, DryRun, Gpus, Jobs, Sets, Store, names
+from mitobench.cli.options import (
+    AllowDownload,
+    AllowExternal,
+    Data,
+    Device,
+    DryRun,
+    Gpus,
+    Jobs,
+    Sets,
+    Store,
+    allow,
+    names,
+)
 from mitobench.foreign.limits import MAX_SEEDS
 
 EXAMPLES = """\
@@ -73,6 +85,8 @@ def experiment(
         typer.Option(help="Folder of the leaderboard; the experiment's page is written to its subfolder experiments/."),
     ] = Path("leaderboard"),
     dry_run: DryRun = False,
+    allow_external: AllowExternal = False,
+    allow_download: AllowDownload = False,
 ) -> None:
     """Measure a table of the paper, next to the published numbers, or grids of combinations for the leaderboard.
 
@@ -107,6 +121,8 @@ def experiment(
         device=device,
         processes=gpus,
         store=store,
+        allow=allow(allow_external, allow_download),
+        typed=False,
     )
     for part in prepared.parts:
         if part.benchmark:

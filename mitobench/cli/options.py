@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -39,14 +39,20 @@ Store = Annotated[
         help="Folder in which outputs of stages are kept and reused. Default: in the user cache.",
     ),
 ]
+AllowExternal = Annotated[
+    bool, typer.Option("--allow-external", help="Run the programs that `external:` names there. Read them first.")
+]
+AllowDownload = Annotated[
+    bool, typer.Option("--allow-download", help="Let plugins fetch weights from a hub, for example Hugging Face.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and exit.")]
 
 
 def specs(given: Sequence[str] | None, option: str) -> list[str] | None:
     """Splits the values of a repeatable option into specs of plugins; None if it is not given.
 
-    Each value is split at its commas. A comma between double quotes does not split, and quotes around a whole spec are
-    removed (there, `""` stands for one quote): `blobs,"external:find.sh a,b"` is two specs.
+    Each value is split at its commas. A comma between quotes does not split, and quotes around a whole spec are removed
+    (`mitobench.discovery.separate`): `blobs,"external:find.sh a,b"` is two specs.
 
     Args:
         given: the values, one per occurrence of the option.
@@ -60,19 +66,21 @@ def specs(given: Sequence[str] | None, option: str) -> list[str] | None:
 
 
 def _split_specs(text: str, option: str) -> list[str]:
+    from mitobench.discovery import separate
+
     if text.count('"') % 2:
         raise typer.BadParameter(f"{option} {text}: a quote does not end. Write a second double quote.")
-    parts = [part.strip() for part in re.findall(r'(?:[^,"]|"[^"]*")+', text)]
-    found = [_unquoted(part) for part in parts if part]
-    if not all(found) or not found:
+    found = [part for part in separate(text, ",") if part]
+    if not found:
         raise typer.BadParameter(f"{option} {text!r} contains no name. Give one or more names, separated by commas.")
     return found
 
 
-def _unquoted(spec: str) -> str:
-    """Returns a spec without the quotes around it; quotes inside it are kept."""
-    whole = re.fullmatch(r'"((?:[^"]|"")*)"', spec)
-    return whole[1].replace('""', '"').strip() if whole else spec
+def allow(external: bool, download: bool) -> set[str]:
+    """Returns what the user allowed, as `mitobench.pipeline.trust` names it; lets this process download if allowed."""
+    if download:
+        os.environ["MITOBENCH_ALLOW_DOWNLOAD"] = "1"
+    return {kind for kind, given in (("external", external), ("download", download)) if given}
 
 
 def names(text: str | None) -> list[str] | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mitobench.cli.options import AllowDownload, AllowExternal, allow
 from mitobench.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -49,12 +50,17 @@ def predict(
         float | None, typer.Option(help="Candidates with a score at or above this are mitoses. Default: the model's.")
     ] = None,
     device: Annotated[str, typer.Option(help="Device to compute on: auto, cpu or cuda.")] = "auto",
+    allow_external: AllowExternal = False,
+    allow_download: AllowDownload = False,
 ) -> None:
     """Find mitoses on images. Writes a CSV, a GeoJSON for QuPath and an overlay per image, and counts per mm2.
 
     Reads TIFF, PNG, JPEG and BMP with 8 or 16 bits. Large images are processed in tiles; whole-slide formats are not
     supported. On the overlays, blue rings are mitoses; thin orange rings are candidates with a score between half the
     threshold and the threshold.
+
+    A model can name programs (`external:`) and hubs. They are shown first, and used only with --allow-external and
+    --allow-download.
 
     Exit code 0: all images were processed; 1: some failed, and the summary says why; 2: nothing could be processed or
     written.
@@ -71,9 +77,10 @@ def predict(
     from mitobench.model.batch import predict_files
     from mitobench.model.card import find
     from mitobench.model.inputs import images_of
+    from mitobench.pipeline import trust
 
-    folder = find(model)
-    loaded = Model.load(folder, find_device(device))
+    folder, allowed = find(model), allow(allow_external, allow_download)
+    loaded = Model.load(folder, find_device(device), allowed)
     _introduce(folder, loaded, threshold)
     if mpp is None:
         notify(f"No --mpp given: assuming the model's {loaded.card.mpp:g} um/px for all images.")
@@ -82,7 +89,7 @@ def predict(
     from rich.progress import Progress
 
     try:
-        with Progress(console=console, transient=True) as bar:
+        with Progress(console=console, transient=True) as bar, trust.only(allowed):
             task = bar.add_task("images", total=len(paths))
             for row in predict_files(loaded, paths, out, mpp or loaded.card.mpp, threshold):
                 rows.append(row)

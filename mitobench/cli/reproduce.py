@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mitobench.cli.options import AllowDownload, AllowExternal, allow
 from mitobench.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def reproduce(
         bool,
         typer.Option("--yes", "-y", help="Do not ask for confirmation if the record needs more than this machine has."),
     ] = False,
+    allow_external: AllowExternal = False,
+    allow_download: AllowDownload = False,
 ) -> None:
     """Run a record again with its own options, data and seed, and compare the results.
 
@@ -44,6 +47,9 @@ def reproduce(
     the difference in F1 contains 0, or the difference is not larger than between the seeds of the record's series in
     the same folder); different (anything else, or the record contradicts itself). Also lists what has changed since
     the record was made.
+
+    A record can name programs (`external:`) and hubs. They are shown first, and used only with --allow-external and
+    --allow-download.
 
     Exit code 0: equal or within seed noise; 1: different; 2: it cannot run here, or the record was edited.
 
@@ -60,7 +66,15 @@ def reproduce(
     from mitobench.reproduce import reproduce as again
 
     try:
-        found = again(path, data=data, store=store, out=out, show_progress=console.Display, notify=console.notify)
+        found = again(
+            path,
+            data=data,
+            store=store,
+            out=out,
+            allow=allow(allow_external, allow_download),
+            show_progress=console.Display,
+            notify=console.notify,
+        )
     except KeyboardInterrupt:
         echo("Interrupted. Finished stages are kept only with --store.", err=True)
         raise typer.Exit(130) from None

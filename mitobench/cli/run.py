@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mitobench.cli.options import Data, Device, DryRun, Gpus, Jobs, Sets, Store, names, specs
+from mitobench.cli.options import (
+    AllowDownload,
+    AllowExternal,
+    Data,
+    Device,
+    DryRun,
+    Gpus,
+    Jobs,
+    Sets,
+    Store,
+    allow,
+    names,
+    specs,
+)
 from mitobench.foreign.limits import MAX_SEED, MAX_SEEDS
 
 if TYPE_CHECKING:
@@ -110,6 +123,8 @@ def run(
         ),
     ] = None,
     dry_run: DryRun = False,
+    allow_external: AllowExternal = False,
+    allow_download: AllowDownload = False,
 ) -> None:
     """Train and score every combination of the given plugins, and write a record of each.
 
@@ -150,6 +165,7 @@ def run(
         processes=gpus,
         part="test" if to_test else "val",
         store=store,
+        allow=allow(allow_external, allow_download),
         notify=console.notify,
     )
     console.show_plan(benchmark)

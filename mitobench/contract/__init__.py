@@ -156,12 +156,12 @@ def describe_returns_facts(of: Subject) -> None:
 
 
 def required_plugins_exist_and_can_be_fitted(of: Subject) -> None:
-    """Required detectors are installed, have a `fit`, and accept the options that the requirement sets."""
-    for role, requirement in of.requirements().items():
+    """Required detectors are installed, have a `fit` (or are in a sequence), and accept the options that are set."""
+    for place, (role, requirement) in of.requirements().items():
         _require(of.role in ("detector", "verifier") and role == "detector", f"a {of.role} cannot require a {role}.")
         cls = discovery.load(role, requirement.name)
         _require(
-            cls.learns(),
+            cls.learns() or place != role,
             f"the required {role} {requirement.name!r} has no fit(). Do not require it: use its class directly.",
         )
         cls.Options.model_validate(dict(requirement.options))

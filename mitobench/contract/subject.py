@@ -19,8 +19,10 @@ from mitobench import discovery
 from mitobench.api import Context, Detections, Options, Requirement, Sample
 from mitobench.contract import frames
 from mitobench.pipeline import checks
+from mitobench.pipeline.plugins import flat
 from mitobench.pipeline.settings import Settings
 from mitobench.pipeline.stages.boxes import visible_to
+from mitobench.pipeline.stages.fitting import label
 
 Results = dict[str, NDArray[np.float64]]
 
@@ -107,7 +109,14 @@ class Subject:
             self._call_checking_inputs("fit", plugin.fit, frames.validation())
             return plugin
         with tempfile.TemporaryDirectory() as work:
-            context = Context(SEED, "cpu", Path(work), self._upstream(), log=logging.Logger("contract"))
+            context = Context(
+                SEED,
+                "cpu",
+                Path(work),
+                self._upstream(),
+                log=logging.Logger("contract"),
+                label=lambda sample, found: label(found, sample.frame, sample.mitoses, frames.RADIUS_UM),
+            )
             parts = self._parts(masks)
             self._call_checking_inputs("fit", plugin.fit, frames.train(**parts), frames.val(**parts), context)
         return plugin
@@ -161,17 +170,17 @@ class Subject:
             "candidates": self.role == "verifier",
         }
 
-    def requirements(self) -> Mapping[str, Requirement]:
-        """Returns the plugins that must be fitted before this one, by role."""
-        required: Mapping[str, Requirement] = self.cls.requires(self.options)
-        return required
+    def requirements(self) -> dict[str, tuple[str, Requirement]]:
+        """Returns (role, requirement) of the plugins that must be fitted before this one, by place."""
+        return flat(self.cls.requires(self.options))
 
     def _upstream(self) -> dict[str, Any]:
         """Returns the required plugins, fitted on the same frames, saved and loaded, as in a run."""
-        return {
-            role: subject(role, r.name, json.dumps(r.options), self.sets).reloaded
-            for role, r in self.requirements().items()
-        }
+        plugins: dict[str, Any] = {}
+        for place, (role, wanted) in self.requirements().items():
+            plugin = subject(role, wanted.name, json.dumps(dict(wanted.options)), self.sets).reloaded
+            plugins[role] = plugin if place == role else (*plugins.get(role, ()), plugin)
+        return plugins
 
     def _call_checking_inputs(self, method: str, call: Any, *given: Any) -> Any:
         """Returns the result of a call, and adds the method to `changed` if its arguments are different afterwards."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from mitobench.model.card import ModelCard, PackedPlugin
 from mitobench.model.tiles import Tile, tiled, unrepeated
 from mitobench.pipeline import checks
 from mitobench.pipeline.stages.candidate_threshold import above
+from mitobench.pipeline.trust import check, only, requests_of
 from mitobench.results import option_files
 
 FILES = "files"  # folder with the files that options refer to, as ROLE/OPTION/NAME
@@ -53,20 +55,28 @@ class Model:
     fuser: Fuser
 
     @classmethod
-    def load(cls, folder: Path, device: str = "cpu") -> Model:
+    def load(cls, folder: Path, device: str = "cpu", allow: Collection[str] = ()) -> Model:
         """Loads the model from a folder written by `pack`, after verifying every file.
 
         Args:
             folder: the model folder.
             device: `cpu` or `cuda`; fusers always run on the CPU.
+            allow: what its plugins may do beyond computing: `external` (run the programs that the model names),
+                `download` (contact the hubs that it names).
 
-        Raises MitobenchError if the folder is not a model or was altered, and if a plugin is not installed or its
-        options have changed.
+        Raises MitobenchError if the folder is not a model or was altered, if a plugin is not installed or its options
+        have changed, and if a plugin would do something that is not allowed.
         """
         card = cards.read(folder)
-        detector = _plugin(folder, card, "detector", device)
-        verifier = _plugin(folder, card, "verifier", device)
-        return cls(card, detector, verifier if verifier.verifies else None, _plugin(folder, card, "fuser", "cpu"))
+        parts = {role: _class_and_options(folder, card, role) for role in ("detector", "verifier", "fuser")}
+        requests = (one for role, (plugin, options) in parts.items() for one in requests_of(role, plugin, options))
+        check(requests, allow, f"The model {folder}")
+        with only(allow):
+            detector, verifier, fuser = (
+                _loaded(folder / role, plugin(options, "cpu" if role == "fuser" else device), role)
+                for role, (plugin, options) in parts.items()
+            )
+        return cls(card, detector, verifier if verifier.verifies else None, fuser)
 
     def predict(self, frame: Frame, threshold: float | None = None) -> Prediction:
         """Returns all candidates on a frame, and which of them are mitoses.
@@ -104,8 +114,8 @@ class Model:
         return found, checks.scores(self.verifier, tile.frame, self.verifier.score(tile.frame, found), len(found))
 
 
-def _plugin(folder: Path, card: ModelCard, role: Any, device: str) -> Any:
-    """Creates the plugin of a role, and loads what it saved when it was packed, if anything."""
+def _class_and_options(folder: Path, card: ModelCard, role: str) -> tuple[Any, Any]:
+    """Returns the class of the plugin of a role, and the options that it was packed with."""
     part: PackedPlugin = getattr(card.plugins, role)
     here = _installed(role, part)
     cls: Any = discovery.load(role, part.name)
@@ -118,15 +128,19 @@ def _plugin(folder: Path, card: ModelCard, role: Any, device: str) -> Any:
             f"({here.package} {here.version}) is installed, which has other options: {wrong}. "
             f"Install the version of {part.package} that it was packed with, or pack the model again."
         ) from reason
-    plugin = cls(options, device)
-    if (folder / role).is_dir():
+    return cls, options
+
+
+def _loaded(folder: Path, plugin: Any, role: str) -> Any:
+    """Returns a plugin with what it saved when it was packed, if anything."""
+    if folder.is_dir():
         try:
-            plugin.load(folder / role)
+            plugin.load(folder)
         except MitobenchError:
             raise
         except Exception as reason:  # plugins may trust their own files, but these may come from anywhere
             raise PluginError(
-                f"{folder / role}: {role} {part.name!r} cannot load these files: {type(reason).__name__}: {reason}. "
+                f"{folder}: {role} {plugin.name!r} cannot load these files: {type(reason).__name__}: {reason}. "
                 "Pack the model again."
             ) from reason
     return plugin

@@ -16,6 +16,7 @@ from mitobench.model.card import MeasuredScores, ModelCard, PackedPlugin, Packed
 from mitobench.model.model import FILES, Model
 from mitobench.pipeline.stages.job import LOG, TRAINING_INFO
 from mitobench.pipeline.store import MANIFEST, Store
+from mitobench.pipeline.trust import KINDS
 from mitobench.pipeline.workspace import validation_sets
 from mitobench.results import option_files
 from mitobench.results import record as records
@@ -50,7 +51,7 @@ def pack(record: Path, store: Path, out: Path, half: bool = False) -> ModelCard:
             files = read.plugins[role].files
             option_files.write(folder / FILES / role, files, lambda file: Store(store).kept(file.sha256))
         card = cards.write(folder, _card(record, read, half))
-        Model.load(folder)
+        Model.load(folder, allow=KINDS)  # nothing is predicted
     return card
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from mitobench import discovery
+from mitobench.api import Requirement
 from mitobench.datasets.splits import PARTS
 from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError, PluginError
@@ -120,13 +121,19 @@ class _Planner:
         """Returns replacement names, by role, for plugins that have no effect in this combination."""
         simpler = {}
         detector, verifier = self.ref("detector", names["detector"]), self.ref("verifier", names["verifier"])
-        if not (classes["detector"].uses_boxes or detector.requires() or verifier.requires()):
+        if not any(self._uses_boxes(plugin) for plugin in (detector, verifier)):
             simpler["estimator"] = UNUSED
         if not classes["fuser"].uses_verifier:
             simpler["verifier"] = NO_VERIFIER
         elif not classes["verifier"].verifies and self._only_weighs(names["fuser"], classes["fuser"]):
             simpler["fuser"] = NO_FUSER
         return simpler
+
+    def _uses_boxes(self, plugin: PluginRef) -> bool:
+        """Returns whether a detector, or one that a plugin requires, learns from boxes."""
+        if plugin.role == "detector" and plugin.cls().uses_boxes:
+            return True
+        return any(self._uses_boxes(self._other(plugin, *wanted)) for wanted in plugin.requires().values())
 
     @staticmethod
     def _only_weighs(name: str, fuser: Any) -> bool:
@@ -173,9 +180,9 @@ class _Planner:
         threshold = self.pipeline.for_detector(refs["detector"].name).candidate_threshold
         if refs["verifier"].cls().verifies:
             sources = self._candidates(refs["detector"], detector, boxes, train, val, seed)
-            required = self._required(refs["verifier"], boxes, train, val, seed)
+            required, members = self._required(refs["verifier"], boxes, train, val, seed)
             upstream = {**sources, **required, "candidates-val": detections["val"]}
-            fitted = self._fit(refs["verifier"], {"train": train, "val": val}, upstream, seed)
+            fitted = self._fit(refs["verifier"], {"train": train, "val": val}, upstream, seed, members)
             scores = {
                 part: self._verifier_scores(refs["verifier"], fitted, detections[part], keys, part, threshold)
                 for part, keys in parts.items()
@@ -233,26 +240,32 @@ class _Planner:
         self, detector: PluginRef, boxes: Stage | None, train: tuple[str, ...], val: tuple[str, ...], seed: int
     ) -> Stage | None:
         used = boxes if detector.cls().uses_boxes else None
-        required = self._required(detector, boxes, train, val, seed)
-        return self._fit(detector, {"train": train, "val": val}, {"boxes": used, **required}, seed)
+        required, members = self._required(detector, boxes, train, val, seed)
+        return self._fit(detector, {"train": train, "val": val}, {"boxes": used, **required}, seed, members)
 
     def _required(
         self, plugin: PluginRef, boxes: Stage | None, train: tuple[str, ...], val: tuple[str, ...], seed: int
-    ) -> dict[str, Stage | None]:
-        """Returns the fits of the detectors that a plugin starts from, by role."""
-        required = {}
-        for role, requirement in plugin.requires().items():
-            try:
-                other = self.ref(role, requirement.name, requirement.options)
-            except MitobenchError as reason:
-                raise PluginError(f"{plugin.role} {plugin.name!r} requires {requirement.name!r}: {reason}") from reason
-            if role != "detector" or not other.cls().learns():
+    ) -> tuple[dict[str, Stage | None], dict[str, PluginRef]]:
+        """Returns the fits of the detectors that a plugin starts from, and those of them that must predict."""
+        fits, members = dict[str, Stage | None](), dict[str, PluginRef]()
+        for place, (role, requirement) in plugin.requires().items():
+            other = self._other(plugin, role, requirement)
+            if role != "detector" or not (other.cls().learns() or place != role):
                 raise PluginError(
                     f"{plugin.role} {plugin.name!r} requires the {role} {requirement.name!r}; only a detector that "
-                    "learns can be required."
+                    "learns can be required, or a sequence of detectors."
                 )
-            required[f"requires-{role}"] = self._detector(other, boxes, train, val, seed)
-        return required
+            fits[f"requires-{place}"] = self._detector(other, boxes, train, val, seed)
+            if place != role:
+                members[f"requires-{place}"] = other
+        return fits, members
+
+    def _other(self, plugin: PluginRef, role: str, requirement: Requirement) -> PluginRef:
+        """Returns the plugin that another one requires. Raises PluginError if there is none."""
+        try:
+            return self.ref(role, requirement.name, requirement.options)
+        except MitobenchError as reason:
+            raise PluginError(f"{plugin.role} {plugin.name!r} requires {requirement.name!r}: {reason}") from reason
 
     def _detections(self, detector: PluginRef, fitted: Stage | None, frames: tuple[str, ...], part: str) -> Stage:
         return self._predict("detections", detector, {"frames": frames}, {"detector": fitted}, part=part)
@@ -323,12 +336,13 @@ class _Planner:
         frames: Mapping[str, tuple[str, ...]],
         upstream: Mapping[str, Stage | None],
         seed: int,
+        members: Mapping[str, PluginRef] = {},
     ) -> Stage | None:
         """Returns the stage that fits a plugin; None for a plugin that learns nothing."""
         if not plugin.cls().learns():
             return None
         fitted = plugin.for_fit()
-        return self._stage(f"fit-{plugin.role}", fitted, frames, upstream, seed=seed, **self.compute)
+        return self._stage(f"fit-{plugin.role}", fitted, frames, upstream, members, seed=seed, **self.compute)
 
     def _predict(
         self,
@@ -346,27 +360,29 @@ class _Planner:
         plugin: PluginRef,
         frames: Mapping[str, tuple[str, ...]],
         upstream: Mapping[str, Stage | None],
+        members: Mapping[str, PluginRef] = {},
         **settings: Any,
     ) -> Stage:
         digests = {part: self.workspace.digest(keys) for part, keys in frames.items()}
         used = {role: stage for role, stage in upstream.items() if stage is not None}
-        return Stage(kind, plugin, frames, {**settings, **_code(kind, plugin, frames)}, used, digests)
+        code = _code(kind, (plugin, *members.values()), frames)
+        return Stage(kind, plugin, frames, {**settings, **code}, used, digests, members)
 
     def _matching(self, dataset: str) -> dict[str, Any]:
         return {"matcher": self.request.matcher, "radius_um": self.workspace.card(dataset).radius_um}
 
 
-def _code(kind: str, plugin: PluginRef, frames: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+def _code(kind: str, plugins: Sequence[PluginRef], frames: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
     """Returns the part of a stage's settings that describes its code.
 
     It holds the digests of mitobench's code for this kind and of the data set readers, and the versions of all packages
-    that they and the plugin import.
+    that they and the plugins import.
     """
     harness = stage_code(kind)
     readers = {
         name: reader_code(name) for name in sorted({k.partition("/")[0] for keys in frames.values() for k in keys})
     }
-    codes = (harness, plugin_code(plugin.role, plugin.cls()), *readers.values())
+    codes = (harness, *(plugin_code(plugin.role, plugin.cls()) for plugin in plugins), *readers.values())
     return {
         "harness": harness.digest,
         "readers": {name: code.digest for name, code in readers.items()},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -122,16 +122,24 @@ class PluginRef:
         """Returns the plugin's class, a subclass of its role's interface."""
         return discovery.load(self.role, self.name)
 
-    def requires(self) -> Mapping[str, api.Requirement]:
-        """Returns the plugins whose fits this one starts from, by role. Raises PluginError if the plugin raises."""
+    def requires(self) -> dict[str, tuple[str, api.Requirement]]:
+        """Returns the (role, requirement) of the plugins whose fits this one starts from, by place.
+
+        A place is `ROLE`, or `ROLE-1`, `ROLE-2`, ... for a role with several requirements. Raises PluginError if the
+        plugin raises.
+        """
         cls = self.cls()
         try:
-            required: Mapping[str, api.Requirement] = cls.requires(cls.Options.model_validate(dict(self.options)))
+            return flat(cls.requires(cls.Options.model_validate(with_files(self.options, self.files))))
         except Exception as reason:
             raise PluginError(
                 f"{self.role} {self.name!r}: requires() raised {type(reason).__name__}: {reason}."
             ) from reason
-        return required
+
+    def trusts(self) -> Sequence[api.Need]:
+        """Returns what the plugin does that a stranger must not decide. Raises PluginError if the plugin raises."""
+        cls = self.cls()
+        return needs(self.role, cls, cls.Options.model_validate(with_files(self.options, self.files)))
 
     def create(self, device: str, folder: Path | None = None) -> Any:
         """Returns an instance; with a folder, the plugin as it was fitted and saved there.
@@ -144,6 +152,30 @@ class PluginRef:
         if folder is not None:
             plugin.load(folder)
         return plugin
+
+
+def flat(
+    required: Mapping[str, api.Requirement | Sequence[api.Requirement]],
+) -> dict[str, tuple[str, api.Requirement]]:
+    """Returns (role, requirement) by place: `ROLE`, or `ROLE-1`, `ROLE-2`, ... for a sequence of requirements."""
+    places: dict[str, tuple[str, api.Requirement]] = {}
+    for role, wanted in required.items():
+        if isinstance(wanted, api.Requirement):
+            places[role] = role, wanted
+        else:
+            places |= {f"{role}-{number}": (role, each) for number, each in enumerate(wanted, 1)}
+    return places
+
+
+def needs(role: str, plugin: type[Plugin], options: Options) -> Sequence[api.Need]:
+    """Returns what a plugin does with these options that a stranger must not decide.
+
+    Raises PluginError if the plugin raises.
+    """
+    try:
+        return list(plugin.trusts(options))
+    except Exception as reason:
+        raise PluginError(f"{role} {plugin.name!r}: trusts() raised {type(reason).__name__}: {reason}.") from reason
 
 
 def has_pretrained(plugin: type[Plugin]) -> bool:

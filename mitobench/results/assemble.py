@@ -135,11 +135,17 @@ def _text(results: Mapping[str, StageResult], stage: Stage) -> str:
 
 
 def _required(row: PlannedRun) -> Iterator[tuple[str, PluginRef]]:
-    """Yields the plugins whose fits others start from, under names such as `detector requires frcnn`."""
+    """Yields the plugins that others start from, under names such as `detector requires frcnn`.
+
+    Those that are complete are named `detector uses frcnn`: options that are read only at prediction time count too.
+    """
     for stage in _all_stages(row):
         for role, needed in stage.upstream.items():
-            if role.startswith("requires-") and stage.plugin and needed.plugin:
+            if role.startswith("requires-") and role not in stage.members and stage.plugin and needed.plugin:
                 yield f"{stage.plugin.role} requires {needed.plugin.name}", needed.plugin
+        for member in stage.members.values():
+            if stage.plugin:
+                yield f"{stage.plugin.role} uses {member.name}", member
 
 
 def _all_stages(row: PlannedRun) -> Iterator[Stage]:
@@ -220,7 +226,7 @@ def _notes(row: PlannedRun, workspace: Workspace) -> list[str]:
 
 def _started_from(row: PlannedRun) -> list[str]:
     """Returns the notes on what training started from."""
-    trained = [stage.plugin for stage in _fits(row).values() if stage.plugin]
+    trained = [stage.plugin for stage in _fits(row).values() if stage.plugin and not stage.members]
     return [
         *notes.starts([(plugin.name, plugin.weights.name if plugin.weights else None) for plugin in trained]),
         *(notes.missing_weights(plugin.name, name) for plugin in trained for name in plugin.missing_weights),
@@ -247,13 +253,14 @@ def _fits(row: PlannedRun) -> dict[str, Stage]:
     named = {"estimator": boxes and boxes.upstream.get("estimator")}
     named |= {role: row.stages.get(role) for role in ("detector", "verifier")}
     fits = {role: stage for role, stage in named.items() if stage}
-    required = {
-        f"{role} requires {needed.plugin.name}": needed
-        for role, stage in fits.items()
-        for name, needed in stage.upstream.items()
-        if name.startswith("requires-") and needed.plugin
-    }
-    return fits | required
+    pending = list(fits.values())
+    while pending:
+        stage = pending.pop(0)
+        for name, needed in stage.upstream.items():
+            if name.startswith("requires-") and stage.plugin and needed.plugin:
+                fits[f"{stage.plugin.role} requires {needed.plugin.name}"] = needed
+                pending.append(needed)
+    return fits
 
 
 def _training_info(row: PlannedRun, results: Mapping[str, StageResult]) -> dict[str, dict[str, Any]]:

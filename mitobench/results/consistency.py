@@ -238,12 +238,15 @@ def _plugin(entry: PluginEntry, plugin: dict[str, Any], path: str) -> Iterator[M
 
 
 def _required_fits(record: Record) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields the plugins whose fits others start from, with names such as `detector requires frcnn`."""
+    """Yields the plugins that others start from, with names such as `detector requires frcnn`."""
     for spec in record.specs.values():
+        members = spec.get("members", {})
         for name, key in spec["upstream"].items():
             plugin = record.specs[key]["plugin"] if key in record.specs else None
-            if name.startswith("requires-") and spec["plugin"] and plugin:
+            if name.startswith("requires-") and name not in members and spec["plugin"] and plugin:
                 yield f"{spec['plugin']['role']} requires {plugin['name']}", plugin
+        for member in members.values():
+            yield f"{spec['plugin']['role']} uses {member['name']}", member
 
 
 # ------------------------------------------------------------------------------------------------ request and data

@@ -58,4 +58,4 @@ def _current_text(record: Record, text: str) -> str:
 
 def _role(where: str) -> str:
     """The role of an entry of `Record.plugins`; `verifier requires frcnn` is a detector, as only those are required."""
-    return "detector" if " requires " in where else where
+    return "detector" if " requires " in where or " uses " in where else where

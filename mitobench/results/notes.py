@@ -115,10 +115,13 @@ def _fits(record: Record) -> list[tuple[str, str | None]]:
     specs, stages = record.specs, record.stages
     boxes = specs.get(stages.get("boxes", ""), {})
     keys = [boxes.get("upstream", {}).get("estimator"), stages.get("detector"), stages.get("verifier")]
-    fitted = [specs[key] for key in keys if key in specs]
-    required_fits = [
-        specs[key] for spec in fitted for name, key in spec["upstream"].items() if name.startswith("requires-")
-    ]
-    plugins: list[dict[str, Any]] = [spec["plugin"] for spec in (*fitted, *required_fits) if spec["plugin"]]
+    keys, fitted = [key for key in keys if key in specs], dict[str, dict[str, Any]]()
+    while keys:
+        key = keys.pop(0)
+        if key not in fitted:
+            fitted[key] = specs[key]
+            keys += [other for name, other in specs[key]["upstream"].items() if name.startswith("requires-")]
+    trained = [spec for spec in fitted.values() if not spec.get("members")]
+    plugins: list[dict[str, Any]] = [spec["plugin"] for spec in trained if spec["plugin"]]
     found = [(plugin["name"], WEIGHTS.fullmatch(str(plugin["options"].get("pretrained")))) for plugin in plugins]
     return [(name, match[1] if match else None) for name, match in found]

@@ -44,3 +44,4 @@ class SpecShape(Shape):
     frames: dict[str, str]
     settings: dict[str, Any]
     upstream: dict[str, str]
+    members: dict[str, PluginShape] = {}

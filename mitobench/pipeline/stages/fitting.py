@@ -71,12 +71,14 @@ def _write_training_info(plugin: Plugin, training_info: Mapping[str, Any], path:
         raise PluginError(f"{plugin.name}: context.training_info must hold JSON values: {reason}.") from reason
 
 
-def _upstream(job: Job) -> dict[str, Plugin]:
-    """Returns the fitted plugins that this one requires, by role."""
-    plugins = {}
-    for role, stage in job.stage.upstream.items():
-        if role.startswith("requires-") and stage.plugin:
-            plugins[role.removeprefix("requires-")] = stage.plugin.create(job.device, job.inputs[role])
+def _upstream(job: Job) -> dict[str, Any]:
+    """Returns the fitted plugins that this one requires, by role; a tuple for a role with several."""
+    plugins: dict[str, Any] = {}
+    for name, stage in job.stage.upstream.items():
+        if name.startswith("requires-") and name not in job.stage.members and stage.plugin:
+            plugins[name.removeprefix("requires-")] = stage.plugin.create(job.device, job.inputs[name])
+    for name, member in job.stage.members.items():
+        plugins[member.role] = (*plugins.get(member.role, ()), member.create(job.device, job.inputs.get(name)))
     return plugins
 
 

@@ -7,7 +7,7 @@ frames, the versions of imported packages, and the keys of the stages that it de
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -27,6 +27,8 @@ class Stage:
         settings: everything else that decides its output, as JSON values.
         upstream: the stages whose outputs it reads, by role.
         digests: SHA-256 of the frames, by part.
+        members: of a fit, the complete plugins that it starts from, by their role in `upstream`; there is no upstream
+            stage for those that learn nothing.
     """
 
     kind: str
@@ -35,16 +37,19 @@ class Stage:
     settings: Mapping[str, Any]
     upstream: Mapping[str, Stage]
     digests: Mapping[str, str]
+    members: Mapping[str, PluginRef] = field(default_factory=dict)
 
     @cached_property
     def spec(self) -> dict[str, Any]:
         """Everything that decides the output, as JSON values: what the key is the digest of."""
+        members = {role: member.spec() for role, member in self.members.items()}
         return {
             "kind": self.kind,
             "plugin": self.plugin.spec() if self.plugin else None,
             "frames": dict(self.digests),
             "settings": dict(self.settings),
             "upstream": {role: stage.key for role, stage in self.upstream.items()},
+            **({"members": members} if members else {}),
         }
 
     @cached_property
@@ -56,7 +61,8 @@ class Stage:
         """Raises PluginError if weights or a file among the plugin's options changed since the key was computed."""
         if self.plugin is None:
             return
-        self.plugin.check_files()
+        for plugin in (self.plugin, *self.members.values()):
+            plugin.check_files()
         if self.plugin.spec() != self.spec["plugin"]:
             raise PluginError(f"{self.plugin.weights} was changed during the run. Run the same command again.")
 

@@ -32,6 +32,7 @@ from mitobench.api import (
     Verifier,
     mask_box,
 )
+from mitobench.methods.external import External
 from mitobench.methods.linear import Linear
 
 Floats = NDArray[np.float64]
@@ -454,3 +455,28 @@ class ToyLinear(Linear):
     """Inherits from a built-in fuser, but is another plugin."""
 
     name = "toy-linear"
+
+
+class ToyProgram(External):
+    """The family `external` under another name."""
+
+    name = "toy-program"
+
+
+class ToyHub(ToyBoxless):
+    """A family whose members are on a hub. It opens no socket: it writes down that it would have."""
+
+    name = "toy-hub"
+    argument, example = "place", "hf-hub:ORG/NAME"
+
+    class Options(ToyDark.Options):
+        """Options of `toy-hub`."""
+
+        place: str = Field("", description="where the weights are")
+        pretrained: str = Field("none", description="weights to start from")
+
+    @classmethod
+    def pretrained(cls, options: Any) -> Path | None:
+        with open("contacted.txt", "a") as diary:
+            diary.write(f"{options.place} {options.pretrained}\n")
+        return None

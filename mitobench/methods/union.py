@@ -1,0 +1,300 @@
+"""`union:SPEC+SPEC`: several detectors as one.
+
+Scores of different detectors do not compare: .4 may be certain for one and hopeless for another. Each member's scores
+are therefore turned into probabilities of mitosis on the validation frames, by a logistic curve that never changes the
+order of a member's detections. Detections of one cell are then merged. The merged score is the **mean of the members'
+probabilities, with 0 for a member that did not find the cell**: agreement raises it, and one certain member alone still
+counts for its share. (A noisy-or would assume that detectors err independently. They do not: they look at the same
+pixels, and many learn from the same labels.)
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.spatial import KDTree
+from scipy.special import expit, logit
+
+from mitobench import api, discovery
+from mitobench.api import Context, Detections, Detector, Field, File, Floats, Frame, MitobenchError, PluginError, Sample
+from mitobench.content import files_of, with_files
+from mitobench.foreign import read_json
+from mitobench.foreign.limits import MAX_STATE_BYTES
+
+ROLE, SEPARATOR = "detector", "+"
+STATE, FILES = "members.json", "files-{number}.safetensors"
+EPS = 1e-6  # probabilities are moved this far away from 0 and 1 before their logit is taken
+MIN_SLOPE = 1e-3  # of the curve over standardised scores: keeps the order of a member that is worse than chance
+PENALTY = 1e-2  # on the squared slope, so that it stays finite where validation separates the two kinds
+
+
+class UnionOptions(api.Options):
+    """Options of `union`."""
+
+    detectors: str = Field("", description="The members: specs of detectors with + between them.")
+    merge_um: float = Field(
+        3.75, gt=0, le=100, description="Detections closer to a better one than this are the same cell, um."
+    )
+    calibration: Literal["logistic", "none"] = Field(
+        "logistic",
+        description="How a member's scores become probabilities: a logistic curve fitted on validation, or `none` "
+        "for members whose scores are probabilities already.",
+    )
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A rising logistic curve over a score. The defaults keep scores from 0 to 1, and put others in that range.
+
+    Attributes:
+        probabilities: whether the curve is over the logit of the score, for scores from 0 to 1.
+        middle, spread: mean and standard deviation of what the curve is over, on validation.
+        slope, offset: logit of the result = slope * standardised score + offset.
+    """
+
+    probabilities: bool
+    middle: float = 0.0
+    spread: float = 1.0
+    slope: float = 1.0
+    offset: float = 0.0
+
+    @classmethod
+    def fit(cls, scores: Floats, is_mitosis: NDArray[np.bool_]) -> Calibration:
+        """Fits the curve to scores [N] and labels [N] by maximum likelihood.
+
+        The targets are moved away from 0 and 1 (Platt 1999, section 2.2). With one kind of candidate only, or none,
+        scores keep their values.
+        """
+        uncalibrated = cls(probabilities=bool(((scores >= 0) & (scores <= 1)).all()))
+        mitoses, others = int(is_mitosis.sum()), int((~is_mitosis).sum())
+        raw = uncalibrated._raw(scores)
+        middle, spread = (float(raw.mean()), float(raw.std())) if len(raw) else (0.0, 0.0)
+        if not (mitoses and others) or spread < EPS:
+            return uncalibrated
+        x = (raw - middle) / spread
+        targets = np.where(is_mitosis, (mitoses + 1) / (mitoses + 2), 1 / (others + 2))
+
+        def loss(curve: Floats) -> tuple[float, Floats]:
+            z = curve[0] * x + curve[1]
+            slip = expit(z) - targets
+            value = (np.logaddexp(0, z) - targets * z).sum() + PENALTY * curve[0] ** 2
+            return float(value), np.array([slip @ x + 2 * PENALTY * curve[0], slip.sum()])
+
+        start = np.array([1.0, float(logit(targets.mean()))])
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(MIN_SLOPE, None), (None, None)])
+        return cls(uncalibrated.probabilities, middle, spread, float(found.x[0]), float(found.x[1]))
+
+    def __call__(self, scores: Floats) -> Floats:
+        """Returns the probabilities of mitosis, [N]."""
+        found: Floats = expit(self.slope * (self._raw(scores) - self.middle) / self.spread + self.offset)
+        return found
+
+    def _raw(self, scores: Floats) -> Floats:
+        values: Floats = logit(np.clip(scores, EPS, 1 - EPS)) if self.probabilities else scores
+        return values
+
+
+class Union(Detector):
+    """Several detectors, with calibrated scores and merged detections."""
+
+    name = "union"
+    version = "1"
+    Options = UnionOptions
+    argument = "detectors"
+    example = "blobs+external:{python} -c \"print('x,y,score')\" {image}"
+    uses_boxes = False  # its members have their own
+    inference_options = ("merge_um",)
+
+    def __init__(self, options: api.Options | None = None, device: str = "cpu") -> None:
+        super().__init__(options, device)
+        self.members: tuple[Detector, ...] = ()
+        self.calibrations: tuple[Calibration, ...] = ()
+        self._files: tempfile.TemporaryDirectory[str] | None = None
+
+    @classmethod
+    def resolve(cls, argument: str) -> str:
+        """Returns the members in full and in alphabetical order, so that their order makes no difference.
+
+        Raises MitobenchError for fewer than two members, equal ones, a union among them, or an unknown one.
+        """
+        given = discovery.separate(argument, SEPARATOR)
+        if not all(given) or len(given) < 2:
+            raise MitobenchError(
+                f"union:{argument}: a union has at least two detectors with + between them, for example "
+                "union:frcnn+blobs."
+            )
+        if any(discovery.split(spec)[0] == cls.name for spec in given):
+            raise MitobenchError(f"union:{argument}: a union cannot contain a union. List all detectors in one.")
+        full = sorted(discovery.load(ROLE, spec).name for spec in given)
+        for one, other in itertools.pairwise(full):
+            if one == other:
+                raise MitobenchError(f"union:{argument}: {one} is there twice. Name each detector once.")
+        return SEPARATOR.join(_quoted(spec) for spec in full)
+
+    @classmethod
+    def requires(cls, options: Any) -> Mapping[str, Sequence[api.Requirement]]:
+        """Requires all members, complete."""
+        return {ROLE: tuple(api.Requirement(spec) for spec in _specs(options))}
+
+    @classmethod
+    def trusts(cls, options: Any) -> Sequence[api.Need]:
+        """Returns what the members need, with their default options; a run also asks each with its own options."""
+        classes = (discovery.load(ROLE, spec) for spec in _specs(options))
+        return [need for member in classes for need in member.trusts(member.Options())]
+
+    def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
+        """Calibrates each member on the validation frames. The members are fitted already."""
+        self.members = tuple(context.upstream[ROLE])
+        self.calibrations = tuple(self._calibrated(number, val, context) for number in range(1, len(self.members) + 1))
+        context.training_info["calibration"] = {
+            spec: {"slope": round(curve.slope / curve.spread, 4), "offset": round(curve.offset, 4)}
+            for spec, curve in zip(_specs(self.options), self.calibrations, strict=True)
+        }
+
+    def _calibrated(self, number: int, val: Sequence[Sample], context: Context) -> Calibration:
+        scores, labels = [np.zeros(0)], [np.zeros(0, dtype=bool)]
+        for done, sample in enumerate(val, 1):
+            found = context.label(sample, _checked(self.members[number - 1], sample.frame))
+            scores.append(found.score)
+            labels.append(found.is_mitosis)
+            context.progress((number - 1) * len(val) + done, len(self.members) * len(val))
+        joined, is_mitosis = np.concatenate(scores), np.concatenate(labels)
+        if self.options.calibration == "none":
+            return Calibration(probabilities=bool(((joined >= 0) & (joined <= 1)).all()))
+        return Calibration.fit(joined, is_mitosis)
+
+    def predict(self, frame: Frame) -> Detections:
+        """Returns the merged detections, the best first."""
+        found = [_checked(member, frame) for member in self.members]
+        scores = [curve(each.score) for curve, each in zip(self.calibrations, found, strict=True)]
+        return merged(found, scores, frame.mpp, self.options.merge_um)
+
+    def save(self, folder: Path) -> None:
+        """Writes the calibrations, and every member with its options and the files that these name."""
+        state = []
+        for number, (member, curve) in enumerate(zip(self.members, self.calibrations, strict=True), 1):
+            options, files = member.options.model_dump(mode="json"), files_of(member.options)
+            if isinstance(options.get("pretrained"), str):
+                options["pretrained"] = Path(options["pretrained"]).name  # fits alone read it
+            if files:
+                _write_files(folder / FILES.format(number=number), files)
+            names = {place: file.name for place, file in files.items()}
+            state.append({"name": member.name, "options": options, "files": names, "calibration": asdict(curve)})
+            if member.learns():
+                (folder / f"member-{number}").mkdir()
+                member.save(folder / f"member-{number}")
+        (folder / STATE).write_text(json.dumps(state), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Reads what `save` wrote. Raises PluginError if the files are not those of these members."""
+        state = read_json(folder / STATE, MAX_STATE_BYTES, "union's file", PluginError)
+        try:
+            if [entry["name"] for entry in state] != _specs(self.options):
+                raise ValueError("it lists other members")
+            self.calibrations = tuple(Calibration(**entry["calibration"]) for entry in state)
+            self.members = tuple(self._member(folder, number, entry) for number, entry in enumerate(state, 1))
+        except (TypeError, KeyError, ValueError) as reason:
+            raise PluginError(f"{folder / STATE}: was not written by {self.name}: {reason}. Fit it again.") from reason
+
+    def _member(self, folder: Path, number: int, entry: Mapping[str, Any]) -> Detector:
+        cls: Any = discovery.load(ROLE, _specs(self.options)[number - 1])
+        files = {}
+        if entry["files"]:
+            self._files = self._files or tempfile.TemporaryDirectory(prefix="mitobench-")
+            files = dict(_read_files(folder / FILES.format(number=number), entry["files"], Path(self._files.name)))
+        member: Detector = cls(cls.Options.model_validate(with_files(entry["options"], files)), self.device)
+        if cls.learns():
+            member.load(folder / f"member-{number}")
+        return member
+
+
+def merged(
+    found: Sequence[Detections], scores: Sequence[Floats], mpp: tuple[float, float], radius: float
+) -> Detections:
+    """Merges the detections of several detectors on one frame.
+
+    The best detection that is left takes all others within `radius` um of it, and has its centre and box. The score is
+    the mean over the detectors of their best score among these, with 0 for a detector that has none.
+
+    Args:
+        found: the detections of each of M detectors.
+        scores: their calibrated scores, [N] each.
+        mpp: um/px along x and y.
+        radius: um.
+
+    Returns the merged detections, the best first.
+    """
+    xy = np.concatenate([each.xy for each in found]).reshape(-1, 2)
+    boxes = np.concatenate([each.boxes for each in found]).reshape(-1, 4)
+    score = np.concatenate([np.zeros(0), *scores])
+    member = np.repeat(np.arange(len(found)), [len(each) for each in found])
+    if not len(score):
+        return Detections.none()
+    near = KDTree(xy * mpp).query_ball_point(xy * mpp, radius)
+    left = np.ones(len(score), dtype=bool)
+    kept, means = [], []
+    for best in np.lexsort((xy[:, 0], xy[:, 1], member, -score)):
+        if left[best]:
+            cell = np.array([other for other in near[best] if left[other]])
+            of_each = np.zeros(len(found))
+            np.maximum.at(of_each, member[cell], score[cell])
+            left[cell] = False
+            kept.append(best)
+            means.append(of_each.mean())
+    order = np.argsort(-np.asarray(means), kind="stable")
+    rows = np.asarray(kept)[order]
+    return Detections(xy[rows], boxes[rows], np.asarray(means)[order])
+
+
+def _checked(member: Detector, frame: Frame) -> Detections:
+    """Returns a member's detections. Raises PluginError, with the member's name, for values that are not finite."""
+    found = member.predict(frame)
+    arrays = [np.asarray(value, dtype=np.float64) for value in (found.xy, found.boxes, found.score)]
+    shapes = [(len(arrays[2]), 2), (len(arrays[2]), 4), (len(arrays[2]),)]
+    if [array.shape for array in arrays] != shapes or not all(np.isfinite(array).all() for array in arrays):
+        raise PluginError(
+            f"Detector {member.name!r} on frame {frame.key}: predict() must return finite xy [N, 2], boxes [N, 4] and "
+            "score [N]."
+        )
+    return Detections(*arrays)
+
+
+def _specs(options: Any) -> list[str]:
+    return discovery.separate(options.detectors, SEPARATOR) if options.detectors else []
+
+
+def _quoted(spec: str) -> str:
+    """Returns a spec in quotes if it would be read as several."""
+    if discovery.separate(spec, SEPARATOR) == [spec]:
+        return spec
+    return f"'{spec}'" if "'" not in spec else f'"{spec}"'
+
+
+def _write_files(path: Path, files: Mapping[str, File]) -> None:
+    """Writes the content of files as arrays of bytes, which a packed model may hold."""
+    from safetensors.numpy import save_file
+
+    save_file({place: np.frombuffer(file.read_bytes(), dtype=np.uint8) for place, file in files.items()}, path)
+
+
+def _read_files(path: Path, names: Mapping[str, str], folder: Path) -> Iterator[tuple[str, File]]:
+    """Yields the files that `_write_files` wrote, by place; they are written to a folder of this process."""
+    from safetensors.numpy import load_file
+
+    content = load_file(path)
+    for number, (place, name) in enumerate(sorted(names.items())):
+        if Path(name).name != name or name in ("", ".", ".."):
+            raise ValueError(f"{name!r} is not the name of a file")
+        target = folder / f"{path.stem}-{number}"
+        target.mkdir()
+        (target / name).write_bytes(content[place].tobytes())
+        yield place, File(target / name)

@@ -1,0 +1,96 @@
+"""What plugins would do that a stranger must not decide: run a program, contact a hub. Asked before anything runs.
+
+`mitobench run` allows the commands that the user typed. Records, packed models, profiles and experiments may come from
+anybody: what they name is shown in full first, and needs `--allow-external` or `--allow-download`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Container, Iterable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from mitobench.api import Options, Plugin
+from mitobench.errors import MitobenchError
+from mitobench.pipeline.graph import Plan
+from mitobench.pipeline.plugins import needs
+
+EXTERNAL, DOWNLOAD = "external", "download"
+KINDS = {EXTERNAL: "run this command", DOWNLOAD: "contact a hub"}
+ALLOW_DOWNLOAD = "MITOBENCH_ALLOW_DOWNLOAD"  # read by everything that downloads
+FORBID_EXTERNAL = "MITOBENCH_FORBID_EXTERNAL"  # read by everything that runs a program
+
+
+class Request(NamedTuple):
+    """What a plugin would do: `kind` is one of KINDS, `text` the command or what is fetched from where."""
+
+    kind: str
+    text: str
+
+
+def requests_of(role: str, cls: type[Plugin], options: Options) -> list[Request]:
+    """Returns what a plugin with these options would do. Raises PluginError if it cannot say."""
+    return [Request(*need) for need in needs(role, cls, options)]
+
+
+def requests_of_plan(plan: Plan) -> list[Request]:
+    """Returns what all plugins of a plan would do, each once."""
+    refs = {
+        id(ref): ref
+        for stage in plan.stages.values()
+        for ref in (stage.plugin, *stage.members.values())
+        if ref is not None
+    }
+    return list(dict.fromkeys(Request(*need) for ref in refs.values() for need in ref.trusts()))
+
+
+def check(found: Iterable[Request], allowed: Container[str | Request], source: str) -> None:
+    """Checks that everything is allowed.
+
+    Args:
+        found: what plugins would do.
+        allowed: kinds, and single requests, that the user allowed.
+        source: what asks for it, for the message: a record, a model, a run.
+
+    Raises MitobenchError with every command and hub in full, in ASCII: no character of it can change how it is shown.
+    """
+    refused = [one for one in dict.fromkeys(found) if one.kind not in allowed and one not in allowed]
+    if refused:
+        lines = [f"  {KINDS.get(kind, ascii(kind))}: {text!a}" for kind, text in refused]
+        flags = " and ".join(f"--allow-{kind}" for kind in dict.fromkeys(request.kind for request in refused))
+        raise MitobenchError(
+            "\n".join(
+                [
+                    f"{source} would",
+                    *lines,
+                    f"Nothing was run. If you trust this, with all of your rights on this machine, give {flags}.",
+                ]
+            )
+        )
+
+
+@contextmanager
+def only(allowed: Collection[str]) -> Iterator[None]:
+    """Within the block, here and in processes started from here, programs and downloads work only if they are allowed.
+
+    `check` comes first, with a message. This is the second lock, for what no plugin has declared.
+    """
+    wanted = {
+        FORBID_EXTERNAL: None if EXTERNAL in allowed else "1",
+        ALLOW_DOWNLOAD: "1" if DOWNLOAD in allowed else None,
+    }
+    before = {name: os.environ.get(name) for name in wanted}
+    _set(wanted)
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+def _set(variables: dict[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

@@ -1,0 +1,236 @@
+"""`union` calibrates several detectors on validation and merges what they find of one cell."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mitobench import discovery
+from mitobench.api import Candidates, Context, Detections, Detector, Frame, MitobenchError, Mitoses, PluginError, Sample
+from mitobench.methods.union import Calibration, Union, UnionOptions, merged
+
+BLOBS, PROGRAM = "blobs", "external:true {image}"
+MPP = (0.25, 0.25)
+
+
+def load(spec: str) -> Any:
+    return discovery.load("detector", spec)
+
+
+class TestSpecs:
+    def test_members_are_spelled_in_full_and_their_order_does_not_matter(self) -> None:
+        one, other = load(f"union:{BLOBS}+{PROGRAM}"), load(f"union:external:true   {{image}} + {BLOBS}")
+        assert one is other
+        assert one.name == f"union:{BLOBS}+{PROGRAM}"
+        assert [each.name for each in one.requires(one.Options())["detector"]] == [BLOBS, PROGRAM]
+
+    def test_a_plus_in_a_member_is_quoted(self) -> None:
+        cls = load(f"union:external:find 'a+b' {{image}}+{BLOBS}")
+        assert [each.name for each in cls.requires(cls.Options())["detector"]] == [BLOBS, "external:find 'a+b' {image}"]
+
+    @pytest.mark.parametrize(
+        ("argument", "message"),
+        [
+            ("blobs", "a union has at least two detectors with \\+ between them"),
+            ("blobs+", "at least two detectors"),
+            ("+", "at least two detectors"),
+            ("blobs+blobs", "blobs is there twice"),
+            ("external:true {image}+external:true  {image}", "external:true {image} is there twice"),
+            ("blobs+union:blobs+external:true {image}", "a union cannot contain a union"),
+            ("blobs+blob", "Unknown detector 'blob'. Did you mean blobs?"),
+            ("blobs+external", "external needs an argument"),
+            ("blobs+blobs:x", "blobs takes no argument"),
+            ("blobs+external:true", "the command has no {image}"),
+        ],
+    )
+    def test_a_wrong_list_of_members_is_refused(self, argument: str, message: str) -> None:
+        with pytest.raises(MitobenchError, match=message):
+            load(f"union:{argument}")
+
+
+class TestCalibration:
+    def test_it_gives_the_frequency_of_mitoses(self) -> None:
+        rng = np.random.default_rng(3)
+        scores = rng.uniform(0.8, 1, 2000)
+        is_mitosis = rng.random(2000) < (scores - 0.8) * 5
+        curve = Calibration.fit(scores, is_mitosis)
+        assert curve(np.array([0.85])) == pytest.approx(0.25, abs=0.1)
+        assert curve(np.array([0.95])) == pytest.approx(0.75, abs=0.1)
+
+    @pytest.mark.parametrize("worse", [False, True], ids=["informative", "worse than chance"])
+    @pytest.mark.parametrize(("low", "high"), [(0, 1), (-300, -1), (50, 5000)])
+    def test_it_keeps_the_order_of_any_scores(self, low: float, high: float, worse: bool) -> None:
+        scores = np.linspace(low, high, 50)[1:-1]
+        is_mitosis = (scores < np.median(scores)) if worse else (scores > np.median(scores))
+        curve = Calibration.fit(scores, is_mitosis)
+        found = curve(scores)
+        assert (np.diff(found) > 0).all()
+        assert ((found >= 0) & (found <= 1)).all()
+
+    @pytest.mark.parametrize("count", [0, 1, 5])
+    @pytest.mark.parametrize("kind", [True, False])
+    def test_scores_keep_their_values_if_validation_has_one_kind_of_candidate_only(
+        self, count: int, kind: bool
+    ) -> None:
+        curve = Calibration.fit(np.linspace(0.1, 0.9, count), np.full(count, kind))
+        np.testing.assert_allclose(curve(np.array([0.2, 0.7])), [0.2, 0.7])
+
+    def test_scores_that_are_all_equal_keep_their_values(self) -> None:
+        curve = Calibration.fit(np.full(4, 0.3), np.array([True, False, False, False]))
+        assert curve(np.array([0.3])) == pytest.approx(0.3)
+
+
+def points(*rows: tuple[float, float, float]) -> Detections:
+    values = np.array(rows, dtype=float).reshape(-1, 3)
+    return Detections.from_points(values[:, :2], values[:, 2])
+
+
+def merge(*found: Detections, radius: float = 3.75) -> Detections:
+    return merged(found, [each.score for each in found], MPP, radius)
+
+
+class TestMerging:
+    def test_detections_of_one_cell_become_one_with_the_mean_score_and_the_better_place(self) -> None:
+        found = merge(points((100, 100, 0.8)), points((110, 100, 0.4)))
+        assert found.xy.tolist() == [[100, 100]]
+        assert found.score == pytest.approx([0.6])
+
+    def test_a_detector_that_did_not_find_the_cell_counts_as_0(self) -> None:
+        found = merge(points((100, 100, 0.8), (300, 300, 0.9)), points((110, 100, 0.4)))
+        assert found.xy.tolist() == [[100, 100], [300, 300]]
+        assert found.score == pytest.approx([0.6, 0.45])
+
+    def test_the_distance_is_in_um(self) -> None:
+        near, far = points((100, 100, 0.8)), points((115.5, 100, 0.4))
+        assert len(merge(near, far)) == 2
+        assert len(merge(near, far, radius=4)) == 1
+        assert len(merged([near, far], [near.score, far.score], (0.2, 0.5), 3.75)) == 1
+
+    def test_two_detections_of_one_detector_count_once(self) -> None:
+        found = merge(points((100, 100, 0.8), (104, 100, 0.6)), points())
+        assert found.score == pytest.approx([0.4])
+
+    def test_a_chain_is_not_one_cell(self) -> None:
+        found = merge(points((100, 100, 0.9), (124, 100, 0.7)), points((112, 100, 0.8)))
+        assert found.xy.tolist() == [[100, 100], [124, 100]]
+
+    def test_the_order_of_equal_detections_does_not_matter(self) -> None:
+        one, other = points((100, 100, 0.5), (108, 100, 0.5)), points((108, 100, 0.5), (100, 100, 0.5))
+        np.testing.assert_array_equal(merge(one, points()).xy, merge(other, points()).xy)
+
+    def test_nothing_and_nothing_is_nothing(self) -> None:
+        assert len(merge(points(), points())) == 0
+
+
+@dataclass
+class Fake(Detector):
+    """Returns the same detections on every frame."""
+
+    found: Detections
+    name: str = "fake"  # type: ignore[misc]
+    options: Any = field(default_factory=Detector.Options)
+
+    def predict(self, frame: Frame) -> Detections:
+        return self.found
+
+
+def fit(frame: Frame, members: Sequence[Detector], val: int = 1, **options: Any) -> tuple[Any, Context]:
+    def label(sample: Sample, found: Detections) -> Candidates:
+        near = np.linalg.norm(found.xy - [64, 64], axis=1) < 10
+        return Candidates(found.xy, found.boxes, found.score, near)
+
+    union = load(f"union:{BLOBS}+{PROGRAM}")
+    plugin = union(union.Options(**options))
+    context = Context(0, "cpu", Path(), upstream={"detector": tuple(members)}, label=label)
+    samples = [Sample(frame, Mitoses(np.array([[64.0, 64.0]])))] * val
+    plugin.fit([], samples, context)
+    return plugin, context
+
+
+class TestFit:
+    def test_scores_of_different_scales_become_comparable(self, frame: Frame) -> None:
+        """One member's scores are all near 1, the other's all near 0: alone, the first would decide everything."""
+        proud = Fake(points((64, 64, 0.99), (20, 20, 0.98), (30, 90, 0.97), (90, 30, 0.96)))
+        modest = Fake(points((64, 64, 0.03), (100, 100, 0.02), (30, 30, 0.01), (90, 90, 0.005)))
+        plugin, context = fit(frame, [proud, modest])
+        found = plugin.predict(frame)
+        assert found.xy[0].tolist() == [64, 64]
+        assert found.score[0] > 1.5 * found.score[1]
+        others = {tuple(xy): score for xy, score in zip(found.xy.tolist(), found.score, strict=True)}
+        assert others[20, 20] == pytest.approx(others[100, 100], abs=0.2)
+        assert set(context.training_info["calibration"]) == {BLOBS, PROGRAM}
+
+    def test_without_calibration_scores_keep_their_values(self, frame: Frame) -> None:
+        plugin, _ = fit(frame, [Fake(points((64, 64, 0.8))), Fake(points((64, 64, 0.4)))], calibration="none")
+        assert plugin.predict(frame).score == pytest.approx([0.6])
+
+    @pytest.mark.parametrize("val", [0, 1])
+    def test_validation_may_be_empty_or_without_a_detection(self, frame: Frame, val: int) -> None:
+        plugin, _ = fit(frame, [Fake(points()), Fake(points())], val)
+        assert len(plugin.predict(frame)) == 0
+
+    def test_a_member_that_returns_nan_is_named(self, frame: Frame) -> None:
+        with pytest.raises(PluginError, match=r"Detector 'fake' on frame toy/f: predict\(\) must return finite"):
+            fit(frame, [Fake(points((1, 1, np.nan))), Fake(points())])
+
+
+class TestSaving:
+    @pytest.fixture
+    def saved(self, frame: Frame, tmp_path: Path) -> tuple[Any, Path]:
+        script = tmp_path / "answer.sh"
+        script.write_text("#!/bin/sh\necho x,y,score; echo 64,64,0.5\n")
+        script.chmod(0o755)
+        spec = f"union:{BLOBS}+external:{script} {{image}}"
+        cls = load(spec)
+        members = [load(each.name)() for each in cls.requires(cls.Options())["detector"]]
+        plugin = cls()
+        label = lambda sample, found: Candidates(found.xy, found.boxes, found.score, found.score > 0)  # noqa: E731
+        context = Context(0, "cpu", tmp_path, upstream={"detector": tuple(members)}, label=label)
+        plugin.fit([], [Sample(frame, Mitoses(np.zeros((0, 2))))], context)
+        folder = tmp_path / "saved"
+        folder.mkdir()
+        plugin.save(folder)
+        return plugin, folder
+
+    def test_the_files_of_members_travel_with_it(self, saved: tuple[Any, Path], frame: Frame) -> None:
+        plugin, folder = saved
+        before = plugin.predict(frame)
+        next(folder.parent.glob("answer.sh")).unlink()
+        again = type(plugin)()
+        again.load(folder)
+        np.testing.assert_array_equal(again.predict(frame).score, before.score)
+        assert before.xy.tolist() == [[64, 64]]
+        assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {".json", ".safetensors"}
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda state: state.pop(),
+            lambda state: state.reverse(),
+            lambda state: state[0].update(name="external:touch x {image}"),
+            lambda state: state[1].update(options={"command": "touch x {image}"}),
+            lambda state: state[1].update(files={"words.0": "../../x"}),
+            lambda state: state[0].pop("calibration"),
+            lambda state: state[0]["calibration"].update(more=1),
+        ],
+    )
+    def test_changed_files_are_refused(self, saved: tuple[Any, Path], change: Any) -> None:
+        plugin, folder = saved
+        state = json.loads((folder / "members.json").read_text())
+        change(state)
+        (folder / "members.json").write_text(json.dumps(state))
+        with pytest.raises(PluginError, match=r"members\.json: was not written by union:"):
+            type(plugin)().load(folder)
+
+
+def test_it_learns_without_boxes_of_its_own_and_merging_reuses_the_fit() -> None:
+    assert Union.learns()
+    assert not Union.uses_boxes
+    assert Union.inference_options == ("merge_um",)
+    assert UnionOptions().merge_um == 3.75
