@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,14 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from mitobench import discovery
-from mitobench.api import Detections, Detector, Floats, Frame, Fuser, Verifier
+from mitobench.api import Detections, Detector, EmbeddingVerifier, Floats, Frame, Fuser, Verifier
 from mitobench.errors import MitobenchError, PluginError, wrong_fields
 from mitobench.model import card as cards
 from mitobench.model.card import ModelCard, PackedPlugin
 from mitobench.model.tiles import Tile, tiled, unrepeated
 from mitobench.pipeline import checks
 from mitobench.pipeline.stages.candidate_threshold import above
+from mitobench.pipeline.stages.embedding import ENCODER
 from mitobench.results import option_files
 
 FILES = "files"  # folder with the files that options refer to, as ROLE/OPTION/NAME
@@ -119,17 +121,26 @@ def _plugin(folder: Path, card: ModelCard, role: Any, device: str) -> Any:
             f"Install the version of {part.package} that it was packed with, or pack the model again."
         ) from reason
     plugin = cls(options, device)
-    if (folder / role).is_dir():
+    readers = {role: plugin.load}
+    if isinstance(plugin, EmbeddingVerifier):
+        readers[ENCODER] = plugin.read_encoder
+    for name, read in readers.items():
+        _read(folder / name, read, role, part.name)
+    return plugin
+
+
+def _read(folder: Path, read: Callable[[Path], None], role: str, plugin: str) -> None:
+    """Lets a plugin read what it wrote when it was packed, if anything."""
+    if folder.is_dir():
         try:
-            plugin.load(folder / role)
+            read(folder)
         except MitobenchError:
             raise
         except Exception as reason:  # plugins may trust their own files, but these may come from anywhere
             raise PluginError(
-                f"{folder / role}: {role} {part.name!r} cannot load these files: {type(reason).__name__}: {reason}. "
+                f"{folder}: {role} {plugin!r} cannot load these files: {type(reason).__name__}: {reason}. "
                 "Pack the model again."
             ) from reason
-    return plugin
 
 
 def _installed(role: str, part: PackedPlugin) -> discovery.InstalledPlugin:
