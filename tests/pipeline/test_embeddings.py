@@ -13,11 +13,12 @@ from mitobench import contract
 from mitobench.api import Detections
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.contract.subject import subject
+from mitobench.errors import MitobenchError
 from mitobench.model import Model, pack
 from mitobench.pipeline import arrays
 from mitobench.pipeline.executors import ProgressListener, StageResult
 from mitobench.pipeline.stages.stage import Stage
-from mitobench.results import check, record
+from mitobench.results import check
 from mitobench.results.record import read_detections
 
 pytestmark = pytest.mark.usefixtures("toys")
@@ -62,7 +63,7 @@ def keys(benchmark: Benchmark, kind: str) -> set[str]:
 
 def test_two_probes_and_two_seeds_share_one_encoder_and_its_embeddings(prepare: Any, tmp_path: Path) -> None:
     heads = [Grid(ROLES), Grid(ROLES, ["verifier.steepness=3"])]
-    benchmark, ran = prepare(grids=heads, seeds=[0, 1], sets=["detector.most=20"]), Ran()
+    benchmark, ran = prepare("detector.most=20", grids=heads, seeds=[0, 1]), Ran()
     benchmark.run(tmp_path / "out", ran)
     assert len(benchmark.records) == 4
     assert ran.count("fit-verifier") == 4
@@ -143,20 +144,19 @@ def test_a_pack_brings_the_encoder_and_predicts_what_the_run_found(prepare: Any,
     model = Model.load(tmp_path / "model")
     assert found.frames is not None
     key = found.frames.test[0].frame
-    predicted = model.predict(benchmark.workspace.item(key).frame)
+    predicted = model.predict(benchmark.workspace.item(f"synthetic/{key}").frame)
     stored = read_detections(path, found)
-    rows = stored.rows_of(key)
-    assert np.allclose(sorted(predicted.score), sorted(stored.score[rows]), atol=1e-5)
+    score = stored.score[stored.rows_of(key)]
+    assert len(predicted.score)
+    assert np.allclose(sorted(predicted.score), sorted(score[np.isfinite(score)]), atol=1e-5)
 
 
-def test_a_model_without_its_encoder_is_refused(prepare: Any, tmp_path: Path) -> None:
+def test_a_store_without_the_encoder_packs_no_model(prepare: Any, tmp_path: Path) -> None:
     benchmark = prepare()
     benchmark.run(tmp_path / "out", Ran())
     ((path, found),) = benchmark.records
-    encoder = benchmark.store.get("encoder", found.stages["encoder"])
-    assert encoder is not None
     benchmark.store.discard("encoder", found.stages["encoder"])
-    with pytest.raises(record.RecordError.__base__, match="does not have stage encoder"):
+    with pytest.raises(MitobenchError, match="does not have stage encoder"):
         pack(path, tmp_path / "store", tmp_path / "model")
 
 
@@ -199,7 +199,7 @@ class TestContract:
     @pytest.mark.parametrize(
         ("method", "fault", "title", "message"),
         [
-            ("embed", lambda self, frame, xy: np.zeros(len(xy)), "fits and returns valid results", "expected (6, D)"),
+            ("embed", lambda self, frame, xy: np.zeros(len(xy)), "fits and returns valid results", "expected (4, D)"),
             (
                 "embed",
                 lambda self, frame, xy: np.full((len(xy), 2), np.nan),
@@ -229,7 +229,7 @@ class TestContract:
 
         monkeypatch.setattr(mitobench_toys.ToyProbe, method, fault)
         failing = {each.title: each for each in contract.checks("verifier", "toy-probe")}[title]
-        with pytest.raises(Exception, match=".") as raised:
+        with pytest.raises(Exception, match=r"\(\)|finite|differs") as raised:
             failing()
         assert message in str(raised.value)
 
