@@ -20,7 +20,7 @@ from mitobench.training import read_bytes
 
 FILE = "config.json"
 MAX_BYTES = 1 << 20
-MAX_DEPTH = 512  # of `depth` and `depths`
+MAX_DEPTH = 64  # of `depth` and `depths`
 MAX_INTEGER = 1 << 14  # of an argument: far above the sides, depths and widths of any network
 
 # What config.json or the option `model_args` may pass to a network's constructor.
@@ -34,8 +34,7 @@ MLP_LAYERS = ("Mlp", "GluMlp", "SwiGLU", "SwiGLUPacked")  # classes of timm.laye
 
 Positive = Annotated[float, Field(gt=0)]
 Moments = tuple[float, float, float]
-Integer = Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
-Scalar = bool | Integer | Annotated[float, Field(allow_inf_nan=False)] | Annotated[str, Field(pattern=r"^\w{0,40}$")]
+Scalar = bool | int | float | Annotated[str, Field(pattern=r"^\w{0,40}$")]
 
 
 class EncoderConfig(BaseModel):
@@ -54,7 +53,7 @@ class EncoderConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     architecture: str
-    arguments: dict[str, Scalar | list[Integer] | None] = {}
+    arguments: dict[str, Scalar | list[int] | None] = {}
     mean: Moments
     std: tuple[Positive, Positive, Positive]
     side: Annotated[int, Field(ge=8, le=MAX_INTEGER)]
@@ -155,13 +154,11 @@ def check_name(name: str, where: str) -> None:
 def _check_arguments(arguments: Mapping[str, Any], where: str) -> None:
     for name in arguments.keys() - set(ARGUMENTS):
         raise PluginError(f"{where}: an encoder takes no argument {str(name)[:40]!r}. {nearest(str(name), ARGUMENTS)}")
-    for name in ("depth", "depths"):
-        if max(numbers := _numbers(arguments.get(name)), default=0) > MAX_DEPTH:
-            raise PluginError(f"{where}: {name} {max(numbers)}: must be at most {MAX_DEPTH}.")
+    for name, value in arguments.items():
+        most = MAX_DEPTH if name in ("depth", "depths") else MAX_INTEGER
+        for number in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(number, int | float) and not abs(number) <= most:  # nor is NaN
+                raise PluginError(f"{where}: {name} {number}: must be at most {most}.")
     layer = arguments.get("mlp_layer")
     if layer is not None and layer not in MLP_LAYERS:
         raise PluginError(f"{where}: mlp_layer {str(layer)[:40]!r}: must be one of {', '.join(MLP_LAYERS)}.")
-
-
-def _numbers(value: Any) -> list[int]:
-    return [one for one in (value if isinstance(value, list | tuple) else [value]) if isinstance(one, int)]
