@@ -44,6 +44,8 @@ __all__ = [
     "DataError",
     "Detections",
     "Detector",
+    "EmbeddingVerifier",
+    "Embeddings",
     "Field",
     "File",
     "Frame",
@@ -294,6 +296,21 @@ class Candidates(Detections):
 
 
 @dataclass(frozen=True)
+class Embeddings:
+    """What a frozen encoder says about the points of one labelled frame: D numbers a point, float32.
+
+    Attributes:
+        mitoses: at `Sample.mitoses.xy`, [M, D].
+        imposters: at `Sample.mitoses.imposters`, [K, D].
+        candidates: at `Sample.candidates.xy`, [N, D].
+    """
+
+    mitoses: NDArray[np.float32]
+    imposters: NDArray[np.float32]
+    candidates: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class Sample:
     """One labelled frame, as a plugin's `fit` receives it.
 
@@ -302,12 +319,14 @@ class Sample:
         mitoses: its annotation.
         boxes: the box estimator's boxes, [N, 4] px, in the order of `mitoses.xy`; None for plugins that use no boxes.
         candidates: the detector's candidates; None except for verifiers.
+        embeddings: of the mitoses, imposters and candidates; None except for an `EmbeddingVerifier`.
     """
 
     frame: Frame
     mitoses: Mitoses
     boxes: Floats | None = None
     candidates: Candidates | None = None
+    embeddings: Embeddings | None = None
 
 
 @dataclass(frozen=True)
@@ -613,6 +632,56 @@ class Verifier(Plugin):
     @abstractmethod
     def score(self, frame: Frame, detections: Detections) -> Floats:
         """Returns the probability of mitosis of each detection, in the same order: [N]."""
+
+
+class EmbeddingVerifier(Verifier):
+    """A verifier on a frozen encoder, which turns the surroundings of a point into an embedding: D numbers.
+
+    In a run, embeddings are stages of their own: the encoder is stored once, and the points of a frame are embedded
+    once for all seeds and for all options that only `fit` and `score_embedded` read. `fit` gets the embeddings as
+    `Sample.embeddings`. A packed model contains the encoder.
+
+    Attributes:
+        encoder_options: names of the options that decide the encoder, for example its name and `pretrained`.
+        embedding_options: names of the other options that `embed` reads, for example um/px and the side of a patch.
+    """
+
+    encoder_options: ClassVar[Collection[str]] = ()
+    embedding_options: ClassVar[Collection[str]] = ()
+
+    @classmethod
+    def describe_encoder(cls, options: Any) -> dict[str, Any]:
+        """Returns JSON values that decide the encoder besides `encoder_options` and the weights, for the cache key.
+
+        `write_encoder` gets them. An example is the content of a file that says how the encoder is built.
+        """
+        return {}
+
+    @abstractmethod
+    def write_encoder(self, folder: Path, description: Mapping[str, Any], weights: Path | None) -> None:
+        """Writes the encoder into an empty folder, as .safetensors and .json files.
+
+        Args:
+            folder: the folder, which `read_encoder` gets.
+            description: what `describe_encoder` returned.
+            weights: the file that `pretrained` returned; None means random weights, the same each time.
+        """
+
+    @abstractmethod
+    def read_encoder(self, folder: Path) -> None:
+        """Reads what `write_encoder` wrote; `embed` is called afterwards. `fit` and `load` do not need it."""
+
+    @abstractmethod
+    def embed(self, frame: Frame, xy: Floats) -> NDArray[np.float32]:
+        """Returns the embeddings, [N, D], of the points `xy`, [N, 2] px. D is the same for all frames, N may be 0."""
+
+    @abstractmethod
+    def score_embedded(self, detections: Detections, embeddings: NDArray[np.float32]) -> Floats:
+        """Returns the probability of mitosis of each detection, [N], from their embeddings, [N, D]."""
+
+    def score(self, frame: Frame, detections: Detections) -> Floats:
+        """Embeds the detections and scores them; used where no embeddings are stored."""
+        return self.score_embedded(detections, self.embed(frame, detections.xy))
 
 
 class Fuser(Plugin):

@@ -335,11 +335,15 @@ def family(role: str, name: str) -> type[Plugin]:
         raise PluginError(
             f"{item.target}.Options of package {item.package} has no default for {', '.join(required)}. Give it one."
         )
-    unknown = sorted({*cls.schedule, *cls.inference_options} - set(cls.Options.model_fields))
+    lists = ["schedule", "inference_options"]
+    if issubclass(cls, api.EmbeddingVerifier):
+        lists += ["encoder_options", "embedding_options"]
+    unknown = sorted({name for each in lists for name in getattr(cls, each)} - set(cls.Options.model_fields))
     if unknown:
+        named = ", ".join(f"`{each}`" for each in lists[:-1])
         raise PluginError(
-            f"{item.target} of package {item.package} names unknown options in `schedule` or "
-            f"`inference_options`: {', '.join(unknown)}."
+            f"{item.target} of package {item.package} names unknown options in {named} or `{lists[-1]}`: "
+            f"{', '.join(unknown)}."
         )
     if cls.argument is not None and cls.argument not in cls.Options.model_fields:
         raise PluginError(

@@ -167,12 +167,13 @@ def _weights(plugin: Any, options: Mapping[str, Any]) -> str:
         raise RecordError(f"The record names the weights {recorded!r} without their SHA-256, so they are not read.")
     if Path(name).name != name:
         raise RecordError(f"The record's fit started from {name!r}, which is not the name of a file.")
+    own: Path | None = None
     if not (weights_folder() / name).is_file():
         current = {option: value for option, value in options.items() if option in plugin.Options.model_fields}
-        # the plugin may bring the file: then this writes it to the folder of weights
-        plugin.pretrained(plugin.Options.model_validate({**current, PRETRAINED: "auto"}))
-    for path in (weights_folder() / name, Path(name)):  # a path from a record is never opened
-        if path.is_file() and canonical.file_digest(path) == digest:
+        # the plugin may bring the file: then this writes it to the folder of weights, or finds it in its own place
+        own = plugin.pretrained(plugin.Options.model_validate({**current, PRETRAINED: "auto"}))
+    for path in (weights_folder() / name, Path(name), own):  # a path from a record is never opened
+        if path and path.is_file() and canonical.file_digest(path) == digest:
             return str(path)
     raise MitobenchError(
         f"The record's fit started from {name} (SHA-256 {digest}), which is not here. Put it into {weights_folder()}."

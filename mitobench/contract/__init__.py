@@ -74,7 +74,14 @@ def checks(role: str, name: str, sets: Sequence[str] = ()) -> list[Check]:
     of = subject(role, name, sets=tuple(sets))
     if sets:
         of.check_sets()
-    return [Check(of, test) for test in (*_ALL, *_OF_ROLE.get(role, ()))]
+    return [Check(of, test) for test in (*_ALL, *_OF_ROLE.get(role, ()), *(_OF_EMBEDDING if _embeds(of) else ()))]
+
+
+def _embeds(of: Subject) -> bool:
+    try:
+        return of.embeds
+    except PluginError:  # a class that cannot be loaded, which the checks report
+        return False
 
 
 def find_role(name: str) -> str:
@@ -247,6 +254,31 @@ def does_not_change_its_inputs(of: Subject) -> None:
     _require(not of.changed, f"{' and '.join(sorted(of.changed))}() changes its arguments. Work on a copy.")
 
 
+def scores_are_those_of_stored_embeddings(of: Subject) -> None:
+    """A run scores stored embeddings, which fits and other seeds share; a packed model embeds and scores at once."""
+    for sample in frames.val(candidates=True):
+        candidates = sample.candidates
+        assert candidates is not None
+        found = api.Detections(candidates.xy, candidates.boxes, candidates.score)
+        embedded = of.embedded(sample.frame, found.xy)
+        stored = returned.scores(of.fitted, sample.frame, of.fitted.score_embedded(found, embedded), len(found))
+        direct = returned.scores(of.fitted, sample.frame, of.fitted.score(sample.frame, found), len(found))
+        _require(
+            np.allclose(stored, direct, rtol=1e-4, atol=1e-6),
+            "score() differs from score_embedded() of the embeddings that embed() returns.",
+        )
+
+
+def the_encoder_is_the_same_each_time(of: Subject) -> None:
+    """Embeddings are stored without a seed: two encoders of the same options must embed alike, after each fit."""
+    frame = frames.train()[0].frame
+    points = np.array([[40.0, 50.0], [100.0, 60.0]])
+    before = of.embedded(frame, points)
+    again = of.encoder_again()
+    for plugin, what in ((of.fitted, "fit() changes the encoder"), (again, "write_encoder() differs from run to run")):
+        _require(np.array_equal(before, plugin.embed(frame, points)), f"{what}. The encoder must be frozen.")
+
+
 def chosen_values_can_be_stored_as_json(of: Subject) -> None:
     """The values are stored in the record."""
     try:
@@ -283,6 +315,7 @@ _ALL: tuple[Callable[[Subject], None], ...] = (
     returns_the_same_results_for_the_same_seed,
     does_not_change_its_inputs,
 )
+_OF_EMBEDDING = (scores_are_those_of_stored_embeddings, the_encoder_is_the_same_each_time)
 _OF_ROLE: dict[str, tuple[Callable[[Subject], None], ...]] = {
     "estimator": (fits_without_masks,),
     "detector": (fits_without_masks,),

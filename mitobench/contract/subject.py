@@ -9,6 +9,7 @@ import pickle
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitobench import discovery
-from mitobench.api import Context, Detections, Options, Requirement, Sample
+from mitobench.api import Context, Detections, Embeddings, EmbeddingVerifier, Frame, Options, Requirement, Sample
 from mitobench.contract import frames
 from mitobench.pipeline import checks
 from mitobench.pipeline.plugins import flat
 from mitobench.pipeline.settings import Settings
 from mitobench.pipeline.stages.boxes import visible_to
+from mitobench.pipeline.stages.embedding import annotated_points, of_sample
 from mitobench.pipeline.stages.fitting import label
 
 Results = dict[str, NDArray[np.float64]]
@@ -95,7 +97,7 @@ class Subject:
             with tempfile.TemporaryDirectory() as folder:
                 fitted.save(Path(folder))
                 plugin.load(Path(folder))
-        return plugin
+        return self._with_encoder(plugin)
 
     def fit(self, masks: bool = True) -> Any:
         """Returns a new instance, fitted on new copies of the same frames with the same seed.
@@ -104,7 +106,7 @@ class Subject:
         """
         plugin = self.cls(self.options, "cpu")
         if not self.cls.learns():
-            return plugin
+            return self._with_encoder(plugin)
         if self.role == "fuser":
             self._call_checking_inputs("fit", plugin.fit, frames.validation())
             return plugin
@@ -118,8 +120,58 @@ class Subject:
                 label=lambda sample, found: label(found, sample.frame, sample.mitoses, frames.RADIUS_UM),
             )
             parts = self._parts(masks)
-            self._call_checking_inputs("fit", plugin.fit, frames.train(**parts), frames.val(**parts), context)
+            train, val = self._with_embeddings(frames.train(**parts)), self._with_embeddings(frames.val(**parts))
+            self._call_checking_inputs("fit", plugin.fit, train, val, context)
+        return self._with_encoder(plugin)
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it is an EmbeddingVerifier."""
+        return issubclass(self.cls, EmbeddingVerifier)
+
+    @functools.cached_property
+    def _encoder(self) -> tempfile.TemporaryDirectory[str]:
+        """A folder with the encoder of an EmbeddingVerifier, written once."""
+        return self._written_encoder()
+
+    def _written_encoder(self) -> tempfile.TemporaryDirectory[str]:
+        folder = tempfile.TemporaryDirectory()
+        description = json.loads(json.dumps(self.cls.describe_encoder(self.options)))
+        weights = self.cls.pretrained(self.options)
+        self.cls(self.options, "cpu").write_encoder(Path(folder.name), description, weights)
+        return folder
+
+    def _with_encoder(self, plugin: Any) -> Any:
+        """Returns the plugin after it has read its encoder, if it has one."""
+        if self.embeds:
+            plugin.read_encoder(Path(self._encoder.name))
         return plugin
+
+    @functools.cached_property
+    def embedder(self) -> Any:
+        """An EmbeddingVerifier that is not fitted, with its encoder, as in a stage of embeddings."""
+        return self._with_encoder(self.cls(self.options, "cpu"))
+
+    def encoder_again(self) -> Any:
+        """Returns an EmbeddingVerifier with the encoder written a second time."""
+        plugin = self.cls(self.options, "cpu")
+        with self._written_encoder() as folder:
+            plugin.read_encoder(Path(folder))
+        return plugin
+
+    def _with_embeddings(self, samples: list[Sample]) -> list[Sample]:
+        """Returns the samples with embeddings, if the plugin is an EmbeddingVerifier."""
+        return [replace(s, embeddings=self._embeddings(s)) for s in samples] if self.embeds else samples
+
+    def _embeddings(self, sample: Sample) -> Embeddings:
+        assert sample.candidates is not None
+        annotated = self.embedded(sample.frame, annotated_points(sample.mitoses))
+        return of_sample(sample.mitoses, annotated, self.embedded(sample.frame, sample.candidates.xy))
+
+    def embedded(self, frame: Frame, xy: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Returns the embeddings of points, checked as in a run."""
+        returned = self._call_checking_inputs("embed", self.embedder.embed, frame, xy)
+        return checks.embeddings(self.embedder, frame, returned, len(xy))
 
     def results(self, plugin: Any) -> Results:
         """Returns the results of a fitted plugin by frame, checked as in a run. They are computed once.

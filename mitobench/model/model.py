@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from mitobench import discovery
-from mitobench.api import Detections, Detector, Floats, Frame, Fuser, Verifier
+from mitobench.api import Detections, Detector, EmbeddingVerifier, Floats, Frame, Fuser, Verifier
 from mitobench.errors import MitobenchError, PluginError, wrong_fields
 from mitobench.model import card as cards
 from mitobench.model.card import ModelCard, PackedPlugin
 from mitobench.model.tiles import Tile, tiled, unrepeated
 from mitobench.pipeline import checks
 from mitobench.pipeline.stages.candidate_threshold import above
+from mitobench.pipeline.stages.embedding import ENCODER
 from mitobench.pipeline.trust import check, only, requests_of
 from mitobench.results import option_files
 
@@ -73,7 +74,7 @@ class Model:
         check(requests, allow, f"The model {folder}")
         with only(allow):
             detector, verifier, fuser = (
-                _loaded(folder / role, plugin(options, "cpu" if role == "fuser" else device), role)
+                _loaded(folder, plugin(options, "cpu" if role == "fuser" else device), role)
                 for role, (plugin, options) in parts.items()
             )
         return cls(card, detector, verifier if verifier.verifies else None, fuser)
@@ -132,18 +133,27 @@ def _class_and_options(folder: Path, card: ModelCard, role: str) -> tuple[Any, A
 
 
 def _loaded(folder: Path, plugin: Any, role: str) -> Any:
-    """Returns a plugin with what it saved when it was packed, if anything."""
+    """Returns a plugin with what it, and its encoder if it has one, wrote when it was packed."""
+    readers = {role: plugin.load}
+    if isinstance(plugin, EmbeddingVerifier):
+        readers[ENCODER] = plugin.read_encoder
+    for name, read in readers.items():
+        _read(folder / name, read, role, plugin.name)
+    return plugin
+
+
+def _read(folder: Path, read: Callable[[Path], None], role: str, plugin: str) -> None:
+    """Lets a plugin read what it wrote when it was packed, if anything."""
     if folder.is_dir():
         try:
-            plugin.load(folder)
+            read(folder)
         except MitobenchError:
             raise
         except Exception as reason:  # plugins may trust their own files, but these may come from anywhere
             raise PluginError(
-                f"{folder}: {role} {plugin.name!r} cannot load these files: {type(reason).__name__}: {reason}. "
+                f"{folder}: {role} {plugin!r} cannot load these files: {type(reason).__name__}: {reason}. "
                 "Pack the model again."
             ) from reason
-    return plugin
 
 
 def _installed(role: str, part: PackedPlugin) -> discovery.InstalledPlugin:

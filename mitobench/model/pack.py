@@ -14,6 +14,7 @@ from mitobench.errors import MitobenchError, RecordError
 from mitobench.model import card as cards
 from mitobench.model.card import MeasuredScores, ModelCard, PackedPlugin, PackedPlugins
 from mitobench.model.model import FILES, Model
+from mitobench.pipeline.stages.embedding import ENCODER
 from mitobench.pipeline.stages.job import LOG, TRAINING_INFO
 from mitobench.pipeline.store import MANIFEST, Store
 from mitobench.pipeline.trust import KINDS
@@ -37,7 +38,8 @@ def pack(record: Path, store: Path, out: Path, half: bool = False) -> ModelCard:
         out: the folder to create.
         half: round weights to 16 bits, which halves their size and changes scores slightly.
 
-    Files that options refer to are packed too, so the model does not need the originals.
+    Files that options refer to are packed too, so the model does not need the originals; so is the encoder of a
+    verifier that has one.
 
     Raises RecordError for a record that failed or has no threshold; MitobenchError if the store lacks a stage, a plugin
     saved files other than tensors and JSON, or `out` exists already or cannot be written.
@@ -63,7 +65,7 @@ def _saved(path: Path, record: Record, store: Store) -> dict[str, Path]:
         raise RecordError(
             f"{path}: validation chose no threshold ({record.chosen.point.reason}), so the model cannot call mitoses."
         )
-    kinds = {"detector": "fit-detector", "verifier": "fit-verifier", "fusion": "fusion"}
+    kinds = {"detector": "fit-detector", "verifier": "fit-verifier", ENCODER: "encoder", "fusion": "fusion"}
     folders = {}
     for role, kind in kinds.items():
         if role not in record.stages:

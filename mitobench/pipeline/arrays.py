@@ -1,8 +1,10 @@
-"""Reads and writes the boxes, detections or scores of many frames as one npz file. Never uses pickle."""
+"""Reads and writes the boxes, detections, scores or embeddings of many frames as one npz file. Never uses pickle."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from mitobench.api import Detections
 
 Floats = NDArray[np.float64]
+Embedded = NDArray[np.float32]
 
 KIND, EXTRA = "kind", "extra."  # names of the arrays of `Detections.kind` and `.extra` in the file
 
@@ -66,6 +69,43 @@ def write_scores(folder: Path, scores: Mapping[str, Floats]) -> None:
 def read_scores(folder: Path) -> dict[str, Floats]:
     """Returns the scores that `write_scores` wrote, by frame key."""
     return _read(folder / "scores.npz")
+
+
+class EmbeddingsWriter:
+    """Writes the embeddings of one frame after the other, so that memory holds one frame; see `writing_embeddings`."""
+
+    def __init__(self, file: zipfile.ZipFile) -> None:
+        self._file, self._keys = file, list[str]()
+
+    def write(self, key: str, embeddings: Embedded) -> None:
+        """Write the embeddings of one frame, [N, D]."""
+        _write_member(self._file, f"{len(self._keys)}.npy", np.asarray(embeddings, dtype=np.float32))
+        self._keys.append(key)
+
+    def close(self) -> None:
+        """Write the frames' keys, in the order of their embeddings."""
+        _write_member(self._file, "keys.npy", np.array(self._keys, dtype=np.str_))
+
+
+@contextmanager
+def writing_embeddings(folder: Path) -> Iterator[EmbeddingsWriter]:
+    """Gives a writer of `folder/embeddings.npz`, which is complete when the block ends without an error."""
+    with zipfile.ZipFile(folder / "embeddings.npz", "w") as file:
+        writer = EmbeddingsWriter(file)
+        yield writer
+        writer.close()
+
+
+def read_embeddings(folder: Path) -> Iterator[tuple[str, Embedded]]:
+    """Yields (frame key, embeddings [N, D]) of what a writer wrote, one frame in memory at a time."""
+    with np.load(folder / "embeddings.npz", allow_pickle=False) as file:
+        for number, key in enumerate(file["keys"].tolist()):
+            yield key, file[str(number)]
+
+
+def _write_member(file: zipfile.ZipFile, name: str, array: NDArray[np.generic]) -> None:
+    with file.open(zipfile.ZipInfo(name), "w", force_zip64=True) as member:  # its date is always that of ZipInfo
+        np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def _write(

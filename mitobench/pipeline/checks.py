@@ -151,6 +151,15 @@ def fused(
     return scores(fuser, frame, returned, len(detector))
 
 
+def embeddings(plugin: Plugin, frame: Frame, returned: Any, count: int) -> NDArray[np.float32]:
+    """Returns embeddings [count, D] as float32. Raises PluginError for another shape or values that are not finite."""
+    shape = np.shape(returned)
+    width = shape[1] if len(shape) == 2 else 0
+    if not width:
+        raise _error(plugin, frame, f"embed() returned shape {shape}; expected ({count}, D)")
+    return _array(plugin, frame, "embed()", returned, (count, width)).astype(np.float32)
+
+
 def _array(
     plugin: Plugin, frame: Frame | None, what: str, returned: Any, shape: tuple[int, ...]
 ) -> NDArray[np.float64]:

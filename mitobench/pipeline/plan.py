@@ -26,6 +26,8 @@ from mitobench.pipeline.workspace import Workspace, validation_sets
 
 UNUSED = "-"  # shown as the estimator of a detector that uses no boxes
 NO_VERIFIER, NO_FUSER = "none", "detector-only"  # with either of them, the detector's score alone decides
+IN_RECORDS = ("encoder", "embeddings-val", "embeddings-test")  # the stages of embeddings that a record lists
+NOT_FITTED_ON = ("encoder", "embeddings-test")
 
 Roles = Mapping[str, Sequence[str]]
 
@@ -176,15 +178,20 @@ class _Planner:
         if self.request.part == "test":
             parts["test"] = self.workspace.part([dataset], "test")
         detections = {part: self._detections(refs["detector"], detector, keys, part) for part, keys in parts.items()}
-        fitted, scores = None, dict[str, Stage]()
+        fitted, scores, embeddings = None, dict[str, Stage](), dict[str, Stage]()
         threshold = self.pipeline.for_detector(refs["detector"].name).candidate_threshold
         if refs["verifier"].cls().verifies:
             sources = self._candidates(refs["detector"], detector, boxes, train, val, seed)
             required, members = self._required(refs["verifier"], boxes, train, val, seed)
             upstream = {**sources, **required, "candidates-val": detections["val"]}
+            if refs["verifier"].embeds:
+                embeddings = self._embeddings(refs["verifier"], sources, detections, (*train, *val))
+                upstream |= {role: stage for role, stage in embeddings.items() if role not in NOT_FITTED_ON}
             fitted = self._fit(refs["verifier"], {"train": train, "val": val}, upstream, seed, members)
             scores = {
-                part: self._verifier_scores(refs["verifier"], fitted, detections[part], keys, part, threshold)
+                part: self._verifier_scores(
+                    refs["verifier"], fitted, detections[part], embeddings.get(f"embeddings-{part}"), part, threshold
+                )
                 for part, keys in parts.items()
             }
         fusion = self._stage(
@@ -197,6 +204,7 @@ class _Planner:
         )
         stages = {
             **{f"detections-{part}": stage for part, stage in detections.items()},
+            **{role: stage for role, stage in embeddings.items() if role in IN_RECORDS},
             "verifier": fitted,
             **{f"verifier-scores-{part}": stage for part, stage in scores.items()},
             "boxes": boxes,
@@ -313,19 +321,45 @@ class _Planner:
             held_out = set(units[fold::folds])
             yield tuple(k for k in train if unit[k] not in held_out), tuple(k for k in train if unit[k] in held_out)
 
+    def _embeddings(
+        self,
+        verifier: PluginRef,
+        candidates: Mapping[str, Stage],
+        detections: Mapping[str, Stage],
+        annotated: tuple[str, ...],
+    ) -> dict[str, Stage]:
+        """Returns the stages that embed candidates and annotated points with a verifier's frozen encoder, by role.
+
+        None of them depends on a seed of the verifier. `annotated` are the frames to fit on.
+        """
+        encoder = self._stage("encoder", verifier.for_encoder(), {}, {}, description=verifier.describe_encoder())
+
+        def embedded(frames: tuple[str, ...], part: str, points: Stage | None = None) -> Stage:
+            upstream = {"encoder": encoder, "detections": points}
+            return self._predict("embeddings", verifier.for_embeddings(), {"frames": frames}, upstream, part=part)
+
+        stages = {"encoder": encoder, "embeddings-annotated": embedded(annotated, "annotated")}
+        for role, found in {
+            **candidates,
+            **{f"candidates-{part}": stage for part, stage in detections.items()},
+        }.items():
+            part = str(found.settings["part"])
+            stages[role.replace("candidates", "embeddings")] = embedded(found.frames["frames"], part, found)
+        return stages
+
     def _verifier_scores(
         self,
         verifier: PluginRef,
         fitted: Stage | None,
         detections: Stage,
-        frames: tuple[str, ...],
+        embeddings: Stage | None,
         part: str,
         threshold: Any,
     ) -> Stage:
-        upstream = {"verifier": fitted, "detections": detections}
+        upstream = {"verifier": fitted, "detections": detections, "embeddings": embeddings}
         fixed = None if threshold == VALIDATION else threshold
         return self._predict(
-            "verifier-scores", verifier, {"frames": frames}, upstream, part=part, candidate_threshold=fixed
+            "verifier-scores", verifier, detections.frames, upstream, part=part, candidate_threshold=fixed
         )
 
     # ------------------------------------------------------------------------------------------------ details

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -80,9 +80,21 @@ class PluginRef:
 
         Changing such an option therefore reuses the existing fit.
         """
+        return self._with_defaults(self.cls().inference_options)
+
+    def for_encoder(self) -> PluginRef:
+        """Returns the reference for the encoder of an EmbeddingVerifier, in which other options have their defaults."""
+        return self._with_defaults(self.options.keys() - set(self.cls().encoder_options))
+
+    def for_embeddings(self) -> PluginRef:
+        """Returns the reference for embeddings, in which the options that decide no embedding have their defaults."""
+        cls = self.cls()
+        return self._with_defaults(self.options.keys() - {*cls.encoder_options, *cls.embedding_options})
+
+    def _with_defaults(self, names: Collection[str]) -> PluginRef:
         cls = self.cls()
         defaults = cls.Options().model_dump(mode="json")
-        options = {**self.options, **{name: defaults[name] for name in cls.inference_options}}
+        options = {**self.options, **{name: defaults[name] for name in names}}
         return replace(self, options=options, files=files_of(cls.Options.model_validate(options)))
 
     def spec(self) -> dict[str, Any]:
@@ -140,6 +152,30 @@ class PluginRef:
         """Returns what the plugin does that a stranger must not decide. Raises PluginError if the plugin raises."""
         cls = self.cls()
         return needs(self.role, cls, cls.Options.model_validate(with_files(self.options, self.files)))
+
+    @property
+    def embeds(self) -> bool:
+        """Whether the plugin is an EmbeddingVerifier."""
+        return issubclass(self.cls(), api.EmbeddingVerifier)
+
+    def describe_encoder(self) -> dict[str, Any]:
+        """Returns what describes an EmbeddingVerifier's encoder, as JSON values.
+
+        Raises PluginError if the plugin raises, or returns another value.
+        """
+        cls = self.cls()
+        try:
+            described: dict[str, Any] = cls.describe_encoder(
+                cls.Options.model_validate(with_files(self.options, self.files))
+            )
+            canonical.dumps(described)
+        except MitobenchError:
+            raise
+        except Exception as reason:
+            raise PluginError(
+                f"{self.role} {self.name!r}: describe_encoder() raised {type(reason).__name__}: {reason}."
+            ) from reason
+        return described
 
     def create(self, device: str, folder: Path | None = None) -> Any:
         """Returns an instance; with a folder, the plugin as it was fitted and saved there.

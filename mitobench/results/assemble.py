@@ -287,7 +287,7 @@ def _run(row: PlannedRun, results: Mapping[str, StageResult], request: Request, 
 
 def _seconds_a_frame(row: PlannedRun, results: Mapping[str, StageResult]) -> float | None:
     means = []
-    for role in ("detections-test", "verifier-scores-test"):
+    for role in ("detections-test", "embeddings-test", "verifier-scores-test"):
         stage = row.stages.get(role)
         if stage is not None:
             if results[stage.key].output is None:
@@ -302,8 +302,13 @@ def _seconds_a_candidate(row: PlannedRun, results: Mapping[str, StageResult]) ->
     if stage is None or output is None:
         return None
     seconds = sum(_json(results, stage, "seconds.json").values())
-    looked_at = sum(int(np.isfinite(scores).sum()) for scores in arrays.read_scores(output.folder).values())
-    return round(seconds / looked_at, 5) if looked_at else None
+    scores = np.concatenate([np.zeros(0), *arrays.read_scores(output.folder).values()])
+    looked_at = int(np.isfinite(scores).sum())
+    if not looked_at:
+        return None
+    embeddings = row.stages.get("embeddings-test")
+    embedding = sum(_json(results, embeddings, "seconds.json").values()) if embeddings else 0.0
+    return round(float(seconds / looked_at + embedding / len(scores)), 5)
 
 
 def _json(results: Mapping[str, StageResult], stage: Stage, name: str) -> Any:

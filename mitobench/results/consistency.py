@@ -33,6 +33,9 @@ KINDS = {
     "verifier": "fit-verifier",
     "detections-val": "detections",
     "detections-test": "detections",
+    "encoder": "encoder",
+    "embeddings-val": "embeddings",
+    "embeddings-test": "embeddings",
     "verifier-scores-val": "verifier-scores",
     "verifier-scores-test": "verifier-scores",
     "fusion": "fusion",
@@ -53,6 +56,13 @@ INPUTS = (
     ("verifier-scores-val", "verifier", "verifier"),
     ("verifier-scores-test", "verifier", "verifier"),
     ("verifier", "candidates-val", "detections-val"),
+    ("verifier", "embeddings-val", "embeddings-val"),
+    ("verifier-scores-val", "embeddings", "embeddings-val"),
+    ("verifier-scores-test", "embeddings", "embeddings-test"),
+    ("embeddings-val", "detections", "detections-val"),
+    ("embeddings-test", "detections", "detections-test"),
+    ("embeddings-val", "encoder", "encoder"),
+    ("embeddings-test", "encoder", "encoder"),
 )
 # Stages that work on all validation or all test frames: (stage, name of the frames in its spec, part).
 FRAMES = (
@@ -62,6 +72,8 @@ FRAMES = (
     ("verifier", "val", "val"),
     ("detections-val", "frames", "val"),
     ("detections-test", "frames", "test"),
+    ("embeddings-val", "frames", "val"),
+    ("embeddings-test", "frames", "test"),
     ("verifier-scores-val", "frames", "val"),
     ("verifier-scores-test", "frames", "test"),
 )

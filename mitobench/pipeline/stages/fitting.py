@@ -13,10 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mitobench.api import Candidates, Context, Detections, Frame, Mitoses, Plugin, PluginError, Sample
+from mitobench.api import Candidates, Context, Detections, Embeddings, Frame, Mitoses, Plugin, PluginError, Sample
 from mitobench.evaluate import FramePrediction, choose_threshold, matching
 from mitobench.pipeline import arrays, canonical
 from mitobench.pipeline.stages.curves import curves
+from mitobench.pipeline.stages.embedding import of_sample
 from mitobench.pipeline.stages.job import LOG, TRAINING_INFO, Job
 from mitobench.pipeline.stages.processes import fit_together
 
@@ -83,20 +84,36 @@ def _upstream(job: Job) -> dict[str, Any]:
 
 
 def _samples(job: Job, part: str) -> list[Sample]:
-    """Returns the frames of a part with annotation, and with boxes and labelled candidates if the fit uses them."""
+    """Returns the frames of a part with annotation, and the boxes, labelled candidates and embeddings that fits use."""
     boxes = arrays.read_boxes(job.inputs["boxes"]) if "boxes" in job.inputs else {}
     candidates: dict[str, Detections] = {}
     for role, output in job.inputs.items():
         if role.startswith(f"candidates-{part}"):
             candidates |= arrays.read_detections(output)
+    embedded = _embeddings(job, part)
     samples = []
     for key in job.stage.frames[part]:
         item = job.workspace.item(key)
         labelled = None
         if key in candidates:
             labelled = label(candidates[key], item.frame, item.mitoses, job.workspace.radius_um(key))
-        samples.append(Sample(item.frame, item.mitoses, boxes.get(key), labelled))
+        samples.append(Sample(item.frame, item.mitoses, boxes.get(key), labelled, embedded.get(key)))
     return samples
+
+
+def _embeddings(job: Job, part: str) -> dict[str, Embeddings]:
+    """Returns the embeddings of a part's frames, by frame key; empty if the plugin has no encoder."""
+    if "embeddings-annotated" not in job.inputs:
+        return {}
+    of_candidates: dict[str, arrays.Embedded] = {}
+    for role, output in job.inputs.items():
+        if role.startswith(f"embeddings-{part}"):
+            of_candidates |= dict(arrays.read_embeddings(output))
+    return {
+        key: of_sample(job.workspace.item(key).mitoses, annotated, of_candidates[key])
+        for key, annotated in arrays.read_embeddings(job.inputs["embeddings-annotated"])
+        if key in of_candidates
+    }
 
 
 def label(detections: Detections, frame: Frame, mitoses: Mitoses, radius_um: float) -> Candidates:

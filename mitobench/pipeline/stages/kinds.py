@@ -18,6 +18,8 @@ KINDS = {
     "fit-verifier": f"{_STAGES}.fitting:fit",
     "boxes": f"{_STAGES}.boxes:boxes",
     "box-scores": f"{_STAGES}.box_scores:box_scores",
+    "encoder": f"{_STAGES}.embedding:encoder",
+    "embeddings": f"{_STAGES}.embedding:embeddings",
     "detections": f"{_STAGES}.detection:detections",
     "verifier-scores": f"{_STAGES}.verification:verifier_scores",
     "fusion": f"{_STAGES}.selection:select",

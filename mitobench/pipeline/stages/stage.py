@@ -72,4 +72,5 @@ class Stage:
         where = "+".join(sorted({key.partition("/")[0] for keys in self.frames.values() for key in keys}))
         name = self.plugin.name if self.plugin else "harness"
         part = self.settings.get("part")
-        return f"{self.kind} {name} ({where}{' ' + part if part else ''})"
+        inside = " ".join(filter(None, (where, part)))
+        return f"{self.kind} {name}" + (f" ({inside})" if inside else "")

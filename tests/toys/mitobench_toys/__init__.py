@@ -19,6 +19,7 @@ from mitobench.api import (
     Context,
     Detections,
     Detector,
+    EmbeddingVerifier,
     Field,
     File,
     Frame,
@@ -328,6 +329,69 @@ class ToyShort(ToyMean):
 
     def score(self, frame: Frame, detections: Detections) -> Floats:
         return super().score(frame, detections)[1:]
+
+
+class ToyProbe(EmbeddingVerifier):
+    """Its frozen encoder is the weight of the darkness, and its head a threshold on the embedding."""
+
+    name, version = "toy-probe", "1"
+    encoder_options = ("shade", "pretrained")
+    embedding_options = ("offset",)
+
+    class Options(Options):
+        """Options of `toy-probe`."""
+
+        shade: float = Field(1.0, gt=0, description="factor of the encoder")
+        pretrained: str = Field("none", description="a file with the weight, or none")
+        offset: float = Field(0.0, description="px that points are moved by before they are embedded")
+        steepness: float = Field(10.0, gt=0, description="of the head")
+
+    middle = 0.5
+
+    @classmethod
+    def pretrained(cls, options: Any) -> Path | None:
+        return None if options.pretrained == "none" else Path(options.pretrained)
+
+    @classmethod
+    def describe_encoder(cls, options: Any) -> dict[str, Any]:
+        return {"layers": ["darkness"]}
+
+    def write_encoder(self, folder: Path, description: Mapping[str, Any], weights: Path | None) -> None:
+        assert description == {"layers": ["darkness"]}
+        weight = self.options.shade * (float(weights.read_text()) if weights else 1.0)
+        (folder / "encoder.json").write_text(json.dumps(weight))
+
+    def read_encoder(self, folder: Path) -> None:
+        self.weight = json.loads((folder / "encoder.json").read_text())
+
+    def embed(self, frame: Frame, xy: Floats) -> NDArray[np.float32]:
+        dark = self.weight * darkness(frame, xy + self.options.offset)
+        return np.stack([dark, np.ones(len(dark))], axis=1).astype(np.float32)
+
+    def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
+        assert not hasattr(self, "weight"), "a fit needs no encoder"
+        of = {True: [np.zeros(0)], False: [np.zeros(0)]}
+        for sample in (*train, *val):
+            assert sample.candidates is not None
+            assert sample.embeddings is not None
+            assert sample.embeddings.mitoses.shape == (len(sample.mitoses), 2)
+            assert sample.embeddings.imposters.shape == (len(sample.mitoses.imposters), 2)
+            assert sample.embeddings.candidates.shape == (len(sample.candidates), 2)
+            for which in (True, False):
+                of[which].append(sample.embeddings.candidates[sample.candidates.is_mitosis == which, 0])
+            of[True].append(sample.embeddings.mitoses[:, 0])
+        jitter = np.random.default_rng(context.seed).normal(0, 0.01)
+        self.middle = float(np.mean([np.concatenate(of[which]).mean() for which in (True, False)])) + jitter
+
+    def score_embedded(self, detections: Detections, embeddings: NDArray[np.float32]) -> Floats:
+        dark = embeddings[:, 0].astype(np.float64)
+        return 1 / (1 + np.exp(-self.options.steepness * (dark - self.middle)))
+
+    def save(self, folder: Path) -> None:
+        (folder / "middle.json").write_text(json.dumps(self.middle))
+
+    def load(self, folder: Path) -> None:
+        self.middle = json.loads((folder / "middle.json").read_text())
 
 
 class ToyNet(Verifier):
