@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mitobench.errors import PluginError
 from mitobench.foreign import read_bytes
 from mitobench.training.augment import dihedral, dihedral_boxes, dihedral_points, hed_jitter, recompressed, stain_jitter
+from mitobench.training.box_patches import BoxPatchOptions, BoxPatchStream
 from mitobench.training.patches import FrameCache, crop, crop_around, resample, scaled
 from mitobench.training.pretrained import copy_weights, find_weights, weights_folder, write_tensors
 from mitobench.training.stream import Stream, part_of
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from mitobench.training.runner import Supervised, train
 
 __all__ = [
+    "BoxPatchOptions",
+    "BoxPatchStream",
     "FrameCache",
     "Stream",
     "Supervised",
