@@ -18,6 +18,7 @@ from mitobench.training.box_patches import BoxPatchOptions, BoxPatchStream
 from mitobench.training.patches import FrameCache, crop, crop_around, resample, scaled
 from mitobench.training.pretrained import copy_weights, find_weights, weights_folder, write_tensors
 from mitobench.training.stream import Stream, part_of
+from mitobench.training.view import EDGE
 from mitobench.training.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BoxPatchOptions",
     "BoxPatchStream",
+    "EDGE",
     "FrameCache",
     "Stream",
     "Supervised",
