@@ -15,6 +15,10 @@ from mitobench.errors import PluginError
 from mitobench.foreign import read_bytes
 from mitobench.training.augment import dihedral, dihedral_boxes, dihedral_points, hed_jitter, recompressed, stain_jitter
 from mitobench.training.box_patches import BoxPatchOptions, BoxPatchStream
+from mitobench.training.candidate_patches import CandidatePatchStream, cut
+from mitobench.training.patch_network import IMAGENET, Ensemble, Moments, joined, network_input
+from mitobench.training.patch_options import PatchOptions
+from mitobench.training.patch_verifier import PatchVerifier
 from mitobench.training.patches import FrameCache, crop, crop_around, resample, scaled
 from mitobench.training.pretrained import copy_weights, find_weights, weights_folder, write_tensors
 from mitobench.training.stream import Stream, part_of
@@ -25,21 +29,30 @@ if TYPE_CHECKING:
     from mitobench.training.runner import Supervised, train
 
 __all__ = [
+    "EDGE",
+    "IMAGENET",
     "BoxPatchOptions",
     "BoxPatchStream",
-    "EDGE",
+    "CandidatePatchStream",
+    "Ensemble",
     "FrameCache",
+    "Moments",
+    "PatchOptions",
+    "PatchVerifier",
     "Stream",
     "Supervised",
     "copy_weights",
     "crop",
     "crop_around",
+    "cut",
     "dihedral",
     "dihedral_boxes",
     "dihedral_points",
     "find_weights",
     "hed_jitter",
+    "joined",
     "load_weights",
+    "network_input",
     "part_of",
     "read_bytes",
     "recompressed",

@@ -131,7 +131,7 @@ def _built(options: TorchvisionOptions) -> tuple[nn.Module, Sequence[float], Seq
     return network, mean, deviation
 
 
-def _faster_rcnn(backbone: str, channels: int, v2: bool) -> nn.Module:
+def _faster_rcnn(backbone: str, channels: int, v2: bool) -> Any:
     pyramid = Pyramid(backbone, (4, 8, 16, 32), channels, lambda *_: LastLevelMaxPool())
     anchors = AnchorGenerator(tuple((size,) for size in (32, 64, 128, 256, 512)), (RATIOS,) * 5)
     heads: dict[str, nn.Module] = {}
@@ -143,17 +143,17 @@ def _faster_rcnn(backbone: str, channels: int, v2: bool) -> nn.Module:
     return FasterRCNN(pyramid, 2, rpn_anchor_generator=anchors, **heads)
 
 
-def _faster_rcnn_coarse(backbone: str, channels: int, v2: bool) -> nn.Module:
+def _faster_rcnn_coarse(backbone: str, channels: int, v2: bool) -> Any:
     pyramid = Pyramid(backbone, (16, 32), channels, lambda *_: LastLevelMaxPool())
     anchors = AnchorGenerator(((32, 64, 128, 256, 512),) * 3, (RATIOS,) * 3)
     return FasterRCNN(pyramid, 2, rpn_anchor_generator=anchors)
 
 
-def _fcos(backbone: str, channels: int, v2: bool) -> nn.Module:
+def _fcos(backbone: str, channels: int, v2: bool) -> Any:
     return FCOS(Pyramid(backbone, (8, 16, 32), channels, lambda _, own: LastLevelP6P7(own, own)), 1)
 
 
-def _retinanet(backbone: str, channels: int, v2: bool) -> nn.Module:
+def _retinanet(backbone: str, channels: int, v2: bool) -> Any:
     if not v2:
         return RetinaNet(Pyramid(backbone, (8, 16, 32), channels, lambda _, own: LastLevelP6P7(own, own)), 1)
     pyramid = Pyramid(backbone, (8, 16, 32), channels, LastLevelP6P7)

@@ -97,9 +97,7 @@ class TorchvisionOptions(Options):
         "own schedule of `lr`; after each part, half of the patches that need no mitosis contain a false positive.",
     )
     score_floor: float = Field(0.02, ge=0, lt=1, description="Detections with this score or less are dropped.")
-    nms: float = Field(
-        0.3, gt=0, le=1, description="IoU with a better detection above which a detection is dropped."
-    )
+    nms: float = Field(0.3, gt=0, le=1, description="IoU with a better detection above which a detection is dropped.")
     detections_per_tile: int = Field(100, ge=1, le=100_000, description="Most detections in a tile.")
     max_per_mm2: float = Field(
         400.0, gt=0, description="Most detections per mm2 of the frame; those with the highest scores are kept."

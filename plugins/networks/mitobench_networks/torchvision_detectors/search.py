@@ -49,12 +49,10 @@ def search(
 
 
 def _tiles(shape: tuple[int, ...], tile: int, fixed: int | None) -> Iterator[tuple[Span, Span, int, int | None]]:
-    """Yields rows and columns of each tile, the halo around it, and the side of what the network sees if it is fixed."""
+    """Yields rows and columns of each tile, the halo around it, and the side of what the network sees, if fixed."""
     halo = HALO_OF_FIXED if fixed else HALO
     step = fixed - 2 * halo if fixed else tile
-    rows, columns = (
-        [(start, min(start + step, length)) for start in range(0, length, step)] for length in shape[:2]
-    )
+    rows, columns = ([(start, min(start + step, length)) for start in range(0, length, step)] for length in shape[:2])
     for row, column in itertools.product(rows, columns):
         yield row, column, halo, fixed
 

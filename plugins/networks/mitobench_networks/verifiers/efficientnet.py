@@ -9,12 +9,10 @@ import timm
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from mitobench.training import copy_weights, find_weights
+from mitobench.training import Moments, PatchVerifier, copy_weights, find_weights, network_input
 from mitobench_networks.verifiers import published
-from mitobench_networks.verifiers.network import Moments, network_input
 from mitobench_networks.verifiers.options import EfficientNetOptions
 from mitobench_networks.verifiers.published import ARCHITECTURE
-from mitobench_networks.verifiers.verifier import PatchVerifier
 
 MOMENTS: Moments = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)  # the normalisation that its weights expect
 UNUSED = ("classifier.",)  # the layer of ImageNet's thousand classes

@@ -1,4 +1,4 @@
-"""Base class of the verifiers: a network classifies a patch around every candidate (DeepVer in the paper)."""
+"""Base class of learned verifiers: a network classifies a patch around every candidate (DeepVer in the paper)."""
 
 from __future__ import annotations
 
@@ -14,19 +14,14 @@ from torch import Tensor, nn
 
 from mitobench import api
 from mitobench.api import Context, Detections, Floats, Frame, PluginError, Sample
-from mitobench.training import (
-    dihedral,
-    hed_jitter,
-    load_weights,
-    part_of,
-    recompressed,
-    save_weights,
-    stain_jitter,
-)
-from mitobench_networks.verifiers.candidate_patches import CandidatePatchStream, Pixels, cut, gather
-from mitobench_networks.verifiers.fitting import SCORING_BATCH, fit
-from mitobench_networks.verifiers.network import joined
-from mitobench_networks.verifiers.options import PatchOptions
+from mitobench.training.augment import dihedral, hed_jitter, recompressed, stain_jitter
+from mitobench.training.candidate_patches import CandidatePatchStream, cut, gather
+from mitobench.training.patch_fitting import SCORING_BATCH, fit
+from mitobench.training.patch_network import joined
+from mitobench.training.patch_options import PatchOptions
+from mitobench.training.patches import Pixels
+from mitobench.training.stream import part_of
+from mitobench.training.weights import load_weights, save_weights
 
 
 class PatchVerifier(api.Verifier):
