@@ -20,6 +20,7 @@ from mitobench.training.patch_network import IMAGENET, Ensemble, Moments, joined
 from mitobench.training.patch_options import PatchOptions
 from mitobench.training.patch_verifier import PatchVerifier
 from mitobench.training.patches import FrameCache, crop, crop_around, resample, scaled
+from mitobench.training.point_patches import PointPatchOptions, PointPatchStream, target_map
 from mitobench.training.pretrained import copy_weights, find_weights, weights_folder, write_tensors
 from mitobench.training.stream import Stream, part_of
 from mitobench.training.view import EDGE
@@ -39,6 +40,8 @@ __all__ = [
     "Moments",
     "PatchOptions",
     "PatchVerifier",
+    "PointPatchOptions",
+    "PointPatchStream",
     "Stream",
     "Supervised",
     "copy_weights",
@@ -60,6 +63,7 @@ __all__ = [
     "save_weights",
     "scaled",
     "stain_jitter",
+    "target_map",
     "train",
     "weights_folder",
     "write_tensors",

@@ -20,6 +20,7 @@ from mitobench.training.patch_fitting import SCORING_BATCH, fit
 from mitobench.training.patch_network import joined
 from mitobench.training.patch_options import PatchOptions
 from mitobench.training.patches import Pixels
+from mitobench.training.pretrained import copy_weights
 from mitobench.training.stream import part_of
 from mitobench.training.weights import load_weights, save_weights
 
@@ -27,8 +28,8 @@ from mitobench.training.weights import load_weights, save_weights
 class PatchVerifier(api.Verifier):
     """Cuts patches, trains a network on them, and averages its scores over several views.
 
-    A subclass defines its network (`untrained`), its pretrained weights (`pretrained`, `start`), and the network's
-    input (`prepare`).
+    A subclass defines its network (`untrained`) and the network's input (`prepare`); if it starts from pretrained
+    weights, also `pretrained` and `start`.
     """
 
     version = "1"
@@ -40,9 +41,12 @@ class PatchVerifier(api.Verifier):
     def untrained(self) -> nn.Module:
         """Creates the network, with one logit and random weights."""
 
-    @abstractmethod
     def start(self, network: Any, weights: Path) -> None:
-        """Copies the file's tensors into the network. Raises PluginError, with a list, if some do not fit."""
+        """Copies the file's tensors into the network. Raises PluginError, with a list, if some do not fit.
+
+        A subclass overrides it if the file has other tensors than the network.
+        """
+        copy_weights(weights, network.state_dict())
 
     @abstractmethod
     def prepare(self, patches: Tensor) -> Tensor:

@@ -14,12 +14,15 @@ Moments = tuple[tuple[float, ...], tuple[float, ...]]  # mean and standard devia
 
 
 def check_model(name: str) -> None:
-    """Raises MitobenchError, with similar names, where timm has no such network."""
+    """Raises MitobenchError, with similar names, where timm has no such network, or none with that tag of weights."""
     import timm
 
-    architecture = name.partition(".")[0]
+    architecture, dot, _ = name.partition(".")
     if architecture not in timm.list_models():
         raise MitobenchError(f"timm has no network {name!r}. {nearest(architecture, timm.list_models())}")
+    tagged = timm.list_models(f"{architecture}.*", pretrained=True) if dot else []
+    if dot and name not in tagged:
+        raise MitobenchError(f"timm has no weights {name!r}. {nearest(name, [architecture, *tagged])}")
 
 
 def moments(network: nn.Module) -> Moments:
@@ -70,6 +73,9 @@ def _flat(name: str) -> str:
     return name.replace(".", "_")
 
 
-def config(network: nn.Module) -> dict[str, Any]:
-    """Returns what timm knows of a network's weights: `input_size`, `fixed_input_size`, `classifier`, ..."""
-    return dict(getattr(network, "pretrained_cfg", None) or {})
+def config_of(name: str) -> dict[str, Any]:
+    """Returns what timm knows of a network, without building it: `input_size`, `num_classes`, `mean`, `std`, ..."""
+    from timm.models import get_pretrained_cfg
+
+    found = get_pretrained_cfg(name)
+    return found.to_dict() if found else {}

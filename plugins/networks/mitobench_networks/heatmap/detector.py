@@ -20,9 +20,10 @@ from torch import Tensor
 from mitobench import api
 from mitobench.api import Context, Detections, Floats, Frame, Sample
 from mitobench.training import copy_weights, crop, find_weights, load_weights, part_of, resample, save_weights, scaled
-from mitobench_networks.heatmap.network import STEPS, HeatmapNet, check_encoder, focal_loss
+from mitobench_networks.heatmap.network import STEPS, HeatmapNet, focal_loss
 from mitobench_networks.heatmap.options import HeatmapOptions
 from mitobench_networks.heatmap.point_patches import HeatmapStream
+from mitobench_networks.timm_models import check_model
 from mitobench_networks.verifiers import published
 
 HALO = 96  # px of the image around a tile that the network sees but does not answer for
@@ -46,7 +47,7 @@ class Heatmap(api.Detector):
     @classmethod
     def resolve(cls, argument: str) -> str:
         """The encoder's name. Raises MitobenchError, with similar names, where timm has none of it."""
-        check_encoder(argument)
+        check_model(argument)
         return argument
 
     @classmethod

@@ -119,6 +119,10 @@ class TorchvisionOptions(Options):
             raise ValueError(str(reason)) from reason
         if self.channels != 256 and not self.backbone:
             raise ValueError(f"channels={self.channels} needs a backbone, for example backbone=timm:resnet18")
+        if self.model.startswith("ssdlite320") and self.batch_size < 2:
+            raise ValueError(
+                f"batch_size={self.batch_size}: {self.model} normalises over a batch, so it needs 2 or more"
+            )
         fixed = self.fixed_side
         if fixed and self.patch and round(self.patch * self.scale) != fixed:
             raise ValueError(

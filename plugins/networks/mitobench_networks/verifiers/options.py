@@ -48,3 +48,36 @@ class EfficientNetOptions(PatchOptions):
         description="Normalise with the mean and standard deviation that the weights expect, or those of each `patch`.",
     )
     dropout: float = Field(0.2, ge=0, lt=1, description="Dropout before the last layer.")
+
+
+class TimmOptions(PatchOptions):
+    """Options of `timm:MODEL`. The defaults are for fine-tuning."""
+
+    model: str = Field("", description="Name of the network in timm, for example tf_efficientnet_lite0.")
+    pretrained: str = Field(
+        "auto",
+        description="Weights to start from: a .safetensors or .npz FILE with timm's names, `none` for random weights, "
+        "or `auto`: those of the network where they can be had.",
+    )
+    enlarged: int | None = Field(
+        None,
+        ge=32,
+        le=4_096,
+        description="Side to which a patch is resized for the network, px; null: not resized, or to the network's own "
+        "size if it takes no other.",
+    )
+    normalise: Literal["weights", "patch"] = Field(
+        "weights",
+        description="Normalise with the mean and standard deviation that the weights expect, or those of each `patch`.",
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the last layer.")
+    iterations: int = Field(3_000, ge=1, le=10_000_000, description="Optimizer steps of each network.")
+    optimizer: Literal["sgd", "adamw"] = Field("adamw", description="Optimizer.")
+    lr: float = Field(3e-4, gt=0, description="Learning rate.")
+    weight_decay: float = Field(0.05, ge=0, description="Weight decay.")
+    schedule: Literal["fixed", "cosine"] = Field(
+        "cosine", description="Learning rate over time: fixed, or falling to 0 like a cosine."
+    )
+    train_rotations: Literal["none", "mitoses", "all"] = Field(
+        "all", description="Which training patches are rotated by a random multiple of 90 degrees."
+    )
