@@ -233,7 +233,7 @@ def verifier(args: argparse.Namespace) -> None:
     """Measures the seconds per patch of `resnet50`, and of a bare forward pass of the same batch."""
     resnet: Any = discovery.load("verifier", "resnet50")
     resnet = resnet(options_of("verifier", "resnet50", args.profile, tta_views=1), args.device)
-    from mitobench_networks.verifiers.candidate_patches import cut
+    from mitobench.training import cut
 
     torch.manual_seed(0)
     resnet._network = resnet.untrained().to(args.device).eval()

@@ -61,6 +61,18 @@ def test_the_detector_that_learns_keeps_the_contract(
     assert "learned-spots passes all checks." in answer.out
 
 
+def test_the_verifier_of_patches_keeps_the_contract(
+    install: Callable[..., None], mitobench: Callable[..., Any]
+) -> None:
+    points = {"mitobench.verifiers": {"small-patches": "small_patches:SmallPatches"}}
+    subject.cache_clear()
+    install("as-verified", points, {"small_patches.py": block("python", "class SmallPatches")})
+    answer = mitobench("check-plugin", "small-patches")
+    subject.cache_clear()
+    assert answer.code == 0, answer.out
+    assert "small-patches passes all checks." in answer.out
+
+
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"^    mitobench ([a-z-]+)", DOC, re.MULTILINE))))
 def test_every_command_of_the_page_exists(command: str, mitobench: Callable[..., Any]) -> None:
     assert mitobench(command, "--help").code == 0

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
+from typing import TypeGuard
 
 from packaging.requirements import Requirement
 
@@ -145,8 +146,9 @@ class _Module:
         return digests if self.exports else {self.name: self.syntax.digest, **digests}
 
     def origin(self, name: str) -> str:
-        """Returns where a re-exported name comes from."""
-        return "; ".join(f"{i.module}.{i.attribute}" for i in self._resolved() if i.bound == name)
+        """Returns where a re-exported name comes from; the digest of `__getattr__` for one that is imported on use."""
+        places = [f"{i.module}.{i.attribute}" for i in self._resolved() if i.bound == name]
+        return "; ".join(places) or self.syntax.on_use
 
     def imports(self, attribute: str | None, find: Find) -> Iterator[_Import]:
         """Yields its parent packages and its imports; of re-exported names only `attribute`, if one is given."""
@@ -175,6 +177,7 @@ class _Syntax:
     imports: tuple[_Import, ...] = ()
     exports: frozenset[str] = frozenset()
     constants: frozenset[str] = frozenset()
+    on_use: str = ""  # digest of the function `__getattr__` of the module
 
 
 def read_source(file: Path) -> bytes:
@@ -196,6 +199,7 @@ def _parse(content: bytes) -> _Syntax:
         tuple(imported for node in nodes for imported in _imports(node)),
         exports,
         frozenset(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)),
+        "".join(hashlib.sha256(ast.dump(node).encode()).hexdigest() for node in tree.body if _imports_on_use(node)),
     )
 
 
@@ -214,11 +218,19 @@ def _executed(node: ast.AST) -> Iterator[ast.AST]:
     """Yields all nodes except those under `if TYPE_CHECKING:`, which never run."""
     yield node
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and ast.unparse(child.test).rpartition(".")[2] == "TYPE_CHECKING":
+        if _is_for_type_checkers(child):
             for other in child.orelse:
                 yield from _executed(other)
         else:
             yield from _executed(child)
+
+
+def _is_for_type_checkers(node: ast.AST) -> TypeGuard[ast.If]:
+    return isinstance(node, ast.If) and ast.unparse(node.test).rpartition(".")[2] == "TYPE_CHECKING"
+
+
+def _imports_on_use(node: ast.AST) -> bool:
+    return isinstance(node, ast.FunctionDef) and node.name == "__getattr__"
 
 
 def _imports(node: ast.AST) -> Iterator[_Import]:
@@ -236,7 +248,10 @@ def _imports(node: ast.AST) -> Iterator[_Import]:
 
 
 def _exports(tree: ast.Module) -> frozenset[str]:
-    """Returns the names in `__all__` of a module that contains only imports; otherwise no names."""
+    """Returns the names in `__all__` of a module that contains only imports; otherwise no names.
+
+    It may also import names on first use, in a function `__getattr__`, and for type checkers.
+    """
     names: set[str] = set()
     for node in tree.body:
         if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["__all__"]:
@@ -244,7 +259,12 @@ def _exports(tree: ast.Module) -> frozenset[str]:
                 names |= set(ast.literal_eval(node.value))
             except ValueError:
                 return frozenset()
-        elif not (_is_text(node) or isinstance(node, ast.Import | ast.ImportFrom)):
+        elif not (
+            _is_text(node)
+            or isinstance(node, ast.Import | ast.ImportFrom)
+            or _is_for_type_checkers(node)
+            or _imports_on_use(node)
+        ):
             return frozenset()
     return frozenset(names)
 

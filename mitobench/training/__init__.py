@@ -14,12 +14,19 @@ from typing import TYPE_CHECKING, Any
 from mitobench.errors import PluginError
 from mitobench.foreign import read_bytes
 from mitobench.training.augment import dihedral, dihedral_boxes, dihedral_points, hed_jitter, recompressed, stain_jitter
+from mitobench.training.box_patches import BoxPatchOptions, BoxPatchStream
+from mitobench.training.candidate_patches import CandidatePatchStream, cut
 from mitobench.training.export import Exportable, OneInput
+from mitobench.training.patch_network import IMAGENET, Ensemble, Moments, joined, network_input
+from mitobench.training.patch_options import PatchOptions
+from mitobench.training.patch_verifier import PatchVerifier
 from mitobench.training.patches import FrameCache, crop, crop_around, resample, scaled
+from mitobench.training.point_patches import PointPatchOptions, PointPatchStream, target_map
 from mitobench.training.pretrained import copy_own_weights, copy_weights, find_weights, weights_folder
 from mitobench.training.schedules import cosine, steps, warmup
 from mitobench.training.stream import Stream, part_of
 from mitobench.training.tensor_files import read_state_dict, read_tensors, write_tensors
+from mitobench.training.view import EDGE
 from mitobench.training.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
@@ -27,10 +34,21 @@ if TYPE_CHECKING:
     from mitobench.training.runner import Supervised, train
 
 __all__ = [
+    "EDGE",
+    "IMAGENET",
+    "BoxPatchOptions",
+    "BoxPatchStream",
+    "CandidatePatchStream",
+    "Ensemble",
     "Exportable",
     "FrameCache",
     "LossModule",
+    "Moments",
     "OneInput",
+    "PatchOptions",
+    "PatchVerifier",
+    "PointPatchOptions",
+    "PointPatchStream",
     "Stream",
     "Supervised",
     "as_lists",
@@ -39,12 +57,15 @@ __all__ = [
     "cosine",
     "crop",
     "crop_around",
+    "cut",
     "dihedral",
     "dihedral_boxes",
     "dihedral_points",
     "find_weights",
     "hed_jitter",
+    "joined",
     "load_weights",
+    "network_input",
     "part_of",
     "read_bytes",
     "read_state_dict",
@@ -55,6 +76,7 @@ __all__ = [
     "scaled",
     "stain_jitter",
     "steps",
+    "target_map",
     "train",
     "warmup",
     "weights_folder",

@@ -245,6 +245,25 @@ def test_a_sibling_that_the_package_only_re_exports_does_not_count(digest: Any, 
     assert not changes(compute, site / "keys_mine" / "sibling.py")
 
 
+LAZY = """
+from typing import TYPE_CHECKING
+from keys_mine.plugin import Mine
+from keys_mine.sibling import Other
+if TYPE_CHECKING:
+    from keys_mine.loop import train
+__all__ = ['Mine', 'Other', 'train']
+def __getattr__(name):
+    from keys_mine import loop
+    return getattr(loop, name)
+"""
+
+
+def test_a_package_that_imports_some_names_on_first_use_counts_by_names_too(digest: Any, site: Path) -> None:
+    compute = digest("", {"keys_mine/sibling.py": "class Other: ...\n", "keys_mine/loop.py": ""}, init=LAZY)
+    assert not changes(compute, site / "keys_mine" / "sibling.py")
+    assert changes(compute, site / "keys_mine" / "loop.py")
+
+
 def test_a_module_that_the_package_imports_for_its_side_effects_counts(digest: Any, site: Path) -> None:
     compute = digest("", {"keys_mine/compat.py": "import json\n"}, init="from keys_mine import compat\n")
     assert changes(compute, site / "keys_mine" / "compat.py")

@@ -1,1 +1,1 @@
-"""Plugins with networks of torchvision and timm: the verifiers, and the box estimator `fcn`."""
+"""Plugins with networks of torchvision and timm: verifiers, the box estimator `fcn`, and families of detectors."""

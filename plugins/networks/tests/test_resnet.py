@@ -8,9 +8,8 @@ from safetensors.torch import save_file
 from verifier_scene import IMPOSTERS, MITOSES, sample
 
 from mitobench.api import Detections, Mitoses, PluginError
-from mitobench.training import copy_weights, runner
+from mitobench.training import copy_weights, patch_fitting, runner
 from mitobench.training.pretrained import read_tensors
-from mitobench_networks.verifiers import fitting
 from mitobench_networks.verifiers.network import UNUSED, ScaledResNet
 from mitobench_networks.verifiers.resnet import ResNet18, ResNet50
 
@@ -136,7 +135,9 @@ def test_the_first_of_several_networks_is_the_one_that_would_be_trained_alone(sa
 def test_mining_draws_negatives_with_high_scores_more_often(samples, context, monkeypatch):
     streams = []
     monkeypatch.setattr("mitobench.training.train", lambda model, stream, context, **how: streams.append((stream, how)))
-    monkeypatch.setattr(fitting, "_scores", lambda network, stream, prepare: np.linspace(0, 1, len(stream.others)))
+    monkeypatch.setattr(
+        patch_fitting, "_scores", lambda network, stream, prepare: np.linspace(0, 1, len(stream.others))
+    )
     tiny(hard_negative_rounds=2, iterations=7).fit(samples, [], context)
     assert [how["iterations"] for _, how in streams] == [2, 3, 2]
     assert streams[0][0].others.probabilities is None

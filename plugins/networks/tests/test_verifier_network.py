@@ -3,7 +3,8 @@ import pytest
 import torch
 from torchvision.models import resnet18, resnet50
 
-from mitobench_networks.verifiers.network import IMAGENET, UNUSED, Ensemble, ScaledResNet, joined, network_input
+from mitobench.training import IMAGENET, Ensemble, joined, network_input
+from mitobench_networks.verifiers.network import UNUSED, ScaledResNet
 
 
 @pytest.mark.parametrize(("depth", "reference"), [(18, resnet18), (50, resnet50)])

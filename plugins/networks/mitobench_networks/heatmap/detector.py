@@ -33,9 +33,10 @@ from mitobench.training import (
     save_weights,
     scaled,
 )
-from mitobench_networks.heatmap.network import STEPS, HeatmapNet, check_encoder, encoder_weights, focal_loss
+from mitobench_networks.heatmap.network import STEPS, HeatmapNet, encoder_weights, focal_loss
 from mitobench_networks.heatmap.options import HeatmapOptions
 from mitobench_networks.heatmap.point_patches import HeatmapStream
+from mitobench_networks.timm_models import check_model
 
 HALO = 96  # px of the image around a tile that the network sees but does not answer for
 CLEARANCE_UM = 12.0  # a hard negative is at least this far from every mitosis
@@ -58,7 +59,7 @@ class Heatmap(api.Detector):
     @classmethod
     def resolve(cls, argument: str) -> str:
         """The encoder's name. Raises MitobenchError, with similar names, where timm has none of it."""
-        check_encoder(argument)
+        check_model(argument)
         return argument
 
     @classmethod

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from mitobench.api import MitobenchError, PluginError, nearest
+from mitobench.api import PluginError
+from mitobench_networks.timm_models import check_model, moments
 
 PRIOR = 0.01  # probability of a mitosis that an untrained map gives everywhere (Lin et al. 2017, section 4.1)
 STEPS = 32  # sides of an image are multiples of the encoder's last stride
@@ -31,7 +32,7 @@ class HeatmapNet(nn.Module):
         from segmentation_models_pytorch.encoders import get_encoder
 
         super().__init__()
-        check_encoder(encoder)
+        check_model(encoder)
         try:
             self.encoder = get_encoder(f"tu-{encoder}", in_channels=3, depth=5, weights=None)
         except Exception as reason:  # timm raises many kinds for networks without feature maps
@@ -42,16 +43,11 @@ class HeatmapNet(nn.Module):
         self.head = nn.Conv2d(decoder_channels[used - 1], 1, kernel_size=1)
         assert self.head.bias is not None
         nn.init.constant_(self.head.bias, -math.log(1 / PRIOR - 1))
-        mean, deviation = self.encoder_moments()
+        mean, deviation = moments(self.encoder.model)
         self.mean: Tensor
         self.deviation: Tensor
         self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
         self.register_buffer("deviation", torch.tensor(deviation)[:, None, None], persistent=False)
-
-    def encoder_moments(self) -> tuple[Any, Any]:
-        """Mean and standard deviation of R, G and B, each between 0 and 1, that the encoder's weights expect."""
-        config = getattr(self.encoder.model, "pretrained_cfg", None) or {}
-        return config.get("mean", (0.485, 0.456, 0.406)), config.get("std", (0.229, 0.224, 0.225))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of uint8 images [B, H, W, 3] with sides that are multiples of 32."""
@@ -59,15 +55,6 @@ class HeatmapNet(nn.Module):
         features = self.encoder((pixels - self.mean) / self.deviation)
         logits: Tensor = self.head(self.decoder(features))[:, 0]
         return logits
-
-
-def check_encoder(name: str) -> None:
-    """Raises MitobenchError, with similar names, where timm has no such network."""
-    import timm
-
-    architecture = name.partition(".")[0]
-    if architecture not in timm.list_models():
-        raise MitobenchError(f"timm has no network {name!r}. {nearest(architecture, timm.list_models())}")
 
 
 def encoder_weights(name: str) -> dict[str, Any]:

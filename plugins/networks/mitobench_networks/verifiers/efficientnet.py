@@ -9,10 +9,8 @@ import timm
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from mitobench.training import copy_weights, find_weights
-from mitobench_networks.verifiers.network import Moments, network_input
+from mitobench.training import Moments, PatchVerifier, copy_weights, find_weights, network_input
 from mitobench_networks.verifiers.options import EfficientNetOptions
-from mitobench_networks.verifiers.verifier import PatchVerifier
 
 ARCHITECTURE = "tf_efficientnet_lite0"  # timm's name of the variant with TensorFlow's padding
 MOMENTS: Moments = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)  # the normalisation that its weights expect

@@ -7,10 +7,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from mitobench.training import copy_weights, find_weights
-from mitobench_networks.verifiers.network import IMAGENET, UNUSED, ScaledResNet, network_input
+from mitobench.training import IMAGENET, PatchVerifier, copy_weights, find_weights, network_input
+from mitobench_networks.verifiers.network import UNUSED, ScaledResNet
 from mitobench_networks.verifiers.options import ResNetOptions
-from mitobench_networks.verifiers.verifier import PatchVerifier
 
 
 class ResNetVerifier(PatchVerifier):

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mitobench.api import Context, Floats
-from mitobench.training import part_of
-from mitobench_networks.verifiers.candidate_patches import CandidatePatchStream
-from mitobench_networks.verifiers.options import PatchOptions
+from mitobench.training.candidate_patches import CandidatePatchStream
+from mitobench.training.patch_options import PatchOptions
+from mitobench.training.stream import part_of
 
 SCORING_BATCH = 64
 

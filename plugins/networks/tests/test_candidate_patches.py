@@ -5,8 +5,8 @@ import pytest
 from verifier_scene import IMPOSTERS, MITOSES, SIZE, sample
 
 from mitobench.training import recompressed
-from mitobench_networks.verifiers.candidate_patches import MITOSES as MITOSIS_KINDS
-from mitobench_networks.verifiers.candidate_patches import (
+from mitobench.training.candidate_patches import MITOSES as MITOSIS_KINDS
+from mitobench.training.candidate_patches import (
     OTHERS,
     CandidatePatchStream,
     Pool,

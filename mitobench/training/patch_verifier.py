@@ -1,4 +1,4 @@
-"""Base class of the verifiers: a network classifies a patch around every candidate (DeepVer in the paper)."""
+"""Base class of learned verifiers: a network classifies a patch around every candidate (DeepVer in the paper)."""
 
 from __future__ import annotations
 
@@ -14,29 +14,23 @@ from torch import Tensor, nn
 
 from mitobench import api
 from mitobench.api import Context, Detections, Floats, Frame, PluginError, Sample
-from mitobench.training import (
-    Exportable,
-    OneInput,
-    copy_own_weights,
-    dihedral,
-    hed_jitter,
-    load_weights,
-    part_of,
-    recompressed,
-    save_weights,
-    stain_jitter,
-)
-from mitobench_networks.verifiers.candidate_patches import CandidatePatchStream, Pixels, cut, gather
-from mitobench_networks.verifiers.fitting import SCORING_BATCH, fit
-from mitobench_networks.verifiers.network import joined
-from mitobench_networks.verifiers.options import PatchOptions
+from mitobench.training.augment import dihedral, hed_jitter, recompressed, stain_jitter
+from mitobench.training.candidate_patches import CandidatePatchStream, cut, gather
+from mitobench.training.export import Exportable, OneInput
+from mitobench.training.patch_fitting import SCORING_BATCH, fit
+from mitobench.training.patch_network import joined
+from mitobench.training.patch_options import PatchOptions
+from mitobench.training.patches import Pixels
+from mitobench.training.pretrained import copy_own_weights, copy_weights
+from mitobench.training.stream import part_of
+from mitobench.training.weights import load_weights, save_weights
 
 
 class PatchVerifier(api.Verifier):
     """Cuts patches, trains a network on them, and averages its scores over several views.
 
-    A subclass defines its network (`untrained`), its pretrained weights (`pretrained`, `start`), and the network's
-    input (`prepare`).
+    A subclass defines its network (`untrained`) and the network's input (`prepare`); if it starts from pretrained
+    weights, also `pretrained` and `start`.
     """
 
     version = "1"
@@ -48,9 +42,12 @@ class PatchVerifier(api.Verifier):
     def untrained(self) -> nn.Module:
         """Creates the network, with one logit and random weights."""
 
-    @abstractmethod
     def start(self, network: Any, weights: Path) -> None:
-        """Copies the file's tensors into the network. Raises PluginError, with a list, if some do not fit."""
+        """Copies the file's tensors into the network. Raises PluginError, with a list, if some do not fit.
+
+        A subclass overrides it if the file has other tensors than the network.
+        """
+        copy_weights(weights, network.state_dict())
 
     @abstractmethod
     def prepare(self, patches: Tensor) -> Tensor:

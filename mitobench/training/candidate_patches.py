@@ -1,4 +1,4 @@
-"""Training patches of the verifiers: around mitoses, candidates, imposters and background."""
+"""Training patches of a `PatchVerifier`: around mitoses, candidates, imposters and background."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from mitobench.api import Floats, Frame, Sample
-from mitobench.training import crop_around, resample, scaled
+from mitobench.training.patches import Pixels, crop_around, resample, scaled
 
 CLEARANCE_UM = 16.0  # least distance of background patches from mitoses: twice the largest matching radius
 
 MITOSES = ("annotated mitoses", "detected mitoses")
 OTHERS = ("imposters", "false detections", "background")
-
-Pixels = NDArray[np.uint8]
 
 
 def centres(sample: Sample, floor: float, background: int, rng: np.random.Generator) -> dict[str, Floats]:

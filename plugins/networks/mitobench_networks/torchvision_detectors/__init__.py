@@ -1,0 +1,1 @@
+"""`torchvision:NAME`: torchvision's box detectors."""

@@ -1,0 +1,106 @@
+"""`torchvision:NAME`: a box detector of torchvision, for one class."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from scipy.spatial import cKDTree
+
+from mitobench import api
+from mitobench.api import Context, Detections, Floats, Frame, Sample, clip_boxes
+from mitobench.training import EDGE, find_weights, load_weights, part_of, resample, save_weights, scaled
+from mitobench_networks.torchvision_detectors.names import check_network
+from mitobench_networks.torchvision_detectors.networks import BoxNetwork
+from mitobench_networks.torchvision_detectors.options import TorchvisionOptions
+from mitobench_networks.torchvision_detectors.patches import patch_stream
+from mitobench_networks.torchvision_detectors.search import search
+from mitobench_networks.torchvision_detectors.weights import backbone_name, start_from
+
+CLEARANCE_UM = 12.0  # a hard negative is at least this far from every mitosis
+MAX_HARD = 60  # hard negatives kept per frame, those with the highest scores
+MIN_KEPT = 20  # detections kept in a frame too small for `max_per_mm2` to mean anything
+
+
+class TorchvisionDetector(api.Detector):
+    """Faster R-CNN, RetinaNet, FCOS or SSD, as torchvision builds it."""
+
+    name = "torchvision"
+    version = "1"
+    Options = TorchvisionOptions
+    argument = "model"
+    example = "fcos_resnet50_fpn"
+    schedule = ("iterations", "warmup")
+    inference_options = ("score_floor", "nms", "detections_per_tile", "max_per_mm2", "tile")
+
+    @classmethod
+    def resolve(cls, argument: str) -> str:
+        """Returns the name. Raises MitobenchError, with the reason or similar names, for what is not a box detector."""
+        check_network(argument)
+        return argument
+
+    @classmethod
+    def pretrained(cls, options: TorchvisionOptions) -> Path | None:
+        """Returns weights of the backbone, or those of the FILE."""
+        return find_weights(options.pretrained, backbone_name(options))
+
+    def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
+        """Learns from boxes, in rounds: after each but the last, the training frames are searched for hard negatives.
+
+        Raises PluginError if no training frame has a mitosis, or the weights to start from do not fit.
+        """
+        from mitobench_networks.torchvision_detectors.training import fit
+
+        options, self.device = self.options, context.device
+        stream = patch_stream(train, options)
+        torch.manual_seed(context.seed)
+        self._network = BoxNetwork(options)
+        if context.pretrained:
+            start_from(context.pretrained, self._network, options)
+        ends = np.linspace(0, options.iterations, options.hard_negative_rounds + 2).round().astype(int)
+        for number, (before, end) in enumerate(itertools.pairwise(ends)):
+            if number:
+                hard = [self._hard_negatives(sample) for sample in train]
+                stream.set_false_positives(hard)
+                context.training_info["hard negatives"] = sum(map(len, hard))
+            if end > before:
+                own = part_of(context, int(before), options.iterations)
+                fit(self._network, stream, options, int(end - before), own, f"round-{number}")
+
+    def _hard_negatives(self, sample: Sample) -> Floats:
+        """Returns the centres of the best detections away from every mitosis, [N, 2] px."""
+        found = self.predict(sample.frame)
+        if len(sample.mitoses):
+            mpp = np.array(sample.frame.mpp)
+            distance, _ = cKDTree(sample.mitoses.xy * mpp).query(found.xy * mpp)
+            found = found[distance > CLEARANCE_UM]
+        return found.xy[:MAX_HARD]
+
+    def predict(self, frame: Frame) -> Detections:
+        """Returns the detections above `score_floor`, best first."""
+        options = self.options
+        pixels, factors = resample(frame.read(), frame.mpp, options.mpp)
+        size = np.array([round(side * options.scale) for side in pixels.shape[1::-1]])
+        if options.scale != 1:
+            factors = factors * size / pixels.shape[1::-1]
+            pixels = np.asarray(Image.fromarray(pixels).resize(tuple(size), Image.Resampling.BILINEAR))
+        boxes, scores = search(self._network, pixels, options.tile, options.nms, self.device)
+        boxes = clip_boxes(scaled(boxes - EDGE, 1 / factors), frame.size)
+        inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        area_mm2 = np.prod(np.array(frame.size) * frame.mpp) / 1e6
+        kept = np.flatnonzero(inside)[: max(MIN_KEPT, round(options.max_per_mm2 * area_mm2))]
+        return Detections.from_boxes(boxes[kept], scores[kept])
+
+    def save(self, folder: Path) -> None:
+        """Writes the weights."""
+        save_weights(self._network, folder)
+
+    def load(self, folder: Path) -> None:
+        """Reads the weights."""
+        self._network = BoxNetwork(self.options)
+        load_weights(self._network, folder)
+        self._network.to(self.device).eval()

@@ -1,0 +1,65 @@
+"""Trains a box detector with mitobench's training loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from mitobench.api import Context
+from mitobench.training import BoxPatchStream, train
+from mitobench_networks.torchvision_detectors.networks import BoxNetwork
+from mitobench_networks.torchvision_detectors.options import TorchvisionOptions
+from mitobench_networks.torchvision_detectors.patches import collate
+
+
+class LossModel(BaseModel):
+    """A detector as an mmengine model: the sum of its losses is minimised."""
+
+    def __init__(self, network: BoxNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: list[Tensor], boxes: list[Tensor], mode: str = "loss") -> Any:
+        """Returns the losses by name, all of which mmengine adds."""
+        losses = self.network.losses(inputs, boxes)
+        return {f"loss_{name}": loss for name, loss in losses.items()}
+
+
+def fit(
+    network: BoxNetwork,
+    stream: BoxPatchStream,
+    options: TorchvisionOptions,
+    iterations: int,
+    context: Context,
+    name: str,
+) -> None:
+    """Trains a network in place; afterwards it is in evaluation mode on the context's device."""
+    train(
+        LossModel(network),
+        stream,
+        context,
+        iterations=iterations,
+        batch_size=options.batch_size,
+        optimizer={"type": "AdamW", "lr": options.lr, "weight_decay": options.weight_decay},
+        schedule=schedule(iterations, options.warmup),
+        clip_norm=options.clip_norm,
+        ema=options.ema,
+        collate=collate,
+        name=name,
+    )
+
+
+def schedule(iterations: int, warmup: int) -> list[dict[str, Any]]:
+    """Returns mmengine's configuration: a linear rise over at most half of the iterations, then a cosine down to 0."""
+    rise = min(warmup, iterations // 2)
+    fall = {
+        "type": "CosineAnnealingLR",
+        "T_max": iterations - rise,
+        "begin": rise,
+        "end": iterations,
+        "by_epoch": False,
+    }
+    first = {"type": "LinearLR", "start_factor": 0.01, "begin": 0, "end": rise, "by_epoch": False}
+    return [first, fall] if rise else [fall]
