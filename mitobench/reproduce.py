@@ -53,7 +53,7 @@ def reproduce(
         store: folder for the outputs of stages; None: a temporary one, so that everything is computed again.
         out: folder for the new record, which goes to its `records/`; None: the new record is not kept.
         allow: what the record's plugins may do beyond computing: `external` (run the programs that it names),
-            `download` (contact the hubs that it names).
+            `download` (contact the hubs that it names, if MITOBENCH_ALLOW_DOWNLOAD is set).
         show_progress: shows the progress of the run.
         notify: called with each message for the user.
 

@@ -91,7 +91,7 @@ def test_options_matcher_candidate_threshold_and_seed_come_from_the_record(board
     assert found.again.pipeline == found.recorded.pipeline
 
 
-@pytest.mark.parametrize("detector", ["toy-boxless", "toy-child"])
+@pytest.mark.parametrize("detector", ["toy-boxless", "toy-child", "union:toy-child+blobs"])
 def test_records_with_an_unused_estimator_or_a_required_detector_can_be_reproduced(
     board: Path, small_data: Path, detector: str
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -312,3 +313,15 @@ def test_a_plugin_that_cannot_say_is_an_error(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(cls, "trusts", lambda options: 1 / 0)
     with pytest.raises(MitobenchError, match=r"detector 'toy-boxless': trusts\(\) raised ZeroDivisionError"):
         trust.requests_of("detector", cls, cls.Options())
+
+
+@pytest.mark.parametrize("allowed", [[], ["external"], ["download"], ["external", "download"]])
+@pytest.mark.parametrize("before", [None, "1"])
+def test_the_second_lock_only_closes(monkeypatch: pytest.MonkeyPatch, allowed: list[str], before: str | None) -> None:
+    if before:
+        monkeypatch.setenv(trust.ALLOW_DOWNLOAD, before)
+    with trust.only(allowed):
+        assert os.environ.get(trust.ALLOW_DOWNLOAD) == (before if "download" in allowed else None)
+        assert os.environ.get(trust.FORBID_EXTERNAL) == (None if "external" in allowed else "1")
+    assert os.environ.get(trust.ALLOW_DOWNLOAD) == before
+    assert trust.FORBID_EXTERNAL not in os.environ

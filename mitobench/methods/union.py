@@ -156,7 +156,7 @@ class Union(Detector):
         self.members = tuple(context.upstream[ROLE])
         self.calibrations = tuple(self._calibrated(number, val, context) for number in range(1, len(self.members) + 1))
         context.training_info["calibration"] = {
-            spec: {"slope": round(curve.slope / curve.spread, 4), "offset": round(curve.offset, 4)}
+            spec: {name: round(float(value), 4) for name, value in asdict(curve).items()}
             for spec, curve in zip(_specs(self.options), self.calibrations, strict=True)
         }
 

@@ -63,7 +63,7 @@ class Model:
             folder: the model folder.
             device: `cpu` or `cuda`; fusers always run on the CPU.
             allow: what its plugins may do beyond computing: `external` (run the programs that the model names),
-                `download` (contact the hubs that it names).
+                `download` (contact the hubs that it names, if MITOBENCH_ALLOW_DOWNLOAD is set).
 
         Raises MitobenchError if the folder is not a model or was altered, if a plugin is not installed or its options
         have changed, and if a plugin would do something that is not allowed.

@@ -169,9 +169,9 @@ def _code_changed(stage: Stage) -> StageResult | None:
 
     The plan's key would not describe an output of the changed code.
     """
-    plugin = stage.plugin
+    plugins = [plugin for plugin in (stage.plugin, *stage.members.values()) if plugin]
     same = stage_code(stage.kind).digest == stage.settings["harness"]
-    if same and (plugin is None or plugin_code(plugin.role, plugin.cls()).digest == plugin.source):
+    if same and all(plugin_code(plugin.role, plugin.cls()).digest == plugin.source for plugin in plugins):
         return None
     return StageResult(stage, reason=f"{stage.label}: its code was changed during the run. Run the same command again.")
 

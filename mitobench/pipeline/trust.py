@@ -74,12 +74,11 @@ def check(found: Iterable[Request], allowed: Container[str | Request], source: s
 def only(allowed: Collection[str]) -> Iterator[None]:
     """Within the block, here and in processes started from here, programs and downloads work only if they are allowed.
 
-    `check` comes first, with a message. This is the second lock, for what no plugin has declared.
+    `check` comes first, with a message. This is the second lock, for what no plugin has declared. It never opens a
+    lock: downloads also need MITOBENCH_ALLOW_DOWNLOAD, which `--allow-download` sets.
     """
-    wanted = {
-        FORBID_EXTERNAL: None if EXTERNAL in allowed else "1",
-        ALLOW_DOWNLOAD: "1" if DOWNLOAD in allowed else None,
-    }
+    wanted: dict[str, str | None] = {} if EXTERNAL in allowed else {FORBID_EXTERNAL: "1"}
+    wanted |= {} if DOWNLOAD in allowed else {ALLOW_DOWNLOAD: None}
     before = {name: os.environ.get(name) for name in wanted}
     _set(wanted)
     try:

@@ -11,6 +11,7 @@ import pytest
 import tiny_runs
 
 from mitobench import discovery
+from mitobench.api import Requirement
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.errors import MitobenchError
 from mitobench.model import Model, pack
@@ -161,5 +162,40 @@ class TestRun:
         assert any("detector uses blobs.options.floor" in problem for problem in check(forged).problems)
 
 
-def test_the_family_is_known_in_the_core_alone() -> None:
-    assert discovery.load("detector", "union:blobs+external:true {image}").learns()
+def test_processes_of_their_own_get_the_members(small_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "toys.toml").write_text('title = "toys"\n')
+    roles = {"estimator": ["toy-boxes"], "detector": [UNION], "verifier": ["none"], "fuser": ["toy-sum"]}
+    benchmark = Benchmark.prepare(
+        [Grid(roles)],
+        data=small_data,
+        datasets=["synthetic"],
+        device="cpu",
+        store=tmp_path / "store",
+        profile=str(tmp_path / "toys.toml"),
+    )
+    benchmark.run(tmp_path, jobs=2)
+    ((_, found),) = benchmark.records
+    assert found.status == "ok", found.reason
+
+
+def test_a_single_requirement_must_learn(prepare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    child = discovery.load("detector", "toy-child")
+    monkeypatch.setattr(child, "requires", lambda options: {"detector": Requirement("blobs")})
+    (row,) = prepare("toy-child").plan.rows
+    assert row.problem is not None
+    assert "only a detector that learns can be required, or a sequence of detectors" in row.problem[1]
+    monkeypatch.setattr(child, "requires", lambda options: {"detector": [Requirement("blobs")]})
+    (row,) = prepare("toy-child").plan.rows
+    assert row.problem is None
+    assert [member.name for member in row.stages["detector"].members.values()] == ["blobs"]
+
+
+@pytest.mark.parametrize("spec", [UNION, "union:blobs+toy-negative", "external:sh answer.sh {image}"])
+def test_members_of_both_families_pass_the_checks(
+    mitobench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "answer.sh").write_text("echo x,y,score; echo 20,30,0.4; echo 90,90,0.6\n")
+    answer = mitobench("check-plugin", spec)
+    assert answer.code == 0, answer.out
+    assert f"{spec} passes all checks." in answer.out
