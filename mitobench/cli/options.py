@@ -46,7 +46,7 @@ def specs(given: Sequence[str] | None, option: str) -> list[str] | None:
     """Splits the values of a repeatable option into specs of plugins; None if it is not given.
 
     Each value is split at its commas. A comma between double quotes does not split, and quotes around a whole spec are
-    removed (there, `""` stands for one quote): `blobs,"external:find.sh a,b"` is two specs.
+    removed (there, `""` is one quote): `blobs,"external:find.sh a,b"` is two specs.
 
     Args:
         given: the values, one per occurrence of the option.

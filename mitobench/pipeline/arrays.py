@@ -43,7 +43,7 @@ def read_detections(folder: Path) -> dict[str, Detections]:
     """Returns the detections that `write_detections` wrote, by frame key."""
     path = folder / "detections.npz"
     rows = _read(path)
-    ends = np.cumsum([len(row) for row in rows.values()])[:-1] if rows else []
+    ends: Any = np.cumsum([len(row) for row in rows.values()])[:-1] if rows else []
     with np.load(path, allow_pickle=False) as file:
         split = {name: np.split(file[name], ends) for name in file.files if name == KIND or name.startswith(EXTRA)}
     return {

@@ -45,7 +45,12 @@ class Logistic:
         deviation[deviation < 1e-9] = 1
         fitted = LogisticRegression(C=strength, max_iter=1_000).fit((values - mean) / deviation, is_mitosis)
         weights = fitted.coef_[0]
-        return cls(*(tuple(v.tolist()) for v in (mean, deviation, weights)), offset=float(fitted.intercept_[0]))
+        return cls(
+            mean=tuple(mean.tolist()),
+            deviation=tuple(deviation.tolist()),
+            weights=tuple(weights.tolist()),
+            offset=float(fitted.intercept_[0]),
+        )
 
     @classmethod
     def unfitted(cls, count: int) -> Logistic:
@@ -66,10 +71,10 @@ class Logistic:
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> Logistic:
         """Returns the model that `asdict` described. Raises ValueError, TypeError or KeyError for anything else."""
-        lists = [_numbers(values[name], MAX_FEATURES) for name in ("mean", "deviation", "weights")]
-        if len({len(each) for each in lists}) != 1 or 0 in lists[1]:
+        mean, deviation, weights = (_numbers(values[key], MAX_FEATURES) for key in ("mean", "deviation", "weights"))
+        if not len(mean) == len(deviation) == len(weights) or 0 in deviation:
             raise ValueError("mean, deviation and weights do not fit together")
-        return cls(*lists, offset=_numbers([values["offset"]], 1)[0])
+        return cls(mean, deviation, weights, _numbers([values["offset"]], 1)[0])
 
 
 @dataclass(frozen=True)
