@@ -14,8 +14,9 @@ from mitobench.api import Floats
 
 Features = NDArray[np.float32]
 
-MAX_TREES = 1_000
-MAX_NODES = 1_023  # of one tree: a complete one of depth 9
+MAX_TREES = 500  # a record holds them
+MAX_DEPTH = 5
+MAX_NODES = 2 ** (MAX_DEPTH + 1) - 1  # of one tree
 MAX_FEATURES = 128
 
 
@@ -211,6 +212,6 @@ def _numbers(values: Any, limit: int) -> tuple[float, ...]:
 def _integers(values: Any) -> tuple[int, ...]:
     if not isinstance(values, list) or len(values) > MAX_NODES or not all(type(value) is int for value in values):
         raise ValueError(f"expected a list of at most {MAX_NODES} whole numbers")
-    if any(abs(value) > MAX_NODES for value in values):
-        raise ValueError(f"a number is beyond {MAX_NODES}")
+    if any(abs(value) > MAX_FEATURES for value in values):
+        raise ValueError(f"a number is beyond {MAX_FEATURES}")
     return tuple(values)
