@@ -20,19 +20,20 @@ FOLDER = "MITOBENCH_CARDS"  # environment variable with the user's own folder of
 MEMBER, PROFILE, TRAINED_ON = "member", "profile", "trained_on"
 
 
-def read(role: str, name: str, argument: str | None, folders: Sequence[Path]) -> dict[str, Any]:
+def read(role: str, name: str, argument: str | None, folders: Sequence[Path], users: bool = True) -> dict[str, Any]:
     """Returns the card of a plugin, or of a member of a family; empty if there is none.
 
     Args:
         role: the plugin's role; a card of another role is not its card.
         name: the plugin's or family's name.
         argument: of the member in its full spelling; None for a plugin or a whole family.
-        folders: of its package, the outermost first, then of the registry; the user's own folder is added.
+        folders: of its package, the outermost first, then of the registry.
+        users: whether the user's own cards count.
 
     Raises MitobenchError for a file that is not TOML, and for a value that is read by mitobench and has another type.
     """
     card: dict[str, Any] = {}
-    for places in (folders, [user_folder()]):
+    for places in (folders, *([[user_folder()]] if users else [])):
         for _, part in _parts(role, name, argument, places):
             card |= {key: value for key, value in part.items() if key not in (MEMBER, PROFILE)}
     return card

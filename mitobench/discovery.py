@@ -133,9 +133,10 @@ def renamed_options(role: str, name: str) -> dict[str, str]:
 def _renamed_options(role: str, name: str, claims: Sequence[InstalledPlugin]) -> Mapping[str, str]:
     folders = [folder for claim in claims for folder in claim.folders]
     try:
-        renamed = cards.read(role, name, None, (*folders, registry.ROOT / "methods")).get("renamed", {})
+        card = cards.read(role, name, None, (*folders, registry.ROOT / "methods"), users=False)
     except MitobenchError:
         return {}
+    renamed = card.get("renamed", {})
     if not isinstance(renamed, dict):
         return {}
     return {old: current for old, current in renamed.items() if isinstance(current, str)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from mitobench.api import Candidates, Detections, Detector, Frame, Fuser, PluginError
 from mitobench.contract import frames
+from mitobench.model import Model
 from mitobench.model.tiles import Tile
 from mitobench.pipeline import arrays, checks
 from mitobench.pipeline.stages.fitting import label
@@ -238,6 +240,25 @@ def test_verifiers_folds_and_fusers_see_them_in_a_run(install: Any, small_data: 
     assert record.chosen is not None
     assert record.chosen.fuser["frames"] == list(benchmark.workspace.part(["synthetic"], "val"))
     assert check(path).problems == []
+
+
+def test_a_packed_model_hands_them_to_its_fuser() -> None:
+    class ByKind(Fuser):
+        name, version, uses_candidates = "by-kind", "1", True
+
+        def fuse(self, detector: Any, verifier: Any) -> Any:
+            raise AssertionError("fuse_candidates is called in its place")
+
+        def fuse_candidates(self, detector: Any, verifier: Any, frames: Any, detections: Any) -> Any:
+            assert [frame.id for frame in frames] == [FRAME.id]
+            (found,) = detections
+            return np.where(found.kind == "figure", detector, 0)
+
+    card: Any = SimpleNamespace(mpp=0.25, candidate_threshold=None, threshold=0.1)
+    found = Model(card, Plugin(), None, ByKind()).predict(FRAME)
+    assert found.score.tolist() == [0, 0.5, 0]
+    assert found.is_mitosis.tolist() == [False, True, False]
+    assert equal(found.detections, checks.detections(Plugin(), FRAME, detections()))
 
 
 def test_the_default_of_a_fuser_uses_only_scores() -> None:

@@ -146,7 +146,7 @@ def the_card_lists_all_renamed_options(of: Subject) -> None:
     )
 
 
-def the_card_names_the_argument(of: Subject) -> None:
+def list_names_the_argument(of: Subject) -> None:
     """`mitobench list` imports no plugin, so it reads from the card what a family accepts."""
     named = discovery.find(of.role, of.name).card(of.cls.name).get("argument")
     _require(
@@ -305,7 +305,7 @@ _ALL: tuple[Callable[[Subject], None], ...] = (
     all_options_have_descriptions,
     options_can_be_stored_as_json,
     the_card_lists_all_renamed_options,
-    the_card_names_the_argument,
+    list_names_the_argument,
     describe_returns_facts,
     can_be_created_without_options,
     required_plugins_exist_and_can_be_fitted,

@@ -113,3 +113,17 @@ def test_the_summary_has_a_line_per_image_including_failed_ones(tmp_path: Path) 
     assert (done["area_mm2"], done["mitoses"], done["mitoses_per_mm2"], done["note"]) == ("0.125", "3", "24", "")
     assert (failed["image"], failed["mitoses"], failed["note"]) == ("b.png", "", "b.png: does not exist.")
     assert [row.done for row in rows] == [True, False]
+
+
+def test_kind_and_single_extra_values_of_detections_follow_in_further_columns(tmp_path: Path) -> None:
+    detections = Detections.from_points(
+        [[10, 20], [30, 40]],
+        [0.9, 0.2],
+        kind=["=mitosis", "cell"],
+        extra={"votes": np.array([3, 1]), "embedding": np.zeros((2, 8), np.float32)},
+    )
+    write_csv(tmp_path / "a.csv", "a.png", Prediction(detections, None, detections.score, np.array([True, False])))
+    rows = read(tmp_path / "a.csv")
+    assert list(rows[0])[-3:] == ["mitosis", "kind", "extra_votes"]
+    assert [row["extra_votes"] for row in rows] == ["3", "1"]
+    assert rows[0]["kind"] == "'=mitosis", "a spreadsheet must not run it"

@@ -139,3 +139,12 @@ class TestPrediction:
         found = dark.predict(frame(pixels))
         assert len(found) == 1
         assert (np.abs(found.xy - (side - 3)) < 1.5).all()
+
+
+def test_info_knows_parameters_resolution_and_licences() -> None:
+    cls: Any = discovery.load("detector", f"heatmap:{ENCODER}")
+    facts = cls.describe(cls.Options(mpp=0.4))
+    assert facts["parameters"] == sum(tensor.numel() for tensor in detector().untrained().parameters())
+    assert facts["um/px"] == 0.4
+    assert facts["licence of weights"] == "apache-2.0"
+    assert ENCODER in facts["published weights"]

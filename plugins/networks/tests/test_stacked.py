@@ -98,9 +98,9 @@ class TestLearning:
             Detections(d.xy, np.tile([0.0, 0, 30, 30], (len(d), 1)), d.score, extra={"hint": p.astype(float)})
             for d, p in zip(data.detections, parts, strict=True)
         ]
-        told = Validation(data.detector, data.verifier, data.is_mitosis, data.best_f1, data.frames, rich)
-        assert auc(fuse(fitted(told, extra=["hint"]), told), told.is_mitosis) == 1
-        assert auc(fuse(fitted(told), told), told.is_mitosis) < 0.8
+        hinted = Validation(data.detector, data.verifier, data.is_mitosis, data.best_f1, data.frames, rich)
+        assert auc(fuse(fitted(hinted, extra=["hint"]), hinted), hinted.is_mitosis) == 1
+        assert auc(fuse(fitted(hinted), hinted), hinted.is_mitosis) < 0.8
         with pytest.raises(PluginError, match=r"no extra array 'hint'\. Available: none"):
             fitted(data, extra=["hint"])
 

@@ -97,7 +97,8 @@ def _neighbours(frame: Frame, found: Detections, density_um: float) -> Floats:
         return np.zeros(0)
     xy = found.xy * frame.mpp
     counts = cKDTree(xy).query_ball_point(xy, density_um, return_length=True) - 1
-    return np.log1p(counts.astype(np.float64))
+    neighbours: Floats = np.log1p(counts.astype(np.float64))
+    return neighbours
 
 
 def _extra(detections: Sequence[Detections], name: str) -> Floats:

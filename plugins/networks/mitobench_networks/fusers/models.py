@@ -14,8 +14,9 @@ from mitobench.api import Floats
 
 Features = NDArray[np.float32]
 
-MAX_TREES = 1_000
-MAX_NODES = 1_023  # of one tree: a complete one of depth 9
+MAX_TREES = 500  # a record holds them
+MAX_DEPTH = 5
+MAX_NODES = 2 ** (MAX_DEPTH + 1) - 1  # of one tree
 MAX_FEATURES = 128
 
 
@@ -45,7 +46,12 @@ class Logistic:
         deviation[deviation < 1e-9] = 1
         fitted = LogisticRegression(C=strength, max_iter=1_000).fit((values - mean) / deviation, is_mitosis)
         weights = fitted.coef_[0]
-        return cls(*(tuple(v.tolist()) for v in (mean, deviation, weights)), offset=float(fitted.intercept_[0]))
+        return cls(
+            mean=tuple(mean.tolist()),
+            deviation=tuple(deviation.tolist()),
+            weights=tuple(weights.tolist()),
+            offset=float(fitted.intercept_[0]),
+        )
 
     @classmethod
     def unfitted(cls, count: int) -> Logistic:
@@ -66,10 +72,10 @@ class Logistic:
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> Logistic:
         """Returns the model that `asdict` described. Raises ValueError, TypeError or KeyError for anything else."""
-        lists = [_numbers(values[name], MAX_FEATURES) for name in ("mean", "deviation", "weights")]
-        if len({len(each) for each in lists}) != 1 or 0 in lists[1]:
+        mean, deviation, weights = (_numbers(values[key], MAX_FEATURES) for key in ("mean", "deviation", "weights"))
+        if not len(mean) == len(deviation) == len(weights) or 0 in deviation:
             raise ValueError("mean, deviation and weights do not fit together")
-        return cls(*lists, offset=_numbers([values["offset"]], 1)[0])
+        return cls(mean, deviation, weights, _numbers([values["offset"]], 1)[0])
 
 
 @dataclass(frozen=True)
@@ -206,6 +212,6 @@ def _numbers(values: Any, limit: int) -> tuple[float, ...]:
 def _integers(values: Any) -> tuple[int, ...]:
     if not isinstance(values, list) or len(values) > MAX_NODES or not all(type(value) is int for value in values):
         raise ValueError(f"expected a list of at most {MAX_NODES} whole numbers")
-    if any(abs(value) > MAX_NODES for value in values):
-        raise ValueError(f"a number is beyond {MAX_NODES}")
+    if any(abs(value) > MAX_FEATURES for value in values):
+        raise ValueError(f"a number is beyond {MAX_FEATURES}")
     return tuple(values)

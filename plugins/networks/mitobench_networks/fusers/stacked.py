@@ -35,7 +35,7 @@ class StackedOptions(api.Options):
     )
     strength: float = Field(1.0, gt=0, description="`logistic`: inverse of the factor on the L2 penalty.")
     trees: int = Field(100, ge=1, le=models.MAX_TREES, description="`boosting`: number of trees.")
-    depth: int = Field(2, ge=1, le=9, description="`boosting`: greatest depth of a tree.")
+    depth: int = Field(2, ge=1, le=models.MAX_DEPTH, description="`boosting`: greatest depth of a tree.")
     rate: float = Field(0.1, gt=0, le=1, description="`boosting`: factor on the value of each tree.")
     leaf: int = Field(5, ge=1, le=100_000, description="`boosting`: least number of candidates in a leaf.")
     folds: int = Field(
