@@ -17,13 +17,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mmengine.model.base_model import data_preprocessor
 from torch import nn
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
+    FakeTensor,
     FakeTensorMode,
     UnsupportedOperatorException,
 )
+from torch.overrides import TorchFunctionMode
 
 from mitobench.api import Detections
 from mitobench.contract import frames
@@ -99,7 +102,9 @@ def _repeated_training(outcome: Outcome) -> Iterator[None]:
 
 def training_step(model: Any, batch: Any, outcome: Outcome) -> None:
     """Moves a batch of the CPU to fake CUDA as the training does, and runs the model and its loss."""
-    with _fake_mode() as mode:
+    with _fake_mode() as mode, pytest.MonkeyPatch.context() as patch:
+        # mmengine computes with sizes as tensors, whose content it reads; patches of one size need no padding
+        patch.setattr(data_preprocessor, "stack_batch", lambda images, *padding: torch.stack(images))
         model = on_fake_cuda(model, mode).train()
         with outcome.step("batch"):
             data = model.data_preprocessor(batch, True)
@@ -129,9 +134,22 @@ def on_fake_cuda(module: Any, mode: FakeTensorMode) -> Any:
     return moved
 
 
+class FakeFirst(TorchFunctionMode):
+    """Makes a tensor of the CPU fake before it is moved: in inference mode, torch would look for a GPU otherwise."""
+
+    def __init__(self, mode: FakeTensorMode) -> None:
+        super().__init__()
+        self.mode = mode
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (torch.Tensor.to, torch.Tensor.cuda) and not isinstance(args[0], FakeTensor):
+            args = (self.mode.from_tensor(args[0]), *args[1:])
+        return func(*args, **(kwargs or {}))
+
+
 @contextmanager
 def _fake_mode() -> Iterator[FakeTensorMode]:
-    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode, FakeFirst(mode):
         yield mode
 
 
@@ -175,7 +193,7 @@ def _predict(role: str, plugin: Any, outcome: Outcome) -> None:
 
 
 def _reached(tensor: torch.Tensor, *arguments: Any, **options: Any) -> Any:
-    if isinstance(tensor, torch._subclasses.FakeTensor):
+    if isinstance(tensor, FakeTensor):
         assert tensor.device.type == "cpu", "a tensor must be on the CPU before it becomes an array"
         raise Reached
     return np.asarray(torch._C._TensorBase.detach(tensor))

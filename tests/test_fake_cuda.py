@@ -1,7 +1,7 @@
 """Every learned plugin keeps its tensors on one device: shown on fake CUDA tensors, without a GPU.
 
-`docs/devices.md` lists the steps that cannot run on them, and why. A plugin that is installed later is checked too; if one
-of its steps depends on data, its row must be added there.
+`docs/devices.md` lists the steps that cannot run on them, and why. A plugin that is installed later is checked too; if
+one of its steps depends on data, its row must be added there.
 """
 
 from __future__ import annotations
@@ -94,12 +94,12 @@ def test_a_right_network_runs_every_step() -> None:
 
 @pytest.mark.parametrize("where", ["attribute", "new tensor"])
 def test_a_network_that_mixes_devices_is_caught(where: str) -> None:
-    with pytest.raises(RuntimeError, match="cuda.*cpu|cpu.*cuda"):
+    with pytest.raises(RuntimeError, match=r"cuda.*cpu|cpu.*cuda"):
         step(Mixing(where))
 
 
 def test_a_preparation_that_mixes_devices_is_caught() -> None:
-    with pytest.raises(RuntimeError, match="cuda.*cpu|cpu.*cuda"):
+    with pytest.raises(RuntimeError, match=r"cuda.*cpu|cpu.*cuda"):
         step(nn.Linear(4, 1), prepare=lambda x: x - torch.tensor([1.0, 2, 3, 4]))
 
 

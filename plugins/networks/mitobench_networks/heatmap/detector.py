@@ -184,7 +184,7 @@ class Heatmap(api.Detector):
         """The network with the sigmoid: a map of probabilities. Resampling, tiles, views and peaks are left out."""
         return Exportable(
             OneInput(lambda images: self._network(images).sigmoid(), [self._network]),
-            torch.randint(0, 256, (1, 2 * STEPS, 2 * STEPS, 3), dtype=torch.uint8),
+            torch.randint(0, 256, (2, 2 * STEPS, 3 * STEPS, 3), dtype=torch.uint8),
             sizes={0: 1, 1: STEPS, 2: STEPS},
             takes=f"uint8 RGB [B, H, W, 3] at {self.options.mpp:g} um/px, H and W multiples of {STEPS}",
             returns=f"probability [B, H / {self.options.stride}, W / {self.options.stride}]",
