@@ -26,11 +26,13 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
     UnsupportedOperatorException,
 )
+from torch.nn.functional import pad
 from torch.overrides import TorchFunctionMode
 
 from mitobench.api import Detections
 from mitobench.contract import frames
 from mitobench.contract.subject import Subject
+from mitobench.contract.subject import subject as cached_subject
 from mitobench.training import runner
 
 DEPENDS_ON_DATA = (DataDependentOutputException, DynamicOutputShapeException, UnsupportedOperatorException)
@@ -72,9 +74,15 @@ def check(role: str, spec: str, options: Mapping[str, Any] | None = None) -> Out
     """
     outcome = Outcome()
     subject = Subject(role, spec, options or {})
-    with _repeated_training(outcome):
-        plugin = subject.fit()
-    _predict(role, plugin, outcome)
+    cached_subject.cache_clear()  # the plugins that it requires are not trained here
+    try:
+        with _repeated_training(Outcome()):
+            subject._upstream()
+        with _repeated_training(outcome):
+            plugin = subject.fit()
+        _predict(role, plugin, outcome)
+    finally:
+        cached_subject.cache_clear()
     return outcome
 
 
@@ -103,18 +111,33 @@ def _repeated_training(outcome: Outcome) -> Iterator[None]:
 def training_step(model: Any, batch: Any, outcome: Outcome) -> None:
     """Moves a batch of the CPU to fake CUDA as the training does, and runs the model and its loss."""
     with _fake_mode() as mode, pytest.MonkeyPatch.context() as patch:
-        # mmengine computes with sizes as tensors, whose content it reads; patches of one size need no padding
-        patch.setattr(data_preprocessor, "stack_batch", lambda images, *padding: torch.stack(images))
+        patch.setattr(data_preprocessor, "stack_batch", _stacked)
         model = on_fake_cuda(model, mode).train()
         with outcome.step("batch"):
             data = model.data_preprocessor(batch, True)
         if "batch" not in outcome.done:
             return
         with outcome.step("forward"):
-            _on_cuda(model._run_forward(data, mode="tensor"))
+            _on_cuda(_forward(model, data))
         with outcome.step("loss"):
             losses, _ = model.parse_losses(model._run_forward(data, mode="loss"))
             _on_cuda(losses)
+
+
+def _forward(model: Any, data: Any) -> Any:
+    """Runs backbone, neck and heads. Of a two-stage detector of mmdet, the second gets fixed regions, not proposals."""
+    if not isinstance(getattr(getattr(model, "roi_head", None), "bbox_head", None), nn.Module):
+        return model._run_forward(data, mode="tensor")
+    features = model.extract_feat(data["inputs"])
+    regions = torch.tensor([[0.0, 8, 8, 40, 40], [0, 16, 16, 60, 50]], device="cuda")
+    return [model.rpn_head(features), model.roi_head._bbox_forward(features, regions)]
+
+
+def _stacked(images: list[torch.Tensor], divisor: int = 1, value: float = 0) -> torch.Tensor:
+    """Pads and stacks images as mmengine's function does, which reads their sizes from the content of tensors."""
+    height, width = (-(-max(image.shape[axis] for image in images) // divisor) * divisor for axis in (1, 2))
+    padded = [pad(image, (0, width - image.shape[2], 0, height - image.shape[1]), value=value) for image in images]
+    return torch.stack(padded)
 
 
 def on_fake_cuda(module: Any, mode: FakeTensorMode) -> Any:
