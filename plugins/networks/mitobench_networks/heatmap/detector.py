@@ -112,6 +112,9 @@ class Heatmap(api.Detector):
             schedule=[{"type": "CosineAnnealingLR", "T_max": iterations, "by_epoch": False}],
             clip_norm=options.clip_norm,
             ema=options.ema,
+            evaluate=(lambda: context.validation_f1(self.predict)) if options.evaluate_every else None,
+            evaluate_every=options.evaluate_every or iterations,
+            patience=options.patience,
             name=name,
         )
 
