@@ -38,7 +38,7 @@ class HeatmapOptions(Options):
     evaluate_every: int | None = Field(
         None,
         ge=1,
-        description="Optimizer steps between two evaluations on the validation frames; each round ends with its weights "
+        description="Optimizer steps between two evaluations on validation frames; each round ends with its weights "
         "of the best F1. null: no evaluation, the last weights are used.",
     )
     patience: int | None = Field(
