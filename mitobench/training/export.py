@@ -28,7 +28,7 @@ class Exportable:
 
     Attributes:
         network: takes one tensor and returns one tensor. It contains the preparation of the input.
-        example: an input, on the CPU.
+        example: an input, on the CPU. Its length is at least 2 along each of `sizes`.
         sizes: axes of the input whose length may vary, each with the number that it must be a multiple of.
         takes, returns: what the input and the output are: type, shape, units.
     """
@@ -84,7 +84,7 @@ def export(exportable: Exportable, path: Path) -> float:
     except MitobenchError:
         raise
     except Exception as reason:  # the exporter raises errors of many kinds
-        raise PluginError(f"torch cannot export it: {type(reason).__name__}: {_first_line(reason)}") from reason
+        raise PluginError(f"torch cannot export it: {_cause(reason)}") from reason
     return difference
 
 
@@ -146,6 +146,9 @@ def _difference(network: nn.Module, given: Tensor, path: Path) -> float:
     return float(np.abs(ours.astype(np.float64) - theirs).max(initial=0))
 
 
-def _first_line(reason: Exception) -> str:
+def _cause(reason: BaseException) -> str:
+    """Returns the first line of the error from which others followed."""
+    while reason.__cause__ is not None:
+        reason = reason.__cause__
     lines = [line.strip() for line in str(reason).splitlines() if line.strip()]
-    return lines[0][:300] if lines else ""
+    return f"{type(reason).__name__}: {lines[0][:300]}" if lines else type(reason).__name__

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from mitobench.errors import PluginError
 from mitobench.training import load_weights, save_weights
+from mitobench.training.weights import packed
 
 
 def test_a_round_trip_keeps_parameters_and_buffers(tmp_path: Path) -> None:
@@ -60,3 +62,20 @@ def test_a_file_that_is_not_safetensors_is_reported(tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").write_bytes(b"not weights")
     with pytest.raises(PluginError, match="cannot be read"):
         load_weights(nn.Linear(1, 1), tmp_path)
+
+
+def test_tensors_that_share_memory_in_any_way_are_stored_apart(tmp_path: Path) -> None:
+    base = torch.arange(12.0).reshape(3, 4)
+    tensors = {
+        "part": base[:2],
+        "whole": base,
+        "turned": base.T,
+        "column": base[:, 1],
+        "expanded": torch.ones(1).expand(3),
+        "empty": torch.zeros(0),
+        "empty too": torch.zeros(0, 3),
+    }
+    (tmp_path / "w.safetensors").write_bytes(packed(tensors))
+    found = load_file(tmp_path / "w.safetensors")
+    assert {name: tensor.tolist() for name, tensor in found.items()} == {n: t.tolist() for n, t in tensors.items()}
+    assert (tmp_path / "w.safetensors").stat().st_size < 2_000, "a part is stored without the rest of its memory"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from mitobench import discovery
-from mitobench.api import Frame, MitobenchError, Mitoses, PluginError, Sample
+from mitobench.api import Context, Frame, MitobenchError, Mitoses, PluginError, Sample
 from mitobench_networks.heatmap.network import HeatmapNet, focal_loss
 from mitobench_networks.heatmap.options import HeatmapOptions
 from mitobench_networks.heatmap.point_patches import HeatmapStream, target_map
@@ -148,3 +149,22 @@ def test_info_knows_parameters_resolution_and_licences() -> None:
     assert facts["um/px"] == 0.4
     assert facts["licence of weights"] == "apache-2.0"
     assert ENCODER in facts["published weights"]
+
+
+class TestTraining:
+    def test_it_keeps_the_weights_of_the_best_validation_f1_of_each_round(self, tmp_path: Path) -> None:
+        scores = iter([0.5, 0.25, 0.5, 0.75])
+        context = Context(seed=0, device="cpu", work=tmp_path, validation_f1=lambda detect: next(scores))
+        options = {"iterations": 4, "patch": 64, "batch_size": 1, "hard_negative_rounds": 1, "evaluate_every": 1}
+        learner = detector(**options, patience=9, decoder_channels=(8, 8, 8, 8, 8))
+        learner.fit([Sample(frame(blank()), Mitoses(np.array([[100.0, 90.0]])))], [], context)
+        assert context.training_info["validation of round-0"]["at step"] == 1
+        assert context.training_info["validation of round-1"]["at step"] == 2
+
+    def test_it_continues_from_the_weights_of_another_fit(self, tmp_path: Path) -> None:
+        one, other = (detector(decoder_channels=(8, 8, 8, 8, 8)) for _ in range(2))
+        one._network, other._network = one.untrained(), other.untrained()
+        one.save(tmp_path)
+        other._start(tmp_path / "weights.safetensors")
+        theirs = other._network.state_dict()
+        assert all(torch.equal(tensor, theirs[name]) for name, tensor in one._network.state_dict().items())

@@ -127,6 +127,9 @@ class Heatmap(api.Detector):
             schedule=[{"type": "CosineAnnealingLR", "T_max": iterations, "by_epoch": False}],
             clip_norm=options.clip_norm,
             ema=options.ema,
+            evaluate=(lambda: context.validation_f1(self.predict)) if options.evaluate_every else None,
+            evaluate_every=options.evaluate_every or iterations,
+            patience=options.patience,
             name=name,
         )
 
@@ -199,7 +202,7 @@ class Heatmap(api.Detector):
         """The network with the sigmoid: a map of probabilities. Resampling, tiles, views and peaks are left out."""
         return Exportable(
             OneInput(lambda images: self._network(images).sigmoid(), [self._network]),
-            torch.randint(0, 256, (1, 2 * STEPS, 2 * STEPS, 3), dtype=torch.uint8),
+            torch.randint(0, 256, (2, 2 * STEPS, 3 * STEPS, 3), dtype=torch.uint8),
             sizes={0: 1, 1: STEPS, 2: STEPS},
             takes=f"uint8 RGB [B, H, W, 3] at {self.options.mpp:g} um/px, H and W multiples of {STEPS}",
             returns=f"probability [B, H / {self.options.stride}, W / {self.options.stride}]",

@@ -35,6 +35,17 @@ class HeatmapOptions(Options):
         lt=1,
         description="Decay per step of the moving average of the weights that is used; null: the last weights.",
     )
+    evaluate_every: int | None = Field(
+        None,
+        ge=1,
+        description="Optimizer steps between two evaluations on validation frames; each round ends with its weights "
+        "of the best F1. null: no evaluation, the last weights are used.",
+    )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="Evaluations without a better F1 after which a round stops early; null: it never does.",
+    )
     clip_norm: float = Field(5.0, gt=0, description="Greatest norm of the gradient.")
     positive_share: float = Field(0.5, ge=0, le=1, description="Share of patches that are drawn to hold a mitosis.")
     hard_share: float = Field(
