@@ -144,7 +144,8 @@ def _current(options: type[Any], recorded: Mapping[str, Any]) -> dict[str, Any]:
 def _weights(plugin: Any, options: Mapping[str, Any]) -> str:
     """Returns the path of a record's pretrained weights, which the record gives as `NAME, sha256 DIGEST`; or `none`.
 
-    Looks in the folder of weights and in the current directory. Raises MitobenchError if the file is in neither.
+    Looks in the folder of weights and in the current directory; returns `auto` if that finds the file elsewhere. Raises
+    MitobenchError if the file is not found.
     """
     from mitobench.training.pretrained import weights_folder
 
@@ -159,9 +160,11 @@ def _weights(plugin: Any, options: Mapping[str, Any]) -> str:
         current = {option: value for option, value in options.items() if option in plugin.Options.model_fields}
         # the plugin may bring the file: then this writes it to the folder of weights, or finds it in its own place
         own = plugin.pretrained(plugin.Options.model_validate({**current, PRETRAINED: "auto"}))
-    for path in (weights_folder() / name, Path(name), own):  # a path from a record is never opened
-        if path and path.is_file() and canonical.file_digest(path) == digest:
+    for path in (weights_folder() / name, Path(name)):  # a path from a record is never opened
+        if path.is_file() and canonical.file_digest(path) == digest:
             return str(path)
+    if own and canonical.file_digest(own) == digest:  # elsewhere, for example in the cache of a hub
+        return "auto"
     raise MitobenchError(
         f"The record's fit started from {name} (SHA-256 {digest}), which is not here. Put it into {weights_folder()}."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from dataclasses import replace
@@ -19,6 +20,8 @@ from mitobench.api import Candidates, Context, Embeddings, Frame, MitobenchError
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.datasets import synthetic
 from mitobench.model import Model, pack
+from mitobench.pipeline.executors import ProgressListener
+from mitobench.reproduce import reproduce
 from mitobench_networks.probe import encoder, head, source, verifier
 from mitobench_networks.probe.config import EncoderConfig
 
@@ -515,9 +518,7 @@ class TestFit:
         assert np.array_equal(*scores)
 
 
-def test_a_run_with_a_repository_packs_the_encoder_once_and_predicts_without_the_cache(
-    cache: Path, tmp_path: Path
-) -> None:
+def test_a_run_with_a_repository_is_reproduced_and_its_model_needs_no_cache(cache: Path, tmp_path: Path) -> None:
     synthetic.write(tmp_path / "data", seed=1, frames=2, size=128)
     roles = {"detector": ["blobs"], "verifier": [f"probe:{HUB}"], "fuser": ["linear"], "estimator": ["fixed"]}
     benchmark = Benchmark.prepare(
@@ -536,6 +537,13 @@ def test_a_run_with_a_repository_packs_the_encoder_once_and_predicts_without_the
     assert len(list((tmp_path / "store" / "stages" / "encoder").iterdir())) == 1
     saved = [p.name for p in (tmp_path / "store" / "stages" / "fit-verifier").rglob("*.safetensors")]
     assert saved == ["head.safetensors"] * 2
+    again = reproduce(
+        path,
+        data=tmp_path / "data",
+        show_progress=lambda _: contextlib.nullcontext(ProgressListener()),
+        notify=lambda _: None,
+    )
+    assert (again.verdict, again.differing, again.changed) == ("equal", [], [])
     cache.rename(tmp_path / "gone")
     card = pack(path, tmp_path / "store", tmp_path / "model")
     assert {"encoder/config.json", "encoder/model.safetensors", "verifier/head.safetensors"} <= card.files.keys()
