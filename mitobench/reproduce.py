@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mitobench import compute, discovery
+from mitobench.api import Plugin
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.discovery import ROLES
 from mitobench.errors import DataError, MitobenchError, PluginError, RecordError
@@ -122,6 +123,7 @@ def _overrides(path: Path, recorded: Record, folder: Path) -> Iterator[Override]
         role = where if where in ROLES else "detector"  # `verifier requires frcnn`: only a detector can be required
         if where in ROLES or entry.name not in main_detectors:
             plugin = discovery.load(role, entry.name)
+            check_path(plugin, entry.name)
             option_files.write(folder / str(number), entry.files, _in_current_directory)
             recorded_options = option_files.options_with(entry.options, folder / str(number))
             options = _current(plugin.Options, recorded_options)
@@ -134,6 +136,19 @@ def _overrides(path: Path, recorded: Record, folder: Path) -> Iterator[Override]
     for option in PipelineOptions.model_fields.keys() & pipeline.keys():
         value = pipeline[option]
         yield Override(str(path), f"pipeline.{option}={canonical.dumps(value)}", "pipeline", None, option, value)
+
+
+def check_path(plugin: type[Plugin], spec: str) -> None:
+    """Raises RecordError if a spec of a record, `NAME:PATH`, leads out of the current directory."""
+    argument = discovery.split(spec)[1]
+    if argument is None or not plugin.is_path(argument):
+        return
+    path = Path(argument)
+    if path.is_absolute() or ".." in path.parts or argument.startswith("~") or ":" in argument:
+        raise RecordError(
+            f"The record names {spec!r}, a path of the machine that it was made on, which is not opened. Run it again "
+            "with your own path: `mitobench run`."
+        )
 
 
 def _current(options: type[Any], recorded: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "gallery": {*LEAF, "api", "datasets", "evaluate", "pipeline", "results", "report"},
     "model": {*LEAF, "api", "discovery", "datasets", "evaluate", "pipeline", "results", "report", "gallery"},
     "benchmark": {*LEAF, "api", "discovery", "datasets", "evaluate", "pipeline", "results"},
-    "reproduce": {*LEAF, "discovery", "training", "datasets", "pipeline", "results", "benchmark"},
+    "reproduce": {*LEAF, "api", "discovery", "training", "datasets", "pipeline", "results", "benchmark"},
     "experiments": {*LEAF, "published", "discovery", "datasets", "pipeline", "results", "report", "benchmark"},
 }
 

@@ -143,6 +143,13 @@ class TestSpecs:
         assert source.spelled(argument) == full
         assert source.spelled(full) == full
 
+    @pytest.mark.parametrize(
+        ("argument", "path"),
+        [("resnet18.a1_in1k", False), (HUB, False), ("./mine", True), ("a/b", True), ("~/mine", True), ("/a", True)],
+    )
+    def test_a_path_differs_from_a_name_and_a_repository(self, argument: str, path: bool) -> None:
+        assert verifier.Probe.is_path(argument) is path
+
     def test_a_spec_is_known_before_its_folder_is_there(self) -> None:
         """A packed model brings its encoder, and needs neither folder nor repository."""
         assert discovery.load("verifier", "probe:./not/here").name == "probe:not/here"
