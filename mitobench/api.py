@@ -566,6 +566,11 @@ class Plugin(ABC):
         return {}
 
     @classmethod
+    def is_path(cls, argument: str) -> bool:
+        """Returns whether an argument of the family is a path; those of a record are opened with care."""
+        return False
+
+    @classmethod
     def learns(cls) -> bool:
         """Returns whether the class defines a `fit`."""
         return next(base.__module__ for base in cls.__mro__ if "fit" in vars(base)) != __name__

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mitobench import compute, discovery
+from mitobench.api import Plugin
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.discovery import ROLES
 from mitobench.errors import DataError, MitobenchError, PluginError, RecordError
@@ -133,6 +134,7 @@ def _overrides(path: Path, recorded: Record, folder: Path) -> Iterator[Override]
         role = where if where in ROLES else "detector"  # `verifier requires frcnn`: only a detector can be required
         if where in ROLES or entry.name not in main_detectors:
             plugin = discovery.load(role, entry.name)
+            check_path(plugin, entry.name)
             option_files.write(folder / str(number), entry.files, _in_current_directory)
             recorded_options = option_files.options_with(entry.options, folder / str(number))
             options = _current(plugin.Options, recorded_options)
@@ -147,6 +149,19 @@ def _overrides(path: Path, recorded: Record, folder: Path) -> Iterator[Override]
         yield Override(str(path), f"pipeline.{option}={canonical.dumps(value)}", "pipeline", None, option, value)
 
 
+def check_path(plugin: type[Plugin], spec: str) -> None:
+    """Raises RecordError if a spec of a record, `NAME:PATH`, leads out of the current directory."""
+    argument = discovery.split(spec)[1]
+    if argument is None or not plugin.is_path(argument):
+        return
+    path = Path(argument)
+    if path.is_absolute() or ".." in path.parts or argument.startswith("~") or ":" in argument:
+        raise RecordError(
+            f"The record names {spec!r}, a path of the machine that it was made on, which is not opened. Run it again "
+            "with your own path: `mitobench run`."
+        )
+
+
 def _current(options: type[Any], recorded: Mapping[str, Any]) -> dict[str, Any]:
     """Returns recorded options under their current names."""
     return {options.renamed.get(option, option): value for option, value in recorded.items()}
@@ -155,7 +170,8 @@ def _current(options: type[Any], recorded: Mapping[str, Any]) -> dict[str, Any]:
 def _weights(plugin: Any, options: Mapping[str, Any]) -> str:
     """Returns the path of a record's pretrained weights, which the record gives as `NAME, sha256 DIGEST`; or `none`.
 
-    Looks in the folder of weights and in the current directory. Raises MitobenchError if the file is in neither.
+    Looks in the folder of weights and in the current directory; returns `auto` if that finds the file elsewhere. Raises
+    MitobenchError if the file is not found.
     """
     from mitobench.training.pretrained import weights_folder
 
@@ -172,9 +188,11 @@ def _weights(plugin: Any, options: Mapping[str, Any]) -> str:
         current = {option: value for option, value in options.items() if option in plugin.Options.model_fields}
         # the plugin may bring the file: then this writes it to the folder of weights, or finds it in its own place
         own = plugin.pretrained(plugin.Options.model_validate({**current, PRETRAINED: "auto"}))
-    for path in (weights_folder() / name, Path(name), own):  # a path from a record is never opened
-        if path and path.is_file() and canonical.file_digest(path) == digest:
+    for path in (weights_folder() / name, Path(name)):  # a path from a record is never opened
+        if path.is_file() and canonical.file_digest(path) == digest:
             return str(path)
+    if own and canonical.file_digest(own) == digest:  # elsewhere, for example in the cache of a hub
+        return "auto"
     raise MitobenchError(
         f"The record's fit started from {name} (SHA-256 {digest}), which is not here. Put it into {weights_folder()}."
     )

@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "model": {*LEAF, "api", "discovery", "datasets", "evaluate", "pipeline", "results", "report", "gallery"},
     "benchmark": {*LEAF, "api", "discovery", "datasets", "evaluate", "pipeline", "results"},
     "validation": {*LEAF, "discovery", "pipeline", "results", "benchmark"},
-    "reproduce": {*LEAF, "discovery", "training", "datasets", "pipeline", "results", "benchmark"},
+    "reproduce": {*LEAF, "api", "discovery", "training", "datasets", "pipeline", "results", "benchmark"},
     "experiments": {*LEAF, "published", "discovery", "datasets", "pipeline", "results", "report", "benchmark"},
 }
 

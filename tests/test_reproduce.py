@@ -12,9 +12,10 @@ import tiny_runs
 from records import frame, ok, write_complete_record
 
 from mitobench import discovery
+from mitobench.api import Detections, Floats, Frame, Verifier
 from mitobench.errors import MitobenchError, RecordError
 from mitobench.pipeline.executors import ProgressListener
-from mitobench.reproduce import reproduce
+from mitobench.reproduce import check_path, reproduce
 from mitobench.results import record
 from mitobench.results.check import check
 from mitobench.results.folder import check_all
@@ -40,6 +41,32 @@ def test_an_honest_record_is_equal(board: Path, small_data: Path, tmp_path: Path
     assert (found.verdict, found.differing, found.changed) == ("equal", [], [])
     (kept,) = (tmp_path / "again" / "records").glob("*.json")
     assert record.read(kept).test == record.read(path).test
+
+
+class OfPaths(Verifier):
+    """A family whose arguments are paths."""
+
+    @classmethod
+    def is_path(cls, argument: str) -> bool:
+        return True
+
+    def score(self, frame: Frame, detections: Detections) -> Floats:
+        return detections.score
+
+
+@pytest.mark.parametrize("path", ["/etc/encoder", "../encoder", "below/../../encoder", "~/encoder", "C:/encoder"])
+def test_a_path_of_a_record_that_leads_out_of_the_current_directory_is_not_opened(path: str) -> None:
+    with pytest.raises(RecordError, match="which is not opened"):
+        check_path(OfPaths, f"family:{path}")
+
+
+@pytest.mark.parametrize("spec", ["family:encoder", "family:./below/encoder", "family"])
+def test_a_path_below_the_current_directory_may_be_opened(spec: str) -> None:
+    check_path(OfPaths, spec)
+
+
+def test_arguments_that_are_not_paths_may_look_like_one() -> None:
+    check_path(discovery.load("verifier", "toy-mean"), "family:/etc/encoder")
 
 
 def test_a_forged_record_that_agrees_with_itself_and_the_annotation_is_different(board: Path, small_data: Path) -> None:

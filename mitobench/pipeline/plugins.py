@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -117,7 +118,7 @@ class PluginRef:
         if PRETRAINED not in options or not has_pretrained(self.cls()):
             return options
         weights = self.weights
-        content = f"{as_text(weights.name)}, sha256 {canonical.file_digest(weights)}" if weights else "none"
+        content = f"{as_text(weights.name)}, sha256 {_digest(weights)}" if weights else "none"
         return {**options, PRETRAINED: content}
 
     @property
@@ -188,6 +189,17 @@ class PluginRef:
         if folder is not None:
             plugin.load(folder)
         return plugin
+
+
+def _digest(path: Path) -> str:
+    """Returns a file's SHA-256. It is computed once a process for each state of a file: encoders have gigabytes."""
+    state = path.stat()
+    return _digest_of(path, (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
+
+
+@functools.lru_cache(maxsize=64)
+def _digest_of(path: Path, state: tuple[int, ...]) -> str:
+    return canonical.file_digest(path)
 
 
 def flat(

@@ -103,17 +103,31 @@ def test_a_contradiction_is_found(toy_records: list[Path], change: Change, where
     assert where in wrong(toy_records[0], change)
 
 
-@pytest.mark.parametrize("role", sorted(KINDS))
-def test_a_stage_cannot_be_left_out(toy_records: list[Path], role: str) -> None:
-    assert wrong(toy_records[0], lambda c: c["stages"].pop(role))
+@pytest.fixture(scope="module")
+def probe_record(small_data: Path, tmp_path_factory: pytest.TempPathFactory, toy_environment: dict[str, str]) -> Path:
+    """The record of a verifier on a frozen encoder, which has every kind of stage."""
+    folder = tmp_path_factory.mktemp("probe")
+    roles = {**tiny_runs.TOYS, "verifier": ["toy-probe"]}
+    (path,) = tiny_runs.board(small_data, folder, toy_environment, roles=roles, seeds=[0])
+    assert set(json.loads(path.read_text())["stages"]) == set(KINDS)
+    return path
+
+
+def test_the_record_of_a_frozen_encoder_does_not_contradict_itself(probe_record: Path) -> None:
+    assert wrong(probe_record, lambda content: None) == set()
 
 
 @pytest.mark.parametrize("role", sorted(KINDS))
-def test_a_stage_cannot_be_exchanged_for_another(toy_records: list[Path], role: str) -> None:
+def test_a_stage_cannot_be_left_out(probe_record: Path, role: str) -> None:
+    assert wrong(probe_record, lambda c: c["stages"].pop(role))
+
+
+@pytest.mark.parametrize("role", sorted(KINDS))
+def test_a_stage_cannot_be_exchanged_for_another(probe_record: Path, role: str) -> None:
     def exchange(content: Content) -> None:
         content["stages"][role] = next(key for key in content["specs"] if key != content["stages"][role])
 
-    assert wrong(toy_records[0], exchange)
+    assert wrong(probe_record, exchange)
 
 
 @pytest.mark.parametrize(

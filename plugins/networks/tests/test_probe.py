@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from dataclasses import replace
@@ -19,6 +20,8 @@ from mitobench.api import Candidates, Context, Embeddings, Frame, MitobenchError
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.datasets import synthetic
 from mitobench.model import Model, pack
+from mitobench.pipeline.executors import ProgressListener
+from mitobench.reproduce import reproduce
 from mitobench_networks.probe import encoder, head, source, verifier
 from mitobench_networks.probe.config import EncoderConfig
 
@@ -139,6 +142,13 @@ class TestSpecs:
     def test_two_spellings_of_an_encoder_are_one(self, argument: str, full: str) -> None:
         assert source.spelled(argument) == full
         assert source.spelled(full) == full
+
+    @pytest.mark.parametrize(
+        ("argument", "path"),
+        [("resnet18.a1_in1k", False), (HUB, False), ("./mine", True), ("a/b", True), ("~/mine", True), ("/a", True)],
+    )
+    def test_a_path_differs_from_a_name_and_a_repository(self, argument: str, path: bool) -> None:
+        assert verifier.Probe.is_path(argument) is path
 
     def test_a_spec_is_known_before_its_folder_is_there(self) -> None:
         """A packed model brings its encoder, and needs neither folder nor repository."""
@@ -515,9 +525,7 @@ class TestFit:
         assert np.array_equal(*scores)
 
 
-def test_a_run_with_a_repository_packs_the_encoder_once_and_predicts_without_the_cache(
-    cache: Path, tmp_path: Path
-) -> None:
+def test_a_run_with_a_repository_is_reproduced_and_its_model_needs_no_cache(cache: Path, tmp_path: Path) -> None:
     synthetic.write(tmp_path / "data", seed=1, frames=2, size=128)
     roles = {"detector": ["blobs"], "verifier": [f"probe:{HUB}"], "fuser": ["linear"], "estimator": ["fixed"]}
     benchmark = Benchmark.prepare(
@@ -536,6 +544,13 @@ def test_a_run_with_a_repository_packs_the_encoder_once_and_predicts_without_the
     assert len(list((tmp_path / "store" / "stages" / "encoder").iterdir())) == 1
     saved = [p.name for p in (tmp_path / "store" / "stages" / "fit-verifier").rglob("*.safetensors")]
     assert saved == ["head.safetensors"] * 2
+    again = reproduce(
+        path,
+        data=tmp_path / "data",
+        show_progress=lambda _: contextlib.nullcontext(ProgressListener()),
+        notify=lambda _: None,
+    )
+    assert (again.verdict, again.differing, again.changed) == ("equal", [], [])
     cache.rename(tmp_path / "gone")
     card = pack(path, tmp_path / "store", tmp_path / "model")
     assert {"encoder/config.json", "encoder/model.safetensors", "verifier/head.safetensors"} <= card.files.keys()

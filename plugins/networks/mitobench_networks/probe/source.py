@@ -34,23 +34,26 @@ def spelled(argument: str) -> str:
                 f"probe:{argument}: is not a repository. Write probe:hf-hub:ORG/NAME or probe:hf-hub:ORG/NAME@REVISION."
             )
         return argument
-    if _is_folder(argument):
+    if is_folder(argument):
         path = Path(argument)
         folder = str(path.parent if path.name == WEIGHTS else path)
-        return folder if _is_folder(folder) else f"./{folder}"
+        return folder if is_folder(folder) else f"./{folder}"
     configs.check_name(argument, f"probe:{argument}")
     return argument
 
 
-def _is_folder(argument: str) -> bool:
-    return "/" in argument or os.sep in argument or argument.startswith((".", "~")) or argument.endswith(".safetensors")
+def is_folder(argument: str) -> bool:
+    """Returns whether an encoder is given as a path: all that is not a repository or a mere name."""
+    return not argument.startswith(HUB) and (
+        "/" in argument or os.sep in argument or argument.startswith((".", "~")) or argument.endswith(".safetensors")
+    )
 
 
 def config(model: str, arguments: Mapping[str, Any]) -> EncoderConfig:
     """Returns the description of an encoder. Raises PluginError if it is not there or is not one of timm."""
     if model.startswith(HUB):
         return EncoderConfig.of_folder(_repository_file(model, configs.FILE).parent, arguments)
-    if _is_folder(model):
+    if is_folder(model):
         return EncoderConfig.of_folder(_folder(model), arguments)
     return EncoderConfig.of_timm(model, arguments)
 
@@ -59,7 +62,7 @@ def weights(model: str, requested: str) -> Path | None:
     """Returns the file of an encoder's weights, by the option `pretrained`; None means random weights."""
     if requested == "auto" and model.startswith(HUB):
         return _repository_file(model, WEIGHTS)
-    if requested == "auto" and _is_folder(model):
+    if requested == "auto" and is_folder(model):
         return _file_in(_folder(model))
     return find_weights(requested, model)
 

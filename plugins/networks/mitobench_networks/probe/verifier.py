@@ -42,6 +42,11 @@ class Probe(api.EmbeddingVerifier):
         return source.spelled(argument)
 
     @classmethod
+    def is_path(cls, argument: str) -> bool:
+        """Returns whether the encoder is a folder."""
+        return source.is_folder(argument)
+
+    @classmethod
     def pretrained(cls, options: ProbeOptions) -> Path | None:
         """Returns the encoder's weights."""
         return source.weights(options.model, options.pretrained)
