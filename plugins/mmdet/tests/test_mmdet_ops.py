@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from mitobench_mmdet import ops, ops_check
+from mitobench_mmdet.engine import ops, ops_check
 
 ops.install()
 

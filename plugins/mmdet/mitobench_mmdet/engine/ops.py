@@ -75,7 +75,7 @@ def roi_pool_backward(
 
 def _absent(op: str, *args: Any, **kwargs: Any) -> Any:
     raise NotImplementedError(
-        f"The operator {op!r} is missing in mmcv-lite and in mitobench_mmdet.ops. "
+        f"The operator {op!r} is missing in mmcv-lite and in mitobench_mmdet.engine.ops. "
         "Install the compiled one: `pip install mmcv`, in place of mmcv-lite."
     )
 
@@ -88,7 +88,7 @@ class _Extension(ModuleType):
     roi_pool_backward = staticmethod(roi_pool_backward)
 
     def __init__(self) -> None:
-        super().__init__(NAME, "Operators of mmcv by torchvision; see mitobench_mmdet.ops.")
+        super().__init__(NAME, "Operators of mmcv by torchvision; see mitobench_mmdet.engine.ops.")
         self.__spec__ = ModuleSpec(NAME, loader=None)
 
     def __getattr__(self, op: str) -> Callable[..., Any]:
@@ -99,7 +99,7 @@ class _Extension(ModuleType):
 
 def check() -> list[tuple[str, bool, str]]:
     """Compares every operator with a plain-torch reference. Returns (operator, whether they agree, details)."""
-    from mitobench_mmdet.ops_check import CHECKS
+    from mitobench_mmdet.engine.ops_check import CHECKS
 
     install()
     results = []

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from mitobench.api import PluginError, Sample, mask_box
 from mitobench.training import FrameCache, hed_jitter, stain_jitter
-from mitobench_mmdet.options import FasterRCNNOptions, RPNOptions
-from mitobench_mmdet.view import EDGE, View, turning
+from mitobench_mmdet.engine.options import PatchTraining
+from mitobench_mmdet.engine.view import EDGE, View, turning
 
 Floats = NDArray[np.float64]
 TRIES = 200
@@ -39,7 +39,7 @@ class PatchStream:
         PluginError: `positive_share` is above 0, but no frame has a mitosis.
     """
 
-    def __init__(self, samples: Sequence[Sample], options: FasterRCNNOptions | RPNOptions) -> None:
+    def __init__(self, samples: Sequence[Sample], options: PatchTraining) -> None:
         self.options = options
         self.samples = samples
         self.cache = FrameCache(options.mpp)

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from mitobench_mmdet.caffemodel import Array
+    from mitobench_mmdet.paper.caffemodel import Array
 
 ENDING = ".safetensors"
 VGG_M = "vgg_cnn_m_1024"  # the file that `pretrained = auto` of frcnn and rpn looks for
@@ -35,7 +35,7 @@ def convert(
     from rich.console import Console
 
     from mitobench.training import weights_folder, write_tensors
-    from mitobench_mmdet.caffemodel import read_caffemodel
+    from mitobench_mmdet.paper.caffemodel import read_caffemodel
 
     tensors = read_caffemodel(caffemodel)
     out = _checked(out or caffemodel.with_suffix(ENDING))
