@@ -108,7 +108,8 @@ def _plugin(folder: Path, card: ModelCard, role: Any, device: str) -> Any:
     """Creates the plugin of a role, and loads what it saved when it was packed, if anything."""
     part: PackedPlugin = getattr(card.plugins, role)
     here = _installed(role, part)
-    cls: Any = discovery.load(role, part.name)
+    with discovery.foreign_specs():
+        cls: Any = discovery.load(role, part.name)
     try:
         options = cls.Options.model_validate(option_files.options_with(part.options, folder / FILES / role))
     except ValidationError as reason:
