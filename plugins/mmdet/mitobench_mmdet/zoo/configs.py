@@ -57,8 +57,9 @@ def _of_prefix(prefix: str, candidates: Sequence[str]) -> str:
     distinct = {digest(model) if isinstance(model, dict) else model for model in models.values()}
     if len(distinct) == 1 and len(models) == len(candidates):
         return candidates[0]
-    shown = [name for name, model in models.items() if isinstance(model, dict)][:MAX_SHOWN]
-    more = f" and {len(candidates) - len(shown)} more" if len(candidates) > len(shown) else ""
+    first = {digest(model): name for name, model in reversed(models.items()) if isinstance(model, dict)}
+    shown = sorted(first.values())[:MAX_SHOWN]  # one of those that build the same model
+    more = ", ..." if len(first) > len(shown) or len(models) < len(candidates) else ""
     raise MitobenchError(
         f"mmdet:{prefix} is the beginning of configs that build different models. Write one of: {', '.join(shown)}{more}."
     )
