@@ -27,13 +27,14 @@ from typing import Any
 SIDE = 128  # px of a patch
 SQUARE = 24  # px of a mitosis
 STEPS = 2
+WAIT = 20  # times the limit: a machine may be busy with other work
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=Path("build/zoo-mmdet.jsonl"))
     parser.add_argument("--write", type=Path, help="write the report to this file, from the results there are")
-    parser.add_argument("--limit", type=float, default=300, help="seconds for one model")
+    parser.add_argument("--limit", type=float, default=120, help="seconds of CPU for one model")
     parser.add_argument("--minutes", type=float, default=1e9, help="stop starting new models after that time")
     parser.add_argument("--only", default="", help="only configs whose name contains this text")
     parser.add_argument("--again", action="store_true", help="try again what was a fault")
@@ -41,7 +42,7 @@ def main() -> None:
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        child(args.full)
+        child(args.full, args.limit)
         return
     args.results.parent.mkdir(parents=True, exist_ok=True)
     known = read(args.results)
@@ -120,10 +121,10 @@ def run(models: dict[str, dict[str, Any]], args: argparse.Namespace) -> None:
     end = time.monotonic() + 60 * args.minutes
     print(f"{len(models)} configs, {len(done)} models done, {len(todo)} to go", flush=True)
     while todo and time.monotonic() < end:
-        with Child(args.full) as worker:
+        with Child(args.full, args.limit) as worker:
             while todo and time.monotonic() < end:
                 name = todo.pop(0)
-                result = {"config": name, "digest": models[name]["digest"], **worker.attempt(name, args.limit)}
+                result = {"config": name, "digest": models[name]["digest"], **worker.attempt(name)}
                 with args.results.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(result) + "\n")
                 print(f"{len(todo):4} {result['outcome']:8} {name} {result.get('reason', '')[:150]}", flush=True)
@@ -134,13 +135,13 @@ def run(models: dict[str, dict[str, Any]], args: argparse.Namespace) -> None:
 class Child:
     """A process that tries models, one line of its input and one of its output each."""
 
-    def __init__(self, full: bool) -> None:
-        self.full = full
+    def __init__(self, full: bool, limit: float) -> None:
+        self.full, self.limit = full, limit
 
     def __enter__(self) -> Child:
         environment = {**os.environ, "MITOBENCH_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, __file__, "--child", *(["--full"] if self.full else [])],
+            [sys.executable, __file__, "--child", f"--limit={self.limit}", *(["--full"] if self.full else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -161,14 +162,14 @@ class Child:
         self.process.kill()
         self.process.wait()
 
-    def attempt(self, name: str, limit: float) -> dict[str, Any]:
+    def attempt(self, name: str) -> dict[str, Any]:
         assert self.process.stdin
         try:
             self.process.stdin.write(name + "\n")
             self.process.stdin.flush()
-            line = self.lines.get(timeout=limit)
+            line = self.lines.get(timeout=WAIT * self.limit)  # of other processes' time too
         except queue.Empty:
-            return {"outcome": "fault", "reason": f"took longer than {limit:g} s", "ended": True}
+            return {"outcome": "fault", "reason": f"took longer than {self.limit:g} s", "ended": True}
         except BrokenPipeError:
             line = ""
         if not line:
@@ -177,9 +178,13 @@ class Child:
         return result
 
 
-def child(full: bool) -> None:
+def child(full: bool, limit: float) -> None:
     import logging
+    import signal
     import warnings
+
+    def stop(*_: object) -> None:
+        raise TimeoutError(f"took longer than {limit:g} s")
 
     import torch
 
@@ -188,7 +193,11 @@ def child(full: bool) -> None:
     logging.disable(logging.WARNING)
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a network prints is not an answer
+    import mitobench_mmdet.zoo.network  # noqa: F401 - whose time is not that of the first model
+
+    signal.signal(signal.SIGPROF, stop)
     for line in sys.stdin:
+        signal.setitimer(signal.ITIMER_PROF, limit)
         print(json.dumps(attempt(line.strip(), full)), file=answer, flush=True)
 
 

@@ -11,6 +11,7 @@ import contextlib
 import functools
 import io
 import json
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -97,7 +98,8 @@ def _read(path: Path) -> Any:
     except ModuleNotFoundError as reason:
         return f"it needs the package {str(reason).split()[0]}, which is not installed"
     except FileNotFoundError as reason:
-        return f"a file that it is based on is missing: {reason}"
+        lost = re.search(r"[\w.+-]+\.py", str(reason))
+        return "a file that it is based on is missing" + (f", {lost[0]}" if lost else "")
     except Exception as reason:  # a config is a program
         return f"reading it raised {type(reason).__name__}: {reason}"
     model = config._cfg_dict.to_dict().get("model")

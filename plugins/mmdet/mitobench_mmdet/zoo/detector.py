@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,10 +81,8 @@ class MMDet(api.Detector):
         if context.pretrained is not None:
             start_from(self._network, context.pretrained, self.options.backbone.removeprefix(TIMM), context)
         context.training_info["parameters"] = sum(p.numel() for p in self._network.parameters())
-        try:
+        with self._naming_missing_operators():
             fit(self._network, train, self.options, context, self.predict)
-        except NotImplementedError as reason:
-            raise api.PluginError(f"{self.name}: {reason}") from reason
 
     def predict(self, frame: api.Frame) -> api.Detections:
         """Returns candidates above `score_floor`, best first."""
@@ -91,7 +90,16 @@ class MMDet(api.Detector):
 
         if self._network is None:
             raise api.PluginError(f"The detector {self.name!r} has no weights yet. Call fit or load first.")
-        return find_in(self._network, frame, self.options, self.device)
+        with self._naming_missing_operators():
+            return find_in(self._network, frame, self.options, self.device)
+
+    @contextmanager
+    def _naming_missing_operators(self) -> Iterator[None]:
+        """Raises PluginError, with the operator's name, where MMDetection calls one that is missing."""
+        try:
+            yield
+        except NotImplementedError as reason:
+            raise api.PluginError(f"{self.name}: {reason}") from reason
 
     def save(self, folder: Path) -> None:
         """Writes the model, as data, and the weights."""

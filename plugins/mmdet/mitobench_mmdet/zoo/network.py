@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmdet.structures import DetDataSample
+from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 from numpy.typing import NDArray
 from torch import Tensor
@@ -20,6 +21,7 @@ from mitobench_mmdet.engine.search import search
 from mitobench_mmdet.zoo.options import MMDetOptions
 from mitobench_mmdet.zoo.tiles import Tile, tiles
 
+TUPLES = ("act_cfg", "basesize_ratio_range", "neg_iou_thr", "pos_shape", "pretrain_img_size")
 MIN_KEPT = 20  # candidates kept in a frame too small for `max_per_mm2` to mean anything
 
 
@@ -29,9 +31,27 @@ def built(model: dict[str, Any], o: MMDetOptions) -> BaseModel:
     Raises PluginError, with the reason of MMDetection, if it cannot be built.
     """
     try:
-        return build(_with_search(_with_queries(copy.deepcopy(model), o), o))
+        network = build(_with_tuples(_with_search(_with_queries(copy.deepcopy(model), o), o)))
     except Exception as reason:  # MMDetection's constructors raise any kind
         raise PluginError(f"MMDetection cannot build this model: {type(reason).__name__}: {reason}") from reason
+    if any(hasattr(module, "initial_epoch") for module in network.modules()):
+        network.register_forward_pre_hook(_begin_epoch)
+    return network
+
+
+def _begin_epoch(*_: Any) -> None:
+    """Sets the epoch, which TOOD compares with `initial_epoch`: there are none here, and its own loss is used at once."""
+    MessageHub.get_current_instance().update_info("epoch", 0)
+
+
+def _with_tuples(value: Any) -> Any:
+    """Returns a model with tuples where MMDetection tells them from lists; data has lists only."""
+    if isinstance(value, list):
+        return [_with_tuples(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    inner = {key: _with_tuples(inner) for key, inner in value.items()}
+    return {key: tuple(v) if key in TUPLES and isinstance(v, list) else v for key, v in inner.items()}
 
 
 def _with_queries(model: dict[str, Any], o: MMDetOptions) -> dict[str, Any]:
@@ -94,6 +114,8 @@ def _enlarged(pixels: NDArray[np.uint8], scale: float, device: str) -> Tensor:
 def forward(network: BaseModel, image: Tensor) -> tuple[Tensor, Tensor]:
     """Returns boxes, [N, 4] px of `image`, uint8 [3, H, W], and scores, [N]."""
     shape = tuple(image.shape[1:])
-    sample = DetDataSample(metainfo={"img_shape": shape, "ori_shape": shape, "scale_factor": (1.0, 1.0)})
+    border = np.array([0, shape[0], 0, shape[1]], dtype=np.float32)  # top, bottom, left, right: nothing was padded
+    metainfo = {"img_shape": shape, "ori_shape": shape, "scale_factor": (1.0, 1.0), "border": border}
+    sample = DetDataSample(metainfo=metainfo)
     found = network.test_step({"inputs": [image], "data_samples": [sample]})[0].pred_instances
     return found.bboxes.float(), found.scores.float()
