@@ -89,7 +89,21 @@ def signature(model: Any) -> str:
     return " ".join(sorted(types))
 
 
-LARGE = ("x101", "r101", "swin-l", "swin-s", "s101", "2x101", "_x_", "_l_", "hrnetv2p-w40", "hourglass", "b5", "b4", "b3")
+LARGE = (
+    "x101",
+    "r101",
+    "swin-l",
+    "swin-s",
+    "s101",
+    "2x101",
+    "_x_",
+    "_l_",
+    "hrnetv2p-w40",
+    "hourglass",
+    "b5",
+    "b4",
+    "b3",
+)
 
 
 def ordered(models: dict[str, dict[str, Any]], only: str) -> list[str]:
@@ -297,7 +311,7 @@ def report(models: dict[str, dict[str, Any]], results: dict[str, dict[str, Any]]
         "",
         f"MMDetection's wheel ships {len(models)} configs. {len(models) - count['refused']} of them are box detectors;",
         f"under mitobench's settings they build {len(digests)} different models.",
-        f"\"Fits\" means two steps of training at {SIDE} px from random weights and a search of a frame, on a CPU.",
+        f'"Fits" means two steps of training at {SIDE} px from random weights and a search of a frame, on a CPU.',
         "",
         "| | configs | different models |",
         "|---|---|---|",

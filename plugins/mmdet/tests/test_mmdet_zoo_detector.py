@@ -53,9 +53,7 @@ def assert_saved_and_loaded_alike(detector: Detector, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("spec", ["mmdet:retinanet_r18_fpn", "mmdet:rtmdet_tiny"])
-def test_it_fits_and_a_loaded_one_predicts_the_same(
-    spec: str, context: Callable[..., Context], tmp_path: Path
-) -> None:
+def test_it_fits_and_a_loaded_one_predicts_the_same(spec: str, context: Callable[..., Context], tmp_path: Path) -> None:
     assert_saved_and_loaded_alike(fitted(context, spec), tmp_path / "saved")
 
 
@@ -230,17 +228,16 @@ def test_search_options_change_no_weights_and_a_loaded_one_obeys_its_own(
 
 
 def test_a_missing_operator_is_named(context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch) -> None:
-    from mitobench_mmdet.engine import ops, operators
+    from mitobench_mmdet.engine import operators, ops
 
     monkeypatch.setattr(operators, "__all__", [name for name in operators.__all__ if name != "nms"])
     if not isinstance(__import__("sys").modules[ops.NAME], ops._Extension):
         pytest.skip("compiled mmcv is installed")
     detector = fitted(context, "mmdet:rtmdet_tiny")
-    with pytest.raises(PluginError, match="mmdet:rtmdet_tiny.*The operator 'nms' is missing"):
+    with pytest.raises(PluginError, match=r"mmdet:rtmdet_tiny.*The operator 'nms' is missing"):
         detector.predict(zoo_samples()[0].frame)
 
 
 def test_prediction_needs_a_fit() -> None:
     with pytest.raises(PluginError, match="fit or load"):
         zoo_detector("mmdet:rtmdet_tiny").predict(zoo_samples()[0].frame)
-

@@ -41,7 +41,9 @@ def test_the_configs_of_a_prefix_build_the_same_model_and_their_names_continue_a
 
 
 def test_a_prefix_of_different_models_is_refused_with_the_candidates() -> None:
-    with pytest.raises(MitobenchError, match=r"mmdet:tood .*different models.*tood_r50_fpn_1x_coco, tood_r50_fpn_anchor"):
+    with pytest.raises(
+        MitobenchError, match=r"mmdet:tood .*different models.*tood_r50_fpn_1x_coco, tood_r50_fpn_anchor"
+    ):
         spelled("tood")
 
 

@@ -74,7 +74,8 @@ def softnms(
     Returns the indices of the boxes kept, best first.
     """
     wide = boxes + boxes.new_tensor([0, 0, offset, offset])
-    left, kept = scores.clone(), []
+    left = scores.clone()
+    kept: list[int] = []
     alive = torch.ones(len(boxes), dtype=torch.bool)
     while bool(alive.any()):
         best = int(torch.where(alive, left, -torch.inf).argmax())

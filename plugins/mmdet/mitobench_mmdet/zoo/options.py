@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import model_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 
 from mitobench.api import Field, File
 from mitobench_mmdet.engine.options import PatchTraining
@@ -20,7 +20,9 @@ class MMDetOptions(PatchTraining):
 
     config: str = Field("", description="name of a config that MMDetection ships, or a config file")
     resolved: File | None = Field(
-        None, description="the model that a config FILE of yours resolved to, JSON; set by mmdet:FILE, and checked"
+        None,
+        validate_default=True,
+        description="the model that a config FILE of yours resolved to, JSON; set by mmdet:FILE, and checked",
     )
     backbone: str = Field(
         "config",
@@ -84,17 +86,17 @@ class MMDetOptions(PatchTraining):
     )
     max_per_mm2: float = Field(400.0, gt=0, le=1e6, description="greatest number of candidates per mm^2; 20 are kept")
 
-    @model_validator(mode="before")
+    @field_validator("resolved", mode="after")
     @classmethod
-    def _with_stored_model(cls, given: Any) -> Any:
-        """Adds the stored model of the user's config file, NAME@DIGEST."""
-        name = cls.model_fields["config"].default
-        if "@" not in name or not isinstance(given, Mapping) or given.get("resolved") is not None:
+    def _stored_model(cls, given: File | None, info: ValidationInfo) -> File | None:
+        """Returns the stored model of the user's config file, NAME@DIGEST, if no other is given."""
+        name = info.data.get("config", "")
+        if given is not None or "@" not in name:
             return given
         from mitobench_mmdet.zoo.configs import stored
 
         path = stored(name)
-        return {**given, "resolved": path} if path.is_file() else given
+        return File(path) if path.is_file() else None
 
     @model_validator(mode="after")
     def _tile_exceeds_overlap(self) -> MMDetOptions:

@@ -69,7 +69,9 @@ def refusal(model: object) -> str | None:
         if kind in BY_PART:
             return BY_PART[kind]
         if kind in MISSING_OPS:
-            return f"its {kind} needs the operator {MISSING_OPS[kind]!r} of compiled mmcv, which torchvision does not have"
+            return (
+                f"its {kind} needs the operator {MISSING_OPS[kind]!r} of compiled mmcv, which torchvision does not have"
+            )
         package, dot, _ = kind.partition(".")
         if dot and package not in ("mmdet", "mmcv", "mmengine"):
             return f"its {kind} needs the package {package}"

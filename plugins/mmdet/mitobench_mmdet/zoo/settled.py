@@ -67,7 +67,9 @@ def _trained(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_checkpoint(key: str, value: Any) -> bool:
-    return key == "init_cfg" and isinstance(value, dict) and ("checkpoint" in value or value.get("type") == "Pretrained")
+    return (
+        key == "init_cfg" and isinstance(value, dict) and ("checkpoint" in value or value.get("type") == "Pretrained")
+    )
 
 
 def _local(part: dict[str, Any]) -> dict[str, Any]:

@@ -47,11 +47,12 @@ def check(model: Any) -> dict[str, Any]:
 
 def _registered() -> frozenset[str]:
     """Returns the names of all types that may be built, of MMDetection's registries and the ones that they extend."""
-    from mitobench_mmdet.engine import build  # noqa: F401 - fills the registries
     from mmdet.registry import MODELS, TASK_UTILS
     from mmengine.registry import MODELS as BASE_MODELS
     from mmengine.registry import TASK_UTILS as BASE_TASK_UTILS
     from mmengine.registry import WEIGHT_INITIALIZERS
+
+    from mitobench_mmdet.engine import build  # noqa: F401 - fills the registries
 
     registries = (MODELS, TASK_UTILS, BASE_MODELS, BASE_TASK_UTILS, WEIGHT_INITIALIZERS)
     return frozenset(name for registry in registries for name in registry.module_dict) - {"Pretrained", "TIMMBackbone"}
