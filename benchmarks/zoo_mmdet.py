@@ -320,7 +320,8 @@ def report(models: dict[str, dict[str, Any]], results: dict[str, dict[str, Any]]
         f"| not tried yet | {count['not tried']} | {len(digests) - len(done)} |",
         f"| refused, with the reason | {count['refused']} | – |",
         "",
-        f"Of the models that were tried, {fits / max(1, len(done)):.0%} fit ({count['fits'] / max(1, tried):.0%} of the configs).",
+        f"Of the models that were tried, {fits / max(1, len(done)):.0%} fit ("
+        f"{count['fits'] / max(1, tried):.0%} of the configs).",
         "",
         "## Refused",
         "",

@@ -104,6 +104,23 @@ def test_without_offsets_a_deformable_convolution_is_an_ordinary_one() -> None:
     torch.testing.assert_close(found, wanted + bias[:, None, None])
 
 
+def test_offsets_larger_than_the_output_are_read_as_mmcv_reads_them() -> None:
+    from mmcv.ops import modulated_deform_conv2d
+
+    generator = torch.Generator().manual_seed(0)
+    image, weight = torch.randn(2, 3, 4, 4, generator=generator), torch.randn(2, 3, 3, 3, generator=generator)
+    large = [torch.randn(2, c, 8, 8, generator=generator).requires_grad_() for c in (18, 9)]
+    first = [t.detach().flatten(1)[:, : t.shape[1] * 16].reshape(2, -1, 4, 4).requires_grad_() for t in large]
+    found = modulated_deform_conv2d(image, *large, weight, None, 1, 1)
+    wanted = modulated_deform_conv2d(image, *first, weight, None, 1, 1)
+    torch.testing.assert_close(found, wanted)
+    for all_values, read in zip(
+        torch.autograd.grad(found.sum(), large), torch.autograd.grad(wanted.sum(), first), strict=True
+    ):
+        expected = torch.cat([read.flatten(1), torch.zeros(2, all_values[0].numel() - read[0].numel())], dim=1)
+        torch.testing.assert_close(all_values.flatten(1), expected)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_soft_suppression_and_masked_convolution(seed: int) -> None:
     assert ops_check.check_softnms(seed) < 1e-6

@@ -1,7 +1,7 @@
 """The operators of mmcv's compiled module, by torchvision and plain torch; each is called as `mmcv/ops/*.py` calls it.
 
-`input`, `output`, `grad_input` and the like are mmcv's names: many are passed by keyword. Output tensors are allocated by
-the caller and filled here; those of gradients are zero, and the gradient is added.
+`input`, `output`, `grad_input` and the like are mmcv's names: many are passed by keyword. Output tensors are allocated
+by the caller and filled here; those of gradients are zero, and the gradient is added.
 """
 
 from __future__ import annotations
@@ -278,9 +278,13 @@ def modulated_deform_conv_forward(
     deformable_group: int,
     with_bias: bool,
 ) -> None:
-    """Convolves as `deform_conv_forward`; each sample is multiplied by `mask`, [N, deformable_group * kernel, H', W']."""
+    """Convolves as `deform_conv_forward`; samples are multiplied by `mask`, [N, deformable_group * kernel, H', W'].
+
+    Offsets and masks may be larger than the output, as in DyHead; mmcv then reads the first values of each image.
+    """
     shape = (stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, group, deformable_group)
     added = bias if with_bias else input.new_zeros(len(weight))
+    offset, mask = (_first_values(tensor, output) for tensor in (offset, mask))
     output.copy_(torch.ops.torchvision.deform_conv2d(input, weight, offset, mask, added, *shape, True))
 
 
@@ -312,11 +316,22 @@ def modulated_deform_conv_backward(
 ) -> None:
     """Adds the gradients of `modulated_deform_conv_forward` to those five tensors that begin with `grad_`."""
     shape = (stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, group, deformable_group)
+    offset, mask = (_first_values(tensor, grad_output) for tensor in (offset, mask))
     gradients = _deform_gradients(grad_output, input, weight, offset, mask, shape)
-    for into, gradient in zip((grad_input, grad_weight, grad_offset, grad_mask), gradients, strict=False):
-        into += gradient
+    grad_input += gradients[0]
+    grad_weight += gradients[1]
+    for into, gradient in ((grad_offset, gradients[2]), (grad_mask, gradients[3])):
+        into.view(len(into), -1)[:, : gradient[0].numel()] += gradient.flatten(1)
     if with_bias:
         grad_bias += gradients[4]
+
+
+def _first_values(tensor: Tensor, output: Tensor) -> Tensor:
+    """Returns the first values of each image of `tensor`, [N, C, ...], in the height and width of `output`."""
+    shape = (*tensor.shape[:2], *output.shape[2:])
+    if tensor.shape == shape:
+        return tensor
+    return tensor.flatten(1)[:, : shape[1] * shape[2] * shape[3]].reshape(shape)
 
 
 def _deform_gradients(

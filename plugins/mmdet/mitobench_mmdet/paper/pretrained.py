@@ -15,7 +15,7 @@ CAFFE_MEAN = (122.7717, 115.9465, 102.9801)  # R G B: PIXEL_MEANS of py-faster-r
 
 
 def start_from(network: BaseModel, path: Path) -> None:
-    """Copies conv1 to conv5, and for Faster R-CNN fc6 and fc7, into an initialised network of `mitobench_mmdet.paper.models`.
+    """Copies conv1 to conv5, and for Faster R-CNN fc6 and fc7, into an initialised network of `paper.models`.
 
     Args:
         network: the network; its tensors are overwritten.

@@ -1,8 +1,8 @@
 """Turns the argument of `mmdet:CONFIG` into the name of a config, and that into a model: plain data.
 
-Configs of MMDetection are Python files, and reading one runs it. Only the shipped ones and a file that the user names are
-run, never one that a record or a packed model names. What a file of the user says is stored as data, under its name and
-digest (`my_config@0123456789abcdef`), which is what records, keys and tables have.
+Configs of MMDetection are Python files, and reading one runs it. Only the shipped ones and a file that the user names
+are run, never one that a record or a packed model names. What a file of the user says is stored as data, under its name
+and digest (`my_config@0123456789abcdef`), which is what records, keys and tables have.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def _of_prefix(prefix: str, candidates: Sequence[str]) -> str:
     shown = sorted(first.values())[:MAX_SHOWN]  # one of those that build the same model
     more = ", ..." if len(first) > len(shown) or len(models) < len(candidates) else ""
     raise MitobenchError(
-        f"mmdet:{prefix} is the beginning of configs that build different models. Write one of: {', '.join(shown)}{more}."
+        f"mmdet:{prefix} is the beginning of configs that build different models. "
+        f"Write one of: {', '.join(shown)}{more}."
     )
 
 

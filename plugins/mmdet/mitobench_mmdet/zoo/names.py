@@ -49,7 +49,7 @@ def exact(argument: str) -> str | None:
 
 
 def beginning_with(prefix: str) -> list[str]:
-    """Returns the names that continue after the prefix with a `_`; of those with a folder, the folder may be left out."""
+    """Returns the names that continue after the prefix with a `_`; a folder may be left out."""
     start = prefix.removesuffix(".py").rstrip("_") + "_"
     return [name for name in shipped() if name.startswith(start) or f"/{start}" in f"/{name}"]
 
@@ -61,5 +61,6 @@ def unknown(argument: str) -> MitobenchError:
     close = get_close_matches(argument.removesuffix(".py"), shipped(), n=5, cutoff=0.4)
     meant = f"Did you mean {', '.join(close)}? " if close else nearest(argument, []) + " "
     return MitobenchError(
-        f"Unknown config {argument!r}. {meant}MMDetection ships {len(shipped())}; a file of your own is given by its path."
+        f"Unknown config {argument!r}. {meant}MMDetection ships {len(shipped())}. "
+        "A file of your own is given by its path."
     )

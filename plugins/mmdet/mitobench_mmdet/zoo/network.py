@@ -40,7 +40,7 @@ def built(model: dict[str, Any], o: MMDetOptions) -> BaseModel:
 
 
 def _begin_epoch(*_: Any) -> None:
-    """Sets the epoch, which TOOD compares with `initial_epoch`: there are none here, and its own loss is used at once."""
+    """Sets the epoch, which TOOD compares with `initial_epoch`: none here, so that its own loss is used at once."""
     MessageHub.get_current_instance().update_info("epoch", 0)
 
 

@@ -31,8 +31,8 @@ class MMDetOptions(PatchTraining):
     )
     pretrained: str = Field(
         "auto",
-        description="weights to start from: a .safetensors or .npz FILE of the backbone's or of all tensors, `none` for "
-        "random weights, or `auto`: the backbone's ImageNet weights where they can be had",
+        description="weights to start from: a .safetensors or .npz FILE of the backbone's or of all tensors, `none` "
+        "for random weights, or `auto`: the backbone's ImageNet weights where they can be had",
     )
     mpp: float | None = Field(
         0.25, ge=0.1, le=1.0, description="um/px to which frames are resampled before `scale`; null: not resampled"

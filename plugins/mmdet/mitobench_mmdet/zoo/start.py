@@ -21,7 +21,7 @@ def start_from(network: BaseModel, path: Path, timm: str, context: Context) -> N
 
     Args:
         network: its tensors are overwritten.
-        path: a .safetensors or .npz file of the backbone's tensors, or of a whole detector's, as MMDetection names them.
+        path: a .safetensors or .npz file of the backbone's tensors, or of a whole detector's by MMDetection's names.
         timm: timm's name of the backbone, if it is one of timm's.
         context: the record notes how many tensors of a whole detector fit.
 

@@ -23,7 +23,7 @@ class Tile:
 
 
 def tiles(size: tuple[int, int], side: int, overlap: int) -> Iterator[Tile]:
-    """Yields the tiles of an image of `size` (width, height) px, each of `side` px, at least `overlap` px of them shared.
+    """Yields the tiles of an image of `size` (width, height) px, each of `side` px, of which neighbours share `overlap`.
 
     An image smaller than a tile has one, centred on it.
     """

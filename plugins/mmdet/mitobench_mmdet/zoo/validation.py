@@ -1,8 +1,8 @@
 """Checks a model that arrives as data, in a record or a packed model, before anything is built from it.
 
 MMDetection imports whatever module a `type` with dots names, evaluates the `type` of a suppression as Python, and reads
-files and addresses from several options. Such a model may come from a stranger, so only registered types, plain names and
-numbers of reasonable size pass.
+files and addresses from several options. Such a model may come from a stranger, so only registered types, plain names
+and numbers of reasonable size pass.
 """
 
 from __future__ import annotations
