@@ -241,3 +241,8 @@ def test_a_missing_operator_is_named(context: Callable[..., Context], monkeypatc
 def test_prediction_needs_a_fit() -> None:
     with pytest.raises(PluginError, match="fit or load"):
         zoo_detector("mmdet:rtmdet_tiny").predict(zoo_samples()[0].frame)
+
+
+def test_a_model_of_a_fixed_least_size_says_which(context: Callable[..., Context]) -> None:
+    with pytest.raises(PluginError, match=r"at least 300 px, but patch=128.*Set patch=300"):
+        fitted(context, "mmdet:ssd300_coco")

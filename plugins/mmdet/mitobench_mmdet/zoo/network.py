@@ -30,6 +30,7 @@ def built(model: dict[str, Any], o: MMDetOptions) -> BaseModel:
 
     Raises PluginError, with the reason of MMDetection, if it cannot be built.
     """
+    _check_size(model, o)
     try:
         network = build(_with_tuples(_with_search(_with_queries(copy.deepcopy(model), o), o)))
     except Exception as reason:  # MMDetection's constructors raise any kind
@@ -37,6 +38,17 @@ def built(model: dict[str, Any], o: MMDetOptions) -> BaseModel:
     if any(hasattr(module, "initial_epoch") for module in network.modules()):
         network.register_forward_pre_hook(_begin_epoch)
     return network
+
+
+def _check_size(model: dict[str, Any], o: MMDetOptions) -> None:
+    """Raises PluginError if the network, SSD, takes only images that are larger than a patch."""
+    head = model.get("bbox_head")
+    generator = head.get("anchor_generator") if isinstance(head, dict) else None
+    least = generator.get("input_size") if isinstance(generator, dict) else None
+    if isinstance(least, int) and o.patch * o.scale < least:
+        raise PluginError(
+            f"This model takes images of at least {least} px, but patch={o.patch}, scale={o.scale:g}. Set patch={least}."
+        )
 
 
 def _begin_epoch(*_: Any) -> None:

@@ -23,7 +23,7 @@ class Tile:
 
 
 def tiles(size: tuple[int, int], side: int, overlap: int) -> Iterator[Tile]:
-    """Yields the tiles of an image of `size` (width, height) px, each of `side` px, of which neighbours share `overlap`.
+    """Yields the tiles of an image of `size` (width, height) px: squares of `side` px; neighbours share `overlap` px.
 
     An image smaller than a tile has one, centred on it.
     """
