@@ -90,7 +90,7 @@ def options_of(role: str, name: str, profile: str, **changes: Any) -> Any:
 def detector_of(options: Any, device: str) -> Any:
     """Sets random weights with scores far apart, so that rounding does not change the order of candidates."""
     detector: Any = discovery.load("detector", "frcnn")(options, device)
-    from mitobench_mmdet.models import initialise
+    from mitobench_mmdet.engine.build import initialise
 
     torch.manual_seed(0)
     network = detector.build()
@@ -167,7 +167,7 @@ def detector(args: argparse.Namespace) -> None:
     found = detector_of(options_of("detector", "frcnn", args.profile), args.device)
     from mmdet.apis import inference_detector
 
-    from mitobench_mmdet.search import forward, prepare
+    from mitobench_mmdet.paper.search import forward, prepare
 
     frame, scale = frame_of(args.data, args.frame), found.options.scale
     pixels = frame.read()
@@ -280,9 +280,9 @@ def _iterations(options: Any, amp: bool, channels_last: bool) -> float:
     from mmengine.optim import AmpOptimWrapper, OptimWrapper
     from mmengine.registry import OPTIMIZERS
 
-    from mitobench_mmdet.fitting import optimizer
-    from mitobench_mmdet.models import initialise
-    from mitobench_mmdet.patch_stream import PatchStream
+    from mitobench_mmdet.engine.build import initialise
+    from mitobench_mmdet.engine.fitting import optimizer
+    from mitobench_mmdet.engine.patch_stream import PatchStream
 
     initialise(network)
     if channels_last:

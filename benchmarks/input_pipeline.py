@@ -20,8 +20,8 @@ from mitobench.api import Context, Frame, Mitoses, Sample
 from mitobench.datasets.synthesis import MPP, make_frame
 from mitobench.pipeline.settings import Settings
 from mitobench.training.runner import _loader
-from mitobench_mmdet.models import faster_rcnn
-from mitobench_mmdet.patch_stream import PatchStream
+from mitobench_mmdet.engine.patch_stream import PatchStream
+from mitobench_mmdet.paper.models import faster_rcnn
 
 SIDE = 2084  # px, of a MITOS 2012 frame
 TILE = SIDE // 4

@@ -72,7 +72,8 @@ def reproduce(
     except DataError as reason:
         return Reproducibility.refused(recorded, [str(reason)])
     with tempfile.TemporaryDirectory(prefix="mitobench-") as temporary, _threads(recorded), trust.only(allow):
-        benchmark = _prepared(path, recorded, local, Path(temporary), store, allow, notify)
+        with discovery.foreign_specs():
+            benchmark = _prepared(path, recorded, local, Path(temporary), store, allow, notify)
         impossible = [row.problem[1] for row in benchmark.problems if row.problem]
         if impossible:
             raise MitobenchError(f"{path}: cannot be reproduced here: {impossible[0]}")

@@ -119,7 +119,8 @@ def _class_and_options(folder: Path, card: ModelCard, role: str) -> tuple[Any, A
     """Returns the class of the plugin of a role, and the options that it was packed with."""
     part: PackedPlugin = getattr(card.plugins, role)
     here = _installed(role, part)
-    cls: Any = discovery.load(role, part.name)
+    with discovery.foreign_specs():
+        cls: Any = discovery.load(role, part.name)
     try:
         options = cls.Options.model_validate(option_files.options_with(part.options, folder / FILES / role))
     except ValidationError as reason:

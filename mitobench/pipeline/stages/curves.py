@@ -35,7 +35,7 @@ def curves(stage: Stage, rank: int = 0) -> Iterator[LogScalar]:
     if not folder or rank:
         yield lambda name, value, step: None
         return
-    from tensorboard.summary import Writer  # type: ignore[import-untyped]
+    from tensorboard.summary import Writer
 
     writer = Writer(str(Path(folder) / _name(stage)))
     try:

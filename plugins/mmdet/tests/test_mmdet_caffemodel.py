@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mitobench.errors import MitobenchError
-from mitobench_mmdet.caffemodel import read_caffemodel
+from mitobench_mmdet.paper.caffemodel import read_caffemodel
 
 Layer = Callable[..., bytes]
 Blob = Callable[..., bytes]

@@ -16,14 +16,14 @@ from mmdet_scene import make_sample
 
 from mitobench.api import Context, Detections, Detector, PluginError, Sample
 from mitobench.training import runner
-from mitobench_mmdet import ops
-from mitobench_mmdet.detectors import RPN, FasterRCNN, RPNExtracted
+from mitobench_mmdet.engine import ops
+from mitobench_mmdet.paper.detectors import RPN, FasterRCNN, RPNExtracted
 
 pytestmark = pytest.mark.slow
 
 ops.install()
 
-from mitobench_mmdet import fitting  # noqa: E402 - needs the operators
+from mitobench_mmdet.engine import fitting  # noqa: E402 - needs the operators
 
 TINY: dict[str, Any] = {
     "iterations": 6,
@@ -108,7 +108,8 @@ def test_hard_negative_mining_trains_in_equal_rounds_on_the_false_positives_so_f
         network.eval()
 
     monkeypatch.setattr(fitting, "train", train)
-    monkeypatch.setattr(fitting, "false_positives", lambda network, sample, o, context: np.array([[80.0, 80.0]]))
+    monkeypatch.setattr(fitting, "false_positives", lambda found, sample: np.array([[80.0, 80.0]]))
+    monkeypatch.setattr(FasterRCNN, "predict", lambda self, frame: Detections.none())
     tiny(FasterRCNN, hard_negative_rounds=2, iterations=60, lr_steps=(50,), warmup=6).fit(samples, [], context())
     assert [(how["iterations"], n_false_positives) for how, n_false_positives in calls] == [
         (20, 0),
@@ -118,16 +119,12 @@ def test_hard_negative_mining_trains_in_equal_rounds_on_the_false_positives_so_f
     assert [entry.get("milestones", entry.get("end")) for entry in calls[2][0]["schedule"]] == [2, [16]]
 
 
-def test_false_positives_are_the_detections_away_from_every_mitosis(
-    samples: list[Sample], context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_false_positives_are_the_detections_away_from_every_mitosis(samples: list[Sample]) -> None:
     sample = samples[0]
     assert sample.boxes is not None
     beside = np.array([[0.0, 0.0, 4.0, 4.0]])
     found = Detections.from_boxes(np.concatenate([sample.boxes + 3, beside]), np.ones(len(sample.boxes) + 1))
-    monkeypatch.setattr(fitting, "search", lambda *args: found)
-    n_false_positives = fitting.false_positives(None, sample, FasterRCNN.Options(), context())  # type: ignore[arg-type]
-    np.testing.assert_array_equal(n_false_positives, [[2.0, 2.0]])
+    np.testing.assert_array_equal(fitting.false_positives(found, sample), [[2.0, 2.0]])
 
 
 @pytest.mark.parametrize("cls", [FasterRCNN, RPN])

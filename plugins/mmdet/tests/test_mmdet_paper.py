@@ -14,8 +14,8 @@ from mmdet_scene import make_sample
 from torch import Tensor, nn
 from torchvision.ops import RoIPool, box_iou
 
-from mitobench_mmdet import ops
-from mitobench_mmdet.options import FasterRCNNOptions
+from mitobench_mmdet.engine import ops
+from mitobench_mmdet.paper.options import FasterRCNNOptions
 
 pytestmark = pytest.mark.slow
 
@@ -25,9 +25,9 @@ from mmdet.structures import DetDataSample  # noqa: E402 - needs the operators
 from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS  # noqa: E402
 from mmengine.structures import InstanceData  # noqa: E402
 
-from mitobench_mmdet.fitting import optimizer, schedule  # noqa: E402
-from mitobench_mmdet.models import faster_rcnn  # noqa: E402
-from mitobench_mmdet.search import search  # noqa: E402
+from mitobench_mmdet.engine.fitting import optimizer, schedule  # noqa: E402
+from mitobench_mmdet.paper.models import faster_rcnn  # noqa: E402
+from mitobench_mmdet.paper.search import search  # noqa: E402
 
 PAPER = FasterRCNNOptions()
 

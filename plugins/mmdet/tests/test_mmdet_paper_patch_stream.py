@@ -7,13 +7,13 @@ import pytest
 from mmdet_scene import make_sample
 
 from mitobench.api import Frame, Mitoses, Sample
-from mitobench_mmdet import ops
-from mitobench_mmdet.options import FasterRCNNOptions
+from mitobench_mmdet.engine import ops
+from mitobench_mmdet.paper.options import FasterRCNNOptions
 
 ops.install()
 
-from mitobench_mmdet.patch_stream import PatchStream  # noqa: E402 - needs the operators
-from mitobench_mmdet.view import View, turning  # noqa: E402
+from mitobench.training.view import View, turning  # noqa: E402
+from mitobench_mmdet.engine.patch_stream import PatchStream  # noqa: E402 - needs the operators
 
 PAPER = FasterRCNNOptions()
 

@@ -7,12 +7,12 @@ import pytest
 from mmdet_scene import SQUARE, make_sample
 
 from mitobench.api import PluginError, Sample
-from mitobench_mmdet import ops
-from mitobench_mmdet.options import FasterRCNNOptions
+from mitobench_mmdet.engine import ops
+from mitobench_mmdet.paper.options import FasterRCNNOptions
 
 ops.install()
 
-from mitobench_mmdet.patch_stream import PatchStream  # noqa: E402 - needs the operators
+from mitobench_mmdet.engine.patch_stream import PatchStream  # noqa: E402 - needs the operators
 
 
 def stream(samples: list[Sample], **options: object) -> PatchStream:

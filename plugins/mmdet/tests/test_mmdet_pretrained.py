@@ -17,15 +17,15 @@ from torch.nn import functional as F
 
 from mitobench.api import Context, PluginError, Sample
 from mitobench.errors import MitobenchError
-from mitobench_mmdet import ops
-from mitobench_mmdet.detectors import RPN, FasterRCNN
+from mitobench_mmdet.engine import ops
+from mitobench_mmdet.paper.detectors import RPN, FasterRCNN
 
 pytestmark = pytest.mark.slow
 
 ops.install()
 
-from mitobench_mmdet.models import MEAN, STD  # noqa: E402 - needs the operators
-from mitobench_mmdet.pretrained import start_from  # noqa: E402
+from mitobench_mmdet.paper.models import MEAN, STD  # noqa: E402 - needs the operators
+from mitobench_mmdet.paper.pretrained import start_from  # noqa: E402
 
 CHANNELS = (3, 10, 26, 51, 51, 51)  # width .1
 KERNELS = (7, 5, 3, 3, 3)

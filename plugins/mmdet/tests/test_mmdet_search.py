@@ -12,17 +12,17 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mitobench.api import Detections, Frame, Sample
-from mitobench_mmdet import ops
-from mitobench_mmdet.options import FasterRCNNOptions
+from mitobench_mmdet.engine import ops
+from mitobench_mmdet.paper.options import FasterRCNNOptions
 
 ops.install()
 
 from mmdet.structures import DetDataSample  # noqa: E402
 from mmengine.structures import InstanceData  # noqa: E402
 
-from mitobench_mmdet.models import MEAN, STD, rpn  # noqa: E402
-from mitobench_mmdet.patch_stream import PatchStream  # noqa: E402
-from mitobench_mmdet.search import prepare, search  # noqa: E402
+from mitobench_mmdet.engine.patch_stream import PatchStream  # noqa: E402
+from mitobench_mmdet.paper.models import MEAN, STD, rpn  # noqa: E402
+from mitobench_mmdet.paper.search import prepare, search  # noqa: E402
 
 
 class FindsDark(nn.Module):

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mitobench.api import Detector, Sample
-from mitobench_mmdet import ops
-from mitobench_mmdet.detectors import RPN, FasterRCNN
+from mitobench_mmdet.engine import ops
+from mitobench_mmdet.paper.detectors import RPN, FasterRCNN
 
 pytestmark = pytest.mark.slow
 
 ops.install()
 
-from mitobench_mmdet.tiling import in_tiles, receptive_field  # noqa: E402 - needs the operators
-from mitobench_mmdet.vgg_m import VGGM  # noqa: E402
+from mitobench_mmdet.paper.tiling import in_tiles, receptive_field  # noqa: E402 - needs the operators
+from mitobench_mmdet.paper.vgg_m import VGGM  # noqa: E402
 
 
 def backbone(norm: str, stride: int, tile: int | None = None) -> VGGM:

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from mitobench_mmdet import ops
+from mitobench_mmdet.engine import ops
 
 ops.install()
 
-from mitobench_mmdet.vgg_m import VGGM  # noqa: E402 - needs the operators
+from mitobench_mmdet.paper.vgg_m import VGGM  # noqa: E402 - needs the operators
 
 
 def test_the_convolutions_are_those_of_the_paper() -> None:

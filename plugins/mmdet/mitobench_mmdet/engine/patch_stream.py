@@ -12,7 +12,7 @@ from mmengine.structures import InstanceData
 
 from mitobench.api import Sample
 from mitobench.training import BoxPatchStream
-from mitobench_mmdet.options import FasterRCNNOptions, RPNOptions
+from mitobench_mmdet.engine.options import PatchTraining
 
 
 class PatchStream(BoxPatchStream):
@@ -26,7 +26,7 @@ class PatchStream(BoxPatchStream):
         PluginError: `positive_share` is above 0, but no frame has a mitosis.
     """
 
-    def __init__(self, samples: Sequence[Sample], options: FasterRCNNOptions | RPNOptions) -> None:
+    def __init__(self, samples: Sequence[Sample], options: PatchTraining) -> None:
         super().__init__(samples, options, options.mpp, options.scale)
 
     def draw(self, rng: np.random.Generator) -> dict[str, Any]:

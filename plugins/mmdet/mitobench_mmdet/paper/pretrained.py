@@ -9,13 +9,13 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from mitobench.training import copy_weights
-from mitobench_mmdet.models import MEAN, STD
+from mitobench_mmdet.paper.models import MEAN, STD
 
 CAFFE_MEAN = (122.7717, 115.9465, 102.9801)  # R G B: PIXEL_MEANS of py-faster-rcnn, which lists them B G R
 
 
 def start_from(network: BaseModel, path: Path) -> None:
-    """Copies conv1 to conv5, and for Faster R-CNN fc6 and fc7, into an initialised network of `mitobench_mmdet.models`.
+    """Copies conv1 to conv5, and for Faster R-CNN fc6 and fc7, into an initialised network of `paper.models`.
 
     Args:
         network: the network; its tensors are overwritten.

@@ -8,7 +8,7 @@ from mmdet.registry import MODELS
 from mmengine.model import BaseModule, kaiming_init
 from torch import Tensor, nn
 
-from mitobench_mmdet.tiling import in_tiles
+from mitobench_mmdet.paper.tiling import in_tiles
 
 CHANNELS = (96, 256, 512, 512, 512)
 

@@ -1,27 +1,19 @@
 """Builds Faster R-CNN and RPN on VGG_CNN_M with MMDetection (DeepDet in Li et al. 2018)."""
 
-# ruff: noqa: E402
 from __future__ import annotations
 
 import itertools
 from typing import Any
 
-from mitobench_mmdet import ops
-
-ops.install()
-
-import mmdet.models  # noqa: F401 - fills the registry
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.registry import MODELS
-from mmengine.config import ConfigDict
-from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
-from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 from torchvision.ops import RoIPool
 
-from mitobench_mmdet.options import FasterRCNNOptions, Proposals, RPNOptions, Search
-from mitobench_mmdet.vgg_m import VGGM
+from mitobench_mmdet.engine.build import build
+from mitobench_mmdet.paper.options import FasterRCNNOptions, Proposals, RPNOptions, Search
+from mitobench_mmdet.paper.vgg_m import VGGM
 
 MEAN = (200.0, 115.0, 160.0)  # mean of the MITOS training frames, R G B
 STD = (37.0, 52.0, 42.0)
@@ -57,7 +49,7 @@ class FullyConnectedHead(BBoxHead):
 def faster_rcnn(o: FasterRCNNOptions) -> BaseModel:
     """Builds Faster R-CNN for one class."""
     channels = _channels(o)
-    return _build(
+    return build(
         {
             "type": "FasterRCNN",
             "data_preprocessor": _preprocessor(),
@@ -105,7 +97,7 @@ def faster_rcnn(o: FasterRCNNOptions) -> BaseModel:
 
 def rpn(o: RPNOptions | FasterRCNNOptions, search: Search) -> BaseModel:
     """Builds the region proposal network alone; `search` are the options of the detector that uses it."""
-    return _build(
+    return build(
         {
             "type": "RPN",
             "data_preprocessor": _preprocessor(),
@@ -118,22 +110,11 @@ def rpn(o: RPNOptions | FasterRCNNOptions, search: Search) -> BaseModel:
     )
 
 
-def initialise(network: BaseModel) -> None:
-    """Draws random weights, with the initialisation of each layer. A training that follows does not draw them again."""
-    MMLogger.get_instance("mitobench_mmdet").setLevel("ERROR")  # otherwise mmengine prints every parameter
-    network.init_weights()
-
-
 def copy_rpn(detector: BaseModel, network: BaseModel) -> BaseModel:
     """Copies the region proposal part of a `faster_rcnn`, built with the same options, into `network`, an `rpn`."""
     state = detector.state_dict()
     network.load_state_dict({key: state[key.replace("bbox_head", "rpn_head")] for key in network.state_dict()})
     return network
-
-
-def _build(config: dict[str, Any]) -> BaseModel:
-    with DefaultScope.overwrite_default_scope("mmdet"):
-        return MODELS.build(ConfigDict(config))
 
 
 def _preprocessor() -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mitobench import api
-from mitobench_mmdet.options import FasterRCNNOptions, RPNExtractedOptions, RPNOptions, Search
+from mitobench_mmdet.paper.options import FasterRCNNOptions, RPNExtractedOptions, RPNOptions, Search
 
 if TYPE_CHECKING:  # torch and mmdet take seconds to import and are not needed to list or plan
     from mmengine.model import BaseModel
@@ -17,7 +17,7 @@ WEIGHTS = "vgg_cnn_m_1024"
 
 
 class NetworkDetector(api.Detector):
-    """Base class of detectors with a network of `mitobench_mmdet.models`."""
+    """Base class of detectors with a network of `mitobench_mmdet.paper.models`."""
 
     version = "0.1.0"  # of the method, not of the package; stored in records
     inference_options = tuple(Search.model_fields)
@@ -41,7 +41,7 @@ class NetworkDetector(api.Detector):
 
     def predict(self, frame: api.Frame) -> api.Detections:
         """Returns candidates above `score_floor`, best first."""
-        from mitobench_mmdet.search import search
+        from mitobench_mmdet.paper.search import search
 
         return search(self.network, frame, self.network_options, self.options, self.device)
 
@@ -88,11 +88,19 @@ class PatchTrainedDetector(NetworkDetector):
         """Trains on patches of `train`, starting from `context.pretrained` if it is given."""
         import torch
 
-        from mitobench_mmdet.fitting import fit
+        from mitobench.training import copy_own_weights
+        from mitobench_mmdet.engine.build import initialise
+        from mitobench_mmdet.engine.fitting import fit
+        from mitobench_mmdet.paper.pretrained import start_from
 
         torch.manual_seed(context.seed)
-        self._network = fit(self.build(), train, self.options, context)
-        self.device = context.device
+        self._network, self.device = self.build(), context.device
+        if context.pretrained is not None:
+            initialise(self._network)  # training would do it later, and overwrite the copied weights
+            if not copy_own_weights(context.pretrained, self._network):
+                start_from(self._network, context.pretrained)
+            self._network.backbone.freeze(self.options.frozen_stages)
+        fit(self._network, train, self.options, context, self.predict)
 
 
 class FasterRCNN(PatchTrainedDetector):
@@ -108,7 +116,7 @@ class FasterRCNN(PatchTrainedDetector):
 
     def build(self) -> BaseModel:
         """Builds Faster R-CNN, untrained."""
-        from mitobench_mmdet.models import faster_rcnn
+        from mitobench_mmdet.paper.models import faster_rcnn
 
         return faster_rcnn(self.options)
 
@@ -121,7 +129,7 @@ class RPN(PatchTrainedDetector):
 
     def build(self) -> BaseModel:
         """Builds the region proposal network, untrained."""
-        from mitobench_mmdet.models import rpn
+        from mitobench_mmdet.paper.models import rpn
 
         return rpn(self.options, self.options)
 
@@ -145,13 +153,13 @@ class RPNExtracted(NetworkDetector):
 
     def build(self) -> BaseModel:
         """Builds the region proposal network, untrained."""
-        from mitobench_mmdet.models import rpn
+        from mitobench_mmdet.paper.models import rpn
 
         return rpn(self.upstream, self.options)
 
     def fit(self, train: Sequence[api.Sample], val: Sequence[api.Sample], context: api.Context) -> None:
         """Takes the network out of the fitted `frcnn`."""
-        from mitobench_mmdet.models import copy_rpn
+        from mitobench_mmdet.paper.models import copy_rpn
 
         detector = context.upstream["detector"]
         assert isinstance(detector, FasterRCNN)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mitobench.training import weights_folder
-from mitobench_mmdet.caffemodel import Array, read_caffemodel
+from mitobench_mmdet.paper.caffemodel import Array, read_caffemodel
 
 VGG_M = "vgg_cnn_m_1024"  # the file that `pretrained = auto` of frcnn and rpn looks for
 

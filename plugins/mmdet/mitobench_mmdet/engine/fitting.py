@@ -1,9 +1,9 @@
-"""Trains a network of `mitobench_mmdet.models`."""
+"""Trains a network of MMDetection on patches with boxes."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,26 +12,27 @@ from mmengine.dataset import pseudo_collate
 from mmengine.model import BaseModel
 from torchvision.ops import box_iou
 
-from mitobench.api import Context, Floats, Sample
-from mitobench.training import copy_own_weights, part_of, train
-from mitobench_mmdet.models import initialise
-from mitobench_mmdet.options import FasterRCNNOptions, RPNOptions, Training
-from mitobench_mmdet.patch_stream import PatchStream
-from mitobench_mmdet.pretrained import start_from
-from mitobench_mmdet.search import search
+from mitobench.api import Context, Detections, Floats, Frame, Sample
+from mitobench.training import part_of, train
+from mitobench_mmdet.engine.options import PatchTraining, Training
+from mitobench_mmdet.engine.patch_stream import PatchStream
 
+Find = Callable[[Frame], Detections]
 MAX_WORKERS = 8
 
 
-def fit(
-    network: BaseModel, samples: Sequence[Sample], o: FasterRCNNOptions | RPNOptions, context: Context
-) -> BaseModel:
-    """Trains `network` in place on patches of `samples`. Returns it in evaluation mode on the context's device."""
-    if context.pretrained is not None:
-        initialise(network)  # training would do it later, and overwrite the copied weights
-        if not copy_own_weights(context.pretrained, network):
-            start_from(network, context.pretrained)
-        network.backbone.freeze(o.frozen_stages)
+def fit(network: BaseModel, samples: Sequence[Sample], o: PatchTraining, context: Context, find: Find) -> BaseModel:
+    """Trains `network` in place on patches of `samples`.
+
+    Args:
+        network: the network; if it starts from other than random weights, it is initialised already.
+        samples: frames with mitoses and boxes.
+        o: options of patches and training.
+        context: of the harness.
+        find: finds candidates in a frame with the network as it is by then, for hard-negative mining.
+
+    Returns the network in evaluation mode on the context's device.
+    """
     stream = PatchStream(samples, o)
     if workers(o, context):
         stream.read_frames()
@@ -39,15 +40,13 @@ def fit(
     part = shortened(o, rounds)
     for number in range(rounds):
         if number:
-            stream.set_false_positives([false_positives(network, sample, o, context) for sample in samples])
+            stream.set_false_positives([false_positives(find(sample.frame), sample) for sample in samples])
         own = part_of(context, number * part.iterations, rounds * part.iterations)
         _train(network, stream, part, own, f"round-{number}")
     return network
 
 
-def _train(
-    network: BaseModel, stream: PatchStream, o: FasterRCNNOptions | RPNOptions, context: Context, name: str
-) -> None:
+def _train(network: BaseModel, stream: PatchStream, o: PatchTraining, context: Context, name: str) -> None:
     train(
         network,
         stream,
@@ -64,7 +63,7 @@ def _train(
     )
 
 
-def shortened(o: FasterRCNNOptions | RPNOptions, rounds: int) -> FasterRCNNOptions | RPNOptions:
+def shortened(o: PatchTraining, rounds: int) -> PatchTraining:
     """Returns the options of one of several equal rounds of training."""
     return o.model_copy(
         update={
@@ -75,9 +74,8 @@ def shortened(o: FasterRCNNOptions | RPNOptions, rounds: int) -> FasterRCNNOptio
     )
 
 
-def false_positives(network: BaseModel, sample: Sample, o: FasterRCNNOptions | RPNOptions, context: Context) -> Floats:
-    """Returns the centres, [N, 2] px, of the network's detections whose boxes do not overlap that of any mitosis."""
-    found = search(network, sample.frame, o, o, context.device)
+def false_positives(found: Detections, sample: Sample) -> Floats:
+    """Returns the centres, [N, 2] px, of the detections whose boxes do not overlap that of any mitosis."""
     boxes = (
         torch.from_numpy(found.boxes),
         torch.from_numpy(sample.boxes if sample.boxes is not None else np.zeros((0, 4))),

@@ -1,0 +1,1 @@
+"""What all networks of MMDetection share: operators, patches with boxes, training and the search of a frame."""

@@ -1,0 +1,122 @@
+"""`mmdet:CONFIG`: any box detector of MMDetection by the name of its config."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mitobench import api
+from mitobench_mmdet.zoo import configs
+from mitobench_mmdet.zoo.options import SEARCH, MMDetOptions
+
+if TYPE_CHECKING:  # torch and mmdet take seconds to import and are not needed to list or plan
+    from mmengine.model import BaseModel
+
+MODEL = "model.json"
+MAX_MODEL_BYTES = 1 << 20
+TIMM = "timm:"
+
+
+class MMDet(api.Detector):
+    """A network of MMDetection, found by the name of its config."""
+
+    name = "mmdet"
+    version = "1"
+    Options = MMDetOptions
+    argument = "config"
+    example = "rtmdet_tiny_8xb32-300e_coco"
+    schedule = ("iterations", "lr_steps", "warmup")
+    inference_options = SEARCH
+    _network: BaseModel | None = None
+    _model: dict[str, Any]
+
+    @classmethod
+    def resolve(cls, argument: str) -> str:
+        """Returns the config's full name. Raises MitobenchError for one that is unknown or cannot be fitted."""
+        return configs.resolve(argument)
+
+    @classmethod
+    def pretrained(cls, options: MMDetOptions) -> Path | None:
+        """Returns ImageNet weights of the backbone, or the file that the user gave."""
+        from mitobench.training import find_weights
+
+        if options.backbone.startswith(TIMM):
+            return find_weights(options.pretrained, options.backbone.removeprefix(TIMM))
+        published = configs.published_backbone(options.config)
+        return find_weights(options.pretrained, published or options.config, fits=published is not None)
+
+    def model(self) -> dict[str, Any]:
+        """Returns the model that the options describe: plain data, under the harness's settings.
+
+        Raises MitobenchError if there is none, or its backbone cannot be replaced.
+        """
+        o = self.options
+        found = configs.file_model(o.config, o.resolved) if "@" in o.config else configs.shipped_model(o.config)
+        if not o.backbone.startswith(TIMM):
+            return dict(found)
+        from mitobench_mmdet.engine import build  # noqa: F401 - the operators come first
+        from mitobench_mmdet.zoo.backbone import with_backbone
+
+        return with_backbone(dict(found), o.backbone.removeprefix(TIMM))
+
+    def fit(self, train: Sequence[api.Sample], val: Sequence[api.Sample], context: api.Context) -> None:
+        """Trains on patches of `train`, starting from `context.pretrained` if it is given.
+
+        Raises PluginError with MMDetection's reason if the network cannot be built or trained.
+        """
+        import torch
+
+        from mitobench_mmdet.engine.build import initialise
+        from mitobench_mmdet.engine.fitting import fit
+        from mitobench_mmdet.zoo.network import built
+        from mitobench_mmdet.zoo.start import start_from
+
+        torch.manual_seed(context.seed)
+        self._model, self.device = self.model(), context.device
+        self._network = built(self._model, self.options)
+        initialise(self._network)
+        if context.pretrained is not None:
+            start_from(self._network, context.pretrained, self.options.backbone.removeprefix(TIMM), context)
+        context.training_info["parameters"] = sum(p.numel() for p in self._network.parameters())
+        with self._naming_missing_operators():
+            fit(self._network, train, self.options, context, self.predict)
+
+    def predict(self, frame: api.Frame) -> api.Detections:
+        """Returns candidates above `score_floor`, best first."""
+        from mitobench_mmdet.zoo.network import find_in
+
+        if self._network is None:
+            raise api.PluginError(f"The detector {self.name!r} has no weights yet. Call fit or load first.")
+        with self._naming_missing_operators():
+            return find_in(self._network, frame, self.options, self.device)
+
+    @contextmanager
+    def _naming_missing_operators(self) -> Iterator[None]:
+        """Raises PluginError, with the operator's name, where MMDetection calls one that is missing."""
+        try:
+            yield
+        except NotImplementedError as reason:
+            raise api.PluginError(f"{self.name}: {reason}") from reason
+
+    def save(self, folder: Path) -> None:
+        """Writes the model, as data, and the weights."""
+        from mitobench.training import save_weights
+
+        assert self._network is not None
+        (folder / MODEL).write_text(json.dumps(self._model, indent=1, sort_keys=True), encoding="utf-8")
+        save_weights(self._network, folder)
+
+    def load(self, folder: Path) -> None:
+        """Builds the network of the stored model, after checking it, and reads its weights. No config is read."""
+        from mitobench.training import load_weights, read_bytes
+        from mitobench_mmdet.zoo.network import built
+        from mitobench_mmdet.zoo.validation import check
+
+        text = read_bytes(folder / MODEL, MAX_MODEL_BYTES, "stored model", api.PluginError).decode(errors="replace")
+        self._model = check(configs.loaded(text, str(folder / MODEL)))
+        network = built(self._model, self.options)
+        load_weights(network, folder)
+        self._network = network.to(self.device).eval()
