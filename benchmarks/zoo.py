@@ -60,7 +60,7 @@ class Member:
 
     @property
     def runnable(self) -> bool:
-        """Whether it can run as it is written: `external:COMMAND` stands for any command."""
+        """Whether it can run as it is written: not `external:COMMAND`, which is a placeholder."""
         return not self.spec.endswith(":COMMAND")
 
     def command(self, dataset: str) -> list[str]:

@@ -221,7 +221,7 @@ def separate(text: str, separator: str) -> list[str]:
     """Splits specs at a separator outside quotes, and removes the quotes around a whole spec.
 
     Quotes inside a spec stay: `external:find 'a,b' {image},blobs` are two specs, separated by the second comma. Inside
-    double quotes around a whole spec, two double quotes stand for one. A single apostrophe is no quote.
+    double quotes around a whole spec, two double quotes stand for one. A single apostrophe is not a quote.
     """
     quotes = "'\"" if text.count("'") % 2 == 0 else '"'
     parts, start, quote = [], 0, ""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mitobench import discovery
+from mitobench.cli.terminal import Console, echo
 from mitobench.errors import MitobenchError, PluginError
 
 if TYPE_CHECKING:
@@ -52,15 +53,13 @@ def convert(
     """
     from hashlib import sha256
 
-    from rich.console import Console
-
     tensors, note = _read(file, key)
     target = _checked(out or file.with_suffix(ENDING))
     _training("write_tensors")(tensors, target)
     Console().print(_table(tensors))
-    typer.echo(f"Weights      {target}")
-    typer.echo(f"SHA-256      {sha256(target.read_bytes()).hexdigest()}")
-    typer.echo(note or f"Start from it with --set ROLE.pretrained={target}")
+    echo(f"Weights      {target}")
+    echo(f"SHA-256      {sha256(target.read_bytes()).hexdigest()}")
+    echo(note or f"Start from it with --set ROLE.pretrained={target}")
 
 
 def _read(file: Path, key: str | None) -> tuple[dict[str, Tensor], str]:

@@ -38,6 +38,12 @@ class PatchVerifier(api.Verifier):
     schedule = ("iterations",)
     inference_options = ("tta_views",)
 
+    @classmethod
+    def describe(cls, options: Any) -> dict[str, Any]:
+        """Number of parameters of all its networks, and um/px."""
+        network = cls(options).untrained()
+        return {"parameters": options.ensemble_size * _parameters(network), "um/px": options.mpp}
+
     @abstractmethod
     def untrained(self) -> nn.Module:
         """Creates the network, with one logit and random weights."""
@@ -156,6 +162,10 @@ class PatchVerifier(api.Verifier):
         self._network = joined([self.untrained() for _ in range(self.options.ensemble_size)])
         load_weights(self._network, folder)
         self._network.to(self.device).eval()
+
+
+def _parameters(network: nn.Module) -> int:
+    return sum(tensor.numel() for tensor in network.parameters())
 
 
 def _seeds(seed: int, count: int) -> list[int]:

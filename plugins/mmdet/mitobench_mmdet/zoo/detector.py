@@ -48,6 +48,19 @@ class MMDet(api.Detector):
         published = configs.published_backbone(options.config)
         return find_weights(options.pretrained, published or options.config, fits=published is not None)
 
+    @classmethod
+    def describe(cls, options: MMDetOptions) -> dict[str, Any]:
+        """Number of parameters, um/px, and the backbone's published weights."""
+        from mitobench_mmdet.zoo.network import built
+
+        network = built(cls(options).model(), options)
+        replaced = options.backbone.removeprefix(TIMM) if options.backbone.startswith(TIMM) else None
+        return {
+            "parameters": sum(tensor.numel() for tensor in network.parameters()),
+            "um/px": options.mpp,
+            "published weights of the backbone": replaced or configs.published_backbone(options.config) or "none",
+        }
+
     def model(self) -> dict[str, Any]:
         """Returns the model that the options describe: plain data, under the harness's settings.
 

@@ -52,6 +52,12 @@ class Probe(api.EmbeddingVerifier):
         return source.weights(options.model, options.pretrained)
 
     @classmethod
+    def describe(cls, options: ProbeOptions) -> dict[str, Any]:
+        """Number of the encoder's parameters, and um/px of its patches."""
+        network = encoder.Encoder(source.config(options.model, options.model_args))
+        return {"parameters": sum(tensor.numel() for tensor in network.parameters()), "um/px": options.mpp}
+
+    @classmethod
     def describe_encoder(cls, options: ProbeOptions) -> dict[str, Any]:
         """Returns the encoder's architecture and input, as JSON values."""
         return source.config(options.model, options.model_args).model_dump(mode="json")

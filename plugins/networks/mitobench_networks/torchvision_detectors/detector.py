@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,6 +48,16 @@ class TorchvisionDetector(api.Detector):
     def pretrained(cls, options: TorchvisionOptions) -> Path | None:
         """Returns weights of the backbone, or those of the FILE."""
         return find_weights(options.pretrained, backbone_name(options))
+
+    @classmethod
+    def describe(cls, options: TorchvisionOptions) -> dict[str, Any]:
+        """Number of parameters, um/px, and the backbone's published weights."""
+        network = BoxNetwork(options)
+        return {
+            "parameters": sum(tensor.numel() for tensor in network.parameters()),
+            "um/px": options.mpp,
+            "published weights of the backbone": backbone_name(options),
+        }
 
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
         """Learns from boxes, in rounds: after each but the last, the training frames are searched for hard negatives.
