@@ -46,10 +46,7 @@ def _check_size(model: dict[str, Any], o: MMDetOptions) -> None:
     generator = head.get("anchor_generator") if isinstance(head, dict) else None
     least = generator.get("input_size") if isinstance(generator, dict) else None
     if isinstance(least, int) and o.patch * o.scale < least:
-        raise PluginError(
-            f"This model takes images of at least {least} px, but patch={o.patch}, scale={o.scale:g}. Set "
-            f"patch={least}."
-        )
+        raise PluginError(f"This model takes images of at least {least} px, but patch={o.patch}. Set patch={least}.")
 
 
 def _begin_epoch(*_: Any) -> None:
