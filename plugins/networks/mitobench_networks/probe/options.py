@@ -42,7 +42,7 @@ class ProbeOptions(Options):
     views: Literal[1, 4, 8] = Field(
         1, description="Views whose embeddings are averaged: 1, 4 (rotations) or 8 (mirrored too)."
     )
-    C: float = Field(1.0, gt=0, description="Inverse strength of the regularisation of the logistic regression.")
+    C: float = Field(0.01, gt=0, description="Inverse strength of the regularisation of the logistic regression.")
     class_weight: Literal["balanced"] | None = Field(
         "balanced", description="`balanced`: mitoses and others count equally in total; null: every patch does."
     )
