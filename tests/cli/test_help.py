@@ -87,7 +87,7 @@ def test_every_command_has_help(mitobench: Callable[..., Any], command: str) -> 
         "list",
         "run",
         "experiment",
-    "export",
+        "export",
         "compare",
         "gallery",
         "reproduce",
