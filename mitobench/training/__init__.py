@@ -30,8 +30,7 @@ from mitobench.training.view import EDGE
 from mitobench.training.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
-    from mitobench.training.losses import LossModule, as_lists
-    from mitobench.training.runner import Supervised, train
+    from mitobench.training.runner import LossModule, Supervised, as_lists, train
 
 __all__ = [
     "EDGE",
@@ -89,9 +88,9 @@ def __getattr__(name: str) -> Any:
     if name not in ("LossModule", "Supervised", "as_lists", "train"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        from mitobench.training import losses, runner
+        from mitobench.training import runner
     except ModuleNotFoundError as reason:
         raise PluginError(
             f"Training needs {reason.name}, which is not installed: pip install 'mitobench[training]'."
         ) from reason
-    return getattr(losses if hasattr(losses, name) else runner, name)
+    return getattr(runner, name)

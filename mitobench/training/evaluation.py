@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
-from mmengine.hooks import Hook
-from mmengine.runner import Runner
 from torch import nn
 
 from mitobench.api import Context
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 State = dict[str, Any]
 
 
-class Evaluation(Hook):
+class Evaluation:
     """Measures F1 on validation every few steps and after the last, and ends with the best weights so far.
 
     The best weights are those of the first of several equal F1. With an F1 of NaN (no mitosis on validation) nothing is
@@ -39,8 +37,6 @@ class Evaluation(Hook):
         context: context of the fit; `training_info` gets the F1 of each evaluation.
         name: name of the training.
     """
-
-    priority = "LOW"  # after the moving average, before checkpoints
 
     def __init__(
         self,
@@ -77,14 +73,12 @@ class Evaluation(Hook):
         """Takes over what `state` returned."""
         self.curve, self.best = [list(point) for point in state["curve"]], state["best"]
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+    def after_step(self, step: int, model: nn.Module) -> None:
         """Evaluates after every `every`-th step and after the last."""
-        step = batch_idx + 1
         if step % self.every and step != self.iterations:
             return
-        model = getattr(runner.model, "module", runner.model)
         with self._evaluated(model):
-            f1 = self._f1(runner)
+            f1 = self._f1(model)
             if f1 > max(self.scores, default=-math.inf):  # never for NaN
                 self.best = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
         self.curve.append([step, f1])
@@ -107,12 +101,12 @@ class Evaluation(Hook):
                 model.load_state_dict(last)
             model.train()
 
-    def _f1(self, runner: Runner) -> float:
+    def _f1(self, model: nn.Module) -> float:
         """Measures in the first process; the others wait for its result, so that all decide alike."""
         f1 = float(self.measure()) if not self.context.rank else math.nan
         if self.context.world_size == 1:
             return f1
-        result = torch.tensor([f1], dtype=torch.float64, device=next(runner.model.parameters()).device)
+        result = torch.tensor([f1], dtype=torch.float64, device=next(model.parameters()).device)
         torch.distributed.broadcast(result, src=0)
         return float(result[0])
 

@@ -57,6 +57,40 @@ class Supervised(BaseModel):
         return {"loss": self.loss(output, targets)} if mode == "loss" else output
 
 
+class LossModule(BaseModel):
+    """Wraps a network that returns its losses in training mode, as torchvision's detectors do.
+
+    `Supervised` is for a network and a loss apart: its loss takes the output of the network and stacked targets. With
+    `LossModule`, the network takes the targets too: `network(inputs, targets)` returns a mapping of losses by name, and
+    their sum is minimised. Use it with `collate=as_lists` where targets have different sizes.
+
+    Args:
+        network: the network; in evaluation mode it is called with the inputs alone.
+        prepare: turns the batch's inputs and targets into the network's arguments, on the training device.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        prepare: Callable[[Any, Any], tuple[Any, Any]] = lambda inputs, targets: (inputs, targets),
+    ) -> None:
+        super().__init__()
+        self.network, self.prepare = network, prepare
+
+    def forward(self, inputs: Any, targets: Any = None, mode: str = "loss") -> Any:
+        """Returns the losses, under names with `loss`, which are added up; in mode `tensor` the network's output."""
+        inputs, targets = self.prepare(inputs, targets)
+        if mode != "loss":
+            return self.network(inputs)
+        losses: Mapping[str, Any] = self.network(inputs, targets)
+        return {name if "loss" in name else f"loss_{name}": value for name, value in losses.items()}
+
+
+def as_lists(items: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Combines items into a batch of lists, for items whose arrays differ in size. Items are dicts of tensors."""
+    return {name: [item[name] for item in items] for name in items[0]}
+
+
 def train(
     model: BaseModel,
     stream: Stream,
@@ -141,7 +175,8 @@ def train(
             custom_hooks=[
                 _Reseed(context.seed),
                 _ProgressHook(context, iterations),
-                *(hook for hook in (average, evaluation) if hook),
+                *([average] if average else []),
+                *([_Evaluate(evaluation)] if evaluation else []),
                 resume,
             ],
             launcher="pytorch" if context.world_size > 1 else "none",
@@ -308,6 +343,18 @@ class _Average(Hook):
         """Returns the averages by name."""
         averages: dict[str, Tensor] = self.model.module.state_dict()
         return averages
+
+
+class _Evaluate(Hook):
+    """Calls the evaluation after each step: after the moving average, before checkpoints."""
+
+    priority = "LOW"
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        self.evaluation = evaluation
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        self.evaluation.after_step(batch_idx + 1, _unwrapped(runner))
 
 
 class _Resume(Hook):
