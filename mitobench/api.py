@@ -35,6 +35,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 from mitobench.content import File
 from mitobench.errors import DataError, MitobenchError, PluginError, nearest
 from mitobench.foreign.limits import MAX_OPTION
+from mitobench.foreign.specs import are_foreign
 
 __all__ = [
     "API_VERSION",
@@ -59,6 +60,7 @@ __all__ = [
     "Sample",
     "Validation",
     "Verifier",
+    "are_foreign",
     "clip_boxes",
     "mask_box",
     "nearest",

@@ -10,9 +10,7 @@ import functools
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -28,27 +26,6 @@ if TYPE_CHECKING:
 ROLES = ("estimator", "detector", "verifier", "fuser")
 CORE = "mitobench"  # the package that brings the built-in plugins
 GROUPS = {role: f"mitobench.{role}s" for role in (*ROLES, "dataset")}
-
-
-_foreign: ContextVar[bool] = ContextVar("foreign", default=False)
-
-
-@contextmanager
-def foreign_specs() -> Iterator[None]:
-    """Within it, specs come from a record or a packed model, not from the user.
-
-    A family that runs a file which its argument names must then refuse to: see `are_foreign`.
-    """
-    token = _foreign.set(True)
-    try:
-        yield
-    finally:
-        _foreign.reset(token)
-
-
-def are_foreign() -> bool:
-    """Returns whether specs come from a record or a packed model at present, not from the user."""
-    return _foreign.get()
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ PAGES = sorted(
     )
     for path in ROOT.glob(pattern)
 )
-TUTORIAL = ROOT / "docs" / "add-a-plugin.md"  # about plugins that the reader writes
+TUTORIALS = {ROOT / "docs" / name for name in ("add-a-plugin.md", "add-a-family.md")}  # on plugins that readers write
 
 BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`]+)`")
@@ -160,7 +160,7 @@ def test_a_script_that_does_not_exist_is_found(line: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in PAGES if page != TUTORIAL], ids=relative)
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in TUTORIALS], ids=relative)
 def test_every_option_of_a_plugin_exists(page: Path) -> None:
     named = [span for span in spans(page.read_text(encoding="utf-8")) if SETTING.fullmatch(span)]
     for line in commands(page.read_text(encoding="utf-8")):
@@ -174,7 +174,7 @@ def test_an_option_that_does_not_exist_is_found(setting: str) -> None:
     assert unknown_setting(setting)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page != TUTORIAL], ids=relative)
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in TUTORIALS], ids=relative)
 def test_every_package_exists(page: Path) -> None:
     projects = [ROOT / "pyproject.toml", *ROOT.glob("plugins/*/pyproject.toml")]
     there = {registry.read_toml(path)["project"]["name"] for path in projects}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mitobench.atomic import write_atomic
 from mitobench.errors import PluginError
 from mitobench.foreign import read_bytes
 from mitobench.training.augment import dihedral, dihedral_boxes, dihedral_points, hed_jitter, recompressed, stain_jitter
@@ -79,6 +80,7 @@ __all__ = [
     "train",
     "warmup",
     "weights_folder",
+    "write_atomic",
     "write_tensors",
 ]
 

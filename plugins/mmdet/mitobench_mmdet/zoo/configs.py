@@ -17,8 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mitobench import discovery
-from mitobench.api import File, MitobenchError, PluginError
+from mitobench.api import File, MitobenchError, PluginError, are_foreign
 from mitobench_mmdet.zoo import names
 from mitobench_mmdet.zoo.refusals import refusal
 from mitobench_mmdet.zoo.settled import digest, settled
@@ -123,7 +122,7 @@ def _of_file(path: Path) -> str:
 
     Raises MitobenchError if the file was named by a record or a packed model, or cannot be fitted.
     """
-    if discovery.are_foreign():
+    if are_foreign():
         raise MitobenchError(
             f"mmdet:{path}: a record or a model must not name a config file of this machine: reading it runs it."
         )
@@ -146,7 +145,7 @@ def _of_file(path: Path) -> str:
 
 
 def _store(name: str, model: dict[str, Any]) -> None:
-    from mitobench.atomic import write_atomic
+    from mitobench.training import write_atomic
 
     path = stored(name)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -55,7 +55,7 @@ def _begin_epoch(*_: Any) -> None:
 
 
 def _with_tuples(value: Any) -> Any:
-    """Returns a model with tuples where MMDetection accepts no lists; data has lists only."""
+    """Returns a model with tuples where MMDetection requires them; data has lists only."""
     if isinstance(value, list):
         return [_with_tuples(inner) for inner in value]
     if not isinstance(value, dict):

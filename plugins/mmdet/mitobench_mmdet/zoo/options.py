@@ -16,7 +16,7 @@ SEARCH = ("tile", "overlap", "score_floor", "test_nms", "tta_views", "max_per_mm
 class MMDetOptions(PatchTraining):
     """The defaults are for real frames and a GPU; profile `cpu` shortens the schedule."""
 
-    renamed: ClassVar[Mapping[str, str]] = PatchTraining.renamed
+    renamed: ClassVar[Mapping[str, str]] = {}  # no profile has its options under older names
 
     config: str = Field("", description="name of a config that MMDetection ships, or a config file")
     resolved: File | None = Field(
