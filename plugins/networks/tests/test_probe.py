@@ -498,7 +498,7 @@ class TestFit:
         return made, context
 
     def test_it_learns_from_all_that_is_annotated_and_detected(self, tmp_path: Path) -> None:
-        made, context = self.fitted([sample(2, 1, [True, False, False]), sample(0, 3, [])], tmp_path)
+        made, context = self.fitted([sample(2, 1, [True, False, False]), sample(0, 3, [])], tmp_path, C=1.0)
         assert context.training_info["patches"] == {"mitoses": 3, "others": 6}
         score = made.score_embedded(None, np.array([[1, 1, 1], [-1, -1, -1]], np.float32))
         assert score[0] > 0.8 > 0.2 > score[1]
