@@ -290,7 +290,7 @@ class TestRepository:
             source.config(model, {})
         message = str(raised.value)
         assert f"is not in the local Hugging Face cache, {cache}" in message
-        assert f"config.json model.safetensors{shown}`, or set MITOBENCH_ALLOW_DOWNLOAD=1" in message
+        assert f"config.json model.safetensors{shown}`, or give --allow-download." in message
         assert "ask for access on https://huggingface.co/Some-Lab/" in message
 
     def test_a_pickle_alone_is_refused(self, cache: Path) -> None:

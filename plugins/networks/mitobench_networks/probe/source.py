@@ -1,7 +1,7 @@
 """Finds an encoder by the text after `probe:`: in timm, in the local Hugging Face cache, or in a folder.
 
-A repository is only read from the cache, unless MITOBENCH_ALLOW_DOWNLOAD=1 allows to download it. Only config.json and
-model.safetensors are read; nothing is unpickled.
+A repository is only read from the cache, unless `--allow-download` (MITOBENCH_ALLOW_DOWNLOAD=1) allows to download it.
+Only config.json and model.safetensors are read; nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -141,6 +141,6 @@ def _not_cached(model: str, repository: str, revision: str | None, name: str, ca
         return PluginError(f"{model}: {name} is not in {cache}, and the hub cannot be reached. Check the connection.")
     return PluginError(
         f"{model}: {name} is not in the local Hugging Face cache, {cache}. Download it with `hf download {what}`, or "
-        f"set {ALLOW_DOWNLOAD}=1. If its owner decides who may use it, first ask for access on "
+        "give --allow-download. If its owner decides who may use it, first ask for access on "
         f"https://huggingface.co/{repository}, and sign in with `hf auth login`."
     )

@@ -47,6 +47,14 @@ class Probe(api.EmbeddingVerifier):
         return source.is_folder(argument)
 
     @classmethod
+    def trusts(cls, options: ProbeOptions) -> Sequence[api.Need]:
+        """Returns the needs of `pretrained`. The encoder's repository is read from the cache, and a model packs it.
+
+        Its hub is contacted only if a download is allowed; without that, the message names repository and files.
+        """
+        return [need for need in super().trusts(options) if not need[1].startswith("model=")]
+
+    @classmethod
     def pretrained(cls, options: ProbeOptions) -> Path | None:
         """Returns the encoder's weights."""
         return source.weights(options.model, options.pretrained)
