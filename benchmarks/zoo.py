@@ -99,7 +99,7 @@ def measure(members: Iterable[Member], data: Path | None) -> None:
             with tempfile.TemporaryDirectory() as folder:
                 place = ["--data", str(data)] if dataset != "synthetic" else []
                 _mitobench(*member.command(dataset), *place, "--out", folder)
-                _mitobench("leaderboard", "add", str(Path(folder, "records")), "--out", str(LEADERBOARD))
+                _mitobench("leaderboard", "add", str(Path(folder, "records")), "--folder", str(LEADERBOARD))
 
 
 def _mitobench(*arguments: str) -> None:
