@@ -53,7 +53,7 @@ def test_a_plugin_keeps_its_tensors_on_one_device(role: str, spec: str) -> None:
     outcome = fake_cuda.check(role, spec)
     missing = {step: outcome.left.get(step, "it has no such step") for step in STEPS if step not in outcome.done}
     listed = rows().get(discovery.split(spec)[0], {})
-    lines = "\n".join(f"| `{spec}` | {step} | {reason} |" for step, reason in missing.items())
+    lines = "\n".join(f"| `{discovery.split(spec)[0]}` | {step} | {reason} |" for step, reason in missing.items())
     assert listed.keys() == missing.keys(), f"docs/devices.md must list exactly:\n{lines}"
     for step, operator in outcome.left.items():
         assert operator.removesuffix(".default") in listed[step], f"docs/devices.md: {step} stops at {operator}"

@@ -134,7 +134,7 @@ def _inputs(exportable: Exportable) -> list[Tensor]:
 
 @torch.no_grad()
 def _difference(network: nn.Module, given: Tensor, path: Path) -> float:
-    import onnxruntime  # type: ignore[import-untyped]
+    import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Literal
 
 from mitobench.api import Field, Options
 
 
 class PatchOptions(Options):
     """Options of every `PatchVerifier`; a verifier adds those of its network."""
-
-    renamed: ClassVar[Mapping[str, str]] = {
-        "members": "ensemble_size",
-        "mining": "hard_negative_rounds",
-        "turns": "train_rotations",
-        "test_turns": "tta_views",
-    }
 
     patch: int = Field(96, ge=32, le=8_192, description="Side of a patch, px at `mpp`.")
     mpp: float | None = Field(

@@ -30,7 +30,7 @@ def fitted(role: str, spec: str, **options: Any) -> Any:
 def test_a_verifier_gives_the_scores_that_it_gives_here(tmp_path: Path) -> None:
     verifier = fitted("verifier", "resnet18", width=0.125, patch=32, mpp=None, tta_views=4)
     assert export(verifier.exportable(), tmp_path / "it.onnx") <= 1e-4
-    from mitobench_networks.verifiers.candidate_patches import cut
+    from mitobench.training import cut
 
     one = sample(0)
     patches = cut(one.frame, one.candidates.xy, 32, None)

@@ -1,4 +1,7 @@
-"""Builds networks of MMDetection."""
+"""Builds networks of MMDetection.
+
+All other modules import the networks of `mmdet.models` from here, because the operators must be there first.
+"""
 
 # ruff: noqa: E402
 from __future__ import annotations
@@ -10,11 +13,14 @@ from mitobench_mmdet.engine import ops
 ops.install()
 
 import mmdet.models  # noqa: F401 - fills the registry
+from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
+
+__all__ = ["MODELS", "BBoxHead", "build", "initialise"]
 
 
 def build(config: dict[str, Any]) -> BaseModel:

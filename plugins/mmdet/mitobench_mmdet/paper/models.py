@@ -5,13 +5,11 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from mmdet.models.roi_heads.bbox_heads import BBoxHead
-from mmdet.registry import MODELS
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 from torchvision.ops import RoIPool
 
-from mitobench_mmdet.engine.build import build
+from mitobench_mmdet.engine.build import MODELS, BBoxHead, build
 from mitobench_mmdet.paper.options import FasterRCNNOptions, Proposals, RPNOptions, Search
 from mitobench_mmdet.paper.vgg_m import VGGM
 

@@ -8,11 +8,18 @@ from typing import Annotated, ClassVar, Literal
 from mitobench.api import Field
 from mitobench.training import PatchOptions
 
+RENAMED = {
+    "members": "ensemble_size",
+    "mining": "hard_negative_rounds",
+    "turns": "train_rotations",
+    "test_turns": "tta_views",
+}
+
 
 class ResNetOptions(PatchOptions):
     """Options of `resnet50` and `resnet18`."""
 
-    renamed: ClassVar[Mapping[str, str]] = {**PatchOptions.renamed, "fields": "fields_of_view"}
+    renamed: ClassVar[Mapping[str, str]] = {**RENAMED, "fields": "fields_of_view"}
 
     pretrained: str = Field(
         "auto",
@@ -34,6 +41,8 @@ class ResNetOptions(PatchOptions):
 
 class EfficientNetOptions(PatchOptions):
     """Options of `efficientnet-lite0`."""
+
+    renamed: ClassVar[Mapping[str, str]] = RENAMED
 
     pretrained: str = Field(
         "auto",
