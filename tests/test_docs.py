@@ -90,7 +90,7 @@ def unknown_setting(text: str) -> str | None:
         known = option in Settings.load("paper").pipeline().model_dump()
     else:
         plugins = [only] if only else discovery.names(role)
-        known = any(option in discovery.family(role, name).Options.model_fields for name in plugins)
+        known = any(option in discovery.family(role, discovery.split(name)[0]).Options.model_fields for name in plugins)
     return None if known else f"{text}: no such option"
 
 
