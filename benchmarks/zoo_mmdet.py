@@ -5,7 +5,7 @@
 "Fits" means: two steps of training on patches of 128 px with random weights, and a search of one frame; with `--full`,
 the weights are also saved and loaded, and the loaded network must predict the same. A model that several configs build
 alike is tried once. Results are appended to a file, and a run that was stopped goes on where it was. Models run in a
-process of their own, one after another; one that takes longer than the limit is stopped and counts as a fault.
+process of their own, one after another; one that takes longer than the limit is stopped, and the page says so.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=120, help="seconds of CPU for one model")
     parser.add_argument("--minutes", type=float, default=1e9, help="stop starting new models after that time")
     parser.add_argument("--only", default="", help="only configs whose name contains this text")
-    parser.add_argument("--again", action="store_true", help="try again what was a fault")
+    parser.add_argument("--again", action="store_true", help="try again what was a fault or too slow")
     parser.add_argument("--full", action="store_true", help="also save, load and compare")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -130,7 +130,7 @@ def cost(name: str) -> int:
 
 def run(models: dict[str, dict[str, Any]], args: argparse.Namespace) -> None:
     known = read(args.results)
-    done = {digest for digest, result in known.items() if not (args.again and result["outcome"] == "fault")}
+    done = {digest for digest, result in known.items() if not (args.again and result["outcome"] != "fits")}
     todo = [name for name in ordered(models, args.only) if models[name]["digest"] not in done]
     end = time.monotonic() + 60 * args.minutes
     print(f"{len(models)} configs, {len(done)} models done, {len(todo)} to go", flush=True)
@@ -183,7 +183,7 @@ class Child:
             self.process.stdin.flush()
             line = self.lines.get(timeout=WAIT * self.limit)  # of other processes' time too
         except queue.Empty:
-            return {"outcome": "fault", "reason": f"took longer than {self.limit:g} s", "ended": True}
+            return {"outcome": "slow", "reason": f"took longer than {self.limit:g} s", "ended": True}
         except BrokenPipeError:
             line = ""
         if not line:
@@ -227,6 +227,8 @@ def attempt(name: str, full: bool) -> dict[str, Any]:
         parameters = fitted(name, full)
     except MitobenchError as reason:
         return {"outcome": "fault", "reason": str(reason), "seconds": time.process_time() - start}
+    except TimeoutError as reason:
+        return {"outcome": "slow", "reason": str(reason)}
     except Exception as reason:
         last = traceback.extract_tb(reason.__traceback__)[-1]
         where = f"{Path(last.filename).name}:{last.lineno}"
@@ -292,7 +294,7 @@ def outcomes(models: dict[str, dict[str, Any]], results: dict[str, dict[str, Any
         elif result["outcome"] == "fits":
             yield name, "fits", f"{result['parameters'] / 1e6:.1f} M parameters, {result['seconds']:.0f} s of CPU"
         else:
-            yield name, "fault", result["reason"].replace("\n", " ").replace("|", "/")[:200]
+            yield name, result["outcome"], result["reason"].replace("\n", " ").replace("|", "/")[:200]
 
 
 def report(models: dict[str, dict[str, Any]], results: dict[str, dict[str, Any]]) -> str:
@@ -301,8 +303,8 @@ def report(models: dict[str, dict[str, Any]], results: dict[str, dict[str, Any]]
     count = Counter(outcome for _, outcome, _ in rows)
     tried = count["fits"] + count["fault"]
     digests = {model["digest"] for model in models.values() if "digest" in model}
-    done = [results[digest] for digest in digests & results.keys()]
-    fits = sum(result["outcome"] == "fits" for result in done)
+    done = Counter(results[digest]["outcome"] for digest in digests & results.keys())
+    ended = done["fits"] + done["fault"]
     refused = Counter(detail for _, outcome, detail in rows if outcome == "refused")
     lines = [
         "# Which configs of MMDetection work",
@@ -315,12 +317,13 @@ def report(models: dict[str, dict[str, Any]], results: dict[str, dict[str, Any]]
         "",
         "| | configs | different models |",
         "|---|---|---|",
-        f"| fits | {count['fits']} | {fits} |",
-        f"| fault | {count['fault']} | {len(done) - fits} |",
-        f"| not tried yet | {count['not tried']} | {len(digests) - len(done)} |",
+        f"| fits | {count['fits']} | {done['fits']} |",
+        f"| fault | {count['fault']} | {done['fault']} |",
+        f"| stopped at the time limit | {count['slow']} | {done['slow']} |",
+        f"| not tried yet | {count['not tried']} | {len(digests) - done.total()} |",
         f"| refused, with the reason | {count['refused']} | – |",
         "",
-        f"Of the models that were tried, {fits / max(1, len(done)):.0%} fit ("
+        f"Of the models whose trial ended, {done['fits'] / max(1, ended):.0%} fit ("
         f"{count['fits'] / max(1, tried):.0%} of the configs).",
         "",
         "## Refused",
