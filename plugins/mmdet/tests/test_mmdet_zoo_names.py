@@ -11,6 +11,7 @@ import pytest
 
 from mitobench import discovery
 from mitobench.api import MitobenchError
+from mitobench.foreign.specs import foreign_specs
 from mitobench_mmdet.zoo import configs, names
 
 FULL = "retinanet_r18_fpn_1x_coco"
@@ -130,7 +131,7 @@ def test_another_content_is_another_member(own_config: Path) -> None:
 
 
 def test_a_record_or_model_cannot_make_a_config_file_run(own_config: Path) -> None:
-    with discovery.foreign_specs(), pytest.raises(MitobenchError, match="must not name a config file"):
+    with foreign_specs(), pytest.raises(MitobenchError, match="must not name a config file"):
         spelled(str(own_config))
     assert not (own_config.parent / "was-run").exists()
 
