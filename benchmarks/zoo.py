@@ -110,14 +110,16 @@ def _mitobench(*arguments: str) -> None:
 
 def measured(member: Member, dataset: str, records: Iterable[Record], protocol: str | None = None) -> Record | None:
     """Returns the record of the run that `Member.command` describes, by that protocol or another; None without one."""
-    usual, profile = DATASETS[dataset]
+    default, profile = DATASETS[dataset]
     wanted = {
-        **{"dataset": dataset, "protocol": protocol or usual, member.role: member.spec},
+        **{"dataset": dataset, "protocol": protocol or default, member.role: member.spec},
         **({"verifier": "none"} if member.role == "detector" else {"detector": "blobs"}),
+        **({"fuser": "linear"} if member.role == "verifier" else {}),
     }
-    for found in records:
-        plain = found.status == "ok" and found.profile == profile and not found.overrides
-        if plain and wanted.items() <= found.combination.items():
+    for found in sorted(records, key=lambda record: len(record.combination["train_on"])):  # own data set alone first
+        whole = found.status == "ok" and found.profile == profile and found.scale == 1 and not found.overrides
+        usual = dataset in found.combination["train_on"] and found.combination["estimator"] in ("fixed", "-")
+        if whole and usual and wanted.items() <= found.combination.items():
             return found
     return None
 
@@ -156,7 +158,11 @@ def description(member: Member) -> Mapping[str, Any]:
 
 
 def _f1(found: Record | None) -> str:
-    return "–" if found is None or found.test is None or found.test.f1 is None else f"{found.test.f1:.3f}".lstrip("0")
+    """Returns F1, with the other data sets that the row was trained on."""
+    if found is None or found.test is None or found.test.f1 is None:
+        return "–"
+    others = [name for name in found.combination["train_on"] if name != found.combination["dataset"]]
+    return f"{found.test.f1:.3f}".lstrip("0") + (f" (also trained on {', '.join(others)})" if others else "")
 
 
 def _seconds(found: Record | None) -> str:

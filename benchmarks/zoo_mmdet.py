@@ -153,7 +153,7 @@ class Child:
         self.full, self.limit = full, limit
 
     def __enter__(self) -> Child:
-        environment = {**os.environ, "MITOBENCH_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
             [sys.executable, __file__, "--child", f"--limit={self.limit}", *(["--full"] if self.full else [])],
             stdin=subprocess.PIPE,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
-import os
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -145,9 +144,9 @@ class Benchmark:
         profile = profile or ("smoke" if synthetic else "cpu" if device == "cpu" else "paper")
         settings = [Settings.load(profile, [*grid.sets, *sets], scale) for grid in grids]
         notify = _once(notify)
-        allowed = _allowed(allow, named if typed else [])
+        allowed = trust.allowed_for(allow, named if typed else [])
         named = [_with_defaults(roles, own, notify) for roles, own in zip(named, settings, strict=True)]
-        trust.check(_requests(named, settings), allowed, "This run")
+        trust.check(trust.requests_of_grids(named, settings), allowed, "This run")
         estimators = {name for roles in named for name in roles["estimator"]}
         workspace = _read(root, tested, train_on, protocol, scanners, _learns_from_masks(estimators), notify)
         if part == "val":
@@ -345,43 +344,6 @@ def _requirements_accept_options(settings: Settings, cls: type[Plugin], options:
     except Exception:  # whatever a plugin raises here breaks only its own combinations: the plan reports it
         return False
     return True
-
-
-def _allowed(allow: Collection[str], typed: Sequence[Mapping[str, Sequence[str]]]) -> Container[str | trust.Request]:
-    """Returns the kinds that are allowed, and the single commands of plugins that the user typed."""
-    kinds = {*allow, *([trust.DOWNLOAD] if os.environ.get(trust.ALLOW_DOWNLOAD) else [])}
-    commands = set[trust.Request]()
-    for role, name in _pairs(typed):
-        with suppress(PluginError):  # the plan reports a plugin that cannot be loaded
-            cls = discovery.load(role, name)
-            commands |= {one for one in trust.requests_of(role, cls, cls.Options()) if one.kind == trust.EXTERNAL}
-    return kinds | commands
-
-
-def _requests(named: Sequence[Mapping[str, Sequence[str]]], settings: Sequence[Settings]) -> Iterator[trust.Request]:
-    """Yields what the plugins, and those that they require, would do. Those that cannot be loaded do nothing."""
-    for roles, own in zip(named, settings, strict=True):
-        for role, name in _pairs([roles]):
-            yield from _requests_of(own, role, name, {})
-
-
-def _pairs(grids: Sequence[Mapping[str, Sequence[str]]]) -> Iterator[tuple[str, str]]:
-    """Yields (role, name) of every plugin in grids."""
-    for roles in grids:
-        for role, names in roles.items():
-            yield from ((role, name) for name in names)
-
-
-def _requests_of(settings: Settings, role: str, name: str, extra: Mapping[str, Any]) -> list[trust.Request]:
-    try:
-        cls = discovery.load(role, name)
-        options = settings.options(role, cls, extra)
-        found = trust.requests_of(role, cls, options)
-        for other, wanted in flat(cls.requires(options)).values():
-            found += _requests_of(settings, other, wanted.name, wanted.options)
-    except Exception:  # whatever a plugin raises here breaks only its own combinations: the plan reports it
-        return []
-    return found
 
 
 def _matcher(name: str) -> str:

@@ -53,7 +53,7 @@ def test_no_published_file_holds_a_path() -> None:
 )
 @pytest.mark.parametrize(
     "path",
-    ["/tmp/out", "/home/me/mitos", "/work/data", "C:\\data", "file:///srv/x", "../shared/data", "../../elsewhere"],
+    ["/tmp/out", "/home/me/mitos", "/mnt/data", "C:\\data", "file:///srv/x", "../shared/data", "../../elsewhere"],
 )
 def test_a_path_in_a_changed_copy_is_found(name: str, path: str, tmp_path: Path) -> None:
     copy = tmp_path / "checkout" / name

@@ -7,14 +7,16 @@ anybody: what they name is shown in full first, and needs `--allow-external` or 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Container, Iterable, Iterator
-from contextlib import contextmanager
-from typing import NamedTuple
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
 
+from mitobench import discovery
 from mitobench.api import Options, Plugin
-from mitobench.errors import MitobenchError
+from mitobench.errors import MitobenchError, PluginError
 from mitobench.pipeline.graph import Plan
-from mitobench.pipeline.plugins import needs
+from mitobench.pipeline.plugins import flat, needs
+from mitobench.pipeline.settings import Settings
 
 EXTERNAL, DOWNLOAD = "external", "download"
 KINDS = {EXTERNAL: "run this command", DOWNLOAD: "contact a hub"}
@@ -68,6 +70,43 @@ def check(found: Iterable[Request], allowed: Container[str | Request], source: s
                 ]
             )
         )
+
+
+def allowed_for(allow: Collection[str], typed: Sequence[Mapping[str, Sequence[str]]]) -> Container[str | Request]:
+    """Returns the kinds that are allowed, and the single commands of plugins that the user typed."""
+    kinds = {*allow, *([DOWNLOAD] if os.environ.get(ALLOW_DOWNLOAD) else [])}
+    commands = set[Request]()
+    for role, name in _pairs(typed):
+        with suppress(PluginError):  # the plan reports a plugin that cannot be loaded
+            cls = discovery.load(role, name)
+            commands |= {one for one in requests_of(role, cls, cls.Options()) if one.kind == EXTERNAL}
+    return kinds | commands
+
+
+def requests_of_grids(named: Sequence[Mapping[str, Sequence[str]]], settings: Sequence[Settings]) -> Iterator[Request]:
+    """Yields what the plugins, and those that they require, would do. Those that cannot be loaded do nothing."""
+    for roles, own in zip(named, settings, strict=True):
+        for role, name in _pairs([roles]):
+            yield from _requests_of(own, role, name, {})
+
+
+def _pairs(grids: Sequence[Mapping[str, Sequence[str]]]) -> Iterator[tuple[str, str]]:
+    """Yields (role, name) of every plugin in grids."""
+    for roles in grids:
+        for role, names in roles.items():
+            yield from ((role, name) for name in names)
+
+
+def _requests_of(settings: Settings, role: str, name: str, extra: Mapping[str, Any]) -> list[Request]:
+    try:
+        cls = discovery.load(role, name)
+        options = settings.options(role, cls, extra)
+        found = requests_of(role, cls, options)
+        for other, wanted in flat(cls.requires(options)).values():
+            found += _requests_of(settings, other, wanted.name, wanted.options)
+    except Exception:  # whatever a plugin raises here breaks only its own combinations: the plan reports it
+        return []
+    return found
 
 
 @contextmanager

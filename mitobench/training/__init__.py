@@ -28,7 +28,7 @@ from mitobench.training.schedules import cosine, steps, warmup
 from mitobench.training.stream import Stream, part_of
 from mitobench.training.tensor_files import read_state_dict, read_tensors, write_tensors
 from mitobench.training.view import EDGE
-from mitobench.training.weights import load_weights, save_weights
+from mitobench.training.weights import load_weights, number_of_parameters, save_weights
 
 if TYPE_CHECKING:
     from mitobench.training.runner import LossModule, Supervised, as_lists, train
@@ -66,6 +66,7 @@ __all__ = [
     "joined",
     "load_weights",
     "network_input",
+    "number_of_parameters",
     "part_of",
     "read_bytes",
     "read_state_dict",

@@ -14,6 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from mitobench.api import Context, Floats
 from mitobench.training.candidate_patches import CandidatePatchStream
 from mitobench.training.patch_options import PatchOptions
+from mitobench.training.schedules import cosine
 from mitobench.training.stream import part_of
 
 SCORING_BATCH = 64
@@ -58,8 +59,7 @@ def _optimizer(options: PatchOptions) -> dict[str, Any]:
 
 
 def _schedule(options: PatchOptions, iterations: int) -> list[dict[str, Any]]:
-    cosine = {"type": "CosineAnnealingLR", "T_max": iterations, "by_epoch": False}
-    return [cosine] if options.schedule == "cosine" else []
+    return cosine(iterations) if options.schedule == "cosine" else []
 
 
 @torch.inference_mode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,7 +23,7 @@ from mitobench.training.patch_options import PatchOptions
 from mitobench.training.patches import Pixels
 from mitobench.training.pretrained import copy_own_weights, copy_weights
 from mitobench.training.stream import part_of
-from mitobench.training.weights import load_weights, save_weights
+from mitobench.training.weights import load_weights, number_of_parameters, save_weights
 
 
 class PatchVerifier(api.Verifier):
@@ -42,7 +42,7 @@ class PatchVerifier(api.Verifier):
     def describe(cls, options: Any) -> dict[str, Any]:
         """Number of parameters of all its networks, and um/px."""
         network = cls(options).untrained()
-        return {"parameters": options.ensemble_size * _parameters(network), "um/px": options.mpp}
+        return {"parameters": options.ensemble_size * number_of_parameters(network), "um/px": options.mpp}
 
     @abstractmethod
     def untrained(self) -> nn.Module:
@@ -130,11 +130,8 @@ class PatchVerifier(api.Verifier):
         return torch.cat([torch.zeros(0, dtype=torch.float64), *logits]).sigmoid().numpy()
 
     def _logits(self, patches: Tensor) -> Tensor:
-        views = self.prepare(patches)
-        turned = (torch.rot90(views.flip(3) if k & 4 else views, k & 3, (2, 3)) for k in range(self.options.tta_views))
-        fast = (
-            view.contiguous(memory_format=torch.channels_last) for view in turned
-        )  # rot90 changes the memory layout
+        # rot90 changes the memory layout
+        fast = (view.contiguous(memory_format=torch.channels_last) for view in self._views(patches))
         return torch.stack([self._network(view)[:, 0].double().cpu() for view in fast]).mean(dim=0)
 
     def exportable(self) -> Exportable:
@@ -149,9 +146,13 @@ class PatchVerifier(api.Verifier):
         )
 
     def _mean_of_views(self, patches: Tensor) -> Tensor:
-        views = self.prepare(patches)
-        turned = (torch.rot90(views.flip(3) if k & 4 else views, k & 3, (2, 3)) for k in range(self.options.tta_views))
-        return torch.stack([self._network(view)[:, 0] for view in turned]).mean(dim=0)
+        return torch.stack([self._network(view)[:, 0] for view in self._views(patches)]).mean(dim=0)
+
+    def _views(self, patches: Tensor) -> Iterator[Tensor]:
+        """Yields the network's input, rotated and mirrored for each view of the test-time augmentation."""
+        images = self.prepare(patches)
+        for k in range(self.options.tta_views):
+            yield torch.rot90(images.flip(3) if k & 4 else images, k & 3, (2, 3))
 
     def save(self, folder: Path) -> None:
         """Writes the weights."""
@@ -162,10 +163,6 @@ class PatchVerifier(api.Verifier):
         self._network = joined([self.untrained() for _ in range(self.options.ensemble_size)])
         load_weights(self._network, folder)
         self._network.to(self.device).eval()
-
-
-def _parameters(network: nn.Module) -> int:
-    return sum(tensor.numel() for tensor in network.parameters())
 
 
 def _seeds(seed: int, count: int) -> list[int]:

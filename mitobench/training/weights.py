@@ -16,6 +16,11 @@ from mitobench.foreign.limits import MAX_WEIGHTS_BYTES
 FILE = "weights.safetensors"
 
 
+def number_of_parameters(module: nn.Module) -> int:
+    """Returns how many numbers a network learns."""
+    return sum(tensor.numel() for tensor in module.parameters())
+
+
 def save_weights(module: nn.Module, folder: Path, name: str = FILE) -> None:
     """Writes all parameters and buffers of `module` to `folder/name`.
 

@@ -13,7 +13,7 @@ from mmengine.model import BaseModel
 from torchvision.ops import box_iou
 
 from mitobench.api import Context, Detections, Floats, Frame, Sample
-from mitobench.training import part_of, train
+from mitobench.training import part_of, steps, train, warmup
 from mitobench_mmdet.engine.options import PatchTraining, Training
 from mitobench_mmdet.engine.patch_stream import PatchStream
 
@@ -100,6 +100,4 @@ def optimizer(o: Training) -> dict[str, Any]:
 
 def schedule(o: Training) -> list[dict[str, Any]]:
     """Returns mmengine's configuration of the learning rate: a linear warmup, then steps down to a tenth."""
-    rise = {"type": "LinearLR", "start_factor": 0.01, "by_epoch": False, "begin": 0, "end": o.warmup}
-    falls = {"type": "MultiStepLR", "milestones": list(o.lr_steps), "gamma": 0.1, "by_epoch": False}
-    return [*([rise] if o.warmup else []), *([falls] if o.lr_steps else [])]
+    return [*warmup(o.warmup), *steps(o.lr_steps)]

@@ -51,12 +51,13 @@ class MMDet(api.Detector):
     @classmethod
     def describe(cls, options: MMDetOptions) -> dict[str, Any]:
         """Number of parameters, um/px, and the backbone's published weights."""
+        from mitobench.training import number_of_parameters
         from mitobench_mmdet.zoo.network import built
 
         network = built(cls(options).model(), options)
         replaced = options.backbone.removeprefix(TIMM) if options.backbone.startswith(TIMM) else None
         return {
-            "parameters": sum(tensor.numel() for tensor in network.parameters()),
+            "parameters": number_of_parameters(network),
             "um/px": options.mpp,
             "published weights of the backbone": replaced or configs.published_backbone(options.config) or "none",
         }
@@ -82,6 +83,7 @@ class MMDet(api.Detector):
         """
         import torch
 
+        from mitobench.training import number_of_parameters
         from mitobench_mmdet.engine.build import initialise
         from mitobench_mmdet.engine.fitting import fit
         from mitobench_mmdet.zoo.network import built
@@ -93,7 +95,7 @@ class MMDet(api.Detector):
         initialise(self._network)
         if context.pretrained is not None:
             start_from(self._network, context.pretrained, self.options.backbone.removeprefix(TIMM), context)
-        context.training_info["parameters"] = sum(p.numel() for p in self._network.parameters())
+        context.training_info["parameters"] = number_of_parameters(self._network)
         with self._naming_missing_operators():
             fit(self._network, train, self.options, context, self.predict)
 

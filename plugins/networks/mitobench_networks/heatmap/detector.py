@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 from skimage.feature import peak_local_max
 from torch import Tensor
 
@@ -25,23 +24,23 @@ from mitobench.training import (
     OneInput,
     copy_own_weights,
     copy_weights,
+    cosine,
     crop,
     find_weights,
     load_weights,
+    number_of_parameters,
     part_of,
     resample,
     save_weights,
     scaled,
 )
+from mitobench_networks.dense_detection import hard_negatives, most_kept
 from mitobench_networks.heatmap.network import STEPS, HeatmapNet, encoder_weights, focal_loss
 from mitobench_networks.heatmap.options import HeatmapOptions
 from mitobench_networks.heatmap.point_patches import HeatmapStream
 from mitobench_networks.timm_models import check_model
 
 HALO = 96  # px of the image around a tile that the network sees but does not answer for
-CLEARANCE_UM = 12.0  # a hard negative is at least this far from every mitosis
-MAX_HARD = 60  # hard negatives kept per frame, those with the highest scores
-MIN_KEPT = 20  # detections kept in a frame too small for `max_per_mm2` to mean anything
 
 
 class Heatmap(api.Detector):
@@ -73,7 +72,7 @@ class Heatmap(api.Detector):
         network = HeatmapNet(options.encoder, options.decoder_channels, options.stride)
         weights = encoder_weights(options.encoder)
         return {
-            "parameters": sum(tensor.numel() for tensor in network.parameters()),
+            "parameters": number_of_parameters(network),
             "um/px": options.mpp,
             "licence of code": "Apache-2.0 (timm), MIT (segmentation-models-pytorch)",
             "licence of weights": weights.get("license") or "not stated by timm",
@@ -124,7 +123,7 @@ class Heatmap(api.Detector):
             iterations=iterations,
             batch_size=options.batch_size,
             optimizer={"type": "AdamW", "lr": options.lr, "weight_decay": options.weight_decay},
-            schedule=[{"type": "CosineAnnealingLR", "T_max": iterations, "by_epoch": False}],
+            schedule=cosine(iterations),
             clip_norm=options.clip_norm,
             ema=options.ema,
             evaluate=(lambda: context.validation_f1(self.predict)) if options.evaluate_every else None,
@@ -135,13 +134,7 @@ class Heatmap(api.Detector):
 
     def _hard_negatives(self, sample: Sample) -> tuple[Floats, Floats]:
         """Peaks away from every mitosis, [N, 2] px, and their scores, [N]."""
-        found = self.predict(sample.frame)
-        clear = np.ones(len(found), dtype=bool)
-        if len(sample.mitoses):
-            mpp = np.array(sample.frame.mpp)
-            distance, _ = cKDTree(sample.mitoses.xy * mpp).query(found.xy * mpp)
-            clear = distance > CLEARANCE_UM
-        kept = found[clear][:MAX_HARD]
+        kept = hard_negatives(self.predict(sample.frame), sample)
         return kept.xy, kept.score
 
     # ---------------------------------------------------------------------------------------------- prediction
@@ -158,8 +151,7 @@ class Heatmap(api.Detector):
             exclude_border=False,
         ).T
         score = heat[rows, columns].astype(np.float64)
-        area_mm2 = np.prod(np.array(frame.size) * frame.mpp) / 1e6
-        best = np.argsort(-score, kind="stable")[: max(MIN_KEPT, round(options.max_per_mm2 * area_mm2))]
+        best = np.argsort(-score, kind="stable")[: most_kept(frame, options.max_per_mm2)]
         on_map = _refined(heat, np.stack([columns, rows], axis=1)[best])
         xy = scaled((on_map + 0.5) * options.stride - 0.5, 1 / factors)
         xy = np.clip(xy, -0.5, np.array(frame.size) - 0.5 - 1e-6)

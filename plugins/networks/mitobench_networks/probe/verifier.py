@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mitobench import api
 from mitobench.api import Context, Detections, Floats, Frame, PluginError, Sample
-from mitobench.training import crop_around, resample, scaled
+from mitobench.training import crop_around, number_of_parameters, resample, scaled
 from mitobench_networks.probe import encoder, head, source
 from mitobench_networks.probe.config import EncoderConfig
 from mitobench_networks.probe.options import ProbeOptions
@@ -63,7 +63,7 @@ class Probe(api.EmbeddingVerifier):
     def describe(cls, options: ProbeOptions) -> dict[str, Any]:
         """Number of the encoder's parameters, and um/px of its patches."""
         network = encoder.Encoder(source.config(options.model, options.model_args))
-        return {"parameters": sum(tensor.numel() for tensor in network.parameters()), "um/px": options.mpp}
+        return {"parameters": number_of_parameters(network), "um/px": options.mpp}
 
     @classmethod
     def describe_encoder(cls, options: ProbeOptions) -> dict[str, Any]:

@@ -10,21 +10,26 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from scipy.spatial import cKDTree
 
 from mitobench import api
 from mitobench.api import Context, Detections, Floats, Frame, Sample, clip_boxes
-from mitobench.training import EDGE, find_weights, load_weights, part_of, resample, save_weights, scaled
+from mitobench.training import (
+    EDGE,
+    find_weights,
+    load_weights,
+    number_of_parameters,
+    part_of,
+    resample,
+    save_weights,
+    scaled,
+)
+from mitobench_networks.dense_detection import hard_negatives, most_kept
 from mitobench_networks.torchvision_detectors.names import check_network
 from mitobench_networks.torchvision_detectors.networks import BoxNetwork
 from mitobench_networks.torchvision_detectors.options import TorchvisionOptions
 from mitobench_networks.torchvision_detectors.patches import patch_stream
 from mitobench_networks.torchvision_detectors.search import search
 from mitobench_networks.torchvision_detectors.weights import backbone_name, start_from
-
-CLEARANCE_UM = 12.0  # a hard negative is at least this far from every mitosis
-MAX_HARD = 60  # hard negatives kept per frame, those with the highest scores
-MIN_KEPT = 20  # detections kept in a frame too small for `max_per_mm2` to mean anything
 
 
 class TorchvisionDetector(api.Detector):
@@ -54,7 +59,7 @@ class TorchvisionDetector(api.Detector):
         """Number of parameters, um/px, and the backbone's published weights."""
         network = BoxNetwork(options)
         return {
-            "parameters": sum(tensor.numel() for tensor in network.parameters()),
+            "parameters": number_of_parameters(network),
             "um/px": options.mpp,
             "published weights of the backbone": backbone_name(options),
         }
@@ -84,12 +89,7 @@ class TorchvisionDetector(api.Detector):
 
     def _hard_negatives(self, sample: Sample) -> Floats:
         """Returns the centres of the best detections away from every mitosis, [N, 2] px."""
-        found = self.predict(sample.frame)
-        if len(sample.mitoses):
-            mpp = np.array(sample.frame.mpp)
-            distance, _ = cKDTree(sample.mitoses.xy * mpp).query(found.xy * mpp)
-            found = found[distance > CLEARANCE_UM]
-        return found.xy[:MAX_HARD]
+        return hard_negatives(self.predict(sample.frame), sample).xy
 
     def predict(self, frame: Frame) -> Detections:
         """Returns the detections above `score_floor`, best first."""
@@ -102,8 +102,7 @@ class TorchvisionDetector(api.Detector):
         boxes, scores = search(self._network, pixels, options.tile, options.nms, self.device)
         boxes = clip_boxes(scaled(boxes - EDGE, 1 / factors), frame.size)
         inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-        area_mm2 = np.prod(np.array(frame.size) * frame.mpp) / 1e6
-        kept = np.flatnonzero(inside)[: max(MIN_KEPT, round(options.max_per_mm2 * area_mm2))]
+        kept = np.flatnonzero(inside)[: most_kept(frame, options.max_per_mm2)]
         return Detections.from_boxes(boxes[kept], scores[kept])
 
     def save(self, folder: Path) -> None:

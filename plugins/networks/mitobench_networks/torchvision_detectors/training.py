@@ -8,7 +8,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from mitobench.api import Context
-from mitobench.training import BoxPatchStream, train
+from mitobench.training import BoxPatchStream, cosine, train, warmup
 from mitobench_networks.torchvision_detectors.networks import BoxNetwork
 from mitobench_networks.torchvision_detectors.options import TorchvisionOptions
 from mitobench_networks.torchvision_detectors.patches import collate
@@ -51,15 +51,7 @@ def fit(
     )
 
 
-def schedule(iterations: int, warmup: int) -> list[dict[str, Any]]:
+def schedule(iterations: int, longest_rise: int) -> list[dict[str, Any]]:
     """Returns mmengine's configuration: a linear rise over at most half of the iterations, then a cosine down to 0."""
-    rise = min(warmup, iterations // 2)
-    fall = {
-        "type": "CosineAnnealingLR",
-        "T_max": iterations - rise,
-        "begin": rise,
-        "end": iterations,
-        "by_epoch": False,
-    }
-    first = {"type": "LinearLR", "start_factor": 0.01, "begin": 0, "end": rise, "by_epoch": False}
-    return [first, fall] if rise else [fall]
+    rise = min(longest_rise, iterations // 2)
+    return [*warmup(rise), *cosine(iterations - rise, begin=rise)]
