@@ -129,8 +129,36 @@ class Frame:
         return f"{self.dataset}/{self.id}"
 
     def read(self) -> NDArray[np.uint8]:
-        """Reads the pixels: uint8 RGB, [height, width, 3]."""
-        return self.reader()
+        """Reads the pixels: uint8 RGB, [height, width, 3]. Raises DataError if they have another form or size."""
+        pixels = self.reader()
+        self._check(pixels, self.size)
+        return pixels
+
+    def region(self, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
+        """Reads a rectangle of the frame: uint8 RGB, [height, width, 3]. White outside the frame.
+
+        Readers with a method `region` read no more than they must; of others, the whole frame is read.
+
+        Args:
+            x, y: upper left pixel.
+            width, height: size, px.
+        """
+        region = getattr(self.reader, "region", None)
+        if region is not None:
+            pixels: NDArray[np.uint8] = region(x, y, width, height)
+            self._check(pixels, (width, height))
+            return pixels
+        whole, cut = self.read(), np.full((height, width, 3), 255, dtype=np.uint8)
+        inside = whole[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)]
+        cut[max(-y, 0) :][: len(inside), max(-x, 0) :][:, : inside.shape[1]] = inside
+        return cut
+
+    def _check(self, pixels: NDArray[np.uint8], size: tuple[int, int]) -> None:
+        if pixels.dtype != np.uint8 or pixels.shape != (size[1], size[0], 3):
+            raise DataError(
+                f"{self.key}: its pixels are {pixels.dtype} {list(pixels.shape)}, not uint8 {[size[1], size[0], 3]} "
+                "(height, width, RGB). The file has changed, or its reader gives another size than its pixels have."
+            )
 
 
 @dataclass(frozen=True)

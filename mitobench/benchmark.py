@@ -423,6 +423,8 @@ def _read(
         read[name], parts[name] = _with_split(name, root, own, scanners)
         for note in read[name].notes:
             notify(f"{name}: {note}")
+        for remark in read[name].remarks:
+            notify(f"{name}: {remark}.")
         if read[name].coverage:
             notify(f"{name}: {read[name].coverage}.")
     if needs_masks and not all(dataset.card.has_masks for dataset in read.values()):

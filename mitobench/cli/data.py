@@ -91,6 +91,8 @@ def _show(report: DatasetReport) -> None:
         _print(f"  {size}")
     for protocol in report.protocols:
         _show_protocol(protocol)
+    for remark in dataset.remarks:
+        _print(f"remark: {remark}")
     for note in dataset.card.notes:
         _print(f"note: {note}")
     _print(f"anomalies: {len(report.anomalies) or 'none'}")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,12 +23,15 @@ from mitobench import discovery, foreign, registry
 from mitobench.api import Frame, Mitoses
 from mitobench.datasets.card import Card, Expected
 from mitobench.errors import DataError, MitobenchError, PluginError, nearest
-from mitobench.foreign.limits import MAX_IMAGE_BYTES
+from mitobench.file_cache import remembered
+from mitobench.foreign.limits import MAX_IMAGE_BYTES, MB
 
 __all__ = ["Card", "Dataset", "Expected", "Item", "NewFrame", "Reader", "available", "load", "not_found", "reader"]
 
 # Input of the writers: frame id, uint8 RGB pixels [height, width, 3], annotation, official part.
 NewFrame = tuple[str, NDArray[np.uint8], Mitoses, str | None]
+
+SIZE_TOLERANCE = 0.02  # relative; scanners cut some frames a few pixels short
 
 log = logging.getLogger("mitobench")
 
@@ -40,12 +45,14 @@ class Item:
         mitoses: its annotation.
         files: the image first, then its annotation files.
         part: official part, `train` or `test`; None if neither the layout nor the card says which.
+        image_notes: what was converted, guessed or odd in reading the image, without its name (`images.frame_image`).
     """
 
     frame: Frame
     mitoses: Mitoses
     files: tuple[Path, ...]
     part: str | None = None
+    image_notes: tuple[str, ...] = ()
 
     @property
     def field(self) -> str:
@@ -96,6 +103,26 @@ class Dataset:
         counts = ", ".join(f"{have} of {of} {scanner} {what}" for have, of, scanner, what in short)
         return "; ".join(filter(None, [counts, "positives only" if self._positives_only() else ""])) or None
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is odd about the images of this copy, as noted on every result measured on it: no names, no paths."""
+        counts = Counter(note for item in self.items.values() for note in dict.fromkeys(item.image_notes))
+        total = len(self.items)
+        notes = [f"{count} of {total} frames: {note}" for note, count in sorted(counts.items())]
+        return (*self._other_sizes(), *notes)
+
+    def _other_sizes(self) -> Iterable[str]:
+        """Yields a remark for each scanner with frames of another size than the card says, by more than 2 %."""
+        for scanner, expected in sorted(self.card.frame_size.items()):
+            sizes = [item.frame.size for item in self.items.values() if item.frame.scanner == scanner]
+            other = Counter(size for size in sizes if _differ(size, expected))
+            if other:
+                (width, height), _ = other.most_common(1)[0]
+                yield (
+                    f"{sum(other.values())} of {len(sizes)} {scanner} frames have another size than on the card: "
+                    f"{width} x {height} px, not {expected[0]} x {expected[1]}; the card's um/px may be wrong for them"
+                )
+
     def _short(self) -> Iterable[tuple[int, int, str, str]]:
         """Yields (number here, number in a complete copy, scanner, what is counted) for every incomplete part."""
         for scanner in self.scanners:
@@ -139,22 +166,50 @@ class Dataset:
         return replace(self, items=items)
 
     def frame_digest(self, id: str) -> str:
-        """SHA-256 over the kind, length and bytes of each of the frame's files. Computed once per process."""
+        """SHA-256 over the kind, length and bytes of each of the frame's files.
+
+        Computed once per process, and not again in later ones while the files are unchanged (`file_cache`).
+        """
         if id not in self._digests:
-            digest = hashlib.sha256()
-            for path in self.items[id].files:
-                content = foreign.read_bytes(path, MAX_IMAGE_BYTES, "frame's file", DataError)
-                # The kind distinguishes an empty list of mitoses from an empty list of imposters and from no file.
-                kind = path.name.removeprefix(id).lower() if path.suffix.lower() == ".csv" else "image"
-                digest.update(f"{kind} {len(content)}\n".encode())
-                digest.update(content)
-            self._digests[id] = digest.hexdigest()
+            # The kind distinguishes an empty list of mitoses from an empty list of imposters and from no file.
+            files = [
+                (path.name.removeprefix(id).lower() if path.suffix.lower() == ".csv" else "image", path)
+                for path in self.items[id].files
+            ]
+            self._digests[id] = remembered("frame digest 1", files, lambda: _digest_of(files))
         return self._digests[id]
 
     def digest(self, ids: Iterable[str] | None = None) -> str:
         """SHA-256 over the digests of these frames (default: all). Does not depend on their order."""
         lines = sorted(f"{id} {self.frame_digest(id)}\n" for id in (self.items if ids is None else ids))
         return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, remembered while it is unchanged (`file_cache`). Raises DataError if it is unreadable."""
+    return remembered("sha256", [("", path)], lambda: _digest_of([("", path)], named=False))
+
+
+def _digest_of(files: Iterable[tuple[str, Path]], named: bool = True) -> str:
+    """SHA-256 over files, each after a line with its kind and length if `named`. Holds a small part in memory."""
+    digest = hashlib.sha256()
+    for kind, path in files:
+        with foreign.open_regular(path, MAX_IMAGE_BYTES, "frame's file", DataError) as file:
+            size = left = os.fstat(file.fileno()).st_size
+            digest.update(f"{kind} {size}\n".encode() if named else b"")
+            try:
+                while block := file.read(MB):
+                    digest.update(block)
+                    left -= len(block)
+            except OSError as reason:
+                raise DataError(f"{path}: cannot be read: {reason.strerror}. Check the disk.") from reason
+        if left:
+            raise DataError(f"{path}: was changed while it was read. Run the same command again.")
+    return digest.hexdigest()
+
+
+def _differ(size: tuple[int, int], expected: tuple[int, int]) -> bool:
+    return any(abs(a / b - 1) > SIZE_TOLERANCE for a, b in zip(size, expected, strict=True))
 
 
 class Reader(ABC):

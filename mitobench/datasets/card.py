@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, ValidationError
 
 from mitobench import registry
 from mitobench.errors import MitobenchError, wrong_fields
@@ -29,6 +29,7 @@ class Card(BaseModel):
         title: the full name, shown to users.
         radius_um: a detection closer than this to a mitosis is a hit, um.
         mpp: um/px along x and y, by scanner.
+        frame_size: width and height of a frame, px, by scanner, where all frames have about one size.
         has_masks: whether every mitosis is annotated with its pixels.
         has_imposters: whether imposters (hard negatives: annotated figures that are not mitoses) are annotated.
         protocols: names of the available splits; the first is the default. Empty if users must give their own split.
@@ -45,6 +46,7 @@ class Card(BaseModel):
     title: str
     radius_um: PositiveFloat
     mpp: dict[str, tuple[float, float]]
+    frame_size: dict[str, tuple[PositiveInt, PositiveInt]] = {}
     has_masks: bool
     has_imposters: bool
     protocols: tuple[str, ...]

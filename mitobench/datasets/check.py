@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mitobench import foreign
-from mitobench.datasets.base import Dataset, Item, load
+from mitobench.datasets.base import Dataset, Item, file_digest, load
 from mitobench.datasets.card import Expected
+from mitobench.datasets.files import IMAGE_SUFFIXES
 from mitobench.datasets.splits import PARTS, SplitFile, assign, load_split
-from mitobench.errors import DataError, MitobenchError
-from mitobench.foreign.limits import MAX_IMAGE_BYTES
+from mitobench.errors import MitobenchError
+from mitobench.slides.reader import COMPANION_SUFFIXES, oddities
 
 _UNKNOWN = Expected()
 
@@ -68,9 +67,14 @@ def check(name: str, root: Path) -> DatasetReport:
     """Reads data set `name`, pixels included, and compares it with its card. Raises DataError if a file is broken."""
     dataset = load(name, root)
     items = list(dataset.items.values())
-    for item in items:
-        item.frame.read()  # the header may be valid although the pixels are not
-    anomalies = (*dataset.notes, *_misplaced(dataset), *_folders_without_annotation(items), *_same_pixels(items))
+    anomalies = (
+        *dataset.notes,
+        *_looks(items),
+        *_misplaced(dataset),
+        *_folders_without_annotation(items),
+        *_same_pixels(items),
+        *_not_read(items),
+    )
     protocols = tuple(_check_protocol(dataset, protocol) for protocol in dataset.card.protocols)
     return DatasetReport(dataset, tuple(_count_official_parts(dataset)), protocols, tuple(_sizes(items)), anomalies)
 
@@ -148,13 +152,28 @@ def _folders_without_annotation(items: Iterable[Item]) -> Iterable[str]:
             yield f"{folder}: none of its {len(files)} frames has an annotation file; all count as free of mitoses"
 
 
+def _looks(items: Iterable[Item]) -> Iterable[str]:
+    """Frames that do not look like tissue. Reads all pixels: a header may be valid although they are not."""
+    for item in items:
+        for oddity in oddities(item.frame.read()):
+            yield f"{item.files[0]}: {oddity}"
+
+
+def _not_read(items: Iterable[Item]) -> Iterable[str]:
+    """Files beside the frames that may be images, and have a suffix that is not read as one of a frame."""
+    used = {path for item in items for path in item.files}
+    for folder in sorted({item.files[0].parent for item in items}):
+        for path in sorted(folder.iterdir()):
+            known = path.suffix.lower() in IMAGE_SUFFIXES | COMPANION_SUFFIXES
+            if not known and path not in used and path.is_file() and not path.name.startswith("."):
+                yield f"{path}: is not read; frames are {', '.join(sorted(IMAGE_SUFFIXES))}"
+
+
 def _same_pixels(items: Iterable[Item]) -> Iterable[str]:
     """Frames with different ids whose image files are identical."""
     first: dict[str, Path] = {}
     for item in items:
         image = item.files[0]
-        other = first.setdefault(
-            hashlib.sha256(foreign.read_bytes(image, MAX_IMAGE_BYTES, "image", DataError)).hexdigest(), image
-        )
+        other = first.setdefault(file_digest(image), image)
         if other != image:
             yield f"{image}: is the same image as {other}"

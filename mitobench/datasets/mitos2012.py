@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -65,10 +64,9 @@ def _images(root: Path) -> Iterable[Path]:
 
 
 def _read_item(id: str, image: Path, card: Card, notes: list[str]) -> Item:
-    header = images.probe(image)
-    if header.note:
-        notes.append(header.note)
-    size = (header.width, header.height)
+    header = images.frame_image(image, card.mpp[id[0]])
+    notes.extend(f"{image}: {note}" for note in header.notes)
+    size = header.size
     group, field = id[1:3], id[1:]
     official = _part_of(image)
     part = official or ("test" if field in card.test_fields else "train" if card.test_fields else None)
@@ -80,8 +78,8 @@ def _read_item(id: str, image: Path, card: Card, notes: list[str]) -> Item:
     else:
         # In the contest's folders a missing file means "no mitosis"; anywhere else it means "not annotated".
         mitoses = Mitoses(np.zeros((0, 2)), (), labelled=official is not None)
-    frame = Frame(id, card.name, group, id[0], card.mpp[id[0]], size, partial(images.read_rgb, image))
-    return Item(frame, mitoses, (image, csv) if csv else (image,), part)
+    frame = Frame(id, card.name, group, id[0], card.mpp[id[0]], size, header.reader)
+    return Item(frame, mitoses, (image, csv) if csv else (image,), part, header.notes)
 
 
 def _part_of(image: Path) -> str | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -62,18 +61,17 @@ def _is_frame(path: Path) -> bool:
 
 
 def _read_item(id: str, image: Path, annotations: Mapping[str, Path], card: Card, notes: list[str]) -> Item:
-    header = images.probe(image)
-    if header.note:
-        notes.append(header.note)
-    size = (header.width, header.height)
+    header = images.frame_image(image, card.mpp[id[0]])
+    notes.extend(f"{image}: {note}" for note in header.notes)
+    size = header.size
     yes, no = (annotations.get(f"{id}_{kind}") for kind in ("mitosis", "not_mitosis"))
     mitoses = Mitoses(_points(yes, size, notes), imposters=_points(no, size, notes), labelled=yes is not None)
     if no and not yes:
         notes.append(f"{no}: lists imposters, but {id}_mitosis.csv is missing: the frame counts as unlabelled")
     group = id[1:3]
     part = "test" if group in card.test_groups else "train" if card.test_groups else None
-    frame = Frame(id, card.name, group, id[0], card.mpp[id[0]], size, partial(images.read_rgb, image))
-    return Item(frame, mitoses, (image, *filter(None, (yes, no))), part)
+    frame = Frame(id, card.name, group, id[0], card.mpp[id[0]], size, header.reader)
+    return Item(frame, mitoses, (image, *filter(None, (yes, no))), part, header.notes)
 
 
 def _points(path: Path | None, size: tuple[int, int], notes: list[str]) -> NDArray[np.float64]:

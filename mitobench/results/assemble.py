@@ -207,6 +207,7 @@ def _notes(row: PlannedRun, workspace: Workspace) -> list[str]:
     named = (row.combination.dataset, *row.combination.train_on)
     for name in dict.fromkeys((*named, *_datasets(row))):
         found += notes.of_dataset(name, workspace.datasets[name].coverage, name in named)
+        found += notes.of_images(name, workspace.datasets[name].remarks)
     test = workspace.part([row.combination.dataset], "test")
     train_on = row.combination.train_on
     learned = training_frames(workspace, row.combination.dataset, train_on)
