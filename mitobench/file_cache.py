@@ -19,7 +19,6 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -36,7 +35,7 @@ _LINE = re.compile(r"([0-9a-f]{64}) ([0-9a-z.]{1,64}) ([0-9a-f]{16})")
 _CHECK_LENGTH = 16
 _LOCK_SECONDS = 5.0
 
-_fresh: ContextVar[bool] = ContextVar("fresh", default=False)
+_anew = 0  # how many blocks of `computing_anew` the process is in; threads of a run share it
 
 
 def folder() -> Path:
@@ -47,11 +46,12 @@ def folder() -> Path:
 @contextmanager
 def computing_anew() -> Iterator[None]:
     """Computes every value again inside this block, and replaces the remembered ones."""
-    token = _fresh.set(True)
+    global _anew
+    _anew += 1
     try:
         yield
     finally:
-        _fresh.reset(token)
+        _anew -= 1
 
 
 def remembered(what: str, paths: Sequence[tuple[str, Path]], compute: Callable[[], str]) -> str:
@@ -68,7 +68,7 @@ def remembered(what: str, paths: Sequence[tuple[str, Path]], compute: Callable[[
     if before is None:
         return compute()
     cache = _Cache.of(folder() / _NAME)
-    known = None if _fresh.get() else cache.get(before)
+    known = None if _anew else cache.get(before)
     if known is not None:
         return known
     value = compute()

@@ -17,6 +17,7 @@ from mitobench.api import Plugin
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.discovery import ROLES
 from mitobench.errors import DataError, MitobenchError, PluginError, RecordError
+from mitobench.file_cache import computing_anew
 from mitobench.foreign.specs import foreign_specs
 from mitobench.pipeline import canonical, trust
 from mitobench.pipeline.executors import ProgressListener
@@ -37,6 +38,7 @@ ShowProgress = Callable[[Benchmark], AbstractContextManager[ProgressListener]]
 PROFILE = "smoke"
 
 
+@computing_anew()
 def reproduce(
     path: Path,
     *,
@@ -59,7 +61,7 @@ def reproduce(
         show_progress: shows the progress of the run.
         notify: called with each message for the user.
 
-    Without a run, the verdict is `different` if the record contradicts itself, or if its test frames differ from those
+    Digests of the data's files are computed anew. Without a run, the verdict is `different` if the record contradicts itself, or if its test frames differ from those
     in `data`. Raises RecordError for a file that is not a record or was edited, and MitobenchError for a plugin or data
     set that is not available here, or something that its plugins would do and that is not allowed.
     """

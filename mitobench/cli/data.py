@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,8 +24,13 @@ def check(
     dataset: Annotated[
         str | None, typer.Option(help="Check only this data set. Default: all that are found.", show_default=False)
     ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compute the digests of all files anew, also of unchanged ones.")
+    ] = False,
 ) -> None:
     """Check copies of data sets against their cards: show what they hold, what is missing and what looks wrong.
+
+    Digests of files are remembered while their inode, size and times stay the same. --verify computes them again.
 
     Exit code 0: usable, even if incomplete; 2: a file is broken, or no data set was found.
 
@@ -34,6 +40,7 @@ def check(
     from mitobench.datasets import available
     from mitobench.datasets import check as checks
     from mitobench.errors import DataError, MitobenchError
+    from mitobench.file_cache import computing_anew
 
     if not folder.is_dir():
         raise DataError(f"{folder}: is not a directory. Give the folder that holds the data sets.")
@@ -45,11 +52,12 @@ def check(
             "Give another folder, or run `mitobench data synth`."
         )
     errors = []
-    for name in names:
-        try:
-            _show(checks.check(name, folder))
-        except MitobenchError as reason:
-            errors.append(str(reason))
+    with computing_anew() if verify else nullcontext():
+        for name in names:
+            try:
+                _show(checks.check(name, folder))
+            except MitobenchError as reason:
+                errors.append(str(reason))
     if errors:
         raise DataError("\n".join(errors))
 

@@ -342,7 +342,7 @@ def _is_ordinary(page: Any, kind: _Kind) -> bool:
         and (page.planarconfig != _PLANES or page.samplesperpixel == 1)
         and int(page.compression) in _PILLOW_COMPRESSIONS
         and not kind.notes
-        and kind.alpha in (None, 3)
+        and (kind.alpha is None or (kind.alpha == 3 and not kind.premultiplied))
         and not (int(page.photometric) == _YCBCR and int(page.compression) not in (_JPEG, _OLD_JPEG))
         and not (page.bitspersample == 1 and page.samplesperpixel > 1)
     ) or (page.bitspersample in (2, 4) and int(page.photometric) == _PALETTE and page.samplesperpixel == 1)
