@@ -61,7 +61,9 @@ def reproduce(
         show_progress: shows the progress of the run.
         notify: called with each message for the user.
 
-    Digests of the data's files are computed anew. Without a run, the verdict is `different` if the record contradicts itself, or if its test frames differ from those
+    Digests of the data's files are computed anew.
+
+    Without a run, the verdict is `different` if the record contradicts itself, or if its test frames differ from those
     in `data`. Raises RecordError for a file that is not a record or was edited, and MitobenchError for a plugin or data
     set that is not available here, or something that its plugins would do and that is not allowed.
     """

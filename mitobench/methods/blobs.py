@@ -16,7 +16,6 @@ from skimage.transform import resize
 from mitobench import api
 from mitobench.api import Detections, Field, Floats, Frame
 
-
 STRIP = 256  # rows whose colours are separated at once
 
 

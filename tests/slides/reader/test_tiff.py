@@ -186,7 +186,11 @@ def test_jpeg_and_jpeg_2000_in_tiff(tmp_path: Path, rgb: RGB) -> None:
     write(tmp_path / "lossless.tif", rgb, photometric="rgb", compression="jpeg2000", tile=(16, 16))
     np.testing.assert_array_equal(pixels(tmp_path / "lossless.tif"), rgb)
     for colours in ("rgb", "ycbcr"):
-        encoded = {"compression": "jpeg", "compressionargs": {"outcolorspace": colours}} if colours == "rgb" else {"compression": "jpeg"}
+        encoded = (
+            {"compression": "jpeg", "compressionargs": {"outcolorspace": colours}}
+            if colours == "rgb"
+            else {"compression": "jpeg"}
+        )
         path = write(tmp_path / f"{colours}.tif", rgb, photometric="rgb", tile=(16, 16), **encoded)
         with Pillow.open(path) as image:
             np.testing.assert_array_equal(pixels(path), np.asarray(image.convert("RGB")))
