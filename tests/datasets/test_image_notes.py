@@ -1,4 +1,4 @@
-"""What is odd about the images of a data set is reported: sizes and um/px other than the card's, conversions, digests."""
+"""What is odd about images of a data set is reported: size or um/px other than the card's, conversions, digests."""
 
 from __future__ import annotations
 
