@@ -97,10 +97,10 @@ class DicomImage(Image):
                 edges = [self._decode(path, index)[:, -1], self._decode(path, index + step)[:, 0]]
                 if min(edge.std() for edge in edges) > _PLAIN:  # edges of glass fit everywhere
                     found.append(float(np.abs(edges[0].astype(int) - edges[1]).mean()))
-        by_row, by_column = (float(np.median(found)) if found else math.inf for found in misfits.values())
-        if min(by_row, by_column) > _FITS * max(by_row, by_column) or not all(misfits.values()):
+        rows, columns = (float(np.median(found)) if found else math.inf for found in misfits.values())
+        if min(rows, columns) > _FITS * max(rows, columns) or not all(misfits.values()):
             raise DataError(f"{path}: does not say how its tiles are ordered. Export the slide as TIFF.")
-        self._by_column = by_column < by_row
+        self._by_column = columns < rows
         return (
             "the file does not say how its tiles are ordered; "
             f"{'column by column' if self._by_column else 'row by row'} was found, as the tiles' edges fit"
