@@ -119,7 +119,7 @@ def _header(path: Path, image: ImageFile) -> dict[str, Any]:
 
 @contextmanager
 def opened(path: Path, formats: tuple[str, ...], page: int = 0) -> Iterator[ImageFile]:
-    """Opens an image with Pillow and reads its header. Raises DataError if it has too many pixels or is no file."""
+    """Opens an image with Pillow and reads its header. Raises DataError if it has too many pixels or is not a file."""
     from PIL import Image as Pillow
 
     # Pillow warns about images far smaller than a scanned region; MAX_PIXELS replaces its limit.

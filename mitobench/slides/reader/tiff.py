@@ -147,7 +147,7 @@ class TiffImage(Image):
             deep = samples.dtype == np.uint16
         bits = pixels.true_bits(greatest) if deep else 8
         if bits in (14, 16) and (self._kind.inverted or colours == 4):
-            bits = 16  # these images are bright where their values are small, so a small greatest value is no sign
+            bits = 16  # these images are bright where their values are small, so a small greatest value proves nothing
         return f"{bits}" if self._kind.alpha is None else f"{bits}.{'some' if opaque else 'none'}"
 
     def _samples(self, level: int, box: Box) -> np.ndarray[Any, Any]:
