@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from mitobench.api import Detections, Frame, Mitoses
-from mitobench.evaluate.matching import Match, Matcher, distances, find_matcher, match_distances, rank
+from mitobench.evaluate.matching import Match, Matcher, distances, find_matcher, match_distances
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -35,6 +35,7 @@ class FramePrediction:
         labelled: False if the annotation is withheld. Such a frame is not scored; it is not a frame without mitoses.
         distance_um: distances from the detections to the mitoses, [M, N] um, if read from a record, which does not
             store the mitoses' coordinates; inf beyond the radius. None: computed from `truth_xy`.
+        boxes: the detections' boxes, [M, 4] px, for a matcher that compares boxes; None: squares around the centres.
     """
 
     frame: str
@@ -45,12 +46,15 @@ class FramePrediction:
     score: Floats
     labelled: bool = True
     distance_um: Floats | None = None
+    boxes: Floats | None = None
 
     @classmethod
     def of(cls, frame: Frame, mitoses: Mitoses, found: Detections | None) -> FramePrediction:
         """Combines a frame, its annotation and its detections; None means no detections."""
         found = found if found is not None else Detections.none()
-        return cls(frame.id, frame.group, frame.mpp, mitoses.xy, found.xy, found.score, mitoses.labelled)
+        return cls(
+            frame.id, frame.group, frame.mpp, mitoses.xy, found.xy, found.score, mitoses.labelled, boxes=found.boxes
+        )
 
     @property
     def n_mitoses(self) -> int:
@@ -60,7 +64,9 @@ class FramePrediction:
     def keep(self, kept: NDArray[np.bool_], score: Floats | None = None) -> FramePrediction:
         """The same frame with the detections `kept` (bool [M]) only, with new scores [kept] if given."""
         distance = None if self.distance_um is None else self.distance_um[kept]
-        return replace(self, xy=self.xy[kept], score=self.score[kept] if score is None else score, distance_um=distance)
+        boxes = None if self.boxes is None else self.boxes[kept]
+        score = self.score[kept] if score is None else score
+        return replace(self, xy=self.xy[kept], score=score, distance_um=distance, boxes=boxes)
 
     def above(self, threshold: float) -> FramePrediction:
         """The same frame with the detections that have score >= threshold."""
@@ -69,13 +75,19 @@ class FramePrediction:
     def distances(self, rule: Matcher) -> tuple[Floats, Ints]:
         """Distances [M, N] um in the order of mitoses that the matcher needs, and that order: mitosis indices [N]."""
         if self.distance_um is None:
-            return distances(rule, self.truth_xy, self.xy, self.mpp)
+            return distances(rule, self.truth_xy, self.xy, self.mpp, self.boxes)
         return self.distance_um, np.arange(self.distance_um.shape[1])
 
     def match(self, matcher: str, radius_um: float) -> Match:
         """Matches the detections to the mitoses."""
         rule = find_matcher(matcher)
-        return match_distances(rule, *self.distances(rule), rank(self.xy, self.score), radius_um)
+        return match_distances(rule, *self.distances(rule), self.xy, self.score, radius_um)
+
+    def near(self, matcher: str, radius_um: float) -> NDArray[np.bool_]:
+        """Which detections are within the radius of any mitosis, by the matcher's own distance; bool [M]."""
+        rule = find_matcher(matcher)
+        inside: NDArray[np.bool_] = np.any(rule.within(self.distances(rule)[0], radius_um), axis=1)
+        return inside
 
 
 def over_split(split: Iterable[tuple[Frame, Mitoses]], detections: Mapping[str, Detections]) -> list[FramePrediction]:
@@ -126,11 +138,9 @@ class FrameCounts(Counts):
 
 
 def count(frame: FramePrediction, matched: Match) -> FrameCounts:
-    """Counts the hits, false positives and misses of one matched frame."""
-    tp = int(matched.hit.sum())
-    return FrameCounts(
-        frame=frame.frame, group=frame.group, tp=tp, fp=len(matched.hit) - tp, fn=len(frame.truth_xy) - tp
-    )
+    """Counts the found mitoses, false positives and misses of one matched frame."""
+    tp, fp = int(matched.found.sum()), int(matched.false.sum())
+    return FrameCounts(frame=frame.frame, group=frame.group, tp=tp, fp=fp, fn=len(frame.truth_xy) - tp)
 
 
 def count_frames(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from mitobench.errors import RecordError
-from mitobench.evaluate.matching import DISTANCE_DIGITS, Matcher, closer, find_matcher
+from mitobench.evaluate.matching import DISTANCE_DIGITS, Matcher, find_matcher
 from mitobench.evaluate.metrics import FramePrediction
 from mitobench.foreign import guard_cell, unguard_cell
 
@@ -71,7 +71,8 @@ class StoredDetections:
         xy, boxes: centres [N, 2] and boxes [N, 4], px.
         detector, verifier, score: the detector's, the verifier's and the fused scores, [N]; nan if missing. A detection
             without `score` did not pass the candidate threshold and is not ranked.
-        within: mitoses closer than the radius to each detection: (index in the frame, distance in um), nearest first.
+        within: mitoses within the radius of each detection, by the matcher's rule: (index in the frame, distance in
+            um), nearest first.
     """
 
     frame: NDArray[np.str_]
@@ -92,7 +93,7 @@ class StoredDetections:
 
     @property
     def near(self) -> Bools:
-        """Which detections are closer to any mitosis than the radius, bool [N]."""
+        """Which detections are within the radius of any mitosis, bool [N]."""
         return np.array([bool(mitoses) for mitoses in self.within], dtype=bool)
 
     def rows_of(self, frame: str) -> list[int]:
@@ -181,7 +182,7 @@ def of_frames(
         boxes: the boxes of each frame, [M, 4] px.
         verifier, score: scores of all frames, one after the other, [N]; nan if missing.
         matcher: its order of mitoses decides between equally near ones.
-        radius_um: mitoses closer than this are stored with a detection.
+        radius_um: mitoses within this distance are stored with a detection.
     """
     within = [pairs for frame in frames for pairs in _within(frame, matcher, radius_um)]
     return StoredDetections(
@@ -197,8 +198,9 @@ def of_frames(
 
 def _within(frame: FramePrediction, matcher: str, radius_um: float) -> Iterator[tuple[tuple[int, float], ...]]:
     """Yields the mitoses within the radius of each detection, nearest first; none on an unlabelled frame."""
-    distance, truth_order = frame.distances(find_matcher(matcher))
-    near = closer(distance, radius_um) & frame.labelled
+    rule = find_matcher(matcher)
+    distance, truth_order = frame.distances(rule)
+    near = rule.within(distance, radius_um) & frame.labelled
     for row, inside in zip(distance, near, strict=True):
         columns = np.flatnonzero(inside)
         columns = columns[np.argsort(row[columns], kind="stable")]

@@ -22,7 +22,7 @@ class Metrics(BaseModel):
     """The scores of a split. Undefined scores are None, never 0 or 1; without labels all of them are None.
 
     Attributes:
-        matcher, radius_um: the matching rule; a hit is strictly closer than the radius.
+        matcher, radius_um: the matching rule; a hit is closer than the radius, with some matchers or at it.
         threshold: a detection counts if its score >= threshold; None if none could be chosen on validation.
         unlabelled: whether no frame has labels.
         n_frames, n_unlabelled, n_groups: numbers of scored (labelled) frames, unlabelled frames and scored groups.
@@ -33,7 +33,8 @@ class Metrics(BaseModel):
         average_precision: interpolated at all points, over the candidates.
         froc: sensitivity at 1/8 ... 8 false positives; `froc_unit` says per what.
         recall_ceiling: recall with all detections above the candidate threshold.
-        localisation_um: median distance of the true positives from their mitoses, um.
+        localisation_um: median distance of the true positives from their mitoses, um; None with a matcher that
+            compares boxes.
         frames: the counts of each scored frame; empty without a threshold.
     """
 
@@ -79,7 +80,7 @@ def evaluate(
     Args:
         frames: all frames of the split with their candidates, including frames without detections.
         threshold: chosen on validation; None leaves the scores that need a threshold undefined.
-        matcher: `mitos`, `greedy`, `hungarian` or `midog`.
+        matcher: a name in `matching.MATCHERS`, or the name that a record has for it.
         radius_um: from the data set's card.
         method: method of the intervals, and its version.
 
@@ -124,7 +125,8 @@ def _at_threshold(kept: list[FramePrediction], matcher: str, radius_um: float, m
     matched = [frame.match(matcher, radius_um) for frame in kept]
     counts = [count(frame, found) for frame, found in zip(kept, matched, strict=True)]
     errors = np.concatenate([found.error_um[found.hit] for found in matched])
-    return of_counts(counts, method) | {"localisation_um": defined(np.median(errors)) if len(errors) else None}
+    centres = find_matcher(matcher).box_px is None and len(errors) > 0
+    return of_counts(counts, method) | {"localisation_um": defined(np.median(errors)) if centres else None}
 
 
 def of_counts(counts: list[FrameCounts], method: Method = CURRENT) -> dict[str, object]:

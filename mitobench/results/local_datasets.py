@@ -186,4 +186,4 @@ def _annotated(part: str, stored: StoredDetections, workspace: Workspace) -> Ite
     for key in workspace.part(workspace.datasets, part):
         bare = frame_prediction(workspace, key, part, stored.xy[:0], stored.detector[:0])
         rows = stored.rows_of(bare.frame)
-        yield replace(bare, xy=stored.xy[rows], score=stored.detector[rows])
+        yield replace(bare, xy=stored.xy[rows], score=stored.detector[rows], boxes=stored.boxes[rows])
