@@ -121,7 +121,8 @@ class Benchmark:
                 `paper` with it.
             sets: overrides of every grid, `ROLE.OPTION=VALUE`, applied after the grid's own.
             scale: factor on all schedules (the options that plugins count in optimizer steps).
-            matcher: `mitos`, `greedy`, `hungarian` or `midog`.
+            matcher: a name in `evaluate.MATCHERS`. The deprecated `midog` is `evalutils`, unless `typed` is False: a
+                record's `midog` is `midog-strict`.
             device: `auto`, `cpu` or `cuda`.
             processes: number of processes that one fit is distributed over.
             part: `val` plans everything but the stages of the test frames, which are then not available at all.
@@ -136,7 +137,7 @@ class Benchmark:
         """
         named = [{role: _expand(role, names) for role, names in grid.roles.items()} for grid in grids]
         train_on = list(dict.fromkeys(train_on or ()))
-        _matcher(matcher)
+        matcher = _matcher(matcher, typed, notify)
         device = find_device(device, processes)
         _check_options(named, [Settings.load(profile or ANY_PROFILE, [*grid.sets, *sets], scale) for grid in grids])
         root, tested = _find(data, datasets, train_on, protocol, scanners, notify)
@@ -155,7 +156,7 @@ class Benchmark:
             datasets=tested,
             train_on=tuple(train_on),
             seeds=tuple(seeds),
-            matcher=_matcher(matcher),
+            matcher=matcher,
             device=device,
             amp=device == "cuda",
             processes=processes,
@@ -346,10 +347,15 @@ def _requirements_accept_options(settings: Settings, cls: type[Plugin], options:
     return True
 
 
-def _matcher(name: str) -> str:
-    from mitobench.evaluate.matching import find_matcher
+def _matcher(name: str, typed: bool, notify: Notify) -> str:
+    from mitobench.evaluate.matching import find_matcher, requested_matcher
 
-    find_matcher(name)
+    if not typed:
+        find_matcher(name)
+        return name
+    name, notice = requested_matcher(name)
+    if notice:
+        notify(notice)
     return name
 
 

@@ -17,6 +17,7 @@ from mitobench.cli.options import (
     DryRun,
     Gpus,
     Jobs,
+    Matcher,
     Sets,
     Store,
     allow,
@@ -105,9 +106,7 @@ def run(
     scale: Annotated[
         float, typer.Option(help="Factor for the number of training steps: 0.1 trains for a tenth of the steps.")
     ] = 1.0,
-    matcher: Annotated[
-        str, typer.Option(help="Rule that matches detections to mitoses: mitos, greedy, hungarian or midog.")
-    ] = "mitos",
+    matcher: Matcher = "mitos",
     device: Device = "auto",
     gpus: Gpus = 1,
     jobs: Jobs = 1,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mitobench.cli.options import Matcher
 from mitobench.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -34,9 +35,7 @@ def score(
     protocol: Annotated[
         str | None, typer.Option(help="Split: a protocol's name or a .json file. Default: the data set's first.")
     ] = None,
-    matcher: Annotated[
-        str, typer.Option(help="Rule that matches detections to mitoses: mitos, greedy, hungarian or midog.")
-    ] = "mitos",
+    matcher: Matcher = "mitos",
     radius_um: Annotated[
         float | None,
         typer.Option(help="A detection closer than this to a mitosis is a hit, um. Default: the data set's."),

@@ -96,6 +96,16 @@ def current_name(name: str) -> str:
     return RECORDED.get(name, name)
 
 
+def hit_rule(matcher: str, radius_um: float) -> str:
+    """Returns in words what a hit is: `a hit is closer than 5 um`."""
+    rule = find_matcher(matcher)
+    how = "at most" if rule.inclusive else "closer than"
+    what = f"; distances are between the 4 numbers of boxes of {rule.box_px:g} px" if rule.box_px is not None else ""
+    if rule.suppress_px is not None:
+        what = f"; detections within {rule.suppress_px:g} px of a better one do not count"
+    return f"a hit is {how} {radius_um:g} um{' away' if rule.inclusive else ''}{what}"
+
+
 def requested_matcher(name: str) -> tuple[str, str | None]:
     """Returns the matcher that a user asks for, and a notice if the name is deprecated.
 
@@ -129,7 +139,7 @@ def radius_um_for(matcher: str, card_um: float, mpp: Sequence[tuple[float, float
         raise MitobenchError(
             f"matcher {matcher}: its radius is {radius_px:g} px, which is {radius_px * values[0]:.4g} to "
             f"{radius_px * values[-1]:.4g} um on these frames of {values[0]:g} to {values[-1]:g} um/px. "
-            "Give one radius in um (--radius-um), or choose another matcher."
+            "Give one radius in um (`mitobench score --radius-um`), or choose another matcher."
         )
     return radius_px * values[0] if values else card_um
 

@@ -403,7 +403,8 @@ class _Planner:
         return Stage(kind, plugin, frames, {**settings, **code}, used, digests, members)
 
     def _matching(self, dataset: str) -> dict[str, Any]:
-        return {"matcher": self.request.matcher, "radius_um": self.workspace.card(dataset).radius_um}
+        matcher = self.request.matcher
+        return {"matcher": matcher, "radius_um": self.workspace.scoring_radius_um(dataset, matcher)}
 
 
 def _code(kind: str, plugins: Sequence[PluginRef], frames: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:

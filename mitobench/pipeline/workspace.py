@@ -11,6 +11,7 @@ import numpy as np
 
 from mitobench.datasets import Card, Dataset, Item
 from mitobench.errors import DataError
+from mitobench.evaluate.matching import radius_um_for
 from mitobench.pipeline import canonical
 
 if TYPE_CHECKING:
@@ -80,6 +81,14 @@ class Workspace:
     def radius_um(self, key: str) -> float:
         """Returns the matching radius on the card of the frame's data set, um."""
         return self.card(key.partition("/")[0]).radius_um
+
+    def scoring_radius_um(self, dataset: str, matcher: str) -> float:
+        """The radius that a matcher scores a data set with: the card's, or one in px that belongs to the matcher, um.
+
+        Raises MitobenchError if the radius is in px and the frames do not all have the same um/px.
+        """
+        mpp = [item.frame.mpp for item in self.datasets[dataset].items.values()]
+        return radius_um_for(matcher, self.card(dataset).radius_um, mpp)
 
     def digest(self, keys: Sequence[str]) -> str:
         """Returns the SHA-256 over these frames in this order.

@@ -14,6 +14,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from mitobench.evaluate import Difference, Metrics
+from mitobench.evaluate.matching import current_name
 from mitobench.pipeline import canonical
 from mitobench.published import Method, PublishedResults, read
 from mitobench.report.disambiguation import disambiguations
@@ -205,7 +206,7 @@ def sections(records: Iterable[Record], files: Mapping[str, str] | None = None) 
     alike: dict[tuple[str, str, str], dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         dataset, protocol = record.combination["dataset"], record.combination["protocol"]
-        measured = [record.data[dataset].digest, record.pipeline["matcher"], record.pipeline["radius_um"]]
+        measured = [record.data[dataset].digest, _matcher_name(record), record.pipeline["radius_um"]]
         alike[dataset, protocol, canonical.digest(measured)][record.series].append(record)
     ordered = sorted(alike.items())
     headings = _headings([next(iter(groups.values()))[0] for _, groups in ordered])
@@ -292,7 +293,12 @@ def _radius(record: Record) -> str:
 
 
 def _matcher(record: Record) -> str:
-    return f"matcher {record.pipeline['matcher']}"
+    return f"matcher {_matcher_name(record)}"
+
+
+def _matcher_name(record: Record) -> str:
+    """The matcher under its current name, so that records from before it was renamed are among new ones."""
+    return current_name(str(record.pipeline["matcher"]))
 
 
 def _n_frames(record: Record) -> str:

@@ -60,7 +60,7 @@ def assemble(
         "pipeline": {
             **row.settings.pipeline().for_detector(row.combination.detector).model_dump(mode="json"),
             "matcher": request.matcher,
-            "radius_um": workspace.card(row.combination.dataset).radius_um,
+            "radius_um": workspace.scoring_radius_um(row.combination.dataset, request.matcher),
             "processes": request.processes,
         },
         "data": {name: _data(workspace, name) for name in _datasets(row)},
