@@ -14,6 +14,7 @@ MAX_CARD_BYTES = 8 * MB  # the card of a packed model
 MAX_RECORD_BYTES = 16 * MB  # a record without its detections
 MAX_PACKED_BYTES = 64 * MB  # a record's detections, gzipped
 MAX_DETECTIONS_BYTES = 256 * MB  # a record's detections, unpacked (CSV text)
+MAX_DATABASE_BYTES = 2 * GB  # a SlideRunner database; read row by row
 MAX_ANNOTATION_BYTES = 16 * MB  # the annotation of one frame
 MAX_IMAGE_BYTES = 8 * GB  # an image file
 MAX_WEIGHTS_BYTES = 16 * GB  # a file of weights
@@ -21,6 +22,7 @@ MAX_STATE_BYTES = 8 * MB  # a JSON file that a stage or a plugin wrote next to i
 
 # Counts.
 MAX_DETECTIONS = 2_000_000  # rows of a detections file
+MAX_FILES = 100_000  # files in a folder of detections
 MAX_PIXELS = 1 << 28  # of an image: 4 x 4 mm at 0.25 um/px. A larger file is a whole slide or a decompression bomb
 MAX_NESTING = 64  # levels of lists and tables in JSON and TOML
 MAX_DIGITS = 400  # characters of a number in JSON
