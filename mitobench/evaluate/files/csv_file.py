@@ -42,6 +42,7 @@ _FORMS: tuple[tuple[Form, tuple[tuple[str, ...], ...]], ...] = (
     ("points", (("row",), ("col", "column"))),
 )
 _UNITS: tuple[Unit, ...] = ("mm", "um")
+_BOX = ("x1", "y1", "x2", "y2")
 _RECORD_COLUMN = "detector_score"  # only in records' own files, where a detection without a `score` is not ranked
 _FLAG = ("mitosis", "is_mitosis")  # 1 or 0; in the CSV of `predict` it only compares the score with the threshold
 _OF_PREDICT = ("detector_score", "score_detector")
@@ -64,7 +65,8 @@ def read_csv(path: Path, frames: FrameNames) -> Table:
 
     Points: frame,x,y,score. Boxes: frame,x1,y1,x2,y2,score (corners; also xmin,...) or frame,x,y,width,height,score
     (upper left corner). Other names of the columns: see the top of this module. If centres and corners are present,
-    the centres are used. Separators are commas, semicolons (then decimal commas are read, too) or tabs.
+    the centres are used, and the boxes only by matchers that compare boxes. Separators are commas, semicolons (then
+    decimal commas are read, too) or tabs.
 
     Args:
         path: UTF-8 or UTF-16; compressed with gzip if its name ends in `.gz`, like the files of records.
@@ -96,7 +98,6 @@ def read_csv(path: Path, frames: FrameNames) -> Table:
         table.rows.append(_row(where, row, columns, frames, decimal_comma=separator != ","))
     if not_passed:
         table.notes.append(f"{path}: {not_passed} detections are marked as not above the candidate threshold: left out")
-    table.notes += _differing_boxes(path, table, columns)
     return table
 
 
@@ -107,7 +108,8 @@ def _row(where: str, row: list[str], columns: _Columns, frames: FrameNames, deci
     label = None if columns.label is None else foreign.unguard_cell(columns.cell(row, columns.label).strip())
     if label is not None and columns.label in _FLAG:
         label = _FLAGS.get(label.lower(), label)
-    return Row(where, frame, tuple(numbers), score, label)
+    box = [_number(where, name, columns.cell(row, name), decimal_comma) for name in columns.boxes]
+    return Row(where, frame, tuple(numbers), score, label, tuple(box) or None)
 
 
 class _Columns:
@@ -121,6 +123,7 @@ class _Columns:
         flag = None if self._first(_OF_PREDICT) else self._first(_FLAG)
         self.label = self._first(_CLASS) or flag
         self.form, self.coordinates, self.unit = self._coordinates()
+        self.boxes = _BOX if self.form == "points" and self.unit == "px" and all(map(self.has, _BOX)) else ()
         for name in (self.frame, self.score, *self.coordinates, *([self.label] if self.label else [])):
             if self.names.count(name) > 1:
                 raise MitobenchError(f"{where}: column {name} appears twice. Remove one.")
@@ -220,11 +223,3 @@ def _number(where: str, column: str, text: str, decimal_comma: bool) -> float:
     if not _NUMBER.fullmatch(cell) or not math.isfinite(float(cell)):
         raise MitobenchError(f"{where}: {column} is {cell[:40]!r}, which is not a number. Correct the line.")
     return float(cell)
-
-
-def _differing_boxes(path: Path, table: Table, columns: _Columns) -> list[str]:
-    """Says that boxes beside the centres are not used."""
-    boxes = [name for name in ("x1", "y1", "x2", "y2") if columns.has(name)]
-    if table.form != "points" or len(boxes) < 4:
-        return []
-    return [f"{path}: x,y are used as centres; the boxes in x1,y1,x2,y2 are not used"]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mitobench.api import Detections
 from mitobench.evaluate.files.frame_names import FrameInfo
-from mitobench.evaluate.files.table import FoundFile, as_detections
+from mitobench.evaluate.files.table import BOX_PX, FoundFile, as_detections
 
 Floats = NDArray[np.float64]
 Change = Callable[[Floats, FrameInfo], Floats | None]  # of centres [M, 2]; None: not possible for this frame
@@ -48,7 +48,7 @@ def _other_form(found: FoundFile, text: str, form: str) -> Iterator[Alternative]
 
 def _points(found: FoundFile, text: str) -> Iterator[Alternative]:
     yield Alternative(text, {
-        frame: Detections.from_points(numbers[:, :2], found.detections[frame].score)
+        frame: Detections.from_points(numbers[:, :2], found.detections[frame].score, BOX_PX)
         for frame, numbers in found.numbers.items()
     })  # fmt: skip
 
@@ -88,5 +88,5 @@ def _changed(found: FoundFile, frames: Mapping[str, FrameInfo], change: Change) 
         xy = change(detections.xy, frames[id])
         if xy is None:
             return None
-        made[id] = Detections.from_points(xy, detections.score)
+        made[id] = Detections.from_points(xy, detections.score, BOX_PX)
     return made

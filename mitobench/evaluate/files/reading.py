@@ -15,7 +15,7 @@ from mitobench.evaluate.files.frame_names import FrameInfo, FrameNames
 from mitobench.evaluate.files.table import FoundFile, Table, found_file
 from mitobench.foreign import limits
 
-FORMATS = ("csv", "midog", "geojson", "coco", "sliderunner")
+FORMATS = ("csv", "midog25", "geojson", "coco", "sliderunner")
 _TABLES = (".csv", ".tsv", ".txt", ".gz")
 _SUMMARY = "summary.csv"  # of `mitobench predict`: it has no detections
 _OVERVIEWS = {_SUMMARY, "predictions.json", "ground_truth.json", "metrics.json"}
@@ -66,7 +66,7 @@ def _files(path: Path, format: str | None) -> list[Path]:
         if len(found) > limits.MAX_FILES:
             raise MitobenchError(f"{path}: more than {limits.MAX_FILES:,} files. Give the folder of the detections.")
     kinds = {
-        "midog": [file for file in found if file.suffix.lower() == ".json"],
+        "midog25": [file for file in found if file.suffix.lower() == ".json"],
         "csv": [file for file in found if file.suffix.lower() in _TABLES],
         "geojson": [file for file in found if file.suffix.lower() in geojson.SUFFIXES],
     }
@@ -89,7 +89,7 @@ def _table(path: Path, files: Sequence[Path], frames: FrameNames, format: str | 
         return _joined([read_csv(file, frames) for file in files], path)
     contents = [(file, _json(file)) for file in files]
     first = contents[0][1]
-    if format == "midog" or (format is None and midog_json.is_points(first)):
+    if format == "midog25" or (format is None and midog_json.is_points(first)):
         return midog_json.read_points(contents, frames)
     if format == "geojson" or (format is None and (geojson.is_geojson(first) or suffix in geojson.SUFFIXES)):
         return geojson.read_geojson(contents, frames)

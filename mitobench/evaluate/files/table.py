@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 Form = Literal["points", "corner boxes", "x-y-width-height boxes"]
 Unit = Literal["px", "um", "mm"]
 
+BOX_PX = 50.0  # side of the square around a point: the size of MIDOG's boxes
 _UM = {"um": 1.0, "mm": 1000.0}
 
 
@@ -32,6 +33,7 @@ class Row:
         numbers: the 2 or 4 coordinates of the form.
         score: its score.
         label: its class; None if the file has no classes.
+        box: corners of its box if the file has them beside its centre, px.
     """
 
     where: str
@@ -39,6 +41,7 @@ class Row:
     numbers: tuple[float, ...]
     score: float
     label: str | None = None
+    box: tuple[float, ...] | None = None
 
 
 @dataclass
@@ -106,18 +109,34 @@ def found_file(table: Table, frames: Mapping[str, FrameInfo], classes: Sequence[
         _check_box(row, table.form)
         by_frame[row.frame].append(row)
     numbers = {frame: _px([row.numbers for row in of], frame, frames, table, path) for frame, of in by_frame.items()}
-    found = {
-        frame: as_detections(table.form, numbers[frame], np.array([row.score for row in of]))
-        for frame, of in by_frame.items()
-    }
+    found = {frame: _detections(table.form, numbers[frame], of) for frame, of in by_frame.items()}
+    notes += _other_centres(found, path)
     unit = "" if table.unit == "px" else f" in {table.unit}"
     return FoundFile(found, f"{table.what}, read as {table.form}{unit}", tuple(notes), table.form, numbers)
+
+
+def _detections(form: Form, numbers: Floats, rows: Sequence[Row]) -> Detections:
+    score = np.array([row.score for row in rows])
+    boxes = [row.box for row in rows if row.box is not None]
+    if len(boxes) < len(rows):
+        return as_detections(form, numbers, score)
+    return Detections(numbers, np.array(boxes, dtype=np.float64), score)
+
+
+def _other_centres(found: Mapping[str, Detections], path: str) -> list[str]:
+    """Says that centres and boxes of a file that has both are not of the same places."""
+    apart = sum(
+        int((np.abs(Detections.from_boxes(d.boxes, d.score).xy - d.xy) > 1).any(axis=1).sum()) for d in found.values()
+    )
+    if not apart:
+        return []
+    return [f"{path}: the boxes of {apart} detections have another centre than their x,y; x,y are used"]
 
 
 def as_detections(form: Form, numbers: Floats, score: Floats) -> Detections:
     """Makes detections of coordinates in px, [M, 2 or 4]."""
     if form == "points":
-        return Detections.from_points(numbers, score)
+        return Detections.from_points(numbers, score, BOX_PX)
     if form == "x-y-width-height boxes":
         numbers = np.hstack([numbers[:, :2], numbers[:, :2] + numbers[:, 2:]])
     return Detections.from_boxes(numbers, score)

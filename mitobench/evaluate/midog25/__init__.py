@@ -9,6 +9,7 @@ from mitobench.evaluate.midog25.files import (
     read_points,
     read_results,
     read_truth,
+    score_files,
 )
 from mitobench.evaluate.midog25.metrics import Point, Result, contest_metrics, refusal
 
@@ -25,4 +26,5 @@ __all__ = [
     "read_results",
     "read_truth",
     "refusal",
+    "score_files",
 ]

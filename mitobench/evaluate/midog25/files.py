@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mitobench import foreign
 from mitobench.errors import MitobenchError, nearest
-from mitobench.evaluate.midog25.metrics import REGIONS, Point, Result
+from mitobench.evaluate.midog25.metrics import REGIONS, Point, Result, contest_metrics, refusal
 from mitobench.foreign import limits
 
 Floats = NDArray[np.float64]
@@ -191,3 +191,21 @@ def contest_json(points: Sequence[Point]) -> dict[str, Any]:
         ],
         "version": {"major": 1, "minor": 0},
     }
+
+
+def score_files(path: Path, truth: Path) -> tuple[dict[str, Any], list[str]]:
+    """Computes the contest's metrics of container outputs.
+
+    Args:
+        path: a `predictions.json`, or a folder, as for `read_results`.
+        truth: the ground truth.
+
+    Returns the content of metrics.json, and notes, among them on points that the contest's evaluator refuses. Raises
+    MitobenchError as `read_truth` and `read_results` do.
+    """
+    results, notes = read_results(path, read_truth(truth))
+    for result in results:
+        refused = [why for why in (refusal(point.xyz) for point in result.points) if why]
+        if refused:
+            notes.append(f"{result.image}: {len(refused)} points that the contest's evaluator refuses: {refused[0]}")
+    return contest_metrics(results), notes
