@@ -173,7 +173,7 @@ def _remarks(scored: ToolScore) -> Iterator[str]:
     from mitobench.report.markdown import number
 
     for note in scored.notes:
-        yield f"note: {note}."
+        yield f"note: {note}" + ("" if note.endswith((".", "?")) else ".")
     if scored.hint is not None:
         now = number(scored.metrics.oracle_f1)
         yield (

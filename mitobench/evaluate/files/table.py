@@ -103,7 +103,7 @@ def found_file(table: Table, frames: Mapping[str, FrameInfo], classes: Sequence[
         notes += [note] if note else []
     elif classes and rows:
         raise MitobenchError(f"{path}: has no classes, so --class cannot choose among them. Leave it out.")
-    notes += _repeated(rows, path) + _one_score(rows, path)
+    notes += _none_left(table, path) + _repeated(rows, path) + _one_score(rows, path)
     by_frame: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         _check_box(row, table.form)
@@ -164,6 +164,10 @@ def _check_box(row: Row, form: Form) -> None:
         )
     if form == "x-y-width-height boxes" and (a[2] < 0 or a[3] < 0):
         raise MitobenchError(f"{row.where}: width or height is negative. Correct the line.")
+
+
+def _none_left(table: Table, path: str) -> list[str]:
+    return [] if table.rows else [f"{path}: holds no detections"]
 
 
 def _repeated(rows: Sequence[Row], path: str) -> list[str]:

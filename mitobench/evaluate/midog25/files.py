@@ -209,3 +209,29 @@ def score_files(path: Path, truth: Path) -> tuple[dict[str, Any], list[str]]:
         if refused:
             notes.append(f"{result.image}: {len(refused)} points that the contest's evaluator refuses: {refused[0]}")
     return contest_metrics(results), notes
+
+
+def points_mm(xy: Floats, score: Floats, is_mitosis: NDArray[np.bool_], mpp: tuple[float, float]) -> tuple[Point, ...]:
+    """Makes points of candidates.
+
+    Args:
+        xy: centres, [N, 2] px.
+        score: their scores, [N].
+        is_mitosis: whether each score is at or above the threshold, [N]; the others stay as `non-mitotic figure`.
+        mpp: um/px along x and y.
+    """
+    mm = (xy * np.asarray(mpp) / 1000).tolist()
+    rows = zip(mm, score.tolist(), is_mitosis.tolist(), strict=True)
+    return tuple(Point((x, y, 0), bool(mitosis), probability) for (x, y), probability, mitosis in rows)
+
+
+def accepted(content: dict[str, Any], where: Path | str) -> dict[str, Any]:
+    """Returns the content of a container's file if the contest's evaluator takes it; raises MitobenchError if not."""
+    for number, point in enumerate(points_of(content, where)):
+        why = refusal(point.xyz)
+        if why:
+            raise MitobenchError(
+                f"{where}: point {number} ({point.xyz[0]:g}, {point.xyz[1]:g}) mm: the contest refuses it, as {why}. "
+                "Check the um/px of the image."
+            )
+    return content
