@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mitobench import datasets, foreign
 from mitobench.api import Detections
@@ -335,7 +336,7 @@ def _check_inside(path: Path, id: str, size: tuple[int, int], detections: Detect
 
     It is not a false positive: the file was made for other frames, or at another resolution.
     """
-    beyond = np.maximum(-detections.xy, detections.xy - np.array(size)).max(axis=1, initial=0)
+    beyond = _beyond(detections, size)
     if (beyond >= OUTSIDE_PX).any():
         x, y = detections.xy[beyond.argmax()]
         advice = (
@@ -346,13 +347,25 @@ def _check_inside(path: Path, id: str, size: tuple[int, int], detections: Detect
         raise MitobenchError(f"{path}: ({x:g}, {y:g}) lies outside frame {id} of {size[0]} x {size[1]} px. {advice}")
 
 
+def _beyond(detections: Detections, size: tuple[int, int] | None) -> NDArray[np.float64]:
+    """By how many px each detection lies outside its frame, [M]; 0 inside, or if the size is unknown."""
+    if size is None:
+        return np.zeros(len(detections))
+    beyond: NDArray[np.float64] = np.maximum(-detections.xy, detections.xy - np.array(size)).max(axis=1, initial=0)
+    return beyond
+
+
 def _hint(
     found: FoundFile, infos: Mapping[str, FrameInfo], best_f1: Callable[[Mapping[str, Detections]], float]
 ) -> Hint | None:
-    """Returns the reading of the file that makes a bad score good; None if the score is not bad, or none does."""
+    """Returns the reading of the file that makes a bad score good; None if the score is not bad, or none does.
+
+    A file with detections far outside their frames is not scored at all, which is as bad as can be.
+    """
     if not found.detections:
         return None
-    now = best_f1(found.detections)
+    outside = any(_beyond(on, infos[id].size).max(initial=0) >= OUTSIDE_PX for id, on in found.detections.items())
+    now = 0.0 if outside else best_f1(found.detections)
     if now >= NEAR_ZERO:
         return None
     tried = [Hint(change=other.change, oracle_f1=best_f1(other.detections)) for other in alternatives(found, infos)]

@@ -347,7 +347,9 @@ def test_a_mitosis_that_was_annotated_twice_is_reported(mitobench: Callable[...,
     masks = (np.array([[10, 10], [11, 10], [12, 10]]), np.array([[11, 10], [12, 10]]), np.array([[80, 80]]))
     truth = Mitoses(np.array([mask.mean(axis=0) for mask in masks]), masks)
     pixels = np.full((SIDE, SIDE, 3), 200, dtype=np.uint8)
-    mitos2012.write(tmp_path / "data", [("A00_00", pixels, truth, "test")])
+    one = Mitoses(np.array([[5.0, 5.0]]), (np.array([[5, 5]]),))
+    others = [("A00_01", pixels, one, "train"), ("A00_02", pixels, one, "train")]
+    mitos2012.write(tmp_path / "data", [("A00_00", pixels, truth, "test"), *others])
     (tmp_path / "d.csv").write_text(TEST)
     answer = mitobench("score", tmp_path / "d.csv", "--dataset", "mitos2012", "--data", tmp_path / "data")
     assert answer.code == 0, answer.err
