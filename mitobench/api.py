@@ -39,12 +39,14 @@ from mitobench.foreign.specs import are_foreign
 
 __all__ = [
     "API_VERSION",
+    "DOMAINS",
     "BoxEstimator",
     "Candidates",
     "Context",
     "DataError",
     "Detections",
     "Detector",
+    "Domains",
     "EmbeddingVerifier",
     "Embeddings",
     "Field",
@@ -91,6 +93,38 @@ def clip_boxes(boxes: Floats, size: tuple[int, int]) -> Floats:
 # ---------------------------------------------------------------------------------------------------- data
 
 
+# What a frame's domains may say: where, of what and with what it was made.
+DOMAINS = ("scanner", "tumour", "lab", "species", "region")
+
+
+class Domains(Mapping[str, str]):
+    """The domains of a frame: a read-only mapping from some of the names in `DOMAINS` to texts.
+
+    Empty texts are left out. Raises DataError for another name.
+    """
+
+    def __init__(self, values: Mapping[str, str] | None = None) -> None:
+        self._values = {name: str(value) for name, value in sorted((values or {}).items()) if value}
+        for name in self._values:
+            if name not in DOMAINS:
+                raise DataError(f"Unknown domain {name!r}. {nearest(name, DOMAINS)}")
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._values.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._values)
+
+
 @dataclass(frozen=True)
 class Frame:
     """One image of a data set: one field of view of the microscope (a high-power field).
@@ -103,8 +137,10 @@ class Frame:
         mpp: resolution along x and y, um/px.
         size: width and height, px.
         reader: returns the pixels. Must be picklable, because frames are sent to worker processes.
+        domains: scanner, tumour type, laboratory, species and kind of region, as far as they are known, by the names in
+            `DOMAINS`. Read-only. `scanner` here is the full name of the scanner, for people.
 
-    Raises DataError for a resolution outside 0.1-1.0 um/px.
+    Raises DataError for a resolution outside 0.1-1.0 um/px, and for an unknown domain.
     """
 
     id: str
@@ -114,8 +150,10 @@ class Frame:
     mpp: tuple[float, float]
     size: tuple[int, int]
     reader: Callable[[], NDArray[np.uint8]] = field(repr=False, compare=False)
+    domains: Mapping[str, str] = field(default_factory=Domains, repr=False, compare=False, kw_only=True)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "domains", Domains(self.domains))
         for axis, mpp in zip("xy", self.mpp, strict=True):
             if not 0.1 <= mpp <= 1.0:
                 raise DataError(
@@ -144,12 +182,27 @@ class Mitoses:
         masks: the pixels (x, y) of each mitosis, int [P, 2]; None if the data set has centroids only.
         imposters: centres of the imposters, [M, 2] px; empty if the data set does not annotate them.
         labelled: False if the labels are withheld (a contest's test set), in which case the arrays are empty.
+        confidence: how sure the annotators are that each mitosis is one, [N], 0-1: a confidence that the data set
+            gives, or the share of the votes for a mitosis. None if the data set has neither.
+        imposter_confidence: the same of each imposter, [M]: the share that took it for a mitosis.
+
+    Raises DataError if a confidence does not have one value for each point.
     """
 
     xy: Floats
     masks: tuple[NDArray[np.int64], ...] | None = None
     imposters: Floats = field(default_factory=lambda: np.zeros((0, 2)))
     labelled: bool = True
+    confidence: Floats | None = field(default=None, kw_only=True)
+    imposter_confidence: Floats | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        for values, points, what in (
+            (self.confidence, self.xy, "mitoses"),
+            (self.imposter_confidence, self.imposters, "imposters"),
+        ):
+            if values is not None and len(values) != len(points):
+                raise DataError(f"{len(values)} confidences for {len(points)} {what}. Give one for each.")
 
     def __len__(self) -> int:
         return len(self.xy)

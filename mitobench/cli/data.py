@@ -10,9 +10,10 @@ import typer
 from mitobench.cli.terminal import Console, echo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from mitobench.datasets.check import DatasetReport, PartCounts, ProtocolCheck
+    from mitobench.datasets.domain_table import DomainRow
 
 app = typer.Typer(help="Check a data folder, or write the synthetic data sets.", no_args_is_help=True)
 
@@ -26,7 +27,9 @@ def check(
 ) -> None:
     """Check copies of data sets against their cards: show what they hold, what is missing and what looks wrong.
 
-    Exit code 0: usable, even if incomplete; 2: a file is broken, or no data set was found.
+    Annotation files are checked without their images too; which images are missing is listed.
+
+    Exit code 0: read without error, even if incomplete; 2: a file is broken, or no data set was found.
 
     Example: mitobench data check ~/data --dataset mitos2014
     """
@@ -37,7 +40,7 @@ def check(
 
     if not folder.is_dir():
         raise DataError(f"{folder}: is not a directory. Give the folder that holds the data sets.")
-    names = [dataset] if dataset else available(folder)
+    names = [dataset] if dataset else available(folder, labels_only=True)
     if not names:
         known = ", ".join(discovery.names("dataset"))
         raise DataError(
@@ -86,17 +89,22 @@ def _show(report: DatasetReport) -> None:
     dataset = report.dataset
     _print(f"{dataset.name}: {dataset.card.title}")
     _print(f"in {dataset.root}: {dataset.coverage or 'complete'}")
+    _domain_table(report.domains)
     _table("part", report.rows)
     for size in report.sizes:
         _print(f"  {size}")
     for protocol in report.protocols:
         _show_protocol(protocol)
+    for name, slides in dataset.card.contains.items():
+        _print(f"contains {name}: slides {', '.join(slides)}")
+    for name, slides in dataset.card.contained_in.items():
+        _print(f"contained in {name}: slides {', '.join(slides)}")
     for note in dataset.card.notes:
         _print(f"note: {note}")
     _print(f"anomalies: {len(report.anomalies) or 'none'}")
     for line in report.anomalies:
         _print(f"  {line}")
-    _print(f"digest: {dataset.digest()}\n")
+    _print(f"digest: {dataset.digest()}\n" if dataset.items else "")
 
 
 def _show_protocol(protocol: ProtocolCheck) -> None:
@@ -107,6 +115,23 @@ def _show_protocol(protocol: ProtocolCheck) -> None:
         _print(f"  cannot be used: {protocol.problem}")
     else:
         _table("split", protocol.rows)
+
+
+def _domain_table(rows: Sequence[DomainRow]) -> None:
+    """Prints the domains a tumour type a line, wide: they are also what a reader copies into a paper."""
+    if not rows:
+        return
+    titles = ["tumour type", "slides", "ids", "scanner", "lab", "species", "mitoses", "imposters", "train/test"]
+    lines = [titles, *map(_domain_cells, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
+    for line in lines:
+        _print("  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _domain_cells(row: DomainRow) -> list[str]:
+    counts = [f"{row.mitoses}", f"{row.imposters}", f"{row.train}/{row.test}"] if row.labelled else ["-", "-", "-"]
+    tumour = row.tumour if row.labelled else f"{row.tumour}, unlabelled"
+    return [tumour, str(row.slides), row.ids, row.scanners, row.labs, row.species, *counts]
 
 
 def _table(what: str, rows: Iterable[PartCounts]) -> None:

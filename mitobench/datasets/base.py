@@ -40,12 +40,15 @@ class Item:
         mitoses: its annotation.
         files: the image first, then its annotation files.
         part: official part, `train` or `test`; None if neither the layout nor the card says which.
+        annotation: what was read of an annotation file that many frames share, as text; empty if all annotation files
+            of this frame are in `files`. It is part of the frame's digest.
     """
 
     frame: Frame
     mitoses: Mitoses
     files: tuple[Path, ...]
     part: str | None = None
+    annotation: str = field(default="", repr=False)
 
     @property
     def field(self) -> str:
@@ -64,6 +67,8 @@ class Dataset:
         notes: every conversion, clipped coordinate and anomaly found while reading.
         fields: the fields of view of all scanners that were read, sorted, with their official part. `select` keeps
             all of them, so that a split assigns the same fields whichever scanners are selected.
+        without_image: frames that are annotated here although their image is missing, by id, sorted. They are in no
+            part of a split.
     """
 
     card: Card
@@ -71,10 +76,12 @@ class Dataset:
     items: Mapping[str, Item]
     notes: tuple[str, ...] = ()
     fields: Mapping[str, str | None] = field(default_factory=dict)
+    without_image: Mapping[str, Item] = field(default_factory=dict)
     _digests: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "items", dict(sorted(self.items.items())))
+        object.__setattr__(self, "without_image", dict(sorted(self.without_image.items())))
         if not self.fields:
             fields = {item.field: item.part for item in self.items.values()}
             object.__setattr__(self, "fields", dict(sorted(fields.items())))
@@ -92,6 +99,8 @@ class Dataset:
     @property
     def coverage(self) -> str | None:
         """What this copy is missing, as noted on every result measured on it; None if it is complete."""
+        if self.without_image and not self.items:
+            return "annotation only, no images"
         short = sorted(self._short(), reverse=True)
         counts = ", ".join(f"{have} of {of} {scanner} {what}" for have, of, scanner, what in short)
         return "; ".join(filter(None, [counts, "positives only" if self._positives_only() else ""])) or None
@@ -148,6 +157,8 @@ class Dataset:
                 kind = path.name.removeprefix(id).lower() if path.suffix.lower() == ".csv" else "image"
                 digest.update(f"{kind} {len(content)}\n".encode())
                 digest.update(content)
+            if self.items[id].annotation:
+                digest.update(f"annotation {self.items[id].annotation}".encode())
             self._digests[id] = digest.hexdigest()
         return self._digests[id]
 
@@ -174,6 +185,13 @@ class Reader(ABC):
     def find(self, root: Path) -> list[Path]:
         """Returns the folders below `root`, at any depth, with frames of this data set. Looks at file names only."""
 
+    def find_labels(self, root: Path) -> list[Path]:
+        """Returns the annotation files of this data set below `root` that can be read without any image.
+
+        None by default. `data check` shows what they hold although there is nothing to run on.
+        """
+        return []
+
     @abstractmethod
     def read(self, root: Path) -> Dataset:
         """Reads all frames below `root`.
@@ -198,26 +216,35 @@ def reader(name: str) -> Reader:
     return instance
 
 
-def available(root: Path) -> list[str]:
-    """Names of the data sets below `root`, at any depth. Readers that fail are skipped with a warning in the log."""
+def available(root: Path, labels_only: bool = False) -> list[str]:
+    """Names of the data sets below `root`, at any depth. Readers that fail are skipped with a warning in the log.
+
+    `labels_only` adds the data sets of which only annotation files are there.
+    """
     found = []
     for name in discovery.names("dataset"):
         try:
-            if reader(name).find(Path(root)):
+            one = reader(name)
+            if one.find(Path(root)) or (labels_only and one.find_labels(Path(root))):
                 found.append(name)
         except Exception as reason:
             log.warning("Skipped data set %s: its reader is broken: %s", name, reason)
     return found
 
 
-def load(name: str, root: Path) -> Dataset:
+def load(name: str, root: Path, labels_only: bool = False) -> Dataset:
     """Reads data set `name` from any depth below `root`.
+
+    `labels_only` accepts a copy without any image, whose frames are all in `without_image`.
 
     Raises MitobenchError for an unknown name, DataError when the data set is missing, broken or inconsistent, and
     PluginError when its reader is broken.
     """
     try:
-        return reader(name).read(Path(root))
+        dataset = reader(name).read(Path(root))
+        if not dataset.items and not labels_only:
+            raise no_images(dataset)
+        return dataset
     except (MitobenchError, OSError, MemoryError):
         raise
     except Exception as reason:  # a reader of another package may raise anything
@@ -226,6 +253,15 @@ def load(name: str, root: Path) -> Dataset:
             f"{root}: the reader of data set {name!r} (package {found.package} {found.version}) raised "
             f"{type(reason).__name__}: {reason}. Update or uninstall {found.package}, or report it to its authors."
         ) from reason
+
+
+def no_images(dataset: Dataset) -> DataError:
+    """The error for a copy that has annotations and no image."""
+    source = f" They are to be had from {dataset.card.images_from}" if dataset.card.images_from else ""
+    return DataError(
+        f"{dataset.root}: has the annotation of {len(dataset.without_image)} {dataset.name} frames, and none of their "
+        f"images.{source} Put the images anywhere below this folder."
+    )
 
 
 def not_found(name: str, root: Path, looked_for: str) -> DataError:

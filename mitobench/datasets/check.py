@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mitobench import foreign
 from mitobench.datasets.base import Dataset, Item, load
 from mitobench.datasets.card import Expected
+from mitobench.datasets.domain_table import DomainRow, domain_rows
 from mitobench.datasets.splits import PARTS, SplitFile, assign, load_split
 from mitobench.errors import DataError, MitobenchError
 from mitobench.foreign.limits import MAX_IMAGE_BYTES
@@ -55,9 +56,13 @@ class ProtocolCheck:
 
 @dataclass(frozen=True)
 class DatasetReport:
-    """The result of `mitobench data check` for one data set."""
+    """The result of `mitobench data check` for one data set.
+
+    Its counts include the frames that have annotations here and no image.
+    """
 
     dataset: Dataset
+    domains: tuple[DomainRow, ...]
     rows: tuple[PartCounts, ...]
     protocols: tuple[ProtocolCheck, ...]
     sizes: tuple[str, ...]
@@ -65,14 +70,21 @@ class DatasetReport:
 
 
 def check(name: str, root: Path) -> DatasetReport:
-    """Reads data set `name`, pixels included, and compares it with its card. Raises DataError if a file is broken."""
-    dataset = load(name, root)
+    """Reads data set `name`, pixels included, and compares it with its card. Raises DataError if a file is broken.
+
+    Of a copy without images it checks the annotation.
+    """
+    dataset = load(name, root, labels_only=True)
     items = list(dataset.items.values())
+    annotated = replace(dataset, items={**dataset.items, **dataset.without_image}, without_image={}, fields={})
     for item in items:
         item.frame.read()  # the header may be valid although the pixels are not
     anomalies = (*dataset.notes, *_misplaced(dataset), *_folders_without_annotation(items), *_same_pixels(items))
-    protocols = tuple(_check_protocol(dataset, protocol) for protocol in dataset.card.protocols)
-    return DatasetReport(dataset, tuple(_count_official_parts(dataset)), protocols, tuple(_sizes(items)), anomalies)
+    usable = dataset if dataset.items else annotated
+    protocols = tuple(_check_protocol(usable, protocol) for protocol in dataset.card.protocols)
+    rows = tuple(_count_official_parts(annotated))
+    domains = domain_rows(list(annotated.items.values()))
+    return DatasetReport(dataset, domains, rows, protocols, tuple(_sizes(items)), anomalies)
 
 
 def _count_part(scanner: str, part: str, items: Iterable[Item], expected: Expected = _UNKNOWN) -> PartCounts:
@@ -133,6 +145,8 @@ def _misplaced(dataset: Dataset) -> Iterable[str]:
     card = dataset.card
     for id, item in dataset.items.items():
         test = item.field in card.test_fields or item.frame.group in card.test_groups
+        if not item.mitoses.labelled and item.part is None:
+            continue
         if (card.test_fields or card.test_groups) and item.part != ("test" if test else "train"):
             yield f"{item.files[0]}: is in the {item.part} part, but {id} is a {'test' if test else 'train'} frame"
 

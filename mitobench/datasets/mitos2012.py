@@ -80,7 +80,8 @@ def _read_item(id: str, image: Path, card: Card, notes: list[str]) -> Item:
     else:
         # In the contest's folders a missing file means "no mitosis"; anywhere else it means "not annotated".
         mitoses = Mitoses(np.zeros((0, 2)), (), labelled=official is not None)
-    frame = Frame(id, card.name, group, id[0], card.mpp[id[0]], size, partial(images.read_rgb, image))
+    domains = card.domains_of(id[0])
+    frame = Frame(id, card.name, group, id[0], card.mpp[id[0]], size, partial(images.read_rgb, image), domains=domains)
     return Item(frame, mitoses, (image, csv) if csv else (image,), part)
 
 

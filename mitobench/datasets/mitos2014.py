@@ -72,7 +72,8 @@ def _read_item(id: str, image: Path, annotations: Mapping[str, Path], card: Card
         notes.append(f"{no}: lists imposters, but {id}_mitosis.csv is missing: the frame counts as unlabelled")
     group = id[1:3]
     part = "test" if group in card.test_groups else "train" if card.test_groups else None
-    frame = Frame(id, card.name, group, id[0], card.mpp[id[0]], size, partial(images.read_rgb, image))
+    domains = card.domains_of(id[0])
+    frame = Frame(id, card.name, group, id[0], card.mpp[id[0]], size, partial(images.read_rgb, image), domains=domains)
     return Item(frame, mitoses, (image, *filter(None, (yes, no))), part)
 
 
