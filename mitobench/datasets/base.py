@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from mitobench import discovery, foreign, registry
 from mitobench.api import Frame, Mitoses
 from mitobench.datasets.card import Card, Expected
+from mitobench.datasets.files import unread_files, walk
 from mitobench.errors import DataError, MitobenchError, PluginError, nearest
 from mitobench.foreign.limits import MAX_IMAGE_BYTES
 
@@ -154,7 +155,7 @@ class Dataset:
             for path in self.items[id].files:
                 content = foreign.read_bytes(path, MAX_IMAGE_BYTES, "frame's file", DataError)
                 # The kind distinguishes an empty list of mitoses from an empty list of imposters and from no file.
-                kind = path.name.removeprefix(id).lower() if path.suffix.lower() == ".csv" else "image"
+                kind = path.name.lower().removeprefix(id.lower()) if path.suffix.lower() == ".csv" else "image"
                 digest.update(f"{kind} {len(content)}\n".encode())
                 digest.update(content)
             if self.items[id].annotation:
@@ -273,4 +274,7 @@ def not_found(name: str, root: Path, looked_for: str) -> DataError:
         )
     there = [other for other in available(root) if other != name]
     instead = f"It holds {' and '.join(there)}." if there else "It holds no other data set."
-    return DataError(f"{root}: no {name} frames found at any depth. Looked for {looked_for}. {instead}")
+    unread = " ".join(f"{line}." for line in unread_files({path.parent for path in walk(root)}))
+    return DataError(
+        f"{root}: no {name} frames found at any depth. Looked for {looked_for}. {instead} {unread}".strip()
+    )

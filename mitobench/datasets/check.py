@@ -12,6 +12,7 @@ from mitobench import foreign
 from mitobench.datasets.base import Dataset, Item, load
 from mitobench.datasets.card import Expected
 from mitobench.datasets.domain_table import DomainRow, domain_rows
+from mitobench.datasets.files import unread_files
 from mitobench.datasets.splits import PARTS, SplitFile, assign, load_split
 from mitobench.errors import DataError, MitobenchError
 from mitobench.foreign.limits import MAX_IMAGE_BYTES
@@ -79,7 +80,12 @@ def check(name: str, root: Path) -> DatasetReport:
     annotated = replace(dataset, items={**dataset.items, **dataset.without_image}, without_image={}, fields={})
     for item in items:
         item.frame.read()  # the header may be valid although the pixels are not
-    anomalies = (*dataset.notes, *_misplaced(dataset), *_folders_without_annotation(items), *_same_pixels(items))
+    anomalies = (
+        *dataset.notes,
+        *_misplaced(dataset),
+        *_same_pixels(items),
+        *unread_files({item.files[0].parent for item in items}),
+    )
     usable = dataset if dataset.items else annotated
     protocols = tuple(_check_protocol(usable, protocol) for protocol in dataset.card.protocols)
     rows = tuple(_count_official_parts(annotated))
@@ -149,17 +155,6 @@ def _misplaced(dataset: Dataset) -> Iterable[str]:
             continue
         if (card.test_fields or card.test_groups) and item.part != ("test" if test else "train"):
             yield f"{item.files[0]}: is in the {item.part} part, but {id} is a {'test' if test else 'train'} frame"
-
-
-def _folders_without_annotation(items: Iterable[Item]) -> Iterable[str]:
-    """Folders in which no labelled frame has an annotation file. Perhaps the files were never copied."""
-    annotated = defaultdict(list)
-    for item in items:
-        if item.mitoses.labelled:
-            annotated[item.files[0].parent].append(len(item.files) > 1)
-    for folder, files in sorted(annotated.items()):
-        if not any(files):
-            yield f"{folder}: none of its {len(files)} frames has an annotation file; all count as free of mitoses"
 
 
 def _same_pixels(items: Iterable[Item]) -> Iterable[str]:
