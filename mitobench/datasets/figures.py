@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -66,7 +66,8 @@ class Figures:
             self.notes.append(f"{one.where}: repeats the {what} of {other.where} ({counts})")
         kept = [f for n, f in enumerate(figures) if self.duplicates == "all" or n not in repeated]
         last = np.array(self.size) - 1.0
-        return [Figure(*np.clip([f.x, f.y], 0, last).tolist(), f.is_mitosis, f.confidence, f.where) for f in kept]
+        inside = np.clip(_points(kept), 0, last).tolist()
+        return [replace(figure, x=x, y=y) for figure, (x, y) in zip(kept, inside, strict=True)]
 
     def _check_inside(self, figure: Figure, margin: float = 25.0) -> None:
         """Raises DataError for a centre that is further outside than half a box of the MIDOG data sets."""

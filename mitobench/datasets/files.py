@@ -12,9 +12,31 @@ MARKER = "synthetic.json"
 IMAGE_SUFFIXES = frozenset({".bmp", ".tif", ".tiff", ".png", ".jpg", ".jpeg"})
 
 
+# Whole slides, which the data sets of whole slides read by region.
+SLIDE_SUFFIXES = frozenset({".svs", ".ndpi", ".mrxs", ".scn", ".bif"})
 # Formats of slides and images that are not read.
 UNREAD_SUFFIXES = frozenset(
-    ".bif .btf .czi .dcm .gif .heic .jfif .jp2 .j2k .mrxs .ndpi .ndpis .qptiff .scn .svs .svslide .vms .vsi .webp".split()
+    [
+        ".bif",
+        ".btf",
+        ".czi",
+        ".dcm",
+        ".gif",
+        ".heic",
+        ".jfif",
+        ".jp2",
+        ".j2k",
+        ".mrxs",
+        ".ndpi",
+        ".ndpis",
+        ".qptiff",
+        ".scn",
+        ".svs",
+        ".svslide",
+        ".vms",
+        ".vsi",
+        ".webp",
+    ]
 )
 
 

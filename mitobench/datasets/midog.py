@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,11 +23,12 @@ from mitobench import foreign
 from mitobench.api import Frame, Mitoses
 from mitobench.atomic import write_text_atomic
 from mitobench.datasets import pixels
+from mitobench.datasets.annotation_text import annotation_text
 from mitobench.datasets.base import Card, Dataset, Item, NewFrame, Reader, not_found
 from mitobench.datasets.card import Cohort
 from mitobench.datasets.figures import Figure, Figures
 from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
-from mitobench.datasets.spans import spans
+from mitobench.datasets.missing import missing_images
 from mitobench.errors import DataError
 from mitobench.foreign.limits import MAX_ANNOTATION_BYTES, MAX_LABELS_BYTES
 
@@ -79,7 +81,7 @@ def label_files(root: Path, named: re.Pattern[str]) -> list[Path]:
 
 
 def slide_of(name: str) -> str:
-    """The name of a slide: `1`, `001` and `001.TIFF` are all `001`; a name that is not a number stays, without suffix."""
+    """The name of a slide: `1`, `001` and `001.TIFF` are all `001`. Another name stays, without its suffix."""
     stem = Path(name).stem if Path(name).suffix.lower() in IMAGE_SUFFIXES else name
     return f"{int(stem):03d}" if stem.isdecimal() and stem.isascii() else stem
 
@@ -182,10 +184,10 @@ def _refuse_widths(path: Path, entries: Iterable[Entry]) -> None:
         return
     hint = ""
     if 2 * len(flipped) > len(boxes):
-        hint = " It seems to have x, y, width, height, as COCO files do: read it as a data set `folder`, or convert it."
+        hint = " It seems to have x, y, width, height, as COCO files do: read it as data set `folder`, or convert it."
     raise DataError(
-        f"{flipped[0]['where']}: bbox {flipped[0]['bbox']} has a corner before its first one; so have {len(flipped)} of "
-        f"{len(boxes)} boxes. MIDOG boxes are xmin, ymin, xmax, ymax.{hint}"
+        f"{flipped[0]['where']}: bbox {flipped[0]['bbox']} has a corner before its first one; so have {len(flipped)} "
+        f"of {len(boxes)} boxes. MIDOG boxes are xmin, ymin, xmax, ymax.{hint}"
     )
 
 
@@ -236,10 +238,12 @@ def read_table(path: Path, notes: list[str]) -> dict[str, Row]:
 def spelled(text: str) -> str:
     """Returns the usual spelling of a tumour type or scanner."""
     for wrong, right in _SPELLINGS.items():
-        text = re.sub(
-            re.escape(wrong), lambda found, to=right: to.capitalize() if found[0][0].isupper() else to, text, flags=re.I
-        )
+        text = re.sub(re.escape(wrong), partial(_in_case, right), text, flags=re.IGNORECASE)
     return text
+
+
+def _in_case(word: str, found: re.Match[str]) -> str:
+    return word.capitalize() if found[0][0].isupper() else word
 
 
 def normal(name: str, value: str) -> str:
@@ -311,8 +315,8 @@ def _item(
         notes.append(header.note)
     if header and header.size != entry.size:
         raise DataError(
-            f"{image}: has {header.size[0]} x {header.size[1]} px; {entry.where} says {entry.size[0]} x {entry.size[1]}. "
-            "The image was resized, or belongs to another data set. Get the original."
+            f"{image}: has {header.size[0]} x {header.size[1]} px, and {entry.where} says {entry.size[0]} x "
+            f"{entry.size[1]}. The image was resized, or belongs to another data set. Get the original."
         )
     if header is None or header.mpp is None:
         mpp = derived_mpp(entry.size, card, short(domains.get("scanner", "")))
@@ -364,13 +368,6 @@ def derived_mpp(size: tuple[int, int], card: Card, scanner: str) -> tuple[float,
     )
 
 
-def annotation_text(mitoses: Mitoses, domains: Mapping[str, str]) -> str:
-    """What a shared annotation file says about one frame, as text for the frame's digest."""
-    arrays = [mitoses.xy, mitoses.confidence, mitoses.imposters, mitoses.imposter_confidence]
-    lists = [None if array is None else array.tolist() for array in arrays]
-    return json.dumps([mitoses.labelled, *lists, dict(sorted(domains.items()))], sort_keys=True)
-
-
 def _summary(
     labels: Path,
     card: Card,
@@ -394,12 +391,6 @@ def _summary(
     if derived:
         how = f"the {card.area_mm2:g} mm2 that each image shows" if card.area_mm2 else "the card"
         yield f"{labels}: um/px of {len(derived)} images is derived from {how}, not read from the image"
-
-
-def missing_images(labels: Path, card: Card, slides: Sequence[str], of: int) -> str:
-    """The note about images that are not here: how many, which, and where they are to be had."""
-    source = f"; to be had from {card.images_from}" if card.images_from else ""
-    return f"{labels}: {len(slides)} of {of} images are missing: {spans(slides)}{source}"
 
 
 def _leaves(box: Sequence[float], size: tuple[int, int]) -> bool:

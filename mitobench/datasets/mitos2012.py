@@ -178,10 +178,10 @@ def write(root: Path, frames: Iterable[NewFrame], suffix: str = ".bmp") -> None:
 
     Raises DataError for a frame without masks or labels, which the layout cannot represent.
     """
-    for id, pixels, mitoses, part in frames:
+    for id, image, mitoses, part in frames:
         if mitoses.masks is None or not mitoses.labelled:
             raise DataError(f"{id}: has no masks or no labels, which the MITOS 2012 layout cannot represent.")
         scanner = _SCANNERS[id[0]]
         folder = Path(root) / f"{'evaluation' if part == 'test' else 'training'}_{scanner}" / f"{id[:3]}_v2"
-        images.write_rgb(folder / f"{id}{suffix}", pixels)
+        images.write_rgb(folder / f"{id}{suffix}", image)
         write_masks(folder / f"{id}.csv", mitoses.masks)

@@ -156,9 +156,9 @@ def write(root: Path, frames: Iterable[NewFrame], suffix: str = ".tiff") -> None
 
     The slide determines the part, so the part is not written. An unlabelled frame gets no annotation file.
     """
-    for id, pixels, mitoses, _ in frames:
+    for id, image, mitoses, _ in frames:
         slide = Path(root) / id[:3]
-        images.write_rgb(slide / "frames" / "x40" / f"{id}{suffix}", pixels)
+        images.write_rgb(slide / "frames" / "x40" / f"{id}{suffix}", image)
         if mitoses.labelled:
             sure = 1.0 if mitoses.confidence is None else mitoses.confidence
             unsure = 0.0 if mitoses.imposter_confidence is None else mitoses.imposter_confidence

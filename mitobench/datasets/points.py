@@ -25,14 +25,15 @@ def rows(path: Path) -> Iterator[tuple[str, list[float]]]:
     only some programs take for a number.
     """
     text = foreign.read_text(path, MAX_ANNOTATION_BYTES, "text of comma-separated numbers", DataError, "utf-8-sig")
-    for number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), start=1):
+    for line_number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), start=1):
         cells = line.strip().rstrip(", \t")
         if cells:
-            where = f"{path}:{number}"
-            yield where, [_number(cell, where) for cell in cells.split(",")]
+            where = f"{path}:{line_number}"
+            yield where, [number(cell, where) for cell in cells.split(",")]
 
 
-def _number(cell: str, where: str) -> float:
+def number(cell: str, where: str) -> float:
+    """Reads one number. Raises DataError with the place if it is not one."""
     # Python's own `float` also takes 1_000 and the digits of other scripts.
     value = float(cell) if _NUMBER.fullmatch(cell.strip(" \t")) else math.nan
     if not math.isfinite(value):

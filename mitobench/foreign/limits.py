@@ -22,6 +22,7 @@ MAX_WEIGHTS_BYTES = 16 * GB  # a file of weights
 MAX_STATE_BYTES = 8 * MB  # a JSON file that a stage or a plugin wrote next to its weights
 
 # Counts.
+MAX_ANNOTATIONS = 5_000_000  # annotations in a database of whole slides
 MAX_DETECTIONS = 2_000_000  # rows of a detections file
 MAX_PIXELS = 1 << 28  # of an image: 4 x 4 mm at 0.25 um/px. A larger file is a whole slide or a decompression bomb
 MAX_NESTING = 64  # levels of lists and tables in JSON and TOML
