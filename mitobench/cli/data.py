@@ -66,18 +66,26 @@ def synth(
         ),
     ],
     seed: Annotated[int, typer.Option(help="Seed of all randomness. Another seed gives other slides.")] = 0,
+    domains: Annotated[
+        bool, typer.Option("--domains", help="Write `synthetic-domains` instead: several tumour types and scanners.")
+    ] = False,
 ) -> None:
     """Write two synthetic data sets in the layouts of the real ones: `synthetic` and `synthetic-centroids`.
 
     `synthetic` has masks of the mitoses. `synthetic-centroids` has their centroids, and imposters: hard negatives,
-    which are annotated figures that are not mitoses.
+    which are annotated figures that are not mitoses. With `--domains`, one data set in the layout of MIDOG++ is written
+    instead, whose tumour types and scanners differ in stain, sharpness, um/px and the size of nuclei.
 
     Example: mitobench data synth ~/synthetic --seed 1
     """
     from rich.progress import Progress
 
-    from mitobench.datasets import synthetic
+    from mitobench.datasets import synthetic, synthetic_domains
 
+    if domains:
+        synthetic_domains.write(folder, seed=seed)
+        echo(f"Written to {folder}. Check it with: mitobench data check {folder}")
+        return
     with Progress(transient=True) as bar:
         task = bar.add_task("frames")
         synthetic.write(folder, seed=seed, progress=lambda done, total: bar.update(task, completed=done, total=total))

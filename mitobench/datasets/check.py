@@ -135,7 +135,7 @@ def _missing(split: SplitFile, dataset: Dataset) -> str:
     groups = {item.frame.group for item in dataset.items.values()}
     parts = [getattr(split.parts, name) for name in PARTS]
     fields = sorted(field for part in parts for field in part.fields or () if field not in dataset.fields)
-    slides = sorted(group for part in parts for group in part.groups or () if group not in groups)
+    slides = sorted(group for part in parts for group in part.groups or () if group not in {*groups, "*"})
     named = [f"{what} {' '.join(lost)}" for what, lost in (("fields", fields), ("slides", slides)) if lost]
     return ", ".join(named)
 

@@ -1,4 +1,4 @@
-"""Whether the pixels of a mask can be one mitosis: a decimal comma, a box or a polygon gives pixels that do not touch."""
+"""Whether the pixels of a mask can be one mitosis: decimal commas, boxes and polygons give pixels that do not touch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NEAR_PX = 2
 
 
 def check_masks(masks: Sequence[NDArray[np.int64]], places: Sequence[str], mpp: float) -> None:
-    """Checks masks, int [P, 2] px each. Raises DataError with the place (file and line) of one that is not a mitosis."""
+    """Checks masks, int [P, 2] px each. Raises DataError with the place (file and line) of a mask that is wrong."""
     for mask, where in zip(masks, places, strict=True):
         problem = _problem(mask, mpp)
         if problem:
