@@ -58,6 +58,40 @@ def check(
 
 
 @app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder of images with one annotation file.", show_default=False)],
+    mpp: Annotated[
+        float | None, typer.Option(help="um/px of the images, if they do not say it.", show_default=False)
+    ] = None,
+) -> None:
+    """Look at a folder of images with a CSV, GeoJSON or COCO file, and write its `dataset.toml`.
+
+    Afterwards `--dataset folder` reads the folder. um/px is read from the images; if they do not say it, it is asked.
+
+    Example: mitobench data init ~/my-images --mpp 0.25
+    """
+    from mitobench.datasets.folder_init import write_settings
+
+    path, seen = write_settings(folder, mpp, _ask)
+    echo(f"{seen.images} images, annotated in {', '.join(seen.annotations[:3])}.")
+    for line in seen.unread:
+        echo(line)
+    echo(f"Written to {path}. Check it with: mitobench data check {folder} --dataset folder")
+
+
+def _ask(question: str) -> float:
+    """Asks for a number; without a terminal, raises DataError."""
+    import sys
+
+    from mitobench.errors import DataError
+
+    if not sys.stdin.isatty():
+        raise DataError(f"{question} Give it with --mpp.")
+    answer: float = typer.prompt(question, type=float)
+    return answer
+
+
+@app.command()
 def synth(
     folder: Annotated[
         Path,

@@ -200,6 +200,16 @@ class Reader(ABC):
         Raises DataError when there are none, or when a file is broken or inconsistent.
         """
 
+    def write_example(self, root: Path) -> None:
+        """Writes a few small frames in the data set's layout below `root`, for `mitobench check-plugin`.
+
+        Raises PluginError for readers that do not implement it.
+        """
+        raise PluginError(
+            f"The reader of {self.name} has no write_example(root). Implement it: it writes a few small frames in the "
+            "data set's layout, on which the reader is checked."
+        )
+
 
 def reader(name: str) -> Reader:
     """Returns the reader of a data set.
