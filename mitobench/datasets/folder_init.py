@@ -60,7 +60,9 @@ def write_settings(folder: Path, mpp: float | None, ask: Callable[[str], float])
         mpp = ask(f"{seen.without_mpp} of {seen.images} images say no um/px. How many um does a pixel have?")
     low, high = pixels.PLAUSIBLE_MPP
     if mpp is not None and not low <= mpp <= high:
-        raise DataError(f"--mpp {mpp:g}: is outside {low}-{high} um/px. A scan at 40x has about 0.25, at 20x about 0.5.")
+        raise DataError(
+            f"--mpp {mpp:g}: is outside {low}-{high} um/px. A scan at 40x has about 0.25, at 20x about 0.5."
+        )
     write_text_atomic(path, _text(folder, mpp, seen))
     return path, seen
 

@@ -140,9 +140,9 @@ def test_pixels_that_do_not_touch_are_refused(write2012: Write, line: str, compl
 
 def test_a_mitosis_in_two_near_pieces_is_one_and_in_two_far_pieces_an_error() -> None:
     square = np.array([[x, y] for x in range(4) for y in range(4)])
-    check_masks([np.concatenate([square, square + [30, 0]])], ["a.csv:1"], 0.25)
+    check_masks([np.concatenate([square, square + np.array([30, 0])])], ["a.csv:1"], 0.25)
     with pytest.raises(DataError, match=r"a\.csv:1: the pixels lie in pieces 24 um apart"):
-        check_masks([np.concatenate([square, square + [100, 0]])], ["a.csv:1"], 0.25)
+        check_masks([np.concatenate([square, square + np.array([100, 0])])], ["a.csv:1"], 0.25)
 
 
 @pytest.mark.parametrize("again", ["8,8,9,8,8,9,9,9", "8,8,9,8,8,9,9,9,10,9", "9,9,9,8,8,9,8,8"])
@@ -152,7 +152,8 @@ def test_a_mitosis_that_is_listed_twice_is_noted_and_counts_once(write2012: Writ
     dataset = load("mitos2012", root)
     mitoses = dataset.items["A00_01"].mitoses
     assert mitoses.xy.tolist() == [[8.5, 8.5], [20.5, 20]]
-    assert mitoses.masks is not None and len(mitoses.masks) == 2
+    assert mitoses.masks is not None
+    assert len(mitoses.masks) == 2
     assert any("A00_01.csv:3: repeats the mitosis of" in note for note in dataset.notes)
     assert any("1 mitoses are listed again, and count once" in note for note in dataset.notes)
     card = dataset.card.model_copy(update={"duplicates": "all"})

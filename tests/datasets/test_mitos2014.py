@@ -149,8 +149,10 @@ def test_confidences_are_kept(write2014: Write) -> None:
     annotation(root, "A03_00Aa_mitosis").write_text("5,6,.65\n8,30,1.0\n8,31,.7\n")
     annotation(root, "A03_00Aa_not_mitosis").write_text("20,6,0\n30,8,.2\n")
     mitoses = load("mitos2014", root).items["A03_00Aa"].mitoses
-    assert mitoses.confidence is not None and mitoses.confidence.tolist() == [0.65, 1.0]
-    assert mitoses.imposter_confidence is not None and mitoses.imposter_confidence.tolist() == [0, 0.2]
+    assert mitoses.confidence is not None
+    assert mitoses.confidence.tolist() == [0.65, 1.0]
+    assert mitoses.imposter_confidence is not None
+    assert mitoses.imposter_confidence.tolist() == [0, 0.2]
 
 
 def test_without_a_confidence_in_every_row_there_is_none(write2014: Write) -> None:
@@ -201,7 +203,8 @@ def test_line_ends_spaces_and_exponents_are_read(write2014: Write, content: byte
     annotation(root, "A03_00Aa_mitosis").write_bytes(content)
     mitoses = load("mitos2014", root).items["A03_00Aa"].mitoses
     assert mitoses.xy.tolist() == [[10, 20], [30, 30]]
-    assert mitoses.confidence is not None and mitoses.confidence.tolist() == [1, 0.8]
+    assert mitoses.confidence is not None
+    assert mitoses.confidence.tolist() == [1, 0.8]
 
 
 def test_mitoses_of_no_confidence_are_noted(write2014: Write) -> None:
