@@ -170,6 +170,6 @@ def _unannotated(file: Path, items: Mapping[str, Item], settings: FolderSettings
     if not bare:
         return []
     return [
-        f"{file}: {len(bare)} of {len(items)} images have no annotation, and count as unlabelled: {spans(bare)}. If they "
-        f'were searched, write in {FILE}: unannotated = "empty"'
+        f"{file}: {len(bare)} of {len(items)} images have no annotation, and count as unlabelled: {spans(bare)}. If "
+        f'they were searched, write in {FILE}: unannotated = "empty"'
     ]
