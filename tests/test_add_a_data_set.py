@@ -47,9 +47,7 @@ def install_package(folder: Path, install: Callable[..., None]) -> None:
     install(meta["name"], meta["entry-points"], files, version=meta["version"], requires=meta["dependencies"])
 
 
-def test_a_folder_of_images(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mitobench: Callable[..., Any]
-) -> None:
+def test_a_folder_of_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mitobench: Callable[..., Any]) -> None:
     monkeypatch.chdir(tmp_path)
     put_images(tmp_path / "my-images")
     init, check, run = commands("A folder of images")

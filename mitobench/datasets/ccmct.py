@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 
 from mitobench.datasets.whole_slides import WholeSlideReader
 
@@ -13,5 +14,5 @@ class Ccmct(WholeSlideReader):
     name = "ccmct"
     labels = re.compile(r"ccmct")
     example = "MITOS_WSI_CCMCT_ODAEL.sqlite"
-    classes = {2: True, 7: False}
+    classes = MappingProxyType({2: True, 7: False})
     variant = "odael"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 
 from mitobench.datasets.whole_slides import WholeSlideReader
 
@@ -13,5 +14,5 @@ class Cmc(WholeSlideReader):
     name = "cmc"
     labels = re.compile(r"(?<!c)cmc")
     example = "MITOS_WSI_CMC_CODAEL_TR_ROI.sqlite"
-    classes = {1: False, 2: True}
+    classes = MappingProxyType({1: False, 2: True})
     variant = "codael"
