@@ -157,10 +157,13 @@ def table_labels(path: Path) -> Labels:
         where = f"{path}:{line}"
         if len(cells) != 4:
             raise DataError(f"{where}: {len(cells)} columns. Expected case,x,y,class.")
-        case, x, y, kind = (points.number(cell, where) for cell in cells)
+        x, y, kind = (points.number(cell, where) for cell in cells[1:])
+        case = _STITCHED.fullmatch(cells[0].strip().removesuffix(".tif").zfill(2))
+        if case is None:
+            raise DataError(f"{where}: {cells[0]!r:.40} is not a case. Expected 1, 01 or 01_stitched1.")
         if kind not in (1, 2):
             raise DataError(f"{where}: class {kind:g} is unknown. Expected 1 (mitosis) or 2 (hard negative).")
-        labels.figures.setdefault(f"{int(case):02d}", []).append(Figure(x, y, kind == 1, None, where))
+        labels.figures.setdefault(case[1], []).append(Figure(x, y, kind == 1, None, where))
     return labels
 
 

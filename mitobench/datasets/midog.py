@@ -357,9 +357,10 @@ def derived_mpp(size: tuple[int, int], card: Card, scanner: str) -> tuple[float,
 
     Raises DataError if the card says neither.
     """
-    if card.area_mm2:
-        side = float(np.sqrt(card.area_mm2 * 1e6 / (size[0] * size[1])))
-        return (round(side, 4), round(side, 4))
+    side = round(float(np.sqrt((card.area_mm2 or 0) * 1e6 / (size[0] * size[1]))), 4)
+    low, high = pixels.PLAUSIBLE_MPP
+    if low <= side <= high:
+        return (side, side)
     if scanner in card.mpp:
         return card.mpp[scanner]
     raise DataError(

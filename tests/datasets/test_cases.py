@@ -92,7 +92,7 @@ def test_a_table_of_stitched_images(tmp_path: Path) -> None:
     put(tmp_path, "images/01_stitched1.tif")
     put(tmp_path, "images/24.tif")
     put(tmp_path, "labels_augmented.csv", "case,x,y,class\n1,10,20,1\n1,30,40,2\n24,5,6,1\n30,7,8,1\n")
-    put(tmp_path, "labels_manual.csv", "case,x,y,class\n1,11,20,1\n")
+    put(tmp_path, "labels_manual.csv", "case,x,y,class\n01_stitched1,11,20,1\n")
     dataset = load("tupac16-al", tmp_path)
     assert list(dataset.items) == ["01", "24"]
     assert dataset.items["01"].mitoses.xy.tolist() == [[10, 20]]
@@ -108,6 +108,7 @@ def test_a_table_of_stitched_images(tmp_path: Path) -> None:
         ("case,x,y,class\n1,2,3,5\n", r"csv:2: class 5 is unknown"),
         ("case,x,y,class\n1,2,3\n", r"csv:2: 3 columns"),
         ("case,x,y,class\n1,2,x,1\n", r"csv:2: 'x' is not a number"),
+        ("case,x,y,class\nfirst,2,3,1\n", r"csv:2: 'first' is not a case"),
     ],
 )
 def test_a_wrong_table_is_refused_with_its_line(tmp_path: Path, table: str, complaint: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mitobench.api import DataError, Mitoses
@@ -252,6 +252,7 @@ def test_a_figure_that_is_a_mitosis_and_an_imposter_is_noted(tmp_path: Path) -> 
     assert any("is annotated as a mitosis here and as an imposter in" in note for note in dataset.notes)
 
 
+@settings(deadline=None, max_examples=20)
 @given(
     xy=st.lists(
         st.tuples(st.integers(30, 160), st.integers(30, 90)), max_size=5, unique_by=lambda p: (p[0] // 9, p[1] // 9)
