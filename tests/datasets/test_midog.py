@@ -146,7 +146,7 @@ def test_missing_images_are_listed_with_where_to_get_them(tmp_path: Path) -> Non
     images(tmp_path, "003.tiff")
     dataset = load("midogpp", tmp_path)
     assert (list(dataset.items), list(dataset.without_image)) == (["003"], ["001", "002", "004"])
-    (note,) = (note for note in dataset.notes if "missing" in note)
+    (note,) = (note for note in dataset.notes if "images are missing" in note)
     assert "3 of 4 images are missing: 001-002 004; to be had from https://doi.org/" in note
 
 
