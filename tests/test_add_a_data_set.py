@@ -81,26 +81,28 @@ def test_a_package(
     assert "my-set passes all checks." in checked.out
 
 
-FAULTS = {
-    "labelled=csv.is_file()": ("labelled=True", "count as labelled although their annotation is missing"),
-    "header.size, pixels.reader(path)": ("(9, 9), pixels.reader(path)", "not uint8"),
-    "slide, mpp = path.stem": ('slide, mpp = ""', "has no group"),
+FAULTS = {  # name of the data set: what is right, what is wrong, and what the checks say
+    "all-labelled": (
+        "labelled=csv.is_file()",
+        "labelled=True",
+        "count as labelled although their annotation is missing",
+    ),
+    "other-size": ("header.size, pixels.reader(path)", "(9, 9), pixels.reader(path)", "not uint8"),
+    "without-slides": ('path.stem.partition("_")[0]', '""', "has no group"),
 }
 
 
-@pytest.mark.parametrize("right", FAULTS)
+@pytest.mark.parametrize("name", FAULTS)
 def test_the_checks_find_faults_of_a_reader(
-    right: str, tmp_path: Path, mitobench: Callable[..., Any], install: Callable[..., None]
+    name: str, tmp_path: Path, mitobench: Callable[..., Any], install: Callable[..., None]
 ) -> None:
-    wrong, complaint = FAULTS[right]
-    if right.startswith("slide"):
-        right, wrong = 'path.stem.partition("_")[0]', '""'
-    mitobench("new-plugin", "faulty", "--kind", "dataset", "--folder", tmp_path)
-    code = tmp_path / "faulty" / "mitobench_faulty" / "__init__.py"
+    right, wrong, complaint = FAULTS[name]
+    assert mitobench("new-plugin", name, "--kind", "dataset", "--folder", tmp_path).code == 0
+    code = tmp_path / name / f"mitobench_{name.replace('-', '_')}" / "__init__.py"
     assert right in code.read_text()
     code.write_text(code.read_text().replace(right, wrong))
-    install_package(tmp_path / "faulty", install)
-    checked = mitobench("check-plugin", "faulty")
+    install_package(tmp_path / name, install)
+    checked = mitobench("check-plugin", name)
     assert checked.code == 1
     assert complaint in checked.out
 
