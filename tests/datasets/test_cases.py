@@ -79,12 +79,12 @@ def test_amida13_is_known_by_its_folder_and_is_not_tupac16(tmp_path: Path) -> No
 
 
 def test_two_label_sets_give_votes(original: Path) -> None:
-    put(original, "al/mitoses_ground_truth/01/01.csv", "51,81\n30,60\n")
+    put(original, "al/mitoses_ground_truth/01/01.csv", "51,81\n55,5\n")
     put(original, "al/nonmitoses_ground_truth/01/01.csv", "10,20\n")
     first = load("tupac16", original).items["01_01"].mitoses
     assert (first.xy.tolist(), votes(first.confidence)) == ([[80, 50], [20, 10]], [1.0, 0.5])
     other = load("tupac16-al", original).items["01_01"].mitoses
-    assert (other.xy.tolist(), votes(other.confidence)) == ([[81, 51], [60, 30]], [1.0, 0.5])
+    assert (other.xy.tolist(), votes(other.confidence)) == ([[81, 51], [5, 55]], [1.0, 0.5])
     assert (other.imposters.tolist(), votes(other.imposter_confidence)) == ([[20, 10]], [0.5])
 
 
