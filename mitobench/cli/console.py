@@ -69,10 +69,12 @@ def show_plan(benchmark: Benchmark, name: str = "") -> None:
 
 
 def exit_of_plan(benchmarks: Sequence[Benchmark]) -> NoReturn:
-    """Ends a dry run with the run's exit code: 1 if a plugin is broken or no combination can run."""
+    """Ends a dry run with the run's exit code: 1 if a plugin is broken or every planned combination is impossible."""
     rows = [row for benchmark in benchmarks for row in benchmark.plan.rows]
     broken = any(row.problem and row.problem[0] == "broken" for row in rows)
-    raise typer.Exit(1 if broken or all(row.problem for row in rows) else 0)
+    if not rows:
+        console.print("Nothing is measured here.")
+    raise typer.Exit(1 if broken or (rows and all(row.problem for row in rows)) else 0)
 
 
 def _processes(benchmark: Benchmark) -> str:

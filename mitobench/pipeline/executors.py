@@ -15,6 +15,7 @@ from importlib import import_module
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from mitobench import compute
@@ -121,47 +122,77 @@ def _executor(
         return
     with suppress(ImportError):
         import_module("yapf")  # required by mmengine; two processes that first import it at once corrupt its cache
-    children: list[BaseProcess] = []
+    workers = [_Worker(store, workspace, jobs) for _ in range(jobs)]
+    idle: SimpleQueue[_Worker] = SimpleQueue()
+    for worker in workers:
+        idle.put(worker)
+
+    def run_in_worker(stage: Stage) -> StageResult:
+        worker = idle.get()
+        try:
+            return worker.run(stage)
+        finally:
+            idle.put(worker)
+
     with ThreadPoolExecutor(jobs) as threads:
         try:
-            yield lambda stage: threads.submit(_run_in_child, stage, store, workspace, jobs, children)
-        except BaseException:
-            for child in children:
-                child.terminate()
-            raise
+            yield lambda stage: threads.submit(run_in_worker, stage)
+        finally:
+            for worker in workers:
+                worker.stop()
 
 
-def _run_in_child(
-    stage: Stage, store: Store, workspace: Workspace, jobs: int, children: list[BaseProcess]
-) -> StageResult:
-    """Run a stage in a new process and wait for it. If the process dies, only this stage fails."""
-    spawn = get_context("spawn")
-    receiver, sender = spawn.Pipe(duplex=False)
-    child = spawn.Process(target=_child, args=(sender, stage, store, workspace, jobs))
-    child.start()
-    children.append(child)
-    sender.close()
-    try:
-        received: StageResult | StoreError = receiver.recv()
-    except EOFError:
-        child.join()
-        return StageResult(
-            stage,
-            reason=f"{stage.label}: its process died (exit code {child.exitcode}), possibly because it ran out of "
-            "memory. Try fewer --jobs.",
-        )
-    child.join()
-    if isinstance(received, StoreError):
-        raise received
-    return received
+class _Worker:
+    """A process that runs one stage after another: what a stage imports is imported once. A dead one is replaced."""
+
+    def __init__(self, store: Store, workspace: Workspace, jobs: int) -> None:
+        self._arguments = store, workspace, jobs
+        self._process: BaseProcess | None = None
+        self._pipe: Any = None
+
+    def run(self, stage: Stage) -> StageResult:
+        """Run a stage and wait for it. If the process dies, only this stage fails."""
+        if self._process is None:
+            self._start()
+        assert self._process is not None
+        try:
+            self._pipe.send(stage)
+            received: StageResult | StoreError = self._pipe.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            code, self._process = self._process.exitcode, None
+            return StageResult(
+                stage,
+                reason=f"{stage.label}: its process died (exit code {code}), possibly because it ran out of memory. "
+                "Try fewer --jobs.",
+            )
+        if isinstance(received, StoreError):
+            raise received
+        return received
+
+    def _start(self) -> None:
+        spawn = get_context("spawn")
+        self._pipe, theirs = spawn.Pipe()
+        self._process = spawn.Process(target=_work, args=(theirs, *self._arguments))
+        self._process.start()
+        theirs.close()  # or the death of the process would not end the pipe
+
+    def stop(self) -> None:
+        """End the process, in the middle of a stage if need be."""
+        process = self._process
+        if process is not None:
+            process.terminate()
 
 
-def _child(sender: Any, stage: Stage, store: Store, workspace: Workspace, jobs: int) -> None:
+def _work(pipe: Any, store: Store, workspace: Workspace, jobs: int) -> None:
     compute.set_threads(max(1, compute.threads() // jobs))
-    try:
-        sender.send(_code_changed(stage) or run_stage(stage, store, workspace))
-    except StoreError as reason:
-        sender.send(reason)
+    with suppress(EOFError, BrokenPipeError, KeyboardInterrupt):  # the run has ended
+        while True:
+            stage: Stage = pipe.recv()
+            try:
+                pipe.send(_code_changed(stage) or run_stage(stage, store, workspace))
+            except StoreError as reason:
+                pipe.send(reason)
 
 
 def _code_changed(stage: Stage) -> StageResult | None:

@@ -19,10 +19,8 @@ pytestmark = pytest.mark.slow
 MAIN = "from mitobench.cli import main; main()"
 NO_TEXT = os.fsdecode(b"caf\xe9")  # Latin-1
 CONSOLES = {
-    "ascii": {"PYTHONIOENCODING": "ascii"},
     "C": {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
     "latin-1": {"PYTHONIOENCODING": "latin-1:strict"},
-    "utf-8": {"PYTHONIOENCODING": "utf-8:strict"},
 }
 Mitobench = Callable[..., "subprocess.CompletedProcess[bytes]"]
 

@@ -135,6 +135,16 @@ def test_a_process_that_dies_fails_its_own_stage(run: Any) -> None:
     assert "its process died (exit code 9)" in records["toy-dies"].reason
 
 
+def test_a_process_runs_many_stages_and_a_dead_one_is_replaced(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[executors._Worker] = []
+    start = executors._Worker._start
+    monkeypatch.setattr(executors._Worker, "_start", lambda worker: started.append(worker) or start(worker))
+    benchmark, _ = run(detector="toy-dies,toy-boxless", jobs=2)
+    assert len(benchmark.plan.stages) > 8
+    assert len(set(started)) == 2
+    assert len(started) == 3
+
+
 def test_negative_scores_are_kept_without_a_candidate_threshold(run: Any) -> None:
     benchmark, _ = run(detector="toy-negative")
     ((_, record),) = benchmark.records
