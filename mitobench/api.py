@@ -39,12 +39,14 @@ from mitobench.foreign.specs import are_foreign
 
 __all__ = [
     "API_VERSION",
+    "DOMAINS",
     "BoxEstimator",
     "Candidates",
     "Context",
     "DataError",
     "Detections",
     "Detector",
+    "Domains",
     "EmbeddingVerifier",
     "Embeddings",
     "Field",
@@ -91,6 +93,38 @@ def clip_boxes(boxes: Floats, size: tuple[int, int]) -> Floats:
 # ---------------------------------------------------------------------------------------------------- data
 
 
+# What a frame's domains may say: where, of what and with what it was made.
+DOMAINS = ("scanner", "tumour", "lab", "species", "region")
+
+
+class Domains(Mapping[str, str]):
+    """The domains of a frame: a read-only mapping from some of the names in `DOMAINS` to texts.
+
+    Empty texts are left out. Raises DataError for another name.
+    """
+
+    def __init__(self, values: Mapping[str, str] | None = None) -> None:
+        self._values = {name: str(value) for name, value in sorted((values or {}).items()) if value}
+        for name in self._values:
+            if name not in DOMAINS:
+                raise DataError(f"Unknown domain {name!r}. {nearest(name, DOMAINS)}")
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._values.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._values)
+
+
 @dataclass(frozen=True)
 class Frame:
     """One image of a data set: one field of view of the microscope (a high-power field).
@@ -103,8 +137,10 @@ class Frame:
         mpp: resolution along x and y, um/px.
         size: width and height, px.
         reader: returns the pixels. Must be picklable, because frames are sent to worker processes.
+        domains: scanner, tumour type, laboratory, species and kind of region, as far as they are known, by the names in
+            `DOMAINS`. Read-only. `scanner` here is the full name of the scanner, for people.
 
-    Raises DataError for a resolution outside 0.1-1.0 um/px.
+    Raises DataError for a resolution outside 0.1-1.0 um/px, and for an unknown domain.
     """
 
     id: str
@@ -114,8 +150,10 @@ class Frame:
     mpp: tuple[float, float]
     size: tuple[int, int]
     reader: Callable[[], NDArray[np.uint8]] = field(repr=False, compare=False)
+    domains: Mapping[str, str] = field(default_factory=Domains, repr=False, compare=False, kw_only=True)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "domains", Domains(self.domains))
         for axis, mpp in zip("xy", self.mpp, strict=True):
             if not 0.1 <= mpp <= 1.0:
                 raise DataError(
@@ -129,8 +167,36 @@ class Frame:
         return f"{self.dataset}/{self.id}"
 
     def read(self) -> NDArray[np.uint8]:
-        """Reads the pixels: uint8 RGB, [height, width, 3]."""
-        return self.reader()
+        """Reads the pixels: uint8 RGB, [height, width, 3]. Raises DataError if they have another form or size."""
+        pixels = self.reader()
+        self._check(pixels, self.size)
+        return pixels
+
+    def region(self, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
+        """Reads a rectangle of the frame: uint8 RGB, [height, width, 3]. White outside the frame.
+
+        Readers with a method `region` read no more than they must; of others, the whole frame is read.
+
+        Args:
+            x, y: upper left pixel.
+            width, height: size, px.
+        """
+        region = getattr(self.reader, "region", None)
+        if region is not None:
+            pixels: NDArray[np.uint8] = region(x, y, width, height)
+            self._check(pixels, (width, height))
+            return pixels
+        whole, cut = self.read(), np.full((height, width, 3), 255, dtype=np.uint8)
+        inside = whole[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)]
+        cut[max(-y, 0) :][: len(inside), max(-x, 0) :][:, : inside.shape[1]] = inside
+        return cut
+
+    def _check(self, pixels: NDArray[np.uint8], size: tuple[int, int]) -> None:
+        if pixels.dtype != np.uint8 or pixels.shape != (size[1], size[0], 3):
+            raise DataError(
+                f"{self.key}: its pixels are {pixels.dtype} {list(pixels.shape)}, not uint8 {[size[1], size[0], 3]} "
+                "(height, width, RGB). The file has changed, or its reader gives another size than its pixels have."
+            )
 
 
 @dataclass(frozen=True)
@@ -144,12 +210,27 @@ class Mitoses:
         masks: the pixels (x, y) of each mitosis, int [P, 2]; None if the data set has centroids only.
         imposters: centres of the imposters, [M, 2] px; empty if the data set does not annotate them.
         labelled: False if the labels are withheld (a contest's test set), in which case the arrays are empty.
+        confidence: how sure the annotators are that each mitosis is one, [N], 0-1: a confidence that the data set
+            gives, or the share of the votes for a mitosis. None if the data set has neither.
+        imposter_confidence: the same of each imposter, [M]: the share that took it for a mitosis.
+
+    Raises DataError if a confidence does not have one value for each point.
     """
 
     xy: Floats
     masks: tuple[NDArray[np.int64], ...] | None = None
     imposters: Floats = field(default_factory=lambda: np.zeros((0, 2)))
     labelled: bool = True
+    confidence: Floats | None = field(default=None, kw_only=True)
+    imposter_confidence: Floats | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        for values, points, what in (
+            (self.confidence, self.xy, "mitoses"),
+            (self.imposter_confidence, self.imposters, "imposters"),
+        ):
+            if values is not None and len(values) != len(points):
+                raise DataError(f"{len(values)} confidences for {len(points)} {what}. Give one for each.")
 
     def __len__(self) -> int:
         return len(self.xy)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from mitobench import compute, discovery, weights_search
 from mitobench import datasets as data_sets
 from mitobench.api import Options, Plugin
-from mitobench.datasets import splits
+from mitobench.datasets import contamination, folds, splits
 from mitobench.discovery import ROLES
 from mitobench.errors import DataError, MitobenchError, PluginError, StoreError, nearest
 from mitobench.pipeline import executors, trust
@@ -121,7 +121,8 @@ class Benchmark:
                 `paper` with it.
             sets: overrides of every grid, `ROLE.OPTION=VALUE`, applied after the grid's own.
             scale: factor on all schedules (the options that plugins count in optimizer steps).
-            matcher: `mitos`, `greedy`, `hungarian` or `midog`.
+            matcher: a name in `evaluate.MATCHERS`. The deprecated `midog` is `evalutils`, unless `typed` is False: a
+                record's `midog` is `midog-strict`.
             device: `auto`, `cpu` or `cuda`.
             processes: number of processes that one fit is distributed over.
             part: `val` plans everything but the stages of the test frames, which are then not available at all.
@@ -136,14 +137,14 @@ class Benchmark:
         """
         named = [{role: _expand(role, names) for role, names in grid.roles.items()} for grid in grids]
         train_on = list(dict.fromkeys(train_on or ()))
-        _matcher(matcher)
+        matcher = _matcher(matcher, typed, notify)
         device = find_device(device, processes)
         _check_options(named, [Settings.load(profile or ANY_PROFILE, [*grid.sets, *sets], scale) for grid in grids])
-        root, tested = _find(data, datasets, train_on, protocol, scanners, notify)
+        root, tested = find_data(data, datasets, train_on, protocol, scanners, notify)
         synthetic = all(name.startswith(SYNTHETIC) for name in tested)
         profile = profile or ("smoke" if synthetic else "cpu" if device == "cpu" else "paper")
         settings = [Settings.load(profile, [*grid.sets, *sets], scale) for grid in grids]
-        notify = _once(notify)
+        notify = once(notify)
         allowed = trust.allowed_for(allow, named if typed else [])
         named = [_with_defaults(roles, own, notify) for roles, own in zip(named, settings, strict=True)]
         trust.check(trust.requests_of_grids(named, settings), allowed, "This run")
@@ -155,7 +156,7 @@ class Benchmark:
             datasets=tested,
             train_on=tuple(train_on),
             seeds=tuple(seeds),
-            matcher=_matcher(matcher),
+            matcher=matcher,
             device=device,
             amp=device == "cuda",
             processes=processes,
@@ -181,10 +182,11 @@ class Benchmark:
         Raises StoreError if the store cannot be written, or contains outputs that this version cannot read.
         """
         started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        same_tissue = contamination.in_data(self.workspace.datasets)
 
         def write(row: PlannedRun, results: Mapping[str, executors.StageResult]) -> None:
             try:
-                assembled = assemble(row, results, self.request, self.workspace, started)
+                assembled = assemble(row, results, self.request, self.workspace, started, same_tissue)
             except (LookupError, TypeError, ValueError, AttributeError) as reason:
                 raise StoreError(
                     f"The store {self.store.root} contains an output of {row.combination.title} that this version of "
@@ -223,6 +225,12 @@ class Benchmark:
         return [(done.path, done.record) for done in self.done]
 
     @property
+    def fold(self) -> str | None:
+        """The name of the fold that is tested, `cv-by-slide-1of3`; None under a protocol without folds."""
+        protocol = self.workspace.splits[self.request.datasets[0]].protocol
+        return protocol if folds.fold_of(protocol) else None
+
+    @property
     def problems(self) -> list[PlannedRun]:
         """The combinations that cannot run: not applicable, or with a broken plugin."""
         return [row for row in self.plan.rows if row.problem]
@@ -233,7 +241,7 @@ class Benchmark:
         return any(done.record.status != "ok" for done in self.done)
 
 
-def _once(notify: Notify) -> Notify:
+def once(notify: Notify) -> Notify:
     """Returns a function that passes each message on once, however many grids give it."""
     seen: set[str] = set()
 
@@ -346,14 +354,19 @@ def _requirements_accept_options(settings: Settings, cls: type[Plugin], options:
     return True
 
 
-def _matcher(name: str) -> str:
-    from mitobench.evaluate.matching import find_matcher
+def _matcher(name: str, typed: bool, notify: Notify) -> str:
+    from mitobench.evaluate.matching import find_matcher, requested_matcher
 
-    find_matcher(name)
+    if not typed:
+        find_matcher(name)
+        return name
+    name, notice = requested_matcher(name)
+    if notice:
+        notify(notice)
     return name
 
 
-def _find(
+def find_data(
     data: Path | None,
     wanted: Sequence[str] | None,
     train_on: Sequence[str] | None,
@@ -396,7 +409,9 @@ def _check_parts(names: Sequence[str], protocol: str | None, scanners: Sequence[
     """Raises MitobenchError for a protocol or scanner that these data sets do not have, before they are generated."""
     for name in names:
         card = data_sets.reader(name).card()
-        splits.load_split(name, _protocol_of(name, protocol) if protocol else card.default_protocol)
+        wanted = protocol_of(name, protocol) if protocol else card.default_protocol
+        if not folds.is_computed(wanted):
+            splits.load_split(name, wanted)
         for scanner in scanners or ():
             if scanner not in card.mpp:
                 raise DataError(f"{name} has no scanner {scanner!r}. {nearest(scanner, card.mpp)}")
@@ -419,10 +434,12 @@ def _read(
     read: dict[str, data_sets.Dataset] = {}
     parts: dict[str, splits.Split] = {}
     for name in dict.fromkeys([*tested, *train_on]):
-        own = _protocol_of(name, protocol) if protocol and name in tested else None
+        own = protocol_of(name, protocol) if protocol and name in tested else None
         read[name], parts[name] = _with_split(name, root, own, scanners)
         for note in read[name].notes:
             notify(f"{name}: {note}")
+        for remark in read[name].remarks:
+            notify(f"{name}: {remark}.")
         if read[name].coverage:
             notify(f"{name}: {read[name].coverage}.")
     if needs_masks and not all(dataset.card.has_masks for dataset in read.values()):
@@ -434,7 +451,7 @@ def _read(
     return Workspace(read, parts)
 
 
-def _protocol_of(dataset: str, value: str) -> str:
+def protocol_of(dataset: str, value: str) -> str:
     """Returns the part of `--protocol` that applies to a data set: a name applies to all, a `.json` file to its own."""
     several = [part.strip() for part in value.split(",") if part.strip()]
     parts = [value] if len(several) < 2 or Path(value).is_file() else several
@@ -466,7 +483,7 @@ def _with_split(
     dataset = data_sets.load(name, root)
     if scanners:
         dataset = dataset.select(scanners)
-    return dataset, splits.assign(splits.load_split(name, protocol or dataset.card.default_protocol), dataset)
+    return dataset, splits.assign(folds.find_split(dataset, protocol or dataset.card.default_protocol), dataset)
 
 
 def _other_mask_sources(root: Path, read: Mapping[str, Any]) -> list[str]:

@@ -17,6 +17,7 @@ from mitobench.api import Plugin
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.discovery import ROLES
 from mitobench.errors import DataError, MitobenchError, PluginError, RecordError
+from mitobench.file_cache import computing_anew
 from mitobench.foreign.specs import foreign_specs
 from mitobench.pipeline import canonical, trust
 from mitobench.pipeline.executors import ProgressListener
@@ -37,6 +38,7 @@ ShowProgress = Callable[[Benchmark], AbstractContextManager[ProgressListener]]
 PROFILE = "smoke"
 
 
+@computing_anew()
 def reproduce(
     path: Path,
     *,
@@ -58,6 +60,8 @@ def reproduce(
             `download` (contact the hubs that it names, if MITOBENCH_ALLOW_DOWNLOAD is set).
         show_progress: shows the progress of the run.
         notify: called with each message for the user.
+
+    Digests of the data's files are computed anew.
 
     Without a run, the verdict is `different` if the record contradicts itself, or if its test frames differ from those
     in `data`. Raises RecordError for a file that is not a record or was edited, and MitobenchError for a plugin or data

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mitobench import datasets, foreign
-from mitobench.api import Detections, Frame
+from mitobench.api import Detections
 from mitobench.atomic import write_text_atomic
 from mitobench.datasets import Dataset
 from mitobench.datasets.points import OUTSIDE_PX
@@ -26,23 +27,54 @@ from mitobench.evaluate import (
     count_frames,
     evaluate,
     over_split,
-    read_detections,
+    sweep,
     total,
 )
-from mitobench.foreign.limits import MAX_DETECTIONS_BYTES
+from mitobench.evaluate.duplicates import DUPLICATE_UM, duplicates
+from mitobench.evaluate.files import FoundFile, FrameInfo, alternatives, read
+from mitobench.evaluate.matching import radius_um_for, requested_matcher
+from mitobench.foreign.limits import MAX_DATABASE_BYTES, MAX_DETECTIONS_BYTES
 from mitobench.foreign.strict import Strict
 from mitobench.results import record
 from mitobench.results.local_datasets import split_of
 
+DETECTION_SUFFIXES = (".csv", ".tsv", ".txt", ".gz", ".json", ".geojson")
 NO_THRESHOLD = "no threshold is given, and no detections on validation frames to choose one from"
 
 
+NEAR_ZERO = 0.5  # below this best F1, other readings of the file are tried
+GOOD, MUCH_BETTER = (
+    0.5,
+    0.3,
+)  # best F1 of another reading, and its distance from that of the file, that are worth a hint
+
+
 class Source(Strict):
-    """A file of detections: its name, the SHA-256 of its bytes, and the number of its detections."""
+    """A file or folder of detections.
+
+    Attributes:
+        file: its name.
+        sha256: SHA-256 of its bytes; of a folder, over the relative paths and bytes of its files.
+        n_detections: number of its detections.
+        reading: how it was read: format, columns, unit.
+    """
 
     file: str
     sha256: str
     n_detections: int
+    reading: str = ""
+
+
+class Hint(Strict):
+    """A change of how the file is read that makes a bad score good.
+
+    Attributes:
+        change: what to change, in words.
+        oracle_f1: the best F1 over all thresholds with this change.
+    """
+
+    change: str
+    oracle_f1: float
 
 
 class Oracle(Strict):
@@ -79,6 +111,8 @@ class ToolScore(Strict):
         validation: the chosen threshold and its scores on validation.
         metrics: the scores. tp, fp, fn, precision, recall and f1 are at the threshold, and null without one.
         oracle: the scores at the threshold that is best on the scored frames; None if there is none.
+        notes: what is odd in the files or in the annotation, and what was left out.
+        hint: another reading of the file that makes a bad score good; None if none was found.
     """
 
     schema_version: Literal[1] = 1
@@ -97,6 +131,8 @@ class ToolScore(Strict):
     validation: OperatingPoint | None
     metrics: Metrics
     oracle: Oracle | None
+    notes: tuple[str, ...] = ()
+    hint: Hint | None = None
 
     def write(self, path: Path) -> None:
         """Write JSON atomically. Raises MitobenchError if the file cannot be written."""
@@ -116,38 +152,90 @@ def score_detections(
     radius_um: float | None = None,
     threshold: float | None = None,
     validation: Path | None = None,
+    format: str | None = None,
+    classes: Sequence[str] = (),
 ) -> ToolScore:
-    """Score a CSV of detections over all frames of one part of a split, including frames without a detection.
+    """Score the detections of any tool over all frames of one part of a split, including frames without a detection.
 
     Args:
-        detections: a file with the columns frame,x,y,score or frame,x1,y1,x2,y2,score; px.
+        detections: a file or folder in one of the formats of `mitobench.evaluate.files`.
         dataset: the data set that the frames belong to.
         data: folder that contains it, at any depth.
         part: `train`, `val` or `test`.
         protocol: the split, as a name, a `.json` file or a SplitFile; None: the default on the data set's card.
         scanners: to score; None: all that are here.
-        matcher: `mitos`, `greedy`, `hungarian` or `midog`.
-        radius_um: a detection matches a mitosis that is closer than this, um; None: the radius on the card.
+        matcher: a name in `evaluate.MATCHERS`; the deprecated `midog` is `evalutils`.
+        radius_um: a detection matches a mitosis within this radius, um; None: the radius on the card, or that of the
+            matcher if its published numbers use one in px.
         threshold: a detection counts if its score is >= this.
         validation: the same tool's detections on the `val` part, on which the threshold is chosen. Without this and
             without `threshold` there is no threshold, and precision, recall and F1 are undefined.
+        format: one of `files.FORMATS`; None: by name and content.
+        classes: the classes of mitoses, if the file has classes that are not clear.
 
-    Raises MitobenchError for arguments that cannot be combined, missing data, and a CSV that cannot be read.
+    Raises MitobenchError for arguments that cannot be combined, missing data, and a file that cannot be read.
     """
+    matcher, notice = requested_matcher(matcher)
+    score = _score(
+        detections,
+        dataset,
+        data,
+        part=part,
+        protocol=protocol,
+        scanners=scanners,
+        matcher=matcher,
+        radius_um=radius_um,
+        threshold=threshold,
+        validation=validation,
+        format=format,
+        classes=classes,
+    )
+    return score.model_copy(update={"notes": (notice, *score.notes)}) if notice else score
+
+
+def _score(
+    detections: Path,
+    dataset: str,
+    data: Path,
+    *,
+    part: str = "test",
+    protocol: str | SplitFile | None,
+    scanners: Sequence[str] | None,
+    matcher: str,
+    radius_um: float | None,
+    threshold: float | None,
+    validation: Path | None = None,
+    format: str | None = None,
+    classes: Sequence[str] = (),
+) -> ToolScore:
     _check_arguments(part, threshold, validation, radius_um)
     everything = datasets.load(dataset, data)
     selected = everything.select(scanners) if scanners else everything
     split_name = protocol or selected.card.default_protocol
     split = assign(split_name if isinstance(split_name, SplitFile) else load_split(dataset, split_name), selected)
-    rule = matcher, radius_um if radius_um is not None else selected.card.radius_um
-    on_part, source = _read(detections, everything)
-    point, validation_source = None, None
+    infos = {id: FrameInfo(item.frame.size, item.frame.mpp) for id, item in everything.items.items()}
+    if radius_um is None:
+        mpp = [selected.items[id].frame.mpp for id in split.parts[part]]
+        radius_um = radius_um_for(matcher, selected.card.radius_um, mpp)
+    rule = matcher, radius_um
+
+    def best_f1(detections: Mapping[str, Detections]) -> float:
+        return sweep(_frames(selected, split, part, detections), *rule).best_f1() or 0.0
+
+    found = read(detections, infos, format=format, classes=classes)
+    hint = _hint(found, infos, best_f1)
+    source = _source(detections, found, infos, hint)
+    point, validation_source, notes = None, None, list(found.notes)
     if validation is not None:
-        on_validation, validation_source = _read(validation, everything)
-        point = choose_threshold(_frames(selected, split, "val", on_validation), *rule)
+        on_validation = read(validation, infos, format=format, classes=classes)
+        validation_source = _source(validation, on_validation, infos, None)
+        notes += on_validation.notes
+        point = choose_threshold(_frames(selected, split, "val", on_validation.detections), *rule)
         threshold = point.threshold
-    frames = _frames(selected, split, part, on_part)
+    frames = _frames(selected, split, part, found.detections)
     metrics = evaluate(frames, threshold, *rule)
+    notes += [*selected.notes, *(f"{dataset}: {remark}" for remark in selected.remarks)]
+    notes += [*_unusual_scores(frames, threshold), *_duplicated_truth(frames)]
     return ToolScore(
         detections=source,
         validation_detections=validation_source,
@@ -164,7 +252,14 @@ def score_detections(
         validation=point,
         metrics=metrics,
         oracle=_oracle(frames, metrics),
+        notes=tuple(notes),
+        hint=hint,
     )
+
+
+def write_contest_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
+    """Writes the metrics.json of a contest (`midog25.score_files`). Raises MitobenchError if it cannot be written."""
+    write_text_atomic(path, json.dumps(metrics, indent=4, allow_nan=False) + "\n")
 
 
 def score_record(path: Path, data: Path) -> ToolScore:
@@ -181,7 +276,7 @@ def score_record(path: Path, data: Path) -> ToolScore:
     if stored.chosen is None or stored.test is None or stored.detections is None:
         raise MitobenchError(f"{path}: this run failed ({stored.reason}) and has no detections to score.")
     dataset = stored.combination["dataset"]
-    score = score_detections(
+    score = _score(
         path.with_name(stored.detections.file),
         dataset,
         data,
@@ -215,27 +310,96 @@ def _check_arguments(part: str, threshold: float | None, validation: Path | None
         raise MitobenchError(f"--radius-um {radius_um:g}: must be a finite number greater than 0.")
 
 
-def _read(path: Path, dataset: Dataset) -> tuple[dict[str, Detections], Source]:
-    """Returns the detections of a CSV by frame id, and what identifies the file."""
-    detections = read_detections(path, dataset.items)
-    for id, on_frame in detections.items():
-        _check_inside(path, dataset.items[id].frame, on_frame)
-    digest = hashlib.sha256(foreign.read_bytes(path, MAX_DETECTIONS_BYTES, "CSV of detections")).hexdigest()
-    return detections, Source(file=path.name, sha256=digest, n_detections=sum(map(len, detections.values())))
+def _source(path: Path, found: FoundFile, infos: Mapping[str, FrameInfo], hint: Hint | None) -> Source:
+    """Returns what identifies a file; raises MitobenchError for a detection far outside its frame."""
+    for id, on_frame in found.detections.items():
+        size = infos[id].size
+        if size is not None:
+            _check_inside(path, id, size, on_frame, hint)
+    n_detections = sum(map(len, found.detections.values()))
+    return Source(file=path.name, sha256=_digest(path), n_detections=n_detections, reading=found.reading)
 
 
-def _check_inside(path: Path, frame: Frame, detections: Detections) -> None:
+def _digest(path: Path) -> str:
+    if not path.is_dir():
+        return hashlib.sha256(foreign.read_bytes(path, MAX_DATABASE_BYTES, "file of detections")).hexdigest()
+    digest = hashlib.sha256()
+    for file in sorted(
+        file for file in path.rglob("*") if file.suffix.lower() in DETECTION_SUFFIXES and file.is_file()
+    ):
+        content = foreign.read_bytes(file, MAX_DETECTIONS_BYTES, "file of detections")
+        digest.update(f"{file.relative_to(path).as_posix()} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+def _check_inside(path: Path, id: str, size: tuple[int, int], detections: Detections, hint: Hint | None) -> None:
     """Raises MitobenchError for a detection far outside its frame.
 
     It is not a false positive: the file was made for other frames, or at another resolution.
     """
-    beyond = np.maximum(-detections.xy, detections.xy - np.array(frame.size)).max(axis=1, initial=0)
+    beyond = _beyond(detections, size)
     if (beyond >= OUTSIDE_PX).any():
         x, y = detections.xy[beyond.argmax()]
-        raise MitobenchError(
-            f"{path}: ({x:g}, {y:g}) lies outside frame {frame.id} of {frame.size[0]} x {frame.size[1]} px. Check "
-            "whether x and y are swapped, or whether the frames had another resolution."
+        advice = (
+            f"Read in another way, the best F1 would be {hint.oracle_f1:.3f}: {hint.change}."
+            if hint
+            else "Check whether x and y are swapped, or whether the frames had another resolution."
         )
+        raise MitobenchError(f"{path}: ({x:g}, {y:g}) lies outside frame {id} of {size[0]} x {size[1]} px. {advice}")
+
+
+def _beyond(detections: Detections, size: tuple[int, int] | None) -> NDArray[np.float64]:
+    """By how many px each detection lies outside its frame, [M]; 0 inside, or if the size is unknown."""
+    if size is None:
+        return np.zeros(len(detections))
+    beyond: NDArray[np.float64] = np.maximum(-detections.xy, detections.xy - np.array(size)).max(axis=1, initial=0)
+    return beyond
+
+
+def _hint(
+    found: FoundFile, infos: Mapping[str, FrameInfo], best_f1: Callable[[Mapping[str, Detections]], float]
+) -> Hint | None:
+    """Returns the reading of the file that makes a bad score good; None if the score is not bad, or none does.
+
+    A file with detections far outside their frames is not scored at all, which is as bad as can be.
+    """
+    if not found.detections:
+        return None
+    outside = any(_beyond(on, infos[id].size).max(initial=0) >= OUTSIDE_PX for id, on in found.detections.items())
+    now = 0.0 if outside else best_f1(found.detections)
+    if now >= NEAR_ZERO:
+        return None
+    tried = [Hint(change=other.change, oracle_f1=best_f1(other.detections)) for other in alternatives(found, infos)]
+    best = max(tried, key=lambda hint: hint.oracle_f1, default=None)  # of equals the first, which is the simplest
+    if best is None or best.oracle_f1 < max(GOOD, now + MUCH_BETTER):
+        return None
+    return best
+
+
+def _unusual_scores(frames: Sequence[FramePrediction], threshold: float | None) -> list[str]:
+    score = np.concatenate([np.zeros(0), *(frame.score for frame in frames)])
+    if threshold is None or not len(score) or (score >= threshold).any():
+        return []
+    unit = " The scores are not probabilities: are they logits?" if score.min() < 0 else ""
+    return [
+        f"no detection has a score at or above the threshold {threshold:g}; the scores are from {score.min():g} to "
+        f"{score.max():g}.{unit}"
+    ]
+
+
+def _duplicated_truth(frames: Sequence[FramePrediction]) -> list[str]:
+    """Says which frames have a mitosis that was annotated twice: nothing can find both."""
+    pairs = {frame.frame: duplicates(frame.truth_xy, frame.mpp) for frame in frames if frame.labelled}
+    named = [
+        f"{id} ({', '.join(f'{a + 1} and {b + 1}' for a, b in found[:3])})" for id, found in pairs.items() if found
+    ]
+    if not named:
+        return []
+    return [
+        f"{sum(map(len, pairs.values()))} pairs of annotated mitoses are within {DUPLICATE_UM:g} um of each other, "
+        f"probably one mitosis annotated twice: {'; '.join(named[:5])}"
+        + (f" and {len(named) - 5} more frames" if len(named) > 5 else "")
+    ]
 
 
 def _frames(dataset: Dataset, split: Split, part: str, detections: Mapping[str, Detections]) -> list[FramePrediction]:

@@ -11,7 +11,7 @@ import json
 import shlex
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,10 @@ def _values(text: str, values: str) -> list[str]:
 
 @dataclass(frozen=True)
 class SeedScores:
-    """The scores of one seed on validation frames; None where they are undefined or the seed failed (`reason`)."""
+    """The scores of one seed on validation frames; None where they are undefined or the seed failed (`reason`).
+
+    `fold`: the fold whose validation frames these are; None under a protocol without folds.
+    """
 
     seed: int
     f1: float | None = None
@@ -101,17 +104,18 @@ class SeedScores:
     threshold: float | None = None
     candidate_threshold: float | None = None
     reason: str | None = None
+    fold: str | None = None
 
 
 @dataclass(frozen=True)
 class ValidationRow:
-    """One combination with one setting of the swept options, over its seeds.
+    """One combination with one setting of the swept options, over its seeds and folds.
 
     Attributes:
         dataset: whose validation frames were scored, or those of the data sets trained on in its place.
         plugins: names by role.
         sets: the values of the swept options that have an effect on it, as `--set` takes them.
-        seeds: in the order of the run.
+        seeds: in the order of the run; under a protocol with folds, those of each fold.
     """
 
     dataset: str
@@ -147,11 +151,12 @@ def measure(benchmark: Benchmark, listener: ProgressListener | None = None, jobs
     Returns its rows by data set, in each by mean F1 on validation, best first; rows without F1 last. Of equals the
     first in the order of the sweep is first. The arguments are those of `Benchmark.run`.
     """
-    runs = {id(row): _scores(row, results) for row, results in benchmark.finished_rows(listener, jobs)}
+    fold = benchmark.fold
+    runs = {id(row): _scores(row, results, fold) for row, results in benchmark.finished_rows(listener, jobs)}
     for row in benchmark.problems:
         status, reason = row.problem or ("", "")
         if status == "broken":
-            runs[id(row)] = SeedScores(row.combination.seed, reason=reason)
+            runs[id(row)] = SeedScores(row.combination.seed, reason=reason, fold=fold)
     grouped: dict[tuple[str, ...], dict[int, SeedScores]] = {}
     heads: dict[tuple[str, ...], PlannedRun] = {}
     for row in benchmark.plan.rows:  # in the order of the sweep, whatever ended first
@@ -168,6 +173,20 @@ def measure(benchmark: Benchmark, listener: ProgressListener | None = None, jobs
         )
         for key, seeds in grouped.items()
     ]
+    return _best_first(rows)
+
+
+def over_folds(folds: Sequence[Sequence[ValidationRow]]) -> list[ValidationRow]:
+    """Returns the rows of all folds, each with its scores in every fold, in the order of `measure`."""
+    merged: dict[tuple[str, ...], ValidationRow] = {}
+    for row in (row for rows in folds for row in rows):
+        key = (row.dataset, row.title, *row.sets)
+        seeds = (*merged[key].seeds, *row.seeds) if key in merged else row.seeds
+        merged[key] = replace(row, seeds=seeds)
+    return _best_first(list(merged.values()))
+
+
+def _best_first(rows: Sequence[ValidationRow]) -> list[ValidationRow]:
     order = list(dict.fromkeys(row.dataset for row in rows))
     return sorted(rows, key=lambda row: (order.index(row.dataset), -_or_less(row.mean("f1"))))
 
@@ -182,16 +201,17 @@ def _swept_sets(row: PlannedRun) -> tuple[str, ...]:
     return tuple(override.text for override in overrides(row) if override.location == SWEEP)
 
 
-def _scores(row: PlannedRun, results: Mapping[str, StageResult]) -> SeedScores:
+def _scores(row: PlannedRun, results: Mapping[str, StageResult], fold: str | None) -> SeedScores:
     fusion = results[row.stages["fusion"].key]
     if fusion.output is None:
-        return SeedScores(row.combination.seed, reason=fusion.reason)
+        return SeedScores(row.combination.seed, reason=fusion.reason, fold=fold)
     chosen = read_json(fusion.output.folder / "operating_point.json", MAX_RECORD_BYTES, "stage's output")
     point = chosen["validation"]
     return SeedScores(
         row.combination.seed,
         **{name: point[name] for name in ("f1", "precision", "recall", "threshold")},
         candidate_threshold=chosen["candidate_threshold"],
+        fold=fold,
     )
 
 

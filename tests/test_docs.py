@@ -27,7 +27,9 @@ PAGES = sorted(
     )
     for path in ROOT.glob(pattern)
 )
-TUTORIALS = {ROOT / "docs" / name for name in ("add-a-plugin.md", "add-a-family.md")}  # on plugins that readers write
+TUTORIALS = {
+    ROOT / "docs" / name for name in ("add-a-plugin.md", "add-a-family.md", "add-a-data-set.md")
+}  # on plugins that readers write
 
 BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`]+)`")

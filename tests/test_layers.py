@@ -10,13 +10,15 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "mitobench"
-LEAF = {"errors", "foreign", "atomic", "registry", "content", "compute", "weights_search"}
+LEAF = {"errors", "foreign", "atomic", "registry", "content", "compute", "weights_search", "file_cache"}
 
 MAY_IMPORT = {
     "foreign": {"errors"},
     "atomic": {"errors", "foreign"},
     "registry": {"errors", "foreign"},
     "content": {"errors", "foreign"},
+    "file_cache": {"errors", "foreign"},
+    "slides.reader": {"errors", "foreign", "file_cache"},
     "api": {"errors", "foreign", "content"},
     "cards": {"errors", "foreign", "registry"},
     "discovery": {"errors", "foreign", "registry", "cards", "api"},
@@ -25,14 +27,26 @@ MAY_IMPORT = {
     "weights_search": set(),
     "methods": {"api", "content", "discovery", "foreign"},
     "training": {*LEAF, "api"},
-    "datasets": {*LEAF, "api", "discovery"},
+    "datasets": {*LEAF, "api", "discovery", "slides.reader"},
     "evaluate": {"errors", "foreign", "api"},
     "pipeline": {*LEAF, "api", "discovery", "training", "datasets", "evaluate"},
     "results": {*LEAF, "api", "discovery", "datasets", "evaluate", "pipeline"},
     "report": {*LEAF, "published", "evaluate", "results", "pipeline.canonical"},
     "gallery": {*LEAF, "api", "datasets", "evaluate", "pipeline", "results", "report"},
-    "model": {*LEAF, "api", "discovery", "datasets", "evaluate", "pipeline", "results", "report", "gallery"},
+    "model": {
+        *LEAF,
+        "api",
+        "slides.reader",
+        "discovery",
+        "datasets",
+        "evaluate",
+        "pipeline",
+        "results",
+        "report",
+        "gallery",
+    },
     "benchmark": {*LEAF, "api", "discovery", "datasets", "evaluate", "pipeline", "results"},
+    "folding": {*LEAF, "datasets", "benchmark"},
     "validation": {*LEAF, "discovery", "pipeline", "results", "benchmark"},
     "reproduce": {*LEAF, "api", "discovery", "training", "datasets", "pipeline", "results", "benchmark"},
     "experiments": {*LEAF, "published", "discovery", "datasets", "pipeline", "results", "report", "benchmark"},
@@ -52,8 +66,8 @@ def imports(path: Path) -> set[str]:
 
 def files(package: str) -> list[Path]:
     """Returns the files of a package, or the file of a module."""
-    folder = CORE / package
-    return sorted(folder.rglob("*.py")) if folder.is_dir() else [CORE / f"{package}.py"]
+    folder = CORE / package.replace(".", "/")
+    return sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)

@@ -21,6 +21,7 @@ from mitobench.cli import (
     gallery,
     info,
     leaderboard,
+    matrix,
     new_plugin,
     pack,
     predict,
@@ -58,6 +59,7 @@ def _options(
 
 
 app.command("run")(run.run)
+app.command("matrix")(matrix.matrix)
 app.command("experiment")(experiment.experiment)
 app.command("compare")(compare.compare)
 app.command("gallery")(gallery.gallery)

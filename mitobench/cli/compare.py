@@ -34,7 +34,7 @@ def compare(
 
     records = verified(a), verified(b)
     found = comparing.compare(*records, names=(a, b))
-    for line in (*_scores(records, (a, b), found), *_frames(found)):
+    for line in (*_scores(records, (a, b), found), *_domains(records), *_frames(found)):
         echo(line)
 
 
@@ -54,6 +54,22 @@ def _scores(records: tuple[Record, Record], paths: tuple[Path, Path], found: Com
         yield f"{name:10} {values[0]:>6} {values[1]:>6} {shown}"
     if found.inside_noise is not None:
         yield f"The difference in F1 is {'inside' if found.inside_noise else 'outside'} the noise."
+
+
+def _domains(records: tuple[Record, Record]) -> Iterator[str]:
+    """F1 of both on each value of each domain that both have, the mean over values, and the worst."""
+    of = [record.test.domains if record.test else {} for record in records]
+    for kind in (kind for kind in of[0] if kind in of[1]):
+        a, b = (domains[kind] for domains in of)
+        rows = [(value, a.values[value].f1, b.values[value].f1) for value in a.values if value in b.values]
+        rows += [("mean over these", a.macro_f1, b.macro_f1), ("worst", a.worst_f1, b.worst_f1)]
+        width = max(len(name) for name, _, _ in rows)
+        yield ""
+        yield f"F1 by {kind}:"
+        yield f"{'':{width}} {'A':>6} {'B':>6} {'A - B':>7}"
+        for name, one, other in rows:
+            difference = "" if one is None or other is None else f"{one - other:+7.3f}"
+            yield f"{name:{width}} {_number(one):>6} {_number(other):>6} {difference}"
 
 
 def _frames(found: Comparison) -> Iterator[str]:

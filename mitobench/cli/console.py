@@ -29,6 +29,7 @@ from mitobench.results.current_names import current_overrides
 if TYPE_CHECKING:
     from mitobench.benchmark import Benchmark
     from mitobench.pipeline.stages.stage import Stage
+    from mitobench.report.matrix import Matrix
     from mitobench.report.table import LeaderboardRow, Section
     from mitobench.validation import ValidationRow
 
@@ -178,9 +179,29 @@ def show_results(benchmarks: Sequence[Benchmark], out: Path) -> None:
     notify(f"Leaderboard  {page}")
 
 
-def show_validation(benchmark: Benchmark, rows: Sequence[ValidationRow]) -> None:
+def show_matrix(matrix: Matrix) -> None:
+    """Prints the F1 of each pair of what was trained on (lines) and tested on (columns)."""
+    table = Table(
+        title=escape(f"{matrix.title}: F1, trained on one {matrix.kind} (lines), tested on each (columns)"),
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    table.add_column("trained on", overflow="fold")
+    for name in (*matrix.names, "loss"):
+        table.add_column(escape(name), justify="right", overflow="fold")
+    for trained in matrix.names:
+        scores = [markdown.number(matrix.f1.get((trained, tested))) for tested in matrix.names]
+        table.add_row(escape(trained), *scores, markdown.number(matrix.loss(trained)))
+    console.print(table)
+    for (trained, _), reason in matrix.failed.items():
+        console.print(f"[red]FAILED[/red] {escape(trained)}: {escape(reason)}")
+
+
+def show_validation(benchmarks: Sequence[Benchmark], rows: Sequence[ValidationRow]) -> None:
     """Prints validation scores, best first, and for each data set the best setting as `run` takes it."""
-    _show_problems(benchmark)
+    for benchmark in benchmarks:
+        _show_problems(benchmark)
     for dataset in dict.fromkeys(row.dataset for row in rows):
         shown = [row for row in rows if row.dataset == dataset]
         table = Table(
@@ -217,8 +238,13 @@ def _validation_cells(row: ValidationRow) -> list[str]:
         markdown.number(row.mean("precision")),
         markdown.number(row.mean("recall")),
         "" if len(row.seeds) > 1 else markdown.number(threshold, 4),
-        " ".join(str(seed.seed) for seed in row.seeds),
+        " ".join(dict.fromkeys(str(seed.seed) for seed in row.seeds)) + _in_folds(row),
     ]
+
+
+def _in_folds(row: ValidationRow) -> str:
+    folds = {seed.fold for seed in row.seeds}
+    return f" ({len(folds)} folds)" if len(folds) > 1 else ""
 
 
 def show_section(section: Section) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,9 +11,10 @@ import typer
 from mitobench.cli.terminal import Console, echo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from mitobench.datasets.check import DatasetReport, PartCounts, ProtocolCheck
+    from mitobench.datasets.domain_table import DomainRow
 
 app = typer.Typer(help="Check a data folder, or write the synthetic data sets.", no_args_is_help=True)
 
@@ -23,10 +25,16 @@ def check(
     dataset: Annotated[
         str | None, typer.Option(help="Check only this data set. Default: all that are found.", show_default=False)
     ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compute the digests of all files anew, also of unchanged ones.")
+    ] = False,
 ) -> None:
     """Check copies of data sets against their cards: show what they hold, what is missing and what looks wrong.
 
-    Exit code 0: usable, even if incomplete; 2: a file is broken, or no data set was found.
+    Annotation files are checked without their images too; which images are missing is listed. Digests of files are
+    remembered while their inode, size and times stay the same. --verify computes them again.
+
+    Exit code 0: read without error, even if incomplete; 2: a file is broken, or no data set was found.
 
     Example: mitobench data check ~/data --dataset mitos2014
     """
@@ -34,10 +42,11 @@ def check(
     from mitobench.datasets import available
     from mitobench.datasets import check as checks
     from mitobench.errors import DataError, MitobenchError
+    from mitobench.file_cache import computing_anew
 
     if not folder.is_dir():
         raise DataError(f"{folder}: is not a directory. Give the folder that holds the data sets.")
-    names = [dataset] if dataset else available(folder)
+    names = [dataset] if dataset else available(folder, labels_only=True)
     if not names:
         known = ", ".join(discovery.names("dataset"))
         raise DataError(
@@ -45,13 +54,48 @@ def check(
             "Give another folder, or run `mitobench data synth`."
         )
     errors = []
-    for name in names:
-        try:
-            _show(checks.check(name, folder))
-        except MitobenchError as reason:
-            errors.append(str(reason))
+    with computing_anew() if verify else nullcontext():
+        for name in names:
+            try:
+                _show(checks.check(name, folder))
+            except MitobenchError as reason:
+                errors.append(str(reason))
     if errors:
         raise DataError("\n".join(errors))
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder of images with one annotation file.", show_default=False)],
+    mpp: Annotated[
+        float | None, typer.Option(help="um/px of the images, if they do not say it.", show_default=False)
+    ] = None,
+) -> None:
+    """Look at a folder of images with a CSV, GeoJSON or COCO file, and write its `dataset.toml`.
+
+    Afterwards `--dataset folder` reads the folder. um/px is read from the images; if they do not say it, it is asked.
+
+    Example: mitobench data init ~/my-images --mpp 0.25
+    """
+    from mitobench.datasets.folder_init import write_settings
+
+    path, seen = write_settings(folder, mpp, _ask)
+    echo(f"{seen.images} images, annotated in {', '.join(seen.annotations[:3])}.")
+    for line in seen.unread:
+        echo(line)
+    echo(f"Written to {path}. Check it with: mitobench data check {folder} --dataset folder")
+
+
+def _ask(question: str) -> float:
+    """Asks for a number; without a terminal, raises DataError."""
+    import sys
+
+    from mitobench.errors import DataError
+
+    if not sys.stdin.isatty():
+        raise DataError(f"{question} Give it with --mpp.")
+    answer: float = typer.prompt(question, type=float)
+    return answer
 
 
 @app.command()
@@ -63,18 +107,26 @@ def synth(
         ),
     ],
     seed: Annotated[int, typer.Option(help="Seed of all randomness. Another seed gives other slides.")] = 0,
+    domains: Annotated[
+        bool, typer.Option("--domains", help="Write `synthetic-domains` instead: several tumour types and scanners.")
+    ] = False,
 ) -> None:
     """Write two synthetic data sets in the layouts of the real ones: `synthetic` and `synthetic-centroids`.
 
     `synthetic` has masks of the mitoses. `synthetic-centroids` has their centroids, and imposters: hard negatives,
-    which are annotated figures that are not mitoses.
+    which are annotated figures that are not mitoses. With `--domains`, one data set in the layout of MIDOG++ is written
+    instead, whose tumour types and scanners differ in stain, sharpness, um/px and the size of nuclei.
 
     Example: mitobench data synth ~/synthetic --seed 1
     """
     from rich.progress import Progress
 
-    from mitobench.datasets import synthetic
+    from mitobench.datasets import synthetic, synthetic_domains
 
+    if domains:
+        synthetic_domains.write(folder, seed=seed)
+        echo(f"Written to {folder}. Check it with: mitobench data check {folder}")
+        return
     with Progress(transient=True) as bar:
         task = bar.add_task("frames")
         synthetic.write(folder, seed=seed, progress=lambda done, total: bar.update(task, completed=done, total=total))
@@ -86,17 +138,24 @@ def _show(report: DatasetReport) -> None:
     dataset = report.dataset
     _print(f"{dataset.name}: {dataset.card.title}")
     _print(f"in {dataset.root}: {dataset.coverage or 'complete'}")
+    _domain_table(report.domains)
     _table("part", report.rows)
     for size in report.sizes:
         _print(f"  {size}")
     for protocol in report.protocols:
         _show_protocol(protocol)
+    for name, slides in dataset.card.contains.items():
+        _print(f"contains {name}: slides {', '.join(slides)}")
+    for name, slides in dataset.card.contained_in.items():
+        _print(f"contained in {name}: slides {', '.join(slides)}")
+    for remark in dataset.remarks:
+        _print(f"remark: {remark}")
     for note in dataset.card.notes:
         _print(f"note: {note}")
     _print(f"anomalies: {len(report.anomalies) or 'none'}")
     for line in report.anomalies:
         _print(f"  {line}")
-    _print(f"digest: {dataset.digest()}\n")
+    _print(f"digest: {dataset.digest()}\n" if dataset.items else "")
 
 
 def _show_protocol(protocol: ProtocolCheck) -> None:
@@ -107,6 +166,23 @@ def _show_protocol(protocol: ProtocolCheck) -> None:
         _print(f"  cannot be used: {protocol.problem}")
     else:
         _table("split", protocol.rows)
+
+
+def _domain_table(rows: Sequence[DomainRow]) -> None:
+    """Prints the domains a tumour type a line, wide: they are also what a reader copies into a paper."""
+    if not rows:
+        return
+    titles = ["tumour type", "slides", "ids", "scanner", "lab", "species", "mitoses", "imposters", "train/test"]
+    lines = [titles, *map(_domain_cells, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
+    for line in lines:
+        _print("  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _domain_cells(row: DomainRow) -> list[str]:
+    counts = [f"{row.mitoses}", f"{row.imposters}", f"{row.train}/{row.test}"] if row.labelled else ["-", "-", "-"]
+    tumour = row.tumour if row.labelled else f"{row.tumour}, unlabelled"
+    return [tumour, str(row.slides), row.ids, row.scanners, row.labs, row.species, *counts]
 
 
 def _table(what: str, rows: Iterable[PartCounts]) -> None:

@@ -175,7 +175,7 @@ def _show_values(values: Mapping[str, Any]) -> None:
 
 def _show_dataset(name: str) -> None:
     from mitobench import datasets
-    from mitobench.datasets.splits import load_split
+    from mitobench.datasets.folds import note_of
 
     card = datasets.reader(name).card()
     _show_values(card.model_dump(mode="json", exclude={"name", "expected", "test_fields", "protocols"}))
@@ -185,7 +185,7 @@ def _show_dataset(name: str) -> None:
             counts = ", ".join(f"{count} {what}" for what, count in known.items())
             _line(f"complete {scanner} {part}", counts + ("" if expected.labelled else ", unlabelled"))
     for protocol in card.protocols:
-        _line(f"protocol {protocol}", load_split(name, protocol).note)
+        _line(f"protocol {protocol}", note_of(name, protocol))
 
 
 def _show_plugin(claim: InstalledPlugin, spec: str, settings: Settings | None) -> None:

@@ -42,6 +42,12 @@ KINDS = {
         "dependencies": '"numpy"',
         "run": "--fuser {name}",
     },
+    "dataset": {
+        "title": "Images of one folder, with the centres of their mitoses",
+        "training_data": "",
+        "dependencies": '"numpy"',
+        "run": "--dataset {name} --data FOLDER",
+    },
 }
 RESERVED = {"all", "none"}  # `--detector all` means every detector, `--verifier none` no verifier
 MAX_NAME = 60  # characters; the name is used for files and a module
@@ -55,7 +61,7 @@ def new_plugin(
         ),
     ],
     kind: Annotated[
-        str, typer.Option("--kind", "-k", help="Role of the plugin: estimator, detector, verifier or fuser.")
+        str, typer.Option("--kind", "-k", help="What to write: estimator, detector, verifier, fuser or dataset.")
     ] = "detector",
     folder: Annotated[Path, typer.Option(help="Folder in which the package's folder is created.")] = Path("."),
 ) -> None:
@@ -153,6 +159,9 @@ def _render(values: dict[str, str]) -> dict[str, str]:
         f"{values['module']}/{values['name']}.toml": "card.toml",
         "tests/test_contract.py": "test_contract.py",
     }
+    if values["kind"] == "dataset":
+        sources[f"{values['module']}/{values['name']}.toml"] = "dataset-card.toml"
+        sources[f"{values['module']}/splits/{values['name']}-by-slide.json"] = "dataset-split.json"
     return {path: templates.get_template(f"{source}.j2").render(values) for path, source in sources.items()}
 
 
@@ -163,7 +172,7 @@ def check_plugin(
     role: Annotated[
         str | None,
         typer.Option(
-            help="estimator, detector, verifier or fuser. Needed if several roles have a plugin with this name."
+            help="estimator, detector, verifier, fuser or dataset. Needed if several roles have a plugin of this name."
         ),
     ] = None,
     set_: Sets = None,

@@ -25,6 +25,13 @@ Sets = Annotated[
         help="Set an option: ROLE.OPTION=VALUE or ROLE.PLUGIN.OPTION=VALUE, for all combinations. May be repeated.",
     ),
 ]
+Matcher = Annotated[
+    str,
+    typer.Option(
+        help="Rule that matches detections to mitoses: mitos, greedy, hungarian, evalutils, midog-strict, "
+        "midog25-guide or kdtree."
+    ),
+]
 Device = Annotated[str, typer.Option(help="Device to compute on: auto, cpu or cuda.")]
 Gpus = Annotated[
     int, typer.Option(min=1, max=MAX_PROCESSES, help="Number of GPUs (on the CPU: processes) for each fit.")

@@ -55,14 +55,16 @@ def predict(
 ) -> None:
     """Find mitoses on images. Writes a CSV, a GeoJSON for QuPath and an overlay per image, and counts per mm2.
 
-    Reads TIFF, PNG, JPEG and BMP with 8 or 16 bits. Large images are processed in tiles; whole-slide formats are not
-    supported. On the overlays, blue rings are mitoses; thin orange rings are candidates with a score between half the
-    threshold and the threshold.
+    Reads TIFF (OME-TIFF and BigTIFF too), PNG, JPEG, JPEG 2000, WebP and BMP with 8 or 16 bits, and with
+    the extra `slides` small whole slides. What is converted or odd is noted in the summary. Large images are processed
+    in tiles; whole slides of more than 268 million px are not supported. On the overlays, blue rings are mitoses; thin
+    orange rings are candidates with a score between half the threshold and the threshold.
 
     A model can name programs (`external:`) and hubs. They are shown first, and used only with --allow-external and
     --allow-download.
 
-    Exit code 0: all images were processed; 1: some failed, and the summary says why; 2: nothing could be processed or
+    Exit code 0: all images were processed; 1: some failed, and the summary says why, or files in a folder were left
+    out because they cannot be read; 2: nothing could be processed or
     written.
 
     Research software: not for diagnosis.
@@ -76,7 +78,7 @@ def predict(
     from mitobench.model import Model
     from mitobench.model.batch import predict_files
     from mitobench.model.card import find
-    from mitobench.model.inputs import images_of
+    from mitobench.model.inputs import images_of, left_out
     from mitobench.pipeline import trust
 
     folder, allowed = find(model), allow(allow_external, allow_download)
@@ -96,12 +98,17 @@ def predict(
                 bar.advance(task)
                 if not row.done:
                     notify(f"skipped: {row.note}")
+                elif row.note:
+                    notify(f"{row.image}: {row.note}")
     except KeyboardInterrupt:
         echo("Interrupted. Finished images are kept.", err=True)
         raise typer.Exit(130) from None
     _show(rows)
     notify(f"Summary  {out / 'summary.csv'}")
-    if not all(row.done for row in rows):
+    unread = left_out(image)
+    for path in unread:
+        notify(f"left out: {path}: files with the suffix {path.suffix} are not read. Convert it to TIFF.")
+    if unread or not all(row.done for row in rows):
         raise typer.Exit(1)
 
 

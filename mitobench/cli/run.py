@@ -17,6 +17,7 @@ from mitobench.cli.options import (
     DryRun,
     Gpus,
     Jobs,
+    Matcher,
     Sets,
     Store,
     allow,
@@ -26,6 +27,8 @@ from mitobench.cli.options import (
 from mitobench.foreign.limits import MAX_SEED, MAX_SEEDS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mitobench.benchmark import Benchmark
 
 
@@ -105,9 +108,7 @@ def run(
     scale: Annotated[
         float, typer.Option(help="Factor for the number of training steps: 0.1 trains for a tenth of the steps.")
     ] = 1.0,
-    matcher: Annotated[
-        str, typer.Option(help="Rule that matches detections to mitoses: mitos, greedy, hungarian or midog.")
-    ] = "mitos",
+    matcher: Matcher = "mitos",
     device: Device = "auto",
     gpus: Gpus = 1,
     jobs: Jobs = 1,
@@ -137,7 +138,8 @@ def run(
     """
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    from mitobench.benchmark import Benchmark, Grid
+    from mitobench import folding
+    from mitobench.benchmark import Grid
     from mitobench.cli import console
     from mitobench.pipeline.settings import Override
     from mitobench.pipeline.stages import curves
@@ -150,7 +152,7 @@ def run(
     roles = {role: found for role, values in given.items() if (found := specs(values, f"--{role}")) is not None}
     to_test = _part(part, sweep)
     grid = Grid(roles, [Override.parse(text) for text in set_ or ()])
-    benchmark = Benchmark.prepare(
+    benchmarks = folding.prepare(
         swept(grid, sweep) if sweep else [grid],
         data=data,
         datasets=names(dataset),
@@ -168,21 +170,24 @@ def run(
         allow=allow(allow_external, allow_download),
         notify=console.notify,
     )
-    console.show_plan(benchmark)
+    for benchmark in benchmarks:
+        console.show_plan(benchmark, benchmark.fold or "")
     if dry_run:
-        console.exit_of_plan([benchmark])
+        console.exit_of_plan(benchmarks)
     if not to_test:
-        _validate(benchmark, out, jobs)
+        _validate(benchmarks, out, jobs)
         return
     console.check_out(out)
     if log:
         os.environ[curves.FOLDER] = str((out / "tb").resolve())
-    with console.resumable(), console.Display(benchmark) as display:
-        benchmark.run(out, display, jobs)
-    console.show_results([benchmark], out)
+    with console.resumable():
+        for benchmark in benchmarks:
+            with console.Display(benchmark) as display:
+                benchmark.run(out, display, jobs)
+    console.show_results(benchmarks, out)
     if log:
         console.notify(f"Curves: tensorboard --logdir {out / 'tb'}")
-    if benchmark.has_failures or not benchmark.done:
+    if any(benchmark.has_failures or not benchmark.done for benchmark in benchmarks):
         raise typer.Exit(1)
 
 
@@ -195,16 +200,20 @@ def _part(part: str | None, sweep: list[str] | None) -> bool:
     return part != "val" and not sweep
 
 
-def _validate(benchmark: Benchmark, out: Path, jobs: int) -> None:
+def _validate(benchmarks: Sequence[Benchmark], out: Path, jobs: int) -> None:
     """Runs everything but the test stages, prints the table of validation scores, and writes it."""
     from mitobench import validation
     from mitobench.cli import console
 
     validation.check_out(out)
-    with console.resumable(), console.Display(benchmark) as display:
-        rows = validation.measure(benchmark, display, jobs)
-    path = validation.write(out, benchmark, rows)
-    console.show_validation(benchmark, rows)
+    runs = []
+    with console.resumable():
+        for benchmark in benchmarks:
+            with console.Display(benchmark) as display:
+                runs.append(validation.measure(benchmark, display, jobs))
+    rows = validation.over_folds(runs)
+    path = validation.write(out, benchmarks[0], rows)
+    console.show_validation(benchmarks, rows)
     console.notify(f"Validation scores  {path}")
     if not rows or any(row.reasons for row in rows):
         raise typer.Exit(1)

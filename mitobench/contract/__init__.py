@@ -22,6 +22,7 @@ import numpy as np
 
 from mitobench import api, discovery
 from mitobench.contract import frames
+from mitobench.contract.datasets import DATASET_CHECKS, DatasetSubject
 from mitobench.contract.subject import Subject, subject
 from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError, PluginError, nearest
@@ -35,8 +36,8 @@ __all__ = ["Check", "checks", "find_role"]
 class Check:
     """One check of a plugin. Calling it raises PluginError if the plugin fails it."""
 
-    subject: Subject
-    test: Callable[[Subject], None]
+    subject: Subject | DatasetSubject
+    test: Callable[[Any], None]
 
     @property
     def title(self) -> str:
@@ -67,8 +68,12 @@ def checks(role: str, name: str, sets: Sequence[str] = ()) -> list[Check]:
 
     Raises MitobenchError, with the nearest names, for an unknown role, plugin or option.
     """
+    if role == "dataset":
+        discovery.find(role, name)
+        tested = DatasetSubject(name)
+        return [Check(tested, test) for test in DATASET_CHECKS]
     if role not in ROLES:
-        raise MitobenchError(f"Unknown role {role!r}. {nearest(role, ROLES)}")
+        raise MitobenchError(f"Unknown role {role!r}. {nearest(role, (*ROLES, 'dataset'))}")
     discovery.find(role, name)
     name = discovery.example(role, name)
     of = subject(role, name, sets=tuple(sets))
@@ -86,7 +91,7 @@ def _embeds(of: Subject) -> bool:
 
 def find_role(name: str) -> str:
     """Returns the role of the plugin of that name. Raises MitobenchError if there is none, or one in several roles."""
-    roles = [role for role in ROLES if discovery.is_installed(role, name)]
+    roles = [role for role in (*ROLES, "dataset") if discovery.is_installed(role, name)]
     if not roles:
         known = {other for role in ROLES for other in discovery.names(role)}
         family, _ = discovery.split(name)
@@ -101,7 +106,7 @@ def _require(condition: Any, message: str) -> None:
         raise PluginError(message)
 
 
-def _where(of: Subject, reason: BaseException) -> str:
+def _where(of: Subject | DatasetSubject, reason: BaseException) -> str:
     """Returns file and line of the plugin's code that raised, or of the code that raised if it is not the plugin's."""
     package = discovery.find(of.role, of.name).target.partition(":")[0].partition(".")[0]
     lines = traceback.extract_tb(reason.__traceback__)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,13 +22,17 @@ from numpy.typing import NDArray
 from mitobench import discovery, foreign, registry
 from mitobench.api import Frame, Mitoses
 from mitobench.datasets.card import Card, Expected
+from mitobench.datasets.files import unread_files, walk
 from mitobench.errors import DataError, MitobenchError, PluginError, nearest
-from mitobench.foreign.limits import MAX_IMAGE_BYTES
+from mitobench.file_cache import remembered
+from mitobench.foreign.limits import MAX_IMAGE_BYTES, MB
 
 __all__ = ["Card", "Dataset", "Expected", "Item", "NewFrame", "Reader", "available", "load", "not_found", "reader"]
 
 # Input of the writers: frame id, uint8 RGB pixels [height, width, 3], annotation, official part.
 NewFrame = tuple[str, NDArray[np.uint8], Mitoses, str | None]
+
+SIZE_TOLERANCE = 0.02  # relative; scanners cut some frames a few pixels short
 
 log = logging.getLogger("mitobench")
 
@@ -40,12 +46,17 @@ class Item:
         mitoses: its annotation.
         files: the image first, then its annotation files.
         part: official part, `train` or `test`; None if neither the layout nor the card says which.
+        annotation: what was read of an annotation file that many frames share, as text; empty if all annotation files
+            of this frame are in `files`. It is part of the frame's digest.
+        image_notes: what was converted, guessed or odd in reading the image, without its name (`images.frame_image`).
     """
 
     frame: Frame
     mitoses: Mitoses
     files: tuple[Path, ...]
     part: str | None = None
+    annotation: str = field(default="", repr=False)
+    image_notes: tuple[str, ...] = ()
 
     @property
     def field(self) -> str:
@@ -64,6 +75,8 @@ class Dataset:
         notes: every conversion, clipped coordinate and anomaly found while reading.
         fields: the fields of view of all scanners that were read, sorted, with their official part. `select` keeps
             all of them, so that a split assigns the same fields whichever scanners are selected.
+        without_image: frames that are annotated here although their image is missing, by id, sorted. They are in no
+            part of a split.
     """
 
     card: Card
@@ -71,10 +84,12 @@ class Dataset:
     items: Mapping[str, Item]
     notes: tuple[str, ...] = ()
     fields: Mapping[str, str | None] = field(default_factory=dict)
+    without_image: Mapping[str, Item] = field(default_factory=dict)
     _digests: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "items", dict(sorted(self.items.items())))
+        object.__setattr__(self, "without_image", dict(sorted(self.without_image.items())))
         if not self.fields:
             fields = {item.field: item.part for item in self.items.values()}
             object.__setattr__(self, "fields", dict(sorted(fields.items())))
@@ -92,9 +107,31 @@ class Dataset:
     @property
     def coverage(self) -> str | None:
         """What this copy is missing, as noted on every result measured on it; None if it is complete."""
+        if self.without_image and not self.items:
+            return "annotation only, no images"
         short = sorted(self._short(), reverse=True)
         counts = ", ".join(f"{have} of {of} {scanner} {what}" for have, of, scanner, what in short)
         return "; ".join(filter(None, [counts, "positives only" if self._positives_only() else ""])) or None
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is odd about the images of this copy, as noted on every result measured on it: no names, no paths."""
+        counts = Counter(note for item in self.items.values() for note in dict.fromkeys(item.image_notes))
+        total = len(self.items)
+        notes = [f"{count} of {total} frames: {note}" for note, count in sorted(counts.items())]
+        return (*self._other_sizes(), *notes)
+
+    def _other_sizes(self) -> Iterable[str]:
+        """Yields a remark for each scanner with frames of another size than the card says, by more than 2 %."""
+        for scanner, expected in sorted(self.card.frame_size.items()):
+            sizes = [item.frame.size for item in self.items.values() if item.frame.scanner == scanner]
+            other = Counter(size for size in sizes if _differ(size, expected))
+            if other:
+                (width, height), _ = other.most_common(1)[0]
+                yield (
+                    f"{sum(other.values())} of {len(sizes)} {scanner} frames have another size than on the card: "
+                    f"{width} x {height} px, not {expected[0]} x {expected[1]}; the card's um/px may be wrong for them"
+                )
 
     def _short(self) -> Iterable[tuple[int, int, str, str]]:
         """Yields (number here, number in a complete copy, scanner, what is counted) for every incomplete part."""
@@ -139,22 +176,54 @@ class Dataset:
         return replace(self, items=items)
 
     def frame_digest(self, id: str) -> str:
-        """SHA-256 over the kind, length and bytes of each of the frame's files. Computed once per process."""
+        """SHA-256 over the kind, length and bytes of each of the frame's files.
+
+        Computed once per process, and not again in later ones while the files are unchanged (`file_cache`).
+        """
         if id not in self._digests:
-            digest = hashlib.sha256()
-            for path in self.items[id].files:
-                content = foreign.read_bytes(path, MAX_IMAGE_BYTES, "frame's file", DataError)
-                # The kind distinguishes an empty list of mitoses from an empty list of imposters and from no file.
-                kind = path.name.removeprefix(id).lower() if path.suffix.lower() == ".csv" else "image"
-                digest.update(f"{kind} {len(content)}\n".encode())
-                digest.update(content)
-            self._digests[id] = digest.hexdigest()
+            # The kind distinguishes an empty list of mitoses from an empty list of imposters and from no file.
+            files = [
+                (path.name.lower().removeprefix(id.lower()) if path.suffix.lower() == ".csv" else "image", path)
+                for path in self.items[id].files
+            ]
+            digest = remembered("frame digest 1", files, lambda: _digest_of(files))
+            annotation = self.items[id].annotation
+            if annotation:
+                digest = hashlib.sha256(f"{digest}\nannotation {annotation}".encode()).hexdigest()
+            self._digests[id] = digest
         return self._digests[id]
 
     def digest(self, ids: Iterable[str] | None = None) -> str:
         """SHA-256 over the digests of these frames (default: all). Does not depend on their order."""
         lines = sorted(f"{id} {self.frame_digest(id)}\n" for id in (self.items if ids is None else ids))
         return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, remembered while it is unchanged (`file_cache`). Raises DataError if it is unreadable."""
+    return remembered("sha256", [("", path)], lambda: _digest_of([("", path)], named=False))
+
+
+def _digest_of(files: Iterable[tuple[str, Path]], named: bool = True) -> str:
+    """SHA-256 over files, each after a line with its kind and length if `named`. Holds a small part in memory."""
+    digest = hashlib.sha256()
+    for kind, path in files:
+        with foreign.open_regular(path, MAX_IMAGE_BYTES, "frame's file", DataError) as file:
+            size = left = os.fstat(file.fileno()).st_size
+            digest.update(f"{kind} {size}\n".encode() if named else b"")
+            try:
+                while block := file.read(MB):
+                    digest.update(block)
+                    left -= len(block)
+            except OSError as reason:
+                raise DataError(f"{path}: cannot be read: {reason.strerror}. Check the disk.") from reason
+        if left:
+            raise DataError(f"{path}: was changed while it was read. Run the same command again.")
+    return digest.hexdigest()
+
+
+def _differ(size: tuple[int, int], expected: tuple[int, int]) -> bool:
+    return any(abs(a / b - 1) > SIZE_TOLERANCE for a, b in zip(size, expected, strict=True))
 
 
 class Reader(ABC):
@@ -174,12 +243,29 @@ class Reader(ABC):
     def find(self, root: Path) -> list[Path]:
         """Returns the folders below `root`, at any depth, with frames of this data set. Looks at file names only."""
 
+    def find_labels(self, root: Path) -> list[Path]:
+        """Returns the annotation files of this data set below `root` that can be read without any image.
+
+        None by default. `data check` shows what they hold although there is nothing to run on.
+        """
+        return []
+
     @abstractmethod
     def read(self, root: Path) -> Dataset:
         """Reads all frames below `root`.
 
         Raises DataError when there are none, or when a file is broken or inconsistent.
         """
+
+    def write_example(self, root: Path) -> None:
+        """Writes a few small frames in the data set's layout below `root`, for `mitobench check-plugin`.
+
+        Raises PluginError for readers that do not implement it.
+        """
+        raise PluginError(
+            f"The reader of {self.name} has no write_example(root). Implement it: it writes a few small frames in the "
+            "data set's layout, on which the reader is checked."
+        )
 
 
 def reader(name: str) -> Reader:
@@ -198,26 +284,35 @@ def reader(name: str) -> Reader:
     return instance
 
 
-def available(root: Path) -> list[str]:
-    """Names of the data sets below `root`, at any depth. Readers that fail are skipped with a warning in the log."""
+def available(root: Path, labels_only: bool = False) -> list[str]:
+    """Names of the data sets below `root`, at any depth. Readers that fail are skipped with a warning in the log.
+
+    `labels_only` adds the data sets of which only annotation files are there.
+    """
     found = []
     for name in discovery.names("dataset"):
         try:
-            if reader(name).find(Path(root)):
+            one = reader(name)
+            if one.find(Path(root)) or (labels_only and one.find_labels(Path(root))):
                 found.append(name)
         except Exception as reason:
             log.warning("Skipped data set %s: its reader is broken: %s", name, reason)
     return found
 
 
-def load(name: str, root: Path) -> Dataset:
+def load(name: str, root: Path, labels_only: bool = False) -> Dataset:
     """Reads data set `name` from any depth below `root`.
+
+    `labels_only` accepts a copy without any image, whose frames are all in `without_image`.
 
     Raises MitobenchError for an unknown name, DataError when the data set is missing, broken or inconsistent, and
     PluginError when its reader is broken.
     """
     try:
-        return reader(name).read(Path(root))
+        dataset = reader(name).read(Path(root))
+        if not dataset.items and not labels_only:
+            raise no_images(dataset)
+        return dataset
     except (MitobenchError, OSError, MemoryError):
         raise
     except Exception as reason:  # a reader of another package may raise anything
@@ -226,6 +321,15 @@ def load(name: str, root: Path) -> Dataset:
             f"{root}: the reader of data set {name!r} (package {found.package} {found.version}) raised "
             f"{type(reason).__name__}: {reason}. Update or uninstall {found.package}, or report it to its authors."
         ) from reason
+
+
+def no_images(dataset: Dataset) -> DataError:
+    """The error for a copy that has annotations and no image."""
+    source = f" They are to be had from {dataset.card.images_from}" if dataset.card.images_from else ""
+    return DataError(
+        f"{dataset.root}: has the annotation of {len(dataset.without_image)} {dataset.name} frames, and none of their "
+        f"images.{source} Put the images anywhere below this folder."
+    )
 
 
 def not_found(name: str, root: Path, looked_for: str) -> DataError:
@@ -237,4 +341,7 @@ def not_found(name: str, root: Path, looked_for: str) -> DataError:
         )
     there = [other for other in available(root) if other != name]
     instead = f"It holds {' and '.join(there)}." if there else "It holds no other data set."
-    return DataError(f"{root}: no {name} frames found at any depth. Looked for {looked_for}. {instead}")
+    unread = " ".join(f"{line}." for line in unread_files({path.parent for path in walk(root)}))
+    return DataError(
+        f"{root}: no {name} frames found at any depth. Looked for {looked_for}. {instead} {unread}".strip()
+    )

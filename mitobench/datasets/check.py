@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mitobench import foreign
-from mitobench.datasets.base import Dataset, Item, load
+from mitobench.datasets import folds
+from mitobench.datasets.base import Dataset, Item, file_digest, load
 from mitobench.datasets.card import Expected
-from mitobench.datasets.splits import PARTS, SplitFile, assign, load_split
+from mitobench.datasets.contamination import MADE_HERE, duplicates
+from mitobench.datasets.domain_table import DomainRow, domain_rows
+from mitobench.datasets.files import unread_files
+from mitobench.datasets.splits import PARTS, SplitFile, assign
 from mitobench.errors import DataError, MitobenchError
-from mitobench.foreign.limits import MAX_IMAGE_BYTES
+from mitobench.slides.reader import oddities
 
 _UNKNOWN = Expected()
 
@@ -55,9 +57,13 @@ class ProtocolCheck:
 
 @dataclass(frozen=True)
 class DatasetReport:
-    """The result of `mitobench data check` for one data set."""
+    """The result of `mitobench data check` for one data set.
+
+    Its counts include the frames that have annotations here and no image.
+    """
 
     dataset: Dataset
+    domains: tuple[DomainRow, ...]
     rows: tuple[PartCounts, ...]
     protocols: tuple[ProtocolCheck, ...]
     sizes: tuple[str, ...]
@@ -65,14 +71,26 @@ class DatasetReport:
 
 
 def check(name: str, root: Path) -> DatasetReport:
-    """Reads data set `name`, pixels included, and compares it with its card. Raises DataError if a file is broken."""
-    dataset = load(name, root)
+    """Reads data set `name`, pixels included, and compares it with its card. Raises DataError if a file is broken.
+
+    Of a copy without images it checks the annotation.
+    """
+    dataset = load(name, root, labels_only=True)
     items = list(dataset.items.values())
-    for item in items:
-        item.frame.read()  # the header may be valid although the pixels are not
-    anomalies = (*dataset.notes, *_misplaced(dataset), *_folders_without_annotation(items), *_same_pixels(items))
-    protocols = tuple(_check_protocol(dataset, protocol) for protocol in dataset.card.protocols)
-    return DatasetReport(dataset, tuple(_count_official_parts(dataset)), protocols, tuple(_sizes(items)), anomalies)
+    annotated = replace(dataset, items={**dataset.items, **dataset.without_image}, without_image={}, fields={})
+    anomalies = (
+        *dataset.notes,
+        *_looks(items),
+        *_misplaced(dataset),
+        *_same_pixels(items),
+        *_same_tissue(dataset),
+        *unread_files({item.files[0].parent for item in items}),
+    )
+    usable = dataset if dataset.items else annotated
+    protocols = tuple(check for protocol in dataset.card.protocols for check in _check_folds(usable, protocol))
+    rows = tuple(_count_official_parts(annotated))
+    domains = domain_rows(list(annotated.items.values()))
+    return DatasetReport(dataset, domains, rows, protocols, tuple(_sizes(items)), anomalies)
 
 
 def _count_part(scanner: str, part: str, items: Iterable[Item], expected: Expected = _UNKNOWN) -> PartCounts:
@@ -97,8 +115,23 @@ def _count_official_parts(dataset: Dataset) -> Iterable[PartCounts]:
         yield _count_part(scanner, part, by_part[scanner, part], expected.get((scanner, part), _UNKNOWN))
 
 
-def _check_protocol(dataset: Dataset, name: str) -> ProtocolCheck:
-    split = load_split(dataset.name, name)
+def _check_folds(dataset: Dataset, protocol: str) -> Iterator[ProtocolCheck]:
+    """Yields how a protocol divides this copy; each fold of one that has several."""
+    try:
+        names = folds.expand(dataset, protocol)
+    except DataError as reason:
+        yield ProtocolCheck(protocol, (), "", "", str(reason))
+        return
+    for name in names:
+        try:
+            split = folds.find_split(dataset, name)
+        except DataError as reason:
+            yield ProtocolCheck(name, (), "", "", str(reason))
+        else:
+            yield _check_protocol(dataset, name, split)
+
+
+def _check_protocol(dataset: Dataset, name: str, split: SplitFile) -> ProtocolCheck:
     missing = _missing(split, dataset)
     try:
         assigned = assign(split, dataset)
@@ -117,7 +150,7 @@ def _missing(split: SplitFile, dataset: Dataset) -> str:
     groups = {item.frame.group for item in dataset.items.values()}
     parts = [getattr(split.parts, name) for name in PARTS]
     fields = sorted(field for part in parts for field in part.fields or () if field not in dataset.fields)
-    slides = sorted(group for part in parts for group in part.groups or () if group not in groups)
+    slides = sorted(group for part in parts for group in part.groups or () if group not in {*groups, "*"})
     named = [f"{what} {' '.join(lost)}" for what, lost in (("fields", fields), ("slides", slides)) if lost]
     return ", ".join(named)
 
@@ -133,19 +166,28 @@ def _misplaced(dataset: Dataset) -> Iterable[str]:
     card = dataset.card
     for id, item in dataset.items.items():
         test = item.field in card.test_fields or item.frame.group in card.test_groups
+        if not item.mitoses.labelled and item.part is None:
+            continue
         if (card.test_fields or card.test_groups) and item.part != ("test" if test else "train"):
             yield f"{item.files[0]}: is in the {item.part} part, but {id} is a {'test' if test else 'train'} frame"
 
 
-def _folders_without_annotation(items: Iterable[Item]) -> Iterable[str]:
-    """Folders in which no labelled frame has an annotation file. Perhaps the files were never copied."""
-    annotated = defaultdict(list)
+def _looks(items: Iterable[Item]) -> Iterable[str]:
+    """Frames that do not look like tissue. Reads all pixels: a header may be valid although they are not."""
     for item in items:
-        if item.mitoses.labelled:
-            annotated[item.files[0].parent].append(len(item.files) > 1)
-    for folder, files in sorted(annotated.items()):
-        if not any(files):
-            yield f"{folder}: none of its {len(files)} frames has an annotation file; all count as free of mitoses"
+        for oddity in oddities(item.frame.read()):
+            yield f"{item.files[0]}: {oddity}"
+
+
+def _same_tissue(dataset: Dataset) -> Iterable[str]:
+    """Frames that show the same tissue, turned, mirrored, rescaled, recompressed or cropped."""
+    if dataset.name.startswith(MADE_HERE):
+        return
+    items = {id: (dataset, item) for id, item in dataset.items.items()}
+    for pair in duplicates(items):
+        one, other = (dataset.items[id].files[0] for id in (pair.one, pair.other))
+        if not pair.exact or file_digest(one) != file_digest(other):
+            yield f"{other}: shows the same tissue as {one}{', pixel by pixel' if pair.exact else ''}"
 
 
 def _same_pixels(items: Iterable[Item]) -> Iterable[str]:
@@ -153,8 +195,6 @@ def _same_pixels(items: Iterable[Item]) -> Iterable[str]:
     first: dict[str, Path] = {}
     for item in items:
         image = item.files[0]
-        other = first.setdefault(
-            hashlib.sha256(foreign.read_bytes(image, MAX_IMAGE_BYTES, "image", DataError)).hexdigest(), image
-        )
+        other = first.setdefault(file_digest(image), image)
         if other != image:
             yield f"{image}: is the same image as {other}"

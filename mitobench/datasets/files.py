@@ -12,6 +12,43 @@ MARKER = "synthetic.json"
 IMAGE_SUFFIXES = frozenset({".bmp", ".tif", ".tiff", ".png", ".jpg", ".jpeg"})
 
 
+# Whole slides, which the data sets of whole slides read by region.
+SLIDE_SUFFIXES = frozenset({".svs", ".ndpi", ".mrxs", ".scn", ".bif"})
+# Formats of slides and images that are not read.
+UNREAD_SUFFIXES = frozenset(
+    [
+        ".bif",
+        ".btf",
+        ".czi",
+        ".dcm",
+        ".gif",
+        ".heic",
+        ".jfif",
+        ".jp2",
+        ".j2k",
+        ".mrxs",
+        ".ndpi",
+        ".ndpis",
+        ".qptiff",
+        ".scn",
+        ".svs",
+        ".svslide",
+        ".vms",
+        ".vsi",
+        ".webp",
+    ]
+)
+
+
+def unread_files(folders: Iterable[Path]) -> Iterator[str]:
+    """Says, for each folder, which of its files look like images and are not read."""
+    for folder in sorted(folders):
+        unread = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in UNREAD_SUFFIXES)
+        if unread:
+            suffixes = " ".join(sorted({Path(name).suffix.lower() for name in unread}))
+            yield f"{folder}: {len(unread)} files are not read ({suffixes}): {', '.join(unread[:5])}"
+
+
 def walk(root: Path) -> Iterator[Path]:
     """Yields all files below `root`, sorted. Follows links; skips hidden files and folders.
 

@@ -1,45 +1,24 @@
-"""Reads and writes images as uint8 RGB, whatever mode and bit depth the files have."""
+"""The images of data sets: what their headers say, their pixels, and how both differ from the data set's card."""
 
 from __future__ import annotations
 
 import io
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.atomic import write_atomic
-from mitobench.errors import DataError
-from mitobench.foreign import open_regular
-from mitobench.foreign.limits import MAX_IMAGE_BYTES, MAX_PIXELS
+from mitobench.foreign.limits import MAX_PIXELS
+from mitobench.slides.reader import Image, PixelReader, open_image
+from mitobench.slides.reader.image import too_many_pixels
 
-if TYPE_CHECKING:
-    from PIL.ImageFile import ImageFile
-
-_CONVERSIONS = {
-    "RGB": None,
-    "1": "black and white, repeated in three channels",
-    "L": "grey, repeated in three channels",
-    "LA": "grey with transparency, composited on white and repeated in three channels",
-    "P": "a palette image, its colours looked up",
-    "PA": "a palette image with transparency, its colours looked up and composited on white",
-    "RGBA": "RGBA, composited on white",
-    "CMYK": "CMYK, converted to RGB",
-    "YCbCr": "YCbCr, converted to RGB",
-    "I;16": "16-bit grey, the high byte kept and repeated in three channels",
-    "RGB;16": "16-bit RGB, the high byte kept",
-    "RGBA;16": "16-bit RGBA, the high byte kept, composited on white",
-}
-_FORMATS = ("BMP", "JPEG", "PNG", "TIFF")  # only these: one of Pillow's other readers even starts another program
-_STRIPS, _TILES = (273, 279), (324, 325)
+MAX_DIFFERENCE = 0.05  # relative, between the um/px in a file and on the card
 
 
 class Probe(NamedTuple):
-    """The content of an image's header. `note` names the conversion that `read_rgb` does; None if it does none."""
+    """The content of an image's header. `note` names what is converted or odd; None if nothing is."""
 
     width: int
     height: int
@@ -47,24 +26,69 @@ class Probe(NamedTuple):
     note: str | None
 
 
-def probe(path: Path) -> Probe:
-    """Reads an image's size and mode from its header, without decoding pixels.
+class FrameImage(NamedTuple):
+    """What a data set needs of an image file.
+
+    Attributes:
+        size: width and height, px.
+        reader: reads the pixels; the `reader` of the frame.
+        mpp: um/px along x and y that the file gives; None if it gives none.
+        notes: what is converted, guessed or odd, without the file's name; `image_notes` of the item.
+    """
+
+    size: tuple[int, int]
+    reader: PixelReader
+    mpp: tuple[float, float] | None
+    notes: tuple[str, ...]
+
+
+def frame_image(path: Path, mpp: tuple[float, float] | None = None, whole: bool = True) -> FrameImage:
+    """Reads what a data set needs of an image file, from its header.
+
+    Args:
+        path: the file.
+        mpp: um/px on the card. A file that gives others, by more than 5 %, gets a note.
+        whole: whether the frame is read as a whole, so that the image may not have more than MAX_PIXELS px.
 
     Raises DataError naming the file if it is not an image, is truncated, or cannot be converted to RGB.
     """
-    try:
-        with _opened(path) as image:
-            (width, height), mode, whole = image.size, _mode(image), _is_whole(image)
-    except DataError:
-        raise
-    except Exception as reason:
-        raise _undecodable(path, reason) from reason
-    if not whole:
-        raise DataError(f"{path}: the image is truncated: pixels are missing. Copy the file again.")
-    if mode not in _CONVERSIONS:
-        raise DataError(f"{path}: an image of mode {mode} cannot be converted to RGB. Save it as 8-bit RGB.")
-    conversion = _CONVERSIONS[mode]
-    return Probe(width, height, mode, conversion and f"{path}: image is {conversion}")
+    with open_image(path) as image:
+        if whole:
+            _check_size(image)
+        notes = [*image.notes, *([difference(image.mpp, mpp)] if differ(image.mpp, mpp) else [])]
+        return FrameImage(image.size, PixelReader(path, image.decoder), image.mpp, tuple(notes))
+
+
+def differ(found: tuple[float, float] | None, expected: tuple[float, float] | None) -> bool:
+    """Whether the um/px in a file differ from those expected by more than 5 %; False if either is unknown."""
+    if found is None or expected is None:
+        return False
+    return any(abs(a / b - 1) > MAX_DIFFERENCE for a, b in zip(found, expected, strict=True))
+
+
+def difference(found: tuple[float, float] | None, card: tuple[float, float] | None) -> str:
+    """The note on um/px that differ."""
+    assert found is not None
+    assert card is not None
+    return f"the file says {um_px(found)} um/px, the card {um_px(card)}; the card's are used"
+
+
+def um_px(mpp: tuple[float, float]) -> str:
+    """Formats um/px along x and y; one number if they are equal."""
+    x, y = (f"{value:.4g}" for value in mpp)
+    return x if x == y else f"{x} x {y}"
+
+
+def probe(path: Path) -> Probe:
+    """Reads an image's size and mode from its header.
+
+    Decodes pixels only of images with more than 8 bits or transparency. Raises DataError naming the file if it is not
+    an image, is truncated, has too many pixels, or cannot be converted to RGB.
+    """
+    with open_image(path) as image:
+        _check_size(image)
+        note = "; ".join(image.notes)
+        return Probe(*image.size, str(getattr(image, "mode", "RGB")), f"{path}: {note}" if note else None)
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
@@ -72,21 +96,8 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
 
     Raises DataError naming the file if it is truncated or cannot be decoded.
     """
-    from PIL import Image
-
-    probe(path)
-    try:
-        with _opened(path) as image:
-            if _mode(image) == "I;16":
-                return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., None], 3, axis=2)
-            if "A" in image.mode or "transparency" in image.info:
-                rgba = image.convert("RGBA")
-                return np.array(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB"))
-            return np.array(image.convert("RGB"))
-    except DataError:
-        raise
-    except Exception as reason:
-        raise _undecodable(path, reason) from reason
+    with open_image(path) as image:
+        return image.read()
 
 
 def write_rgb(path: Path, pixels: NDArray[np.uint8]) -> None:
@@ -98,57 +109,7 @@ def write_rgb(path: Path, pixels: NDArray[np.uint8]) -> None:
     write_atomic(path, content.getvalue())
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[ImageFile]:
-    """Opens an image and reads its header. Raises DataError if it is not a regular file or declares too many pixels."""
-    from PIL import Image
-
-    # Pillow warns about images far smaller than a scanned region; MAX_PIXELS replaces its limit.
-    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        with (
-            open_regular(path, MAX_IMAGE_BYTES, "image", DataError) as file,
-            Image.open(file, formats=_FORMATS) as image,
-        ):
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise DataError(
-                    f"{path}: the image has {width} x {height} px, more than the limit of {MAX_PIXELS:,}. Export the "
-                    "region of interest; whole-slide images are not supported."
-                )
-            yield image
-    finally:
-        Image.MAX_IMAGE_PIXELS = before
-
-
-def _undecodable(path: Path, reason: Exception) -> DataError:
-    return DataError(f"{path}: cannot be read as an image ({reason}). Copy the file again, or save it as 8-bit RGB.")
-
-
-def _mode(image: ImageFile) -> str:
-    """The image mode with its bit depth. Pillow reports 16-bit colour as RGB; only the decoder's arguments differ."""
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-        return "I;16"
-    deep = any(";16" in str(tile[3]) for tile in image.tile)
-    return f"{image.mode};16" if deep and image.mode in ("RGB", "RGBA") else image.mode
-
-
-def _is_whole(image: ImageFile) -> bool:
-    """Whether the file is as long as its header says, which is all that can be checked without decoding."""
-    file = image.fp
-    assert file is not None
-    length = file.seek(0, os.SEEK_END)
-    if image.format == "TIFF":
-        tags = image.tag_v2  # type: ignore[attr-defined]
-        return all(
-            offset + count <= length
-            for offsets, counts in (_STRIPS, _TILES)
-            for offset, count in zip(tags.get(offsets, ()), tags.get(counts, ()), strict=False)
-        )
-    if image.format == "BMP" and image.tile[0][0] == "raw":
-        _, _, offset, (_, stride, _) = cast("Any", image.tile[0])
-        return bool(offset + stride * image.height <= length)
-    # Both formats end with a marker that cannot occur in encoded pixels; scanners may pad after it.
-    end = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}.get(str(image.format), b"")
-    file.seek(max(0, length - 4096))
-    return end in file.read()
+def _check_size(image: Image) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise too_many_pixels(image.path, width, height)

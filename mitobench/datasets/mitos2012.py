@@ -6,8 +6,8 @@ A frame is recognised by its parent folder too, because `A03_00` is also the nam
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from functools import partial
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,13 @@ from mitobench.api import Frame, Mitoses
 from mitobench.atomic import write_text_atomic
 from mitobench.datasets import images, points
 from mitobench.datasets.base import Card, Dataset, Item, NewFrame, Reader, not_found
+from mitobench.datasets.figures import repeats
 from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
+from mitobench.datasets.mask_checks import check_masks
 from mitobench.errors import DataError
 
 LOOKED_FOR = "images such as A00_v2/A00_01.bmp or H00_v2/H00_01.bmp (bmp, tif, tiff, png, jpg, jpeg)"
-_FRAME = re.compile(r"([AH]\d\d)_\d\d")
+_FRAME = re.compile(r"([AH]\d\d)_\d\d", re.IGNORECASE)
 _PARTS = {"training": "train", "evaluation": "test"}
 _SCANNERS = {"A": "aperio", "H": "hamamatsu"}
 
@@ -49,45 +51,91 @@ def read_layout(root: Path, card: Card) -> Dataset:
 
     Raises DataError when there are none, when two have the same name, or when a file is broken.
     """
-    found = unique(((path.stem, path) for path in _images(root)), "frame")
+    found = unique(((path.stem.upper(), path) for path in _images(root)), "frame")
     if not found:
         raise not_found(card.name, root, LOOKED_FOR)
     notes: list[str] = []
-    items = {id: _read_item(id, path, card, notes) for id, path in found.items()}
+    annotations = _annotations(root, found, notes)
+    annotated = {found[id].parent for id in annotations}
+    notes += _bare_folders(found.values(), annotated)
+    items = {
+        id: _read_item(id, path, annotations.get(id), path.parent in annotated, card, notes)
+        for id, path in found.items()
+    }
     return Dataset(card, Path(root), items, tuple(notes))
 
 
 def _images(root: Path) -> Iterable[Path]:
+    return (path for path in _of_slides(root) if path.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def _of_slides(root: Path) -> Iterable[Path]:
+    """Files named as a frame, in a folder named as its slide, in any letter case."""
     for path in walk(root):
         match = _FRAME.fullmatch(path.stem)
-        if match and path.suffix.lower() in IMAGE_SUFFIXES and path.parent.name == f"{match[1]}_v2":
+        if match and path.parent.name.lower() == f"{match[1]}_v2".lower():
             yield path
 
 
-def _read_item(id: str, image: Path, card: Card, notes: list[str]) -> Item:
-    header = images.probe(image)
-    if header.note:
-        notes.append(header.note)
-    size = (header.width, header.height)
+def _annotations(root: Path, found: Mapping[str, Path], notes: list[str]) -> dict[str, Path]:
+    """Returns the annotation files by frame: those beside the images, otherwise those in folders of their own."""
+    files = [path for path in _of_slides(root) if path.suffix.lower() == ".csv" and path.stem.upper() in found]
+    beside = {path.stem.upper(): path for path in files if path.parent == found[path.stem.upper()].parent}
+    apart = [path for path in files if path.stem.upper() not in beside]
+    elsewhere = unique(((path.stem.upper(), path) for path in apart), "annotation")
+    for folder in sorted({path.parent for path in elsewhere.values()}):
+        number = sum(path.parent == folder for path in elsewhere.values())
+        notes.append(f"{folder}: holds the annotation of {number} frames whose images are in another folder")
+    return elsewhere | beside
+
+
+def _bare_folders(images: Iterable[Path], annotated: Collection[Path]) -> Iterable[str]:
+    """Says which slides have no annotation file. Perhaps the files were never copied, or have other names."""
+    bare = Counter(image.parent for image in images if image.parent not in annotated)
+    for folder, count in sorted(bare.items()):
+        yield f"{folder}: none of its {count} frames has an annotation file; all count as unlabelled"
+
+
+def _read_item(id: str, image: Path, csv: Path | None, among_annotated: bool, card: Card, notes: list[str]) -> Item:
+    header = images.frame_image(image, card.mpp[id[0]])
+    notes.extend(f"{image}: {note}" for note in header.notes)
+    size = header.size
     group, field = id[1:3], id[1:]
     official = _part_of(image)
     part = official or ("test" if field in card.test_fields else "train" if card.test_fields else None)
-    csv = next((p for p in image.parent.glob(f"{id}.*") if p.suffix.lower() == ".csv"), None)
     if csv:
-        masks, csv_notes = read_masks(csv, size)
-        notes.extend(csv_notes)
+        masks = _read_checked(csv, size, card, id[0], notes)
         mitoses = Mitoses(_centroids(masks), masks)
     else:
-        # In the contest's folders a missing file means "no mitosis"; anywhere else it means "not annotated".
-        mitoses = Mitoses(np.zeros((0, 2)), (), labelled=official is not None)
-    frame = Frame(id, card.name, group, id[0], card.mpp[id[0]], size, partial(images.read_rgb, image))
-    return Item(frame, mitoses, (image, csv) if csv else (image,), part)
+        # In the contest's folders a missing file means "no mitosis", if other frames of the slide have one. Anywhere
+        # else, and where a whole slide has none, it means "not annotated".
+        mitoses = Mitoses(np.zeros((0, 2)), (), labelled=official is not None and among_annotated)
+    domains = card.domains_of(id[0])
+    frame = Frame(id, card.name, group, id[0], card.mpp[id[0]], size, header.reader, domains=domains)
+    return Item(frame, mitoses, (image, csv) if csv else (image,), part, image_notes=header.notes)
 
 
 def _part_of(image: Path) -> str | None:
     """The official part according to the slide's parent folder: `training_aperio`, `evaluation_hamamatsu`."""
     name = image.absolute().parent.parent.name.lower()
     return next((part for word, part in _PARTS.items() if name.startswith(word)), None)
+
+
+def _read_checked(csv: Path, size: tuple[int, int], card: Card, scanner: str, notes: list[str]) -> Masks:
+    """Reads the masks in a CSV. A mitosis that is listed twice counts once, unless the card says otherwise."""
+    masks, csv_notes = read_masks(csv, size)
+    notes.extend(csv_notes)
+    places = [where for where, _ in points.rows(csv)]
+    check_masks(masks, places, max(card.mpp[scanner]))
+    repeated = repeats(_centroids(masks))
+    said = " ".join(csv_notes)
+    for later, first in repeated.items():
+        if f"{places[later]}: repeats" not in said:
+            notes.append(f"{places[later]}: repeats the mitosis of {places[first]}, give or take a few pixels")
+    if repeated and card.duplicates == "once":
+        notes.append(f"{csv}: {len(repeated)} mitoses are listed again, and count once")
+        return tuple(mask for number, mask in enumerate(masks) if number not in repeated)
+    return masks
 
 
 def _centroids(masks: Masks) -> NDArray[np.float64]:
@@ -129,10 +177,10 @@ def write(root: Path, frames: Iterable[NewFrame], suffix: str = ".bmp") -> None:
 
     Raises DataError for a frame without masks or labels, which the layout cannot represent.
     """
-    for id, pixels, mitoses, part in frames:
+    for id, image, mitoses, part in frames:
         if mitoses.masks is None or not mitoses.labelled:
             raise DataError(f"{id}: has no masks or no labels, which the MITOS 2012 layout cannot represent.")
         scanner = _SCANNERS[id[0]]
         folder = Path(root) / f"{'evaluation' if part == 'test' else 'training'}_{scanner}" / f"{id[:3]}_v2"
-        images.write_rgb(folder / f"{id}{suffix}", pixels)
+        images.write_rgb(folder / f"{id}{suffix}", image)
         write_masks(folder / f"{id}.csv", mitoses.masks)

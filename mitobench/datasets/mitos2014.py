@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from mitobench.api import Detections, Frame, Mitoses
 from mitobench.atomic import write_text_atomic
 from mitobench.datasets import images, points
 from mitobench.datasets.base import Card, Dataset, Item, NewFrame, Reader, not_found
+from mitobench.datasets.figures import Floats, repeats
 from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
 from mitobench.errors import DataError
 
 LOOKED_FOR = "x40 images such as A03_00Aa.tiff or H03_00Aa.tiff (bmp, tif, tiff, png, jpg, jpeg)"
-_FRAME = re.compile(r"[AH]\d\d_\d\d[A-D][a-d]")
-_ANNOTATION = re.compile(r"([AH]\d\d_\d\d[A-D][a-d]_(?:not_)?mitosis)\.csv", re.IGNORECASE)
+_FRAME = re.compile(r"[AH]\d\d_\d\d[A-D][A-D]", re.IGNORECASE)
+_ANNOTATION = re.compile(r"([AH]\d\d_\d\d[A-D][A-D])(_(?:not_)?mitosis)\.csv", re.IGNORECASE)
 
 
 class Mitos2014(Reader):
@@ -48,13 +48,21 @@ def read_layout(root: Path, card: Card) -> Dataset:
     Raises DataError when there are none, when two have the same name, or when a file is broken.
     """
     paths = list(walk(root))
-    found = unique(((path.stem, path) for path in paths if _is_frame(path)), "frame")
+    found = unique(((_frame_id(path.stem), path) for path in paths if _is_frame(path)), "frame")
     if not found:
         raise not_found(card.name, root, LOOKED_FOR)
-    annotations = unique(((path.stem, path) for path in paths if _ANNOTATION.fullmatch(path.name)), "annotation")
+    named = ((_ANNOTATION.fullmatch(path.name), path) for path in paths)
+    annotations = unique(
+        ((f"{_frame_id(match[1])}{match[2].lower()}", path) for match, path in named if match), "annotation"
+    )
     notes: list[str] = []
     items = {id: _read_item(id, path, annotations, card, notes) for id, path in found.items()}
     return Dataset(card, Path(root), items, tuple(notes))
+
+
+def _frame_id(stem: str) -> str:
+    """The official spelling of a frame's name: `A03_00Aa` for `a03_00AA`."""
+    return f"{stem[:-1].upper()}{stem[-1].lower()}"
 
 
 def _is_frame(path: Path) -> bool:
@@ -62,47 +70,76 @@ def _is_frame(path: Path) -> bool:
 
 
 def _read_item(id: str, image: Path, annotations: Mapping[str, Path], card: Card, notes: list[str]) -> Item:
-    header = images.probe(image)
-    if header.note:
-        notes.append(header.note)
-    size = (header.width, header.height)
+    header = images.frame_image(image, card.mpp[id[0]])
+    notes.extend(f"{image}: {note}" for note in header.notes)
+    size = header.size
     yes, no = (annotations.get(f"{id}_{kind}") for kind in ("mitosis", "not_mitosis"))
-    mitoses = Mitoses(_points(yes, size, notes), imposters=_points(no, size, notes), labelled=yes is not None)
+    xy, confidence = _points(yes, size, card, notes)
+    imposters, imposter_confidence = _points(no, size, card, notes)
+    mitoses = Mitoses(
+        xy,
+        imposters=imposters,
+        labelled=yes is not None,
+        confidence=confidence,
+        imposter_confidence=imposter_confidence,
+    )
+    if yes and confidence is not None and not confidence.all():
+        notes.append(f"{yes}: {int((confidence == 0).sum())} mitoses have confidence 0. Check the third column.")
     if no and not yes:
         notes.append(f"{no}: lists imposters, but {id}_mitosis.csv is missing: the frame counts as unlabelled")
     group = id[1:3]
     part = "test" if group in card.test_groups else "train" if card.test_groups else None
-    frame = Frame(id, card.name, group, id[0], card.mpp[id[0]], size, partial(images.read_rgb, image))
-    return Item(frame, mitoses, (image, *filter(None, (yes, no))), part)
+    domains = card.domains_of(id[0])
+    frame = Frame(id, card.name, group, id[0], card.mpp[id[0]], size, header.reader, domains=domains)
+    return Item(frame, mitoses, (image, *filter(None, (yes, no))), part, image_notes=header.notes)
 
 
-def _points(path: Path | None, size: tuple[int, int], notes: list[str]) -> NDArray[np.float64]:
+def _points(path: Path | None, size: tuple[int, int], card: Card, notes: list[str]) -> tuple[Floats, Floats | None]:
+    """Reads points with their confidence. One that is listed twice counts once, unless the card says otherwise."""
     if path is None:
-        return np.zeros((0, 2))
-    xy, csv_notes = read_points(path, size)
+        return np.zeros((0, 2)), None
+    xy, confidence, csv_notes = _read_rows(path, size)
     notes.extend(csv_notes)
-    return xy
+    repeated = repeats(xy)
+    if not repeated or card.duplicates == "all":
+        return xy, confidence
+    notes.append(f"{path}: {len(repeated)} figures are listed again, and count once")
+    kept = [number for number in range(len(xy)) if number not in repeated]
+    return xy[kept], None if confidence is None else confidence[kept]
 
 
-def read_points(path: Path, size: tuple[int, int]) -> tuple[NDArray[np.float64], list[str]]:
+def read_points(path: Path, size: tuple[int, int]) -> tuple[Floats, list[str]]:
     """Reads the points in a CSV ([N, 2] px, in a frame of `size` width, height); returns them with notes.
 
-    Rows are `x,y` or `x,y,confidence`; the confidence is ignored. Raises DataError with file and line for any other
-    number of columns, for text, and for a point that is 2 px or more outside the frame.
+    Rows are `x,y` or `x,y,confidence`. Raises DataError with file and line for any other number of columns, for text,
+    for a confidence outside 0-1, and for a point that is 2 px or more outside the frame.
     """
-    rows: list[NDArray[np.float64]] = []
+    xy, _, notes = _read_rows(path, size)
+    return xy, notes
+
+
+def _read_rows(path: Path, size: tuple[int, int]) -> tuple[Floats, Floats | None, list[str]]:
+    """Reads points, their confidence (None unless every row has one), and notes."""
+    rows: list[Floats] = []
+    places: list[str] = []
+    confidence: list[float] = []
     notes: list[str] = []
-    seen: dict[tuple[float, ...], str] = {}
     for where, numbers in points.rows(path):
         if len(numbers) not in (2, 3):
             raise DataError(f"{where}: {len(numbers)} columns. Expected x,y or x,y,confidence.")
+        if len(numbers) == 3 and not 0 <= numbers[2] <= 1:
+            raise DataError(
+                f"{where}: the confidence {numbers[2]:g} is outside 0-1. Expected x,y or x,y,confidence; remove a "
+                "column of row numbers."
+            )
         point, line_notes = points.clip(np.array([numbers[:2]]), size, where)
-        first = seen.setdefault(tuple(point[0]), where)
-        if first != where:
-            line_notes.append(f"{where}: repeats the point of {first}")
         notes.extend(line_notes)
         rows.append(point)
-    return np.concatenate(rows) if rows else np.zeros((0, 2)), notes
+        places.append(where)
+        confidence += numbers[2:]
+    xy = np.concatenate(rows) if rows else np.zeros((0, 2))
+    notes += [f"{places[later]}: repeats the point of {places[first]}" for later, first in repeats(xy).items()]
+    return xy, np.array(confidence) if rows and len(confidence) == len(rows) else None, notes
 
 
 def write_points(path: Path, xy: ArrayLike, confidence: ArrayLike) -> None:
@@ -118,12 +155,14 @@ def write(root: Path, frames: Iterable[NewFrame], suffix: str = ".tiff") -> None
 
     The slide determines the part, so the part is not written. An unlabelled frame gets no annotation file.
     """
-    for id, pixels, mitoses, _ in frames:
+    for id, image, mitoses, _ in frames:
         slide = Path(root) / id[:3]
-        images.write_rgb(slide / "frames" / "x40" / f"{id}{suffix}", pixels)
+        images.write_rgb(slide / "frames" / "x40" / f"{id}{suffix}", image)
         if mitoses.labelled:
-            write_points(slide / "mitosis" / f"{id}_mitosis.csv", mitoses.xy, 1.0)
-            write_points(slide / "mitosis" / f"{id}_not_mitosis.csv", mitoses.imposters, 0.0)
+            sure = 1.0 if mitoses.confidence is None else mitoses.confidence
+            unsure = 0.0 if mitoses.imposter_confidence is None else mitoses.imposter_confidence
+            write_points(slide / "mitosis" / f"{id}_mitosis.csv", mitoses.xy, sure)
+            write_points(slide / "mitosis" / f"{id}_not_mitosis.csv", mitoses.imposters, unsure)
 
 
 def write_submission(folder: Path, detections: Mapping[str, Detections]) -> None:

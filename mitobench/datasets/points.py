@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,28 +15,31 @@ from mitobench.errors import DataError
 from mitobench.foreign.limits import MAX_ANNOTATION_BYTES
 
 OUTSIDE_PX = 2.0
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def rows(path: Path) -> Iterator[tuple[str, list[float]]]:
     """Yields (`file:line`, numbers) for every line that is not blank.
 
-    Ignores spaces, CRLF, a byte-order mark and trailing commas. Raises DataError for text, nan and inf.
+    Ignores spaces, CRLF, a byte-order mark and trailing commas. Raises DataError for text, nan and inf, and for what
+    only some programs take for a number.
     """
     text = foreign.read_text(path, MAX_ANNOTATION_BYTES, "text of comma-separated numbers", DataError, "utf-8-sig")
-    for number, line in enumerate(text.splitlines(), start=1):
+    for line_number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), start=1):
         cells = line.strip().rstrip(", \t")
         if cells:
-            where = f"{path}:{number}"
-            yield where, [_number(cell, where) for cell in cells.split(",")]
+            where = f"{path}:{line_number}"
+            yield where, [number(cell, where) for cell in cells.split(",")]
 
 
-def _number(cell: str, where: str) -> float:
-    try:
-        value = float(cell)
-    except ValueError:
-        value = math.nan
+def number(cell: str, where: str) -> float:
+    """Reads one number. Raises DataError with the place if it is not one."""
+    # Python's own `float` also takes 1_000 and the digits of other scripts.
+    value = float(cell) if _NUMBER.fullmatch(cell.strip(" \t")) else math.nan
     if not math.isfinite(value):
-        raise DataError(f"{where}: {cell.strip()!r} is not a number. Expected a coordinate in px.")
+        hint = " Numbers are separated by commas, and have a decimal point." if ";" in cell else ""
+        shown = foreign.printable(repr(cell.strip()), 60)
+        raise DataError(f"{where}: {shown} is not a number. Expected a coordinate in px.{hint}")
     return value
 
 

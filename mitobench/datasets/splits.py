@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 
 from mitobench import discovery, foreign, registry
 from mitobench.datasets.base import Dataset, Item
@@ -31,16 +31,25 @@ class Rule(Strict):
     The order sorts all fields of this copy that are not in an official test set by the SHA-256 of `seed:field`. On a
     complete copy with `of` fields a part has exactly `stop - start` fields. On a partial copy it has the same fraction
     of the available fields, so a field may be assigned to another part than on a complete copy.
+
+    With `by = "group"`, slides are drawn in the same way instead of fields of view.
     """
 
     seed: str
     start: int = Field(ge=0)
     stop: int
     of: int = Field(gt=0)
+    by: Literal["field", "group"] = "field"
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves `by` out where it is the default, so that the digests of older splits stay as they are."""
+        values: dict[str, Any] = handler(self)
+        return {name: value for name, value in values.items() if (name, value) != ("by", "field")}
 
 
 class SplitPart(Strict):
-    """Names the frames of one part, in exactly one of three ways."""
+    """Names the frames of one part, in exactly one of three ways. The group `*` is all slides."""
 
     fields: tuple[str, ...] | None = None
     groups: tuple[str, ...] | None = None
@@ -54,7 +63,8 @@ class SplitPart(Strict):
 
     def __str__(self) -> str:
         if self.rule:
-            return f"{self.rule.stop - self.rule.start} of {self.rule.of} fields, drawn"
+            what = "slides" if self.rule.by == "group" else "fields"
+            return f"{self.rule.stop - self.rule.start} of {self.rule.of} {what}, drawn"
         return f"slides {' '.join(self.groups)}" if self.groups else f"fields {' '.join(self.fields or ())}"
 
 
@@ -191,14 +201,20 @@ def assign(split: SplitFile, dataset: Dataset, needed: Sequence[str] = PARTS) ->
 
 
 def _members(part: SplitPart, dataset: Dataset) -> Iterator[Item]:
+    by_group = part.rule is not None and part.rule.by == "group"
     drawn = _draw(part.rule, dataset) if part.rule else frozenset(part.fields or ())
+    groups = drawn if by_group else frozenset(part.groups or ())
+    fields = frozenset() if by_group else drawn
     for item in dataset.items.values():
-        if item.field in drawn or item.frame.group in (part.groups or ()):
+        if item.field in fields or item.frame.group in groups or "*" in groups:
             yield item
 
 
 def _draw(rule: Rule, dataset: Dataset) -> frozenset[str]:
+    """The fields of view that a rule draws, or the slides, of those that are not in an official test set."""
     pool = [field for field, official in dataset.fields.items() if official != "test"]
+    if rule.by == "group":
+        pool = sorted({item.frame.group for item in dataset.items.values() if item.part != "test"})
     order = sorted(pool, key=lambda field: hashlib.sha256(f"{rule.seed}:{field}".encode()).digest())
     return frozenset(
         field for place, field in enumerate(order) if rule.start * len(pool) <= place * rule.of < rule.stop * len(pool)

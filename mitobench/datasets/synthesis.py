@@ -91,7 +91,11 @@ class Picture:
 def make_frame(seed: int, slide_number: int, number: int, size: int = 256) -> Picture:
     """Makes frame `number` of a slide, `size` x `size` px. The same arguments give the same bytes."""
     slide = Slide.draw(seed, slide_number)
-    rng = np.random.default_rng([seed, slide_number, number])
+    return draw_frame(slide, np.random.default_rng([seed, slide_number, number]), size)
+
+
+def draw_frame(slide: Slide, rng: Generator, size: int) -> Picture:
+    """Makes a frame of a slide, `size` x `size` px, from the state of `rng`."""
     sites, is_mitosis = place_figures(rng, slide, size)
     kinds = pick(rng, MITOSIS_SHARES, int(is_mitosis.sum()))
     imposter_kinds = pick(rng, IMPOSTER_SHARES, int((~is_mitosis).sum()))

@@ -2,7 +2,7 @@
 
 from mitobench.evaluate.boxes import BoxScores, score_boxes
 from mitobench.evaluate.curve import FROC_UNIT, Curve, Sweep, sweep
-from mitobench.evaluate.detections_csv import read_detections
+from mitobench.evaluate.files import read_detections
 from mitobench.evaluate.jackknife import Score
 from mitobench.evaluate.matching import MATCHERS, Match, match
 from mitobench.evaluate.metrics import Counts, FrameCounts, FramePrediction, count_frames, over_split, total

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mitobench.evaluate.matching import find_matcher, gains, nearest_within, rank
+from mitobench.evaluate.matchers.matcher import nearest_within
+from mitobench.evaluate.matchers.suppression import neighbours
+from mitobench.evaluate.matching import find_matcher, gains, rank
 from mitobench.evaluate.metrics import RATIOS, FramePrediction
 
 Floats = NDArray[np.float64]
@@ -24,7 +26,7 @@ class Curve:
 
     Attributes:
         threshold: the scores, [K]; a detection is kept if its score >= threshold.
-        tp, fp: kept detections that are hits, and that are not, int [K].
+        tp, fp: mitoses that the kept detections find, and kept detections that are false positives, int [K].
         n_mitoses: annotated mitoses.
         n_frames: labelled frames.
     """
@@ -83,6 +85,7 @@ class Sweep:
 
     For `mitos` a new score vector costs one sort: the hits above a threshold are the distinct mitoses that are the
     nearest mitosis within the radius of any kept detection, in any order. Other matchers run again, frame by frame.
+    What `kdtree` suppresses does not depend on worse detections, so its curve needs one pass as well.
     """
 
     def __init__(self, frames: Sequence[FramePrediction], matcher: str, radius_um: float) -> None:
@@ -91,6 +94,7 @@ class Sweep:
         self._rule, self._radius_um = find_matcher(matcher), radius_um
         self._xy = [frame.xy for frame in labelled]
         self._distance = [frame.distances(self._rule)[0] for frame in labelled]
+        self._neighbours = [neighbours(self._rule, xy) for xy in self._xy]
         self._n_frames = len(labelled)
         self._n_mitoses = sum(len(frame.truth_xy) for frame in labelled)
         self._nearest = self._number_mitoses() if matcher == "mitos" else None
@@ -99,24 +103,24 @@ class Sweep:
         """The nearest mitosis within the radius of each detection, numbered across all frames, or -1: [M]."""
         claimed, first = [np.zeros(0, dtype=np.int64)], 0
         for distance in self._distance:
-            truth = nearest_within(distance, self._radius_um)
+            truth = nearest_within(distance, self._rule.within(distance, self._radius_um))
             claimed.append(np.where(truth >= 0, truth + first, -1))
             first += distance.shape[1]
         return np.concatenate(claimed)
 
-    def _gains(self, score: Floats, order: Ints) -> Ints:
-        """The number of true positives that each detection adds, [M]. `order`: detections by descending score."""
-        gain = np.zeros(len(score), dtype=np.int64)
+    def _gains(self, score: Floats, order: Ints) -> tuple[Ints, Ints]:
+        """The true and false positives that each detection adds, two [M]. `order`: detections by descending score."""
+        tp, fp = np.zeros(len(score), dtype=np.int64), np.zeros(len(score), dtype=np.int64)
         if self._nearest is not None:
             near = order[self._nearest[order] >= 0]
-            gain[near[np.unique(self._nearest[near], return_index=True)[1]]] = 1
-            return gain
+            tp[near[np.unique(self._nearest[near], return_index=True)[1]]] = 1
+            return tp, 1 - tp
         first = 0
-        for xy, distance in zip(self._xy, self._distance, strict=True):
-            ranked = rank(xy, score[first : first + len(xy)])
-            gain[first + ranked] = gains(self._rule, distance[ranked], self._radius_um)
+        for xy, distance, near_by in zip(self._xy, self._distance, self._neighbours, strict=True):
+            part = slice(first, first + len(xy))
+            tp[part], fp[part] = gains(self._rule, distance, self._radius_um, near_by, rank(xy, score[part]))
             first += len(xy)
-        return gain
+        return tp, fp
 
     def curve(self, score: Floats) -> Curve:
         """The counts at every distinct value of `score` [M].
@@ -126,8 +130,8 @@ class Sweep:
         order = np.argsort(-score, kind="stable")
         ranked = score[order]
         last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) if len(ranked) else order
-        tp = np.cumsum(self._gains(score, order)[order])[last]
-        return Curve(ranked[last], tp, last + 1 - tp, self._n_mitoses, self._n_frames)
+        tp, fp = (np.cumsum(gain[order])[last] for gain in self._gains(score, order))
+        return Curve(ranked[last], tp, fp, self._n_mitoses, self._n_frames)
 
     def best_f1(self, score: Floats) -> float:
         """The best F1 over all thresholds of `score` [M]; 0 if it is undefined."""

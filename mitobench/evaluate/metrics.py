@@ -7,7 +7,7 @@ without detections, recall without mitoses, F1 without either.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from mitobench.api import Detections, Frame, Mitoses
-from mitobench.evaluate.matching import Match, Matcher, distances, find_matcher, match_distances, rank
+from mitobench.evaluate.matching import (
+    DISTANCE_DIGITS,
+    Match,
+    Matcher,
+    closer,
+    distances,
+    find_matcher,
+    match_distances,
+)
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -35,6 +43,14 @@ class FramePrediction:
         labelled: False if the annotation is withheld. Such a frame is not scored; it is not a frame without mitoses.
         distance_um: distances from the detections to the mitoses, [M, N] um, if read from a record, which does not
             store the mitoses' coordinates; inf beyond the radius. None: computed from `truth_xy`.
+        boxes: the detections' boxes, [M, 4] px, for a matcher that compares boxes; None: squares around the centres.
+        domains: the frame's domains by kind: scanner, tumour type, ...
+        area_mm2: what the frame shows, mm2; None if unknown.
+        contested: which mitoses the annotators disagreed on, bool [N]; None if the data set does not say.
+        contested_imposters: the same of each annotated imposter, bool [K].
+        imposter_xy: the annotated imposters, [K, 2] px; None if the frame was read from a record.
+        imposter: index of the nearest imposter closer than the radius to each detection, or -1, [M]; None: computed
+            from `imposter_xy`.
     """
 
     frame: str
@@ -45,12 +61,33 @@ class FramePrediction:
     score: Floats
     labelled: bool = True
     distance_um: Floats | None = None
+    boxes: Floats | None = None
+    domains: Mapping[str, str] = field(default_factory=dict)
+    area_mm2: float | None = None
+    contested: NDArray[np.bool_] | None = None
+    contested_imposters: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    imposter_xy: Floats | None = None
+    imposter: Ints | None = None
 
     @classmethod
     def of(cls, frame: Frame, mitoses: Mitoses, found: Detections | None) -> FramePrediction:
         """Combines a frame, its annotation and its detections; None means no detections."""
         found = found if found is not None else Detections.none()
-        return cls(frame.id, frame.group, frame.mpp, mitoses.xy, found.xy, found.score, mitoses.labelled)
+        return cls(
+            frame.id,
+            frame.group,
+            frame.mpp,
+            mitoses.xy,
+            found.xy,
+            found.score,
+            mitoses.labelled,
+            boxes=found.boxes,
+            domains=dict(frame.domains),
+            area_mm2=_area_mm2(frame),
+            contested=_contested(mitoses.confidence),
+            contested_imposters=_contested_imposters(mitoses),
+            imposter_xy=mitoses.imposters,
+        )
 
     @property
     def n_mitoses(self) -> int:
@@ -60,7 +97,10 @@ class FramePrediction:
     def keep(self, kept: NDArray[np.bool_], score: Floats | None = None) -> FramePrediction:
         """The same frame with the detections `kept` (bool [M]) only, with new scores [kept] if given."""
         distance = None if self.distance_um is None else self.distance_um[kept]
-        return replace(self, xy=self.xy[kept], score=self.score[kept] if score is None else score, distance_um=distance)
+        boxes = None if self.boxes is None else self.boxes[kept]
+        imposter = None if self.imposter is None else self.imposter[kept]
+        score = self.score[kept] if score is None else score
+        return replace(self, xy=self.xy[kept], score=score, distance_um=distance, boxes=boxes, imposter=imposter)
 
     def above(self, threshold: float) -> FramePrediction:
         """The same frame with the detections that have score >= threshold."""
@@ -69,13 +109,45 @@ class FramePrediction:
     def distances(self, rule: Matcher) -> tuple[Floats, Ints]:
         """Distances [M, N] um in the order of mitoses that the matcher needs, and that order: mitosis indices [N]."""
         if self.distance_um is None:
-            return distances(rule, self.truth_xy, self.xy, self.mpp)
+            return distances(rule, self.truth_xy, self.xy, self.mpp, self.boxes)
         return self.distance_um, np.arange(self.distance_um.shape[1])
+
+    def nearest_imposter(self, radius_um: float) -> Ints:
+        """Index of the nearest annotated imposter closer than the radius to each detection, or -1; [M]."""
+        if self.imposter is not None:
+            return self.imposter
+        nowhere = np.full(len(self.xy), -1)
+        if self.imposter_xy is None or not len(self.imposter_xy):
+            return nowhere
+        offset = (self.xy[:, None] - self.imposter_xy[None]) * np.asarray(self.mpp)
+        distance = np.round(np.hypot(offset[..., 0], offset[..., 1]), DISTANCE_DIGITS)
+        return np.where(closer(distance, radius_um).any(axis=1), distance.argmin(axis=1), nowhere)
 
     def match(self, matcher: str, radius_um: float) -> Match:
         """Matches the detections to the mitoses."""
         rule = find_matcher(matcher)
-        return match_distances(rule, *self.distances(rule), rank(self.xy, self.score), radius_um)
+        return match_distances(rule, *self.distances(rule), self.xy, self.score, radius_um)
+
+    def near(self, matcher: str, radius_um: float) -> NDArray[np.bool_]:
+        """Which detections are within the radius of any mitosis, by the matcher's own distance; bool [M]."""
+        rule = find_matcher(matcher)
+        inside: NDArray[np.bool_] = np.any(rule.within(self.distances(rule)[0], radius_um), axis=1)
+        return inside
+
+
+def _area_mm2(frame: Frame) -> float:
+    width, height = frame.size
+    return round(width * frame.mpp[0] * height * frame.mpp[1] / 1e6, 6)
+
+
+def _contested(confidence: Floats | None) -> NDArray[np.bool_] | None:
+    """Returns which figures have a confidence that is neither 0 nor 1; None without confidences."""
+    return None if confidence is None else (confidence > 0) & (confidence < 1)
+
+
+def _contested_imposters(mitoses: Mitoses) -> NDArray[np.bool_]:
+    contested = _contested(mitoses.imposter_confidence)
+    return np.zeros(len(mitoses.imposters), dtype=bool) if contested is None else contested
 
 
 def over_split(split: Iterable[tuple[Frame, Mitoses]], detections: Mapping[str, Detections]) -> list[FramePrediction]:
@@ -126,11 +198,9 @@ class FrameCounts(Counts):
 
 
 def count(frame: FramePrediction, matched: Match) -> FrameCounts:
-    """Counts the hits, false positives and misses of one matched frame."""
-    tp = int(matched.hit.sum())
-    return FrameCounts(
-        frame=frame.frame, group=frame.group, tp=tp, fp=len(matched.hit) - tp, fn=len(frame.truth_xy) - tp
-    )
+    """Counts the found mitoses, false positives and misses of one matched frame."""
+    tp, fp = int(matched.found.sum()), int(matched.false.sum())
+    return FrameCounts(frame=frame.frame, group=frame.group, tp=tp, fp=fp, fn=len(frame.truth_xy) - tp)
 
 
 def count_frames(

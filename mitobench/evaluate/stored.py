@@ -11,14 +11,14 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from mitobench.errors import RecordError
-from mitobench.evaluate.matching import DISTANCE_DIGITS, Matcher, closer, find_matcher
+from mitobench.evaluate.matching import DISTANCE_DIGITS, Matcher, find_matcher
 from mitobench.evaluate.metrics import FramePrediction
 from mitobench.foreign import guard_cell, unguard_cell
 
@@ -37,6 +37,8 @@ MAX_STEPS = 1_000_000_000  # for a matcher that runs again at every rank: about 
 _PLACES = {"x": 2, "y": 2, "x1": 1, "y1": 1, "x2": 1, "y2": 1}  # decimals of coordinates, px
 _SCORES = ("detector_score", "verifier_score", "score")
 COLUMNS = ("frame", *_PLACES, *_SCORES, "mitosis", "distance_um", "also_within")
+IMPOSTER = "imposter"  # a further column, where frames have annotated imposters
+ADDED = ("area_mm2", "contested", "imposters", "contested_imposters")  # fields of frames that older records do not have
 
 
 class FrameEntry(BaseModel):
@@ -47,6 +49,12 @@ class FrameEntry(BaseModel):
         group: its slide or case.
         mitoses: number of annotated mitoses; None: the frame is unlabelled and not scored.
         domains: properties of the frame by kind of domain (scanner, tumour type, ...).
+        area_mm2: what the frame shows, mm2; None: unknown, as in older records.
+        contested: indices of the mitoses that the annotators disagreed on.
+        imposters: number of annotated imposters.
+        contested_imposters: indices of those that the annotators disagreed on.
+
+    Left out where there is nothing to say, so that older records keep their digests: the last four.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,11 +63,39 @@ class FrameEntry(BaseModel):
     group: str
     mitoses: int | None = Field(ge=0, le=MAX_MITOSES)
     domains: dict[str, str] = {}
+    area_mm2: float | None = Field(default=None, ge=0, le=MAX_NUMBER)
+    contested: list[int] = []
+    imposters: int = Field(default=0, ge=0, le=MAX_MITOSES)
+    contested_imposters: list[int] = []
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = serialize(self)
+        return {name: value for name, value in fields.items() if value or name not in ADDED}
+
+    @model_validator(mode="after")
+    def _indices_exist(self) -> FrameEntry:
+        for name, indices, number in (
+            ("contested", self.contested, self.mitoses or 0),
+            ("contested_imposters", self.contested_imposters, self.imposters),
+        ):
+            if indices != sorted(set(indices)) or (indices and not 0 <= indices[0] <= indices[-1] < number):
+                raise ValueError(f"{name} must be indices below {number}, each once, sorted")
+        return self
 
     @classmethod
     def of(cls, frame: FramePrediction) -> FrameEntry:
         """Makes the entry of a scored frame."""
-        return cls(frame=frame.frame, group=frame.group, mitoses=frame.n_mitoses if frame.labelled else None)
+        return cls(
+            frame=frame.frame,
+            group=frame.group,
+            mitoses=frame.n_mitoses if frame.labelled else None,
+            domains=dict(frame.domains),
+            area_mm2=frame.area_mm2,
+            contested=[] if frame.contested is None else np.flatnonzero(frame.contested).tolist(),
+            imposters=len(frame.contested_imposters),
+            contested_imposters=np.flatnonzero(frame.contested_imposters).tolist(),
+        )
 
 
 @dataclass(frozen=True)
@@ -71,7 +107,10 @@ class StoredDetections:
         xy, boxes: centres [N, 2] and boxes [N, 4], px.
         detector, verifier, score: the detector's, the verifier's and the fused scores, [N]; nan if missing. A detection
             without `score` did not pass the candidate threshold and is not ranked.
-        within: mitoses closer than the radius to each detection: (index in the frame, distance in um), nearest first.
+        within: mitoses within the radius of each detection, by the matcher's rule: (index in the frame, distance in
+            um), nearest first.
+        imposter: index in the frame of the nearest annotated imposter closer than the radius to each detection, or -1,
+            [N]; None if no frame has imposters, and in older records.
     """
 
     frame: NDArray[np.str_]
@@ -81,6 +120,7 @@ class StoredDetections:
     verifier: Floats
     score: Floats
     within: tuple[tuple[tuple[int, float], ...], ...]
+    imposter: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -92,7 +132,7 @@ class StoredDetections:
 
     @property
     def near(self) -> Bools:
-        """Which detections are closer to any mitosis than the radius, bool [N]."""
+        """Which detections are within the radius of any mitosis, bool [N]."""
         return np.array([bool(mitoses) for mitoses in self.within], dtype=bool)
 
     def rows_of(self, frame: str) -> list[int]:
@@ -150,6 +190,12 @@ class StoredDetections:
                 previous = float(np.nextafter(previous, np.inf)) if tied else distance_um
                 distance[place, mitosis] = previous
         nowhere = np.full((n_mitoses, 2), np.nan)
+        imposter = np.full(len(rows), -1) if self.imposter is None else self.imposter[rows]
+        if len(imposter) and imposter.max() >= entry.imposters:
+            raise RecordError(
+                f"row {rows[imposter.argmax()] + 2} is on imposter {imposter.max()} of frame {entry.frame!r}, "
+                f"which has {entry.imposters}"
+            )
         frame = FramePrediction(
             entry.frame,
             entry.group,
@@ -159,8 +205,19 @@ class StoredDetections:
             score[rows],
             entry.mitoses is not None,
             distance,
+            domains=entry.domains,
+            area_mm2=entry.area_mm2,
+            contested=_mask(entry.contested, n_mitoses),
+            contested_imposters=_mask(entry.contested_imposters, entry.imposters),
+            imposter=imposter,
         )
         return frame.keep(~np.isnan(score[rows]))
+
+
+def _mask(indices: Sequence[int], number: int) -> Bools:
+    mask = np.zeros(number, dtype=bool)
+    mask[list(indices)] = True
+    return mask
 
 
 # --------------------------------------------------------------------------------------------------------- writing
@@ -181,9 +238,10 @@ def of_frames(
         boxes: the boxes of each frame, [M, 4] px.
         verifier, score: scores of all frames, one after the other, [N]; nan if missing.
         matcher: its order of mitoses decides between equally near ones.
-        radius_um: mitoses closer than this are stored with a detection.
+        radius_um: mitoses within this distance are stored with a detection.
     """
     within = [pairs for frame in frames for pairs in _within(frame, matcher, radius_um)]
+    imposter = np.concatenate([np.zeros(0, dtype=np.int64), *(frame.nearest_imposter(radius_um) for frame in frames)])
     return StoredDetections(
         np.array([frame.frame for frame in frames for _ in frame.xy], dtype=np.str_),
         np.concatenate([np.zeros((0, 2)), *(frame.xy for frame in frames)]),
@@ -192,13 +250,15 @@ def of_frames(
         verifier,
         score,
         tuple(within),
+        imposter if any(len(frame.contested_imposters) for frame in frames) else None,
     )
 
 
 def _within(frame: FramePrediction, matcher: str, radius_um: float) -> Iterator[tuple[tuple[int, float], ...]]:
     """Yields the mitoses within the radius of each detection, nearest first; none on an unlabelled frame."""
-    distance, truth_order = frame.distances(find_matcher(matcher))
-    near = closer(distance, radius_um) & frame.labelled
+    rule = find_matcher(matcher)
+    distance, truth_order = frame.distances(rule)
+    near = rule.within(distance, radius_um) & frame.labelled
     for row, inside in zip(distance, near, strict=True):
         columns = np.flatnonzero(inside)
         columns = columns[np.argsort(row[columns], kind="stable")]
@@ -209,7 +269,7 @@ def to_csv(stored: StoredDetections) -> str:
     """Formats detections as CSV: one line per detection; a missing value is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(COLUMNS if stored.imposter is None else (*COLUMNS, IMPOSTER))
     places = np.column_stack([stored.xy, stored.boxes])
     scores = np.column_stack([stored.detector, stored.verifier, stored.score])
     for row, mitoses in enumerate(stored.within):
@@ -223,9 +283,14 @@ def to_csv(stored: StoredDetections) -> str:
                 "" if nearest is None else nearest[0],
                 "" if nearest is None else _spell_um(nearest[1]),
                 " ".join(f"{mitosis}:{_spell_um(um)}" for mitosis, um in mitoses[1:]),
+                *_spell_imposter(stored.imposter, row),
             ]
         )
     return text.getvalue()
+
+
+def _spell_imposter(imposter: Ints | None, row: int) -> list[str]:
+    return [] if imposter is None else ["" if imposter[row] < 0 else str(imposter[row])]
 
 
 def _spell(value: float) -> str:
@@ -246,14 +311,14 @@ def from_csv(text: str) -> StoredDetections:
         header, *rows = list(reader)
     except (csv.Error, ValueError) as reason:
         raise RecordError(f"row {reader.line_num} is not CSV: {reason}") from reason
-    if tuple(header) != COLUMNS:
+    if tuple(header) not in (COLUMNS, (*COLUMNS, IMPOSTER)):
         raise RecordError(f"the columns are {','.join(header)[:200]}; they must be {','.join(COLUMNS)}")
     for number, row in enumerate(rows, 2):
-        if len(row) != len(COLUMNS):
-            raise RecordError(f"row {number} has {len(row)} columns, must have {len(COLUMNS)}")
+        if len(row) != len(header):
+            raise RecordError(f"row {number} has {len(row)} columns, must have {len(header)}")
         if len(row[0]) > MAX_NAME:
             raise RecordError(f"row {number}: the frame's id has {len(row[0]):,} characters, more than {MAX_NAME}")
-    cells: Mapping[str, Sequence[str]] = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True)) if rows else {}
+    cells: Mapping[str, Sequence[str]] = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else {}
 
     def numbers(names: Iterable[str], empty: bool = False) -> Floats:
         columns = [[_number(cell, name, at, empty) for at, cell in enumerate(cells.get(name, ()), 2)] for name in names]
@@ -269,7 +334,13 @@ def from_csv(text: str) -> StoredDetections:
         scores[:, 0],
         scores[:, 1],
         tuple(map(_pairs, mitosis, distance_um, also_within, range(2, len(rows) + 2))),
+        _imposters(cells.get(IMPOSTER, ())) if IMPOSTER in header else None,
     )
+
+
+def _imposters(cells: Sequence[str]) -> Ints:
+    found = (-1 if not cell else _index(cell, row, IMPOSTER) for row, cell in enumerate(cells, 2))
+    return np.array(list(found), dtype=np.int64)
 
 
 def _number(cell: str, name: str, row: int, empty: bool = False) -> float:
@@ -293,10 +364,10 @@ def _pairs(mitosis: str, distance_um: str, also_within: str, row: int) -> tuple[
     return found
 
 
-def _index(cell: str, row: int) -> int:
-    index = _parsed(cell, int, "mitosis", row)
+def _index(cell: str, row: int, name: str = "mitosis") -> int:
+    index = _parsed(cell, int, name, row)
     if not 0 <= index < MAX_MITOSES:
-        raise RecordError(f"row {row}: mitosis is {cell[:40]!r}, which is not an index")
+        raise RecordError(f"row {row}: {name} is {cell[:40]!r}, which is not an index")
     return index
 
 

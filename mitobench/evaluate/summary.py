@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from mitobench.errors import MitobenchError
+from mitobench.evaluate.agreement import Agreement, agreement
 from mitobench.evaluate.curve import FROC_UNIT, Curve, sweep
+from mitobench.evaluate.domains import ByDomain, area_mm2, by_domain, per_mm2
 from mitobench.evaluate.matching import find_matcher
 from mitobench.evaluate.metrics import FrameCounts, FramePrediction, count, defined, total
 from mitobench.evaluate.operating_point import best_point
@@ -16,13 +19,14 @@ from mitobench.evaluate.uncertainty import METHOD, VERSION, Interval, interval
 
 Method = tuple[str, int]
 CURRENT: Method = (METHOD, VERSION)
+ADDED = ("area_mm2", "fp_per_mm2", "domains", "annotators")  # fields that older records do not have
 
 
 class Metrics(BaseModel):
     """The scores of a split. Undefined scores are None, never 0 or 1; without labels all of them are None.
 
     Attributes:
-        matcher, radius_um: the matching rule; a hit is strictly closer than the radius.
+        matcher, radius_um: the matching rule; a hit is closer than the radius, with some matchers or at it.
         threshold: a detection counts if its score >= threshold; None if none could be chosen on validation.
         unlabelled: whether no frame has labels.
         n_frames, n_unlabelled, n_groups: numbers of scored (labelled) frames, unlabelled frames and scored groups.
@@ -33,8 +37,15 @@ class Metrics(BaseModel):
         average_precision: interpolated at all points, over the candidates.
         froc: sensitivity at 1/8 ... 8 false positives; `froc_unit` says per what.
         recall_ceiling: recall with all detections above the candidate threshold.
-        localisation_um: median distance of the true positives from their mitoses, um.
+        localisation_um: median distance of the true positives from their mitoses, um; None with a matcher that
+            compares boxes.
         frames: the counts of each scored frame; empty without a threshold.
+        area_mm2: that the scored frames show, mm2; None if unknown, as in older records.
+        fp_per_mm2: false positives per mm2.
+        domains: the scores by each domain that has several values on these frames (scanner, tumour type, ...).
+        annotators: what the annotations say about the errors; None if they have no imposters and nothing contested.
+
+    Left out where there is nothing to say, so that older records keep their digests: the last four.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -65,6 +76,15 @@ class Metrics(BaseModel):
     recall_ceiling: float | None = None
     localisation_um: float | None = None
     frames: list[FrameCounts] = []
+    area_mm2: float | None = None
+    fp_per_mm2: float | None = None
+    domains: dict[str, ByDomain] = {}
+    annotators: Agreement | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = serialize(self)
+        return {name: value for name, value in fields.items() if value or name not in ADDED}
 
 
 def evaluate(
@@ -79,7 +99,7 @@ def evaluate(
     Args:
         frames: all frames of the split with their candidates, including frames without detections.
         threshold: chosen on validation; None leaves the scores that need a threshold undefined.
-        matcher: `mitos`, `greedy`, `hungarian` or `midog`.
+        matcher: a name in `matching.MATCHERS`, or the name that a record has for it.
         radius_um: from the data set's card.
         method: method of the intervals, and its version.
 
@@ -124,7 +144,16 @@ def _at_threshold(kept: list[FramePrediction], matcher: str, radius_um: float, m
     matched = [frame.match(matcher, radius_um) for frame in kept]
     counts = [count(frame, found) for frame, found in zip(kept, matched, strict=True)]
     errors = np.concatenate([found.error_um[found.hit] for found in matched])
-    return of_counts(counts, method) | {"localisation_um": defined(np.median(errors)) if len(errors) else None}
+    centres = find_matcher(matcher).box_px is None and len(errors) > 0
+    scores = of_counts(counts, method)
+    area = area_mm2(kept)
+    return scores | {
+        "localisation_um": defined(np.median(errors)) if centres else None,
+        "area_mm2": area,
+        "fp_per_mm2": per_mm2(sum(one.fp for one in counts), area),
+        "domains": by_domain(kept, counts),
+        "annotators": agreement(kept, matched, matcher, radius_um),
+    }
 
 
 def of_counts(counts: list[FrameCounts], method: Method = CURRENT) -> dict[str, object]:

@@ -14,14 +14,24 @@ MAX_CARD_BYTES = 8 * MB  # the card of a packed model
 MAX_RECORD_BYTES = 16 * MB  # a record without its detections
 MAX_PACKED_BYTES = 64 * MB  # a record's detections, gzipped
 MAX_DETECTIONS_BYTES = 256 * MB  # a record's detections, unpacked (CSV text)
+MAX_DATABASE_BYTES = 2 * GB  # a SlideRunner database; read row by row
 MAX_ANNOTATION_BYTES = 16 * MB  # the annotation of one frame
+MAX_LABELS_BYTES = 256 * MB  # the labels of a whole data set (JSON, GeoJSON)
+MAX_DATABASE_BYTES = 2 * GB  # a database of annotations (sqlite)
 MAX_IMAGE_BYTES = 8 * GB  # an image file
 MAX_WEIGHTS_BYTES = 16 * GB  # a file of weights
+MAX_FILE_CACHE_BYTES = 32 * MB  # the cache of the digests of files, which starts anew beyond it
 MAX_STATE_BYTES = 8 * MB  # a JSON file that a stage or a plugin wrote next to its weights
 
 # Counts.
+MAX_ANNOTATIONS = 5_000_000  # annotations in a database of whole slides
 MAX_DETECTIONS = 2_000_000  # rows of a detections file
+MAX_FILES = 100_000  # files in a folder of detections
 MAX_PIXELS = 1 << 28  # of an image: 4 x 4 mm at 0.25 um/px. A larger file is a whole slide or a decompression bomb
+MAX_SLIDE_PIXELS = 1 << 40  # of a whole slide, which is read by region only
+MAX_PAGES = 4_096  # pages and stored resolutions of a TIFF
+MAX_SEGMENTS = 1 << 24  # tiles or strips of a page of a TIFF
+MAX_DESCRIPTION_BYTES = 4 * MB  # the description of a TIFF, such as OME-XML
 MAX_NESTING = 64  # levels of lists and tables in JSON and TOML
 MAX_DIGITS = 400  # characters of a number in JSON
 MAX_INTEGER = (1 << 63) - 1  # the 64-bit integers that other programs read

@@ -15,6 +15,7 @@ from PIL import Image
 from mitobench.atomic import write_atomic, write_text_atomic
 from mitobench.datasets import Item
 from mitobench.errors import MitobenchError, RecordError, nearest
+from mitobench.evaluate.matching import find_matcher
 from mitobench.gallery import drawing, gallery_page
 from mitobench.gallery.outcomes import Mark, StoredCandidate, caption, hardest_misses, marks, most_confident_errors
 from mitobench.gallery.source import test_frames
@@ -81,6 +82,11 @@ def write(
         raise RecordError(
             f"{path}: the run failed ({record.reason}), so there are no detections to show. "
             "Choose a record with status ok."
+        )
+    if find_matcher(record.test.matcher).many:
+        raise RecordError(
+            f"{path}: its matcher is {record.test.matcher}, with which a detection may find several mitoses. A gallery "
+            "shows one mitosis for each detection: choose a record with another matcher."
         )
     found = StoredCandidate.of_record(Recomputation.read(path, record))
     card, items = test_frames(record, data)

@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mitobench.datasets import Card
+from mitobench.evaluate.matching import find_matcher
 from mitobench.gallery.drawing import CROP_UM
 from mitobench.gallery.outcomes import Mark, short
 from mitobench.report.colours import OUTCOMES, UNLABELLED
@@ -75,6 +76,7 @@ def render(
         record=record,
         card=card,
         test=record.test,
+        inclusive=record.test is not None and find_matcher(record.test.matcher).inclusive,
         overlays=overlays,
         sheets=sheets,
         titles=SHEETS,

@@ -138,7 +138,7 @@ def _error_notes(item: Item, errors: Sequence[StoredCandidate], test: Metrics) -
     """Describes each false positive."""
     xy = np.array([candidate.xy for candidate in errors], dtype=np.float64).reshape(-1, 2)
     lookalike = near(item.mitoses.imposters, xy, item.frame.mpp, test.radius_um)
-    matched = match(test.matcher, item.mitoses.xy, xy, np.zeros(len(xy)), item.frame.mpp, test.radius_um)
+    matched = match("mitos", item.mitoses.xy, xy, np.zeros(len(xy)), item.frame.mpp, test.radius_um)
     notes = []
     for candidate, looks, um in zip(errors, lookalike, matched.distance_um, strict=True):
         if candidate.near:

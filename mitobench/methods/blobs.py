@@ -7,6 +7,7 @@ Gaussian at several scales (Lindeberg 1998) responds where a disc of about that 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_laplace
 from skimage.color import rgb2hed
 from skimage.feature import peak_local_max
@@ -14,6 +15,8 @@ from skimage.transform import resize
 
 from mitobench import api
 from mitobench.api import Detections, Field, Floats, Frame
+
+STRIP = 256  # rows whose colours are separated at once
 
 
 class BlobsOptions(api.Options):
@@ -61,10 +64,18 @@ class Blobs(api.Detector):
 
 def _haematoxylin(frame: Frame, mpp: float) -> Floats:
     """Returns the optical density of haematoxylin at `mpp` um/px, [H, W]."""
-    density = rgb2hed(frame.read())[..., 0]
+    density = _density(frame.read())
     shape = [max(1, round(n * was / mpp)) for n, was in zip(frame.size[::-1], frame.mpp[::-1], strict=True)]
     stain: Floats = resize(density, shape, anti_aliasing=True)
     return stain
+
+
+def _density(pixels: NDArray[np.uint8]) -> Floats:
+    """Returns the optical density of haematoxylin, [H, W], of RGB pixels, [H, W, 3]. Strips save memory."""
+    density = np.empty(pixels.shape[:2])
+    for top in range(0, len(pixels), STRIP):
+        density[top : top + STRIP] = rgb2hed(pixels[top : top + STRIP])[..., 0]
+    return density
 
 
 def _contrast(stain: Floats, radius: float) -> Floats:

@@ -37,9 +37,9 @@ def predict_files(
     threshold = model.card.threshold if threshold is None else threshold
     for path, name in zip(paths, inputs.names(paths), strict=True):
         started = time.perf_counter()
-        note = "" if name == path.stem else f"its files are named {name}"
+        notes = [] if name == path.stem else [f"its files are named {name}"]
         try:
-            frame = inputs.frame(path, mpp)
+            frame, odd = inputs.read(path, mpp)
             found = model.predict(frame, threshold)
         except MitobenchError as reason:
             row = ImageSummary(str(path), note=str(reason))
@@ -47,7 +47,8 @@ def predict_files(
             row = ImageSummary(str(path), note=f"{type(reason).__name__}: {reason}")
         else:
             _write(out / name, str(path), frame, found, threshold)
-            row = replace(_summarise(path, frame, found), seconds=round(time.perf_counter() - started, 2), note=note)
+            seconds = round(time.perf_counter() - started, 2)
+            row = replace(_summarise(path, frame, found), seconds=seconds, note="; ".join([*notes, *odd]))
         rows.append(row)
         outputs.write_summary(out / f"{inputs.SUMMARY}.csv", rows)
         yield row

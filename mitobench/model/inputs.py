@@ -7,8 +7,10 @@ from pathlib import Path
 
 from mitobench.api import Frame
 from mitobench.datasets import images
-from mitobench.datasets.files import IMAGE_SUFFIXES
 from mitobench.errors import DataError, MitobenchError
+from mitobench.foreign.limits import MAX_PIXELS
+from mitobench.slides.reader import COMPANION_SUFFIXES, READ_SUFFIXES, oddities, open_image
+from mitobench.slides.reader.image import too_many_pixels
 
 SUMMARY = "summary"  # stem of the summary file; reserved, so no image's output files get it
 
@@ -26,8 +28,22 @@ def images_of(paths: Iterable[Path]) -> list[Path]:
     return list(found.values())
 
 
+def left_out(paths: Iterable[Path]) -> list[Path]:
+    """Returns the files directly in the given folders that may be images and are not read, sorted.
+
+    Tables, texts, annotation and other files that people keep beside images are not among them.
+    """
+    found: dict[Path, Path] = {}
+    for folder in (path for path in paths if path.is_dir()):
+        for path in sorted(folder.iterdir()):
+            known = path.suffix.lower() in READ_SUFFIXES | COMPANION_SUFFIXES
+            if path.is_file() and not known and not path.name.startswith("."):
+                found.setdefault(path.resolve(), path)
+    return list(found.values())
+
+
 def _is_image(path: Path) -> bool:
-    return path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    return path.is_file() and path.suffix.lower() in READ_SUFFIXES and not path.name.startswith(".")
 
 
 def names(paths: Sequence[Path]) -> list[str]:
@@ -59,10 +75,21 @@ def check_out(out: Path, paths: Iterable[Path]) -> None:
 
 def frame(path: Path, mpp: float) -> Frame:
     """Reads an image file as a frame at `mpp` um/px. Raises DataError if it is missing or not a readable image."""
+    return read(path, mpp)[0]
+
+
+def read(path: Path, mpp: float) -> tuple[Frame, list[str]]:
+    """Reads an image file as a frame at `mpp` um/px, with notes on what was converted or is odd. Raises as `frame`."""
     if path.is_dir():
-        raise DataError(f"{path}: contains no images ({', '.join(sorted(IMAGE_SUFFIXES))}). Give a folder with images.")
+        raise DataError(f"{path}: contains no images ({', '.join(sorted(READ_SUFFIXES))}). Give a folder with images.")
     if not path.exists():
         raise DataError(f"{path}: does not exist. Correct the path.")
-    pixels = images.read_rgb(path)
+    with open_image(path) as image:
+        if image.size[0] * image.size[1] > MAX_PIXELS:
+            raise too_many_pixels(path, *image.size)
+        pixels = image.read()
+        notes = [*image.notes, *oddities(pixels)]
+        if images.differ(image.mpp, (mpp, mpp)) and image.mpp:
+            notes.append(f"the file says {images.um_px(image.mpp)} um/px, and {mpp:g} is used")
     size = (pixels.shape[1], pixels.shape[0])
-    return Frame(path.name, "images", path.stem, "-", (mpp, mpp), size, lambda: pixels)
+    return Frame(path.name, "images", path.stem, "-", (mpp, mpp), size, lambda: pixels), notes

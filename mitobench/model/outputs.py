@@ -30,7 +30,8 @@ class ImageSummary:
         mpp: um/px that was assumed for the image.
         candidates: number of detections above the model's candidate threshold, including the mitoses.
         seconds: time for reading, prediction and writing.
-        note: why the image failed, or how its output files are named if not after its stem.
+        note: why the image failed; otherwise how its output files are named if not after its stem, and what was
+            converted or is odd about it.
     """
 
     image: str

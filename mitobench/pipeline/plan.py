@@ -16,6 +16,7 @@ from mitobench.api import Requirement
 from mitobench.datasets.splits import PARTS
 from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError, PluginError
+from mitobench.evaluate.matching import radius_um_for
 from mitobench.pipeline import canonical
 from mitobench.pipeline.graph import Combination, Plan, PlannedRun, Request
 from mitobench.pipeline.plugins import PluginRef
@@ -60,6 +61,15 @@ def training_frames(workspace: Workspace, dataset: str, train_on: Sequence[str])
     others = [name for name in train_on if name not in choosing]
     labelled = (key for part in PARTS for key in workspace.part(others, part) if workspace.item(key).mitoses.labelled)
     return tuple(sorted([*workspace.part(choosing, "train"), *labelled]))
+
+
+def scoring_radius_um(workspace: Workspace, dataset: str, matcher: str) -> float:
+    """Returns the radius that a matcher scores a data set with, um: the card's, or one in px that is the matcher's.
+
+    Raises MitobenchError if the radius is in px and the frames do not all have the same um/px.
+    """
+    mpp = [item.frame.mpp for item in workspace.datasets[dataset].items.values()]
+    return radius_um_for(matcher, workspace.card(dataset).radius_um, mpp)
 
 
 def _grid(roles: Roles, settings: Settings, request: Request, workspace: Workspace) -> list[PlannedRun]:
@@ -403,7 +413,8 @@ class _Planner:
         return Stage(kind, plugin, frames, {**settings, **code}, used, digests, members)
 
     def _matching(self, dataset: str) -> dict[str, Any]:
-        return {"matcher": self.request.matcher, "radius_um": self.workspace.card(dataset).radius_um}
+        matcher = self.request.matcher
+        return {"matcher": matcher, "radius_um": scoring_radius_um(self.workspace, dataset, matcher)}
 
 
 def _code(kind: str, plugins: Sequence[PluginRef], frames: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def check(found: Iterable[Request], allowed: Container[str | Request], source: s
 
 def allowed_for(allow: Collection[str], typed: Sequence[Mapping[str, Sequence[str]]]) -> Container[str | Request]:
     """Returns the kinds that are allowed, and the single commands of plugins that the user typed."""
-    kinds = {*allow, *([DOWNLOAD] if os.environ.get(ALLOW_DOWNLOAD) else [])}
+    kinds = {*allow, *([DOWNLOAD] if os.environ.get(ALLOW_DOWNLOAD) == "1" else [])}
     commands = set[Request]()
     for role, name in _pairs(typed):
         with suppress(PluginError):  # the plan reports a plugin that cannot be loaded

@@ -115,7 +115,8 @@ class Workspace:
         masks = [np.asarray(mask).tolist() for mask in mitoses.masks] if mitoses.masks is not None else None
         points = [mitoses.xy.tolist(), mitoses.imposters.tolist()]
         scale = [frame.group, list(frame.mpp), list(frame.size), self.radius_um(key)]
-        return [mitoses.labelled, *points, masks and canonical.digest(masks), *scale]
+        decoder = getattr(frame.reader, "decoder", "")  # a library that decodes few kinds of images, with its version
+        return [mitoses.labelled, *points, masks and canonical.digest(masks), *scale, *([decoder] if decoder else [])]
 
 
 def _state(path: Path) -> tuple[int, int]:

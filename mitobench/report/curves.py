@@ -44,7 +44,10 @@ def curve_of(path: Path, record: Record) -> Curves | None:
 
 
 def counts_of(path: Path, record: Record) -> Curve | None:
-    """The counts at every threshold, from which AP, FROC and the best F1 follow; None for a record without scores."""
-    if record.test is None or not record.test.n_mitoses:
+    """The counts at every threshold, from which AP, FROC and the best F1 follow.
+
+    None for a record without scores, and for one that sums folds, which have thresholds of their own.
+    """
+    if record.test is None or not record.test.n_mitoses or record.detections is None:  # it failed, or sums folds
         return None
     return Recomputation.read(path, record).curve

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mitobench.evaluate import Interval, coverage
+from mitobench.evaluate.matching import current_name, hit_rule
 from mitobench.report.pairs import PairedDifference
 from mitobench.report.row import LeaderboardRow, plugin, seed_of
 from mitobench.report.table import Section
@@ -117,7 +118,7 @@ def measured(section: Section) -> str:
         return "No row of this section has a score."
     text = (
         f"{metrics.n_frames} test frames of {metrics.n_groups} slides with {metrics.n_mitoses} mitoses; matcher "
-        f"{escape(metrics.matcher)}, a hit is closer than {metrics.radius_um:g} um."
+        f"{escape(current_name(metrics.matcher))}, {hit_rule(metrics.matcher, metrics.radius_um)}."
     )
     if metrics.unlabelled:
         text += " All test frames are UNLABELLED, so there are no scores."
@@ -162,6 +163,12 @@ def rank_range(found: tuple[int, int] | None) -> str:
 def two_lines(text: str, small: str) -> str:
     """A cell with a line in small type below the first, unless that is empty; both must be escaped already."""
     return f"{text}<br><sub>{small}</sub>" if small else text
+
+
+def worst_cell(row: LeaderboardRow, kind: str) -> str:
+    """The worst value of a domain, and its F1."""
+    worst = row.worst(kind)
+    return "–" if worst is None else f"{escape(worst)} {number(row.domain_mean(kind, worst))}"
 
 
 def rank_cell(section: Section, row: LeaderboardRow, rank: int | None) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.evaluate import FrameCounts, Interval, Score, interval
+from mitobench.evaluate.domains import ByDomain
 from mitobench.evaluate.uncertainty import Units, units_of
 from mitobench.results.current_names import current_variant
 from mitobench.results.schema import Record
@@ -83,6 +84,33 @@ class LeaderboardRow:
         """Lowest and highest value over seeds; None for a single seed."""
         values = self.values(metric)
         return (min(values), max(values)) if len(values) > 1 else None
+
+    def domain_mean(self, kind: str, value: str) -> float | None:
+        """F1 on the frames with one value of a domain, mean over seeds; None where it is undefined for any."""
+        return _mean_of([scores.values[value].f1 if value in scores.values else None for scores in self._by(kind)])
+
+    def macro_f1(self, kind: str) -> float | None:
+        """The mean of F1 over the values of a domain, mean over seeds."""
+        return _mean_of([scores.macro_f1 for scores in self._by(kind)])
+
+    def worst(self, kind: str) -> str | None:
+        """The value of a domain with the lowest F1, mean over seeds; None where no F1 is defined."""
+        values = sorted({value for scores in self._by(kind) for value in scores.values})
+        f1 = {value: mean for value in values if (mean := self.domain_mean(kind, value)) is not None}
+        return min(f1, key=lambda value: (f1[value], value), default=None)
+
+    def fp_per_mm2(self, kind: str, value: str | None) -> float | None:
+        """False positives per mm2 on the frames with one value of a domain, mean over seeds."""
+        found = [scores.values[value].fp_per_mm2 for scores in self._by(kind) if value in scores.values]
+        return _mean_of(found)
+
+    def annotators_mean(self, name: str) -> float | None:
+        """One of the numbers in `Agreement`, mean over seeds."""
+        found = [record.test.annotators for record in self.good if record.test]
+        return _mean_of([getattr(agreement, name) if agreement else None for agreement in found])
+
+    def _by(self, kind: str) -> list[ByDomain]:
+        return [record.test.domains[kind] for record in self.good if record.test and kind in record.test.domains]
 
     @property
     def seconds_a_frame(self) -> float | None:
@@ -161,6 +189,12 @@ def plugin(record: Record, role: str) -> str:
 def seed_of(record: Record) -> int:
     """The seed of a record."""
     return int(record.combination["seed"])
+
+
+def _mean_of(values: Sequence[float | None]) -> float | None:
+    """Returns the mean; None where a value is undefined, or there is none."""
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known and len(known) == len(values) else None
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

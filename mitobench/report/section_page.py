@@ -22,9 +22,11 @@ from mitobench.report.markdown import (
     split_note,
     table,
     two_lines,
+    worst_cell,
 )
 from mitobench.report.row import LeaderboardRow, seed_of
-from mitobench.report.table import Section
+from mitobench.report.table import Section, domains_of
+from mitobench.results.schema import Record
 
 SECTIONS = "sections"
 MADE_BY = "Made by `mitobench leaderboard build`; do not edit."
@@ -46,6 +48,20 @@ EFFECTS = """\
 Each line compares rows that differ in one part only, in pairs: same test frames, same seeds. The number is the mean
 difference of F1 over the pairs, with its 95 % paired interval, which covers the noise of these test frames and not that
 of other data; ≈ where the interval includes 0. A verifier compared with `none` includes the effect of its fuser."""
+
+DOMAINS = """\
+## By domain
+
+F1 on the frames of each value, at the row's one threshold; the mean counts each value once. Mean over seeds."""
+
+ANNOTATORS = """\
+## What the annotators say about the errors
+
+A figure is contested if the data set gives it a confidence, or votes, that is neither 0 nor 1. Without contested
+figures, they are neither found nor missed, and a detection on one is not a false positive. A false positive is on an
+imposter if an annotated one is closer than the radius. Mean over seeds."""
+
+MAX_ROWS = 10  # in these two tables
 
 PUBLISHED = """\
 ## Published, not measured here
@@ -76,6 +92,8 @@ def section_page(section: Section, records: str) -> str:
         bullets([*section.notes, *split_note(section)]),
         _rows(section, records),
         _failures(section),
+        _domains(section),
+        _annotators(section),
         EXPLANATION,
         _effects(section.effects, section.references),
         _published(section.published, section.published_notes),
@@ -107,13 +125,19 @@ def _rows(section: Section, records: str) -> str:
 
 def _seeds(section: Section, row: LeaderboardRow, records: str) -> str:
     """Links to the record of each seed, and the lowest and highest F1 of a seed."""
-    links = [
-        f"[{seed_of(record)}{'' if record in row.good else ' FAILED'}]({records}/{quote(section.file(record))})"
-        for record in row.records
-    ]
+    links = [link for record in row.records for link in _links(section, row, record, records)]
     missing = [f"of {len(set(row.expected))}"] if row.missing else []
     spread = row.spread("f1")
     return two_lines(" ".join([*links, *missing]), f"{number(spread[0])}–{number(spread[1])}" if spread else "")
+
+
+def _links(section: Section, row: LeaderboardRow, record: Record, records: str) -> Iterator[str]:
+    """Yields links to a seed's record; under a protocol with folds to that of each fold: `0 fold 1`, `0 fold 2`."""
+    files = section.files_of(record)
+    failed = "" if record in row.good else " FAILED"
+    for place, file in enumerate(files, 1):
+        fold = f" fold {place}" if len(files) > 1 else ""
+        yield f"[{seed_of(record)}{fold}{failed}]({records}/{quote(file)})"
 
 
 def _failures(section: Section) -> str:
@@ -121,6 +145,46 @@ def _failures(section: Section) -> str:
     if not failed:
         return ""
     return "FAILED:\n\n" + bullets(f"{row.title}, seed {seed_of(record)}: {record.reason}" for row, record in failed)
+
+
+def _domains(section: Section) -> str:
+    """A table for each domain with several values: F1 of the best rows on each value, their mean, and the worst."""
+    parts = [DOMAINS]
+    for kind, values in domains_of(section).items():
+        lines = [
+            [
+                str(rank or "–"),
+                escape(row.title, SENTENCE),
+                number(row.mean("f1")),
+                *(number(row.domain_mean(kind, value)) for value in values),
+                number(row.macro_f1(kind)),
+                worst_cell(row, kind),
+                number(row.fp_per_mm2(kind, row.worst(kind)), 2),
+            ]
+            for rank, row in section.ranked()
+            if row.good
+        ][:MAX_ROWS]
+        header = ("#", "combination", "F1", *map(escape, values), f"mean of {kind}s", "worst", "its FP/mm2")
+        parts += [f"### By {kind}", table(header, lines)]
+    return "\n\n".join(parts) if len(parts) > 1 else ""
+
+
+def _annotators(section: Section) -> str:
+    """A table of what the annotations say about errors: false positives on imposters, and F1 without contested."""
+    lines = [
+        [
+            str(rank or "–"),
+            escape(row.title, SENTENCE),
+            number(row.mean("f1")),
+            number(row.annotators_mean("f1")),
+            number(row.annotators_mean("fp_on_imposters"), 1),
+            number(row.annotators_mean("fp_elsewhere"), 1),
+        ]
+        for rank, row in section.ranked()
+        if row.good and any(record.test and record.test.annotators for record in row.good)
+    ][:MAX_ROWS]
+    header = ("#", "combination", "F1", "F1 without contested", "FP on imposters", "other FP")
+    return "\n\n".join([ANNOTATORS, table(header, lines)]) if lines else ""
 
 
 def _effects(effects: Sequence[Effect], references: Mapping[str, str]) -> str:

@@ -14,6 +14,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from mitobench.evaluate import Difference, Metrics
+from mitobench.evaluate.matching import current_name
 from mitobench.pipeline import canonical
 from mitobench.published import Method, PublishedResults, read
 from mitobench.report.disambiguation import disambiguations
@@ -21,11 +22,13 @@ from mitobench.report.effects import Effect, effects, references
 from mitobench.report.pairs import PairedDifference, mean_difference
 from mitobench.report.ranks import Ranks
 from mitobench.report.row import LeaderboardRow, seed_of
+from mitobench.results.pooling import pool
 from mitobench.results.reproducibility import COMPUTED
 from mitobench.results.schema import Record
 
 PLAIN = re.compile(r"[\w-]+")
 CONTEST = re.compile(r"([a-z]+)(\d{4})")  # the name of a contest's data set and its year
+FOLDS = re.compile(r"(?P<base>.+)-(?P<number>\d*)of(?P<of>\d+)")
 SCANNERS = {"A": "Aperio", "H": "Hamamatsu"}
 
 __all__ = ["LeaderboardRow", "Section", "dataset_title", "sections"]
@@ -41,7 +44,7 @@ class Section:
         name: a unique name that is safe for a file, `mitos2012-official`.
         rows: by mean F1, best first; then conflicting rows, then those without a score.
         data_note: the digests of the data, where another section differs in nothing else; otherwise empty.
-        files: paths of records relative to the folder of records, by digest. A record not listed is in that folder.
+        files: paths of each record, and of the folds that it sums, relative to the folder of records, by digest.
     """
 
     dataset: str
@@ -50,7 +53,7 @@ class Section:
     name: str
     rows: Sequence[LeaderboardRow]
     data_note: str = ""
-    files: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def metrics(self) -> Metrics | None:
@@ -78,8 +81,12 @@ class Section:
         return [*common, f"test frames scored {n_scored} times for these rows"] if n_scored > 1 else common
 
     def file(self, record: Record) -> str:
-        """The path of a record of this section, relative to the folder of records."""
-        return self.files.get(record.digest, f"{record.stem}.json")
+        """The path of a record of this section, relative to the folder of records; of folds, that of the first."""
+        return self.files_of(record)[0]
+
+    def files_of(self, record: Record) -> Sequence[str]:
+        """The paths of a record or of the folds that it sums, relative to the folder of records."""
+        return self.files.get(record.digest, [f"{record.stem}.json"])
 
     def difference(self, row: LeaderboardRow) -> Difference | None:
         """F1 of a row minus that of the best row, with the interval of their paired difference.
@@ -168,11 +175,32 @@ class Section:
         return {row: lead for row, lead in leads.items() if lead}
 
 
+def domains_of(section: Section) -> dict[str, list[str]]:
+    """Returns the values of each domain by which rows of this section have scores."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for row in section.rows:
+        for record in row.good:
+            for kind, scores in (record.test.domains if record.test else {}).items():
+                found[kind] |= scores.values.keys()
+    return {kind: sorted(values) for kind, values in sorted(found.items())}
+
+
 def dataset_title(name: str) -> str:
     """The name of a data set in words: `mitos2012` is `MITOS 2012`, `synthetic-centroids` `Synthetic centroids`."""
     contest = CONTEST.fullmatch(name)
     words = name.replace("-", " ")
     return f"{contest[1].upper()} {contest[2]}" if contest else words[:1].upper() + words[1:]
+
+
+def protocol_title(name: str) -> str:
+    """The name of a protocol in words: `official` is `official split`, `cv-by-slide-of3` is `cv by slide, 3 folds`."""
+    fold = FOLDS.fullmatch(name)
+    words = (fold["base"] if fold else name).replace("-", " ")
+    if fold:
+        return (
+            f"{words}, {fold['of']} folds" if not fold["number"] else f"{words}, fold {fold['number']} of {fold['of']}"
+        )
+    return words if " " in words else f"{words} split"
 
 
 def _notes_of(record: Record) -> list[str]:
@@ -203,9 +231,12 @@ def sections(records: Iterable[Record], files: Mapping[str, str] | None = None) 
     `files`: paths of the records by digest, where they are not all in one folder.
     """
     alike: dict[tuple[str, str, str], dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
-    for record in records:
+    members: dict[str, list[str]] = {}
+    for record, pooled in pool(records):
+        if len(pooled) > 1 or record.digest in (files or {}):
+            members[record.digest] = [(files or {}).get(one.digest, f"{one.stem}.json") for one in pooled]
         dataset, protocol = record.combination["dataset"], record.combination["protocol"]
-        measured = [record.data[dataset].digest, record.pipeline["matcher"], record.pipeline["radius_um"]]
+        measured = [record.data[dataset].digest, _matcher_name(record), record.pipeline["radius_um"]]
         alike[dataset, protocol, canonical.digest(measured)][record.series].append(record)
     ordered = sorted(alike.items())
     headings = _headings([next(iter(groups.values()))[0] for _, groups in ordered])
@@ -217,7 +248,7 @@ def sections(records: Iterable[Record], files: Mapping[str, str] | None = None) 
             heading.name,
             sorted(_rows(groups.values()), key=_order),
             heading.data_note,
-            files or {},
+            members,
         )
         for ((dataset, protocol, _), groups), heading in zip(ordered, headings, strict=True)
     ]
@@ -235,9 +266,7 @@ class _Heading:
     @property
     def title(self) -> str:
         names = self.record.combination
-        protocol = names["protocol"].replace("-", " ")
-        split = protocol if " " in protocol else f"{protocol} split"
-        return ", ".join([dataset_title(names["dataset"]), split, *self.details])
+        return ", ".join([dataset_title(names["dataset"]), protocol_title(names["protocol"]), *self.details])
 
 
 def _headings(records: Sequence[Record]) -> list[_Heading]:
@@ -292,7 +321,12 @@ def _radius(record: Record) -> str:
 
 
 def _matcher(record: Record) -> str:
-    return f"matcher {record.pipeline['matcher']}"
+    return f"matcher {_matcher_name(record)}"
+
+
+def _matcher_name(record: Record) -> str:
+    """The matcher under its current name, so that records from before it was renamed are among new ones."""
+    return current_name(str(record.pipeline["matcher"]))
 
 
 def _n_frames(record: Record) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from mitobench import registry
+from mitobench.datasets import contamination
+from mitobench.datasets.duplicates import Duplicate
 from mitobench.discovery import ROLES
 from mitobench.errors import StoreError
 from mitobench.evaluate import BoxScores, FrameEntry, Metrics
@@ -19,7 +21,7 @@ from mitobench.pipeline import arrays
 from mitobench.pipeline.executors import StageResult
 from mitobench.pipeline.frame_prediction import frame_prediction
 from mitobench.pipeline.graph import PlannedRun, Request
-from mitobench.pipeline.plan import UNUSED, training_frames
+from mitobench.pipeline.plan import UNUSED, scoring_radius_um, training_frames
 from mitobench.pipeline.plugins import PluginRef
 from mitobench.pipeline.settings import Override, PipelineOptions
 from mitobench.pipeline.stages.candidates import DETECTIONS
@@ -39,6 +41,7 @@ def assemble(
     request: Request,
     workspace: Workspace,
     started: str,
+    same_tissue: Sequence[Duplicate] = (),
 ) -> RecordDraft:
     """Returns the record of a combination; it has no scores if a stage failed or a plugin is broken.
 
@@ -48,6 +51,7 @@ def assemble(
         request: what the run was asked for.
         workspace: the data sets.
         started: time at which the run started (ISO 8601).
+        same_tissue: pairs of frames that show the same tissue, by image.
     """
     plugins = {role: _plugin(ref) for role, ref in (*row.refs.items(), *_required(row))}
     common: dict[str, Any] = {
@@ -60,14 +64,14 @@ def assemble(
         "pipeline": {
             **row.settings.pipeline().for_detector(row.combination.detector).model_dump(mode="json"),
             "matcher": request.matcher,
-            "radius_um": workspace.card(row.combination.dataset).radius_um,
+            "radius_um": scoring_radius_um(workspace, row.combination.dataset, request.matcher),
             "processes": request.processes,
         },
         "data": {name: _data(workspace, name) for name in _datasets(row)},
         "stages": {role: stage.key for role, stage in row.stages.items()},
         "specs": {stage.key: stage.spec for stage in _all_stages(row)},
         "training_info": _training_info(row, results),
-        "notes": [*_notes(row, workspace), *notes.seen_before(plugins.values(), row.combination.dataset)],
+        "notes": [*_notes(row, workspace, same_tissue), *notes.seen_before(plugins.values(), row.combination.dataset)],
         "versions": provenance.versions(),
         "device": request.device,
         "run": _run(row, results, request, started),
@@ -201,12 +205,13 @@ def _is_ours(split: Path) -> bool:
     return split.resolve().is_relative_to(registry.ROOT.resolve())
 
 
-def _notes(row: PlannedRun, workspace: Workspace) -> list[str]:
+def _notes(row: PlannedRun, workspace: Workspace, same_tissue: Sequence[Duplicate]) -> list[str]:
     """Returns what every table must say about the row; more is added if it has scores."""
     found: list[str] = []
     named = (row.combination.dataset, *row.combination.train_on)
     for name in dict.fromkeys((*named, *_datasets(row))):
         found += notes.of_dataset(name, workspace.datasets[name].coverage, name in named)
+        found += notes.of_images(name, workspace.datasets[name].remarks)
     test = workspace.part([row.combination.dataset], "test")
     train_on = row.combination.train_on
     learned = training_frames(workspace, row.combination.dataset, train_on)
@@ -214,6 +219,7 @@ def _notes(row: PlannedRun, workspace: Workspace) -> list[str]:
         if set(learned) & set(workspace.part([name], "test")):
             found.append(notes.all_frames_learned_from(name))
     fitted = [*learned, *workspace.validation(row.combination.dataset, train_on)]
+    found += _seen(row, workspace, fitted, test, same_tissue)
     if {workspace.group_of(key) for key in test} & {workspace.group_of(key) for key in fitted}:
         found.append(notes.shared_slides(row.combination.dataset))
     if row.settings.scale != 1:
@@ -222,6 +228,31 @@ def _notes(row: PlannedRun, workspace: Workspace) -> list[str]:
     if unlabelled:
         found.append(notes.unlabelled(row.combination.dataset, unlabelled, len(test)))
     return found
+
+
+def _seen(
+    row: PlannedRun,
+    workspace: Workspace,
+    fitted: Sequence[str],
+    test: Sequence[str],
+    same_tissue: Sequence[Duplicate],
+) -> list[str]:
+    """Returns the notes on test slides that a part of the method may have seen, though no split says so."""
+    tested = row.combination.dataset
+    card, slides = workspace.card(tested), sorted({workspace.item(key).frame.group for key in test})
+    found = {}
+    for name in row.combination.train_on:
+        found[f"training on {name}, which shares slides with {tested}"] = (
+            contamination.seen(card, slides, name) if name != tested else []
+        )
+    for ref in (*row.refs.values(), *(ref for _, ref in _required(row))):
+        for name in ref.seen:
+            found[f"the weights of {ref.name}, trained on {name}"] = (
+                contamination.seen(card, slides, name) if name != tested else []
+            )
+    same = {workspace.item(key).frame.group for key in contamination.of_slides(same_tissue, fitted, test)}
+    found["training or validation frames that show the same tissue"] = sorted(same)
+    return [contamination.note(seen, slides, by) for by, seen in found.items() if seen]
 
 
 def _started_from(row: PlannedRun) -> list[str]:

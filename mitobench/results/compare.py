@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mitobench.errors import RecordError
 from mitobench.evaluate import Difference, FrameCounts, paired_difference
+from mitobench.evaluate.matching import current_name
 from mitobench.results.schema import Record
 
 RATIOS = ("f1", "precision", "recall")
@@ -73,7 +74,7 @@ def _measured(record: Record) -> dict[str, str]:
         "data set": dataset,
         "protocol": str(record.combination["protocol"]),
         "digest of the test frames": record.data[dataset].digest["test"],
-        "matcher": str(record.pipeline["matcher"]),
+        "matcher": current_name(str(record.pipeline["matcher"])),
         "radius (um)": f"{record.pipeline['radius_um']:g}",
     }
 

@@ -10,6 +10,7 @@ from typing import Any
 from mitobench import foreign
 from mitobench.atomic import write_atomic
 from mitobench.errors import RecordError
+from mitobench.file_cache import computing_anew
 from mitobench.foreign import limits, printable
 from mitobench.results.check import RecordCheck, check
 from mitobench.results.local_datasets import LocalDatasets, wrong_annotation
@@ -74,8 +75,11 @@ def check_all(paths: Iterable[Path], data: Path | None = None, target: Path | No
     return report
 
 
+@computing_anew()
 def check_folder(folder: Path, data: Path | None = None) -> CheckReport:
     """Check every record of a folder and its subfolders, and that every file of detections belongs to one of them.
+
+    Digests of the files in `data` are computed anew.
 
     A folder without a record is a problem, too: a misspelled path would otherwise pass.
     """

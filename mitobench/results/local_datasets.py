@@ -165,8 +165,10 @@ def _wrong_part(
 ) -> Iterator[Mismatch]:
     record = recomputed.record
     frames = list(_annotated(part, stored, workspace))
-    as_here = [FrameEntry.of(frame).model_dump() for frame in frames]
-    recorded = [entry.model_dump() for entry in entries]
+    older = all(entry.area_mm2 is None for entry in entries)  # they hold nothing of areas, domains and imposters
+    fields = {"frame", "group", "mitoses"} if older else set(FrameEntry.model_fields)
+    as_here = [FrameEntry.of(frame).model_dump(include=fields) for frame in frames]
+    recorded = [entry.model_dump(include=fields) for entry in entries]
     if [entry["frame"] for entry in recorded] != [entry["frame"] for entry in as_here]:
         expected = f"the {len(as_here)} frames of data set and split"
         yield Mismatch(f"frames.{part}", f"{len(recorded)} other frames", expected)
@@ -174,11 +176,20 @@ def _wrong_part(
     yield from mismatches(recorded, as_here, f"frames.{part}")
     matcher, radius_um = str(record.pipeline["matcher"]), float(record.pipeline["radius_um"])
     order = [row for frame in frames for row in stored.rows_of(frame.frame)]
-    fresh = of_frames(frames, [stored.boxes[:0]], stored.verifier, stored.score, matcher, radius_um).within
-    for row, now in zip(order, fresh, strict=True):
-        if stored.within[row] != now:
-            yield Mismatch(f"{part} detection of row {row + 2}: mitoses within the radius", stored.within[row], now)
+    fresh = of_frames(frames, [stored.boxes[:0]], stored.verifier, stored.score, matcher, radius_um)
+    for number, row in enumerate(order):
+        if stored.within[row] != fresh.within[number]:
+            what = f"{part} detection of row {row + 2}: mitoses within the radius"
+            yield Mismatch(what, stored.within[row], fresh.within[number])
             return
+        if not older and _imposter(stored, row) != _imposter(fresh, number):
+            what = f"{part} detection of row {row + 2}: its imposter"
+            yield Mismatch(what, _imposter(stored, row), _imposter(fresh, number))
+            return
+
+
+def _imposter(stored: StoredDetections, row: int) -> int | None:
+    return None if stored.imposter is None else int(stored.imposter[row])
 
 
 def _annotated(part: str, stored: StoredDetections, workspace: Workspace) -> Iterator[FramePrediction]:
@@ -186,4 +197,4 @@ def _annotated(part: str, stored: StoredDetections, workspace: Workspace) -> Ite
     for key in workspace.part(workspace.datasets, part):
         bare = frame_prediction(workspace, key, part, stored.xy[:0], stored.detector[:0])
         rows = stored.rows_of(bare.frame)
-        yield replace(bare, xy=stored.xy[rows], score=stored.detector[rows])
+        yield replace(bare, xy=stored.xy[rows], score=stored.detector[rows], boxes=stored.boxes[rows])

@@ -28,6 +28,11 @@ def of_dataset(name: str, coverage: str | None, named: bool) -> list[str]:
     return [*notes, f"{name}: {coverage}"] if coverage else notes
 
 
+def of_images(name: str, remarks: Iterable[str]) -> list[str]:
+    """Returns the notes on images of a data set that were converted, or differ from its card."""
+    return [f"{name}: {remark}" for remark in remarks]
+
+
 def all_frames_learned_from(name: str) -> str:
     """Returns the note on a data set whose test part was trained on, too."""
     return f"{name}: all labelled frames are learned from, as it is neither tested nor chosen on"

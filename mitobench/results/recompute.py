@@ -27,6 +27,7 @@ from mitobench.evaluate import (
     evaluate,
     sweep,
 )
+from mitobench.evaluate.domains import area_mm2, by_domain, per_mm2
 from mitobench.evaluate.operating_point import between
 from mitobench.evaluate.summary import CURRENT, of_counts
 from mitobench.pipeline.settings import VALIDATION
@@ -184,7 +185,16 @@ def counts_alone(frames: Frames, threshold: float | None, recorded: Metrics, mat
     )
     if threshold is None:
         return known
-    return known.model_copy(update=of_counts(recorded.frames, _method(recorded)))
+    scores = of_counts(recorded.frames, _method(recorded))
+    if [counts.frame for counts in recorded.frames] == [frame.frame for frame in labelled]:
+        area = area_mm2(labelled)
+        scores |= {
+            "area_mm2": area,
+            "fp_per_mm2": per_mm2(sum(counts.fp for counts in recorded.frames), area),
+            "domains": by_domain(labelled, recorded.frames),
+            "annotators": recorded.annotators,  # cannot be computed without detections
+        }
+    return known.model_copy(update=scores)
 
 
 def _method(recorded: Metrics | None) -> tuple[str, int]:

@@ -1,7 +1,8 @@
-"""Writes the files that the contest's organisers score: detections on a test set whose labels are withheld."""
+"""Writes the files that contests score: detections on a test set whose labels are withheld."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from mitobench.api import Detections
 from mitobench.atomic import atomic_folder
 from mitobench.datasets import Dataset, mitos2014
 from mitobench.errors import MitobenchError, RecordError, nearest
+from mitobench.evaluate.midog25 import RESULT_FILE, accepted, contest_json, points_mm
 from mitobench.results.local_datasets import LocalDatasets
 from mitobench.results.record import read, read_detections
 from mitobench.results.schema import Record
@@ -32,6 +34,45 @@ class Submission:
     frames: Sequence[str]
     detections: int
     missing: str | None
+
+
+def submit_midog25(path: Path, data: Path, folder: Path) -> Submission:
+    """Write `folder/FRAME/mitotic-figures.json` for every test frame of a record, as a container of MIDOG 2025 would.
+
+    Coordinates are mm. Candidates below the threshold stay as `non-mitotic figure`. Every file is checked by the rules
+    of the contest's evaluator before anything is written.
+
+    Args:
+        path: the record, of any data set.
+        data: folder that holds the data set, which has the um/px of the frames.
+        folder: to write to; must be empty or hold an earlier submission, which is replaced completely.
+
+    Raises RecordError for a record without detections or threshold, DataError if the test frames are not those that the
+    record was made on, MitobenchError for a point that the contest refuses, and a folder that holds other files.
+    """
+    record = read(path)
+    threshold = _threshold(path, record)
+    stored = read_detections(path, record)
+    workspace = LocalDatasets(data).workspace(record)
+    items = [workspace.item(key) for key in workspace.part(workspace.datasets, "test")]
+    files, n_mitoses = {}, 0
+    for frame in (item.frame for item in items):
+        rows = [row for row in stored.rows_of(frame.id) if stored.is_candidate[row]]
+        is_mitosis = stored.score[rows] >= threshold
+        n_mitoses += int(is_mitosis.sum())
+        points = points_mm(stored.xy[rows], stored.score[rows], is_mitosis, frame.mpp)
+        files[frame.id] = accepted(contest_json(points), f"{path}: frame {frame.id}")
+    folder = folder.resolve()
+    others = (
+        [inner.name for inner in folder.iterdir() if not (inner / RESULT_FILE).is_file()] if folder.is_dir() else []
+    )
+    _check_replaceable(folder, others)
+    with atomic_folder(folder) as new:
+        for id, content in files.items():
+            (new / id).mkdir()
+            text = json.dumps(content, indent=1, allow_nan=False)
+            (new / id / RESULT_FILE).write_text(f"{text}\n", encoding="utf-8")
+    return Submission(list(files), n_mitoses, None)
 
 
 def submit(path: Path, dataset: str, data: Path, folder: Path) -> Submission:
@@ -88,9 +129,7 @@ def write_submission(folder: Path, path: Path, record: Record, frames: Sequence[
     Returns the number of detections. Raises RecordError for a record without detections or threshold, or with
     detections on other frames; MitobenchError for a folder that holds other files.
     """
-    threshold = record.chosen.point.threshold if record.chosen else None
-    if threshold is None:
-        raise RecordError(f"{path}: has no threshold, so nothing can be submitted.")
+    threshold = _threshold(path, record)
     stored = read_detections(path, record)
     stray = sorted(set(stored.frame.tolist()) - set(frames))
     if stray:
@@ -104,10 +143,22 @@ def write_submission(folder: Path, path: Path, record: Record, frames: Sequence[
     return sum(map(len, found.values()))
 
 
+def _threshold(path: Path, record: Record) -> float:
+    threshold = record.chosen.point.threshold if record.chosen else None
+    if threshold is None:
+        raise RecordError(f"{path}: has no threshold, so nothing can be submitted.")
+    return threshold
+
+
+def _check_replaceable(folder: Path, others: Sequence[str]) -> None:
+    """Raises MitobenchError if a folder is a file, or holds other files than an earlier submission."""
+    if others or folder.is_file():
+        raise MitobenchError(f"{folder}: holds {', '.join(others[:3]) or 'no files'}. Give an empty or a new folder.")
+
+
 def _replace(folder: Path, detections: dict[str, Detections]) -> None:
     """Write the files to a temporary folder that then replaces the old one, so that no old file remains."""
     others = [path.name for path in folder.iterdir() if path.suffix != ".csv"] if folder.is_dir() else []
-    if others or folder.is_file():
-        raise MitobenchError(f"{folder}: holds {', '.join(others[:3]) or 'no files'}. Give an empty or a new folder.")
+    _check_replaceable(folder, others)
     with atomic_folder(folder) as new:
         mitos2014.write_submission(new, detections)

@@ -29,6 +29,7 @@ from mitobench.training.stream import Stream, part_of
 from mitobench.training.tensor_files import read_state_dict, read_tensors, write_tensors
 from mitobench.training.view import EDGE
 from mitobench.training.weights import load_weights, number_of_parameters, save_weights
+from mitobench.training.without_memory import without_memory
 
 if TYPE_CHECKING:
     from mitobench.training.runner import LossModule, Supervised, as_lists, train
@@ -81,6 +82,7 @@ __all__ = [
     "train",
     "warmup",
     "weights_folder",
+    "without_memory",
     "write_atomic",
     "write_tensors",
 ]

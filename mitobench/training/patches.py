@@ -70,7 +70,7 @@ class FrameCache:
         limit: greatest memory, bytes.
     """
 
-    def __init__(self, mpp: float | None = None, limit: int = 4 << 30) -> None:
+    def __init__(self, mpp: float | None = None, limit: int = 2 << 30) -> None:
         self.mpp, self.limit = mpp, limit
         self._held: OrderedDict[str, tuple[Pixels, NDArray[np.float64]]] = OrderedDict()
         self._bytes = 0

@@ -62,8 +62,8 @@ def test_paragraphs_of_help_are_not_broken_into_lines(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "300")
     shown = mitobench("predict", "--help").out
-    assert "Large images are processed in tiles; whole-slide formats are not supported. On the overlays," in shown
-    assert "1: some failed, and the summary says why; 2: nothing could be processed or written." in shown
+    assert "whole slides of more than 268 million px are not supported" in shown
+    assert "because they cannot be read; 2: nothing could be processed or written." in shown
 
 
 def test_help_names_every_command(mitobench: Callable[..., Any]) -> None:

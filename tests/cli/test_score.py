@@ -285,3 +285,158 @@ def test_a_record_of_other_frames_is_an_error(mitobench: Callable[..., Any], sma
     answer = mitobench("score", path, "--data", small_data)
     assert answer.code == 2
     assert "was made with other test frames" in answer.err
+
+
+# ------------------------------------------------------------------------------------------- files of other tools
+
+
+def test_another_reading_of_the_file_is_a_hint(score: Callable[..., Any]) -> None:
+    halved = "frame,x,y,score\nA00_00,5,5,0.9\nA00_00,40,40,0.8\nA00_08,25,25,0.7\n"
+    answer, found = score(halved, "--threshold", 0.5, "--radius-um", 1)
+    assert found["hint"] == {
+        "change": "coordinates are of an image with half the resolution: double them",
+        "oracle_f1": 1.0,
+    }
+    assert "hint: the best F1 is .000. If the file is read in another way it is 1.000: coordinates are of" in answer.out
+    _, good = score(TEST, "--threshold", 0.5)
+    assert good["hint"] is None
+
+
+def test_detections_outside_their_frame_are_refused_with_the_reading_that_fits(score: Callable[..., Any]) -> None:
+    answer, found = score("frame,x,y,score\nA00_00,40,40,0.9\nA00_00,320,320,0.8\nA00_08,200,200,0.7\n")
+    assert (answer.code, found) == (2, None)
+    doubled = "frame,x,y,score\nA00_00,20,20,0.9\nA00_00,160,160,0.8\nA00_08,100,100,0.7\n"
+    answer, _ = score(doubled)
+    assert "lies outside frame A00_00 of 120 x 120 px. Read in another way, the best F1 would be 1.000" in answer.err
+    assert "halve them" in answer.err
+
+
+def test_a_column_of_classes_is_used_or_asked_about(score: Callable[..., Any]) -> None:
+    rows = "A00_00,10,10,0.9,{}\nA00_00,60,10,0.8,{}\n"
+    _, found = score("frame,x,y,score,class\n" + rows.format("mitosis", "non-mitosis"), "--threshold", 0.5)
+    assert counts(found["metrics"]) == (1, 0, 2)
+    assert "1 detections of other classes are left out" in found["notes"][0]
+    numbered = "frame,x,y,score,label\n" + rows.format(0, 0)
+    answer, _ = score(numbered, "--threshold", 0.5)
+    assert answer.code == 2
+    assert "column label is 0 (2), which does not say which are mitoses" in answer.err
+    _, found = score(numbered, "--threshold", 0.5, "--class", 0)
+    assert counts(found["metrics"]) == (1, 1, 2)
+
+
+def test_scores_that_are_all_below_the_threshold_are_reported(score: Callable[..., Any]) -> None:
+    answer, _ = score("frame,x,y,score\nA00_00,10,10,-4.1\nA00_00,80,80,-5\n", "--threshold", 0.5)
+    assert "no detection has a score at or above the threshold 0.5; the scores are from -5 to -4.1" in answer.out
+    assert "logits?" in answer.out
+
+
+def test_the_deprecated_name_of_a_matcher_is_reported(score: Callable[..., Any]) -> None:
+    answer, found = score(TEST, "--threshold", 0.5, "--matcher", "midog")
+    assert found["metrics"]["matcher"] == "evalutils"
+    assert "'midog' is deprecated and now means 'evalutils'" in answer.out
+    assert "Matcher evalutils; a hit is at most 5 um away." in answer.out
+
+
+def test_kdtree_has_a_radius_of_25_px(score: Callable[..., Any]) -> None:
+    _, found = score("frame,x,y,score\nA00_00,35,10,0.9\n", "--threshold", 0.5, "--matcher", "kdtree")
+    assert found["metrics"]["radius_um"] == pytest.approx(25 * 0.2456)
+    assert counts(found["metrics"]) == (1, 0, 2)
+
+
+def test_a_mitosis_that_was_annotated_twice_is_reported(mitobench: Callable[..., Any], tmp_path: Path) -> None:
+    masks = (np.array([[10, 10], [11, 10], [12, 10]]), np.array([[11, 10], [12, 10]]), np.array([[80, 80]]))
+    truth = Mitoses(np.array([mask.mean(axis=0) for mask in masks]), masks)
+    pixels = np.full((SIDE, SIDE, 3), 200, dtype=np.uint8)
+    one = Mitoses(np.array([[5.0, 5.0]]), (np.array([[5, 5]]),))
+    others = [("A00_01", pixels, one, "train"), ("A00_02", pixels, one, "train")]
+    mitos2012.write(tmp_path / "data", [("A00_00", pixels, truth, "test"), *others])
+    (tmp_path / "d.csv").write_text(TEST)
+    answer = mitobench("score", tmp_path / "d.csv", "--dataset", "mitos2012", "--data", tmp_path / "data")
+    assert answer.code == 0, answer.err
+    printed = " ".join(answer.out.split())
+    assert "A00_00.csv" in printed
+    assert "again" in printed or "within 1 um of each other" in printed
+
+
+def test_midogs_own_evaluation_needs_no_data_set(mitobench: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "out" / "7").mkdir(parents=True)
+    point = {"name": "mitotic figure", "point": [0.1, 0.1, 0], "probability": 0.9}
+    (tmp_path / "out" / "7" / "mitotic-figures.json").write_text(json.dumps({"points": [point]}))
+    case = {"annotations": [[0.1, 0.1, 0]], "tumor domain": 0, "roi type": "random"}
+    (tmp_path / "truth.json").write_text(json.dumps({"7.tiff": case}))
+    answer = mitobench(
+        "score", tmp_path / "out", "--truth", tmp_path / "truth.json", "--json", tmp_path / "metrics.json"
+    )
+    assert answer.code == 0, answer.err
+    written = json.loads((tmp_path / "metrics.json").read_text())
+    assert written["aggregates"]["roi_type_random_AP"] == 1.0
+    assert "MIDOG 2025's own evaluation" in answer.out
+    answer = mitobench("score", tmp_path / "out", "--format", "midog25")
+    assert answer.code == 2
+    assert "--truth is missing" in answer.err
+
+
+CASES = Path(__file__).parents[3] / "shared" / "cases"
+REFUSED = {
+    "empty.csv", "empty_score.csv", "label_column_0.csv", "nan_score.csv", "no_header.csv", "nul.csv",
+    "underscore_number.csv", "unterminated_quote.csv",
+}  # fmt: skip
+HINTED = {
+    "fraction.csv": "fractions",
+    "half_resolution.csv": "double",
+    "millimetres.csv": "mm",
+    "xy_swapped.csv": "swapped",
+}
+NOTED = {"gate0.csv", "header_only.csv", "neg_scores_logits.csv", "class_column.csv", "doubled_rows.csv"}
+
+
+@pytest.mark.real
+def test_public_cases_are_read_right_refused_or_hinted_at(mitobench: Callable[..., Any], tmp_path: Path) -> None:
+    files = [p for f in ("02-detections-csv", "11-class-column") for p in sorted((CASES / f).glob("*.?sv"))]
+    if not files:
+        pytest.skip("no ../shared/cases")
+    _copy_of_mitos2012(files, tmp_path / "data")
+    given = ("--dataset", "mitos2012", "--data", tmp_path / "data", "--threshold", 0.5, "--json", tmp_path / "s.json")
+    for path in files:
+        answer = mitobench("score", path, *given)
+        assert answer.code == (2 if path.name in REFUSED else 0), path
+        if path.name in REFUSED:
+            continue
+        found = json.loads((tmp_path / "s.json").read_text())
+        if path.name in HINTED:
+            assert HINTED[path.name] in found["hint"]["change"], path
+        elif path.name in NOTED:
+            assert found["notes"], path
+        else:
+            assert counts(found["metrics"]) == (31, 0, 0), path
+
+
+def _copy_of_mitos2012(files: list[Path], root: Path) -> None:
+    """Official ids with one-pixel mitoses where the perfect file of the cases has its detections."""
+    (plain,) = (path for path in files if path.name == "plain.csv")
+    centres: dict[str, list[tuple[int, int]]] = {}
+    for line in plain.read_text().splitlines()[1:]:
+        frame, x, y, _ = line.split(",")
+        centres.setdefault(frame, []).append((round(float(x)), round(float(y))))
+    tests = {"A00": "00 08", "A01": "04 06 09", "A02": "00 01 03 07", "A03": "00 01 04", "A04": "03 07 09"}
+    pixels = np.full((256, 256, 3), 200, dtype=np.uint8)
+    frames = []
+    for slide, official in tests.items():
+        for number in range(10):
+            id = f"{slide}_{number:02d}"
+            found = centres.get(id, [])
+            truth = Mitoses(np.array(found, dtype=float).reshape(-1, 2), tuple(np.array([xy]) for xy in found))
+            frames.append((id, pixels, truth, "test" if id[4:] in official.split() else "train"))
+    mitos2012.write(root, frames)
+
+
+@pytest.mark.real
+def test_perfect_boxes_of_the_real_frames_are_read_by_their_corner(
+    mitobench: Callable[..., Any], real_data: Path, tmp_path: Path
+) -> None:
+    path = CASES / "10-xywh" / "real_xywh30.csv"
+    if not path.is_file():
+        pytest.skip("no ../shared/cases")
+    answer = mitobench("score", path, "--dataset", "mitos2012", "--data", real_data, "--threshold", 0.5)
+    assert answer.code == 0, answer.err
+    assert "TP 101, FP 0, FN 0" in answer.out

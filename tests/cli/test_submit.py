@@ -14,6 +14,7 @@ from records import detections, ok, with_frames_of
 from mitobench import datasets
 from mitobench.api import Mitoses
 from mitobench.datasets import mitos2014
+from mitobench.evaluate import midog25
 from mitobench.results import record
 
 FRAMES = ("A06_00Aa", "A06_00Ab", "A08_01Dd", "H06_00Aa", "H06_00Ab")
@@ -111,3 +112,46 @@ def test_detections_on_another_frame_are_refused(mitobench: Callable[..., Any], 
     answer = mitobench("submit", path, "--data", data, "--out", tmp_path / "out")
     assert answer.code == 2
     assert "detections on A03_00Aa, which is not one of the test frames" in answer.err
+
+
+# --------------------------------------------------------------------------------------------------------- midog25
+
+
+def test_midog25_gets_a_folder_per_frame_in_mm(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> None:
+    path = written(tmp_path, data, ("A06_00Aa", 10, 20, 0.9), ("A06_00Aa", 30, 40, 0.4))
+    out = tmp_path / "out"
+    answer = mitobench("submit", "--format", "midog25", path, "--data", data, "--out", out)
+    assert answer.code == 0, answer.err
+    assert sorted(file.parent.name for file in out.rglob("mitotic-figures.json")) == [
+        "A06_00Aa",
+        "A06_00Ab",
+        "A08_01Dd",
+    ]
+    mpp = datasets.load("mitos2014", data).items["A06_00Aa"].frame.mpp
+    points = midog25.read_points(out / "A06_00Aa" / "mitotic-figures.json")
+    assert [(p.is_mitosis, p.probability) for p in points] == [(True, 0.9), (False, 0.4)]
+    assert points[0].xyz == (pytest.approx(10 * mpp[0] / 1000), pytest.approx(20 * mpp[1] / 1000), 0)
+    assert midog25.read_points(out / "A08_01Dd" / "mitotic-figures.json") == ()
+    assert "1 mitotic figures on 3 test frames" in answer.out
+    assert mitobench("submit", "--format", "midog25", path, "--data", data, "--out", out).code == 0, "replaced"
+
+
+@pytest.mark.parametrize(("x", "why"), [(60_000.0, "above 10 mm"), (-100.0, "below -0.0075 mm")])
+def test_midog25_writes_nothing_that_the_contest_refuses(
+    mitobench: Callable[..., Any], data: Path, tmp_path: Path, x: float, why: str
+) -> None:
+    path = written(tmp_path, data, ("A06_00Aa", 10, 20, 0.9), ("A06_00Ab", x, 20, 0.9))
+    answer = mitobench("submit", "--format", "midog25", path, "--data", data, "--out", tmp_path / "out")
+    assert answer.code == 2
+    assert "frame A06_00Ab: point 0" in answer.err
+    assert why in answer.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_container_is_only_for_midog25(mitobench: Callable[..., Any], tmp_path: Path) -> None:
+    answer = mitobench("submit", tmp_path, "--container", tmp_path / "c")
+    assert answer.code == 2
+    assert "--container is for --format midog25" in answer.err
+    answer = mitobench("submit", tmp_path, "--format", "midog25", "--container", tmp_path / "c")
+    assert answer.code == 2
+    assert not (tmp_path / "c").exists()

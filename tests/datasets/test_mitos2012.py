@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 from mitobench.api import DataError, Mitoses
 from mitobench.datasets import load
 from mitobench.datasets.images import write_rgb
+from mitobench.datasets.mask_checks import check_masks
 from mitobench.datasets.mitos2012 import Mitos2012, read_layout, read_masks, write, write_masks
 
 Write = Callable[..., Path]
@@ -72,7 +73,7 @@ def test_the_part_comes_from_the_folder_otherwise_from_the_card(write2012: Write
 
 
 def test_a_frame_without_csv_has_no_mitosis_in_the_contest_folders_and_no_labels_elsewhere(write2012: Write) -> None:
-    root = write2012("A00_01")
+    root = write2012("A00_01", "A00_02")
     csv = root / "training_aperio" / "A00_v2" / "A00_01.csv"
     csv.unlink()
     mitoses = load("mitos2012", root).items["A00_01"].mitoses
@@ -81,6 +82,88 @@ def test_a_frame_without_csv_has_no_mitosis_in_the_contest_folders_and_no_labels
         csv.parents[1].rename(root / elsewhere)
         csv = root / elsewhere / "A00_v2" / "A00_01.csv"
         assert not load("mitos2012", root).items["A00_01"].mitoses.labelled
+
+
+def test_a_slide_without_any_csv_is_unlabelled_not_free_of_mitoses(write2012: Write) -> None:
+    root = write2012("A00_01", "A00_02", "A01_00")
+    for csv in (root / "training_aperio" / "A00_v2").glob("*.csv"):
+        csv.unlink()
+    dataset = load("mitos2012", root)
+    assert {id: item.mitoses.labelled for id, item in dataset.items.items()} == {
+        "A00_01": False,
+        "A00_02": False,
+        "A01_00": True,
+    }
+    assert "A00_v2: none of its 2 frames has an annotation file; all count as unlabelled" in "\n".join(dataset.notes)
+
+
+@pytest.mark.parametrize("folder", ["ground_truth", "evaluation_ground_truth", "x/y/labels"])
+def test_annotation_in_a_folder_of_its_own_is_found(write2012: Write, folder: str) -> None:
+    root = write2012("A00_01", "A00_02")
+    beside = root / "training_aperio" / "A00_v2"
+    apart = root / folder / "A00_v2"
+    apart.mkdir(parents=True)
+    for csv in beside.glob("*.csv"):
+        csv.rename(apart / csv.name)
+    dataset = load("mitos2012", root)
+    assert [len(item.mitoses) for item in dataset.items.values()] == [2, 2]
+    assert any("holds the annotation of 2 frames whose images are in another folder" in n for n in dataset.notes)
+
+
+def test_letter_case_of_names_does_not_matter(write2012: Write) -> None:
+    root = write2012("A00_01", "A00_02")
+    before = load("mitos2012", root).digest()
+    folder = root / "training_aperio" / "A00_v2"
+    (folder / "A00_01.csv").rename(folder / "a00_01.CSV")
+    (folder / "A00_01.bmp").rename(folder / "a00_01.BMP")
+    folder.rename(folder.with_name("a00_V2"))
+    after = load("mitos2012", root)
+    assert [len(item.mitoses) for item in after.items.values()] == [2, 2]
+    assert after.digest() == before
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("12,5,30,5", "2 of 2 pixels touch no other"),  # decimal commas: 12.5, 30.5
+        ("5,0,38,0,6,0,38,0,7,0,38,0,8,0,38,0", "3 of 8 pixels are listed twice"),  # 5.0, 38.0, ... with decimal commas
+        ("3,3,33,35", "2 of 2 pixels touch no other"),  # corners of a box
+        ("3,3,23,3,23,30,3,30", "4 of 4 pixels touch no other"),  # a polygon
+    ],
+)
+def test_pixels_that_do_not_touch_are_refused(write2012: Write, line: str, complaint: str) -> None:
+    root = write2012("A00_01")
+    (root / "training_aperio" / "A00_v2" / "A00_01.csv").write_text(f"5,5\n{line}\n")
+    with pytest.raises(DataError, match=rf"A00_01\.csv:2: {complaint}.*decimal commas"):
+        load("mitos2012", root)
+
+
+def test_a_mitosis_in_two_near_pieces_is_one_and_in_two_far_pieces_an_error() -> None:
+    square = np.array([[x, y] for x in range(4) for y in range(4)])
+    check_masks([np.concatenate([square, square + np.array([30, 0])])], ["a.csv:1"], 0.25)
+    with pytest.raises(DataError, match=r"a\.csv:1: the pixels lie in pieces 24 um apart"):
+        check_masks([np.concatenate([square, square + np.array([100, 0])])], ["a.csv:1"], 0.25)
+
+
+@pytest.mark.parametrize("again", ["8,8,9,8,8,9,9,9", "8,8,9,8,8,9,9,9,10,9", "9,9,9,8,8,9,8,8"])
+def test_a_mitosis_that_is_listed_twice_is_noted_and_counts_once(write2012: Write, again: str) -> None:
+    root = write2012("A00_01")
+    (root / "training_aperio" / "A00_v2" / "A00_01.csv").write_text(f"8,8,9,8,8,9,9,9\n20,20,21,20\n{again}\n")
+    dataset = load("mitos2012", root)
+    mitoses = dataset.items["A00_01"].mitoses
+    assert mitoses.xy.tolist() == [[8.5, 8.5], [20.5, 20]]
+    assert mitoses.masks is not None
+    assert len(mitoses.masks) == 2
+    assert any("A00_01.csv:3: repeats the mitosis of" in note for note in dataset.notes)
+    assert any("1 mitoses are listed again, and count once" in note for note in dataset.notes)
+    card = dataset.card.model_copy(update={"duplicates": "all"})
+    assert len(read_layout(root, card).items["A00_01"].mitoses) == 3
+
+
+def test_frames_have_domains(write2012: Write) -> None:
+    frame = load("mitos2012", write2012("A00_01")).items["A00_01"].frame
+    assert frame.domains["tumour"] == "human breast cancer"
+    assert frame.domains["scanner"] == "Aperio ScanScope XT"
 
 
 def test_blank_lines_and_trailing_commas_and_lines_of_any_length(tmp_path: Path) -> None:

@@ -137,10 +137,80 @@ def test_clipped_and_repeated_points_are_noted(write2014: Write) -> None:
     root = write2014("A03_00Aa")
     annotation(root, "A03_00Aa_mitosis").write_text("5,40,1.0\n8,8,1.0\n8,8,0.65\n")
     dataset = load("mitos2014", root)
-    assert dataset.items["A03_00Aa"].mitoses.xy.tolist() == [[5, 39], [8, 8], [8, 8]]
-    clipped, repeated = dataset.notes
+    assert dataset.items["A03_00Aa"].mitoses.xy.tolist() == [[5, 39], [8, 8]]
+    clipped, repeated, once = dataset.notes
     assert "mitosis.csv:1: (5, 40) is outside the frame, clipped to (5, 39)" in clipped
     assert "mitosis.csv:3: repeats the point of" in repeated
+    assert "1 figures are listed again, and count once" in once
+
+
+def test_confidences_are_kept(write2014: Write) -> None:
+    root = write2014("A03_00Aa")
+    annotation(root, "A03_00Aa_mitosis").write_text("5,6,.65\n8,30,1.0\n8,31,.7\n")
+    annotation(root, "A03_00Aa_not_mitosis").write_text("20,6,0\n30,8,.2\n")
+    mitoses = load("mitos2014", root).items["A03_00Aa"].mitoses
+    assert mitoses.confidence is not None
+    assert mitoses.confidence.tolist() == [0.65, 1.0]
+    assert mitoses.imposter_confidence is not None
+    assert mitoses.imposter_confidence.tolist() == [0, 0.2]
+
+
+def test_without_a_confidence_in_every_row_there_is_none(write2014: Write) -> None:
+    root = write2014("A03_00Aa")
+    annotation(root, "A03_00Aa_mitosis").write_text("5,6\n8,30,1.0\n")
+    assert load("mitos2014", root).items["A03_00Aa"].mitoses.confidence is None
+
+
+def test_letter_case_of_names_does_not_matter(write2014: Write) -> None:
+    root = write2014("A03_00Aa")
+    before = load("mitos2014", root).digest()
+    for path in [*root.rglob("*.csv"), *root.rglob("*.tiff")]:
+        path.rename(path.with_name(path.name.upper().replace("_A03", "_a03")))
+    after = load("mitos2014", root)
+    assert list(after.items) == ["A03_00Aa"]
+    assert (len(after.items["A03_00Aa"].mitoses), after.digest()) == (1, before)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"10;20;1\n", "is not a number.*decimal point"),
+        (b"1_0,20,1\n", "'1_0' is not a number"),
+        ("\u0661\u0660,20,1\n".encode(), "is not a number"),
+        (b"10,5,20,5\n", "4 columns"),  # decimal commas
+        (b"1,10,20\n", "the confidence 20 is outside 0-1.*row numbers"),
+        (b"x,y,confidence\n10,20,1\n", "'x' is not a number"),
+        (b"10,20,1\x0c30,20,1\n", "4 columns|5 columns|not a number"),
+        (b"10,20,1\n\x1a", "not a number"),
+        ("10,20,1\n".encode("utf-16"), "is not UTF-8"),
+        (b"10,20,nan\n", "not a number"),
+    ],
+)
+def test_what_cannot_be_read_for_certain_is_refused_with_file_and_line(
+    write2014: Write, content: bytes, complaint: str
+) -> None:
+    root = write2014("A03_00Aa")
+    annotation(root, "A03_00Aa_mitosis").write_bytes(content)
+    with pytest.raises(DataError, match=rf"A03_00Aa_mitosis\.csv:\d: .*({complaint})"):
+        load("mitos2014", root)
+
+
+@pytest.mark.parametrize(
+    "content", [b"10,20,1\r30,30,.8\r", b"10,20,1\r\n30,30,.8", b"\xef\xbb\xbf 10 , 20 , 1 \n3e1,3.0E1,.8\n"]
+)
+def test_line_ends_spaces_and_exponents_are_read(write2014: Write, content: bytes) -> None:
+    root = write2014("A03_00Aa")
+    annotation(root, "A03_00Aa_mitosis").write_bytes(content)
+    mitoses = load("mitos2014", root).items["A03_00Aa"].mitoses
+    assert mitoses.xy.tolist() == [[10, 20], [30, 30]]
+    assert mitoses.confidence is not None
+    assert mitoses.confidence.tolist() == [1, 0.8]
+
+
+def test_mitoses_of_no_confidence_are_noted(write2014: Write) -> None:
+    root = write2014("A03_00Aa")
+    annotation(root, "A03_00Aa_mitosis").write_text("5,6,0\n9,30,1\n")
+    assert any("1 mitoses have confidence 0" in note for note in load("mitos2014", root).notes)
 
 
 def test_a_folder_without_the_data_set_is_an_error_that_says_what_was_looked_for(tmp_path: Path) -> None:

@@ -86,4 +86,8 @@ def test_a_frame_without_predictions_counts_its_misses() -> None:
 def test_counts_add_up(matcher: str, frames: list[FramePrediction], threshold: float) -> None:
     counts = total(count_frames(frames, threshold, matcher, RADIUS_UM))
     assert counts.tp + counts.fn == sum(len(one.truth_xy) for one in frames)
-    assert counts.tp + counts.fp == sum(int((one.score >= threshold).sum()) for one in frames)
+    detections = sum(int((one.score >= threshold).sum()) for one in frames)
+    if MATCHERS[matcher].many:  # a detection may find several mitoses, and suppressed ones count as nothing
+        assert counts.fp <= detections
+    else:
+        assert counts.tp + counts.fp == detections

@@ -157,7 +157,7 @@ def test_pairs_of_detections_and_mitoses_are_limited_over_all_frames(others: int
 
 def test_too_many_detections_for_a_matcher_that_runs_at_every_rank_are_refused() -> None:
     found, entry = from_csv(rows(2_000, near="0")), FrameEntry(frame="F", group="g", mitoses=2_000)
-    for matcher in ("midog", "hungarian"):
+    for matcher in ("evalutils", "hungarian"):
         with pytest.raises(RecordError, match="too crowded"):
             found.frames([entry], found.score, matcher)
     assert len(found.frames([entry], found.score, "mitos")) == 1

@@ -158,7 +158,7 @@ def test_set_on_the_command_line_overrides_the_rows(run: Callable[..., Any], tmp
 def test_a_protocol_that_cannot_be_used_is_reported_and_the_others_are_measured(
     run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mitobench.datasets import splits
+    from mitobench.datasets import folds, splits
     from mitobench.errors import DataError
 
     known = splits.load_split
@@ -168,7 +168,8 @@ def test_a_protocol_that_cannot_be_used_is_reported_and_the_others_are_measured(
             raise DataError("part 'test' is empty")
         return known(dataset, protocol)
 
-    monkeypatch.setattr(splits, "load_split", load)
+    for module in (folds, splits):
+        monkeypatch.setattr(module, "load_split", load)
     answer = run(with_toy_fuser(HEAD) + ROWS + '\n[[row]]\nname = "official"\nprotocol = "withheld"\n')
     assert answer.code == 0, answer.out + answer.err
     assert "official: not measured. part 'test' is empty" in answer.out

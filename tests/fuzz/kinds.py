@@ -37,7 +37,7 @@ from mitobench.datasets import images, points
 from mitobench.datasets.card import Card as DatasetCard
 from mitobench.datasets.splits import assign, read_split
 from mitobench.errors import MitobenchError
-from mitobench.evaluate.detections_csv import read_detections
+from mitobench.evaluate import read_detections
 from mitobench.gallery import gallery
 from mitobench.model import Model
 from mitobench.model import card as cards

@@ -16,7 +16,12 @@ from mitobench.model import inputs
 
 def save(path: Path, mode: str = "RGB", size: tuple[int, int] = (8, 6)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size).save(path)
+    image = Image.new(mode, size)
+    if mode == "P":
+        image.putpalette(
+            [value for value in range(256) for _ in "RGB"]
+        )  # Pillow 10.1 writes a broken file for an empty one
+    image.save(path)
     return path
 
 
@@ -71,3 +76,23 @@ def test_an_image_above_pillows_size_limit_is_read(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     assert inputs.frame(path, 0.25).size == (50, 50)
     assert Image.MAX_IMAGE_PIXELS == 100, "for others it stays as it is"
+
+
+def test_files_of_a_folder_that_are_not_read_are_listed_but_not_tables_and_texts(tmp_path: Path) -> None:
+    for name in ("a.png", "b.svs", "c.czi", "d.tif.part", "e.csv", "README", ".f.xyz", "g.GEOJSON"):
+        (tmp_path / name).write_bytes(b"x")
+    assert [path.name for path in inputs.left_out([tmp_path])] == ["c.czi", "d.tif.part"]
+    assert inputs.left_out([tmp_path / "c.czi"]) == []  # a file that was named is tried
+
+
+def test_what_is_odd_about_an_image_is_noted(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    pixels = np.full((30, 40, 3), (60, 200, 90), np.uint8)
+    pixels[5:9] = 20
+    Image.fromarray(pixels).save(path, dpi=(50_800, 50_800))
+    _, notes = inputs.read(path, 0.25)
+    assert notes == [
+        "the image is green where it is coloured: its colours may be inverted, as H&E is pink and purple",
+        "the file says 0.5 um/px, and 0.25 is used",
+    ]
+    assert inputs.read(path, 0.49)[1] == notes[:1]

@@ -214,8 +214,15 @@ def test_a_number_of_frames_that_cannot_be_is_found(made: Path, tmp_path: Path) 
 
 def test_every_number_of_the_schema_is_in_the_record_that_is_forged(made: Path) -> None:
     there = [path.replace("\0", ".") for path in of_content(json.loads(made.read_text()))]
-    untested = {"migrated.*.schema_version"}  # tests/results/test_migrate.py
-    absent = [p for p in of_schema(Record) if p not in untested and not any(fnmatch(path, p) for path in there)]
+    untested = [
+        "migrated.*.schema_version",  # tests/results/test_migrate.py
+        *(f"*{name}*" for name in ("domains", "annotators", "contested", "imposters")),  # test_forged_domains.py
+    ]
+    absent = [
+        wanted
+        for wanted in of_schema(Record)
+        if not any(fnmatch(wanted, name) for name in untested) and not any(fnmatch(path, wanted) for path in there)
+    ]
     assert absent == []
 
 

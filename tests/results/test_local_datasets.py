@@ -115,8 +115,32 @@ def test_frames_whose_labels_are_withheld_are_not_a_problem(
     assert check_all([path], tmp_path).problems == []
 
 
-@pytest.mark.parametrize("matcher", ["greedy", "hungarian", "midog"])
+@pytest.mark.parametrize("matcher", ["greedy", "hungarian", "evalutils", "midog-strict", "midog25-guide", "kdtree"])
 def test_other_matchers_are_not_a_problem(matcher: str, small_data: Path, tmp_path: Path, toys: dict[str, str]) -> None:
     (path,) = tiny_runs.run(tmp_path, small_data, matcher=matcher, sets=["pipeline.candidate_threshold=0.7"])
     checks = check_all([path], small_data)
     assert (checks.problems, checks.matched) == ([], 1)
+
+
+def test_midog_of_older_records_is_read_and_recomputed_to_the_same_numbers(
+    small_data: Path, tmp_path: Path, toys: dict[str, str]
+) -> None:
+    (path,) = tiny_runs.run(tmp_path, small_data, matcher="midog-strict", sets=["pipeline.candidate_threshold=0.7"])
+    before = record.read(path)
+
+    def rename(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: rename(item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [rename(item) for item in value]
+        return "midog" if value == "midog-strict" else value
+
+    older = tiny_runs.forge(path, lambda content: content.update(rename(dict(content))))
+    after = record.read(older)
+    assert (after.pipeline["matcher"], "--matcher midog " in f"{after.run.command} ") == ("midog", True)
+    checks = check_all([older], small_data)
+    assert (checks.problems, checks.matched) == ([], 1)
+    assert before.test is not None
+    assert after.test == before.test.model_copy(update={"matcher": "midog"})
+    again = Recomputation.read(older, after).numbers["test"]
+    assert again == after.test.model_dump(mode="json")

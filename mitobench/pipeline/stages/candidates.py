@@ -61,7 +61,11 @@ def read(job: Job, part: str) -> SplitCandidates:
     detections = arrays.read_detections(job.inputs["detections"])
     scores = arrays.read_scores(job.inputs["verifier-scores"]) if "verifier-scores" in job.inputs else None
     keys = job.stage.frames[part]
-    frames = [frame_prediction(job.workspace, key, part, detections[key].xy, detections[key].score) for key in keys]
+    found = [detections[key] for key in keys]
+    frames = [
+        frame_prediction(job.workspace, key, part, on_frame.xy, on_frame.score, on_frame.boxes)
+        for key, on_frame in zip(keys, found, strict=True)
+    ]
     detector = np.concatenate([np.zeros(0), *(detections[key].score for key in keys)])
     verifier = None if scores is None else np.concatenate([np.zeros(0), *(scores[key] for key in keys)])
     return SplitCandidates(keys, frames, detector, verifier, detections)

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from mitobench.api import Fuser, Validation
 from mitobench.evaluate import OperatingPoint, Sweep, candidate_thresholds, choose_threshold
-from mitobench.evaluate.matching import near
 from mitobench.evaluate.operating_point import best_point
 from mitobench.pipeline import checks
 from mitobench.pipeline.stages import candidates
@@ -31,7 +30,7 @@ def select(job: Job) -> None:
     lowest.
     """
     split = candidates.read(job, "val")
-    hits = _near_mitosis(split, float(job.stage.settings["radius_um"]))
+    hits = _near_mitosis(split, *matching_rule(job))
     tried = [(*_fit_fuser(job, split, hits, lowest), lowest) for lowest in _candidate_thresholds(job, split, hits)]
     _, fuser, point, fused, lowest = max(tried, key=lambda t: (t[0], np.inf if t[4] is None else -t[4]))
     keep = split.above(lowest)
@@ -84,7 +83,7 @@ def _candidate_thresholds(job: Job, split: SplitCandidates, hits: NDArray[np.boo
     return [None] if split.verifier is None else candidate_thresholds(split.detector, hits)
 
 
-def _near_mitosis(split: SplitCandidates, radius_um: float) -> NDArray[np.bool_]:
-    """Returns which detections lie closer to an annotated mitosis than the radius, bool [N]."""
-    frames = (near(frame.truth_xy, frame.xy, frame.mpp, radius_um) for frame in split.frames)
+def _near_mitosis(split: SplitCandidates, matcher: str, radius_um: float) -> NDArray[np.bool_]:
+    """Returns which detections lie within the radius of an annotated mitosis, bool [N]."""
+    frames = (frame.near(matcher, radius_um) for frame in split.frames)
     return np.concatenate([np.zeros(0, dtype=bool), *frames])

@@ -95,6 +95,18 @@ class TestBackbone:
         assert type(detector._network.backbone).__name__ == "TimmFeatures"
         assert_saved_and_loaded_alike(detector, tmp_path / "saved")
 
+    def test_a_detector_starts_from_another_fit_of_its_own(
+        self, context: Callable[..., Context], tmp_path: Path
+    ) -> None:
+        spec, backbone = "mmdet:retinanet_r18_fpn", "timm:test_efficientnet"
+        first = fitted(context, spec, "first", backbone=backbone)
+        first.save(tmp_path)
+        (stored,) = tmp_path.glob("*.safetensors")
+        second = zoo_detector(spec, backbone=backbone, pretrained=str(stored), lr=1e-12)
+        second.fit(zoo_samples(), [], context("second", pretrained=stored))
+        ours, theirs = (one._network.state_dict()["bbox_head.retina_cls.weight"] for one in (second, first))
+        torch.testing.assert_close(ours, theirs)
+
     @pytest.mark.parametrize("name", ["test_efficientnet", "test_convnext"])
     def test_its_pretrained_weights_are_copied(
         self, name: str, context: Callable[..., Context], tmp_path: Path

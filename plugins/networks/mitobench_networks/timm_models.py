@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
 
 from mitobench.api import MitobenchError, PluginError, nearest
+from mitobench.training import without_memory
 
 Moments = tuple[tuple[float, ...], tuple[float, ...]]  # mean and standard deviation of R, G and B, scaled to 0-1
 
@@ -62,7 +62,7 @@ def whole_names(name: str, features: Mapping[str, Tensor]) -> tuple[dict[str, Te
     """
     import timm
 
-    with torch.device("meta"):
+    with without_memory():
         whole = list(timm.create_model(name).state_dict())
     ours = {_flat(key.removeprefix("model.")): tensor for key, tensor in features.items()}
     into = {key: ours[_flat(key)] for key in whole if _flat(key) in ours}

@@ -187,6 +187,13 @@ class TestWeights:
         assert len(into) == len(features)
         assert not into.keys() & set(others)
 
+    def test_a_detector_starts_from_another_fit_of_its_own(self, tmp_path: Path) -> None:
+        of = options("fcos_resnet50_fpn", **SMALL)
+        fitted, made = BoxNetwork(of), BoxNetwork(of)
+        start_from(self.file(tmp_path, fitted.state_dict()), made, of)
+        ours, theirs = made.state_dict(), fitted.state_dict()
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
     def test_a_backbone_of_timm_starts_from_its_weights(self, tmp_path: Path) -> None:
         whole = timm.create_model("convnext_atto")
         made = BoxNetwork(options("fcos_resnet50_fpn", backbone="timm:convnext_atto", channels=32))

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import timm
-import torch
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor
 
 from mitobench.api import MitobenchError, nearest
+from mitobench.training import without_memory
 
 STRIDES = (4, 8, 16, 32)
 
@@ -69,7 +69,7 @@ def with_backbone(model: dict[str, Any], name: str) -> dict[str, Any]:
         raise MitobenchError(f"backbone=timm:{name}: this config's backbone is dilated, which timm's is not.")
     theirs = first["in_channels"]
     number = len(theirs) if isinstance(theirs, list) else 1
-    with torch.device("meta"):
+    with without_memory():
         info = features(name).feature_info
     chosen = [(i, stride) for i, stride in enumerate(info.reduction()) if stride in STRIDES][-number:]
     if len(chosen) < number or chosen[-1][1] != STRIDES[-1]:
@@ -105,7 +105,7 @@ def by_published_name(backbone: TimmFeatures, name: str) -> tuple[dict[str, Tens
 
     timm renames `stages.0.` to `stages_0.` in some networks that give feature maps.
     """
-    with torch.device("meta"):
+    with without_memory():
         whole = set(timm.create_model(name.partition(".")[0], pretrained=False).state_dict())
     ours = {}
     for key, tensor in backbone.network.state_dict().items():

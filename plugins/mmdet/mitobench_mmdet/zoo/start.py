@@ -29,14 +29,13 @@ def start_from(network: BaseModel, path: Path, timm: str, context: Context) -> N
     depend on the number of classes may differ.
     """
     backbone = network.backbone
-    if isinstance(backbone, TimmFeatures):
-        into, others = by_published_name(backbone, timm)
-        copy_weights(path, into, unused=others)
-        return
     if path.suffix == ".safetensors" and _is_whole(path):
         _copy_whole(network, path, context)
-        return
-    copy_weights(path, backbone.state_dict(), unused=CLASSIFIER)
+    elif isinstance(backbone, TimmFeatures):
+        into, others = by_published_name(backbone, timm)
+        copy_weights(path, into, unused=others)
+    else:
+        copy_weights(path, backbone.state_dict(), unused=CLASSIFIER)
 
 
 def _is_whole(path: Path) -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from mitobench.api import PluginError
-from mitobench.training import copy_weights, load_weights, save_weights
+from mitobench.training import copy_weights, load_weights, save_weights, without_memory
 from mitobench_networks.probe.config import EncoderConfig
 
 WEIGHTS = "model.safetensors"
@@ -95,12 +95,18 @@ def _network(config: EncoderConfig) -> nn.Module:
 
 
 def _check_size(build: Callable[[], nn.Module], what: str) -> None:
-    """Raises PluginError for a network with more tensors than a file of weights may hold, before it takes memory."""
+    """Raises PluginError for a network with more tensors than a file of weights may hold, before it takes memory.
+
+    Also for a network whose size cannot be known before it is built.
+    """
     try:
-        with torch.device("meta"):
+        with without_memory():
             size = sum(tensor.numel() * tensor.element_size() for tensor in build().state_dict().values())
-    except Exception:  # some constructors need real tensors; they cannot be checked
-        return
+    except Exception as reason:  # constructors raise errors of many kinds
+        raise PluginError(
+            f"The size of {what} cannot be known before it is built ({type(reason).__name__}: {reason}). Correct "
+            "model_args, or update timm."
+        ) from reason
     if size > MAX_BYTES:
         raise PluginError(f"{what} would have {size:,} bytes; an encoder has at most {MAX_BYTES:,}. Check model_args.")
 

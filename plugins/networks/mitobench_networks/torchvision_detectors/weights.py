@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from mitobench.api import PluginError
-from mitobench.training import copy_weights
+from mitobench.training import copy_own_weights, copy_weights
 from mitobench.training.pretrained import read_tensors
 from mitobench_networks.timm_models import whole_names
 from mitobench_networks.torchvision_detectors.networks import BoxNetwork
@@ -30,10 +30,12 @@ def backbone_name(options: TorchvisionOptions) -> str:
 
 
 def start_from(path: Path, network: BoxNetwork, options: TorchvisionOptions) -> None:
-    """Copies the tensors of a file: of the backbone alone, or of the whole detector but its last layers.
+    """Copies a file's tensors: of the backbone alone, of the whole detector but its last layers, or of another fit.
 
     Raises PluginError, with a list, if some do not fit.
     """
+    if copy_own_weights(path, network):
+        return
     ours = network.network.state_dict()
     if any(name.startswith("backbone.") for name in read_tensors(path)):
         _start_whole(path, ours, options)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from mitobench.api import MitobenchError, PluginError
-from mitobench.training import PatchVerifier, copy_weights, find_weights, network_input
+from mitobench.training import PatchVerifier, copy_weights, find_weights, network_input, without_memory
 from mitobench_networks.timm_models import check_model, config_of, moments
 from mitobench_networks.verifiers.options import TimmOptions
 
@@ -88,7 +88,7 @@ class TimmVerifier(PatchVerifier):
         """Copies all layers but the last, at the size for which they were trained."""
         own = self._created()
         tensors = own.state_dict()
-        with torch.device("meta"):
+        with without_memory():
             published = timm.create_model(self.options.model).state_dict()
         into = {name: tensors[name] for name, other in published.items() if _shape(tensors.get(name)) == other.shape}
         copy_weights(weights, into, [name for name in published if name not in into])

@@ -1,0 +1,122 @@
+"""Finds planted copies among unrelated frames: recall of each kind of copy, and false pairs.
+
+    python benchmarks/duplicates.py                    # 200 copies of each kind among 1,000 synthetic frames
+    python benchmarks/duplicates.py --data ~/mitos     # also all pairs among real frames
+
+A copy is turned or mirrored, saved as JPEG of quality 50, rescaled by .5 to 2, or cropped to at least half of its area.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from PIL import Image
+
+from mitobench.datasets import available, load, synthetic
+from mitobench.datasets.contamination import in_data
+from mitobench.datasets.duplicates import Fingerprint, find, fingerprint
+
+Pixels = NDArray[np.uint8]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=1000, help="unrelated synthetic frames")
+    parser.add_argument("--copies", type=int, default=200, help="copies of each kind")
+    parser.add_argument("--side", type=int, default=256, help="px of a synthetic frame")
+    parser.add_argument("--data", type=Path, help="folder of real data sets")
+    args = parser.parse_args()
+    frames = unrelated(args.frames, args.side)
+    started = time.process_time()
+    known = {key: fingerprint(pixels) for key, pixels in frames.items()}
+    print(f"{1000 * (time.process_time() - started) / len(known):.0f} ms of CPU to describe a frame")
+    started = time.process_time()
+    print(f"unrelated: {len(find(known))} of {len(known)} x {len(known)} pairs, {time.process_time() - started:.0f} s")
+    for name, copied in KINDS.items():
+        report(name, copied, frames, known, args.copies)
+    if args.data:
+        for name in available(args.data):
+            real(name, args.data)
+
+
+def unrelated(number: int, side: int) -> dict[str, Pixels]:
+    """Returns synthetic frames, by their keys."""
+    with tempfile.TemporaryDirectory() as folder:
+        synthetic.write(Path(folder, "synthetic"), seed=11, frames=-(-number // 14), size=side)
+        items = list(load("synthetic", Path(folder)).items.values())[:number]
+        return {item.frame.key: item.frame.read() for item in items}
+
+
+def report(
+    name: str,
+    copied: Callable[[Pixels, Generator], Pixels],
+    frames: dict[str, Pixels],
+    known: dict[str, Fingerprint],
+    copies: int,
+) -> None:
+    rng = np.random.default_rng(0)
+    chosen = rng.permutation(sorted(frames))[:copies]
+    planted = {f"copy of {key}": fingerprint(copied(frames[key], rng)) for key in chosen}
+    found = {frozenset((pair.one, pair.other)) for pair in find({**known, **planted})}
+    wanted = {frozenset((key, key.removeprefix("copy of "))) for key in planted}
+    print(f"{name}: {len(found & wanted)} of {len(wanted)} found, {len(found - wanted)} false")
+
+
+def real(name: str, data: Path) -> None:
+    started = time.process_time()
+    pairs = in_data({name: load(name, data)})
+    print(f"{name}: {len(pairs)} pairs of frames of different slides, {time.process_time() - started:.0f} s")
+    for pair in pairs[:20]:
+        print(f"  {pair.one} {pair.other}{' (exact)' if pair.exact else ''}")
+
+
+def turned(pixels: Pixels, rng: Generator) -> Pixels:
+    number = int(rng.integers(1, 8))
+    rotated = np.rot90(pixels, number % 4)
+    return np.ascontiguousarray(rotated[:, ::-1] if number >= 4 else rotated)
+
+
+def recompressed(pixels: Pixels, rng: Generator) -> Pixels:
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "JPEG", quality=50)
+    return np.asarray(Image.open(content))
+
+
+def rescaled(pixels: Pixels, rng: Generator) -> Pixels:
+    factor = 2 ** rng.uniform(-1, 1)
+    size = round(pixels.shape[1] * factor), round(pixels.shape[0] * factor)
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
+
+
+def cropped(pixels: Pixels, rng: Generator) -> Pixels:
+    height, width = pixels.shape[:2]
+    area = rng.uniform(0.5, 1)
+    across = rng.uniform(area, 1)
+    w, h = round(across * width), round(area / across * height)
+    x, y = int(rng.integers(width - w + 1)), int(rng.integers(height - h + 1))
+    return np.ascontiguousarray(pixels[y : y + h, x : x + w])
+
+
+def everything(pixels: Pixels, rng: Generator) -> Pixels:
+    return recompressed(rescaled(cropped(turned(pixels, rng), rng), rng), rng)
+
+
+KINDS: dict[str, Callable[[Pixels, Generator], Pixels]] = {
+    "turned or mirrored": turned,
+    "JPEG quality 50": recompressed,
+    "rescaled by .5 to 2": rescaled,
+    "cropped to half or more": cropped,
+    "all of these": everything,
+}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""`folder`: any images with one CSV, GeoJSON or COCO file of points or boxes, and perhaps a `dataset.toml`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from mitobench.api import Frame
+from mitobench.datasets import pixels
+from mitobench.datasets.annotation_text import annotation_text
+from mitobench.datasets.base import Card, Dataset, Item, Reader, not_found
+from mitobench.datasets.figures import Figures
+from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
+from mitobench.datasets.folder_formats import SUFFIXES, Annotations, read_annotations
+from mitobench.datasets.folder_settings import FILE, FolderSettings, read_settings
+from mitobench.datasets.spans import spans
+from mitobench.errors import DataError
+
+SCANNER = "unknown"
+
+
+class Folder(Reader):
+    """Reads one folder. Below a folder with several data sets, it is the one that has a `dataset.toml`."""
+
+    name = "folder"
+
+    def find(self, root: Path) -> list[Path]:
+        """Returns the folders with a `dataset.toml`. A folder without one is read only when it is asked for by name."""
+        return [] if inside_synthetic(root) else [path.parent for path in walk(root) if path.name == FILE]
+
+    def read(self, root: Path) -> Dataset:
+        """Reads the images of the folder with their annotation."""
+        if not Path(root).is_dir():
+            raise not_found(self.name, root, "images and one annotation file")
+        found = self.find(root) or [Path(root)]
+        if len(found) > 1:
+            raise DataError(f"{root}: has several {FILE}: {', '.join(map(str, found))}. Give one of these folders.")
+        return read_folder(found[0], self.card())
+
+
+def read_folder(folder: Path, card: Card) -> Dataset:
+    """Reads the images below a folder. Raises DataError when there are none, or no or several annotation files."""
+    settings = read_settings(folder)
+    paths = images_of(folder)
+    if not paths:
+        raise not_found(card.name, folder, "images (bmp, tif, tiff, png, jpg, jpeg)")
+    card = card.model_copy(update={"title": settings.title, "radius_um": settings.radius_um})
+    headers = {id: pixels.header(path) for id, path in paths.items()}
+    notes = [header.note for header in headers.values() if header.note]
+    sizes = {path.name: headers[id].size for id, path in paths.items()}
+    figures, shared = _figures(folder, settings, paths, sizes, notes)
+    items = {}
+    for id, path in paths.items():
+        domains = {"scanner": SCANNER, **settings.domains}
+        read = Figures(headers[id].size, card.duplicates)
+        known = id in figures.figures or settings.unannotated == "empty"
+        mitoses = read.annotation(figures.figures.get(id, []), labelled=known)
+        notes += read.notes
+        mpp = _mpp(path, headers[id].mpp, settings, notes)
+        group = _slide(folder, path, settings)
+        reader = pixels.reader(path)
+        frame = Frame(id, card.name, group, SCANNER, mpp, headers[id].size, reader, domains=domains)
+        items[id] = Item(frame, mitoses, (path,), None, annotation_text(mitoses, domains), headers[id].notes)
+    notes += _unannotated(shared, items, settings)
+    has_imposters = any(len(item.mitoses.imposters) for item in items.values())
+    return Dataset(card.model_copy(update={"has_imposters": has_imposters}), folder, items, tuple(notes))
+
+
+def images_of(folder: Path) -> dict[str, Path]:
+    """Returns the images below a folder by their path without suffix: `a` for `a.png`, `slide1/a` for one deeper."""
+    found = (path for path in walk(folder) if path.suffix.lower() in IMAGE_SUFFIXES)
+    return unique(
+        ((path.relative_to(folder).with_suffix("").as_posix().replace("/", "__"), path) for path in found), "image"
+    )
+
+
+def annotation_files(folder: Path, settings: FolderSettings) -> list[Path]:
+    """Returns the annotation files. Raises DataError if there is none, or it is not clear which one is meant."""
+    if settings.annotations:
+        if ".." in settings.annotations or settings.annotations.startswith(("/", "~")):
+            raise DataError(f"{folder / FILE}: `annotations` must be a file in the folder, without `..`.")
+        found = sorted(path for path in folder.glob(settings.annotations) if path.is_file())
+        if not found:
+            raise DataError(f"{folder / FILE}: no file matches annotations = {settings.annotations!r}. Correct it.")
+        return found
+    found = [path for path in walk(folder) if path.suffix.lower() in SUFFIXES]
+    geojson = [path for path in found if path.suffix.lower() == ".geojson"]
+    if not found:
+        raise DataError(f"{folder}: has no annotation file ({' '.join(SUFFIXES)}). Put one there.")
+    if len(found) > 1 and len(geojson) < len(found):
+        names = ", ".join(path.name for path in found[:5])
+        raise DataError(f'{folder}: has several annotation files: {names}. Write in {FILE}: annotations = "NAME".')
+    return found
+
+
+def _names(folder: Path, paths: Mapping[str, Path]) -> dict[str, str]:
+    """Returns the frame that each name of an image means, in lower case; empty for the name of two images."""
+    names: dict[str, str] = {}
+    for frame, path in paths.items():
+        for name in (path.relative_to(folder).as_posix(), path.name, path.stem, frame):
+            if names.setdefault(name.lower(), frame) != frame:
+                names[name.lower()] = ""
+    return names
+
+
+def _figures(
+    folder: Path,
+    settings: FolderSettings,
+    paths: Mapping[str, Path],
+    sizes: Mapping[str, tuple[int, int]],
+    notes: list[str],
+) -> tuple[Annotations, Path]:
+    """Returns the figures by frame id, and an annotation file. Notes images that are annotated and not here."""
+    names = _names(folder, paths)
+    found = Annotations()
+    files = annotation_files(folder, settings)
+    absent: set[str] = set()
+    for file in files:
+        for name, figures in read_annotations(file, settings, sizes).figures.items():
+            id = names.get(name.replace("\\", "/").lower()) or names.get(Path(name.lower()).name)
+            if not name and len(paths) == 1:
+                id = next(iter(paths))
+            if not name and id is None:
+                raise DataError(
+                    f"{file}: does not name its images, of which there are {len(paths)}. Add a column image."
+                )
+            if id == "":
+                raise DataError(f"{file}: two images are called {name}. Write their folders in the file too.")
+            if id is None:
+                absent.add(name)
+            else:
+                found.figures.setdefault(id, []).extend(figures)
+    if absent and not found.figures:
+        first, image = min(absent), next(iter(paths.values()))
+        raise DataError(f"{files[0]}: names no image of this folder: {first!r}; an image is {image.name!r}.")
+    if absent:
+        notes.append(f"{files[0]}: {len(absent)} of its images are missing: {', '.join(sorted(absent)[:8])}")
+    return found, files[0]
+
+
+def _mpp(
+    path: Path, own: tuple[float, float] | None, settings: FolderSettings, notes: list[str]
+) -> tuple[float, float]:
+    given = settings.mpp
+    if own is None and given is None:
+        raise DataError(
+            f"{path}: says no um/px. Write it in {FILE}, for example mpp = 0.25, or run: mitobench data init "
+            f"{path.parent} --mpp 0.25"
+        )
+    if given is None or own is None:
+        return own or (given or 0.0, given or 0.0)
+    if max(own) / given > 1.05 or min(own) / given < 0.95:
+        notes.append(f"{path}: says {own[0]:.4g} um/px, and {FILE} {given:g}, which is used")
+    return (given, given)
+
+
+def _slide(folder: Path, path: Path, settings: FolderSettings) -> str:
+    if settings.slide:
+        match = re.search(settings.slide, path.name)
+        if match is None:
+            raise DataError(f"{path}: its name does not match slide = {settings.slide!r} in {FILE}. Correct it.")
+        return match[1] or path.stem
+    inner = path.parent.relative_to(folder).as_posix()
+    return path.stem if inner == "." else inner
+
+
+def _unannotated(file: Path, items: Mapping[str, Item], settings: FolderSettings) -> list[str]:
+    bare = [id for id, item in items.items() if not item.mitoses.labelled]
+    if not bare:
+        return []
+    return [
+        f"{file}: {len(bare)} of {len(items)} images have no annotation, and count as unlabelled: {spans(bare)}. If "
+        f'they were searched, write in {FILE}: unannotated = "empty"'
+    ]

@@ -1,0 +1,251 @@
+"""Annotation files of a folder: one CSV, GeoJSON or COCO file of points or boxes."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mitobench import foreign
+from mitobench.datasets.figures import Figure
+from mitobench.datasets.folder_settings import FILE, Boxes, FolderSettings
+from mitobench.datasets.points import number
+from mitobench.errors import DataError
+from mitobench.foreign.limits import MAX_LABELS_BYTES
+
+SUFFIXES = (".csv", ".tsv", ".geojson", ".json")
+_FRAME = ("image", "frame", "file", "filename", "file_name", "image_name", "image_id", "slide", "case")
+_LABEL = ("class", "label", "category", "type", "classification")
+_CONFIDENCE = ("confidence", "score", "probability")
+_CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("left", "top", "right", "bottom"))
+_SIZES = (("x", "y", "width", "height"), ("x", "y", "w", "h"))
+
+
+@dataclass
+class Annotations:
+    """Figures by image (file name, stem, or "" for the only image), and all images that the file lists."""
+
+    figures: dict[str, list[Figure]] = field(default_factory=dict)
+
+    def add(self, image: str, figure: Figure | None) -> None:
+        """Lists an image, with a figure unless it is None."""
+        self.figures.setdefault(image, []).extend([figure] if figure else [])
+
+
+def read_annotations(path: Path, settings: FolderSettings, sizes: Mapping[str, tuple[int, int]]) -> Annotations:
+    """Reads an annotation file; its kind is recognised by its content.
+
+    `sizes` has width and height by image file name, px, against which boxes are checked. Raises DataError with file and
+    line or entry for what cannot be read, and for what could mean two things.
+    """
+    if path.suffix.lower() in (".csv", ".tsv"):
+        return _csv(path, settings)
+    content = foreign.read_json(path, MAX_LABELS_BYTES, "annotation file", DataError)
+    if isinstance(content, dict) and {"images", "annotations"} <= set(content):
+        return _coco(path, content, settings, sizes)
+    features = content.get("features") if isinstance(content, dict) else content
+    if isinstance(features, list):
+        return _geojson(path, features, settings)
+    raise DataError(f"{path}: is neither GeoJSON nor COCO. Export the annotation in one of these, or as CSV.")
+
+
+# ------------------------------------------------------------------------------------------------------ CSV
+
+
+def _csv(path: Path, settings: FolderSettings) -> Annotations:
+    text = foreign.read_text(path, MAX_LABELS_BYTES, "annotation file", DataError, "utf-8-sig")
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    header = [cell.strip().lower() for cell in next(rows, [])]
+    columns = _columns(path, header, settings)
+    found = Annotations()
+    for cells in rows:
+        where = f"{path}:{rows.line_num}"
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != len(header):
+            raise DataError(f"{where}: {len(cells)} columns; the header has {len(header)}. Correct the line.")
+        row = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
+        found.add(row[columns.frame] if columns.frame else "", _row(row, columns, settings, where, delimiter))
+    return found
+
+
+@dataclass(frozen=True)
+class _Columns:
+    frame: str
+    numbers: Sequence[str]
+    label: str
+    confidence: str
+
+
+def _columns(path: Path, header: Sequence[str], settings: FolderSettings) -> _Columns:
+    def first(names: Sequence[str]) -> str:
+        return next((name for name in names if name in header), "")
+
+    twice = next((name for name in header if header.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path}:1: the column {twice!r} occurs twice. Rename one of them.")
+    corners = next((names for names in _CORNERS if set(names) <= set(header)), None)
+    sizes = next((names for names in _SIZES if set(names) <= set(header)), None)
+    numbers = corners or sizes or ("x", "y")
+    if not set(numbers) <= set(header):
+        raise DataError(f"{path}:1: has no columns x,y or x1,y1,x2,y2. Its header is {','.join(header)[:120]!r}.")
+    if sizes and not corners and settings.boxes not in ("xywh", "centre"):
+        raise DataError(
+            f'{path}:1: x,y may be the upper left corner of a box or its centre. Write in {FILE}: boxes = "xywh" or '
+            'boxes = "centre".'
+        )
+    return _Columns(first(_FRAME), numbers, first(_LABEL), first(_CONFIDENCE))
+
+
+def _row(
+    row: Mapping[str, str], columns: _Columns, settings: FolderSettings, where: str, delimiter: str
+) -> Figure | None:
+    cells = [row[name] for name in columns.numbers]
+    if not any(cells):
+        return None  # an image that was searched, and has no figure
+    is_mitosis = settings.is_mitosis(row[columns.label], where) if columns.label else True
+    if is_mitosis is None:
+        return None
+    decimal_comma = delimiter != ","
+    values = [number(cell.replace(",", ".") if decimal_comma else cell, where) for cell in cells]
+    text = row[columns.confidence] if columns.confidence else ""
+    confidence = number(text, where) if text else None
+    if confidence is not None and not 0 <= confidence <= 1:
+        raise DataError(f"{where}: the confidence {confidence:g} is outside 0-1. Correct it.")
+    boxes: Boxes = "corners" if len(values) == 4 and "x" not in columns.numbers else settings.boxes or "xywh"
+    x, y = _centre(values, boxes, where)
+    return Figure(x, y, is_mitosis, confidence, where)
+
+
+def _centre(values: Sequence[float], boxes: Boxes, where: str) -> tuple[float, float]:
+    """The centre of a point or box, px."""
+    if len(values) == 2 or boxes == "centre":
+        return values[0], values[1]
+    x, y, a, b = values
+    if boxes == "corners":
+        if a <= x or b <= y:
+            raise DataError(
+                f"{where}: box {x:g},{y:g},{a:g},{b:g} has a corner before its first one. If these are x, y, width and "
+                f'height, write in {FILE}: boxes = "xywh".'
+            )
+        return (x + a) / 2, (y + b) / 2
+    if a <= 0 or b <= 0:
+        raise DataError(f"{where}: a box of width {a:g} and height {b:g} px. Correct it.")
+    return x + (a - 1) / 2, y + (b - 1) / 2
+
+
+# ------------------------------------------------------------------------------------------------- GeoJSON
+
+
+def _geojson(path: Path, features: Sequence[Any], settings: FolderSettings) -> Annotations:
+    """Reads QuPath's export, whose coordinates count from the upper left corner of the first pixel."""
+    found = Annotations()
+    own = path.name.removesuffix(path.suffix)
+    found.add(own, None) if not any(_image_of(feature) for feature in features) else None
+    for position, feature in enumerate(features):
+        where = f"{path}: features[{position}]"
+        label = _class_of(feature, where)
+        is_mitosis = settings.is_mitosis(label, where) if label is not None else True
+        if is_mitosis is None:
+            continue
+        for x, y in _points(feature, where):
+            found.add(_image_of(feature) or own, Figure(x - 0.5, y - 0.5, is_mitosis, None, where))
+    return found
+
+
+def _properties(feature: Any) -> Mapping[str, Any]:
+    properties = feature.get("properties") if isinstance(feature, dict) else None
+    return properties if isinstance(properties, dict) else {}
+
+
+def _image_of(feature: Any) -> str:
+    return next((str(_properties(feature)[key]) for key in _FRAME[:6] if _properties(feature).get(key)), "")
+
+
+def _class_of(feature: Any, where: str) -> str | None:
+    given = _properties(feature).get("classification", _properties(feature).get("class"))
+    name = given.get("name") if isinstance(given, dict) else given
+    if name is not None and not isinstance(name, str):
+        raise DataError(f"{where}: the classification has no name. Correct it.")
+    return name
+
+
+def _points(feature: Any, where: str) -> Iterator[tuple[float, float]]:
+    """The centres of a feature: its points, or the middle of its outline."""
+    geometry = feature.get("geometry") if isinstance(feature, dict) else None
+    kind = geometry.get("type") if isinstance(geometry, dict) else None
+    nested = geometry.get("coordinates") if isinstance(geometry, dict) else None
+    pairs = list(_pairs(nested))
+    if kind not in ("Point", "MultiPoint", "Polygon", "MultiPolygon") or not pairs:
+        raise DataError(f"{where}: a geometry of type {kind!r}. Expected points or outlines; remove lines.")
+    if kind in ("Point", "MultiPoint"):
+        yield from pairs
+        return
+    across, down = zip(*pairs, strict=True)
+    yield (min(across) + max(across)) / 2, (min(down) + max(down)) / 2
+
+
+def _pairs(nested: Any) -> Iterator[tuple[float, float]]:
+    if isinstance(nested, list) and len(nested) >= 2 and all(type(value) in (int, float) for value in nested[:2]):
+        yield float(nested[0]), float(nested[1])
+    elif isinstance(nested, list):
+        for inner in nested:
+            yield from _pairs(inner)
+
+
+# ---------------------------------------------------------------------------------------------------- COCO
+
+
+def _coco(
+    path: Path, content: Mapping[str, Any], settings: FolderSettings, sizes: Mapping[str, tuple[int, int]]
+) -> Annotations:
+    images = {image.get("id"): str(image.get("file_name", "")) for image in _dicts(content["images"])}
+    categories = {category.get("id"): str(category.get("name")) for category in _dicts(content.get("categories", []))}
+    found = Annotations()
+    for name in images.values():
+        found.add(name, None)
+    entries = [(f"{path}: annotations[{n}]", entry) for n, entry in enumerate(content["annotations"])]
+    boxes = [(where, *_coco_box(where, entry, images)) for where, entry in entries]
+    if settings.boxes is None:
+        _refuse_corners(path, boxes, {Path(name).name: size for name, size in sizes.items()})
+    for (where, image, box), (_, entry) in zip(boxes, entries, strict=True):
+        category = entry.get("category_id")
+        if category not in categories:
+            raise DataError(f"{where}: category_id {category!r} is not in `categories`. Correct it.")
+        is_mitosis = settings.is_mitosis(categories[category], where)
+        if is_mitosis is not None:
+            x, y = _centre(box, settings.boxes or "xywh", where)
+            found.add(image, Figure(x, y, is_mitosis, None, where))
+    return found
+
+
+def _dicts(values: Any) -> list[dict[str, Any]]:
+    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
+
+
+def _coco_box(where: str, entry: Any, images: Mapping[Any, str]) -> tuple[str, list[float]]:
+    box = entry.get("bbox") if isinstance(entry, dict) else None
+    if not (isinstance(box, list) and len(box) == 4 and all(type(value) in (int, float) for value in box)):
+        raise DataError(f"{where}: `bbox` must be four numbers: x, y, width, height in px. Correct it.")
+    if entry.get("image_id") not in images:
+        raise DataError(f"{where}: image_id {entry.get('image_id')!r} is not in `images`. Correct it.")
+    return images[entry["image_id"]], [float(value) for value in box]
+
+
+def _refuse_corners(
+    path: Path, boxes: Sequence[tuple[str, str, list[float]]], sizes: Mapping[str, tuple[int, int]]
+) -> None:
+    """Raises DataError if most boxes leave their image as x, y, width, height and fit as two corners."""
+    known = [(box, sizes[Path(image).name]) for _, image, box in boxes if Path(image).name in sizes]
+    leaving = sum(x + w > size[0] + 1 or y + h > size[1] + 1 for (x, y, w, h), size in known)
+    fitting = sum(x < w and y < h for (x, y, w, h), _ in known)
+    if known and 2 * leaving > len(known) and fitting == len(known):
+        raise DataError(
+            f"{path}: {leaving} of {len(known)} boxes leave their image if read as x, y, width, height, as in COCO; "
+            f'all fit as xmin, ymin, xmax, ymax, as in MIDOG. If that is so, write in {FILE}: boxes = "corners".'
+        )

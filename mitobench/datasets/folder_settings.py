@@ -1,0 +1,99 @@
+"""`dataset.toml`: what a folder of images does not say by itself."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, PositiveFloat, ValidationError, field_validator
+
+from mitobench import foreign
+from mitobench.api import Domains
+from mitobench.errors import DataError, wrong_fields
+from mitobench.foreign.limits import MAX_CONFIG_BYTES
+from mitobench.foreign.strict import Strict
+
+FILE = "dataset.toml"
+Boxes = Literal["corners", "xywh", "centre"]
+
+MITOSIS = ("mitosis", "mitoses", "mitotic figure", "mitotic", "mf")
+IMPOSTER = (
+    *("imposter", "imposters", "hard negative", "non-mitotic figure", "not mitotic figure", "non-mitosis"),
+    *("nonmitosis", "not mitosis", "mitosis-like", "mitotic-like figure", "non-mitotic"),
+)
+
+
+class FolderSettings(Strict):
+    """The content of `dataset.toml`; every key may be left out.
+
+    Attributes:
+        title: shown to users.
+        annotations: the annotation file, or a pattern such as `*.geojson`; default: the only one in the folder.
+        mpp: um/px, for images that do not say it.
+        radius_um: a detection closer than this to a mitosis is a hit, um.
+        boxes: what four numbers of a box are: two corners; x and y of the upper left corner, width and height; or x and
+            y of the centre, width and height.
+        mitosis, imposter, ignore: names of the classes, in any letter case.
+        unannotated: whether an image without an annotation is `unlabelled` or `empty` (it was searched).
+        slide: a regular expression whose first group is the slide in an image's name; default: the image's folder, or
+            its name if all images are in one folder.
+        domains: domains that all images share.
+    """
+
+    title: str = "Images of a folder"
+    annotations: str = ""
+    mpp: PositiveFloat | None = None
+    radius_um: PositiveFloat = 7.5
+    boxes: Boxes | None = None
+    mitosis: tuple[str, ...] = MITOSIS
+    imposter: tuple[str, ...] = IMPOSTER
+    ignore: tuple[str, ...] = ()
+    unannotated: Literal["unlabelled", "empty"] = "unlabelled"
+    slide: str = ""
+    domains: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("domains")
+    @classmethod
+    def _known_domains(cls, value: dict[str, str]) -> dict[str, str]:
+        try:
+            Domains(value)
+        except DataError as reason:
+            raise ValueError(str(reason)) from reason
+        return value
+
+    @field_validator("slide")
+    @classmethod
+    def _one_group(cls, value: str) -> str:
+        try:
+            groups = re.compile(value).groups
+        except re.error as reason:
+            raise ValueError(f"is not a regular expression: {reason}") from reason
+        if value and (groups != 1 or len(value) > 200):
+            raise ValueError("must have exactly one group in parentheses, for example ^(\\w+?)_")
+        return value
+
+    def is_mitosis(self, label: str, where: str) -> bool | None:
+        """Whether a class is a mitosis; None if it is ignored. Raises DataError for a class that is not listed."""
+        name = " ".join(label.lower().replace("_", " ").split())
+        for names, answer in ((self.mitosis, True), (self.imposter, False), (self.ignore, None)):
+            if name in {other.lower() for other in names}:
+                return answer
+        raise DataError(
+            f"{where}: unknown class {foreign.printable(repr(label), 60)}. Write in {FILE} what it is, for example: "
+            f"mitosis = [{label!r:.40}], or the same for imposter or ignore."
+        )
+
+
+def read_settings(folder: Path) -> FolderSettings:
+    """Reads `dataset.toml` of a folder; the defaults if there is none. Raises DataError naming file and key."""
+    path = folder / FILE
+    if not path.exists():
+        return FolderSettings()
+    content = foreign.read_toml(path, MAX_CONFIG_BYTES, FILE, DataError)
+    try:
+        return FolderSettings.model_validate(content)
+    except ValidationError as reason:
+        raise DataError(
+            f"{path}: {wrong_fields(reason)}. Correct it, or make it anew: mitobench data init."
+        ) from reason

@@ -1,0 +1,63 @@
+"""Whether the pixels of a mask can be one mitosis: decimal commas, boxes and polygons give pixels that do not touch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mitobench.errors import DataError
+
+MAX_GAP_UM = 18.0
+"""The pieces of one mitosis are closer than this, um. The widest gap in MITOS 2012 is 11.7 um."""
+MAX_REPEATED = 0.25
+"""Share of pixels that may be listed again."""
+NEAR_PX = 2
+"""A pixel without another one within this distance along x and y is isolated."""
+
+
+def check_masks(masks: Sequence[NDArray[np.int64]], places: Sequence[str], mpp: float) -> None:
+    """Checks masks, int [P, 2] px each. Raises DataError with the place (file and line) of a mask that is wrong."""
+    for mask, where in zip(masks, places, strict=True):
+        problem = _problem(mask, mpp)
+        if problem:
+            raise DataError(
+                f"{where}: {problem}. A line lists all pixels of one mitosis as x,y,x,y,... Check for decimal commas, "
+                "for corners of a box or polygon, and for two mitoses in one line."
+            )
+
+
+def _problem(mask: NDArray[np.int64], mpp: float) -> str | None:
+    from scipy.spatial import cKDTree
+
+    pixels = np.unique(mask, axis=0)
+    if len(pixels) < len(mask) * (1 - MAX_REPEATED):
+        return f"{len(mask) - len(pixels)} of {len(mask)} pixels are listed twice"
+    if len(pixels) < 2:
+        return None
+    tree = cKDTree(pixels)
+    nearest = tree.query(pixels, k=2, p=np.inf)[0][:, 1]
+    isolated = int((nearest > NEAR_PX).sum())
+    if 2 * isolated >= len(pixels):
+        return f"{isolated} of {len(pixels)} pixels touch no other"
+    gap = _widest_gap(pixels) * mpp
+    return f"the pixels lie in pieces {gap:.0f} um apart" if gap > MAX_GAP_UM else None
+
+
+def _widest_gap(pixels: NDArray[np.int64]) -> float:
+    """The widest gap between pieces, px: the longest edge of the shortest tree through all of them."""
+    from scipy import ndimage
+    from scipy.sparse.csgraph import minimum_spanning_tree
+    from scipy.spatial import cKDTree
+
+    shifted = pixels - pixels.min(axis=0)
+    grid = np.zeros(shifted.max(axis=0) + 1, dtype=bool)
+    grid[tuple(shifted.T)] = True
+    labels, count = ndimage.label(grid, np.ones((3, 3)))
+    if count < 2:
+        return 0.0
+    pieces = [np.argwhere(labels == n) for n in range(1, count + 1)]
+    trees = [cKDTree(piece) for piece in pieces]
+    apart = np.array([[tree.query(piece)[0].min() for piece in pieces] for tree in trees])
+    return float(minimum_spanning_tree(apart).max())

@@ -1,0 +1,113 @@
+"""MIDOG 2025: test cases with a ground truth in the form of the contest's evaluator.
+
+The contest has no training set of its own (it allows anything public), and its test set is hidden. This reads test
+cases of anybody's in the same form: `ground_truth.json` with points in mm, tumour domain and kind of region, and images
+of the names in it. Train on other data sets with `--train-on`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mitobench import foreign
+from mitobench.api import Frame
+from mitobench.datasets import pixels
+from mitobench.datasets.annotation_text import annotation_text
+from mitobench.datasets.base import Card, Dataset, Item, Reader, not_found
+from mitobench.datasets.figures import Figure, Figures
+from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
+from mitobench.datasets.missing import missing_images
+from mitobench.datasets.whole_slides import size_of
+from mitobench.errors import DataError
+from mitobench.foreign.limits import MAX_LABELS_BYTES
+
+LABELS = "ground_truth.json"
+SCANNER = "unknown"
+
+
+class Midog25(Reader):
+    """Reads the images of a `ground_truth.json`; images beside it that it does not list are unlabelled."""
+
+    name = "midog25"
+
+    def find(self, root: Path) -> list[Path]:
+        """Returns the folders of the images."""
+        return sorted({path.parent for file in self.find_labels(root) for path in _images(file.parent)})
+
+    def find_labels(self, root: Path) -> list[Path]:
+        """Returns the files of ground truth."""
+        return [] if inside_synthetic(root) else [path for path in walk(root) if path.name.lower() == LABELS]
+
+    def read(self, root: Path) -> Dataset:
+        """Reads all cases. Cases whose image is not here are in `without_image`."""
+        found = self.find_labels(root)
+        if not found:
+            raise not_found(self.name, root, f"{LABELS}, as the contest's evaluator takes it")
+        if len(found) > 1:
+            raise DataError(f"{root}: has several files {LABELS}: {', '.join(map(str, found))}. Keep one of them.")
+        return _read(Path(root), self.card(), found[0])
+
+
+def _images(folder: Path) -> list[Path]:
+    return [path for path in walk(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
+
+
+def _read(root: Path, card: Card, file: Path) -> Dataset:
+    content = foreign.read_json(file, MAX_LABELS_BYTES, "ground truth", DataError)
+    if not isinstance(content, dict) or not all(isinstance(case, dict) for case in content.values()):
+        raise DataError(f"{file}: expected an object with one entry a case, {{'007.tiff': {{'annotations': [...]}}}}.")
+    truth = {Path(name).stem: case for name, case in content.items()}
+    images = unique(((path.stem, path) for path in _images(file.parent)), "image")
+    notes: list[str] = []
+    items: dict[str, Item] = {}
+    missing: dict[str, Item] = {}
+    for id in sorted({*truth, *images}):
+        item = _item(id, truth.get(id), images.get(id), card, f"{file}: {id}", notes)
+        (items if id in images else missing)[id] = item
+    if missing:
+        notes.append(missing_images(file, card, sorted(missing), len(items) + len(missing)))
+    return Dataset(card, root, items, tuple(notes), without_image=missing)
+
+
+def _item(
+    id: str, case: Mapping[str, Any] | None, image: Path | None, card: Card, where: str, notes: list[str]
+) -> Item:
+    header = pixels.header(image) if image else None
+    mpp = (header.mpp if header else None) or card.mpp[SCANNER]
+    if header and header.mpp is None:
+        notes.append(f"{image}: says no um/px; {mpp[0]:g} is assumed, which the points in mm depend on")
+    figures = _figures((case or {}).get("annotations", []), mpp, where)
+    read = Figures(header.size if header else size_of(figures), card.duplicates)
+    mitoses = read.annotation(figures, labelled=case is not None)
+    notes += read.notes
+    domains = {"scanner": SCANNER}
+    if case is not None:
+        tumour = case.get("tumor domain")
+        domains |= {"tumour": "" if tumour is None else f"domain {tumour}", "region": str(case.get("roi type") or "")}
+    reader = pixels.reader(image or Path(id))
+    frame = Frame(id, card.name, id, SCANNER, mpp, read.size, reader, domains=domains)
+    return Item(
+        frame,
+        mitoses,
+        (image,) if image else (),
+        "test",
+        annotation_text(mitoses, dict(frame.domains)),
+        header.notes if header else (),
+    )
+
+
+def _figures(points: Any, mpp: tuple[float, float], where: str) -> list[Figure]:
+    """Points in mm as figures in px. Raises DataError for coordinates that cannot be mm."""
+    if not isinstance(points, list):
+        raise DataError(f"{where}: `annotations` must be a list of points in mm. Correct it.")
+    figures = []
+    for position, point in enumerate(points):
+        place = f"{where}: annotations[{position}]"
+        if not (isinstance(point, list) and len(point) in (2, 3) and all(type(v) in (int, float) for v in point)):
+            raise DataError(f"{place}: expected [x_mm, y_mm, 0]. Correct it.")
+        if max(point[:2]) > 10 or min(point[:2]) < -0.0075:
+            raise DataError(f"{place}: ({point[0]:g}, {point[1]:g}) cannot be mm. Are these pixels?")
+        figures.append(Figure(point[0] * 1000 / mpp[0], point[1] * 1000 / mpp[1], True, None, place))
+    return figures

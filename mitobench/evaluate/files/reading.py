@@ -1,0 +1,125 @@
+"""Reads a file or folder of detections in any of the formats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mitobench import foreign
+from mitobench.api import Detections
+from mitobench.errors import MitobenchError, nearest
+from mitobench.evaluate.files import coco, geojson, midog_json, sliderunner
+from mitobench.evaluate.files.csv_file import read_csv
+from mitobench.evaluate.files.frame_names import FrameInfo, FrameNames
+from mitobench.evaluate.files.table import FoundFile, Table, found_file
+from mitobench.foreign import limits
+
+FORMATS = ("csv", "midog25", "geojson", "coco", "sliderunner")
+_TABLES = (".csv", ".tsv", ".txt", ".gz")
+_SUMMARY = "summary.csv"  # of `mitobench predict`: it has no detections
+_OVERVIEWS = {_SUMMARY, "predictions.json", "ground_truth.json", "metrics.json"}
+
+
+def read_detections(path: Path, known: Mapping[str, FrameInfo] | Iterable[str]) -> dict[str, Detections]:
+    """Returns the detections of a file by frame id, in whole-frame px; raises as `read`."""
+    return read(path, known).detections
+
+
+def read(
+    path: Path,
+    known: Mapping[str, FrameInfo] | Iterable[str],
+    *,
+    format: str | None = None,
+    classes: Sequence[str] = (),
+) -> FoundFile:
+    """Reads detections, in whole-frame px. A frame without a row is not in the result.
+
+    A frame is named by its id, optionally with folders before it and a suffix after it (`A00_v2/A00_00.bmp`).
+
+    Args:
+        path: a file, or a folder: of the MIDOG contests (a folder for each image), of `mitobench predict`, of CSVs or
+            of GeoJSON.
+        known: the data set's frames by id; um/px and size are needed for files in mm and um only.
+        format: one of FORMATS; None: by name and content.
+        classes: the classes of mitoses, if the file has classes that are not clear.
+
+    Raises MitobenchError with file and line or key for what cannot be read, an unknown frame, and classes that are not
+    clear.
+    """
+    if format is not None and format not in FORMATS:
+        raise MitobenchError(f"--format {format}: unknown format. {nearest(format, FORMATS)}")
+    frames = FrameNames.of(known)
+    files = _files(path, format)
+    table = _table(path, files, frames, format)
+    return found_file(table, frames.frames, classes, str(path))
+
+
+def _files(path: Path, format: str | None) -> list[Path]:
+    """The files to read: the path itself, or those of the first format that a folder has."""
+    if not path.is_dir():
+        return [path]
+    found: list[Path] = []
+    for file in path.rglob("*"):
+        if file.is_file() and file.name not in _OVERVIEWS and not file.name.startswith("."):
+            found.append(file)
+        if len(found) > limits.MAX_FILES:
+            raise MitobenchError(f"{path}: more than {limits.MAX_FILES:,} files. Give the folder of the detections.")
+    kinds = {
+        "midog25": [file for file in found if file.suffix.lower() == ".json"],
+        "csv": [file for file in found if file.suffix.lower() in _TABLES],
+        "geojson": [file for file in found if file.suffix.lower() in geojson.SUFFIXES],
+    }
+    if format is not None:
+        kinds = {format: kinds.get(format, [])}
+    for files in kinds.values():
+        if files:
+            return sorted(files)
+    raise MitobenchError(
+        f"{path}: holds no detections: no {midog_json.RESULT_FILE}, CSV or GeoJSON files. "
+        "Give a file, or another folder."
+    )
+
+
+def _table(path: Path, files: Sequence[Path], frames: FrameNames, format: str | None) -> Table:
+    suffix = files[0].suffix.lower()
+    if format == "sliderunner" or (format is None and suffix in sliderunner.SUFFIXES):
+        return sliderunner.read_sliderunner(path, frames)
+    if format in (None, "csv") and suffix not in (".json", *geojson.SUFFIXES):
+        return _joined([read_csv(file, frames) for file in files], path)
+    contents = [(file, _json(file)) for file in files]
+    first = contents[0][1]
+    if format == "midog25" or (format is None and midog_json.is_points(first)):
+        return midog_json.read_points(contents, frames)
+    if format == "geojson" or (format is None and (geojson.is_geojson(first) or suffix in geojson.SUFFIXES)):
+        return geojson.read_geojson(contents, frames)
+    if len(contents) == 1 and coco.is_coco(first) and format in (None, "coco"):
+        return coco.read_coco(path, first, frames)
+    raise MitobenchError(
+        f"{files[0]}: is not in a known format: MIDOG JSON has `points`, GeoJSON `features`, COCO results are a list "
+        "of image_id, bbox and score."
+    )
+
+
+def _json(path: Path) -> Any:
+    return foreign.read_json(path, limits.MAX_DETECTIONS_BYTES, "file of detections")
+
+
+def _joined(tables: Sequence[Table], path: Path) -> Table:
+    """Joins the CSVs of a folder, which must have one form."""
+    first = tables[0]
+    for table in tables[1:]:
+        if (table.form, table.unit, table.classes_in) != (first.form, first.unit, first.classes_in):
+            raise MitobenchError(f"{path}: its CSV files have different columns. Give files of one form.")
+        first.rows += table.rows
+        first.notes += table.notes
+    if len(tables) > 1:
+        first.what = f"{len(tables)} files, {first.what}"
+        first.notes = _summed(first.notes, path)
+    return first
+
+
+def _summed(notes: Sequence[str], path: Path) -> list[str]:
+    """Keeps a note that many files share once."""
+    texts = dict.fromkeys(note.partition(": ")[2] for note in notes)
+    return [f"{path}: {text}" for text in texts]

@@ -1,0 +1,1 @@
+"""Whole slides and all other files with pixels."""

@@ -1,0 +1,72 @@
+"""Whole slides that OpenSlide reads: Aperio, Hamamatsu, Mirax, Leica, Ventana, DICOM and others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mitobench.errors import DataError
+from mitobench.foreign.limits import MAX_SLIDE_PIXELS
+from mitobench.slides.reader import optional, resolution
+from mitobench.slides.reader.image import Image, undecodable
+from mitobench.slides.reader.pixels import Box, Pixels, on_white
+
+
+class OpenSlideImage(Image):
+    """A whole slide. Label and macro images are never read."""
+
+    mode = "RGB"
+
+    def __init__(self, path: Path) -> None:
+        library = optional.load("openslide", path, "a whole slide")
+        try:
+            self._slide: Any = library.OpenSlide(str(path))
+            levels = tuple(self._slide.level_dimensions)
+            properties = self._slide.properties
+            found = [_number(properties.get(f"openslide.mpp-{axis}")) for axis in "xy"]
+        except Exception as reason:
+            raise undecodable(path, reason) from reason
+        if not levels or not 0 < levels[0][0] * levels[0][1] <= MAX_SLIDE_PIXELS:
+            raise DataError(f"{path}: holds no image that can be read. Copy the file again.")
+        self.decoder = f"openslide {library.__library_version__}"
+        mpp, note = resolution.checked(*found)
+        super().__init__(path, levels, mpp, (note,) if note else ())
+
+    def close(self) -> None:
+        """Closes the slide."""
+        if self._slide is not None:
+            self._slide.close()
+        self._slide = None
+
+    def _read_stored(self, level: int, box: Box) -> Pixels:
+        if self._slide is None:
+            self._slide = optional.load("openslide", self.path, "a whole slide").OpenSlide(str(self.path))
+        x, y, width, height = box
+        # OpenSlide takes the corner in pixels of the full resolution, and rounds it down to the level's.
+        reduction = [full / of for full, of in zip(self.size, self.levels[level], strict=True)]
+        corner = (int(np.ceil(x * reduction[0])), int(np.ceil(y * reduction[1]))) if level else (x, y)
+        rgba = np.asarray(self._slide.read_region(corner, level, (width, height)))
+        return on_white(rgba) if (rgba[..., 3] != 255).any() else np.ascontiguousarray(rgba[..., :3])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_slide": None}
+
+
+def is_readable(path: Path) -> bool:
+    """Whether OpenSlide is installed and knows a file's format."""
+    if not optional.is_installed("openslide"):
+        return False
+    try:
+        library = optional.load("openslide", path, "a whole slide")
+        return library.OpenSlide.detect_format(str(path)) is not None
+    except Exception:  # its shared library is missing, or it cannot open the file
+        return False
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text is not None else None
+    except ValueError:
+        return None

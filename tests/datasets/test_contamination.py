@@ -1,0 +1,125 @@
+"""Which test slides may have been seen: by declared data sets, and by image, with a cache that may be damaged."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mitobench import file_cache
+from mitobench.datasets import Card, load, reader
+from mitobench.datasets.contamination import FOLDER, duplicates, fingerprints, in_data, note, seen
+from mitobench.results import record
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv(file_cache.FOLDER, str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.mark.parametrize(
+    ("tested", "trained", "number"),
+    [("midog21", "midogpp", 2), ("midogpp", "midog21", 2), ("midog21", "midog21", 3), ("midog21", "mitos2012", 0)],
+)
+def test_declared_slides(tested: str, trained: str, number: int) -> None:
+    slides = ["001", "150", "500"]
+    assert len(seen(reader(tested).card(), slides, trained)) == number
+
+
+def test_a_data_set_without_a_reader_may_contain_slides() -> None:
+    card = Card.model_validate(
+        {"name": "mine", "title": "Mine", "radius_um": 7.5, "has_masks": False, "has_imposters": False}
+        | {"mpp": {"A": [0.25, 0.25]}, "protocols": [], "contained_in": {"theirs": ["01-03"]}}
+    )
+    assert seen(card, ["02", "05"], "theirs") == ["02"]
+    assert seen(card, ["02", "05"], "others") == []
+
+
+def test_the_note_counts_slides() -> None:
+    assert note(["1"], ["1", "2"], "X") == "1 of 2 test slides may have been seen, by X"
+
+
+def mitos2014(folder: Path, *ids: str) -> Path:
+    """Frames in the layout of MITOS 2014, of noise with cells, one for each id."""
+    for number, id in enumerate(ids):
+        rng = np.random.default_rng(number)
+        slide = folder / id[:3]
+        for kind in ("frames/x40", "mitosis"):
+            (slide / kind).mkdir(parents=True, exist_ok=True)
+        pixels = np.full((300, 300, 3), 230, dtype=np.uint8)
+        for x, y in rng.integers(10, 290, (60, 2)):
+            pixels[y - 4 : y + rng.integers(2, 8), x - rng.integers(2, 8) : x + 4] = rng.integers(60, 200, 3)
+        Image.fromarray(pixels).save(slide / "frames" / "x40" / f"{id}.png")
+        (slide / "mitosis" / f"{id}_mitosis.csv").write_text("100,100,1\n")
+    return folder
+
+
+def copied(folder: Path, one: str, other: str) -> None:
+    """Makes one frame the mirror image of another."""
+    pixels = np.asarray(Image.open(folder / one[:3] / "frames" / "x40" / f"{one}.png"))
+    Image.fromarray(pixels[:, ::-1]).save(folder / other[:3] / "frames" / "x40" / f"{other}.png")
+
+
+def test_a_copy_in_another_slide_is_found(tmp_path: Path) -> None:
+    folder = mitos2014(tmp_path / "data", "A03_00Aa", "A04_00Aa", "A07_00Aa")
+    dataset = load("mitos2014", folder)
+    assert in_data({"mitos2014": dataset}) == []
+    copied(folder, "A03_00Aa", "A04_00Aa")
+    (pair,) = in_data({"mitos2014": load("mitos2014", folder)})
+    assert (pair.one, pair.other) == ("mitos2014/A03_00Aa", "mitos2014/A04_00Aa")
+
+
+def test_two_scans_of_one_field_are_declared_by_their_ids(tmp_path: Path) -> None:
+    folder = mitos2014(tmp_path / "data", "A03_00Aa", "H03_00Aa")
+    copied(folder, "A03_00Aa", "H03_00Aa")
+    dataset = load("mitos2014", folder)
+    assert duplicates({id: (dataset, item) for id, item in dataset.items.items()}) == []
+
+
+def test_fingerprints_are_cached_and_a_damaged_cache_is_made_again(tmp_path: Path, cache: Path) -> None:
+    dataset = load("mitos2014", mitos2014(tmp_path / "data", "A03_00Aa", "A04_00Aa"))
+    items = {id: (dataset, item) for id, item in dataset.items.items()}
+    first = fingerprints(items)
+    files = sorted((cache / FOLDER).iterdir())
+    assert len(files) == 2
+    again = fingerprints(items)
+    for key, found in first.items():
+        np.testing.assert_array_equal(found.bits[1], again[key].bits[1])
+        np.testing.assert_allclose(found.points[0], again[key].points[0], atol=1e-3)
+    files[0].write_bytes(b"damaged")
+    files[1].write_bytes(files[1].read_bytes()[:100])
+    assert {key: found.pixels for key, found in fingerprints(items).items()} == {
+        key: found.pixels for key, found in first.items()
+    }
+
+
+def test_a_cache_that_cannot_be_written_does_not_matter(tmp_path: Path, cache: Path) -> None:
+    cache.write_text("a file in place of the folder")
+    dataset = load("mitos2014", mitos2014(tmp_path / "data", "A03_00Aa"))
+    assert len(fingerprints({id: (dataset, item) for id, item in dataset.items.items()})) == 1
+
+
+def test_run_and_data_check_say_so(toys: dict[str, str], mitobench: Callable[..., Any], tmp_path: Path) -> None:
+    folder = mitos2014(tmp_path / "data", "A03_00Aa", "A04_00Aa", "A07_00Aa", "A11_00Aa")
+    copied(folder, "A04_00Aa", "A03_00Aa")  # a training frame becomes a test frame
+    (tmp_path / "toys.toml").write_text('title = "toys"\n')
+    answer = mitobench(
+        *("run", "-e", "toy-boxes", "-d", "toy-dark", "-v", "none", "-f", "toy-sum", "--data", folder),
+        *("--dataset", "mitos2014", "--protocol", "by-slide", "--profile", tmp_path / "toys.toml", "--device", "cpu"),
+        *("--store", tmp_path / "store", "--out", tmp_path / "out"),
+    )
+    assert answer.code == 0, answer.out + answer.err
+    ((_, found),) = record.read_all(tmp_path / "out" / "records")
+    wanted = "1 of 2 test slides may have been seen, by training or validation frames that show the same tissue"
+    assert wanted in found.notes
+    answer = mitobench("data", "check", folder, "--dataset", "mitos2014")
+    assert "shows the same tissue as" in " ".join(answer.out.split())
+    shutil.rmtree(folder)

@@ -1,0 +1,103 @@
+"""Frames that show the same tissue are found, however they were copied; frames of other tissue are not."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.random import Generator
+from numpy.typing import NDArray
+from PIL import Image
+
+from mitobench.datasets import load, synthetic
+from mitobench.datasets.duplicates import Fingerprint, find, fingerprint
+
+pytestmark = pytest.mark.slow
+
+Pixels = NDArray[np.uint8]
+SIDE = 256
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pixels]:
+    """Frames of unrelated tissue."""
+    folder = tmp_path_factory.mktemp("frames")
+    synthetic.write(folder / "synthetic", seed=5, frames=1, size=SIDE)
+    return {item.frame.key: item.frame.read() for item in load("synthetic", folder).items.values()}
+
+
+@pytest.fixture(scope="module")
+def known(frames: dict[str, Pixels]) -> dict[str, Fingerprint]:
+    return {key: fingerprint(pixels) for key, pixels in frames.items()}
+
+
+def turned(pixels: Pixels, rng: Generator) -> Pixels:
+    """One of the seven other flips and turns."""
+    number = int(rng.integers(1, 8))
+    rotated = np.rot90(pixels, number % 4)
+    return np.ascontiguousarray(rotated[:, ::-1] if number >= 4 else rotated)
+
+
+def recompressed(pixels: Pixels, rng: Generator) -> Pixels:
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "JPEG", quality=50)
+    return np.asarray(Image.open(content))
+
+
+def rescaled(pixels: Pixels, rng: Generator) -> Pixels:
+    factor = 2 ** rng.uniform(-1, 1)
+    size = round(pixels.shape[1] * factor), round(pixels.shape[0] * factor)
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
+
+
+def cropped(pixels: Pixels, rng: Generator) -> Pixels:
+    """At least half of the area."""
+    height, width = pixels.shape[:2]
+    area = rng.uniform(0.5, 0.95)
+    across = rng.uniform(area, 1)
+    w, h = round(across * width), round(area / across * height)
+    x, y = int(rng.integers(width - w + 1)), int(rng.integers(height - h + 1))
+    return np.ascontiguousarray(pixels[y : y + h, x : x + w])
+
+
+def everything(pixels: Pixels, rng: Generator) -> Pixels:
+    return recompressed(rescaled(turned(pixels, rng), rng), rng)
+
+
+@pytest.mark.parametrize("copied", [turned, recompressed, rescaled, cropped, everything])
+def test_copies_are_found_and_nothing_else(
+    copied: Callable[[Pixels, Generator], Pixels], frames: dict[str, Pixels], known: dict[str, Fingerprint]
+) -> None:
+    rng = np.random.default_rng(0)
+    planted = {f"copy of {key}": fingerprint(copied(frames[key], rng)) for key in sorted(frames)[:8]}
+    found = {frozenset((pair.one, pair.other)) for pair in find({**known, **planted})}
+    wanted = {frozenset((key, key.removeprefix("copy of "))) for key in planted}
+    assert found == wanted  # benchmarks/duplicates.py counts more
+
+
+def test_frames_of_other_tissue_are_not_reported(known: dict[str, Fingerprint]) -> None:
+    assert find(known) == []
+
+
+def test_an_exact_copy_is_named_so(frames: dict[str, Pixels], known: dict[str, Fingerprint]) -> None:
+    key = min(frames)
+    (pair,) = find({**known, "copy": fingerprint(frames[key].copy())})
+    assert (pair.one, pair.other, pair.exact) == ("copy", key, True)
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_a_frame_without_any_point_is_like_no_other(value: int, known: dict[str, Fingerprint]) -> None:
+    blank = fingerprint(np.full((SIDE, SIDE, 3), value, dtype=np.uint8))
+    assert find({**known, "blank": blank}) == []
+    assert find({}) == []
+    assert find({"tiny": fingerprint(np.zeros((3, 2, 3), dtype=np.uint8))}) == []
+
+
+def test_of_two_real_scans_of_one_field_and_no_other_pair(real_data: Path) -> None:
+    """A few real frames: those of other fields are not reported."""
+    dataset = load("mitos2012", real_data)
+    some = {id: fingerprint(item.frame.read()) for id, item in list(dataset.items.items())[:6]}
+    assert find(some) == []

@@ -1,0 +1,193 @@
+"""`folder`: any images with one CSV, GeoJSON or COCO file; `data init` writes its dataset.toml."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mitobench.api import DataError
+from mitobench.datasets import available, load
+from mitobench.datasets.folder_init import write_settings
+from mitobench.datasets.images import write_rgb
+
+WIDTH, HEIGHT = 100, 80
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two images without um/px, and a dataset.toml that gives it."""
+    for number, name in enumerate(("a.png", "b.png")):
+        pixels = np.random.default_rng(number).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+        write_rgb(tmp_path / name, pixels)
+    settings(tmp_path)
+    return tmp_path
+
+
+def settings(folder: Path, *lines: str) -> None:
+    (folder / "dataset.toml").write_text("\n".join(("mpp = 0.25", *lines)) + "\n")
+
+
+def read(folder: Path, name: str, content: str | dict[str, Any]) -> dict[str, Any]:
+    (folder / name).write_text(content if isinstance(content, str) else json.dumps(content))
+    return {id: item.mitoses for id, item in load("folder", folder).items.items()}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "image,x,y\na.png,10,20\n",
+        "Frame;X;Y\na;10,0;20,0\n",
+        "file\tx\ty\nA.PNG\t10\t20\n",
+        "image,x1,y1,x2,y2,class\na.png,5,15,15,25,Mitotic figure\n",
+        "image,x,y,label\na.png,10,20,mitosis\na.png,50,60,Granulocyte\n",
+    ],
+)
+def test_csv_files_of_points_and_corners(folder: Path, content: str) -> None:
+    settings(folder, 'ignore = ["granulocyte"]')
+    found = read(folder, "labels.tsv" if "\t" in content else "labels.csv", content)
+    assert found["a"].xy.tolist() == [[10, 20]]
+    assert (found["a"].labelled, found["b"].labelled) == (True, False)
+
+
+def test_an_image_that_is_listed_without_a_point_is_free_of_mitoses(folder: Path) -> None:
+    found = read(folder, "labels.csv", "image,x,y\na.png,10,20\nb.png,,\n")
+    assert (len(found["b"]), found["b"].labelled) == (0, True)
+
+
+def test_unannotated_images_are_empty_only_if_the_settings_say_so(folder: Path) -> None:
+    content = "image,x,y\na.png,10,20\n"
+    assert not read(folder, "labels.csv", content)["b"].labelled
+    assert any(
+        "1 of 2 images have no annotation, and count as unlabelled: b" in n for n in load("folder", folder).notes
+    )
+    settings(folder, 'unannotated = "empty"')
+    assert read(folder, "labels.csv", content)["b"].labelled
+
+
+@pytest.mark.parametrize(("boxes", "xy"), [("xywh", [14.5, 24.5]), ("centre", [10.0, 20.0])])
+def test_boxes_of_width_and_height_need_a_word(folder: Path, boxes: str, xy: list[float]) -> None:
+    content = "image,x,y,width,height\na,10,20,10,10\n"
+    with pytest.raises(DataError, match=r'labels\.csv:1: x,y may be the upper left corner.*boxes = "xywh"'):
+        read(folder, "labels.csv", content)
+    settings(folder, f'boxes = "{boxes}"')
+    assert read(folder, "labels.csv", content)["a"].xy.tolist() == [xy]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("image,x,y,class\na,1,2,what\n", r"csv:2: unknown class 'what'.*mitosis = \['what'\]"),
+        ("image,x,y\na,1,two\n", r"csv:2: 'two' is not a number"),
+        ("image,x,y\na,1\n", r"csv:2: 2 columns"),
+        ("image,x,y,x\na,1,2,3\n", r"csv:1: the column 'x' occurs twice"),
+        ("image,u,v\na,1,2\n", r"csv:1: has no columns x,y"),
+        ("image,x,y\na,70,195\n", r"csv:2: \(70, 195\) is outside the image of 100 x 80 px"),
+        ("image,x,y\nz,1,2\n", r"names no image of this folder: 'z'"),
+        ("x,y\n1,2\n", "does not name its images, of which there are 2"),
+        ("image,x,y,score\na,1,2,7\n", r"csv:2: the confidence 7 is outside 0-1"),
+        ("image,x1,y1,x2,y2\na,40,50,20,20\n", r"csv:2: box .* corner before its first one"),
+    ],
+)
+def test_a_wrong_csv_is_refused_with_its_line(folder: Path, content: str, complaint: str) -> None:
+    with pytest.raises(DataError, match=complaint):
+        read(folder, "labels.csv", content)
+
+
+def feature(geometry: dict[str, Any], name: str | None = "Mitosis", **properties: Any) -> dict[str, Any]:
+    classification = {} if name is None else {"classification": {"name": name}}
+    return {"type": "Feature", "geometry": geometry, "properties": {**classification, **properties}}
+
+
+def test_geojson_of_qupath_counts_from_the_corner_of_the_first_pixel(folder: Path) -> None:
+    outline = [[[20, 20], [40, 20], [40, 30], [20, 30], [20, 20]]]
+    features = [
+        feature({"type": "Point", "coordinates": [10.5, 20.5]}, image="a.png"),
+        feature({"type": "Polygon", "coordinates": outline}, "Hard negative", image="a.png"),
+        feature({"type": "MultiPoint", "coordinates": [[1.5, 2.5], [60, 70]]}, image="b.png"),
+    ]
+    found = read(folder, "labels.geojson", {"type": "FeatureCollection", "features": features})
+    assert (found["a"].xy.tolist(), found["a"].imposters.tolist()) == ([[10, 20]], [[29.5, 24.5]])
+    assert found["b"].xy.tolist() == [[1, 2], [59.5, 69.5]]
+
+
+def test_one_geojson_for_each_image(folder: Path) -> None:
+    (folder / "b.geojson").write_text(json.dumps({"features": []}))
+    found = read(folder, "a.geojson", [feature({"type": "Point", "coordinates": [10.5, 20.5]}, None)])
+    assert found["a"].xy.tolist() == [[10, 20]]
+    assert (len(found["b"]), found["b"].labelled) == (0, True)
+
+
+def coco(boxes: list[list[float]], name: str = "mitotic figure") -> dict[str, Any]:
+    return {
+        "images": [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}],
+        "categories": [{"id": 5, "name": name}],
+        "annotations": [{"image_id": 1, "category_id": 5, "bbox": box} for box in boxes],
+    }
+
+
+def test_coco_boxes_are_x_y_width_and_height(folder: Path) -> None:
+    found = read(folder, "coco.json", coco([[10, 20, 11, 21]]))
+    assert found["a"].xy.tolist() == [[15, 30]]
+
+
+def test_corners_in_a_coco_file_are_named(folder: Path) -> None:
+    content = coco([[60, 20, 90, 50], [70, 50, 95, 75], [55, 40, 80, 65]])
+    with pytest.raises(DataError, match=r'all fit as xmin, ymin, xmax, ymax, as in MIDOG.*boxes = "corners"'):
+        read(folder, "coco.json", content)
+    settings(folder, 'boxes = "corners"')
+    assert read(folder, "coco.json", content)["a"].xy.tolist() == [[75, 35], [82.5, 62.5], [67.5, 52.5]]
+
+
+def test_a_folder_without_settings_is_read_only_when_it_is_named(folder: Path) -> None:
+    (folder / "dataset.toml").unlink()
+    (folder / "labels.csv").write_text("image,x,y\na,1,2\n")
+    assert "folder" not in available(folder)
+    with pytest.raises(DataError, match=r"a\.png: says no um/px.*mitobench data init"):
+        load("folder", folder)
+
+
+def test_slides_come_from_folders_or_a_pattern(folder: Path) -> None:
+    (folder / "s1").mkdir()
+    (folder / "a.png").rename(folder / "s1" / "a.png")
+    (folder / "labels.csv").write_text("image,x,y\ns1/a.png,1,2\nb,3,4\n")
+    assert {i.frame.group for i in load("folder", folder).items.values()} == {"s1", "b"}
+    settings(folder, "slide = '^(.)'")
+    assert {i.frame.group for i in load("folder", folder).items.values()} == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ('colour = "red"', "colour"),
+        ("slide = '('", "slide"),
+        ('domains = { planet = "earth" }', "Unknown domain 'planet'"),
+        ('annotations = "../x.csv"', "must be a file in the folder"),
+        ('annotations = "x.csv"', "no file matches"),
+    ],
+)
+def test_wrong_settings_are_refused_with_their_key(folder: Path, line: str, complaint: str) -> None:
+    settings(folder, line)
+    with pytest.raises(DataError, match=rf"dataset\.toml: .*{complaint}"):
+        read(folder, "labels.csv", "image,x,y\na,1,2\n")
+
+
+def test_init_asks_for_um_per_px_and_writes_ten_lines(folder: Path, mitobench: Callable[..., Any]) -> None:
+    (folder / "dataset.toml").unlink()
+    (folder / "labels.csv").write_text("image,x,y\na,10,20\nb,,\n")
+    (folder / "c.jp2").write_bytes(b"")
+    assert mitobench("data", "init", folder).code == 2
+    assert not (folder / "dataset.toml").exists()
+    path, seen = write_settings(folder, None, lambda question: 0.31)
+    assert len(path.read_text().splitlines()) == 10
+    assert (seen.images, seen.without_mpp, seen.annotations) == (2, 2, ("labels.csv",))
+    assert "1 files are not read (.jp2): c.jp2" in seen.unread[0]
+    dataset = load("folder", folder)
+    assert dataset.items["a"].frame.mpp == (0.31, 0.31)
+    assert available(folder) == ["folder"]
+    again = mitobench("data", "init", folder, "--mpp", "0.3")
+    assert (again.code, "exists already" in again.err) == (2, True)

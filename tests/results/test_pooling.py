@@ -1,0 +1,125 @@
+"""Records of folds are pooled into one row: summed counts, intervals over all slides, no curve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mitobench import folding
+from mitobench.benchmark import Grid
+from mitobench.report import build
+from mitobench.report.table import sections
+from mitobench.results import record
+from mitobench.results.pooling import pool
+from mitobench.results.schema import Record
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("toys")]
+
+ROLES = {"estimator": ["toy-boxes"], "detector": ["toy-dark"], "verifier": ["none"], "fuser": ["toy-sum"]}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("folds")
+
+
+@pytest.fixture
+def records(folder: Path, small_data: Path) -> list[Record]:
+    """The records of three folds by slide, run once."""
+    if not (folder / "out").exists():
+        (folder / "toys.toml").write_text('title = "toys"\n')
+        for benchmark in folding.prepare(
+            [Grid(ROLES)],
+            data=small_data,
+            datasets=["synthetic"],
+            protocol="cv-by-slide-of3",
+            profile=str(folder / "toys.toml"),
+            device="cpu",
+            store=folder / "store",
+        ):
+            benchmark.run(folder / "out")
+    return [found for _, found in record.read_all(folder / "out" / "records")]
+
+
+def test_counts_of_all_folds_are_summed(records: list[Record], small_data: Path) -> None:
+    assert len(records) == 3
+    ((pooled, members),) = pool(records)
+    assert pooled.combination["protocol"] == "cv-by-slide-of3"
+    assert {member.digest for member in members} == {found.digest for found in records}
+    tests: list[Any] = [found.test for found in records]
+    assert pooled.test is not None
+    for name in ("tp", "fp", "fn", "n_frames", "n_mitoses"):
+        assert getattr(pooled.test, name) == sum(getattr(test, name) for test in tests)
+    assert pooled.test.n_groups == len({frame.group for test in tests for frame in test.frames})
+    assert pooled.test.f1 == pytest.approx(2 * pooled.test.tp / (2 * pooled.test.tp + pooled.test.fp + pooled.test.fn))
+    assert pooled.test.average_precision is None
+    assert any(note.startswith("summed over 3 folds") for note in pooled.notes)
+
+
+def test_every_slide_is_tested_once(records: list[Record]) -> None:
+    ((pooled, _),) = pool(records)
+    assert pooled.test is not None
+    frames = [frame.frame for frame in pooled.test.frames]
+    assert len(frames) == len(set(frames)) == 28
+
+
+def test_a_missing_fold_fails_the_row(records: list[Record]) -> None:
+    ((pooled, _),) = pool(records[:2])
+    assert pooled.status == "failed"
+    assert pooled.test is None
+    assert "of 3 is missing" in str(pooled.reason)
+
+
+def test_a_failed_fold_fails_the_row(records: list[Record]) -> None:
+    failed = records[0].model_copy(update={"status": "failed", "reason": "no memory", "test": None})
+    ((pooled, _),) = pool([failed, *records[1:]])
+    assert pooled.status == "failed"
+    assert "no memory" in str(pooled.reason)
+
+
+def test_other_records_stay_as_they_are(records: list[Record]) -> None:
+    plain = records[0].model_copy(update={"combination": {**records[0].combination, "protocol": "by-slide"}})
+    assert [one for one, _ in pool([plain])] == [plain]
+    assert pool([]) == []
+
+
+def test_the_leaderboard_has_one_row_with_links_to_all_folds(records: list[Record], folder: Path) -> None:
+    (section,) = sections(records)
+    assert section.title == "Synthetic, cv by slide, 3 folds"
+    (row,) = section.rows
+    assert len(section.files_of(row.first)) == 3
+    build.build(folder / "out")
+    page = (folder / "out" / "sections" / f"{section.name}.md").read_text()
+    for number in (1, 2, 3):
+        assert f"[0 fold {number}](../records/synthetic-cv-by-slide-{number}of3-" in page
+    assert (folder / "out" / "index.html").is_file()
+
+
+def test_a_fold_is_reproduced(
+    records: list[Record], folder: Path, small_data: Path, mitobench: Callable[..., Any]
+) -> None:
+    path = sorted((folder / "out" / "records").glob("*.json"))[0]
+    answer = mitobench("reproduce", path, "--data", small_data)
+    assert answer.code == 0, answer.out + answer.err
+
+
+def test_run_measures_all_folds(mitobench: Callable[..., Any], folder: Path, small_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "toys.toml").write_text('title = "toys"\n')
+    words = [word for role, (name,) in ROLES.items() for word in (f"--{role}", name)]
+    answer = mitobench(
+        *("run", *words, "--data", small_data, "--dataset", "synthetic", "--protocol", "cv-by-slide-of3"),
+        *("--profile", tmp_path / "toys.toml", "--device", "cpu", "--store", folder / "store", "--out", tmp_path),
+    )
+    assert answer.code == 0, answer.out + answer.err
+    assert "cv by slide, 3 folds" in answer.out
+    assert len(list((tmp_path / "records").glob("*.json"))) == 3
+    answer = mitobench(
+        *("run", *words, "--data", small_data, "--dataset", "synthetic", "--protocol", "cv-by-slide-of3"),
+        *("--part", "val", "--profile", tmp_path / "toys.toml", "--device", "cpu"),
+        *("--store", folder / "store", "--out", tmp_path),
+    )
+    assert answer.code == 0, answer.out + answer.err
+    assert "(3 folds)" in answer.out
