@@ -8,22 +8,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import logging
+import os
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
+from platformdirs import user_cache_path
 from scipy import ndimage
 
 from mitobench import foreign
 from mitobench.api import Mitoses
 from mitobench.atomic import atomic_folder, write_text_atomic
-from mitobench.datasets import midog, mitotic_figures, shapes, synthesis, tissue
+from mitobench.datasets import midog, mitotic_figures, shapes, synthesis, synthetic, tissue
 from mitobench.datasets.base import Dataset, Expected, NewFrame, Reader, not_found
 from mitobench.datasets.files import MARKER, is_synthetic
 from mitobench.errors import DataError, MitobenchError
 from mitobench.foreign.limits import MAX_SEED, MAX_STATE_BYTES
+
+log = logging.getLogger("mitobench")
 
 NAME = "synthetic-domains"
 LABELS = "MIDOG.json"
@@ -78,7 +84,8 @@ class SyntheticDomains(Reader):
         root = Path(root)
         if root.name == NAME and is_synthetic(root.parent):
             return [root]
-        markers = (path for path in sorted(root.rglob(MARKER)) if not any(p.startswith(".") for p in path.parts[1:]))
+        below = ((path, path.relative_to(root).parts) for path in sorted(root.rglob(MARKER)))
+        markers = (path for path, parts in below if not any(part.startswith(".") for part in parts))
         return [path.with_name(NAME) for path in markers if path.with_name(NAME).is_dir()]
 
     def read(self, root: Path) -> Dataset:
@@ -129,6 +136,35 @@ def write(folder: Path, seed: int = 0, size: int = 320, slides: int = SLIDES) ->
             _write(new, seed, size, slides)
     except OSError as reason:
         raise MitobenchError(f"{folder}: cannot be written: {reason.strerror}.") from reason
+
+
+def ensure(cache: Path | None = None) -> Path:
+    """Returns the folder of the default data set. Makes it first if it is not in the cache, as `synthetic.ensure`."""
+    cache = Path(cache or os.environ.get("MITOBENCH_CACHE") or user_cache_path("mitobench"))
+    folder = cache / f"{NAME}-{version()[:12]}"
+    if not is_synthetic(folder):
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache / f"{folder.name}.lock"):
+            if not is_synthetic(folder):
+                log.info("Making %s in %s", NAME, folder)
+                write(folder)
+    return folder
+
+
+def made_here(names: Collection[str]) -> Path:
+    """Returns the folder of synthetic data sets, which are made first if they are not in the cache.
+
+    Raises MitobenchError for this data set together with others: they are in different folders.
+    """
+    if NAME not in names:
+        return synthetic.ensure()
+    others = sorted({*names} - {NAME})
+    if others:
+        raise MitobenchError(
+            f"{NAME} and {', '.join(others)} are made in different folders. Write both below one folder with "
+            "`mitobench data synth`, and give it with --data."
+        )
+    return ensure()
 
 
 def _write(root: Path, seed: int, size: int, slides: int) -> None:

@@ -78,7 +78,8 @@ def _matrix(title: str, records: Sequence[Record]) -> Matrix:
             f1[pair].append(score)
         if record.status != "ok":
             failed[_trained_on(record, kind), ""] = record.reason or "failed"
-    names = sorted({name for pair in (*f1, *failed) for name in pair if name})
+    trained = {_trained_on(record, kind) for record in records}
+    names = sorted(trained | {name for pair in (*f1, *failed) for name in pair if name})
     means = {
         pair: statistics.fmean(v for v in values if v is not None) for pair, values in f1.items() if None not in values
     }

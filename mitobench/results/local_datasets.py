@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mitobench import datasets
-from mitobench.datasets import Dataset, synthetic
+from mitobench.datasets import Dataset, synthetic_domains
 from mitobench.datasets.splits import SplitFile, assign, named_split
 from mitobench.errors import DataError, MitobenchError, wrong_fields
 from mitobench.evaluate import FrameEntry, FramePrediction, StoredDetections
@@ -58,7 +58,7 @@ class LocalDatasets:
     def folder(self, name: str) -> Path:
         """Returns the folder that holds a data set. Raises MitobenchError if no folder was given."""
         if name.startswith(SYNTHETIC) and name not in self.names:
-            return synthetic.ensure()
+            return synthetic_domains.made_here([name])
         if self.root is None:
             raise MitobenchError(
                 f"{name}: no folder of data sets is given. Give it with --data FOLDER or MITOBENCH_DATA."

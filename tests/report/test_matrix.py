@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from mitobench.datasets import synthetic_domains
 from mitobench.report.matrix import Matrix, figure, text
 from mitobench.results import record
 
@@ -66,6 +67,25 @@ def test_data_sets_are_trained_on_and_tested_on(run: Callable[..., Any], tmp_pat
         assert test is not None
         assert f"{test.f1:.3f}".removeprefix("0") in page
     assert (tmp_path / "out" / "matrix" / "synthetic-synthetic-centroids-1.svg").is_file()
+
+
+def test_domains_are_trained_on_and_tested_on_without_any_data(
+    toys: dict[str, str], mitobench: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synthetic_domains.write, "__defaults__", (0, 160, 6))
+    monkeypatch.setenv("MITOBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("MITOBENCH_DATA", raising=False)
+    (tmp_path / "toys.toml").write_text('title = "toys"\n')
+    answer = mitobench(
+        *("matrix", "--by", "tumour", "--dataset", "synthetic-domains", "-e", "toy-boxes", "-d", "toy-dark"),
+        *("-v", "none", "-f", "toy-sum", "--profile", tmp_path / "toys.toml", "--device", "cpu"),
+        *("--store", tmp_path / "store", "--out", tmp_path / "out"),
+    )
+    assert answer.code == 0, answer.out + answer.err
+    page = (tmp_path / "out" / "matrix" / "synthetic-domains-tumour.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| synthetic")]
+    assert len(rows) == 3
+    assert all(row.count("|") == 6 for row in rows), "three values and the loss"
 
 
 @pytest.mark.parametrize(
