@@ -16,8 +16,9 @@ from mitobench import datasets, foreign
 from mitobench.api import Detections
 from mitobench.atomic import write_text_atomic
 from mitobench.datasets import Dataset
+from mitobench.datasets.folds import find_split
 from mitobench.datasets.points import OUTSIDE_PX
-from mitobench.datasets.splits import PARTS, Split, SplitFile, assign, load_split
+from mitobench.datasets.splits import PARTS, Split, SplitFile, assign
 from mitobench.errors import MitobenchError, nearest
 from mitobench.evaluate import (
     FramePrediction,
@@ -30,7 +31,7 @@ from mitobench.evaluate import (
     sweep,
     total,
 )
-from mitobench.evaluate.duplicates import DUPLICATE_UM, duplicates
+from mitobench.evaluate.annotated_twice import DUPLICATE_UM, duplicates
 from mitobench.evaluate.files import FoundFile, FrameInfo, alternatives, read
 from mitobench.evaluate.matching import radius_um_for, requested_matcher
 from mitobench.foreign.limits import MAX_DATABASE_BYTES, MAX_DETECTIONS_BYTES
@@ -212,7 +213,7 @@ def _score(
     everything = datasets.load(dataset, data)
     selected = everything.select(scanners) if scanners else everything
     split_name = protocol or selected.card.default_protocol
-    split = assign(split_name if isinstance(split_name, SplitFile) else load_split(dataset, split_name), selected)
+    split = assign(split_name if isinstance(split_name, SplitFile) else find_split(selected, split_name), selected)
     infos = {id: FrameInfo(item.frame.size, item.frame.mpp) for id, item in everything.items.items()}
     if radius_um is None:
         mpp = [selected.items[id].frame.mpp for id in split.parts[part]]

@@ -87,7 +87,7 @@ FAULTS = {  # name of the data set: what is right, what is wrong, and what the c
         "labelled=True",
         "count as labelled although their annotation is missing",
     ),
-    "other-size": ("header.size, pixels.reader(path)", "(9, 9), pixels.reader(path)", "not uint8"),
+    "other-size": ("header.size, header.reader", "(9, 9), header.reader", "not uint8"),
     "without-slides": ('path.stem.partition("_")[0]', '""', "has no group"),
 }
 

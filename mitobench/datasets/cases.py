@@ -15,7 +15,8 @@ from typing import ClassVar
 import numpy as np
 
 from mitobench.api import Frame
-from mitobench.datasets import pixels, points
+from mitobench.datasets import images as image_files
+from mitobench.datasets import points
 from mitobench.datasets.annotation_text import annotation_text
 from mitobench.datasets.base import Card, Dataset, Item, Reader, not_found
 from mitobench.datasets.figures import Figure, Figures
@@ -23,6 +24,7 @@ from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, w
 from mitobench.datasets.missing import missing_images
 from mitobench.datasets.whole_slides import size_of
 from mitobench.errors import DataError
+from mitobench.slides.reader import PixelReader
 
 MITOSES, OTHERS = "mitoses_ground_truth", "nonmitoses_ground_truth"
 SAME_UM = 7.5
@@ -206,7 +208,7 @@ def _item(
     case = id[:2]
     cohort = card.cohort_of(case)
     scanner = cohort.scanner if cohort else next(iter(card.mpp))
-    header = pixels.header(image) if image else None
+    header = image_files.frame_image(image) if image else None
     if header and header.note:
         notes.append(header.note)
     size = header.size if header else size_of(figures)
@@ -217,7 +219,8 @@ def _item(
     mitoses = read.annotation(figures, labelled=known)
     notes += read.notes
     domains = {**card.domains_of(scanner), **({"lab": cohort.lab} if cohort and cohort.lab else {})}
-    frame = Frame(id, card.name, case, scanner, mpp, size, pixels.reader(image or Path(id)), domains=domains)
+    reader = header.reader if header else PixelReader(Path(id))
+    frame = Frame(id, card.name, case, scanner, mpp, size, reader, domains=domains)
     files = ((image,) if image else ()) + labels.files.get(id, ())
     text = annotation_text(mitoses, domains) if labels.shared or other else ""
     return Item(frame, mitoses, files if image else (), _part(card, case), text, header.notes if header else ())

@@ -22,6 +22,7 @@ Bits = NDArray[np.bool_]
 SIDE = 384  # px of the longer side at which a frame is described
 LEAST_SIDE = 64  # px of the longer side: smaller frames show too little
 POINTS = 300  # of a frame, at most
+CONTRASTS = (0.16, 0.08, 0.04)  # of a point, of 1; the first that gives enough points
 BITS = 256  # of the description of a point
 TABLES, KEY_BITS = 24, 18  # hash tables, and the bits of their keys
 NEIGHBOURS = 12  # entries with the same key that each is compared with
@@ -77,14 +78,19 @@ def _described(grey: Floats) -> tuple[Floats, Bits]:
     """Returns the points of an image, [N, 2] px, and their descriptions, bool [N, BITS]."""
     from skimage.feature import ORB
 
-    detector = ORB(n_keypoints=POINTS, fast_threshold=0.04)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            detector.detect_and_extract(np.ascontiguousarray(grey))
-    except (RuntimeError, ValueError, IndexError):  # no point was found, or the image is smaller than a point
-        return np.zeros((0, 2)), np.zeros((0, BITS), dtype=bool)
-    return detector.keypoints[:, ::-1].astype(np.float64), detector.descriptors.astype(bool)
+    found = np.zeros((0, 2)), np.zeros((0, BITS), dtype=bool)
+    for contrast in CONTRASTS:
+        detector = ORB(n_keypoints=POINTS, fast_threshold=contrast)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                detector.detect_and_extract(np.ascontiguousarray(grey))
+        except (RuntimeError, ValueError, IndexError):  # no point was found, or the image is smaller than a point
+            continue
+        found = detector.keypoints[:, ::-1].astype(np.float64), detector.descriptors.astype(bool)
+        if len(found[0]) == POINTS:  # the strongest; with less contrast most time goes into others
+            break
+    return found
 
 
 def find(frames: Mapping[str, Fingerprint]) -> list[Duplicate]:

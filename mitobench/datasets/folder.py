@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mitobench.api import Frame
-from mitobench.datasets import pixels
+from mitobench.datasets import images
 from mitobench.datasets.annotation_text import annotation_text
 from mitobench.datasets.base import Card, Dataset, Item, Reader, not_found
 from mitobench.datasets.figures import Figures
@@ -46,7 +46,7 @@ def read_folder(folder: Path, card: Card) -> Dataset:
     if not paths:
         raise not_found(card.name, folder, "images (bmp, tif, tiff, png, jpg, jpeg)")
     card = card.model_copy(update={"title": settings.title, "radius_um": settings.radius_um})
-    headers = {id: pixels.header(path) for id, path in paths.items()}
+    headers = {id: images.frame_image(path) for id, path in paths.items()}
     notes = [header.note for header in headers.values() if header.note]
     sizes = {path.name: headers[id].size for id, path in paths.items()}
     figures, shared = _figures(folder, settings, paths, sizes, notes)
@@ -59,8 +59,7 @@ def read_folder(folder: Path, card: Card) -> Dataset:
         notes += read.notes
         mpp = _mpp(path, headers[id].mpp, settings, notes)
         group = _slide(folder, path, settings)
-        reader = pixels.reader(path)
-        frame = Frame(id, card.name, group, SCANNER, mpp, headers[id].size, reader, domains=domains)
+        frame = Frame(id, card.name, group, SCANNER, mpp, headers[id].size, headers[id].reader, domains=domains)
         items[id] = Item(frame, mitoses, (path,), None, annotation_text(mitoses, domains), headers[id].notes)
     notes += _unannotated(shared, items, settings)
     has_imposters = any(len(item.mitoses.imposters) for item in items.values())

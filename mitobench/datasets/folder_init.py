@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mitobench.atomic import write_text_atomic
-from mitobench.datasets import pixels
+from mitobench.datasets import images
 from mitobench.datasets.base import not_found
 from mitobench.datasets.files import unread_files
 from mitobench.datasets.folder import annotation_files, images_of
@@ -34,7 +34,7 @@ def look(folder: Path) -> FolderLook:
     paths = images_of(folder)
     if not paths:
         raise not_found("folder", folder, "images (bmp, tif, tiff, png, jpg, jpeg)")
-    own = [pixels.header(path).mpp for path in paths.values()]
+    own = [images.frame_image(path).mpp for path in paths.values()]
     found = sorted({round(max(mpp), 4) for mpp in own if mpp is not None})
     files = annotation_files(folder, FolderSettings())
     names = tuple(file.relative_to(folder).as_posix() for file in files)
@@ -58,7 +58,7 @@ def write_settings(folder: Path, mpp: float | None, ask: Callable[[str], float])
     seen = look(folder)
     if mpp is None and seen.without_mpp:
         mpp = ask(f"{seen.without_mpp} of {seen.images} images say no um/px. How many um does a pixel have?")
-    low, high = pixels.PLAUSIBLE_MPP
+    low, high = images.FRAME_MPP
     if mpp is not None and not low <= mpp <= high:
         raise DataError(
             f"--mpp {mpp:g}: is outside {low}-{high} um/px. A scan at 40x has about 0.25, at 20x about 0.5."

@@ -268,6 +268,16 @@ def _shared_out(groups: Groups, mitoses: Mapping[str, int], shares: Sequence[flo
     return [sorted(part) for part in parts]
 
 
+def _left_out_note(dataset: Dataset, protocol: str) -> str:
+    """Says how many slides are in no part, because they have no labels or not the domain."""
+    base = _base(protocol)[0]
+    by_domain = base.startswith((LEAVE_OUT, SINGLE))
+    used = {group for groups in _values(dataset, base).values() for group in groups} if by_domain else _mitoses(dataset)
+    number = len({item.frame.group for item in dataset.items.values()} - set(used))
+    why = f"without labels or without a {_kind(base)}" if by_domain else "without labels"
+    return f" Slides {why}, which are in no part: {number}." if number else ""
+
+
 def _split(dataset: Dataset, protocol: str, train: Groups, val: Groups, test: Groups, *, note: str) -> SplitFile:
     parts = {"train": train, "val": val, "test": test}
     for part, groups in parts.items():
@@ -278,6 +288,6 @@ def _split(dataset: Dataset, protocol: str, train: Groups, val: Groups, test: Gr
         dataset=dataset.name,
         protocol=protocol,
         disjoint_by="group",
-        note=f"{note} Computed from the slides of this copy.",
+        note=f"{note} Computed from the slides of this copy.{_left_out_note(dataset, protocol)}",
         parts=SplitParts(**{name: SplitPart(groups=tuple(sorted(groups))) for name, groups in parts.items()}),
     )

@@ -15,6 +15,7 @@ from mitobench.slides.reader import Image, PixelReader, open_image
 from mitobench.slides.reader.image import too_many_pixels
 
 MAX_DIFFERENCE = 0.05  # relative, between the um/px in a file and on the card
+FRAME_MPP = (0.1, 1.0)  # um/px that a frame can have
 
 
 class Probe(NamedTuple):
@@ -32,7 +33,7 @@ class FrameImage(NamedTuple):
     Attributes:
         size: width and height, px.
         reader: reads the pixels; the `reader` of the frame.
-        mpp: um/px along x and y that the file gives; None if it gives none.
+        mpp: um/px along x and y that the file gives; None if it gives none that a frame can have.
         notes: what is converted, guessed or odd, without the file's name; `image_notes` of the item.
     """
 
@@ -40,6 +41,11 @@ class FrameImage(NamedTuple):
     reader: PixelReader
     mpp: tuple[float, float] | None
     notes: tuple[str, ...]
+
+    @property
+    def note(self) -> str | None:
+        """All notes in one line with the file's name; None if there are none."""
+        return f"{self.reader.path}: {'; '.join(self.notes)}" if self.notes else None
 
 
 def frame_image(path: Path, mpp: tuple[float, float] | None = None, whole: bool = True) -> FrameImage:
@@ -56,7 +62,9 @@ def frame_image(path: Path, mpp: tuple[float, float] | None = None, whole: bool 
         if whole:
             _check_size(image)
         notes = [*image.notes, *([difference(image.mpp, mpp)] if differ(image.mpp, mpp) else [])]
-        return FrameImage(image.size, PixelReader(path, image.decoder), image.mpp, tuple(notes))
+        low, high = FRAME_MPP
+        own = image.mpp if image.mpp and all(low <= side <= high for side in image.mpp) else None
+        return FrameImage(image.size, PixelReader(path, image.decoder), own, tuple(notes))
 
 
 def differ(found: tuple[float, float] | None, expected: tuple[float, float] | None) -> bool:

@@ -22,7 +22,7 @@ import numpy as np
 from mitobench import foreign
 from mitobench.api import Frame, Mitoses
 from mitobench.atomic import write_text_atomic
-from mitobench.datasets import pixels
+from mitobench.datasets import images
 from mitobench.datasets.annotation_text import annotation_text
 from mitobench.datasets.base import Card, Dataset, Item, NewFrame, Reader, not_found
 from mitobench.datasets.card import Cohort
@@ -31,6 +31,7 @@ from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, w
 from mitobench.datasets.missing import missing_images
 from mitobench.errors import DataError
 from mitobench.foreign.limits import MAX_ANNOTATION_BYTES, MAX_LABELS_BYTES
+from mitobench.slides.reader import PixelReader
 
 TABLE = "datasets_xvalidation.csv"
 MITOTIC, NOT_MITOTIC = {"mitotic figure", "mitosis"}, {"not mitotic figure", "non-mitotic figure", "hard negative"}
@@ -273,10 +274,11 @@ def read_layout(root: Path, card: Card, labels: Path) -> Dataset:
     here |= {named[s.lower()]: path for s, path in _named_images(labels, named).items()}
     items: dict[str, Item] = {}
     missing: dict[str, Item] = {}
+    derived: list[str] = []
     for slide, entry in entries.items():
-        item = _item(entry, here.get(slide), card, table.get(slide), categories, notes)
+        item = _item(entry, here.get(slide), card, table.get(slide), categories, notes, derived)
         (items if slide in here else missing)[slide] = item
-    notes += _summary(labels, card, entries, missing, table, here)
+    notes += _summary(labels, card, entries, missing, table, derived)
     return Dataset(card, Path(root), items, tuple(notes), without_image=missing)
 
 
@@ -304,13 +306,15 @@ def _item(
     row: Row | None,
     categories: Mapping[int, bool],
     notes: list[str],
+    derived: list[str],
 ) -> Item:
+    """Returns an image with its annotation; adds what is odd to `notes`, and a slide without um/px to `derived`."""
     cohort = card.cohort_of(entry.slide)
     domains = {**card.domains, **(_of_cohort(cohort) if cohort else {}), **(row.domains if row else {}), **entry.extra}
     if entry.tumour:
         domains["tumour"] = normal("tumour", entry.tumour)
     labelled = bool(entry.boxes or row is not None or entry.labelled)
-    header = pixels.header(image) if image else None
+    header = images.frame_image(image) if image else None
     if header and header.note:
         notes.append(header.note)
     if header and header.size != entry.size:
@@ -318,16 +322,16 @@ def _item(
             f"{image}: has {header.size[0]} x {header.size[1]} px, and {entry.where} says {entry.size[0]} x "
             f"{entry.size[1]}. The image was resized, or belongs to another data set. Get the original."
         )
-    if header is None or header.mpp is None:
+    mpp = header.mpp if header else None
+    if mpp is None:
         mpp = derived_mpp(entry.size, card, short(domains.get("scanner", "")))
-    else:
-        mpp = header.mpp
+        derived.append(entry.slide)
     read = Figures(entry.size, card.duplicates)
     mitoses = read.annotation([_figure(box, categories) for box in entry.boxes], labelled=labelled)
     notes += read.notes
     scanner = short(domains.get("scanner", ""))
-    pixel_reader = pixels.reader(image or Path(f"{entry.slide}.tiff"))
-    frame = Frame(entry.slide, card.name, entry.slide, scanner, mpp, entry.size, pixel_reader, domains=domains)
+    reader = header.reader if header else PixelReader(Path(f"{entry.slide}.tiff"))
+    frame = Frame(entry.slide, card.name, entry.slide, scanner, mpp, entry.size, reader, domains=domains)
     part = row.part if row else _card_part(card, entry.slide, labelled)
     return Item(
         frame,
@@ -365,7 +369,7 @@ def derived_mpp(size: tuple[int, int], card: Card, scanner: str) -> tuple[float,
     Raises DataError if the card says neither.
     """
     side = round(float(np.sqrt((card.area_mm2 or 0) * 1e6 / (size[0] * size[1]))), 4)
-    low, high = pixels.PLAUSIBLE_MPP
+    low, high = images.FRAME_MPP
     if low <= side <= high:
         return (side, side)
     if scanner in card.mpp:
@@ -382,7 +386,7 @@ def _summary(
     entries: Mapping[str, Entry],
     missing: Mapping[str, Item],
     table: Mapping[str, Row],
-    here: Mapping[str, Path],
+    derived: Sequence[str],
 ) -> Iterator[str]:
     if missing:
         yield missing_images(labels, card, sorted(missing), len(entries))
@@ -395,7 +399,6 @@ def _summary(
     odd = sorted(set(table) - set(entries))
     if odd:
         yield f"{labels.parent / TABLE}: {len(odd)} slides are not in {labels.name}: {' '.join(odd[:8])}"
-    derived = [slide for slide in entries if slide in missing or pixels.header(here[slide]).mpp is None]
     if derived:
         how = f"the {card.area_mm2:g} mm2 that each image shows" if card.area_mm2 else "the card"
         yield f"{labels}: um/px of {len(derived)} images is derived from {how}, not read from the image"

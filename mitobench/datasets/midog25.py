@@ -13,7 +13,7 @@ from typing import Any
 
 from mitobench import foreign
 from mitobench.api import Frame
-from mitobench.datasets import pixels
+from mitobench.datasets import images as image_files
 from mitobench.datasets.annotation_text import annotation_text
 from mitobench.datasets.base import Card, Dataset, Item, Reader, not_found
 from mitobench.datasets.figures import Figure, Figures
@@ -22,6 +22,7 @@ from mitobench.datasets.missing import missing_images
 from mitobench.datasets.whole_slides import size_of
 from mitobench.errors import DataError
 from mitobench.foreign.limits import MAX_LABELS_BYTES
+from mitobench.slides.reader import PixelReader
 
 LABELS = "ground_truth.json"
 SCANNER = "unknown"
@@ -74,7 +75,7 @@ def _read(root: Path, card: Card, file: Path) -> Dataset:
 def _item(
     id: str, case: Mapping[str, Any] | None, image: Path | None, card: Card, where: str, notes: list[str]
 ) -> Item:
-    header = pixels.header(image) if image else None
+    header = image_files.frame_image(image) if image else None
     mpp = (header.mpp if header else None) or card.mpp[SCANNER]
     if header and header.mpp is None:
         notes.append(f"{image}: says no um/px; {mpp[0]:g} is assumed, which the points in mm depend on")
@@ -86,7 +87,7 @@ def _item(
     if case is not None:
         tumour = case.get("tumor domain")
         domains |= {"tumour": "" if tumour is None else f"domain {tumour}", "region": str(case.get("roi type") or "")}
-    reader = pixels.reader(image or Path(id))
+    reader = header.reader if header else PixelReader(Path(id))
     frame = Frame(id, card.name, id, SCANNER, mpp, read.size, reader, domains=domains)
     return Item(
         frame,

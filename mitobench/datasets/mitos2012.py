@@ -123,9 +123,8 @@ def _part_of(image: Path) -> str | None:
 
 def _read_checked(csv: Path, size: tuple[int, int], card: Card, scanner: str, notes: list[str]) -> Masks:
     """Reads the masks in a CSV. A mitosis that is listed twice counts once, unless the card says otherwise."""
-    masks, csv_notes = read_masks(csv, size)
+    masks, csv_notes, places = _read_lines(csv, size)
     notes.extend(csv_notes)
-    places = [where for where, _ in points.rows(csv)]
     check_masks(masks, places, max(card.mpp[scanner]))
     repeated = repeats(_centroids(masks))
     said = " ".join(csv_notes)
@@ -148,8 +147,15 @@ def read_masks(path: Path, size: tuple[int, int]) -> tuple[Masks, list[str]]:
     Raises DataError with file and line for an odd number of coordinates, for text, and for a pixel that is 2 px or more
     outside the frame.
     """
+    masks, notes, _ = _read_lines(path, size)
+    return masks, notes
+
+
+def _read_lines(path: Path, size: tuple[int, int]) -> tuple[Masks, list[str], list[str]]:
+    """Returns also the place of each mask, `file:line`."""
     masks: list[NDArray[np.int64]] = []
     notes: list[str] = []
+    places: list[str] = []
     seen: dict[bytes, str] = {}
     for where, numbers in points.rows(path):
         if len(numbers) % 2:
@@ -163,7 +169,8 @@ def read_masks(path: Path, size: tuple[int, int]) -> tuple[Masks, list[str]]:
             line_notes.append(f"{where}: repeats the mitosis of {first}")
         notes.extend(line_notes)
         masks.append(mask)
-    return tuple(masks), notes
+        places.append(where)
+    return tuple(masks), notes, places
 
 
 def write_masks(path: Path, masks: Iterable[NDArray[np.int64]]) -> None:

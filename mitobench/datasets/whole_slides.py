@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 from mitobench.api import Frame, Mitoses
-from mitobench.datasets import pixels
+from mitobench.datasets import images
 from mitobench.datasets.annotation_text import annotation_text
 from mitobench.datasets.base import Card, Dataset, Item, Reader, not_found
 from mitobench.datasets.figures import Figure, Figures
@@ -16,6 +17,7 @@ from mitobench.datasets.files import IMAGE_SUFFIXES, SLIDE_SUFFIXES, inside_synt
 from mitobench.datasets.missing import missing_images
 from mitobench.datasets.sliderunner import SlideLabels, read_database
 from mitobench.errors import DataError
+from mitobench.slides.reader import PixelReader
 
 REGION_PX = 4096
 _SUFFIXES = IMAGE_SUFFIXES | SLIDE_SUFFIXES
@@ -83,7 +85,7 @@ def read_slides(root: Path, card: Card, database: Path, slides: Mapping[str, Sli
 
 def _regions(path: Path, labels: SlideLabels, card: Card, notes: list[str]) -> Iterator[Item]:
     """Yields the regions of a slide. A figure belongs to the region that its centre is in."""
-    header = pixels.header(path, whole=False)
+    header = images.frame_image(path, whole=False)
     if header.note:
         notes.append(header.note)
     scanner = next(iter(card.mpp))
@@ -96,12 +98,18 @@ def _regions(path: Path, labels: SlideLabels, card: Card, notes: list[str]) -> I
     domains = {**card.domains_of(scanner), "region": "whole slide"}
     for x, y, width, height in regions(header.size):
         mitoses = _within(annotation, (x, y, x + width, y + height))
-        box = (x, y, x + width, y + height)
         id = f"{path.stem}_{x}_{y}"
-        reader = pixels.reader(path, box)
+        reader = replace(header.reader, box=(x, y, width, height))
         frame = Frame(id, card.name, path.stem, scanner, mpp, (width, height), reader, domains=domains)
         part = ("test" if path.stem in card.test_groups else "train") if card.test_groups else None
-        yield Item(frame, mitoses, (path,), part, annotation_text(mitoses, domains) + str(box), header.notes)
+        yield Item(
+            frame,
+            mitoses,
+            (path,),
+            part,
+            annotation_text(mitoses, domains) + str((x, y, x + width, y + height)),
+            header.notes,
+        )
 
 
 def regions(size: tuple[int, int], side: int = REGION_PX) -> Iterator[tuple[int, int, int, int]]:
@@ -133,7 +141,7 @@ def _absent(name: str, labels: SlideLabels, card: Card) -> Item:
     size = labels.size or size_of(labels.figures)
     mitoses = Figures(size, card.duplicates).annotation(labels.figures)
     domains = card.domains_of(scanner)
-    reader = pixels.reader(Path(labels.filename))
+    reader = PixelReader(Path(labels.filename))
     frame = Frame(name, card.name, name, scanner, card.mpp[scanner], size, reader, domains=domains)
     part = ("test" if name in card.test_groups else "train") if card.test_groups else None
     return Item(frame, mitoses, (), part, annotation_text(mitoses, domains))

@@ -13,10 +13,9 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from PIL import Image
-
 from mitobench.atomic import atomic_folder, write_text_atomic
 from mitobench.datasets.files import IMAGE_SUFFIXES
+from mitobench.datasets.images import frame_image
 from mitobench.errors import MitobenchError
 from mitobench.evaluate.midog25 import RESULT_FILE, accepted, contest_json, points_mm
 from mitobench.model import card as cards
@@ -24,10 +23,7 @@ from mitobench.model import inputs
 from mitobench.model.model import Model
 
 IMAGES = Path("images/histopathology-roi-cropout")  # below /input
-_UNITS = {2: 25_400.0, 3: 10_000.0}  # um in the unit of TIFF's resolution tags: inch, centimetre
-_WIDTH, _UNIT = 282, 296  # TIFF tags: pixels per unit along x, and the unit
 _PACKAGE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", re.ASCII)
-_PLAUSIBLE = (0.1, 1.0)  # um/px
 
 DOCKERFILE = """\
 # Container for MIDOG 2025 (track 1, detection) on grand-challenge.org. Build and save it:
@@ -96,14 +92,9 @@ def process(model: Path, source: Path, target: Path) -> None:
 
 
 def resolution(path: Path) -> float | None:
-    """Returns um/px by a TIFF's resolution tags; None if they are missing or not between 0.1 and 1 um/px."""
-    with Image.open(path) as image:
-        tags = getattr(image, "tag_v2", {})
-        per_unit, unit = tags.get(_WIDTH), _UNITS.get(tags.get(_UNIT, 0))
-    if not per_unit or unit is None:
-        return None
-    mpp = unit / float(per_unit)
-    return mpp if _PLAUSIBLE[0] <= mpp <= _PLAUSIBLE[1] else None
+    """Returns the um/px that an image gives; None if it gives none, or none between 0.1 and 1 um/px."""
+    mpp = frame_image(path).mpp
+    return mpp[0] if mpp else None
 
 
 def main() -> None:

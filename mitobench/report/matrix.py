@@ -38,7 +38,6 @@ class Matrix:
         names: the values, sorted.
         f1: by (trained on, tested on); a pair without a score is missing.
         failed: why pairs have no score, by the same.
-        seeds: number of seeds.
     """
 
     title: str
@@ -46,7 +45,6 @@ class Matrix:
     names: Sequence[str]
     f1: Mapping[tuple[str, str], float]
     failed: Mapping[tuple[str, str], str]
-    seeds: int
 
     def loss(self, trained: str) -> float | None:
         """F1 of a row on its own value minus its mean on all others; None where one is undefined."""
@@ -83,7 +81,7 @@ def _matrix(title: str, records: Sequence[Record]) -> Matrix:
     means = {
         pair: statistics.fmean(v for v in values if v is not None) for pair, values in f1.items() if None not in values
     }
-    return Matrix(title, kind, names, means, failed, len({record.combination["seed"] for record in records}))
+    return Matrix(title, kind, names, means, failed)
 
 
 def kind_of(record: Record) -> str:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from frame_copies import KINDS, Pixels
 from numpy.random import Generator
-from numpy.typing import NDArray
-from PIL import Image
 
 from mitobench.datasets import load, synthetic
 from mitobench.datasets.duplicates import Fingerprint, find, fingerprint
 
 pytestmark = pytest.mark.slow
 
-Pixels = NDArray[np.uint8]
 SIDE = 256
 
 
@@ -34,40 +31,7 @@ def known(frames: dict[str, Pixels]) -> dict[str, Fingerprint]:
     return {key: fingerprint(pixels) for key, pixels in frames.items()}
 
 
-def turned(pixels: Pixels, rng: Generator) -> Pixels:
-    """One of the seven other flips and turns."""
-    number = int(rng.integers(1, 8))
-    rotated = np.rot90(pixels, number % 4)
-    return np.ascontiguousarray(rotated[:, ::-1] if number >= 4 else rotated)
-
-
-def recompressed(pixels: Pixels, rng: Generator) -> Pixels:
-    content = io.BytesIO()
-    Image.fromarray(pixels).save(content, "JPEG", quality=50)
-    return np.asarray(Image.open(content))
-
-
-def rescaled(pixels: Pixels, rng: Generator) -> Pixels:
-    factor = 2 ** rng.uniform(-1, 1)
-    size = round(pixels.shape[1] * factor), round(pixels.shape[0] * factor)
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
-
-
-def cropped(pixels: Pixels, rng: Generator) -> Pixels:
-    """At least half of the area."""
-    height, width = pixels.shape[:2]
-    area = rng.uniform(0.5, 0.95)
-    across = rng.uniform(area, 1)
-    w, h = round(across * width), round(area / across * height)
-    x, y = int(rng.integers(width - w + 1)), int(rng.integers(height - h + 1))
-    return np.ascontiguousarray(pixels[y : y + h, x : x + w])
-
-
-def everything(pixels: Pixels, rng: Generator) -> Pixels:
-    return recompressed(rescaled(turned(pixels, rng), rng), rng)
-
-
-@pytest.mark.parametrize("copied", [turned, recompressed, rescaled, cropped, everything])
+@pytest.mark.parametrize("copied", KINDS.values(), ids=KINDS.keys())
 def test_copies_are_found_and_nothing_else(
     copied: Callable[[Pixels, Generator], Pixels], frames: dict[str, Pixels], known: dict[str, Fingerprint]
 ) -> None:

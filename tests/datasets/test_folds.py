@@ -87,6 +87,14 @@ def test_a_single_domain_is_tested_on_all() -> None:
 def test_unlabelled_slides_are_in_no_part() -> None:
     some = dataset({f"{number:02}": (2, "") for number in range(6)}, unlabelled="03")
     assert "03" not in set().union(*groups(some, "cv-by-slide-1of3").values())
+    assert "Slides without labels, which are in no part: 1." in computed(some, "cv-by-slide-1of3").note
+
+
+def test_slides_without_the_domain_are_named() -> None:
+    some = dataset({f"{number:02}": (2, "" if number == 4 else "xyz"[number % 3]) for number in range(12)})
+    found = computed(some, "leave-one-domain-out-tumour-1of3")
+    assert "Slides without labels or without a tumour, which are in no part: 1." in found.note
+    assert "in no part" not in computed(TWELVE, "single-domain-tumour-1of3").note
 
 
 def test_mitoses_are_shared_out() -> None:

@@ -20,7 +20,7 @@ HOSTILE = "a | <b> `c`"
 
 def matrix(**f1: float) -> Matrix:
     """A matrix of two values from its four scores: xx, xy, yx, yy."""
-    return Matrix("toy", "tumour", ["x", "y"], {(pair[0], pair[1]): value for pair, value in f1.items()}, {}, 1)
+    return Matrix("toy", "tumour", ["x", "y"], {(pair[0], pair[1]): value for pair, value in f1.items()}, {})
 
 
 def test_the_loss_is_the_diagonal_minus_the_mean_of_the_others() -> None:
@@ -32,7 +32,7 @@ def test_the_loss_is_the_diagonal_minus_the_mean_of_the_others() -> None:
 
 def test_the_page_has_every_score_and_escapes_names() -> None:
     found = Matrix(
-        "toy", "tumour", ["x", HOSTILE], {("x", "x"): 0.8, ("x", HOSTILE): 0.25}, {(HOSTILE, ""): "no memory"}, 1
+        "toy", "tumour", ["x", HOSTILE], {("x", "x"): 0.8, ("x", HOSTILE): 0.25}, {(HOSTILE, ""): "no memory"}
     )
     page = text([found], ["it.svg"], ["a note"])
     assert "| x | .800 | .250 | .550 |" in page

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_runs
 
 from mitobench import discovery
-from mitobench.benchmark import Benchmark, Grid
 from mitobench.datasets import synthetic_domains
+from mitobench.results.record import read
 from results.test_forgery import at, is_found
 
 pytestmark = pytest.mark.slow
@@ -22,24 +23,15 @@ def made(tmp_path_factory: pytest.TempPathFactory, toy_environment: dict[str, st
     """A record on frames of several tumour types and scanners, with annotated imposters and contested figures."""
     folder = tmp_path_factory.mktemp("domains")
     synthetic_domains.write(folder / "data", size=128, slides=9)
-    (folder / "toys.toml").write_text('title = "toys"\n')
-    toys = {"estimator": ["toy-boxes"], "detector": ["toy-dark"], "verifier": ["none"], "fuser": ["toy-sum"]}
     with pytest.MonkeyPatch.context() as patch:
         for name in ("MITOBENCH_PACKAGES", "PYTHONPATH"):
             patch.setenv(name, toy_environment[name])
         patch.syspath_prepend(toy_environment["PYTHONPATH"].partition(":")[0])
         discovery.found.cache_clear()
-        benchmark = Benchmark.prepare(
-            [Grid(toys)],
-            data=folder / "data",
-            datasets=["synthetic-domains"],
-            profile=str(folder / "toys.toml"),
-            device="cpu",
-            store=folder / "store",
-        )
-        benchmark.run(folder / "out")
+        roles = {"verifier": ["none"]}
+        (path,) = tiny_runs.run(folder / "run", folder / "data", roles, datasets=["synthetic-domains"])
     discovery.found.cache_clear()
-    ((path, record),) = benchmark.records
+    record = read(path)
     assert record.status == "ok", record.reason
     assert record.test is not None
     assert {"scanner", "tumour"} <= record.test.domains.keys()
