@@ -221,8 +221,9 @@ class Benchmark:
 
     @property
     def records(self) -> list[tuple[Path, record.Record]]:
-        """All records so far, with their files."""
-        return [(done.path, done.record) for done in self.done]
+        """All records so far, with their files, in the order of the plan, in whatever order stages ended."""
+        place = {id(row): number for number, row in enumerate(self.plan.rows)}
+        return [(done.path, done.record) for done in sorted(self.done, key=lambda done: place[id(done.row)])]
 
     @property
     def fold(self) -> str | None:
