@@ -111,7 +111,8 @@ class Dataset:
             return "annotation only, no images"
         short = sorted(self._short(), reverse=True)
         counts = ", ".join(f"{have} of {of} {scanner} {what}" for have, of, scanner, what in short)
-        return "; ".join(filter(None, [counts, "positives only" if self._positives_only() else ""])) or None
+        positives = "positives only" if self._positives_only() else ""
+        return "; ".join(filter(None, [self._short_of_slides(), counts, positives])) or None
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -132,6 +133,11 @@ class Dataset:
                     f"{sum(other.values())} of {len(sizes)} {scanner} frames have another size than on the card: "
                     f"{width} x {height} px, not {expected[0]} x {expected[1]}; the card's um/px may be wrong for them"
                 )
+
+    def _short_of_slides(self) -> str:
+        """Returns "n of m slides" if labelled slides are missing."""
+        here = {item.frame.group for item in self.items.values() if item.mitoses.labelled}
+        return f"{len(here)} of {self.card.slides} slides" if len(here) < (self.card.slides or 0) else ""
 
     def _short(self) -> Iterable[tuple[int, int, str, str]]:
         """Yields (number here, number in a complete copy, scanner, what is counted) for every incomplete part."""

@@ -67,6 +67,7 @@ class Card(BaseModel):
         protocols: names of the available splits; the first is the default. Empty if users must give their own split.
         test_groups, test_fields: the official test part as slides or as fields of view, if the data set defines it so.
         expected: what a complete copy holds, by scanner and official part.
+        slides: labelled slides or cases of a complete copy; None: not published, or `expected` says enough.
         frames_with_mitosis: labelled frames of one scanner with at least one mitosis; None: not published.
         area_mm2: what every image shows, mm2. Readers derive the um/px of images that do not say it from this and
             their size, and note so; without it, such images have `mpp`.
@@ -95,6 +96,7 @@ class Card(BaseModel):
     test_groups: tuple[str, ...] = ()
     test_fields: tuple[str, ...] = ()
     expected: dict[str, dict[str, Expected]] = {}
+    slides: PositiveInt | None = None
     frames_with_mitosis: int | None = None
     area_mm2: PositiveFloat | None = None
     cohorts: tuple[Cohort, ...] = ()

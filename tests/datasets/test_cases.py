@@ -53,6 +53,10 @@ def test_an_image_of_a_case_without_labels_is_unlabelled(original: Path) -> None
     }
 
 
+def test_the_number_of_missing_cases_is_said(original: Path) -> None:
+    assert load("tupac16", original).coverage == "2 of 73 slides"  # the images of case 80 have no labels
+
+
 def test_scanner_and_laboratory_depend_on_the_case(original: Path) -> None:
     items = load("tupac16", original).items
     assert dict(items["01_01"].frame.domains) == {
