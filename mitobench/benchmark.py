@@ -13,7 +13,7 @@ from typing import Any, Literal
 from mitobench import compute, discovery, weights_search
 from mitobench import datasets as data_sets
 from mitobench.api import Options, Plugin
-from mitobench.datasets import contamination, folds, splits
+from mitobench.datasets import contamination, folds, looks, splits
 from mitobench.discovery import ROLES
 from mitobench.errors import DataError, MitobenchError, PluginError, StoreError, nearest
 from mitobench.pipeline import executors, trust
@@ -436,7 +436,8 @@ def _read(
     parts: dict[str, splits.Split] = {}
     for name in dict.fromkeys([*tested, *train_on]):
         own = protocol_of(name, protocol) if protocol and name in tested else None
-        read[name], parts[name] = _with_split(name, root, own, scanners)
+        dataset, parts[name] = _with_split(name, root, own, scanners)
+        read[name] = looks.looked_at(dataset, notify)
         for note in read[name].notes:
             notify(f"{name}: {note}")
         for remark in read[name].remarks:
@@ -446,7 +447,8 @@ def _read(
     if needs_masks and not all(dataset.card.has_masks for dataset in read.values()):
         for name in _other_mask_sources(root, read):
             try:
-                read[name], parts[name] = _with_split(name, root, None, _own_scanners(name, root, scanners))
+                dataset, parts[name] = _with_split(name, root, None, _own_scanners(name, root, scanners))
+                read[name] = looks.looked_at(dataset, notify)
             except MitobenchError as reason:
                 notify(f"The masks of {name} are not used: {reason}")
     return Workspace(read, parts)

@@ -17,6 +17,7 @@ from mitobench.api import Detections
 from mitobench.atomic import write_text_atomic
 from mitobench.datasets import Dataset
 from mitobench.datasets.folds import find_split
+from mitobench.datasets.looks import looked_at
 from mitobench.datasets.points import OUTSIDE_PX
 from mitobench.datasets.splits import PARTS, Split, SplitFile, assign
 from mitobench.errors import MitobenchError, nearest
@@ -211,7 +212,7 @@ def _score(
 ) -> ToolScore:
     _check_arguments(part, threshold, validation, radius_um)
     everything = datasets.load(dataset, data)
-    selected = everything.select(scanners) if scanners else everything
+    selected = looked_at(everything.select(scanners) if scanners else everything)
     split_name = protocol or selected.card.default_protocol
     split = assign(split_name if isinstance(split_name, SplitFile) else find_split(selected, split_name), selected)
     infos = {id: FrameInfo(item.frame.size, item.frame.mpp) for id, item in everything.items.items()}

@@ -77,6 +77,7 @@ class Dataset:
             all of them, so that a split assigns the same fields whichever scanners are selected.
         without_image: frames that are annotated here although their image is missing, by id, sorted. They are in no
             part of a split.
+        looks: what is odd about the pixels of its frames, as `looks.looked_at` finds it; no names, no paths.
     """
 
     card: Card
@@ -85,6 +86,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     fields: Mapping[str, str | None] = field(default_factory=dict)
     without_image: Mapping[str, Item] = field(default_factory=dict)
+    looks: tuple[str, ...] = ()
     _digests: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -120,7 +122,7 @@ class Dataset:
         counts = Counter(note for item in self.items.values() for note in dict.fromkeys(item.image_notes))
         total = len(self.items)
         notes = [f"{count} of {total} frames: {note}" for note, count in sorted(counts.items())]
-        return (*self._other_sizes(), *notes)
+        return (*self._other_sizes(), *notes, *self.looks)
 
     def _other_sizes(self) -> Iterable[str]:
         """Yields a remark for each scanner with frames of another size than the card says, by more than 2 %."""

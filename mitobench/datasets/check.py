@@ -10,9 +10,10 @@ from pathlib import Path
 from mitobench.datasets import folds
 from mitobench.datasets.base import Dataset, Item, file_digest, load
 from mitobench.datasets.card import Expected
-from mitobench.datasets.contamination import MADE_HERE, duplicates
+from mitobench.datasets.contamination import duplicates
 from mitobench.datasets.domain_table import DomainRow, domain_rows
 from mitobench.datasets.files import unread_files
+from mitobench.datasets.looks import is_made_here
 from mitobench.datasets.splits import PARTS, SplitFile, assign
 from mitobench.errors import DataError, MitobenchError
 from mitobench.slides.reader import oddities
@@ -181,7 +182,7 @@ def _looks(items: Iterable[Item]) -> Iterable[str]:
 
 def _same_tissue(dataset: Dataset) -> Iterable[str]:
     """Frames that show the same tissue, turned, mirrored, rescaled, recompressed or cropped."""
-    if dataset.name.startswith(MADE_HERE):
+    if is_made_here(dataset.name):
         return
     items = {id: (dataset, item) for id, item in dataset.items.items()}
     for pair in duplicates(items):

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mitos2014_frames import mitos2014
 from PIL import Image
 
 from mitobench import file_cache
 from mitobench.datasets import Card, load, reader
-from mitobench.datasets.contamination import FOLDER, duplicates, fingerprints, in_data, note, seen
+from mitobench.datasets.contamination import duplicates, in_data, note, seen
 from mitobench.results import record
 
 pytestmark = pytest.mark.slow
@@ -47,21 +48,6 @@ def test_the_note_counts_slides() -> None:
     assert note(["1"], ["1", "2"], "X") == "1 of 2 test slides may have been seen, by X"
 
 
-def mitos2014(folder: Path, *ids: str) -> Path:
-    """Frames in the layout of MITOS 2014, of noise with cells, one for each id."""
-    for number, id in enumerate(ids):
-        rng = np.random.default_rng(number)
-        slide = folder / id[:3]
-        for kind in ("frames/x40", "mitosis"):
-            (slide / kind).mkdir(parents=True, exist_ok=True)
-        pixels = np.full((300, 300, 3), 230, dtype=np.uint8)
-        for x, y in rng.integers(10, 290, (60, 2)):
-            pixels[y - 4 : y + rng.integers(2, 8), x - rng.integers(2, 8) : x + 4] = rng.integers(60, 200, 3)
-        Image.fromarray(pixels).save(slide / "frames" / "x40" / f"{id}.png")
-        (slide / "mitosis" / f"{id}_mitosis.csv").write_text("100,100,1\n")
-    return folder
-
-
 def copied(folder: Path, one: str, other: str) -> None:
     """Makes one frame the mirror image of another."""
     pixels = np.asarray(Image.open(folder / one[:3] / "frames" / "x40" / f"{one}.png"))
@@ -82,29 +68,6 @@ def test_two_scans_of_one_field_are_declared_by_their_ids(tmp_path: Path) -> Non
     copied(folder, "A03_00Aa", "H03_00Aa")
     dataset = load("mitos2014", folder)
     assert duplicates({id: (dataset, item) for id, item in dataset.items.items()}) == []
-
-
-def test_fingerprints_are_cached_and_a_damaged_cache_is_made_again(tmp_path: Path, cache: Path) -> None:
-    dataset = load("mitos2014", mitos2014(tmp_path / "data", "A03_00Aa", "A04_00Aa"))
-    items = {id: (dataset, item) for id, item in dataset.items.items()}
-    first = fingerprints(items)
-    files = sorted((cache / FOLDER).iterdir())
-    assert len(files) == 2
-    again = fingerprints(items)
-    for key, found in first.items():
-        np.testing.assert_array_equal(found.bits[1], again[key].bits[1])
-        np.testing.assert_allclose(found.points[0], again[key].points[0], atol=1e-3)
-    files[0].write_bytes(b"damaged")
-    files[1].write_bytes(files[1].read_bytes()[:100])
-    assert {key: found.pixels for key, found in fingerprints(items).items()} == {
-        key: found.pixels for key, found in first.items()
-    }
-
-
-def test_a_cache_that_cannot_be_written_does_not_matter(tmp_path: Path, cache: Path) -> None:
-    cache.write_text("a file in place of the folder")
-    dataset = load("mitos2014", mitos2014(tmp_path / "data", "A03_00Aa"))
-    assert len(fingerprints({id: (dataset, item) for id, item in dataset.items.items()})) == 1
 
 
 def test_run_and_data_check_say_so(toys: dict[str, str], mitobench: Callable[..., Any], tmp_path: Path) -> None:
