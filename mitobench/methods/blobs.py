@@ -17,6 +17,7 @@ from mitobench import api
 from mitobench.api import Detections, Field, Floats, Frame
 
 STRIP = 256  # rows whose colours are separated at once
+EVEN = 1e-5  # optical density: greatest contrast that the truncated filter finds in an area of one colour
 
 
 class BlobsOptions(api.Options):
@@ -52,7 +53,10 @@ class Blobs(api.Detector):
         contrast = np.stack([_contrast(stain, radius / options.mpp) for radius in radii])
         strongest = contrast.max(axis=0)
         peaks = peak_local_max(
-            strongest, min_distance=max(1, round(options.distance / options.mpp)), threshold_abs=0, exclude_border=False
+            strongest,
+            min_distance=max(1, round(options.distance / options.mpp)),
+            threshold_abs=_least(options.floor, options.contrast),
+            exclude_border=False,
         )
         rows, columns = peaks.T
         radius = radii[contrast.argmax(axis=0)[rows, columns]]
@@ -89,6 +93,14 @@ def _score(contrast: Floats, half: float) -> Floats:
     """Turns contrast (positive) into a score between 0 and 1; a contrast of `half` becomes .5."""
     score: Floats = contrast / (contrast + half)
     return score
+
+
+def _least(score: float, half: float) -> float:
+    """Returns the contrast that gives a score, at least EVEN.
+
+    Every pixel of an even area is as high as its neighbours, and comparing so many peaks takes hours.
+    """
+    return max(half * score / (1 - score) * (1 - 1e-9), EVEN)
 
 
 def _detections(frame: Frame, shape: tuple[int, ...], peaks: Floats, radius: Floats, score: Floats) -> Detections:

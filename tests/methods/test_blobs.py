@@ -57,6 +57,13 @@ def test_eosin_alone_gives_no_detections():
     assert len(Blobs().predict(frame([]))) == 0
 
 
+@pytest.mark.parametrize("floor", [0.0, 0.1])
+def test_even_areas_have_no_peaks(floor):
+    found = Blobs(BlobsOptions(floor=floor)).predict(frame([(300, 200, 4.5, 0.3)], size=(1200, 1200)))
+    assert found.xy[0] == pytest.approx([300, 200], abs=2)
+    assert len(found) < 20
+
+
 def test_candidates_are_the_best_and_best_first():
     spots = [(30 + 70 * i, 30 + 50 * j, 4.5, 0.1 + 0.03 * (i + 3 * j)) for i in range(3) for j in range(3)]
     every = Blobs().predict(frame(spots))
