@@ -11,6 +11,8 @@ import torch
 
 from mitobench import discovery
 from mitobench.api import Context, Frame, MitobenchError, Mitoses, PluginError, Sample
+from mitobench.benchmark import Benchmark, Grid
+from mitobench.datasets import synthetic
 from mitobench_networks.heatmap.network import HeatmapNet, focal_loss
 from mitobench_networks.heatmap.options import HeatmapOptions
 from mitobench_networks.heatmap.point_patches import HeatmapStream, target_map
@@ -152,6 +154,21 @@ def test_info_knows_parameters_resolution_and_licences() -> None:
 
 
 class TestTraining:
+    def test_it_learns_to_find_synthetic_mitoses(self, tmp_path: Path) -> None:
+        synthetic.write(tmp_path / "data", seed=1, frames=3, size=256)
+        roles = {"estimator": "fixed", "detector": f"heatmap:{ENCODER}", "verifier": "none", "fuser": "detector-only"}
+        schedule = {"iterations": 60, "patch": 96, "ema": 0.9, "lr": 2e-3, "hard_negative_rounds": 0}
+        benchmark = Benchmark.prepare(
+            [Grid({role: [name] for role, name in roles.items()})],
+            **{"data": tmp_path / "data", "datasets": ["synthetic"], "profile": "smoke", "device": "cpu"},
+            sets=[f"detector.{name}={value}" for name, value in schedule.items()],
+            store=tmp_path / "store",
+        )
+        benchmark.run(tmp_path / "out")
+        ((_, record),) = benchmark.records
+        assert record.test is not None, record.reason
+        assert record.test.f1 >= 0.5
+
     def test_it_keeps_the_weights_of_the_best_validation_f1_of_each_round(self, tmp_path: Path) -> None:
         scores = iter([0.5, 0.25, 0.5, 0.75])
         context = Context(seed=0, device="cpu", work=tmp_path, validation_f1=lambda detect: next(scores))
