@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from mitobench import datasets as data_sets
-from mitobench.benchmark import Benchmark, Grid, Notify, find_data, log, once, protocol_of
+from mitobench.benchmark import Benchmark, Grid, log, once
 from mitobench.datasets import folds
 from mitobench.errors import MitobenchError
+from mitobench.reading import Notify, find_data, protocol_of
 
 
 def prepare(
