@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from preloaded import Preloaded
 
 from mitobench import cli, discovery
 
@@ -81,6 +82,14 @@ def mitobench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         return Answer(int(end.value.code or 0), captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def preloaded() -> Iterator[Preloaded]:
+    """Starts `mitobench ARGUMENTS` as a process of its own, which has already imported torch and mmengine."""
+    starter = Preloaded()
+    yield starter
+    starter.close()
 
 
 @pytest.fixture(scope="session")

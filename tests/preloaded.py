@@ -1,0 +1,184 @@
+"""One process that has imported torch and mmengine, and forks a real process for each command.
+
+A command that trains spends most of a short test on importing. Here the imports happen once. Each command is a process
+of its own: it has its own environment, folder, arguments and output, ends as any Python process does, and can be
+killed. What this does not test is the start of an interpreter and the order of imports.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+IMPORTED = (
+    "torch",
+    "torchvision",
+    "mmengine.runner",
+    "mitobench.training.runner",
+    "mitobench.benchmark",
+    "mitobench.cli",
+)
+PROGRAM = "import preloaded; preloaded.serve(); from mitobench.cli import main; main()"
+MAX_REQUEST = 1 << 20
+
+
+class Command:
+    """A running command, with the methods of `subprocess.Popen` that tests use. Its output is text."""
+
+    def __init__(self, connection: socket.socket, out: IO[bytes], err: IO[bytes]) -> None:
+        self._connection, self._out, self._err = connection, out, err
+        self.returncode: int | None = None
+        self.pid = int.from_bytes(connection.recv(4, socket.MSG_WAITALL), "big")
+
+    def poll(self) -> int | None:
+        """Returns the exit code, negative for a signal; None while the process runs."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Returns the exit code when the process has ended. Raises subprocess.TimeoutExpired."""
+        if self.returncode is None:
+            self._connection.settimeout(None if timeout is None else max(timeout, 1e-3))
+            try:
+                received = self._connection.recv(32)
+            except TimeoutError:
+                raise subprocess.TimeoutExpired("mitobench", timeout or 0) from None
+            self._connection.settimeout(None)
+            self.returncode = int(received)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Sends a signal to the process, unless it is known to have ended."""
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kills the process."""
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Waits for the end of the process, and returns what it printed, to stdout and to stderr."""
+        self.wait(timeout)
+        texts = []
+        for file in (self._out, self._err):
+            file.seek(0)
+            texts.append(file.read().decode())
+        return texts[0], texts[1]
+
+
+class Preloaded:
+    """Starts commands, once the process that they are forked from has imported everything."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="preloaded-")
+        self._address = str(Path(self._folder.name) / "socket")
+        self._server = self._start_server()
+
+    def start(self, arguments: Sequence[object], env: Mapping[str, str], cwd: Path | None = None) -> Command:
+        """Starts `mitobench ARGUMENTS` with exactly these environment variables, by default in the current folder."""
+        out, err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - the command reads them
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(self._address)
+        request = {"arguments": [str(word) for word in arguments], "env": dict(env), "cwd": str(cwd or Path.cwd())}
+        content = json.dumps(request).encode()
+        assert len(content) < MAX_REQUEST
+        socket.send_fds(connection, [len(content).to_bytes(4, "big")], [out.fileno(), err.fileno()])
+        connection.sendall(content)
+        return Command(connection, out, err)
+
+    def run(
+        self, arguments: Sequence[object], env: Mapping[str, str], cwd: Path | None = None, timeout: float = 600
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs `mitobench ARGUMENTS` to its end."""
+        command = self.start(arguments, env, cwd)
+        out, err = command.communicate(timeout)
+        assert command.returncode is not None
+        return subprocess.CompletedProcess(["mitobench", *map(str, arguments)], command.returncode, out, err)
+
+    def _start_server(self) -> subprocess.Popen[bytes]:
+        path = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
+        # Without CUDA: mmengine looks for devices when it is imported, and CUDA cannot be used after a fork.
+        environment = {**os.environ, "PYTHONPATH": path, "PRELOADED": self._address, "CUDA_VISIBLE_DEVICES": ""}
+        server = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", PROGRAM],
+            env={**environment, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,  # its end tells the process to end too
+            start_new_session=True,
+        )
+        while not Path(self._address).exists():
+            assert server.poll() is None, "the process that imports torch and mmengine ended"
+            time.sleep(0.05)
+        return server
+
+    def close(self) -> None:
+        """Ends the process that commands are forked from."""
+        assert self._server.stdin is not None
+        self._server.stdin.close()
+        self._server.wait()
+        self._folder.cleanup()
+
+
+def serve() -> None:
+    """Imports the modules, then forks a process for each request. Returns only in those processes."""
+    for name in IMPORTED:
+        importlib.import_module(name)
+    address = os.environ["PRELOADED"]
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(f"{address}.new")
+    listener.listen()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    os.rename(f"{address}.new", address)
+    while True:
+        ready, _, _ = select.select([listener, sys.stdin], [], [])
+        if sys.stdin in ready:
+            os._exit(0)
+        connection, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            return _become_command(connection)
+        connection.close()
+
+
+def _become_command(connection: socket.socket) -> None:
+    """Forks once more: the parent reports how the child ends, the child becomes the command."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    size, outputs, _, _ = socket.recv_fds(connection, 4, 2)
+    with connection.makefile("rb") as stream:
+        request = json.loads(stream.read(int.from_bytes(size, "big")))
+    pid = os.fork()
+    if pid:
+        connection.sendall(pid.to_bytes(4, "big"))
+        _, status = os.waitpid(pid, 0)
+        connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+        os._exit(0)
+    connection.close()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number, output in enumerate((os.open(os.devnull, os.O_RDONLY), *outputs)):
+        os.dup2(output, number)
+        os.close(output)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["env"])
+    sys.argv = ["-c", *request["arguments"]]
+    added = filter(None, request["env"].get("PYTHONPATH", "").split(os.pathsep))
+    ours = str(Path(__file__).parent)
+    sys.path[:] = ["", *(p for p in added if p not in sys.path), *(p for p in sys.path if p not in ("", ours))]
+    importlib.invalidate_caches()
+    warnings.simplefilter("ignore")
