@@ -23,20 +23,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-IMPORTED = (
-    "torch",
-    "torchvision",
-    "mmengine.runner",
-    "mitobench.training.runner",
-    "mitobench.benchmark",
-    "mitobench.cli",
+MODULES = (
+    *("torch", "torchvision", "mmengine.runner", "mitobench.training.runner"),
+    *("mitobench.benchmark", "mitobench.cli", "mitobench.model", "mitobench.report.build"),
 )
 PROGRAM = "import preloaded; preloaded.serve(); from mitobench.cli import main; main()"
 MAX_REQUEST = 1 << 20
 
 
 class Command:
-    """A running command, with the methods of `subprocess.Popen` that tests use. Its output is text."""
+    """A running command, with the methods of `subprocess.Popen` that tests use. Its output is text.
+
+    Bytes that are not UTF-8 are surrogates in it.
+    """
 
     def __init__(self, connection: socket.socket, out: IO[bytes], err: IO[bytes]) -> None:
         self._connection, self._out, self._err = connection, out, err
@@ -77,24 +76,32 @@ class Command:
         texts = []
         for file in (self._out, self._err):
             file.seek(0)
-            texts.append(file.read().decode())
+            texts.append(file.read().decode(errors="surrogateescape"))
         return texts[0], texts[1]
 
 
 class Preloaded:
-    """Starts commands, once the process that they are forked from has imported everything."""
+    """Starts commands, once the process that they are forked from has imported everything.
 
-    def __init__(self) -> None:
+    Args:
+        environment: further variables that its interpreter starts with.
+    """
+
+    def __init__(self, environment: Mapping[str, str] = {}) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="preloaded-")
         self._address = str(Path(self._folder.name) / "socket")
-        self._server = self._start_server()
+        self._server = self._start_server(environment)
 
     def start(self, arguments: Sequence[object], env: Mapping[str, str], cwd: Path | None = None) -> Command:
         """Starts `mitobench ARGUMENTS` with exactly these environment variables, by default in the current folder."""
         out, err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - the command reads them
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(self._address)
-        request = {"arguments": [str(word) for word in arguments], "env": dict(env), "cwd": str(cwd or Path.cwd())}
+        request = {
+            "arguments": [_sent(str(word)) for word in arguments],
+            "env": {_sent(name): _sent(value) for name, value in env.items()},
+            "cwd": _sent(str(cwd or Path.cwd())),
+        }
         content = json.dumps(request).encode()
         assert len(content) < MAX_REQUEST
         socket.send_fds(connection, [len(content).to_bytes(4, "big")], [out.fileno(), err.fileno()])
@@ -110,13 +117,13 @@ class Preloaded:
         assert command.returncode is not None
         return subprocess.CompletedProcess(["mitobench", *map(str, arguments)], command.returncode, out, err)
 
-    def _start_server(self) -> subprocess.Popen[bytes]:
+    def _start_server(self, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         path = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
         # Without CUDA: mmengine looks for devices when it is imported, and CUDA cannot be used after a fork.
-        environment = {**os.environ, "PYTHONPATH": path, "PRELOADED": self._address, "CUDA_VISIBLE_DEVICES": ""}
+        own = {"PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         server = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", PROGRAM],
-            env={**environment, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            [sys.executable, "-W", "ignore", "-c", PROGRAM, self._address],
+            env={**os.environ, **own, **environment},
             stdin=subprocess.PIPE,  # its end tells the process to end too
             start_new_session=True,
         )
@@ -133,15 +140,24 @@ class Preloaded:
         self._folder.cleanup()
 
 
+def _sent(text: str) -> str:
+    """Returns the bytes of a text, one a character: the two processes may differ in the encoding of file names."""
+    return os.fsencode(text).decode("latin-1")
+
+
+def _received(text: str) -> str:
+    return os.fsdecode(text.encode("latin-1"))
+
+
 def serve() -> None:
     """Imports the modules, then forks a process for each request. Returns only in those processes."""
-    for name in IMPORTED:
+    for name in MODULES:
         importlib.import_module(name)
-    address = os.environ["PRELOADED"]
+    _, address = sys.argv
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(f"{address}.new")
     listener.listen()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, lambda *_: _reap())
     os.rename(f"{address}.new", address)
     while True:
         ready, _, _ = select.select([listener, sys.stdin], [], [])
@@ -152,6 +168,12 @@ def serve() -> None:
             listener.close()
             return _become_command(connection)
         connection.close()
+
+
+def _reap() -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _become_command(connection: socket.socket) -> None:
@@ -171,13 +193,11 @@ def _become_command(connection: socket.socket) -> None:
     for number, output in enumerate((os.open(os.devnull, os.O_RDONLY), *outputs)):
         os.dup2(output, number)
         os.close(output)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-    os.chdir(request["cwd"])
+    os.chdir(_received(request["cwd"]))
     os.environ.clear()
-    os.environ.update(request["env"])
-    sys.argv = ["-c", *request["arguments"]]
-    added = filter(None, request["env"].get("PYTHONPATH", "").split(os.pathsep))
+    os.environ.update({_received(name): _received(value) for name, value in request["env"].items()})
+    sys.argv = ["-c", *map(_received, request["arguments"])]
+    added = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     ours = str(Path(__file__).parent)
     sys.path[:] = ["", *(p for p in added if p not in sys.path), *(p for p in sys.path if p not in ("", ours))]
     importlib.invalidate_caches()
