@@ -7,7 +7,9 @@ killed. What this does not test is the start of an interpreter and the order of 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -27,8 +29,10 @@ MODULES = (
     *("torch", "torchvision", "mmengine.runner", "mitobench.training.runner"),
     *("mitobench.benchmark", "mitobench.cli", "mitobench.model", "mitobench.report.build"),
 )
-PROGRAM = "import preloaded; preloaded.serve(); from mitobench.cli import main; main()"
+PROGRAM = "import preloaded; preloaded.serve(); preloaded.run_command()"
 MAX_REQUEST = 1 << 20
+
+_exit_code = 0
 
 
 class Command:
@@ -151,8 +155,10 @@ def _received(text: str) -> str:
 
 def serve() -> None:
     """Imports the modules, then forks a process for each request. Returns only in those processes."""
+    atexit.register(_end)  # before the imports: it runs after all that they register
     for name in MODULES:
         importlib.import_module(name)
+    gc.freeze()
     _, address = sys.argv
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(f"{address}.new")
@@ -168,6 +174,27 @@ def serve() -> None:
             listener.close()
             return _become_command(connection)
         connection.close()
+
+
+def run_command() -> None:
+    """Runs the command of this process's arguments."""
+    global _exit_code
+    from mitobench.cli import main
+
+    _exit_code = 1  # of any other exception
+    try:
+        main()
+    except SystemExit as end:
+        _exit_code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        raise
+    _exit_code = 0
+
+
+def _end() -> None:
+    """Ends the process without clearing its memory, which takes a second once torch is imported."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(_exit_code)
 
 
 def _reap() -> None:
