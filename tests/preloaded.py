@@ -128,7 +128,7 @@ class Preloaded:
         server = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-c", PROGRAM, self._address],
             env={**os.environ, **own, **environment},
-            stdin=subprocess.PIPE,  # its end tells the process to end too
+            stdin=subprocess.PIPE,  # when it is closed, the process ends too
             start_new_session=True,
         )
         while not Path(self._address).exists():
