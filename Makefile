@@ -6,7 +6,7 @@ BIN := .venv/bin
 PACKAGES := . $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 EDITABLE := $(foreach package,$(filter-out .,$(PACKAGES)),--editable $(package))
 DEMO := runs/demo
-PYTEST := pytest -n 2 --dist loadfile
+PYTEST := pytest -n 2 --dist loadfile --no-loadscope-reorder
 NOT_QUICK := browser contract e2e experiments fuzz gallery model training cli/test_doctor.py test_coordinates.py test_without_training.py test_reproduce.py
 
 # The tests start hundreds of processes: each module is compiled once, not once a process.

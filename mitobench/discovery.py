@@ -58,7 +58,10 @@ class InstalledPlugin:
         """
         from mitobench.api import API_VERSION
 
-        wanted, core = getattr(loaded, "api_version", 1), f"mitobench {metadata.version(CORE)}"
+        wanted = getattr(loaded, "api_version", 1)
+        if type(wanted) is int and wanted == API_VERSION:
+            return
+        core = f"mitobench {metadata.version(CORE)}"
         problem = (
             f"{self.role} {self.name!r} of package {self.package} {self.version} is written for version {wanted!r}"
         )
@@ -67,8 +70,6 @@ class InstalledPlugin:
                 f"{problem} of mitobench.api, which is not a version. Set `api_version` of {self.target} to the one it "
                 f"is written for: an integer, {API_VERSION} in {core}."
             )
-        if wanted == API_VERSION:
-            return
         newer, older = (CORE, self.package) if wanted > API_VERSION else (self.package, CORE)
         raise PluginError(
             f"{problem} of mitobench.api; {core} has version {API_VERSION}. "
@@ -169,9 +170,14 @@ def allowed(package: str) -> bool:
 def found() -> dict[str, dict[str, list[InstalledPlugin]]]:
     """Returns all plugins by role and name. Two plugins of the same name are both listed."""
     plugins: dict[str, dict[str, list[InstalledPlugin]]] = {role: defaultdict(list) for role in GROUPS}
+    installed = metadata.entry_points()
+    packages: dict[int, tuple[str, str]] = {}  # each access to a name or a version parses the metadata again
     for role, group in GROUPS.items():
-        for entry in metadata.entry_points(group=group):
-            package, version = (entry.dist.name, entry.dist.version) if entry.dist else ("?", "?")
+        for entry in installed.select(group=group):
+            dist = entry.dist
+            if id(dist) not in packages:
+                packages[id(dist)] = (dist.name, dist.version) if dist else ("?", "?")
+            package, version = packages[id(dist)]
             item = InstalledPlugin(role, entry.name, entry.value, package, version)
             if allowed(package) and item not in plugins[role][entry.name]:
                 plugins[role][entry.name].append(item)

@@ -146,16 +146,22 @@ class _Cache:
         return found if stat.S_ISREG(found.st_mode) and own else None
 
     def _refresh(self) -> None:
+        """Reads the cache file if it has changed; only what was appended to it if it has grown."""
         found = self._usable()
         state = None if found is None else (found.st_ino, found.st_size, found.st_mtime_ns)
-        if state == self._state:
+        before, self._state = self._state, state
+        if state == before:
             return
-        self._state, self._values = state, {}
+        grown = before is not None and state is not None and state[0] == before[0] and state[1] > before[1]
+        if not grown:
+            self._values = {}
         if state is None:
             return
         try:
-            content = foreign.read_bytes(self.path, MAX_FILE_CACHE_BYTES, "cache of digests")
-        except MitobenchError:
+            with foreign.open_regular(self.path, MAX_FILE_CACHE_BYTES, "cache of digests") as file:
+                file.seek(before[1] if grown and before is not None else 0)
+                content = file.read(MAX_FILE_CACHE_BYTES)
+        except (MitobenchError, OSError):
             return
         for line in content.decode("ascii", "replace").splitlines():
             match = _LINE.fullmatch(line)

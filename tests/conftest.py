@@ -10,10 +10,36 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from preloaded import Preloaded
 
 from mitobench import cli, discovery
 
 settings.register_profile("quick", max_examples=10)  # for `make test-quick`
+
+# The files that take longest. They start first, so that both processes of `make test` end at about the same time.
+LONGEST = (
+    "test_experiment.py",
+    "test_mmdet_zoo_detector.py",
+    "test_leaderboard_page.py",
+    "test_duplicates.py",
+    "test_readme.py",
+    "test_torchvision_detectors.py",
+    "test_reproduce.py",
+    "test_contract.py",
+    "test_core_alone.py",
+    "test_main_job.py",
+    "test_run.py",
+    "test_executors.py",
+    "test_encoding.py",
+    "test_wheels.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the files that take longest first; the order within a file stays."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
 
 Install = Callable[..., None]
 
@@ -81,6 +107,14 @@ def mitobench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         return Answer(int(end.value.code or 0), captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def preloaded() -> Iterator[Preloaded]:
+    """Starts `mitobench ARGUMENTS` as a process of its own, which has already imported torch and mmengine."""
+    starter = Preloaded()
+    yield starter
+    starter.close()
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ import functools
 import hashlib
 import importlib.machinery
 import json
+import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from packaging.requirements import Requirement
 from mitobench.pipeline import canonical
 
 CORE = "mitobench"
-Files = Callable[[Path], list[tuple[str, Path]]]
+Files = Callable[[Path], Mapping[str, list[tuple[str, Path]]]]
 Find = Callable[[str], Path | None]
 _IMPORTERS = {"import_module", "__import__"}
 
@@ -141,7 +142,7 @@ class _Module:
 
     def parts(self, files: Files) -> dict[str, str]:
         """Returns the digests of its syntax tree and of the data files that it names."""
-        named = _named(self.name, self.file, self.syntax.constants, files)
+        named = _named(self.name, self.file, self.syntax.file_names, files)
         digests = {f"{self.name}/{place}": canonical.file_digest(path) for place, path in named}
         return digests if self.exports else {self.name: self.syntax.digest, **digests}
 
@@ -176,7 +177,7 @@ class _Syntax:
     digest: str
     imports: tuple[_Import, ...] = ()
     exports: frozenset[str] = frozenset()
-    constants: frozenset[str] = frozenset()
+    file_names: frozenset[str] = frozenset()  # string constants that may name files
     on_use: str = ""  # digest of the function `__getattr__` of the module
 
 
@@ -198,7 +199,7 @@ def _parse(content: bytes) -> _Syntax:
         hashlib.sha256(ast.dump(tree).encode()).hexdigest(),
         tuple(imported for node in nodes for imported in _imports(node)),
         exports,
-        frozenset(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)),
+        _file_names(nodes),
         "".join(hashlib.sha256(ast.dump(node).encode()).hexdigest() for node in tree.body if _imports_on_use(node)),
     )
 
@@ -269,23 +270,42 @@ def _exports(tree: ast.Module) -> frozenset[str]:
     return frozenset(names)
 
 
-def _named(module: str, file: Path, constants: frozenset[str], files: Files) -> list[tuple[str, Path]]:
+def _file_names(nodes: Iterable[ast.AST]) -> frozenset[str]:
+    """Returns all string constants of a module; none if no constant has a suffix, as the name of a data file has."""
+    texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return frozenset(texts) if any("." in text and Path(text).suffix for text in texts) else frozenset()
+
+
+def _named(module: str, file: Path, names: frozenset[str], files: Files) -> list[tuple[str, Path]]:
     """Returns the files of a module's package that its string constants name.
 
     For a module outside any package, these are files in the same folder.
     """
-    if not any(Path(constant).suffix for constant in constants):
+    if not names:
         return []
     depth = module.count(".") + (file.name == "__init__.py")
     if not depth:
-        return sorted((path.name, path) for path in file.parent.glob("*") if path.name in constants and path.is_file())
-    return [(place, path) for place, path in files(file.parents[depth - 1]) if constants & {place, path.name}]
+        return sorted((path.name, path) for path in file.parent.glob("*") if path.name in names and path.is_file())
+    by_name = files(file.parents[depth - 1])
+    return sorted({found for name in names & by_name.keys() for found in by_name[name]})
 
 
-def _files(folder: Path) -> list[tuple[str, Path]]:
-    """Returns (relative path, path) of every file below a folder, except `__init__.py` and compiled Python."""
-    paths = sorted(path for path in folder.rglob("*") if "__pycache__" not in path.parts)
-    return [(p.relative_to(folder).as_posix(), p) for p in paths if p.is_file() and p.name != "__init__.py"]
+def _files(folder: Path) -> dict[str, list[tuple[str, Path]]]:
+    """Returns (relative path, path) of every file below a folder, by its relative path and by its name alone.
+
+    Leaves out `__init__.py` and compiled Python.
+    """
+    by_name: dict[str, list[tuple[str, Path]]] = {}
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        for name in names:
+            path = Path(parent, name)
+            if name == "__init__.py" or not path.is_file():
+                continue
+            place = path.relative_to(folder).as_posix()
+            for key in {place, name}:
+                by_name.setdefault(key, []).append((place, path))
+    return by_name
 
 
 # -------------------------------------------------------------------------------------------- distributions

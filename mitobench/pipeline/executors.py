@@ -6,8 +6,9 @@ If a stage fails, only the combinations that depend on it fail. A full disk or a
 from __future__ import annotations
 
 import functools
+import os
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from mitobench.pipeline.sources import plugin_code, stage_code
 from mitobench.pipeline.stages import kinds
 from mitobench.pipeline.stages.job import Job, silent
 from mitobench.pipeline.stages.stage import Stage
+from mitobench.pipeline.starting import start_method
 from mitobench.pipeline.store import Output, Store
 from mitobench.pipeline.workspace import Workspace
 
@@ -82,7 +84,10 @@ def run(
     results: dict[str, StageResult] = {}
     waiting = dict(plan.stages)
     running: dict[Future[StageResult], str] = {}
-    with _executor(store, workspace, listener, jobs) as submit:
+    device = next(
+        (str(stage.settings["device"]) for stage in plan.stages.values() if "device" in stage.settings), "cpu"
+    )
+    with _executor(store, workspace, listener, jobs, device) as submit:
         while waiting or running:
             ended: dict[str, StageResult] = {}
             for key, stage in list(waiting.items()):
@@ -107,7 +112,7 @@ def run(
 
 @contextmanager
 def _executor(
-    store: Store, workspace: Workspace, listener: ProgressListener, jobs: int
+    store: Store, workspace: Workspace, listener: ProgressListener, jobs: int, device: str
 ) -> Iterator[Callable[[Stage], Future[StageResult]]]:
     """Gives a function that starts a stage. With one job the stage runs in this process, before the call returns."""
     if jobs == 1:
@@ -122,7 +127,7 @@ def _executor(
         return
     with suppress(ImportError):
         import_module("yapf")  # required by mmengine; two processes that first import it at once corrupt its cache
-    workers = [_Worker(store, workspace, jobs) for _ in range(jobs)]
+    workers = [_Worker(store, workspace, jobs, device) for _ in range(jobs)]
     idle: SimpleQueue[_Worker] = SimpleQueue()
     for worker in workers:
         idle.put(worker)
@@ -145,8 +150,9 @@ def _executor(
 class _Worker:
     """A process that runs one stage after another: what a stage imports is imported once. A dead one is replaced."""
 
-    def __init__(self, store: Store, workspace: Workspace, jobs: int) -> None:
+    def __init__(self, store: Store, workspace: Workspace, jobs: int, device: str) -> None:
         self._arguments = store, workspace, jobs
+        self._device = device
         self._process: BaseProcess | None = None
         self._pipe: Any = None
 
@@ -171,9 +177,10 @@ class _Worker:
         return received
 
     def _start(self) -> None:
-        spawn = get_context("spawn")
-        self._pipe, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=_work, args=(theirs, *self._arguments))
+        context: Any = get_context(start_method(self._device))
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs, dict(os.environ), *self._arguments))
+        assert self._process is not None
         self._process.start()
         theirs.close()  # or the death of the process would not end the pipe
 
@@ -184,7 +191,9 @@ class _Worker:
             process.terminate()
 
 
-def _work(pipe: Any, store: Store, workspace: Workspace, jobs: int) -> None:
+def _work(pipe: Any, environment: Mapping[str, str], store: Store, workspace: Workspace, jobs: int) -> None:
+    os.environ.clear()  # of the process that it was forked from
+    os.environ.update(environment)
     compute.set_threads(max(1, compute.threads() // jobs))
     with suppress(EOFError, BrokenPipeError, KeyboardInterrupt):  # the run has ended
         while True:

@@ -7,16 +7,15 @@ import json
 import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from model.toy_models import only_toys, run_and_pack
+from preloaded import Preloaded
 
 pytestmark = pytest.mark.slow
 
-MAIN = "from mitobench.cli import main; main()"
 NO_TEXT = os.fsdecode(b"caf\xe9")  # Latin-1
 CONSOLES = {
     "C": {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
@@ -25,18 +24,27 @@ CONSOLES = {
 Mitobench = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 
-@pytest.fixture(params=CONSOLES)
-def mitobench(request: pytest.FixtureRequest, toys: dict[str, str]) -> Mitobench:
+@pytest.fixture(params=CONSOLES, scope="module")
+def console(request: pytest.FixtureRequest) -> Iterator[Preloaded]:
+    """Starts commands in processes of an interpreter that was started on each kind of console."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("PYTHONIO")]:
+            patch.delenv(name)
+        starter = Preloaded(CONSOLES[request.param])
+    yield starter
+    starter.close()
+
+
+@pytest.fixture
+def mitobench(console: Preloaded, toy_environment: dict[str, str]) -> Mitobench:
     """Runs a command on each kind of console, and checks that it does not end in a traceback."""
-    environment = {name: value for name, value in toys.items() if not name.startswith("PYTHONIO")}
-    environment |= CONSOLES[request.param]
 
     def run(*arguments: object) -> subprocess.CompletedProcess[bytes]:
-        line = [sys.executable, "-W", "ignore", "-c", MAIN, *map(str, arguments)]
-        done = subprocess.run(line, env=environment, capture_output=True, timeout=300)
-        assert b"Traceback" not in done.stderr, done.stderr.decode(errors="replace")
-        assert b"Logging error" not in done.stderr
-        return done
+        done = console.run(arguments, toy_environment)
+        out, err = (text.encode(errors="surrogateescape") for text in (done.stdout, done.stderr))
+        assert b"Traceback" not in err, err.decode(errors="replace")
+        assert b"Logging error" not in err
+        return subprocess.CompletedProcess(done.args, done.returncode, out, err)
 
     return run
 
@@ -67,6 +75,12 @@ def test_predict(mitobench: Mitobench, folder: Path, small_data: Path, toy_envir
     for name in (NO_TEXT, "Größe-核"):
         assert json.loads((out / f"{name}.geojson").read_text(encoding="utf-8"))["type"] == "FeatureCollection"
         assert (out / f"{name}.csv").read_text(encoding="utf-8").startswith("image,")
+
+
+def test_it_is_the_console_that_it_should_be(console: Preloaded, toy_environment: dict[str, str]) -> None:
+    done = console.run(["data", "check", "/größe"], toy_environment)
+    assert done.returncode == 2
+    assert "größe" not in done.stderr
 
 
 def test_run_and_the_commands_that_read_its_records(mitobench: Mitobench, folder: Path, small_data: Path) -> None:

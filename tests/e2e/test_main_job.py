@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from preloaded import Preloaded
 
 from mitobench.results import record
 
@@ -26,36 +28,28 @@ def has_cuda() -> bool:
 
 
 @pytest.fixture
-def run(small_data: Path, tmp_path: Path) -> Run:
+def arguments(small_data: Path, tmp_path: Path) -> list[str]:
+    sets = [word for text in FEW_STEPS for word in ("--set", text)]
+    places = ["--data", str(small_data), "--store", str(tmp_path / "store"), "--out", str(tmp_path / "out")]
+    return ["run", *LINE, *sets, *places, "--profile", "smoke"]
+
+
+@pytest.fixture
+def run(preloaded: Preloaded, arguments: list[str], tmp_path: Path) -> Run:
     """Runs the command on small frames; returns the records."""
 
     def run(*more: str) -> list[record.Record]:
-        main = "from mitobench.cli import main; main()"
-        sets = [word for text in FEW_STEPS for word in ("--set", text)]
-        places = ["--data", str(small_data), "--store", str(tmp_path / "store"), "--out", str(tmp_path / "out")]
-        command = [
-            sys.executable,
-            "-W",
-            "ignore",
-            "-c",
-            main,
-            "run",
-            *LINE,
-            *sets,
-            *places,
-            "--profile",
-            "smoke",
-            *more,
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "Leaderboard" in done.stdout
-        return [found for _, found in record.read_all(tmp_path / "out" / "records")]
+        return records_of(preloaded.run([*arguments, *more], os.environ), tmp_path)
 
     return run
 
 
-@pytest.mark.slow
+def records_of(done: subprocess.CompletedProcess[str], folder: Path) -> list[record.Record]:
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Leaderboard" in done.stdout
+    return [found for _, found in record.read_all(folder / "out" / "records")]
+
+
 def test_the_command_with_masks_and_with_centroids_only(run: Run) -> None:
     records = {found.combination["dataset"]: found for found in run("--device", "cpu")}
     assert set(records) == {"synthetic", "synthetic-centroids"}
@@ -76,7 +70,9 @@ def test_every_fit_over_two_processes(run: Run) -> None:
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not has_cuda(), reason="no CUDA device")
-def test_the_command_on_a_gpu(run: Run) -> None:
-    for found in run("--device", "cuda"):
+def test_the_command_on_a_gpu(arguments: list[str], tmp_path: Path) -> None:
+    program = [sys.executable, "-W", "ignore", "-c", "from mitobench.cli import main; main()"]
+    line = [*program, *arguments, "--device", "cuda"]
+    for found in records_of(subprocess.run(line, capture_output=True, text=True, timeout=600), tmp_path):
         assert found.status == "ok", found.reason
         assert found.device == "cuda"

@@ -9,13 +9,16 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from preloaded import Preloaded
 
 pytestmark = pytest.mark.slow
+
+Finish = Callable[..., "subprocess.CompletedProcess[str]"]
 
 KILLS = 5
 
@@ -29,12 +32,13 @@ def command(folder: Path, data: Path, *more: str) -> list[str]:
     arguments += ["--set", "verifier.iterations=60", "--set", "verifier.pause=0.002", "--device", "cpu"]
     places = ["--data", str(data), "--dataset", "synthetic", "--profile", str(profile)]
     places += ["--store", str(folder / "store"), "--out", str(folder / "out")]
-    main = "from mitobench.cli import main; main()"
-    return [sys.executable, "-W", "ignore", "-c", main, "run", *arguments, *places, *more]
+    return ["run", *arguments, *places, *more]
 
 
-def finish(folder: Path, data: Path, toys: dict[str, str], *more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(folder, data, *more), env=toys, capture_output=True, text=True, timeout=300)
+@pytest.fixture(scope="module")
+def finish(preloaded: Preloaded, small_data: Path, toy_environment: dict[str, str]) -> Finish:
+    """Runs the command to its end, in a process of its own."""
+    return lambda folder, *more: preloaded.run(command(folder, small_data, *more), toy_environment)
 
 
 def content(folder: Path) -> dict[str, Any]:
@@ -48,25 +52,33 @@ def content(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def seconds_and_record(
-    small_data: Path, tmp_path_factory: pytest.TempPathFactory, toy_environment: dict[str, str]
+    finish: Finish, small_data: Path, tmp_path_factory: pytest.TempPathFactory, toy_environment: dict[str, str]
 ) -> tuple[float, dict[str, Any]]:
-    """The duration (s) of a run that is not killed, and its record."""
-    folder = tmp_path_factory.mktemp("whole")
+    """The duration (s) of a run that is not killed, and the record of one that an interpreter of its own ran."""
     started = time.monotonic()
-    done = finish(folder, small_data, toy_environment)
+    done = finish(tmp_path_factory.mktemp("whole"))
     assert done.returncode == 0, done.stderr
-    return time.monotonic() - started, content(folder)
+    seconds = time.monotonic() - started
+    folder = tmp_path_factory.mktemp("fresh")  # sets are in another order there
+    program = [sys.executable, "-W", "ignore", "-c", "from mitobench.cli import main; main()"]
+    line = [*program, *command(folder, small_data)]
+    fresh = subprocess.run(line, env=toy_environment, capture_output=True, text=True, timeout=300)
+    assert fresh.returncode == 0, fresh.stderr
+    return seconds, content(folder)
 
 
 def test_a_run_killed_at_random_moments_ends_with_the_same_record(
-    seconds_and_record: tuple[float, dict[str, Any]], small_data: Path, tmp_path: Path, toys: dict[str, str]
+    seconds_and_record: tuple[float, dict[str, Any]],
+    finish: Finish,
+    preloaded: Preloaded,
+    small_data: Path,
+    tmp_path: Path,
+    toy_environment: dict[str, str],
 ) -> None:
     whole, expected = seconds_and_record
     moments, kills = random.Random(0), 0
     while kills < KILLS:
-        process = subprocess.Popen(
-            command(tmp_path, small_data), env=toys, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        process = preloaded.start(command(tmp_path, small_data), toy_environment)
         time.sleep(moments.uniform(0.2, 1.0) * whole)
         alive = process.poll() is None
         process.kill()
@@ -74,24 +86,20 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_record(
         kills += alive
         if not alive:  # it had finished: the next process starts from the beginning
             shutil.rmtree(tmp_path / "store")
-    done = finish(tmp_path, small_data, toys)
+    done = finish(tmp_path)
     assert done.returncode == 0, done.stderr
     assert content(tmp_path) == expected
     assert not list((tmp_path / "store" / "tmp").iterdir()), "nothing half-written is left"
 
 
 def test_two_runs_on_one_store_at_once_do_each_stage_once(
-    small_data: Path, tmp_path: Path, toys: dict[str, str]
+    preloaded: Preloaded, small_data: Path, tmp_path: Path, toy_environment: dict[str, str]
 ) -> None:
     diary = tmp_path / "diary"
     more = ["--detector", "toy-slow", "--set", f"detector.diary={diary}"]
     both = [
-        subprocess.Popen(
-            command(tmp_path / "shared", small_data, *more, "--out", str(tmp_path / name / "out")),
-            env=toys,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        preloaded.start(
+            command(tmp_path / "shared", small_data, *more, "--out", str(tmp_path / name / "out")), toy_environment
         )
         for name in ("a", "b")
     ]
@@ -103,16 +111,9 @@ def test_two_runs_on_one_store_at_once_do_each_stage_once(
 
 
 def test_after_an_interrupt_the_message_explains_how_to_continue(
-    small_data: Path, tmp_path: Path, toys: dict[str, str]
+    preloaded: Preloaded, small_data: Path, tmp_path: Path, toy_environment: dict[str, str]
 ) -> None:
-    process = subprocess.Popen(
-        command(tmp_path, small_data, "--set", "verifier.iterations=100000"),
-        env=toys,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
-    )
+    process = preloaded.start(command(tmp_path, small_data, "--set", "verifier.iterations=100000"), toy_environment)
     deadline = time.monotonic() + 120
     while not list((tmp_path / "store" / "work").glob("*/training/training.pt")):
         assert time.monotonic() < deadline
@@ -125,10 +126,8 @@ def test_after_an_interrupt_the_message_explains_how_to_continue(
     assert "Traceback" not in errors
 
 
-def test_a_failed_combination_exits_with_1_and_the_others_are_recorded(
-    small_data: Path, tmp_path: Path, toys: dict[str, str]
-) -> None:
-    done = finish(tmp_path, small_data, toys, "--detector", "toy-dark,toy-nan,toy-broken", "--verifier", "toy-mean")
+def test_a_failed_combination_exits_with_1_and_the_others_are_recorded(finish: Finish, tmp_path: Path) -> None:
+    done = finish(tmp_path, "--detector", "toy-dark,toy-nan,toy-broken", "--verifier", "toy-mean")
     assert done.returncode == 1, done.stderr
     statuses = sorted(json.loads(p.read_text())["status"] for p in (tmp_path / "out" / "records").glob("*.json"))
     assert statuses == ["failed", "failed", "ok"], "toy-broken has a record too"
@@ -136,8 +135,8 @@ def test_a_failed_combination_exits_with_1_and_the_others_are_recorded(
     assert "FAILED" in (tmp_path / "out" / "LEADERBOARD.md").read_text()
 
 
-def test_dry_run_writes_nothing(small_data: Path, tmp_path: Path, toys: dict[str, str]) -> None:
-    done = finish(tmp_path, small_data, toys, "--dry-run")
+def test_dry_run_writes_nothing(finish: Finish, tmp_path: Path) -> None:
+    done = finish(tmp_path, "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "to run" in done.stdout
     assert not (tmp_path / "out").exists()
@@ -157,7 +156,7 @@ def test_dry_run_writes_nothing(small_data: Path, tmp_path: Path, toys: dict[str
 def test_a_dry_run_has_the_exit_code_of_the_run(
     more: list[str], code: int, small_data: Path, tmp_path: Path, toys: dict[str, str], mitobench: Any
 ) -> None:
-    given = command(tmp_path, small_data, *more)[5:]
+    given = command(tmp_path, small_data, *more)
     plain = [part for part in given if not part.startswith("verifier.") and part != "--set"]
     assert mitobench(*plain, "--dry-run").code == code
     assert mitobench(*plain).code == code
@@ -194,7 +193,7 @@ def test_a_mistake_is_reported_before_synthetic_frames_are_generated(
     monkeypatch: Any,
 ) -> None:
     monkeypatch.setenv("MITOBENCH_CACHE", str(tmp_path / "cache"))
-    arguments = command(tmp_path, small_data)[5:]
+    arguments = command(tmp_path, small_data)
     for option in without:
         at = arguments.index(option)
         del arguments[at : at + 2]
@@ -223,7 +222,7 @@ def test_a_mistake_is_reported_before_synthetic_frames_are_generated(
 def test_a_mistake_exits_with_2_and_nothing_is_written(
     more: list[str], message: str, small_data: Path, tmp_path: Path, toys: dict[str, str], mitobench: Any
 ) -> None:
-    answer = mitobench(*command(tmp_path, small_data, *more)[5:])
+    answer = mitobench(*command(tmp_path, small_data, *more))
     assert answer.code == 2
     assert message in answer.err
     assert "Traceback" not in answer.err

@@ -8,13 +8,14 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mitobench.errors import PluginError
 from mitobench.pipeline.stages.job import LOG, Job, silent
+from mitobench.pipeline.starting import start_method
 
 FitOne = Callable[[Job, int, int], None]
 
@@ -39,8 +40,10 @@ def fit_together(job: Job, fit_one: FitOne, processes: int) -> None:
         raise PluginError(f"--gpus {processes}: this machine has {available} GPU{plural}. Use --gpus {available}.")
     with tempfile.TemporaryDirectory(prefix="mitobench-") as meeting:
         rendezvous = f"file://{Path(meeting) / 'rendezvous'}"
-        arguments = (fit_one, replace(job, progress=silent), processes, rendezvous, torch.get_num_threads())
-        context = start_processes(_child, arguments, nprocs=processes, join=False, start_method="spawn")
+        threads, environment = torch.get_num_threads(), dict(os.environ)
+        arguments = (fit_one, replace(job, progress=silent), processes, rendezvous, threads, environment)
+        method = start_method(job.device)
+        context = start_processes(_child, arguments, nprocs=processes, join=False, start_method=method)
         try:
             while not context.join(timeout=1.0):
                 job.progress(_iterations_logged(job.work), 0)
@@ -52,11 +55,20 @@ def fit_together(job: Job, fit_one: FitOne, processes: int) -> None:
             raise
 
 
-def _child(rank: int, fit_one: FitOne, job: Job, processes: int, rendezvous: str, threads: int) -> None:
+def _child(
+    rank: int,
+    fit_one: FitOne,
+    job: Job,
+    processes: int,
+    rendezvous: str,
+    threads: int,
+    environment: Mapping[str, str],
+) -> None:
     import torch
     import torch.distributed
 
-    os.environ["LOCAL_RANK"] = str(rank)
+    os.environ.clear()  # of the process that it was forked from
+    os.environ.update(environment, LOCAL_RANK=str(rank))
     torch.set_num_threads(max(1, threads // processes))
     if job.device == "cuda":
         torch.cuda.set_device(rank)
