@@ -12,7 +12,7 @@ NOT_QUICK := browser contract e2e experiments fuzz gallery model training cli/te
 # The tests start hundreds of processes: each module is compiled once, not once a process.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-quick test-oldest test-newest lint browser clean
+.PHONY: demo test test-quick test-thorough test-oldest test-newest lint browser clean
 
 demo: .venv/ready
 	$(BIN)/mitobench run --estimator fcn --detector frcnn --verifier resnet50 --profile smoke --out $(DEMO)
@@ -25,15 +25,20 @@ test: .venv/ready lint browser
 test-quick: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/$(PYTEST) -m "not slow" --hypothesis-profile quick tests $(NOT_QUICK:%=--ignore=tests/%)
 
+# What `make test` leaves out: every network and table, where `make test` takes a few.
+test-thorough: .venv/ready
+	@$(BIN)/python -c 'import yapf'
+	OMP_NUM_THREADS=1 $(BIN)/$(PYTEST) -m thorough
+
 # Every test with the lowest versions of the direct dependencies that all pyproject.toml files allow.
 test-oldest: .venv-oldest/ready browser
 	@.venv-oldest/bin/python -c 'import yapf'
-	OMP_NUM_THREADS=1 .venv-oldest/bin/$(PYTEST)
+	OMP_NUM_THREADS=1 .venv-oldest/bin/$(PYTEST) -m ""
 
 # Every test with the highest versions that they allow, without constraints.txt.
 test-newest: .venv-newest/ready browser
 	@.venv-newest/bin/python -c 'import yapf'
-	OMP_NUM_THREADS=1 .venv-newest/bin/$(PYTEST)
+	OMP_NUM_THREADS=1 .venv-newest/bin/$(PYTEST) -m ""
 
 # The leaderboard's page is tested in Debian's chromium, installed where that is allowed; without it CI fails.
 browser:

@@ -62,6 +62,7 @@ def test_the_command_with_masks_and_with_centroids_only(run: Run) -> None:
     assert set(records["synthetic-centroids"].data) == {"synthetic", "synthetic-centroids"}, "fcn learned on the masks"
 
 
+@pytest.mark.thorough
 def test_every_fit_over_two_processes(run: Run) -> None:
     (found,) = run("--device", "cpu", "--gpus", "2", "--dataset", "synthetic")
     assert found.status == "ok", found.reason

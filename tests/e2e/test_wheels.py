@@ -58,7 +58,7 @@ def test_the_wheels_contain_everything_that_is_needed(clean: Path, tmp_path: Pat
     assert (tmp_path / "from-wheel" / "pyproject.toml").is_file()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_wheels_run_the_command_of_the_readme(clean: Path, small_data: Path, tmp_path: Path) -> None:
     line = ["--estimator", "fcn", "--detector", "frcnn", "--verifier", "resnet50", "--profile", "smoke"]
     places = ["--data", small_data, "--dataset", "synthetic", "--store", tmp_path / "store", "--out", tmp_path / "out"]

@@ -60,7 +60,14 @@ def test_every_table_can_be_planned(name: str, run_table: Callable[..., Any]) ->
     assert "not measured" not in run_table(name, "--dry-run").out
 
 
-@pytest.mark.parametrize("name", ["candidates", "table1", "table5", "table7"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("candidates", marks=pytest.mark.thorough),
+        pytest.param("table1", marks=pytest.mark.thorough),
+        *("table5", "table7"),
+    ],
+)
 def test_tables_run_to_their_end(name: str, run_table: Callable[..., Any], tmp_path: Path) -> None:
     run_table(name)
     page = (tmp_path / "experiments" / f"{name}.md").read_text()
@@ -74,7 +81,7 @@ def test_tables_run_to_their_end(name: str, run_table: Callable[..., Any], tmp_p
         assert f"measured on {dataset_of(name)}" in page.splitlines()[0]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_built_in_grids_run_on_synthetic_frames(
     mitobench: Callable[..., Any], small_data: Path, shared_store: Path, tmp_path: Path
 ) -> None:

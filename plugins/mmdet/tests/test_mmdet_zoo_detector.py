@@ -76,7 +76,16 @@ ARCHITECTURES = {
 }
 
 
-@pytest.mark.parametrize("config", ARCHITECTURES.values(), ids=ARCHITECTURES.keys())
+LONG = ("CenterNet with deformable convolutions", "Cascade R-CNN", "Conditional DETR", "DINO", "Sparse R-CNN")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(config, id=name, marks=[pytest.mark.thorough] if name in LONG else [])
+        for name, config in ARCHITECTURES.items()
+    ],
+)
 def test_each_architecture_fits_and_a_loaded_one_predicts_the_same(
     config: str, context: Callable[..., Context], tmp_path: Path
 ) -> None:

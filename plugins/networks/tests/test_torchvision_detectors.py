@@ -66,8 +66,13 @@ def detector(name: str, **more: Any) -> TorchvisionDetector:
     return made
 
 
+LONG = ("ssd300_vgg16", "fasterrcnn_resnet50_fpn_v2", "fasterrcnn_mobilenet_v3_large_fpn", "retinanet_resnet50_fpn_v2")
+
+
 class TestEveryDetector:
-    @pytest.mark.parametrize("name", NETWORKS)
+    @pytest.mark.parametrize(
+        "name", [pytest.param(name, marks=[pytest.mark.thorough] if name in LONG else []) for name in NETWORKS]
+    )
     def test_it_fits_and_finds_the_same_after_loading(self, name: str, context: Context, tmp_path: Path) -> None:
         backbone = {} if name in FIXED_SIDE else {**SMALL, "channels": 64}  # to save time
         found_at_most = {"score_floor": 0.0, "detections_per_tile": 300}
