@@ -688,14 +688,28 @@ class BoxEstimator(Plugin):
         return np.zeros(len(mitoses), dtype=bool)
 
 
+LIMITS_FACTOR = 4  # limits for a high-power field allow four times as many in a cell of `mitobench predict`
+
+
+def _raised(options: type[BaseModel], name: str, value: Any) -> Any:
+    """Returns LIMITS_FACTOR times the value of an option, at most its greatest allowed value."""
+    if value is None:
+        return None
+    greatest = [least for rule in options.model_fields[name].metadata if (least := getattr(rule, "le", None)) is not None]
+    return min([value * LIMITS_FACTOR, *greatest])
+
+
 class Detector(Plugin):
     """Finds candidates in a frame.
 
     Attributes:
         uses_boxes: False for a detector that does not learn from boxes; it is fitted once for all box estimators.
+        limits: names of the options that limit how many candidates or proposals a frame gives. `mitobench predict`
+            raises them, so that whether a mitosis is found does not depend on what lies beside it.
     """
 
     uses_boxes: ClassVar[bool] = True
+    limits: ClassVar[Collection[str]] = ()
 
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
         """Learns from labelled frames with boxes."""
@@ -703,6 +717,15 @@ class Detector(Plugin):
     @abstractmethod
     def predict(self, frame: Frame) -> Detections:
         """Returns candidates down to a low score. The harness chooses the threshold."""
+
+    def raise_limits(self) -> None:
+        """Multiplies the options in `limits` by `LIMITS_FACTOR`, as far as their own limits allow.
+
+        Called before `load`, for the detector of a packed model. A detector that consists of others passes it on.
+        """
+        raised = {name: _raised(type(self.options), name, getattr(self.options, name)) for name in self.limits}
+        if raised:
+            self.options = self.options.model_copy(update=raised)
 
 
 class Verifier(Plugin):

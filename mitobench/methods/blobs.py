@@ -43,6 +43,7 @@ class Blobs(api.Detector):
     version = "1"
     Options = BlobsOptions
     uses_boxes = False  # it learns nothing
+    limits = ("max_candidates",)
 
     def predict(self, frame: Frame) -> Detections:
         """Returns at most `max_candidates` candidates with a score above `floor`, the best first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +16,10 @@ from numpy.typing import NDArray
 
 from mitobench import discovery
 from mitobench.api import Detections, Detector, Floats, Frame, Fuser, Verifier
-from mitobench.model import Model, pack
+from mitobench.model import Model, Prediction, pack
 from mitobench.model.card import MeasuredScores, ModelCard, PackedPlugin, PackedPlugins
+from mitobench.model.findings import Findings
+from mitobench.slides.tissue import Tissue
 
 TOYS = Path(__file__).parents[1] / "toys"
 
@@ -111,6 +114,14 @@ def card(**changes: Any) -> ModelCard:
 def frame(pixels: NDArray[np.uint8], mpp: float = 1.0) -> Frame:
     """Pixels as a frame."""
     return Frame("frame", "toy", "-", "-", (mpp, mpp), (pixels.shape[1], pixels.shape[0]), lambda: pixels)
+
+
+def findings(found: Prediction, image: str = "slides/a.png", mpp: float = 0.25, **changes: Any) -> Findings:
+    """What was found on an image of 400 x 300 px that is all tissue, with a threshold of 0.6."""
+    size = (400, 300)
+    tissue = Tissue(np.ones((10, 13), dtype=bool), 8.0, (size[0] * mpp, size[1] * mpp))
+    whole = Findings("a", Path(image), size, (mpp, mpp), found, 0.6, tissue)
+    return replace(whole, **changes)
 
 
 def black(width: int, height: int, white: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:

@@ -21,6 +21,7 @@ class NetworkDetector(api.Detector):
 
     version = "0.1.0"  # of the method, not of the package; stored in records
     inference_options = tuple(Search.model_fields)
+    limits = ("proposals_before", "proposals_after", "max_per_image")
     _network: BaseModel | None = None
 
     @property

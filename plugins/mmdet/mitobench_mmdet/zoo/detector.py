@@ -30,6 +30,7 @@ class MMDet(api.Detector):
     example = "rtmdet_tiny_8xb32-300e_coco"
     schedule = ("iterations", "lr_steps", "warmup")
     inference_options = SEARCH
+    limits = ("max_per_mm2",)
     _network: BaseModel | None = None
     _model: dict[str, Any]
 

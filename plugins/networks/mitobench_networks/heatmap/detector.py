@@ -54,6 +54,7 @@ class Heatmap(api.Detector):
     uses_boxes = False
     schedule = ("iterations",)
     inference_options = ("tta_views", "score_floor", "distance_um", "max_per_mm2", "tile", "box_um")
+    limits = ("max_per_mm2",)
 
     @classmethod
     def resolve(cls, argument: str) -> str:

@@ -42,6 +42,7 @@ class TorchvisionDetector(api.Detector):
     example = "fcos_resnet50_fpn"
     schedule = ("iterations", "warmup")
     inference_options = ("score_floor", "nms", "detections_per_tile", "max_per_mm2", "tile")
+    limits = ("detections_per_tile", "max_per_mm2")
 
     @classmethod
     def resolve(cls, argument: str) -> str:
