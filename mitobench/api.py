@@ -688,15 +688,14 @@ class BoxEstimator(Plugin):
         return np.zeros(len(mitoses), dtype=bool)
 
 
-LIMITS_FACTOR = 4  # limits for a high-power field allow four times as many in a cell of `mitobench predict`
-
-
-def _raised(options: type[BaseModel], name: str, value: Any) -> Any:
-    """Returns LIMITS_FACTOR times the value of an option, at most its greatest allowed value."""
+def _raised(options: BaseModel, name: str, factor: float) -> Any:
+    """Returns `factor` times the value of an option, at most its greatest allowed value."""
+    value = getattr(options, name)
     if value is None:
         return None
-    greatest = [least for rule in options.model_fields[name].metadata if (least := getattr(rule, "le", None)) is not None]
-    return min([value * LIMITS_FACTOR, *greatest])
+    rules = type(options).model_fields[name].metadata
+    greatest = [rule.le for rule in rules if getattr(rule, "le", None) is not None]
+    return type(value)(min([value * factor, *greatest]))
 
 
 class Detector(Plugin):
@@ -704,12 +703,13 @@ class Detector(Plugin):
 
     Attributes:
         uses_boxes: False for a detector that does not learn from boxes; it is fitted once for all box estimators.
-        limits: names of the options that limit how many candidates or proposals a frame gives. `mitobench predict`
-            raises them, so that whether a mitosis is found does not depend on what lies beside it.
+        limits: the options that limit how many candidates or proposals a frame gives, by name, each with a factor.
+            `mitobench predict` multiplies them by it, so that a mitosis is found whatever lies beside it. Choose a
+            great factor for a limit that costs nothing, and a small one, such as 4, for one that costs time.
     """
 
     uses_boxes: ClassVar[bool] = True
-    limits: ClassVar[Collection[str]] = ()
+    limits: ClassVar[Mapping[str, float]] = {}
 
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
         """Learns from labelled frames with boxes."""
@@ -719,11 +719,11 @@ class Detector(Plugin):
         """Returns candidates down to a low score. The harness chooses the threshold."""
 
     def raise_limits(self) -> None:
-        """Multiplies the options in `limits` by `LIMITS_FACTOR`, as far as their own limits allow.
+        """Multiplies the options in `limits` by their factors, as far as their own limits allow.
 
         Called before `load`, for the detector of a packed model. A detector that consists of others passes it on.
         """
-        raised = {name: _raised(type(self.options), name, getattr(self.options, name)) for name in self.limits}
+        raised = {name: _raised(self.options, name, factor) for name, factor in self.limits.items()}
         if raised:
             self.options = self.options.model_copy(update=raised)
 

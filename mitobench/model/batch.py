@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mitobench import __version__
+
 from mitobench.datasets import images
 from mitobench.errors import DataError, MitobenchError
 from mitobench.model import grid, inputs, outputs
@@ -248,7 +249,7 @@ class _Run:
     def _identity(self, path: Path, state: list[Any], image: Image, mpp: Mpp, area: Area) -> dict[str, Any]:
         """What decides the candidates of an image, apart from the threshold."""
         return {
-            "mitobench": __version__,
+            "mitobench": version("mitobench"),
             "model": self.searcher.model.card.digest or self.searcher.model.card.record_digest,
             "device": self.searcher.model.detector.device,
             "file": [path.name, *state],

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.morphology import closing, disk, opening, remove_small_holes, remove_small_objects
+from scipy.ndimage import label
+from skimage.morphology import closing, dilation, disk
 
 from mitobench.slides.overview import overview
 from mitobench.slides.reader import Image
@@ -19,10 +20,11 @@ from mitobench.slides.reader import Image
 STEP_UM = 8.0  # side of a cell of the mask
 MIN_SATURATION = 0.07  # of tissue; glass has less
 MAX_SATURATION = 0.85  # of tissue; pens have more
+MIN_PEN_SATURATION = 0.3  # of green and blue pens
 MIN_DARKNESS = 0.06  # share of the light that tissue takes away at least
 MIN_BRIGHTNESS = 0.12  # of tissue; black pens and shadows have less
-MIN_AREA_UM2 = 2_500.0  # smaller specks are dirt
-MAX_HOLE_UM2 = 25_000.0  # smaller holes are part of the tissue
+MIN_AREA_UM2 = 2_500.0  # specks up to this are dirt
+MAX_HOLE_UM2 = 25_000.0  # holes up to this are part of the tissue
 SMOOTH_UM = 16.0  # specks and gaps of this radius are closed and removed
 
 
@@ -94,8 +96,10 @@ def is_tissue(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     darkest = np.minimum(np.minimum(red, green), blue)
     saturation = (brightest - darkest) / np.maximum(brightest, 1 / 255)
     stained = (saturation >= MIN_SATURATION) & (1 - (red + green + blue) / 3 >= MIN_DARKNESS)
-    pen = (green > red + 0.02) | (green > blue + 0.08) | (saturation > MAX_SATURATION) | (brightest < MIN_BRIGHTNESS)
-    mask: NDArray[np.bool_] = stained & ~pen
+    other = (green > red + 0.02) | (green > blue + 0.08)
+    pen = (other & (saturation > MIN_PEN_SATURATION)) | (saturation > MAX_SATURATION) | (brightest < MIN_BRIGHTNESS)
+    # At the rim of a pen's mark, its colour and that of glass mix to one that tissue may have.
+    mask: NDArray[np.bool_] = stained & ~other & ~dilation(pen, disk(2))
     return mask
 
 
@@ -104,7 +108,15 @@ def _smoothed(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     cell = STEP_UM**2
     around = disk(round(SMOOTH_UM / STEP_UM))
     padded = np.pad(mask, 2 * around.shape[0], mode="edge")
-    closed = closing(padded, around)[2 * around.shape[0] : -2 * around.shape[0], 2 * around.shape[0] : -2 * around.shape[0]]
-    whole = remove_small_holes(closed, max_size=int(MAX_HOLE_UM2 / cell))
-    smoothed: NDArray[np.bool_] = remove_small_objects(whole, max_size=int(MIN_AREA_UM2 / cell))
+    inner = slice(2 * around.shape[0], -2 * around.shape[0])
+    closed = closing(padded, around)[inner, inner]
+    filled = closed | (_sizes(~closed) <= MAX_HOLE_UM2 / cell)
+    smoothed: NDArray[np.bool_] = filled & (_sizes(filled) > MIN_AREA_UM2 / cell)
     return smoothed
+
+
+def _sizes(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Returns the number of cells of the connected area that each cell belongs to, int [h, w]."""
+    areas, _ = label(mask)
+    sizes: NDArray[np.int64] = np.bincount(areas.ravel())[areas]
+    return sizes

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mitobench import discovery
 from mitobench.api import Detections, Detector, Floats, Frame, Fuser, Verifier
 from mitobench.model import Model, Prediction, pack
+from mitobench.model import card as cards
 from mitobench.model.card import MeasuredScores, ModelCard, PackedPlugin, PackedPlugins
 from mitobench.model.findings import Findings
 from mitobench.slides.tissue import Tissue
@@ -109,6 +110,19 @@ def card(**changes: Any) -> ModelCard:
         "half": False,
     }
     return ModelCard(**{**fields, **changes})
+
+
+def blobs_model(folder: Path, threshold: float = 0.5, **options: Any) -> Path:
+    """Writes a model of `blobs` without a verifier, as `pack` would; returns its folder. It needs no run."""
+    versions = {"package": "mitobench", "version": "1"}
+    detector, verifier, fuser = (
+        PackedPlugin(name=name, options=chosen, **versions)
+        for name, chosen in (("blobs", options), ("none", {}), ("detector-only", {}))
+    )
+    folder.mkdir(parents=True)
+    plugins = PackedPlugins(detector=detector, verifier=verifier, fuser=fuser)
+    cards.write(folder, card(plugins=plugins, threshold=threshold, mpp=0.5))
+    return folder
 
 
 def frame(pixels: NDArray[np.uint8], mpp: float = 1.0) -> Frame:
