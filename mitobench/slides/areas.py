@@ -1,4 +1,4 @@
-"""The shapes of the area in which mitoses are counted, and counts of points and cells in it at every place of a grid."""
+"""The shapes of the area in which mitoses are counted, and what it holds at every place of a grid."""
 
 from __future__ import annotations
 
