@@ -178,7 +178,7 @@ def count_cells(mask: Bools, step_um: float, area: Area) -> tuple[Counts, int]:
     Returns int32 of the mask's shape, and the number of all cells in an area that lies on the grid completely.
     """
     reach = int(area.reach_um / step_um) + 1
-    offsets = np.arange(-reach, reach + 1) * step_um
+    offsets = np.arange(-reach, reach + 1, dtype=np.float64) * step_um
     half = area.half_width_um(offsets)
     columns = [np.floor(half / step_um) + k for k in (-1, 0, 1)]  # the last column of each row is one of these
     last = np.max([np.where((c >= 0) & area.holds(c * step_um, offsets), c, -1.0) for c in columns], axis=0)

@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +65,8 @@ class HeatMap:
         layers = [_resized(layer, (width, height)) for layer in (self.shades, opacity.astype(np.uint8))]
         share = layers[1][..., None] / np.float32(255)
         grey = slide.mean(axis=2, keepdims=True, dtype=np.float32)
-        return np.rint(grey * (1 - share) + colours()[layers[0]] * share).astype(np.uint8)
+        picture: Pixels = np.rint(grey * (1 - share) + colours()[layers[0]] * share).astype(np.uint8)
+        return picture
 
 
 def heat_map(counts: Counts, tissue: Tissue, area: Area) -> HeatMap:
@@ -110,11 +112,16 @@ def write_ome_tiff(path: Path, heat: HeatMap) -> None:
         "Description": meaning,
         "UUID": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{meaning} {heat.step_um} {heat.shades.tobytes().hex()}")),
     }
-    options = {"photometric": "rgb", "tile": (TILE, TILE), "compression": "zlib", "resolutionunit": "CENTIMETER"}
+    options: dict[str, Any] = {
+        "photometric": "rgb",
+        "tile": (TILE, TILE),
+        "compression": "zlib",
+        "resolutionunit": "CENTIMETER",
+    }
     with atomic_file(path) as tmp, tifffile.TiffWriter(tmp, ome=True) as tiff:
         for number, level in enumerate(levels):
             per_cm = 1e4 / (heat.step_um * 2**number)
-            which = {"subfiletype": 1} if number else {"subifds": len(levels) - 1, "metadata": metadata}
+            which: dict[str, Any] = {"subfiletype": 1} if number else {"subifds": len(levels) - 1, "metadata": metadata}
             tiff.write(level, resolution=(per_cm, per_cm), software="mitobench", **which, **options)
 
 

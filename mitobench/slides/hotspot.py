@@ -50,7 +50,8 @@ class HotSpot:
 
     def outline_um(self) -> Floats:
         """Points on its outline, [N, 2] um from the slide's upper left corner. The last is not the first again."""
-        return self.area.outline_um() + np.asarray(self.centre_um)
+        outline: Floats = self.area.outline_um() + np.asarray(self.centre_um)
+        return outline
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,6 @@ def _spot(place: tuple[int, int], counts: Counts, cells: Counts, total: int, tis
 def _overlapping(spot: HotSpot, tissue: Tissue) -> NDArray[np.bool_]:
     """The places where the area would overlap with a hot spot, bool [rows, columns]."""
     rows, columns = tissue.mask.shape
-    dx = (np.arange(columns) + 0.5)[None] * tissue.step_um - spot.centre_um[0]
-    dy = (np.arange(rows) + 0.5)[:, None] * tissue.step_um - spot.centre_um[1]
+    dx = (np.arange(columns, dtype=np.float64) + 0.5)[None] * tissue.step_um - spot.centre_um[0]
+    dy = (np.arange(rows, dtype=np.float64) + 0.5)[:, None] * tissue.step_um - spot.centre_um[1]
     return spot.area.overlaps(dx, dy)
