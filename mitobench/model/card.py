@@ -18,6 +18,7 @@ from mitobench.pipeline import canonical
 CARD = "model.json"
 MODELS = "models"  # folder in the registry
 FORMAT: Literal[1] = 1
+_OPTIONAL = ("ranges",)
 
 
 class PackedPlugin(Strict):
@@ -58,6 +59,28 @@ class PackedFile(Strict):
     bytes: int
 
 
+class Range(Strict):
+    """From `low` to `high`."""
+
+    low: Finite
+    high: Finite
+
+
+class TrainingRanges(Strict):
+    """What the training frames look like, against which images are compared.
+
+    Attributes:
+        frames, patches: number of frames and of parts of them that were measured.
+        mpp: um/px of the training frames.
+        values: 1st to 99th percentile over the parts, by the names of `slides.appearance.MEASURES`.
+    """
+
+    frames: int
+    patches: int
+    mpp: Range
+    values: dict[str, Range]
+
+
 class ModelCard(Strict, populate_by_name=True):
     """The content of `model.json`.
 
@@ -74,6 +97,7 @@ class ModelCard(Strict, populate_by_name=True):
         mpp: um/px at which the model works.
         measured: its F1 according to the record.
         half: whether the weights were rounded to 16 bits after F1 was measured.
+        ranges: what the training frames look like; None: not measured, as in older models.
         files: all other files of the folder, by path within it.
         digest: digest over all of the above.
     """
@@ -91,12 +115,14 @@ class ModelCard(Strict, populate_by_name=True):
     mpp: Mpp
     measured: MeasuredScores
     half: bool
+    ranges: TrainingRanges | None = None
     files: dict[str, PackedFile] = Field(default_factory=dict)
     digest: str = ""
 
     def as_json(self, *exclude: str) -> dict[str, Any]:
-        """The content of `model.json`, under the stored names."""
-        return self.model_dump(mode="json", by_alias=True, exclude=set(exclude))
+        """The content of `model.json`, under the stored names. Fields that older models lack are left out if empty."""
+        absent = {name for name in _OPTIONAL if getattr(self, name) is None}
+        return self.model_dump(mode="json", by_alias=True, exclude={*exclude, *absent})
 
     def sealed(self) -> ModelCard:
         """Returns the card with its digest."""
