@@ -194,7 +194,7 @@ def read_rings(path: Path) -> tuple[Ring, ...]:
     """
     content = foreign.read_json(path, MAX_ANNOTATION_BYTES, "file of outlines", DataError)
     rings = tuple(
-        ring for number, geometry in enumerate(_geometries(content)) for ring in _rings(path, number, geometry)
+        ring for number, geometry in enumerate(_geometries(content)) for ring in rings_of(path, number, geometry)
     )
     if not rings:
         raise DataError(f"{path}: holds no polygon. Draw the region in QuPath, and export it as GeoJSON.")
@@ -220,7 +220,8 @@ def _geometries(content: Any) -> Iterator[Any]:
             yield content
 
 
-def _rings(path: Path, number: int, geometry: dict[str, Any]) -> Iterator[Ring]:
+def rings_of(path: Path, number: int, geometry: dict[str, Any]) -> Iterator[Ring]:
+    """Yields the outlines of a polygon or several, [N, 2] px. Raises DataError for any other geometry."""
     where = f"{path}: geometry {number}"
     kind, coordinates = geometry.get("type"), geometry.get("coordinates")
     if kind not in ("Polygon", "MultiPolygon"):

@@ -18,6 +18,7 @@ from mitobench.pipeline import canonical
 CARD = "model.json"
 MODELS = "models"  # folder in the registry
 FORMAT: Literal[1] = 1
+_OPTIONAL = ("ranges", "calibration")
 
 
 class PackedPlugin(Strict):
@@ -58,6 +59,55 @@ class PackedFile(Strict):
     bytes: int
 
 
+class Range(Strict):
+    """From `low` to `high`."""
+
+    low: Finite
+    high: Finite
+
+
+class TrainingRanges(Strict):
+    """What the training frames look like, against which images are compared.
+
+    Attributes:
+        frames, patches: number of frames and of parts of them that were measured.
+        mpp: um/px of the training frames.
+        values: 1st to 99th percentile over the parts, by the names of `slides.appearance.MEASURES`.
+    """
+
+    frames: int
+    patches: int
+    mpp: Range
+    values: dict[str, Range]
+
+
+class Calibration(Strict):
+    """How the threshold was chosen on a user's own images. The scores are those on these images.
+
+    Attributes:
+        threshold_before: the threshold of the model as it was packed, to which `measured` refers.
+        images, slides, mitoses: numbers of labelled images, their slides, and their mitoses.
+        digest: SHA-256 of the images and their annotation.
+        matcher, radius_um: which detections are hits.
+        precision, recall, f1, f1_interval: at the new threshold.
+        f1_before, f1_before_interval: at the threshold that the model had.
+    """
+
+    threshold_before: Finite
+    images: int
+    slides: int
+    mitoses: int
+    digest: str
+    matcher: str
+    radius_um: Finite
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    f1_interval: Interval | None
+    f1_before: float | None
+    f1_before_interval: Interval | None
+
+
 class ModelCard(Strict, populate_by_name=True):
     """The content of `model.json`.
 
@@ -70,10 +120,12 @@ class ModelCard(Strict, populate_by_name=True):
         plugins: the detector, verifier and fuser (stored as `parts`).
         candidate_threshold: detections at or below it are dropped before verification; None: no detection is dropped.
             The paper calls it a gate; it is stored as `gate`.
-        threshold: a score at or above it is a mitosis; chosen on validation frames.
+        threshold: a score at or above it is a mitosis; chosen on validation frames, or as `calibration` says.
         mpp: um/px at which the model works.
         measured: its F1 according to the record.
         half: whether the weights were rounded to 16 bits after F1 was measured.
+        ranges: what the training frames look like; None: not measured, as in older models.
+        calibration: how the threshold was chosen on a user's own images; None: on validation frames.
         files: all other files of the folder, by path within it.
         digest: digest over all of the above.
     """
@@ -91,12 +143,15 @@ class ModelCard(Strict, populate_by_name=True):
     mpp: Mpp
     measured: MeasuredScores
     half: bool
+    ranges: TrainingRanges | None = None
+    calibration: Calibration | None = None
     files: dict[str, PackedFile] = Field(default_factory=dict)
     digest: str = ""
 
     def as_json(self, *exclude: str) -> dict[str, Any]:
-        """The content of `model.json`, under the stored names."""
-        return self.model_dump(mode="json", by_alias=True, exclude=set(exclude))
+        """The content of `model.json`, under the stored names. Fields that older models lack are left out if empty."""
+        absent = {name for name in _OPTIONAL if getattr(self, name) is None}
+        return self.model_dump(mode="json", by_alias=True, exclude={*exclude, *absent})
 
     def sealed(self) -> ModelCard:
         """Returns the card with its digest."""
