@@ -156,7 +156,7 @@ class Run:
             identity = self._identity(path, state, image, mpp, area)
             stored = self.folder.finished(name, self._whole(identity))
             if stored is not None:
-                return _restored(stored, path)
+                return _restored(stored, path, name)
             judgement = judge_image(self.searcher.model.card, image, mpp, area.tissue)
             notes = [*([] if name == path.stem else [f"its files are named {name}"]), *image.notes, *notes, *area.notes]
             if judgement.judged:
@@ -314,11 +314,12 @@ def _stored(processed: Processed) -> dict[str, Any]:
     return {"summary": asdict(processed.summary), "index": asdict(processed.index)}
 
 
-def _restored(stored: dict[str, Any], path: Path) -> Processed:
+def _restored(stored: dict[str, Any], path: Path, name: str) -> Processed:
     """Returns what `_stored` kept."""
     index = dict(stored["index"])
     interval = None if index["interval"] is None else tuple(index["interval"])
-    row = IndexRow(**{**index, "interval": interval, "notes": tuple(index["notes"])})
+    own = {"name": name, "page": f"{name}{reporting.REPORT}", "interval": interval, "notes": tuple(index["notes"])}
+    row = IndexRow(**{**index, **own})
     return Processed(ImageSummary(**{**stored["summary"], "image": str(path)}), row)
 
 
