@@ -56,7 +56,10 @@ class Blobs(api.Detector):
         contrast = np.stack([_contrast(stain, radius / options.mpp) for radius in radii])
         strongest = contrast.max(axis=0)
         peaks = peak_local_max(
-            strongest, min_distance=max(1, round(options.distance / options.mpp)), threshold_abs=0, exclude_border=False
+            strongest,
+            min_distance=max(1, round(options.distance / options.mpp)),
+            threshold_abs=_least_contrast(options),
+            exclude_border=False,
         )
         rows, columns = peaks.T
         radius = radii[contrast.argmax(axis=0)[rows, columns]]
@@ -93,6 +96,11 @@ def _score(contrast: Floats, half: float) -> Floats:
     """Turns contrast (positive) into a score between 0 and 1; a contrast of `half` becomes .5."""
     score: Floats = contrast / (contrast + half)
     return score
+
+
+def _least_contrast(options: BlobsOptions) -> float:
+    """Returns a contrast just below that of a score at the floor. On empty glass, rounding alone makes peaks."""
+    return options.contrast * options.floor / (1 - options.floor) * (1 - 1e-9)
 
 
 def _detections(frame: Frame, shape: tuple[int, ...], peaks: Floats, radius: Floats, score: Floats) -> Detections:

@@ -22,7 +22,9 @@ from mitobench.api import Detections, Floats
 
 CORE_UM = 512.0  # side of a core: that of a high-power field of MITOS 2012
 HALO_UM = 64.0  # how far a cell extends beyond a seam: more than detector and verifier see around a mitosis
-SEAM_UM = 4.0  # how far a core extends beyond a seam, and two centres of one mitosis differ: under half a mitotic figure
+SEAM_UM = (
+    4.0  # how far a core extends beyond a seam, and two centres of one mitosis differ: under half a mitotic figure
+)
 MAX_AREA_MM2 = (CORE_UM + 3 * HALO_UM) ** 2 / 1e6  # of a cell with its border; the last one may be wider by HALO_UM
 
 Box = tuple[int, int, int, int]

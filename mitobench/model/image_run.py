@@ -167,9 +167,7 @@ class Run:
                 raise DataError(f"{path}: changed while it was read. Run the same command again when it is complete.")
             report = reporting.report_on(findings, self.searcher.model.card, self.options.hot_spot, judgement)
             files = self._write(image, report)
-        processed = Processed(
-            _summary(report, round(time.perf_counter() - started, 2)), reporting.index_row(report)
-        )
+        processed = Processed(_summary(report, round(time.perf_counter() - started, 2)), reporting.index_row(report))
         if not findings.failed:
             with _writing():
                 self.folder.finish(name, self._whole(identity), files, _stored(processed))

@@ -46,7 +46,6 @@ class Prediction:
     def __len__(self) -> int:
         return len(self.score)
 
-
     def sorted(self) -> Prediction:
         """Returns the prediction with the highest score first; of equal scores, the uppermost first."""
         xy = self.detections.xy

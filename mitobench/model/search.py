@@ -78,14 +78,18 @@ class Searcher:
         """
         left = [cell for cell in self.cells(image, mpp, area) if cell.number not in journal.done]
         frame = frame_of(image, mpp, page)
-        results = self._here(image, frame, left) if self.pool is None else self._there(self.pool, image, mpp, page, left)
+        results = (
+            self._here(image, frame, left) if self.pool is None else self._there(self.pool, image, mpp, page, left)
+        )
         for result in results:
             if result.found is not None:
                 inside = result.found.inside(area.holds(result.found.detections.xy, mpp))
                 journal.add(inside)
                 result = replace(result, found=inside)
             elif not image.path.exists():
-                raise DataError(f"{image.path}: vanished while it was read. Put it back and run the same command again.")
+                raise DataError(
+                    f"{image.path}: vanished while it was read. Put it back and run the same command again."
+                )
             yield result
 
     def cells(self, image: Image, mpp: Mpp, area: SearchArea) -> list[Cell]:

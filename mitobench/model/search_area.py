@@ -79,7 +79,9 @@ class SearchArea:
         return content.hexdigest()
 
 
-def search_area_of(image: Image, mpp: tuple[float, float], tissue_file: Path | None = None, roi: Path | None = None) -> SearchArea:
+def search_area_of(
+    image: Image, mpp: tuple[float, float], tissue_file: Path | None = None, roi: Path | None = None
+) -> SearchArea:
     """Returns where mitoses are searched for on an image.
 
     Args:

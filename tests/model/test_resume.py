@@ -152,9 +152,7 @@ def test_a_process_killed_at_random_moments_ends_with_the_same_files(slide: Path
     assert {path.name for path in (tmp_path / "out").iterdir()} == {*wanted, FILES}, "work and lock are removed"
 
 
-def test_killed_after_every_second_cell_it_continues_there(
-    slide: Path, tmp_path: Path
-) -> None:
+def test_killed_after_every_second_cell_it_continues_there(slide: Path, tmp_path: Path) -> None:
     model = Model.load(blobs_model(tmp_path / "blobs", 0.3))
     all_cells = len(list(grid.cells((800, 800), (MPP, MPP))))
     assert all_cells == 16
@@ -212,7 +210,11 @@ def test_a_finished_image_is_not_searched_again_unless_something_changed(slide: 
     def count(**changes: object) -> int:
         cells.clear()
         options = Options(**changes)  # type: ignore[arg-type]
-        list(predict_files(model, [slide], tmp_path / "out", options=options, progress=lambda s: cells.append(s.searched)))
+        list(
+            predict_files(
+                model, [slide], tmp_path / "out", options=options, progress=lambda s: cells.append(s.searched)
+            )
+        )
         return max(cells, default=0)
 
     first = count()
