@@ -13,7 +13,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-
 from mitobench.datasets import images
 from mitobench.errors import DataError, MitobenchError
 from mitobench.model import grid, inputs, outputs
