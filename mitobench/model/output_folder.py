@@ -46,13 +46,14 @@ class OutputFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
+            self._read()
         except Timeout as reason:
             raise MitobenchError(
                 f"{self.path}: another `mitobench predict` is writing to it. Wait for it, or give another folder."
             ) from reason
         except OSError as reason:
+            self._lock.release()
             raise _unwritable(self.path, reason) from reason
-        self._read()
         return self
 
     def __exit__(self, *exception: object) -> None:
