@@ -159,6 +159,11 @@ class ModelCard(Strict, populate_by_name=True):
         return self.model_copy(update={"digest": canonical.digest(self.as_json("digest"))})
 
     @property
+    def measured_threshold(self) -> float:
+        """The threshold that `measured` refers to: that of the packed model, before any calibration."""
+        return self.calibration.threshold_before if self.calibration else self.threshold
+
+    @property
     def size_mb(self) -> float:
         """Size of all files together, MB."""
         return sum(file.bytes for file in self.files.values()) / 1e6
