@@ -17,12 +17,12 @@ from mitobench.api import Frame
 from mitobench.errors import MitobenchError
 from mitobench.model import card as cards
 from mitobench.model import inputs
-from mitobench.model.areas import area_of as tissue_of
 from mitobench.model.card import ModelCard
 from mitobench.model.deviation import Judgement, judge, judge_image
 from mitobench.model.findings import Findings
 from mitobench.model.grid import cells
 from mitobench.model.model import Model, Prediction, cell_frame
+from mitobench.model.search_area import search_area_of
 from mitobench.pipeline import trust
 from mitobench.slides.appearance import patches_of
 from mitobench.slides.areas import area_of
@@ -107,7 +107,7 @@ class LoadedModel:
         inputs.check_there([path])
         with open_image(path) as image:
             resolution, notes = inputs.resolution(image, mpp)
-            area = tissue_of(image, resolution)
+            area = search_area_of(image, resolution)
             frame = inputs.frame_of(image, resolution)
             searched = []
             for cell in cells(image.size, resolution):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mitobench.model import Model
-    from mitobench.model.batch import Listener, Progress
+    from mitobench.model.batch import Progress, ProgressListener
     from mitobench.model.outputs import ImageSummary
 
 EXAMPLES = """\
@@ -83,6 +83,8 @@ def predict(
         int | None,
         typer.Option(min=1, help="Page to read of files that hold several, such as a z-stack.", show_default=False),
     ] = None,
+    hotspot: Annotated[str, typer.Option(help="Shape of the hot spot: circle or square.")] = "circle",
+    area_mm2: Annotated[float, typer.Option(help="Size of the hot spot, mm2.")] = 2.0,
     recursive: Annotated[bool, typer.Option("--recursive", help="Also use folders within folders.")] = False,
     overwrite: Annotated[
         bool,
@@ -94,7 +96,9 @@ def predict(
     allow_external: AllowExternal = False,
     allow_download: AllowDownload = False,
 ) -> None:
-    """Find mitoses on slides and images. Writes tables, a GeoJSON for QuPath and an overlay, and counts per mm2.
+    """Find mitoses on slides and images. Reports the hot spot, mitoses per mm2 of tissue, and every mitosis.
+
+    Writes for each image a report (HTML), a table (CSV), outlines for QuPath (GeoJSON), an overlay and a heat map.
 
     Reads whole slides (SVS, NDPI, MRXS, SCN, BIF, DICOM, OME-TIFF, with the extra `slides`), TIFF, PNG, JPEG,
     JPEG 2000, WebP and BMP. Only tissue is searched, part by part, so slides may be of any size. If the command is
@@ -112,6 +116,9 @@ def predict(
     Research software: not for diagnosis.
     """
     _check_numbers(mpp, threshold, device)
+    from mitobench.slides.areas import area_of
+
+    hot_spot = area_of(hotspot, area_mm2)
     paths, folders = _images(image or [], example, recursive)
     _check_files(paths, folders, out, mpp, roi, tissue, page)
     if device == "cpu":
@@ -121,6 +128,7 @@ def predict(
     from mitobench.model import Model
     from mitobench.model.batch import Options, predict_files
     from mitobench.model.card import find
+    from mitobench.model.image_run import INDEX
     from mitobench.model.inputs import left_out
     from mitobench.pipeline import trust
 
@@ -129,13 +137,13 @@ def predict(
     load = functools.partial(Model.load, folder, find_device(device), tuple(sorted(allowed)))
     loaded = load()
     _introduce(folder, loaded, threshold)
-    options = Options(mpp, threshold, page, tissue, roi, overwrite, load, jobs)
+    options = Options(mpp, threshold, page, tissue, roi, hot_spot, overwrite, load, jobs)
     rows: list[ImageSummary] = []
     try:
         with _progress() as listener, trust.only(allowed):
             for row in predict_files(loaded, paths, out, options=options, progress=listener):
                 rows.append(row)
-                if not row.done:
+                if not row.searched:
                     notify(f"skipped: {row.note}")
                 elif row.note:
                     notify(f"{row.image}: {row.note}")
@@ -144,10 +152,11 @@ def predict(
         raise typer.Exit(130) from None
     _show(rows)
     notify(f"Summary  {out / 'summary.csv'}")
+    notify(f"Reports  {out / INDEX}")
     unread = left_out(image or [], recursive)
     for path in unread:
         notify(f"left out: {path}: files with the suffix {path.suffix} are not read. Convert it to TIFF.")
-    if not any(row.done for row in rows):
+    if not any(row.searched for row in rows):
         raise typer.Exit(2)
     if unread or not all(row.done and not row.unread_parts for row in rows):
         raise typer.Exit(1)
@@ -242,7 +251,7 @@ def _check_resolution(paths: Sequence[Path], page: int | None) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Listener]:
+def _progress() -> Iterator[ProgressListener]:
     """Gives what shows the progress: a bar on a terminal, a line a minute elsewhere."""
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
@@ -324,15 +333,17 @@ def _show(rows: Sequence[ImageSummary]) -> None:
     from mitobench.cli.console import console
 
     table = Table(box=None, pad_edge=False)
-    for column in ("image", "tissue mm2", "mitoses", "per mm2", "candidates", "seconds"):
+    for column in ("image", "hot spot", "mitoses", "tissue mm2", "per mm2", "candidates", "seconds"):
         table.add_column(column, justify="left" if column == "image" else "right", overflow="fold")
     for row in rows:
         name = escape(Path(row.image).name)
-        if row.tissue_mm2 is None:
-            table.add_row(name, "", "skipped")  # the reason was printed when it happened
+        if row.tissue_mm2 is None:  # the reason was printed when it happened
+            table.add_row(name, "", "not judged" if row.searched else "skipped")
             continue
         rate = "" if row.mitoses_per_mm2 is None else f"{row.mitoses_per_mm2:.1f}"
-        table.add_row(name, f"{row.tissue_mm2:.3f}", f"{row.mitoses}", rate, f"{row.candidates}", f"{row.seconds:.1f}")
+        hot = "" if row.hot_spot_mitoses is None else f"{row.hot_spot_mitoses}"
+        cells = (hot, f"{row.mitoses}", f"{row.tissue_mm2:.3f}", rate, f"{row.candidates}", f"{row.seconds:.1f}")
+        table.add_row(name, *cells)
     console.print(table)
 
 

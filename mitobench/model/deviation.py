@@ -50,7 +50,10 @@ def judge_image(card: ModelCard, image: Image, mpp: tuple[float, float], tissue:
         tissue: where tissue is.
     """
     factor = min(1.0, OVERVIEW_PX / max(image.size))
-    small, _ = overview(image, (max(1, round(image.size[0] * factor)), max(1, round(image.size[1] * factor))))
+    size = (max(1, round(image.size[0] * factor)), max(1, round(image.size[1] * factor)))
+    small, decoded = overview(image, size)
+    if not decoded.any():  # the search reports what cannot be decoded
+        return NOTHING_ODD
     samples = patches_of_slide(image, mpp, tissue, card.mpp) if card.ranges else []
     return judge(card, small, samples, mpp)
 

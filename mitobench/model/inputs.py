@@ -10,14 +10,13 @@ from mitobench.api import Frame
 from mitobench.datasets import images
 from mitobench.errors import DataError, MitobenchError, as_text
 from mitobench.foreign.limits import MAX_PIXELS
-from mitobench.slides.overview import overview
 from mitobench.slides.reader import COMPANION_SUFFIXES, READ_SUFFIXES, Image, oddities, open_image
 from mitobench.slides.reader.image import too_many_pixels
 from mitobench.slides.reader.pixels import Pixels
 from mitobench.slides.reader.resolution import Mpp
 
 MIN_MPP, MAX_MPP = 0.1, 1.0  # um/px at which mitoses are found
-MAX_SAMPLED = 1024  # px: longer side of the copy of an image that is looked at
+HEAT = ".heat"  # end of the stem of a heat map
 SUMMARY = "summary"  # stem of the summary file; reserved, so no image's output files get it
 
 
@@ -73,14 +72,14 @@ def _is_image(path: Path) -> bool:
 def names(paths: Sequence[Path]) -> list[str]:
     """Names the outputs of each image: its stem, or `STEM-2`, `STEM-3`, ... for further images with the same stem.
 
-    Ignores case when comparing stems, as some file systems do.
+    Ignores case when comparing stems, as some file systems do. `STEM.heat` is the name of another image's heat map.
     """
     stems = {path.stem.lower() for path in paths}
     taken = {SUMMARY}
     given = []
     for path in paths:
         name, number = path.stem, 1
-        while name.lower() in taken or (number > 1 and name.lower() in stems):
+        while name.lower() in taken or name.lower().endswith(HEAT) or (number > 1 and name.lower() in stems):
             number += 1
             name = f"{path.stem}-{number}"
         taken.add(name.lower())
@@ -133,14 +132,6 @@ def resolution(image: Image, given: float | None) -> tuple[Mpp, list[str]]:
             "um/px. Scan it at 20x or 40x. If the file is wrong, give --mpp."
         )
     return image.mpp, []
-
-
-def oddities_of(image: Image) -> list[str]:
-    """Returns what is odd about the pixels of an image; of a large one, about a reduced copy of it."""
-    width, height = image.size
-    factor = min(1.0, MAX_SAMPLED / max(width, height))
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return oddities(overview(image, size)[0])
 
 
 class NoResolution(DataError):

@@ -19,7 +19,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mitobench.atomic import write_atomic
-from mitobench.errors import MitobenchError
+from mitobench.errors import MitobenchError, as_text
 from mitobench.foreign import check_target, load_json
 from mitobench.foreign.limits import MAX_LABELS_BYTES
 
@@ -72,11 +72,12 @@ class OutputFolder:
 
     def finished(self, name: str, identity: Mapping[str, Any]) -> dict[str, Any] | None:
         """Returns what was stored with an image that is finished, if its files are there and nothing has changed."""
-        entry = self._images.get(name)
-        if self._overwrite or entry is None or entry.get("identity") != dict(identity):
+        entry = self._images.get(as_text(name))
+        if self._overwrite or entry is None or entry.get("identity") != _plain(dict(identity)):
             return None
-        files = entry.get("files")
-        if not isinstance(files, list) or not all((self.path / str(n)).is_file() and self._is_ours(n) for n in files):
+        endings = entry.get("endings")
+        files = [f"{name}{ending}" for ending in endings] if isinstance(endings, list) else [""]
+        if not all((self.path / file).is_file() and self._is_ours(file) for file in files):
             return None
         stored = entry.get("stored")
         return stored if isinstance(stored, dict) else None
@@ -109,25 +110,26 @@ class OutputFolder:
 
     def finish(self, name: str, identity: Mapping[str, Any], files: Iterable[str], stored: Mapping[str, Any]) -> None:
         """Notes that an image is finished, with its files and what `finished` is to return."""
-        self._append([{"image": name, "identity": dict(identity), "files": sorted(files), "stored": dict(stored)}])
+        endings = sorted(file.removeprefix(name) for file in files)
+        self._append([{"image": name, "identity": dict(identity), "endings": endings, "stored": dict(stored)}])
 
     def close(self) -> None:
         """Deletes unfinished work, and what the list says about older versions of files."""
         shutil.rmtree(self.work, ignore_errors=True)
         entries: list[dict[str, Any]] = []
-        for name in sorted(self._known):
-            if (self.path / name).is_file() and self._is_ours(name):
-                entries.append({"file": name, "sha256": _sha256(self.path / name)})
+        for path in sorted(self.path.iterdir()):
+            if as_text(path.name) in self._known and path.is_file() and self._is_ours(path.name):
+                entries.append({"file": as_text(path.name), "sha256": _sha256(path)})
         entries += [entry for _, entry in sorted(self._images.items())]
         write_atomic(self.path / FILES, "".join(_line(entry) for entry in entries).encode())
 
     def _is_ours(self, name: str) -> bool:
         """Whether a file is missing or as it was written."""
         path = self.path / name
-        return not path.exists() or _sha256(path) in self._known.get(name, set())
+        return not path.exists() or _sha256(path) in self._known.get(as_text(name), set())
 
     def _append(self, entries: Iterable[dict[str, Any]]) -> None:
-        entries = list(entries)
+        entries = [_plain(entry) for entry in entries]
         try:
             with (self.path / FILES).open("ab") as file:
                 file.write("".join(_line(entry) for entry in entries).encode())
@@ -162,6 +164,15 @@ class OutputFolder:
 
 def _line(entry: dict[str, Any]) -> str:
     return json.dumps(entry, sort_keys=True) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Returns a value of JSON whose texts can be encoded, whatever bytes a file's name has."""
+    if isinstance(value, str):
+        return as_text(value)
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def _sha256(path: Path) -> str:

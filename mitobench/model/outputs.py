@@ -27,7 +27,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class ImageSummary:
-    """A line of the summary. For a failed image the counts are None and `note` says why.
+    """A line of the summary. For an image that failed or was not judged, counts are None and `note` says why.
 
     Attributes:
         image: path of the image as given.
@@ -37,6 +37,7 @@ class ImageSummary:
         mitoses_per_mm2: of tissue; None without tissue.
         candidates: number of detections above the model's candidate threshold, including the mitoses.
         unread_parts: number of parts that could not be decoded, and were not searched.
+        hot_spot_mitoses: mitoses in the hot spot.
         seconds: time for reading, prediction and writing.
         note: why the image failed; otherwise how its output files are named if not after its stem, and what was
             converted, is odd about it, or was not searched.
@@ -54,11 +55,17 @@ class ImageSummary:
     note: str = ""
     tissue_mm2: float | None = None
     unread_parts: int | None = None
+    hot_spot_mitoses: int | None = None
 
     @property
     def done(self) -> bool:
-        """Whether prediction on the image succeeded."""
+        """Whether mitoses were counted on the image."""
         return self.mitoses is not None
+
+    @property
+    def searched(self) -> bool:
+        """Whether the image was read. An image that is grey, black or inverted is read, but not judged."""
+        return self.area_mm2 is not None
 
     def cells(self) -> list[str]:
         """The values as text in the order of `header`; empty for None."""

@@ -21,11 +21,11 @@ from typing import Any
 from mitobench import compute
 from mitobench.api import Frame
 from mitobench.errors import DataError, MitobenchError
-from mitobench.model.areas import Area
 from mitobench.model.grid import Box, Cell, cells
 from mitobench.model.inputs import frame_of
 from mitobench.model.journal import Journal
 from mitobench.model.model import CellCandidates, Model
+from mitobench.model.search_area import SearchArea
 from mitobench.slides.reader import Image, open_image
 from mitobench.slides.reader.pixels import Pixels
 from mitobench.slides.reader.resolution import Mpp
@@ -69,7 +69,7 @@ class Searcher:
     seconds: Seconds = field(default_factory=Seconds)
 
     def search(
-        self, image: Image, mpp: Mpp, area: Area, journal: Journal, page: int | None = None
+        self, image: Image, mpp: Mpp, area: SearchArea, journal: Journal, page: int | None = None
     ) -> Iterator[CellResult]:
         """Searches all cells of an image that are not in the journal, and adds them to it.
 
@@ -88,7 +88,7 @@ class Searcher:
                 raise DataError(f"{image.path}: vanished while it was read. Put it back and run the same command again.")
             yield result
 
-    def cells(self, image: Image, mpp: Mpp, area: Area) -> list[Cell]:
+    def cells(self, image: Image, mpp: Mpp, area: SearchArea) -> list[Cell]:
         """Returns the cells of an image that are searched."""
         return [cell for cell in cells(image.size, mpp) if area.touches(cell, mpp)]
 

@@ -25,7 +25,9 @@ def paths(tmp_path: Path) -> list[Path]:
     packed_run = []
     for number in range(3):
         path = tmp_path / f"dots{number}.png"
-        Image.fromarray(black(60, 40, np.array([[10, 20], [40, 20]])[:number])).save(path)
+        pixels = black(60, 40, np.array([[10, 20], [40, 20]])[:number])
+        pixels[:2, :2] = (90, 30, 90)  # an image of one colour is not judged
+        Image.fromarray(pixels).save(path)
         packed_run.append(path)
     return packed_run
 
@@ -41,7 +43,8 @@ def test_each_image_has_its_files_and_a_line(paths: list[Path], tmp_path: Path) 
     assert (rows[2].area_mm2, rows[2].tissue_mm2) == pytest.approx((60 * 40 / 4e6, 60 * 40 / 4e6))
     assert rows[2].mitoses_per_mm2 == pytest.approx(2 / (60 * 40 / 4e6))
     files = {f"dots{number}{ending}" for number in range(3) for ending in ENDINGS}
-    assert {path.name for path in (tmp_path / "out").iterdir()} == files | {"summary.csv", "mitobench-files.jsonl"}
+    files |= {"summary.csv", "summary.html", "mitobench-files.jsonl"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == files
     assert [row["mitoses"] for row in summary(tmp_path / "out")] == ["0", "1", "2"]
 
 
@@ -75,7 +78,9 @@ def test_images_with_the_same_stem_do_not_overwrite_each_other(paths: list[Path]
     other.parent.mkdir()
     other.write_bytes(paths[2].read_bytes())
     rows = list(predict_files(dots(), [paths[1], other], tmp_path / "out", 0.5))
-    assert [row.note.partition(";")[0] for row in rows] == [EVERYWHERE, "its files are named dots1-2"]
+    assert all(EVERYWHERE in row.note for row in rows)
+    assert ["its files are named" in row.note for row in rows] == [False, True]
+    assert "its files are named dots1-2" in rows[1].note
     lines = [(tmp_path / "out" / f"{name}.csv").read_text().count("\n") - 1 for name in ("dots1", "dots1-2")]
     assert lines == [1, 2]
 

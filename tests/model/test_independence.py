@@ -121,6 +121,7 @@ def test_a_toy_finds_the_same_dots_wherever_they_lie(
 ) -> None:
     white = np.array(cells, dtype=int).reshape(-1, 2) * 10
     piece = np.full((SIDE, SIDE, 3), STROMA, np.uint8)
+    piece[:2] = (200, 120, 190)  # an image of one colour is not judged
     piece[white[:, 1], white[:, 0]] = 255
     beside = np.full((SIDE + 300, SIDE + 300, 3), STROMA, np.uint8)
     model = dots(shift)

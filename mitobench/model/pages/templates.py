@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -40,6 +42,11 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in as_text(str(text)))
 
 
+def address(name: str) -> str:
+    """Returns a file's name as a relative address, whatever bytes it has."""
+    return quote(os.fsencode(name))
+
+
 def amount(value: float | None) -> str:
     """Returns a measured number with three digits, or more before the point; a dash for None."""
     if value is None:
@@ -58,6 +65,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters |= {
+        "address": address,
         "printable": printable,
         "amount": amount,
         "interval": between,

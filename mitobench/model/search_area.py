@@ -39,7 +39,7 @@ Ring = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Area:
+class SearchArea:
     """Where mitoses are searched for.
 
     Attributes:
@@ -79,7 +79,7 @@ class Area:
         return content.hexdigest()
 
 
-def area_of(image: Image, mpp: tuple[float, float], tissue_file: Path | None = None, roi: Path | None = None) -> Area:
+def search_area_of(image: Image, mpp: tuple[float, float], tissue_file: Path | None = None, roi: Path | None = None) -> SearchArea:
     """Returns where mitoses are searched for on an image.
 
     Args:
@@ -92,12 +92,12 @@ def area_of(image: Image, mpp: tuple[float, float], tissue_file: Path | None = N
     """
     if tissue_file is None:
         found, notes = _found(image, mpp)
-        area = Area(found, _widened(found), None, notes)
+        area = SearchArea(found, _widened(found), None, notes)
     elif tissue_file.suffix.lower() in GEOJSON:
         area = _outlined(tissue_file, image, mpp)
     else:
         mask = _mask(tissue_file, image, mpp)
-        area = Area(Tissue(mask, STEP_UM, _extent(image, mpp)), mask)
+        area = SearchArea(Tissue(mask, STEP_UM, _extent(image, mpp)), mask)
     return area if roi is None else _only(area, _outlined(roi, image, mpp))
 
 
@@ -116,7 +116,7 @@ def _widened(found: Tissue) -> NDArray[np.bool_]:
     return widened
 
 
-def _only(area: Area, roi: Area) -> Area:
+def _only(area: SearchArea, roi: SearchArea) -> SearchArea:
     """Returns the part of an area in a region of interest."""
     both, mask = area.tissue.mask & roi.mask, area.mask & roi.mask
     notes = (*area.notes, "only the region of interest was searched")
@@ -126,7 +126,7 @@ def _only(area: Area, roi: Area) -> Area:
     rings = roi.rings
     if area.rings is not None and rings is not None:  # both were drawn: the tissue's outlines decide by cells only
         notes = (*notes, f"the outlines of the tissue are used to {STEP_UM:g} um")
-    return Area(replace(area.tissue, mask=both), mask, rings, notes)
+    return SearchArea(replace(area.tissue, mask=both), mask, rings, notes)
 
 
 def _extent(image: Image, mpp: tuple[float, float]) -> tuple[float, float]:
@@ -155,7 +155,7 @@ def _mask(path: Path, image: Image, mpp: tuple[float, float]) -> NDArray[np.bool
     return mask
 
 
-def _outlined(path: Path, image: Image, mpp: tuple[float, float]) -> Area:
+def _outlined(path: Path, image: Image, mpp: tuple[float, float]) -> SearchArea:
     """Reads outlines, and returns the area within them. Raises DataError if they lie outside the image."""
     rings = read_rings(path)
     width, height = image.size
@@ -174,7 +174,7 @@ def _outlined(path: Path, image: Image, mpp: tuple[float, float]) -> Area:
             f"({high[0]:g}, {high[1]:g}), and the image has {width} x {height} px. Give coordinates in px of the full "
             "resolution."
         )
-    return Area(Tissue(mask, STEP_UM, _extent(image, mpp)), mask, rings)
+    return SearchArea(Tissue(mask, STEP_UM, _extent(image, mpp)), mask, rings)
 
 
 def _drawn(corners: list[Any], size: tuple[int, int], fill: bool) -> NDArray[np.bool_]:
