@@ -317,8 +317,8 @@ def _introduce(folder: Path, model: Model, threshold: float | None) -> None:
     )
     if card.calibration is not None:
         notify(
-            f"Its threshold of {card.threshold:.4g} was chosen on {card.calibration.images} images of your own, with F1 "
-            f"{markdown.number(card.calibration.f1)} there."
+            f"Its threshold of {card.threshold:.4g} was chosen on {card.calibration.images} images of your own, "
+            f"with F1 {markdown.number(card.calibration.f1)} there."
         )
     if threshold is not None:
         notify(f"Using --threshold {threshold:g} instead: the F1 above does not apply to it.")
