@@ -53,6 +53,7 @@ MAY_IMPORT = {
         "gallery",
     },
     "benchmark": {*LEAF, "api", "discovery", "datasets", "evaluate", "pipeline", "results"},
+    "interface": {*LEAF, "api", "model", "pipeline", "slides", "benchmark"},
     "folding": {*LEAF, "datasets", "benchmark"},
     "validation": {*LEAF, "discovery", "pipeline", "results", "benchmark"},
     "reproduce": {*LEAF, "api", "discovery", "training", "datasets", "pipeline", "results", "benchmark"},

@@ -29,7 +29,7 @@ mitobench predict slides/ --out found --model my-model
 def calibrate(
     model: Annotated[
         str,
-        typer.Argument(help="Name of a bundled model, or a folder written by `mitobench pack`.", show_default=False),
+        typer.Argument(help="Name, folder or address of a model, as for `mitobench predict`.", show_default=False),
     ],
     data: Annotated[Path, typer.Option(help="Folder of labelled images, in the layout `folder`.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder to create for the new model.", show_default=False)],
@@ -54,7 +54,8 @@ def calibrate(
     from mitobench.model.card import find
     from mitobench.pipeline import trust
 
-    folder, allowed = find(model), allow(allow_external, allow_download)
+    allowed = allow(allow_external, allow_download)
+    folder = find(model)
     loaded = Model.load(folder, find_device(device), allowed)
     with Progress(console=console, transient=True) as bar, trust.only(allowed):
         task = bar.add_task("images")

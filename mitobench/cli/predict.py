@@ -58,7 +58,8 @@ def predict(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Name of a bundled model, or a folder written by `mitobench pack`. Default: the bundled model."
+            help="Name of a bundled model, a folder written by `mitobench pack`, hf-hub:ORG/NAME@REVISION, or "
+            "https://HOST/MODEL.zip#sha256=DIGEST. Default: the bundled model."
         ),
     ] = None,
     mpp: Annotated[
@@ -131,7 +132,8 @@ def predict(
     from mitobench.model.inputs import left_out
     from mitobench.pipeline import trust
 
-    folder, allowed = find(model), allow(allow_external, allow_download)
+    allowed = allow(allow_external, allow_download)
+    folder = find(model)
     load = functools.partial(Model.load, folder, find_device(device), tuple(sorted(allowed)))
     loaded = load()
     _introduce(folder, loaded, threshold)
@@ -311,8 +313,13 @@ def _introduce(folder: Path, model: Model, threshold: float | None) -> None:
     notify(f"Model {folder.resolve().name}: {card.title}.")
     notify(
         f"F1 {markdown.number(measured.f1)}{between} on the test part of {measured.dataset} ({measured.protocol}, seed "
-        f"{measured.seed}) at a threshold of {card.threshold:.4g}; the model works at {card.mpp:g} um/px."
+        f"{measured.seed}) at a threshold of {card.measured_threshold:.4g}; the model works at {card.mpp:g} um/px."
     )
+    if card.calibration is not None:
+        notify(
+            f"Its threshold of {card.threshold:.4g} was chosen on {card.calibration.images} images of your own, "
+            f"with F1 {markdown.number(card.calibration.f1)} there."
+        )
     if threshold is not None:
         notify(f"Using --threshold {threshold:g} instead: the F1 above does not apply to it.")
     notify("Research software: not for diagnosis.")

@@ -11,11 +11,12 @@ from pydantic import Field, ValidationError
 from mitobench import foreign, registry
 from mitobench.errors import MitobenchError, nearest, wrong_fields
 from mitobench.evaluate.uncertainty import Interval
-from mitobench.foreign.limits import MAX_CARD_BYTES, MAX_WEIGHTS_BYTES
+from mitobench.foreign.limits import MAX_CARD_BYTES, MAX_CONFIG_BYTES, MAX_WEIGHTS_BYTES
 from mitobench.foreign.strict import Strict
 from mitobench.pipeline import canonical
 
 CARD = "model.json"
+BUNDLED = "bundled"
 MODELS = "models"  # folder in the registry
 FORMAT: Literal[1] = 1
 _OPTIONAL = ("ranges", "calibration")
@@ -158,9 +159,30 @@ class ModelCard(Strict, populate_by_name=True):
         return self.model_copy(update={"digest": canonical.digest(self.as_json("digest"))})
 
     @property
+    def measured_threshold(self) -> float:
+        """The threshold that `measured` refers to: that of the packed model, before any calibration."""
+        return self.calibration.threshold_before if self.calibration else self.threshold
+
+    @property
     def size_mb(self) -> float:
         """Size of all files together, MB."""
         return sum(file.bytes for file in self.files.values()) / 1e6
+
+
+class KnownModel(Strict):
+    """A model that the registry knows and does not contain, `models/NAME.toml`.
+
+    Attributes:
+        title: shown to users.
+        source: its address, `fetching.FORM`; of the hub with the commit as its revision.
+        licence: of its weights.
+        size_mb: of its files.
+    """
+
+    title: str
+    source: str
+    licence: str
+    size_mb: float
 
 
 def write(folder: Path, card: ModelCard) -> ModelCard:
@@ -177,6 +199,13 @@ def read(folder: Path) -> ModelCard:
     Raises MitobenchError if the folder is not a model or has another format, and if a file is missing, altered or not
     listed in the card.
     """
+    card = read_unverified(folder)
+    _verify(folder, card)
+    return card
+
+
+def read_unverified(folder: Path) -> ModelCard:
+    """Reads the card of a model folder alone. Raises MitobenchError if it is not a card or was changed."""
     path = folder / CARD
     content = foreign.read_json(path, MAX_CARD_BYTES, "model's card")
     try:
@@ -194,17 +223,30 @@ def read(folder: Path) -> ModelCard:
             f"{path}: was changed after it was written: its digest does not match. Pack the model again. To use "
             "another threshold, give --threshold."
         )
-    _verify(folder, card)
     return card
 
 
 def find(name: str | None) -> Path:
-    """Returns the folder of a model: a model of the registry by name, or a path; None: the only model in the registry.
+    """Returns the folder of a model.
 
-    Raises MitobenchError if there is no such model, or, without a name, if the registry has none or several.
+    Args:
+        name: a model of the registry, a folder, or an address (`fetching.FORM`); None or `bundled`: the only model
+            folder in the registry. The registry has a folder for each bundled model, and a file `NAME.toml` with the
+            address of each other one that is known.
+
+    Raises MitobenchError if there is no such model, if it would have to be downloaded and that is not allowed, or,
+    without a name, if the registry has none or several.
     """
+    from mitobench.model import fetching
+
     models_dir = registry.ROOT / MODELS
     known = sorted(path.parent.name for path in models_dir.glob(f"*/{CARD}"))
+    elsewhere = {path.stem: path for path in sorted(models_dir.glob("*.toml"))}
+    name = None if name == BUNDLED else name
+    if name is not None and fetching.is_remote(name):
+        return fetching.fetch(name)
+    if name in elsewhere:
+        return fetching.fetch(_known(elsewhere[name]).source)
     if name is None and len(known) == 1:
         return models_dir / known[0]
     if name is None and known:
@@ -218,7 +260,16 @@ def find(name: str | None) -> Path:
         return models_dir / name
     if Path(name).is_dir():
         return Path(name)
-    raise MitobenchError(f"--model {name}: is neither a bundled model nor a folder. {nearest(name, known)}")
+    names = [BUNDLED, *known, *elsewhere]
+    raise MitobenchError(f"--model {name}: is neither a known model, a folder nor an address. {nearest(name, names)}")
+
+
+def _known(path: Path) -> KnownModel:
+    content = foreign.read_toml(path, MAX_CONFIG_BYTES, "model's entry")
+    try:
+        return KnownModel.model_validate(content)
+    except ValidationError as reason:
+        raise MitobenchError(f"{path}: {wrong_fields(reason)}. Correct it.") from reason
 
 
 def _files(folder: Path) -> dict[str, PackedFile]:

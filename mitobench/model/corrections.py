@@ -22,8 +22,8 @@ from mitobench.datasets.folder_settings import FILE, IMPOSTER, MITOSIS
 from mitobench.errors import DataError, MitobenchError, as_text
 from mitobench.foreign.limits import MAX_LABELS_BYTES, MAX_PIXELS
 from mitobench.model import inputs
-from mitobench.model.areas import Ring, rings_of, within
 from mitobench.model.outputs import CANDIDATE
+from mitobench.model.search_area import Ring, rings_of, within
 from mitobench.slides.reader import Image, open_image
 from mitobench.slides.reader.resolution import UM_PER_CM
 

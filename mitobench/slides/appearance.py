@@ -33,7 +33,8 @@ def measure(patch: Pixels) -> dict[str, float] | None:
     """Measures a part of an image, uint8 RGB [h, w, 3] at the um/px of the model.
 
     Returns the values by the names of MEASURES: mean and standard deviation of the density of both stains over the
-    tissue, its mean saturation (0 to 1), and log10 of the variance of the Laplacian of its brightness (0 to 255). None if too little of it is tissue.
+    tissue, its mean saturation (0 to 1), and log10 of the variance of the Laplacian of its brightness (0 to 255). None
+    if too little of it is tissue.
     """
     tissue = is_tissue(patch)
     if tissue.mean() < MIN_TISSUE:
