@@ -16,7 +16,7 @@ from mitobench.api import Detections
 from mitobench.datasets import images
 from mitobench.errors import DataError, MitobenchError
 from mitobench.model import grid, inputs, outputs, reporting
-from mitobench.model.deviation import Judgement, judge_image
+from mitobench.model.deviation import judge_image
 from mitobench.model.findings import Findings
 from mitobench.model.inputs import frame_of
 from mitobench.model.journal import Journal

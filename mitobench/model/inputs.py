@@ -119,8 +119,9 @@ def resolution(image: Image, given: float | None) -> tuple[Mpp, list[str]]:
     """
     if given is not None:
         mpp = (given, given)
-        differs = images.differ(image.mpp, mpp) and image.mpp
-        return mpp, [f"the file says {images.um_px(image.mpp)} um/px, and {given:g} is used"] if differs else []
+        if image.mpp is None or not images.differ(image.mpp, mpp):
+            return mpp, []
+        return mpp, [f"the file says {images.um_px(image.mpp)} um/px, and {given:g} is used"]
     if image.mpp is None:
         raise NoResolution(
             f"{image.path}: the file has no um/px. Give them with --mpp, for example --mpp 0.25 for a 40x scan or "

@@ -1,6 +1,6 @@
 """The folder that `predict` writes: it replaces files of its own only, and knows which images are finished.
 
-`mitobench-files.jsonl` lists every file with its SHA-256 before the file is written. A file that is not listed, or that
+`mitobench_files.jsonl` lists every file with its SHA-256 before the file is written. A file that is not listed, or that
 was changed since, is somebody else's work, and is not replaced.
 """
 
@@ -23,7 +23,7 @@ from mitobench.errors import MitobenchError, as_text
 from mitobench.foreign import check_target, load_json
 from mitobench.foreign.limits import MAX_LABELS_BYTES
 
-FILES = "mitobench-files.jsonl"
+FILES = "mitobench_files.jsonl"
 WORK = ".mitobench-work"  # folder of unfinished work, deleted at the end
 LOCK = ".mitobench-lock"
 

@@ -11,6 +11,8 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mitobench.api import Detections
 from mitobench.atomic import write_text_atomic
 from mitobench.errors import as_text
@@ -91,13 +93,15 @@ def write_csv(path: Path, findings: Findings) -> None:
     """
     found, image = findings.found, guard_cell(str(findings.path))
     detections, rows, further = found.detections, [], _further(found.detections)
-    um = (detections.xy + 0.5) * findings.mpp
+    places = np.column_stack([detections.xy, detections.boxes]).tolist()
+    um = ((detections.xy + 0.5) * findings.mpp).tolist()
+    verifier = [""] * len(found) if found.verifier is None else list(map(repr, found.verifier.tolist()))
+    own_scores, scores = detections.score.tolist(), found.score.tolist()
+    calls = found.is_mitosis.astype(int).tolist()
     for i in range(len(found)):
-        place = [f"{n:.2f}" for n in (*detections.xy[i], *detections.boxes[i])]
-        verifier = "" if found.verifier is None else repr(float(found.verifier[i]))
-        scores = [repr(float(detections.score[i])), verifier, repr(float(found.score[i]))]
-        own = [*(f"{n:.2f}" for n in um[i]), *(values[i] for values in further.values())]
-        rows.append([image, *place, *scores, str(int(found.is_mitosis[i])), *own])
+        place, place_um = ([f"{n:.2f}" for n in values] for values in (places[i], um[i]))
+        own = [values[i] for values in further.values()]
+        rows.append([image, *place, repr(own_scores[i]), verifier[i], repr(scores[i]), str(calls[i]), *place_um, *own])
     _write_csv(path, (*COLUMNS, *further), rows)
 
 
@@ -121,8 +125,8 @@ def write_geojson(path: Path, findings: Findings, further: Iterable[Mapping[str,
     found = findings.found
     features = [_feature(findings, i, MITOSIS) for i in found.is_mitosis.nonzero()[0].tolist()]
     features += [_feature(findings, i, CANDIDATE) for i in near_misses(found, findings.threshold).nonzero()[0].tolist()]
-    collection = {"type": "FeatureCollection", "features": [*features, *further]}
-    write_text_atomic(path, json.dumps(collection, indent=1, allow_nan=False) + "\n")
+    lines = ",\n".join(json.dumps(one, allow_nan=False) for one in (*features, *further))
+    write_text_atomic(path, f'{{"type": "FeatureCollection", "features": [\n{lines}\n]}}\n')
 
 
 def feature(
@@ -152,7 +156,7 @@ def feature(
 
 def _feature(findings: Findings, i: int, name: str) -> dict[str, Any]:
     found = findings.found
-    x1, y1, x2, y2 = (round(float(n) + 0.5, 2) for n in found.detections.boxes[i])
+    x1, y1, x2, y2 = (round(n + 0.5, 2) for n in found.detections.boxes[i].tolist())
     measurements = {"score": float(found.score[i]), "detector score": float(found.detections.score[i])}
     if found.verifier is not None:
         measurements["verifier score"] = float(found.verifier[i])

@@ -151,10 +151,11 @@ def _mask(path: Path, image: Image, mpp: tuple[float, float]) -> NDArray[np.bool
         columns, rows = tissue.cells(_extent(image, mpp))
         pixels, _ = overview(given, (min(columns, given.size[0]), min(rows, given.size[1])))
     mask = pixels.max(axis=2) >= 128 if pixels.max(initial=0) >= 128 else pixels.max(axis=2) > 0
-    mask = mask[np.arange(rows) * mask.shape[0] // rows][:, np.arange(columns) * mask.shape[1] // columns]
-    if not mask.any():
+    stretched: NDArray[np.bool_] = mask[np.arange(rows) * mask.shape[0] // rows]
+    stretched = stretched[:, np.arange(columns) * mask.shape[1] // columns]
+    if not stretched.any():
         raise DataError(f"{path}: is 0 everywhere. Draw the tissue with 255.")
-    return mask
+    return stretched
 
 
 def _outlined(path: Path, image: Image, mpp: tuple[float, float]) -> SearchArea:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 from model.toy_models import PackedRun, only_toys, run_and_pack
+from PIL import Image
 
 from mitobench import registry
 from mitobench.model import card, image_run

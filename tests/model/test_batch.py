@@ -15,7 +15,6 @@ from mitobench.model import Model
 from mitobench.model.batch import ENDINGS, predict_files
 from model.toy_models import black, dots
 
-
 EVERYWHERE = "no tissue was found, so the whole image was searched"
 
 
@@ -43,7 +42,7 @@ def test_each_image_has_its_files_and_a_line(paths: list[Path], tmp_path: Path) 
     assert (rows[2].area_mm2, rows[2].tissue_mm2) == pytest.approx((60 * 40 / 4e6, 60 * 40 / 4e6))
     assert rows[2].mitoses_per_mm2 == pytest.approx(2 / (60 * 40 / 4e6))
     files = {f"dots{number}{ending}" for number in range(3) for ending in ENDINGS}
-    files |= {"summary.csv", "summary.html", "mitobench-files.jsonl"}
+    files |= {"summary.csv", "summary.html", "mitobench_files.jsonl"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == files
     assert [row["mitoses"] for row in summary(tmp_path / "out")] == ["0", "1", "2"]
 

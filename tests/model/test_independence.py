@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -142,7 +144,7 @@ class Capped(Detector):
     """Finds the first `most` white pixels of a frame."""
 
     name, version, Options = "capped", "1", CappedOptions
-    limits = {"most": 100}
+    limits: ClassVar[Mapping[str, float]] = {"most": 100}
 
     def predict(self, frame: Frame) -> Detections:
         y, x = np.nonzero(frame.read()[..., 0] == 255)
@@ -173,7 +175,7 @@ def test_without_raised_limits_mitoses_beside_a_crowd_are_lost(blobs: Model) -> 
 @pytest.mark.slow
 @pytest.mark.real
 def test_the_bundled_model_finds_the_same_mitoses_on_a_real_frame_wherever_it_lies(real_data: Path) -> None:
-    """A part of a frame alone, on glass, and where it was in its frame; scores near the threshold may fall either way."""
+    """A part of a frame alone, on glass, and where it was in its frame."""
     model = Model.load(find(None))
     path = next(path for path in sorted(real_data.rglob("A03_0?.jpg")) if "evaluation" in str(path))
     pixels = np.array(Image.open(path).convert("RGB"))
