@@ -688,14 +688,28 @@ class BoxEstimator(Plugin):
         return np.zeros(len(mitoses), dtype=bool)
 
 
+def _raised(options: BaseModel, name: str, factor: float) -> Any:
+    """Returns `factor` times the value of an option, at most its greatest allowed value."""
+    value = getattr(options, name)
+    if value is None:
+        return None
+    rules = type(options).model_fields[name].metadata
+    greatest = [rule.le for rule in rules if getattr(rule, "le", None) is not None]
+    return type(value)(min([value * factor, *greatest]))
+
+
 class Detector(Plugin):
     """Finds candidates in a frame.
 
     Attributes:
         uses_boxes: False for a detector that does not learn from boxes; it is fitted once for all box estimators.
+        limits: the options that limit how many candidates or proposals a frame gives, by name, each with a factor.
+            `mitobench predict` multiplies them by it, so that a mitosis is found whatever lies beside it. Choose a
+            great factor for a limit that costs nothing, and a small one, such as 4, for one that costs time.
     """
 
     uses_boxes: ClassVar[bool] = True
+    limits: ClassVar[Mapping[str, float]] = {}
 
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
         """Learns from labelled frames with boxes."""
@@ -703,6 +717,15 @@ class Detector(Plugin):
     @abstractmethod
     def predict(self, frame: Frame) -> Detections:
         """Returns candidates down to a low score. The harness chooses the threshold."""
+
+    def raise_limits(self) -> None:
+        """Multiplies the options in `limits` by their factors, as far as their own limits allow.
+
+        Called before `load`, for the detector of a packed model. A detector that consists of others passes it on.
+        """
+        raised = {name: _raised(self.options, name, factor) for name, factor in self.limits.items()}
+        if raised:
+            self.options = self.options.model_copy(update=raised)
 
 
 class Verifier(Plugin):

@@ -13,6 +13,7 @@ import typer
 
 from mitobench import __version__
 from mitobench.cli import (
+    calibrate,
     compare,
     data,
     doctor,
@@ -67,6 +68,7 @@ app.command("reproduce")(reproduce.reproduce)
 app.command("submit")(submit.submit)
 app.command("pack")(pack.pack)
 app.command("predict")(predict.predict)
+app.command("calibrate")(calibrate.calibrate)
 app.command("export")(export.export)
 app.command("list")(info.list_plugins)
 app.command("info")(info.info)

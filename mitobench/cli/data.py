@@ -133,6 +133,49 @@ def synth(
     echo(f"Written to {folder}. Check it with: mitobench data check {folder}")
 
 
+@app.command("from-geojson")
+def from_geojson(
+    geojson: Annotated[
+        list[Path], typer.Argument(help="GeoJSON files that were corrected in QuPath.", show_default=False)
+    ],
+    image: Annotated[
+        list[Path],
+        typer.Option(help="Their images, or folders of them. May be repeated.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to create.", show_default=False)],
+    mpp: Annotated[float | None, typer.Option(help="um/px of the images. Default: what each file says.")] = None,
+    mitosis: Annotated[list[str] | None, typer.Option(help="A further class of mitoses. May be repeated.")] = None,
+    imposter: Annotated[
+        list[str] | None, typer.Option(help="A further class of figures that are not mitoses. May be repeated.")
+    ] = None,
+    ignore: Annotated[list[str] | None, typer.Option(help="A class that means nothing. May be repeated.")] = None,
+    region: Annotated[
+        list[str] | None,
+        typer.Option(help="Only annotations of this class are labelled regions, for example 'Hot spot'."),
+    ] = None,
+) -> None:
+    """Make a data set of GeoJSON files that were corrected in QuPath, for `mitobench calibrate` and `mitobench run`.
+
+    Objects of the class Mitosis are mitoses. Those of the classes Candidate and Non-mitosis are imposters: figures that
+    look like mitoses. Annotations of other classes, or without a class, are the regions in which every mitosis is
+    labelled. Without regions that is the whole image. The outlines of hot spots are not regions, unless --region names
+    them. Each region becomes an image in --out.
+
+    Exit code 2: a file cannot be read, a class is not known, or the folder exists.
+
+    Example: mitobench data from-geojson found/slide.geojson --image slide.svs --out my-fields
+    """
+    from mitobench.model import corrections
+
+    names = [tuple(given or ()) for given in (mitosis, imposter, ignore, region)]
+    pairs = corrections.pairs_of(geojson, image)
+    written = corrections.write_dataset(pairs, out, mpp, corrections.Classes(*names))
+    for note in written.notes:
+        echo(note)
+    echo(f"{written.images} images with {written.mitoses} mitoses and {written.imposters} imposters.")
+    echo(f"Written to {out}. Check it with: mitobench data check {out} --dataset folder")
+
+
 def _show(report: DatasetReport) -> None:
     """Prints plain lines and narrow tables, which also fit a file or a small terminal."""
     dataset = report.dataset

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from mitobench.cli.options import Data
 from mitobench.cli.terminal import echo
 
 EXAMPLES = """\
@@ -15,7 +16,7 @@ EXAMPLES = """\
 
 mitobench pack leaderboard/records/RECORD.json --out my-model
 
-mitobench pack leaderboard/records/RECORD.json --out my-model --store runs/store --half
+mitobench pack leaderboard/records/RECORD.json --out my-model --store runs/store --data ~/mitos --half
 """
 
 
@@ -26,21 +27,26 @@ def pack(
         Path | None,
         typer.Option(envvar="MITOBENCH_STORE", help="The store that the run used. Default: in the user cache."),
     ] = None,
+    data: Data = None,
     half: Annotated[bool, typer.Option("--half", help="Round weights to 16 bits, which halves the size.")] = False,
 ) -> None:
     """Pack the fitted plugins of a run into a model folder for `mitobench predict`.
 
-    The folder holds weights (never pickles) and a card with the digests of all files.
+    The folder holds weights (never pickles) and a card with the digests of all files. With --data, the card also says
+    what the training frames look like, so that `mitobench predict` warns of images that differ from them.
 
     Exit code 2: the run failed, the store no longer has its outputs, or the folder cannot be written.
     """
     from mitobench.benchmark import default_store
     from mitobench.model import pack as make
 
-    card = make(record, store or default_store(), out, half)
+    card = make(record, store or default_store(), out, half, data)
     echo(f"{card.title}: {card.size_mb:.1f} MB in {len(card.files)} files.")
     if half:
         echo("Note: its F1 was measured before its weights were rounded to 16 bits.")
+    if card.ranges is None:
+        why = "the training frames show too little tissue" if data else "no --data was given"
+        echo(f"Note: the model cannot warn of images that differ from its training frames: {why}.")
     echo(f"Model  {out}")
 
 

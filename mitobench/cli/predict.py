@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import math
 import os
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,105 +15,292 @@ import typer
 
 from mitobench.cli.options import AllowDownload, AllowExternal, allow
 from mitobench.cli.terminal import echo
+from mitobench.foreign.limits import MAX_JOBS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from mitobench.model import Model
+    from mitobench.model.batch import Progress, ProgressListener
     from mitobench.model.outputs import ImageSummary
 
 EXAMPLES = """\
 [bold]Examples[/bold]
 
+mitobench predict slide.svs --out found
+
+mitobench predict slides/ --out found --recursive
+
 mitobench predict hpf.tif --mpp 0.25 --out found
 
-mitobench predict fields/ more/hpf.png --out found --threshold 0.6
+mitobench predict fields/ more/hpf.png --mpp 0.25 --out found --threshold 0.6
 
-mitobench predict fields/ --out found --model my-model/ --device cuda
+mitobench predict slide.svs --out found --model my-model/ --device cuda
+
+mitobench predict --example --out found
 """
+
+SECONDS_A_LINE = 60.0  # between two lines of progress where there is no terminal
 
 
 def predict(
     image: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
             metavar="IMAGE...",
-            help="Image files, or folders; all image files in a folder are used.",
+            help="Slides and image files, or folders; all image files in a folder are used.",
             show_default=False,
         ),
-    ],
-    out: Annotated[Path, typer.Option(help="Folder to write; must not contain any of the images.", show_default=False)],
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder to write; must not contain any of the images.", show_default=False)
+    ] = ...,  # type: ignore[assignment]
     model: Annotated[
         str | None,
         typer.Option(
-            help="Name of a bundled model, or a folder written by `mitobench pack`. Default: the bundled model."
+            help="Name of a bundled model, a folder written by `mitobench pack`, hf-hub:ORG/NAME@REVISION, or "
+            "https://HOST/MODEL.zip#sha256=DIGEST. Default: the bundled model."
         ),
     ] = None,
-    mpp: Annotated[float | None, typer.Option(help="um/px of the images, 0.1 to 1. Default: the model's.")] = None,
-    threshold: Annotated[
-        float | None, typer.Option(help="Candidates with a score at or above this are mitoses. Default: the model's.")
+    mpp: Annotated[
+        float | None, typer.Option(help="um/px of all images, 0.1 to 1. Default: what each file says.")
     ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Candidates with a score at or above this are mitoses, 0 to 1. Default: the model's."),
+    ] = None,
+    roi: Annotated[
+        Path | None, typer.Option(help="GeoJSON with outlines on one image: search only there.", show_default=False)
+    ] = None,
+    tissue: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where tissue is on one image: a mask image (0: none) or GeoJSON. Default: it is found.",
+            show_default=False,
+        ),
+    ] = None,
+    page: Annotated[
+        int | None,
+        typer.Option(min=1, help="Page to read of files that hold several, such as a z-stack.", show_default=False),
+    ] = None,
+    hotspot: Annotated[str, typer.Option(help="Shape of the hot spot: circle or square.")] = "circle",
+    area_mm2: Annotated[float, typer.Option(help="Size of the hot spot, mm2.")] = 2.0,
+    recursive: Annotated[bool, typer.Option("--recursive", help="Also use folders within folders.")] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace files in --out that mitobench did not write, and search again."),
+    ] = False,
+    jobs: Annotated[int, typer.Option(min=1, max=MAX_JOBS, help="Number of processes that search.")] = 1,
     device: Annotated[str, typer.Option(help="Device to compute on: auto, cpu or cuda.")] = "auto",
+    example: Annotated[bool, typer.Option("--example", help="Use a synthetic field that mitobench makes.")] = False,
     allow_external: AllowExternal = False,
     allow_download: AllowDownload = False,
 ) -> None:
-    """Find mitoses on images. Writes a CSV, a GeoJSON for QuPath and an overlay per image, and counts per mm2.
+    """Find mitoses on slides and images. Reports the hot spot, mitoses per mm2 of tissue, and every mitosis.
 
-    Reads TIFF (OME-TIFF and BigTIFF too), PNG, JPEG, JPEG 2000, WebP and BMP with 8 or 16 bits, and with
-    the extra `slides` small whole slides. What is converted or odd is noted in the summary. Large images are processed
-    in tiles; whole slides of more than 268 million px are not supported. On the overlays, blue rings are mitoses; thin
-    orange rings are candidates with a score between half the threshold and the threshold.
+    Writes for each image a report (HTML), a table (CSV), outlines for QuPath (GeoJSON), an overlay and a heat map.
+
+    Reads whole slides (SVS, NDPI, MRXS, SCN, BIF, DICOM, OME-TIFF, with the extra `slides`), TIFF, PNG, JPEG,
+    JPEG 2000, WebP and BMP. Only tissue is searched, part by part, so slides may be of any size. If the command is
+    interrupted, the same command continues where it stopped. um/px are those of the file; give --mpp where it has
+    none. What is converted or odd is noted in the summary. On the overlays, blue rings are mitoses; thin orange rings
+    are candidates with a score between half the threshold and the threshold.
 
     A model can name programs (`external:`) and hubs. They are shown first, and used only with --allow-external and
     --allow-download.
 
-    Exit code 0: all images were processed; 1: some failed, and the summary says why, or files in a folder were left
-    out because they cannot be read; 2: nothing could be processed or
-    written.
+    Exit code 0: all images were searched; 1: some failed or have parts that cannot be decoded, and the summary says
+    why, or files in a folder were left out because they cannot be read; 2: an argument is wrong, or nothing could be
+    searched or written.
 
     Research software: not for diagnosis.
     """
-    if mpp is not None and not 0.1 <= mpp <= 1.0:
-        raise typer.BadParameter(f"--mpp {mpp:g}: must be from 0.1 to 1.0 um/px; 40x scans have about 0.25.")
+    _check_numbers(mpp, threshold, device)
+    from mitobench.slides.areas import area_of
+
+    hot_spot = area_of(hotspot, area_mm2)
+    paths, folders = _images(image or [], example, recursive)
+    _check_files(paths, folders, out, mpp, roi, tissue, page)
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from mitobench.benchmark import find_device
-    from mitobench.cli.console import console, notify
+    from mitobench.cli.console import notify
     from mitobench.model import Model
-    from mitobench.model.batch import predict_files
+    from mitobench.model.batch import Options, predict_files
     from mitobench.model.card import find
-    from mitobench.model.inputs import images_of, left_out
+    from mitobench.model.image_run import INDEX
+    from mitobench.model.inputs import left_out
     from mitobench.pipeline import trust
 
-    folder, allowed = find(model), allow(allow_external, allow_download)
-    loaded = Model.load(folder, find_device(device), allowed)
+    allowed = allow(allow_external, allow_download)
+    folder = find(model)
+    load = functools.partial(Model.load, folder, find_device(device), tuple(sorted(allowed)))
+    loaded = load()
     _introduce(folder, loaded, threshold)
-    if mpp is None:
-        notify(f"No --mpp given: assuming the model's {loaded.card.mpp:g} um/px for all images.")
-    paths = images_of(image)
+    options = Options(mpp, threshold, page, tissue, roi, hot_spot, overwrite, load, jobs)
     rows: list[ImageSummary] = []
-    from rich.progress import Progress
-
     try:
-        with Progress(console=console, transient=True) as bar, trust.only(allowed):
-            task = bar.add_task("images", total=len(paths))
-            for row in predict_files(loaded, paths, out, mpp or loaded.card.mpp, threshold):
+        with _progress() as listener, trust.only(allowed):
+            for row in predict_files(loaded, paths, out, options=options, progress=listener):
                 rows.append(row)
-                bar.advance(task)
-                if not row.done:
+                if not row.searched:
                     notify(f"skipped: {row.note}")
                 elif row.note:
                     notify(f"{row.image}: {row.note}")
     except KeyboardInterrupt:
-        echo("Interrupted. Finished images are kept.", err=True)
+        echo("Interrupted. Finished parts are kept. Run the same command again to continue.", err=True)
         raise typer.Exit(130) from None
     _show(rows)
     notify(f"Summary  {out / 'summary.csv'}")
-    unread = left_out(image)
+    notify(f"Reports  {out / INDEX}")
+    unread = left_out(image or [], recursive)
     for path in unread:
         notify(f"left out: {path}: files with the suffix {path.suffix} are not read. Convert it to TIFF.")
-    if unread or not all(row.done for row in rows):
+    if not any(row.searched for row in rows):
+        raise typer.Exit(2)
+    if unread or not all(row.done and not row.unread_parts for row in rows):
         raise typer.Exit(1)
+
+
+# ------------------------------------------------------------------------------ arguments, checked before any work
+
+
+def _check_numbers(mpp: float | None, threshold: float | None, device: str) -> None:
+    if mpp is not None and not 0.1 <= mpp <= 1.0:
+        raise typer.BadParameter(f"--mpp {mpp:g}: must be from 0.1 to 1.0 um/px; 40x scans have about 0.25.")
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise typer.BadParameter(f"--threshold {threshold:g}: must be from 0 to 1.")
+    if device not in ("auto", "cpu", "cuda"):
+        raise typer.BadParameter(f"--device {device}: must be auto, cpu or cuda.")
+
+
+def _images(given: list[Path], example: bool, recursive: bool) -> tuple[list[Path], bool]:
+    """Returns the images to search, and whether folders were given. Raises MitobenchError for missing ones."""
+    from mitobench.model.inputs import check_there, images_of
+
+    if example == bool(given):
+        raise typer.BadParameter("Give images, or --example." if example else "Give at least one image, or --example.")
+    if example:
+        from mitobench.cli.console import notify
+        from mitobench.model.example import example as make
+
+        path = make()
+        notify(f"The example is {path}: synthetic tissue, so what is found on it says nothing about real slides.")
+        return [path], False
+    paths = images_of(given, recursive)
+    check_there(paths)
+    return paths, any(path.is_dir() for path in given)
+
+
+def _check_files(
+    paths: Sequence[Path],
+    folders: bool,
+    out: Path,
+    mpp: float | None,
+    roi: Path | None,
+    tissue: Path | None,
+    page: int | None,
+) -> None:
+    from mitobench.foreign import check_regular
+    from mitobench.foreign.limits import MAX_IMAGE_BYTES
+    from mitobench.model.inputs import check_out
+
+    for option, path in (("--roi", roi), ("--tissue", tissue)):
+        if path is None:
+            continue
+        if len(paths) > 1:
+            raise typer.BadParameter(f"{option} is for one image, and {len(paths)} are given. Search them one by one.")
+        check_regular(path, MAX_IMAGE_BYTES, "file of outlines or mask")
+    check_out(out, paths)
+    _check_writable(out)
+    if mpp is None and not folders:
+        _check_resolution(paths, page)
+
+
+def _check_writable(out: Path) -> None:
+    """Raises MitobenchError if no file can be written to a folder."""
+    from mitobench.errors import MitobenchError
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as reason:
+        raise MitobenchError(
+            f"--out {out}: cannot be written: {reason.strerror or reason}. Give another folder."
+        ) from reason
+
+
+def _check_resolution(paths: Sequence[Path], page: int | None) -> None:
+    """Raises MitobenchError if a named file says no um/px. Other errors of reading are reported when its turn comes."""
+    from mitobench.errors import MitobenchError
+    from mitobench.model.inputs import NoResolution, resolution
+    from mitobench.slides.reader import open_image
+
+    for path in paths:
+        try:
+            with open_image(path, page) as image:
+                resolution(image, None)
+        except NoResolution:
+            raise
+        except MitobenchError:
+            continue
+
+
+# ------------------------------------------------------------------------------------------------- what is shown
+
+
+@contextmanager
+def _progress() -> Iterator[ProgressListener]:
+    """Gives what shows the progress: a bar on a terminal, a line a minute elsewhere."""
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    from mitobench.cli.console import console
+
+    if not console.is_terminal:
+        yield _Lines()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"), TimeElapsedColumn())
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=1.0, left="")
+
+        def show(state: Progress) -> None:
+            bar.update(task, completed=state.share, description=_where(state), left=_left(state))
+
+        yield show
+
+
+class _Lines:
+    """Prints a line a minute."""
+
+    def __init__(self) -> None:
+        import time
+
+        self._clock = time.monotonic
+        self._next = self._clock() + SECONDS_A_LINE
+
+    def __call__(self, state: Progress) -> None:
+        from mitobench.cli.console import notify
+
+        if self._clock() >= self._next:
+            self._next = self._clock() + SECONDS_A_LINE
+            notify(", ".join(filter(None, [_where(state), f"{100 * state.share:.0f} %", _left(state)])))
+
+
+def _where(state: Progress) -> str:
+    image = f"image {state.image + 1} of {state.images}, " if state.images > 1 else ""
+    return f"{image}part {state.cells} of {state.all_cells}"
+
+
+def _left(state: Progress) -> str:
+    left = state.seconds_left
+    if left is None or not math.isfinite(left):
+        return ""
+    if left < 90:
+        return f"about {left:.0f} s left"
+    minutes = round(left / 60)
+    return f"about {minutes} min left" if minutes < 90 else f"about {minutes / 60:.1f} h left"
 
 
 def _introduce(folder: Path, model: Model, threshold: float | None) -> None:
@@ -122,8 +313,13 @@ def _introduce(folder: Path, model: Model, threshold: float | None) -> None:
     notify(f"Model {folder.resolve().name}: {card.title}.")
     notify(
         f"F1 {markdown.number(measured.f1)}{between} on the test part of {measured.dataset} ({measured.protocol}, seed "
-        f"{measured.seed}) at a threshold of {card.threshold:.4g}; the model works at {card.mpp:g} um/px."
+        f"{measured.seed}) at a threshold of {card.measured_threshold:.4g}; the model works at {card.mpp:g} um/px."
     )
+    if card.calibration is not None:
+        notify(
+            f"Its threshold of {card.threshold:.4g} was chosen on {card.calibration.images} images of your own, "
+            f"with F1 {markdown.number(card.calibration.f1)} there."
+        )
     if threshold is not None:
         notify(f"Using --threshold {threshold:g} instead: the F1 above does not apply to it.")
     notify("Research software: not for diagnosis.")
@@ -137,15 +333,17 @@ def _show(rows: Sequence[ImageSummary]) -> None:
     from mitobench.cli.console import console
 
     table = Table(box=None, pad_edge=False)
-    for column in ("image", "mm2", "mitoses", "per mm2", "candidates", "seconds"):
+    for column in ("image", "hot spot", "mitoses", "tissue mm2", "per mm2", "candidates", "seconds"):
         table.add_column(column, justify="left" if column == "image" else "right", overflow="fold")
     for row in rows:
         name = escape(Path(row.image).name)
-        if row.area_mm2 is None or row.mitoses_per_mm2 is None:
-            table.add_row(name, "", "skipped")  # the reason was printed when it happened
+        if row.tissue_mm2 is None:  # the reason was printed when it happened
+            table.add_row(name, "", "not judged" if row.searched else "skipped")
             continue
-        rate = f"{row.mitoses_per_mm2:.1f}"
-        table.add_row(name, f"{row.area_mm2:.3f}", f"{row.mitoses}", rate, f"{row.candidates}", f"{row.seconds:.1f}")
+        rate = "" if row.mitoses_per_mm2 is None else f"{row.mitoses_per_mm2:.1f}"
+        hot = "" if row.hot_spot_mitoses is None else f"{row.hot_spot_mitoses}"
+        cells = (hot, f"{row.mitoses}", f"{row.tissue_mm2:.3f}", rate, f"{row.candidates}", f"{row.seconds:.1f}")
+        table.add_row(name, *cells)
     console.print(table)
 
 

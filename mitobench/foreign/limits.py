@@ -20,6 +20,7 @@ MAX_LABELS_BYTES = 256 * MB  # the labels of a whole data set (JSON, GeoJSON)
 MAX_DATABASE_BYTES = 2 * GB  # a database of annotations (sqlite)
 MAX_IMAGE_BYTES = 8 * GB  # an image file
 MAX_WEIGHTS_BYTES = 16 * GB  # a file of weights
+MAX_MODEL_BYTES = 4 * GB  # a downloaded model, packed and unpacked
 MAX_FILE_CACHE_BYTES = 32 * MB  # the cache of the digests of files, which starts anew beyond it
 MAX_STATE_BYTES = 8 * MB  # a JSON file that a stage or a plugin wrote next to its weights
 
@@ -27,6 +28,7 @@ MAX_STATE_BYTES = 8 * MB  # a JSON file that a stage or a plugin wrote next to i
 MAX_ANNOTATIONS = 5_000_000  # annotations in a database of whole slides
 MAX_DETECTIONS = 2_000_000  # rows of a detections file
 MAX_FILES = 100_000  # files in a folder of detections
+MAX_FILES_OF_MODEL = 1_000  # files of a downloaded model
 MAX_PIXELS = 1 << 28  # of an image: 4 x 4 mm at 0.25 um/px. A larger file is a whole slide or a decompression bomb
 MAX_SLIDE_PIXELS = 1 << 40  # of a whole slide, which is read by region only
 MAX_PAGES = 4_096  # pages and stored resolutions of a TIFF

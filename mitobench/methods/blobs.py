@@ -6,6 +6,9 @@ Gaussian at several scales (Lindeberg 1998) responds where a disc of about that 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_laplace
@@ -44,6 +47,7 @@ class Blobs(api.Detector):
     version = "1"
     Options = BlobsOptions
     uses_boxes = False  # it learns nothing
+    limits: ClassVar[Mapping[str, float]] = {"max_candidates": 100}
 
     def predict(self, frame: Frame) -> Detections:
         """Returns at most `max_candidates` candidates with a score above `floor`, the best first."""

@@ -119,6 +119,11 @@ class Union(Detector):
         self.members: tuple[Detector, ...] = ()
         self.calibrations: tuple[Calibration, ...] = ()
         self._files: tempfile.TemporaryDirectory[str] | None = None
+        self._raised = False
+
+    def raise_limits(self) -> None:
+        """Raises the limits of the members, which `load` makes."""
+        self._raised = True
 
     @classmethod
     def resolve(cls, argument: str) -> str:
@@ -212,6 +217,8 @@ class Union(Detector):
             self._files = self._files or tempfile.TemporaryDirectory(prefix="mitobench-")
             files = dict(_read_files(folder / FILES.format(number=number), entry["files"], Path(self._files.name)))
         member: Detector = cls(cls.Options.model_validate(with_files(entry["options"], files)), self.device)
+        if self._raised:
+            member.raise_limits()
         if cls.learns():
             member.load(folder / f"member-{number}")
         return member

@@ -1,67 +1,80 @@
-"""Predicts on many images. A failing image does not stop the others; each image's files are written at once."""
+"""Finds mitoses on many images. A failing image does not stop the others; each image's files are written at once.
+
+A search that was interrupted continues at the cell where it stopped, and finished images are not searched again.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from mitobench.api import Frame
-from mitobench.datasets import images
-from mitobench.errors import MitobenchError
 from mitobench.model import inputs, outputs
-from mitobench.model.model import Model, Prediction
+from mitobench.model.image_run import ENDINGS, INDEX, Options, Processed, Progress, ProgressListener, Run
+from mitobench.model.inputs import SUMMARY
+from mitobench.model.model import Model
+from mitobench.model.output_folder import OutputFolder
 from mitobench.model.outputs import ImageSummary
-from mitobench.model.overlay import overlay
+from mitobench.model.pages.index_page import write_index
+from mitobench.model.search import searcher
+
+__all__ = ["ENDINGS", "SUMMARY_FILE", "Options", "Progress", "ProgressListener", "predict_files"]
+
+SUMMARY_FILE = f"{SUMMARY}.csv"
 
 
 def predict_files(
-    model: Model, paths: Sequence[Path], out: Path, mpp: float, threshold: float | None = None
+    model: Model,
+    paths: Sequence[Path],
+    out: Path,
+    mpp: float | None = None,
+    threshold: float | None = None,
+    options: Options | None = None,
+    progress: ProgressListener | None = None,
 ) -> Iterator[ImageSummary]:
-    """Predicts on images; writes `NAME.csv`, `.geojson` and `.png` for each, and `summary.csv` for all so far.
+    """Finds mitoses on images; writes the files of each, `summary.csv` for all so far, and an index of the reports.
 
     Args:
         model: the model.
         paths: image files, as listed by `inputs.images_of`; `inputs.names` gives each its NAME.
         out: folder to write; created if needed.
-        mpp: um/px of the images.
-        threshold: a score at or above it is a mitosis; None: the model's threshold.
+        mpp, threshold: as in `options`, which they replace.
+        options: how the images are searched.
+        progress: called after every cell.
 
     Yields the summary of each image when it is finished, including failed ones. Raises MitobenchError if `out` cannot
-    be written, or holds an image that could be overwritten.
+    be written, holds an image that could be overwritten, or files that mitobench did not write.
     """
+    given = options or Options()
+    given = replace(given, mpp=given.mpp if mpp is None else mpp)
+    chosen = given.threshold if threshold is None else threshold
+    given = replace(given, threshold=model.card.threshold if chosen is None else chosen)
     inputs.check_out(out, paths)
-    rows: list[ImageSummary] = []
-    outputs.write_summary(out / f"{inputs.SUMMARY}.csv", rows)  # fails before any work if it cannot be written
-    threshold = model.card.threshold if threshold is None else threshold
-    for path, name in zip(paths, inputs.names(paths), strict=True):
-        started = time.perf_counter()
-        notes = [] if name == path.stem else [f"its files are named {name}"]
-        try:
-            frame, odd = inputs.read(path, mpp)
-            found = model.predict(frame, threshold)
-        except MitobenchError as reason:
-            row = ImageSummary(str(path), note=str(reason))
-        except Exception as reason:  # any error of a plugin, or too little memory: the next image may succeed
-            row = ImageSummary(str(path), note=f"{type(reason).__name__}: {reason}")
-        else:
-            _write(out / name, str(path), frame, found, threshold)
-            seconds = round(time.perf_counter() - started, 2)
-            row = replace(_summarise(path, frame, found), seconds=seconds, note="; ".join([*notes, *odd]))
-        rows.append(row)
-        outputs.write_summary(out / f"{inputs.SUMMARY}.csv", rows)
-        yield row
+    names = inputs.names(paths)
+    with ExitStack() as stack:
+        folder = stack.enter_context(OutputFolder(out, given.overwrite))
+        folder.check([SUMMARY_FILE, INDEX, *(f"{name}{ending}" for name in names for ending in ENDINGS)])
+        done: list[Processed] = []
+        _write_summary(folder, done)  # fails before any work if it cannot be written
+        run = Run(folder, stack.enter_context(searcher(model, given.load, given.jobs)), given, len(paths), progress)
+        for number, (path, name) in enumerate(zip(paths, names, strict=True)):
+            processed = run.process(number, path, name)
+            done.append(processed)
+            _write_summary(folder, done)
+            if len(done) == len(paths):
+                _write_index(folder, done, model, given)
+                folder.close()
+            yield processed.summary
 
 
-def _write(target: Path, image: str, frame: Frame, found: Prediction, threshold: float) -> None:
-    name = target.name
-    outputs.write_csv(target.with_name(f"{name}.csv"), image, found)
-    outputs.write_geojson(target.with_name(f"{name}.geojson"), image, found)
-    images.write_rgb(target.with_name(f"{name}.png"), overlay(frame, found, threshold))
+def _write_summary(folder: OutputFolder, done: Sequence[Processed]) -> None:
+    with folder.staged() as stage:
+        outputs.write_summary(stage / SUMMARY_FILE, (processed.summary for processed in done))
 
 
-def _summarise(path: Path, frame: Frame, found: Prediction) -> ImageSummary:
-    area = frame.size[0] * frame.mpp[0] * frame.size[1] * frame.mpp[1] / 1e6
-    mitoses = int(found.is_mitosis.sum())
-    return ImageSummary(str(path), *frame.size, frame.mpp[0], area, mitoses, mitoses / area, len(found))
+def _write_index(folder: OutputFolder, done: Sequence[Processed], model: Model, options: Options) -> None:
+    assert options.threshold is not None
+    rows = [processed.index for processed in done]
+    with folder.staged() as stage:
+        write_index(stage / INDEX, rows, options.hot_spot.mm2, model.card.title, options.threshold)

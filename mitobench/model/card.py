@@ -11,13 +11,15 @@ from pydantic import Field, ValidationError
 from mitobench import foreign, registry
 from mitobench.errors import MitobenchError, nearest, wrong_fields
 from mitobench.evaluate.uncertainty import Interval
-from mitobench.foreign.limits import MAX_CARD_BYTES, MAX_WEIGHTS_BYTES
+from mitobench.foreign.limits import MAX_CARD_BYTES, MAX_CONFIG_BYTES, MAX_WEIGHTS_BYTES
 from mitobench.foreign.strict import Strict
 from mitobench.pipeline import canonical
 
 CARD = "model.json"
+BUNDLED = "bundled"
 MODELS = "models"  # folder in the registry
 FORMAT: Literal[1] = 1
+_OPTIONAL = ("ranges", "calibration")
 
 
 class PackedPlugin(Strict):
@@ -58,6 +60,55 @@ class PackedFile(Strict):
     bytes: int
 
 
+class Range(Strict):
+    """From `low` to `high`."""
+
+    low: Finite
+    high: Finite
+
+
+class TrainingRanges(Strict):
+    """What the training frames look like, against which images are compared.
+
+    Attributes:
+        frames, patches: number of frames and of parts of them that were measured.
+        mpp: um/px of the training frames.
+        values: 1st to 99th percentile over the parts, by the names of `slides.appearance.MEASURES`.
+    """
+
+    frames: int
+    patches: int
+    mpp: Range
+    values: dict[str, Range]
+
+
+class Calibration(Strict):
+    """How the threshold was chosen on a user's own images. The scores are those on these images.
+
+    Attributes:
+        threshold_before: the threshold of the model as it was packed, to which `measured` refers.
+        images, slides, mitoses: numbers of labelled images, their slides, and their mitoses.
+        digest: SHA-256 of the images and their annotation.
+        matcher, radius_um: which detections are hits.
+        precision, recall, f1, f1_interval: at the new threshold.
+        f1_before, f1_before_interval: at the threshold that the model had.
+    """
+
+    threshold_before: Finite
+    images: int
+    slides: int
+    mitoses: int
+    digest: str
+    matcher: str
+    radius_um: Finite
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    f1_interval: Interval | None
+    f1_before: float | None
+    f1_before_interval: Interval | None
+
+
 class ModelCard(Strict, populate_by_name=True):
     """The content of `model.json`.
 
@@ -70,10 +121,12 @@ class ModelCard(Strict, populate_by_name=True):
         plugins: the detector, verifier and fuser (stored as `parts`).
         candidate_threshold: detections at or below it are dropped before verification; None: no detection is dropped.
             The paper calls it a gate; it is stored as `gate`.
-        threshold: a score at or above it is a mitosis; chosen on validation frames.
+        threshold: a score at or above it is a mitosis; chosen on validation frames, or as `calibration` says.
         mpp: um/px at which the model works.
         measured: its F1 according to the record.
         half: whether the weights were rounded to 16 bits after F1 was measured.
+        ranges: what the training frames look like; None: not measured, as in older models.
+        calibration: how the threshold was chosen on a user's own images; None: on validation frames.
         files: all other files of the folder, by path within it.
         digest: digest over all of the above.
     """
@@ -91,21 +144,45 @@ class ModelCard(Strict, populate_by_name=True):
     mpp: Mpp
     measured: MeasuredScores
     half: bool
+    ranges: TrainingRanges | None = None
+    calibration: Calibration | None = None
     files: dict[str, PackedFile] = Field(default_factory=dict)
     digest: str = ""
 
     def as_json(self, *exclude: str) -> dict[str, Any]:
-        """The content of `model.json`, under the stored names."""
-        return self.model_dump(mode="json", by_alias=True, exclude=set(exclude))
+        """The content of `model.json`, under the stored names. Fields that older models lack are left out if empty."""
+        absent = {name for name in _OPTIONAL if getattr(self, name) is None}
+        return self.model_dump(mode="json", by_alias=True, exclude={*exclude, *absent})
 
     def sealed(self) -> ModelCard:
         """Returns the card with its digest."""
         return self.model_copy(update={"digest": canonical.digest(self.as_json("digest"))})
 
     @property
+    def measured_threshold(self) -> float:
+        """The threshold that `measured` refers to: that of the packed model, before any calibration."""
+        return self.calibration.threshold_before if self.calibration else self.threshold
+
+    @property
     def size_mb(self) -> float:
         """Size of all files together, MB."""
         return sum(file.bytes for file in self.files.values()) / 1e6
+
+
+class KnownModel(Strict):
+    """A model that the registry knows and does not contain, `models/NAME.toml`.
+
+    Attributes:
+        title: shown to users.
+        source: its address, `fetching.FORM`; of the hub with the commit as its revision.
+        licence: of its weights.
+        size_mb: of its files.
+    """
+
+    title: str
+    source: str
+    licence: str
+    size_mb: float
 
 
 def write(folder: Path, card: ModelCard) -> ModelCard:
@@ -122,6 +199,13 @@ def read(folder: Path) -> ModelCard:
     Raises MitobenchError if the folder is not a model or has another format, and if a file is missing, altered or not
     listed in the card.
     """
+    card = read_unverified(folder)
+    _verify(folder, card)
+    return card
+
+
+def read_unverified(folder: Path) -> ModelCard:
+    """Reads the card of a model folder alone. Raises MitobenchError if it is not a card or was changed."""
     path = folder / CARD
     content = foreign.read_json(path, MAX_CARD_BYTES, "model's card")
     try:
@@ -139,17 +223,30 @@ def read(folder: Path) -> ModelCard:
             f"{path}: was changed after it was written: its digest does not match. Pack the model again. To use "
             "another threshold, give --threshold."
         )
-    _verify(folder, card)
     return card
 
 
 def find(name: str | None) -> Path:
-    """Returns the folder of a model: a model of the registry by name, or a path; None: the only model in the registry.
+    """Returns the folder of a model.
 
-    Raises MitobenchError if there is no such model, or, without a name, if the registry has none or several.
+    Args:
+        name: a model of the registry, a folder, or an address (`fetching.FORM`); None or `bundled`: the only model
+            folder in the registry. The registry has a folder for each bundled model, and a file `NAME.toml` with the
+            address of each other one that is known.
+
+    Raises MitobenchError if there is no such model, if it would have to be downloaded and that is not allowed, or,
+    without a name, if the registry has none or several.
     """
+    from mitobench.model import fetching
+
     models_dir = registry.ROOT / MODELS
     known = sorted(path.parent.name for path in models_dir.glob(f"*/{CARD}"))
+    elsewhere = {path.stem: path for path in sorted(models_dir.glob("*.toml"))}
+    name = None if name == BUNDLED else name
+    if name is not None and fetching.is_remote(name):
+        return fetching.fetch(name)
+    if name in elsewhere:
+        return fetching.fetch(_known(elsewhere[name]).source)
     if name is None and len(known) == 1:
         return models_dir / known[0]
     if name is None and known:
@@ -163,7 +260,16 @@ def find(name: str | None) -> Path:
         return models_dir / name
     if Path(name).is_dir():
         return Path(name)
-    raise MitobenchError(f"--model {name}: is neither a bundled model nor a folder. {nearest(name, known)}")
+    names = [BUNDLED, *known, *elsewhere]
+    raise MitobenchError(f"--model {name}: is neither a known model, a folder nor an address. {nearest(name, names)}")
+
+
+def _known(path: Path) -> KnownModel:
+    content = foreign.read_toml(path, MAX_CONFIG_BYTES, "model's entry")
+    try:
+        return KnownModel.model_validate(content)
+    except ValidationError as reason:
+        raise MitobenchError(f"{path}: {wrong_fields(reason)}. Correct it.") from reason
 
 
 def _files(folder: Path) -> dict[str, PackedFile]:

@@ -3,43 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mitobench.api import Frame
 from mitobench.datasets import images
-from mitobench.errors import DataError, MitobenchError
+from mitobench.errors import DataError, MitobenchError, as_text
 from mitobench.foreign.limits import MAX_PIXELS
-from mitobench.slides.reader import COMPANION_SUFFIXES, READ_SUFFIXES, oddities, open_image
+from mitobench.slides.reader import COMPANION_SUFFIXES, READ_SUFFIXES, Image, oddities, open_image
 from mitobench.slides.reader.image import too_many_pixels
+from mitobench.slides.reader.pixels import Pixels
+from mitobench.slides.reader.resolution import Mpp
 
+MIN_MPP, MAX_MPP = 0.1, 1.0  # um/px at which mitoses are found
+HEAT = ".heat"  # end of the stem of a heat map
 SUMMARY = "summary"  # stem of the summary file; reserved, so no image's output files get it
 
 
-def images_of(paths: Iterable[Path]) -> list[Path]:
-    """Returns the given files, and all image files directly in the given folders, sorted; each once.
+def images_of(paths: Iterable[Path], recursive: bool = False) -> list[Path]:
+    """Returns the given files, and all image files in the given folders, sorted; each once.
+
+    Args:
+        paths: files and folders.
+        recursive: also of folders within folders; hidden ones are left out.
 
     Missing paths and folders without images stay in the list: `frame` raises the error for them.
     """
     found: dict[Path, Path] = {}
     for path in paths:
-        inside = [p for p in sorted(path.iterdir()) if _is_image(p)] if path.is_dir() else []
+        inside = [p for p in _files(path, recursive) if _is_image(p)] if path.is_dir() else []
         for image in inside or [path]:
             found.setdefault(image.resolve(), image)
     return list(found.values())
 
 
-def left_out(paths: Iterable[Path]) -> list[Path]:
-    """Returns the files directly in the given folders that may be images and are not read, sorted.
+def left_out(paths: Iterable[Path], recursive: bool = False) -> list[Path]:
+    """Returns the files in the given folders that may be images and are not read, sorted.
 
     Tables, texts, annotation and other files that people keep beside images are not among them.
     """
     found: dict[Path, Path] = {}
     for folder in (path for path in paths if path.is_dir()):
-        for path in sorted(folder.iterdir()):
+        for path in _files(folder, recursive):
             known = path.suffix.lower() in READ_SUFFIXES | COMPANION_SUFFIXES
             if path.is_file() and not known and not path.name.startswith("."):
                 found.setdefault(path.resolve(), path)
     return list(found.values())
+
+
+def _files(folder: Path, recursive: bool) -> list[Path]:
+    """The files of a folder, sorted. The folders in which slides of several files keep their parts are left out."""
+    if not recursive:
+        return sorted(folder.iterdir())
+    found = []
+    for path in sorted(folder.iterdir()):
+        is_folder = path.is_dir() and not path.is_symlink()
+        if is_folder and not path.name.startswith(".") and not path.with_name(f"{path.name}.mrxs").exists():
+            found += _files(path, recursive)
+        elif not path.is_dir():
+            found.append(path)
+    return found
 
 
 def _is_image(path: Path) -> bool:
@@ -49,14 +72,14 @@ def _is_image(path: Path) -> bool:
 def names(paths: Sequence[Path]) -> list[str]:
     """Names the outputs of each image: its stem, or `STEM-2`, `STEM-3`, ... for further images with the same stem.
 
-    Ignores case when comparing stems, as some file systems do.
+    Ignores case when comparing stems, as some file systems do. `STEM.heat` is the name of another image's heat map.
     """
     stems = {path.stem.lower() for path in paths}
     taken = {SUMMARY}
     given = []
     for path in paths:
         name, number = path.stem, 1
-        while name.lower() in taken or (number > 1 and name.lower() in stems):
+        while name.lower() in taken or name.lower().endswith(HEAT) or (number > 1 and name.lower() in stems):
             number += 1
             name = f"{path.stem}-{number}"
         taken.add(name.lower())
@@ -73,6 +96,78 @@ def check_out(out: Path, paths: Iterable[Path]) -> None:
             )
 
 
+def check_there(paths: Iterable[Path]) -> None:
+    """Raises DataError if a path does not exist, or a folder holds no image."""
+    for path in paths:
+        if path.is_dir():
+            raise DataError(
+                f"{path}: contains no images ({', '.join(sorted(READ_SUFFIXES))}). Give a folder with images, or "
+                "--recursive for those in folders within it."
+            )
+        if not path.exists():
+            raise DataError(f"{path}: does not exist. Correct the path.")
+
+
+def resolution(image: Image, given: float | None) -> tuple[Mpp, list[str]]:
+    """Returns the um/px to use for an image, and a note if the file says something else.
+
+    Args:
+        image: the image.
+        given: um/px that the user gives; it replaces the file's.
+
+    Raises DataError if neither is there, and for um/px at which no mitosis can be recognised.
+    """
+    if given is not None:
+        mpp = (given, given)
+        if image.mpp is None or not images.differ(image.mpp, mpp):
+            return mpp, []
+        return mpp, [f"the file says {images.um_px(image.mpp)} um/px, and {given:g} is used"]
+    if image.mpp is None:
+        raise NoResolution(
+            f"{image.path}: the file has no um/px. Give them with --mpp, for example --mpp 0.25 for a 40x scan or "
+            "--mpp 0.5 for a 20x scan."
+        )
+    if not all(MIN_MPP <= value <= MAX_MPP for value in image.mpp):
+        raise DataError(
+            f"{image.path}: has {images.um_px(image.mpp)} um/px, and mitoses are found at {MIN_MPP:g} to {MAX_MPP:g} "
+            "um/px. Scan it at 20x or 40x. If the file is wrong, give --mpp."
+        )
+    return image.mpp, []
+
+
+class NoResolution(DataError):
+    """An image file has no um/px."""
+
+
+@dataclass(frozen=True)
+class SlideReader:
+    """Reads an image file as the `reader` of a `Frame`: regions, and as a whole if it is not too large.
+
+    Attributes:
+        path: the file.
+        page: the page that is read, from 1 on; None: the only image.
+    """
+
+    path: Path
+    page: int | None = None
+
+    def __call__(self) -> Pixels:
+        """Reads the whole image: uint8 RGB, [height, width, 3]."""
+        with open_image(self.path, self.page) as image:
+            return image.read()
+
+    def region(self, x: int, y: int, width: int, height: int) -> Pixels:
+        """Reads a rectangle: uint8 RGB, [height, width, 3]. White outside the image."""
+        with open_image(self.path, self.page) as image:
+            return image.region(x, y, width, height)
+
+
+def frame_of(image: Image, mpp: Mpp, page: int | None = None) -> Frame:
+    """Returns an image as a frame, whose pixels are read when they are needed."""
+    path = image.path
+    return Frame(as_text(path.name), "images", as_text(path.stem), "-", mpp, image.size, SlideReader(path, page))
+
+
 def frame(path: Path, mpp: float) -> Frame:
     """Reads an image file as a frame at `mpp` um/px. Raises DataError if it is missing or not a readable image."""
     return read(path, mpp)[0]
@@ -80,16 +175,10 @@ def frame(path: Path, mpp: float) -> Frame:
 
 def read(path: Path, mpp: float) -> tuple[Frame, list[str]]:
     """Reads an image file as a frame at `mpp` um/px, with notes on what was converted or is odd. Raises as `frame`."""
-    if path.is_dir():
-        raise DataError(f"{path}: contains no images ({', '.join(sorted(READ_SUFFIXES))}). Give a folder with images.")
-    if not path.exists():
-        raise DataError(f"{path}: does not exist. Correct the path.")
+    check_there([path])
     with open_image(path) as image:
         if image.size[0] * image.size[1] > MAX_PIXELS:
             raise too_many_pixels(path, *image.size)
         pixels = image.read()
-        notes = [*image.notes, *oddities(pixels)]
-        if images.differ(image.mpp, (mpp, mpp)) and image.mpp:
-            notes.append(f"the file says {images.um_px(image.mpp)} um/px, and {mpp:g} is used")
-    size = (pixels.shape[1], pixels.shape[0])
-    return Frame(path.name, "images", path.stem, "-", (mpp, mpp), size, lambda: pixels), notes
+        notes = [*image.notes, *oddities(pixels), *resolution(image, mpp)[1]]
+        return replace(frame_of(image, (mpp, mpp)), reader=lambda: pixels), notes

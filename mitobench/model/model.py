@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from mitobench.errors import MitobenchError, PluginError, wrong_fields
 from mitobench.foreign.specs import foreign_specs
 from mitobench.model import card as cards
 from mitobench.model.card import ModelCard, PackedPlugin
-from mitobench.model.tiles import Tile, tiled, unrepeated
+from mitobench.model.grid import Cell, cells, unrepeated
 from mitobench.pipeline import checks
 from mitobench.pipeline.stages.candidate_threshold import above
 from mitobench.pipeline.stages.embedding import ENCODER
@@ -45,6 +45,35 @@ class Prediction:
 
     def __len__(self) -> int:
         return len(self.score)
+
+    def sorted(self) -> Prediction:
+        """Returns the prediction with the highest score first; of equal scores, the uppermost first."""
+        xy = self.detections.xy
+        order = np.lexsort([xy[:, 0], xy[:, 1], -self.score])
+        verifier = None if self.verifier is None else self.verifier[order]
+        return Prediction(self.detections[order], verifier, self.score[order], self.is_mitosis[order])
+
+
+@dataclass(frozen=True)
+class CellCandidates:
+    """The candidates in the core of one cell of an image.
+
+    Attributes:
+        number: of the cell.
+        detections: in px of the whole image.
+        verifier: the verifier's scores, [N]; those of the detector for a model without a verifier.
+    """
+
+    number: int
+    detections: Detections
+    verifier: Floats
+
+    def __len__(self) -> int:
+        return len(self.verifier)
+
+    def inside(self, keep: NDArray[np.bool_]) -> CellCandidates:
+        """Selects candidates by a mask."""
+        return CellCandidates(self.number, self.detections[keep], self.verifier[keep])
 
 
 @dataclass(frozen=True)
@@ -83,7 +112,7 @@ class Model:
     def predict(self, frame: Frame, threshold: float | None = None) -> Prediction:
         """Returns all candidates on a frame, and which of them are mitoses.
 
-        Processes a frame larger than `tiles.LIMIT` px (at the model's um/px) tile by tile.
+        Searches the frame cell by cell (`grid.cells`).
 
         Args:
             frame: a frame of 0.1 to 1 um/px.
@@ -91,29 +120,55 @@ class Model:
 
         Raises PluginError if a plugin returns something that its interface does not allow.
         """
-        found, verifier_scores, of_tile = [Detections.none()], [np.zeros(0)], [np.zeros(0, dtype=int)]
-        for number, tile in enumerate(tiled(frame, self.card.mpp)):
-            detections, verifier_score = self._in(tile)
-            found.append(tile.moved(detections))
-            verifier_scores.append(verifier_score)
-            of_tile.append(np.full(len(detections), number))
-        joined = Detections.joined(found)
-        keep = unrepeated(joined, np.concatenate(of_tile), frame.mpp)
-        kept, verifier_score = joined[keep], np.concatenate(verifier_scores)[keep]
+        found = [self.search(cell_frame(frame, cell), cell) for cell in cells(frame.size, frame.mpp)]
+        return self.joined(frame, found, threshold)
+
+    def search(self, frame: Frame, cell: Cell) -> CellCandidates:
+        """Returns the candidates in the core of a cell.
+
+        Args:
+            frame: the pixels of the cell with its border.
+            cell: where they lie.
+
+        Without a verifier, the verifier's scores are the detector's, which fusers then get, as in the harness.
+        """
+        detections = checks.detections(self.detector, frame, self.detector.predict(frame))
+        moved = _moved(detections, cell.origin)
+        inside = above(detections.score, self.card.candidate_threshold) & cell.holds(moved.xy)
+        detections, moved = detections[inside], moved[inside]
+        if self.verifier is None or not len(detections):
+            return CellCandidates(cell.number, moved, moved.score)
+        scores = checks.scores(self.verifier, frame, self.verifier.score(frame, detections), len(detections))
+        return CellCandidates(cell.number, moved, scores)
+
+    def joined(self, frame: Frame, found: Sequence[CellCandidates], threshold: float | None = None) -> Prediction:
+        """Joins the candidates of all cells of a frame: drops repeated ones and fuses the scores.
+
+        The order of `found` makes no difference. Raises PluginError as `predict`.
+        """
+        found = sorted(found, key=lambda cell: cell.number)
+        joined = Detections.joined([Detections.none(), *(cell.detections for cell in found)])
+        number = np.concatenate([np.zeros(0, dtype=int), *(np.full(len(cell), cell.number) for cell in found)])
+        verifier_score = np.concatenate([np.zeros(0), *(cell.verifier for cell in found)])
+        keep = unrepeated(joined, number, frame.mpp)
+        kept, verifier_score = joined[keep], verifier_score[keep]
         score = checks.fused(self.fuser, frame, kept.score, verifier_score, [frame], [kept])
         is_mitosis = score >= (self.card.threshold if threshold is None else threshold)
         return Prediction(kept, verifier_score if self.verifier else None, score, is_mitosis)
 
-    def _in(self, tile: Tile) -> tuple[Detections, Floats]:
-        """Returns the candidates in the core of a tile, in px of the tile, and the verifier's scores.
 
-        Without a verifier, returns the detector's scores for the fuser, as the harness does.
-        """
-        found = checks.detections(self.detector, tile.frame, self.detector.predict(tile.frame))
-        found = found[above(found.score, self.card.candidate_threshold) & tile.holds(found.xy)]
-        if self.verifier is None or not len(found):
-            return found, found.score
-        return found, checks.scores(self.verifier, tile.frame, self.verifier.score(tile.frame, found), len(found))
+def cell_frame(frame: Frame, cell: Cell) -> Frame:
+    """Returns the part of a frame that a cell reads: the frame itself if the cell is all of it."""
+    if cell.size == frame.size:
+        return frame
+    pixels = frame.region(*cell.origin, *cell.size)
+    id = f"{frame.id} from {cell.origin[0]},{cell.origin[1]}"
+    return replace(frame, id=id, size=cell.size, reader=lambda: pixels)
+
+
+def _moved(detections: Detections, origin: tuple[int, int]) -> Detections:
+    """Converts detections from px of a cell to px of the whole frame."""
+    return replace(detections, xy=detections.xy + origin, boxes=detections.boxes + np.tile(origin, 2))
 
 
 def _class_and_options(folder: Path, card: ModelCard, role: str) -> tuple[Any, Any]:
@@ -136,6 +191,8 @@ def _class_and_options(folder: Path, card: ModelCard, role: str) -> tuple[Any, A
 
 def _loaded(folder: Path, plugin: Any, role: str) -> Any:
     """Returns a plugin with what it, and its encoder if it has one, wrote when it was packed."""
+    if isinstance(plugin, Detector):
+        plugin.raise_limits()
     readers = {role: plugin.load}
     if isinstance(plugin, EmbeddingVerifier):
         readers[ENCODER] = plugin.read_encoder

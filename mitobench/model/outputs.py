@@ -1,4 +1,4 @@
-"""Writes a CSV of candidates and a GeoJSON of mitoses (for QuPath) for each image, and a summary of all images."""
+"""Writes a CSV of candidates and a GeoJSON for QuPath for each image, and a summary of all images."""
 
 from __future__ import annotations
 
@@ -6,32 +6,43 @@ import csv
 import io
 import json
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from mitobench.api import Detections
 from mitobench.atomic import write_text_atomic
 from mitobench.errors import as_text
 from mitobench.foreign import guard_cell
-from mitobench.model.model import Prediction
-from mitobench.model.overlay import MITOSIS_COLOUR
+from mitobench.model.findings import Findings
+from mitobench.model.overlay import MITOSIS_COLOUR, NEAR_MISS_COLOUR, near_misses
 
-COLUMNS = ("image", "x", "y", "x1", "y1", "x2", "y2", "detector_score", "verifier_score", "score", "mitosis")
+MITOSIS, CANDIDATE = "Mitosis", "Candidate"  # classes in QuPath
+
+COLUMNS = (
+    "image", "x", "y", "x1", "y1", "x2", "y2", "detector_score", "verifier_score", "score", "mitosis", "x_um", "y_um",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class ImageSummary:
-    """A line of the summary. For a failed image the counts are None and `note` says why.
+    """A line of the summary. For an image that failed or was not judged, counts are None and `note` says why.
 
     Attributes:
         image: path of the image as given.
-        mpp: um/px that was assumed for the image.
+        mpp: um/px that was used; the mean of x and y.
+        area_mm2: area of the whole image.
+        tissue_mm2: area of the tissue in which mitoses were searched for.
+        mitoses_per_mm2: of tissue; None without tissue.
         candidates: number of detections above the model's candidate threshold, including the mitoses.
+        unread_parts: number of parts that could not be decoded, and were not searched.
+        hot_spot_mitoses: mitoses in the hot spot.
         seconds: time for reading, prediction and writing.
         note: why the image failed; otherwise how its output files are named if not after its stem, and what was
-            converted or is odd about it.
+            converted, is odd about it, or was not searched.
     """
 
     image: str
@@ -44,11 +55,19 @@ class ImageSummary:
     candidates: int | None = None
     seconds: float | None = None
     note: str = ""
+    tissue_mm2: float | None = None
+    unread_parts: int | None = None
+    hot_spot_mitoses: int | None = None
 
     @property
     def done(self) -> bool:
-        """Whether prediction on the image succeeded."""
+        """Whether mitoses were counted on the image."""
         return self.mitoses is not None
+
+    @property
+    def searched(self) -> bool:
+        """Whether the image was read. An image that is grey, black or inverted is read, but not judged."""
+        return self.area_mm2 is not None
 
     def cells(self) -> list[str]:
         """The values as text in the order of `header`; empty for None."""
@@ -65,19 +84,24 @@ def write_summary(path: Path, rows: Iterable[ImageSummary]) -> None:
     _write_csv(path, header(), (row.cells() for row in rows))
 
 
-def write_csv(path: Path, image: str, found: Prediction) -> None:
-    """Writes every candidate above the candidate threshold. `verifier_score` is empty without a verifier.
+def write_csv(path: Path, findings: Findings) -> None:
+    """Writes every candidate above the candidate threshold, the highest score first.
 
-    Coordinates are px of the image; the centre of a pixel is at whole numbers. If the detector gives its detections a
-    `kind` or `extra` values, one each, they follow in further columns: `kind`, and `extra_NAME`.
+    Coordinates are px of the image at full resolution, where the centre of a pixel is at whole numbers, and um from the
+    upper left corner of the image. `verifier_score` is empty without a verifier. If the detector gives its detections
+    a `kind` or `extra` values, one each, they follow in further columns: `kind`, and `extra_NAME`.
     """
+    found, image = findings.found, guard_cell(str(findings.path))
     detections, rows, further = found.detections, [], _further(found.detections)
+    places = np.column_stack([detections.xy, detections.boxes]).tolist()
+    um = ((detections.xy + 0.5) * findings.mpp).tolist()
+    verifier = [""] * len(found) if found.verifier is None else list(map(repr, found.verifier.tolist()))
+    own_scores, scores = detections.score.tolist(), found.score.tolist()
+    calls = found.is_mitosis.astype(int).tolist()
     for i in range(len(found)):
-        place = [f"{n:.2f}" for n in (*detections.xy[i], *detections.boxes[i])]
-        verifier = "" if found.verifier is None else repr(float(found.verifier[i]))
-        scores = [repr(float(detections.score[i])), verifier, repr(float(found.score[i]))]
+        place, place_um = ([f"{n:.2f}" for n in values] for values in (places[i], um[i]))
         own = [values[i] for values in further.values()]
-        rows.append([guard_cell(image), *place, *scores, str(int(found.is_mitosis[i])), *own])
+        rows.append([image, *place, repr(own_scores[i]), verifier[i], repr(scores[i]), str(calls[i]), *place_um, *own])
     _write_csv(path, (*COLUMNS, *further), rows)
 
 
@@ -88,29 +112,58 @@ def _further(detections: Detections) -> dict[str, list[str]]:
     return {name: [_spell(value) for value in values] for name, values in {**kind, **extra}.items()}
 
 
-def write_geojson(path: Path, image: str, found: Prediction) -> None:
-    """Writes the mitoses as detections for QuPath 0.4 or later, in px from the upper left corner of the image."""
-    features = [_feature(image, found, i) for i in found.is_mitosis.nonzero()[0].tolist()]
-    collection = {"type": "FeatureCollection", "features": features}
-    write_text_atomic(path, (json.dumps(collection, indent=1, allow_nan=False) + "\n"))
+def write_geojson(path: Path, findings: Findings, further: Iterable[Mapping[str, Any]] = ()) -> None:
+    """Writes the mitoses, and the candidates near the threshold, as detections for QuPath 0.4 or later.
+
+    Args:
+        path: file to write.
+        findings: what was found.
+        further: further features, such as outlines of regions (`annotation`), which follow the detections.
+
+    Coordinates are px of the full resolution from the upper left corner of the image.
+    """
+    found = findings.found
+    features = [_feature(findings, i, MITOSIS) for i in found.is_mitosis.nonzero()[0].tolist()]
+    features += [_feature(findings, i, CANDIDATE) for i in near_misses(found, findings.threshold).nonzero()[0].tolist()]
+    lines = ",\n".join(json.dumps(one, allow_nan=False) for one in (*features, *further))
+    write_text_atomic(path, f'{{"type": "FeatureCollection", "features": [\n{lines}\n]}}\n')
 
 
-def _feature(image: str, found: Prediction, i: int) -> dict[str, Any]:
-    x1, y1, x2, y2 = (round(float(n) + 0.5, 2) for n in found.detections.boxes[i])
-    name = as_text(Path(image).name)
+def feature(
+    kind: str, name: str, colour: str, coordinates: Sequence[Any], measurements: Mapping[str, float], key: str
+) -> dict[str, Any]:
+    """Returns a polygon as QuPath exports an object.
+
+    Args:
+        kind: `detection` or `annotation`.
+        name: of its class.
+        colour: of its class, `#rrggbb`.
+        coordinates: of its outlines, px from the upper left corner of the image.
+        measurements: numbers by name.
+        key: text from which its id is made; the same text gives the same id.
+    """
+    return {
+        "type": "Feature",
+        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, key)),
+        "geometry": {"type": "Polygon", "coordinates": coordinates},
+        "properties": {
+            "objectType": kind,
+            "classification": {"name": name, "color": [int(colour[k : k + 2], 16) for k in (1, 3, 5)]},
+            "measurements": dict(measurements),
+        },
+    }
+
+
+def _feature(findings: Findings, i: int, name: str) -> dict[str, Any]:
+    found = findings.found
+    x1, y1, x2, y2 = (round(n + 0.5, 2) for n in found.detections.boxes[i].tolist())
     measurements = {"score": float(found.score[i]), "detector score": float(found.detections.score[i])}
     if found.verifier is not None:
         measurements["verifier score"] = float(found.verifier[i])
-    return {
-        "type": "Feature",
-        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{name} {i} {x1} {y1} {x2} {y2}")),
-        "geometry": {"type": "Polygon", "coordinates": [[[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]]]},
-        "properties": {
-            "objectType": "detection",
-            "classification": {"name": "Mitosis", "color": [int(MITOSIS_COLOUR[k : k + 2], 16) for k in (1, 3, 5)]},
-            "measurements": measurements,
-        },
-    }
+    key = f"{as_text(findings.path.name)} {i} {x1} {y1} {x2} {y2}"
+    outline = [[[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]]]
+    colour = MITOSIS_COLOUR if name == MITOSIS else NEAR_MISS_COLOUR
+    return feature("detection", name, colour, outline, measurements, key)
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mitobench.api import Frame
 from mitobench.gallery.drawing import EDGE, MARK_UM
+from mitobench.model.findings import Findings
 from mitobench.model.model import Prediction
 from mitobench.report.colours import COLOURS
 
@@ -17,16 +17,28 @@ MITOSIS_COLOUR, NEAR_MISS_COLOUR = COLOURS[5], COLOURS[4]  # blue and orange, di
 NEAR_MISS_SHARE = 0.5  # fraction of the threshold above which a candidate is a near miss
 
 
-def overlay(frame: Frame, found: Prediction, threshold: float) -> NDArray[np.uint8]:
-    """Returns the image with rings, uint8 RGB, its longer side at most MAX_SIDE_PX."""
-    image = _reduced(frame.read())
-    factor = np.array(image.size) / frame.size
-    radius = np.maximum(MARK_UM / np.array(frame.mpp) * factor, MIN_RADIUS_PX)
+def near_misses(found: Prediction, threshold: float) -> NDArray[np.bool_]:
+    """Which candidates have a score between the threshold and half of it, bool [N]."""
+    near: NDArray[np.bool_] = ~found.is_mitosis & (found.score > NEAR_MISS_SHARE * threshold)
+    return near
+
+
+def reduced_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Returns the size of the overlay of an image: its longer side is at most MAX_SIDE_PX."""
+    factor = min(1.0, MAX_SIDE_PX / max(size))
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+
+def overlay(pixels: NDArray[np.uint8], findings: Findings) -> NDArray[np.uint8]:
+    """Returns an image, uint8 RGB of `reduced_size`, with rings."""
+    image = Image.fromarray(pixels)
+    found = findings.found
+    factor = np.array(image.size) / findings.size
+    radius = np.maximum(MARK_UM / np.array(findings.mpp) * factor, MIN_RADIUS_PX)
     width = max(3, round(max(image.size) / 700))
     draw = ImageDraw.Draw(image)
-    close = ~found.is_mitosis & (found.score > NEAR_MISS_SHARE * threshold)
     for which, colour, thick in (
-        (close, NEAR_MISS_COLOUR, max(1, width // 2)),
+        (near_misses(found, findings.threshold), NEAR_MISS_COLOUR, max(1, width // 2)),
         (found.is_mitosis, MITOSIS_COLOUR, width),
     ):
         for centre in (found.detections.xy[which] + 0.5) * factor - 0.5:
@@ -41,13 +53,3 @@ def _ring(
     for grown, shade, wide in ((1, EDGE, thick + 2), (0, colour, thick)):
         box = [*(centre - radius - grown).tolist(), *(centre + radius + grown).tolist()]
         draw.ellipse(box, outline=shade, width=wide)
-
-
-def _reduced(pixels: NDArray[np.uint8]) -> Image.Image:
-    """A copy reduced to MAX_SIDE_PX. A very large image is subsampled first, so that it is not in memory twice."""
-    step = max(1, max(pixels.shape) // (2 * MAX_SIDE_PX))
-    image = Image.fromarray(np.array(pixels[::step, ::step]))
-    height, width = pixels.shape[:2]
-    factor = min(1.0, MAX_SIDE_PX / max(height, width))
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return image if image.size == size else image.resize(size, Image.Resampling.BOX)

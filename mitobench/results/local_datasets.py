@@ -70,12 +70,16 @@ class LocalDatasets:
 
         Args:
             record: the record.
-            part: `test` or `val`.
+            part: `test`, `val` or `train`.
 
         Raises MitobenchError if a data set or its split is missing, DataError if the frames are not the record's.
         """
         names = record.combination
-        used = [names["dataset"]] if part == "test" else validation_sets(names["dataset"], names["train_on"])
+        used = {
+            "test": [names["dataset"]],
+            "val": validation_sets(names["dataset"], names["train_on"]),
+            "train": names["train_on"],
+        }[part]
         here = {name: self._selected(record, name) for name in used}
         splits = {name: assign(split_of(record, name), dataset, [part]) for name, dataset in here.items()}
         workspace = Workspace(here, splits)
@@ -91,7 +95,7 @@ class LocalDatasets:
 
 def _how_frames_differ(record: Record, dataset: Dataset, part: str) -> str:
     """Describes how the frames of a part differ from those of a record."""
-    entries = getattr(record.frames, part) if record.frames else []
+    entries = getattr(record.frames, part, [])  # a record names its validation and test frames
     ids = [entry.frame.removeprefix(f"{dataset.name}/") for entry in entries]
     missing = [id for id in ids if id not in dataset.items]
     if missing and part == "test":

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from model.toy_models import PackedRun, only_toys, run_and_pack
 
+from mitobench.datasets import synthetic
+from mitobench.model import card as cards
+
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("toys")]
 
 
@@ -52,3 +55,28 @@ def test_another_store_is_an_error_without_a_traceback(
 
 def test_help_shows_an_example(mitobench: Callable[..., Any]) -> None:
     assert "mitobench pack leaderboard/records/" in mitobench("pack", "--help").out
+
+
+def test_with_data_the_card_has_the_ranges_of_the_training_frames(
+    mitobench: Callable[..., Any], packed_run: PackedRun, small_data: Path, tmp_path: Path
+) -> None:
+    arguments = ("pack", packed_run.record, "--store", packed_run.store, "--out")
+    answer = mitobench(*arguments, tmp_path / "with", "--data", small_data)
+    assert answer.code == 0, answer.err
+    assert "cannot warn" not in answer.out
+    ranges = cards.read(tmp_path / "with").ranges
+    assert ranges is not None
+    assert ranges.frames == 12
+    assert "no --data was given" in mitobench(*arguments, tmp_path / "without").out
+    assert cards.read(tmp_path / "without").ranges is None
+
+
+def test_other_training_frames_are_an_error(
+    mitobench: Callable[..., Any], packed_run: PackedRun, tmp_path: Path
+) -> None:
+    synthetic.write(tmp_path / "other", seed=2, frames=2, size=128)
+    arguments = ("--store", packed_run.store, "--out", tmp_path / "model", "--data", tmp_path / "other")
+    answer = mitobench("pack", packed_run.record, *arguments)
+    assert answer.code == 2
+    assert "the train frames of synthetic are not those that the record was made with" in answer.err
+    assert not (tmp_path / "model").exists()

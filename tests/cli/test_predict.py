@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from model.toy_models import PackedRun, only_toys, run_and_pack
+from PIL import Image
 
 from mitobench import registry
-from mitobench.model import batch
+from mitobench.model import card, image_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("toys")]
 
@@ -32,7 +33,7 @@ def images(small_data: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "images"
     folder.mkdir()
     for path in sorted((small_data / "synthetic").rglob("*.bmp"))[:3]:
-        shutil.copy(path, folder)
+        Image.open(path).save(folder / path.name, dpi=(101_600, 101_600))  # 0.25 um/px
     return folder
 
 
@@ -44,8 +45,8 @@ def test_it_describes_the_model_and_shows_the_results(
     assert "Model model: toy-dark + toy-mean + toy-sum, trained on synthetic." in answer.out
     assert "on the test part of synthetic (by-slide, seed 0) at a threshold of" in answer.out
     assert "not for diagnosis" in answer.out
-    assert "No --mpp given: assuming the model's 0.25 um/px for all images." in answer.out
     assert "per mm2" in answer.out
+    assert (tmp_path / "out" / "summary.html").is_file()
     for path in images.iterdir():
         assert path.name in answer.out
         assert (tmp_path / "out" / f"{path.stem}.geojson").is_file()
@@ -55,10 +56,9 @@ def test_a_bad_file_is_reported_and_the_exit_code_is_1(
     mitobench: Callable[..., Any], packed_run: PackedRun, images: Path, tmp_path: Path
 ) -> None:
     (images / "bad.png").write_text("no image")
-    answer = mitobench("predict", images, tmp_path / "gone.tif", "--model", packed_run.model, "--out", tmp_path / "out")
+    answer = mitobench("predict", images, "--model", packed_run.model, "--out", tmp_path / "out")
     assert answer.code == 1
     assert f"skipped: {images / 'bad.png'}: cannot be read as an image" in answer.out
-    assert f"skipped: {tmp_path / 'gone.tif'}: does not exist" in answer.out
     assert len(list((tmp_path / "out").glob("*.geojson"))) == 3
 
 
@@ -79,9 +79,12 @@ def test_a_higher_threshold_finds_fewer_mitoses(
         )
         answer = mitobench("predict", images, *arguments)
         assert f"Using --threshold {threshold} instead" in answer.out
-        assert "No --mpp" not in answer.out
-        files = (tmp_path / threshold).glob("*.geojson")
-        called.append(sum(len(json.loads(path.read_text())["features"]) for path in files))
+        features = [
+            feature["properties"]["classification"]["name"]
+            for path in (tmp_path / threshold).glob("*.geojson")
+            for feature in json.loads(path.read_text())["features"]
+        ]
+        called.append(features.count("Mitosis"))
     assert called[0] > called[1] == 0
 
 
@@ -128,22 +131,152 @@ def test_a_folder_that_cannot_be_written_is_an_error_on_one_line(
 def test_an_interrupt_keeps_finished_images(
     mitobench: Callable[..., Any], packed_run: PackedRun, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = batch._write
+    write = image_run.Run._write
 
-    def interrupted(target: Path, *given: Any) -> None:
-        if target.name == sorted(path.stem for path in images.iterdir())[1]:
+    def interrupted(run: image_run.Run, image: Any, report: Any) -> list[str]:
+        if report.findings.name == sorted(path.stem for path in images.iterdir())[1]:
             raise KeyboardInterrupt
-        write(target, *given)
+        return write(run, image, report)
 
-    monkeypatch.setattr(batch, "_write", interrupted)
+    monkeypatch.setattr(image_run.Run, "_write", interrupted)
     answer = mitobench("predict", images, "--model", packed_run.model, "--out", tmp_path / "out")
     assert answer.code == 130
-    assert "Finished images are kept" in answer.err
+    assert "Finished parts are kept" in answer.err
     assert len(list((tmp_path / "out").glob("*.geojson"))) == 1
     assert (tmp_path / "out" / "summary.csv").read_text().count("\n") == 2
 
 
 def test_help_shows_an_example(mitobench: Callable[..., Any]) -> None:
     answer = mitobench("predict", "--help")
-    assert "mitobench predict hpf.tif --mpp 0.25" in answer.out
+    assert "mitobench predict slide.svs --out found" in answer.out
     assert "not for diagnosis" in answer.out
+
+
+# ----------------------------------------------------------------------- arguments, checked before a model is loaded
+
+
+@pytest.fixture
+def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes loading a model an error of the test."""
+
+    def load(*arguments: object) -> None:
+        raise AssertionError("a model is loaded")
+
+    monkeypatch.setattr(card, "find", load)
+
+
+@pytest.mark.usefixtures("no_model")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["gone.tif"], "gone.tif: does not exist"),
+        (["slides/*.svs"], "slides/*.svs: does not exist"),
+        (["empty"], "empty: contains no images"),
+        ([], "Give at least one image"),
+        (["hpf.png"], "no um/px. Give them with --mpp, for example --mpp 0.25"),
+        (["hpf.png", "--mpp", "0.25", "--threshold", "1.5"], "--threshold 1.5: must be from 0 to 1"),
+        (["hpf.png", "--mpp", "0.25", "--threshold", "-0.1"], "--threshold -0.1: must be from 0 to 1"),
+        (["hpf.png", "--mpp", "0.25", "--threshold", "nan"], "--threshold nan: must be from 0 to 1"),
+        (["hpf.png", "--mpp", "nan"], "--mpp nan: must be from 0.1 to 1.0"),
+        (["hpf.png", "--mpp", "0.25", "--device", "gpu"], "--device gpu: must be auto, cpu or cuda"),
+        (["hpf.png", "--mpp", "0.25", "--roi", "gone.geojson"], "gone.geojson: cannot be read"),
+        (["hpf.png", "b.png", "--mpp", "0.25", "--roi", "hpf.png"], "--roi is for one image, and 2 are given"),
+        (["hpf.png", "--mpp", "0.25", "--jobs", "0"], "jobs"),
+        (["hpf.png", "--mpp", "0.25", "--page", "0"], "page"),
+        (["hpf.png", "--mpp", "0.25", "--hotspot", "star"], "Unknown shape 'star'"),
+        (["hpf.png", "--mpp", "0.25", "--area-mm2", "0"], "hot spot of 0 mm2"),
+        (["hpf.png", "--mpp", "0.25", "--example"], "Give images, or --example"),
+    ],
+)
+def test_wrong_arguments_are_errors_before_a_model_is_loaded(
+    mitobench: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    for name in ("hpf.png", "b.png"):
+        Image.new("RGB", (50, 50), (200, 100, 150)).save(tmp_path / name)
+    answer = mitobench("predict", *arguments, "--out", "out")
+    assert answer.code == 2
+    assert message in " ".join(answer.err.replace("│", " ").split())
+
+
+@pytest.mark.usefixtures("no_model")
+def test_a_folder_that_cannot_be_written_is_an_error_before_a_model_is_loaded(
+    mitobench: Callable[..., Any], images: Path
+) -> None:
+    answer = mitobench("predict", images, "--out", "/proc/mine")
+    assert answer.code == 2
+    assert "--out /proc/mine: cannot be written" in answer.err
+
+
+def test_in_a_folder_an_image_without_um_px_is_skipped(
+    mitobench: Callable[..., Any], packed_run: PackedRun, images: Path, tmp_path: Path
+) -> None:
+    Image.new("RGB", (50, 50), (200, 100, 150)).save(images / "z.png")
+    answer = mitobench("predict", images, "--model", packed_run.model, "--out", tmp_path / "out")
+    assert answer.code == 1
+    assert f"skipped: {images / 'z.png'}: the file has no um/px. Give them with --mpp" in answer.out
+
+
+def test_if_nothing_can_be_searched_the_exit_code_is_2(
+    mitobench: Callable[..., Any], packed_run: PackedRun, tmp_path: Path
+) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.tif").write_text("no image")
+    answer = mitobench("predict", tmp_path / "images", "--model", packed_run.model, "--out", tmp_path / "out")
+    assert answer.code == 2
+
+
+def test_a_grey_image_is_not_judged(
+    mitobench: Callable[..., Any], packed_run: PackedRun, images: Path, tmp_path: Path
+) -> None:
+    path = next(images.iterdir())
+    grey = images / "grey.png"
+    Image.open(path).convert("L").save(grey, dpi=(101_600, 101_600))
+    answer = mitobench("predict", images, "--model", packed_run.model, "--out", tmp_path / "out")
+    assert answer.code == 1
+    assert f"{grey}: not judged: the image has no colour" in answer.out
+    assert not (tmp_path / "out" / "grey.csv").exists()
+
+
+def test_what_is_there_is_not_overwritten_without_being_asked(
+    mitobench: Callable[..., Any], packed_run: PackedRun, images: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "summary.csv").write_text("mine")
+    arguments = ("predict", images, "--model", packed_run.model, "--out", out)
+    answer = mitobench(*arguments)
+    assert answer.code == 2
+    assert "--overwrite" in answer.err
+    assert (out / "summary.csv").read_text() == "mine"
+    assert mitobench(*arguments, "--overwrite").code == 0
+
+
+def test_a_line_a_minute_says_how_far_it_is_where_there_is_no_terminal(
+    mitobench: Callable[..., Any],
+    packed_run: PackedRun,
+    images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mitobench.cli.predict.SECONDS_A_LINE", 0.0)
+    answer = mitobench("predict", images, "--model", packed_run.model, "--out", tmp_path / "out")
+    assert "image 2 of 3, part 1 of 1, 67 %, about" in answer.out
+    assert "s left" in answer.out
+    monkeypatch.setattr("mitobench.cli.predict.SECONDS_A_LINE", 60.0)
+    answer = mitobench("predict", images, "--model", packed_run.model, "--out", tmp_path / "more")
+    assert "s left" not in answer.out
+
+
+def test_the_example_ships_with_the_package(
+    mitobench: Callable[..., Any], packed_run: PackedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mitobench.model import example
+
+    monkeypatch.setenv("MITOBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(example, "SIZE", 256)
+    answer = mitobench("predict", "--example", "--model", packed_run.model, "--out", tmp_path / "out")
+    assert answer.code == 0, answer.err
+    assert f"The example is {tmp_path / 'cache' / example.NAME}" in answer.out
+    assert (tmp_path / "out" / f"{Path(example.NAME).stem}.html").is_file()

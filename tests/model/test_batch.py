@@ -12,8 +12,10 @@ from PIL import Image
 from mitobench.api import Detections, Detector, Frame
 from mitobench.errors import MitobenchError
 from mitobench.model import Model
-from mitobench.model.batch import predict_files
+from mitobench.model.batch import ENDINGS, predict_files
 from model.toy_models import black, dots
+
+EVERYWHERE = "no tissue was found, so the whole image was searched"
 
 
 @pytest.fixture
@@ -22,7 +24,9 @@ def paths(tmp_path: Path) -> list[Path]:
     packed_run = []
     for number in range(3):
         path = tmp_path / f"dots{number}.png"
-        Image.fromarray(black(60, 40, np.array([[10, 20], [40, 20]])[:number])).save(path)
+        pixels = black(60, 40, np.array([[10, 20], [40, 20]])[:number])
+        pixels[:2, :2] = (90, 30, 90)  # an image of one colour is not judged
+        Image.fromarray(pixels).save(path)
         packed_run.append(path)
     return packed_run
 
@@ -35,10 +39,11 @@ def summary(out: Path) -> list[dict[str, str]]:
 def test_each_image_has_its_files_and_a_line(paths: list[Path], tmp_path: Path) -> None:
     rows = list(predict_files(dots(), paths, tmp_path / "out", 0.5))
     assert [row.mitoses for row in rows] == [0, 1, 2]
-    assert (rows[2].area_mm2, rows[2].mitoses_per_mm2) == pytest.approx((60 * 40 / 4e6, 2 / (60 * 40 / 4e6)))
-    endings = (".csv", ".geojson", ".png")
-    files = {f"dots{number}{ending}" for number in range(3) for ending in endings}
-    assert {path.name for path in (tmp_path / "out").iterdir()} == files | {"summary.csv"}
+    assert (rows[2].area_mm2, rows[2].tissue_mm2) == pytest.approx((60 * 40 / 4e6, 60 * 40 / 4e6))
+    assert rows[2].mitoses_per_mm2 == pytest.approx(2 / (60 * 40 / 4e6))
+    files = {f"dots{number}{ending}" for number in range(3) for ending in ENDINGS}
+    files |= {"summary.csv", "summary.html", "mitobench_files.jsonl"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == files
     assert [row["mitoses"] for row in summary(tmp_path / "out")] == ["0", "1", "2"]
 
 
@@ -64,7 +69,7 @@ def test_a_plugin_that_fails_on_one_image_predicts_on_the_others(paths: list[Pat
     model = dots()
     rows = list(predict_files(Model(model.card, Picky(), None, model.fuser), paths, tmp_path / "out", 0.5))
     assert [row.done for row in rows] == [True, False, True]
-    assert rows[1].note == "RuntimeError: not this one"
+    assert "RuntimeError: not this one" in rows[1].note
 
 
 def test_images_with_the_same_stem_do_not_overwrite_each_other(paths: list[Path], tmp_path: Path) -> None:
@@ -72,7 +77,9 @@ def test_images_with_the_same_stem_do_not_overwrite_each_other(paths: list[Path]
     other.parent.mkdir()
     other.write_bytes(paths[2].read_bytes())
     rows = list(predict_files(dots(), [paths[1], other], tmp_path / "out", 0.5))
-    assert [row.note for row in rows] == ["", "its files are named dots1-2"]
+    assert all(EVERYWHERE in row.note for row in rows)
+    assert ["its files are named" in row.note for row in rows] == [False, True]
+    assert "its files are named dots1-2" in rows[1].note
     lines = [(tmp_path / "out" / f"{name}.csv").read_text().count("\n") - 1 for name in ("dots1", "dots1-2")]
     assert lines == [1, 2]
 

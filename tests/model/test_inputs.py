@@ -12,6 +12,7 @@ from PIL import Image
 
 from mitobench.errors import DataError, MitobenchError
 from mitobench.model import inputs
+from mitobench.slides.reader import open_image
 
 
 def save(path: Path, mode: str = "RGB", size: tuple[int, int] = (8, 6)) -> Path:
@@ -96,3 +97,63 @@ def test_what_is_odd_about_an_image_is_noted(tmp_path: Path) -> None:
         "the file says 0.5 um/px, and 0.25 is used",
     ]
     assert inputs.read(path, 0.49)[1] == notes[:1]
+
+
+def test_a_folder_within_a_folder_is_used_if_asked_for(tmp_path: Path) -> None:
+    top, deep = save(tmp_path / "a.png"), save(tmp_path / "b" / "c" / "d.png")
+    save(tmp_path / ".hidden" / "e.png")
+    (tmp_path / "b" / "f.czi").write_bytes(b"x")
+    assert inputs.images_of([tmp_path]) == [top]
+    assert inputs.images_of([tmp_path], recursive=True) == [top, deep]
+    assert [path.name for path in inputs.left_out([tmp_path], recursive=True)] == ["f.czi"]
+    assert inputs.left_out([tmp_path]) == []
+
+
+def test_the_parts_of_a_mirax_slide_are_not_images_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "a.mrxs").write_bytes(b"x")
+    save(tmp_path / "a" / "part.jpg")
+    assert inputs.images_of([tmp_path], recursive=True) == [tmp_path / "a.mrxs"]
+
+
+def test_no_image_is_named_like_the_heat_map_of_another() -> None:
+    assert inputs.names([Path("a.png"), Path("a.heat.png")]) == ["a", "a.heat-2"]
+
+
+def with_mpp(path: Path, mpp: float) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tags = {282: 10_000 / mpp, 283: 10_000 / mpp, 296: 3}
+    Image.new("RGB", (8, 6), (200, 90, 160)).save(path, tiffinfo=tags)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("stored", "given", "used", "note"),
+    [
+        (0.25, None, 0.25, False),
+        (0.25, 0.26, 0.26, False),
+        (0.25, 0.27, 0.27, True),
+        (0.5, 0.25, 0.25, True),
+        (5.0, 0.25, 0.25, False),
+    ],
+)
+def test_um_px_are_those_of_the_file_unless_others_are_given(
+    tmp_path: Path, stored: float, given: float | None, used: float, note: bool
+) -> None:
+    with open_image(with_mpp(tmp_path / "a.tif", stored)) as image:
+        mpp, notes = inputs.resolution(image, given)
+    assert mpp == pytest.approx((used, used))
+    assert bool(notes) == note
+
+
+@pytest.mark.parametrize("stored", [0.05, 2.5, 300.0])
+def test_without_um_px_the_error_says_what_to_pass(tmp_path: Path, stored: float) -> None:
+    with (
+        open_image(with_mpp(tmp_path / "a.tif", stored)) as image,
+        pytest.raises(inputs.NoResolution, match=r"no um/px.*--mpp 0\.25"),
+    ):
+        inputs.resolution(image, None)
+
+
+def test_um_px_at_which_no_mitosis_can_be_recognised_are_an_error(tmp_path: Path) -> None:
+    with open_image(with_mpp(tmp_path / "a.tif", 1.5)) as image, pytest.raises(DataError, match=r"1\.5 um/px.*20x"):
+        inputs.resolution(image, None)

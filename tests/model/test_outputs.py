@@ -13,7 +13,8 @@ import pytest
 
 from mitobench.api import Detections, mask_box
 from mitobench.model import Prediction
-from mitobench.model.outputs import ImageSummary, header, write_csv, write_geojson, write_summary
+from mitobench.model.outputs import ImageSummary, feature, header, write_csv, write_geojson, write_summary
+from model.toy_models import findings
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def features(path: Path, found: Prediction) -> list[dict[str, Any]]:
-    write_geojson(path, "slides/a.png", found)
+    write_geojson(path, findings(found))
     collection = json.loads(path.read_text())
     assert collection.keys() == {"type", "features"}
     assert collection["type"] == "FeatureCollection"
@@ -38,7 +39,7 @@ def features(path: Path, found: Prediction) -> list[dict[str, Any]]:
 
 
 def test_the_csv_has_every_candidate_with_all_digits_of_its_scores(tmp_path: Path, found: Prediction) -> None:
-    write_csv(tmp_path / "a.csv", "slides/a.png", found)
+    write_csv(tmp_path / "a.csv", findings(found))
     first, second = read(tmp_path / "a.csv")
     assert first == {
         "image": "slides/a.png",
@@ -52,6 +53,8 @@ def test_the_csv_has_every_candidate_with_all_digits_of_its_scores(tmp_path: Pat
         "verifier_score": "0.7",
         "score": "0.8",
         "mitosis": "1",
+        "x_um": "6.39",
+        "y_um": "8.88",
     }
     assert (second["score"], second["mitosis"]) == ("0.2", "0")
 
@@ -93,12 +96,12 @@ def test_without_a_verifier_there_is_no_verifier_score(tmp_path: Path, found: Pr
         "score",
         "detector score",
     }
-    write_csv(tmp_path / "a.csv", "a.png", alone)
+    write_csv(tmp_path / "a.csv", findings(alone))
     assert [row["verifier_score"] for row in read(tmp_path / "a.csv")] == ["", ""]
 
 
 def test_without_a_mitosis_there_is_an_empty_collection(tmp_path: Path, found: Prediction) -> None:
-    none = Prediction(found.detections, found.verifier, found.score, np.array([False, False]))
+    none = Prediction(found.detections, found.verifier, np.array([0.2, 0.1]), np.array([False, False]))
     assert features(tmp_path / "a.geojson", none) == []
 
 
@@ -122,8 +125,46 @@ def test_kind_and_single_extra_values_of_detections_follow_in_further_columns(tm
         kind=["=mitosis", "cell"],
         extra={"votes": np.array([3, 1]), "embedding": np.zeros((2, 8), np.float32)},
     )
-    write_csv(tmp_path / "a.csv", "a.png", Prediction(detections, None, detections.score, np.array([True, False])))
+    found = Prediction(detections, None, detections.score, np.array([True, False]))
+    write_csv(tmp_path / "a.csv", findings(found))
     rows = read(tmp_path / "a.csv")
-    assert list(rows[0])[-3:] == ["mitosis", "kind", "extra_votes"]
+    assert list(rows[0])[-3:] == ["y_um", "kind", "extra_votes"]
     assert [row["extra_votes"] for row in rows] == ["3", "1"]
     assert rows[0]["kind"] == "'=mitosis", "a spreadsheet must not run it"
+
+
+def qupath_rules(collection: dict[str, Any]) -> None:
+    """What QuPath 0.4 to 0.6 export, and therefore import: the rules that its exports keep."""
+    assert collection["type"] == "FeatureCollection"
+    ids = [uuid.UUID(feature["id"]) for feature in collection["features"]]
+    assert len(set(ids)) == len(ids)
+    for one in collection["features"]:
+        assert one.keys() == {"type", "id", "geometry", "properties"}
+        assert one["type"] == "Feature"
+        assert one["geometry"]["type"] == "Polygon"
+        for ring in one["geometry"]["coordinates"]:
+            assert ring[0] == ring[-1], "a ring is closed"
+            assert len(ring) >= 4
+            assert all(len(corner) == 2 for corner in ring)
+        properties = one["properties"]
+        assert properties.keys() == {"objectType", "classification", "measurements"}
+        assert properties["objectType"] in ("annotation", "detection", "cell", "tile")
+        assert properties["classification"].keys() == {"name", "color"}
+        assert len(properties["classification"]["color"]) == 3
+        assert all(0 <= value <= 255 for value in properties["classification"]["color"])
+        assert isinstance(properties["measurements"], dict), "a list before QuPath 0.4"
+        assert all(isinstance(value, float) for value in properties["measurements"].values())
+
+
+def test_candidates_near_the_threshold_are_a_second_class_and_outlines_can_follow(tmp_path: Path) -> None:
+    scores = np.array([0.9, 0.6, 0.59, 0.31, 0.3])
+    detections = Detections.from_points(np.arange(10).reshape(5, 2) * 10, scores)
+    outline = [[[0, 0], [9, 0], [9, 9], [0, 9], [0, 0]]]
+    hot_spot = feature("annotation", "Hot spot", "#ff0000", outline, {"mitoses": 2.0}, "a hot spot")
+    write_geojson(tmp_path / "a.geojson", findings(Prediction(detections, None, scores, scores >= 0.6)), [hot_spot])
+    collection = json.loads((tmp_path / "a.geojson").read_text())
+    qupath_rules(collection)
+    kinds = [one["properties"]["objectType"] for one in collection["features"]]
+    assert kinds == ["detection"] * 4 + ["annotation"]
+    names = [one["properties"]["classification"]["name"] for one in collection["features"]]
+    assert names == ["Mitosis", "Mitosis", "Candidate", "Candidate", "Hot spot"]

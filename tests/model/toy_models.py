@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +16,11 @@ from numpy.typing import NDArray
 
 from mitobench import discovery
 from mitobench.api import Detections, Detector, Floats, Frame, Fuser, Verifier
-from mitobench.model import Model, pack
+from mitobench.model import Model, Prediction, pack
+from mitobench.model import card as cards
 from mitobench.model.card import MeasuredScores, ModelCard, PackedPlugin, PackedPlugins
+from mitobench.model.findings import Findings
+from mitobench.slides.tissue import Tissue
 
 TOYS = Path(__file__).parents[1] / "toys"
 
@@ -108,9 +112,30 @@ def card(**changes: Any) -> ModelCard:
     return ModelCard(**{**fields, **changes})
 
 
+def blobs_model(folder: Path, threshold: float = 0.5, **options: Any) -> Path:
+    """Writes a model of `blobs` without a verifier, as `pack` would; returns its folder. It needs no run."""
+    versions = {"package": "mitobench", "version": "1"}
+    detector, verifier, fuser = (
+        PackedPlugin(name=name, options=chosen, **versions)
+        for name, chosen in (("blobs", options), ("none", {}), ("detector-only", {}))
+    )
+    folder.mkdir(parents=True)
+    plugins = PackedPlugins(detector=detector, verifier=verifier, fuser=fuser)
+    cards.write(folder, card(plugins=plugins, threshold=threshold, mpp=0.5))
+    return folder
+
+
 def frame(pixels: NDArray[np.uint8], mpp: float = 1.0) -> Frame:
     """Pixels as a frame."""
     return Frame("frame", "toy", "-", "-", (mpp, mpp), (pixels.shape[1], pixels.shape[0]), lambda: pixels)
+
+
+def findings(found: Prediction, image: str = "slides/a.png", mpp: float = 0.25, **changes: Any) -> Findings:
+    """What was found on an image of 400 x 300 px that is all tissue, with a threshold of 0.6."""
+    size = (400, 300)
+    tissue = Tissue(np.ones((10, 13), dtype=bool), 8.0, (size[0] * mpp, size[1] * mpp))
+    whole = Findings("a", Path(image), size, (mpp, mpp), found, 0.6, tissue)
+    return replace(whole, **changes)
 
 
 def black(width: int, height: int, white: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:

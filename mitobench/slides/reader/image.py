@@ -84,6 +84,14 @@ class Image(ABC):
             return self._padded(0, (x, y, width, height))
         return self._resampled(level, (x, y, width, height), out)
 
+    def reduced(self, box: Box, out: tuple[int, int]) -> Pixels:
+        """Reads a rectangle (x, y, width, height px of the full resolution) as `out` columns and rows.
+
+        Needs no um/px. Reads the smallest stored resolution that is at least as fine, and averages. White outside the
+        image. Raises DataError if it cannot be decoded, or has more than MAX_PIXELS px.
+        """
+        return self._resampled(self.level_for(min(box[2] / out[0], box[3] / out[1])), box, out)
+
     def level_for(self, factor: float) -> int:
         """Returns the smallest stored resolution that is reduced by at most `factor`."""
         reductions = [self.size[0] / width for width, _ in self.levels]

@@ -20,8 +20,13 @@ _DICOM = b"DICM"
 _FOLDERS = {".mrxs", ".vms", ".vmu"}  # slides of several files, which only OpenSlide reads
 
 
-def open_image(path: Path) -> Image:
+def open_image(path: Path, page: int | None = None) -> Image:
     """Opens an image file of any kind, and reads its header.
+
+    Args:
+        path: the file.
+        page: of a TIFF that holds several RGB images, such as a z-stack: which one to read, from 1 on. None: a file
+            of several images is refused.
 
     Raises DataError naming the file if it is missing, not a regular file, not an image, truncated, of a kind that has
     no meaning as RGB (a z-stack, fluorescence channels, floating-point values), or needs a library that is not
@@ -31,9 +36,13 @@ def open_image(path: Path) -> Image:
     suffix = path.suffix.lower()
     with open_regular(path, MAX_IMAGE_BYTES, "image", DataError) as file:
         start = file.read(132)
+    is_tiff = start.startswith(_TIFF)
+    if page is not None:
+        if not is_tiff:
+            raise DataError(f"{path}: is not a TIFF, so it has no pages. Leave out the page.")
+        return TiffImage(path, page)
     if start[128:] == _DICOM:
         return OpenSlideImage(path) if _opens(path) else DicomImage(path)
-    is_tiff = start.startswith(_TIFF)
     if suffix in _FOLDERS or (suffix in SLIDES and is_tiff and is_readable(path)):
         return OpenSlideImage(path)
     if is_tiff:

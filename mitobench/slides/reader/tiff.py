@@ -58,13 +58,14 @@ class _Kind:
 class TiffImage(Image):
     """An image in a TIFF file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, page: int | None = None) -> None:
         self._file: BinaryIO | None = None
         self._tiff: Any = None
         self._whole: Pixels | None = None
         self._found: str | None = None
+        self._page = "" if page is None else f" page {page}"
         with _reading(path) as tiff:
-            plan = _plan(path, tiff)
+            plan = _plan(path, tiff, page)
             self._levels, self._planes, self._kind = plan.levels, plan.planes, plan.kind
             self.mode = plan.kind.mode
             self._by_pillow = plan.by_pillow
@@ -119,7 +120,7 @@ class TiffImage(Image):
 
     def _findings(self) -> str:
         if self._found is None:
-            self._found = remembered("findings 1", [("image", self.path)], self._look)
+            self._found = remembered(f"findings 1{self._page}", [("image", self.path)], self._look)
         return self._found
 
     def _look(self) -> str:
@@ -227,9 +228,11 @@ def _pages(path: Path, tiff: Any) -> list[Any]:
     return pages
 
 
-def _plan(path: Path, tiff: Any) -> _Plan:
+def _plan(path: Path, tiff: Any, page: int | None = None) -> _Plan:
     tiff.pages.useframes = False
     pages = _pages(path, tiff)
+    if page is not None:
+        return _plan_of_page(path, tiff, pages, page)
     main = max(pages, key=lambda page: page.imagewidth * page.imagelength)  # the first of the largest
     width, height = main.imagewidth, main.imagelength
     if not 0 < width * height <= MAX_SLIDE_PIXELS:
@@ -258,6 +261,29 @@ def _plan(path: Path, tiff: Any) -> _Plan:
         _check_codecs(path, main)
     all_levels = (_Level(main.index, (width, height)), *levels)
     return _Plan(all_levels, tuple(planes), kind, by_pillow, mpp, tuple(notes), orientation)
+
+
+def _plan_of_page(path: Path, tiff: Any, pages: list[Any], number: int) -> _Plan:
+    """Returns the plan for one page of several, for example of a z-stack. Raises DataError unless it is RGB."""
+    if not 1 <= number <= len(pages):
+        raise DataError(f"{path}: has pages 1 to {len(pages)}, and no page {number}.")
+    main = pages[number - 1]
+    if main.samplesperpixel < 3:
+        raise DataError(
+            f"{path}: page {number} is grey: it is one channel, not an image of H&E. Export the image as RGB."
+        )
+    width, height = main.imagewidth, main.imagelength
+    if not 0 < width * height <= MAX_SLIDE_PIXELS:
+        raise DataError(f"{path}: page {number} has {width} x {height} px. Copy the file again.")
+    kind = _kind(path, main)
+    _check(path, main, tiff.filehandle.size)
+    mpp, note = _mpp(main, pages[0], ome.read(_description(pages[0])))
+    orientation = pixels.orientation(main.tags.valueof("Orientation"))
+    by_pillow = orientation == 1 and width * height <= MAX_PIXELS and _is_ordinary(main, kind)
+    if not by_pillow:
+        _check_codecs(path, main)
+    notes = (f"page {number} of {len(pages)} is read", *((note,) if note else ()))
+    return _Plan((_Level(main.index, (width, height)),), (), kind, by_pillow, mpp, notes, orientation)
 
 
 def _description(page: Any) -> str:

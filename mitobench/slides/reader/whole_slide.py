@@ -47,7 +47,11 @@ class OpenSlideImage(Image):
         # OpenSlide takes the corner in pixels of the full resolution, and rounds it down to the level's.
         reduction = [full / of for full, of in zip(self.size, self.levels[level], strict=True)]
         corner = (int(np.ceil(x * reduction[0])), int(np.ceil(y * reduction[1]))) if level else (x, y)
-        rgba = np.asarray(self._slide.read_region(corner, level, (width, height)))
+        try:
+            rgba = np.asarray(self._slide.read_region(corner, level, (width, height)))
+        except Exception:
+            self.close()  # after an error, OpenSlide reads nothing more from an open slide
+            raise
         return on_white(rgba) if (rgba[..., 3] != 255).any() else np.ascontiguousarray(rgba[..., :3])
 
     def __getstate__(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mitobench import api
 from mitobench_mmdet.paper.options import FasterRCNNOptions, RPNExtractedOptions, RPNOptions, Search
@@ -21,6 +21,7 @@ class NetworkDetector(api.Detector):
 
     version = "0.1.0"  # of the method, not of the package; stored in records
     inference_options = tuple(Search.model_fields)
+    limits: ClassVar[Mapping[str, float]] = {"proposals_before": 4, "proposals_after": 4, "max_per_image": 100}
     _network: BaseModel | None = None
 
     @property

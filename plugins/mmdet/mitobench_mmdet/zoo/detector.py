@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mitobench import api
 from mitobench_mmdet.zoo import configs
@@ -30,6 +30,7 @@ class MMDet(api.Detector):
     example = "rtmdet_tiny_8xb32-300e_coco"
     schedule = ("iterations", "lr_steps", "warmup")
     inference_options = SEARCH
+    limits: ClassVar[Mapping[str, float]] = {"max_per_mm2": 25}
     _network: BaseModel | None = None
     _model: dict[str, Any]
 

@@ -6,10 +6,10 @@ It learns from points alone and needs no boxes. Zhou et al., "Objects as Points"
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -54,6 +54,7 @@ class Heatmap(api.Detector):
     uses_boxes = False
     schedule = ("iterations",)
     inference_options = ("tta_views", "score_floor", "distance_um", "max_per_mm2", "tile", "box_um")
+    limits: ClassVar[Mapping[str, float]] = {"max_per_mm2": 25}
 
     @classmethod
     def resolve(cls, argument: str) -> str:

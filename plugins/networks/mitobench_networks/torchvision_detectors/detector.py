@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -42,6 +42,7 @@ class TorchvisionDetector(api.Detector):
     example = "fcos_resnet50_fpn"
     schedule = ("iterations", "warmup")
     inference_options = ("score_floor", "nms", "detections_per_tile", "max_per_mm2", "tile")
+    limits: ClassVar[Mapping[str, float]] = {"detections_per_tile": 25, "max_per_mm2": 25}
 
     @classmethod
     def resolve(cls, argument: str) -> str:

@@ -12,7 +12,8 @@ from mitobench import datasets, discovery
 from mitobench.atomic import atomic_folder
 from mitobench.errors import MitobenchError, RecordError
 from mitobench.model import card as cards
-from mitobench.model.card import MeasuredScores, ModelCard, PackedPlugin, PackedPlugins
+from mitobench.model.card import MeasuredScores, ModelCard, PackedPlugin, PackedPlugins, TrainingRanges
+from mitobench.model.deviation import ranges_of
 from mitobench.model.model import FILES, Model
 from mitobench.pipeline.stages.embedding import ENCODER
 from mitobench.pipeline.stages.job import LOG, TRAINING_INFO
@@ -21,6 +22,7 @@ from mitobench.pipeline.trust import KINDS
 from mitobench.pipeline.workspace import validation_sets
 from mitobench.results import option_files
 from mitobench.results import record as records
+from mitobench.results.local_datasets import LocalDatasets
 from mitobench.results.schema import Record
 
 ROLES = ("detector", "verifier", "fuser")
@@ -29,7 +31,7 @@ ALLOWED = (TENSORS, ".json")
 _HARNESS = (MANIFEST, TRAINING_INFO, LOG)  # files that the harness adds to those that a plugin saved
 
 
-def pack(record: Path, store: Path, out: Path, half: bool = False) -> ModelCard:
+def pack(record: Path, store: Path, out: Path, half: bool = False, data: Path | None = None) -> ModelCard:
     """Writes the model of a record to a new folder atomically, and loads it once to check that it works.
 
     Args:
@@ -37,12 +39,15 @@ def pack(record: Path, store: Path, out: Path, half: bool = False) -> ModelCard:
         store: the store with the outputs of the run's stages.
         out: the folder to create.
         half: round weights to 16 bits, which halves their size and changes scores slightly.
+        data: folder that holds the data sets that the run was trained on, at any depth. The card then has the ranges of
+            their stain, sharpness, colour and um/px (`ModelCard.ranges`). None: it has none.
 
     Files that options refer to are packed too, so the model does not need the originals; so is the encoder of a
     verifier that has one.
 
     Raises RecordError for a record that failed or has no threshold; MitobenchError if the store lacks a stage, a plugin
-    saved files other than tensors and JSON, or `out` exists already or cannot be written.
+    saved files other than tensors and JSON, or `out` exists already or cannot be written; DataError if the training
+    frames in `data` are missing, or not those of the record.
     """
     read = records.read(record)
     stages = _saved(record, read, Store(store))
@@ -52,7 +57,8 @@ def pack(record: Path, store: Path, out: Path, half: bool = False) -> ModelCard:
         for role in ROLES:
             files = read.plugins[role].files
             option_files.write(folder / FILES / role, files, lambda file: Store(store).kept(file.sha256))
-        card = cards.write(folder, _card(record, read, half))
+        card = _card(record, read, half)
+        card = cards.write(folder, card.model_copy(update={"ranges": _ranges(read, data, card.mpp)}))
         Model.load(folder, allow=KINDS)  # nothing is predicted
     return card
 
@@ -79,6 +85,14 @@ def _saved(path: Path, record: Record, store: Store) -> dict[str, Path]:
         folders[role] = output.folder
     folders["fuser"] = folders.pop("fusion") / "fuser"
     return folders
+
+
+def _ranges(record: Record, data: Path | None, mpp: float) -> TrainingRanges | None:
+    """Measures the training frames of a record, if they are here."""
+    if data is None:
+        return None
+    workspace = LocalDatasets(data).workspace(record, "train")
+    return ranges_of((workspace.item(key).frame for key in workspace.part(workspace.datasets, "train")), mpp)
 
 
 def _copy(role: str, saved: Path, target: Path, half: bool) -> None:

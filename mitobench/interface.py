@@ -1,0 +1,302 @@
+"""What `import mitobench` offers: `load` a model and find mitoses with it, and `run` a benchmark."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mitobench.api import Frame
+from mitobench.errors import MitobenchError
+from mitobench.model import card as cards
+from mitobench.model import inputs
+from mitobench.model.card import ModelCard
+from mitobench.model.deviation import Judgement, judge, judge_image
+from mitobench.model.findings import Findings
+from mitobench.model.grid import cells
+from mitobench.model.model import Model, Prediction, cell_frame
+from mitobench.model.search_area import search_area_of
+from mitobench.pipeline import trust
+from mitobench.slides.appearance import patches_of
+from mitobench.slides.areas import area_of
+from mitobench.slides.hotspot import AREA_MM2, HotSpot, find_hot_spots
+from mitobench.slides.reader import open_image
+from mitobench.slides.tissue import STEP_UM, Tissue
+
+Pixels = NDArray[np.uint8]
+
+
+def load(name: str | Path = "bundled", device: str = "auto", allow: Collection[str] = ()) -> LoadedModel:
+    """Loads a model.
+
+    Args:
+        name: `bundled`, the name of a model in the registry, a folder that `mitobench pack` wrote,
+            `hf-hub:ORG/NAME@REVISION`, or `https://HOST/MODEL.zip#sha256=DIGEST`.
+        device: `auto`, `cpu` or `cuda`.
+        allow: what loading and predicting may do: `download` (get the model and what it names from a hub), `external`
+            (run programs that the model names).
+
+    Raises MitobenchError if there is no such model, or it would do something that is not allowed.
+    """
+    from mitobench.benchmark import find_device
+
+    with _allowing(allow):
+        folder = cards.find(str(name))
+        return LoadedModel(Model.load(folder, find_device(device), tuple(allow)), tuple(allow))
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model that is ready to find mitoses. `load` returns it.
+
+    Attributes:
+        model: its detector, verifier and fuser.
+        allow: what it may do beyond computing.
+    """
+
+    model: Model
+    allow: tuple[str, ...] = ()
+
+    @property
+    def card(self) -> ModelCard:
+        """What it is, where it comes from, and its threshold."""
+        return self.model.card
+
+    def predict(
+        self, image: Pixels | str | Path, mpp: float | None = None, threshold: float | None = None
+    ) -> FoundMitoses:
+        """Finds mitoses on an image.
+
+        Args:
+            image: uint8 RGB [height, width, 3], or the path of an image file or slide. Of a file only the tissue is
+                searched, part by part.
+            mpp: um/px, 0.1 to 1; needed for an array, and for a file that does not say it.
+            threshold: a score at or above it is a mitosis; None: the model's.
+
+        Raises MitobenchError if the image cannot be read or um/px is missing.
+        """
+        with _allowing(self.allow), trust.only(self.allow):
+            if isinstance(image, str | Path):
+                return self._of_file(Path(image), mpp, threshold)
+            return self._of_array(image, mpp, threshold)
+
+    def _of_array(self, pixels: Pixels, mpp: float | None, threshold: float | None) -> FoundMitoses:
+        pixels = np.asarray(pixels)
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
+            raise MitobenchError(
+                f"The image is {pixels.dtype} {list(pixels.shape)}, and must be uint8 RGB [height, width, 3]."
+            )
+        if mpp is None or not inputs.MIN_MPP <= mpp <= inputs.MAX_MPP:
+            raise MitobenchError(f"mpp={mpp}: give the um/px of the array, {inputs.MIN_MPP:g} to {inputs.MAX_MPP:g}.")
+        height, width = pixels.shape[:2]
+        frame = Frame("array", "images", "array", "-", (mpp, mpp), (width, height), lambda: pixels)
+        found = self.model.predict(frame, threshold).sorted()
+        mask = np.ones((int(np.ceil(height * mpp / STEP_UM)), int(np.ceil(width * mpp / STEP_UM))), dtype=bool)
+        tissue = Tissue(mask, STEP_UM, (width * mpp, height * mpp))
+        judgement = judge(self.card, pixels, patches_of(pixels, (mpp, mpp), self.card.mpp), (mpp, mpp))
+        return FoundMitoses(self._findings(Path("array"), frame, found, threshold, tissue, ()), judgement)
+
+    def _of_file(self, path: Path, mpp: float | None, threshold: float | None) -> FoundMitoses:
+        inputs.check_there([path])
+        with open_image(path) as image:
+            resolution, notes = inputs.resolution(image, mpp)
+            area = search_area_of(image, resolution)
+            frame = inputs.frame_of(image, resolution)
+            searched = []
+            for cell in cells(image.size, resolution):
+                if area.touches(cell, resolution):
+                    inside = self.model.search(cell_frame(frame, cell), cell)
+                    searched.append(inside.inside(area.holds(inside.detections.xy, resolution)))
+            found = self.model.joined(frame, searched, threshold).sorted()
+            judgement = judge_image(self.card, image, resolution, area.tissue)
+            notes = [*image.notes, *notes, *area.notes]
+            return FoundMitoses(self._findings(path, frame, found, threshold, area.tissue, notes), judgement)
+
+    def _findings(
+        self,
+        path: Path,
+        frame: Frame,
+        found: Prediction,
+        threshold: float | None,
+        tissue: Tissue,
+        notes: Sequence[str],
+    ) -> Findings:
+        used = self.card.threshold if threshold is None else threshold
+        return Findings(path.stem, path, frame.size, frame.mpp, found, used, tissue, tuple(notes))
+
+
+@dataclass(frozen=True)
+class FoundMitoses:
+    """What a model found on an image.
+
+    Attributes:
+        findings: everything that was found, with the tissue.
+        judgement: how the image differs from the training frames, and whether its counts mean anything.
+    """
+
+    findings: Findings
+    judgement: Judgement
+
+    @property
+    def count(self) -> int | None:
+        """Number of mitoses; None for an image that cannot be judged, for example a grey one."""
+        return self.findings.mitoses if self.judgement.judged else None
+
+    @property
+    def per_mm2(self) -> float | None:
+        """Mitoses per mm2 of tissue (of an array: of the whole image); None without tissue, or if it is not judged."""
+        area = self.findings.tissue.area_mm2
+        return None if self.count is None or not area else self.count / area
+
+    @property
+    def xy(self) -> NDArray[np.float64]:
+        """Centres of the mitoses, [N, 2] px, the highest score first; whole numbers are the centres of pixels."""
+        found = self.findings.found
+        return found.detections.xy[found.is_mitosis]
+
+    @property
+    def score(self) -> NDArray[np.float64]:
+        """Scores of the mitoses, [N]."""
+        return self.findings.found.score[self.findings.found.is_mitosis]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was converted or is odd."""
+        return tuple(dict.fromkeys([*self.judgement.notes, *self.findings.notes]))
+
+    def hot_spots(self, area_mm2: float = AREA_MM2, shape: str = "circle") -> tuple[HotSpot, ...]:
+        """Returns the places with the most mitoses that do not overlap, the highest count first.
+
+        Args:
+            area_mm2: their size.
+            shape: `circle` or `square`.
+        """
+        points = (self.xy + 0.5) * self.findings.mpp
+        return find_hot_spots(points, self.findings.tissue, area_of(shape, area_mm2)).spots
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Returns all candidates, the highest score first: `x`, `y` (px), `x_um`, `y_um`, scores and `mitosis`."""
+        found = self.findings.found
+        um = (found.detections.xy + 0.5) * self.findings.mpp
+        return [
+            {
+                "x": float(found.detections.xy[i, 0]),
+                "y": float(found.detections.xy[i, 1]),
+                "x_um": float(um[i, 0]),
+                "y_um": float(um[i, 1]),
+                "detector_score": float(found.detections.score[i]),
+                "verifier_score": None if found.verifier is None else float(found.verifier[i]),
+                "score": float(found.score[i]),
+                "mitosis": bool(found.is_mitosis[i]),
+            }
+            for i in range(len(found))
+        ]
+
+    def table(self) -> Any:
+        """Returns `rows` as a pandas DataFrame, or as a list where pandas is not installed."""
+        return _table(self.rows())
+
+
+def run(
+    out: str | Path,
+    *,
+    detector: str | Sequence[str] = (),
+    verifier: str | Sequence[str] = (),
+    fuser: str | Sequence[str] = (),
+    estimator: str | Sequence[str] = (),
+    data: str | Path | None = None,
+    dataset: str | Sequence[str] = (),
+    seeds: Sequence[int] = (0,),
+    options: Mapping[str, Any] | None = None,
+    jobs: int = 1,
+    **settings: Any,
+) -> Any:
+    """Trains and scores every combination of plugins, as `mitobench run` does, and returns a row of scores for each.
+
+    Args:
+        out: folder of the leaderboard; records go to its `records/`.
+        detector, verifier, fuser, estimator: names of plugins; without any, the profile's default.
+        data: folder that holds data sets; None: synthetic frames.
+        dataset: to test on; without any, all in `data`.
+        seeds: of the training.
+        options: options of plugins, for example `{"detector.blobs.max_candidates": 50}`.
+        jobs: number of stages that run at once.
+        settings: further arguments of `benchmark.Benchmark.prepare`: `profile`, `scale`, `protocol`, `train_on`,
+            `device`, `store`, `allow`, ...
+
+    Returns a pandas DataFrame, or a list of dicts where pandas is not installed: names of the plugins and data set,
+    `seed`, `status`, `f1` with `f1_low` and `f1_high`, `precision`, `recall`, `threshold`, and the `record`'s file.
+    """
+    from mitobench.benchmark import Benchmark, Grid
+    from mitobench.pipeline.settings import Override
+
+    given = {"estimator": estimator, "detector": detector, "verifier": verifier, "fuser": fuser}
+    roles = {role: names for role, value in given.items() if (names := _names(value))}
+    overrides = [Override.parse(f"{name}={_text(value)}") for name, value in (options or {}).items()]
+    benchmark = Benchmark.prepare(
+        [Grid(roles, overrides)],
+        data=None if data is None else Path(data),
+        datasets=_names(dataset) or None,
+        seeds=tuple(seeds),
+        **settings,
+    )
+    benchmark.run(Path(out), jobs=jobs)
+    return _table([_row(path, record) for path, record in benchmark.records])
+
+
+def _row(path: Path, record: Any) -> dict[str, Any]:
+    test = record.test
+    between = test.f1_interval if test else None
+    names = {
+        role: record.combination[role] for role in ("dataset", "estimator", "detector", "verifier", "fuser", "seed")
+    }
+    return {
+        **names,
+        "status": record.status,
+        "f1": test.f1 if test else None,
+        "f1_low": between.low if between else None,
+        "f1_high": between.high if between else None,
+        "precision": test.precision if test else None,
+        "recall": test.recall if test else None,
+        "threshold": test.threshold if test else None,
+        "record": str(path),
+    }
+
+
+def _names(value: str | Sequence[str]) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _table(rows: list[dict[str, Any]]) -> Any:
+    if find_spec("pandas") is None:
+        return rows
+    return importlib.import_module("pandas").DataFrame(rows)
+
+
+class _allowing:
+    """Lets this process download within the block if that is allowed."""
+
+    def __init__(self, allow: Collection[str]) -> None:
+        self._download = trust.DOWNLOAD in allow
+
+    def __enter__(self) -> None:
+        self._before = os.environ.get(trust.ALLOW_DOWNLOAD)
+        if self._download:
+            os.environ[trust.ALLOW_DOWNLOAD] = "1"
+
+    def __exit__(self, *exception: object) -> None:
+        if self._download:
+            os.environ.pop(trust.ALLOW_DOWNLOAD, None)
+            if self._before is not None:
+                os.environ[trust.ALLOW_DOWNLOAD] = self._before

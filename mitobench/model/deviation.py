@@ -1,0 +1,142 @@
+"""Compares an image with the frames that a model was trained on: stain, um/px, sharpness and colour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mitobench.api import Frame
+from mitobench.model.card import ModelCard, Range, TrainingRanges
+from mitobench.slides.appearance import MEASURES, measure, patches_of, patches_of_slide
+from mitobench.slides.overview import overview
+from mitobench.slides.reader import Image, oddities
+from mitobench.slides.tissue import Tissue
+
+Pixels = NDArray[np.uint8]
+
+PERCENTILES = (1, 99)  # of the training patches, between which an image is as usual
+MIN_PATCHES = 10  # of the training frames, for ranges
+MAX_FRAMES = 200  # training frames that are measured, spread evenly
+MPP_TOLERANCE = 0.1  # relative, beyond the um/px of the training frames
+OVERVIEW_PX = 1024
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is odd about an image, and whether its counts mean anything.
+
+    Attributes:
+        judged: False for an image that is grey, black, of one colour or inverted: it has no counts, not even 0.
+        notes: how the image differs from the training frames, one sentence each without a full stop.
+    """
+
+    judged: bool = True
+    notes: tuple[str, ...] = ()
+
+
+NOTHING_ODD = Judgement()
+
+
+def judge_image(card: ModelCard, image: Image, mpp: tuple[float, float], tissue: Tissue) -> Judgement:
+    """Judges an image of any size: reads a reduced copy of it, and up to 64 small parts of its tissue.
+
+    Args:
+        card: of the model, with the ranges of its training frames if it has them.
+        image: the image.
+        mpp: um/px along x and y that are used.
+        tissue: where tissue is.
+    """
+    factor = min(1.0, OVERVIEW_PX / max(image.size))
+    size = (max(1, round(image.size[0] * factor)), max(1, round(image.size[1] * factor)))
+    small, decoded = overview(image, size)
+    if not decoded.any():  # the search reports what cannot be decoded
+        return NOTHING_ODD
+    samples = patches_of_slide(image, mpp, tissue, card.mpp) if card.ranges else []
+    return judge(card, small, samples, mpp)
+
+
+def judge(card: ModelCard, pixels: Pixels, samples: Sequence[Pixels], mpp: tuple[float, float]) -> Judgement:
+    """Judges an image by a reduced copy and parts of its tissue.
+
+    Args:
+        card: of the model.
+        pixels: reduced copy of the whole image, uint8 RGB [h, w, 3].
+        samples: parts of the tissue at the model's um/px, uint8 RGB [h, w, 3].
+        mpp: um/px of the image along x and y.
+
+    A part counts if enough of it has the colours of H&E. The median over the parts is compared with the range of the
+    training frames.
+    """
+    odd = oddities(pixels)
+    if odd:
+        return Judgement(False, tuple(odd))
+    if card.ranges is None:
+        return NOTHING_ODD
+    notes = _resolution(card.ranges.mpp, mpp)
+    measured = [values for values in map(measure, samples) if values is not None]
+    if not measured:
+        return Judgement(True, tuple(notes))
+    for name, range_ in card.ranges.values.items():
+        if name in MEASURES:
+            value = float(np.median([values[name] for values in measured]))
+            notes += _outside(MEASURES[name], value, range_)
+    return Judgement(True, tuple(notes))
+
+
+def ranges_of(frames: Iterable[Frame], model_mpp: float) -> TrainingRanges | None:
+    """Measures training frames. Returns None if they show too little tissue.
+
+    Args:
+        frames: the training frames; at most MAX_FRAMES of them are read.
+        model_mpp: um/px of the model.
+    """
+    every = list(frames)
+    chosen = (
+        [every[i] for i in np.unique(np.linspace(0, len(every) - 1, MAX_FRAMES).round().astype(int))] if every else []
+    )
+    measured = [
+        values
+        for frame in chosen
+        for values in map(measure, patches_of(frame.read(), frame.mpp, model_mpp))
+        if values is not None
+    ]
+    if len(measured) < MIN_PATCHES:
+        return None
+    resolutions = [value for frame in every for value in frame.mpp]
+    return TrainingRanges(
+        frames=len(chosen),
+        patches=len(measured),
+        mpp=Range(low=min(resolutions), high=max(resolutions)),
+        values={name: _range([values[name] for values in measured]) for name in MEASURES},
+    )
+
+
+def _range(values: Sequence[float]) -> Range:
+    low, high = np.percentile(values, PERCENTILES).tolist()
+    return Range(low=float(f"{low:.4g}"), high=float(f"{high:.4g}"))
+
+
+def _resolution(trained: Range, mpp: tuple[float, float]) -> list[str]:
+    low, high = trained.low * (1 - MPP_TOLERANCE), trained.high * (1 + MPP_TOLERANCE)
+    if low <= min(mpp) and max(mpp) <= high:
+        return []
+    kind = "coarser" if max(mpp) > high else "finer"
+    return [f"{kind} um/px than the training frames: {_numbers(*sorted({*mpp}))}, and they have {_span(trained)}"]
+
+
+def _outside(what: str, value: float, trained: Range) -> list[str]:
+    if trained.low <= value <= trained.high:
+        return []
+    much = "lower" if value < trained.low else "higher"
+    return [f"{what} is {much} than in the training frames: {_numbers(value)}, and theirs is {_span(trained)}"]
+
+
+def _span(range_: Range) -> str:
+    return f"{range_.low:.3g}" if range_.low == range_.high else f"{range_.low:.3g} to {range_.high:.3g}"
+
+
+def _numbers(*values: float) -> str:
+    return " x ".join(f"{value:.3g}" for value in values)

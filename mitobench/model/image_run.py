@@ -1,0 +1,358 @@
+"""Finds mitoses on one image of many: from the file to the files that are written about it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from mitobench.api import Detections
+from mitobench.datasets import images
+from mitobench.errors import DataError, MitobenchError
+from mitobench.model import grid, inputs, outputs, reporting
+from mitobench.model.deviation import judge_image
+from mitobench.model.findings import Findings
+from mitobench.model.inputs import frame_of
+from mitobench.model.journal import Journal
+from mitobench.model.model import Prediction
+from mitobench.model.output_folder import OutputFolder
+from mitobench.model.outputs import ImageSummary
+from mitobench.model.overlay import overlay, reduced_size
+from mitobench.model.pages import IndexRow, Report
+from mitobench.model.reporting import INDEX
+from mitobench.model.search import CellResult, Load, Searcher, place
+from mitobench.model.search_area import SearchArea, search_area_of
+from mitobench.slides.areas import Area, area_of
+from mitobench.slides.overview import overview
+from mitobench.slides.reader import Image, open_image
+from mitobench.slides.reader.resolution import Mpp
+
+CSV, GEOJSON, OVERLAY = ".csv", ".geojson", ".png"
+ENDINGS = (CSV, GEOJSON, OVERLAY, *reporting.ENDINGS)  # of the files of an image
+MAX_PLACES = 5  # parts that could not be read which a note lists
+
+
+@dataclass(frozen=True)
+class Options:
+    """How images are searched.
+
+    Attributes:
+        mpp: um/px of all images; None: that of each file.
+        threshold: a score at or above it is a mitosis; None: the model's threshold.
+        page: of files with several images, such as a z-stack: which one to search, from 1 on.
+        tissue: where tissue is, for a single image: a mask image or GeoJSON. None: it is found.
+        roi: GeoJSON with the only regions to search, for a single image.
+        hot_spot: shape and size of the hot spot.
+        overwrite: replace files that mitobench did not write, and search finished images again.
+        load: loads the model in another process; needed for several.
+        jobs: number of processes.
+    """
+
+    mpp: float | None = None
+    threshold: float | None = None
+    page: int | None = None
+    tissue: Path | None = None
+    roi: Path | None = None
+    hot_spot: Area = field(default_factory=lambda: area_of("circle", 2.0))
+    overwrite: bool = False
+    load: Load | None = None
+    jobs: int = 1
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a search is.
+
+    Attributes:
+        image: number of the current image, from 0 on.
+        images: number of images.
+        cells: finished cells of the current image, with those of an earlier, interrupted run.
+        all_cells: number of cells of the current image that are searched.
+        searched: cells of all images that this run has searched.
+        seconds: for these.
+    """
+
+    image: int
+    images: int
+    cells: int
+    all_cells: int
+    searched: int
+    seconds: float
+
+    @property
+    def share(self) -> float:
+        """Finished share of the work, if all images had as many cells as the current one."""
+        return (self.image + (self.cells / self.all_cells if self.all_cells else 0)) / max(1, self.images)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time left, if all further images had as many cells as the current one; None before the first cell."""
+        if not self.searched:
+            return None
+        cells = self.all_cells - self.cells + (self.images - self.image - 1) * self.all_cells
+        return cells * self.seconds / self.searched
+
+
+ProgressListener = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Processed:
+    """What became of an image: its line of the summary, and that of the index of reports."""
+
+    summary: ImageSummary
+    index: IndexRow
+
+
+@dataclass
+class Run:
+    """Searches images one after the other, and writes their files.
+
+    Attributes:
+        folder: where they are written.
+        searcher: what searches.
+        options: how.
+        images: number of images.
+        progress: called after every cell.
+    """
+
+    folder: OutputFolder
+    searcher: Searcher
+    options: Options
+    images: int
+    progress: ProgressListener | None
+    _searched: int = 0
+    _started: float = field(default_factory=time.perf_counter)
+
+    def process(self, number: int, path: Path, name: str) -> Processed:
+        """Searches an image and writes its files.
+
+        Raises MitobenchError if they cannot be written. Everything that is wrong with the image or happens in a plugin
+        is noted in its summary.
+        """
+        try:
+            return self._process(number, path, name)
+        except OutputError as reason:
+            raise reason.reason from reason
+        except MitobenchError as reason:
+            note = str(reason)
+        except Exception as reason:  # any error of a plugin, or too little memory: the next image may succeed
+            note = f"{type(reason).__name__}: {reason}"
+        return Processed(ImageSummary(str(path), note=note), IndexRow(name, status="failed", notes=(note,)))
+
+    def _process(self, number: int, path: Path, name: str) -> Processed:
+        started = time.perf_counter()
+        inputs.check_there([path])
+        state = _state(path)
+        with open_image(path, self.options.page) as image:
+            mpp, notes = inputs.resolution(image, self.options.mpp)
+            area = search_area_of(image, mpp, self.options.tissue, self.options.roi)
+            identity = self._identity(path, state, image, mpp, area)
+            stored = self.folder.finished(name, self._whole(identity))
+            if stored is not None:
+                return _restored(stored, path, name)
+            judgement = judge_image(self.searcher.model.card, image, mpp, area.tissue)
+            notes = [*([] if name == path.stem else [f"its files are named {name}"]), *image.notes, *notes, *area.notes]
+            if judgement.judged:
+                findings = self._searched_on(number, image, name, mpp, area, identity, notes)
+            else:
+                findings = self._findings(image, name, mpp, area, _nothing(), notes, [])
+            if _state(path) != state:
+                raise DataError(f"{path}: changed while it was read. Run the same command again when it is complete.")
+            report = reporting.report_on(findings, self.searcher.model.card, self.options.hot_spot, judgement)
+            files = self._write(image, report)
+        processed = Processed(_summary(report, round(time.perf_counter() - started, 2)), reporting.index_row(report))
+        if not findings.failed:
+            with _writing():
+                self.folder.finish(name, self._whole(identity), files, _stored(processed))
+        return processed
+
+    def _searched_on(
+        self,
+        number: int,
+        image: Image,
+        name: str,
+        mpp: Mpp,
+        area: SearchArea,
+        identity: dict[str, Any],
+        notes: Sequence[str],
+    ) -> Findings:
+        with _writing():
+            journal = Journal(self.folder.work / f"{name}.cells", identity)
+        every = self.searcher.cells(image, mpp, area)
+        failed: list[CellResult] = []
+        self._tell(number, len(journal.done), len(every))
+        try:
+            for result in self.searcher.search(image, mpp, area, journal, self.options.page):
+                self._searched += 1
+                failed += [result] if result.found is None else []
+                self._tell(number, len(journal.done) + len(failed), len(every))
+        finally:
+            journal.close()
+        if failed and len(failed) == len(every):
+            raise DataError(failed[0].reason)
+        frame = frame_of(image, mpp, self.options.page)
+        found = self.searcher.model.joined(frame, list(journal.done.values()), self.options.threshold)
+        return self._findings(image, name, mpp, area, found, notes, failed)
+
+    def _findings(
+        self,
+        image: Image,
+        name: str,
+        mpp: Mpp,
+        area: SearchArea,
+        found: Prediction,
+        notes: Sequence[str],
+        failed: list[CellResult],
+    ) -> Findings:
+        failed.sort(key=lambda result: result.cell.number)
+        threshold = self.options.threshold
+        assert threshold is not None
+        return Findings(
+            name,
+            image.path,
+            image.size,
+            mpp,
+            found.sorted(),
+            threshold,
+            area.tissue,
+            (*_unread(failed), *notes),
+            self.options.page,
+            tuple(result.cell.box for result in failed),
+        )
+
+    def _write(self, image: Image, report: Report) -> list[str]:
+        """Writes the files of an image; returns their names."""
+        findings = report.findings
+        pixels, _ = overview(image, reduced_size(image.size))
+        index = INDEX if self.images > 1 else None
+        with _writing(), self.folder.staged() as stage:
+            if report.judgement.judged:
+                outputs.write_csv(stage / f"{findings.name}{CSV}", findings)
+                features = reporting.hot_spot_features(report)
+                outputs.write_geojson(stage / f"{findings.name}{GEOJSON}", findings, features)
+                images.write_rgb(stage / f"{findings.name}{OVERLAY}", overlay(pixels, findings))
+            reporting.write_files(stage, image, report, index)
+            return sorted(path.name for path in stage.iterdir())
+
+    def _identity(self, path: Path, state: list[Any], image: Image, mpp: Mpp, area: SearchArea) -> dict[str, Any]:
+        """What decides the candidates of an image, apart from the threshold."""
+        card = self.searcher.model.card
+        return {
+            "mitobench": version("mitobench"),
+            "model": card.digest or card.record_digest,
+            "device": self.searcher.model.detector.device,
+            "file": [path.name, *state],
+            "decoder": image.decoder,
+            "page": self.options.page,
+            "mpp": list(mpp),
+            "area": area.digest,
+            "grid": [grid.CORE_UM, grid.HALO_UM, grid.SEAM_UM],
+        }
+
+    def _whole(self, identity: dict[str, Any]) -> dict[str, Any]:
+        """What decides all files of an image."""
+        spot = self.options.hot_spot
+        chosen = {"threshold": self.options.threshold, "hot spot": [type(spot).__name__, spot.mm2]}
+        return {**identity, **chosen, "several images": self.images > 1}
+
+    def _tell(self, number: int, cells: int, all_cells: int) -> None:
+        if self.progress is not None:
+            seconds = time.perf_counter() - self._started
+            self.progress(Progress(number, self.images, cells, all_cells, self._searched, seconds))
+
+
+# ------------------------------------------------------------------------------------------------------- results
+
+
+def _nothing() -> Prediction:
+    return Prediction(Detections.none(), None, np.zeros(0), np.zeros(0, dtype=bool))
+
+
+def _unread(failed: Sequence[CellResult]) -> list[str]:
+    if not failed:
+        return []
+    places = [place(result.cell.box) for result in failed[:MAX_PLACES]]
+    more = [f"and {len(failed) - MAX_PLACES} more"] if len(failed) > MAX_PLACES else []
+    return [f"{len(failed)} parts could not be decoded and were not searched: {'; '.join([*places, *more])}"]
+
+
+def _summary(report: Report, seconds: float) -> ImageSummary:
+    findings = report.findings
+    (width, height), mpp, judged = findings.size, findings.mpp, report.judgement.judged
+    notes = list(report.notes)
+    if not judged:
+        notes = [f"not judged: {', '.join(report.judgement.notes)}", *notes]
+    spots = report.hot.spots
+    return ImageSummary(
+        str(findings.path),
+        width,
+        height,
+        (mpp[0] + mpp[1]) / 2,
+        width * mpp[0] * height * mpp[1] / 1e6,
+        findings.mitoses if judged else None,
+        report.per_mm2 if judged else None,
+        len(findings.found) if judged else None,
+        seconds,
+        "; ".join(notes),
+        findings.tissue.area_mm2 if judged else None,
+        len(findings.failed),
+        (spots[0].count if spots else None) if judged else None,
+    )
+
+
+def _stored(processed: Processed) -> dict[str, Any]:
+    """What is kept of a finished image."""
+    return {"summary": asdict(processed.summary), "index": asdict(processed.index)}
+
+
+def _restored(stored: dict[str, Any], path: Path, name: str) -> Processed:
+    """Returns what `_stored` kept."""
+    index = dict(stored["index"])
+    interval = None if index["interval"] is None else tuple(index["interval"])
+    own = {"name": name, "page": f"{name}{reporting.REPORT}", "interval": interval, "notes": tuple(index["notes"])}
+    row = IndexRow(**{**index, **own})
+    return Processed(ImageSummary(**{**stored["summary"], "image": str(path)}), row)
+
+
+# --------------------------------------------------------------------------------------------------------- files
+
+
+class OutputError(Exception):
+    """The output folder cannot be written, so no further image can be processed."""
+
+    def __init__(self, reason: MitobenchError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+class _writing:
+    """Turns errors of writing into OutputError, which ends the run. Errors of reading the image stay what they are."""
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, MitobenchError) and not isinstance(error, DataError):
+            raise OutputError(error) from error
+
+
+def _state(path: Path) -> list[Any]:
+    """Size and modification time of a file, and of the parts of a slide of several files.
+
+    Raises DataError if it does not exist.
+    """
+    parts = path.with_suffix("")
+    try:
+        files = [path, *(sorted(parts.iterdir()) if path.suffix and parts.is_dir() else ())]
+        return [[file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    except OSError as reason:
+        raise DataError(f"{path}: vanished while it was read. Put it back and run the same command again.") from reason

@@ -1,0 +1,194 @@
+"""The folder that `predict` writes: it replaces files of its own only, and knows which images are finished.
+
+`mitobench_files.jsonl` lists every file with its SHA-256 before the file is written. A file that is not listed, or that
+was changed since, is somebody else's work, and is not replaced.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from mitobench.atomic import write_atomic
+from mitobench.errors import MitobenchError, as_text
+from mitobench.foreign import check_target, load_json
+from mitobench.foreign.limits import MAX_LABELS_BYTES
+
+FILES = "mitobench_files.jsonl"
+WORK = ".mitobench-work"  # folder of unfinished work, deleted at the end
+LOCK = ".mitobench-lock"
+
+
+class OutputFolder:
+    """A folder of results. Use it in a `with` statement: it is locked meanwhile.
+
+    Attributes:
+        path: the folder.
+        work: folder of unfinished work in it.
+    """
+
+    def __init__(self, path: Path, overwrite: bool = False) -> None:
+        self.path, self.work, self._overwrite = path, path / WORK, overwrite
+        self._known: dict[str, set[str]] = {}
+        self._images: dict[str, dict[str, Any]] = {}
+        self._lock = FileLock(path / LOCK)
+
+    def __enter__(self) -> OutputFolder:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+            self._read()
+        except Timeout as reason:
+            raise MitobenchError(
+                f"{self.path}: another `mitobench predict` is writing to it. Wait for it, or give another folder."
+            ) from reason
+        except OSError as reason:
+            self._lock.release()
+            raise _unwritable(self.path, reason) from reason
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._lock.release()
+        (self.path / LOCK).unlink(missing_ok=True)
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raises MitobenchError if one of these files exists and is not as mitobench wrote it."""
+        for name in [*names, FILES]:
+            check_target(self.path / name)
+            if not self._overwrite and name != FILES and not self._is_ours(name):
+                raise MitobenchError(
+                    f"{self.path / name}: exists, and was not written by `mitobench predict` or was changed since. "
+                    "Move it, give another folder with --out, or replace it with --overwrite."
+                )
+
+    def finished(self, name: str, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Returns what was stored with an image that is finished, if its files are there and nothing has changed."""
+        entry = self._images.get(as_text(name))
+        if self._overwrite or entry is None or entry.get("identity") != _plain(dict(identity)):
+            return None
+        endings = entry.get("endings")
+        files = [f"{name}{ending}" for ending in endings] if isinstance(endings, list) else [""]
+        if not all((self.path / file).is_file() and self._is_ours(file) for file in files):
+            return None
+        stored = entry.get("stored")
+        return stored if isinstance(stored, dict) else None
+
+    @contextmanager
+    def staged(self) -> Iterator[Path]:
+        """Gives an empty folder. The files that the block writes there are moved into this folder at its end.
+
+        Raises MitobenchError if one of them would replace a file that is not ours, or the disk is full.
+        """
+        try:
+            self.work.mkdir(parents=True, exist_ok=True)
+            stage = Path(tempfile.mkdtemp(dir=self.work, prefix="stage-"))
+        except OSError as reason:
+            raise _unwritable(self.path, reason) from reason
+        try:
+            yield stage
+            self._publish(stage)
+        except OSError as reason:
+            raise _unwritable(self.path, reason) from reason
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+
+    def _publish(self, stage: Path) -> None:
+        names = sorted(path.name for path in stage.iterdir())
+        self.check(names)
+        self._append({"file": name, "sha256": _sha256(stage / name)} for name in names)
+        for name in names:
+            os.replace(stage / name, self.path / name)
+
+    def finish(self, name: str, identity: Mapping[str, Any], files: Iterable[str], stored: Mapping[str, Any]) -> None:
+        """Notes that an image is finished, with its files and what `finished` is to return."""
+        endings = sorted(file.removeprefix(name) for file in files)
+        self._append([{"image": name, "identity": dict(identity), "endings": endings, "stored": dict(stored)}])
+
+    def close(self) -> None:
+        """Deletes unfinished work, and what the list says about older versions of files."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        entries: list[dict[str, Any]] = []
+        for path in sorted(self.path.iterdir()):
+            if as_text(path.name) in self._known and path.is_file() and self._is_ours(path.name):
+                entries.append({"file": as_text(path.name), "sha256": _sha256(path)})
+        entries += [entry for _, entry in sorted(self._images.items())]
+        write_atomic(self.path / FILES, "".join(_line(entry) for entry in entries).encode())
+
+    def _is_ours(self, name: str) -> bool:
+        """Whether a file is missing or as it was written."""
+        path = self.path / name
+        return not path.exists() or _sha256(path) in self._known.get(as_text(name), set())
+
+    def _append(self, entries: Iterable[dict[str, Any]]) -> None:
+        entries = [_plain(entry) for entry in entries]
+        try:
+            with (self.path / FILES).open("ab") as file:
+                file.write("".join(_line(entry) for entry in entries).encode())
+        except OSError as reason:
+            raise _unwritable(self.path / FILES, reason) from reason
+        for entry in entries:
+            self._take(entry)
+
+    def _take(self, entry: dict[str, Any]) -> None:
+        if isinstance(entry.get("file"), str) and isinstance(entry.get("sha256"), str):
+            self._known.setdefault(entry["file"], set()).add(entry["sha256"])
+        elif isinstance(entry.get("image"), str):
+            self._images[entry["image"]] = entry
+
+    def _read(self) -> None:
+        """Reads the list. Lines that are not valid, such as one that was not written in full, are ignored."""
+        path = self.path / FILES
+        if not path.is_file() or path.stat().st_size > MAX_LABELS_BYTES:
+            return
+        content = path.read_bytes()
+        for line in content.splitlines():
+            try:
+                entry = load_json(line, path)
+            except MitobenchError:
+                continue
+            if isinstance(entry, dict):
+                self._take(entry)
+        if content and not content.endswith(b"\n"):
+            with path.open("ab") as file:
+                file.write(b"\n")
+
+
+def _line(entry: dict[str, Any]) -> str:
+    return json.dumps(entry, sort_keys=True) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Returns a value of JSON whose texts can be encoded, whatever bytes a file's name has."""
+    if isinstance(value, str):
+        return as_text(value)
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
+
+
+def _digest(file: Any) -> str:
+    """As `hashlib.file_digest`, which Python 3.10 lacks."""
+    content = hashlib.sha256()
+    while block := file.read(1 << 20):
+        content.update(block)
+    return content.hexdigest()
+
+
+def _unwritable(path: Path, reason: OSError) -> MitobenchError:
+    return MitobenchError(
+        f"{path}: cannot be written: {reason.strerror or reason}. Fix this, or give another folder with --out."
+    )

@@ -1,0 +1,167 @@
+"""The report on a slide: one HTML page with all pictures in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mitobench import __version__
+from mitobench.atomic import write_text_atomic
+from mitobench.gallery.drawing import CROP_UM
+from mitobench.model.card import ModelCard
+from mitobench.model.deviation import NOTHING_ODD, Judgement
+from mitobench.model.findings import Findings
+from mitobench.model.pages import outlines
+from mitobench.model.pages.crops import crops_of
+from mitobench.model.pages.templates import data_uri, render
+from mitobench.slides.heatmap import HeatMap, colours
+from mitobench.slides.hotspot import CONFIDENCE, MIN_TISSUE_SHARE, HotSpots
+from mitobench.slides.overview import overview
+from mitobench.slides.reader import Image
+
+Floats = NDArray[np.float64]
+
+SLIDE_PX = 1400  # longer side of the picture of the slide
+HEAT_PX = 900  # longer side of the heat map
+MAX_MITOSES, MAX_NEAREST = 96, 48  # pictures of mitoses, and of the candidates closest below the threshold
+MAX_DOTS = 5000  # mitoses that are drawn on the picture of the slide
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that the report on a slide is made from.
+
+    Attributes:
+        findings: what was found.
+        card: the model's card.
+        hot: the hot spots.
+        heat: the heat map.
+        judgement: how the slide differs from the training frames, and whether it was judged.
+    """
+
+    findings: Findings
+    card: ModelCard
+    hot: HotSpots
+    heat: HeatMap
+    judgement: Judgement = NOTHING_ODD
+
+    @property
+    def per_mm2(self) -> float | None:
+        """Mitoses per mm2 of tissue; None without tissue."""
+        area = self.findings.tissue.area_mm2
+        return self.findings.mitoses / area if area else None
+
+    @property
+    def notes(self) -> list[str]:
+        """All notes, each once, the most important ones first. Without the reason why a slide was not judged."""
+        if not self.judgement.judged:
+            return [note for note in self.findings.notes if note not in self.judgement.notes]
+        return list(dict.fromkeys([*self.judgement.notes, *self.hot.notes, *self.findings.notes]))
+
+
+class SlideMap(NamedTuple):
+    """The picture of the slide, and what is drawn on it.
+
+    Attributes:
+        picture, heat: addresses of the pictures.
+        size: width and height that the paths refer to, px.
+        tissue: path of the tissue's outline.
+        spots: path and place (left and top, %) of each hot spot.
+        marks: number and path of each mitosis that has a crop.
+        dots: path of the other mitoses.
+        dots_left_out: how many further mitoses are not drawn.
+    """
+
+    picture: str
+    heat: str
+    size: tuple[int, int]
+    tissue: str
+    spots: list[tuple[str, float, float]]
+    marks: list[tuple[int, str]]
+    dots: str
+    dots_left_out: int
+
+
+def write_report(
+    path: Path,
+    image: Image,
+    report: Report,
+    max_mitoses: int = MAX_MITOSES,
+    max_nearest: int = MAX_NEAREST,
+    index: str | None = None,
+) -> None:
+    """Writes the report on a slide to an HTML file. It holds at most so many pictures that it stays a few MB.
+
+    Args:
+        path: the file.
+        image: the slide, which pictures are cut from.
+        report: what to report.
+        max_mitoses: pictures of mitoses at most, those with the highest scores.
+        max_nearest: pictures of candidates at most, those with the highest scores below the threshold.
+        index: address of the index page, relative to `path`; None: no link to it.
+
+    Raises DataError if the slide cannot be read at all, and MitobenchError if the file cannot be written.
+    """
+    found = report.findings.found
+    mitoses = np.flatnonzero(found.is_mitosis)
+    others = np.flatnonzero(~found.is_mitosis)
+    by_score = [which[np.argsort(-found.score[which], kind="stable")].tolist() for which in (mitoses, others)]
+    shown = by_score[0][:max_mitoses] if report.judgement.judged else []
+    nearest = by_score[1][:max_nearest] if report.judgement.judged else []
+    spots = report.hot.spots
+    text = render(
+        "slide.html",
+        report=report,
+        findings=report.findings,
+        card=report.card,
+        judged=report.judgement.judged,
+        notes=report.notes,
+        spots=spots,
+        slide=_slide_map(image, report, by_score[0], len(shown)),
+        mitoses=crops_of(image, report.findings, shown, spots),
+        nearest=crops_of(image, report.findings, nearest, spots),
+        n_nearest=len(others),
+        index=index,
+        crop_um=f"{CROP_UM:g}",
+        confidence=f"{CONFIDENCE:.0%}",
+        tissue_share=f"{MIN_TISSUE_SHARE:.0%}",
+        scale=[f"#{r:02x}{g:02x}{b:02x}" for r, g, b in colours()[::51].tolist()],
+        version=__version__,
+    )
+    write_text_atomic(path, text)
+
+
+def _slide_map(image: Image, report: Report, mitoses: Sequence[int], n_shown: int) -> SlideMap:
+    findings = report.findings
+    size = _fitting(findings.size, SLIDE_PX)
+    pixels, _ = overview(image, size)
+    heat, _ = overview(image, _fitting(findings.size, HEAT_PX))
+    um = np.array(findings.size) * findings.mpp
+    factors = np.array(size) / um
+    drawn = list(mitoses[:MAX_DOTS]) if report.judgement.judged else []
+    places = (findings.found.detections.xy[drawn] + 0.5) * findings.mpp * factors
+    spots = [
+        (outlines.path([spot.outline_um() * factors]), *(np.array(spot.centre_um) / um * 100).tolist())
+        for spot in (report.hot.spots if report.judgement.judged else ())
+    ]
+    return SlideMap(
+        data_uri(pixels),
+        data_uri(report.heat.over(heat)),
+        size,
+        outlines.tissue_path(findings.tissue, (float(factors[0]), float(factors[1]))),
+        spots,
+        [(drawn[i] + 1, outlines.dots(places[i : i + 1])) for i in range(min(n_shown, len(drawn)))],
+        outlines.dots(places[n_shown:]),
+        len(mitoses) - len(drawn),
+    )
+
+
+def _fitting(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """Width and height of a copy whose longer side is at most `longest` px."""
+    factor = min(1.0, longest / max(size))
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))

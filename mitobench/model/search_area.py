@@ -1,0 +1,253 @@
+"""Where mitoses are searched for on an image: on its tissue, or where the user says.
+
+Masks have the cells of `slides.tissue`. Outlines that the user draws are exact: a candidate counts if its centre lies
+within them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from PIL import ImageDraw
+from skimage.morphology import dilation, disk
+
+from mitobench import foreign
+from mitobench.api import Floats
+from mitobench.errors import DataError
+from mitobench.foreign.limits import MAX_ANNOTATION_BYTES
+from mitobench.model.grid import Cell
+from mitobench.slides import tissue
+from mitobench.slides.overview import overview
+from mitobench.slides.reader import Image, open_image
+from mitobench.slides.tissue import STEP_UM, Tissue
+
+GEOJSON = frozenset({".geojson", ".json"})
+MARGIN_UM = 32.0  # mitoses are also searched for this far beside tissue that was found automatically
+MAX_FIELD_MM2 = 5.0  # an image of at most this area on which no tissue is found is searched everywhere
+MAX_CORNERS = 200_000  # of all outlines of a file together
+_SIMILAR = 0.02  # relative difference of the aspect ratios of an image and its mask
+
+Ring = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SearchArea:
+    """Where mitoses are searched for.
+
+    Attributes:
+        tissue: the tissue there.
+        mask: bool [rows, columns], with the cells of `tissue`: where mitoses may lie.
+        rings: outlines, [N, 2] px from the corner of the first pixel; mitoses lie within an odd number of them. None:
+            the mask decides.
+        notes: what the user should know about it.
+    """
+
+    tissue: Tissue
+    mask: NDArray[np.bool_]
+    rings: tuple[Ring, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+    def touches(self, cell: Cell, mpp: tuple[float, float]) -> bool:
+        """Whether mitoses may lie in the core of a cell."""
+        rows, columns = self.mask.shape
+        limits = (0.0, 0.0, columns * STEP_UM, rows * STEP_UM)
+        um = [(edge + 0.5) * mpp[k % 2] if np.isfinite(edge) else limits[k] for k, edge in enumerate(cell.core)]
+        x1, y1, x2, y2 = (int(n / STEP_UM) for n in um)
+        return bool(self.mask[max(y1, 0) : y2 + 1, max(x1, 0) : x2 + 1].any())
+
+    def holds(self, xy: Floats, mpp: tuple[float, float]) -> NDArray[np.bool_]:
+        """Which centres ([N, 2] px of the image) lie in the area, bool [N]."""
+        cell = ((xy + 0.5) * mpp / STEP_UM).astype(int)
+        rows, columns = self.mask.shape
+        inside: NDArray[np.bool_] = self.mask[cell[:, 1].clip(0, rows - 1), cell[:, 0].clip(0, columns - 1)]
+        return inside if self.rings is None else inside & within(self.rings, xy + 0.5)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what decides where mitoses are searched for."""
+        content = hashlib.sha256(json.dumps(self.mask.shape).encode() + np.packbits(self.mask).tobytes())
+        for ring in self.rings or ():
+            content.update(ring.tobytes())
+        return content.hexdigest()
+
+
+def search_area_of(
+    image: Image, mpp: tuple[float, float], tissue_file: Path | None = None, roi: Path | None = None
+) -> SearchArea:
+    """Returns where mitoses are searched for on an image.
+
+    Args:
+        image: the image.
+        mpp: um/px along x and y.
+        tissue_file: where tissue is: a mask image (0: none), or GeoJSON with polygons. None: it is found.
+        roi: GeoJSON with polygons: only there.
+
+    Raises DataError if a file cannot be read, or lies outside the image.
+    """
+    if tissue_file is None:
+        found, notes = _found(image, mpp)
+        area = SearchArea(found, _widened(found), None, notes)
+    elif tissue_file.suffix.lower() in GEOJSON:
+        area = _outlined(tissue_file, image, mpp)
+    else:
+        mask = _mask(tissue_file, image, mpp)
+        area = SearchArea(Tissue(mask, STEP_UM, _extent(image, mpp)), mask)
+    return area if roi is None else _only(area, _outlined(roi, image, mpp))
+
+
+def _found(image: Image, mpp: tuple[float, float]) -> tuple[Tissue, tuple[str, ...]]:
+    found = tissue.find(image, mpp)
+    if found.mask.any():
+        return found, ()
+    width, height = found.extent_um
+    if width * height / 1e6 <= MAX_FIELD_MM2:
+        return tissue.everywhere(image, mpp), ("no tissue was found, so the whole image was searched",)
+    return found, ("no tissue was found, so nothing was searched; say where it is with --tissue",)
+
+
+def _widened(found: Tissue) -> NDArray[np.bool_]:
+    widened: NDArray[np.bool_] = dilation(found.mask, disk(round(MARGIN_UM / STEP_UM)))
+    return widened
+
+
+def _only(area: SearchArea, roi: SearchArea) -> SearchArea:
+    """Returns the part of an area in a region of interest."""
+    both, mask = area.tissue.mask & roi.mask, area.mask & roi.mask
+    notes = (*area.notes, "only the region of interest was searched")
+    if not both.any():
+        both, mask = roi.mask, roi.mask
+        notes = (*notes, "no tissue was found in the region of interest, so all of it was searched")
+    rings = roi.rings
+    if area.rings is not None and rings is not None:  # both were drawn: the tissue's outlines decide by cells only
+        notes = (*notes, f"the outlines of the tissue are used to {STEP_UM:g} um")
+    return SearchArea(replace(area.tissue, mask=both), mask, rings, notes)
+
+
+def _extent(image: Image, mpp: tuple[float, float]) -> tuple[float, float]:
+    return image.size[0] * mpp[0], image.size[1] * mpp[1]
+
+
+# --------------------------------------------------------------------------------------------------- the user's files
+
+
+def _mask(path: Path, image: Image, mpp: tuple[float, float]) -> NDArray[np.bool_]:
+    """Reads a mask of any size with the image's form: bool [rows, columns] of the cells of `slides.tissue`."""
+    with open_image(path) as given:
+        aspect = given.size[0] / given.size[1] * image.size[1] / image.size[0]
+        if abs(aspect - 1) > _SIMILAR:
+            width, height = image.size
+            raise DataError(
+                f"{path}: has {given.size[0]} x {given.size[1]} px, which is not the form of {image.path.name} "
+                f"({width} x {height} px). Give a mask of the whole image."
+            )
+        columns, rows = tissue.cells(_extent(image, mpp))
+        pixels, _ = overview(given, (min(columns, given.size[0]), min(rows, given.size[1])))
+    mask = pixels.max(axis=2) >= 128 if pixels.max(initial=0) >= 128 else pixels.max(axis=2) > 0
+    stretched: NDArray[np.bool_] = mask[np.arange(rows) * mask.shape[0] // rows]
+    stretched = stretched[:, np.arange(columns) * mask.shape[1] // columns]
+    if not stretched.any():
+        raise DataError(f"{path}: is 0 everywhere. Draw the tissue with 255.")
+    return stretched
+
+
+def _outlined(path: Path, image: Image, mpp: tuple[float, float]) -> SearchArea:
+    """Reads outlines, and returns the area within them. Raises DataError if they lie outside the image."""
+    rings = read_rings(path)
+    width, height = image.size
+    columns, rows = tissue.cells(_extent(image, mpp))
+    mask = np.zeros((rows, columns), dtype=bool)
+    touched = np.zeros_like(mask)
+    for ring in rings:
+        corners = [tuple(corner) for corner in (ring * mpp / STEP_UM - 0.5).tolist()]
+        mask ^= _drawn(corners, (columns, rows), fill=True)
+        touched |= _drawn(corners, (columns, rows), fill=False)
+    mask |= touched
+    low, high = np.concatenate(rings).min(axis=0), np.concatenate(rings).max(axis=0)
+    if not mask.any() or high[0] <= 0 or high[1] <= 0 or low[0] >= width or low[1] >= height:
+        raise DataError(
+            f"{path}: lies outside {image.path.name}: its outlines reach from ({low[0]:g}, {low[1]:g}) to "
+            f"({high[0]:g}, {high[1]:g}), and the image has {width} x {height} px. Give coordinates in px of the full "
+            "resolution."
+        )
+    return SearchArea(Tissue(mask, STEP_UM, _extent(image, mpp)), mask, rings)
+
+
+def _drawn(corners: list[Any], size: tuple[int, int], fill: bool) -> NDArray[np.bool_]:
+    canvas = Pillow.new("1", size)
+    draw = ImageDraw.Draw(canvas)
+    if fill:
+        draw.polygon(corners, fill=1)
+    else:
+        draw.line([*corners, corners[0]], fill=1, width=2)
+    return np.array(canvas)
+
+
+def read_rings(path: Path) -> tuple[Ring, ...]:
+    """Reads the outlines of all polygons of a GeoJSON file, [N, 2] px; holes are further outlines.
+
+    Raises DataError with file and feature for anything else.
+    """
+    content = foreign.read_json(path, MAX_ANNOTATION_BYTES, "file of outlines", DataError)
+    rings = tuple(
+        ring for number, geometry in enumerate(_geometries(content)) for ring in rings_of(path, number, geometry)
+    )
+    if not rings:
+        raise DataError(f"{path}: holds no polygon. Draw the region in QuPath, and export it as GeoJSON.")
+    if sum(map(len, rings)) > MAX_CORNERS:
+        raise DataError(f"{path}: has more than {MAX_CORNERS:,} corners. Simplify the outlines.")
+    return rings
+
+
+def _geometries(content: Any) -> Iterator[Any]:
+    """Yields the geometries of a collection of features, of one feature, of a list of them, or of a geometry."""
+    if isinstance(content, list):
+        for one in content:
+            yield from _geometries(one)
+    elif isinstance(content, dict):
+        kind = content.get("type")
+        if kind == "FeatureCollection":
+            yield from _geometries(content.get("features"))
+        elif kind == "Feature":
+            yield from _geometries(content.get("geometry"))
+        elif kind == "GeometryCollection":
+            yield from _geometries(content.get("geometries"))
+        else:
+            yield content
+
+
+def rings_of(path: Path, number: int, geometry: dict[str, Any]) -> Iterator[Ring]:
+    """Yields the outlines of a polygon or several, [N, 2] px. Raises DataError for any other geometry."""
+    where = f"{path}: geometry {number}"
+    kind, coordinates = geometry.get("type"), geometry.get("coordinates")
+    if kind not in ("Polygon", "MultiPolygon"):
+        raise DataError(f"{where}: is a {str(kind)[:40]}, not a polygon. Draw an area.")
+    polygons = [coordinates] if kind == "Polygon" else coordinates
+    for polygon in polygons if isinstance(polygons, list) else ():
+        for ring in polygon if isinstance(polygon, list) else ():
+            try:
+                corners = np.array([corner[:2] for corner in ring], dtype=np.float64)
+            except (TypeError, ValueError, IndexError, OverflowError) as reason:
+                raise DataError(f"{where}: its coordinates are not pairs of numbers. Export it again.") from reason
+            if corners.ndim != 2 or corners.shape[1:] != (2,) or len(corners) < 3 or np.abs(corners).max() > 1e7:
+                raise DataError(f"{where}: is not an outline of at least 3 corners in px. Export it again.")
+            yield corners
+
+
+def within(rings: tuple[Ring, ...], xy: Floats) -> NDArray[np.bool_]:
+    """Which points ([N, 2] px) lie within an odd number of outlines, bool [N]."""
+    crossings = np.zeros(len(xy), dtype=int)
+    for ring in rings:
+        for (x1, y1), (x2, y2) in zip(ring, np.roll(ring, -1, axis=0), strict=True):
+            if y1 != y2:
+                beside = (y1 > xy[:, 1]) != (y2 > xy[:, 1])
+                crossings += beside & (xy[:, 0] < (x2 - x1) * (xy[:, 1] - y1) / (y2 - y1) + x1)
+    odd: NDArray[np.bool_] = crossings % 2 == 1
+    return odd

@@ -1,0 +1,192 @@
+"""The shapes of the area in which mitoses are counted, and what it holds at every place of a grid."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import oaconvolve
+
+from mitobench.errors import MitobenchError, nearest
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Counts = NDArray[np.int32]
+
+MAX_AREA_MM2 = 10_000.0
+_POINTS_AT_ONCE = 4096  # limits the memory for the spans of points
+
+
+@dataclass(frozen=True)
+class Area(ABC):
+    """An area of a fixed shape and size, which is moved over a slide.
+
+    Attributes:
+        mm2: its size.
+    """
+
+    mm2: float
+
+    @property
+    @abstractmethod
+    def reach_um(self) -> float:
+        """How far it extends from its centre along x and along y, um."""
+
+    @abstractmethod
+    def holds(self, dx: Floats, dy: Floats) -> Bools:
+        """Which offsets from its centre, um, lie in it or on its outline, bool, of the offsets' shape."""
+
+    @abstractmethod
+    def half_width_um(self, dy: Floats) -> Floats:
+        """Half of its width at the distance `dy` um from its centre, um; about 0 outside it."""
+
+    @abstractmethod
+    def overlaps(self, dx: Floats, dy: Floats) -> Bools:
+        """Whether it overlaps with another one whose centre is at this offset, um. Areas that touch do not overlap."""
+
+    @abstractmethod
+    def outline_um(self) -> Floats:
+        """Points on its outline, [N, 2] um from its centre. The last is not the first again."""
+
+
+@dataclass(frozen=True)
+class Circle(Area):
+    """A circle."""
+
+    @property
+    def reach_um(self) -> float:
+        """Its radius, um."""
+        return math.sqrt(self.mm2 * 1e6 / math.pi)
+
+    def holds(self, dx: Floats, dy: Floats) -> Bools:
+        """Which offsets lie in it."""
+        inside: Bools = dx * dx + dy * dy <= self.reach_um**2
+        return inside
+
+    def half_width_um(self, dy: Floats) -> Floats:
+        """Half of its width at `dy`."""
+        width: Floats = np.sqrt(np.maximum(self.reach_um**2 - dy * dy, 0))
+        return width
+
+    def overlaps(self, dx: Floats, dy: Floats) -> Bools:
+        """Whether two circles overlap."""
+        near: Bools = dx * dx + dy * dy < (2 * self.reach_um) ** 2
+        return near
+
+    def outline_um(self) -> Floats:
+        """A polygon of 96 corners."""
+        angle = np.linspace(0, 2 * math.pi, 96, endpoint=False)
+        return self.reach_um * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+@dataclass(frozen=True)
+class Square(Area):
+    """A square with horizontal and vertical sides."""
+
+    @property
+    def reach_um(self) -> float:
+        """Half of its side, um."""
+        return math.sqrt(self.mm2 * 1e6) / 2
+
+    def holds(self, dx: Floats, dy: Floats) -> Bools:
+        """Which offsets lie in it."""
+        inside: Bools = (np.abs(dx) <= self.reach_um) & (np.abs(dy) <= self.reach_um)
+        return inside
+
+    def half_width_um(self, dy: Floats) -> Floats:
+        """Half of its width at `dy`."""
+        return np.where(np.abs(dy) <= self.reach_um, self.reach_um, 0.0)
+
+    def overlaps(self, dx: Floats, dy: Floats) -> Bools:
+        """Whether two squares overlap."""
+        near: Bools = (np.abs(dx) < 2 * self.reach_um) & (np.abs(dy) < 2 * self.reach_um)
+        return near
+
+    def outline_um(self) -> Floats:
+        """Its corners."""
+        return self.reach_um * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+
+
+SHAPES: dict[str, type[Circle] | type[Square]] = {"circle": Circle, "square": Square}
+
+
+def area_of(shape: str, mm2: float) -> Area:
+    """Returns an area of this shape, `circle` or `square`, and size.
+
+    Raises MitobenchError for another shape, and a size that is not above 0 and at most MAX_AREA_MM2.
+    """
+    if shape not in SHAPES:
+        raise MitobenchError(f"Unknown shape {shape!r} of a hot spot. {nearest(shape, SHAPES)}")
+    if not 0 < mm2 <= MAX_AREA_MM2:
+        raise MitobenchError(f"A hot spot of {mm2:g} mm2: its size must be above 0 and at most {MAX_AREA_MM2:,.0f}.")
+    return SHAPES[shape](mm2)
+
+
+def count_points(points_um: Floats, grid: tuple[int, int], step_um: float, area: Area) -> Counts:
+    """Counts the points in an area around the centre of every cell of a grid, exactly.
+
+    Args:
+        points_um: [N, 2] x, y from the upper left corner of the grid.
+        grid: rows and columns.
+        step_um: side of a cell.
+        area: the area.
+
+    Returns int32 [rows, columns]. Along a row, the cells whose area holds a point are consecutive. A point therefore
+    adds 1 from the first of them to the last: +1 there, -1 behind, summed up at the end.
+    """
+    changes = np.zeros((grid[0], grid[1] + 1), dtype=np.int32)
+    flat = changes.reshape(-1)
+    for start in range(0, len(points_um), _POINTS_AT_ONCE):
+        row, first, behind = _spans(points_um[start : start + _POINTS_AT_ONCE], grid, step_um, area)
+        np.add.at(flat, row * changes.shape[1] + first, np.int32(1))
+        np.subtract.at(flat, row * changes.shape[1] + behind, np.int32(1))
+    counts: Counts = np.cumsum(changes, axis=1, dtype=np.int32)[:, :-1]
+    return counts
+
+
+def _spans(
+    points: Floats, grid: tuple[int, int], step: float, area: Area
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Returns row, first column and the column behind the last one of all cells whose area holds a point."""
+    reach = int(area.reach_um / step) + 2
+    rows = np.floor(points[:, 1:] / step).astype(np.intp) + np.arange(-reach, reach + 1)
+    x = np.broadcast_to(points[:, :1], rows.shape)
+    dy = (rows + 0.5) * step - points[:, 1:]
+    near = (rows >= 0) & (rows < grid[0]) & area.holds(np.zeros_like(dy), dy)
+    row, x, dy = rows[near], x[near], dy[near]
+    half = area.half_width_um(dy)
+    first = np.ceil((x - half) / step - 0.5).astype(np.intp)
+    last = np.floor((x + half) / step - 0.5).astype(np.intp)
+
+    def holds(column: NDArray[np.intp]) -> Bools:
+        return area.holds((column + 0.5) * step - x, dy)
+
+    # Rounding may be wrong by one cell at each end: `holds` decides.
+    first = np.where(holds(first - 1), first - 1, np.where(holds(first), first, first + 1))
+    last = np.where(holds(last + 1), last + 1, np.where(holds(last), last, last - 1))
+    first, behind = np.maximum(first, 0), np.minimum(last + 1, grid[1])
+    some = first < behind
+    return row[some], first[some], behind[some]
+
+
+def count_cells(mask: Bools, step_um: float, area: Area) -> tuple[Counts, int]:
+    """Counts the cells of a mask whose centres lie in an area around the centre of every cell.
+
+    Returns int32 of the mask's shape, and the number of all cells in an area that lies on the grid completely.
+    """
+    reach = int(area.reach_um / step_um) + 1
+    offsets = np.arange(-reach, reach + 1, dtype=np.float64) * step_um
+    half = area.half_width_um(offsets)
+    columns = [np.floor(half / step_um) + k for k in (-1, 0, 1)]  # the last column of each row is one of these
+    last = np.max([np.where((c >= 0) & area.holds(c * step_um, offsets), c, -1.0) for c in columns], axis=0)
+    total = int((2 * last + 1)[last >= 0].sum())
+    rows, width = min(reach, mask.shape[0]), min(reach, mask.shape[1])
+    dy, dx = np.arange(-rows, rows + 1.0)[:, None] * step_um, np.arange(-width, width + 1.0)[None] * step_um
+    kernel = area.holds(dx, dy)
+    # Sums of zeros and ones: the errors of floating point are far below .5, so that rounding makes them exact.
+    counts = oaconvolve(mask.astype(np.float64), kernel.astype(np.float64), mode="full")
+    counts = counts[rows : rows + mask.shape[0], width : width + mask.shape[1]]
+    return np.rint(counts).astype(np.int32), total

@@ -1,0 +1,30 @@
+"""The index lists every slide with its numbers or the reason why it has none, and links to the reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mitobench.model.pages import IndexRow, write_index
+from model.pages.test_slide_page import text_of
+
+ROWS = [
+    IndexRow("one", "one.html", "judged", 17, (9.903, 27.219), 212, 111.2, 1.906, ("paler than the training frames",)),
+    IndexRow("grey <b>", "a b#.html", "not judged", notes=("no colour",)),
+    IndexRow("broken", status="failed", notes=("cannot be read",)),
+    IndexRow("none", "none.html", "judged", None, None, 0, 0.0, None),
+]
+
+
+def test_it_lists_the_slides(tmp_path: Path) -> None:
+    write_index(tmp_path / "index.html", ROWS, 2.0, "a model", 0.6)
+    html, text = (tmp_path / "index.html").read_text(encoding="utf-8"), text_of(tmp_path / "index.html")
+    assert "Mitoses on 4 slides" in text
+    assert "2 judged, 1 not judged, 1 failed." in text
+    assert "one 17 9.9 to 27.2 212 111 1.91 paler than the training frames" in text
+    assert "not judged no colour" in text
+    assert "failed cannot be read" in text
+    assert "none – – 0 0 –" in text
+    assert 'href="one.html"' in html
+    assert 'href="a%20b%23.html"' in html
+    assert "grey &lt;b&gt;" in html
+    assert "<script" not in html

@@ -1,0 +1,115 @@
+"""Images that differ from the training frames get a note, and those that cannot be judged get no counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+from slides.reader.pictures import picture
+
+from mitobench.api import Frame
+from mitobench.model import card as cards
+from mitobench.model.card import ModelCard, TrainingRanges
+from mitobench.model.deviation import Judgement, judge, judge_image, ranges_of
+from mitobench.slides.appearance import MEASURES, patches_of
+from mitobench.slides.reader import open_image
+from mitobench.slides.tissue import find
+from model.toy_models import card, frame
+
+MPP = 0.25
+
+
+def training_frames() -> list[Frame]:
+    return [frame(picture(800, 800, seed), MPP) for seed in range(4)]
+
+
+@pytest.fixture(scope="module")
+def ranges() -> TrainingRanges:
+    found = ranges_of(training_frames(), MPP)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def model_card(ranges: TrainingRanges) -> ModelCard:
+    return card(mpp=MPP, ranges=ranges)
+
+
+def judged(card: ModelCard, pixels: NDArray[np.uint8], mpp: float = MPP) -> Judgement:
+    return judge(card, pixels, patches_of(pixels, (mpp, mpp), card.mpp), (mpp, mpp))
+
+
+def test_ranges_have_every_measure(ranges: TrainingRanges) -> None:
+    assert (ranges.frames, ranges.patches) == (4, 36)
+    assert (ranges.mpp.low, ranges.mpp.high) == (MPP, MPP)
+    assert set(ranges.values) == set(MEASURES)
+    assert all(one.low < one.high for one in ranges.values.values())
+
+
+def test_frames_of_glass_have_no_ranges() -> None:
+    glass = np.full((800, 800, 3), 245, dtype=np.uint8)
+    assert ranges_of([frame(glass, MPP)], MPP) is None
+    assert ranges_of([], MPP) is None
+
+
+def test_an_image_like_the_training_frames_has_no_note(model_card: ModelCard) -> None:
+    assert judged(model_card, picture(800, 800, 77)) == Judgement()
+
+
+def test_a_model_without_ranges_has_no_note() -> None:
+    assert judged(card(mpp=MPP), np.clip(picture(800, 800).astype(int) + 40, 0, 255).astype(np.uint8)) == Judgement()
+
+
+def test_a_pale_image_and_a_blurred_one_are_noted(model_card: ModelCard) -> None:
+    pixels = picture(800, 800, 77)
+    pale = (255 - (255 - pixels.astype(int)) * 0.5).astype(np.uint8)
+    notes = judged(model_card, pale).notes
+    assert any(note.startswith("density of eosin is lower than in the training frames: ") for note in notes)
+    blurred = np.array(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(2)))
+    assert any(note.startswith("sharpness is lower than") for note in judged(model_card, blurred).notes)
+
+
+def test_another_resolution_is_noted(model_card: ModelCard) -> None:
+    (note, *_) = judged(model_card, picture(800, 800, 77), 0.5).notes
+    assert note == "coarser um/px than the training frames: 0.5, and they have 0.25"
+    assert not any("um/px" in note for note in judged(model_card, picture(800, 800, 77), 0.23).notes)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "note"),
+    [
+        (np.zeros((300, 300, 3), dtype=np.uint8), "one colour"),
+        (np.repeat(picture(300, 300)[..., :1], 3, axis=2), "no colour"),
+        (255 - picture(300, 300), "inverted"),
+        (picture(300, 300) // 20, "black"),
+    ],
+)
+def test_grey_black_and_inverted_images_are_not_judged(
+    model_card: ModelCard, pixels: NDArray[np.uint8], note: str
+) -> None:
+    for any_card in (model_card, card(mpp=MPP)):
+        judgement = judged(any_card, pixels)
+        assert not judgement.judged
+        assert note in judgement.notes[0]
+
+
+def test_a_slide_is_judged_by_its_tissue(model_card: ModelCard, tmp_path: Path) -> None:
+    slide = np.full((2400, 2400, 3), 245, dtype=np.uint8)
+    slide[800:1600, 800:1600] = picture(800, 800, 77)
+    Image.fromarray(slide).save(tmp_path / "slide.png")
+    with open_image(tmp_path / "slide.png") as image:
+        tissue = find(image, (MPP, MPP))
+        assert judge_image(model_card, image, (MPP, MPP), tissue) == Judgement()
+        coarse = judge_image(model_card, image, (0.5, 0.5), tissue)
+    assert "coarser um/px" in coarse.notes[0]
+
+
+def test_cards_without_ranges_keep_their_digest(tmp_path: Path, ranges: TrainingRanges) -> None:
+    for name, one in (("old", card()), ("new", card(ranges=ranges))):
+        (tmp_path / name).mkdir()
+        cards.write(tmp_path / name, one)
+        assert cards.read(tmp_path / name).ranges == one.ranges
+    assert '"ranges"' not in (tmp_path / "old" / "model.json").read_text()

@@ -1,0 +1,228 @@
+"""A search that is killed at any moment continues, and ends with the same files."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mitobench.api import Detections
+from mitobench.errors import MitobenchError
+from mitobench.model import Model, grid
+from mitobench.model.batch import Options, Progress, predict_files
+from mitobench.model.journal import Journal
+from mitobench.model.model import CellCandidates
+from mitobench.model.output_folder import FILES, LOCK, WORK
+from model.test_independence import MPP, field
+from model.toy_models import blobs_model
+
+
+@pytest.fixture(autouse=True)
+def small_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cores of 100 um, so that a small slide has several."""
+    monkeypatch.setattr(grid, "CORE_UM", CORE_UM)
+
+
+# ------------------------------------------------------------------------------------------------------ the journal
+
+
+def candidates(number: int, count: int) -> CellCandidates:
+    rng = np.random.default_rng(number)
+    detections = Detections.from_points(
+        rng.random((count, 2)), rng.random(count), kind=["a"] * count, extra={"votes": rng.integers(0, 9, count)}
+    )
+    return CellCandidates(number, detections, rng.random(count))
+
+
+def assert_equal(one: CellCandidates, other: CellCandidates) -> None:
+    np.testing.assert_array_equal(one.detections.xy, other.detections.xy)
+    np.testing.assert_array_equal(one.detections.boxes, other.detections.boxes)
+    np.testing.assert_array_equal(one.detections.score, other.detections.score)
+    np.testing.assert_array_equal(one.verifier, other.verifier)
+    assert len(one) == 0 or one.detections.form == other.detections.form
+
+
+def test_a_journal_holds_every_cell_exactly(tmp_path: Path) -> None:
+    written = [candidates(number, number % 4) for number in range(9)]
+    journal = Journal(tmp_path / "a", {"model": "m"})
+    for found in written:
+        journal.add(found)
+    journal.close()
+    again = Journal(tmp_path / "a", {"model": "m"})
+    assert list(again.done) == list(range(9))
+    for found in written:
+        assert_equal(again.done[found.number], found)
+
+
+def test_a_journal_cut_or_damaged_anywhere_keeps_whole_entries_and_goes_on(tmp_path: Path) -> None:
+    journal, ends = Journal(tmp_path / "a", {"model": "m"}), []
+    for number in range(4):
+        journal.add(candidates(number, 2))
+        ends.append((tmp_path / "a").stat().st_size)
+    journal.close()
+    content = (tmp_path / "a").read_bytes()
+    for cut in [*ends, *random.Random(0).sample(range(len(content)), 30)]:
+        (tmp_path / "b").write_bytes(content[:cut])
+        journal = Journal(tmp_path / "b", {"model": "m"})
+        assert len(journal.done) == sum(end <= cut for end in ends)
+        journal.add(candidates(7, 1))
+        journal.close()
+        assert 7 in Journal(tmp_path / "b", {"model": "m"}).done
+    damaged = bytearray(content)
+    damaged[ends[1] + 40] ^= 255
+    (tmp_path / "b").write_bytes(damaged)
+    assert list(Journal(tmp_path / "b", {"model": "m"}).done) == [0, 1]
+
+
+def test_a_journal_of_another_model_starts_anew(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "a", {"model": "m"})
+    journal.add(candidates(0, 1))
+    journal.close()
+    assert not Journal(tmp_path / "a", {"model": "n"}).done
+    assert not Journal(tmp_path / "a", {"model": "m"}).done
+
+
+# ----------------------------------------------------------------------------------------------- a real process
+
+
+@pytest.fixture(scope="module")
+def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A slide of 16 cells, with um/px in the file."""
+    path = tmp_path_factory.mktemp("slide") / "slide.tif"
+    piece = field(0, 150)
+    dots_per_cm = 10_000 / MPP
+    tags = {282: dots_per_cm, 283: dots_per_cm, 296: 3}
+    Image.fromarray(np.tile(piece, (2, 2, 1))).save(path, compression="tiff_deflate", tiffinfo=tags)
+    return path
+
+
+def outputs(folder: Path) -> dict[str, bytes]:
+    """The files of a folder; of the summary, all columns but the seconds."""
+    found = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != FILES}
+    lines = found["summary.csv"].decode().splitlines()
+    column = lines[0].split(",").index("seconds")
+    found["summary.csv"] = "\n".join(",".join(np.delete(line.split(","), column)) for line in lines).encode()
+    return found
+
+
+CORE_UM = 100.0
+MAIN = f"from mitobench.model import grid; grid.CORE_UM = {CORE_UM}; from mitobench.cli import main; main()"
+
+
+def start(slide: Path, model: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", MAIN, "predict", str(slide), "--out", str(out), "--model", str(model), *more]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+
+
+@pytest.mark.slow
+def test_a_process_killed_at_random_moments_ends_with_the_same_files(slide: Path, tmp_path: Path) -> None:
+    model = blobs_model(tmp_path / "blobs", 0.3)
+    began = time.monotonic()
+    whole = start(slide, model, tmp_path / "whole")
+    output, _ = whole.communicate()
+    seconds = time.monotonic() - began
+    assert whole.returncode == 0, output.decode()
+    wanted = outputs(tmp_path / "whole")
+    assert wanted["slide.csv"].count(b"\n") > 100
+    rng, cells, journal = random.Random(1), [], tmp_path / "out" / WORK / "slide.cells"
+    for moment in (0.5, 0.75, *(rng.uniform(0.3, 1.0) for _ in range(3))):
+        running = start(slide, model, tmp_path / "out")
+        try:
+            running.wait(seconds * moment)
+        except subprocess.TimeoutExpired:
+            running.send_signal(signal.SIGKILL)
+            running.wait()
+        if journal.is_file():
+            cells.append(journal.stat().st_size)
+    last = start(slide, model, tmp_path / "out")
+    output, _ = last.communicate()
+    assert last.returncode == 0, output.decode()
+    assert cells == sorted(cells), "no finished cell is lost"
+    assert outputs(tmp_path / "out") == wanted
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {*wanted, FILES}, "work and lock are removed"
+
+
+def test_killed_after_every_second_cell_it_continues_there(slide: Path, tmp_path: Path) -> None:
+    model = Model.load(blobs_model(tmp_path / "blobs", 0.3))
+    all_cells = len(list(grid.cells((800, 800), (MPP, MPP))))
+    assert all_cells == 16
+    list(predict_files(model, [slide], tmp_path / "whole"))
+    wanted = outputs(tmp_path / "whole")
+
+    class Killed(BaseException):
+        pass
+
+    done: list[int] = []
+
+    def kill(state: Progress) -> None:
+        done.append(state.cells)
+        if state.searched == 2:
+            raise Killed
+
+    for _ in range(20):
+        try:
+            list(predict_files(model, [slide], tmp_path / "out", progress=kill))
+            break
+        except Killed:
+            continue
+    assert outputs(tmp_path / "out") == wanted
+    assert sorted(set(done)) == list(range(all_cells + 1))
+    assert done == sorted(done), "no finished cell is searched again"
+
+
+def test_two_commands_never_write_to_one_folder(slide: Path, tmp_path: Path) -> None:
+    model = Model.load(blobs_model(tmp_path / "blobs", 0.3))
+
+    def second(state: Progress) -> None:
+        with pytest.raises(MitobenchError, match="another `mitobench predict` is writing"):
+            next(predict_files(model, [slide], tmp_path / "out"))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(predict_files(model, [slide], tmp_path / "out", progress=second))
+    assert not (tmp_path / "out" / LOCK).exists()
+
+
+@pytest.mark.slow
+def test_several_processes_give_the_same_files(slide: Path, tmp_path: Path) -> None:
+    model = blobs_model(tmp_path / "blobs", 0.3)
+    for jobs in ("1", "2"):
+        running = start(slide, model, tmp_path / jobs, "--jobs", jobs)
+        output, _ = running.communicate()
+        assert running.returncode == 0, output.decode()
+    assert outputs(tmp_path / "1") == outputs(tmp_path / "2")
+
+
+def test_a_finished_image_is_not_searched_again_unless_something_changed(slide: Path, tmp_path: Path) -> None:
+    model = Model.load(blobs_model(tmp_path / "blobs", 0.3))
+    cells: list[int] = []
+
+    def count(**changes: object) -> int:
+        cells.clear()
+        options = Options(**changes)  # type: ignore[arg-type]
+        list(
+            predict_files(
+                model, [slide], tmp_path / "out", options=options, progress=lambda s: cells.append(s.searched)
+            )
+        )
+        return max(cells, default=0)
+
+    first = count()
+    assert first > 5
+    before = outputs(tmp_path / "out")
+    assert count() == 0
+    assert outputs(tmp_path / "out") == before
+    assert count(threshold=0.4) == first
+    assert count(threshold=0.4, overwrite=True) == first
+    (tmp_path / "out" / "slide.png").unlink()
+    assert count(threshold=0.4) == first

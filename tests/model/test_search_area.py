@@ -1,0 +1,151 @@
+"""Where mitoses are searched for: the user's masks and outlines, and what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mitobench.errors import DataError, MitobenchError
+from mitobench.model.batch import Options, predict_files
+from mitobench.model.search_area import read_rings, within
+from model.toy_models import dots
+
+SIZE = (300, 200)  # px of 1 um
+DOTS = np.array([[40, 50], [150, 100], [260, 150]])
+SQUARE = [[100, 60], [200, 60], [200, 140], [100, 140], [100, 60]]
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    pixels = np.full((SIZE[1], SIZE[0], 3), (228, 168, 205), np.uint8)
+    pixels[:2] = (200, 120, 190)  # an image of one colour is not judged
+    pixels[DOTS[:, 1], DOTS[:, 0]] = 255
+    Image.fromarray(pixels).save(tmp_path / "image.png")
+    return tmp_path / "image.png"
+
+
+def geojson(path: Path, *geometries: Any, bare: bool = False) -> Path:
+    features = [{"type": "Feature", "geometry": geometry, "properties": {}} for geometry in geometries]
+    path.write_text(json.dumps(features if bare else {"type": "FeatureCollection", "features": features}))
+    return path
+
+
+def polygon(*rings: Any) -> dict[str, Any]:
+    return {"type": "Polygon", "coordinates": list(rings)}
+
+
+def found(image: Path, **options: Any) -> tuple[list[float], str, float]:
+    """x of the dots that are found, the note, and the area of tissue."""
+    (row,) = predict_files(dots(), [image], image.parent / "out", options=Options(mpp=1.0, overwrite=True, **options))
+    assert row.done, row.note
+    lines = (image.parent / "out" / "image.csv").read_text().splitlines()[1:]
+    return sorted(float(line.split(",")[1]) for line in lines), row.note, row.tissue_mm2 or 0
+
+
+def test_everything_on_tissue_is_found(image: Path) -> None:
+    xs, _, area = found(image)
+    assert xs == [40, 150, 260]
+    assert area == pytest.approx(300 * 200 / 1e6)
+
+
+def test_only_what_lies_within_the_region_is_found(image: Path) -> None:
+    xs, note, area = found(image, roi=geojson(image.parent / "roi.geojson", polygon(SQUARE)))
+    assert xs == [150]
+    assert "only the region of interest was searched" in note
+    assert area == pytest.approx(100 * 80 / 1e6, rel=0.35), "to the cells of the mask"
+
+
+@pytest.mark.parametrize(("left", "inside"), [(150.4, True), (150.6, False)])
+def test_outlines_are_exact(image: Path, left: float, inside: bool) -> None:
+    """The centre of pixel 150 is 150.5 px from the left border of the image."""
+    ring = [[left, 60], [200, 60], [200, 140], [left, 140], [left, 60]]
+    xs, _, _ = found(image, roi=geojson(image.parent / "roi.geojson", polygon(ring)))
+    assert (150 in xs) == inside
+
+
+def test_a_hole_is_not_searched(image: Path) -> None:
+    hole = [[140, 90], [160, 90], [160, 110], [140, 110], [140, 90]]
+    all_of_it = [[0, 0], [300, 0], [300, 200], [0, 200], [0, 0]]
+    xs, _, _ = found(image, roi=geojson(image.parent / "roi.geojson", polygon(all_of_it, hole), bare=True))
+    assert xs == [40, 260]
+
+
+def test_tissue_can_be_given_as_a_mask_of_any_size(image: Path) -> None:
+    mask = np.zeros((20, 30), np.uint8)
+    mask[:, :10] = 255
+    Image.fromarray(mask).save(image.parent / "mask.bmp")
+    xs, _, area = found(image, tissue=image.parent / "mask.bmp")
+    assert xs == [40]
+    assert area == pytest.approx(100 * 200 / 1e6, rel=0.1)
+
+
+def test_tissue_can_be_given_as_outlines(image: Path) -> None:
+    xs, _, _ = found(image, tissue=geojson(image.parent / "tissue.json", polygon(SQUARE)))
+    assert xs == [150]
+
+
+OUTSIDE = [[1000, 1000], [1100, 1000], [1100, 1100], [1000, 1000]]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"type": "FeatureCollection", "features": []}, "holds no polygon"),
+        (polygon(OUTSIDE), r"lies outside image\.png.*300 x 200 px"),
+        ({"type": "Point", "coordinates": [1, 2]}, "is a Point, not a polygon"),
+        ({"type": "LineString", "coordinates": [[1, 2], [3, 4]]}, "not a polygon"),
+        (polygon([[1, 2], ["a", 3], [4, 5]]), "not pairs of numbers"),
+        (polygon([[1, 2], [3], [4, 5]]), "not pairs of numbers|at least 3 corners"),
+        (polygon([[1, 2], [3, 4]]), "at least 3 corners"),
+        (polygon([[1, 2], [3, 1e30], [4, 5]]), "at least 3 corners"),
+        (polygon([1, 2, 3]), "not pairs of numbers"),
+        ({"type": "Polygon", "coordinates": 3}, "holds no polygon"),
+        ({"type": "Polygon"}, "holds no polygon"),
+        (3, "holds no polygon"),
+    ],
+)
+def test_a_faulty_region_is_named(image: Path, content: Any, message: str) -> None:
+    path = image.parent / "roi.geojson"
+    path.write_text(json.dumps(content))
+    options = Options(mpp=1.0, roi=path)
+    (row,) = predict_files(dots(), [image], image.parent / "out", options=options)
+    assert not row.done
+    assert re.search(message, row.note), row.note
+    assert "roi.geojson" in row.note
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"type": NaN}', "[" * 100 + "]" * 100])
+def test_a_file_that_is_not_json_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.geojson").write_text(text)
+    with pytest.raises(MitobenchError, match=r"a\.geojson"):
+        read_rings(tmp_path / "a.geojson")
+
+
+def test_outlines_have_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mitobench.model.search_area.MAX_CORNERS", 4)
+    with pytest.raises(DataError, match="more than 4 corners"):
+        read_rings(geojson(tmp_path / "a.geojson", polygon(SQUARE)))
+
+
+@pytest.mark.parametrize(("size", "value", "message"), [((100, 100), 255, "not the form"), ((30, 20), 0, "is 0 every")])
+def test_a_faulty_mask_is_named(image: Path, size: tuple[int, int], value: int, message: str) -> None:
+    Image.new("L", size, value).save(image.parent / "mask.bmp")
+    options = Options(mpp=1.0, tissue=image.parent / "mask.bmp")
+    (row,) = predict_files(dots(), [image], image.parent / "out", options=options)
+    assert message in row.note
+
+
+def test_points_within_a_ring_agree_with_the_ring_drawn() -> None:
+    rng = np.random.default_rng(0)
+    angle = np.sort(rng.uniform(0, 2 * np.pi, 9))
+    ring = 50 + 40 * rng.uniform(0.3, 1, (9, 1)) * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    xy = rng.uniform(0, 100, (500, 2))
+    from skimage.measure import points_in_poly
+
+    np.testing.assert_array_equal(within((ring,), xy), points_in_poly(xy, ring))

@@ -1,0 +1,145 @@
+"""`mitobench.load` and `mitobench.run`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+from model.toy_models import Green, card, dots
+from PIL import Image
+from slides.reader.pictures import picture
+
+import mitobench
+from mitobench import interface
+from mitobench.errors import MitobenchError
+from mitobench.interface import FoundMitoses, LoadedModel
+
+WHITE = np.array([[20, 30], [200, 130], [203, 133]])
+
+
+def pixels() -> np.ndarray:
+    """Tissue with white pixels, which the model of these tests takes for mitoses."""
+    image = np.minimum(picture(260, 400), 240)
+    image[WHITE[:, 1], WHITE[:, 0]] = 255
+    return image
+
+
+@pytest.fixture
+def model() -> LoadedModel:
+    return LoadedModel(dots(verifier=Green()))
+
+
+def check(found: FoundMitoses) -> None:
+    assert found.count == 3
+    assert sorted(found.xy.tolist()) == sorted(WHITE.tolist())
+    assert found.score.tolist() == [0.875] * 3
+    assert [row["mitosis"] for row in found.rows()] == [True] * 3
+    assert found.rows()[0].keys() == {"x", "y", "x_um", "y_um", "detector_score", "verifier_score", "score", "mitosis"}
+    first = found.rows()[0]
+    assert (first["x_um"], first["y_um"]) == (first["x"] + 0.5, first["y"] + 0.5)
+
+
+def test_mitoses_of_an_array(model: LoadedModel) -> None:
+    found = model.predict(pixels(), mpp=1.0)
+    check(found)
+    assert found.per_mm2 == pytest.approx(3 / 0.104)
+    (spot, *_) = found.hot_spots(0.001)
+    assert spot.count == 2
+    assert model.predict(pixels(), mpp=1.0, threshold=0.9).count == 0
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_mitoses_of_a_file(model: LoadedModel, tmp_path: Path, kind: type) -> None:
+    Image.fromarray(pixels()).save(tmp_path / "image.png")
+    check(model.predict(kind(tmp_path / "image.png"), mpp=1.0))
+
+
+def test_what_is_wrong_with_an_image_is_said(model: LoadedModel, tmp_path: Path) -> None:
+    Image.fromarray(pixels()).save(tmp_path / "image.png")
+    for image, mpp, message in (
+        (pixels(), None, "mpp=None: give the um/px"),
+        (pixels(), 9.0, "mpp=9.0: give the um/px"),
+        (pixels().astype(float), 1.0, r"float64 \[260, 400, 3\], and must be uint8 RGB"),
+        (pixels()[..., 0], 1.0, r"uint8 \[260, 400\], and must be"),
+        (tmp_path / "image.png", None, "has no um/px"),
+        (tmp_path / "missing.png", 1.0, "does not exist"),
+    ):
+        with pytest.raises(MitobenchError, match=message):
+            model.predict(image, mpp)
+
+
+def test_a_grey_image_has_no_count(model: LoadedModel) -> None:
+    found = model.predict(np.repeat(pixels()[..., :1], 3, axis=2), mpp=1.0)
+    assert found.count is None
+    assert found.per_mm2 is None
+    assert "no colour" in found.notes[0]
+
+
+def test_a_table_is_a_data_frame_where_pandas_is(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = model.predict(pixels(), mpp=1.0)
+    monkeypatch.setattr(interface, "find_spec", lambda name: None)
+    assert found.table() == found.rows()
+    pandas = ModuleType("pandas")
+    pandas.DataFrame = lambda rows: SimpleNamespace(rows=rows)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pandas", pandas)
+    monkeypatch.setattr(interface, "find_spec", lambda name: pandas)
+    assert found.table().rows == found.rows()
+
+
+def test_an_unknown_model_is_an_error() -> None:
+    with pytest.raises(MitobenchError, match="is neither a known model, a folder nor an address"):
+        mitobench.load("nothing-of-this-name")
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = mitobench.nothing
+
+
+def test_permission_to_download_ends_with_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.delenv("MITOBENCH_ALLOW_DOWNLOAD", raising=False)
+    monkeypatch.setattr(
+        interface.cards, "find", lambda name: seen.append(interface.os.environ.get(ALLOW)) or Path(name)
+    )
+    for allow in ([], ["download"]):
+        with pytest.raises(MitobenchError):
+            mitobench.load("nowhere", "cpu", allow)
+    assert seen == [None, "1"]
+    assert ALLOW not in interface.os.environ
+
+
+ALLOW = "MITOBENCH_ALLOW_DOWNLOAD"
+
+
+def test_importing_mitobench_imports_nothing_large() -> None:
+    code = "import sys, mitobench; print([m for m in ('torch', 'numpy', 'scipy', 'pydantic') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.slow
+def test_run_returns_a_row_a_combination(
+    small_data: Path, toys: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interface, "find_spec", lambda name: None)
+    (tmp_path / "toys.toml").write_text('title = "toys"\n')
+    rows = mitobench.run(
+        tmp_path / "out",
+        estimator="toy-boxes",
+        detector="toy-dark",
+        verifier=["toy-mean", "none"],
+        fuser="toy-sum",
+        data=small_data,
+        dataset="synthetic",
+        profile=str(tmp_path / "toys.toml"),
+        device="cpu",
+        store=tmp_path / "store",
+    )
+    assert [row["verifier"] for row in rows] == ["toy-mean", "none"]
+    assert all(row["status"] == "ok" and 0 <= row["f1"] <= 1 and Path(row["record"]).is_file() for row in rows)
+    assert rows[0]["f1_low"] <= rows[0]["f1"] <= rows[0]["f1_high"]
+
+
+def test_the_card_is_that_of_the_model(model: LoadedModel) -> None:
+    assert model.card == card()
