@@ -62,8 +62,8 @@ def test_paragraphs_of_help_are_not_broken_into_lines(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "300")
     shown = mitobench("predict", "--help").out
-    assert "Only tissue is searched, part by part, so slides may be of any size" in shown
-    assert "because they cannot be read; 2: nothing could be processed or written." in shown
+    assert "PNG, JPEG, JPEG 2000, WebP and BMP" in shown
+    assert "because they cannot be read; 2: an argument is wrong, or nothing could be searched or written." in shown
 
 
 def test_help_names_every_command(mitobench: Callable[..., Any]) -> None:

@@ -61,7 +61,7 @@ def test_a_file_is_known_before_it_is_written(tmp_path: Path, monkeypatch: pytes
         write(folder, "a", "first")
         with monkeypatch.context() as patch:
             patch.setattr(
-                "mitobench.model.output_folder.os.replace", lambda *paths: (_ for _ in ()).throw(KeyboardInterrupt)
+                "mitobench.atomic.os.replace", lambda *paths: (_ for _ in ()).throw(KeyboardInterrupt)
             )
             with pytest.raises(KeyboardInterrupt):
                 write(folder, "a", "second")
