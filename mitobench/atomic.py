@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -69,6 +69,37 @@ def atomic_folder(path: Path, tmp: Path | None = None) -> Iterator[Path]:
         _exchange(new, path, old)
     finally:
         shutil.rmtree(tmp, ignore_errors=True)
+
+
+@contextmanager
+def staged_files(folder: Path, work: Path, check: Callable[[Path], None]) -> Iterator[Path]:
+    """Gives an empty folder within `work`, whose files move to `folder` at the end of the block, each atomically.
+
+    Args:
+        folder: where the files go; those of the same name are replaced.
+        work: a folder on the same file system; created if needed.
+        check: called with the folder, now with its files, before the first of them moves.
+
+    Raises OSError, and what `check` raises.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    stage = Path(tempfile.mkdtemp(dir=work, prefix="stage-"))
+    try:
+        yield stage
+        check(stage)
+        for path in sorted(stage.iterdir()):
+            os.replace(path, folder / path.name)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def lift(inner: Path) -> None:
+    """Moves the content of a folder up into the folder that it is in, and removes it."""
+    folder = inner.parent
+    apart = inner.rename(folder / f".{inner.name}-lifted")  # its content may have its own name
+    for path in list(apart.iterdir()):
+        path.rename(folder / path.name)
+    apart.rmdir()
 
 
 def _exchange(new: Path, path: Path, old: Path) -> None:

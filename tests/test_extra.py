@@ -12,7 +12,7 @@ import pytest
 from mitobench.api import Candidates, Detections, Detector, Frame, Fuser, PluginError
 from mitobench.contract import frames
 from mitobench.model import Model
-from mitobench.model.tiles import Tile
+from mitobench.model.model import _moved
 from mitobench.pipeline import arrays, checks
 from mitobench.pipeline.stages.fitting import label
 
@@ -68,10 +68,10 @@ class TestSelection:
         assert equal(plain[[0]], plain)
         assert Candidates(plain.xy, plain.boxes, plain.score, np.array([True])).kind is None
 
-    def test_tiles_move_positions_and_keep_the_rest(self) -> None:
-        tile = Tile(FRAME, (100, 50), (0, 0, 1, 1))
-        assert equal(tile.moved(detections()), detections())
-        assert np.array_equal(tile.moved(detections()).xy, detections().xy + np.array([100, 50]))
+    def test_parts_of_an_image_move_positions_and_keep_the_rest(self) -> None:
+        moved = _moved(detections(), (100, 50))
+        assert equal(moved, detections())
+        assert np.array_equal(moved.xy, detections().xy + np.array([100, 50]))
 
 
 class TestJoining:

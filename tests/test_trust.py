@@ -161,7 +161,16 @@ class TestModels:
         self, mitobench: Mitobench, model: Path, small_data: Path, tmp_path: Path, here: Path, how: str
     ) -> None:
         image = sorted((small_data / "synthetic").rglob("*.bmp"))[0]
-        command = ["predict", image, "--model", self.hostile(model, *HOSTILE[how]), "--out", tmp_path / "out"]
+        command = [
+            "predict",
+            image,
+            "--mpp",
+            0.25,
+            "--model",
+            self.hostile(model, *HOSTILE[how]),
+            "--out",
+            tmp_path / "out",
+        ]
         answer = mitobench(*command, "--device", "cpu")
         assert answer.code == 2, answer.out + answer.err
         assert f"run this command: '{TOUCH}'" in answer.err
@@ -176,7 +185,7 @@ class TestModels:
     ) -> None:
         image = sorted((small_data / "synthetic").rglob("*.bmp"))[0]
         self.hostile(model, f"union:blobs+external:{TOUCH}", {})
-        command = ["predict", image, "--model", model, "--out", tmp_path / "out", "--device", "cpu"]
+        command = ["predict", image, "--mpp", 0.25, "--model", model, "--out", tmp_path / "out", "--device", "cpu"]
         answer = mitobench(*command)
         assert (answer.code, f"run this command: '{TOUCH}'" in answer.err) == (2, True), answer.err
         assert not (here / TOUCHED).exists()
@@ -186,7 +195,7 @@ class TestModels:
     def test_a_hub_is_named(self, mitobench: Mitobench, model: Path, small_data: Path, tmp_path: Path) -> None:
         image = sorted((small_data / "synthetic").rglob("*.bmp"))[0]
         self.hostile(model, "toy-hub:hf-hub:evil/model", {})
-        command = ["predict", image, "--model", model, "--out", tmp_path / "out", "--device", "cpu"]
+        command = ["predict", image, "--mpp", 0.25, "--model", model, "--out", tmp_path / "out", "--device", "cpu"]
         answer = mitobench(*command)
         assert answer.code == 2
         assert "contact a hub: 'place=hf-hub:evil/model'" in answer.err

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
+from mitobench.atomic import lift
 from mitobench.errors import MitobenchError, one_line
 from mitobench.foreign.limits import MAX_FILES_OF_MODEL, MAX_MODEL_BYTES
 from mitobench.model.card import CARD
@@ -77,10 +78,7 @@ def _lift(folder: Path) -> None:
     """Moves the content of the only folder in `folder` up into it."""
     inside = list(folder.iterdir())
     if len(inside) == 1 and inside[0].is_dir() and (inside[0] / CARD).is_file():
-        only = inside[0].rename(folder / ".only")
-        for path in list(only.iterdir()):
-            path.rename(folder / path.name)
-        only.rmdir()
+        lift(inside[0])
 
 
 def _of_zip(archive: Path, what: str) -> Iterator[Member]:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from mitobench.atomic import write_atomic
+from mitobench.atomic import staged_files, write_atomic
 from mitobench.errors import MitobenchError, as_text
 from mitobench.foreign import check_target, load_json
 from mitobench.foreign.limits import MAX_LABELS_BYTES
@@ -89,24 +87,16 @@ class OutputFolder:
         Raises MitobenchError if one of them would replace a file that is not ours, or the disk is full.
         """
         try:
-            self.work.mkdir(parents=True, exist_ok=True)
-            stage = Path(tempfile.mkdtemp(dir=self.work, prefix="stage-"))
+            with staged_files(self.path, self.work, self._announce) as stage:
+                yield stage
         except OSError as reason:
             raise _unwritable(self.path, reason) from reason
-        try:
-            yield stage
-            self._publish(stage)
-        except OSError as reason:
-            raise _unwritable(self.path, reason) from reason
-        finally:
-            shutil.rmtree(stage, ignore_errors=True)
 
-    def _publish(self, stage: Path) -> None:
+    def _announce(self, stage: Path) -> None:
+        """Adds the files of a folder to the list, before they move here."""
         names = sorted(path.name for path in stage.iterdir())
         self.check(names)
         self._append({"file": name, "sha256": _sha256(stage / name)} for name in names)
-        for name in names:
-            os.replace(stage / name, self.path / name)
 
     def finish(self, name: str, identity: Mapping[str, Any], files: Iterable[str], stored: Mapping[str, Any]) -> None:
         """Notes that an image is finished, with its files and what `finished` is to return."""

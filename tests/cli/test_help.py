@@ -62,7 +62,7 @@ def test_paragraphs_of_help_are_not_broken_into_lines(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "300")
     shown = mitobench("predict", "--help").out
-    assert "whole slides of more than 268 million px are not supported" in shown
+    assert "Only tissue is searched, part by part, so slides may be of any size" in shown
     assert "because they cannot be read; 2: nothing could be processed or written." in shown
 
 

@@ -68,7 +68,7 @@ def test_predict(mitobench: Mitobench, folder: Path, small_data: Path, toy_envir
     shutil.copy(second, folder / "Größe-核.bmp")
     (folder / f"bad{NO_TEXT}.png").write_text("no image")
     out = folder / "out"
-    done = mitobench("predict", folder, "--model", packed_run.model, "--out", out, "--device", "cpu")
+    done = mitobench("predict", folder, "--mpp", 0.25, "--model", packed_run.model, "--out", out, "--device", "cpu")
     assert done.returncode == 1, "one file is not an image"
     rows = list(csv.DictReader((out / "summary.csv").open(encoding="utf-8")))
     assert [bool(row["mitoses"]) for row in rows].count(True) == 2

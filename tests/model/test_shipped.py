@@ -52,7 +52,10 @@ def test_its_record_is_on_the_leaderboard() -> None:
 
 @pytest.mark.real
 def test_on_a_contest_frame_its_predictions_agree_with_its_record(real_data: Path) -> None:
-    """16-bit weights change scores slightly, so candidates near the threshold may be called differently."""
+    """16-bit weights change scores slightly, so candidates near the threshold may be called differently.
+
+    `predict` raises the detector's limits: it finds what the record has, and more.
+    """
     model = Model.load(cards.find(NAME))
     path = BOARD / model.card.record
     record = records.read(path)
@@ -60,13 +63,12 @@ def test_on_a_contest_frame_its_predictions_agree_with_its_record(real_data: Pat
     frame = datasets.load(model.card.measured.dataset, real_data).items[str(stored.frame[0])].frame
     recorded = np.flatnonzero(stored.is_candidate & (stored.frame == frame.id))
     predicted = model.predict(frame)
-    distance, nearest = cKDTree(stored.xy[recorded]).query(predicted.detections.xy)
+    distance, nearest = cKDTree(predicted.detections.xy).query(stored.xy[recorded])
     same = distance < 2
     assert same.mean() > 0.9
-    assert abs(len(predicted.detections) - len(recorded)) <= 0.1 * len(recorded)
-    scores = stored.score[recorded[nearest[same]]]
-    assert np.median(np.abs(predicted.score[same] - scores)) < 0.005
+    scores = stored.score[recorded[same]]
+    assert np.median(np.abs(predicted.score[nearest[same]] - scores)) < 0.005
     calls = scores >= model.card.threshold
     near = np.abs(scores - model.card.threshold) < 0.02
-    assert (predicted.is_mitosis[same] == calls)[~near].all()
+    assert (predicted.is_mitosis[nearest[same]] == calls)[~near].all()
     assert calls.any()
