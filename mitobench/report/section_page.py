@@ -164,7 +164,7 @@ def _domains(section: Section) -> str:
             for rank, row in section.ranked()
             if row.good
         ][:MAX_ROWS]
-        header = ("#", "combination", "F1", *map(escape, values), f"mean of {kind}s", "worst", "its FP/mm2")
+        header = ("#", "combination", "F1", *map(escape, values), f"mean of {plural(kind)}", "worst", "its FP/mm2")
         parts += [f"### By {kind}", table(header, lines)]
     return "\n\n".join(parts) if len(parts) > 1 else ""
 
@@ -218,3 +218,8 @@ def _published_cells(method: Method, sources: Footnotes) -> Iterator[str]:
     yield number(method.seconds_a_frame, 2)
     yield escape(method.note, SENTENCE)
     yield sources.numbers([method.source])
+
+
+def plural(kind: str) -> str:
+    """Returns the plural of a kind of domain; `species` is one."""
+    return kind if kind.endswith("s") else f"{kind}s"

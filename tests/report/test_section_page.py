@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from records import failed, ok
 
-from mitobench.report.section_page import section_page
+from mitobench.report.section_page import plural, section_page
 from mitobench.report.table import sections
 from mitobench.results.record import Record
 from report.counted import F1_5, F1_8, counted
@@ -165,3 +165,7 @@ def test_effects_failures_notes_and_files_are_escaped_too() -> None:
     assert "<script" not in text
     assert len(table(text, "role")) == 1
     assert len(rows(text)) == 3
+
+
+def test_kinds_of_domains_have_plurals() -> None:
+    assert [plural(kind) for kind in ("scanner", "species")] == ["scanners", "species"]
