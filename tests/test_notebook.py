@@ -32,7 +32,7 @@ def test_they_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MITOBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("mitobench.benchmark.default_store", lambda: tmp_path / "store")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    monkeypatch.setattr("mitobench.model.example.SIZE", 640)  # a quarter of the time
+    monkeypatch.setattr("mitobench.model.example.SIZE", 400)  # to save time
     names: dict[str, object] = {}
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown):

@@ -172,7 +172,7 @@ def test_without_raised_limits_mitoses_beside_a_crowd_are_lost(blobs: Model) -> 
     assert len(there) < len(alone)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.real
 def test_the_bundled_model_finds_the_same_mitoses_on_a_real_frame_wherever_it_lies(real_data: Path) -> None:
     """A part of a frame alone, on glass, and where it was in its frame."""

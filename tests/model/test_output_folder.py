@@ -60,9 +60,7 @@ def test_a_file_is_known_before_it_is_written(tmp_path: Path, monkeypatch: pytes
     with OutputFolder(tmp_path) as folder:
         write(folder, "a", "first")
         with monkeypatch.context() as patch:
-            patch.setattr(
-                "mitobench.atomic.os.replace", lambda *paths: (_ for _ in ()).throw(KeyboardInterrupt)
-            )
+            patch.setattr("mitobench.atomic.os.replace", lambda *paths: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
                 write(folder, "a", "second")
     with OutputFolder(tmp_path) as folder:
