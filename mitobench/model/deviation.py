@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mitobench.api import Frame
 from mitobench.model.card import ModelCard, Range, TrainingRanges
 from mitobench.slides.appearance import MEASURES, measure, patches_of, patches_of_slide
-from mitobench.slides.overview import overview
+from mitobench.slides.overview import fitting, overview
 from mitobench.slides.reader import Image, oddities
 from mitobench.slides.tissue import Tissue
 
@@ -49,9 +49,7 @@ def judge_image(card: ModelCard, image: Image, mpp: tuple[float, float], tissue:
         mpp: um/px along x and y that are used.
         tissue: where tissue is.
     """
-    factor = min(1.0, OVERVIEW_PX / max(image.size))
-    size = (max(1, round(image.size[0] * factor)), max(1, round(image.size[1] * factor)))
-    small, decoded = overview(image, size)
+    small, decoded = overview(image, fitting(image.size, OVERVIEW_PX))
     if not decoded.any():  # the search reports what cannot be decoded
         return NOTHING_ODD
     samples = patches_of_slide(image, mpp, tissue, card.mpp) if card.ranges else []

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from platformdirs import user_cache_path
 
+from mitobench import file_cache
 from mitobench.atomic import atomic_file
 from mitobench.datasets.synthesis import Slide, draw_frame
 from mitobench.errors import MitobenchError
@@ -26,7 +25,7 @@ def example(folder: Path | None = None) -> Path:
     `folder` defaults to the environment variable MITOBENCH_CACHE, otherwise to the user's cache folder. Raises
     MitobenchError if it cannot be written.
     """
-    folder = Path(folder or os.environ.get("MITOBENCH_CACHE") or user_cache_path("mitobench"))
+    folder = folder or file_cache.folder()
     path = folder / NAME
     if not path.is_file():
         from PIL import Image

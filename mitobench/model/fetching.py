@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib import request
 
-from platformdirs import user_cache_path
-
+from mitobench import file_cache
 from mitobench.atomic import atomic_folder
 from mitobench.errors import MitobenchError, one_line
 from mitobench.foreign.limits import MAX_CARD_BYTES, MAX_FILES_OF_MODEL, MAX_MODEL_BYTES
@@ -62,7 +61,7 @@ def fetch(name: str) -> Path:
 
 def models_dir() -> Path:
     """Returns the folder in which downloaded models are kept: in MITOBENCH_CACHE, or in the user's cache."""
-    return Path(os.environ.get("MITOBENCH_CACHE") or user_cache_path("mitobench")) / "models"
+    return file_cache.folder() / "models"
 
 
 def _allowed() -> bool:

@@ -23,13 +23,13 @@ from mitobench.model.journal import Journal
 from mitobench.model.model import Prediction
 from mitobench.model.output_folder import OutputFolder
 from mitobench.model.outputs import ImageSummary
-from mitobench.model.overlay import overlay, reduced_size
+from mitobench.model.overlay import MAX_SIDE_PX, overlay
 from mitobench.model.pages import IndexRow, Report
 from mitobench.model.reporting import INDEX
 from mitobench.model.search import CellResult, Load, Searcher, place
 from mitobench.model.search_area import SearchArea, search_area_of
 from mitobench.slides.areas import Area, area_of
-from mitobench.slides.overview import overview
+from mitobench.slides.overview import fitting, overview
 from mitobench.slides.reader import Image, open_image
 from mitobench.slides.reader.resolution import Mpp
 
@@ -230,7 +230,7 @@ class Run:
     def _write(self, image: Image, report: Report) -> list[str]:
         """Writes the files of an image; returns their names."""
         findings = report.findings
-        pixels, _ = overview(image, reduced_size(image.size))
+        pixels, _ = overview(image, fitting(image.size, MAX_SIDE_PX))
         index = INDEX if self.images > 1 else None
         with _writing(), self.folder.staged() as stage:
             if report.judgement.judged:

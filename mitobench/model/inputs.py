@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from mitobench.api import Frame
 from mitobench.datasets import images
 from mitobench.errors import DataError, MitobenchError, as_text
 from mitobench.foreign.limits import MAX_PIXELS
-from mitobench.slides.reader import COMPANION_SUFFIXES, READ_SUFFIXES, Image, oddities, open_image
+from mitobench.slides.reader import COMPANION_SUFFIXES, READ_SUFFIXES, Image, PixelReader, oddities, open_image
 from mitobench.slides.reader.image import too_many_pixels
-from mitobench.slides.reader.pixels import Pixels
 from mitobench.slides.reader.resolution import Mpp
 
 MIN_MPP, MAX_MPP = 0.1, 1.0  # um/px at which mitoses are found
@@ -139,33 +138,18 @@ class NoResolution(DataError):
     """An image file has no um/px."""
 
 
-@dataclass(frozen=True)
-class SlideReader:
-    """Reads an image file as the `reader` of a `Frame`: regions, and as a whole if it is not too large.
-
-    Attributes:
-        path: the file.
-        page: the page that is read, from 1 on; None: the only image.
-    """
-
-    path: Path
-    page: int | None = None
-
-    def __call__(self) -> Pixels:
-        """Reads the whole image: uint8 RGB, [height, width, 3]."""
-        with open_image(self.path, self.page) as image:
-            return image.read()
-
-    def region(self, x: int, y: int, width: int, height: int) -> Pixels:
-        """Reads a rectangle: uint8 RGB, [height, width, 3]. White outside the image."""
-        with open_image(self.path, self.page) as image:
-            return image.region(x, y, width, height)
-
-
 def frame_of(image: Image, mpp: Mpp, page: int | None = None) -> Frame:
     """Returns an image as a frame, whose pixels are read when they are needed."""
     path = image.path
-    return Frame(as_text(path.name), "images", as_text(path.stem), "-", mpp, image.size, SlideReader(path, page))
+    return Frame(
+        as_text(path.name),
+        "images",
+        as_text(path.stem),
+        "-",
+        mpp,
+        image.size,
+        PixelReader(path, image.decoder, page=page),
+    )
 
 
 def frame(path: Path, mpp: float) -> Frame:

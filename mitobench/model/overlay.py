@@ -23,14 +23,8 @@ def near_misses(found: Prediction, threshold: float) -> NDArray[np.bool_]:
     return near
 
 
-def reduced_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Returns the size of the overlay of an image: its longer side is at most MAX_SIDE_PX."""
-    factor = min(1.0, MAX_SIDE_PX / max(size))
-    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
-
-
 def overlay(pixels: NDArray[np.uint8], findings: Findings) -> NDArray[np.uint8]:
-    """Returns an image, uint8 RGB of `reduced_size`, with rings."""
+    """Returns an image, uint8 RGB of at most MAX_SIDE_PX, with rings."""
     image = Image.fromarray(pixels)
     found = findings.found
     factor = np.array(image.size) / findings.size

@@ -17,7 +17,7 @@ from mitobench.report.colours import COLOURS
 from mitobench.slides.areas import Area
 from mitobench.slides.heatmap import heat_map, write_ome_tiff
 from mitobench.slides.hotspot import find_hot_spots
-from mitobench.slides.overview import overview
+from mitobench.slides.overview import fitting, overview
 from mitobench.slides.reader import Image
 
 REPORT, HEAT_PNG, HEAT_TIFF = ".html", ".heat.png", ".heat.ome.tif"
@@ -56,9 +56,7 @@ def write_files(folder: Path, image: Image, report: Report, index: str | None = 
     name = report.findings.name
     write_report(folder / f"{name}{REPORT}", image, report, index=index)
     if report.judgement.judged:
-        width, height = image.size
-        factor = min(1.0, HEAT_PX / max(width, height))
-        pixels, _ = overview(image, (max(1, round(width * factor)), max(1, round(height * factor))))
+        pixels, _ = overview(image, fitting(image.size, HEAT_PX))
         images.write_rgb(folder / f"{name}{HEAT_PNG}", report.heat.over(pixels))
         write_ome_tiff(folder / f"{name}{HEAT_TIFF}", report.heat)
 

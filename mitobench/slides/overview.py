@@ -14,6 +14,12 @@ _PART = 1 << 22  # px of a stored resolution that are decoded at once
 _MIN_SIDE = 256  # px of the full resolution: parts that cannot be decoded are not divided further
 
 
+def fitting(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """Returns columns and rows of a copy of the same form whose longer side is at most `longest` px."""
+    factor = min(1.0, longest / max(size))
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+
 def overview(image: Image, size: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Returns a reduced copy of an image, and where it could be decoded.
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from mitobench.api import Detections
 from mitobench.model import Prediction
 from mitobench.model import overlay as overlays
-from mitobench.model.overlay import MITOSIS_COLOUR, NEAR_MISS_COLOUR, overlay, reduced_size
+from mitobench.model.overlay import MITOSIS_COLOUR, NEAR_MISS_COLOUR, overlay
+from mitobench.slides.overview import fitting
 from model.toy_models import findings
 
 GREY = 128
@@ -18,7 +19,7 @@ GREY = 128
 def drawn(scores: list[float], centres: list[tuple[int, int]], mpp: float = 0.25) -> NDArray[np.uint8]:
     score = np.array(scores)
     found = Prediction(Detections.from_points(centres, score), None, score, score >= 0.6)
-    width, height = reduced_size((400, 300))
+    width, height = fitting((400, 300), overlays.MAX_SIDE_PX)
     return overlay(np.full((height, width, 3), GREY, dtype=np.uint8), findings(found, mpp=mpp))
 
 

@@ -21,7 +21,7 @@ from mitobench.model.pages.crops import crops_of
 from mitobench.model.pages.templates import data_uri, render
 from mitobench.slides.heatmap import HeatMap, colours
 from mitobench.slides.hotspot import CONFIDENCE, MIN_TISSUE_SHARE, HotSpots
-from mitobench.slides.overview import overview
+from mitobench.slides.overview import fitting, overview
 from mitobench.slides.reader import Image
 
 Floats = NDArray[np.float64]
@@ -138,9 +138,9 @@ def write_report(
 
 def _slide_map(image: Image, report: Report, mitoses: Sequence[int], n_shown: int) -> SlideMap:
     findings = report.findings
-    size = _fitting(findings.size, SLIDE_PX)
+    size = fitting(findings.size, SLIDE_PX)
     pixels, _ = overview(image, size)
-    heat, _ = overview(image, _fitting(findings.size, HEAT_PX))
+    heat, _ = overview(image, fitting(findings.size, HEAT_PX))
     um = np.array(findings.size) * findings.mpp
     factors = np.array(size) / um
     drawn = list(mitoses[:MAX_DOTS]) if report.judgement.judged else []
@@ -159,9 +159,3 @@ def _slide_map(image: Image, report: Report, mitoses: Sequence[int], n_shown: in
         outlines.dots(places[n_shown:]),
         len(mitoses) - len(drawn),
     )
-
-
-def _fitting(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """Width and height of a copy whose longer side is at most `longest` px."""
-    factor = min(1.0, longest / max(size))
-    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))

@@ -17,19 +17,21 @@ class PixelReader:
         path: the file.
         decoder: name and version of the library that decodes it, if it is not Pillow alone (`Image.decoder`).
         box: x, y, width and height of the part that is read, px of the full resolution; None: the whole image.
+        page: of a TIFF of several images, the one that is read, from 1 on; None: the only image.
     """
 
     path: Path
     decoder: str = ""
     box: Box | None = None
+    page: int | None = None
 
     def __call__(self) -> Pixels:
         """Reads the whole image or box: uint8 RGB, [height, width, 3]."""
-        with open_image(self.path) as image:
+        with open_image(self.path, self.page) as image:
             return image.read() if self.box is None else image.region(*self.box)
 
     def region(self, x: int, y: int, width: int, height: int) -> Pixels:
         """Reads a rectangle, px of the image or box: uint8 RGB, [height, width, 3]. White outside the image."""
         left, top = (0, 0) if self.box is None else self.box[:2]
-        with open_image(self.path) as image:
+        with open_image(self.path, self.page) as image:
             return image.region(left + x, top + y, width, height)
