@@ -127,6 +127,16 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new folder for MITOBENCH_CACHE that holds nothing but the synthetic data sets, which take long to make."""
+    from mitobench.datasets import synthetic
+
+    made, folder = synthetic.ensure(), tmp_path_factory.mktemp("cache")
+    (folder / made.name).symlink_to(made)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def toy_environment() -> dict[str, str]:
     """The environment of a process in which only the toy plugins are installed."""

@@ -96,8 +96,13 @@ class Preloaded:
         self._address = str(Path(self._folder.name) / "socket")
         self._server = self._start_server(environment)
 
-    def start(self, arguments: Sequence[object], env: Mapping[str, str], cwd: Path | None = None) -> Command:
-        """Starts `mitobench ARGUMENTS` with exactly these environment variables, by default in the current folder."""
+    def start(
+        self, arguments: Sequence[object], env: Mapping[str, str], cwd: Path | None = None, before: str = ""
+    ) -> Command:
+        """Starts `mitobench ARGUMENTS` with exactly these environment variables, by default in the current folder.
+
+        `before` is a program that the process runs first.
+        """
         out, err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - the command reads them
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(self._address)
@@ -105,6 +110,7 @@ class Preloaded:
             "arguments": [_sent(str(word)) for word in arguments],
             "env": {_sent(name): _sent(value) for name, value in env.items()},
             "cwd": _sent(str(cwd or Path.cwd())),
+            "before": before,
         }
         content = json.dumps(request).encode()
         assert len(content) < MAX_REQUEST
@@ -229,3 +235,4 @@ def _become_command(connection: socket.socket) -> None:
     sys.path[:] = ["", *(p for p in added if p not in sys.path), *(p for p in sys.path if p not in ("", ours))]
     importlib.invalidate_caches()
     warnings.simplefilter("ignore")
+    exec(request["before"], {})

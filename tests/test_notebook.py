@@ -26,10 +26,10 @@ def test_they_are_the_code_of_the_page() -> None:
 
 
 @pytest.mark.slow
-def test_they_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_run(own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mitobench_networks")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MITOBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MITOBENCH_CACHE", str(own_cache))
     monkeypatch.setattr("mitobench.benchmark.default_store", lambda: tmp_path / "store")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr("mitobench.model.example.SIZE", 400)  # to save time

@@ -186,8 +186,8 @@ def test_every_command_is_run_or_has_a_reason() -> None:
     assert set(NOT_RUN) <= set(typed)
     assert [command for command in typed if command not in NOT_RUN] == [
         "mitobench run --detector blobs --verifier none",
-        "mitobench data synth frames",
-        "mitobench predict frames/synthetic/evaluation_aperio/A09_v2/A09_03.bmp --mpp 0.25 --out found",
+        "mitobench data synth frames --frames 1",
+        "mitobench predict frames/synthetic/evaluation_aperio/A09_v2/A09_00.bmp --mpp 0.25 --out found",
         "mitobench new-plugin my-spots --kind detector",
         "pip install ./my-spots",
         "mitobench run --detector blobs,my-spots --verifier none",

@@ -110,6 +110,9 @@ def synth(
     domains: Annotated[
         bool, typer.Option("--domains", help="Write `synthetic-domains` instead: several tumour types and scanners.")
     ] = False,
+    frames: Annotated[
+        int | None, typer.Option(help="Frames per slide. Default: 8 with masks, 6 with centroids.", show_default=False)
+    ] = None,
 ) -> None:
     """Write two synthetic data sets in the layouts of the real ones: `synthetic` and `synthetic-centroids`.
 
@@ -122,14 +125,19 @@ def synth(
     from rich.progress import Progress
 
     from mitobench.datasets import synthetic, synthetic_domains
+    from mitobench.errors import MitobenchError
 
+    if domains and frames is not None:
+        raise MitobenchError("--frames: `synthetic-domains` has one frame per slide. Leave --frames out.")
     if domains:
         synthetic_domains.write(folder, seed=seed)
         echo(f"Written to {folder}. Check it with: mitobench data check {folder}")
         return
     with Progress(transient=True) as bar:
         task = bar.add_task("frames")
-        synthetic.write(folder, seed=seed, progress=lambda done, total: bar.update(task, completed=done, total=total))
+        synthetic.write(
+            folder, seed, frames, progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
     echo(f"Written to {folder}. Check it with: mitobench data check {folder}")
 
 

@@ -108,11 +108,19 @@ def test_an_empty_folder_is_an_error_that_says_what_was_looked_for(tmp_path: Pat
     assert re.search(r"holds no data set at any depth\. Looked for: .*mitos2012, mitos2014", str(result.exception))
 
 
+def test_synth_refuses_a_number_of_frames_where_each_slide_has_one(tmp_path: Path) -> None:
+    result = run("synth", tmp_path / "made", "--domains", "--frames", 2)
+    assert isinstance(result.exception, MitobenchError)
+    assert "Leave --frames out" in str(result.exception)
+    assert not (tmp_path / "made").exists()
+
+
 def test_synth_writes_data_sets_that_pass_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mitobench.datasets import synthetic
 
-    monkeypatch.setattr(synthetic, "write", functools.partial(synthetic.write, frames=1, size=64))
-    assert run("synth", tmp_path / "made", "--seed", 3).exit_code == 0
+    monkeypatch.setattr(synthetic, "write", functools.partial(synthetic.write, size=64))
+    assert run("synth", tmp_path / "made", "--seed", 3, "--frames", 1).exit_code == 0
+    assert len(list((tmp_path / "made" / "synthetic").rglob("*.bmp"))) == 14, "one frame of each slide"
     result = run("check", tmp_path / "made")
     assert result.exit_code == 0
     assert "synthetic-centroids: " in result.output

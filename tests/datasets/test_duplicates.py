@@ -10,8 +10,9 @@ import pytest
 from frame_copies import KINDS, Pixels
 from numpy.random import Generator
 
-from mitobench.datasets import load, synthetic
+from mitobench.datasets import load
 from mitobench.datasets.duplicates import Fingerprint, find, fingerprint
+from mitobench.datasets.synthesis import make_frame
 
 pytestmark = pytest.mark.slow
 
@@ -19,12 +20,9 @@ SIDE = 256
 
 
 @pytest.fixture(scope="module")
-def frames(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pixels]:
-    """Frames of unrelated tissue."""
-    folder = tmp_path_factory.mktemp("frames")
-    synthetic.write(folder / "synthetic", seed=5, frames=1, size=SIDE)
-    items = list(load("synthetic", folder).items.values())[:8]
-    return {item.frame.key: item.frame.read() for item in items}
+def frames() -> dict[str, Pixels]:
+    """Frames of unrelated tissue, each of a slide of its own."""
+    return {f"slide {slide}": make_frame(5, slide, 0, SIDE).image for slide in range(8)}
 
 
 @pytest.fixture(scope="module")

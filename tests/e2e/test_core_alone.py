@@ -89,10 +89,11 @@ print([name for name in {OTHERS} if there(name)])
 
 
 @pytest.fixture(scope="module")
-def ran(alone: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def ran(alone: Path, own_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder and the output of a benchmark that was run without data, naming only a detector."""
     folder = tmp_path_factory.mktemp("ran")
-    return folder, run_command(alone / "mitobench", "run", "--detector", "blobs", cwd=folder)
+    command = (alone / "mitobench", "run", "--detector", "blobs")
+    return folder, run_command(*command, cwd=folder, MITOBENCH_CACHE=str(own_cache))
 
 
 def test_a_detector_of_the_core_runs_from_end_to_end(ran: tuple[Path, str]) -> None:
@@ -106,10 +107,12 @@ def test_a_detector_of_the_core_runs_from_end_to_end(ran: tuple[Path, str]) -> N
     assert "torch" not in result.versions
 
 
-def test_commands_that_do_not_train_work_without_the_training_packages(alone: Path, ran: tuple[Path, str]) -> None:
+def test_commands_that_do_not_train_work_without_the_training_packages(
+    alone: Path, ran: tuple[Path, str], small_data: Path
+) -> None:
     folder, _ = ran
     (path,) = (folder / "leaderboard" / "records").glob("*.json")
-    image = next(path for path in sorted((folder / "cache").rglob("*.*")) if path.suffix in (".png", ".bmp", ".tiff"))
+    image = min((small_data / "synthetic").rglob("*.bmp"))
     for command in (
         ("pack", path, "--out", "model"),
         ("predict", image, "--model", "model", "--mpp", "0.25", "--out", "found"),

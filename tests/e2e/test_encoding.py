@@ -24,7 +24,7 @@ CONSOLES = {
 Mitobench = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 
-@pytest.fixture(params=CONSOLES, scope="module")
+@pytest.fixture(params=["C", pytest.param("latin-1", marks=pytest.mark.thorough)], scope="module")
 def console(request: pytest.FixtureRequest) -> Iterator[Preloaded]:
     """Starts commands in processes of an interpreter that was started on each kind of console."""
     with pytest.MonkeyPatch.context() as patch:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 Finish = Callable[..., "subprocess.CompletedProcess[str]"]
 
-KILLS = 5
+KILLS = 3
 
 
 def command(folder: Path, data: Path, *more: str) -> list[str]:

@@ -10,7 +10,7 @@ from kinds import KINDS
 
 pytestmark = pytest.mark.slow
 
-INPUTS = 20  # of each kind; benchmarks/fuzz.py tries thousands
+INPUTS = 12  # of each kind; benchmarks/fuzz.py tries thousands
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -23,22 +23,32 @@ from .toy_galleries import items_of, write
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def path(tmp_path: Path, small_data: Path) -> Path:
-    """A record with one miss (the first mitosis) and one false positive."""
+def missed_and_invented(folder: Path, small_data: Path) -> Path:
+    """Writes a record with one miss (the first mitosis) and one false positive."""
     items = items_of(small_data)
     every = [(item.frame.id, *xy, index) for item in items for index, xy in enumerate(item.mitoses.xy.tolist())]
     scores = [0.3, *(0.9 for _ in every[1:])]
     found = [(id, x, y, score, index) for (id, x, y, index), score in zip(every, scores, strict=True)]
-    return write(tmp_path, small_data, *found, (items[0].frame.id, 1, 1, 0.8, None))
+    return write(folder, small_data, *found, (items[0].frame.id, 1, 1, 0.8, None))
 
 
-def test_a_page_shows_every_test_frame_the_misses_and_the_errors(path: Path, small_data: Path, tmp_path: Path) -> None:
-    written = gallery.write(path, tmp_path / "out", data=small_data)
-    assert (written.n_frames, written.n_misses, written.n_errors) == (len(items_of(small_data)), 1, 1)
-    page = written.page.read_text(encoding="utf-8")
+@pytest.fixture
+def path(tmp_path: Path, small_data: Path) -> Path:
+    return missed_and_invented(tmp_path, small_data)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> gallery.Gallery:
+    """The gallery of all frames of such a record."""
+    folder = tmp_path_factory.mktemp("whole")
+    return gallery.write(missed_and_invented(folder, small_data), folder / "out", data=small_data)
+
+
+def test_a_page_shows_every_test_frame_the_misses_and_the_errors(whole: gallery.Gallery, small_data: Path) -> None:
+    assert (whole.n_frames, whole.n_misses, whole.n_errors) == (len(items_of(small_data)), 1, 1)
+    page = whole.page.read_text(encoding="utf-8")
     files = set(re.findall(r'(?:src|href)="([^"#:]+)"', page))
-    assert files == {str(p.relative_to(written.page.parent)) for p in written.page.parent.rglob("*.png")}
+    assert files == {str(p.relative_to(whole.page.parent)) for p in whole.page.parent.rglob("*.png")}
     assert {"misses.png", "errors.png", "crops/misses-001.png", "crops/errors-001.png"} < files
     assert "score .300 &lt; .500" in page
     assert re.search(r"\d um from the nearest mitosis", page)
@@ -57,10 +67,9 @@ def test_fewer_frames_are_those_with_the_most_errors(path: Path, small_data: Pat
     assert shown.name == f"{items_of(small_data)[0].frame.id}.jpeg"
 
 
-def test_a_mark_is_drawn_around_its_mitosis_in_its_colour(path: Path, small_data: Path, tmp_path: Path) -> None:
-    gallery.write(path, tmp_path / "out", data=small_data)
+def test_a_mark_is_drawn_around_its_mitosis_in_its_colour(whole: gallery.Gallery, small_data: Path) -> None:
     item = next(item for item in items_of(small_data)[1:] if len(item.mitoses))
-    pixels = np.asarray(Image.open(tmp_path / "out" / "frames" / f"{item.frame.id}.png").convert("RGB"))
+    pixels = np.asarray(Image.open(whole.page.parent / "frames" / f"{item.frame.id}.png").convert("RGB"))
     factor = round(drawing.MIN_OVERLAY_PX / item.frame.size[0])
     green = np.array([int(OUTCOMES["tp"].colour[i : i + 2], 16) for i in (1, 3, 5)])
     rows, columns = np.nonzero(np.abs(pixels[: item.frame.size[1] * factor].astype(int) - green).max(axis=2) < 8)
@@ -71,9 +80,8 @@ def test_a_mark_is_drawn_around_its_mitosis_in_its_colour(path: Path, small_data
     assert not (reach < radius / 2).any() or len(item.mitoses) > 1
 
 
-def test_a_crop_is_grey_outside_the_frame(path: Path, small_data: Path, tmp_path: Path) -> None:
-    gallery.write(path, tmp_path / "out", data=small_data)
-    crop = np.asarray(Image.open(tmp_path / "out" / "crops" / "errors-001.png"))  # of a detection in the corner
+def test_a_crop_is_grey_outside_the_frame(whole: gallery.Gallery) -> None:
+    crop = np.asarray(Image.open(whole.page.parent / "crops" / "errors-001.png"))  # of a detection in the corner
     assert crop.shape == (drawing.CROP_PX, drawing.CROP_PX, 3)
     assert (crop[20, 20] == drawing.OUTSIDE_GREY).all()
 

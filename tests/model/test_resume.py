@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from preloaded import Command, Preloaded
 
 from mitobench.api import Detections
 from mitobench.errors import MitobenchError
@@ -114,25 +114,47 @@ def outputs(folder: Path) -> dict[str, bytes]:
 
 
 CORE_UM = 100.0
-MAIN = f"from mitobench.model import grid; grid.CORE_UM = {CORE_UM}; from mitobench.cli import main; main()"
+Start = Callable[..., Command]
 
 
-def start(slide: Path, model: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", MAIN, "predict", str(slide), "--out", str(out), "--model", str(model), *more]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
+@pytest.fixture(scope="module")
+def start(preloaded: Preloaded) -> Start:
+    """Starts a search in a process of its own, with cells as small as in this one."""
+
+    def start(slide: Path, model: Path, out: Path, *more: object) -> Command:
+        command = ["predict", slide, "--out", out, "--model", model, *more]
+        small = f"from mitobench.model import grid; grid.CORE_UM = {CORE_UM}"
+        return preloaded.start(command, {**os.environ, "OMP_NUM_THREADS": "1"}, before=small)
+
+    return start
+
+
+def end(running: Command) -> None:
+    """Waits for the end of a search that finds no fault."""
+    _, errors = running.communicate(timeout=300)
+    assert running.returncode == 0, errors
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return blobs_model(tmp_path_factory.mktemp("model") / "blobs", 0.3)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    slide: Path, model: Path, start: Start, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[float, dict[str, bytes]]:
+    """The duration (s) and the files of a search that runs to its end."""
+    folder, began = tmp_path_factory.mktemp("undisturbed"), time.monotonic()
+    end(start(slide, model, folder))
+    return time.monotonic() - began, outputs(folder)
 
 
 @pytest.mark.slow
-def test_a_process_killed_at_random_moments_ends_with_the_same_files(slide: Path, tmp_path: Path) -> None:
-    model = blobs_model(tmp_path / "blobs", 0.3)
-    began = time.monotonic()
-    whole = start(slide, model, tmp_path / "whole")
-    output, _ = whole.communicate()
-    seconds = time.monotonic() - began
-    assert whole.returncode == 0, output.decode()
-    wanted = outputs(tmp_path / "whole")
+def test_a_process_killed_at_random_moments_ends_with_the_same_files(
+    slide: Path, model: Path, start: Start, undisturbed: tuple[float, dict[str, bytes]], tmp_path: Path
+) -> None:
+    seconds, wanted = undisturbed
     assert wanted["slide.csv"].count(b"\n") > 100
     rng, cells, journal = random.Random(1), [], tmp_path / "out" / WORK / "slide.cells"
     for moment in (0.5, 0.75, *(rng.uniform(0.3, 1.0) for _ in range(3))):
@@ -140,23 +162,21 @@ def test_a_process_killed_at_random_moments_ends_with_the_same_files(slide: Path
         try:
             running.wait(seconds * moment)
         except subprocess.TimeoutExpired:
-            running.send_signal(signal.SIGKILL)
+            running.kill()
             running.wait()
         if journal.is_file():
             cells.append(journal.stat().st_size)
-    last = start(slide, model, tmp_path / "out")
-    output, _ = last.communicate()
-    assert last.returncode == 0, output.decode()
+    end(start(slide, model, tmp_path / "out"))
     assert cells == sorted(cells), "no finished cell is lost"
     assert outputs(tmp_path / "out") == wanted
     assert {path.name for path in (tmp_path / "out").iterdir()} == {*wanted, FILES}, "work and lock are removed"
 
 
-def test_killed_after_every_second_cell_it_continues_there(slide: Path, tmp_path: Path) -> None:
-    model = Model.load(blobs_model(tmp_path / "blobs", 0.3))
+def test_killed_after_every_second_cell_it_continues_there(slide: Path, model: Path, tmp_path: Path) -> None:
+    loaded = Model.load(model)
     all_cells = len(list(grid.cells((800, 800), (MPP, MPP))))
     assert all_cells == 16
-    list(predict_files(model, [slide], tmp_path / "whole"))
+    list(predict_files(loaded, [slide], tmp_path / "whole"))
     wanted = outputs(tmp_path / "whole")
 
     class Killed(BaseException):
@@ -171,7 +191,7 @@ def test_killed_after_every_second_cell_it_continues_there(slide: Path, tmp_path
 
     for _ in range(20):
         try:
-            list(predict_files(model, [slide], tmp_path / "out", progress=kill))
+            list(predict_files(loaded, [slide], tmp_path / "out", progress=kill))
             break
         except Killed:
             continue
@@ -180,31 +200,31 @@ def test_killed_after_every_second_cell_it_continues_there(slide: Path, tmp_path
     assert done == sorted(done), "no finished cell is searched again"
 
 
-def test_two_commands_never_write_to_one_folder(slide: Path, tmp_path: Path) -> None:
-    model = Model.load(blobs_model(tmp_path / "blobs", 0.3))
+def test_two_commands_never_write_to_one_folder(slide: Path, model: Path, tmp_path: Path) -> None:
+    loaded = Model.load(model)
 
     def second(state: Progress) -> None:
         with pytest.raises(MitobenchError, match="another `mitobench predict` is writing"):
-            next(predict_files(model, [slide], tmp_path / "out"))
+            next(predict_files(loaded, [slide], tmp_path / "out"))
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        list(predict_files(model, [slide], tmp_path / "out", progress=second))
+        list(predict_files(loaded, [slide], tmp_path / "out", progress=second))
     assert not (tmp_path / "out" / LOCK).exists()
 
 
 @pytest.mark.slow
-def test_several_processes_give_the_same_files(slide: Path, tmp_path: Path) -> None:
-    model = blobs_model(tmp_path / "blobs", 0.3)
-    for jobs in ("1", "2"):
-        running = start(slide, model, tmp_path / jobs, "--jobs", jobs)
-        output, _ = running.communicate()
-        assert running.returncode == 0, output.decode()
-    assert outputs(tmp_path / "1") == outputs(tmp_path / "2")
+def test_several_processes_give_the_same_files(
+    slide: Path, model: Path, start: Start, undisturbed: tuple[float, dict[str, bytes]], tmp_path: Path
+) -> None:
+    end(start(slide, model, tmp_path, "--jobs", 2))
+    assert outputs(tmp_path) == undisturbed[1]
 
 
-def test_a_finished_image_is_not_searched_again_unless_something_changed(slide: Path, tmp_path: Path) -> None:
-    model = Model.load(blobs_model(tmp_path / "blobs", 0.3))
+def test_a_finished_image_is_not_searched_again_unless_something_changed(
+    slide: Path, model: Path, tmp_path: Path
+) -> None:
+    loaded = Model.load(model)
     cells: list[int] = []
 
     def count(**changes: object) -> int:
@@ -212,7 +232,7 @@ def test_a_finished_image_is_not_searched_again_unless_something_changed(slide: 
         options = Options(**changes)  # type: ignore[arg-type]
         list(
             predict_files(
-                model, [slide], tmp_path / "out", options=options, progress=lambda s: cells.append(s.searched)
+                loaded, [slide], tmp_path / "out", options=options, progress=lambda s: cells.append(s.searched)
             )
         )
         return max(cells, default=0)

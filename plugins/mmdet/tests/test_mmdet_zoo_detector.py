@@ -76,7 +76,14 @@ ARCHITECTURES = {
 }
 
 
-LONG = ("CenterNet with deformable convolutions", "Cascade R-CNN", "Conditional DETR", "DINO", "Sparse R-CNN")
+LONG = (
+    "Faster R-CNN",
+    "CenterNet with deformable convolutions",
+    "Cascade R-CNN",
+    "Conditional DETR",
+    "DINO",
+    "Sparse R-CNN",
+)
 
 
 @pytest.mark.parametrize(

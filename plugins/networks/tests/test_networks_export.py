@@ -44,6 +44,7 @@ def test_a_verifier_gives_the_scores_that_it_gives_here(tmp_path: Path) -> None:
     np.testing.assert_allclose(theirs, verifier.score(one.frame, one.candidates), atol=1e-4)
 
 
+@pytest.mark.thorough
 def test_a_heat_map_is_exported_for_images_of_any_size(tmp_path: Path) -> None:
     detector = fitted("detector", "heatmap:test_resnet", decoder_channels=(8, 8, 8, 8, 8))
     assert export(detector.exportable(), tmp_path / "it.onnx") <= 1e-4

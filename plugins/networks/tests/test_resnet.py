@@ -96,7 +96,9 @@ def test_an_interrupted_training_ends_with_the_same_weights(samples, context, tm
     assert _weights(resumed, tmp_path / "a") == _weights(through, tmp_path / "b")
 
 
-@pytest.mark.parametrize("stop_after", [2, 5, 8, 11])
+@pytest.mark.parametrize(
+    "stop_after", [pytest.param(2, marks=pytest.mark.thorough), pytest.param(5, marks=pytest.mark.thorough), 8, 11]
+)
 def test_an_interrupted_ensemble_with_mining_ends_with_the_same_weights(
     samples, context, tmp_path, monkeypatch, stop_after
 ):
