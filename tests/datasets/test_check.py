@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from mitobench.api import DataError
+from mitobench.api import DataError, MitobenchError
 from mitobench.cli.data import app
 from mitobench.datasets.check import check
 from mitobench.datasets.images import write_rgb

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from preloaded import Preloaded
 
+from mitobench.datasets import synthetic
 from mitobench.results import record
 
 pytestmark = pytest.mark.slow
@@ -28,9 +29,10 @@ def has_cuda() -> bool:
 
 
 @pytest.fixture
-def arguments(small_data: Path, tmp_path: Path) -> list[str]:
+def arguments(tmp_path: Path) -> list[str]:
+    synthetic.write(tmp_path / "data", seed=1, frames=1, size=128)
     sets = [word for text in FEW_STEPS for word in ("--set", text)]
-    places = ["--data", str(small_data), "--store", str(tmp_path / "store"), "--out", str(tmp_path / "out")]
+    places = ["--data", str(tmp_path / "data"), "--store", str(tmp_path / "store"), "--out", str(tmp_path / "out")]
     return ["run", *LINE, *sets, *places, "--profile", "smoke"]
 
 
