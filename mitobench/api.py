@@ -8,7 +8,7 @@ brackets are optional):
     Verifier       scores every candidate a second time                   (fit), score
     Fuser          combines the detector's and the verifier's scores      (fit), fuse
 
-mitobench itself ("the harness") handles labels, thresholds and matching: plugins never see test labels, never choose a
+mitobench handles labels, thresholds and matching: plugins never see test labels, never choose a
 threshold and never match detections with annotations.
 
 **Coordinates** are always pixels (px) of the whole frame, `x` to the right and `y` down. **Whole numbers are the
@@ -130,7 +130,7 @@ class Frame:
     """One image of a data set: one field of view of the microscope (a high-power field).
 
     Attributes:
-        id: unique within its data set, for example `A00_01` (2012) or `H03_00Aa` (2014).
+        id: unique within its data set, for example `A00_01` (MITOS 2012) or `H03_00Aa` (MITOS 2014).
         dataset: name of the data set.
         group: slide or case, without the letter of the scanner: `03` for both `A03` and `H03`.
         scanner: `A` (Aperio) or `H` (Hamamatsu); another letter or word for other data.
@@ -420,7 +420,7 @@ class Validation:
         detector: the detector's scores, [N].
         verifier: the verifier's scores of the same candidates, [N]; without a verifier the detector's again.
         is_mitosis: the labels of the candidates, bool [N].
-        best_f1: takes fused scores, [N], and returns the best F1 over all thresholds, by the data set's protocol.
+        best_f1: takes fused scores, [N], and returns the best F1 over all thresholds, by the run's matching rule.
         frames: the frames, without annotation, if the fuser's `uses_candidates` is True; otherwise empty.
         detections: the candidates of each of `frames`; together they are the N candidates, in the same order.
     """
@@ -478,9 +478,9 @@ class Options(BaseModel):
 class Requirement:
     """Another plugin that must be fitted before this one.
 
-    A role may require several plugins, in a sequence. These have all options of the run, also those that are read only
-    at prediction time, so that they can predict; plugins that learn nothing are then allowed too. A single requirement
-    gives a fit alone: options that are read only at prediction time have their defaults.
+    A single requirement gives a plugin to take weights from: options that only prediction reads have their defaults. A
+    sequence of requirements gives plugins that are ready to predict, with all options of the run; plugins that learn
+    nothing are then allowed too.
 
     Attributes:
         name: the plugin's name. Its role is the key in the mapping that `Plugin.requires` returns.
@@ -519,7 +519,8 @@ class Context:
             it; otherwise it is dropped. Steps count from the beginning of the fit.
         label: labels detections on a training or validation frame, as the candidates that verifiers learn from are.
         validation_f1: takes a function that detects mitoses in a frame, and returns the best F1 over all thresholds on
-            the validation frames, by the matcher `mitos`. NaN if these frames have no annotated mitosis.
+            the validation frames, by the matcher `mitos`: nearest first, within the card's radius. NaN if these frames
+            have no annotated mitosis.
     """
 
     seed: int
@@ -608,7 +609,7 @@ class Plugin(ABC):
 
     @classmethod
     def trusts(cls, options: Any) -> Sequence[Need]:
-        """Returns what the plugin does with these options that a stranger must not decide, as (kind, text).
+        """Returns the programs and downloads of these options, which need the user's permission, as (kind, text).
 
         `external`: it runs a program; the text is the whole command. `download`: it contacts a hub; the text says which
         one and for what. `run` allows the commands that the user typed; everything else needs `--allow-external` or
@@ -629,7 +630,7 @@ class Plugin(ABC):
 
         Raises PluginError, with the reason, if the plugin has no network that can be exported.
         """
-        raise PluginError(f"{self.name} does not say how its network is exported")
+        raise PluginError(f"{self.name} does not say how its network is exported. Its author can define `exportable`.")
 
     @classmethod
     def resolve(cls, argument: str) -> str:
@@ -650,7 +651,7 @@ class Plugin(ABC):
 
     @classmethod
     def is_path(cls, argument: str) -> bool:
-        """Returns whether an argument of the family is a path; those of a record are opened with care."""
+        """Returns whether an argument of the family is a path. That of a record or model is not opened."""
         return False
 
     @classmethod
@@ -704,19 +705,20 @@ class Detector(Plugin):
     Attributes:
         uses_boxes: False for a detector that does not learn from boxes; it is fitted once for all box estimators.
         limits: the options that limit how many candidates or proposals a frame gives, by name, each with a factor.
-            `mitobench predict` multiplies them by it, so that a mitosis is found whatever lies beside it. Choose a
-            great factor for a limit that costs nothing, and a small one, such as 4, for one that costs time.
+            `mitobench predict` multiplies them by it, so that a mitosis is found even where other candidates would fill
+            the limit. Choose a large factor for a limit that costs no time, and a small one, such as 4, for one that
+            does.
     """
 
     uses_boxes: ClassVar[bool] = True
     limits: ClassVar[Mapping[str, float]] = {}
 
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
-        """Learns from labelled frames with boxes."""
+        """Learns from labelled frames, which have boxes if `uses_boxes` is True."""
 
     @abstractmethod
     def predict(self, frame: Frame) -> Detections:
-        """Returns candidates down to a low score. The harness chooses the threshold."""
+        """Returns all candidates, also unlikely ones, with scores that rank them. mitobench chooses the threshold."""
 
     def raise_limits(self) -> None:
         """Multiplies the options in `limits` by their factors, as far as their own limits allow.
@@ -732,7 +734,7 @@ class Verifier(Plugin):
     """Scores every candidate a second time.
 
     Attributes:
-        verifies: False for the plugin `none` only, which leaves detections unverified.
+        verifies: do not set it; the plugin `none` alone sets it to False, and detections stay unverified.
     """
 
     verifies: ClassVar[bool] = True
@@ -742,7 +744,7 @@ class Verifier(Plugin):
 
     @abstractmethod
     def score(self, frame: Frame, detections: Detections) -> Floats:
-        """Returns the probability of mitosis of each detection, in the same order: [N]."""
+        """Returns the probability of mitosis, from 0 to 1, of each detection, in the same order: [N]."""
 
 
 class EmbeddingVerifier(Verifier):

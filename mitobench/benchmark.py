@@ -18,7 +18,7 @@ from mitobench.errors import MitobenchError, PluginError, StoreError
 from mitobench.pipeline import executors, trust
 from mitobench.pipeline.graph import Plan, PlannedRun, Request
 from mitobench.pipeline.plan import build
-from mitobench.pipeline.plugins import flat
+from mitobench.pipeline.plugin_ref import flat
 from mitobench.pipeline.settings import Override, Settings
 from mitobench.pipeline.store import Store
 from mitobench.pipeline.workspace import Workspace

@@ -350,7 +350,7 @@ def family(role: str, name: str) -> type[Plugin]:
         named = ", ".join(f"`{each}`" for each in lists[:-1])
         raise PluginError(
             f"{item.target} of package {item.package} names unknown options in {named} or `{lists[-1]}`: "
-            f"{', '.join(unknown)}."
+            f"{', '.join(unknown)}. Its options are {', '.join(cls.Options.model_fields) or 'none'}."
         )
     if cls.argument is not None and cls.argument not in cls.Options.model_fields:
         raise PluginError(

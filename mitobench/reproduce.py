@@ -22,7 +22,7 @@ from mitobench.foreign.specs import foreign_specs
 from mitobench.pipeline import canonical, trust
 from mitobench.pipeline.executors import ProgressListener
 from mitobench.pipeline.plan import UNUSED
-from mitobench.pipeline.plugins import PRETRAINED, has_pretrained
+from mitobench.pipeline.plugin_ref import PRETRAINED, has_pretrained
 from mitobench.pipeline.settings import Override, PipelineOptions
 from mitobench.results import option_files, record, resource_estimate
 from mitobench.results.check import check

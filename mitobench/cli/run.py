@@ -142,11 +142,11 @@ def run(
     from mitobench.benchmark import Grid
     from mitobench.cli import console
     from mitobench.pipeline.settings import Override
-    from mitobench.pipeline.stages import curves
+    from mitobench.pipeline.stages import tensorboard
     from mitobench.validation import swept
 
     if log:
-        curves.check_installed()
+        tensorboard.check_installed()
 
     given = {"estimator": estimator, "detector": detector, "verifier": verifier, "fuser": fuser}
     roles = {role: found for role, values in given.items() if (found := specs(values, f"--{role}")) is not None}
@@ -179,7 +179,7 @@ def run(
         return
     console.check_out(out)
     if log:
-        os.environ[curves.FOLDER] = str((out / "tb").resolve())
+        os.environ[tensorboard.FOLDER] = str((out / "tb").resolve())
     with console.resumable():
         for benchmark in benchmarks:
             with console.Display(benchmark) as display:

@@ -20,7 +20,7 @@ from mitobench import discovery
 from mitobench.api import Context, Detections, Embeddings, EmbeddingVerifier, Frame, Options, Requirement, Sample
 from mitobench.contract import frames
 from mitobench.pipeline import checks
-from mitobench.pipeline.plugins import flat
+from mitobench.pipeline.plugin_ref import flat
 from mitobench.pipeline.settings import Settings
 from mitobench.pipeline.stages.boxes import visible_to
 from mitobench.pipeline.stages.embedding import annotated_points, of_sample

@@ -175,7 +175,9 @@ def write(
         with atomic_folder(folder) as new:
             _write_sets(new, seed, frames, size, progress)
     except OSError as reason:
-        raise MitobenchError(f"{folder}: cannot be written: {reason.strerror}.") from reason
+        raise MitobenchError(
+            f"{folder}: cannot be written: {reason.strerror}. Give another folder, or free some space."
+        ) from reason
 
 
 def ensure(cache: Path | None = None, seed: int = 0) -> Path:

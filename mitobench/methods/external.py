@@ -120,7 +120,10 @@ class External(Detector):
     def predict(self, frame: Frame) -> Detections:
         """Runs the program on the frame. Raises PluginError if it fails or its answer is not valid."""
         if os.environ.get(FORBIDDEN):
-            raise PluginError(f"external: running {printable(self.options.command, SHOWN)} is not allowed here.")
+            raise PluginError(
+                f"external: running {printable(self.options.command, SHOWN)} is not allowed here. Give "
+                "--allow-external if you trust this program."
+            )
         with tempfile.TemporaryDirectory(prefix="mitobench-") as folder:
             image, mpp = Path(folder, "image.png"), self._write(frame, Path(folder, "image.png"))
             words, out = self._words(Path(folder), mpp), Path(folder, "out.csv")

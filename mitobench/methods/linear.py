@@ -99,7 +99,9 @@ class Linear(Fuser):
         try:
             self._take(chosen)
         except KeyError as reason:
-            raise api.PluginError(f"{self.name} cannot have chosen this: {reason} is missing") from reason
+            raise api.PluginError(
+                f"{self.name} cannot have chosen this: {reason} is missing. Get the record or model again."
+            ) from reason
         except MALFORMED as reason:
             raise api.PluginError(f"{self.name} cannot have chosen this: {reason!r:.200}") from reason
 

@@ -108,7 +108,10 @@ def _check_files(name: str, files: dict[str, int]) -> None:
     """Raises MitobenchError for names that lead out of the folder, and for too many files or bytes."""
     unsafe = next((file for file in files if not safe_name(file)), None)
     if unsafe is not None:
-        raise MitobenchError(f"{name}: its card names a file {one_line(ascii(unsafe))}, which a model may not have.")
+        raise MitobenchError(
+            f"{name}: its card names a file {one_line(ascii(unsafe))}, which a model may not have. "
+            "Ask its author to pack it again."
+        )
     if len(files) > MAX_FILES_OF_MODEL or sum(files.values()) > MAX_MODEL_BYTES:
         raise MitobenchError(
             f"{name}: has {len(files):,} files with {sum(files.values()):,} bytes; a model has at most "

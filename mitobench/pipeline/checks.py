@@ -183,7 +183,8 @@ def _inside(plugin: Plugin, frame: Frame, what: str, xy: NDArray[np.float64]) ->
         raise _error(
             plugin,
             frame,
-            f"{what} lies outside the frame of {frame.size[0]} x {frame.size[1]} px, for example at {example}",
+            f"{what} lies outside the frame of {frame.size[0]} x {frame.size[1]} px, for example at {example}. Return "
+            "px as (x, y), not (row, column) or um",
         )
 
 

@@ -21,8 +21,8 @@ from typing import Any
 
 from mitobench import compute
 from mitobench.errors import MitobenchError, StoreError
+from mitobench.pipeline.code_digests import plugin_code, stage_code
 from mitobench.pipeline.graph import Plan
-from mitobench.pipeline.sources import plugin_code, stage_code
 from mitobench.pipeline.stages import kinds
 from mitobench.pipeline.stages.job import Job, silent
 from mitobench.pipeline.stages.stage import Stage

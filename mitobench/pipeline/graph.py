@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from mitobench.pipeline.plugins import PluginRef
+from mitobench.pipeline.plugin_ref import PluginRef
 from mitobench.pipeline.settings import Settings
 from mitobench.pipeline.stages.stage import Stage
 

@@ -18,10 +18,10 @@ from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError, PluginError
 from mitobench.evaluate.matching import radius_um_for
 from mitobench.pipeline import canonical
+from mitobench.pipeline.code_digests import plugin_code, reader_code, stage_code
 from mitobench.pipeline.graph import Combination, Plan, PlannedRun, Request
-from mitobench.pipeline.plugins import PluginRef
+from mitobench.pipeline.plugin_ref import PluginRef
 from mitobench.pipeline.settings import VALIDATION, PipelineOptions, Settings
-from mitobench.pipeline.sources import plugin_code, reader_code, stage_code
 from mitobench.pipeline.stages.stage import Stage
 from mitobench.pipeline.workspace import Workspace, validation_sets
 

@@ -1,4 +1,4 @@
-"""What plugins would do that a stranger must not decide: run a program, contact a hub. Asked before anything runs.
+"""What plugins would do that needs the user's permission: run a program, contact a hub. Asked before anything runs.
 
 `mitobench run` allows the commands that the user typed. Records, packed models, profiles and experiments may come from
 anybody: what they name is shown in full first, and needs `--allow-external` or `--allow-download`.
@@ -15,7 +15,7 @@ from mitobench import discovery
 from mitobench.api import Options, Plugin
 from mitobench.errors import MitobenchError, PluginError
 from mitobench.pipeline.graph import Plan
-from mitobench.pipeline.plugins import flat, needs
+from mitobench.pipeline.plugin_ref import flat, needs
 from mitobench.pipeline.settings import Settings
 
 EXTERNAL, DOWNLOAD = "external", "download"
@@ -24,19 +24,19 @@ ALLOW_DOWNLOAD = "MITOBENCH_ALLOW_DOWNLOAD"  # read by everything that downloads
 FORBID_EXTERNAL = "MITOBENCH_FORBID_EXTERNAL"  # read by everything that runs a program
 
 
-class Request(NamedTuple):
+class Permission(NamedTuple):
     """What a plugin would do: `kind` is one of KINDS, `text` the command or what is fetched from where."""
 
     kind: str
     text: str
 
 
-def requests_of(role: str, cls: type[Plugin], options: Options) -> list[Request]:
+def requests_of(role: str, cls: type[Plugin], options: Options) -> list[Permission]:
     """Returns what a plugin with these options would do. Raises PluginError if it cannot say."""
-    return [Request(*need) for need in needs(role, cls, options)]
+    return [Permission(*need) for need in needs(role, cls, options)]
 
 
-def requests_of_plan(plan: Plan) -> list[Request]:
+def requests_of_plan(plan: Plan) -> list[Permission]:
     """Returns what all plugins of a plan would do, each once."""
     refs = {
         id(ref): ref
@@ -44,10 +44,10 @@ def requests_of_plan(plan: Plan) -> list[Request]:
         for ref in (stage.plugin, *stage.members.values())
         if ref is not None
     }
-    return list(dict.fromkeys(Request(*need) for ref in refs.values() for need in ref.trusts()))
+    return list(dict.fromkeys(Permission(*need) for ref in refs.values() for need in ref.trusts()))
 
 
-def check(found: Iterable[Request], allowed: Container[str | Request], source: str) -> None:
+def check(found: Iterable[Permission], allowed: Container[str | Permission], source: str) -> None:
     """Checks that everything is allowed.
 
     Args:
@@ -72,10 +72,10 @@ def check(found: Iterable[Request], allowed: Container[str | Request], source: s
         )
 
 
-def allowed_for(allow: Collection[str], typed: Sequence[Mapping[str, Sequence[str]]]) -> Container[str | Request]:
+def allowed_for(allow: Collection[str], typed: Sequence[Mapping[str, Sequence[str]]]) -> Container[str | Permission]:
     """Returns the kinds that are allowed, and the single commands of plugins that the user typed."""
     kinds = {*allow, *([DOWNLOAD] if os.environ.get(ALLOW_DOWNLOAD) == "1" else [])}
-    commands = set[Request]()
+    commands = set[Permission]()
     for role, name in _pairs(typed):
         with suppress(PluginError):  # the plan reports a plugin that cannot be loaded
             cls = discovery.load(role, name)
@@ -83,7 +83,9 @@ def allowed_for(allow: Collection[str], typed: Sequence[Mapping[str, Sequence[st
     return kinds | commands
 
 
-def requests_of_grids(named: Sequence[Mapping[str, Sequence[str]]], settings: Sequence[Settings]) -> Iterator[Request]:
+def requests_of_grids(
+    named: Sequence[Mapping[str, Sequence[str]]], settings: Sequence[Settings]
+) -> Iterator[Permission]:
     """Yields what the plugins, and those that they require, would do. Those that cannot be loaded do nothing."""
     for roles, own in zip(named, settings, strict=True):
         for role, name in _pairs([roles]):
@@ -97,7 +99,7 @@ def _pairs(grids: Sequence[Mapping[str, Sequence[str]]]) -> Iterator[tuple[str, 
             yield from ((role, name) for name in names)
 
 
-def _requests_of(settings: Settings, role: str, name: str, extra: Mapping[str, Any]) -> list[Request]:
+def _requests_of(settings: Settings, role: str, name: str, extra: Mapping[str, Any]) -> list[Permission]:
     try:
         cls = discovery.load(role, name)
         options = settings.options(role, cls, extra)

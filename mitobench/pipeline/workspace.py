@@ -85,7 +85,7 @@ class Workspace:
         """Returns the SHA-256 over these frames in this order.
 
         It covers the frames' files and what was read from them. The digest therefore also changes if the data set's
-        card or reader changes. Appends unused nulls so that old digests stay valid.
+        card or reader changes.
         """
         keys = tuple(keys)
         if keys not in self._digests:
@@ -95,7 +95,8 @@ class Workspace:
     def _digest(self, keys: tuple[str, ...]) -> str:
         datasets = {key.partition("/")[0] for key in keys}
         frames = [[key, self._frame_digest(key), *self._read_values(key)] for key in keys]
-        return canonical.digest([frames, [None for _ in datasets]])
+        unused = [None for _ in datasets]  # something of each data set stood here: the digests of old records have it
+        return canonical.digest([frames, unused])
 
     def _frame_digest(self, key: str) -> str:
         dataset, _, id = key.partition("/")

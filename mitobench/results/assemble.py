@@ -22,10 +22,10 @@ from mitobench.pipeline.executors import StageResult
 from mitobench.pipeline.frame_prediction import frame_prediction
 from mitobench.pipeline.graph import PlannedRun, Request
 from mitobench.pipeline.plan import UNUSED, scoring_radius_um, training_frames
-from mitobench.pipeline.plugins import PluginRef
+from mitobench.pipeline.plugin_ref import PluginRef
 from mitobench.pipeline.settings import Override, PipelineOptions
-from mitobench.pipeline.stages.candidates import DETECTIONS
 from mitobench.pipeline.stages.job import TRAINING_INFO
+from mitobench.pipeline.stages.scored_candidates import DETECTIONS
 from mitobench.pipeline.stages.stage import Stage
 from mitobench.pipeline.workspace import Workspace
 from mitobench.results import notes, option_files, provenance

@@ -171,7 +171,10 @@ def _tested_on(old: Content, local: LocalDatasets) -> Workspace:
             continue
         if workspace.digest(workspace.part([name], "test")) == old["data"][name]["digest"]["test"]:
             return workspace
-    raise DataError(f"{whole.root}: the test frames of {name}, protocol {protocol}, are not those of the record.")
+    raise DataError(
+        f"{whole.root}: the test frames of {name}, protocol {protocol}, are not those of the record. Give "
+        "the copy that the record was made with (--data)."
+    )
 
 
 def _scanner_subsets(dataset: Dataset) -> Iterator[Dataset]:

@@ -69,7 +69,11 @@ class PointPatchStream:
         self._frames = [np.flatnonzero(datasets == name) for name in np.unique(datasets)]
         self._positive = [points for frames in self._frames if (points := self._mitoses(frames))]
         if not self._positive:
-            raise PluginError("A detector learns from annotated mitoses, and no training frame holds one.")
+            names = ", ".join(sorted(set(datasets.tolist()))) or "no data set"
+            raise PluginError(
+                f"None of the {len(self.samples)} training frames of {names} has an annotated mitosis. Train on others "
+                "(--train-on)."
+            )
         self._negative = [hard for frames in self._frames if (hard := self._hard_of(frames))]
 
     def _mitoses(self, frames: NDArray[np.int64]) -> list[tuple[int, Floats]]:

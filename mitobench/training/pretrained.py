@@ -190,7 +190,9 @@ def copy_weights(path: Path, into: Mapping[str, Tensor], unused: Collection[str]
         if not (tensor.is_floating_point() and tensor.isfinite().all())
     ]
     if problems:
-        raise PluginError(f"{path}: does not fit the model: {'; '.join(problems)}.")
+        raise PluginError(
+            f"{path}: does not fit the model: {'; '.join(problems)}. Give weights of this network, or `none`."
+        )
     with torch.no_grad():
         for name, tensor in wanted.items():
             tensor.copy_(found[name])

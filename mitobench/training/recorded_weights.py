@@ -32,7 +32,9 @@ def recorded_weights(path: Path, folder: Path) -> Path:
     search = weights_search.current()
     requested = f"pretrained=record:{path}"
     if search.role is None:
-        raise MitobenchError(f"{requested}: the role of the plugin is not known here. Use it in a run, by --set.")
+        raise MitobenchError(
+            f"{requested}: weights of a record work in `mitobench run` alone: give --set ROLE.pretrained=record:FILE."
+        )
     content = read_json(path.expanduser(), MAX_RECORD_BYTES, "record", MitobenchError)
     key = _key(content, search.role)
     if not isinstance(key, str) or not KEY.fullmatch(key):

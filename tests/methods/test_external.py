@@ -18,7 +18,7 @@ from PIL import Image
 from mitobench import discovery
 from mitobench.api import Detections, Frame, MitobenchError, PluginError
 from mitobench.methods import external
-from mitobench.pipeline.plugins import PluginRef
+from mitobench.pipeline.plugin_ref import PluginRef
 
 
 def load(command: str) -> Any:

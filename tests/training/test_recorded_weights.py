@@ -102,7 +102,7 @@ def test_a_fit_must_have_saved_one_file_of_tensors(tmp_path: Path, store: Path, 
 
 
 def test_outside_a_run_the_role_is_not_known(tmp_path: Path, store: Path) -> None:
-    with pytest.raises(MitobenchError, match="the role of the plugin is not known here"):
+    with pytest.raises(MitobenchError, match="weights of a record work in `mitobench run` alone"):
         find_weights(_record(tmp_path), "any")
 
 

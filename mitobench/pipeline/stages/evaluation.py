@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from mitobench.pipeline.stages import candidates
-from mitobench.pipeline.stages.candidates import fused_scores, metrics_of, write_detections_csv
+from mitobench.pipeline.stages import scored_candidates
 from mitobench.pipeline.stages.job import Job, write_json
+from mitobench.pipeline.stages.scored_candidates import fused_scores, metrics_of, write_detections_csv
 
 
 def evaluate_test(job: Job) -> None:
@@ -14,7 +14,7 @@ def evaluate_test(job: Job) -> None:
     assert job.stage.plugin is not None
     chosen = json.loads((job.inputs["fusion"] / "operating_point.json").read_text(encoding="utf-8"))
     fuser = job.stage.plugin.create("cpu", job.inputs["fusion"] / "fuser")
-    split = candidates.read(job, "test")
+    split = scored_candidates.read(job, "test")
     keep = split.above(chosen["candidate_threshold"])
     fused = fused_scores(job, fuser, split, keep)
     write_json(

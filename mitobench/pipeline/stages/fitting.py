@@ -16,10 +16,10 @@ from typing import Any
 from mitobench.api import Candidates, Context, Detections, Embeddings, Frame, Mitoses, Plugin, PluginError, Sample
 from mitobench.evaluate import FramePrediction, choose_threshold, matching
 from mitobench.pipeline import arrays, canonical
-from mitobench.pipeline.stages.curves import curves
+from mitobench.pipeline.stages.distributed_fit import fit_together
 from mitobench.pipeline.stages.embedding import of_sample
 from mitobench.pipeline.stages.job import LOG, TRAINING_INFO, Job
-from mitobench.pipeline.stages.processes import fit_together
+from mitobench.pipeline.stages.tensorboard import curves
 
 DEFAULT_MATCHER = "mitos"  # whatever the run's: a fit does not depend on how its detections will be scored
 

@@ -9,8 +9,9 @@ from mitobench.api import Fuser, Validation
 from mitobench.evaluate import OperatingPoint, Sweep, candidate_thresholds, choose_threshold
 from mitobench.evaluate.operating_point import best_point
 from mitobench.pipeline import checks
-from mitobench.pipeline.stages import candidates
-from mitobench.pipeline.stages.candidates import (
+from mitobench.pipeline.stages import scored_candidates
+from mitobench.pipeline.stages.job import Job, write_json
+from mitobench.pipeline.stages.scored_candidates import (
     SplitCandidates,
     fused_scores,
     matching_rule,
@@ -18,7 +19,6 @@ from mitobench.pipeline.stages.candidates import (
     seen_by,
     write_detections_csv,
 )
-from mitobench.pipeline.stages.job import Job, write_json
 
 Floats = NDArray[np.float64]
 
@@ -29,7 +29,7 @@ def select(job: Job) -> None:
     Every candidate threshold is tried with a fuser fitted to it. The one with the best F1 is chosen; of equals, the
     lowest.
     """
-    split = candidates.read(job, "val")
+    split = scored_candidates.read(job, "val")
     hits = _near_mitosis(split, *matching_rule(job))
     tried = [(*_fit_fuser(job, split, hits, lowest), lowest) for lowest in _candidate_thresholds(job, split, hits)]
     _, fuser, point, fused, lowest = max(tried, key=lambda t: (t[0], np.inf if t[4] is None else -t[4]))

@@ -13,7 +13,7 @@ from typing import Any
 
 from mitobench.errors import PluginError
 from mitobench.pipeline import canonical
-from mitobench.pipeline.plugins import PluginRef
+from mitobench.pipeline.plugin_ref import PluginRef
 
 
 @dataclass(frozen=True)

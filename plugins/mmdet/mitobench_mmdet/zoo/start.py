@@ -53,7 +53,10 @@ def _copy_whole(network: BaseModel, path: Path, context: Context) -> None:
     }
     missing = [name for name in into if name.startswith("backbone.") and name not in fitting]
     if missing:
-        raise PluginError(f"{path}: does not fit the model: of another shape or missing: {', '.join(missing[:10])}.")
+        raise PluginError(
+            f"{path}: does not fit the model: of another shape or missing: "
+            f"{', '.join(missing[:10])}. Choose weights of this config, or `none`."
+        )
     broken = [name for name, tensor in fitting.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
     if broken:
         raise PluginError(f"{path}: contains values that are not finite numbers: {', '.join(broken[:10])}.")

@@ -36,7 +36,9 @@ class HeatmapNet(nn.Module):
         try:
             self.encoder = get_encoder(f"tu-{encoder}", in_channels=3, depth=5, weights=None)
         except Exception as reason:  # timm raises many kinds for networks without feature maps
-            raise PluginError(f"timm's {encoder} cannot be an encoder of a U-Net: {reason}.") from reason
+            raise PluginError(
+                f"timm's {encoder} cannot be an encoder of a U-Net: {reason}. Choose one with feature maps."
+            ) from reason
         self.decoder = UnetDecoder(self.encoder.out_channels, decoder_channels, n_blocks=5)
         used = 5 - int(math.log2(stride))
         del self.decoder.blocks[used:]

@@ -150,7 +150,7 @@ class PluginRef:
             ) from reason
 
     def trusts(self) -> Sequence[api.Need]:
-        """Returns what the plugin does that a stranger must not decide. Raises PluginError if the plugin raises."""
+        """Returns what the plugin does that needs the user's permission. Raises PluginError if the plugin raises."""
         cls = self.cls()
         return needs(self.role, cls, cls.Options.model_validate(with_files(self.options, self.files)))
 
@@ -216,7 +216,7 @@ def flat(
 
 
 def needs(role: str, plugin: type[Plugin], options: Options) -> Sequence[api.Need]:
-    """Returns what a plugin does with these options that a stranger must not decide.
+    """Returns what a plugin does with these options that needs the user's permission.
 
     Raises PluginError if the plugin raises.
     """

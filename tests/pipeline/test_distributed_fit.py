@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mitobench.pipeline.stages.processes import _message
+from mitobench.pipeline.stages.distributed_fit import _message
 
 CALLS = """
 -- Process 1 terminated with the following error:

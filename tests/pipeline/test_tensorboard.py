@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mitobench.errors import MitobenchError
-from mitobench.pipeline.stages import curves
+from mitobench.pipeline.stages import tensorboard
 
 STAGE: Any = SimpleNamespace(
     plugin=SimpleNamespace(role="detector", name="heatmap:a/b"), settings={"seed": 3}, key="0123456789abcdef"
@@ -33,8 +33,8 @@ def read(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def test_curves_are_written_to_a_folder_of_the_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(curves.FOLDER, str(tmp_path))
-    with curves.curves(STAGE) as log_scalar:
+    monkeypatch.setenv(tensorboard.FOLDER, str(tmp_path))
+    with tensorboard.curves(STAGE) as log_scalar:
         log_scalar("loss", 0.5, 1)
         log_scalar("loss", 0.25, 20)
         log_scalar("validation F1", 0.7, 20)
@@ -47,8 +47,8 @@ def test_curves_are_written_to_a_folder_of_the_fit(tmp_path: Path, monkeypatch: 
 def test_nothing_is_written_unless_asked_for_or_by_another_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, rank: int
 ) -> None:
-    monkeypatch.setenv(curves.FOLDER, folder and str(tmp_path))
-    with curves.curves(STAGE, rank) as log_scalar:
+    monkeypatch.setenv(tensorboard.FOLDER, folder and str(tmp_path))
+    with tensorboard.curves(STAGE, rank) as log_scalar:
         log_scalar("loss", 0.5, 1)
     assert not list(tmp_path.iterdir())
 
@@ -56,9 +56,9 @@ def test_nothing_is_written_unless_asked_for_or_by_another_process(
 def test_without_the_package_the_error_says_what_to_install(
     mitobench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(curves, "find_spec", lambda name: None)
+    monkeypatch.setattr(tensorboard, "find_spec", lambda name: None)
     with pytest.raises(MitobenchError, match=r"pip install 'mitobench\[tensorboard\]'"):
-        curves.check_installed()
+        tensorboard.check_installed()
     answer = mitobench("run", "--log", "tensorboard")
     assert answer.code == 2
     assert "pip install 'mitobench[tensorboard]'" in answer.err
@@ -76,7 +76,7 @@ def test_a_run_shows_what_a_fit_logs_and_has_the_same_keys(
 ) -> None:
     import mitobench_toys
 
-    monkeypatch.setenv(curves.FOLDER, "")  # restored afterwards: the command sets it
+    monkeypatch.setenv(tensorboard.FOLDER, "")  # restored afterwards: the command sets it
     original = mitobench_toys.ToyDark.fit
 
     def fit(self: Any, train: Any, val: Any, context: Any) -> None:
@@ -91,7 +91,7 @@ def test_a_run_shows_what_a_fit_logs_and_has_the_same_keys(
     (folder,) = (tmp_path / "out" / "tb").iterdir()
     assert folder.name.startswith("detector-toy-dark-seed0-")
     assert read(folder) == {"loss": [(1, 0.5)]}
-    monkeypatch.setenv(curves.FOLDER, "")
+    monkeypatch.setenv(tensorboard.FOLDER, "")
     assert mitobench("run", *options, "--out", tmp_path / "other").code == 0
     assert len(list((tmp_path / "store" / "stages" / "fit-detector").iterdir())) == 1, "the same key"
     assert not (tmp_path / "other" / "tb").exists()

@@ -14,8 +14,8 @@ import mitobench
 from mitobench import discovery
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.errors import PluginError
-from mitobench.pipeline import code, sources
-from mitobench.pipeline.sources import plugin_code, reader_code, stage_code
+from mitobench.pipeline import code, code_digests
+from mitobench.pipeline.code_digests import plugin_code, reader_code, stage_code
 from mitobench.pipeline.stages import kinds
 
 pytestmark = pytest.mark.slow
@@ -33,7 +33,7 @@ CHANGES = {
     **dict.fromkeys(("foreign.packed", "foreign.parsing", "foreign.specs", "foreign.text"), ALL),
     **dict.fromkeys(("datasets.base", "datasets.card", "datasets.files", "file_cache"), ALL),
     **dict.fromkeys(("pipeline.__init__", "pipeline.arrays", "pipeline.canonical"), ALL),
-    **dict.fromkeys(("pipeline.plugins", "pipeline.workspace"), ALL),
+    **dict.fromkeys(("pipeline.plugin_ref", "pipeline.workspace"), ALL),
     **dict.fromkeys(("pipeline.stages.__init__", "pipeline.stages.job", "pipeline.stages.stage"), ALL),
     **dict.fromkeys(("pipeline.checks", "pipeline.rounding"), ALL),
     "pipeline.frame_prediction": CHOICE,
@@ -61,14 +61,14 @@ CHANGES = {
     "evaluate.boxes": {"box-scores"},
     "pipeline.stages.boxes": {"boxes", "box-scores"},
     "pipeline.stages.box_scores": {"box-scores"},
-    "pipeline.stages.candidates": CHOICE,
+    "pipeline.stages.scored_candidates": CHOICE,
     "pipeline.stages.candidate_threshold": SCORED,
-    "pipeline.stages.curves": FITS,
+    "pipeline.stages.tensorboard": FITS,
     "pipeline.stages.detection": {"detections"},
     "pipeline.stages.embedding": FITS | {"embeddings", "encoder"},
     "pipeline.stages.evaluation": {"evaluation"},
     "pipeline.stages.fitting": FITS,
-    "pipeline.stages.processes": FITS,
+    "pipeline.stages.distributed_fit": FITS,
     "pipeline.stages.selection": {"fusion"},
     "pipeline.stages.verification": {"verifier-scores"},
     "pipeline.starting": FITS,
@@ -106,10 +106,10 @@ def change(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
             return content.replace(old.encode(), new.encode()) if old else content + b"\nCHANGED = True\n"
 
         monkeypatch.setattr(code, "read_source", changed)
-        sources._code.cache_clear()
+        code_digests._code.cache_clear()
 
     yield change
-    sources._code.cache_clear()
+    code_digests._code.cache_clear()
 
 
 def digests() -> dict[str, str]:
@@ -121,7 +121,7 @@ def test_a_changed_module_changes_the_keys_of_the_stages_that_import_it_and_no_o
 ) -> None:
     files: set[Path] = set()  # all that the digests depend on; a change of another file cannot change them
     read = code.read_source
-    sources._code.cache_clear()
+    code_digests._code.cache_clear()
     monkeypatch.setattr(code, "read_source", lambda file: files.add(file.resolve()) or read(file))
     before = digests()
     monkeypatch.setattr(code, "read_source", read)
@@ -139,7 +139,7 @@ def test_a_changed_module_changes_the_keys_of_the_stages_that_import_it_and_no_o
             after = digests()
             assert {kind for kind in ALL if before[kind] != after[kind]} == expected, module
             monkeypatch.setattr(code, "read_source", read)
-            sources._code.cache_clear()
+            code_digests._code.cache_clear()
             if named:  # not a package that only re-exports
                 assert named == expected, module
                 tried.add(named)
