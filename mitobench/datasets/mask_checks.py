@@ -13,26 +13,36 @@ MAX_GAP_UM = 18.0
 """The pieces of one mitosis are closer than this, um. The widest gap in MITOS 2012 is 11.7 um."""
 MAX_REPEATED = 0.25
 """Share of pixels that may be listed again."""
+MIN_FILLED = 0.3
+"""Share of its bounding box that a mask fills at least, if it may list many pixels again."""
+LAST_DIGIT = 9
 NEAR_PX = 2
 """A pixel without another one within this distance along x and y is isolated."""
 
 
-def check_masks(masks: Sequence[NDArray[np.int64]], places: Sequence[str], mpp: float) -> None:
-    """Checks masks, int [P, 2] px each. Raises DataError with the place (file and line) of a mask that is wrong."""
+def check_masks(masks: Sequence[NDArray[np.int64]], places: Sequence[str], mpp: float) -> int:
+    """Checks masks, int [P, 2] px each. Raises DataError with the place (file and line) of a mask that is wrong.
+
+    Returns how many pixels are listed again in masks of which a large share is: those of an image that was resized.
+    """
+    again = 0
     for mask, where in zip(masks, places, strict=True):
+        repeated = len(mask) - len(np.unique(mask, axis=0))
+        again += repeated if repeated > len(mask) * MAX_REPEATED else 0
         problem = _problem(mask, mpp)
         if problem:
             raise DataError(
                 f"{where}: {problem}. A line lists all pixels of one mitosis as x,y,x,y,... Check for decimal commas, "
                 "for corners of a box or polygon, and for two mitoses in one line."
             )
+    return again
 
 
 def _problem(mask: NDArray[np.int64], mpp: float) -> str | None:
     from scipy.spatial import cKDTree
 
     pixels = np.unique(mask, axis=0)
-    if len(pixels) < len(mask) * (1 - MAX_REPEATED):
+    if len(pixels) < len(mask) * (1 - MAX_REPEATED) and not _is_filled(pixels):
         return f"{len(mask) - len(pixels)} of {len(mask)} pixels are listed twice"
     if len(pixels) < 2:
         return None
@@ -43,6 +53,15 @@ def _problem(mask: NDArray[np.int64], mpp: float) -> str | None:
         return f"{isolated} of {len(pixels)} pixels touch no other"
     gap = _widest_gap(pixels) * mpp
     return f"the pixels lie in pieces {gap:.0f} um apart" if gap > MAX_GAP_UM else None
+
+
+def _is_filled(pixels: NDArray[np.int64]) -> bool:
+    """Whether pixels fill much of their bounding box, as those of a mask that was made smaller.
+
+    Decimal commas give fractions as coordinates, which are below ten if they have one digit.
+    """
+    sides = pixels.max(axis=0) - pixels.min(axis=0) + 1
+    return bool((pixels.max(axis=0) > LAST_DIGIT).all()) and len(pixels) >= MIN_FILLED * float(sides.prod())
 
 
 def _widest_gap(pixels: NDArray[np.int64]) -> float:
