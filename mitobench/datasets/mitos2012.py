@@ -19,7 +19,7 @@ from mitobench.datasets import images, points
 from mitobench.datasets.base import Card, Dataset, Item, NewFrame, Reader, not_found
 from mitobench.datasets.figures import REPEATED, moved, repeats
 from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
-from mitobench.datasets.mask_checks import check_masks
+from mitobench.datasets.mask_checks import check_masks, distinct
 from mitobench.errors import DataError
 
 LOOKED_FOR = "images such as A00_v2/A00_01.bmp or H00_v2/H00_01.bmp (bmp, tif, tiff, png, jpg, jpeg)"
@@ -135,7 +135,7 @@ def _read_checked(
     oddities = moved(csv_notes)
     again = check_masks(masks, places, max(card.mpp[scanner]))
     if again:
-        masks = tuple(np.unique(mask, axis=0) for mask in masks)
+        masks = tuple(map(distinct, masks))
         notes.append(f"{csv}: lists {again} pixels again, as masks do that were resized; each counts once")
         oddities.append("the mask of a mitosis lists pixels again, as if it was resized; each counts once")
     repeated = repeats(_centroids(masks))
@@ -176,7 +176,7 @@ def _read_lines(path: Path, size: tuple[int, int]) -> tuple[Masks, list[str], li
             )
         pixels, line_notes = points.clip(np.array(numbers).reshape(-1, 2), size, where)
         mask = np.rint(pixels).astype(np.int64)
-        first = seen.setdefault(np.unique(mask, axis=0).tobytes(), where)
+        first = seen.setdefault(distinct(mask).tobytes(), where)
         if first != where:
             line_notes.append(f"{where}: repeats the mitosis of {first}")
         notes.extend(line_notes)

@@ -12,6 +12,7 @@ import tifffile
 
 from mitobench.api import DataError, Mitoses
 from mitobench.datasets import available, check, load, midog, mitos2012, mitos2014
+from mitobench.datasets.mask_checks import distinct
 
 PIXELS = np.random.default_rng(2).integers(0, 255, (80, 120, 3), dtype=np.uint8)
 ONE = Mitoses(np.array([[30.0, 40.0]]))
@@ -153,3 +154,9 @@ def test_a_mask_that_was_made_smaller_lists_pixels_again_and_is_read(tmp_path: P
 def test_decimal_commas_list_pixels_again_and_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"A00_01\.csv:1: .* pixels are listed twice.*decimal commas"):
         masks(tmp_path, ",".join(f"{x},5,{y},5" for x in range(20, 30) for y in range(25, 32)) + "\n")
+
+
+def test_distinct_pixels_are_those_of_numpy() -> None:
+    pixels = np.random.default_rng(3).integers(0, 30, (500, 2))
+    np.testing.assert_array_equal(distinct(pixels), np.unique(pixels, axis=0))
+    assert distinct(np.zeros((0, 2), np.int64)).shape == (0, 2)
