@@ -103,6 +103,7 @@ class Benchmark:
         allow: Collection[str] = (),
         typed: bool = True,
         notify: Notify = log.info,
+        known: reading.ReadDatasets | None = None,
     ) -> Benchmark:
         """Read the data and plan the grids. Stages that several combinations need are planned once.
 
@@ -129,6 +130,7 @@ class Benchmark:
                 allowed where MITOBENCH_ALLOW_DOWNLOAD is set).
             typed: whether the user wrote the grids, which allows the commands in them. False for grids from a file.
             notify: called with each message for the user.
+            known: data sets that were read already, which are not read again; those that are read are added.
 
         Raises MitobenchError for a name that does not exist, arguments that cannot be combined, or something that a
         plugin would do and that is not allowed.
@@ -147,7 +149,8 @@ class Benchmark:
         named = [_with_defaults(roles, own, notify) for roles, own in zip(named, settings, strict=True)]
         trust.check(trust.requests_of_grids(named, settings), allowed, "This run")
         estimators = {name for roles in named for name in roles["estimator"]}
-        workspace = reading.read(root, tested, train_on, protocol, scanners, _learns_from_masks(estimators), notify)
+        masks = _learns_from_masks(estimators)
+        workspace = reading.read(root, tested, train_on, protocol, scanners, masks, notify, known)
         if part == "val":
             workspace = workspace.without_test(tested)
         request = Request(

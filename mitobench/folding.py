@@ -10,7 +10,7 @@ from mitobench import datasets as data_sets
 from mitobench.benchmark import Benchmark, Grid, log, once
 from mitobench.datasets import folds
 from mitobench.errors import MitobenchError
-from mitobench.reading import Notify, find_data, protocol_of
+from mitobench.reading import Notify, ReadDatasets, find_data, protocol_of
 
 
 def prepare(
@@ -26,8 +26,8 @@ def prepare(
 ) -> list[Benchmark]:
     """Plan the grids under each fold of a protocol; a protocol without folds gives one benchmark.
 
-    Folds share the stages that do not depend on them. The arguments, and what is raised, are those of
-    `Benchmark.prepare`.
+    Folds share the stages that do not depend on them, and each data set is read once. The arguments, and what is
+    raised, are those of `Benchmark.prepare`.
     """
     notify = once(notify)
     given: dict[str, Any] = {
@@ -36,10 +36,11 @@ def prepare(
         "train_on": train_on,
         "scanners": scanners,
         "notify": notify,
+        "known": ReadDatasets(),
     }
     return [
         Benchmark.prepare(grids, protocol=name, **given, **options)
-        for name in _protocols(data, datasets, train_on, protocol, scanners, notify)
+        for name in _protocols(data, datasets, train_on, protocol, scanners, notify, given["known"])
     ]
 
 
@@ -50,6 +51,7 @@ def _protocols(
     protocol: str | None,
     scanners: Sequence[str] | None,
     notify: Notify,
+    known: ReadDatasets,
 ) -> list[str | None]:
     """Returns the protocol of each benchmark; None: the default of each data set."""
     named = datasets or ()
@@ -60,8 +62,7 @@ def _protocols(
     for name in tested:
         wanted = _wanted(name, protocol)
         if folds.may_have_folds(name, wanted):
-            dataset = data_sets.load(name, root)
-            found[name] = list(folds.expand(dataset.select(scanners) if scanners else dataset, wanted))
+            found[name] = list(folds.expand(known.get(name, root, scanners), wanted))
         else:
             found[name] = [protocol]
     several = {tuple(names) for names in found.values()}

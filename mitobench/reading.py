@@ -17,6 +17,37 @@ DEFAULT = "synthetic"  # without --data
 Notify = Callable[[str], None]
 
 
+class ReadDatasets:
+    """Data sets that were read, so that the folds of a protocol read each of them once."""
+
+    def __init__(self) -> None:
+        self._read: dict[tuple[str, Path, tuple[str, ...]], data_sets.Dataset] = {}
+        self._looked: dict[int, data_sets.Dataset] = {}
+        self._available: dict[Path, list[str]] = {}
+
+    def available(self, root: Path) -> list[str]:
+        """Returns the names of the data sets below `root`."""
+        if root not in self._available:
+            self._available[root] = data_sets.available(root)
+        return self._available[root]
+
+    def get(self, name: str, root: Path, scanners: Iterable[str] | None = None) -> data_sets.Dataset:
+        """Returns a data set below `root`, with the frames of these scanners only; None: of all.
+
+        Raises MitobenchError as `datasets.load` and `Dataset.select` do.
+        """
+        key = name, root, tuple(scanners or ())
+        if key not in self._read:
+            self._read[key] = self.get(name, root).select(key[2]) if key[2] else data_sets.load(name, root)
+        return self._read[key]
+
+    def looked_at(self, dataset: data_sets.Dataset, notify: Notify) -> data_sets.Dataset:
+        """Returns a data set of `get` with what is odd about the pixels of its frames (`looks.looked_at`)."""
+        if id(dataset) not in self._looked:
+            self._looked[id(dataset)] = looks.looked_at(dataset, notify)
+        return self._looked[id(dataset)]
+
+
 def find_data(
     data: Path | None,
     wanted: Sequence[str] | None,
@@ -76,18 +107,21 @@ def read(
     scanners: Sequence[str] | None,
     needs_masks: bool,
     notify: Notify,
+    known: ReadDatasets | None = None,
 ) -> Workspace:
-    """Returns the data sets to test and train on, with their splits.
+    """Returns the data sets to test and train on, with their splits. Those that are `known` are not read again.
 
     If an estimator learns from masks and not all of these data sets have masks, the other data sets with masks in the
     folder are read as well.
     """
+    known = known or ReadDatasets()
     found: dict[str, data_sets.Dataset] = {}
     parts: dict[str, splits.Split] = {}
     for name in dict.fromkeys([*tested, *train_on]):
         own = protocol_of(name, protocol) if protocol and name in tested else None
-        dataset, parts[name] = _with_split(name, root, own, scanners)
-        found[name] = looks.looked_at(dataset, notify)
+        dataset = known.get(name, root, scanners)
+        parts[name] = _split(dataset, own)
+        found[name] = known.looked_at(dataset, notify)
         for note in found[name].notes:
             notify(f"{name}: {note}")
         for remark in found[name].remarks:
@@ -95,10 +129,12 @@ def read(
         if found[name].coverage:
             notify(f"{name}: {found[name].coverage}.")
     if needs_masks and not all(dataset.card.has_masks for dataset in found.values()):
-        for name in _other_mask_sources(root, found):
+        for name in _other_mask_sources(known.available(root), found):
             try:
-                dataset, parts[name] = _with_split(name, root, None, _own_scanners(name, root, scanners))
-                found[name] = looks.looked_at(dataset, notify)
+                own_scanners = [s for s in scanners or () if s in known.get(name, root).scanners]
+                dataset = known.get(name, root, own_scanners)
+                parts[name] = _split(dataset, None)
+                found[name] = known.looked_at(dataset, notify)
             except MitobenchError as reason:
                 notify(f"The masks of {name} are not used: {reason}")
     return Workspace(found, parts)
@@ -117,19 +153,9 @@ def protocol_of(dataset: str, value: str) -> str:
     return fitting[0]
 
 
-def _own_scanners(name: str, root: Path, scanners: Sequence[str] | None) -> list[str] | None:
-    """Returns those of the scanners that a data set has; None (all of its own) if it has none of them."""
-    return [scanner for scanner in scanners or () if scanner in data_sets.load(name, root).scanners] or None
+def _split(dataset: data_sets.Dataset, protocol: str | None) -> splits.Split:
+    return splits.assign(folds.find_split(dataset, protocol or dataset.card.default_protocol), dataset)
 
 
-def _with_split(
-    name: str, root: Path, protocol: str | None, scanners: Iterable[str] | None
-) -> tuple[data_sets.Dataset, splits.Split]:
-    dataset = data_sets.load(name, root)
-    if scanners:
-        dataset = dataset.select(scanners)
-    return dataset, splits.assign(folds.find_split(dataset, protocol or dataset.card.default_protocol), dataset)
-
-
-def _other_mask_sources(root: Path, read: Mapping[str, Any]) -> list[str]:
-    return [name for name in data_sets.available(root) if name not in read and data_sets.reader(name).card().has_masks]
+def _other_mask_sources(here: Iterable[str], read: Mapping[str, Any]) -> list[str]:
+    return [name for name in here if name not in read and data_sets.reader(name).card().has_masks]

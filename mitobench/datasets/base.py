@@ -11,7 +11,7 @@ import logging
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from mitobench import discovery, foreign, registry
 from mitobench.api import Frame, Mitoses
 from mitobench.datasets.card import Card, Expected
-from mitobench.datasets.files import unread_files, walk
+from mitobench.datasets.files import unread_files, unread_lines, walk
+from mitobench.datasets.images import differ, um_px
 from mitobench.errors import DataError, MitobenchError, PluginError, nearest
 from mitobench.file_cache import remembered
 from mitobench.foreign.limits import MAX_IMAGE_BYTES, MB
@@ -49,6 +50,8 @@ class Item:
         annotation: what was read of an annotation file that many frames share, as text; empty if all annotation files
             of this frame are in `files`. It is part of the frame's digest.
         image_notes: what was converted, guessed or odd in reading the image, without its name (`images.frame_image`).
+        annotation_notes: what was odd in its annotation, in general words, without names of files.
+        file_mpp: um/px along x and y that the image file says; None if it says none, or the card has none to compare.
     """
 
     frame: Frame
@@ -57,6 +60,15 @@ class Item:
     part: str | None = None
     annotation: str = field(default="", repr=False)
     image_notes: tuple[str, ...] = ()
+    annotation_notes: tuple[str, ...] = ()
+    file_mpp: tuple[float, float] | None = None
+
+    def other_mpp(self, card: Card) -> str:
+        """Says how the um/px of the file differ from those of the card, by more than 5 %; empty if they do not."""
+        expected, found = card.mpp.get(self.frame.scanner), self.file_mpp
+        if found is None or expected is None or not differ(found, expected):
+            return ""
+        return f"{um_px(found)} um/px, not {um_px(expected)}; {um_px(self.frame.mpp)} is used"
 
     @property
     def field(self) -> str:
@@ -77,6 +89,7 @@ class Dataset:
             all of them, so that a split assigns the same fields whichever scanners are selected.
         without_image: frames that are annotated here although their image is missing, by id, sorted. They are in no
             part of a split.
+        unread: files beside the images that look like images and are not read, by folder.
         looks: what is odd about the pixels of its frames, as `looks.looked_at` finds it; no names, no paths.
     """
 
@@ -87,6 +100,7 @@ class Dataset:
     fields: Mapping[str, str | None] = field(default_factory=dict)
     without_image: Mapping[str, Item] = field(default_factory=dict)
     looks: tuple[str, ...] = ()
+    unread: Mapping[Path, Sequence[Path]] = field(default_factory=dict)
     _digests: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -118,11 +132,12 @@ class Dataset:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What is odd about the images of this copy, as noted on every result measured on it: no names, no paths."""
-        counts = Counter(note for item in self.items.values() for note in dict.fromkeys(item.image_notes))
+        """What is odd about this copy, as noted on every result measured on it: no names, no paths."""
+        own = ((*item.image_notes, *item.annotation_notes) for item in self.items.values())
+        counts = Counter(note for notes in own for note in dict.fromkeys(notes))
         total = len(self.items)
         notes = [f"{count} of {total} frames: {note}" for note, count in sorted(counts.items())]
-        return (*self._other_sizes(), *notes, *self.looks)
+        return (*self._other_sizes(), *self._other_mpp(), *notes, *self.looks, *self._unread())
 
     def _other_sizes(self) -> Iterable[str]:
         """Yields a remark for each scanner with frames of another size than the card says, by more than 2 %."""
@@ -135,6 +150,24 @@ class Dataset:
                     f"{sum(other.values())} of {len(sizes)} {scanner} frames have another size than on the card: "
                     f"{width} x {height} px, not {expected[0]} x {expected[1]}; the card's um/px may be wrong for them"
                 )
+
+    def _other_mpp(self) -> Iterable[str]:
+        """Yields a remark for each scanner whose files say other um/px than the card."""
+        for scanner in self.scanners:
+            of_scanner = [item for item in self.items.values() if item.frame.scanner == scanner]
+            other = Counter(text for item in of_scanner if (text := item.other_mpp(self.card)))
+            if other:
+                (text, _), more = other.most_common(1)[0], f" (and {len(other) - 1} others)" if len(other) > 1 else ""
+                yield (
+                    f"{other.total()} of {len(of_scanner)} {scanner} frames say another um/px than the card, by more "
+                    f"than 5 %: {text}{more}"
+                )
+
+    def _unread(self) -> Iterable[str]:
+        """Yields a remark on files beside the images that look like images and are not read."""
+        suffixes = [path.suffix.lower() for paths in self.unread.values() for path in paths]
+        if suffixes:
+            yield f"files beside the images that are not read: {len(suffixes)} ({' '.join(sorted(set(suffixes)))})"
 
     def _short_of_slides(self) -> str:
         """Returns "n of m slides" if labelled slides are missing."""
@@ -320,7 +353,8 @@ def load(name: str, root: Path, labels_only: bool = False) -> Dataset:
         dataset = reader(name).read(Path(root))
         if not dataset.items and not labels_only:
             raise no_images(dataset)
-        return dataset
+        used = {path for item in dataset.items.values() for path in item.files[:1]}
+        return replace(dataset, unread=unread_files({path.parent for path in used}, used))
     except (MitobenchError, OSError, MemoryError):
         raise
     except Exception as reason:  # a reader of another package may raise anything
@@ -349,7 +383,7 @@ def not_found(name: str, root: Path, looked_for: str) -> DataError:
         )
     there = [other for other in available(root) if other != name]
     instead = f"It holds {' and '.join(there)}." if there else "It holds no other data set."
-    unread = " ".join(f"{line}." for line in unread_files({path.parent for path in walk(root)}))
+    unread = " ".join(f"{line}." for line in unread_lines(unread_files({path.parent for path in walk(root)})))
     return DataError(
         f"{root}: no {name} frames found at any depth. Looked for {looked_for}. {instead} {unread}".strip()
     )

@@ -223,7 +223,16 @@ def _item(
     frame = Frame(id, card.name, case, scanner, mpp, size, reader, domains=domains)
     files = ((image,) if image else ()) + labels.files.get(id, ())
     text = annotation_text(mitoses, domains) if labels.shared or other else ""
-    return Item(frame, mitoses, files if image else (), _part(card, case), text, header.notes if header else ())
+    return Item(
+        frame,
+        mitoses,
+        files if image else (),
+        _part(card, case),
+        text,
+        header.notes if header else (),
+        tuple(read.oddities),
+        header.file_mpp if header else None,
+    )
 
 
 def _part(card: Card, case: str) -> str | None:

@@ -12,7 +12,7 @@ from mitobench.datasets.base import Dataset, Item, file_digest, load
 from mitobench.datasets.card import Expected
 from mitobench.datasets.contamination import duplicates
 from mitobench.datasets.domain_table import DomainRow, domain_rows
-from mitobench.datasets.files import unread_files
+from mitobench.datasets.files import unread_lines
 from mitobench.datasets.looks import is_made_here
 from mitobench.datasets.splits import PARTS, SplitFile, assign
 from mitobench.errors import DataError, MitobenchError
@@ -85,7 +85,8 @@ def check(name: str, root: Path) -> DatasetReport:
         *_misplaced(dataset),
         *_same_pixels(items),
         *_same_tissue(dataset),
-        *unread_files({item.files[0].parent for item in items}),
+        *(f"{item.files[0]}: says {text}" for item in items if (text := item.other_mpp(dataset.card))),
+        *unread_lines(dataset.unread),
     )
     usable = dataset if dataset.items else annotated
     protocols = tuple(check for protocol in dataset.card.protocols for check in _check_folds(usable, protocol))

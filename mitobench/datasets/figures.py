@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -16,6 +16,12 @@ Floats = NDArray[np.float64]
 
 NEAR_PX = 2.0
 """Two annotations of one kind closer than this, px, are of the same figure."""
+
+REPEATED = {
+    "once": "a figure is annotated more than once, and counts once",
+    "all": "a figure is annotated more than once, and counts as often, as the card says",
+}
+MOVED = "an annotated point is outside the frame, and was moved to its edge"
 
 
 @dataclass(frozen=True)
@@ -36,12 +42,14 @@ class Figures:
     Attributes:
         size: width and height of the frame, px.
         duplicates: what two annotations of one figure count as, as on a card.
-        notes: what was found odd.
+        notes: what was found odd, with its place.
+        oddities: the same in general words, without places; `annotation_notes` of the item.
     """
 
     size: tuple[int, int]
     duplicates: Literal["once", "all"] = "once"
     notes: list[str] = field(default_factory=list)
+    oddities: list[str] = field(default_factory=list)
 
     def annotation(self, figures: Sequence[Figure], labelled: bool = True) -> Mitoses:
         """Returns the annotation of the frame. Raises DataError for a figure that is not in it."""
@@ -64,6 +72,7 @@ class Figures:
             one, other = figures[later], figures[first]
             counts = "counted once" if self.duplicates == "once" else "counted twice, as the data set's card says"
             self.notes.append(f"{one.where}: repeats the {what} of {other.where} ({counts})")
+            self.oddities.append(REPEATED[self.duplicates])
         kept = [f for n, f in enumerate(figures) if self.duplicates == "all" or n not in repeated]
         last = np.array(self.size) - 1.0
         inside = np.clip(_points(kept), 0, last).tolist()
@@ -81,11 +90,13 @@ class Figures:
             )
         if not (0 <= x <= width - 1 and 0 <= y <= height - 1):
             self.notes.append(f"{figure.where}: ({x:g}, {y:g}) is outside the frame, clipped to its edge")
+            self.oddities.append(MOVED)
 
     def _note_both(self, yes: list[Figure], no: list[Figure]) -> None:
         for later, first in repeats(_points([*no, *yes]), of=len(no)).items():
             figure = yes[later - len(no)]
             self.notes.append(f"{figure.where}: is annotated as a mitosis here and as an imposter in {no[first].where}")
+            self.oddities.append("a figure is annotated both as a mitosis and as an imposter")
 
 
 def repeats(xy: Floats, of: int | None = None) -> dict[int, int]:
@@ -102,6 +113,11 @@ def repeats(xy: Floats, of: int | None = None) -> dict[int, int]:
         if of is None or first < of <= later:
             found.setdefault(later, found.get(first, first) if of is None else first)
     return found
+
+
+def moved(notes: Iterable[str]) -> list[str]:
+    """Returns in general words that points were moved, if the notes of `points.clip` are among these."""
+    return [MOVED] if any("outside the frame" in note for note in notes) else []
 
 
 def _points(figures: Sequence[Figure]) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mitobench.errors import DataError
@@ -40,13 +40,21 @@ UNREAD_SUFFIXES = frozenset(
 )
 
 
-def unread_files(folders: Iterable[Path]) -> Iterator[str]:
+def unread_files(folders: Iterable[Path], used: Collection[Path] = ()) -> dict[Path, list[Path]]:
+    """Returns, by folder, the files that look like images and are not read: all but those that are `used`."""
+    found = {
+        folder: sorted(path for path in folder.iterdir() if path.suffix.lower() in UNREAD_SUFFIXES and path not in used)
+        for folder in sorted(folders)
+    }
+    return {folder: paths for folder, paths in found.items() if paths}
+
+
+def unread_lines(unread: Mapping[Path, Sequence[Path]]) -> Iterator[str]:
     """Says, for each folder, which of its files look like images and are not read."""
-    for folder in sorted(folders):
-        unread = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in UNREAD_SUFFIXES)
-        if unread:
-            suffixes = " ".join(sorted({Path(name).suffix.lower() for name in unread}))
-            yield f"{folder}: {len(unread)} files are not read ({suffixes}): {', '.join(unread[:5])}"
+    for folder, paths in unread.items():
+        suffixes = " ".join(sorted({path.suffix.lower() for path in paths}))
+        names = ", ".join(path.name for path in paths[:5])
+        yield f"{folder}: {len(paths)} files are not read ({suffixes}): {names}"
 
 
 def walk(root: Path) -> Iterator[Path]:

@@ -46,6 +46,8 @@ def read_folder(folder: Path, card: Card) -> Dataset:
     if not paths:
         raise not_found(card.name, folder, "images (bmp, tif, tiff, png, jpg, jpeg)")
     card = card.model_copy(update={"title": settings.title, "radius_um": settings.radius_um})
+    if settings.mpp:
+        card = card.model_copy(update={"mpp": {SCANNER: (settings.mpp, settings.mpp)}})
     headers = {id: images.frame_image(path) for id, path in paths.items()}
     notes = [header.note for header in headers.values() if header.note]
     sizes = {path.name: headers[id].size for id, path in paths.items()}
@@ -60,7 +62,16 @@ def read_folder(folder: Path, card: Card) -> Dataset:
         mpp = _mpp(path, headers[id].mpp, settings, notes)
         group = _slide(folder, path, settings)
         frame = Frame(id, card.name, group, SCANNER, mpp, headers[id].size, headers[id].reader, domains=domains)
-        items[id] = Item(frame, mitoses, (path,), None, annotation_text(mitoses, domains), headers[id].notes)
+        items[id] = Item(
+            frame,
+            mitoses,
+            (path,),
+            None,
+            annotation_text(mitoses, domains),
+            headers[id].notes,
+            tuple(read.oddities),
+            headers[id].file_mpp if settings.mpp else None,  # without it, the card says nothing
+        )
     notes += _unannotated(shared, items, settings)
     has_imposters = any(len(item.mitoses.imposters) for item in items.values())
     return Dataset(card.model_copy(update={"has_imposters": has_imposters}), folder, items, tuple(notes))

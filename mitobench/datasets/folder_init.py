@@ -10,7 +10,7 @@ from pathlib import Path
 from mitobench.atomic import write_text_atomic
 from mitobench.datasets import images
 from mitobench.datasets.base import not_found
-from mitobench.datasets.files import unread_files
+from mitobench.datasets.files import unread_files, unread_lines
 from mitobench.datasets.folder import annotation_files, images_of
 from mitobench.datasets.folder_settings import FILE, FolderSettings
 from mitobench.errors import DataError
@@ -38,7 +38,7 @@ def look(folder: Path) -> FolderLook:
     found = sorted({round(max(mpp), 4) for mpp in own if mpp is not None})
     files = annotation_files(folder, FolderSettings())
     names = tuple(file.relative_to(folder).as_posix() for file in files)
-    unread = tuple(unread_files({path.parent for path in paths.values()}))
+    unread = tuple(unread_lines(unread_files({path.parent for path in paths.values()})))
     return FolderLook(len(paths), sum(mpp is None for mpp in own), tuple(found), names, unread)
 
 

@@ -15,6 +15,7 @@ from mitobench.slides.reader import Image, PixelReader, open_image
 from mitobench.slides.reader.image import too_many_pixels
 
 MAX_DIFFERENCE = 0.05  # relative, between the um/px in a file and on the card
+NO_MPP = "the file says no um/px, which is taken from elsewhere"
 FRAME_MPP = (0.1, 1.0)  # um/px that a frame can have
 
 
@@ -34,12 +35,14 @@ class FrameImage(NamedTuple):
         size: width and height, px.
         reader: reads the pixels; the `reader` of the frame.
         mpp: um/px along x and y that the file gives; None if it gives none that a frame can have.
+        file_mpp: um/px along x and y that the file gives, also if no frame can have them; `file_mpp` of the item.
         notes: what is converted, guessed or odd, without the file's name; `image_notes` of the item.
     """
 
     size: tuple[int, int]
     reader: PixelReader
     mpp: tuple[float, float] | None
+    file_mpp: tuple[float, float] | None
     notes: tuple[str, ...]
 
     @property
@@ -48,12 +51,11 @@ class FrameImage(NamedTuple):
         return f"{self.reader.path}: {'; '.join(self.notes)}" if self.notes else None
 
 
-def frame_image(path: Path, mpp: tuple[float, float] | None = None, whole: bool = True) -> FrameImage:
+def frame_image(path: Path, whole: bool = True) -> FrameImage:
     """Reads what a data set needs of an image file, from its header.
 
     Args:
         path: the file.
-        mpp: um/px on the card. A file that gives others, by more than 5 %, gets a note.
         whole: whether the frame is read as a whole, so that the image may not have more than MAX_PIXELS px.
 
     Raises DataError naming the file if it is not an image, is truncated, or cannot be converted to RGB.
@@ -61,10 +63,9 @@ def frame_image(path: Path, mpp: tuple[float, float] | None = None, whole: bool 
     with open_image(path) as image:
         if whole:
             _check_size(image)
-        notes = [*image.notes, *([difference(image.mpp, mpp)] if differ(image.mpp, mpp) else [])]
         low, high = FRAME_MPP
         own = image.mpp if image.mpp and all(low <= side <= high for side in image.mpp) else None
-        return FrameImage(image.size, PixelReader(path, image.decoder), own, tuple(notes))
+        return FrameImage(image.size, PixelReader(path, image.decoder), own, image.mpp, tuple(image.notes))
 
 
 def differ(found: tuple[float, float] | None, expected: tuple[float, float] | None) -> bool:
@@ -72,13 +73,6 @@ def differ(found: tuple[float, float] | None, expected: tuple[float, float] | No
     if found is None or expected is None:
         return False
     return any(abs(a / b - 1) > MAX_DIFFERENCE for a, b in zip(found, expected, strict=True))
-
-
-def difference(found: tuple[float, float] | None, card: tuple[float, float] | None) -> str:
-    """The note on um/px that differ."""
-    assert found is not None
-    assert card is not None
-    return f"the file says {um_px(found)} um/px, the card {um_px(card)}; the card's are used"
 
 
 def um_px(mpp: tuple[float, float]) -> str:

@@ -28,6 +28,7 @@ from mitobench.datasets.base import Card, Dataset, Item, NewFrame, Reader, not_f
 from mitobench.datasets.card import Cohort
 from mitobench.datasets.figures import Figure, Figures
 from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
+from mitobench.datasets.images import NO_MPP
 from mitobench.datasets.missing import missing_images
 from mitobench.errors import DataError
 from mitobench.foreign.limits import MAX_ANNOTATION_BYTES, MAX_LABELS_BYTES
@@ -339,7 +340,9 @@ def _item(
         (image,) if image else (),
         part,
         annotation_text(mitoses, domains),
-        header.notes if header else (),
+        (*(header.notes if header else ()), *([NO_MPP] if header and not header.mpp else [])),
+        tuple(read.oddities),
+        header.file_mpp if header else None,
     )
 
 

@@ -95,7 +95,9 @@ def _item(
         (image,) if image else (),
         "test",
         annotation_text(mitoses, dict(frame.domains)),
-        header.notes if header else (),
+        (*(header.notes if header else ()), *([image_files.NO_MPP] if header and not header.mpp else [])),
+        tuple(read.oddities),
+        header.file_mpp if header else None,
     )
 
 

@@ -17,9 +17,9 @@ from mitobench.api import Frame, Mitoses
 from mitobench.atomic import write_text_atomic
 from mitobench.datasets import images, points
 from mitobench.datasets.base import Card, Dataset, Item, NewFrame, Reader, not_found
-from mitobench.datasets.figures import repeats
+from mitobench.datasets.figures import REPEATED, moved, repeats
 from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
-from mitobench.datasets.mask_checks import check_masks
+from mitobench.datasets.mask_checks import check_masks, distinct
 from mitobench.errors import DataError
 
 LOOKED_FOR = "images such as A00_v2/A00_01.bmp or H00_v2/H00_01.bmp (bmp, tif, tiff, png, jpg, jpeg)"
@@ -97,14 +97,15 @@ def _bare_folders(images: Iterable[Path], annotated: Collection[Path]) -> Iterab
 
 
 def _read_item(id: str, image: Path, csv: Path | None, among_annotated: bool, card: Card, notes: list[str]) -> Item:
-    header = images.frame_image(image, card.mpp[id[0]])
+    header = images.frame_image(image)
     notes.extend(f"{image}: {note}" for note in header.notes)
     size = header.size
+    oddities: tuple[str, ...] = ()
     group, field = id[1:3], id[1:]
     official = _part_of(image)
     part = official or ("test" if field in card.test_fields else "train" if card.test_fields else None)
     if csv:
-        masks = _read_checked(csv, size, card, id[0], notes)
+        masks, oddities = _read_checked(csv, size, card, id[0], notes)
         mitoses = Mitoses(_centroids(masks), masks)
     else:
         # In the contest's folders a missing file means "no mitosis", if other frames of the slide have one. Anywhere
@@ -112,7 +113,8 @@ def _read_item(id: str, image: Path, csv: Path | None, among_annotated: bool, ca
         mitoses = Mitoses(np.zeros((0, 2)), (), labelled=official is not None and among_annotated)
     domains = card.domains_of(id[0])
     frame = Frame(id, card.name, group, id[0], card.mpp[id[0]], size, header.reader, domains=domains)
-    return Item(frame, mitoses, (image, csv) if csv else (image,), part, image_notes=header.notes)
+    files = (image, csv) if csv else (image,)
+    return Item(frame, mitoses, files, part, "", header.notes, oddities, header.file_mpp)
 
 
 def _part_of(image: Path) -> str | None:
@@ -121,11 +123,21 @@ def _part_of(image: Path) -> str | None:
     return next((part for word, part in _PARTS.items() if name.startswith(word)), None)
 
 
-def _read_checked(csv: Path, size: tuple[int, int], card: Card, scanner: str, notes: list[str]) -> Masks:
-    """Reads the masks in a CSV. A mitosis that is listed twice counts once, unless the card says otherwise."""
+def _read_checked(
+    csv: Path, size: tuple[int, int], card: Card, scanner: str, notes: list[str]
+) -> tuple[Masks, tuple[str, ...]]:
+    """Reads the masks in a CSV, and what is odd in general words.
+
+    A mitosis that is listed twice counts once, unless the card says otherwise; so does a pixel.
+    """
     masks, csv_notes, places = _read_lines(csv, size)
     notes.extend(csv_notes)
-    check_masks(masks, places, max(card.mpp[scanner]))
+    oddities = moved(csv_notes)
+    again = check_masks(masks, places, max(card.mpp[scanner]))
+    if again:
+        masks = tuple(map(distinct, masks))
+        notes.append(f"{csv}: lists {again} pixels again, as masks do that were resized; each counts once")
+        oddities.append("the mask of a mitosis lists pixels again, as if it was resized; each counts once")
     repeated = repeats(_centroids(masks))
     said = " ".join(csv_notes)
     for later, first in repeated.items():
@@ -133,8 +145,8 @@ def _read_checked(csv: Path, size: tuple[int, int], card: Card, scanner: str, no
             notes.append(f"{places[later]}: repeats the mitosis of {places[first]}, give or take a few pixels")
     if repeated and card.duplicates == "once":
         notes.append(f"{csv}: {len(repeated)} mitoses are listed again, and count once")
-        return tuple(mask for number, mask in enumerate(masks) if number not in repeated)
-    return masks
+        masks = tuple(mask for number, mask in enumerate(masks) if number not in repeated)
+    return masks, (*oddities, *([REPEATED[card.duplicates]] if repeated else []))
 
 
 def _centroids(masks: Masks) -> NDArray[np.float64]:
@@ -164,7 +176,7 @@ def _read_lines(path: Path, size: tuple[int, int]) -> tuple[Masks, list[str], li
             )
         pixels, line_notes = points.clip(np.array(numbers).reshape(-1, 2), size, where)
         mask = np.rint(pixels).astype(np.int64)
-        first = seen.setdefault(np.unique(mask, axis=0).tobytes(), where)
+        first = seen.setdefault(distinct(mask).tobytes(), where)
         if first != where:
             line_notes.append(f"{where}: repeats the mitosis of {first}")
         notes.extend(line_notes)

@@ -17,7 +17,7 @@ from mitobench.api import Detections, Frame, Mitoses
 from mitobench.atomic import write_text_atomic
 from mitobench.datasets import images, points
 from mitobench.datasets.base import Card, Dataset, Item, NewFrame, Reader, not_found
-from mitobench.datasets.figures import Floats, repeats
+from mitobench.datasets.figures import REPEATED, Floats, moved, repeats
 from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
 from mitobench.errors import DataError
 
@@ -70,12 +70,13 @@ def _is_frame(path: Path) -> bool:
 
 
 def _read_item(id: str, image: Path, annotations: Mapping[str, Path], card: Card, notes: list[str]) -> Item:
-    header = images.frame_image(image, card.mpp[id[0]])
+    header = images.frame_image(image)
     notes.extend(f"{image}: {note}" for note in header.notes)
     size = header.size
     yes, no = (annotations.get(f"{id}_{kind}") for kind in ("mitosis", "not_mitosis"))
-    xy, confidence = _points(yes, size, card, notes)
-    imposters, imposter_confidence = _points(no, size, card, notes)
+    oddities: list[str] = []
+    xy, confidence = _points(yes, size, card, notes, oddities)
+    imposters, imposter_confidence = _points(no, size, card, notes, oddities)
     mitoses = Mitoses(
         xy,
         imposters=imposters,
@@ -85,22 +86,28 @@ def _read_item(id: str, image: Path, annotations: Mapping[str, Path], card: Card
     )
     if yes and confidence is not None and not confidence.all():
         notes.append(f"{yes}: {int((confidence == 0).sum())} mitoses have confidence 0. Check the third column.")
+        oddities.append("mitoses have confidence 0")
     if no and not yes:
         notes.append(f"{no}: lists imposters, but {id}_mitosis.csv is missing: the frame counts as unlabelled")
+        oddities.append("imposters are annotated but not mitoses: unlabelled")
     group = id[1:3]
     part = "test" if group in card.test_groups else "train" if card.test_groups else None
     domains = card.domains_of(id[0])
     frame = Frame(id, card.name, group, id[0], card.mpp[id[0]], size, header.reader, domains=domains)
-    return Item(frame, mitoses, (image, *filter(None, (yes, no))), part, image_notes=header.notes)
+    files = (image, *filter(None, (yes, no)))
+    return Item(frame, mitoses, files, part, "", header.notes, tuple(oddities), header.file_mpp)
 
 
-def _points(path: Path | None, size: tuple[int, int], card: Card, notes: list[str]) -> tuple[Floats, Floats | None]:
+def _points(
+    path: Path | None, size: tuple[int, int], card: Card, notes: list[str], oddities: list[str]
+) -> tuple[Floats, Floats | None]:
     """Reads points with their confidence. One that is listed twice counts once, unless the card says otherwise."""
     if path is None:
         return np.zeros((0, 2)), None
     xy, confidence, csv_notes = _read_rows(path, size)
     notes.extend(csv_notes)
     repeated = repeats(xy)
+    oddities += [*moved(csv_notes), *([REPEATED[card.duplicates]] if repeated else [])]
     if not repeated or card.duplicates == "all":
         return xy, confidence
     notes.append(f"{path}: {len(repeated)} figures are listed again, and count once")

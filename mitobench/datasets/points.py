@@ -15,6 +15,7 @@ from mitobench.errors import DataError
 from mitobench.foreign.limits import MAX_ANNOTATION_BYTES
 
 OUTSIDE_PX = 2.0
+_PLAIN = re.compile(r"[0-9]{1,9}(?:,[0-9]{1,9})*", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
@@ -29,7 +30,8 @@ def rows(path: Path) -> Iterator[tuple[str, list[float]]]:
         cells = line.strip().rstrip(", \t")
         if cells:
             where = f"{path}:{line_number}"
-            yield where, [number(cell, where) for cell in cells.split(",")]
+            plain = _PLAIN.fullmatch(cells) is not None  # almost all lines; a mask has thousands of numbers
+            yield where, [float(cell) if plain else number(cell, where) for cell in cells.split(",")]
 
 
 def number(cell: str, where: str) -> float:

@@ -108,7 +108,9 @@ def _regions(path: Path, labels: SlideLabels, card: Card, notes: list[str]) -> I
             (path,),
             part,
             annotation_text(mitoses, domains) + str((x, y, x + width, y + height)),
-            header.notes,
+            (*header.notes, *([images.NO_MPP] if header.mpp is None else [])),
+            tuple(read.oddities) if (x, y) == (0, 0) else (),  # counted once a slide
+            header.file_mpp,
         )
 
 

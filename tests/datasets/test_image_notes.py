@@ -13,7 +13,7 @@ from mitobench import file_cache
 from mitobench.api import DataError, Frame, Mitoses
 from mitobench.datasets import Dataset, check, mitos2012, mitos2014
 from mitobench.datasets.base import Item
-from mitobench.datasets.images import frame_image, write_rgb
+from mitobench.datasets.images import differ, frame_image, write_rgb
 from mitobench.results import notes
 
 
@@ -55,15 +55,16 @@ def test_um_px_other_than_on_the_card_are_remarked_and_noted_by_file(tmp_path: P
     tiff(tmp_path / "H03_00Aa.tiff", um_px=0.4548)
     tiff(tmp_path / "H03_00Ab.tiff", um_px=0.2280)
     dataset = read(tmp_path)
-    text = "the file says 0.4548 um/px, the card 0.2274; the card's are used"
-    assert dataset.remarks == (f"1 of 2 frames: {text}",)
-    assert dataset.notes == (f"{tmp_path / 'H03_00Aa.tiff'}: {text}",)
+    text = "0.4548 um/px, not 0.2274; 0.2274 is used"
+    assert dataset.remarks == (f"1 of 2 H frames say another um/px than the card, by more than 5 %: {text}",)
+    anomalies = check.check("mitos2014", tmp_path).anomalies
+    assert f"{tmp_path / 'H03_00Aa.tiff'}: says {text}" in anomalies
 
 
 @pytest.mark.parametrize(("found", "differs"), [(0.2, False), (0.209, False), (0.2101, True), (0.1899, True)])
 def test_um_px_differ_by_more_than_5_percent(tmp_path: Path, found: float, differs: bool) -> None:
     tiff(tmp_path / "a.tif", 20, 30, um_px=found)
-    assert bool(frame_image(tmp_path / "a.tif", (0.2, 0.2)).notes) == differs
+    assert differ(frame_image(tmp_path / "a.tif").file_mpp, (0.2, 0.2)) == differs
 
 
 def test_conversions_are_counted_without_names_of_files(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -46,6 +46,7 @@ def test_files_are_placed_as_in_the_contest(write2014: Write) -> None:
     ]
 
 
+@settings(deadline=None)
 @given(xy=POINTS)
 def test_any_points_survive_a_round_trip(tmp_path_factory: pytest.TempPathFactory, xy: np.ndarray) -> None:
     path = tmp_path_factory.getbasetemp() / "points.csv"

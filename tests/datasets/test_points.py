@@ -55,3 +55,9 @@ def test_less_than_two_px_outside_is_clipped_and_noted(point: tuple[float, float
 def test_two_px_outside_is_an_error_with_file_and_line(point: tuple[float, float]) -> None:
     with pytest.raises(DataError, match=r"a\.csv:7: .* px outside the frame of 100 x 50"):
         clip(np.array([[1, 1], point], dtype=float), SIZE, "a.csv:7")
+
+
+@pytest.mark.parametrize("line", ["1,20,300", "1,20,300,", " 1,20,300", "1.0,2e1,300", "+1,20,3.0e2", "001,020,0300"])
+def test_whole_numbers_are_read_like_all_others(tmp_path: Path, line: str) -> None:
+    (tmp_path / "a.csv").write_text(f"{line}\n")
+    assert [numbers for _, numbers in rows(tmp_path / "a.csv")] == [[1.0, 20.0, 300.0]]

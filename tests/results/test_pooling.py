@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mitobench import folding
+from mitobench import datasets, folding
 from mitobench.benchmark import Grid
 from mitobench.report import build
 from mitobench.report.table import sections
@@ -42,6 +42,29 @@ def records(folder: Path, small_data: Path) -> list[Record]:
         ):
             benchmark.run(folder / "out")
     return [found for _, found in record.read_all(folder / "out" / "records")]
+
+
+@pytest.mark.parametrize("scanners", [None, ["A"]])
+def test_data_are_read_once_for_all_folds(
+    tmp_path: Path, small_data: Path, monkeypatch: pytest.MonkeyPatch, scanners: list[str] | None
+) -> None:
+    (tmp_path / "toys.toml").write_text('title = "toys"\n')
+    read: list[str] = []
+    load = datasets.load
+    monkeypatch.setattr(datasets, "load", lambda name, root: read.append(name) or load(name, root))
+    benchmarks = folding.prepare(
+        [Grid(ROLES)],
+        data=small_data,
+        datasets=["synthetic-centroids"],
+        protocol="cv-by-slide-of3",
+        scanners=scanners,
+        profile=str(tmp_path / "toys.toml"),
+        device="cpu",
+        store=tmp_path / "store",
+    )
+    assert len(benchmarks) == 3
+    assert len({benchmark.workspace.splits["synthetic-centroids"].parts["test"] for benchmark in benchmarks}) == 3
+    assert read == ["synthetic-centroids"]
 
 
 def test_counts_of_all_folds_are_summed(records: list[Record], small_data: Path) -> None:
