@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mitobench.api import Frame
 from mitobench.model.card import ModelCard, Range, TrainingRanges
 from mitobench.slides.appearance import MEASURES, measure, patches_of, patches_of_slide
-from mitobench.slides.overview import fitting, overview
+from mitobench.slides.overview import Copies
 from mitobench.slides.reader import Image, oddities
 from mitobench.slides.tissue import Tissue
 
@@ -40,7 +40,9 @@ class Judgement:
 NOTHING_ODD = Judgement()
 
 
-def judge_image(card: ModelCard, image: Image, mpp: tuple[float, float], tissue: Tissue) -> Judgement:
+def judge_image(
+    card: ModelCard, image: Image, mpp: tuple[float, float], tissue: Tissue, copies: Copies | None = None
+) -> Judgement:
     """Judges an image of any size: reads a reduced copy of it, and up to 64 small parts of its tissue.
 
     Args:
@@ -48,8 +50,9 @@ def judge_image(card: ModelCard, image: Image, mpp: tuple[float, float], tissue:
         image: the image.
         mpp: um/px along x and y that are used.
         tissue: where tissue is.
+        copies: reduced copies of the image, which others need too.
     """
-    small, decoded = overview(image, fitting(image.size, OVERVIEW_PX))
+    small, decoded = (copies or Copies(image)).within(OVERVIEW_PX)
     if not decoded.any():  # the search reports what cannot be decoded
         return NOTHING_ODD
     samples = patches_of_slide(image, mpp, tissue, card.mpp) if card.ranges else []

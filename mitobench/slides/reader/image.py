@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -82,7 +83,7 @@ class Image(ABC):
         level = self.level_for(min(factors))
         if level == 0 and out == (width, height):
             return self._padded(0, (x, y, width, height))
-        return self._resampled(level, (x, y, width, height), out)
+        return self._resampled(level, (x, y, width, height), [out])[0]
 
     def reduced(self, box: Box, out: tuple[int, int]) -> Pixels:
         """Reads a rectangle (x, y, width, height px of the full resolution) as `out` columns and rows.
@@ -90,7 +91,15 @@ class Image(ABC):
         Needs no um/px. Reads the smallest stored resolution that is at least as fine, and averages. White outside the
         image. Raises DataError if it cannot be decoded, or has more than MAX_PIXELS px.
         """
-        return self._resampled(self.level_for(min(box[2] / out[0], box[3] / out[1])), box, out)
+        return self.copies(box, [out])[0]
+
+    def copies(self, box: Box, outs: Sequence[tuple[int, int]]) -> list[Pixels]:
+        """Reads a rectangle once, and returns it in several sizes, as `reduced` does.
+
+        The first size decides which stored resolution is read.
+        """
+        level = self.level_for(min(box[2] / outs[0][0], box[3] / outs[0][1]))
+        return self._resampled(level, box, outs)
 
     def level_for(self, factor: float) -> int:
         """Returns the smallest stored resolution that is reduced by at most `factor`."""
@@ -146,7 +155,7 @@ class Image(ABC):
             padded[top - y : bottom - y, left - x : right - x] = inside
         return padded
 
-    def _resampled(self, level: int, box: Box, out: tuple[int, int]) -> Pixels:
+    def _resampled(self, level: int, box: Box, outs: Sequence[tuple[int, int]]) -> list[Pixels]:
         from PIL import Image as Pillow
 
         scale = [of / full for of, full in zip(self.levels[level], self.size, strict=True)]
@@ -162,7 +171,8 @@ class Image(ABC):
         pixels = self._padded(level, (int(first[0]), int(first[1]), width, height))
         (left, top), (right, bottom) = (np.array(start) - first).tolist(), (np.minimum(end, last) - first).tolist()
         inside = (left, top, right, bottom)
-        return np.array(Pillow.fromarray(pixels).resize(out, Pillow.Resampling.BILINEAR, box=inside))
+        image = Pillow.fromarray(pixels)
+        return [np.array(image.resize(out, Pillow.Resampling.BILINEAR, box=inside)) for out in outs]
 
 
 def upright_mpp(mpp: Mpp | None, orientation: int) -> Mpp | None:

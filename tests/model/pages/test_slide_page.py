@@ -17,6 +17,7 @@ from mitobench.model.deviation import Judgement
 from mitobench.model.pages import write_report
 from mitobench.model.pages.crops import CROP_PX
 from mitobench.model.pages.slide_page import MAX_MITOSES, MAX_NEAREST
+from mitobench.slides.overview import Copies
 from mitobench.slides.reader import Image as ReaderImage
 from mitobench.slides.reader import open_image
 from mitobench.slides.tissue import Tissue
@@ -129,7 +130,7 @@ def test_a_candidate_at_the_border_has_a_picture(tmp_path: Path) -> None:
     Image.fromarray(pixels()).save(path)
     report = report_of(findings(path, np.array([[0.0, 0.0], [1199, 799]]), np.array([0.9, 0.8])))
     with open_image(path) as image:
-        write_report(tmp_path / "slide.html", image, report)
+        write_report(tmp_path / "slide.html", Copies(image), report)
     first, last = pictures_of(tmp_path / "slide.html")[2:]
     assert first[: CROP_PX // 2 - 4].min() > 240  # white above the slide
     assert last[CROP_PX // 2 + 4 :].min() > 240
