@@ -192,14 +192,15 @@ class Run:
         try:
             for result in self.searcher.search(image, mpp, area, journal, self.options.page):
                 self._searched += 1
-                failed += [result] if result.found is None else []
+                failed += [] if result.unread is None else [result]
                 self._tell(number, len(journal.done) + len(failed), len(every))
         finally:
             journal.close()
-        if failed and len(failed) == len(every):
+        partly = [result.found for result in failed if result.found is not None]
+        if failed and not partly and len(failed) == len(every):
             raise DataError(failed[0].reason)
         frame = frame_of(image, mpp, self.options.page)
-        found = self.searcher.model.joined(frame, list(journal.done.values()), self.options.threshold)
+        found = self.searcher.model.joined(frame, [*journal.done.values(), *partly], self.options.threshold)
         return self._findings(image, name, mpp, area, found, notes, failed)
 
     def _findings(
@@ -225,7 +226,7 @@ class Run:
             area.tissue,
             (*_unread(failed), *notes),
             self.options.page,
-            tuple(result.cell.box for result in failed),
+            tuple(result.unread for result in failed if result.unread is not None),
         )
 
     def _write(self, copies: Copies, report: Report) -> list[str]:
@@ -278,9 +279,14 @@ def _nothing() -> Prediction:
 def _unread(failed: Sequence[CellResult]) -> list[str]:
     if not failed:
         return []
-    places = [place(result.cell.box) for result in failed[:MAX_PLACES]]
+    places = [place(result.unread) for result in failed[:MAX_PLACES] if result.unread is not None]
     more = [f"and {len(failed) - MAX_PLACES} more"] if len(failed) > MAX_PLACES else []
-    return [f"{len(failed)} parts could not be decoded and were not searched: {'; '.join([*places, *more])}"]
+    what = (
+        "1 part could not be decoded and was"
+        if len(failed) == 1
+        else f"{len(failed)} parts could not be decoded and were"
+    )
+    return [f"{what} not searched: {'; '.join([*places, *more])}"]
 
 
 def _summary(report: Report, seconds: float) -> ImageSummary:

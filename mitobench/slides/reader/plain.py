@@ -65,6 +65,11 @@ class PlainImage(Image):
         """As for every image; reads the pixels of those with more than 8 bits or transparency."""
         return (*conversion_notes(self.mode, self._findings), *self._header_notes)
 
+    @property
+    def has_parts(self) -> bool:
+        """Never: the whole image is decoded."""
+        return False
+
     def close(self) -> None:
         """Drops the decoded pixels."""
         self._pixels = None

@@ -84,6 +84,11 @@ class TiffImage(Image):
         conversion = plain.conversion_notes(self.mode, self._findings)
         return (*conversion, *kind, *self._kind.notes, *self._header_notes)
 
+    @property
+    def has_parts(self) -> bool:
+        """Whether tiles or strips are decoded, not the whole image."""
+        return self._by_parts or not self._by_pillow
+
     def close(self) -> None:
         """Closes the file and drops decoded pixels."""
         if self._tiff is not None:
