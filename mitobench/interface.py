@@ -27,6 +27,7 @@ from mitobench.pipeline import trust
 from mitobench.slides.appearance import patches_of
 from mitobench.slides.areas import area_of
 from mitobench.slides.hotspot import AREA_MM2, HotSpot, find_hot_spots
+from mitobench.slides.overview import Copies
 from mitobench.slides.reader import open_image
 from mitobench.slides.tissue import STEP_UM, Tissue
 
@@ -107,7 +108,8 @@ class LoadedModel:
         inputs.check_there([path])
         with open_image(path) as image:
             resolution, notes = inputs.resolution(image, mpp)
-            area = search_area_of(image, resolution)
+            copies = Copies(image)
+            area = search_area_of(image, resolution, copies=copies)
             frame = inputs.frame_of(image, resolution)
             searched = []
             for cell in cells(image.size, resolution):
@@ -115,7 +117,7 @@ class LoadedModel:
                     inside = self.model.search(cell_frame(frame, cell), cell)
                     searched.append(inside.inside(area.holds(inside.detections.xy, resolution)))
             found = self.model.joined(frame, searched, threshold).sorted()
-            judgement = judge_image(self.card, image, resolution, area.tissue)
+            judgement = judge_image(self.card, image, resolution, area.tissue, copies)
             notes = [*image.notes, *notes, *area.notes]
             return FoundMitoses(self._findings(path, frame, found, threshold, area.tissue, notes), judgement)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from mitobench.cli import model_info
 from mitobench.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -24,25 +25,29 @@ FLAGS = ("needs_masks", "learns_from_masks", "uses_boxes", "verifies", "uses_ver
 
 def list_plugins(
     role: Annotated[
-        str | None, typer.Option(help="estimator, detector, verifier, fuser or dataset. Default: all.")
+        str | None, typer.Option(help="estimator, detector, verifier, fuser, dataset or model. Default: all.")
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Import every plugin and report the BROKEN ones (slow).")
     ] = False,
 ) -> None:
-    """List the installed plugins and data sets by role, with their packages; families with what they accept.
+    """List the installed plugins and data sets by role, with their packages, and the models for `mitobench predict`.
 
-    Exit code 1: `--check` found a broken plugin.
+    Of families it says what they accept. Exit code 1: `--check` found a broken plugin or model.
 
     Examples: mitobench list --role detector; mitobench list --check
     """
     from mitobench import discovery
     from mitobench.errors import MitobenchError, nearest
 
-    if role is not None and role not in discovery.GROUPS:
-        raise MitobenchError(f"--role: unknown role {role!r}. {nearest(role, discovery.GROUPS)}")
+    roles = [*discovery.GROUPS, model_info.ROLE]
+    if role is not None and role not in roles:
+        raise MitobenchError(f"--role: unknown role {role!r}. {nearest(role, roles)}")
     problems = False
-    for shown in [role] if role else discovery.GROUPS:
+    for shown in [role] if role else roles:
+        if shown == model_info.ROLE:
+            problems |= model_info.list_models() and check
+            continue
         echo(f"{shown}s", bold=True)
         named = discovery.found()[shown]
         claimed = {name: _claims(named[name]) for name in sorted(named)}
@@ -110,15 +115,17 @@ def _accepted(card: Mapping[str, Any]) -> str:
 
 def info(
     name: Annotated[
-        str, typer.Argument(help="Name of a plugin or data set, as shown by `mitobench list`, or FAMILY:ARGUMENT.")
+        str,
+        typer.Argument(help="Name of a plugin, data set or model, as shown by `mitobench list`, or FAMILY:ARGUMENT."),
     ],
     profile: Annotated[
         str | None, typer.Option(help="Also show the options in this profile: smoke, cpu, paper, ..., or a .toml file.")
     ] = None,
 ) -> None:
-    """Show the card, properties and options of a plugin, or the card and protocols of a data set.
+    """Show the card, properties and options of a plugin, the card and protocols of a data set, or a model.
 
-    Of a member of a family, such as heatmap:resnet18, it also shows the number of parameters, um/px and weights.
+    Of a member of a family, such as heatmap:resnet18, it also shows the number of parameters, um/px and weights. Of a
+    model it shows what it was trained on, its size, um/px and F1, and how to use it.
 
     Exit code 1: the plugin is broken, or two packages claim its name.
 
@@ -126,13 +133,17 @@ def info(
     """
     from mitobench import discovery
     from mitobench.errors import MitobenchError, nearest
+    from mitobench.model.known import known_models
     from mitobench.pipeline.settings import Settings
 
     family, _ = discovery.split(name)
+    model = known_models().get(name)
     claims = [_claims(named[family]) for named in discovery.found().values() if family in named]
-    if not claims:
-        known = {name for role in discovery.GROUPS for name in discovery.names(role)}
-        raise MitobenchError(f"Unknown plugin or data set {name!r}. {nearest(name, known)}")
+    if not claims and model is None:
+        known = {name for role in discovery.GROUPS for name in discovery.names(role)} | {*known_models()}
+        raise MitobenchError(f"Unknown plugin, data set or model {name!r}. {nearest(name, known)}")
+    if model is not None:
+        model_info.show_model(model)
     settings = Settings.load(profile) if profile else None
     problems = [_show(of_role, name, settings) for of_role in claims]
     if any(problems):

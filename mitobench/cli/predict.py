@@ -305,16 +305,12 @@ def _left(state: Progress) -> str:
 
 def _introduce(folder: Path, model: Model, threshold: float | None) -> None:
     from mitobench.cli.console import notify
+    from mitobench.model.measured import measured_text
     from mitobench.report import markdown
 
-    card, measured = model.card, model.card.measured
-    interval = measured.f1_interval
-    between = f" [{markdown.number(interval.low)}, {markdown.number(interval.high)}]" if interval else ""
-    notify(f"Model {folder.resolve().name}: {card.title}.")
-    notify(
-        f"F1 {markdown.number(measured.f1)}{between} on the test part of {measured.dataset} ({measured.protocol}, seed "
-        f"{measured.seed}) at a threshold of {card.measured_threshold:.4g}; the model works at {card.mpp:g} um/px."
-    )
+    card = model.card
+    notify(f"Model {folder.resolve().name}: {card.title}. It works at {card.mpp:g} um/px.")
+    notify(measured_text(card))
     if card.calibration is not None:
         notify(
             f"Its threshold of {card.threshold:.4g} was chosen on {card.calibration.images} images of your own, "

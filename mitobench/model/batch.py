@@ -77,4 +77,4 @@ def _write_index(folder: OutputFolder, done: Sequence[Processed], model: Model, 
     assert options.threshold is not None
     rows = [processed.index for processed in done]
     with folder.staged() as stage:
-        write_index(stage / INDEX, rows, options.hot_spot.mm2, model.card.title, options.threshold)
+        write_index(stage / INDEX, rows, options.hot_spot.mm2, model.card, options.threshold)

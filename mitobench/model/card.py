@@ -8,16 +8,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from mitobench import foreign, registry
+from mitobench import foreign
 from mitobench.errors import MitobenchError, nearest, wrong_fields
 from mitobench.evaluate.uncertainty import Interval
-from mitobench.foreign.limits import MAX_CARD_BYTES, MAX_CONFIG_BYTES, MAX_WEIGHTS_BYTES
+from mitobench.foreign.limits import MAX_CARD_BYTES, MAX_WEIGHTS_BYTES
 from mitobench.foreign.strict import Strict
 from mitobench.pipeline import canonical
 
 CARD = "model.json"
 BUNDLED = "bundled"
-MODELS = "models"  # folder in the registry
 FORMAT: Literal[1] = 1
 _OPTIONAL = ("ranges", "calibration")
 
@@ -169,22 +168,6 @@ class ModelCard(Strict, populate_by_name=True):
         return sum(file.bytes for file in self.files.values()) / 1e6
 
 
-class KnownModel(Strict):
-    """A model that the registry knows and does not contain, `models/NAME.toml`.
-
-    Attributes:
-        title: shown to users.
-        source: its address, `fetching.FORM`; of the hub with the commit as its revision.
-        licence: of its weights.
-        size_mb: of its files.
-    """
-
-    title: str
-    source: str
-    licence: str
-    size_mb: float
-
-
 def write(folder: Path, card: ModelCard) -> ModelCard:
     """Writes the card with the digests of all files in `folder`; returns it."""
     card = card.model_copy(update={"files": _files(folder)}).sealed()
@@ -230,46 +213,36 @@ def find(name: str | None) -> Path:
     """Returns the folder of a model.
 
     Args:
-        name: a model of the registry, a folder, or an address (`fetching.FORM`); None or `bundled`: the only model
-            folder in the registry. The registry has a folder for each bundled model, and a file `NAME.toml` with the
-            address of each other one that is known.
+        name: a known model (`known.known_models`), a folder, or an address (`fetching.FORM`); None or `bundled`: the
+            only model folder in the registry.
 
     Raises MitobenchError if there is no such model, if it would have to be downloaded and that is not allowed, or,
     without a name, if the registry has none or several.
     """
     from mitobench.model import fetching
+    from mitobench.model.known import Origin, known_models
 
-    models_dir = registry.ROOT / MODELS
-    known = sorted(path.parent.name for path in models_dir.glob(f"*/{CARD}"))
-    elsewhere = {path.stem: path for path in sorted(models_dir.glob("*.toml"))}
+    known = known_models()
+    bundled = [entry for entry in known.values() if entry.origin == Origin.BUNDLED]
     name = None if name == BUNDLED else name
     if name is not None and fetching.is_remote(name):
         return fetching.fetch(name)
-    if name in elsewhere:
-        return fetching.fetch(_known(elsewhere[name]).source)
-    if name is None and len(known) == 1:
-        return models_dir / known[0]
-    if name is None and known:
-        raise MitobenchError(f"Several models are available: {', '.join(known)}. Choose one with --model.")
+    if name is None and len(bundled) == 1:
+        return bundled[0].path
+    if name is None and bundled:
+        names = ", ".join(entry.name for entry in bundled)
+        raise MitobenchError(f"Several models are available: {names}. Choose one with --model.")
     if name is None:
         raise MitobenchError(
             "This installation of mitobench has no bundled model. Pack a finished run with "
             "`mitobench pack RECORD --out FOLDER`, then give --model FOLDER."
         )
     if name in known:
-        return models_dir / name
+        return known[name].find()
     if Path(name).is_dir():
         return Path(name)
-    names = [BUNDLED, *known, *elsewhere]
-    raise MitobenchError(f"--model {name}: is neither a known model, a folder nor an address. {nearest(name, names)}")
-
-
-def _known(path: Path) -> KnownModel:
-    content = foreign.read_toml(path, MAX_CONFIG_BYTES, "model's entry")
-    try:
-        return KnownModel.model_validate(content)
-    except ValidationError as reason:
-        raise MitobenchError(f"{path}: {wrong_fields(reason)}. Correct it.") from reason
+    every = [BUNDLED, *known]
+    raise MitobenchError(f"--model {name}: is neither a known model, a folder nor an address. {nearest(name, every)}")
 
 
 def _files(folder: Path) -> dict[str, PackedFile]:

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from mitobench.api import Frame
 from mitobench.model.card import ModelCard, Range, TrainingRanges
 from mitobench.slides.appearance import MEASURES, measure, patches_of, patches_of_slide
-from mitobench.slides.overview import fitting, overview
+from mitobench.slides.overview import Copies
 from mitobench.slides.reader import Image, oddities
 from mitobench.slides.tissue import Tissue
 
 Pixels = NDArray[np.uint8]
 
-PERCENTILES = (1, 99)  # of the training patches, between which an image is as usual
-MIN_PATCHES = 10  # of the training frames, for ranges
-MAX_FRAMES = 200  # training frames that are measured, spread evenly
+PERCENTILES = (1, 99)  # of the training patches of a source, between which an image is as usual
+MIN_PATCHES = 10  # of the training frames of a source, for ranges
+MAX_FRAMES = 200  # training frames of a source that are measured, spread evenly
 MPP_TOLERANCE = 0.1  # relative, beyond the um/px of the training frames
 OVERVIEW_PX = 1024
 
@@ -40,7 +40,9 @@ class Judgement:
 NOTHING_ODD = Judgement()
 
 
-def judge_image(card: ModelCard, image: Image, mpp: tuple[float, float], tissue: Tissue) -> Judgement:
+def judge_image(
+    card: ModelCard, image: Image, mpp: tuple[float, float], tissue: Tissue, copies: Copies | None = None
+) -> Judgement:
     """Judges an image of any size: reads a reduced copy of it, and up to 64 small parts of its tissue.
 
     Args:
@@ -48,8 +50,9 @@ def judge_image(card: ModelCard, image: Image, mpp: tuple[float, float], tissue:
         image: the image.
         mpp: um/px along x and y that are used.
         tissue: where tissue is.
+        copies: reduced copies of the image, which others need too.
     """
-    small, decoded = overview(image, fitting(image.size, OVERVIEW_PX))
+    small, decoded = (copies or Copies(image)).within(OVERVIEW_PX)
     if not decoded.any():  # the search reports what cannot be decoded
         return NOTHING_ODD
     samples = patches_of_slide(image, mpp, tissue, card.mpp) if card.ranges else []
@@ -88,33 +91,45 @@ def ranges_of(frames: Iterable[Frame], model_mpp: float) -> TrainingRanges | Non
     """Measures training frames. Returns None if they show too little tissue.
 
     Args:
-        frames: the training frames; at most MAX_FRAMES of them are read.
+        frames: the training frames; at most MAX_FRAMES of a source are read.
         model_mpp: um/px of the model.
+
+    A source is a scanner of a data set. Each is measured for itself, so that one with few frames counts as much as one
+    with many: a range goes from the lowest to the highest end of the sources' own ranges.
     """
-    every = list(frames)
-    chosen = (
-        [every[i] for i in np.unique(np.linspace(0, len(every) - 1, MAX_FRAMES).round().astype(int))] if every else []
-    )
-    measured = [
-        values
-        for frame in chosen
-        for values in map(measure, patches_of(frame.read(), frame.mpp, model_mpp))
-        if values is not None
-    ]
-    if len(measured) < MIN_PATCHES:
+    sources: dict[tuple[str, str], list[Frame]] = {}
+    for frame in frames:
+        sources.setdefault((frame.dataset, frame.scanner), []).append(frame)
+    read, patches, found = 0, 0, list[dict[str, Range]]()
+    for own in sources.values():
+        chosen = [own[i] for i in np.unique(np.linspace(0, len(own) - 1, MAX_FRAMES).round().astype(int))]
+        measured = [
+            values
+            for frame in chosen
+            for values in map(measure, patches_of(frame.read(), frame.mpp, model_mpp))
+            if values is not None
+        ]
+        if len(measured) >= MIN_PATCHES:
+            read, patches = read + len(chosen), patches + len(measured)
+            found.append({name: _range([values[name] for values in measured]) for name in MEASURES})
+    if not found:
         return None
-    resolutions = [value for frame in every for value in frame.mpp]
+    resolutions = [value for own in sources.values() for frame in own for value in frame.mpp]
     return TrainingRanges(
-        frames=len(chosen),
-        patches=len(measured),
+        frames=read,
+        patches=patches,
         mpp=Range(low=min(resolutions), high=max(resolutions)),
-        values={name: _range([values[name] for values in measured]) for name in MEASURES},
+        values={name: _spanning([ranges[name] for ranges in found]) for name in MEASURES},
     )
 
 
 def _range(values: Sequence[float]) -> Range:
     low, high = np.percentile(values, PERCENTILES).tolist()
     return Range(low=float(f"{low:.4g}"), high=float(f"{high:.4g}"))
+
+
+def _spanning(ranges: Sequence[Range]) -> Range:
+    return Range(low=min(one.low for one in ranges), high=max(one.high for one in ranges))
 
 
 def _resolution(trained: Range, mpp: tuple[float, float]) -> list[str]:

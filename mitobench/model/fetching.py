@@ -59,6 +59,22 @@ def fetch(name: str) -> Path:
     raise MitobenchError(f"--model {one_line(name)}: is not an address of a model. Write {FORM}.")
 
 
+def stored(name: str) -> Path | None:
+    """Returns the folder of a model with an address if it was downloaded before, without a network; None otherwise.
+
+    A model of the hub is found by its commit only: a branch may have changed.
+    """
+    repository = _REPOSITORY.fullmatch(name.removeprefix(HUB)) if name.startswith(HUB) else None
+    address = _ADDRESS.fullmatch(name)
+    if repository is not None and ".." not in name:
+        folder = models_dir() / f"{repository['name'].replace('/', '--')}@{repository['revision'] or 'main'}"
+    elif address is not None:
+        folder = models_dir() / f"sha256-{address['digest']}"
+    else:
+        return None
+    return folder if folder.is_dir() else None
+
+
 def models_dir() -> Path:
     """Returns the folder in which downloaded models are kept: in MITOBENCH_CACHE, or in the user's cache."""
     return file_cache.folder() / "models"

@@ -23,13 +23,13 @@ from mitobench.model.journal import Journal
 from mitobench.model.model import Prediction
 from mitobench.model.output_folder import OutputFolder
 from mitobench.model.outputs import ImageSummary
-from mitobench.model.overlay import MAX_SIDE_PX, overlay
+from mitobench.model.overlay import overlay
 from mitobench.model.pages import IndexRow, Report
 from mitobench.model.reporting import INDEX
 from mitobench.model.search import CellResult, Load, Searcher, place
 from mitobench.model.search_area import SearchArea, search_area_of
 from mitobench.slides.areas import Area, area_of
-from mitobench.slides.overview import fitting, overview
+from mitobench.slides.overview import MAX_SIDE_PX, Copies
 from mitobench.slides.reader import Image, open_image
 from mitobench.slides.reader.resolution import Mpp
 
@@ -152,12 +152,13 @@ class Run:
         state = _state(path)
         with open_image(path, self.options.page) as image:
             mpp, notes = inputs.resolution(image, self.options.mpp)
-            area = search_area_of(image, mpp, self.options.tissue, self.options.roi)
+            copies = Copies(image)
+            area = search_area_of(image, mpp, self.options.tissue, self.options.roi, copies)
             identity = self._identity(path, state, image, mpp, area)
             stored = self.folder.finished(name, self._whole(identity))
             if stored is not None:
                 return _restored(stored, path, name)
-            judgement = judge_image(self.searcher.model.card, image, mpp, area.tissue)
+            judgement = judge_image(self.searcher.model.card, image, mpp, area.tissue, copies)
             notes = [*([] if name == path.stem else [f"its files are named {name}"]), *image.notes, *notes, *area.notes]
             if judgement.judged:
                 findings = self._searched_on(number, image, name, mpp, area, identity, notes)
@@ -166,7 +167,7 @@ class Run:
             if _state(path) != state:
                 raise DataError(f"{path}: changed while it was read. Run the same command again when it is complete.")
             report = reporting.report_on(findings, self.searcher.model.card, self.options.hot_spot, judgement)
-            files = self._write(image, report)
+            files = self._write(copies, report)
         processed = Processed(_summary(report, round(time.perf_counter() - started, 2)), reporting.index_row(report))
         if not findings.failed:
             with _writing():
@@ -191,14 +192,15 @@ class Run:
         try:
             for result in self.searcher.search(image, mpp, area, journal, self.options.page):
                 self._searched += 1
-                failed += [result] if result.found is None else []
+                failed += [] if result.unread is None else [result]
                 self._tell(number, len(journal.done) + len(failed), len(every))
         finally:
             journal.close()
-        if failed and len(failed) == len(every):
+        partly = [result.found for result in failed if result.found is not None]
+        if failed and not partly and len(failed) == len(every):
             raise DataError(failed[0].reason)
         frame = frame_of(image, mpp, self.options.page)
-        found = self.searcher.model.joined(frame, list(journal.done.values()), self.options.threshold)
+        found = self.searcher.model.joined(frame, [*journal.done.values(), *partly], self.options.threshold)
         return self._findings(image, name, mpp, area, found, notes, failed)
 
     def _findings(
@@ -224,21 +226,20 @@ class Run:
             area.tissue,
             (*_unread(failed), *notes),
             self.options.page,
-            tuple(result.cell.box for result in failed),
+            tuple(result.unread for result in failed if result.unread is not None),
         )
 
-    def _write(self, image: Image, report: Report) -> list[str]:
+    def _write(self, copies: Copies, report: Report) -> list[str]:
         """Writes the files of an image; returns their names."""
         findings = report.findings
-        pixels, _ = overview(image, fitting(image.size, MAX_SIDE_PX))
         index = INDEX if self.images > 1 else None
         with _writing(), self.folder.staged() as stage:
             if report.judgement.judged:
                 outputs.write_csv(stage / f"{findings.name}{CSV}", findings)
                 features = reporting.hot_spot_features(report)
                 outputs.write_geojson(stage / f"{findings.name}{GEOJSON}", findings, features)
-                images.write_rgb(stage / f"{findings.name}{OVERLAY}", overlay(pixels, findings))
-            reporting.write_files(stage, image, report, index)
+                images.write_rgb(stage / f"{findings.name}{OVERLAY}", overlay(copies.within(MAX_SIDE_PX)[0], findings))
+            reporting.write_files(stage, copies, report, index)
             return sorted(path.name for path in stage.iterdir())
 
     def _identity(self, path: Path, state: list[Any], image: Image, mpp: Mpp, area: SearchArea) -> dict[str, Any]:
@@ -278,9 +279,14 @@ def _nothing() -> Prediction:
 def _unread(failed: Sequence[CellResult]) -> list[str]:
     if not failed:
         return []
-    places = [place(result.cell.box) for result in failed[:MAX_PLACES]]
+    places = [place(result.unread) for result in failed[:MAX_PLACES] if result.unread is not None]
     more = [f"and {len(failed) - MAX_PLACES} more"] if len(failed) > MAX_PLACES else []
-    return [f"{len(failed)} parts could not be decoded and were not searched: {'; '.join([*places, *more])}"]
+    what = (
+        "1 part could not be decoded and was"
+        if len(failed) == 1
+        else f"{len(failed)} parts could not be decoded and were"
+    )
+    return [f"{what} not searched: {'; '.join([*places, *more])}"]
 
 
 def _summary(report: Report, seconds: float) -> ImageSummary:

@@ -11,7 +11,6 @@ from mitobench.model.findings import Findings
 from mitobench.model.model import Prediction
 from mitobench.report.colours import COLOURS
 
-MAX_SIDE_PX = 4096  # maximum length of the longer side of an overlay
 MIN_RADIUS_PX = 8  # minimum radius of a ring
 MITOSIS_COLOUR, NEAR_MISS_COLOUR = COLOURS[5], COLOURS[4]  # blue and orange, distinguishable with any colour vision
 NEAR_MISS_SHARE = 0.5  # fraction of the threshold above which a candidate is a near miss
@@ -24,7 +23,7 @@ def near_misses(found: Prediction, threshold: float) -> NDArray[np.bool_]:
 
 
 def overlay(pixels: NDArray[np.uint8], findings: Findings) -> NDArray[np.uint8]:
-    """Returns an image, uint8 RGB of at most MAX_SIDE_PX, with rings."""
+    """Returns an image, uint8 RGB [h, w, 3], with rings."""
     image = Image.fromarray(pixels)
     found = findings.found
     factor = np.array(image.size) / findings.size

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mitobench import datasets, discovery
+from mitobench.api import Frame
 from mitobench.atomic import atomic_folder
-from mitobench.errors import MitobenchError, RecordError
+from mitobench.datasets import Dataset
+from mitobench.errors import DataError, MitobenchError, RecordError, nearest
 from mitobench.model import card as cards
-from mitobench.model.card import MeasuredScores, ModelCard, PackedPlugin, PackedPlugins, TrainingRanges
+from mitobench.model.card import CARD, MeasuredScores, ModelCard, PackedPlugin, PackedPlugins, TrainingRanges
 from mitobench.model.deviation import ranges_of
 from mitobench.model.model import FILES, Model
 from mitobench.pipeline.stages.embedding import ENCODER
@@ -87,12 +89,70 @@ def _saved(path: Path, record: Record, store: Store) -> dict[str, Path]:
     return folders
 
 
+def add_ranges(
+    record: Path, model: Path, data: Path, out: Path, slides: Mapping[str, Collection[str]] | None = None
+) -> tuple[ModelCard, int]:
+    """Writes a copy of a packed model whose card has the ranges of its training frames. Needs no store.
+
+    Args:
+        record: the record that the model was packed from.
+        model: the model's folder.
+        data: folder that holds the data sets that it was trained on, at any depth.
+        out: the folder to create.
+        slides: of data sets that have changed since: the slides whose frames it was trained on. Their frames that are
+            still there are taken, without being compared with the record.
+
+    Returns the card, and the number of frames that it was trained on. Raises RecordError if the model is not the
+    record's, DataError if the training frames are missing or not those of the record, and MitobenchError if `out`
+    exists or cannot be written.
+    """
+    read, card = records.read(record), cards.read(model)
+    if read.digest != card.record_digest:
+        raise RecordError(f"{model}: was packed from {card.record}, not from {record}. Give that record.")
+    frames = _training_frames(read, data, slides or {})
+    with _new(out) as folder:
+        shutil.copytree(model, folder, dirs_exist_ok=True)
+        (folder / CARD).unlink()
+        card = cards.write(folder, card.model_copy(update={"ranges": ranges_of(frames, card.mpp)}))
+        cards.read(folder)
+    return card, sum(sum(counts[part] for part in _learned(counts)) for counts in _train_on(read).values())
+
+
 def _ranges(record: Record, data: Path | None, mpp: float) -> TrainingRanges | None:
     """Measures the training frames of a record, if they are here."""
-    if data is None:
-        return None
-    workspace = LocalDatasets(data).workspace(record, "train")
-    return ranges_of((workspace.item(key).frame for key in workspace.part(workspace.datasets, "train")), mpp)
+    return None if data is None else ranges_of(_training_frames(record, data, {}), mpp)
+
+
+def _learned(counts: Mapping[str, int]) -> list[str]:
+    return [part for part in counts if part != "val"]
+
+
+def _training_frames(record: Record, data: Path, slides: Mapping[str, Collection[str]]) -> list[Frame]:
+    """Returns the frames in a folder that a record's run was trained on."""
+    local, found = LocalDatasets(data), list[Frame]()
+    counts = _train_on(record)
+    unknown = sorted(slides.keys() - counts.keys())
+    if unknown:
+        raise DataError(f"the record was not trained on {unknown[0]}. {nearest(unknown[0], counts)}")
+    for name, parts in counts.items():
+        if name in slides:
+            found += _frames_of(local.selected(record, name), slides[name])
+            continue
+        for part in ("train",) if "val" in parts else ("train", "val", "test"):
+            workspace = local.part(record, name, part)
+            found += [workspace.item(key).frame for key in workspace.part([name], part)]
+    return found
+
+
+def _frames_of(dataset: Dataset, slides: Collection[str]) -> list[Frame]:
+    """Returns the labelled frames of slides. Raises DataError if a slide has none."""
+    frames = [item.frame for item in dataset.items.values() if item.mitoses.labelled and item.frame.group in slides]
+    missing = sorted(set(slides) - {frame.group for frame in frames})
+    if missing:
+        raise DataError(
+            f"{dataset.root}: {dataset.name} has no labelled frame of slide {missing[0]}. Correct --slides."
+        )
+    return frames
 
 
 def _copy(role: str, saved: Path, target: Path, half: bool) -> None:

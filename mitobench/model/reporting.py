@@ -17,8 +17,7 @@ from mitobench.report.colours import COLOURS
 from mitobench.slides.areas import Area
 from mitobench.slides.heatmap import heat_map, write_ome_tiff
 from mitobench.slides.hotspot import find_hot_spots
-from mitobench.slides.overview import fitting, overview
-from mitobench.slides.reader import Image
+from mitobench.slides.overview import Copies
 
 REPORT, HEAT_PNG, HEAT_TIFF = ".html", ".heat.png", ".heat.ome.tif"
 ENDINGS = (REPORT, HEAT_PNG, HEAT_TIFF)  # of the files that `write_files` writes for an image
@@ -42,21 +41,21 @@ def report_on(findings: Findings, card: ModelCard, area: Area, judgement: Judgem
     return Report(findings, card, hot, heat_map(hot.counts, findings.tissue, area), judgement)
 
 
-def write_files(folder: Path, image: Image, report: Report, index: str | None = None) -> None:
+def write_files(folder: Path, copies: Copies, report: Report, index: str | None = None) -> None:
     """Writes the report and the heat map of an image. An image that was not judged has no heat map.
 
     Args:
         folder: an existing folder.
-        image: the image.
+        copies: reduced copies of the image.
         report: from `report_on`.
         index: address of the index page, relative to `folder`; None: no link to it.
 
     Raises DataError if the image cannot be read, MitobenchError or OSError if a file cannot be written.
     """
     name = report.findings.name
-    write_report(folder / f"{name}{REPORT}", image, report, index=index)
+    write_report(folder / f"{name}{REPORT}", copies, report, index=index)
     if report.judgement.judged:
-        pixels, _ = overview(image, fitting(image.size, HEAT_PX))
+        pixels, _ = copies.within(HEAT_PX)
         images.write_rgb(folder / f"{name}{HEAT_PNG}", report.heat.over(pixels))
         write_ome_tiff(folder / f"{name}{HEAT_TIFF}", report.heat)
 

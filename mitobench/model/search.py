@@ -45,11 +45,19 @@ class Seconds:
 
 @dataclass(frozen=True)
 class CellResult:
-    """What became of a cell: its candidates, or why it could not be read."""
+    """What became of a cell.
+
+    Attributes:
+        cell: the cell.
+        found: its candidates; None if nothing of it could be decoded.
+        reason: why.
+        unread: corners (x1, y1, x2, y2) px around what could not be decoded; None: all could.
+    """
 
     cell: Cell
     found: CellCandidates | None
     reason: str = ""
+    unread: Box | None = None
 
 
 @dataclass
@@ -84,7 +92,8 @@ class Searcher:
         for result in results:
             if result.found is not None:
                 inside = result.found.inside(area.holds(result.found.detections.xy, mpp))
-                journal.add(inside)
+                if result.unread is None:  # otherwise it is tried again if the command is
+                    journal.add(inside)
                 result = replace(result, found=inside)
             elif not image.path.exists():
                 raise DataError(
@@ -99,25 +108,26 @@ class Searcher:
     def _here(self, image: Image, frame: Frame, left: Sequence[Cell]) -> Iterator[CellResult]:
         with ThreadPoolExecutor(1) as reader:
             read = (reader.submit(self._read, image, cell) for cell in left)
-            ahead: deque[Future[Pixels]] = deque(itertools.islice(read, 2))
+            ahead: deque[Future[tuple[Pixels, Box | None]]] = deque(itertools.islice(read, 2))
             try:
                 for cell in left:
-                    pixels = ahead.popleft()
+                    task = ahead.popleft()
                     try:
-                        found = self._searched(frame, cell, pixels.result())
+                        pixels, unread = task.result()
+                        found = self._searched(frame, cell, pixels)
                     except DataError as reason:
-                        yield CellResult(cell, None, str(reason))
+                        yield CellResult(cell, None, str(reason), cell.box)
                     else:
-                        yield CellResult(cell, found)
+                        yield CellResult(cell, found, unread=unread)
                     ahead.extend(itertools.islice(read, 1))
             finally:
-                for pixels in ahead:
-                    pixels.cancel()
+                for task in ahead:
+                    task.cancel()
 
-    def _read(self, image: Image, cell: Cell) -> Pixels:
+    def _read(self, image: Image, cell: Cell) -> tuple[Pixels, Box | None]:
         started = time.perf_counter()
         try:
-            return image.region(*cell.origin, *cell.size)
+            return image.region_in_parts(*cell.origin, *cell.size)
         finally:
             self.seconds.reading += time.perf_counter() - started
 
@@ -206,10 +216,11 @@ def _start(load: Load, jobs: int) -> None:
 def _in_process(path: Path, page: int | None, mpp: Mpp, cell: Cell) -> CellResult:
     try:
         image = _opened(path, page)
-        pixels = image.region(*cell.origin, *cell.size)
+        pixels, unread = image.region_in_parts(*cell.origin, *cell.size)
     except DataError as reason:
-        return CellResult(cell, None, str(reason))
-    return CellResult(cell, searched(_worker["model"], frame_of(image, mpp, page), cell, pixels))
+        return CellResult(cell, None, str(reason), cell.box)
+    found = searched(_worker["model"], frame_of(image, mpp, page), cell, pixels)
+    return CellResult(cell, found, unread=unread)
 
 
 def _opened(path: Path, page: int | None) -> Image:

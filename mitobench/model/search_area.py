@@ -25,7 +25,7 @@ from mitobench.errors import DataError
 from mitobench.foreign.limits import MAX_ANNOTATION_BYTES
 from mitobench.model.grid import Cell
 from mitobench.slides import tissue
-from mitobench.slides.overview import overview
+from mitobench.slides.overview import Copies, overview
 from mitobench.slides.reader import Image, open_image
 from mitobench.slides.tissue import STEP_UM, Tissue
 
@@ -80,7 +80,11 @@ class SearchArea:
 
 
 def search_area_of(
-    image: Image, mpp: tuple[float, float], tissue_file: Path | None = None, roi: Path | None = None
+    image: Image,
+    mpp: tuple[float, float],
+    tissue_file: Path | None = None,
+    roi: Path | None = None,
+    copies: Copies | None = None,
 ) -> SearchArea:
     """Returns where mitoses are searched for on an image.
 
@@ -89,11 +93,12 @@ def search_area_of(
         mpp: um/px along x and y.
         tissue_file: where tissue is: a mask image (0: none), or GeoJSON with polygons. None: it is found.
         roi: GeoJSON with polygons: only there.
+        copies: reduced copies of the image, which others need too.
 
     Raises DataError if a file cannot be read, or lies outside the image.
     """
     if tissue_file is None:
-        found, notes = _found(image, mpp)
+        found, notes = _found(image, mpp, copies)
         area = SearchArea(found, _widened(found), None, notes)
     elif tissue_file.suffix.lower() in GEOJSON:
         area = _outlined(tissue_file, image, mpp)
@@ -103,8 +108,8 @@ def search_area_of(
     return area if roi is None else _only(area, _outlined(roi, image, mpp))
 
 
-def _found(image: Image, mpp: tuple[float, float]) -> tuple[Tissue, tuple[str, ...]]:
-    found = tissue.find(image, mpp)
+def _found(image: Image, mpp: tuple[float, float], copies: Copies | None) -> tuple[Tissue, tuple[str, ...]]:
+    found = tissue.find(image, mpp, copies)
     if found.mask.any():
         return found, ()
     width, height = found.extent_um

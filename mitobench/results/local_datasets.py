@@ -5,7 +5,7 @@ Frames whose digest is not that of the record are refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -80,7 +80,17 @@ class LocalDatasets:
             "val": validation_sets(names["dataset"], names["train_on"]),
             "train": names["train_on"],
         }[part]
-        here = {name: self._selected(record, name) for name in used}
+        return self._verified(record, used, part)
+
+    def part(self, record: Record, name: str, part: str) -> Workspace:
+        """Reads the frames of one data set that are in a part of its split: `test`, `val` or `train`.
+
+        Raises as `workspace`.
+        """
+        return self._verified(record, [name], part)
+
+    def _verified(self, record: Record, used: Iterable[str], part: str) -> Workspace:
+        here = {name: self.selected(record, name) for name in used}
         splits = {name: assign(split_of(record, name), dataset, [part]) for name, dataset in here.items()}
         workspace = Workspace(here, splits)
         for name, dataset in here.items():
@@ -88,7 +98,8 @@ class LocalDatasets:
                 raise DataError(f"{dataset.root}: {_how_frames_differ(record, dataset, part)}")
         return workspace
 
-    def _selected(self, record: Record, name: str) -> Dataset:
+    def selected(self, record: Record, name: str) -> Dataset:
+        """Reads a data set, with the scanners that a record used. Raises MitobenchError if it is missing."""
         scanners = record.data[name].scanners
         return self.dataset(name) if scanners is None else self.dataset(name).select(scanners)
 

@@ -103,7 +103,7 @@ def find_hot_spots(
             break
         spots.append(spot)
         eligible &= ~_overlapping(spot, tissue)
-    if not spots[0].count:
+    if not spots[0].count and not notes:
         notes.append("no mitoses were found, so that the hot spot is the place with the most tissue")
     return HotSpots(tuple(spots), counts, tuple(notes))
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import label
 from skimage.morphology import closing, dilation, disk
 
-from mitobench.slides.overview import overview
+from mitobench.slides.overview import Copies
 from mitobench.slides.reader import Image
 
 STEP_UM = 8.0  # side of a cell of the mask
@@ -56,17 +56,18 @@ class Tissue:
         return sides
 
 
-def find(image: Image, mpp: tuple[float, float]) -> Tissue:
+def find(image: Image, mpp: tuple[float, float], copies: Copies | None = None) -> Tissue:
     """Finds the tissue on an image. Parts that cannot be decoded count as tissue, so that they are tried and reported.
 
     Args:
         image: the image.
         mpp: um/px along x and y.
+        copies: reduced copies of the image, which others need too.
     """
     extent = (image.size[0] * mpp[0], image.size[1] * mpp[1])
     shape = cells(extent)
     size = (min(shape[0], image.size[0]), min(shape[1], image.size[1]))
-    pixels, decoded = overview(image, size)
+    pixels, decoded = (copies or Copies(image)).exactly(size)
     mask = _smoothed(is_tissue(pixels)) | ~decoded
     if size != shape:  # an image of a few pixels
         mask = mask[np.arange(shape[1]) * size[1] // shape[1]][:, np.arange(shape[0]) * size[0] // shape[0]]

@@ -196,8 +196,8 @@ def test_info_of_a_name_claimed_twice_shows_both(mitobench: Callable[..., Any]) 
 def test_info_of_an_unknown_name_lists_the_closest_names_of_all_roles(mitobench: Callable[..., Any]) -> None:
     answer = mitobench("info", "twim")
     assert answer.code == 2
-    assert "Unknown plugin or data set 'twim'. Did you mean twin? " in answer.err
-    assert answer.err.endswith(": blob, twin.\n")
+    assert "Unknown plugin, data set or model 'twim'. Did you mean twin? " in answer.err
+    assert answer.err.endswith(": blob, small, twin.\n")
 
 
 def test_info_of_a_data_set_shows_card_protocols_and_notes(mitobench: Callable[..., Any]) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from model.toy_models import PackedRun, only_toys, run_and_pack
+from model.toy_models import PackedRun, blobs_model, only_toys, run_and_pack
 
+from mitobench import datasets
 from mitobench.datasets import synthetic
 from mitobench.model import card as cards
 
@@ -80,3 +81,55 @@ def test_other_training_frames_are_an_error(
     assert answer.code == 2
     assert "the train frames of synthetic are not those that the record was made with" in answer.err
     assert not (tmp_path / "model").exists()
+
+
+def test_ranges_are_added_to_a_packed_model_without_its_store(
+    mitobench: Callable[..., Any], packed_run: PackedRun, small_data: Path, tmp_path: Path
+) -> None:
+    arguments = ("pack", packed_run.record, "--model", packed_run.model, "--data", small_data, "--out")
+    answer = mitobench(*arguments, tmp_path / "with")
+    assert answer.code == 0, answer.err
+    assert "Measured 12 of its 12 training frames, in " in answer.out
+    before, after = cards.read(packed_run.model), cards.read(tmp_path / "with")
+    assert before.ranges is None
+    assert after.ranges is not None
+    assert after.files == before.files
+    assert after.model_copy(update={"ranges": None, "digest": before.digest}) == before
+    assert mitobench(*arguments, tmp_path / "with").code == 2, "a folder that exists is not overwritten"
+
+
+def test_ranges_need_the_training_frames_and_the_models_record(
+    mitobench: Callable[..., Any], packed_run: PackedRun, small_data: Path, tmp_path: Path
+) -> None:
+    synthetic.write(tmp_path / "other", seed=2, frames=2, size=128)
+    model = blobs_model(tmp_path / "blobs")
+    for arguments, message in (
+        (["--model", packed_run.model, "--data", tmp_path / "other"], "the train frames of synthetic are not those"),
+        (["--model", model, "--data", small_data], "was packed from dots.json, not from"),
+        (["--model", packed_run.model], "--model needs --data"),
+        (["--model", packed_run.model, "--data", small_data, "--half"], "--half are for packing a run"),
+        (["--model", packed_run.model, "--data", small_data, "--slides", "03"], "--slides 03: write DATASET:SLIDE"),
+        (
+            ["--model", packed_run.model, "--data", small_data, "--slides", "synthetic:xy"],
+            "no labelled frame of slide xy",
+        ),
+        (["--model", packed_run.model, "--data", small_data, "--slides", "mitos:03"], "was not trained on mitos"),
+        (["--slides", "synthetic:03"], "--slides is for --model"),
+    ):
+        answer = mitobench("pack", packed_run.record, "--out", tmp_path / "model", *arguments)
+        assert answer.code == 2
+        assert message in " ".join(answer.err.replace("│", " ").split())
+        assert not (tmp_path / "model").exists()
+
+
+def test_of_a_data_set_that_has_changed_slides_are_named(
+    mitobench: Callable[..., Any], packed_run: PackedRun, tmp_path: Path
+) -> None:
+    synthetic.write(tmp_path / "other", seed=2, frames=2, size=256)
+    slide = next(iter(datasets.load("synthetic", tmp_path / "other").items.values())).frame.group
+    arguments = ("--model", packed_run.model, "--data", tmp_path / "other", "--slides", f"synthetic:{slide}")
+    answer = mitobench("pack", packed_run.record, "--out", tmp_path / "with", *arguments)
+    assert answer.code == 0, answer.err
+    ranges = cards.read(tmp_path / "with").ranges
+    assert ranges is None or ranges.frames <= 2
+    assert "of its 12 training frames" in answer.out or "too little tissue" in answer.out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -43,7 +44,12 @@ def test_it_describes_the_model_and_shows_the_results(
     answer = mitobench("predict", images, "--model", packed_run.model, "--out", tmp_path / "out", "--device", "cpu")
     assert answer.code == 0, answer.err
     assert "Model model: toy-dark + toy-mean + toy-sum, trained on synthetic." in answer.out
-    assert "on the test part of synthetic (by-slide, seed 0) at a threshold of" in answer.out
+    assert re.search(
+        r"F1 \S+ (\[.*\] )?on the test part of synthetic \(by-slide, seed 0\) at a threshold of \.\d+, as its record "
+        r"says\. `mitobench predict` lets the detector keep more candidates than in that run, so its own F1 may "
+        r"differ\.",
+        " ".join(answer.out.split()),
+    )
     assert "not for diagnosis" in answer.out
     assert "per mm2" in answer.out
     assert (tmp_path / "out" / "summary.html").is_file()

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from mitobench.api import Detections
 from mitobench.model import Prediction
-from mitobench.model import overlay as overlays
 from mitobench.model.overlay import MITOSIS_COLOUR, NEAR_MISS_COLOUR, overlay
 from mitobench.slides.overview import fitting
 from model.toy_models import findings
@@ -16,10 +15,12 @@ from model.toy_models import findings
 GREY = 128
 
 
-def drawn(scores: list[float], centres: list[tuple[int, int]], mpp: float = 0.25) -> NDArray[np.uint8]:
+def drawn(
+    scores: list[float], centres: list[tuple[int, int]], mpp: float = 0.25, longest: int = 400
+) -> NDArray[np.uint8]:
     score = np.array(scores)
     found = Prediction(Detections.from_points(centres, score), None, score, score >= 0.6)
-    width, height = fitting((400, 300), overlays.MAX_SIDE_PX)
+    width, height = fitting((400, 300), longest)
     return overlay(np.full((height, width, 3), GREY, dtype=np.uint8), findings(found, mpp=mpp))
 
 
@@ -48,9 +49,8 @@ def test_an_image_without_candidates_is_unchanged() -> None:
 
 
 @pytest.mark.parametrize("longest", [100, 10])
-def test_a_large_image_is_reduced_with_its_rings_in_place(longest: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(overlays, "MAX_SIDE_PX", longest)
-    image = drawn([0.9], [(200, 150)])
+def test_a_large_image_is_reduced_with_its_rings_in_place(longest: int) -> None:
+    image = drawn([0.9], [(200, 150)], longest=longest)
     assert image.shape == (longest * 3 // 4 + longest % 4 // 2, longest, 3)
     ring = pixels_of(image, MITOSIS_COLOUR)
     if longest == 100:

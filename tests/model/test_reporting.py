@@ -13,6 +13,7 @@ from mitobench.model import reporting
 from mitobench.model.deviation import NOTHING_ODD, Judgement
 from mitobench.model.pages import Report
 from mitobench.slides.areas import area_of
+from mitobench.slides.overview import Copies
 from mitobench.slides.reader import open_image
 from model.pages.slides import MPP, SIZE, findings, pixels
 from model.toy_models import card
@@ -43,7 +44,7 @@ def test_its_files_can_be_read(image: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     with open_image(image) as opened:
-        reporting.write_files(out, opened, report(image))
+        reporting.write_files(out, Copies(opened), report(image))
     assert sorted(path.name for path in out.iterdir()) == sorted(f"slide{ending}" for ending in reporting.ENDINGS)
     assert Image.open(out / "slide.heat.png").size == SIZE
     with open_image(out / "slide.heat.ome.tif") as heat:
@@ -54,7 +55,7 @@ def test_an_image_that_was_not_judged_has_a_report_only(image: Path, tmp_path: P
     out, grey = tmp_path / "out", report(image, Judgement(False, ("no colour",)))
     out.mkdir()
     with open_image(image) as opened:
-        reporting.write_files(out, opened, grey)
+        reporting.write_files(out, Copies(opened), grey)
     assert [path.name for path in out.iterdir()] == ["slide.html"]
     assert list(reporting.hot_spot_features(grey)) == []
     row = reporting.index_row(grey)

@@ -11,7 +11,11 @@ from scipy.spatial import cKDTree
 from mitobench import datasets, registry
 from mitobench.model import Model
 from mitobench.model import card as cards
+from mitobench.model.deviation import Judgement, judge, judge_image
 from mitobench.results import record as records
+from mitobench.slides import tissue
+from mitobench.slides.appearance import MEASURES, patches_of
+from mitobench.slides.reader import open_image
 
 pytestmark = pytest.mark.slow
 
@@ -48,6 +52,28 @@ def test_its_record_is_on_the_leaderboard() -> None:
     if not path.is_file():
         pytest.skip("no leaderboard beside this installation")
     assert records.read(path).digest == model.record_digest
+
+
+def test_it_knows_what_its_training_frames_look_like() -> None:
+    ranges = cards.read(cards.find(NAME)).ranges
+    assert ranges is not None
+    assert ranges.frames == 232
+    assert (ranges.mpp.low, ranges.mpp.high) == (0.2274, 0.2456)
+    assert set(ranges.values) == set(MEASURES)
+
+
+@pytest.mark.real
+def test_it_warns_of_a_coarser_slide_and_not_of_contest_frames(real_data: Path) -> None:
+    pytest.importorskip("openslide")
+    card = cards.read(cards.find(NAME))
+    with open_image(real_data / "slides" / "CMU-1-Small-Region.svs") as image:
+        assert image.mpp is not None
+        notes = judge_image(card, image, image.mpp, tissue.find(image, image.mpp)).notes
+    assert any(note.startswith("coarser um/px than the training frames: 0.499") for note in notes)
+    items = datasets.load("mitos2012", real_data).items.values()
+    for frame in [item.frame for item in items if item.frame.id in ("A00_00", "A02_05", "A04_01")]:
+        pixels = frame.read()
+        assert judge(card, pixels, patches_of(pixels, frame.mpp, card.mpp), frame.mpp) == Judgement()
 
 
 @pytest.mark.real

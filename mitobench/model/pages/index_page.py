@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mitobench import __version__
 from mitobench.atomic import write_text_atomic
+from mitobench.model.card import ModelCard
 from mitobench.model.pages.templates import render
 from mitobench.slides.hotspot import CONFIDENCE
 
@@ -39,14 +40,14 @@ class IndexRow:
     notes: Sequence[str] = ()
 
 
-def write_index(path: Path, rows: Sequence[IndexRow], area_mm2: float, model: str, threshold: float) -> None:
+def write_index(path: Path, rows: Sequence[IndexRow], area_mm2: float, card: ModelCard, threshold: float) -> None:
     """Writes the index.
 
     Args:
         path: the HTML file.
         rows: the slides, in the order in which they are shown.
         area_mm2: size of the hot spots.
-        model: title of the model.
+        card: the model's card.
         threshold: that was used.
 
     Raises MitobenchError if the file cannot be written.
@@ -56,7 +57,7 @@ def write_index(path: Path, rows: Sequence[IndexRow], area_mm2: float, model: st
         rows=rows,
         counts={status: sum(row.status == status for row in rows) for status in ("judged", "not judged", "failed")},
         area_mm2=area_mm2,
-        model=model,
+        card=card,
         threshold=threshold,
         confidence=f"{CONFIDENCE:.0%}",
         version=__version__,

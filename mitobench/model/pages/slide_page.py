@@ -21,8 +21,7 @@ from mitobench.model.pages.crops import crops_of
 from mitobench.model.pages.templates import data_uri, render
 from mitobench.slides.heatmap import HeatMap, colours
 from mitobench.slides.hotspot import CONFIDENCE, MIN_TISSUE_SHARE, HotSpots
-from mitobench.slides.overview import fitting, overview
-from mitobench.slides.reader import Image
+from mitobench.slides.overview import Copies
 
 Floats = NDArray[np.float64]
 
@@ -89,7 +88,7 @@ class SlideMap(NamedTuple):
 
 def write_report(
     path: Path,
-    image: Image,
+    copies: Copies,
     report: Report,
     max_mitoses: int = MAX_MITOSES,
     max_nearest: int = MAX_NEAREST,
@@ -99,7 +98,7 @@ def write_report(
 
     Args:
         path: the file.
-        image: the slide, which pictures are cut from.
+        copies: reduced copies of the slide, and the slide, which pictures are cut from.
         report: what to report.
         max_mitoses: pictures of mitoses at most, those with the highest scores.
         max_nearest: pictures of candidates at most, those with the highest scores below the threshold.
@@ -122,9 +121,9 @@ def write_report(
         judged=report.judgement.judged,
         notes=report.notes,
         spots=spots,
-        slide=_slide_map(image, report, by_score[0], len(shown)),
-        mitoses=crops_of(image, report.findings, shown, spots),
-        nearest=crops_of(image, report.findings, nearest, spots),
+        slide=_slide_map(copies, report, by_score[0], len(shown)),
+        mitoses=crops_of(copies.image, report.findings, shown, spots),
+        nearest=crops_of(copies.image, report.findings, nearest, spots),
         n_nearest=len(others),
         index=index,
         crop_um=f"{CROP_UM:g}",
@@ -136,11 +135,11 @@ def write_report(
     write_text_atomic(path, text)
 
 
-def _slide_map(image: Image, report: Report, mitoses: Sequence[int], n_shown: int) -> SlideMap:
+def _slide_map(copies: Copies, report: Report, mitoses: Sequence[int], n_shown: int) -> SlideMap:
     findings = report.findings
-    size = fitting(findings.size, SLIDE_PX)
-    pixels, _ = overview(image, size)
-    heat, _ = overview(image, fitting(findings.size, HEAT_PX))
+    pixels, _ = copies.within(SLIDE_PX)
+    heat, _ = copies.within(HEAT_PX)
+    size = (pixels.shape[1], pixels.shape[0])
     um = np.array(findings.size) * findings.mpp
     factors = np.array(size) / um
     drawn = list(mitoses[:MAX_DOTS]) if report.judgement.judged else []

@@ -18,6 +18,7 @@ from PIL import Image
 
 from mitobench.errors import as_text
 from mitobench.gallery.outcomes import short
+from mitobench.model.measured import measured_text
 from mitobench.report.html_page import TEMPLATES
 from mitobench.report.markdown import number
 
@@ -69,6 +70,7 @@ def _environment() -> Environment:
         "printable": printable,
         "amount": amount,
         "interval": between,
+        "measured": measured_text,
         "short": short,
         "number": number,
     }

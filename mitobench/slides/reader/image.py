@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -12,6 +13,8 @@ from mitobench.errors import DataError
 from mitobench.foreign.limits import MAX_PIXELS
 from mitobench.slides.reader.pixels import Box, Pixels, stored_box, upright, upright_size
 from mitobench.slides.reader.resolution import Mpp
+
+_SMALLEST_PART = 64  # px: a part that cannot be decoded is not divided further
 
 
 class Image(ABC):
@@ -25,6 +28,11 @@ class Image(ABC):
     """
 
     decoder: str = ""
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether parts of the full resolution can be decoded alone."""
+        return True
 
     def __init__(
         self,
@@ -82,7 +90,44 @@ class Image(ABC):
         level = self.level_for(min(factors))
         if level == 0 and out == (width, height):
             return self._padded(0, (x, y, width, height))
-        return self._resampled(level, (x, y, width, height), out)
+        return self._resampled(level, (x, y, width, height), [out])[0]
+
+    def region_in_parts(self, x: int, y: int, width: int, height: int) -> tuple[Pixels, Box | None]:
+        """Reads a rectangle as `region` does at full resolution, and skips what cannot be decoded.
+
+        Returns the pixels, white where they cannot be decoded, and the rectangle (x1, y1, x2, y2 px of the full
+        resolution) around these places; None: there are none. Raises DataError if nothing can be decoded, or the file
+        has no parts that can be read alone.
+        """
+        try:
+            return self.region(x, y, width, height), None
+        except DataError:
+            if not self.has_parts:
+                raise
+            pixels = np.full((height, width, 3), 255, dtype=np.uint8)
+            unread = list(self._fill_parts(pixels, (0, 0, width, height), (x, y)))
+            if sum((x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in unread) == width * height:
+                raise
+        left, top, right, bottom = np.array(unread).T
+        return pixels, (x + int(left.min()), y + int(top.min()), x + int(right.max()), y + int(bottom.max()))
+
+    def _fill_parts(self, pixels: Pixels, box: Box, corner: tuple[int, int]) -> Iterator[Box]:
+        """Reads the quarters of a box (x1, y1, x2, y2) of `pixels`, and so on; yields those that cannot be decoded."""
+        x1, y1, x2, y2 = box
+        if max(x2 - x1, y2 - y1) <= _SMALLEST_PART:
+            yield box
+            return
+        middle_x, middle_y = (x1 + x2 + 1) // 2, (y1 + y2 + 1) // 2
+        for left, right in ((x1, middle_x), (middle_x, x2)):
+            for top, bottom in ((y1, middle_y), (middle_y, y2)):
+                if left >= right or top >= bottom:
+                    continue
+                try:
+                    part = self.region(corner[0] + left, corner[1] + top, right - left, bottom - top)
+                except DataError:
+                    yield from self._fill_parts(pixels, (left, top, right, bottom), corner)
+                else:
+                    pixels[top:bottom, left:right] = part
 
     def reduced(self, box: Box, out: tuple[int, int]) -> Pixels:
         """Reads a rectangle (x, y, width, height px of the full resolution) as `out` columns and rows.
@@ -90,7 +135,15 @@ class Image(ABC):
         Needs no um/px. Reads the smallest stored resolution that is at least as fine, and averages. White outside the
         image. Raises DataError if it cannot be decoded, or has more than MAX_PIXELS px.
         """
-        return self._resampled(self.level_for(min(box[2] / out[0], box[3] / out[1])), box, out)
+        return self.copies(box, [out])[0]
+
+    def copies(self, box: Box, outs: Sequence[tuple[int, int]]) -> list[Pixels]:
+        """Reads a rectangle once, and returns it in several sizes, as `reduced` does.
+
+        The first size decides which stored resolution is read.
+        """
+        level = self.level_for(min(box[2] / outs[0][0], box[3] / outs[0][1]))
+        return self._resampled(level, box, outs)
 
     def level_for(self, factor: float) -> int:
         """Returns the smallest stored resolution that is reduced by at most `factor`."""
@@ -146,7 +199,7 @@ class Image(ABC):
             padded[top - y : bottom - y, left - x : right - x] = inside
         return padded
 
-    def _resampled(self, level: int, box: Box, out: tuple[int, int]) -> Pixels:
+    def _resampled(self, level: int, box: Box, outs: Sequence[tuple[int, int]]) -> list[Pixels]:
         from PIL import Image as Pillow
 
         scale = [of / full for of, full in zip(self.levels[level], self.size, strict=True)]
@@ -162,7 +215,8 @@ class Image(ABC):
         pixels = self._padded(level, (int(first[0]), int(first[1]), width, height))
         (left, top), (right, bottom) = (np.array(start) - first).tolist(), (np.minimum(end, last) - first).tolist()
         inside = (left, top, right, bottom)
-        return np.array(Pillow.fromarray(pixels).resize(out, Pillow.Resampling.BILINEAR, box=inside))
+        image = Pillow.fromarray(pixels)
+        return [np.array(image.resize(out, Pillow.Resampling.BILINEAR, box=inside)) for out in outs]
 
 
 def upright_mpp(mpp: Mpp | None, orientation: int) -> Mpp | None:

@@ -12,6 +12,7 @@ Samples = NDArray[np.integer]
 Box = tuple[int, int, int, int]
 
 _DEPTHS = (8, 10, 12, 14, 16)  # of cameras and scanners that write 16-bit files
+_BAND = 1 << 20  # px that are composited at once
 MAX_DECODED = MAX_PIXELS  # of an image that is decoded as a whole
 
 
@@ -35,6 +36,14 @@ def grey_to_rgb(grey: Pixels) -> Pixels:
 
 def on_white(rgba: Pixels, premultiplied: bool = False) -> Pixels:
     """Composites RGBA, [h, w, 4], on white: [h, w, 3]. `premultiplied`: the colours are multiplied by the alpha."""
+    rgb = np.empty((*rgba.shape[:2], 3), dtype=np.uint8)
+    rows = max(1, _BAND // max(1, rgba.shape[1]))
+    for top in range(0, len(rgba), rows):
+        rgb[top : top + rows] = _on_white(np.ascontiguousarray(rgba[top : top + rows]), premultiplied)
+    return rgb
+
+
+def _on_white(rgba: Pixels, premultiplied: bool) -> Pixels:
     from PIL import Image
 
     image = Image.fromarray(rgba)

@@ -13,15 +13,17 @@ from mitobench.errors import DataError
 from mitobench.file_cache import remembered
 from mitobench.foreign import open_regular
 from mitobench.foreign.limits import MAX_IMAGE_BYTES
-from mitobench.slides.reader import complete, pixels, resolution
+from mitobench.slides.reader import complete, memory, pixels, resolution
 from mitobench.slides.reader.image import Image, too_many_pixels, undecodable
 from mitobench.slides.reader.pixels import Box, Pixels
 
 if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
     from PIL.ImageFile import ImageFile
 
 FORMATS = ("BMP", "JPEG", "PNG", "JPEG2000", "WEBP")  # only these: one of Pillow's other readers starts a program
 _ORIENTATION = 0x0112
+_BAND = 1 << 20  # px that are converted at once
 
 CONVERSIONS = {
     "RGB": None,
@@ -63,6 +65,11 @@ class PlainImage(Image):
         """As for every image; reads the pixels of those with more than 8 bits or transparency."""
         return (*conversion_notes(self.mode, self._findings), *self._header_notes)
 
+    @property
+    def has_parts(self) -> bool:
+        """Never: the whole image is decoded."""
+        return False
+
     def close(self) -> None:
         """Drops the decoded pixels."""
         self._pixels = None
@@ -70,7 +77,7 @@ class PlainImage(Image):
     def _read_stored(self, level: int, box: Box) -> Pixels:
         if self._pixels is None:
             with opened(self.path, FORMATS) as image:
-                samples = decode(image, self.mode)
+                samples = decode(self.path, image, self.mode)
             self._found = self._found or findings(samples, self.mode)
             self._pixels = to_rgb(samples, self.mode, self._found)
         x, y, width, height = box
@@ -84,7 +91,7 @@ class PlainImage(Image):
     def _look(self) -> str:
         try:
             with opened(self.path, FORMATS) as image:
-                return findings(decode(image, self.mode), self.mode)
+                return findings(decode(self.path, image, self.mode), self.mode)
         except DataError:
             raise
         except Exception as reason:
@@ -106,7 +113,7 @@ def _header(path: Path, image: ImageFile) -> dict[str, Any]:
     if after:
         notes.append(f"{after:,} bytes after the end of the image are ignored")
     mpp, note = resolution.checked(*resolution.of_dots(image.info.get("dpi")))
-    notes += [note] if note else []
+    notes += [*([note] if note else []), *memory.notes(image.size, image.format, mode)]
     orientation = pixels.orientation(image.getexif().get(_ORIENTATION))
     return {
         "stored_levels": (image.size,),
@@ -150,15 +157,30 @@ def mode_of(image: ImageFile) -> str:
     return image.mode
 
 
-def decode(image: ImageFile, mode: str) -> np.ndarray[Any, Any]:
-    """Decodes an open image: uint16 for the modes with `;16`, uint8 [h, w] (grey), [h, w, 3] or [h, w, 4] (RGBA)."""
+def decode(path: Path, image: ImageFile, mode: str) -> np.ndarray[Any, Any]:
+    """Decodes an open image: uint16 for the modes with `;16`, uint8 [h, w] (grey), [h, w, 3] or [h, w, 4] (RGBA).
+
+    Raises DataError if that needs more memory than there is.
+    """
+    memory.check(path, image.size, image.format, mode)
     if mode == "I;16":
         return np.asarray(image).astype(np.uint16)
     if mode in ("RGB;16", "RGBA;16"):
         return _deep(image)
     if "A" in image.mode or image.mode == "RGBa" or "transparency" in image.info:
-        return np.array(image.convert("RGBA"))
-    return np.array(image.convert("RGB"))
+        return _copied(image, "RGBA", np.uint8)
+    return _copied(image, "RGB", np.uint8)
+
+
+def _copied(image: PillowImage, mode: str, dtype: type[np.unsignedinteger[Any]]) -> np.ndarray[Any, Any]:
+    """Returns an image in a mode as an array, converted by bands of rows: a further copy would need much memory."""
+    image.load()
+    width, height = image.size
+    samples = np.empty((height, width, len(mode)), dtype)
+    for top in range(0, height, max(1, _BAND // width)):
+        bottom = min(height, top + max(1, _BAND // width))
+        samples[top:bottom] = np.asarray(image.crop((0, top, width, bottom)).convert(mode))
+    return samples
 
 
 def _deep(image: ImageFile) -> np.ndarray[Any, Any]:
@@ -169,10 +191,13 @@ def _deep(image: ImageFile) -> np.ndarray[Any, Any]:
     image.fp.seek(0)
     with Pillow.open(image.fp, formats=(str(image.format),)) as again:
         again.tile = [tile._replace(args=tile.args.replace(";16B", ";16L")) for tile in again.tile]  # type: ignore[union-attr]
-        low = np.array(again).astype(np.uint16)
+        samples = _copied(again, again.mode, np.uint16)
     image.fp.seek(0)
     with Pillow.open(image.fp, formats=(str(image.format),)) as again:
-        return low | np.array(again).astype(np.uint16) << 8
+        high = _copied(again, again.mode, np.uint8)
+    for band in range(0, len(samples), 256):
+        samples[band : band + 256] |= high[band : band + 256].astype(np.uint16) << 8
+    return samples
 
 
 # ------------------------------------------------------------------------------ what only the pixels show

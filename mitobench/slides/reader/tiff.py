@@ -1,7 +1,9 @@
 """TIFF in all its forms: BigTIFF, OME-TIFF, pyramids, planar, tiled, 8 and 16 bits.
 
-tifffile reads the pages and their tags. Pillow decodes ordinary 8-bit pages; all others are decoded tile by tile
-(tifffile, with imagecodecs if they are compressed), so that a region of a large page needs little memory.
+tifffile reads the pages and their tags. Pillow decodes ordinary 8-bit pages of at most 2^26 px, as a whole. All others
+are decoded tile by tile or strip by strip (tifffile, with imagecodecs if they are compressed), so that a region of a
+large page needs little memory; so are damaged ones, so that what can be read is read. A page of one large strip, or one
+whose codec is missing, is decoded as a whole up to 2^28 px.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from mitobench.errors import DataError
 from mitobench.file_cache import remembered
 from mitobench.foreign import open_regular
 from mitobench.foreign.limits import MAX_IMAGE_BYTES, MAX_PAGES, MAX_PIXELS, MAX_SEGMENTS, MAX_SLIDE_PIXELS
-from mitobench.slides.reader import ome, optional, pixels, plain, resolution
+from mitobench.slides.reader import memory, ome, optional, pixels, plain, resolution
 from mitobench.slides.reader.image import Image, undecodable
 from mitobench.slides.reader.pixels import Box, Pixels
 
@@ -35,7 +37,7 @@ _UNSIGNED = 1
 _PILLOW_COMPRESSIONS = {_NONE, _LZW, _OLD_JPEG, _JPEG, _DEFLATE, _PACKBITS, _OLD_DEFLATE}
 _BUILT_IN = {_NONE, _DEFLATE, _OLD_DEFLATE, _PACKBITS}  # compressions that tifffile reads without imagecodecs
 _SIMILAR = 0.02  # relative difference of the aspect ratios of a page and its reduced copy
-_BAND = 1 << 24  # px that are decoded at once to find the greatest value
+_BAND = 1 << 24  # px that are decoded at once to find the greatest value, and of a tile or strip that is not too large
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class TiffImage(Image):
             plan = _plan(path, tiff, page)
             self._levels, self._planes, self._kind = plan.levels, plan.planes, plan.kind
             self.mode = plan.kind.mode
-            self._by_pillow = plan.by_pillow
+            self._by_pillow, self._by_parts = plan.by_pillow, plan.by_parts
         if not self._by_pillow:
             self.decoder = optional.version("tifffile")
             if optional.is_installed("imagecodecs"):
@@ -82,6 +84,11 @@ class TiffImage(Image):
         conversion = plain.conversion_notes(self.mode, self._findings)
         return (*conversion, *kind, *self._kind.notes, *self._header_notes)
 
+    @property
+    def has_parts(self) -> bool:
+        """Whether tiles or strips are decoded, not the whole image."""
+        return self._by_parts or not self._by_pillow
+
     def close(self) -> None:
         """Closes the file and drops decoded pixels."""
         if self._tiff is not None:
@@ -92,15 +99,26 @@ class TiffImage(Image):
 
     def _read_stored(self, level: int, box: Box) -> Pixels:
         x, y, width, height = box
-        if level == 0 and self._by_pillow:
-            if self._whole is None:
-                self._whole = self._decode_by_pillow()
+        if level == 0 and self._by_pillow and self._whole is None:
+            self._decode_whole()
+        if level == 0 and self._whole is not None:
             return self._whole[y : y + height, x : x + width]
         return self._convert(self._samples(level, box))
 
+    def _decode_whole(self) -> None:
+        """Decodes the image as a whole. If a part of it is damaged, the parts are read one by one from then on."""
+        try:
+            self._whole = self._decode_by_pillow()
+        except (DataError, MemoryError):
+            raise
+        except Exception:
+            if not self._by_parts:
+                raise
+            self._by_pillow = False
+
     def _decode_by_pillow(self) -> Pixels:
         with plain.opened(self.path, ("TIFF",), self._levels[0].index) as image:
-            samples = plain.decode(image, self.mode)
+            samples = plain.decode(self.path, image, self.mode)
         self._found = self._found or plain.findings(samples, self.mode)
         return plain.to_rgb(samples, self.mode, self._found)
 
@@ -128,7 +146,7 @@ class TiffImage(Image):
         try:
             if self._by_pillow:
                 with plain.opened(self.path, ("TIFF",), self._levels[0].index) as image:
-                    return plain.findings(plain.decode(image, self.mode), self.mode)
+                    return plain.findings(plain.decode(self.path, image, self.mode), self.mode)
             return self._look_at_samples()
         except DataError:
             raise
@@ -184,12 +202,18 @@ class _Level:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is read of a file: its pages by resolution, or its planes (one page a channel)."""
+    """What is read of a file: its pages by resolution, or its planes (one page a channel).
+
+    Attributes:
+        by_pillow: Pillow decodes the full resolution, as a whole.
+        by_parts: tifffile can decode it, tile by tile or strip by strip.
+    """
 
     levels: tuple[_Level, ...]
     planes: tuple[int, ...]
     kind: _Kind
     by_pillow: bool
+    by_parts: bool
     mpp: resolution.Mpp | None
     notes: tuple[str, ...]
     orientation: int
@@ -256,11 +280,14 @@ def _plan(path: Path, tiff: Any, page: int | None = None) -> _Plan:
     mpp, note = _mpp(main, pages[0], about)
     notes += [note] if note else []
     orientation = pixels.orientation(main.tags.valueof("Orientation"))
-    by_pillow = not planes and orientation == 1 and width * height <= MAX_PIXELS and _is_ordinary(main, kind)
-    if not by_pillow:
+    by_parts = _is_in_parts(main, kind)
+    by_pillow = not planes and orientation == 1 and _is_ordinary(main, kind) and _is_whole(main, by_parts)
+    if by_pillow:
+        notes += memory.notes((width, height), "TIFF", kind.mode)
+    else:
         _check_codecs(path, main)
     all_levels = (_Level(main.index, (width, height)), *levels)
-    return _Plan(all_levels, tuple(planes), kind, by_pillow, mpp, tuple(notes), orientation)
+    return _Plan(all_levels, tuple(planes), kind, by_pillow, by_parts, mpp, tuple(notes), orientation)
 
 
 def _plan_of_page(path: Path, tiff: Any, pages: list[Any], number: int) -> _Plan:
@@ -279,11 +306,15 @@ def _plan_of_page(path: Path, tiff: Any, pages: list[Any], number: int) -> _Plan
     _check(path, main, tiff.filehandle.size)
     mpp, note = _mpp(main, pages[0], ome.read(_description(pages[0])))
     orientation = pixels.orientation(main.tags.valueof("Orientation"))
-    by_pillow = orientation == 1 and width * height <= MAX_PIXELS and _is_ordinary(main, kind)
-    if not by_pillow:
+    by_parts = _is_in_parts(main, kind)
+    by_pillow = orientation == 1 and _is_ordinary(main, kind) and _is_whole(main, by_parts)
+    notes = [f"page {number} of {len(pages)} is read", *((note,) if note else ())]
+    if by_pillow:
+        notes += memory.notes((width, height), "TIFF", kind.mode)
+    else:
         _check_codecs(path, main)
-    notes = (f"page {number} of {len(pages)} is read", *((note,) if note else ()))
-    return _Plan((_Level(main.index, (width, height)),), (), kind, by_pillow, mpp, notes, orientation)
+    levels = (_Level(main.index, (width, height)),)
+    return _Plan(levels, (), kind, by_pillow, by_parts, mpp, tuple(notes), orientation)
 
 
 def _description(page: Any) -> str:
@@ -374,6 +405,20 @@ def _is_ordinary(page: Any, kind: _Kind) -> bool:
     ) or (page.bitspersample in (2, 4) and int(page.photometric) == _PALETTE and page.samplesperpixel == 1)
 
 
+def _is_whole(page: Any, by_parts: bool) -> bool:
+    """Whether a page is decoded as a whole: it has few pixels, or cannot be decoded otherwise."""
+    pixels: int = page.imagewidth * page.imagelength
+    return pixels <= (memory.MIN_PIXELS if by_parts else MAX_PIXELS)
+
+
+def _is_in_parts(page: Any, kind: _Kind) -> bool:
+    """Whether tifffile decodes a page of 8-bit RGB in parts that are not too large."""
+    rows = page.tilelength if page.is_tiled else min(page.rowsperstrip or page.imagelength, page.imagelength)
+    part = (page.tilewidth if page.is_tiled else page.imagewidth) * rows
+    has_codec = int(page.compression) in _BUILT_IN or optional.is_installed("imagecodecs")
+    return kind.mode == "RGB" and page.bitspersample == 8 and has_codec and part <= _BAND
+
+
 def _check(path: Path, page: Any, length: int) -> None:
     """Raises DataError if tiles or strips of a page are missing, too many, or beyond the end of the file."""
     offsets, counts = page.dataoffsets, page.databytecounts
@@ -455,8 +500,9 @@ def _decode(path: Path, page: Any, file: Any, box: Box) -> np.ndarray[Any, Any]:
         offset, count = page.dataoffsets[index], page.databytecounts[index]
         if not count:
             raise DataError(f"{path}: a tile or strip of the image is missing. Copy the file again.")
+        decode = page.decode  # before the seek: making it may read the file
         file.seek(offset)
-        segment, (sample, _, y, x, _), shape = page.decode(file.read(count), index, jpegtables=page.jpegtables)
+        segment, (sample, _, y, x, _), shape = decode(file.read(count), index, jpegtables=page.jpegtables)
         if segment is None:
             raise DataError(f"{path}: a tile or strip of the image is missing. Copy the file again.")
         segment = segment[0, : shape[1], : shape[2]]

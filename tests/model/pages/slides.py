@@ -17,6 +17,7 @@ from mitobench.model.pages import Report, write_report
 from mitobench.slides.areas import area_of
 from mitobench.slides.heatmap import heat_map
 from mitobench.slides.hotspot import find_hot_spots
+from mitobench.slides.overview import Copies
 from mitobench.slides.reader import open_image
 from mitobench.slides.tissue import Tissue
 from model.toy_models import card
@@ -63,5 +64,5 @@ def written(folder: Path, n: int = 12, judgement: Judgement = NOTHING_ODD, **cha
     xy = rng.uniform((120, 100), (1080, 700), (n, 2))
     report = report_of(findings(path, xy, np.linspace(0.95, 0.05, n), **changes), judgement)
     with open_image(path) as image:
-        write_report(target, image, report, index="index.html")
+        write_report(target, Copies(image), report, index="index.html")
     return target

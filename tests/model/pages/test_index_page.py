@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mitobench.model.pages import IndexRow, write_index
 from model.pages.test_slide_page import text_of
+from model.toy_models import card
 
 ROWS = [
     IndexRow("one", "one.html", "judged", 17, (9.903, 27.219), 212, 111.2, 1.906, ("paler than the training frames",)),
@@ -16,9 +17,12 @@ ROWS = [
 
 
 def test_it_lists_the_slides(tmp_path: Path) -> None:
-    write_index(tmp_path / "index.html", ROWS, 2.0, "a model", 0.6)
+    write_index(tmp_path / "index.html", ROWS, 2.0, card(title="a model"), 0.6)
     html, text = (tmp_path / "index.html").read_text(encoding="utf-8"), text_of(tmp_path / "index.html")
-    assert "Mitoses on 4 slides" in text
+    assert "Mitoses on 4 slides a model, threshold .600" in text
+    assert (
+        "F1 .500 on the test part of synthetic (by-slide, seed 0) at a threshold of .500, as its record says." in text
+    )
     assert "2 judged, 1 not judged, 1 failed." in text
     assert "one 17 9.9 to 27.2 212 111 1.91 paler than the training frames" in text
     assert "not judged no colour" in text

@@ -17,6 +17,7 @@ from mitobench.model.deviation import Judgement
 from mitobench.model.pages import write_report
 from mitobench.model.pages.crops import CROP_PX
 from mitobench.model.pages.slide_page import MAX_MITOSES, MAX_NEAREST
+from mitobench.slides.overview import Copies
 from mitobench.slides.reader import Image as ReaderImage
 from mitobench.slides.reader import open_image
 from mitobench.slides.tissue import Tissue
@@ -41,7 +42,10 @@ def test_it_shows_counts_interval_model_and_notes(tmp_path: Path) -> None:
     assert "Candidates below the threshold 6 with a score below .500" in text
     assert re.search(r"Hot spot: 0\.02 mm2 with the most mitoses \d+ 95% interval [\d.]+ to [\d.]+", text)
     assert "um/px was given" in text
-    assert "F1 .500 on the test part of synthetic" in text
+    assert (
+        "F1 .500 on the test part of synthetic (by-slide, seed 0) at a threshold of .500, as its record says." in text
+    )
+    assert "keep more candidates than in that run, so its own F1 may differ. It may be lower on slides" in text
     assert "0.5 um/px; the model works at 1 um/px" in text
     assert "trained on little" in text
     assert "not for diagnosis" in text
@@ -126,7 +130,7 @@ def test_a_candidate_at_the_border_has_a_picture(tmp_path: Path) -> None:
     Image.fromarray(pixels()).save(path)
     report = report_of(findings(path, np.array([[0.0, 0.0], [1199, 799]]), np.array([0.9, 0.8])))
     with open_image(path) as image:
-        write_report(tmp_path / "slide.html", image, report)
+        write_report(tmp_path / "slide.html", Copies(image), report)
     first, last = pictures_of(tmp_path / "slide.html")[2:]
     assert first[: CROP_PX // 2 - 4].min() > 240  # white above the slide
     assert last[CROP_PX // 2 + 4 :].min() > 240
