@@ -17,7 +17,8 @@ Bools = NDArray[np.bool_]
 Counts = NDArray[np.int32]
 
 MAX_AREA_MM2 = 10_000.0
-_POINTS_AT_ONCE = 4096  # limits the memory for the spans of points
+_POINTS_AT_ONCE = 1024  # limits the memory for the spans of points
+_CLOSE = 1e-3  # cells; far more than the errors of rounding
 
 
 @dataclass(frozen=True)
@@ -141,8 +142,9 @@ def count_points(points_um: Floats, grid: tuple[int, int], step_um: float, area:
     flat = changes.reshape(-1)
     for start in range(0, len(points_um), _POINTS_AT_ONCE):
         row, first, behind = _spans(points_um[start : start + _POINTS_AT_ONCE], grid, step_um, area)
-        np.add.at(flat, row * changes.shape[1] + first, np.int32(1))
-        np.subtract.at(flat, row * changes.shape[1] + behind, np.int32(1))
+        row *= changes.shape[1]
+        np.add.at(flat, row + first, np.int32(1))
+        np.subtract.at(flat, row + behind, np.int32(1))
     counts: Counts = np.cumsum(changes, axis=1, dtype=np.int32)[:, :-1]
     return counts
 
@@ -158,18 +160,26 @@ def _spans(
     near = (rows >= 0) & (rows < grid[0]) & area.holds(np.zeros_like(dy), dy)
     row, x, dy = rows[near], x[near], dy[near]
     half = area.half_width_um(dy)
-    first = np.ceil((x - half) / step - 0.5).astype(np.intp)
-    last = np.floor((x + half) / step - 0.5).astype(np.intp)
+    start, end = (x - half) / step - 0.5, (x + half) / step - 0.5
+    first, last = np.ceil(start).astype(np.intp), np.floor(end).astype(np.intp)
+    # Where an end is almost at a centre, rounding may be wrong by one cell: `holds` decides.
+    for ends, column, step_in in ((start, first, 1), (end, last, -1)):
+        close = np.flatnonzero(np.abs(ends - np.rint(ends)) < _CLOSE)
+        column[close] = _exact_end(column[close], step_in, x[close], dy[close], step, area)
+    first, behind = np.maximum(first, 0), np.minimum(last + 1, grid[1])
+    some = first < behind
+    return row[some], first[some], behind[some]
+
+
+def _exact_end(
+    column: NDArray[np.intp], step_in: int, x: Floats, dy: Floats, step: float, area: Area
+) -> NDArray[np.intp]:
+    """Returns the outermost of `column` and its neighbours, inwards by `step_in`, whose area holds the point."""
 
     def holds(column: NDArray[np.intp]) -> Bools:
         return area.holds((column + 0.5) * step - x, dy)
 
-    # Rounding may be wrong by one cell at each end: `holds` decides.
-    first = np.where(holds(first - 1), first - 1, np.where(holds(first), first, first + 1))
-    last = np.where(holds(last + 1), last + 1, np.where(holds(last), last, last - 1))
-    first, behind = np.maximum(first, 0), np.minimum(last + 1, grid[1])
-    some = first < behind
-    return row[some], first[some], behind[some]
+    return np.where(holds(column - step_in), column - step_in, np.where(holds(column), column, column + step_in))
 
 
 def count_cells(mask: Bools, step_um: float, area: Area) -> tuple[Counts, int]:
