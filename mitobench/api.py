@@ -631,6 +631,14 @@ class Plugin(ABC):
         """
         raise PluginError(f"{self.name} does not say how its network is exported")
 
+    def use_exported(self, run: Callable[[Any], Any]) -> None:
+        """Predicts with another implementation of the network that `exportable` returns.
+
+        Args:
+            run: takes the input of that network, and returns its output.
+        """
+        raise PluginError(f"{self.name} cannot use an exported network")
+
     @classmethod
     def resolve(cls, argument: str) -> str:
         """Returns the full spelling of an argument: two spellings of one member must give the same.
