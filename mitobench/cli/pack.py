@@ -60,9 +60,8 @@ def pack(
         echo("Note: its F1 was measured before its weights were rounded to 16 bits.")
     if card.repacked:
         f1, before = markdown.number(card.repacked.f1), markdown.number(card.repacked.f1_before)
-        echo(
-            f"Threshold {card.threshold:.4g}, chosen on {card.repacked.frames} validation frames: F1 {f1} ({before} before)."
-        )
+        chosen_on = f"{card.repacked.frames} validation frames"
+        echo(f"Threshold {card.threshold:.4g}, chosen on {chosen_on}: F1 {f1} there, {before} before.")
     if card.ranges is None:
         why = "the training frames show too little tissue" if data else "no --data was given"
         echo(f"Note: the model cannot warn of images that differ from its training frames: {why}.")

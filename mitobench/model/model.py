@@ -135,7 +135,8 @@ class Model:
 
         Without a verifier, the verifier's scores are the detector's, which fusers then get, as in the harness.
         """
-        detections = checks.detections(self.detector, frame, self.detector.predict(frame))
+        inner = replace(frame, context=cell.context)
+        detections = checks.detections(self.detector, frame, self.detector.predict(inner))
         moved = _moved(detections, cell.origin)
         inside = above(detections.score, self.card.candidate_threshold) & cell.holds(moved.xy)
         detections, moved = detections[inside], moved[inside]

@@ -145,7 +145,9 @@ class Heatmap(api.Detector):
         """The peaks of the map above `score_floor`, best first."""
         options = self.options
         image, factors = resample(frame.read(), frame.mpp, options.mpp)
-        heat = self._map(image)
+        heat = self._map(
+            image, _searched(image, frame.context * np.tile(factors, 2) - options.distance_um / options.mpp)
+        )
         rows, columns = peak_local_max(
             heat,
             min_distance=max(1, round(options.distance_um / options.mpp / options.stride)),
@@ -160,13 +162,17 @@ class Heatmap(api.Detector):
         return Detections.from_points(xy, score[best], side=options.box_um / float(np.mean(frame.mpp)))
 
     @torch.inference_mode()
-    def _map(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities at the map's pixels, [ceil(H / stride), ceil(W / stride)], tile by tile."""
+    def _map(self, image: NDArray[np.uint8], searched: tuple[int, int, int, int] | None = None) -> NDArray[np.float32]:
+        """Probabilities at the map's pixels, [ceil(H / stride), ceil(W / stride)], tile by tile.
+
+        Outside `searched` (x1, y1, x2, y2; px) they are 0; None: everything is searched.
+        """
         tile, stride = self.options.tile, self.options.stride
         height, width = image.shape[:2]
+        x1, y1, x2, y2 = searched or (0, 0, width, height)
         heat = np.zeros((-(-height // stride), -(-width // stride)), np.float32)
-        for top, left in itertools.product(range(0, height, tile), range(0, width, tile)):
-            bottom, right = min(top + tile, height), min(left + tile, width)
+        for top, left in itertools.product(range(y1, y2, tile), range(x1, x2, tile)):
+            bottom, right = min(top + tile, y2), min(left + tile, x2)
             part = self._answer(image, top, left, bottom, right)
             heat[top // stride : -(-bottom // stride), left // stride : -(-right // stride)] = part
         return heat
@@ -217,6 +223,18 @@ class Heatmap(api.Detector):
         self._network = self.untrained()
         load_weights(self._network, folder)
         self._network.to(self.device).eval()
+
+
+def _searched(image: NDArray[np.uint8], context: Floats) -> tuple[int, int, int, int]:
+    """The part (x1, y1, x2, y2) of an image without strips of context, [4] px, on the grid of the network's steps.
+
+    The network sees its tiles at the same steps as without context, so that it finds the same.
+    """
+    height, width = image.shape[:2]
+    left, top, right, bottom = np.maximum(context // STEPS * STEPS, 0).astype(int).tolist()
+    if left + right >= width or top + bottom >= height:
+        return 0, 0, width, height
+    return left, top, width - right, height - bottom
 
 
 def _refined(heat: NDArray[np.float32], peaks: NDArray[np.int64]) -> Floats:
