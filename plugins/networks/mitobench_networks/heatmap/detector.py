@@ -183,7 +183,7 @@ class Heatmap(api.Detector):
         high, wide = (-(-(length + 2 * HALO) // STEPS) * STEPS for length in (bottom - top, right - left))
         pixels = np.ascontiguousarray(crop(image, left - HALO, top - HALO, wide, high))
         run = self._exported or self._probabilities
-        found = run(torch.from_numpy(pixels)[None])[0]
+        found = run(torch.from_numpy(pixels)[None].to(self.device))[0]
         rows, columns = (-(-length // stride) for length in (bottom - top, right - left))
         first = HALO // stride
         answer: NDArray[np.float32] = found[first : first + rows, first : first + columns].cpu().numpy()
@@ -191,7 +191,6 @@ class Heatmap(api.Detector):
 
     def _probabilities(self, images: Tensor) -> Tensor:
         """The map of uint8 images [B, H, W, 3], from the mean of the logits over the views."""
-        images = images.to(next(self._network.parameters()).device)
         logits = []
         for k in range(self.options.tta_views):
             view = torch.rot90(images.flip(2) if k & 4 else images, k & 3, (1, 2))
