@@ -1,8 +1,11 @@
 """Measures `mitobench predict` on a whole slide: seconds per mm2 of tissue, peak memory, and where the time goes.
 
-The slide is a pyramid of repeated synthetic tissue, 95 % of it glass. `--full` makes one of 100,000 x 80,000 px,
-otherwise 20,000 x 20,000 px. Without `--model`, a cheap detector (`blobs`) searches, so that memory and reading are
-measured.
+With `--data`, models are compared side by side on a slide of 16 frames of MITOS 2012 (4 mm2, all of it tissue), on one
+thread. CPU seconds are those of the process, which other processes disturb least; the shares are shares of them.
+
+Without, the slide is a pyramid of repeated synthetic tissue, 95 % of it glass. `--full` makes one of 100,000 x 80,000
+px, otherwise 20,000 x 20,000 px. Without `--model`, a cheap detector (`blobs`) searches, so that memory and reading are
+measured. Post-processing of 100,000 candidates is measured too.
 """
 
 from __future__ import annotations
@@ -11,22 +14,31 @@ import argparse
 import resource
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tifffile
+from common import machine, table
 from numpy.typing import NDArray
 
+from mitobench import compute, datasets
 from mitobench.api import Detections
+from mitobench.datasets import splits
 from mitobench.datasets.synthesis import make_frame
-from mitobench.model import Model, Prediction
+from mitobench.evaluate import FramePrediction, count_frames, total
+from mitobench.model import Model, Prediction, reporting
 from mitobench.model import card as cards
 from mitobench.model.batch import predict_files
 from mitobench.model.findings import Findings
 from mitobench.model.image_run import Run
 from mitobench.model.outputs import write_csv, write_geojson
+from mitobench.model.overlay import overlay
+from mitobench.slides.areas import area_of
 from mitobench.slides.tissue import Tissue
 
 MPP = 0.25
@@ -110,7 +122,7 @@ def blobs_model(folder: Path) -> Path:
 
 
 class Stopwatch:
-    """Adds up the time in functions."""
+    """Adds up the CPU time of the calling threads in functions, s."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -120,34 +132,101 @@ class Stopwatch:
         function: Callable[..., Any] = getattr(owner, name)
 
         def timed(*arguments: Any, **named: Any) -> Any:
-            started = time.perf_counter()
+            started = time.thread_time()
             try:
                 return function(*arguments, **named)
             finally:
-                self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - started
+                self.seconds[what] = self.seconds.get(what, 0.0) + time.thread_time() - started
 
         setattr(owner, name, timed)
 
 
-def measure(slide: Path, model: Model, out: Path, mm2: float) -> None:
-    """Searches the slide, and prints the time and memory that it took."""
+@dataclass(frozen=True)
+class Measured:
+    """What a search of a slide cost: seconds, CPU seconds of each part, mm2 of tissue that was found, GiB."""
+
+    wall: float
+    cpu: float
+    parts: dict[str, float]
+    mm2: float
+    mitoses: int | None
+    peak: float
+
+    def row(self, name: str, mm2: float, f1: str) -> list[str]:
+        """Returns the line of a table."""
+        shares = [f"{self.parts.get(part, 0.0) / self.cpu:.0%}" for part in PARTS]
+        return [name, f"{self.wall / mm2:.2f}", f"{self.cpu / mm2:.2f}", *shares, f"{self.peak:.2f}", f1]
+
+
+PARTS = ("reading", "detecting", "verifying", "writing")
+HEAD = ["model", "s/mm2", "CPU s/mm2", *PARTS, "peak GiB", "F1"]
+
+
+def measure(slide: Path, folder: Path, out: Path) -> Measured:
+    """Searches the slide with a model on one thread."""
     from mitobench.model.search import Searcher
 
-    watch = Stopwatch()
-    watch.time(Searcher, "_read", "reading (beside the search)")
+    compute.set_threads(1)
+    model, watch = Model.load(folder), Stopwatch()
+    watch.time(Searcher, "_read", "reading")
     watch.time(model.detector, "predict", "detecting")
     if model.verifier is not None:
         watch.time(model.verifier, "score", "verifying")
-    watch.time(Run, "_write", "writing tables, pictures and report")
-    started = time.perf_counter()
+    watch.time(Run, "_write", "writing")
+    started = time.perf_counter(), time.process_time()
     (row,) = predict_files(model, [slide], out)
-    seconds = time.perf_counter() - started
+    wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
     assert row.done, row.note
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{row.width_px} x {row.height_px} px, {mm2:.1f} mm2 of tissue ({row.tissue_mm2:.1f} found)")
-    print(f"{seconds:.1f} s, {seconds / mm2:.2f} s/mm2 of tissue; peak memory {peak:.2f} GiB")
-    for what, took in watch.seconds.items():
-        print(f"  {what:40} {took:8.1f} s  {took / seconds:4.0%}")
+    return Measured(wall, cpu, watch.seconds, row.tissue_mm2 or 0.0, row.mitoses, peak)
+
+
+def in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Calls a function in a new process, so that its peak memory and patches are its own."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def tiled_frames(path: Path, data: Path, side: int = 4) -> float:
+    """Writes a slide of `side` x `side` frames of MITOS 2012, scanner A; returns its area, mm2."""
+    items = list(datasets.load("mitos2012", data).select(["A"]).items.values())[: side * side]
+    rows = [np.hstack([item.frame.read()[:BLOCK, :BLOCK] for item in items[k::side]]) for k in range(side)]
+    whole, mpp = np.vstack(rows), items[0].frame.mpp
+    dots_per_cm = tuple(10_000 / value for value in mpp)
+    options: dict[str, Any] = {"tile": (TILE, TILE), "compression": "zlib", "photometric": "rgb"}
+    with tifffile.TiffWriter(path, bigtiff=True) as tiff:
+        for level in LEVELS:
+            more = {"subfiletype": 1} if level > 1 else {"resolution": dots_per_cm, "resolutionunit": 3}
+            tiff.write(whole[::level, ::level], metadata=None, **more, **options)
+    return float(whole.shape[0] * mpp[1] * whole.shape[1] * mpp[0] / 1e6)
+
+
+def f1_on_test(folder: Path, data: Path) -> str:
+    """Returns F1, and hits, false detections and misses, on the test frames of MITOS 2012."""
+    compute.set_threads(1)
+    model, dataset = Model.load(folder), datasets.load("mitos2012", data).select(["A"])
+    split = splits.assign(splits.load_split("mitos2012", "official"), dataset)
+    frames = []
+    for id in split.parts["test"]:
+        item = dataset.items[id]
+        found = model.predict(item.frame)
+        frames.append(replace(FramePrediction.of(item.frame, item.mitoses, found.detections), score=found.score))
+    counts = total(count_frames(frames, model.card.threshold, "mitos", dataset.card.radius_um))
+    return f"{counts.ratio('f1'):.3f} ({counts.tp}, {counts.fp}, {counts.fn})"
+
+
+def compare(models: Sequence[str], data: Path, folder: Path, with_f1: bool) -> None:
+    """Prints what models cost on a slide of real frames, one after the other."""
+    mm2 = tiled_frames(folder / "slide.tif", data)
+    rows = []
+    for number, name in enumerate(models):
+        of = cards.find(name)
+        measured = in_own_process(measure, folder / "slide.tif", of, folder / f"out-{number}")
+        print(f"{name}: {measured.mitoses} mitoses, {measured.mm2:.2f} mm2 of tissue found", flush=True)
+        f1 = in_own_process(f1_on_test, of, data) if with_f1 else ""
+        rows.append(measured.row(name, measured.mm2, f1))
+        print(rows[-1], flush=True)
+    print(f"\n{machine()}; one thread; {mm2:.2f} mm2; F1 with (hits, false, missed)\n\n{table(HEAD, rows)}")
 
 
 def post_processing(model: Model, folder: Path, number: int) -> None:
@@ -159,21 +238,23 @@ def post_processing(model: Model, folder: Path, number: int) -> None:
     size, mpp = (100_000, 80_000), (MPP, MPP)
     rng = np.random.default_rng(0)
     xy = rng.uniform(0, size, (number, 2))
-    score = rng.beta(1, 10, number)  # most candidates are far below the threshold, as with detectors
+    score = rng.uniform(0.21, 1, number)  # nearly all are written as mitoses or near ones, which costs most
     found = []
     for cell in grid.cells(size, mpp):
         inside = cell.holds(xy)
         found.append(CellCandidates(cell.number, Detections.from_points(xy[inside], score[inside]), score[inside]))
-    made = time.perf_counter()
+    made = time.process_time()
     frame = Frame("slide", "images", "slide", "-", mpp, size, lambda: np.zeros((1, 1, 3), np.uint8))
     prediction: Prediction = model.joined(frame, found).sorted()
     tissue = Tissue(np.ones((2500, 3125), dtype=bool), 8.0)
     findings = Findings("slide", Path("slide"), size, mpp, prediction, model.card.threshold, tissue)
+    report = reporting.report_on(findings, model.card, area_of("circle", 2.0))
     write_csv(folder / "a.csv", findings)
-    write_geojson(folder / "a.geojson", findings)
-    done = time.perf_counter()
+    write_geojson(folder / "a.geojson", findings, reporting.hot_spot_features(report))
+    overlay(np.full((3277, 4096, 3), 200, np.uint8), findings)
+    seconds = time.process_time() - made
     print(
-        f"{len(prediction):,} candidates joined, fused and written in {done - made:.1f} s, "
+        f"{len(prediction):,} candidates joined, fused, counted, drawn and written in {seconds:.1f} CPU s, "
         f"{prediction.is_mitosis.sum():,} of them mitoses"
     )
 
@@ -181,17 +262,24 @@ def post_processing(model: Model, folder: Path, number: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true", help="a slide of 100,000 x 80,000 px")
-    parser.add_argument("--model", help="name or folder of a model; default: blobs")
+    parser.add_argument("--model", action="append", help="name or folder of a model, may be repeated; default: blobs")
+    parser.add_argument("--data", type=Path, help="folder with MITOS 2012: compares models on real frames")
+    parser.add_argument("--f1", action="store_true", help="with --data: F1 on the 15 test frames of MITOS 2012")
     parser.add_argument("--folder", type=Path, help="where the slide is made; default: a temporary folder")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
-        model = Model.load(cards.find(arguments.model) if arguments.model else blobs_model(folder / "blobs"))
+        blobs = blobs_model(folder / "blobs")
+        if arguments.data:
+            compare(arguments.model or ["bundled"], arguments.data, folder, arguments.f1)
+            return
         started = time.perf_counter()
         mm2 = make_slide(folder / "slide.tif", FULL if arguments.full else QUICK)
         print(f"slide made in {time.perf_counter() - started:.0f} s")
-        measure(folder / "slide.tif", model, folder / "out", mm2)
-        post_processing(model, folder, 100_000)
+        for number, given in enumerate(arguments.model or [str(blobs)]):
+            measured = in_own_process(measure, folder / "slide.tif", cards.find(given), folder / f"out-{number}")
+            print(table(HEAD, [measured.row(Path(given).name, mm2, "")]))
+        post_processing(Model.load(blobs), folder, 100_000)
 
 
 if __name__ == "__main__":

@@ -139,6 +139,8 @@ class Frame:
         reader: returns the pixels. Must be picklable, because frames are sent to worker processes.
         domains: scanner, tumour type, laboratory, species and kind of region, as far as they are known, by the names in
             `DOMAINS`. Read-only. `scanner` here is the full name of the scanner, for people.
+        context: width of the strips at the left, top, right and bottom, px, that only show what lies around. Detections
+            in them are dropped, so a detector need not search them.
 
     Raises DataError for a resolution outside 0.1-1.0 um/px, and for an unknown domain.
     """
@@ -151,6 +153,7 @@ class Frame:
     size: tuple[int, int]
     reader: Callable[[], NDArray[np.uint8]] = field(repr=False, compare=False)
     domains: Mapping[str, str] = field(default_factory=Domains, repr=False, compare=False, kw_only=True)
+    context: tuple[int, int, int, int] = field(default=(0, 0, 0, 0), repr=False, compare=False, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "domains", Domains(self.domains))
@@ -631,6 +634,14 @@ class Plugin(ABC):
         Raises PluginError, with the reason, if the plugin has no network that can be exported.
         """
         raise PluginError(f"{self.name} does not say how its network is exported. Its author can define `exportable`.")
+
+    def use_exported(self, run: Callable[[Any], Any]) -> None:
+        """Predicts with another implementation of the network that `exportable` returns.
+
+        Args:
+            run: takes the input of that network, and returns its output.
+        """
+        raise PluginError(f"{self.name} cannot use an exported network")
 
     @classmethod
     def resolve(cls, argument: str) -> str:

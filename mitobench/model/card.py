@@ -18,7 +18,7 @@ from mitobench.pipeline import canonical
 CARD = "model.json"
 BUNDLED = "bundled"
 FORMAT: Literal[1] = 1
-_OPTIONAL = ("ranges", "calibration")
+_OPTIONAL = ("ranges", "calibration", "onnx", "repacked")
 
 
 class PackedPlugin(Strict):
@@ -108,6 +108,30 @@ class Calibration(Strict):
     f1_before_interval: Interval | None
 
 
+class Repacked(Strict):
+    """Options that were changed when the model was packed, and the threshold chosen again on the validation frames.
+
+    Attributes:
+        options: the options that were changed, `ROLE.OPTION`, each with its value in the record and its new value.
+        threshold_before: the threshold of the record, to which `measured` refers.
+        frames, mitoses: of validation.
+        matcher, radius_um: which detections are hits.
+        precision, recall, f1: on the validation frames at the new threshold, as the packed model finds mitoses.
+        f1_before: on the validation frames according to the record.
+    """
+
+    options: dict[str, tuple[Any, Any]]
+    threshold_before: Finite
+    frames: int
+    mitoses: int
+    matcher: str
+    radius_um: Finite
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    f1_before: float | None
+
+
 class ModelCard(Strict, populate_by_name=True):
     """The content of `model.json`.
 
@@ -126,6 +150,8 @@ class ModelCard(Strict, populate_by_name=True):
         half: whether the weights were rounded to 16 bits after F1 was measured.
         ranges: what the training frames look like; None: not measured, as in older models.
         calibration: how the threshold was chosen on a user's own images; None: on validation frames.
+        onnx: roles whose networks ONNX Runtime runs on a CPU; None: torch runs all.
+        repacked: what was changed when the model was packed; None: nothing.
         files: all other files of the folder, by path within it.
         digest: digest over all of the above.
     """
@@ -145,6 +171,8 @@ class ModelCard(Strict, populate_by_name=True):
     half: bool
     ranges: TrainingRanges | None = None
     calibration: Calibration | None = None
+    onnx: tuple[str, ...] | None = None
+    repacked: Repacked | None = None
     files: dict[str, PackedFile] = Field(default_factory=dict)
     digest: str = ""
 
@@ -160,6 +188,8 @@ class ModelCard(Strict, populate_by_name=True):
     @property
     def measured_threshold(self) -> float:
         """The threshold that `measured` refers to: that of the packed model, before any calibration."""
+        if self.repacked:
+            return self.repacked.threshold_before
         return self.calibration.threshold_before if self.calibration else self.threshold
 
     @property

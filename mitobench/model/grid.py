@@ -54,6 +54,15 @@ class Cell:
         """Width and height of what is read, px."""
         return self.box[2] - self.box[0], self.box[3] - self.box[1]
 
+    @property
+    def context(self) -> tuple[int, int, int, int]:
+        """Width of the strips at the left, top, right and bottom of what is read that hold no centres of its core."""
+        x1, y1, x2, y2 = self.box
+        before = (self.core[0] + 0.5 - x1, self.core[1] + 0.5 - y1)
+        after = (x2 - 0.5 - self.core[2], y2 - 0.5 - self.core[3])
+        left, top, right, bottom = (math.floor(width) if width > 0 else 0 for width in (*before, *after))
+        return left, top, right, bottom
+
     def holds(self, xy: Floats) -> NDArray[np.bool_]:
         """Which centres ([N, 2] px of the image) are in the core, bool [N]."""
         inside: NDArray[np.bool_] = np.all((xy >= self.core[:2]) & (xy < self.core[2:]), axis=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from mitobench.pipeline.stages.embedding import ENCODER
 from mitobench.pipeline.trust import check, only, requests_of
 from mitobench.results import option_files
 
+NETWORK = "network.onnx"  # in the folder of a role
 FILES = "files"  # folder with the files that options refer to, as ROLE/OPTION/NAME
 
 
@@ -107,6 +108,8 @@ class Model:
                 _loaded(folder, plugin(options, "cpu" if role == "fuser" else device), role)
                 for role, (plugin, options) in parts.items()
             )
+        if device == "cpu":
+            _use_onnx(folder, card, {"detector": detector, "verifier": verifier})
         return cls(card, detector, verifier if verifier.verifies else None, fuser)
 
     def predict(self, frame: Frame, threshold: float | None = None) -> Prediction:
@@ -132,7 +135,8 @@ class Model:
 
         Without a verifier, the verifier's scores are the detector's, which fusers then get, as in the harness.
         """
-        detections = checks.detections(self.detector, frame, self.detector.predict(frame))
+        inner = replace(frame, context=cell.context)
+        detections = checks.detections(self.detector, frame, self.detector.predict(inner))
         moved = _moved(detections, cell.origin)
         inside = above(detections.score, self.card.candidate_threshold) & cell.holds(moved.xy)
         detections, moved = detections[inside], moved[inside]
@@ -187,6 +191,16 @@ def _class_and_options(folder: Path, card: ModelCard, role: str) -> tuple[Any, A
             f"Install the version of {part.package} that it was packed with, or pack the model again."
         ) from reason
     return cls, options
+
+
+def _use_onnx(folder: Path, card: ModelCard, plugins: Mapping[str, Any]) -> None:
+    """Lets ONNX Runtime run the networks that were packed for it."""
+    for role in card.onnx or ():
+        from mitobench.training.export import runner  # torch takes long to import
+
+        if role not in plugins:
+            raise MitobenchError(f"{folder}: has a network of a {role[:40]!r}. Pack the model again.")
+        plugins[role].use_exported(runner(folder / role / NETWORK))
 
 
 def _loaded(folder: Path, plugin: Any, role: str) -> Any:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mitobench.api import Detections
 from mitobench.atomic import write_text_atomic
@@ -21,6 +23,7 @@ from mitobench.model.findings import Findings
 from mitobench.model.overlay import MITOSIS_COLOUR, NEAR_MISS_COLOUR, near_misses
 
 MITOSIS, CANDIDATE = "Mitosis", "Candidate"  # classes in QuPath
+_PLACE = "@"  # for a value of each detection
 
 COLUMNS = (
     "image", "x", "y", "x1", "y1", "x2", "y2", "detector_score", "verifier_score", "score", "mitosis", "x_um", "y_um",
@@ -95,13 +98,13 @@ def write_csv(path: Path, findings: Findings) -> None:
     detections, rows, further = found.detections, [], _further(found.detections)
     places = np.column_stack([detections.xy, detections.boxes]).tolist()
     um = ((detections.xy + 0.5) * findings.mpp).tolist()
-    verifier = [""] * len(found) if found.verifier is None else list(map(repr, found.verifier.tolist()))
-    own_scores, scores = detections.score.tolist(), found.score.tolist()
-    calls = found.is_mitosis.astype(int).tolist()
-    for i in range(len(found)):
-        place, place_um = ([f"{n:.2f}" for n in values] for values in (places[i], um[i]))
-        own = [values[i] for values in further.values()]
-        rows.append([image, *place, repr(own_scores[i]), verifier[i], repr(scores[i]), str(calls[i]), *place_um, *own])
+    scores = [detections.score, *([] if found.verifier is None else [found.verifier]), found.score]
+    columns = [list(map(repr, values.tolist())) for values in scores]
+    if found.verifier is None:
+        columns.insert(1, [""] * len(found))
+    columns.append(found.is_mitosis.astype(int).astype(str).tolist())
+    for place, place_um, *own in zip(places, um, *columns, *further.values(), strict=True):
+        rows.append([image, *map(_hundredths, place), *own[:4], *map(_hundredths, place_um), *own[4:]])
     _write_csv(path, (*COLUMNS, *further), rows)
 
 
@@ -122,10 +125,12 @@ def write_geojson(path: Path, findings: Findings, further: Iterable[Mapping[str,
 
     Coordinates are px of the full resolution from the upper left corner of the image.
     """
-    found = findings.found
-    features = [_feature(findings, i, MITOSIS) for i in found.is_mitosis.nonzero()[0].tolist()]
-    features += [_feature(findings, i, CANDIDATE) for i in near_misses(found, findings.threshold).nonzero()[0].tolist()]
-    lines = ",\n".join(json.dumps(one, allow_nan=False) for one in (*features, *further))
+    features = itertools.chain(
+        _detections(findings, findings.found.is_mitosis, MITOSIS, MITOSIS_COLOUR),
+        _detections(findings, near_misses(findings.found, findings.threshold), CANDIDATE, NEAR_MISS_COLOUR),
+        (json.dumps(one, allow_nan=False) for one in further),
+    )
+    lines = ",\n".join(features)
     write_text_atomic(path, f'{{"type": "FeatureCollection", "features": [\n{lines}\n]}}\n')
 
 
@@ -154,16 +159,31 @@ def feature(
     }
 
 
-def _feature(findings: Findings, i: int, name: str) -> dict[str, Any]:
-    found = findings.found
-    x1, y1, x2, y2 = (round(n + 0.5, 2) for n in found.detections.boxes[i].tolist())
-    measurements = {"score": float(found.score[i]), "detector score": float(found.detections.score[i])}
+def _detections(findings: Findings, which: NDArray[np.bool_], name: str, colour: str) -> Iterator[str]:
+    """Yields the features of the candidates in `which` as JSON: the text of one, with the numbers of each put in.
+
+    Encoding each feature of its own would take most of the time where there are 100,000.
+    """
+    found, image = findings.found, as_text(findings.path.name)
+    measured = {"score": found.score, "detector score": found.detections.score}
     if found.verifier is not None:
-        measurements["verifier score"] = float(found.verifier[i])
-    key = f"{as_text(findings.path.name)} {i} {x1} {y1} {x2} {y2}"
-    outline = [[[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]]]
-    colour = MITOSIS_COLOUR if name == MITOSIS else NEAR_MISS_COLOUR
-    return feature("detection", name, colour, outline, measurements, key)
+        measured["verifier score"] = found.verifier
+    one: Any = feature("detection", name, colour, [], dict.fromkeys(measured, 0.0), "")
+    one["id"] = one["geometry"]["coordinates"] = _PLACE
+    one["properties"]["measurements"] = dict.fromkeys(measured, _PLACE)
+    template = json.dumps(one).replace("%", "%%").replace(json.dumps(_PLACE), "%s")
+    corners = (found.detections.boxes[which] + 0.5).tolist()
+    values = np.stack([scores[which] for scores in measured.values()], axis=1)
+    if not (np.isfinite(values).all() and np.isfinite(corners).all()):
+        raise ValueError(f"{findings.path}: scores and corners of detections must be finite numbers")
+    for i, box, numbers in zip(which.nonzero()[0].tolist(), corners, values.tolist(), strict=True):
+        x1, y1, x2, y2 = (round(n, 2) for n in box)
+        id = uuid.uuid5(uuid.NAMESPACE_OID, f"{image} {i} {x1} {y1} {x2} {y2}")
+        outline = f"[[[{x1}, {y1}], [{x2}, {y1}], [{x2}, {y2}], [{x1}, {y2}], [{x1}, {y1}]]]"
+        yield template % (f'"{id}"', outline, *numbers)
+
+
+_hundredths = "{:.2f}".format
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from mitobench.atomic import atomic_folder
 from mitobench.datasets import Dataset
 from mitobench.errors import DataError, MitobenchError, RecordError, nearest
 from mitobench.model import card as cards
+from mitobench.model import repacking
 from mitobench.model.card import CARD, MeasuredScores, ModelCard, PackedPlugin, PackedPlugins, TrainingRanges
 from mitobench.model.deviation import ranges_of
 from mitobench.model.model import FILES, Model
@@ -33,7 +34,15 @@ ALLOWED = (TENSORS, ".json")
 _HARNESS = (MANIFEST, TRAINING_INFO, LOG)  # files that the harness adds to those that a plugin saved
 
 
-def pack(record: Path, store: Path, out: Path, half: bool = False, data: Path | None = None) -> ModelCard:
+def pack(
+    record: Path,
+    store: Path,
+    out: Path,
+    half: bool = False,
+    data: Path | None = None,
+    onnx: bool = False,
+    settings: Sequence[str] = (),
+) -> ModelCard:
     """Writes the model of a record to a new folder atomically, and loads it once to check that it works.
 
     Args:
@@ -43,6 +52,9 @@ def pack(record: Path, store: Path, out: Path, half: bool = False, data: Path | 
         half: round weights to 16 bits, which halves their size and changes scores slightly.
         data: folder that holds the data sets that the run was trained on, at any depth. The card then has the ranges of
             their stain, sharpness, colour and um/px (`ModelCard.ranges`). None: it has none.
+        onnx: ONNX Runtime, which then must be installed, runs the networks on a CPU.
+        settings: `ROLE.OPTION=VALUE`, options read only at prediction time. The threshold is then chosen again on the
+            validation frames in `data` (`ModelCard.repacked`).
 
     Files that options refer to are packed too, so the model does not need the originals; so is the encoder of a
     verifier that has one.
@@ -52,6 +64,8 @@ def pack(record: Path, store: Path, out: Path, half: bool = False, data: Path | 
     frames in `data` are missing, or not those of the record.
     """
     read = records.read(record)
+    changes = repacking.changes_of(read, settings)
+    repacking.check_data(data, changes)
     stages = _saved(record, read, Store(store))
     with _new(out) as folder:
         for role, saved in stages.items():
@@ -59,9 +73,15 @@ def pack(record: Path, store: Path, out: Path, half: bool = False, data: Path | 
         for role in ROLES:
             files = read.plugins[role].files
             option_files.write(folder / FILES / role, files, lambda file: Store(store).kept(file.sha256))
-        card = _card(record, read, half)
+        card = repacking.with_options(_card(record, read, half), changes)
         card = cards.write(folder, card.model_copy(update={"ranges": _ranges(read, data, card.mpp)}))
-        Model.load(folder, allow=KINDS)  # nothing is predicted
+        model = Model.load(folder, allow=KINDS)
+        if onnx:
+            networks = repacking.write_networks(folder, model)
+            card = cards.write(folder, card.model_copy(update={"onnx": networks}))
+            model = Model.load(folder, allow=KINDS)
+        if changes and data is not None:
+            card = cards.write(folder, repacking.choose_again(model, read, data, changes))
     return card
 
 

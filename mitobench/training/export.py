@@ -6,7 +6,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mitobench import compute
 from mitobench.atomic import atomic_file
 from mitobench.errors import MitobenchError, PluginError
 
@@ -132,14 +133,35 @@ def _inputs(exportable: Exportable) -> list[Tensor]:
     return [exportable.example, longer]
 
 
-@torch.no_grad()
-def _difference(network: nn.Module, given: Tensor, path: Path) -> float:
-    import onnxruntime
+def runner(path: Path) -> Callable[[Tensor], Tensor]:
+    """Returns a function that runs an exported network by ONNX Runtime on the CPU.
 
+    The whole network must be in the file: files that it names are not read. Raises PluginError if ONNX Runtime is not
+    installed or cannot read the file.
+    """
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as reason:
+        raise PluginError(f"{path}: needs ONNX Runtime: pip install 'mitobench[onnx]'.") from reason
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    (theirs,) = session.run(None, {session.get_inputs()[0].name: given.numpy()})
+    options.intra_op_num_threads = compute.threads()
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent))
+    try:
+        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    except Exception as reason:  # ONNX Runtime raises errors of many kinds
+        raise PluginError(f"{path}: ONNX Runtime cannot read it: {_cause(reason)}. Pack the model again.") from reason
+    name = session.get_inputs()[0].name
+
+    def run(given: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(None, {name: given.numpy()})[0])
+
+    return run
+
+
+@torch.no_grad()
+def _difference(network: nn.Module, given: Tensor, path: Path) -> float:
+    theirs = runner(path)(given).numpy()
     ours = network(given).numpy()
     if ours.shape != theirs.shape:
         raise PluginError(f"the output of ONNX Runtime has the shape {theirs.shape}, torch's {ours.shape}")

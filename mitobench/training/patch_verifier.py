@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -37,6 +37,7 @@ class PatchVerifier(api.Verifier):
     Options: ClassVar[type[PatchOptions]] = PatchOptions
     schedule = ("iterations",)
     inference_options = ("tta_views",)
+    _exported: Callable[[Tensor], Tensor] | None = None
 
     @classmethod
     def describe(cls, options: Any) -> dict[str, Any]:
@@ -126,13 +127,15 @@ class PatchVerifier(api.Verifier):
     def score(self, frame: Frame, detections: Detections) -> Floats:
         """Returns the network's probability of mitosis of each detection, [N]."""
         patches = torch.from_numpy(cut(frame, detections.xy, self.side, self.options.mpp))
-        logits = [self._logits(batch.to(self.device)) for batch in patches.split(SCORING_BATCH) if len(batch)]
-        return torch.cat([torch.zeros(0, dtype=torch.float64), *logits]).sigmoid().numpy()
+        run = self._exported or self._probabilities
+        scores = [run(batch).double() for batch in patches.split(SCORING_BATCH) if len(batch)]
+        return torch.cat([torch.zeros(0, dtype=torch.float64), *scores]).numpy()
 
-    def _logits(self, patches: Tensor) -> Tensor:
+    def _probabilities(self, patches: Tensor) -> Tensor:
         # rot90 changes the memory layout
-        fast = (view.contiguous(memory_format=torch.channels_last) for view in self._views(patches))
-        return torch.stack([self._network(view)[:, 0].double().cpu() for view in fast]).mean(dim=0)
+        views = self._views(patches.to(self.device))
+        fast = (view.contiguous(memory_format=torch.channels_last) for view in views)
+        return torch.stack([self._network(view)[:, 0].double().cpu() for view in fast]).mean(dim=0).sigmoid()
 
     def exportable(self) -> Exportable:
         """The network with its preparation of patches, its views and the sigmoid."""
@@ -144,6 +147,10 @@ class PatchVerifier(api.Verifier):
             takes=f"uint8 RGB [B, {self.side}, {self.side}, 3], patches around candidates at {resolution}",
             returns="probability [B]",
         )
+
+    def use_exported(self, run: Callable[[Tensor], Tensor]) -> None:
+        """Scores patches by `run`."""
+        self._exported = run
 
     def _mean_of_views(self, patches: Tensor) -> Tensor:
         return torch.stack([self._network(view)[:, 0] for view in self._views(patches)]).mean(dim=0)

@@ -100,6 +100,12 @@ def test_cells_cover_the_image_and_overlap(size: tuple[int, int]) -> None:
         x1, y1, x2, y2 = cell.box
         assert max(cell.size) <= 172 + 3 * 64
         covered[y1:y2, x1:x2] += 1
+        y, x = np.mgrid[y1:y2, x1:x2]
+        held = cell.holds(np.stack([x, y], axis=-1).reshape(-1, 2)).reshape(y.shape)
+        left, top, right, bottom = cell.context
+        held[top : len(held) - bottom, left : held.shape[1] - right] = False
+        assert not held.any()  # detections in the context are dropped
+        assert max(cell.context) < grid.HALO_UM
         for axis in (0, 1):
             low, high = cell.core[axis], cell.core[axis + 2]
             assert low == -np.inf or low + 0.5 >= cell.box[axis] + grid.HALO_UM - grid.SEAM_UM

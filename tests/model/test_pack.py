@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,12 @@ from safetensors.numpy import load_file
 
 from mitobench import discovery
 from mitobench.errors import MitobenchError, RecordError
+from mitobench.evaluate import FramePrediction, choose_threshold
 from mitobench.model import Model, pack
 from mitobench.model import card as cards
 from mitobench.pipeline.store import Store
 from mitobench.results import record as records
+from mitobench.results.local_datasets import LocalDatasets
 from mitobench.results.schema import SCORES
 from model.toy_models import PackedRun, frame, run_and_pack
 
@@ -176,3 +179,45 @@ def test_a_packed_model_does_not_need_the_files_that_its_options_refer_to(
     image[20:30, 20:30] = 0
     found = Model.load(tmp_path / "moved").predict(frame(image, 0.25), threshold=0).detections.boxes
     assert set((found[:, 2] - found[:, 0]).tolist()) == {24.0}
+
+
+@pytest.mark.usefixtures("toys")
+def test_another_option_gets_a_threshold_of_its_own(packed_run: PackedRun, small_data: Path, tmp_path: Path) -> None:
+    record = records.read(packed_run.record)
+    most = record.plugins["detector"].options["most"]
+    pack(packed_run.record, packed_run.store, tmp_path / "few", data=small_data, settings=["detector.most=3"])
+    card = cards.read(tmp_path / "few")
+    assert card.plugins.detector.options == {**record.plugins["detector"].options, "most": 3}
+    assert card.repacked is not None
+    assert card.repacked.options == {"detector.most": (most, 3)}
+    assert record.chosen is not None
+    assert card.measured_threshold == record.chosen.point.threshold
+    assert card.repacked.f1_before == record.chosen.point.f1
+    model = Model.load(tmp_path / "few")
+    workspace = LocalDatasets(small_data).workspace(record, "val")
+    frames = []
+    for key in workspace.part(workspace.datasets, "val"):
+        item = workspace.item(key)
+        found = model.predict(item.frame)
+        frames.append(replace(FramePrediction.of(item.frame, item.mitoses, found.detections), score=found.score))
+    point = choose_threshold(frames, str(record.pipeline["matcher"]), float(record.pipeline["radius_um"]))
+    assert (card.threshold, card.repacked.f1) == (point.threshold, point.f1)
+
+
+@pytest.mark.usefixtures("toys")
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("detector.shrink=2", "toy-dark has no option 'shrink' that is read only at prediction time"),
+        ("detector.most=0", "most"),
+        ("fuser.step=1", r"is not detector\.OPTION=VALUE"),
+    ],
+)
+def test_an_option_that_a_model_cannot_change_is_refused(
+    packed_run: PackedRun, small_data: Path, tmp_path: Path, setting: str, message: str
+) -> None:
+    with pytest.raises(RecordError, match=message):
+        pack(packed_run.record, packed_run.store, tmp_path / "model", data=small_data, settings=[setting])
+    with pytest.raises(MitobenchError, match="--set needs --data"):
+        pack(packed_run.record, packed_run.store, tmp_path / "model", settings=["detector.most=3"])
+    assert not (tmp_path / "model").exists()

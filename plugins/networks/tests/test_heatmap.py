@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,18 @@ class TestPrediction:
 
     def test_an_empty_frame_gives_no_detection(self, dark: Any) -> None:
         assert len(dark.predict(frame(blank(100)))) == 0
+
+    def test_what_only_shows_the_surroundings_is_not_searched(self, dark: Any) -> None:
+        pixels = blank(400)
+        for x, y in ((200, 200), (101, 300), (298, 102), (20, 200), (200, 390)):
+            pixels[y - 2 : y + 3, x - 2 : x + 3] = 0
+        whole = dark.predict(frame(pixels))
+        inner = dark.predict(replace(frame(pixels), context=(100, 100, 100, 100)))
+        assert len(whole) == 5
+        kept = ((whole.xy > 99) & (whole.xy < 300)).all(axis=1)
+        assert kept.sum() == len(inner) == 3
+        np.testing.assert_array_equal(inner.xy, whole.xy[kept])
+        np.testing.assert_array_equal(inner.score, whole.score[kept])
 
     @pytest.mark.parametrize("side", [33, 64, 131])
     def test_frames_of_any_size_are_searched_whole(self, dark: Any, side: int) -> None:

@@ -12,7 +12,8 @@ from packaging.version import Version
 from verifier_scene import sample
 
 from mitobench import discovery
-from mitobench.training.export import export
+from mitobench.api import PluginError
+from mitobench.training.export import export, runner
 
 pytestmark = [
     pytest.mark.slow,
@@ -54,3 +55,31 @@ def test_a_heat_map_is_exported_for_images_of_any_size(tmp_path: Path) -> None:
     with torch.no_grad():
         ours = detector._network(torch.from_numpy(image)).sigmoid()
     np.testing.assert_allclose(theirs, ours, atol=1e-4)
+
+
+def test_an_exported_network_predicts_in_place_of_the_own() -> None:
+    verifier = fitted("verifier", "resnet18", width=0.125, patch=32, mpp=None, tta_views=4)
+    detector = fitted("detector", "heatmap:test_resnet", decoder_channels=(8, 8, 8, 8, 8), tta_views=4, score_floor=0)
+    one = sample(0)
+    own = detector.predict(one.frame), verifier.score(one.frame, one.candidates)
+    calls = []
+    for plugin in (detector, verifier):
+        network = plugin.exportable().network
+
+        def run(given: torch.Tensor, network: Any = network) -> torch.Tensor:
+            calls.append(given.dtype)
+            with torch.no_grad():
+                return network(given)
+
+        plugin.use_exported(run)
+    found = detector.predict(one.frame)
+    assert len(found) > 0
+    np.testing.assert_allclose(np.sort(found.score), np.sort(own[0].score), atol=1e-6)
+    np.testing.assert_allclose(verifier.score(one.frame, one.candidates), own[1], atol=1e-6)
+    assert calls == [torch.uint8] * 2
+
+
+def test_a_file_that_is_not_a_network_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "it.onnx").write_bytes(b"not a network")
+    with pytest.raises(PluginError, match=r"it\.onnx: ONNX Runtime cannot read it"):
+        runner(tmp_path / "it.onnx")

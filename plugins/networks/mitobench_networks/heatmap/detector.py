@@ -6,7 +6,7 @@ It learns from points alone and needs no boxes. Zhou et al., "Objects as Points"
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -55,6 +55,7 @@ class Heatmap(api.Detector):
     schedule = ("iterations",)
     inference_options = ("tta_views", "score_floor", "distance_um", "max_per_mm2", "tile", "box_um")
     limits: ClassVar[Mapping[str, float]] = {"max_per_mm2": 25}
+    _exported: Callable[[Tensor], Tensor] | None = None
 
     @classmethod
     def resolve(cls, argument: str) -> str:
@@ -144,7 +145,9 @@ class Heatmap(api.Detector):
         """The peaks of the map above `score_floor`, best first."""
         options = self.options
         image, factors = resample(frame.read(), frame.mpp, options.mpp)
-        heat = self._map(image)
+        heat = self._map(
+            image, _searched(image, frame.context * np.tile(factors, 2) - options.distance_um / options.mpp)
+        )
         rows, columns = peak_local_max(
             heat,
             min_distance=max(1, round(options.distance_um / options.mpp / options.stride)),
@@ -159,13 +162,17 @@ class Heatmap(api.Detector):
         return Detections.from_points(xy, score[best], side=options.box_um / float(np.mean(frame.mpp)))
 
     @torch.inference_mode()
-    def _map(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities at the map's pixels, [ceil(H / stride), ceil(W / stride)], tile by tile."""
+    def _map(self, image: NDArray[np.uint8], searched: tuple[int, int, int, int] | None = None) -> NDArray[np.float32]:
+        """Probabilities at the map's pixels, [ceil(H / stride), ceil(W / stride)], tile by tile.
+
+        Outside `searched` (x1, y1, x2, y2; px) they are 0; None: everything is searched.
+        """
         tile, stride = self.options.tile, self.options.stride
         height, width = image.shape[:2]
+        x1, y1, x2, y2 = searched or (0, 0, width, height)
         heat = np.zeros((-(-height // stride), -(-width // stride)), np.float32)
-        for top, left in itertools.product(range(0, height, tile), range(0, width, tile)):
-            bottom, right = min(top + tile, height), min(left + tile, width)
+        for top, left in itertools.product(range(y1, y2, tile), range(x1, x2, tile)):
+            bottom, right = min(top + tile, y2), min(left + tile, x2)
             part = self._answer(image, top, left, bottom, right)
             heat[top // stride : -(-bottom // stride), left // stride : -(-right // stride)] = part
         return heat
@@ -175,26 +182,31 @@ class Heatmap(api.Detector):
         stride = self.options.stride
         high, wide = (-(-(length + 2 * HALO) // STEPS) * STEPS for length in (bottom - top, right - left))
         pixels = np.ascontiguousarray(crop(image, left - HALO, top - HALO, wide, high))
-        logits = self._views(torch.from_numpy(pixels)[None].to(self.device))
+        run = self._exported or self._probabilities
+        found = run(torch.from_numpy(pixels)[None].to(self.device))[0]
         rows, columns = (-(-length // stride) for length in (bottom - top, right - left))
         first = HALO // stride
-        answer: NDArray[np.float32] = logits[first : first + rows, first : first + columns].sigmoid().cpu().numpy()
+        answer: NDArray[np.float32] = found[first : first + rows, first : first + columns].cpu().numpy()
         return answer
 
-    def _views(self, pixels: Tensor) -> Tensor:
-        """The mean of the logits over views of one image, [H / stride, W / stride]."""
-        total = torch.zeros(())
+    def _probabilities(self, images: Tensor) -> Tensor:
+        """The map of uint8 images [B, H, W, 3], from the mean of the logits over the views."""
+        logits = []
         for k in range(self.options.tta_views):
-            view = torch.rot90(pixels.flip(2) if k & 4 else pixels, k & 3, (1, 2))
+            view = torch.rot90(images.flip(2) if k & 4 else images, k & 3, (1, 2))
             back = torch.rot90(self._network(view.contiguous()), -(k & 3), (1, 2))
-            total = total.to(back.device) + (back.flip(2) if k & 4 else back)[0].float()
-        mean: Tensor = total / self.options.tta_views
-        return mean
+            logits.append((back.flip(2) if k & 4 else back).float())
+        mean = logits[0] if len(logits) == 1 else torch.stack(logits).mean(dim=0)
+        return mean.sigmoid()
+
+    def use_exported(self, run: Callable[[Tensor], Tensor]) -> None:
+        """Computes maps by `run`."""
+        self._exported = run
 
     def exportable(self) -> Exportable:
-        """The network with the sigmoid: a map of probabilities. Resampling, tiles, views and peaks are left out."""
+        """The network with its views and the sigmoid: a map of probabilities. Resampling, tiles, peaks are left out."""
         return Exportable(
-            OneInput(lambda images: self._network(images).sigmoid(), [self._network]),
+            OneInput(self._probabilities, [self._network]),
             torch.randint(0, 256, (2, 2 * STEPS, 3 * STEPS, 3), dtype=torch.uint8),
             sizes={0: 1, 1: STEPS, 2: STEPS},
             takes=f"uint8 RGB [B, H, W, 3] at {self.options.mpp:g} um/px, H and W multiples of {STEPS}",
@@ -210,6 +222,18 @@ class Heatmap(api.Detector):
         self._network = self.untrained()
         load_weights(self._network, folder)
         self._network.to(self.device).eval()
+
+
+def _searched(image: NDArray[np.uint8], context: Floats) -> tuple[int, int, int, int]:
+    """The part (x1, y1, x2, y2) of an image without strips of context, [4] px, on the grid of the network's steps.
+
+    The network sees its tiles at the same steps as without context, so that it finds the same.
+    """
+    height, width = image.shape[:2]
+    left, top, right, bottom = np.maximum(context // STEPS * STEPS, 0).astype(int).tolist()
+    if left + right >= width or top + bottom >= height:
+        return 0, 0, width, height
+    return left, top, width - right, height - bottom
 
 
 def _refined(heat: NDArray[np.float32], peaks: NDArray[np.int64]) -> Floats:
