@@ -73,7 +73,7 @@ def pack(
     if slides and model is None:
         raise typer.BadParameter("--slides is for --model: a run that is packed has the frames of its record.")
     if model is not None:
-        _add_ranges(record, model, data, out, slides or [], bool(store is not None or half or onnx or sets))
+        _add_ranges(record, model, data, out, slides or [], half or onnx or bool(sets))
         return
     from mitobench.benchmark import default_store
     from mitobench.model import pack as make
@@ -100,7 +100,7 @@ def _add_ranges(record: Path, model: str, data: Path | None, out: Path, slides: 
     if data is None:
         raise typer.BadParameter("--model needs --data, the folder with the training frames.")
     if packs:
-        raise typer.BadParameter("--store and --half are for packing a run. Leave them out with --model.")
+        raise typer.BadParameter("--half, --onnx and --set are for packing a run. Leave them out with --model.")
     card, every = add_ranges(record, find(model), data, out, _slides(slides))
     if card.ranges is None:
         echo("Note: the training frames show too little tissue, so the model cannot warn of other images.")
