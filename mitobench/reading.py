@@ -154,7 +154,7 @@ def protocol_of(dataset: str, value: str) -> str:
 
 
 def _split(dataset: data_sets.Dataset, protocol: str | None) -> splits.Split:
-    return splits.assign(folds.find_split(dataset, protocol or dataset.card.default_protocol), dataset)
+    return folds.applied(dataset, folds.find_split(dataset, protocol or dataset.card.default_protocol))
 
 
 def _other_mask_sources(here: Iterable[str], read: Mapping[str, Any]) -> list[str]:

@@ -214,7 +214,8 @@ def _score(
     everything = datasets.load(dataset, data)
     selected = looked_at(everything.select(scanners) if scanners else everything)
     split_name = protocol or selected.card.default_protocol
-    split = assign(split_name if isinstance(split_name, SplitFile) else find_split(selected, split_name), selected)
+    file = split_name if isinstance(split_name, SplitFile) else find_split(selected, split_name)
+    split = assign(file, selected, needed=[part] if validation is None else [part, "val"])
     infos = {id: FrameInfo(item.frame.size, item.frame.mpp) for id, item in everything.items.items()}
     if radius_um is None:
         mpp = [selected.items[id].frame.mpp for id in split.parts[part]]

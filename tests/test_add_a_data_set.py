@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 from collections.abc import Callable
@@ -51,7 +52,9 @@ def test_a_folder_of_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mit
     monkeypatch.chdir(tmp_path)
     put_images(tmp_path / "my-images")
     init, check, run = commands("A folder of images")
-    assert mitobench(*init[1:]).code == 0
+    made = mitobench(*init[1:])
+    assert made.code == 0
+    assert "Each image counts as a slide of its own." in made.out
     checked = mitobench(*check[1:])
     assert checked.code == 0
     assert "protocol by-slide" in checked.out
@@ -64,6 +67,13 @@ def test_every_key_of_the_settings_is_on_the_page() -> None:
     table = DOC.partition("| key |")[2].partition("\n\n")[0]
     named = {name for line in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", line.split("|")[1])}
     assert named == set(FolderSettings.model_fields)
+
+
+def test_every_module_that_the_page_names_exists() -> None:
+    named = re.findall(r"`(mitobench\.datasets\.\w+)`", DOC)
+    assert len(named) >= 6
+    for name in named:
+        importlib.import_module(name)
 
 
 def test_a_package(

@@ -83,6 +83,8 @@ def init(
     echo(f"{seen.images} images, annotated in {', '.join(seen.annotations[:3])}.")
     for line in seen.unread:
         echo(line)
+    if seen.each_is_a_slide:
+        echo("Each image counts as a slide of its own. If several show one slide, set `slide` in the file.")
     echo(f"Written to {path}. Check it with: mitobench data check {folder} --dataset folder")
 
 

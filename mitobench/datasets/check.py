@@ -14,7 +14,7 @@ from mitobench.datasets.contamination import duplicates
 from mitobench.datasets.domain_table import DomainRow, domain_rows
 from mitobench.datasets.files import unread_lines
 from mitobench.datasets.looks import is_made_here
-from mitobench.datasets.splits import PARTS, SplitFile, assign
+from mitobench.datasets.splits import PARTS, SplitFile
 from mitobench.errors import DataError, MitobenchError
 from mitobench.slides.reader import oddities
 
@@ -136,7 +136,7 @@ def _check_folds(dataset: Dataset, protocol: str) -> Iterator[ProtocolCheck]:
 def _check_protocol(dataset: Dataset, name: str, split: SplitFile) -> ProtocolCheck:
     missing = _missing(split, dataset)
     try:
-        assigned = assign(split, dataset)
+        assigned = folds.applied(dataset, split)
     except MitobenchError as reason:
         return ProtocolCheck(name, (), split.note, missing, str(reason))
     rows = (

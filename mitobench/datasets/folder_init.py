@@ -18,13 +18,17 @@ from mitobench.errors import DataError
 
 @dataclass(frozen=True)
 class FolderLook:
-    """What a folder holds: images, how many of them say no um/px, their um/px, annotation files, unread files."""
+    """What a folder holds: images, how many of them say no um/px, their um/px, annotation files, unread files.
+
+    `each_is_a_slide`: whether several images lie in one folder without others, so that each counts as a slide.
+    """
 
     images: int
     without_mpp: int
     mpp: tuple[float, ...]
     annotations: tuple[str, ...]
     unread: tuple[str, ...]
+    each_is_a_slide: bool = False
 
 
 def look(folder: Path) -> FolderLook:
@@ -39,7 +43,8 @@ def look(folder: Path) -> FolderLook:
     files = annotation_files(folder, FolderSettings())
     names = tuple(file.relative_to(folder).as_posix() for file in files)
     unread = tuple(unread_lines(unread_files({path.parent for path in paths.values()})))
-    return FolderLook(len(paths), sum(mpp is None for mpp in own), tuple(found), names, unread)
+    alone = len(paths) > 1 and {path.parent for path in paths.values()} == {folder}
+    return FolderLook(len(paths), sum(mpp is None for mpp in own), tuple(found), names, unread, alone)
 
 
 def write_settings(folder: Path, mpp: float | None, ask: Callable[[str], float]) -> tuple[Path, FolderLook]:

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from mitobench.api import DOMAINS
 from mitobench.datasets.base import Dataset
-from mitobench.datasets.splits import SplitFile, SplitPart, SplitParts, load_split, protocols
+from mitobench.datasets.splits import PARTS, Split, SplitFile, SplitPart, SplitParts, assign, load_split, protocols
 from mitobench.errors import DataError, MitobenchError
 
 ALL, BY_SLIDE, LEAVE_OUT, SINGLE = "all", "cv-by-slide", "leave-one-domain-out-", "single-domain-"
@@ -108,6 +108,23 @@ def find_split(dataset: Dataset, protocol: str) -> SplitFile:
     return load_split(dataset.name, protocol)
 
 
+def applied(dataset: Dataset, split: SplitFile) -> Split:
+    """Returns the parts of this copy under a split.
+
+    Raises what `splits.assign` raises, and DataError for a fold without a mitosis in one of its parts.
+    """
+    assigned = assign(split, dataset)
+    for part in PARTS if fold_of(split.protocol) else ():
+        if not any(len(dataset.items[id].mitoses) for id in assigned.parts[part]):
+            slides = assigned.groups[part]
+            raise DataError(
+                f"{dataset.name}, {split.protocol}: no mitosis is annotated in its {part} part (slides "
+                f"{' '.join(slides[:8])}{' ...' if len(slides) > 8 else ''}), so nothing can be learned, chosen or "
+                "measured there. Use fewer folds or another protocol, or add slides."
+            )
+    return assigned
+
+
 def of_card(protocol: str) -> str:
     """Returns the name that a card has for a protocol: that without number and count for a fold."""
     fold = fold_of(protocol)
@@ -150,6 +167,12 @@ def computed(dataset: Dataset, protocol: str) -> SplitFile:
                 f"{_kind(base)}: {', '.join(values)}."
             )
         value = list(values)[number - 1]
+        rest = [group for other, groups in values.items() if other != value for group in groups]
+        if base.startswith(LEAVE_OUT) and len(rest) < 2:
+            raise DataError(
+                f"{dataset.name}, {protocol}: without the slides of {_kind(base)} {value}, only slide {rest[0]} is "
+                "left to train and to choose a threshold on. Add slides, or choose another protocol."
+            )
         parts = _left_out(dataset, values, value) if base.startswith(LEAVE_OUT) else _single(dataset, values, value)
         note = f"{'Tested on' if base.startswith(LEAVE_OUT) else 'Trained on'} {_kind(base)} {value} only."
     return _split(dataset, protocol, *parts, note=note)

@@ -122,9 +122,7 @@ def read_entries(path: Path) -> tuple[dict[str, Entry], dict[int, bool]]:
     keys = ("images", "annotations", "categories")
     if not isinstance(content, dict) or any(not isinstance(content.get(key), list) for key in keys):
         raise DataError(f"{path}: is not a MIDOG label file. Expected the lists {', '.join(keys)}.")
-    major = content.get("version", {}).get("major", 1) if isinstance(content.get("version"), dict) else 1
-    if major != 1:
-        raise DataError(f"{path}: version {major!r} of the label file is unknown. Version 1 is read. Update mitobench.")
+    foreign.check_version(path, content, "label file", DataError)
     categories = dict(_category(path, entry) for entry in content["categories"])
     entries: dict[Any, Entry] = {}
     for number, image in enumerate(content["images"]):

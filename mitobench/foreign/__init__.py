@@ -7,6 +7,7 @@ use this package:
 - `files`: opens regular files only and reads at most their limit.
 - `packed`: unpacks gzip up to a limit.
 - `parsing`: reads JSON and TOML; refuses NaN, infinity, dates, numbers beyond 64 bits, deep nesting, duplicate keys.
+- `versions`: refuses files of a newer version.
 - `strict`: the base class of models that reject unknown keys.
 - `text`: shows control characters and escape sequences as text; keeps CSV cells from becoming formulas.
 """
@@ -15,10 +16,12 @@ from mitobench.foreign.files import check_regular, check_target, open_regular, r
 from mitobench.foreign.packed import gunzip
 from mitobench.foreign.parsing import load_json, load_toml, read_json, read_toml
 from mitobench.foreign.text import guard_cell, printable, unguard_cell
+from mitobench.foreign.versions import check_version
 
 __all__ = [
     "check_regular",
     "check_target",
+    "check_version",
     "guard_cell",
     "gunzip",
     "load_json",

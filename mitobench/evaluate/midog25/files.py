@@ -82,6 +82,7 @@ def points_of(content: Any, where: Path | str) -> tuple[Point, ...]:
     """Checks the content of a container's file; raises as `read_points`."""
     if not isinstance(content, dict) or not isinstance(content.get("points"), list):
         raise MitobenchError(f"{where}: must be an object with a list `points` (type `Multiple points`).")
+    foreign.check_version(where, content, "list of points")
     if len(content["points"]) > limits.MAX_DETECTIONS:
         raise MitobenchError(f"{where}: more than {limits.MAX_DETECTIONS:,} points, which is the limit.")
     return tuple(_point(f"{where}: point {number}", point) for number, point in enumerate(content["points"]))
