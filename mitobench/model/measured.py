@@ -16,6 +16,6 @@ def measured_text(card: ModelCard) -> str:
     between = f" [{number(interval.low)}, {number(interval.high)}]" if interval else ""
     return (
         f"F1 {number(measured.f1)}{between} on the test part of {measured.dataset} ({measured.protocol}, seed "
-        f"{measured.seed}) at a threshold of {short(card.measured_threshold)}, as its record says. `mitobench predict` "
-        "lets the detector keep more candidates than in that run, so its own F1 may differ."
+        f"{measured.seed}) at a threshold of {short(card.measured_threshold)}, as its record says. When it searches "
+        "images, its detector keeps more candidates than in that run, so F1 may differ."
     )

@@ -46,8 +46,7 @@ def test_it_describes_the_model_and_shows_the_results(
     assert "Model model: toy-dark + toy-mean + toy-sum, trained on synthetic." in answer.out
     assert re.search(
         r"F1 \S+ (\[.*\] )?on the test part of synthetic \(by-slide, seed 0\) at a threshold of \.\d+, as its record "
-        r"says\. `mitobench predict` lets the detector keep more candidates than in that run, so its own F1 may "
-        r"differ\.",
+        r"says\. When it searches images, its detector keeps more candidates than in that run, so F1 may differ\.",
         " ".join(answer.out.split()),
     )
     assert "not for diagnosis" in answer.out

@@ -9,7 +9,9 @@ from model.pages.test_slide_page import text_of
 from model.toy_models import card
 
 ROWS = [
-    IndexRow("one", "one.html", "judged", 17, (9.903, 27.219), 212, 111.2, 1.906, ("paler than the training frames",)),
+    IndexRow(
+        "one", "one.html", "judged", 1017, (9.903, 27.219), 1212, 111.2, 1.906, ("paler than the training frames",)
+    ),
     IndexRow("grey <b>", "a b#.html", "not judged", notes=("no colour",)),
     IndexRow("broken", status="failed", notes=("cannot be read",)),
     IndexRow("none", "none.html", "judged", None, None, 0, 0.0, None),
@@ -24,7 +26,7 @@ def test_it_lists_the_slides(tmp_path: Path) -> None:
         "F1 .500 on the test part of synthetic (by-slide, seed 0) at a threshold of .500, as its record says." in text
     )
     assert "2 judged, 1 not judged, 1 failed." in text
-    assert "one 17 9.9 to 27.2 212 111 1.91 paler than the training frames" in text
+    assert "one 1,017 9.9 to 27.2 1,212 111 1.91 paler than the training frames" in text
     assert "not judged no colour" in text
     assert "failed cannot be read" in text
     assert "none – – 0 0 –" in text

@@ -45,7 +45,7 @@ def test_it_shows_counts_interval_model_and_notes(tmp_path: Path) -> None:
     assert (
         "F1 .500 on the test part of synthetic (by-slide, seed 0) at a threshold of .500, as its record says." in text
     )
-    assert "keep more candidates than in that run, so its own F1 may differ. It may be lower on slides" in text
+    assert "keeps more candidates than in that run, so F1 may differ. It may be lower on slides" in text
     assert "0.5 um/px; the model works at 1 um/px" in text
     assert "trained on little" in text
     assert "not for diagnosis" in text
