@@ -1,4 +1,4 @@
-"""Whether specs of plugins come from the user, or from a record or a packed model."""
+"""Whether specs of plugins were typed by the user, or come from a record, a model, a profile or an experiment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _foreign: ContextVar[bool] = ContextVar("foreign", default=False)
 
 @contextmanager
 def foreign_specs() -> Iterator[None]:
-    """Within it, specs come from a record or a packed model, not from the user.
+    """Within it, specs come from a record, a packed model, a profile or an experiment: the user did not type them.
 
     A family that runs a file which its argument names must then refuse to: see `are_foreign`.
     """
@@ -23,5 +23,5 @@ def foreign_specs() -> Iterator[None]:
 
 
 def are_foreign() -> bool:
-    """Returns whether specs come from a record or a packed model at present, not from the user."""
+    """Returns whether specs come from a file at present: the user did not type them."""
     return _foreign.get()

@@ -335,3 +335,54 @@ def test_the_second_lock_only_closes(monkeypatch: pytest.MonkeyPatch, allowed: l
         assert os.environ.get(trust.FORBID_EXTERNAL) == (None if "external" in allowed else "1")
     assert os.environ.get(trust.ALLOW_DOWNLOAD) == before
     assert trust.FORBID_EXTERNAL not in os.environ
+
+
+PROFILE = """
+title = "theirs"
+[defaults]
+estimator = "fixed"
+detector = "mmdet:{config}"
+verifier = "none"
+fuser = "detector-only"
+"""
+EXPERIMENT = """
+title = "theirs"
+profile = "smoke"
+[[grid]]
+name = "one"
+dataset = "synthetic"
+protocol = "by-slide"
+estimator = ["fixed"]
+detector = ["mmdet:{config}"]
+verifier = ["none"]
+fuser = ["detector-only"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("content", "command"),
+    [
+        (PROFILE, ["run", "--dataset", "synthetic", "--profile"]),
+        (PROFILE, ["run", "--part", "val", "--dataset", "synthetic", "--profile"]),
+        (EXPERIMENT, ["experiment"]),
+    ],
+)
+def test_a_profile_or_experiment_cannot_make_a_config_file_run(
+    content: str,
+    command: list[str],
+    small_data: Path,
+    mitobench: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("mitobench_mmdet")
+    monkeypatch.setenv("MITOBENCH_PACKAGES", "mitobench-mmdet,mitobench")
+    discovery.found.cache_clear()
+    config, theirs, mark = tmp_path / "my_config.py", tmp_path / "theirs.toml", tmp_path / "was-run"
+    config.write_text(f"open({str(mark)!r}, 'w').close()\nmodel = dict(type='RetinaNet')\n")
+    theirs.write_text(content.format(config=config))
+    answer = mitobench(*command, theirs, "--data", small_data, "--out", tmp_path / "out")
+    assert answer.code == 2
+    assert "must not name a config file" in answer.err
+    assert f"type it: --detector mmdet:{config}" in "".join(answer.err.splitlines())
+    assert not mark.exists()

@@ -120,11 +120,12 @@ def _is_plain(model: Any) -> bool:
 def _of_file(path: Path) -> str:
     """Runs a config file that the user named, and stores its model as data. Returns NAME@DIGEST.
 
-    Raises MitobenchError if the file was named by a record or a packed model, or cannot be fitted.
+    Raises MitobenchError if the file was not typed by the user, or cannot be fitted.
     """
     if are_foreign():
         raise MitobenchError(
-            f"mmdet:{path}: a record or a model must not name a config file of this machine: reading it runs it."
+            f"mmdet:{path}: a record, a model, a profile or an experiment must not name a config file: reading it runs "
+            f"it. If you trust the file, type it: --detector mmdet:{path}"
         )
     raw = _read(path.resolve())
     reason = raw if isinstance(raw, str) else refusal(raw)
