@@ -309,8 +309,8 @@ def _introduce(folder: Path, model: Model, threshold: float | None) -> None:
     from mitobench.report import markdown
 
     card = model.card
-    notify(f"Model {folder.resolve().name}: {card.title}. It works at {card.mpp:g} um/px.")
-    notify(measured_text(card))
+    notify(f"Model {folder.resolve().name}: {card.title}.")
+    notify(f"{measured_text(card)} It works at {card.mpp:g} um/px.")
     if card.calibration is not None:
         notify(
             f"Its threshold of {card.threshold:.4g} was chosen on {card.calibration.images} images of your own, "

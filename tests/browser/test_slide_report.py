@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from model.pages.slides import written
 from model.pages.test_index_page import ROWS
+from model.toy_models import card
 
 from mitobench.model.pages import write_index
 
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize("width", [400, 1024, 1600])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_every_width(browser: Browser, tmp_path: Path, width: int, scheme: str) -> None:
-    write_index(tmp_path / "index.html", ROWS, 2.0, "a model", 0.6)
+    write_index(tmp_path / "index.html", ROWS, 2.0, card(title="a model"), 0.6)
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
     problems: list[str] = []
     page.on("console", lambda message: problems.append(message.text))
