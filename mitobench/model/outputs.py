@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import itertools
 import json
@@ -149,7 +150,7 @@ def feature(
     """
     return {
         "type": "Feature",
-        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, key)),
+        "id": _uuid5(key),
         "geometry": {"type": "Polygon", "coordinates": coordinates},
         "properties": {
             "objectType": kind,
@@ -178,9 +179,16 @@ def _detections(findings: Findings, which: NDArray[np.bool_], name: str, colour:
         raise ValueError(f"{findings.path}: scores and corners of detections must be finite numbers")
     for i, box, numbers in zip(which.nonzero()[0].tolist(), corners, values.tolist(), strict=True):
         x1, y1, x2, y2 = (round(n, 2) for n in box)
-        id = uuid.uuid5(uuid.NAMESPACE_OID, f"{image} {i} {x1} {y1} {x2} {y2}")
+        id = _uuid5(f"{image} {i} {x1} {y1} {x2} {y2}")
         outline = f"[[[{x1}, {y1}], [{x2}, {y1}], [{x2}, {y2}], [{x1}, {y2}], [{x1}, {y1}]]]"
         yield template % (f'"{id}"', outline, *numbers)
+
+
+def _uuid5(key: str) -> str:
+    """Returns `uuid.uuid5(uuid.NAMESPACE_OID, key)` as text, in a third of the time."""
+    digest = hashlib.sha1(uuid.NAMESPACE_OID.bytes + key.encode(), usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(digest[16], 16) % 4]
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 
 _hundredths = "{:.2f}".format

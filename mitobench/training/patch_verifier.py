@@ -128,7 +128,8 @@ class PatchVerifier(api.Verifier):
         """Returns the network's probability of mitosis of each detection, [N]."""
         patches = torch.from_numpy(cut(frame, detections.xy, self.side, self.options.mpp))
         run = self._exported or self._probabilities
-        scores = [run(batch).double() for batch in patches.split(SCORING_BATCH) if len(batch)]
+        at_once = SCORING_BATCH // self.options.tta_views if self._exported else SCORING_BATCH
+        scores = [run(batch).double() for batch in patches.split(at_once) if len(batch)]
         return torch.cat([torch.zeros(0, dtype=torch.float64), *scores]).numpy()
 
     def _probabilities(self, patches: Tensor) -> Tensor:
@@ -153,7 +154,8 @@ class PatchVerifier(api.Verifier):
         self._exported = run
 
     def _mean_of_views(self, patches: Tensor) -> Tensor:
-        return torch.stack([self._network(view)[:, 0] for view in self._views(patches)]).mean(dim=0)
+        views = torch.cat(list(self._views(patches)))  # one pass, so that an exported network is not as many networks
+        return self._network(views)[:, 0].unflatten(0, (self.options.tta_views, -1)).mean(dim=0)
 
     def _views(self, patches: Tensor) -> Iterator[Tensor]:
         """Yields the network's input, rotated and mirrored for each view of the test-time augmentation."""

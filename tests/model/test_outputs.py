@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,18 @@ def features(path: Path, found: Prediction) -> list[dict[str, Any]]:
     assert collection["type"] == "FeatureCollection"
     written: list[dict[str, Any]] = collection["features"]
     return written
+
+
+def test_ids_are_uuids_of_version_5() -> None:
+    for key in ("a", "slide µ 3 1.5 2.5", "b" * 300):
+        one = feature("detection", "Mitosis", "#000000", [], {}, key)
+        assert one["id"] == str(uuid.uuid5(uuid.NAMESPACE_OID, key))
+
+
+def test_scores_that_are_not_numbers_are_an_error(tmp_path: Path, found: Prediction) -> None:
+    wrong = replace(found, score=np.array([np.nan, 0.2]))
+    with pytest.raises(ValueError, match="must be finite"):
+        write_geojson(tmp_path / "a.geojson", findings(wrong))
 
 
 def test_the_csv_has_every_candidate_with_all_digits_of_its_scores(tmp_path: Path, found: Prediction) -> None:

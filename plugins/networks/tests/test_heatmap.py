@@ -71,6 +71,17 @@ class TestNetwork:
             logits = network(torch.zeros(2, 64, 96, 3, dtype=torch.uint8))
         assert logits.shape == (2, 64 // stride, 96 // stride)
 
+    def test_padding_is_that_of_timm(self) -> None:
+        from segmentation_models_pytorch.encoders import get_encoder
+
+        network = HeatmapNet(ENCODER, (32, 16, 16, 8, 8), 2).eval()
+        encoder = get_encoder(f"tu-{ENCODER}", in_channels=3, depth=5, weights=None).eval()
+        encoder.load_state_dict(network.encoder.state_dict())
+        images = torch.rand(1, 3, 96, 160)
+        with torch.inference_mode():
+            for ours, theirs in zip(network.encoder(images), encoder(images), strict=True):
+                torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
     def test_an_encoder_without_feature_maps_is_refused_with_the_reason(self) -> None:
         with pytest.raises(PluginError, match="cannot be an encoder of a U-Net"):
             HeatmapNet("mixer_b16_224", (32, 16, 16, 8, 8), 2)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import logsigmoid, pad
 
 from mitobench.api import PluginError
 from mitobench_networks.timm_models import check_model, moments
@@ -39,6 +39,7 @@ class HeatmapNet(nn.Module):
             raise PluginError(
                 f"timm's {encoder} cannot be an encoder of a U-Net: {reason}. Choose one with feature maps."
             ) from reason
+        _fix_padding(self.encoder)
         self.decoder = UnetDecoder(self.encoder.out_channels, decoder_channels, n_blocks=5)
         used = 5 - int(math.log2(stride))
         del self.decoder.blocks[used:]
@@ -57,6 +58,32 @@ class HeatmapNet(nn.Module):
         features = self.encoder((pixels - self.mean) / self.deviation)
         logits: Tensor = self.head(self.decoder(features))[:, 0]
         return logits
+
+
+class _PaddedConv(nn.Conv2d):
+    """A convolution with TensorFlow's padding for images whose sides are multiples of its stride."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Pads one px more at the right and at the bottom, if the padding is odd."""
+        sides = [max(k - step, 0) for k, step in zip(self.kernel_size, self.stride, strict=True)][::-1]
+        return super().forward(pad(images, [n for side in sides for n in (side // 2, side - side // 2)]))
+
+
+def _fix_padding(network: nn.Module) -> None:
+    """Replaces timm's convolutions that compute their padding from the size of each image: it is always the same.
+
+    An export for images of any size takes minutes otherwise.
+    """
+    from timm.layers import Conv2dSame
+
+    for name, module in network.named_children():
+        if isinstance(module, Conv2dSame) and module.dilation == (1, 1):
+            same = (module.in_channels, module.out_channels, module.kernel_size, module.stride)  # type: ignore[arg-type]
+            fixed = _PaddedConv(*same, groups=module.groups, bias=module.bias is not None)
+            fixed.weight, fixed.bias = module.weight, module.bias
+            setattr(network, name, fixed)
+        else:
+            _fix_padding(module)
 
 
 def encoder_weights(name: str) -> dict[str, Any]:
