@@ -45,6 +45,7 @@ MAY_IMPORT = {
         "api",
         "slides",
         "discovery",
+        "training",
         "datasets",
         "evaluate",
         "pipeline",
