@@ -633,6 +633,8 @@ class Plugin(ABC):
 
         Raises PluginError, with the reason, if the plugin has no network that can be exported.
         """
+        if not self.learns():
+            raise PluginError(f"{self.name} learns nothing, so it has no network")
         raise PluginError(f"{self.name} does not say how its network is exported. Its author can define `exportable`.")
 
     def use_exported(self, run: Callable[[Any], Any]) -> None:

@@ -183,6 +183,10 @@ class Union(Detector):
         scores = [curve(each.score) for curve, each in zip(self.calibrations, found, strict=True)]
         return merged(found, scores, frame.mpp, self.options.merge_um)
 
+    def exportable(self) -> Any:
+        """Raises PluginError: a union is no network."""
+        raise PluginError(f"{self.name} is not one network. Export a run of each member")
+
     def save(self, folder: Path) -> None:
         """Writes the calibrations, and every member with its options and the files that these name."""
         state = []

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from mitobench import model
+from mitobench import discovery, model
 from mitobench.api import Options, PluginError
 from mitobench.cli import export as command
 from mitobench.training import Exportable
@@ -141,3 +141,21 @@ def test_a_plugin_that_does_not_say_how_is_named(toys: object) -> None:
     cls = discovery.load("detector", "toy-dark")
     found = command._exported(cls(cls.Options()), Path("unused.onnx"))
     assert found["reason"] == "toy-dark does not say how its network is exported"
+
+
+@pytest.mark.parametrize(
+    ("role", "spec", "reason"),
+    [
+        ("detector", "blobs", "learns nothing"),
+        ("detector", "union:blobs+external:find {image}", "Export a run of each member"),
+        ("detector", "mmdet:retinanet_r18_fpn", "non-maximum suppression"),
+        ("detector", "torchvision:fcos_resnet50_fpn", "non-maximum suppression"),
+        ("verifier", "probe:resnet18", "logistic regression"),
+    ],
+)
+def test_a_plugin_that_is_not_exported_says_why(role: str, spec: str, reason: str) -> None:
+    for package in ("mitobench_mmdet", "mitobench_networks"):
+        pytest.importorskip(package)
+    cls: Any = discovery.load(role, spec)
+    with pytest.raises(PluginError, match=reason):
+        cls(cls.Options()).exportable()

@@ -24,6 +24,8 @@ from mitobench_mmdet.zoo.settled import digest, settled
 
 MAX_SHOWN = 12  # candidates in a message
 TORCHVISION = "torchvision://"
+STARTS = (TORCHVISION, "open-mmlab://")  # of addresses of weights in configs
+PICKLE = ".pth"
 
 
 def resolve(argument: str) -> str:
@@ -193,16 +195,19 @@ def loaded(text: str, place: str) -> dict[str, Any]:
 
 
 def published_backbone(name: str) -> str | None:
-    """Returns torchvision's name of the weights that the config's backbone starts from; None for others."""
+    """Returns the name of the weights that the config's backbone starts from; None for a config without any.
+
+    It is torchvision's name for a ResNet of torchvision, otherwise that of OpenMMLab's file, as `openmmlab-NAME`.
+    """
     raw = _read(names.shipped()[name]) if name in names.shipped() else None
-    found = [text for text in _texts(raw) if text.startswith(TORCHVISION)]
-    if not found:
+    text = next((text for text in _texts(raw) if text.startswith(STARTS) or text.endswith(PICKLE)), None)
+    if text is None:
         return None
-    kind = {"resnet": "ResNet", "resnext": "ResNeXt", "mobilenet": "MobileNet"}
-    text = found[0].removeprefix(TORCHVISION)
-    start = next((start for start in kind if text.startswith(start)), None)
-    number = text.removeprefix(start or "")
-    return f"{kind[start]}{number}_Weights.IMAGENET1K_V1" if start == "resnet" and number.isdigit() else None
+    last = text.rpartition("/")[2].removesuffix(PICKLE)
+    number = last.removeprefix("resnet")
+    if text.startswith(TORCHVISION) and number.isdigit():
+        return f"ResNet{number}_Weights.IMAGENET1K_V1"
+    return f"openmmlab-{last}"
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -47,7 +47,9 @@ class MMDet(api.Detector):
         if options.backbone.startswith(TIMM):
             return find_weights(options.pretrained, options.backbone.removeprefix(TIMM))
         published = configs.published_backbone(options.config)
-        return find_weights(options.pretrained, published or options.config, fits=published is not None)
+        if published is None and options.pretrained == "auto":
+            return None  # the config starts from random weights
+        return find_weights(options.pretrained, published or options.config)
 
     @classmethod
     def describe(cls, options: MMDetOptions) -> dict[str, Any]:
@@ -116,6 +118,13 @@ class MMDet(api.Detector):
             yield
         except NotImplementedError as reason:
             raise api.PluginError(f"{self.name}: {reason}") from reason
+
+    def exportable(self) -> Any:
+        """Raises PluginError: nothing of the network is exported."""
+        raise api.PluginError(
+            f"{self.name} searches a frame by tiles, and decodes boxes with non-maximum suppression: shapes depend on "
+            "the content of the image, so it is a program of PyTorch and not one network"
+        )
 
     def save(self, folder: Path) -> None:
         """Writes the model, as data, and the weights."""

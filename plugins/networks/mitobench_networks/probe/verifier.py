@@ -144,6 +144,13 @@ class Probe(api.EmbeddingVerifier):
         """Returns the probability of mitosis of each detection, [N]."""
         return self._head.probability(embeddings)
 
+    def exportable(self) -> Any:
+        """Raises PluginError: the classifier is not a network."""
+        raise PluginError(
+            f"{self.name} is a frozen encoder, which has published weights of its own, and a logistic regression of "
+            "scikit-learn: there is no fitted network to export"
+        )
+
     def save(self, folder: Path) -> None:
         """Writes the numbers of the logistic regression."""
         self._head.save(folder)

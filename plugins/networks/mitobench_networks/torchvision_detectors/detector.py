@@ -106,6 +106,13 @@ class TorchvisionDetector(api.Detector):
         kept = np.flatnonzero(inside)[: most_kept(frame, options.max_per_mm2)]
         return Detections.from_boxes(boxes[kept], scores[kept])
 
+    def exportable(self) -> Any:
+        """Raises PluginError: nothing of the network is exported."""
+        raise api.PluginError(
+            f"{self.name} searches a frame by tiles, and decodes boxes with non-maximum suppression: shapes depend on "
+            "the content of the image, so it is a program of PyTorch and not one network"
+        )
+
     def save(self, folder: Path) -> None:
         """Writes the weights."""
         save_weights(self._network, folder)
