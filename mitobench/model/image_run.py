@@ -237,7 +237,7 @@ class Run:
                 outputs.write_csv(stage / f"{findings.name}{CSV}", findings)
                 features = reporting.hot_spot_features(report)
                 outputs.write_geojson(stage / f"{findings.name}{GEOJSON}", findings, features)
-                images.write_rgb(stage / f"{findings.name}{OVERLAY}", overlay(pixels, findings))
+                images.write_rgb(stage / f"{findings.name}{OVERLAY}", overlay(pixels, findings), 1)
             reporting.write_files(stage, image, report, index)
             return sorted(path.name for path in stage.iterdir())
 

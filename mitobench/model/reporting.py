@@ -57,7 +57,7 @@ def write_files(folder: Path, image: Image, report: Report, index: str | None = 
     write_report(folder / f"{name}{REPORT}", image, report, index=index)
     if report.judgement.judged:
         pixels, _ = overview(image, fitting(image.size, HEAT_PX))
-        images.write_rgb(folder / f"{name}{HEAT_PNG}", report.heat.over(pixels))
+        images.write_rgb(folder / f"{name}{HEAT_PNG}", report.heat.over(pixels), 1)
         write_ome_tiff(folder / f"{name}{HEAT_TIFF}", report.heat)
 
 
