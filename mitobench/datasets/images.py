@@ -102,12 +102,16 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
         return image.read()
 
 
-def write_rgb(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Writes uint8 RGB, [height, width, 3], atomically, in the format of the path's suffix."""
+def write_rgb(path: Path, pixels: NDArray[np.uint8], png_level: int = 6) -> None:
+    """Writes uint8 RGB, [height, width, 3], atomically, in the format of the path's suffix.
+
+    A PNG of level 1 is written in half the time of level 6, and is about as small.
+    """
     from PIL import Image
 
     content = io.BytesIO()
-    Image.fromarray(pixels).save(content, Image.registered_extensions()[path.suffix.lower()])
+    kind = Image.registered_extensions()[path.suffix.lower()]
+    Image.fromarray(pixels).save(content, kind, compress_level=png_level)
     write_atomic(path, content.getvalue())
 
 

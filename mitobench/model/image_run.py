@@ -238,7 +238,8 @@ class Run:
                 outputs.write_csv(stage / f"{findings.name}{CSV}", findings)
                 features = reporting.hot_spot_features(report)
                 outputs.write_geojson(stage / f"{findings.name}{GEOJSON}", findings, features)
-                images.write_rgb(stage / f"{findings.name}{OVERLAY}", overlay(copies.within(MAX_SIDE_PX)[0], findings))
+                picture = overlay(copies.within(MAX_SIDE_PX)[0], findings)
+                images.write_rgb(stage / f"{findings.name}{OVERLAY}", picture, 1)
             reporting.write_files(stage, copies, report, index)
             return sorted(path.name for path in stage.iterdir())
 

@@ -56,7 +56,7 @@ def write_files(folder: Path, copies: Copies, report: Report, index: str | None 
     write_report(folder / f"{name}{REPORT}", copies, report, index=index)
     if report.judgement.judged:
         pixels, _ = copies.within(HEAT_PX)
-        images.write_rgb(folder / f"{name}{HEAT_PNG}", report.heat.over(pixels))
+        images.write_rgb(folder / f"{name}{HEAT_PNG}", report.heat.over(pixels), 1)
         write_ome_tiff(folder / f"{name}{HEAT_TIFF}", report.heat)
 
 

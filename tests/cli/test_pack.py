@@ -107,7 +107,7 @@ def test_ranges_need_the_training_frames_and_the_models_record(
         (["--model", packed_run.model, "--data", tmp_path / "other"], "the train frames of synthetic are not those"),
         (["--model", model, "--data", small_data], "was packed from dots.json, not from"),
         (["--model", packed_run.model], "--model needs --data"),
-        (["--model", packed_run.model, "--data", small_data, "--half"], "--half are for packing a run"),
+        (["--model", packed_run.model, "--data", small_data, "--half"], "--half, --onnx and --set are for packing"),
         (["--model", packed_run.model, "--data", small_data, "--slides", "03"], "--slides 03: write DATASET:SLIDE"),
         (
             ["--model", packed_run.model, "--data", small_data, "--slides", "synthetic:xy"],

@@ -190,4 +190,6 @@ def test_a_record_without_validation_detections_is_checked_on_test(core_records:
 
 def test_the_message_names_a_parameter_that_is_missing(core_records: dict[str, Path]) -> None:
     (wrong,) = wrong_scores(choosing(recomputation(core_records["linear"]), {"curve": []}))
-    assert wrong.expected == "what linear chooses: linear cannot have chosen this: 'w' is missing"
+    assert wrong.expected == (
+        "what linear chooses: linear cannot have chosen this: 'w' is missing. Get the record or model again."
+    )

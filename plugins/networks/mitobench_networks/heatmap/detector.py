@@ -229,11 +229,13 @@ def _searched(image: NDArray[np.uint8], context: Floats) -> tuple[int, int, int,
 
     The network sees its tiles at the same steps as without context, so that it finds the same.
     """
-    height, width = image.shape[:2]
-    left, top, right, bottom = np.maximum(context // STEPS * STEPS, 0).astype(int).tolist()
-    if left + right >= width or top + bottom >= height:
-        return 0, 0, width, height
-    return left, top, width - right, height - bottom
+    size = np.array(image.shape[1::-1])
+    first = np.maximum(context[:2] // STEPS * STEPS, 0)
+    sides = np.ceil((size - np.maximum(context[2:], 0) - first) / STEPS) * STEPS  # so that the network pads nothing
+    if (sides <= 0).any():
+        return 0, 0, int(size[0]), int(size[1])
+    x1, y1, x2, y2 = np.concatenate([first, np.minimum(first + sides, size)]).astype(int).tolist()
+    return x1, y1, x2, y2
 
 
 def _refined(heat: NDArray[np.float32], peaks: NDArray[np.int64]) -> Floats:
