@@ -45,6 +45,9 @@ def list_plugins(
         raise MitobenchError(f"--role: unknown role {role!r}. {nearest(role, roles)}")
     problems = False
     for shown in [role] if role else roles:
+        if shown == model_info.ROLE and not (role or check):
+            model_info.list_names()
+            continue
         if shown == model_info.ROLE:
             problems |= model_info.list_models() and check
             continue

@@ -13,6 +13,17 @@ if TYPE_CHECKING:
 ROLE = "model"
 
 
+def list_names() -> None:
+    """Prints the name of each model, without reading it, which takes long."""
+    from mitobench.model.known import known_models
+
+    entries = known_models()
+    echo("models (for mitobench predict --model)", bold=True)
+    width = max(map(len, entries), default=0)
+    for entry in entries.values():
+        echo(f"  {entry.name:{width}}  {entry.origin.value}; more: mitobench info {entry.name}")
+
+
 def list_models() -> bool:
     """Prints a line for each model; returns whether one cannot be read."""
     from mitobench.errors import MitobenchError

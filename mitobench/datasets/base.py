@@ -23,7 +23,7 @@ from mitobench import discovery, foreign, registry
 from mitobench.api import Frame, Mitoses
 from mitobench.datasets.card import Card, Expected
 from mitobench.datasets.files import unread_files, unread_lines, walk
-from mitobench.datasets.images import differ, um_px
+from mitobench.datasets.resolution import differ, um_px
 from mitobench.errors import DataError, MitobenchError, PluginError, nearest
 from mitobench.file_cache import remembered
 from mitobench.foreign.limits import MAX_IMAGE_BYTES, MB

@@ -14,7 +14,6 @@ from mitobench.foreign.limits import MAX_PIXELS
 from mitobench.slides.reader import Image, PixelReader, open_image
 from mitobench.slides.reader.image import too_many_pixels
 
-MAX_DIFFERENCE = 0.05  # relative, between the um/px in a file and on the card
 NO_MPP = "the file says no um/px, which is taken from elsewhere"
 FRAME_MPP = (0.1, 1.0)  # um/px that a frame can have
 
@@ -66,19 +65,6 @@ def frame_image(path: Path, whole: bool = True) -> FrameImage:
         low, high = FRAME_MPP
         own = image.mpp if image.mpp and all(low <= side <= high for side in image.mpp) else None
         return FrameImage(image.size, PixelReader(path, image.decoder), own, image.mpp, tuple(image.notes))
-
-
-def differ(found: tuple[float, float] | None, expected: tuple[float, float] | None) -> bool:
-    """Whether the um/px in a file differ from those expected by more than 5 %; False if either is unknown."""
-    if found is None or expected is None:
-        return False
-    return any(abs(a / b - 1) > MAX_DIFFERENCE for a, b in zip(found, expected, strict=True))
-
-
-def um_px(mpp: tuple[float, float]) -> str:
-    """Formats um/px along x and y; one number if they are equal."""
-    x, y = (f"{value:.4g}" for value in mpp)
-    return x if x == y else f"{x} x {y}"
 
 
 def probe(path: Path) -> Probe:

@@ -8,7 +8,9 @@ if TYPE_CHECKING:
     from mitobench.model.model import Model, Prediction
     from mitobench.model.packing import pack
 
-__all__ = ["Model", "Prediction", "pack"]
+__all__ = ["CARD", "Model", "Prediction", "pack"]
+
+CARD = "model.json"  # the file in a model folder that describes it
 
 
 def __getattr__(name: str) -> Any:

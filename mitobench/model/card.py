@@ -13,9 +13,9 @@ from mitobench.errors import MitobenchError, nearest, wrong_fields
 from mitobench.evaluate.uncertainty import Interval
 from mitobench.foreign.limits import MAX_CARD_BYTES, MAX_WEIGHTS_BYTES
 from mitobench.foreign.strict import Strict
+from mitobench.model import CARD as CARD
 from mitobench.pipeline import canonical
 
-CARD = "model.json"
 BUNDLED = "bundled"
 FORMAT: Literal[1] = 1
 _OPTIONAL = ("ranges", "calibration", "onnx", "repacked")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mitobench.api import Frame
-from mitobench.datasets import images
+from mitobench.datasets.resolution import differ, um_px
 from mitobench.errors import DataError, MitobenchError, as_text
 from mitobench.foreign.limits import MAX_PIXELS
 from mitobench.slides.reader import COMPANION_SUFFIXES, READ_SUFFIXES, Image, PixelReader, oddities, open_image
@@ -118,9 +118,9 @@ def resolution(image: Image, given: float | None) -> tuple[Mpp, list[str]]:
     """
     if given is not None:
         mpp = (given, given)
-        if image.mpp is None or not images.differ(image.mpp, mpp):
+        if image.mpp is None or not differ(image.mpp, mpp):
             return mpp, []
-        return mpp, [f"the file says {images.um_px(image.mpp)} um/px, and {given:g} is used"]
+        return mpp, [f"the file says {um_px(image.mpp)} um/px, and {given:g} is used"]
     if image.mpp is None:
         raise NoResolution(
             f"{image.path}: the file has no um/px. Give them with --mpp, for example --mpp 0.25 for a 40x scan or "
@@ -128,7 +128,7 @@ def resolution(image: Image, given: float | None) -> tuple[Mpp, list[str]]:
         )
     if not all(MIN_MPP <= value <= MAX_MPP for value in image.mpp):
         raise DataError(
-            f"{image.path}: has {images.um_px(image.mpp)} um/px, and mitoses are found at {MIN_MPP:g} to {MAX_MPP:g} "
+            f"{image.path}: has {um_px(image.mpp)} um/px, and mitoses are found at {MIN_MPP:g} to {MAX_MPP:g} "
             "um/px. Scan it at 20x or 40x. If the file is wrong, give --mpp."
         )
     return image.mpp, []

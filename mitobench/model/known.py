@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 from pydantic import ValidationError
@@ -18,9 +19,10 @@ from mitobench import foreign, registry
 from mitobench.errors import MitobenchError, wrong_fields
 from mitobench.foreign.limits import MAX_CONFIG_BYTES
 from mitobench.foreign.strict import Strict
-from mitobench.model import card as cards
-from mitobench.model import fetching
-from mitobench.model.card import CARD, ModelCard
+from mitobench.model import CARD
+
+if TYPE_CHECKING:
+    from mitobench.model.card import ModelCard
 
 FOLDER = "MITOBENCH_MODELS"  # environment variable with the user's own folder of models
 MODELS = "models"  # folder in the registry, and in the user's configuration folder
@@ -81,6 +83,8 @@ class Entry:
 
     def here(self) -> Path | None:
         """Returns the model folder if it is on this machine; None if it would have to be downloaded."""
+        from mitobench.model import fetching
+
         if self.is_folder:
             return self.path
         source = self.described().source
@@ -96,6 +100,8 @@ class Entry:
 
     def card(self) -> ModelCard | None:
         """Returns the model's card, without verifying its files; None if the model is not on this machine."""
+        from mitobench.model import card as cards  # it takes long to import
+
         folder = self.here()
         return None if folder is None else cards.read_unverified(folder)
 
@@ -119,6 +125,8 @@ def user_folder() -> Path:
 
 def _folder(entry: Path, source: str) -> Path:
     """Returns the model folder of a source. A folder's path counts from the entry's own folder."""
+    from mitobench.model import fetching
+
     if fetching.is_remote(source):
         return fetching.fetch(source)
     folder = entry.parent / Path(source).expanduser()

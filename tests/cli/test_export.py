@@ -140,7 +140,7 @@ def test_a_plugin_that_does_not_say_how_is_named(toys: object) -> None:
 
     cls = discovery.load("detector", "toy-dark")
     found = command._exported(cls(cls.Options()), Path("unused.onnx"))
-    assert "toy-dark learns nothing" in found["reason"]
+    assert "toy-dark does not say how its network is exported" in found["reason"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from mitobench import file_cache
 from mitobench.api import DataError, Frame, Mitoses
 from mitobench.datasets import Dataset, check, mitos2012, mitos2014
 from mitobench.datasets.base import Item
-from mitobench.datasets.images import differ, frame_image, write_rgb
+from mitobench.datasets.images import frame_image, write_rgb
+from mitobench.datasets.resolution import differ
 from mitobench.results import notes
 
 

@@ -30,8 +30,8 @@ ALL = set(kinds.KINDS)
 CHANGES = {
     **dict.fromkeys(("__init__", "api", "cards", "content", "discovery", "errors", "registry", "weights_search"), ALL),
     **dict.fromkeys(("foreign.__init__", "foreign.files", "foreign.limits"), ALL),
-    **dict.fromkeys(("foreign.packed", "foreign.parsing", "foreign.specs", "foreign.text"), ALL),
-    **dict.fromkeys(("datasets.base", "datasets.card", "datasets.files", "file_cache"), ALL),
+    **dict.fromkeys(("foreign.packed", "foreign.parsing", "foreign.specs", "foreign.text", "foreign.versions"), ALL),
+    **dict.fromkeys(("datasets.base", "datasets.card", "datasets.files", "datasets.resolution", "file_cache"), ALL),
     **dict.fromkeys(("pipeline.__init__", "pipeline.arrays", "pipeline.canonical"), ALL),
     **dict.fromkeys(("pipeline.plugin_ref", "pipeline.workspace"), ALL),
     **dict.fromkeys(("pipeline.stages.__init__", "pipeline.stages.job", "pipeline.stages.stage"), ALL),

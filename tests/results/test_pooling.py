@@ -55,7 +55,7 @@ def test_data_are_read_once_for_all_folds(
     benchmarks = folding.prepare(
         [Grid(ROLES)],
         data=small_data,
-        datasets=["synthetic-centroids"],
+        datasets=["synthetic"],
         protocol="cv-by-slide-of3",
         scanners=scanners,
         profile=str(tmp_path / "toys.toml"),
@@ -63,8 +63,8 @@ def test_data_are_read_once_for_all_folds(
         store=tmp_path / "store",
     )
     assert len(benchmarks) == 3
-    assert len({benchmark.workspace.splits["synthetic-centroids"].parts["test"] for benchmark in benchmarks}) == 3
-    assert read == ["synthetic-centroids"]
+    assert len({benchmark.workspace.splits["synthetic"].parts["test"] for benchmark in benchmarks}) == 3
+    assert read == ["synthetic"]
 
 
 def test_counts_of_all_folds_are_summed(records: list[Record], small_data: Path) -> None:

@@ -116,7 +116,7 @@ class TestStream:
         assert all(patch.min() == 0 for patch in drawn)
 
     def test_frames_without_a_mitosis_are_refused(self) -> None:
-        with pytest.raises(PluginError, match="None of the 1 training frames of .* has an annotated mitosis"):
+        with pytest.raises(PluginError, match=r"None of the 1 training frames of .* has an annotated mitosis"):
             HeatmapStream([self.samples()[1]], HeatmapOptions(mpp=0.25))
 
 
