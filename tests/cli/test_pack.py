@@ -125,7 +125,7 @@ def test_ranges_need_the_training_frames_and_the_models_record(
 def test_of_a_data_set_that_has_changed_slides_are_named(
     mitobench: Callable[..., Any], packed_run: PackedRun, tmp_path: Path
 ) -> None:
-    synthetic.write(tmp_path / "other", seed=2, frames=2, size=256)
+    synthetic.write(tmp_path / "other", seed=2, frames=1, size=256)
     slide = next(iter(datasets.load("synthetic", tmp_path / "other").items.values())).frame.group
     arguments = ("--model", packed_run.model, "--data", tmp_path / "other", "--slides", f"synthetic:{slide}")
     answer = mitobench("pack", packed_run.record, "--out", tmp_path / "with", *arguments)

@@ -84,7 +84,7 @@ def test_a_tile_that_cannot_be_decoded_is_reported_with_its_place_and_the_rest_g
     assert len(outside) <= len(other) < len(one)
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.thorough)])
 def test_with_a_damaged_tile_the_image_is_not_finished_and_is_tried_again(tmp_path: Path, jobs: int) -> None:
     folder = blobs_model(tmp_path / "blobs", 0.3)
     path = pyramid(tmp_path / "a.tif", np.tile(field(0, 150), (2, 2, 1)))
@@ -280,5 +280,5 @@ def test_the_real_slides_are_searched_or_refused_with_the_reason(
         assert "no um/px. Give them with --mpp" in rows[name].note
     assert "stack" in rows["multi-channel-z-series.ome.tif"].note
     assert "cannot be read as an image" in rows["broken.svs"].note
-    given = [slides["tcga-no-mpp.svs"], slides["small_dicom.dcm"]]
-    assert all(row.done for row in predict_files(model, given, tmp_path / "given", 0.25))
+    (row,) = predict_files(model, [slides["small_dicom.dcm"]], tmp_path / "given", 0.25)
+    assert row.done

@@ -162,6 +162,7 @@ class TestRun:
         assert any("detector uses blobs.options.floor" in problem for problem in check(forged).problems)
 
 
+@pytest.mark.thorough
 def test_processes_of_their_own_get_the_members(small_data: Path, tmp_path: Path) -> None:
     (tmp_path / "toys.toml").write_text('title = "toys"\n')
     roles = {"estimator": ["toy-boxes"], "detector": [UNION], "verifier": ["none"], "fuser": ["toy-sum"]}

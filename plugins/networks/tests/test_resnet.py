@@ -30,7 +30,10 @@ def tiny(cls=ResNet18, **options):
     return cls(cls.Options(**{**TINY, "iterations": 6, **options}))
 
 
-@pytest.mark.parametrize(("cls", "normalise"), [(ResNet18, "patch"), (ResNet18, "imagenet"), (ResNet50, "patch")])
+@pytest.mark.parametrize(
+    ("cls", "normalise"),
+    [(ResNet18, "patch"), pytest.param(ResNet18, "imagenet", marks=pytest.mark.thorough), (ResNet50, "patch")],
+)
 def test_it_learns_to_distinguish_mitoses_from_imposters(cls, normalise, samples, context):
     verifier = tiny(cls, iterations=40, tta_views=4, normalise=normalise)
     verifier.fit(samples, [], context)
