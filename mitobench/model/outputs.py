@@ -96,7 +96,7 @@ def write_csv(path: Path, findings: Findings) -> None:
     a `kind` or `extra` values, one each, they follow in further columns: `kind`, and `extra_NAME`.
     """
     found, image = findings.found, guard_cell(str(findings.path))
-    detections, rows, further = found.detections, [], _further(found.detections)
+    detections, further = found.detections, _further(found.detections)
     places = np.column_stack([detections.xy, detections.boxes]).tolist()
     um = ((detections.xy + 0.5) * findings.mpp).tolist()
     scores = [detections.score, *([] if found.verifier is None else [found.verifier]), found.score]
@@ -104,8 +104,10 @@ def write_csv(path: Path, findings: Findings) -> None:
     if found.verifier is None:
         columns.insert(1, [""] * len(found))
     columns.append(found.is_mitosis.astype(int).astype(str).tolist())
-    for place, place_um, *own in zip(places, um, *columns, *further.values(), strict=True):
-        rows.append([image, *map(_hundredths, place), *own[:4], *map(_hundredths, place_um), *own[4:]])
+    rows = (
+        [image, *map(_hundredths, place), *own[:4], *map(_hundredths, place_um), *own[4:]]
+        for place, place_um, *own in zip(places, um, *columns, *further.values(), strict=True)
+    )
     _write_csv(path, (*COLUMNS, *further), rows)
 
 
@@ -173,12 +175,12 @@ def _detections(findings: Findings, which: NDArray[np.bool_], name: str, colour:
     one["id"] = one["geometry"]["coordinates"] = _PLACE
     one["properties"]["measurements"] = dict.fromkeys(measured, _PLACE)
     template = json.dumps(one).replace("%", "%%").replace(json.dumps(_PLACE), "%s")
-    corners = (found.detections.boxes[which] + 0.5).tolist()
+    corners = found.detections.boxes[which] + 0.5
     values = np.stack([scores[which] for scores in measured.values()], axis=1)
     if not (np.isfinite(values).all() and np.isfinite(corners).all()):
         raise ValueError(f"{findings.path}: scores and corners of detections must be finite numbers")
-    for i, box, numbers in zip(which.nonzero()[0].tolist(), corners, values.tolist(), strict=True):
-        x1, y1, x2, y2 = (round(n, 2) for n in box)
+    for i, box, numbers in zip(which.nonzero()[0].tolist(), corners.tolist(), values.tolist(), strict=True):
+        x1, y1, x2, y2 = [round(n, 2) for n in box]
         id = _uuid5(f"{image} {i} {x1} {y1} {x2} {y2}")
         outline = f"[[[{x1}, {y1}], [{x2}, {y1}], [{x2}, {y2}], [{x1}, {y2}], [{x1}, {y1}]]]"
         yield template % (f'"{id}"', outline, *numbers)

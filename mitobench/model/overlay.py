@@ -34,15 +34,18 @@ def overlay(pixels: NDArray[np.uint8], findings: Findings) -> NDArray[np.uint8]:
         (near_misses(found, findings.threshold), NEAR_MISS_COLOUR, max(1, width // 2)),
         (found.is_mitosis, MITOSIS_COLOUR, width),
     ):
-        for centre in (found.detections.xy[which] + 0.5) * factor - 0.5:
-            _ring(draw, centre, radius, colour, thick)
+        centres = (found.detections.xy[which] + 0.5) * factor - 0.5
+        _rings(draw, centres, radius, colour, thick)
     return np.array(image)
 
 
-def _ring(
-    draw: ImageDraw.ImageDraw, centre: NDArray[np.float64], radius: NDArray[np.float64], colour: str, thick: int
+def _rings(
+    draw: ImageDraw.ImageDraw, centres: NDArray[np.float64], radius: NDArray[np.float64], colour: str, thick: int
 ) -> None:
-    """Draws a ring between two dark edges, which is visible on pale stroma and on dark nuclei."""
-    for grown, shade, wide in ((1, EDGE, thick + 2), (0, colour, thick)):
-        box = [*(centre - radius - grown).tolist(), *(centre + radius + grown).tolist()]
-        draw.ellipse(box, outline=shade, width=wide)
+    """Draws rings between two dark edges, which are visible on pale stroma and on dark nuclei."""
+    outer, inner = (
+        np.concatenate([centres - radius - grown, centres + radius + grown], axis=1).tolist() for grown in (1, 0)
+    )
+    for edge, ring in zip(outer, inner, strict=True):
+        draw.ellipse(edge, outline=EDGE, width=thick + 2)
+        draw.ellipse(ring, outline=colour, width=thick)

@@ -146,6 +146,7 @@ def runner(path: Path) -> Callable[[Tensor], Tensor]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = compute.threads()
+    options.enable_mem_pattern = False  # inputs differ in size
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent))
     try:
         session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
