@@ -44,6 +44,7 @@ MAY_IMPORT = {
         "__version__",
         "api",
         "slides",
+        "training.export",
         "discovery",
         "datasets",
         "evaluate",

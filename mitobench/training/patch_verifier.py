@@ -155,7 +155,8 @@ class PatchVerifier(api.Verifier):
 
     def _mean_of_views(self, patches: Tensor) -> Tensor:
         views = torch.cat(list(self._views(patches)))  # one pass, so that an exported network is not as many networks
-        return self._network(views)[:, 0].unflatten(0, (self.options.tta_views, -1)).mean(dim=0)
+        logits: Tensor = self._network(views)[:, 0].unflatten(0, (self.options.tta_views, -1))
+        return logits.mean(dim=0)
 
     def _views(self, patches: Tensor) -> Iterator[Tensor]:
         """Yields the network's input, rotated and mirrored for each view of the test-time augmentation."""

@@ -76,7 +76,7 @@ def _fix_padding(network: nn.Module) -> None:
 
     for name, module in network.named_children():
         if isinstance(module, Conv2dSame) and module.dilation == (1, 1):
-            same = (module.in_channels, module.out_channels, module.kernel_size, module.stride)  # type: ignore[arg-type]
+            same = (module.in_channels, module.out_channels, module.kernel_size, module.stride)
             fixed = _PaddedConv(*same, groups=module.groups, bias=module.bias is not None)
             fixed.weight, fixed.bias = module.weight, module.bias
             setattr(network, name, fixed)
