@@ -264,14 +264,14 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="a slide of 100,000 x 80,000 px")
     parser.add_argument("--model", action="append", help="name or folder of a model, may be repeated; default: blobs")
     parser.add_argument("--data", type=Path, help="folder with MITOS 2012: compares models on real frames")
-    parser.add_argument("--f1", action="store_true", help="with --data: F1 on the 15 test frames of MITOS 2012")
+    parser.add_argument("--score", action="store_true", help="with --data: F1 on the 15 test frames of MITOS 2012")
     parser.add_argument("--folder", type=Path, help="where the slide is made; default: a temporary folder")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
         blobs = blobs_model(folder / "blobs")
         if arguments.data:
-            compare(arguments.model or ["bundled"], arguments.data, folder, arguments.f1)
+            compare(arguments.model or ["bundled"], arguments.data, folder, arguments.score)
             return
         started = time.perf_counter()
         mm2 = make_slide(folder / "slide.tif", FULL if arguments.full else QUICK)
