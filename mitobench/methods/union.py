@@ -184,7 +184,7 @@ class Union(Detector):
         return merged(found, scores, frame.mpp, self.options.merge_um)
 
     def exportable(self) -> Any:
-        """Raises PluginError: a union is no network."""
+        """Raises PluginError: a union is not a network."""
         raise PluginError(f"{self.name} is not one network. Export a run of each member")
 
     def save(self, folder: Path) -> None:
