@@ -157,6 +157,12 @@ def mode_of(image: ImageFile) -> str:
     return image.mode
 
 
+def _little_endian(tile: Any) -> Any:
+    """Lets the decoder of a tile give the low byte of 16-bit samples. Before Pillow 11, a tile is a plain tuple."""
+    args = tile[3].replace(";16B", ";16L")
+    return tile._replace(args=args) if hasattr(tile, "_replace") else (*tile[:3], args)
+
+
 def decode(path: Path, image: ImageFile, mode: str) -> np.ndarray[Any, Any]:
     """Decodes an open image: uint16 for the modes with `;16`, uint8 [h, w] (grey), [h, w, 3] or [h, w, 4] (RGBA).
 
@@ -190,7 +196,7 @@ def _deep(image: ImageFile) -> np.ndarray[Any, Any]:
     assert image.fp is not None
     image.fp.seek(0)
     with Pillow.open(image.fp, formats=(str(image.format),)) as again:
-        again.tile = [tile._replace(args=tile.args.replace(";16B", ";16L")) for tile in again.tile]  # type: ignore[union-attr]
+        again.tile = [_little_endian(tile) for tile in again.tile]
         samples = _copied(again, again.mode, np.uint16)
     image.fp.seek(0)
     with Pillow.open(image.fp, formats=(str(image.format),)) as again:
