@@ -45,11 +45,8 @@ def list_plugins(
         raise MitobenchError(f"--role: unknown role {role!r}. {nearest(role, roles)}")
     problems = False
     for shown in [role] if role else roles:
-        if shown == model_info.ROLE and not (role or check):
-            model_info.list_names()
-            continue
         if shown == model_info.ROLE:
-            problems |= model_info.list_models() and check
+            problems |= model_info.list_models(described=check or role is not None) and check
             continue
         echo(f"{shown}s", bold=True)
         named = discovery.found()[shown]
@@ -140,10 +137,11 @@ def info(
     from mitobench.pipeline.settings import Settings
 
     family, _ = discovery.split(name)
-    model = known_models().get(name)
+    models = known_models()
+    model = models.get(name)
     claims = [_claims(named[family]) for named in discovery.found().values() if family in named]
     if not claims and model is None:
-        known = {name for role in discovery.GROUPS for name in discovery.names(role)} | {*known_models()}
+        known = {name for role in discovery.GROUPS for name in discovery.names(role)} | {*models}
         raise MitobenchError(f"Unknown plugin, data set or model {name!r}. {nearest(name, known)}")
     if model is not None:
         model_info.show_model(model)

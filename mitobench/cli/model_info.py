@@ -13,19 +13,11 @@ if TYPE_CHECKING:
 ROLE = "model"
 
 
-def list_names() -> None:
-    """Prints the name of each model, without reading it, which takes long."""
-    from mitobench.model.known import known_models
+def list_models(described: bool) -> bool:
+    """Prints a line for each model; returns whether one cannot be read.
 
-    entries = known_models()
-    echo("models (for mitobench predict --model)", bold=True)
-    width = max(map(len, entries), default=0)
-    for entry in entries.values():
-        echo(f"  {entry.name:{width}}  {entry.origin.value}; more: mitobench info {entry.name}")
-
-
-def list_models() -> bool:
-    """Prints a line for each model; returns whether one cannot be read."""
+    Without `described` it prints names alone: reading a model's card takes long.
+    """
     from mitobench.errors import MitobenchError
     from mitobench.model.known import known_models
 
@@ -35,7 +27,8 @@ def list_models() -> bool:
     problem = False
     for entry in entries.values():
         try:
-            echo(f"  {entry.name:{width}}  {entry.origin.value}: {_in_short(entry)}")
+            about = f": {_in_short(entry)}" if described else f"; more: mitobench info {entry.name}"
+            echo(f"  {entry.name:{width}}  {entry.origin.value}{about}")
         except MitobenchError as reason:
             problem = True
             echo(f"  {entry.name:{width}}  {entry.origin.value}")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.api import Mitoses
+from mitobench.datasets.points import BEYOND
 from mitobench.errors import DataError
 
 Floats = NDArray[np.float64]
@@ -89,7 +90,7 @@ class Figures:
                 f"{figure.where}: ({x:g}, {y:g}) is outside the image of {width} x {height} px. Check whether {hint}."
             )
         if not (0 <= x <= width - 1 and 0 <= y <= height - 1):
-            self.notes.append(f"{figure.where}: ({x:g}, {y:g}) is outside the frame, clipped to its edge")
+            self.notes.append(f"{figure.where}: ({x:g}, {y:g}) {BEYOND}, clipped to its edge")
             self.oddities.append(MOVED)
 
     def _note_both(self, yes: list[Figure], no: list[Figure]) -> None:
@@ -117,7 +118,7 @@ def repeats(xy: Floats, of: int | None = None) -> dict[int, int]:
 
 def moved(notes: Iterable[str]) -> list[str]:
     """Returns in general words that points were moved, if the notes of `points.clip` are among these."""
-    return [MOVED] if any("outside the frame" in note for note in notes) else []
+    return [MOVED] if any(BEYOND in note for note in notes) else []
 
 
 def _points(figures: Sequence[Figure]) -> Floats:

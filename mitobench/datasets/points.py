@@ -15,6 +15,7 @@ from mitobench.errors import DataError
 from mitobench.foreign.limits import MAX_ANNOTATION_BYTES
 
 OUTSIDE_PX = 2.0
+BEYOND = "is outside the frame"  # in the note on a point that was moved
 _PLAIN = re.compile(r"[0-9]{1,9}(?:,[0-9]{1,9})*", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
@@ -63,4 +64,4 @@ def clip(xy: NDArray[np.float64], size: tuple[int, int], where: str) -> tuple[ND
     if not beyond.any():
         return inside, []
     (x, y), (to_x, to_y) = xy[beyond.argmax()], inside[beyond.argmax()]
-    return inside, [f"{where}: ({x:g}, {y:g}) is outside the frame, clipped to ({to_x:g}, {to_y:g})"]
+    return inside, [f"{where}: ({x:g}, {y:g}) {BEYOND}, clipped to ({to_x:g}, {to_y:g})"]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mitobench.compute import has_torch
 from mitobench.doctor.finding import Finding, State
+from mitobench.slides.reader.memory import limit
 
 GIB = 1 << 30
 TRAINING = "pip install mitobench-networks mitobench-mmdet"  # these packages install torch
@@ -72,10 +73,8 @@ def _memory() -> int | None:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
-    try:
-        return min(total, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
-    except (OSError, ValueError):  # no limit, or the word `max`
-        return total
+    at_most = limit()
+    return total if at_most is None else min(total, at_most)
 
 
 def store() -> Iterator[Finding]:

@@ -136,8 +136,8 @@ def _inputs(exportable: Exportable) -> list[Tensor]:
 def runner(path: Path) -> Callable[[Tensor], Tensor]:
     """Returns a function that runs an exported network by ONNX Runtime on the CPU.
 
-    The whole network must be in the file: files that it names are not read. Raises PluginError if ONNX Runtime is not
-    installed or cannot read the file.
+    A file of weights that it names is read from its own folder only; ONNX Runtime refuses a path that leads out of it.
+    Raises PluginError if ONNX Runtime is not installed or cannot read the file.
     """
     try:
         import onnxruntime

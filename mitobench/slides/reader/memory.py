@@ -50,9 +50,9 @@ def check(path: Path, size: tuple[int, int], format: str | None, mode: str) -> N
 def available() -> int | None:
     """Returns the bytes of memory that can still be used, on Linux, within the container's limit; None if unknown."""
     there = _field(_MEMINFO, "MemAvailable:")
-    limit, used = _number(_LIMIT), _field(_USED, "anon")
+    at_most, used = limit(), _field(_USED, "anon")
     free = None if there is None else there * 1024
-    left = None if limit is None or used is None else max(0, limit - used)
+    left = None if at_most is None or used is None else max(0, at_most - used)
     known = [value for value in (free, left) if value is not None]
     return min(known) if known else None
 
@@ -66,9 +66,10 @@ def _field(path: Path, name: str) -> int | None:
         return None
 
 
-def _number(path: Path) -> int | None:
+def limit() -> int | None:
+    """Returns the container's limit on memory, bytes; None if there is none."""
     try:
-        return int(path.read_text(encoding="ascii"))
+        return int(_LIMIT.read_text(encoding="ascii"))
     except (OSError, ValueError):  # not Linux, or the word `max`: no limit
         return None
 
