@@ -53,37 +53,6 @@ def test_no_module_outside_the_training_package_imports_torch() -> None:
     do(f"import importlib\nfor name in {names}: importlib.import_module(name)", ("torch", "torchvision", "mmengine"))
 
 
-COMMANDS = """
-from mitobench.cli import main
-for sys.argv in {typed}:
-    try:
-        main()
-    except SystemExit as end:
-        assert not end.code, (sys.argv, end.code)
-"""
-
-
-def commands(*typed: list[object]) -> None:
-    """Runs commands in one process that cannot import mmengine."""
-    lines = [["mitobench", *map(str, arguments)] for arguments in typed]
-    do(COMMANDS.format(typed=lines), ("mmengine",))
-
-
-def test_a_detector_that_learns_nothing_is_run_packed_and_asked(small_data: Path, tmp_path: Path) -> None:
-    plugins = ["--estimator", "fixed", "--detector", "blobs", "--verifier", "none"]
-    store = ["--store", tmp_path / "store"]
-    image = next(path for path in small_data.rglob("*.*") if path.suffix in (".png", ".bmp", ".tiff"))
-    commands(
-        ["run", *plugins, "--data", small_data, "--dataset", "synthetic", *store, "--out", tmp_path / "board"],
-    )
-    (record,) = (tmp_path / "board" / "records").glob("*.json")
-    commands(
-        ["pack", record, *store, "--out", tmp_path / "model"],
-        ["predict", image, "--model", tmp_path / "model", "--mpp", "0.25", "--out", tmp_path / "found"],
-    )
-    assert list((tmp_path / "found").iterdir())
-
-
 def test_training_without_mmengine_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "mmengine"]:
         monkeypatch.delitem(sys.modules, name)

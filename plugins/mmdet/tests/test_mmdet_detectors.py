@@ -236,7 +236,13 @@ def test_prediction_needs_a_fit(samples: list[Sample]) -> None:
         tiny(RPN).predict(samples[0].frame)
 
 
-@pytest.mark.parametrize("options", [{"roi_pooling": "align"}, {"stride": 8}, {"norm": "lrn", "optimizer": "sgd"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"roi_pooling": "align", "norm": "lrn", "optimizer": "sgd"},
+        pytest.param({"stride": 8}, marks=pytest.mark.thorough),
+    ],
+)
 def test_variants_train(options: dict[str, Any], samples: list[Sample], context: Callable[..., Context]) -> None:
     detector = tiny(FasterRCNN, **{**options, "iterations": 1})
     detector.fit(samples, [], context())

@@ -32,7 +32,11 @@ def tiny(cls=ResNet18, **options):
 
 @pytest.mark.parametrize(
     ("cls", "normalise"),
-    [(ResNet18, "patch"), pytest.param(ResNet18, "imagenet", marks=pytest.mark.thorough), (ResNet50, "patch")],
+    [
+        (ResNet18, "patch"),
+        pytest.param(ResNet18, "imagenet", marks=pytest.mark.thorough),
+        pytest.param(ResNet50, "patch", marks=pytest.mark.thorough),
+    ],
 )
 def test_it_learns_to_distinguish_mitoses_from_imposters(cls, normalise, samples, context):
     verifier = tiny(cls, iterations=40, tta_views=4, normalise=normalise)
