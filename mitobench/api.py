@@ -521,6 +521,7 @@ class Context:
         log_scalar: takes (name, value, step) of a curve, for example a loss. `mitobench run --log tensorboard` shows
             it; otherwise it is dropped. Steps count from the beginning of the fit.
         label: labels detections on a training or validation frame, as the candidates that verifiers learn from are.
+        radius_um: takes a frame, and returns the matching radius of its data set, um.
         validation_f1: takes a function that detects mitoses in a frame, and returns the best F1 over all thresholds on
             the validation frames, by the matcher `mitos`: nearest first, within the card's radius. NaN if these frames
             have no annotated mitosis.
@@ -539,6 +540,7 @@ class Context:
     world_size: int = 1
     log_scalar: Callable[[str, float, int], None] = field(default=lambda name, value, step: None, repr=False)
     label: Callable[[Sample, Detections], Candidates] = field(default=_harness_only, repr=False)
+    radius_um: Callable[[Frame], float] = field(default=_harness_only, repr=False)
     validation_f1: Callable[[Callable[[Frame], Detections]], float] = field(default=_harness_only, repr=False)
 
     @property

@@ -118,6 +118,7 @@ class Subject:
                 self._upstream(),
                 log=logging.Logger("contract"),
                 label=lambda sample, found: label(found, sample.frame, sample.mitoses, frames.RADIUS_UM),
+                radius_um=lambda frame: frames.RADIUS_UM,
             )
             parts = self._parts(masks)
             train, val = self._with_embeddings(frames.train(**parts)), self._with_embeddings(frames.val(**parts))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -33,6 +34,7 @@ from mitobench.foreign.limits import MAX_STATE_BYTES
 ROLE, SEPARATOR = "detector", "+"
 STATE, FILES = "members.json", "files-{number}.safetensors"
 EPS = 1e-6  # probabilities are moved this far away from 0 and 1 before their logit is taken
+UNKNOWN_HALF_RADIUS_UM = 3.75  # half of 7.5 um, the radius of most data sets
 MIN_SLOPE = 1e-3  # of the curve over standardised scores: keeps the order of a member that is worse than chance
 PENALTY = 1e-2  # on the squared slope, so that it stays finite where validation separates the two kinds
 
@@ -41,8 +43,12 @@ class UnionOptions(api.Options):
     """Options of `union`."""
 
     detectors: str = Field("", description="The members: specs of detectors with + between them.")
-    merge_um: float = Field(
-        3.75, gt=0, le=100, description="Detections closer to a better one than this are the same cell, um."
+    merge_um: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        description="Detections closer to a better one than this are the same cell, um; none: half the matching "
+        "radius of the validation frames' data set.",
     )
     calibration: Literal["logistic", "none"] = Field(
         "logistic",
@@ -118,6 +124,7 @@ class Union(Detector):
         super().__init__(options, device)
         self.members: tuple[Detector, ...] = ()
         self.calibrations: tuple[Calibration, ...] = ()
+        self.half_radius_um = UNKNOWN_HALF_RADIUS_UM
         self._files: tempfile.TemporaryDirectory[str] | None = None
         self._raised = False
 
@@ -158,8 +165,11 @@ class Union(Detector):
 
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
         """Calibrates each member on the validation frames. The members are fitted already."""
+        radii = [context.radius_um(sample.frame) for sample in val or train]
+        self.half_radius_um = min(radii) / 2 if radii else UNKNOWN_HALF_RADIUS_UM
         self.members = tuple(context.upstream[ROLE])
         self.calibrations = tuple(self._calibrated(number, val, context) for number in range(1, len(self.members) + 1))
+        context.training_info["half the matching radius"] = f"{self.half_radius_um:g} um"
         context.training_info["calibration"] = {
             spec: {name: round(float(value), 4) for name, value in asdict(curve).items()}
             for spec, curve in zip(_specs(self.options), self.calibrations, strict=True)
@@ -181,14 +191,14 @@ class Union(Detector):
         """Returns the merged detections, the best first."""
         found = [_checked(member, frame) for member in self.members]
         scores = [curve(each.score) for curve, each in zip(self.calibrations, found, strict=True)]
-        return merged(found, scores, frame.mpp, self.options.merge_um)
+        return merged(found, scores, frame.mpp, self.options.merge_um or self.half_radius_um)
 
     def exportable(self) -> Any:
         """Raises PluginError: a union is not a network."""
         raise PluginError(f"{self.name} is not one network. Export a run of each member")
 
     def save(self, folder: Path) -> None:
-        """Writes the calibrations, and every member with its options and the files that these name."""
+        """Writes the calibrations, the radius, and every member with its options and the files that these name."""
         state = []
         for number, (member, curve) in enumerate(zip(self.members, self.calibrations, strict=True), 1):
             options, files = member.options.model_dump(mode="json"), files_of(member.options)
@@ -201,12 +211,14 @@ class Union(Detector):
             if member.learns():
                 (folder / f"member-{number}").mkdir()
                 member.save(folder / f"member-{number}")
-        (folder / STATE).write_text(json.dumps(state), encoding="utf-8")
+        whole = {"half_radius_um": self.half_radius_um, "members": state}
+        (folder / STATE).write_text(json.dumps(whole), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
         """Reads what `save` wrote. Raises PluginError if the files are not those of these members."""
-        state = read_json(folder / STATE, MAX_STATE_BYTES, "union's file", PluginError)
+        whole = read_json(folder / STATE, MAX_STATE_BYTES, "union's file", PluginError)
         try:
+            self.half_radius_um, state = _positive(whole["half_radius_um"]), whole["members"]
             if [entry["name"] for entry in state] != _specs(self.options):
                 raise ValueError("it lists other members")
             self.calibrations = tuple(Calibration(**entry["calibration"]) for entry in state)
@@ -234,7 +246,8 @@ def merged(
     """Merges the detections of several detectors on one frame.
 
     The best detection that is left takes all others within `radius` um of it, and has its centre and box. The score is
-    the mean over the detectors of their best score among these, with 0 for a detector that has none.
+    the mean over the detectors of their best score among these, with 0 for a detector that has none; `extra` has these
+    scores as `members`, [N, M], for fusers. Detectors need not agree in `kind` and `extra`, so theirs are left out.
 
     Args:
         found: the detections of each of M detectors.
@@ -252,7 +265,7 @@ def merged(
         return Detections.none()
     near = KDTree(xy * mpp).query_ball_point(xy * mpp, radius)
     left = np.ones(len(score), dtype=bool)
-    kept, means = [], []
+    kept, of_members = [], []
     for best in np.lexsort((xy[:, 0], xy[:, 1], member, -score)):
         if left[best]:
             cell = np.array([other for other in near[best] if left[other]])
@@ -260,10 +273,11 @@ def merged(
             np.maximum.at(of_each, member[cell], score[cell])
             left[cell] = False
             kept.append(best)
-            means.append(of_each.mean())
-    order = np.argsort(-np.asarray(means), kind="stable")
+            of_members.append(of_each)
+    means = np.mean(of_members, axis=1)
+    order = np.argsort(-means, kind="stable")
     rows = np.asarray(kept)[order]
-    return Detections(xy[rows], boxes[rows], np.asarray(means)[order])
+    return Detections(xy[rows], boxes[rows], means[order], extra={"members": np.asarray(of_members)[order]})
 
 
 def _checked(member: Detector, frame: Frame) -> Detections:
@@ -277,6 +291,13 @@ def _checked(member: Detector, frame: Frame) -> Detections:
             "score [N]."
         )
     return Detections(*arrays)
+
+
+def _positive(number: Any) -> float:
+    """Returns a number. Raises ValueError unless it is one above 0 and finite."""
+    if not isinstance(number, int | float) or not 0 < number < math.inf:
+        raise ValueError(f"half_radius_um is {number!r}, must be a number above 0")
+    return float(number)
 
 
 def _specs(options: Any) -> list[str]:

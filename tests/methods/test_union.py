@@ -112,6 +112,11 @@ class TestMerging:
         assert len(merge(near, far, radius=4)) == 1
         assert len(merged([near, far], [near.score, far.score], (0.2, 0.5), 3.75)) == 1
 
+    def test_fusers_are_given_the_score_of_each_member(self) -> None:
+        found = merge(points((100, 100, 0.4), (300, 300, 0.9)), points((110, 100, 0.8)))
+        assert found.xy.tolist() == [[110, 100], [300, 300]]
+        assert found.extra["members"] == pytest.approx(np.array([[0.4, 0.8], [0.9, 0]]))
+
     def test_two_detections_of_one_detector_count_once(self) -> None:
         found = merge(points((100, 100, 0.8), (104, 100, 0.6)), points())
         assert found.score == pytest.approx([0.4])
@@ -140,14 +145,17 @@ class Fake(Detector):
         return self.found
 
 
-def fit(frame: Frame, members: Sequence[Detector], val: int = 1, **options: Any) -> tuple[Any, Context]:
+def fit(
+    frame: Frame, members: Sequence[Detector], val: int = 1, radius_um: float = 7.5, **options: Any
+) -> tuple[Any, Context]:
     def label(sample: Sample, found: Detections) -> Candidates:
         near = np.linalg.norm(found.xy - [64, 64], axis=1) < 10
         return Candidates(found.xy, found.boxes, found.score, near)
 
     union = load(f"union:{BLOBS}+{PROGRAM}")
     plugin = union(union.Options(**options))
-    context = Context(0, "cpu", Path(), upstream={"detector": tuple(members)}, label=label)
+    given = {"upstream": {"detector": tuple(members)}, "label": label, "radius_um": lambda frame: radius_um}
+    context = Context(0, "cpu", Path(), **given)  # type: ignore[arg-type]
     samples = [Sample(frame, Mitoses(np.array([[64.0, 64.0]])))] * val
     plugin.fit([], samples, context)
     return plugin, context
@@ -179,6 +187,17 @@ class TestFit:
         with pytest.raises(PluginError, match=r"Detector 'fake' on frame toy/f: predict\(\) must return finite"):
             fit(frame, [Fake(points((1, 1, np.nan))), Fake(points())])
 
+    @pytest.mark.parametrize(("radius_um", "cells"), [(7.5, 2), (8.2, 1)])
+    def test_one_cell_is_half_the_radius_of_the_validation_frames_data_set(
+        self, frame: Frame, radius_um: float, cells: int
+    ) -> None:
+        """The two are 4 um apart."""
+        members = [Fake(points((64, 64, 0.8))), Fake(points((64 + 4 / frame.mpp[0], 64, 0.4)))]
+        plugin, _ = fit(frame, members, radius_um=radius_um)
+        assert len(plugin.predict(frame)) == cells
+        plugin, _ = fit(frame, members, radius_um=radius_um, merge_um=5.0)
+        assert len(plugin.predict(frame)) == 1
+
 
 class TestSaving:
     @pytest.fixture
@@ -191,7 +210,8 @@ class TestSaving:
         members = [load(each.name)() for each in cls.requires(cls.Options())["detector"]]
         plugin = cls()
         label = lambda sample, found: Candidates(found.xy, found.boxes, found.score, found.score > 0)  # noqa: E731
-        context = Context(0, "cpu", tmp_path, upstream={"detector": tuple(members)}, label=label)
+        upstream = {"detector": tuple(members)}
+        context = Context(0, "cpu", tmp_path, upstream=upstream, label=label, radius_um=lambda frame: 6.0)
         plugin.fit([], [Sample(frame, Mitoses(np.zeros((0, 2))))], context)
         folder = tmp_path / "saved"
         folder.mkdir()
@@ -201,23 +221,28 @@ class TestSaving:
     def test_the_files_of_members_travel_with_it(self, saved: tuple[Any, Path], frame: Frame) -> None:
         plugin, folder = saved
         before = plugin.predict(frame)
+        assert plugin.half_radius_um == 3.0
         next(folder.parent.glob("answer.sh")).unlink()
         again = type(plugin)()
         again.load(folder)
         np.testing.assert_array_equal(again.predict(frame).score, before.score)
+        assert again.half_radius_um == 3.0
         assert before.xy.tolist() == [[64, 64]]
         assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {".json", ".safetensors"}
 
     @pytest.mark.parametrize(
         "change",
         [
-            lambda state: state.pop(),
-            lambda state: state.reverse(),
-            lambda state: state[0].update(name="external:touch x {image}"),
-            lambda state: state[1].update(options={"command": "touch x {image}"}),
-            lambda state: state[1].update(files={"words.0": "../../x"}),
-            lambda state: state[0].pop("calibration"),
-            lambda state: state[0]["calibration"].update(more=1),
+            lambda state: state["members"].pop(),
+            lambda state: state["members"].reverse(),
+            lambda state: state["members"][0].update(name="external:touch x {image}"),
+            lambda state: state["members"][1].update(options={"command": "touch x {image}"}),
+            lambda state: state["members"][1].update(files={"words.0": "../../x"}),
+            lambda state: state["members"][0].pop("calibration"),
+            lambda state: state["members"][0]["calibration"].update(more=1),
+            lambda state: state.pop("half_radius_um"),
+            lambda state: state.update(half_radius_um=-1),
+            lambda state: state.update(half_radius_um="near"),
         ],
     )
     def test_changed_files_are_refused(self, saved: tuple[Any, Path], change: Any) -> None:
@@ -233,4 +258,4 @@ def test_it_learns_without_boxes_of_its_own_and_merging_reuses_the_fit() -> None
     assert Union.learns()
     assert not Union.uses_boxes
     assert Union.inference_options == ("merge_um",)
-    assert UnionOptions().merge_um == 3.75
+    assert UnionOptions().merge_um is None

@@ -152,7 +152,7 @@ class TestModels:
             names = [each.name for each in cls.requires(cls.Options())["detector"]]
             curve = {"probabilities": True}
             state = [{"name": name, "options": {}, "files": {}, "calibration": curve} for name in names]
-            (model / "detector" / "members.json").write_text(json.dumps(state))
+            (model / "detector" / "members.json").write_text(json.dumps({"half_radius_um": 3.75, "members": state}))
         cards.write(model, card.model_copy(update={"plugins": card.plugins.model_copy(update={"detector": part})}))
         return model
 

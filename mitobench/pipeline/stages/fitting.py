@@ -54,6 +54,7 @@ def fit_one(job: Job, rank: int = 0, world_size: int = 1) -> None:
         label=lambda sample, detections: label(
             detections, sample.frame, sample.mitoses, job.workspace.radius_um(sample.frame.key)
         ),
+        radius_um=lambda frame: job.workspace.radius_um(frame.key),
         validation_f1=lambda detect: _best_f1(job, val, detect),
     )
     with curves(job.stage, rank) as log_scalar:
