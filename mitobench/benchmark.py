@@ -15,7 +15,7 @@ from mitobench.api import Options, Plugin
 from mitobench.datasets import contamination, folds, looks
 from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError, PluginError, StoreError
-from mitobench.foreign.specs import foreign_specs
+from mitobench.foreign.specs import typed_specs
 from mitobench.pipeline import executors, trust
 from mitobench.pipeline.graph import Plan, PlannedRun, Request
 from mitobench.pipeline.plan import build
@@ -136,43 +136,42 @@ class Benchmark:
         Raises MitobenchError for a name that does not exist, arguments that cannot be combined, or something that a
         plugin would do and that is not allowed.
         """
-        with nullcontext() if typed else foreign_specs():
+        with typed_specs() if typed else nullcontext():
             named = [{role: _expand(role, names) for role, names in grid.roles.items()} for grid in grids]
-        with foreign_specs():  # those of a profile; what the user typed is spelled out by now
-            train_on = list(dict.fromkeys(train_on or ()))
-            matcher = _matcher(matcher, typed, notify)
-            device = find_device(device, processes)
-            _check_options(named, [Settings.load(profile or ANY_PROFILE, [*grid.sets, *sets], scale) for grid in grids])
-            root, tested = reading.find_data(data, datasets, train_on, protocol, scanners, notify)
-            synthetic = all(looks.is_made_here(name) for name in tested)
-            profile = profile or ("smoke" if synthetic else "cpu" if device == "cpu" else "paper")
-            settings = [Settings.load(profile, [*grid.sets, *sets], scale) for grid in grids]
-            notify = once(notify)
-            allowed = trust.allowed_for(allow, named if typed else [])
-            named = [_with_defaults(roles, own, notify) for roles, own in zip(named, settings, strict=True)]
-            trust.check(trust.requests_of_grids(named, settings), allowed, "This run")
-            estimators = {name for roles in named for name in roles["estimator"]}
-            masks = _learns_from_masks(estimators)
-            workspace = reading.read(root, tested, train_on, protocol, scanners, masks, notify, known)
-            if part == "val":
-                workspace = workspace.without_test(tested)
-            request = Request(
-                datasets=tested,
-                train_on=tuple(train_on),
-                seeds=tuple(seeds),
-                matcher=matcher,
-                device=device,
-                amp=device == "cuda",
-                processes=processes,
-                only_scanners=tuple(scanners) if scanners else None,
-                part=part,
-            )
-            store = store or default_store()
-            with weights_search.searching(store=store):
-                plan = build(list(zip(named, settings, strict=True)), request, workspace)
-            trust.check(trust.requests_of_plan(plan), allowed, "This run")
-            for note in (note for own in settings for note in own.notes):
-                notify(note)
+        train_on = list(dict.fromkeys(train_on or ()))
+        matcher = _matcher(matcher, typed, notify)
+        device = find_device(device, processes)
+        _check_options(named, [Settings.load(profile or ANY_PROFILE, [*grid.sets, *sets], scale) for grid in grids])
+        root, tested = reading.find_data(data, datasets, train_on, protocol, scanners, notify)
+        synthetic = all(looks.is_made_here(name) for name in tested)
+        profile = profile or ("smoke" if synthetic else "cpu" if device == "cpu" else "paper")
+        settings = [Settings.load(profile, [*grid.sets, *sets], scale) for grid in grids]
+        notify = once(notify)
+        allowed = trust.allowed_for(allow, named if typed else [])
+        named = [_with_defaults(roles, own, notify) for roles, own in zip(named, settings, strict=True)]
+        trust.check(trust.requests_of_grids(named, settings), allowed, "This run")
+        estimators = {name for roles in named for name in roles["estimator"]}
+        masks = _learns_from_masks(estimators)
+        workspace = reading.read(root, tested, train_on, protocol, scanners, masks, notify, known)
+        if part == "val":
+            workspace = workspace.without_test(tested)
+        request = Request(
+            datasets=tested,
+            train_on=tuple(train_on),
+            seeds=tuple(seeds),
+            matcher=matcher,
+            device=device,
+            amp=device == "cuda",
+            processes=processes,
+            only_scanners=tuple(scanners) if scanners else None,
+            part=part,
+        )
+        store = store or default_store()
+        with weights_search.searching(store=store):
+            plan = build(list(zip(named, settings, strict=True)), request, workspace)
+        trust.check(trust.requests_of_plan(plan), allowed, "This run")
+        for note in (note for own in settings for note in own.notes):
+            notify(note)
         return cls(request, settings, workspace, plan, Store(store))
 
     def run(self, out: Path, listener: executors.ProgressListener | None = None, jobs: int = 1) -> None:

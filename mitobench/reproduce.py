@@ -18,7 +18,6 @@ from mitobench.benchmark import Benchmark, Grid
 from mitobench.discovery import ROLES
 from mitobench.errors import DataError, MitobenchError, PluginError, RecordError
 from mitobench.file_cache import computing_anew
-from mitobench.foreign.specs import foreign_specs
 from mitobench.pipeline import canonical, trust
 from mitobench.pipeline.executors import ProgressListener
 from mitobench.pipeline.plan import UNUSED
@@ -77,8 +76,7 @@ def reproduce(
     except DataError as reason:
         return Reproducibility.refused(recorded, [str(reason)])
     with tempfile.TemporaryDirectory(prefix="mitobench-") as temporary, _threads(recorded), trust.only(allow):
-        with foreign_specs():
-            benchmark = _prepared(path, recorded, local, Path(temporary), store, allow, notify)
+        benchmark = _prepared(path, recorded, local, Path(temporary), store, allow, notify)
         impossible = [row.problem[1] for row in benchmark.problems if row.problem]
         if impossible:
             raise MitobenchError(f"{path}: cannot be reproduced here: {impossible[0]}")

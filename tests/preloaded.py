@@ -164,6 +164,7 @@ def serve() -> None:
     atexit.register(_end)  # before the imports: it runs after all that they register
     for name in MODULES:
         importlib.import_module(name)
+    _parse_sources()
     gc.freeze()
     _, address = sys.argv
     listener = socket.socket(socket.AF_UNIX)
@@ -180,6 +181,15 @@ def serve() -> None:
             listener.close()
             return _become_command(connection)
         connection.close()
+
+
+def _parse_sources() -> None:
+    """Parses mitobench's own modules, which takes a second and which planning a run would do in each process."""
+    import mitobench
+    from mitobench.pipeline import code
+
+    for path in Path(mitobench.__file__).parent.rglob("*.py"):
+        code._parse(code.read_source(path))
 
 
 def run_command() -> None:

@@ -202,9 +202,11 @@ def _show_dataset(name: str) -> None:
 
 def _show_plugin(claim: InstalledPlugin, spec: str, settings: Settings | None) -> None:
     from mitobench import discovery
+    from mitobench.foreign.specs import typed_specs
 
     whole_family = discovery.split(spec)[1] is None
-    cls = discovery.family(claim.role, claim.name) if whole_family else discovery.load(claim.role, spec)
+    with typed_specs():
+        cls = discovery.family(claim.role, claim.name) if whole_family else discovery.load(claim.role, spec)
     if cls.argument is not None:
         _line("argument", f"{claim.name}:{cls.argument.upper()}, for example {claim.name}:{cls.example}")
     _line("version", cls.version)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
 from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -186,9 +187,14 @@ def check_plugin(
 
     Example: mitobench check-plugin heatmap:resnet18 --set detector.patch=64
     """
-    from mitobench import contract
+    from mitobench import contract, discovery
+    from mitobench.errors import PluginError
+    from mitobench.foreign.specs import typed_specs
 
-    checks = contract.checks(role or contract.find_role(name), name, set_ or ())
+    role, spec = role or contract.find_role(name), name
+    with suppress(PluginError), typed_specs():  # a check reports a plugin that is broken
+        spec = discovery.spelled(role, name)
+    checks = contract.checks(role, spec, set_ or ())
     width = max(len(check.title) for check in checks)
     reasons = []
     for check in checks:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mitobench.cli.options import Data
+from mitobench.cli.options import AllowDownload, AllowExternal, Data, allow
 from mitobench.cli.terminal import echo
 
 EXAMPLES = """\
@@ -61,6 +61,8 @@ def pack(
             "threshold is chosen again on the validation frames in --data.",
         ),
     ] = None,
+    allow_external: AllowExternal = False,
+    allow_download: AllowDownload = False,
 ) -> None:
     """Pack the fitted plugins of a run into a model folder for `mitobench predict`.
 
@@ -79,7 +81,8 @@ def pack(
     from mitobench.model import pack as make
     from mitobench.report import markdown
 
-    card = make(record, store or default_store(), out, half, data, onnx, sets or ())
+    allowed = allow(allow_external, allow_download)
+    card = make(record, store or default_store(), out, half, data, onnx, sets or (), allowed)
     echo(f"{card.title}: {card.size_mb:.1f} MB in {len(card.files)} files.")
     if half:
         echo("Note: its F1 was measured before its weights were rounded to 16 bits.")

@@ -1,4 +1,7 @@
-"""Whether specs of plugins were typed by the user, or come from a record, a model, a profile or an experiment."""
+"""Whether specs of plugins were typed by the user, or come from a record, a model, a profile or an experiment.
+
+They count as foreign unless the code that reads what the user typed says otherwise: what is forgotten is refused.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-_foreign: ContextVar[bool] = ContextVar("foreign", default=False)
+_typed: ContextVar[bool] = ContextVar("typed", default=False)
 
 
 @contextmanager
-def foreign_specs() -> Iterator[None]:
-    """Within it, specs come from a record, a packed model, a profile or an experiment: the user did not type them.
-
-    A family that runs a file which its argument names must then refuse to: see `are_foreign`.
-    """
-    token = _foreign.set(True)
+def typed_specs() -> Iterator[None]:
+    """Within it, specs are what the user typed. Spell them out here (`discovery.spelled`), and do nothing else."""
+    token = _typed.set(True)
     try:
         yield
     finally:
-        _foreign.reset(token)
+        _typed.reset(token)
 
 
 def are_foreign() -> bool:
-    """Returns whether specs come from a file at present: the user did not type them."""
-    return _foreign.get()
+    """Returns whether the user did not type the specs that are read at present.
+
+    A family that runs a file which its argument names must then refuse to.
+    """
+    return not _typed.get()

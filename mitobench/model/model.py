@@ -14,7 +14,6 @@ from pydantic import ValidationError
 from mitobench import discovery
 from mitobench.api import Detections, Detector, EmbeddingVerifier, Floats, Frame, Fuser, Verifier
 from mitobench.errors import MitobenchError, PluginError, wrong_fields
-from mitobench.foreign.specs import foreign_specs
 from mitobench.model import card as cards
 from mitobench.model.card import ModelCard, PackedPlugin
 from mitobench.model.grid import Cell, cells, unrepeated
@@ -179,8 +178,7 @@ def _class_and_options(folder: Path, card: ModelCard, role: str) -> tuple[Any, A
     """Returns the class of the plugin of a role, and the options that it was packed with."""
     part: PackedPlugin = getattr(card.plugins, role)
     here = _installed(role, part)
-    with foreign_specs():
-        cls: Any = discovery.load(role, part.name)
+    cls: Any = discovery.load(role, part.name)
     try:
         options = cls.Options.model_validate(option_files.options_with(part.options, folder / FILES / role))
     except ValidationError as reason:

@@ -21,7 +21,7 @@ from mitobench.model.model import FILES, Model
 from mitobench.pipeline.stages.embedding import ENCODER
 from mitobench.pipeline.stages.job import LOG, TRAINING_INFO
 from mitobench.pipeline.store import MANIFEST, Store
-from mitobench.pipeline.trust import KINDS
+from mitobench.pipeline.trust import KINDS, only
 from mitobench.pipeline.workspace import validation_sets
 from mitobench.results import option_files
 from mitobench.results import record as records
@@ -42,6 +42,7 @@ def pack(
     data: Path | None = None,
     onnx: bool = False,
     settings: Sequence[str] = (),
+    allow: Collection[str] = (),
 ) -> ModelCard:
     """Writes the model of a record to a new folder atomically, and loads it once to check that it works.
 
@@ -55,13 +56,14 @@ def pack(
         onnx: ONNX Runtime, which then must be installed, runs the networks on a CPU.
         settings: `ROLE.OPTION=VALUE`, options read only at prediction time. The threshold is then chosen again on the
             validation frames in `data` (`ModelCard.repacked`).
+        allow: what the plugins may do beyond computing while the threshold is chosen again: `external`, `download`.
 
     Files that options refer to are packed too, so the model does not need the originals; so is the encoder of a
     verifier that has one.
 
     Raises RecordError for a record that failed or has no threshold; MitobenchError if the store lacks a stage, a plugin
-    saved files other than tensors and JSON, or `out` exists already or cannot be written; DataError if the training
-    frames in `data` are missing, or not those of the record.
+    saved files other than tensors and JSON, a plugin would do something that is not allowed, or `out` exists already or
+    cannot be written; DataError if the training frames in `data` are missing, or not those of the record.
     """
     read = records.read(record)
     changes = repacking.changes_of(read, settings)
@@ -75,13 +77,15 @@ def pack(
             option_files.write(folder / FILES / role, files, lambda file: Store(store).kept(file.sha256))
         card = repacking.with_options(_card(record, read, half), changes)
         card = cards.write(folder, card.model_copy(update={"ranges": _ranges(read, data, card.mpp)}))
-        model = Model.load(folder, allow=KINDS)
+        model = Model.load(folder, allow=KINDS)  # loading runs nothing
         if onnx:
             networks = repacking.write_networks(folder, model)
             card = cards.write(folder, card.model_copy(update={"onnx": networks}))
             model = Model.load(folder, allow=KINDS)
         if changes and data is not None:
-            card = cards.write(folder, repacking.choose_again(model, read, data, changes))
+            model = Model.load(folder, allow=allow)  # now it will search frames
+            with only(allow):
+                card = cards.write(folder, repacking.choose_again(model, read, data, changes))
     return card
 
 

@@ -22,7 +22,7 @@ from pydantic import Field, ValidationError
 from mitobench import discovery, registry
 from mitobench.api import Options, Plugin
 from mitobench.discovery import ROLES
-from mitobench.errors import MitobenchError, as_text, nearest
+from mitobench.errors import MitobenchError, PluginError, as_text, nearest
 from mitobench.foreign import load_json, printable
 from mitobench.pipeline import canonical
 
@@ -200,6 +200,7 @@ class Settings:
     notes: dict[str, None] = field(default_factory=dict)
     _used: set[tuple[str, str]] = field(default_factory=set)
     _options: dict[str, set[str]] = field(default_factory=dict)
+    _plugins: dict[str, set[str]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, profile: str, sets: Sequence[str | Override] = (), scale: float = 1.0) -> Settings:
@@ -293,7 +294,7 @@ class Settings:
         return name, f"Default {role}: {name}, because {absent}."
 
     def check_all_used(self, also: Sequence[Settings] = ()) -> None:
-        """Raises MitobenchError for an unknown plugin name, or an override of an option that no plugin of the run has.
+        """Raises MitobenchError for an unknown plugin, or an override that concerns no plugin of the run.
 
         `also` are the settings of the run's other grids: it is enough if one of the grids uses an override.
         """
@@ -305,8 +306,10 @@ class Settings:
         for where, role, name in named:
             if not discovery.is_installed(role, name):
                 raise MitobenchError(f"{where}: unknown {role} {name!r}. {nearest(name, discovery.names(role))}")
+            _check_member(where, role, name)
         for override in self.overrides:
             if not any((override.location, override.text) in settings._used for settings in (self, *also)):
+                _check_plugin_runs(override, (self, *also))
                 owner = override.plugin or override.role
                 known = sorted(self._options.get(override.role, set()))
                 raise MitobenchError(
@@ -353,6 +356,7 @@ class Settings:
     ) -> Any:
         values = dict(table)
         self._options.setdefault(role, set()).update(model.model_fields)
+        self._plugins.setdefault(role, set()).update([plugin] if plugin else [])
         for override in self.overrides:
             if not override.applies_to(role, plugin):
                 continue
@@ -412,6 +416,27 @@ def _read(path: Path) -> dict[str, Any]:
             raise MitobenchError(f"{path}: [{role}] must contain one table for each plugin: [{role}.NAME].")
     pipeline = _renamed(f"{path}: [pipeline]", PipelineOptions, PIPELINE, tables.get("pipeline", {}))
     return {**tables, "pipeline": pipeline}
+
+
+def _check_plugin_runs(override: Override, grids: Sequence[Settings]) -> None:
+    """Raises MitobenchError if an override names a plugin, and no plugin of the run is the one."""
+    names = sorted(set().union(*(own._plugins.get(override.role, ()) for own in grids)))
+    if override.plugin and not any(override.applies_to(override.role, name) for name in names):
+        have = f"its {override.role} is {' and '.join(names)}" if names else f"it has no {override.role}"
+        raise MitobenchError(
+            f"{override.location} {override.text}: this run has no {override.plugin}; {have}. Leave the option out, or "
+            f"add the plugin: --{override.role} {override.plugin}"
+        )
+
+
+def _check_member(where: str, role: str, name: str) -> None:
+    """Raises MitobenchError for a member that its family does not know; a family that is broken is left to the plan."""
+    try:
+        discovery.spelled(role, name)
+    except PluginError:
+        return
+    except MitobenchError as reason:
+        raise MitobenchError(f"{where}: {reason}") from reason
 
 
 def _tables_of(tables: Mapping[str, Any], role: str, name: str) -> list[str]:

@@ -60,13 +60,14 @@ def check(found: Iterable[Permission], allowed: Container[str | Permission], sou
     refused = [one for one in dict.fromkeys(found) if one.kind not in allowed and one not in allowed]
     if refused:
         lines = [f"  {KINDS.get(kind, ascii(kind))}: {text!a}" for kind, text in refused]
+        trusted = ", with all of your rights on this machine" if any(one.kind == EXTERNAL for one in refused) else ""
         flags = " and ".join(f"--allow-{kind}" for kind in dict.fromkeys(request.kind for request in refused))
         raise MitobenchError(
             "\n".join(
                 [
                     f"{source} would",
                     *lines,
-                    f"Nothing was run. If you trust this, with all of your rights on this machine, give {flags}.",
+                    f"Nothing was run. If you trust this{trusted}, give {flags}.",
                 ]
             )
         )

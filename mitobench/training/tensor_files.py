@@ -104,7 +104,8 @@ def _short(reason: Exception) -> str:
     for start in ("Unsupported global: ", "Unsupported class ", "Unsupported operand "):
         if start in text:
             return text[text.index(start) :].splitlines()[0].partition(" was not an allowed")[0]
-    return text.splitlines()[0].rstrip(". ") if text else type(reason).__name__
+    lines = [line.strip() for line in text.splitlines() if line.strip() and "weights_only" not in line]
+    return lines[0].rstrip(". ") if lines else type(reason).__name__
 
 
 def _first(loaded: Mapping[str, Any]) -> dict[str, Tensor]:

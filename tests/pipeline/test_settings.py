@@ -113,6 +113,34 @@ def test_an_error_about_a_set_of_an_unknown_option_lists_similar_options(profile
     assert "Did you mean iterations?" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "detector.blobs.floor=0.1",
+            "this run has no blobs; its detector is blob. Leave the option out, or add the plugin",
+        ),
+        ("verifier.none.x=1", "this run has no none; it has no verifier"),
+        (
+            "detector.union:blobs.merge_um=1",
+            "--set detector.union:blobs.merge_um=1: union:blobs: a union has at least two",
+        ),
+    ],
+)
+def test_a_set_for_a_plugin_that_does_not_run_says_so(text: str, message: str) -> None:
+    settings = Settings.load("smoke", [text])
+    settings._merge(Blob.Options, "detector", Blob.name, {})
+    with pytest.raises(MitobenchError, match=message):
+        settings.check_all_used()
+
+
+def test_a_profile_with_an_unknown_member_of_a_family_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('[detector."union:blobs+blubs"]\nmerge_um = 2.0\n')
+    with pytest.raises(MitobenchError, match=r"mine.toml: \[detector.union:blobs\+blubs\]: Unknown detector 'blubs'"):
+        Settings.load(str(path)).check_all_used()
+
+
 def test_a_profile_changes_options_of_the_one_it_is_based_on(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('based_on = "cpu"\n[detector.frcnn]\nwidth = 0.25\n[pipeline]\ncandidate_threshold = 0.5\n')

@@ -14,6 +14,7 @@ import tiny_runs
 
 from mitobench import discovery
 from mitobench.errors import MitobenchError
+from mitobench.methods.external import External
 from mitobench.model import Model, pack
 from mitobench.model import card as cards
 from mitobench.pipeline import trust
@@ -133,6 +134,43 @@ def test_a_long_command_is_shown_whole(mitobench: Mitobench, small_data: Path, t
     spec = f"external:echo {' '.join(['harmless'] * 400)} {{image}} the-end"
     answer = mitobench("reproduce", with_detector(honest(tmp_path / "board", small_data), spec), "--data", small_data)
     assert "the-end" in answer.err
+
+
+class TestPack:
+    """Choosing a threshold again searches frames, with what the record names."""
+
+    def test_a_record_runs_no_command(
+        self, mitobench: Mitobench, small_data: Path, tmp_path: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(External, "inference_options", ("timeout_s",))  # as a verifier's would be
+        path = honest(tmp_path / "board", small_data, "blobs")
+
+        def change(content: dict[str, Any]) -> None:  # and keep the keys of stages that are in the store
+            content["combination"]["detector"] = f"external:{TOUCH}"
+            content["plugins"]["detector"].update(name=f"external:{TOUCH}", options={})
+
+        tiny_runs.reseal(path, change)
+        command = ["pack", path, "--store", tmp_path / "board" / "store", "--out", tmp_path / "model"]
+        answer = mitobench(*command, "--data", small_data, "--set", "detector.timeout_s=9")
+        assert answer.code == 2, answer.out + answer.err
+        assert f"run this command: '{TOUCH}'" in answer.err
+        assert not (here / TOUCHED).exists()
+        assert not (tmp_path / "model").exists()
+
+    def test_a_record_runs_no_config_file(
+        self, mitobench: Mitobench, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pytest.importorskip("mitobench_mmdet")
+        config, mark = tmp_path / "evil.py", tmp_path / "was-run"
+        config.write_text(f"open({str(mark)!r}, 'w').close()\nmodel = dict(type='RetinaNet')\n")
+        path = with_detector(honest(tmp_path / "board", small_data), f"mmdet:{config}")
+        monkeypatch.setenv("MITOBENCH_PACKAGES", "mitobench-toys,mitobench-mmdet,mitobench")
+        discovery.found.cache_clear()
+        command = ["pack", path, "--store", tmp_path / "board" / "store", "--out", tmp_path / "model"]
+        answer = mitobench(*command, "--data", small_data, "--set", "detector.score_floor=0.1")
+        assert answer.code == 2
+        assert "must not name a config file" in answer.err
+        assert not mark.exists()
 
 
 class TestModels:
@@ -337,6 +375,11 @@ def test_the_second_lock_only_closes(monkeypatch: pytest.MonkeyPatch, allowed: l
     assert trust.FORBID_EXTERNAL not in os.environ
 
 
+PROFILE_WITH_TABLE = """
+title = "theirs"
+[detector."mmdet:{config}"]
+lr = 0.1
+"""
 PROFILE = """
 title = "theirs"
 [defaults]
@@ -365,6 +408,8 @@ fuser = ["detector-only"]
         (PROFILE, ["run", "--dataset", "synthetic", "--profile"]),
         (PROFILE, ["run", "--part", "val", "--dataset", "synthetic", "--profile"]),
         (EXPERIMENT, ["experiment"]),
+        (PROFILE_WITH_TABLE, ["info", "mmdet:rtmdet_tiny_8xb32-300e_coco", "--profile"]),
+        (PROFILE_WITH_TABLE, ["run", "--dataset", "synthetic", "-e", "fixed", "-d", "mmdet:rtmdet_tiny", "--profile"]),
     ],
 )
 def test_a_profile_or_experiment_cannot_make_a_config_file_run(
@@ -381,8 +426,12 @@ def test_a_profile_or_experiment_cannot_make_a_config_file_run(
     config, theirs, mark = tmp_path / "my_config.py", tmp_path / "theirs.toml", tmp_path / "was-run"
     config.write_text(f"open({str(mark)!r}, 'w').close()\nmodel = dict(type='RetinaNet')\n")
     theirs.write_text(content.format(config=config))
-    answer = mitobench(*command, theirs, "--data", small_data, "--out", tmp_path / "out")
+    places = () if command[0] == "info" else ("--data", small_data, "--out", tmp_path / "out")
+    answer = mitobench(*command, theirs, *places)
+    assert not mark.exists()
+    if command[0] == "info":  # it shows the options of another plugin
+        assert answer.code == 0
+        return
     assert answer.code == 2
     assert "must not name a config file" in answer.err
     assert f"type it: --detector mmdet:{config}" in "".join(answer.err.splitlines())
-    assert not mark.exists()

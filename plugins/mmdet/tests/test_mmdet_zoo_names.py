@@ -11,14 +11,16 @@ import pytest
 
 from mitobench import discovery
 from mitobench.api import MitobenchError
-from mitobench.foreign.specs import foreign_specs
+from mitobench.foreign.specs import typed_specs
 from mitobench_mmdet.zoo import configs, names
 
 FULL = "retinanet_r18_fpn_1x_coco"
 
 
 def spelled(argument: str) -> str:
-    return discovery.spelled("detector", f"mmdet:{argument}")
+    """The full spelling of what a user typed."""
+    with typed_specs():
+        return discovery.spelled("detector", f"mmdet:{argument}")
 
 
 @pytest.mark.parametrize("argument", [FULL, f"{FULL}.py", f"retinanet/{FULL}", f"retinanet/{FULL}.py"])
@@ -58,7 +60,7 @@ def test_names_of_two_folders_keep_the_folder() -> None:
     [
         ("retinanet_r19_fpn_1x_coco", r"Unknown config.*Did you mean.*retinanet_r18_fpn_1x_coco"),
         ("", r"needs an argument, its config"),
-        ("missing/file.py", r"Unknown config"),
+        ("missing/file.py", r"There is no file 'missing/file\.py'\. MMDetection ships"),
         ("mask-rcnn_r50_fpn_1x_coco", r"cannot be fitted: it segments masks"),
         ("mask-rcnn_r50", r"different models|cannot be fitted: it segments masks"),
         ("rtmdet-ins_tiny_8xb32-300e_coco", r"cannot be fitted: it segments masks"),
@@ -131,9 +133,31 @@ def test_another_content_is_another_member(own_config: Path) -> None:
 
 
 def test_a_record_or_model_cannot_make_a_config_file_run(own_config: Path) -> None:
-    with foreign_specs(), pytest.raises(MitobenchError, match="must not name a config file"):
-        spelled(str(own_config))
+    with pytest.raises(MitobenchError, match="must not name a config file"):
+        discovery.spelled("detector", f"mmdet:{own_config}")
     assert not (own_config.parent / "was-run").exists()
+
+
+def test_a_file_that_the_user_typed_may_be_named_again(own_config: Path) -> None:
+    """A profile has options for it, or `--set` names it."""
+    assert spelled(str(own_config)) == discovery.spelled("detector", f"mmdet:{own_config}")
+
+
+def test_a_config_that_ends_the_program_is_refused(own_config: Path) -> None:
+    own_config.write_text("raise SystemExit(3)\n")
+    with pytest.raises(MitobenchError, match=r"my_config\.py cannot be fitted: reading it raised SystemExit: 3"):
+        spelled(str(own_config))
+
+
+def test_a_config_with_functions_is_named(own_config: Path) -> None:
+    own_config.write_text(SMALL + "\nmodel['backbone']['act'] = lambda x: x\n")
+    with pytest.raises(MitobenchError, match=r"my_config\.py cannot be fitted: .*is not plain data"):
+        spelled(str(own_config))
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    with pytest.raises(MitobenchError, match=r"There is no file 'nothere\.py'"):
+        spelled("nothere.py")
 
 
 def test_a_stored_model_with_another_digest_is_refused(own_config: Path) -> None:

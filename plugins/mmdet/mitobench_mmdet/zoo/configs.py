@@ -102,7 +102,7 @@ def _read(path: Path) -> Any:
     except FileNotFoundError as reason:
         lost = re.search(r"[\w.+-]+\.py", str(reason))
         return "a file that it is based on is missing" + (f", {lost[0]}" if lost else "")
-    except Exception as reason:  # a config is a program
+    except (Exception, SystemExit) as reason:  # a config is a program
         return f"reading it raised {type(reason).__name__}: {reason}"
     model = config._cfg_dict.to_dict().get("model")
     return json.loads(json.dumps(model)) if _is_plain(model) else model
@@ -119,26 +119,30 @@ def _is_plain(model: Any) -> bool:
 # ------------------------------------------------------------------------------------------------ files of the user
 
 
+_typed: set[Path] = set()  # what the user typed; a profile may then have options for it
+
+
 def _of_file(path: Path) -> str:
     """Runs a config file that the user named, and stores its model as data. Returns NAME@DIGEST.
 
-    Raises MitobenchError if the file was not typed by the user, or cannot be fitted.
+    Raises MitobenchError if the file was not typed by the user, here or before, or cannot be fitted.
     """
-    if are_foreign():
+    if are_foreign() and path.resolve() not in _typed:
         raise MitobenchError(
             f"mmdet:{path}: a record, a model, a profile or an experiment must not name a config file: reading it runs "
             f"it. If you trust the file, type it: --detector mmdet:{path}"
         )
+    _typed.add(path.resolve())
     raw = _read(path.resolve())
     reason = raw if isinstance(raw, str) else refusal(raw)
     if reason:
         raise MitobenchError(f"mmdet:{path} cannot be fitted: {reason}.")
-    model = settled(raw)
     from mitobench_mmdet.zoo.validation import check
 
     try:
+        model = settled(raw)
         check(model)
-    except PluginError as problem:
+    except MitobenchError as problem:
         raise MitobenchError(f"mmdet:{path} cannot be fitted: {problem}") from problem
     name = f"{path.stem[:100]}@{digest(model)}"
     if not names.OF_FILE.fullmatch(name):

@@ -8,7 +8,7 @@ from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
-from mitobench.api import MitobenchError, nearest
+from mitobench.api import MitobenchError
 
 CONFIGS = ".mim/configs"
 NOT_MODELS = ("_base_", "common")  # folders of parts of configs
@@ -59,8 +59,8 @@ def unknown(argument: str) -> MitobenchError:
     from difflib import get_close_matches
 
     close = get_close_matches(argument.removesuffix(".py"), shipped(), n=5, cutoff=0.4)
-    meant = f"Did you mean {', '.join(close)}? " if close else nearest(argument, []) + " "
+    meant = f" Did you mean {', '.join(close)}?" if close else ""
+    what = f"There is no file {argument!r}" if argument.endswith(".py") else f"Unknown config {argument!r}"
     return MitobenchError(
-        f"Unknown config {argument!r}. {meant}MMDetection ships {len(shipped())}. "
-        "A file of your own is given by its path."
+        f"{what}.{meant} MMDetection ships {len(shipped())}. A file of your own is given by its path."
     )

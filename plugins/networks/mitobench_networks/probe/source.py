@@ -17,6 +17,7 @@ from mitobench.training import find_weights
 from mitobench_networks.probe import config as configs
 from mitobench_networks.probe.config import EncoderConfig
 from mitobench_networks.probe.encoder import WEIGHTS
+from mitobench_networks.timm_models import check_model
 
 HUB = "hf-hub:"
 REPOSITORY = re.compile(r"(?P<name>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\w[\w.-]*))?", re.ASCII)
@@ -38,7 +39,7 @@ def spelled(argument: str) -> str:
         path = Path(argument)
         folder = str(path.parent if path.name == WEIGHTS else path)
         return folder if is_folder(folder) else f"./{folder}"
-    configs.check_name(argument, f"probe:{argument}")
+    check_model(argument)
     return argument
 
 
