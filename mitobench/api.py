@@ -93,7 +93,7 @@ def clip_boxes(boxes: Floats, size: tuple[int, int]) -> Floats:
 # ---------------------------------------------------------------------------------------------------- data
 
 
-# What a frame's domains may say: where, of what and with what it was made.
+# The names of a frame's domains.
 DOMAINS = ("scanner", "tumour", "lab", "species", "region")
 
 
@@ -383,7 +383,7 @@ class Candidates(Detections):
 
 @dataclass(frozen=True)
 class Embeddings:
-    """What a frozen encoder says about the points of one labelled frame: D numbers a point, float32.
+    """The embeddings of the points of one labelled frame by a frozen encoder: D numbers a point, float32.
 
     Attributes:
         mitoses: at `Sample.mitoses.xy`, [M, D].
@@ -666,7 +666,7 @@ class Plugin(ABC):
 
     @classmethod
     def is_path(cls, argument: str) -> bool:
-        """Returns whether an argument of the family is a path. That of a record or model is not opened."""
+        """Returns whether an argument of the family is a path. Paths named by records or models are never opened."""
         return False
 
     @classmethod
@@ -860,7 +860,7 @@ class Fuser(Plugin):
         return {}
 
     def restore(self, chosen: Mapping[str, Any]) -> None:
-        """Take over what `chosen` returned, read back from a record. A fuser that chooses nothing need not override it.
+        """Restores what `chosen` returned, read back from a record. A fuser that chooses nothing need not override it.
 
         Raises PluginError for values that `chosen` cannot have returned.
         """

@@ -45,17 +45,18 @@ IN_NAMES = {
     "vouches",
     "shelf",
     "grave",
+    "vouched",
 }
 
 # What these say is as it was: old records, what changed under which name, and these tables.
 AS_IT_WAS = {"CHANGELOG.md", "tests/test_english.py"}
 FOLDERS = ("mitobench", "plugins", "registry", "tests", "benchmarks", "docs", ".github")
-KINDS = {".py", ".md", ".toml", ".html", ".js", ".css", ".j2", ".yml", ".svg", ".tex", ".txt"}
+KINDS = {".py", ".md", ".toml", ".html", ".js", ".css", ".j2", ".yml", ".svg", ".tex", ".txt", ".ipynb"}
 
 
 def files() -> list[Path]:
     found = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.suffix in KINDS]
-    found += [*ROOT.glob("*.md"), *ROOT.glob("*.toml"), ROOT / "Makefile"]
+    found += [*ROOT.glob("*.md"), *ROOT.glob("*.toml"), *ROOT.glob("*.cff"), ROOT / "Makefile", ROOT / ".ci" / "run"]
     kept = [path for path in found if not {"version1", "__pycache__", "_registry", "vendor"} & set(path.parts)]
     return sorted(path for path in kept if path.relative_to(ROOT).as_posix() not in AS_IT_WAS)
 

@@ -367,7 +367,7 @@ def load(name: str, root: Path, labels_only: bool = False) -> Dataset:
 
 def no_images(dataset: Dataset) -> DataError:
     """The error for a copy that has annotations and no image."""
-    source = f" They are to be had from {dataset.card.images_from}" if dataset.card.images_from else ""
+    source = f" They are available from {dataset.card.images_from}" if dataset.card.images_from else ""
     return DataError(
         f"{dataset.root}: has the annotation of {len(dataset.without_image)} {dataset.name} frames, and none of their "
         f"images.{source} Put the images anywhere below this folder."

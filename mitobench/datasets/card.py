@@ -78,7 +78,7 @@ class Card(BaseModel):
             ranges, such as "001-150". The slides have the same names in both.
         contained_in: the same in the other direction, for data sets that have no card here.
         duplicates: what two annotations of one figure count as: `once` (the default), or `all`.
-        images_from: where the images are to be had.
+        images_from: where to get the images.
         notes: what a reader of results should know.
         citation, licence, url: source and terms of use.
     """

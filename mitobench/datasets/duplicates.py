@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 Bits = NDArray[np.bool_]
 
 SIDE = 384  # px of the longer side at which a frame is described
-LEAST_SIDE = 64  # px of the longer side: smaller frames show too little
+MIN_SIDE = 64  # px of the longer side: smaller frames show too little
 POINTS = 300  # of a frame, at most
 CONTRASTS = (0.16, 0.08, 0.04)  # of a point, of 1; the first that gives enough points
 BITS = 256  # of the description of a point
@@ -59,12 +59,12 @@ class Duplicate:
 
 
 def fingerprint(pixels: NDArray[np.uint8]) -> Fingerprint:
-    """Returns what is compared of a frame, uint8 [height, width, 3]. One below LEAST_SIDE px has no points."""
+    """Returns what is compared of a frame, uint8 [height, width, 3]. One below MIN_SIDE px has no points."""
     from PIL import Image
 
     height, width = pixels.shape[:2]
     digest = hashlib.sha256(f"{width} {height} ".encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
-    if max(height, width) < LEAST_SIDE:
+    if max(height, width) < MIN_SIDE:
         nothing = np.zeros((0, 2)), np.zeros((0, BITS), dtype=bool)
         return Fingerprint(digest, (nothing[0], nothing[0]), (nothing[1], nothing[1]))
     scale = SIDE / max(height, width)

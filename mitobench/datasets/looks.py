@@ -27,7 +27,7 @@ from mitobench.slides.reader import oddities
 FOLDER = "looks-1"  # in the cache; change it with `duplicates.fingerprint` and `reader.oddities`
 MAX_BYTES = MB  # of one file there
 MADE_HERE = "synthetic"  # how the names of data sets begin that a program makes
-MANY = 20  # new frames, of which it is said that they are read: it takes seconds
+MANY = 20  # new frames from which on a note says that they are read: it takes seconds
 
 Progress = Callable[[int, int], None]
 

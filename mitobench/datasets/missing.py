@@ -10,6 +10,6 @@ from mitobench.datasets.spans import spans
 
 
 def missing_images(labels: Path, card: Card, slides: Sequence[str], of: int) -> str:
-    """Says how many images are missing, which, and where they are to be had."""
-    source = f"; to be had from {card.images_from}" if card.images_from else ""
+    """Says how many images are missing, which, and where to get them."""
+    source = f"; available from {card.images_from}" if card.images_from else ""
     return f"{labels}: {len(slides)} of {of} images are missing: {spans(slides)}{source}"

@@ -37,7 +37,7 @@ MAX_ROWS = 100_000
 COLUMNS, BOX = ("x", "y", "score"), ("x1", "y1", "x2", "y2")
 SLACK_PX = 1.0  # how far a centre may lie outside the image, as for all detectors
 STDERR_LINES = 5
-SHOWN = 200  # characters of a line of the program's output in a message
+MAX_SHOWN = 200  # characters of a line of the program's output in a message
 FORBIDDEN = "MITOBENCH_FORBID_EXTERNAL"  # set while a stranger's record or model is used without permission
 # The program gets these variables of the environment only: others may hold passwords and keys.
 ENVIRONMENT = re.compile(
@@ -96,7 +96,7 @@ class External(Detector):
 
         Raises MitobenchError for a command that cannot be split into words, or has no `{image}`.
         """
-        shown = printable(argument, SHOWN)
+        shown = printable(argument, MAX_SHOWN)
         try:
             words = shlex.split(argument)
         except ValueError as reason:
@@ -121,7 +121,7 @@ class External(Detector):
         """Runs the program on the frame. Raises PluginError if it fails or its answer is not valid."""
         if os.environ.get(FORBIDDEN):
             raise PluginError(
-                f"external: running {printable(self.options.command, SHOWN)} is not allowed here. Give "
+                f"external: running {printable(self.options.command, MAX_SHOWN)} is not allowed here. Give "
                 "--allow-external if you trust this program."
             )
         with tempfile.TemporaryDirectory(prefix="mitobench-") as folder:
@@ -273,11 +273,11 @@ class _Program:
         with self.stderr.open("rb") as file:
             file.seek(max(0, self.stderr.stat().st_size - 8192))
             lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
-        shown = " | ".join(printable(line, SHOWN) for line in lines[-STDERR_LINES:])
+        shown = " | ".join(printable(line, MAX_SHOWN) for line in lines[-STDERR_LINES:])
         return f"the end of its standard error: {shown}" if shown else "it wrote nothing to standard error"
 
     def _fail(self, problem: str) -> NoReturn:
-        raise PluginError(f"external: the program {printable(self.words[0], SHOWN)} {problem.rstrip('.')}.")
+        raise PluginError(f"external: the program {printable(self.words[0], MAX_SHOWN)} {problem.rstrip('.')}.")
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
@@ -317,14 +317,14 @@ def _header(names: list[str], where: str, line: int) -> list[str]:
         _malformed(
             where,
             line,
-            f"the header must be x,y,score or x,y,score,x1,y1,x2,y2, not {printable(','.join(names), SHOWN)!r}; "
+            f"the header must be x,y,score or x,y,score,x1,y1,x2,y2, not {printable(','.join(names), MAX_SHOWN)!r}; "
             f"log to standard error, or write the CSV to {OUT}",
         )
     return names
 
 
 def _row(cells: list[str], header: list[str], where: str, line: int, size: tuple[int, int]) -> list[float]:
-    shown = printable(",".join(cells), SHOWN)
+    shown = printable(",".join(cells), MAX_SHOWN)
     if len(cells) != len(header):
         _malformed(where, line, f"{len(cells)} values for {len(header)} columns: {shown!r}")
     try:

@@ -175,7 +175,7 @@ def _more(section: Section, n_combinations: int, n_published: int) -> str:
     )
     n_failed = sum(len(row.failed) for row in section.rows)
     failed = f"{n_failed} run{'s' if n_failed > 1 else ''} FAILED. " if n_failed else ""
-    rows = f"{n_rows} row{'s' if n_rows > 1 else ''}"
+    rows = f"All {n_rows} rows" if n_rows > 1 else "The row"
     published = ", published numbers and sources" if n_published else ""
     target = f"{SECTIONS}/{quote(section.name)}.md"
-    return f"{best}{failed}[All {rows}, records, what each part adds{published}]({target})"
+    return f"{best}{failed}[{rows}, records, what each part adds{published}]({target})"

@@ -28,6 +28,7 @@ from mitobench.results.schema import Record
 
 PLAIN = re.compile(r"[\w-]+")
 CONTEST = re.compile(r"([a-z]+)(\d{4})")  # the name of a contest's data set and its year
+UNSEEN = re.compile(r"leave one domain out (\w+)")
 FOLDS = re.compile(r"(?P<base>.+)-(?P<number>\d*)of(?P<of>\d+)")
 SCANNERS = {"A": "Aperio", "H": "Hamamatsu"}
 
@@ -193,10 +194,11 @@ def dataset_title(name: str) -> str:
 
 
 def protocol_title(name: str) -> str:
-    """The name of a protocol in words: `official` is `official split`, `cv-by-slide-of3` is `cv by slide, 3 folds`."""
+    """The name of a protocol in words: `official` is `official split`, `cv-by-slide-of3` is `by slide, 3 folds`."""
     fold = FOLDS.fullmatch(name)
     words = (fold["base"] if fold else name).replace("-", " ")
     if fold:
+        words = UNSEEN.sub(r"tested on an unseen \1", words.removeprefix("cv "))
         return (
             f"{words}, {fold['of']} folds" if not fold["number"] else f"{words}, fold {fold['number']} of {fold['of']}"
         )

@@ -147,7 +147,7 @@ def test_missing_images_are_listed_with_where_to_get_them(tmp_path: Path) -> Non
     dataset = load("midogpp", tmp_path)
     assert (list(dataset.items), list(dataset.without_image)) == (["003"], ["001", "002", "004"])
     (note,) = (note for note in dataset.notes if "images are missing" in note)
-    assert "3 of 4 images are missing: 001-002 004; to be had from https://doi.org/" in note
+    assert "3 of 4 images are missing: 001-002 004; available from https://doi.org/" in note
 
 
 def test_labels_without_any_image_can_be_checked_and_not_run(tmp_path: Path) -> None:

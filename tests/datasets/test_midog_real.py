@@ -58,7 +58,7 @@ def test_the_table_of_midogpp(labelled_data: Path) -> None:
 
 def test_what_is_odd_in_midogpp_is_noted(labelled_data: Path) -> None:
     notes = "\n".join(midogpp(labelled_data).notes)
-    assert "553 of 553 images are missing: 001-553; to be had from https://" in notes
+    assert "553 of 553 images are missing: 001-553; available from https://" in notes
     assert "274 boxes leave their image" in notes
     assert "'Hamammatsu XR', which is read as 'Hamamatsu XR'" in notes
     assert "55 slides have 'canine lymphoma', which is read as 'canine lymphosarcoma'" in notes
