@@ -1,4 +1,4 @@
-"""The mitoses per mm2 of each case, detected against annotated: with the cut-offs that a record was made with, or a card's."""
+"""How well a record counts: with the cut-offs that it was made with, or those of the card for older records."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ def case_counts_of(record: Record) -> CaseCounts | None:
         return record.test.cases
     entries = {frame.frame: frame for frame in record.frames.test}
     counts = [count for count in record.test.frames if count.frame in entries]
-    return case_counts([entries[count.frame] for count in counts], counts, _card_cut_offs(record.combination["dataset"]))
+    frames = [entries[count.frame] for count in counts]
+    if not all(frame.area_mm2 for frame in frames):
+        return None
+    return case_counts(frames, counts, _card_cut_offs(record.combination["dataset"]))
 
 
 def lacks_frames_without_mitoses(record: Record) -> bool:
