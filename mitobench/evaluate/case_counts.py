@@ -1,7 +1,7 @@
 """Compares the mitoses per mm2 of each case, as detected and as annotated: what grading needs, unlike F1.
 
-A missed mitosis and a false positive are two errors for F1 and none for the count; a detector that finds a tenth too many
-everywhere has a good F1 and moves cases over a cut-off.
+A missed mitosis and a false positive are two errors for F1 and none for the count; a detector that finds a tenth too
+many everywhere has a good F1 and moves cases over a cut-off.
 """
 
 from __future__ import annotations
