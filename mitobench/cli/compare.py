@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -65,13 +65,13 @@ def _scores(records: tuple[Record, Record], paths: tuple[Path, Path], found: Com
 def _rates(records: tuple[Record, Record]) -> Iterator[str]:
     """False positives per mm2, F1 without contested figures, and false positives on imposters, as far as known."""
     tests = [record.test for record in records]
-    annotators = [test and test.annotators for test in tests]
+    annotators = _each(tests, "annotators")
     yield from _lines(
         [
-            ("false positives per mm2", [test and test.fp_per_mm2 for test in tests], 2),
-            ("F1 without contested figures", [found and found.f1 for found in annotators], 3),
-            ("false positives on annotated imposters", [found and found.fp_on_imposters for found in annotators], 0),
-            ("other false positives", [found and found.fp_elsewhere for found in annotators], 0),
+            ("false positives per mm2", _each(tests, "fp_per_mm2"), 2),
+            ("F1 without contested figures", _each(annotators, "f1"), 3),
+            ("false positives on annotated imposters", _each(annotators, "fp_on_imposters"), 0),
+            ("other false positives", _each(annotators, "fp_elsewhere"), 0),
         ]
     )
 
@@ -84,16 +84,21 @@ def _counts(records: tuple[Record, Record]) -> Iterator[str]:
     n_cases = next((str(counts.n_cases) for counts in found if counts), "")
     yield from _lines(
         [
-            ("detected per mm2, mean", [counts and counts.detected_per_mm2 for counts in found], 2),
-            ("annotated per mm2, mean", [counts and counts.annotated_per_mm2 for counts in found], 2),
-            ("bias", [counts and counts.bias for counts in found], 2),
-            ("lower limit of agreement", [counts and counts.lower_limit for counts in found], 2),
-            ("upper limit of agreement", [counts and counts.upper_limit for counts in found], 2),
-            ("ICC(2,1)", [counts and counts.icc for counts in found], 3),
-            ("share on the same side of cut-offs", [counts and counts.same_side for counts in found], 3),
+            ("detected per mm2, mean", _each(found, "detected_per_mm2"), 2),
+            ("annotated per mm2, mean", _each(found, "annotated_per_mm2"), 2),
+            ("bias", _each(found, "bias"), 2),
+            ("lower limit of agreement", _each(found, "lower_limit"), 2),
+            ("upper limit of agreement", _each(found, "upper_limit"), 2),
+            ("ICC(2,1)", _each(found, "icc"), 3),
+            ("share on the same side of cut-offs", _each(found, "same_side"), 3),
         ],
         f"The count, mitoses per mm2 over {n_cases} cases:",
     )
+
+
+def _each(parts: Sequence[object | None], name: str) -> list[Any]:
+    """A value of both; None where there is nothing that has it."""
+    return [None if part is None else getattr(part, name) for part in parts]
 
 
 def _lines(named: Sequence[tuple[str, Sequence[float | None], int]], title: str = "") -> Iterator[str]:

@@ -163,7 +163,7 @@ def intraclass_correlation(ratings: NDArray[np.float64]) -> float | None:
 
 def _same_side(found: Sequence[CaseCount], cut_offs: CutOffs) -> list[bool]:
     """Returns for each case with cut-offs whether both counts are on the same side of all of them."""
-    graded = [(case, cut_offs[case.tumour]) for case in found if case.tumour in cut_offs]
+    graded = [(case, cut_offs[case.tumour]) for case in found if case.tumour is not None and case.tumour in cut_offs]
     return [_class(case.detected, at) == _class(case.annotated, at) for case, at in graded]
 
 

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 
 from mitobench.evaluate.case_counts import MIN_CASES, CaseCounts
+from mitobench.report.markdown import number
 from mitobench.report.row import LeaderboardRow
 from mitobench.report.table import Section
 from mitobench.results.case_counts import case_counts_of, lacks_frames_without_mitoses
@@ -34,7 +35,7 @@ def sentence(counts: CaseCounts) -> str:
         f"{per_mm2(counts.detected_per_mm2)} detected and {per_mm2(counts.annotated_per_mm2)} annotated mitoses per "
         f"mm2 (mean of {counts.n_cases} case{'s' if counts.n_cases > 1 else ''}), bias {signed(counts.bias)}",
         FEW if counts.lower_limit is None else f"limits of agreement {limits(counts)}",
-        "" if counts.icc is None else f"ICC {counts.icc:.2f}",
+        "" if counts.icc is None else f"ICC {icc(counts)}",
         same_side(counts) and f"same side of the cut-offs: {same_side(counts)} cases",
     ]
     return ", ".join(filter(None, parts))
@@ -45,8 +46,8 @@ def caveats(section: Section) -> Iterator[str]:
     records = [record for row in section.rows for record in row.good]
     several = max((counts.n_several_scanners for row in section.rows if (counts := of_row(row))), default=0)
     if several:
-        number = "1 case has" if several == 1 else f"{several} cases have"
-        yield f"{number} frames of several scanners, whose counts are averaged: no tissue counts as two cases."
+        which = "1 case has" if several == 1 else f"{several} cases have"
+        yield f"{which} frames of several scanners, whose counts are averaged: no tissue counts as two cases."
     if any(map(lacks_frames_without_mitoses, records)):
         yield "Frames without mitoses are missing (positives only): both counts are higher than those of whole cases."
 
@@ -60,7 +61,7 @@ def facts(counts: CaseCounts) -> dict[str, str]:
         "annotated per mm2, mean": per_mm2(counts.annotated_per_mm2),
         "bias": signed(counts.bias),
         "limits of agreement": FEW if counts.lower_limit is None else limits(counts),
-        "ICC(2,1)": "undefined" if counts.icc is None else f"{counts.icc:.2f}",
+        "ICC(2,1)": "undefined" if counts.icc is None else icc(counts),
         "same side of the cut-offs": same_side(counts) or "no cut-offs for these cases",
         **{f"cut-offs, {tumour}": ", ".join(f"{at:g}" for at in found) for tumour, found in counts.cut_offs.items()},
     }
@@ -71,6 +72,11 @@ def limits(counts: CaseCounts) -> str:
     if counts.lower_limit is None or counts.upper_limit is None:
         return "–"
     return f"{signed(counts.lower_limit)} to {signed(counts.upper_limit)}"
+
+
+def icc(counts: CaseCounts) -> str:
+    """Returns the intraclass correlation, or a dash where it is undefined."""
+    return number(None if counts.icc is None else round(counts.icc, 2) + 0.0, 2)  # + 0.0 turns -0 into 0
 
 
 def same_side(counts: CaseCounts) -> str:

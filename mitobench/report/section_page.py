@@ -209,7 +209,7 @@ def _case_counts(section: Section) -> str:
             case_counts.per_mm2(counts.annotated_per_mm2),
             case_counts.signed(counts.bias),
             case_counts.limits(counts),
-            number(counts.icc, 2),
+            case_counts.icc(counts),
             case_counts.same_side(counts) or "–",
         ]
         for rank, row, counts in found
