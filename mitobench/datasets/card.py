@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+)
 
 from mitobench import registry
 from mitobench.errors import MitobenchError, wrong_fields
@@ -62,6 +71,15 @@ class CutOffs(BaseModel):
         if list(value) != sorted(set(value)):
             raise ValueError("must be in ascending order, each number once")
         return value
+
+
+def _each_tumour_once(value: tuple[CutOffs, ...]) -> tuple[CutOffs, ...]:
+    if len({found.tumour for found in value}) < len(value):
+        raise ValueError("must name each tumour type once")
+    return value
+
+
+CutOffTable = Annotated[tuple[CutOffs, ...], AfterValidator(_each_tumour_once)]
 
 
 def slide_names(ranges: Iterable[str]) -> frozenset[str]:
@@ -129,7 +147,7 @@ class Card(BaseModel):
     contains: dict[str, tuple[str, ...]] = {}
     contained_in: dict[str, tuple[str, ...]] = {}
     duplicates: Literal["once", "all"] = "once"
-    cut_offs: tuple[CutOffs, ...] = ()
+    cut_offs: CutOffTable = ()
     images_from: str = ""
     notes: tuple[str, ...] = ()
     citation: str = ""
