@@ -48,6 +48,8 @@ def caveats(section: Section) -> Iterator[str]:
     if several:
         which = "1 case has" if several == 1 else f"{several} cases have"
         yield f"{which} frames of several scanners, whose counts are averaged: no tissue counts as two cases."
+    if any(row.good and of_row(row) is None for row in section.rows):
+        yield "Rows whose records do not hold the area of every frame (older records) are not in this table."
     if any(map(lacks_frames_without_mitoses, records)):
         yield "Frames without mitoses are missing (positives only): both counts are higher than those of whole cases."
 

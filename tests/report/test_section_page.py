@@ -232,5 +232,14 @@ def test_a_copy_with_positives_only_and_fields_scanned_twice_are_named() -> None
     assert "- 1 case has frames of several scanners" in page(twice.model_copy(update=changes))
 
 
+def test_rows_without_areas_are_named_where_others_have_a_count() -> None:
+    with_areas, without = measured((2, 0, 0), (5, 0, 0)), counted(F1_5, detector="rpn")
+    data = {"data": with_areas.data}
+    text = page(with_areas, without.model_copy(update=data))
+    assert "older records) are not in this table" in text.replace("\\", "")
+    assert len(counts_in(text)) == 1
+    assert "older records" not in page(with_areas)
+
+
 def test_without_areas_the_count_is_not_mentioned() -> None:
     assert "## The count" not in page(ok())
