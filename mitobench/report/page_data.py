@@ -205,7 +205,7 @@ def _annotators(record: Record) -> Json:
     if found is None:
         return {}
     named = {
-        "F1 without contested figures": found.f1 and round(found.f1, DIGITS),
+        "F1 without contested figures": None if found.f1 is None else markdown.number(found.f1),
         "false positives on annotated imposters": found.fp_on_imposters,
         "other false positives": found.fp_elsewhere,
         "contested mitoses": found.contested_mitoses,
