@@ -236,7 +236,7 @@ def _score(
         point = choose_threshold(_frames(selected, split, "val", on_validation.detections), *rule)
         threshold = point.threshold
     frames = _frames(selected, split, part, found.detections)
-    metrics = evaluate(frames, threshold, *rule)
+    metrics = evaluate(frames, threshold, *rule, cut_offs=selected.card.cut_offs_by_tumour)
     notes += [*selected.notes, *(f"{dataset}: {remark}" for remark in selected.remarks)]
     notes += [*_unusual_scores(frames, threshold), *_duplicated_truth(frames)]
     return ToolScore(

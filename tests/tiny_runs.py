@@ -94,12 +94,14 @@ def downgrade(path: Path) -> None:
     true = read(path)
     assert true.chosen is not None
     assert true.validation is not None
+    assert true.test is not None
     unknown = dict.fromkeys(("f1", "precision", "recall"))
     alone = true.chosen.detector_alone.model_copy(update=unknown)
     counted = {"n_detections": None, "froc": {}, **dict.fromkeys(over_thresholds)}
     changed = true.model_copy(
         update={
             "specs": {},
+            "test": true.test.model_copy(update={"cases": None}),  # migrated records are from before it
             "validation_detections": None,
             "migrated": [EarlierVersion(schema_version=1, digest="0" * 64)],
             "chosen": true.chosen.model_copy(update={"detector_alone": alone}),

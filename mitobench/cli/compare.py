@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mitobench.cli.terminal import echo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from mitobench.results.compare import Comparison
     from mitobench.results.schema import Record
@@ -34,7 +34,13 @@ def compare(
 
     records = verified(a), verified(b)
     found = comparing.compare(*records, names=(a, b))
-    for line in (*_scores(records, (a, b), found), *_domains(records), *_frames(found)):
+    for line in (
+        *_scores(records, (a, b), found),
+        *_rates(records),
+        *_counts(records),
+        *_domains(records),
+        *_frames(found),
+    ):
         echo(line)
 
 
@@ -54,6 +60,60 @@ def _scores(records: tuple[Record, Record], paths: tuple[Path, Path], found: Com
         yield f"{name:10} {values[0]:>6} {values[1]:>6} {shown}"
     if found.inside_noise is not None:
         yield f"The difference in F1 is {'inside' if found.inside_noise else 'outside'} the noise."
+
+
+def _rates(records: tuple[Record, Record]) -> Iterator[str]:
+    """False positives per mm2, F1 without contested figures, and false positives on imposters, as far as known."""
+    tests = [record.test for record in records]
+    annotators = _each(tests, "annotators")
+    yield from _lines(
+        [
+            ("false positives per mm2", _each(tests, "fp_per_mm2"), 2),
+            ("F1 without contested figures", _each(annotators, "f1"), 3),
+            ("false positives on annotated imposters", _each(annotators, "fp_on_imposters"), 0),
+            ("other false positives", _each(annotators, "fp_elsewhere"), 0),
+        ]
+    )
+
+
+def _counts(records: tuple[Record, Record]) -> Iterator[str]:
+    """How well both count, over cases; nothing if neither record has areas."""
+    from mitobench.results.case_counts import case_counts_of
+
+    found = [case_counts_of(record) for record in records]
+    n_cases = next((str(counts.n_cases) for counts in found if counts), "")
+    yield from _lines(
+        [
+            ("detected per mm2, mean", _each(found, "detected_per_mm2"), 2),
+            ("annotated per mm2, mean", _each(found, "annotated_per_mm2"), 2),
+            ("bias", _each(found, "bias"), 2),
+            ("lower limit of agreement", _each(found, "lower_limit"), 2),
+            ("upper limit of agreement", _each(found, "upper_limit"), 2),
+            ("ICC(2,1)", _each(found, "icc"), 3),
+            ("share on the same side of cut-offs", _each(found, "same_side"), 3),
+        ],
+        f"The count, mitoses per mm2 over {n_cases} cases:",
+    )
+
+
+def _each(parts: Sequence[object | None], name: str) -> list[Any]:
+    """A value of both; None where there is nothing that has it."""
+    return [None if part is None else getattr(part, name) for part in parts]
+
+
+def _lines(named: Sequence[tuple[str, Sequence[float | None], int]], title: str = "") -> Iterator[str]:
+    """A line for each number that one of the two records has, below a title; nothing if they have none."""
+    known = [line for line in named if any(value is not None for value in line[1])]
+    if not known:
+        return
+    width = max(len(name) for name, _, _ in known)
+    yield ""
+    if title:
+        yield title
+    yield f"{'':{width}} {'A':>9} {'B':>9} {'A - B':>9}"
+    for name, (one, other), digits in known:
+        difference = "" if one is None or other is None else f"{one - other:+9.{digits}f}"
+        yield f"{name:{width}} {_number(one, digits):>9} {_number(other, digits):>9} {difference}".rstrip()
 
 
 def _domains(records: tuple[Record, Record]) -> Iterator[str]:
@@ -86,5 +146,5 @@ def _frames(found: Comparison) -> Iterator[str]:
         yield f"{one.frame:{width}}  {counts[0]}  {counts[1]}"
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _number(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

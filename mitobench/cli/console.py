@@ -22,7 +22,7 @@ from mitobench.foreign import read_json
 from mitobench.foreign.limits import MAX_STATE_BYTES
 from mitobench.pipeline.executors import ProgressListener, StageResult
 from mitobench.pipeline.stages.job import TRAINING_INFO
-from mitobench.report import build, markdown
+from mitobench.report import build, case_counts, markdown
 from mitobench.results import record
 from mitobench.results.current_names import current_overrides
 
@@ -266,6 +266,9 @@ def show_section(section: Section) -> None:
     for name in names:
         console.print(escape(name))
     console.print(escape(markdown.measured(section)))
+    counted = case_counts.of_best(section)
+    if counted is not None:
+        console.print(escape(f"The count of rank {counted[0]}: {case_counts.sentence(counted[1])}."))
     console.print(
         "rank range: ranks that the row may have on other slides, by paired comparisons corrected for their number. "
         "≈: inside the noise of the best. alone: F1 of the detector without verification. oracle: F1 at the best "

@@ -203,6 +203,7 @@ def _measured(scored: ToolScore) -> Iterator[str]:
 
 
 def _at_threshold(scored: ToolScore) -> Iterator[str]:
+    from mitobench.report import case_counts
     from mitobench.report.markdown import number
 
     metrics = scored.metrics
@@ -216,6 +217,8 @@ def _at_threshold(scored: ToolScore) -> Iterator[str]:
     yield f"  F1                 {number(metrics.f1)}{_interval(metrics.f1_interval)}"
     if metrics.localisation_um is not None:
         yield f"  localisation       {metrics.localisation_um:.2f} um (median)"
+    if metrics.cases is not None:
+        yield f"  the count          {case_counts.sentence(metrics.cases)}"
 
 
 def _interval(interval: Interval | None) -> str:

@@ -33,6 +33,7 @@ __all__ = ["Card", "Dataset", "Expected", "Item", "NewFrame", "Reader", "availab
 # Input of the writers: frame id, uint8 RGB pixels [height, width, 3], annotation, official part.
 NewFrame = tuple[str, NDArray[np.uint8], Mitoses, str | None]
 
+POSITIVES_ONLY = "positives only"  # in `Dataset.coverage`: frames without mitoses are missing
 SIZE_TOLERANCE = 0.02  # relative; scanners cut some frames a few pixels short
 
 log = logging.getLogger("mitobench")
@@ -127,7 +128,7 @@ class Dataset:
             return "annotation only, no images"
         short = sorted(self._short(), reverse=True)
         counts = ", ".join(f"{have} of {of} {scanner} {what}" for have, of, scanner, what in short)
-        positives = "positives only" if self._positives_only() else ""
+        positives = POSITIVES_ONLY if self._positives_only() else ""
         return "; ".join(filter(None, [self._short_of_slides(), counts, positives])) or None
 
     @property

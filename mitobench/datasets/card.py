@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+)
 
 from mitobench import registry
 from mitobench.errors import MitobenchError, wrong_fields
@@ -39,6 +48,38 @@ class Cohort(BaseModel):
     def names(self) -> frozenset[str]:
         """The names of the slides."""
         return slide_names((self.slides,))
+
+
+class CutOffs(BaseModel):
+    """The classes that mitoses per mm2 divide the cases of one tumour type into.
+
+    Attributes:
+        tumour: the tumour type, spelled as the frames' domain.
+        per_mm2: mitoses per mm2 at which the next class begins, ascending.
+        source: where they are published.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tumour: str = Field(min_length=1)
+    per_mm2: tuple[PositiveFloat, ...] = Field(min_length=1)
+    source: str = Field(min_length=1)
+
+    @field_validator("per_mm2")
+    @classmethod
+    def _ascending(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if list(value) != sorted(set(value)):
+            raise ValueError("must be in ascending order, each number once")
+        return value
+
+
+def _each_tumour_once(value: tuple[CutOffs, ...]) -> tuple[CutOffs, ...]:
+    if len({found.tumour for found in value}) < len(value):
+        raise ValueError("must name each tumour type once")
+    return value
+
+
+CutOffTable = Annotated[tuple[CutOffs, ...], AfterValidator(_each_tumour_once)]
 
 
 def slide_names(ranges: Iterable[str]) -> frozenset[str]:
@@ -78,6 +119,7 @@ class Card(BaseModel):
             ranges, such as "001-150". The slides have the same names in both.
         contained_in: the same in the other direction, for data sets that have no card here.
         duplicates: what two annotations of one figure count as: `once` (the default), or `all`.
+        cut_offs: the classes of grading by mitoses per mm2, by tumour type.
         images_from: where to get the images.
         notes: what a reader of results should know.
         citation, licence, url: source and terms of use.
@@ -105,11 +147,17 @@ class Card(BaseModel):
     contains: dict[str, tuple[str, ...]] = {}
     contained_in: dict[str, tuple[str, ...]] = {}
     duplicates: Literal["once", "all"] = "once"
+    cut_offs: CutOffTable = ()
     images_from: str = ""
     notes: tuple[str, ...] = ()
     citation: str = ""
     licence: str = ""
     url: str = ""
+
+    @property
+    def cut_offs_by_tumour(self) -> dict[str, list[float]]:
+        """Mitoses per mm2 at which the next class begins, by tumour type, as a record has them."""
+        return {found.tumour: list(found.per_mm2) for found in self.cut_offs}
 
     def domains_of(self, scanner: str) -> dict[str, str]:
         """Returns the domains of frames of a scanner, as far as the card knows them."""

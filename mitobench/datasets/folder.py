@@ -45,7 +45,8 @@ def read_folder(folder: Path, card: Card) -> Dataset:
     paths = images_of(folder)
     if not paths:
         raise not_found(card.name, folder, "images (bmp, tif, tiff, png, jpg, jpeg)")
-    card = card.model_copy(update={"title": settings.title, "radius_um": settings.radius_um})
+    given = {"title": settings.title, "radius_um": settings.radius_um, "cut_offs": settings.cut_offs}
+    card = card.model_copy(update=given)
     if settings.mpp:
         card = card.model_copy(update={"mpp": {SCANNER: (settings.mpp, settings.mpp)}})
     headers = {id: images.frame_image(path) for id, path in paths.items()}

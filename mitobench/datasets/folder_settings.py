@@ -10,6 +10,7 @@ from pydantic import Field, PositiveFloat, ValidationError, field_validator
 
 from mitobench import foreign
 from mitobench.api import Domains
+from mitobench.datasets.card import CutOffTable
 from mitobench.errors import DataError, wrong_fields
 from mitobench.foreign.limits import MAX_CONFIG_BYTES
 from mitobench.foreign.strict import Strict
@@ -39,6 +40,7 @@ class FolderSettings(Strict):
         slide: a regular expression whose first group is the slide in an image's name; default: the image's folder, or
             its name if all images are in one folder.
         domains: domains that all images share.
+        cut_offs: the classes of grading by mitoses per mm2, by tumour type, as on a card.
     """
 
     title: str = "Images of a folder"
@@ -52,6 +54,7 @@ class FolderSettings(Strict):
     unannotated: Literal["unlabelled", "empty"] = "unlabelled"
     slide: str = ""
     domains: dict[str, str] = Field(default_factory=dict)
+    cut_offs: CutOffTable = ()
 
     @field_validator("domains")
     @classmethod

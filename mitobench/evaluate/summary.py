@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 
 from mitobench.errors import MitobenchError
 from mitobench.evaluate.agreement import Agreement, agreement
+from mitobench.evaluate.case_counts import CaseCounts, CutOffs, case_counts
 from mitobench.evaluate.curve import FROC_UNIT, Curve, sweep
 from mitobench.evaluate.domains import ByDomain, area_mm2, by_domain, per_mm2
 from mitobench.evaluate.matching import find_matcher
@@ -19,7 +20,7 @@ from mitobench.evaluate.uncertainty import METHOD, VERSION, Interval, interval
 
 Method = tuple[str, int]
 CURRENT: Method = (METHOD, VERSION)
-ADDED = ("area_mm2", "fp_per_mm2", "domains", "annotators")  # fields that older records do not have
+ADDED = ("area_mm2", "fp_per_mm2", "domains", "annotators", "cases")  # fields that older records do not have
 
 
 class Metrics(BaseModel):
@@ -44,8 +45,10 @@ class Metrics(BaseModel):
         fp_per_mm2: false positives per mm2.
         domains: the scores by each domain that has several values on these frames (scanner, tumour type, ...).
         annotators: what the annotations say about the errors; None if they have no imposters and nothing contested.
+        cases: detected and annotated mitoses per mm2, compared over cases; None where it was not asked for, or if an
+            area is unknown.
 
-    Left out where there is nothing to say, so that older records keep their digests: the last four.
+    Left out where there is nothing to say, so that older records keep their digests: the last five.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -80,6 +83,7 @@ class Metrics(BaseModel):
     fp_per_mm2: float | None = None
     domains: dict[str, ByDomain] = {}
     annotators: Agreement | None = None
+    cases: CaseCounts | None = None
 
     @model_serializer(mode="wrap")
     def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -93,6 +97,7 @@ def evaluate(
     matcher: str,
     radius_um: float,
     method: Method = CURRENT,
+    cut_offs: CutOffs | None = None,
 ) -> Metrics:
     """Scores the frames of a split at a given threshold.
 
@@ -102,6 +107,7 @@ def evaluate(
         matcher: a name in `matching.MATCHERS`, or the name that a record has for it.
         radius_um: from the data set's card.
         method: method of the intervals, and its version.
+        cut_offs: of the data set's card, by tumour type (may be empty); None: cases are not compared.
 
     Raises MitobenchError for an empty split or an unknown matcher.
     """
@@ -126,7 +132,8 @@ def evaluate(
         return known
     scores = _over_thresholds(sweep(labelled, matcher, radius_um))
     if threshold is not None:
-        scores |= _at_threshold([frame.above(threshold) for frame in labelled], matcher, radius_um, method)
+        kept = [frame.above(threshold) for frame in labelled]
+        scores |= _at_threshold(kept, matcher, radius_um, method, cut_offs)
     return known.model_copy(update=scores)
 
 
@@ -140,7 +147,9 @@ def _over_thresholds(curve: Curve) -> dict[str, object]:
     }
 
 
-def _at_threshold(kept: list[FramePrediction], matcher: str, radius_um: float, method: Method) -> dict[str, object]:
+def _at_threshold(
+    kept: list[FramePrediction], matcher: str, radius_um: float, method: Method, cut_offs: CutOffs | None
+) -> dict[str, object]:
     matched = [frame.match(matcher, radius_um) for frame in kept]
     counts = [count(frame, found) for frame, found in zip(kept, matched, strict=True)]
     errors = np.concatenate([found.error_um[found.hit] for found in matched])
@@ -153,6 +162,7 @@ def _at_threshold(kept: list[FramePrediction], matcher: str, radius_um: float, m
         "fp_per_mm2": per_mm2(sum(one.fp for one in counts), area),
         "domains": by_domain(kept, counts),
         "annotators": agreement(kept, matched, matcher, radius_um),
+        "cases": None if cut_offs is None else case_counts(kept, counts, cut_offs),
     }
 
 

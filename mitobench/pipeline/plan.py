@@ -225,7 +225,12 @@ class _Planner:
             upstream = {"fusion": fusion, "detections": detections["test"], "verifier-scores": scores.get("test")}
             stages["box-scores"] = self._box_scores(refs.get("estimator"), train_on, boxes)
             stages["evaluation"] = self._stage(
-                "evaluation", refs["fuser"], {"test": parts["test"]}, upstream, **self._matching(dataset)
+                "evaluation",
+                refs["fuser"],
+                {"test": parts["test"]},
+                upstream,
+                cut_offs=self.workspace.card(dataset).cut_offs_by_tumour,
+                **self._matching(dataset),
             )
         return {role: stage for role, stage in stages.items() if stage is not None}
 

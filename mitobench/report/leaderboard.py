@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from mitobench.published import Method
+from mitobench.report import case_counts
 from mitobench.report.description import profile, trained_on
 from mitobench.report.footnotes import Footnotes
 from mitobench.report.markdown import (
@@ -76,7 +77,7 @@ def _section(section: Section) -> Iterator[str]:
     combinations, notes = _combinations(section), Footnotes()
     shown, published = combinations[:MAX_COMBINATIONS], _best_published(section)
     yield f"## {escape(section.title, SENTENCE)}"
-    yield " ".join([measured(section), *_recommended(section)])
+    yield " ".join([measured(section), *_recommended(section), *_count(section)])
     yield table(HEADER, _lines(section, shown, published, notes))
     yield _folded_notes(notes)
     yield bullets([*section.notes, *split_note(section)])
@@ -166,6 +167,14 @@ def _recommended(section: Section) -> Iterator[str]:
         cost = f"{number(found.chosen.seconds, 2)} s/frame"
         which = f"rank {found.chosen.rank}, {cost}"
         yield f"**Recommended:** {name} ({which}), the cheapest row within {number(MARGIN, 2)} of the best F1."
+
+
+def _count(section: Section) -> Iterator[str]:
+    """A sentence on how well the best row counts."""
+    found = case_counts.of_best(section)
+    if found is not None:
+        rank, counts = found
+        yield f"**The count** of rank {rank}: {escape(case_counts.sentence(counts), SENTENCE)}."
 
 
 def _more(section: Section, n_combinations: int, n_published: int) -> str:

@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.evaluate import Curve
-from mitobench.report import markdown
+from mitobench.report import case_counts, markdown
 from mitobench.report.colours import PUBLISHED, distinguishing_facts, labels, style_of
 from mitobench.report.curves import counts_of
 from mitobench.report.description import description
 from mitobench.report.footnotes import Footnotes
 from mitobench.report.row import ROLES, LeaderboardRow, plugin, seed_of
 from mitobench.report.table import Section
+from mitobench.results.case_counts import case_counts_of
 from mitobench.results.command import command_of
 from mitobench.results.current_names import current_options, current_overrides
 from mitobench.results.schema import Record
@@ -143,6 +144,9 @@ def _record(record: Record, file: str) -> Json:
         "notes": record.notes,
         "commands": _commands(record, file),
         "scores": _scores(record),
+        "count": case_counts.facts(counts) if (counts := case_counts_of(record)) else {},
+        "domains": _domains(record),
+        "annotators": _annotators(record),
         "chosen": _chosen(record),
         "provenance": _provenance(record),
         "plugins": [
@@ -180,6 +184,34 @@ def _scores(record: Record) -> list[Json]:
         for name, m in named.items()
         if m
     ]
+
+
+def _domains(record: Record) -> list[Json]:
+    """F1 and false positives per mm2 on the test frames by the values of each domain, their mean, and the worst."""
+    return [
+        {
+            "kind": kind,
+            "values": [[name, one.n_mitoses, one.f1, one.fp_per_mm2] for name, one in found.values.items()],
+            "mean": found.macro_f1,
+            "worst": found.worst,
+        }
+        for kind, found in (record.test.domains if record.test else {}).items()
+    ]
+
+
+def _annotators(record: Record) -> Json:
+    """What the annotations say about the errors on test frames, as far as they say anything."""
+    found = record.test.annotators if record.test else None
+    if found is None:
+        return {}
+    named = {
+        "F1 without contested figures": None if found.f1 is None else markdown.number(found.f1),
+        "false positives on annotated imposters": found.fp_on_imposters,
+        "other false positives": found.fp_elsewhere,
+        "contested mitoses": found.contested_mitoses,
+        "contested imposters": found.contested_imposters,
+    }
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def _chosen(record: Record) -> Json:

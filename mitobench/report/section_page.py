@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote
 
 from mitobench.published import Method
+from mitobench.report import case_counts
 from mitobench.report.colours import distinguishing_facts
 from mitobench.report.description import description
 from mitobench.report.effects import MAX_COMPARED, Effect
@@ -61,7 +62,15 @@ A figure is contested if the data set gives it a confidence, or votes, that is n
 figures, they are neither found nor missed, and a detection on one is not a false positive. A false positive is on an
 imposter if an annotated one is closer than the radius. Mean over seeds."""
 
-MAX_ROWS = 10  # in these two tables
+CASE_COUNTS = """\
+## The count
+
+Grades of cancers depend on mitoses per mm2, which F1 does not describe: misses and false positives cancel. Each case is
+one slide. Bias: mean of detected minus annotated mitoses per mm2; the limits of agreement (Bland and Altman) hold about
+95 % of cases. ICC: intraclass correlation, ICC(2,1), 1 is perfect. Same side: cases whose two counts are on the same
+side of the cut-offs of grading on the data set's card. Mean over seeds."""
+
+MAX_ROWS = 10  # in these three tables
 
 PUBLISHED = """\
 ## Published, not measured here
@@ -94,6 +103,7 @@ def section_page(section: Section, records: str) -> str:
         _failures(section),
         _domains(section),
         _annotators(section),
+        _case_counts(section),
         EXPLANATION,
         _effects(section.effects, section.references),
         _published(section.published, section.published_notes),
@@ -185,6 +195,28 @@ def _annotators(section: Section) -> str:
     ][:MAX_ROWS]
     header = ("#", "combination", "F1", "F1 without contested", "FP on imposters", "other FP")
     return "\n\n".join([ANNOTATORS, table(header, lines)]) if lines else ""
+
+
+def _case_counts(section: Section) -> str:
+    """A table of how well the best rows count, over cases, and what a reader must know of it."""
+    found = [(rank, row, counts) for rank, row in section.ranked() if (counts := case_counts.of_row(row))][:MAX_ROWS]
+    lines = [
+        [
+            str(rank or "–"),
+            escape(row.title, SENTENCE),
+            str(counts.n_cases),
+            case_counts.per_mm2(counts.detected_per_mm2),
+            case_counts.per_mm2(counts.annotated_per_mm2),
+            case_counts.signed(counts.bias),
+            case_counts.limits(counts),
+            case_counts.icc(counts),
+            case_counts.same_side(counts) or "–",
+        ]
+        for rank, row, counts in found
+    ]
+    header = ("#", "combination", "cases", "detected/mm2", "annotated/mm2", "bias", "limits of agreement", "ICC")
+    parts = [CASE_COUNTS, table((*header, "same side"), lines), bullets(case_counts.caveats(section))]
+    return "\n\n".join(part for part in parts if part) if lines else ""
 
 
 def _effects(effects: Sequence[Effect], references: Mapping[str, str]) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from functools import cached_property
 from string import ascii_uppercase
-from typing import Any
 
 from mitobench.evaluate import Difference, Metrics
 from mitobench.evaluate.matching import current_name
@@ -23,7 +22,7 @@ from mitobench.report.pairs import PairedDifference, mean_difference
 from mitobench.report.ranks import Ranks
 from mitobench.report.row import LeaderboardRow, seed_of
 from mitobench.results.pooling import pool
-from mitobench.results.reproducibility import COMPUTED
+from mitobench.results.reproducibility import differing_results
 from mitobench.results.schema import Record
 
 PLAIN = re.compile(r"[\w-]+")
@@ -346,7 +345,7 @@ def _rows(series: Collection[list[Record]]) -> Iterator[LeaderboardRow]:
         by_seed: dict[int, list[Record]] = defaultdict(list)
         for record in sorted(records, key=lambda record: (seed_of(record), record.digest)):
             known = by_seed[seed_of(record)]
-            if all(_computed(record) != _computed(other) for other in known):  # a repetition adds nothing
+            if all(_differ(record, other) for other in known):  # a repetition adds nothing
                 known.append(record)
         agreed = [found[0] for found in by_seed.values() if len(found) == 1]
         if agreed:
@@ -356,8 +355,9 @@ def _rows(series: Collection[list[Record]]) -> Iterator[LeaderboardRow]:
                 yield from (LeaderboardRow([record], seeds, conflicting=True) for record in found)
 
 
-def _computed(record: Record) -> list[Any]:
-    return [*(getattr(record, name) for name in COMPUTED), record.detections and record.detections.sha256]
+def _differ(record: Record, other: Record) -> bool:
+    detections = [one.detections and one.detections.sha256 for one in (record, other)]
+    return bool(differing_results(record, other)) or detections[0] != detections[1]
 
 
 def _order(row: LeaderboardRow) -> tuple[int, float, str, str]:

@@ -36,12 +36,18 @@ class PluginShape(Shape):
     options: dict[str, Any]
 
 
+class SettingsShape(Shape):
+    """The settings of a stage; only `evaluation` has cut-offs."""
+
+    cut_offs: dict[str, list[Finite]] = {}
+
+
 class SpecShape(Shape):
     """One of `Record.specs`: everything that decides a stage's output (`mitobench.pipeline.stages.stage`)."""
 
     kind: str
     plugin: PluginShape | None
     frames: dict[str, str]
-    settings: dict[str, Any]
+    settings: SettingsShape
     upstream: dict[str, str]
     members: dict[str, PluginShape] = {}

@@ -12,11 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from mitobench.datasets import folds
-from mitobench.evaluate import FrameCounts, Metrics
+from mitobench.evaluate import FrameCounts, FrameEntry, Metrics
 from mitobench.evaluate.agreement import Agreement, summed
+from mitobench.evaluate.case_counts import CaseCounts, case_counts
 from mitobench.evaluate.domains import area_mm2, by_domain, per_mm2
 from mitobench.evaluate.summary import of_counts
 from mitobench.pipeline import canonical
+from mitobench.results.case_counts import recorded_cut_offs
 from mitobench.results.schema import DataEntry, Frames, Record
 
 PARTS = ("train", "val", "test")
@@ -173,18 +175,31 @@ def _metrics(records: Sequence[Record], name: str) -> Metrics | None:
     if any(metrics.threshold is None for metrics in found):  # a fold without a threshold has no counts
         return known
     more = {} if name == "validation" else {**_by_domain(records, counts), "annotators": _annotators(found)}
+    if name == "test":
+        more["cases"] = _cases(records, counts)
     return known.model_copy(update={**of_counts(counts), **more})
 
 
+def _cases(records: Sequence[Record], counts: Sequence[FrameCounts]) -> CaseCounts | None:
+    """Returns the counts of cases over all folds; None if a fold is from before they were recorded."""
+    cut_offs = [recorded_cut_offs(record) for record in records]
+    return None if None in cut_offs else case_counts(_frames_of(records, counts), counts, cut_offs[0])
+
+
 def _by_domain(records: Sequence[Record], counts: Sequence[FrameCounts]) -> dict[str, object]:
-    entries = {frame.frame: frame for record in records if record.frames for frame in record.frames.test}
-    frames = [entries[one.frame] for one in counts]
+    frames = _frames_of(records, counts)
     area = area_mm2(frames)
     return {
         "area_mm2": area,
         "fp_per_mm2": per_mm2(sum(one.fp for one in counts), area),
         "domains": by_domain(frames, counts),
     }
+
+
+def _frames_of(records: Sequence[Record], counts: Sequence[FrameCounts]) -> list[FrameEntry]:
+    """Returns the test frame that each count is of."""
+    entries = {frame.frame: frame for record in records if record.frames for frame in record.frames.test}
+    return [entries[one.frame] for one in counts]
 
 
 def _annotators(found: Sequence[Metrics]) -> Agreement | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-RATIOS = {"precision", "recall", "f1", "oracle_f1", "average_precision", "recall_ceiling", "low", "high"}
+RATIOS = {"precision", "recall", "f1", "oracle_f1", "average_precision", "recall_ceiling", "low", "high", "same_side"}
 MAX_VALUE = 1e9  # of any other number: seconds, counts, um, px
 
 

@@ -31,6 +31,7 @@ from mitobench.evaluate.domains import area_mm2, by_domain, per_mm2
 from mitobench.evaluate.operating_point import between
 from mitobench.evaluate.summary import CURRENT, of_counts
 from mitobench.pipeline.settings import VALIDATION
+from mitobench.results.case_counts import recorded_cut_offs
 from mitobench.results.record import read_detections, read_validation
 from mitobench.results.schema import Frames, Record
 
@@ -107,7 +108,13 @@ class Recomputation:
         numbers = {
             "chosen": {"point": point, "detector_alone": alone},
             "validation": self._validation(point),
-            "test": evaluate(self.frames(), point.threshold, *self._rule, _method(self.record.test)),
+            "test": evaluate(
+                self.frames(),
+                point.threshold,
+                *self._rule,
+                _method(self.record.test),
+                recorded_cut_offs(self.record),
+            ),
             "detector_alone": evaluate(
                 self.frames(alone=True), alone.threshold, *self._rule, _method(self.record.detector_alone)
             ),

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mitobench.errors import MitobenchError
-from mitobench.evaluate import Difference, paired_difference
+from mitobench.evaluate import Difference, Metrics, paired_difference
+from mitobench.evaluate.summary import ADDED
 from mitobench.results.current_names import current_options
 from mitobench.results.record import ENDINGS
 from mitobench.results.schema import DetectionsEntry, Record
@@ -64,7 +65,7 @@ def reproducibility(recorded: Record, again: Record, series: Sequence[Record] = 
         series: records that differ from `recorded` in their seed only. They are not verified. `recorded` itself is
             left out of the spread.
     """
-    differing = [name for name in COMPUTED if getattr(recorded, name) != getattr(again, name)]
+    differing = differing_results(recorded, again)
     differing += [name for name in ENDINGS if _sha256(recorded, name) != _sha256(again, name)]
     difference, spread = _difference(recorded, again), _spread(recorded, series)
     changed = list(_changed(recorded, again))
@@ -76,6 +77,23 @@ def reproducibility(recorded: Record, again: Record, series: Sequence[Record] = 
         verdict = "within seed noise" if inside else "different"
     changed += _notes_changed(recorded, again)
     return Reproducibility(verdict, recorded, again, (), differing, changed, difference, spread)
+
+
+def differing_results(one: Record, other: Record) -> list[str]:
+    """Returns the fields of `COMPUTED` in which two records differ.
+
+    Scores that only one of them has because the other was made by an earlier mitobench (`summary.ADDED`) do not count:
+    they follow from the others.
+    """
+    return [name for name in COMPUTED if not _equal(getattr(one, name), getattr(other, name))]
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if not (isinstance(one, Metrics) and isinstance(other, Metrics)):
+        return bool(one == other)
+    a, b = one.model_dump(), other.model_dump()
+    later = {name for name in ADDED if (name in a) != (name in b)}
+    return {**a, **dict.fromkeys(later)} == {**b, **dict.fromkeys(later)}
 
 
 def _sha256(record: Record, name: str) -> str | None:

@@ -7,6 +7,7 @@ import io
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import combinations as pairs_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from boards import SCRIPT, board, combinations, many
 from PIL import Image
-from records import DETECTIONS, ok
+from records import DETECTIONS, frame, ok, write_complete_record
 
 from mitobench.report import html_page
 from mitobench.report.build import read_sections
@@ -311,6 +312,22 @@ def test_a_row_opens_its_record(show: Open) -> None:
     assert link.startswith("records/synthetic-by-slide-fcn-rpn-resnet50-linear-s0-")
     shown.select_option("#seed", label="2")
     until(lambda: "-s2-" in str(dialog.locator("a").get_attribute("href")))
+
+
+def test_a_record_shows_its_count_and_f1_by_domain(show: Open, tmp_path: Path) -> None:
+    labs = ("one", "<b>two</b>", "<b>two</b>")
+    frames = [replace(frame(f"A{i}", i, 1, 2 - i), area_mm2=0.5, domains={"lab": labs[i]}) for i in range(3)]
+    write_complete_record(tmp_path / "records", ok(), frames)
+    shown = show(at=write(tmp_path))
+    shown.locator("tbody .open").first.click()
+    dialog = shown.locator("dialog")
+    dialog.wait_for()
+    for text in ("The count: mitoses per mm2 over cases", "-3.9 to +3.9", "F1 by domain"):
+        assert dialog.locator(f"text={text}").first.is_visible()
+    shown.click("dialog >> text=by lab: mean .333, worst one")
+    cells = dialog.locator("tr", has_text="<b>two</b>").locator("td").all_inner_texts()
+    assert cells == ["<b>two</b>", "4", ".667", "2.00"]
+    assert dialog.locator("text=What the annotators say").count() == 0
 
 
 def test_a_failed_record_shows_the_reason(show: Open) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,3 +42,13 @@ def test_each_row_shows_its_rank_range_and_whether_it_is_inside_the_noise(
     shown = " ".join(mitobench("leaderboard", "show", tmp_path).out.split())
     assert shown.count("rank range 1 to 2 ≈") == 2
     assert shown.count("rank range 3 ") == 1
+
+
+def test_the_count_of_the_best_row_is_one_sentence(tmp_path: Path, mitobench: Callable[..., Any]) -> None:
+    frames = [replace(one, area_mm2=0.5, domains={"tumour": "human breast cancer"}) for one in six(2, 1, 0)]
+    write_complete_record(tmp_path / build.RECORDS, ok(), frames)
+    shown = " ".join(mitobench("leaderboard", "show", tmp_path).out.split())
+    assert (
+        "The count of rank 1: 6.0 detected and 4.0 annotated mitoses per mm2 (mean of 6 cases), bias +2.0, limits of "
+        "agreement +2.0 to +2.0, ICC .00, same side of the cut-offs: 6 of 6 cases." in shown
+    )

@@ -80,6 +80,17 @@ def test_every_frame_of_the_part_is_scored_at_the_threshold_given(score: Callabl
     assert "At threshold 0.5 (given): TP 1, FP 1, FN 2" in answer.out
 
 
+def test_the_count_is_compared_by_the_cut_offs_of_the_card(score: Callable[..., Any]) -> None:
+    answer, found = score(TEST, "--threshold", 0.5)
+    area = 2 * round((SIDE * 0.2456 / 1000) ** 2, 6)  # mm2 of two frames of one slide
+    assert found is not None
+    cases = found["metrics"]["cases"]
+    assert (cases["n_cases"], cases["same_side"], cases["lower_limit"]) == (1, 1, None)
+    assert cases["bias"] == pytest.approx(-1 / area)
+    assert cases["cut_offs"] == {"human breast cancer": [4, 8]}
+    assert "(mean of 1 case), bias -575.4, fewer than 3 cases, same side of the cut-offs: 1 of 1 cases" in answer.out
+
+
 def test_the_threshold_comes_from_validation(score: Callable[..., Any], validation: Path) -> None:
     answer, found = score(TEST, "--validation", validation)
     assert found["validation"]["threshold"] == pytest.approx(0.575)

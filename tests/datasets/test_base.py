@@ -121,7 +121,10 @@ def test_an_empty_list_of_mitoses_is_not_an_empty_list_of_imposters(write2014: W
     assert load("mitos2014", root).digest() != with_none
 
 
-@pytest.mark.parametrize("path", sorted((registry.ROOT / "datasets").glob("*.toml")), ids=lambda path: path.stem)
+CARDS = sorted((registry.ROOT / "datasets").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", CARDS, ids=lambda path: path.stem)
 def test_every_card_is_valid_and_has_a_reader(path: Path) -> None:
     card = Card.load(path)
     assert card.name == path.stem
@@ -133,6 +136,15 @@ def test_a_wrong_card_is_an_error_with_file_and_field(tmp_path: Path) -> None:
     path.write_text('name = "odd"\nradius_um = -1\n')
     with pytest.raises(MitobenchError, match=r"odd\.toml: is not a valid data set card: .*radius_um"):
         Card.load(path)
+
+
+@pytest.mark.parametrize("path", CARDS, ids=lambda path: path.stem)
+def test_cut_offs_are_of_tumour_types_that_the_data_set_has(path: Path) -> None:
+    card = Card.load(path)
+    known = {card.domains.get("tumour"), *(cohort.tumour for cohort in card.cohorts)}
+    assert card.cut_offs_by_tumour.keys() <= known
+    if "human breast cancer" in known:
+        assert card.cut_offs_by_tumour["human breast cancer"] == [4, 8]
 
 
 def test_implausible_um_per_px_is_refused(write2012: Write) -> None:

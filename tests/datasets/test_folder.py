@@ -176,6 +176,22 @@ def test_wrong_settings_are_refused_with_their_key(folder: Path, line: str, comp
         read(folder, "labels.csv", "image,x,y\na,1,2\n")
 
 
+def test_cut_offs_of_grading_may_be_given(folder: Path) -> None:
+    table = ("[[cut_offs]]", 'tumour = "lung"', "per_mm2 = [2, 5]", 'source = "a textbook"')
+    settings(folder, *table)
+    (folder / "a.csv").write_text("image,x,y\na.png,10,20\n")
+    assert load("folder", folder).card.cut_offs_by_tumour == {"lung": [2, 5]}
+    for wrong, complaint in (
+        ((*table, *table), "must name each tumour type once"),
+        ((*table[:2], "per_mm2 = [5, 2]", table[3]), "ascending"),
+        ((*table[:2], "per_mm2 = []", table[3]), "cut_offs.0.per_mm2"),
+        (table[:3], "cut_offs.0.source"),
+    ):
+        settings(folder, *wrong)
+        with pytest.raises(DataError, match=complaint):
+            load("folder", folder)
+
+
 def test_init_asks_for_um_per_px_and_writes_ten_lines(folder: Path, mitobench: Callable[..., Any]) -> None:
     (folder / "dataset.toml").unlink()
     (folder / "labels.csv").write_text("image,x,y\na,10,20\nb,,\n")

@@ -50,6 +50,7 @@ CHANGES = {
         FITS | CHOICE,
     ),
     "evaluate.agreement": CHOICE,
+    "evaluate.case_counts": CHOICE,
     "evaluate.domains": CHOICE,
     "evaluate.curve": FITS | CHOICE,
     "evaluate.jackknife": CHOICE,

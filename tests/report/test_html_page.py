@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from boards import SCRIPT, board, combinations, many
 from hypothesis import given
 from hypothesis import strategies as st
-from records import DETECTIONS, failed, metrics, ok
+from records import DETECTIONS, failed, frame, metrics, ok, write_complete_record
 
 from mitobench.evaluate import Curve
 from mitobench.report import html_page, page_data
@@ -222,6 +223,38 @@ def test_the_page_has_each_record_with_the_commands_that_reproduce_it(tmp_path: 
     assert entry["file"] == f"{ok().stem}.json"
     assert entry["provenance"]["versions"] == {"python": "3.11.0", "torch": "2.6.0"}
     assert entry["provenance"]["data"]["mitos2012"]["digest"]["test"] == "d" * 64
+
+
+def test_the_details_have_the_count_f1_by_domain_and_what_annotators_say(tmp_path: Path) -> None:
+    frames = [
+        replace(
+            frame(f"A{i:02d}", i, 1, 2 - i),
+            area_mm2=0.5,
+            domains={"tumour": "human breast cancer", "lab": lab},
+            contested_imposters=np.zeros(1, dtype=bool),
+            imposter_xy=np.array([[0.0, 500.0]]),  # where the false positive is
+        )
+        for i, lab in enumerate(("x", "y", "y"))
+    ]
+    (tmp_path / "records").mkdir()
+    write_complete_record(tmp_path / "records", ok(), frames)
+    (entry,) = Parts(html_page.render(tmp_path, read_sections(tmp_path / "records"))).block("record-data")
+    assert entry["count"] == {
+        "cases": "3",
+        "detected per mm2, mean": "4.0",
+        "annotated per mm2, mean": "4.0",
+        "bias": "+0.0",
+        "limits of agreement": "-3.9 to +3.9",
+        "ICC(2,1)": ".00",
+        "same side of the cut-offs": "2 of 3",
+        "cut-offs, human breast cancer": "4, 8",
+    }
+    (lab,) = entry["domains"]
+    assert (lab["kind"], lab["worst"]) == ("lab", "x")
+    assert [lab["values"][0], lab["values"][1]] == [["x", 2, 0.0, 2.0], ["y", 4, pytest.approx(2 / 3), 2.0]]
+    assert lab["mean"] == pytest.approx(1 / 3)
+    assert entry["annotators"]["false positives on annotated imposters"] == 3
+    assert entry["annotators"]["other false positives"] == 0
 
 
 def test_a_note_is_in_the_page_once_and_rows_have_its_number(tmp_path: Path) -> None:

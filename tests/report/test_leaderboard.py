@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
-from records import failed, ok
+from records import complete_record, failed, frame, ok
 
 from mitobench.report.leaderboard import MAX_COMBINATIONS, MAX_PUBLISHED, leaderboard
 from mitobench.report.section_page import section_page
@@ -279,3 +280,14 @@ def test_hundreds_of_detectors_are_compared_with_one_of_them() -> None:
 
 def test_without_records_the_page_says_so() -> None:
     assert "There are no records yet." in page()
+
+
+def test_the_count_of_the_best_row_is_a_sentence_above_the_table() -> None:
+    frames = [replace(frame(f"A{i:02d}", 2, i, 0), area_mm2=0.5, domains={}) for i in range(3)]
+    record, _ = complete_record(ok(), frames)
+    (line,) = (line for line in page(record).splitlines() if "**The count**" in line)
+    assert line.endswith(
+        r"**The count** of rank 1: 6.0 detected and 4.0 annotated mitoses per mm2 \(mean of 3 cases\), bias +2.0, "
+        "limits of agreement -1.9 to +5.9, ICC .00."
+    )
+    assert "The count" not in page(ok())

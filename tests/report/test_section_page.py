@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from records import failed, ok
+from records import complete_record, failed, frame, ok
 
 from mitobench.report.section_page import plural, section_page
 from mitobench.report.table import sections
 from mitobench.results.record import Record
+from mitobench.results.schema import Frames
 from report.counted import F1_5, F1_8, counted
 from report.tables import first_line, numbered, rows, second_line, table
 
@@ -169,3 +171,75 @@ def test_effects_failures_notes_and_files_are_escaped_too() -> None:
 
 def test_kinds_of_domains_have_plurals() -> None:
     assert [plural(kind) for kind in ("scanner", "species")] == ["scanners", "species"]
+
+
+# ---------------------------------------------------------------------------------------------------------- the count
+
+
+BREAST = {"tumour": "human breast cancer", "scanner": "one"}
+
+
+def measured(*counts: tuple[int, int, int], coverage: str | None = None, **names: Any) -> Record:
+    """A record of cases of 1 mm2 of breast cancer with these counts (tp, fp, fn), from before counts were recorded."""
+    frames = [replace(frame(f"A{i:02d}", *found), area_mm2=1.0, domains=BREAST) for i, found in enumerate(counts)]
+    record, _ = complete_record(ok(**names), frames)
+    assert record.test is not None
+    assert record.test.cases is None
+    data = {name: entry.model_copy(update={"coverage": coverage}) for name, entry in record.data.items()}
+    return record.model_copy(update={"data": data})
+
+
+def counts_in(text: str) -> list[dict[str, str]]:
+    """The rows of the table of counts."""
+    return [row for row in rows(text) if "limits of agreement" in row]
+
+
+def test_the_count_of_each_row_is_shown_by_the_cut_offs_of_the_card() -> None:
+    exact, more = measured((2, 0, 0), (5, 0, 0), (9, 0, 0)), measured((1, 2, 1), (5, 4, 0), (9, 3, 0), detector="rpn")
+    first, second = counts_in(page(exact, more))
+    assert (first["bias"], first["limits of agreement"], first["ICC"]) == ("+0.0", "+0.0 to +0.0", "1.00")
+    assert second == {
+        "#": "2",
+        "combination": "fixed + rpn + resnet50 + linear",
+        "cases": "3",
+        "detected/mm2": "8.0",
+        "annotated/mm2": "5.3",
+        "bias": "+2.7",
+        "limits of agreement": "-0.3 to +5.7",
+        "ICC": ".78",  # mean squares: cases 193/6, raters 32/3, error 7/6
+        "same side": "2 of 3",  # 9 detected and 5 annotated per mm2 are on two sides of 8
+    }
+
+
+def test_the_count_is_the_mean_over_seeds() -> None:
+    seeds = (measured((2, n, 0), (5, n, 0), (9, n, 0), seed=n) for n in range(3))
+    (row,) = counts_in(page(*seeds))
+    assert (row["bias"], row["limits of agreement"]) == ("+1.0", "+1.0 to +1.0")
+
+
+def test_a_copy_with_positives_only_and_fields_scanned_twice_are_named() -> None:
+    text = page(measured((2, 0, 0), (5, 0, 0), (9, 0, 0), coverage="5 of 9 slides; positives only"))
+    assert r"Frames without mitoses are missing \(positives only\)" in text
+    assert "several scanners" not in text
+    assert "positives only" not in page(measured((2, 0, 0)))
+    twice = measured((2, 0, 0), (5, 0, 0))
+    assert twice.frames is not None
+    assert twice.test is not None
+    scans = [entry.model_copy(update={"group": "A00"}) for entry in twice.frames.test]
+    scans[1] = scans[1].model_copy(update={"domains": {**BREAST, "scanner": "two"}})
+    counts = [count.model_copy(update={"group": "A00"}) for count in twice.test.frames]
+    changes = {"frames": Frames(val=[], test=scans), "test": twice.test.model_copy(update={"frames": counts})}
+    assert "- 1 case has frames of several scanners" in page(twice.model_copy(update=changes))
+
+
+def test_rows_without_areas_are_named_where_others_have_a_count() -> None:
+    with_areas, without = measured((2, 0, 0), (5, 0, 0)), counted(F1_5, detector="rpn")
+    data = {"data": with_areas.data}
+    text = page(with_areas, without.model_copy(update=data))
+    assert "older records) are not in this table" in text.replace("\\", "")
+    assert len(counts_in(text)) == 1
+    assert "older records" not in page(with_areas)
+
+
+def test_without_areas_the_count_is_not_mentioned() -> None:
+    assert "## The count" not in page(ok())

@@ -209,6 +209,13 @@ def test_a_repetition_with_equal_numbers_counts_once() -> None:
     assert not row.conflicting
 
 
+def test_a_repetition_with_scores_that_older_records_lack_is_no_conflict() -> None:
+    older = counted(F1_5)
+    assert older.test is not None
+    newer = older.model_copy(update={"test": older.test.model_copy(update={"area_mm2": 3.0, "fp_per_mm2": 2.0})})
+    assert [row.conflicting for row in section(older, newer).rows] == [False]
+
+
 # ------------------------------------------------------------------------------------------------ against the best
 
 

@@ -82,6 +82,24 @@ def test_counts_of_all_folds_are_summed(records: list[Record], small_data: Path)
     assert any(note.startswith("summed over 3 folds") for note in pooled.notes)
 
 
+def test_the_count_is_over_the_cases_of_all_folds(records: list[Record]) -> None:
+    ((pooled, _),) = pool(records)
+    assert pooled.test is not None
+    found = pooled.test.cases
+    assert found is not None
+    assert found.n_cases == pooled.test.n_groups > 3
+    tests = [record.test for record in records if record.test]
+    of_folds = [test.cases for test in tests if test.cases]
+    n_cases = sum(counts.n_cases for counts in of_folds)
+    assert n_cases == found.n_cases
+    assert found.bias == pytest.approx(sum(counts.bias * counts.n_cases for counts in of_folds) / n_cases)
+    key = records[0].stages["evaluation"]
+    older = records[0].model_copy(update={"specs": {**records[0].specs, key: {"settings": {}}}})
+    ((pooled, _),) = pool([older, *records[1:]])
+    assert pooled.test is not None
+    assert pooled.test.cases is None, "computed when pages are built"
+
+
 def test_every_slide_is_tested_once(records: list[Record]) -> None:
     ((pooled, _),) = pool(records)
     assert pooled.test is not None

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from records import failed, metrics, ok
 
-from mitobench.evaluate import total
+from mitobench.evaluate import FrameEntry, total
+from mitobench.evaluate.case_counts import case_counts
 from mitobench.results.reproducibility import reproducibility
 from mitobench.results.schema import DetectionsEntry, Record
 from results.test_compare import counts
@@ -27,6 +28,22 @@ def test_equal_results_are_equal_although_versions_changed() -> None:
     found = reproducibility(scored(GOOD), scored(GOOD, **OTHER))
     assert found.verdict == "equal"
     assert found.changed == ["version of torch: 2.6.0 then, 2.9.0 now"]
+
+
+def test_scores_that_only_the_newer_record_has_are_no_difference() -> None:
+    recorded = scored(GOOD)
+    assert recorded.test is not None
+    entries = [FrameEntry(frame=c.frame, group=c.group, mitoses=3, area_mm2=0.5) for c in recorded.test.frames]
+    cases = case_counts(entries, recorded.test.frames, {})
+    assert cases is not None
+    added = {"cases": cases, "area_mm2": 4.0, "fp_per_mm2": 0.0}
+    newer = recorded.model_copy(update={"test": recorded.test.model_copy(update=added)})
+    assert reproducibility(recorded, newer).verdict == "equal"
+    forged = added | {"cases": cases.model_copy(update={"bias": 9.0})}
+    other = recorded.model_copy(update={"test": recorded.test.model_copy(update=forged)})
+    assert reproducibility(newer, other).differing == ["test"]
+    fewer = recorded.model_copy(update={"test": recorded.test.model_copy(update={**added, "tp": 2})})
+    assert reproducibility(recorded, fewer).differing == ["test"]
 
 
 def test_a_difference_whose_paired_interval_holds_zero_is_noise() -> None:

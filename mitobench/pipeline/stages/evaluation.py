@@ -20,7 +20,9 @@ def evaluate_test(job: Job) -> None:
     write_json(
         job.folder / "metrics.json",
         {
-            "test": metrics_of(job, split.with_scores(keep, fused), chosen["point"]["threshold"]),
+            "test": metrics_of(
+                job, split.with_scores(keep, fused), chosen["point"]["threshold"], job.stage.settings["cut_offs"]
+            ),
             "detector_alone": metrics_of(job, split.frames, chosen["detector_alone"]["threshold"]),
         },
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mitobench.api import Detections, Frame, Fuser
 from mitobench.evaluate import FramePrediction, evaluate
+from mitobench.evaluate.case_counts import CutOffs
 from mitobench.evaluate.stored import of_frames, to_csv
 from mitobench.pipeline import arrays, checks
 from mitobench.pipeline.frame_prediction import frame_prediction
@@ -103,9 +104,11 @@ def write_detections_csv(job: Job, split: SplitCandidates, keep: NDArray[np.bool
     (job.folder / DETECTIONS).write_text(to_csv(stored), encoding="utf-8")
 
 
-def metrics_of(job: Job, frames: list[FramePrediction], threshold: float | None) -> dict[str, Any]:
-    """Returns all metrics of these frames at a threshold, as JSON values."""
-    return evaluate(frames, threshold, *matching_rule(job)).model_dump()
+def metrics_of(
+    job: Job, frames: list[FramePrediction], threshold: float | None, cut_offs: CutOffs | None = None
+) -> dict[str, Any]:
+    """Returns all metrics of these frames at a threshold, as JSON values; cases are compared if cut-offs are given."""
+    return evaluate(frames, threshold, *matching_rule(job), cut_offs=cut_offs).model_dump()
 
 
 def matching_rule(job: Job) -> tuple[str, float]:

@@ -15,6 +15,9 @@ async function showRecord(row, which) {
       seedChooser(row, which),
       record.reason ? element("p", { class: "bad" }, `FAILED: ${record.reason}`) : null,
       ...part("Scores", record.scores.length ? wide(scoresTable(record.scores)) : null),
+      ...part("The count: mitoses per mm2 over cases", list(record.count)),
+      ...part("F1 by domain", record.domains.length ? element("div", {}, ...record.domains.map(domainDetails)) : null),
+      ...part("What the annotators say about the errors", list(record.annotators)),
       ...part("Chosen on validation", list(record.chosen)),
       ...part("Commands", element("div", {}, ...Object.entries(record.commands).flatMap(command))),
       ...part(
@@ -148,6 +151,12 @@ function scoresTable(scores) {
       ].map((v) => number(v)),
     ]),
   );
+}
+
+function domainDetails(domain) {
+  const rows = domain.values.map(([name, mitoses, f1, fp]) => [name, mitoses, number(f1), number(fp, 2)]);
+  const title = `by ${domain.kind}: mean ${number(domain.mean)}, worst ${domain.worst ?? "none"}`;
+  return folded(title, wide(numbersTable([domain.kind, "mitoses", "F1", "FP/mm2"], rows)));
 }
 
 function framesTable(frames) {
