@@ -14,11 +14,11 @@ from mitobench.datasets.figures import Figure
 from mitobench.datasets.folder_settings import FILE, Boxes, FolderSettings
 from mitobench.datasets.points import number
 from mitobench.errors import DataError
+from mitobench.foreign.classes import UNCLASSIFIED, flag
 from mitobench.foreign.limits import MAX_LABELS_BYTES
 
 SUFFIXES = (".csv", ".tsv", ".geojson", ".json")
 _FRAME = ("image", "frame", "file", "filename", "file_name", "image_name", "image_id", "slide", "case")
-_LABEL = ("class", "label", "category", "type", "classification")
 _CONFIDENCE = ("confidence", "score", "probability")
 _CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("left", "top", "right", "bottom"))
 _SIZES = (("x", "y", "width", "height"), ("x", "y", "w", "h"))
@@ -60,17 +60,23 @@ def _csv(path: Path, settings: FolderSettings) -> Annotations:
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    header = [cell.strip().lower() for cell in next(rows, [])]
+    written = [cell.strip() for cell in next(rows, [])]
+    header = [cell.lower() for cell in written]
     columns = _columns(path, header, settings)
-    found = Annotations()
+    lines: list[tuple[str, list[str]]] = []
     for cells in rows:
         where = f"{path}:{rows.line_num}"
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(header):
             raise DataError(f"{where}: {len(cells)} columns; the header has {len(header)}. Correct the line.")
-        row = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
-        found.add(row[columns.frame] if columns.frame else "", _row(row, columns, settings, where, delimiter))
+        lines.append((where, [cell.strip() for cell in cells]))
+    found = Annotations()
+    read = [(where, dict(zip(header, cells, strict=True))) for where, cells in lines]
+    label = _label(path, written, columns, [row for _, row in read], settings)
+    for where, row in read:
+        image = row[columns.frame] if columns.frame else ""
+        found.add(image, _row(row, columns, label, settings, where, delimiter))
     return found
 
 
@@ -78,8 +84,17 @@ def _csv(path: Path, settings: FolderSettings) -> Annotations:
 class _Columns:
     frame: str
     numbers: Sequence[str]
-    label: str
     confidence: str
+
+
+def _label(
+    path: Path, written: Sequence[str], columns: _Columns, rows: Sequence[Mapping[str, str]], settings: FolderSettings
+) -> str:
+    """The column of the classes, in lower case; empty if there is none. Lines without a point do not count."""
+    annotated = [row for row in rows if any(row[name] for name in columns.numbers)]
+    used = {*_FRAME, *_CONFIDENCE, *columns.numbers, *(name for names in (*_CORNERS, *_SIZES) for name in names)}
+    free = {name: [row[name.lower()] for row in annotated] for name in written if name.lower() not in used}
+    return (settings.column_of_classes(free, path) or "").lower()
 
 
 def _columns(path: Path, header: Sequence[str], settings: FolderSettings) -> _Columns:
@@ -99,16 +114,16 @@ def _columns(path: Path, header: Sequence[str], settings: FolderSettings) -> _Co
             f'{path}:1: x,y may be the upper left corner of a box or its centre. Write in {FILE}: boxes = "xywh" or '
             'boxes = "centre".'
         )
-    return _Columns(first(_FRAME), numbers, first(_LABEL), first(_CONFIDENCE))
+    return _Columns(first(_FRAME), numbers, first(_CONFIDENCE))
 
 
 def _row(
-    row: Mapping[str, str], columns: _Columns, settings: FolderSettings, where: str, delimiter: str
+    row: Mapping[str, str], columns: _Columns, label: str, settings: FolderSettings, where: str, delimiter: str
 ) -> Figure | None:
     cells = [row[name] for name in columns.numbers]
     if not any(cells):
         return None  # an image that was searched, and has no figure
-    is_mitosis = settings.is_mitosis(row[columns.label], where) if columns.label else True
+    is_mitosis = settings.is_mitosis(flag(label, row[label]), where) if label else True
     if is_mitosis is None:
         return None
     decimal_comma = delimiter != ","
@@ -147,10 +162,15 @@ def _geojson(path: Path, features: Sequence[Any], settings: FolderSettings) -> A
     found = Annotations()
     own = path.name.removesuffix(path.suffix)
     found.add(own, None) if not any(_image_of(feature) for feature in features) else None
-    for position, feature in enumerate(features):
+    described = [_texts(feature) for feature in features]
+    names = dict.fromkeys(name for one in described for name in one)
+    column = settings.column_of_classes({name: [one.get(name, "") for one in described] for name in names}, path)
+    for position, (feature, texts) in enumerate(zip(features, described, strict=True)):
         where = f"{path}: features[{position}]"
-        label = _class_of(feature, where)
-        is_mitosis = settings.is_mitosis(label, where) if label is not None else True
+        is_mitosis = True
+        if column is not None:
+            label = flag(column, texts.get(column, "")) or UNCLASSIFIED
+            is_mitosis = settings.is_mitosis(label, where)
         if is_mitosis is None:
             continue
         for x, y in _points(feature, where):
@@ -167,12 +187,15 @@ def _image_of(feature: Any) -> str:
     return next((str(_properties(feature)[key]) for key in _FRAME[:6] if _properties(feature).get(key)), "")
 
 
-def _class_of(feature: Any, where: str) -> str | None:
-    given = _properties(feature).get("classification", _properties(feature).get("class"))
-    name = given.get("name") if isinstance(given, dict) else given
-    if name is not None and not isinstance(name, str):
-        raise DataError(f"{where}: the classification has no name. Correct it.")
-    return name
+def _texts(feature: Any) -> dict[str, str]:
+    """The properties that may hold a class, as texts. QuPath's classification is an object with a name or names."""
+    texts = {}
+    for name, value in _properties(feature).items():
+        if isinstance(value, dict) and name == "classification":
+            value = value.get("name") or " ".join(map(str, value.get("names") or []))
+        if isinstance(value, (str, int)) and name not in (*_FRAME, *_CONFIDENCE):
+            texts[name] = str(value)
+    return texts
 
 
 def _points(feature: Any, where: str) -> Iterator[tuple[float, float]]:
@@ -213,15 +236,26 @@ def _coco(
     boxes = [(where, *_coco_box(where, entry, images)) for where, entry in entries]
     if settings.boxes is None:
         _refuse_corners(path, boxes, {Path(name).name: size for name, size in sizes.items()})
-    for (where, image, box), (_, entry) in zip(boxes, entries, strict=True):
+    described = [_coco_texts(entry, categories) for _, entry in entries]
+    names = dict.fromkeys(name for one in described for name in one)
+    column = settings.column_of_classes({name: [one.get(name, "") for one in described] for name in names}, path)
+    for (where, image, box), (_, entry), texts in zip(boxes, entries, described, strict=True):
         category = entry.get("category_id")
+        label = flag(column, texts.get(column, "")) if column else ""
         if category not in categories:
             raise DataError(f"{where}: category_id {category!r} is not in `categories`. Correct it.")
-        is_mitosis = settings.is_mitosis(categories[category], where)
+        is_mitosis = settings.is_mitosis(label or UNCLASSIFIED, where) if column else True
         if is_mitosis is not None:
             x, y = _centre(box, settings.boxes or "xywh", where)
             found.add(image, Figure(x, y, is_mitosis, None, where))
     return found
+
+
+def _coco_texts(entry: Mapping[str, Any], categories: Mapping[Any, str]) -> dict[str, str]:
+    """The keys of an annotation that may hold a class, as texts; a category by its name."""
+    unused = ("id", "image_id", "area", "iscrowd")
+    texts = {key: str(value) for key, value in entry.items() if isinstance(value, (str, int)) and key not in unused}
+    return {**texts, "category_id": categories.get(entry.get("category_id"), "")}
 
 
 def _dicts(values: Any) -> list[dict[str, Any]]:

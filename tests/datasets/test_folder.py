@@ -151,6 +151,59 @@ def test_a_folder_without_settings_is_read_only_when_it_is_named(folder: Path) -
         load("folder", folder)
 
 
+CLASS_COLUMNS = [
+    *("labels", "class_name", "category_name", "category_id", "agreedClass", "annotation", "Type", "Object type"),
+    *("predicted class", "Name"),
+]
+
+
+@pytest.mark.parametrize("column", CLASS_COLUMNS)
+def test_a_column_of_classes_is_used_in_every_spelling(folder: Path, column: str) -> None:
+    found = read(folder, "labels.csv", f"image,x,y,{column}\na,10,20,MF\na,50,60,non-mitotic figure\nb,,,\n")
+    assert (found["a"].xy.tolist(), found["a"].imposters.tolist()) == ([[10, 20]], [[50, 60]])
+    with pytest.raises(DataError, match=r"labels.csv:3: unknown class '2'.*mitosis = \['2'\]"):
+        read(folder, "labels.csv", f"image,x,y,{column}\na,10,20,MF\na,50,60,2\n")
+    (folder / "labels.csv").unlink()
+    spots = [{"type": "Point", "coordinates": [x, x]} for x in (10.5, 50.5)]
+    features = [feature(spot, None, **{column: name}) for spot, name in zip(spots, ("MF", "imposter"), strict=True)]
+    found = read(folder, "a.geojson", features)
+    assert (found["a"].xy.tolist(), found["a"].imposters.tolist()) == ([[10, 10]], [[50, 50]])
+
+
+@pytest.mark.parametrize("column", ["mitosis", "is_mitosis", "Is mitotic"])
+def test_a_flag_is_a_class(folder: Path, column: str) -> None:
+    found = read(folder, "labels.csv", f"image,x,y,{column}\na,10,20,1\na,50,60,0\n")
+    assert (found["a"].xy.tolist(), found["a"].imposters.tolist()) == ([[10, 20]], [[50, 60]])
+
+
+def test_a_column_that_looks_like_classes_is_asked_about(folder: Path) -> None:
+    content = "image,x,y,consensus\na,10,20,agreed\na,50,60,doubtful\na,1,1,agreed\na,5,5,doubtful\n"
+    with pytest.raises(
+        DataError, match=r'column consensus .*dataset\.toml: class_column = "consensus"\. If not: .*"none"'
+    ):
+        read(folder, "labels.csv", content)
+    settings(folder, 'class_column = "none"')
+    assert len(read(folder, "labels.csv", content)["a"]) == 4
+    settings(folder, 'class_column = "Consensus"', 'mitosis = ["agreed"]', 'imposter = ["doubtful"]')
+    assert len(read(folder, "labels.csv", content)["a"]) == 2
+
+
+def test_an_object_without_a_class_among_others_is_asked_about(folder: Path) -> None:
+    spots = [{"type": "Point", "coordinates": [x, x]} for x in (10.5, 50.5)]
+    with pytest.raises(DataError, match=r"features\[1\]: unknown class 'unclassified'"):
+        read(folder, "a.geojson", [feature(spots[0], "Mitosis"), feature(spots[1], None)])
+
+
+def test_a_key_of_coco_that_contradicts_the_category_is_asked_about(folder: Path) -> None:
+    content = coco([[10, 20, 11, 21], [30, 30, 9, 9]])
+    for entry, kind in zip(content["annotations"], ("mitosis", "hard negative"), strict=True):
+        entry["type"] = kind
+    with pytest.raises(DataError, match=r"columns .*category_id.* may both hold classes"):
+        read(folder, "coco.json", content)
+    settings(folder, 'class_column = "type"')
+    assert len(read(folder, "coco.json", content)["a"]) == 1
+
+
 def test_slides_come_from_folders_or_a_pattern(folder: Path) -> None:
     (folder / "s1").mkdir()
     (folder / "a.png").rename(folder / "s1" / "a.png")

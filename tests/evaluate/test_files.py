@@ -131,6 +131,51 @@ def test_a_column_mitosis_is_a_class_unless_predict_wrote_it(write: Callable[...
     assert centres(write(predicted)) == {"A00_00": [[1, 2], [3, 4]]}
 
 
+CLASS_COLUMNS = [
+    *("labels", "type", "pred", "pred_class", "predicted_class", "agreedClass", "object_type", "Name"),
+    *("class_name", "Category Name", "category-id", "annotation", "Cell type"),
+]
+
+
+@pytest.mark.parametrize("column", CLASS_COLUMNS)
+def test_a_column_of_classes_is_used_in_every_spelling(write: Callable[..., Path], column: str) -> None:
+    path = write(f"frame,x,y,{column},score\nA00_00,1,2,Hard negative,.5\nA00_00,3,4,Mitotic figure,.5\n")
+    assert centres(path) == {"A00_00": [[3, 4]]}
+    features = [feature(**{column: "hard_negative"}), feature(**{column: "MF"})]
+    assert len(centres(write(features, "A00_00.geojson"))["A00_00"]) == 1
+    result = {"image_id": "A00_00", "bbox": [10, 20, 40, 40], "score": 0.5}
+    results = [{**result, column: "hard negative"}, {**result, column: "mitosis"}]
+    assert len(centres(write(results, "r.json"))["A00_00"]) == 1
+    with pytest.raises(MitobenchError, match=r"is 2 \(2\).*--class 2"):
+        read(write(f"frame,x,y,{column},score\nA00_00,1,2,2,.5\nA00_00,3,4,2,.5\nA00_00,3,4,7,.5\n"), FRAMES)
+
+
+def test_a_column_that_looks_like_classes_is_asked_about(write: Callable[..., Path]) -> None:
+    path = write("frame,x,y,score,Stage 2\nA00_00,1,2,.5,accepted\nA00_00,3,4,.5,rejected\nA00_00,5,6,.5,fp\n")
+    with pytest.raises(MitobenchError, match=r"column Stage 2 may say .*--class-column 'Stage 2'.*--class-column none"):
+        read(path, FRAMES)
+    assert len(centres(path, class_column="none")["A00_00"]) == 3
+    with pytest.raises(MitobenchError, match="--class accepted"):
+        read(path, FRAMES, class_column="stage_2")
+    assert centres(path, class_column="stage_2", classes=["Accepted"]) == {"A00_00": [[1, 2]]}
+    with pytest.raises(MitobenchError, match="called 'stage'"):
+        read(path, FRAMES, class_column="stage")
+
+
+def test_a_column_cannot_be_named_where_the_format_has_one(write: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(MitobenchError, match="Leave --class-column out"):
+        read(write(POINTS, "A00_00.json"), FRAMES, class_column="name")
+
+
+def test_the_files_of_a_folder_name_their_classes_alike(write: Callable[..., Path], tmp_path: Path) -> None:
+    write("frame,x,y,score,label\nA00_00,1,2,.5,mitosis\n", "all/a.csv")
+    write("frame,x,y,score,label\n", "all/b.csv")
+    assert centres(tmp_path / "all") == {"A00_00": [[1, 2]]}
+    write("frame,x,y,score,type\nA00_08,1,2,.5,imposter\n", "all/b.csv")
+    with pytest.raises(MitobenchError, match="column label holds the classes, in another column type"):
+        read(tmp_path / "all", FRAMES)
+
+
 def test_odd_files_have_notes(write: Callable[..., Path]) -> None:
     def note(text: str) -> str:
         (one, *_) = read(write(text), FRAMES).notes

@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from mitobench.errors import MitobenchError
+from mitobench.evaluate.files.class_choice import labelled
 from mitobench.evaluate.files.frame_names import FrameNames
 from mitobench.evaluate.files.table import Row, Table
 from mitobench.foreign import limits
+
+_USED = ("image_id", "bbox", "score", "id", "area", "iscrowd")
 
 
 def is_coco(content: Any) -> bool:
@@ -18,11 +21,12 @@ def is_coco(content: Any) -> bool:
     return isinstance(content, list) and bool(content) and isinstance(content[0], dict) and "bbox" in content[0]
 
 
-def read_coco(path: Path, content: Any, frames: FrameNames) -> Table:
+def read_coco(path: Path, content: Any, frames: FrameNames, class_column: str | None = None) -> Table:
     """Reads COCO results; a box is [x, y, width, height] from the upper left corner.
 
     `image_id` is the frame's id or file name. Of a whole COCO file, `images` says which file an id means, and
-    `categories` what a class is called.
+    `categories` what a class is called. `class_column` is the key that holds the classes; `none`: no key does; None: it
+    is found by its name.
 
     Raises MitobenchError with the number of the result for a missing or wrong value.
     """
@@ -32,7 +36,8 @@ def read_coco(path: Path, content: Any, frames: FrameNames) -> Table:
         raise MitobenchError(f"{path}: more than {limits.MAX_DETECTIONS:,} results, which is the limit.")
     files = _by_id(path, whole.get("images", []), "file_name")
     names = _by_id(path, whole.get("categories", []), "name")
-    table = Table("x-y-width-height boxes", "COCO results", classes_in="category_id")
+    table = Table("x-y-width-height boxes", "COCO results")
+    described: list[dict[str, str]] = []
     for number, result in enumerate(results):
         where = f"{path}: result {number}"
         if not isinstance(result, dict):
@@ -46,13 +51,18 @@ def read_coco(path: Path, content: Any, frames: FrameNames) -> Table:
         if not _is_number(score):
             raise MitobenchError(f"{where}: score must be a number.")
         image = str(result["image_id"])
-        category = result.get("category_id")
-        label = None if category is None else names.get(str(category), str(category))
+        described.append(_texts(result, names))
         frame = frames.find(where, files.get(image, image))
-        table.rows.append(Row(where, frame, tuple(map(float, box)), float(score), label))
-    if any(row.label is None for row in table.rows) and any(row.label is not None for row in table.rows):
-        raise MitobenchError(f"{path}: only some results have a category_id. Add it to all.")
-    return table
+        table.rows.append(Row(where, frame, tuple(map(float, box)), float(score)))
+    return labelled(table, described, class_column, str(path), "key")
+
+
+def _texts(result: dict[str, Any], categories: dict[str, str]) -> dict[str, str]:
+    """The keys of a result that may hold a class, as texts; a category by its name."""
+    texts = {name: str(value) for name, value in result.items() if isinstance(value, (str, int)) and name not in _USED}
+    if "category_id" in texts:
+        texts["category_id"] = categories.get(texts["category_id"], texts["category_id"])
+    return texts
 
 
 def _is_number(value: Any) -> bool:

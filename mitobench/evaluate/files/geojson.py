@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mitobench.errors import MitobenchError
+from mitobench.evaluate.files.class_choice import labelled
 from mitobench.evaluate.files.frame_names import FrameNames
 from mitobench.evaluate.files.table import Row, Table
 
@@ -22,38 +23,33 @@ def is_geojson(content: Any) -> bool:
     return bool(_features(content))
 
 
-def read_geojson(files: Sequence[tuple[Path, Any]], frames: FrameNames) -> Table:
+def read_geojson(files: Sequence[tuple[Path, Any]], frames: FrameNames, class_column: str | None = None) -> Table:
     """Reads features; each is a detection at the centre of its geometry's bounding box.
 
     The score is the property or the measurement `score`, `confidence` or `probability`; without any, all scores are 1.
+    `class_column` is the property that holds the classes; `none`: no property does; None: it is found by its name.
 
     Raises MitobenchError with file and feature for another geometry, and if only some features have a score or a class.
     """
-    table = Table("points", f"{len(files)} GeoJSON files", classes_in="the features' classification")
+    table = Table("points", f"{len(files)} GeoJSON files")
     scores: list[float | None] = []
-    labels: list[str | None] = []
+    described: list[dict[str, str]] = []
     for path, content in files:
         for number, feature in enumerate(_features(content) or []):
             where = f"{path}: feature {number}"
             properties = feature.get("properties") or {}
             centre = _centre(where, feature.get("geometry"))
-            score, label = _score(where, properties), _label(properties)
+            score = _score(where, properties)
             scores.append(score)
-            labels.append(label)
+            described.append(_texts(properties))
             frame = frames.find(where, next((str(properties[key]) for key in _IMAGE if key in properties), path.name))
-            table.rows.append(Row(where, frame, centre, 1.0 if score is None else score, label))
+            table.rows.append(Row(where, frame, centre, 1.0 if score is None else score))
     if None in scores and set(scores) != {None}:
         where = table.rows[scores.index(None)].where
         raise MitobenchError(f"{where}: has no score, but other features have. Add it, or remove the feature.")
     if scores and set(scores) == {None}:
         table.notes.append("the features have no score: all are 1, so scores over thresholds say nothing")
-    if None in labels and set(labels) != {None}:
-        table.rows = [_with_label(row) for row in table.rows]
-    return table
-
-
-def _with_label(row: Row) -> Row:
-    return Row(row.where, row.frame, row.numbers, row.score, row.label or "unclassified")
+    return labelled(table, described, class_column, str(files[0][0]) if len(files) == 1 else "GeoJSON", "property")
 
 
 def _features(content: Any) -> list[dict[str, Any]] | None:
@@ -103,8 +99,12 @@ def _score(where: str, properties: dict[str, Any]) -> float | None:
     return None
 
 
-def _label(properties: dict[str, Any]) -> str | None:
-    found = properties.get("classification") or properties.get("class") or properties.get("label")
-    if isinstance(found, dict):
-        found = found.get("name") or " ".join(map(str, found.get("names") or [])) or None
-    return None if found is None else str(found)
+def _texts(properties: dict[str, Any]) -> dict[str, str]:
+    """The properties that may hold a class, as texts. QuPath's classification is an object with a name or names."""
+    texts = {}
+    for name, value in properties.items():
+        if isinstance(value, dict) and name == "classification":
+            value = value.get("name") or " ".join(map(str, value.get("names") or []))
+        if isinstance(value, (str, int)) and name not in (*_IMAGE, *_SCORES):
+            texts[name] = str(value)
+    return texts
