@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from mitobench.datasets.folder_settings import FILE, Boxes, FolderSettings
 from mitobench.datasets.points import number
 from mitobench.errors import DataError
 from mitobench.foreign.classes import UNCLASSIFIED, flag
+from mitobench.foreign.geometry import places
 from mitobench.foreign.limits import MAX_LABELS_BYTES
 
 SUFFIXES = (".csv", ".tsv", ".geojson", ".json")
@@ -173,7 +174,8 @@ def _geojson(path: Path, features: Sequence[Any], settings: FolderSettings) -> A
             is_mitosis = settings.is_mitosis(label, where)
         if is_mitosis is None:
             continue
-        for x, y in _points(feature, where):
+        geometry = feature.get("geometry") if isinstance(feature, dict) else None
+        for x, y in places(geometry, where, DataError):
             found.add(_image_of(feature) or own, Figure(x - 0.5, y - 0.5, is_mitosis, None, where))
     return found
 
@@ -196,29 +198,6 @@ def _texts(feature: Any) -> dict[str, str]:
         if isinstance(value, (str, int)) and name not in (*_FRAME, *_CONFIDENCE):
             texts[name] = str(value)
     return texts
-
-
-def _points(feature: Any, where: str) -> Iterator[tuple[float, float]]:
-    """The centres of a feature: its points, or the middle of its outline."""
-    geometry = feature.get("geometry") if isinstance(feature, dict) else None
-    kind = geometry.get("type") if isinstance(geometry, dict) else None
-    nested = geometry.get("coordinates") if isinstance(geometry, dict) else None
-    pairs = list(_pairs(nested))
-    if kind not in ("Point", "MultiPoint", "Polygon", "MultiPolygon") or not pairs:
-        raise DataError(f"{where}: a geometry of type {kind!r}. Expected points or outlines; remove lines.")
-    if kind in ("Point", "MultiPoint"):
-        yield from pairs
-        return
-    across, down = zip(*pairs, strict=True)
-    yield (min(across) + max(across)) / 2, (min(down) + max(down)) / 2
-
-
-def _pairs(nested: Any) -> Iterator[tuple[float, float]]:
-    if isinstance(nested, list) and len(nested) >= 2 and all(type(value) in (int, float) for value in nested[:2]):
-        yield float(nested[0]), float(nested[1])
-    elif isinstance(nested, list):
-        for inner in nested:
-            yield from _pairs(inner)
 
 
 # ---------------------------------------------------------------------------------------------------- COCO

@@ -110,7 +110,10 @@ def test_geojson_of_qupath_counts_from_the_corner_of_the_first_pixel(folder: Pat
         feature({"type": "Polygon", "coordinates": outline}, "Hard negative", image="a.png"),
         feature({"type": "MultiPoint", "coordinates": [[1.5, 2.5], [60, 70]]}, image="b.png"),
     ]
+    far = [[[x - 5 for x in pair] for pair in outline[0]]]
+    features.append(feature({"type": "MultiPolygon", "coordinates": [outline, far]}, "Imposter", image="b.png"))
     found = read(folder, "labels.geojson", {"type": "FeatureCollection", "features": features})
+    assert found["b"].imposters.tolist() == [[29.5, 24.5], [24.5, 19.5]]
     assert (found["a"].xy.tolist(), found["a"].imposters.tolist()) == ([[10, 20]], [[29.5, 24.5]])
     assert found["b"].xy.tolist() == [[1, 2], [59.5, 69.5]]
 

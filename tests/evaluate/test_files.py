@@ -235,6 +235,40 @@ def test_geojson(write: Callable[..., Path], wrapped: Callable[[list], Any]) -> 
     assert centres(path) == {"A00_08": [[30, 40]]}
 
 
+def test_every_point_and_every_outline_is_a_detection(write: Callable[..., Path]) -> None:
+    def square(x: float) -> list[list[list[float]]]:
+        return [[[x, 10.5], [x + 20, 10.5], [x + 20, 30.5], [x, 30.5], [x, 10.5]], [[x + 1, 11], [x + 2, 12], [x, 12]]]
+
+    shapes = [
+        {"type": "MultiPoint", "coordinates": [[10.5, 20.5], [200.5, 100.5], [5.5, 5.5]]},
+        {"type": "MultiPolygon", "coordinates": [square(0.5), square(100.5)]},
+        {"type": "Point", "coordinates": [1.5, 2.5, 0]},
+    ]
+    features = [
+        {**feature(name, 0.7), "geometry": shape} for shape, name in zip(shapes, ("MF", "MF", "HN"), strict=True)
+    ]
+    path = write(features, "A00_00.geojson")
+    assert centres(path) == {"A00_00": [[10, 20], [200, 100], [5, 5], [10, 20], [110, 20]]}
+    assert centres(path, classes=["HN"]) == {"A00_00": [[1, 2]]}
+
+
+@pytest.mark.parametrize(
+    ("geometry", "message"),
+    [
+        ({"type": "LineString", "coordinates": [[1, 2], [3, 4]]}, "is a LineString"),
+        ({"type": "MultiPoint", "coordinates": []}, "no geometry with coordinates"),
+        ({"type": "MultiPoint", "coordinates": [[1, 2], [3]]}, r"not pairs of numbers: \[3\]"),
+        ({"type": "Point", "coordinates": [[1, 2]]}, "not pairs of numbers"),
+        ({"type": "Polygon", "coordinates": [[1, 2], [3, 4]]}, "not pairs of numbers"),
+        ({"type": "MultiPolygon", "coordinates": [[[1, 2], [3, 4]]]}, "not pairs of numbers"),
+        ({"coordinates": [1, 2]}, "no geometry with a type"),
+    ],
+)
+def test_other_geometries_are_refused(write: Callable[..., Path], geometry: Any, message: str) -> None:
+    with pytest.raises(MitobenchError, match=f"feature 0: .*{message}"):
+        read(write([{**feature(), "geometry": geometry}], "A00_00.geojson"), FRAMES)
+
+
 def test_geojson_scores_are_all_or_none(write: Callable[..., Path]) -> None:
     found = read(write([feature(score=None)], "A00_00.geojson"), FRAMES)
     assert found.detections["A00_00"].score.tolist() == [1.0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from mitobench.errors import MitobenchError
 from mitobench.evaluate.files.class_choice import labelled
 from mitobench.evaluate.files.frame_names import FrameNames
 from mitobench.evaluate.files.table import Row, Table
+from mitobench.foreign.geometry import places
 
 SUFFIXES = (".geojson",)
 
@@ -24,7 +25,7 @@ def is_geojson(content: Any) -> bool:
 
 
 def read_geojson(files: Sequence[tuple[Path, Any]], frames: FrameNames, class_column: str | None = None) -> Table:
-    """Reads features; each is a detection at the centre of its geometry's bounding box.
+    """Reads features; each point of one, and the middle of each outline's bounding box, is a detection.
 
     The score is the property or the measurement `score`, `confidence` or `probability`; without any, all scores are 1.
     `class_column` is the property that holds the classes; `none`: no property does; None: it is found by its name.
@@ -38,12 +39,13 @@ def read_geojson(files: Sequence[tuple[Path, Any]], frames: FrameNames, class_co
         for number, feature in enumerate(_features(content) or []):
             where = f"{path}: feature {number}"
             properties = feature.get("properties") or {}
-            centre = _centre(where, feature.get("geometry"))
-            score = _score(where, properties)
-            scores.append(score)
-            described.append(_texts(properties))
+            score, texts = _score(where, properties), _texts(properties)
             frame = frames.find(where, next((str(properties[key]) for key in _IMAGE if key in properties), path.name))
-            table.rows.append(Row(where, frame, centre, 1.0 if score is None else score))
+            for x, y in places(feature.get("geometry"), where):
+                scores.append(score)
+                described.append(texts)
+                xy = (x - _HALF_PX, y - _HALF_PX)
+                table.rows.append(Row(where, frame, xy, 1.0 if score is None else score))
     if None in scores and set(scores) != {None}:
         where = table.rows[scores.index(None)].where
         raise MitobenchError(f"{where}: has no score, but other features have. Add it, or remove the feature.")
@@ -61,27 +63,6 @@ def _features(content: Any) -> list[dict[str, Any]] | None:
         isinstance(one, dict) and one.get("type") == "Feature" for one in content
     )
     return content if is_list else None
-
-
-def _centre(where: str, geometry: Any) -> tuple[float, float]:
-    points = list(_positions(where, geometry.get("coordinates") if isinstance(geometry, dict) else None))
-    if not points:
-        raise MitobenchError(f"{where}: has no geometry with coordinates [x, y]. Export points or polygons.")
-    xs, ys = ([point[axis] for point in points] for axis in (0, 1))
-    return (min(xs) + max(xs)) / 2 - _HALF_PX, (min(ys) + max(ys)) / 2 - _HALF_PX
-
-
-def _positions(where: str, coordinates: Any) -> Iterator[tuple[float, float]]:
-    """Yields all positions of a geometry, at any depth; JSON is at most 64 levels deep."""
-    if not isinstance(coordinates, list):
-        return
-    if len(coordinates) >= 2 and all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in coordinates):
-        yield float(coordinates[0]), float(coordinates[1])
-        return
-    for inner in coordinates:
-        if not isinstance(inner, list):
-            raise MitobenchError(f"{where}: the coordinate {str(inner)[:40]!r} is not a number or a list of numbers.")
-        yield from _positions(where, inner)
 
 
 def _score(where: str, properties: dict[str, Any]) -> float | None:
