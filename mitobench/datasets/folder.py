@@ -50,7 +50,7 @@ def read_folder(folder: Path, card: Card) -> Dataset:
         card = card.model_copy(update={"mpp": {SCANNER: (settings.mpp, settings.mpp)}})
     headers = {id: images.frame_image(path) for id, path in paths.items()}
     notes = [header.note for header in headers.values() if header.note]
-    sizes = {path.name: headers[id].size for id, path in paths.items()}
+    sizes = {id: header.size for id, header in headers.items()}
     figures, shared = _figures(folder, settings, paths, sizes, notes)
     items = {}
     for id, path in paths.items():
@@ -127,7 +127,8 @@ def _figures(
     files = annotation_files(folder, settings)
     absent: set[str] = set()
     for file in files:
-        for name, figures in read_annotations(file, settings, sizes).figures.items():
+        read = read_annotations(file, settings, {path.name: sizes[id] for id, path in paths.items()})
+        for name, figures in read.figures.items():
             id = names.get(name.replace("\\", "/").lower()) or names.get(Path(name.lower()).name)
             if not name and len(paths) == 1:
                 id = next(iter(paths))
@@ -140,6 +141,7 @@ def _figures(
             if id is None:
                 absent.add(name)
             else:
+                _check_size(paths[id], sizes[id], read.sizes.get(name))
                 found.figures.setdefault(id, []).extend(figures)
     if absent and not found.figures:
         first, image = min(absent), next(iter(paths.values()))
@@ -147,6 +149,16 @@ def _figures(
     if absent:
         notes.append(f"{files[0]}: {len(absent)} of its images are missing: {', '.join(sorted(absent)[:8])}")
     return found, files[0]
+
+
+def _check_size(path: Path, size: tuple[int, int], given: tuple[str, tuple[int, int]] | None) -> None:
+    """Raises DataError if an annotation file says another size of an image."""
+    if given is not None and given[1] != size:
+        where, (width, height) = given
+        raise DataError(
+            f"{path}: has {size[0]} x {size[1]} px, and {where} says {width} x {height}. The image was resized, or belongs "
+            "to other annotations. Get the original."
+        )
 
 
 def _mpp(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from mitobench.datasets.figures import Figure
 from mitobench.datasets.folder_settings import FILE, Boxes, FolderSettings
 from mitobench.datasets.points import number
 from mitobench.errors import DataError
+from mitobench.foreign import coco
 from mitobench.foreign.classes import UNCLASSIFIED, flag
 from mitobench.foreign.geometry import places
 from mitobench.foreign.limits import MAX_LABELS_BYTES
@@ -27,9 +28,13 @@ _SIZES = (("x", "y", "width", "height"), ("x", "y", "w", "h"))
 
 @dataclass
 class Annotations:
-    """Figures by image (file name, stem, or "" for the only image), and all images that the file lists."""
+    """Figures by image (file name, stem, or "" for the only image), and all images that the file lists.
+
+    `sizes`: where the file says the width and height of an image, and these, px, by image.
+    """
 
     figures: dict[str, list[Figure]] = field(default_factory=dict)
+    sizes: dict[str, tuple[str, tuple[int, int]]] = field(default_factory=dict)
 
     def add(self, image: str, figure: Figure | None) -> None:
         """Lists an image, with a figure unless it is None."""
@@ -206,23 +211,23 @@ def _texts(feature: Any) -> dict[str, str]:
 def _coco(
     path: Path, content: Mapping[str, Any], settings: FolderSettings, sizes: Mapping[str, tuple[int, int]]
 ) -> Annotations:
-    images = {image.get("id"): str(image.get("file_name", "")) for image in _dicts(content["images"])}
-    categories = {category.get("id"): str(category.get("name")) for category in _dicts(content.get("categories", []))}
+    images = coco.texts_by_id(path, content, "images", "file_name", DataError)
+    categories = coco.texts_by_id(path, content, "categories", "name", DataError)
     found = Annotations()
-    for name in images.values():
+    for (where, image), name in zip(coco.entries(path, content, "images", DataError), images.values(), strict=True):
+        if name in found.figures:
+            raise DataError(f"{where}: {foreign.printable(name, 60)} is listed twice. Keep one entry.")
         found.add(name, None)
-    entries = [(f"{path}: annotations[{n}]", entry) for n, entry in enumerate(content["annotations"])]
+        found.sizes |= {name: (where, size) for size in _coco_size(where, image)}
+    entries = coco.entries(path, content, "annotations", DataError)
     boxes = [(where, *_coco_box(where, entry, images)) for where, entry in entries]
     if settings.boxes is None:
         _refuse_corners(path, boxes, {Path(name).name: size for name, size in sizes.items()})
-    described = [_coco_texts(entry, categories) for _, entry in entries]
+    described = [_coco_texts(where, entry, categories) for where, entry in entries]
     names = dict.fromkeys(name for one in described for name in one)
     column = settings.column_of_classes({name: [one.get(name, "") for one in described] for name in names}, path)
     for (where, image, box), (_, entry), texts in zip(boxes, entries, described, strict=True):
-        category = entry.get("category_id")
         label = flag(column, texts.get(column, "")) if column else ""
-        if category not in categories:
-            raise DataError(f"{where}: category_id {category!r} is not in `categories`. Correct it.")
         is_mitosis = settings.is_mitosis(label or UNCLASSIFIED, where) if column else True
         if is_mitosis is not None:
             x, y = _centre(box, settings.boxes or "xywh", where)
@@ -230,24 +235,32 @@ def _coco(
     return found
 
 
-def _coco_texts(entry: Mapping[str, Any], categories: Mapping[Any, str]) -> dict[str, str]:
+def _coco_size(where: str, image: Mapping[str, Any]) -> Iterator[tuple[int, int]]:
+    """Yields width and height of an image if the file has them."""
+    size = [image.get("width"), image.get("height")]
+    if size == [None, None]:
+        return
+    if not all(type(value) is int for value in size):
+        raise DataError(f"{where}: width and height must be whole numbers, not {size!r:.60}. Correct them.")
+    yield size[0], size[1]  # type: ignore[misc]
+
+
+def _coco_texts(where: str, entry: Mapping[str, Any], categories: Mapping[coco.Id, str]) -> dict[str, str]:
     """The keys of an annotation that may hold a class, as texts; a category by its name."""
     unused = ("id", "image_id", "area", "iscrowd")
     texts = {key: str(value) for key, value in entry.items() if isinstance(value, (str, int)) and key not in unused}
-    return {**texts, "category_id": categories.get(entry.get("category_id"), "")}
+    category = coco.id_of(where, entry, "category_id", DataError)
+    if category not in categories:
+        raise DataError(f"{where}: category_id {category!r:.40} is not in `categories`. Correct it.")
+    return {**texts, "category_id": categories[category]}
 
 
-def _dicts(values: Any) -> list[dict[str, Any]]:
-    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
-
-
-def _coco_box(where: str, entry: Any, images: Mapping[Any, str]) -> tuple[str, list[float]]:
-    box = entry.get("bbox") if isinstance(entry, dict) else None
-    if not (isinstance(box, list) and len(box) == 4 and all(type(value) in (int, float) for value in box)):
-        raise DataError(f"{where}: `bbox` must be four numbers: x, y, width, height in px. Correct it.")
-    if entry.get("image_id") not in images:
-        raise DataError(f"{where}: image_id {entry.get('image_id')!r} is not in `images`. Correct it.")
-    return images[entry["image_id"]], [float(value) for value in box]
+def _coco_box(where: str, entry: Mapping[str, Any], images: Mapping[coco.Id, str]) -> tuple[str, list[float]]:
+    box = coco.box_of(where, entry, "x, y, width, height", DataError)
+    image = coco.id_of(where, entry, "image_id", DataError)
+    if image not in images:
+        raise DataError(f"{where}: image_id {image!r:.40} is not in `images`. Correct it.")
+    return images[image], box
 
 
 def _refuse_corners(

@@ -146,6 +146,27 @@ def test_corners_in_a_coco_file_are_named(folder: Path) -> None:
     assert read(folder, "coco.json", content)["a"].xy.tolist() == [[75, 35], [82.5, 62.5], [67.5, 52.5]]
 
 
+@pytest.mark.parametrize(
+    ("size", "complaint"),
+    [
+        ({"width": 200, "height": 160}, r"a.png: has 100 x 80 px, and .*coco.json: images\[0\] says 200 x 160"),
+        ({"width": 80, "height": 100}, "says 80 x 100"),
+        ({"width": "100", "height": 80}, r"images\[0\]: width and height must be whole numbers"),
+        ({"width": 100}, r"images\[0\]: width and height must be whole numbers"),
+    ],
+)
+def test_a_coco_file_of_images_of_another_size_is_refused(folder: Path, size: dict[str, Any], complaint: str) -> None:
+    content = coco([[10, 20, 11, 21]])
+    content["images"][0] |= {"width": WIDTH, "height": HEIGHT}
+    assert len(read(folder, "coco.json", content)["a"]) == 1
+    with pytest.raises(DataError, match=r"images\[1\]: a.png is listed twice"):
+        read(folder, "coco.json", {**content, "images": [{"id": n, "file_name": "a.png"} for n in (1, 2)]})
+    del content["images"][0]["width"], content["images"][0]["height"]
+    content["images"][0] |= size
+    with pytest.raises(DataError, match=complaint):
+        read(folder, "coco.json", content)
+
+
 def test_a_folder_without_settings_is_read_only_when_it_is_named(folder: Path) -> None:
     (folder / "dataset.toml").unlink()
     (folder / "labels.csv").write_text("image,x,y\na,1,2\n")

@@ -294,9 +294,13 @@ def test_coco_results(write: Callable[..., Path]) -> None:
     assert centres(write(whole, "r.json")) == {"A00_00": [[30, 40]]}
     for bad, message in (
         ([result, {**result, "category_id": 2}], "--class"),
-        ([{**result, "bbox": [1, 2, 3]}], r"result 0: bbox must be \[x, y, width, height\]"),
+        ([{**result, "bbox": [1, 2, 3]}], r"result 0: `bbox` must be four numbers: \[x, y, width, height\]"),
         ([result, {"image_id": "A00_00", "bbox": [1, 2, 3, 4]}], "result 1: 'score' is missing"),
-        ([{**result, "image_id": 12}], "result 0: unknown frame '12'"),
+        ([{**result, "image_id": 12}], "result 0: image_id 12 is a number.* Write file names as image_id"),
+        ([{**result, "image_id": 7}], "result 0: image_id 7 is a number"),
+        ([{**result, "image_id": "12"}], "result 0: unknown frame '12'"),
+        ({**whole, "annotations": [{**result, "image_id": "A00_00"}]}, "annotations 0: image_id 'A00_00' is not in"),
+        ({**whole, "images": whole["images"] * 2}, r"images\[1\]: the id 3 occurs twice"),
     ):
         with pytest.raises(MitobenchError, match=message):
             read(write(bad, "r.json"), FRAMES)
