@@ -16,7 +16,7 @@ from mitobench.datasets.points import number
 from mitobench.errors import DataError
 from mitobench.foreign import coco
 from mitobench.foreign.classes import UNCLASSIFIED, flag
-from mitobench.foreign.geometry import places
+from mitobench.foreign.geojson import features_of, places, properties_of, texts_of
 from mitobench.foreign.limits import MAX_LABELS_BYTES
 
 SUFFIXES = (".csv", ".tsv", ".geojson", ".json")
@@ -52,9 +52,8 @@ def read_annotations(path: Path, settings: FolderSettings, sizes: Mapping[str, t
     content = foreign.read_json(path, MAX_LABELS_BYTES, "annotation file", DataError)
     if isinstance(content, dict) and {"images", "annotations"} <= set(content):
         return _coco(path, content, settings, sizes)
-    features = content.get("features") if isinstance(content, dict) else content
-    if isinstance(features, list):
-        return _geojson(path, features, settings)
+    if isinstance(content, list) or (isinstance(content, dict) and {"features", "geometry"} & set(content)):
+        return _geojson(path, features_of(content, str(path), DataError), settings)
     raise DataError(f"{path}: is neither GeoJSON nor COCO. Export the annotation in one of these, or as CSV.")
 
 
@@ -163,46 +162,32 @@ def _centre(values: Sequence[float], boxes: Boxes, where: str) -> tuple[float, f
 # ------------------------------------------------------------------------------------------------- GeoJSON
 
 
-def _geojson(path: Path, features: Sequence[Any], settings: FolderSettings) -> Annotations:
+def _geojson(path: Path, features: Sequence[Mapping[str, Any]], settings: FolderSettings) -> Annotations:
     """Reads QuPath's export, whose coordinates count from the upper left corner of the first pixel."""
     found = Annotations()
     own = path.name.removesuffix(path.suffix)
-    found.add(own, None) if not any(_image_of(feature) for feature in features) else None
-    described = [_texts(feature) for feature in features]
+    places_of = [f"{path}: features[{position}]" for position in range(len(features))]
+    given = [properties_of(feature, where, DataError) for where, feature in zip(places_of, features, strict=True)]
+    images = [_image_of(properties) for properties in given]
+    found.add(own, None) if not any(images) else None
+    unused = (*_FRAME, *_CONFIDENCE)
+    described = [texts_of(one, unused, where, DataError) for where, one in zip(places_of, given, strict=True)]
     names = dict.fromkeys(name for one in described for name in one)
     column = settings.column_of_classes({name: [one.get(name, "") for one in described] for name in names}, path)
-    for position, (feature, texts) in enumerate(zip(features, described, strict=True)):
-        where = f"{path}: features[{position}]"
+    for where, feature, image, texts in zip(places_of, features, images, described, strict=True):
         is_mitosis = True
         if column is not None:
             label = flag(column, texts.get(column, "")) or UNCLASSIFIED
             is_mitosis = settings.is_mitosis(label, where)
         if is_mitosis is None:
             continue
-        geometry = feature.get("geometry") if isinstance(feature, dict) else None
-        for x, y in places(geometry, where, DataError):
-            found.add(_image_of(feature) or own, Figure(x - 0.5, y - 0.5, is_mitosis, None, where))
+        for x, y in places(feature.get("geometry"), where, DataError):
+            found.add(image or own, Figure(x - 0.5, y - 0.5, is_mitosis, None, where))
     return found
 
 
-def _properties(feature: Any) -> Mapping[str, Any]:
-    properties = feature.get("properties") if isinstance(feature, dict) else None
-    return properties if isinstance(properties, dict) else {}
-
-
-def _image_of(feature: Any) -> str:
-    return next((str(_properties(feature)[key]) for key in _FRAME[:6] if _properties(feature).get(key)), "")
-
-
-def _texts(feature: Any) -> dict[str, str]:
-    """The properties that may hold a class, as texts. QuPath's classification is an object with a name or names."""
-    texts = {}
-    for name, value in _properties(feature).items():
-        if isinstance(value, dict) and name == "classification":
-            value = value.get("name") or " ".join(map(str, value.get("names") or []))
-        if isinstance(value, (str, int)) and name not in (*_FRAME, *_CONFIDENCE):
-            texts[name] = str(value)
-    return texts
+def _image_of(properties: Mapping[str, Any]) -> str:
+    return next((str(properties[key]) for key in _FRAME[:6] if properties.get(key)), "")
 
 
 # ---------------------------------------------------------------------------------------------------- COCO

@@ -20,7 +20,7 @@ from mitobench import foreign
 from mitobench.atomic import atomic_folder
 from mitobench.datasets.folder_settings import FILE, IMPOSTER, MITOSIS
 from mitobench.errors import DataError, MitobenchError, as_text
-from mitobench.foreign.geometry import places
+from mitobench.foreign.geojson import places, texts_of
 from mitobench.foreign.limits import MAX_LABELS_BYTES, MAX_PIXELS
 from mitobench.model import inputs
 from mitobench.model.outputs import CANDIDATE
@@ -169,8 +169,7 @@ def _kind(feature: Any, where: str, classes: Classes) -> str | None:
     properties = feature.get("properties") if isinstance(feature, dict) else None
     if not isinstance(properties, dict) or not isinstance(feature.get("geometry"), dict):
         raise DataError(f"{where}: is not an object of QuPath. Export it again.")
-    given = properties.get("classification")
-    name = given.get("name") or " ".join(map(str, given.get("names") or [])) if isinstance(given, dict) else given
+    name = texts_of(properties, (), where, DataError).get("classification")
     label = " ".join(str(name or "").lower().replace("_", " ").split())
     known = (
         ("region", classes.region),

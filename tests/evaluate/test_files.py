@@ -374,6 +374,15 @@ def test_json_of_no_known_format(write: Callable[..., Path], name: str, content:
         read(path, FRAMES)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("r.json", []), ("r.json", {"type": "FeatureCollection", "features": []}), ("r.geojson", [])],
+)
+def test_an_empty_list_has_no_detections(write: Callable[..., Path], name: str, content: Any) -> None:
+    found = read(write(content, name), FRAMES)
+    assert (found.detections, found.notes) == ({}, (f"{write(content, name)}: holds no detections",))
+
+
 def test_formats_and_empty_folders(tmp_path: Path) -> None:
     with pytest.raises(MitobenchError, match="--format qupath: unknown format"):
         read(tmp_path, FRAMES, format="qupath")

@@ -16,10 +16,13 @@ _USED = ("image_id", "bbox", "score", "id", "area", "iscrowd")
 
 
 def is_coco(content: Any) -> bool:
-    """Whether JSON is a list of COCO results, or the whole COCO file with `images`, `annotations` and scores."""
+    """Whether JSON is a list of COCO results, or the whole COCO file with `images`, `annotations` and scores.
+
+    An empty list has no detections.
+    """
     if isinstance(content, dict):
-        return isinstance(content.get("annotations"), list) and isinstance(content.get("images"), list)
-    return isinstance(content, list) and bool(content) and isinstance(content[0], dict) and "bbox" in content[0]
+        return "annotations" in content and "images" in content
+    return isinstance(content, list) and (not content or (isinstance(content[0], dict) and "bbox" in content[0]))
 
 
 def read_coco(path: Path, content: Any, frames: FrameNames, class_column: str | None = None) -> Table:

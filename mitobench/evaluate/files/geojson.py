@@ -10,7 +10,7 @@ from mitobench.errors import MitobenchError
 from mitobench.evaluate.files.class_choice import labelled
 from mitobench.evaluate.files.frame_names import FrameNames
 from mitobench.evaluate.files.table import Row, Table
-from mitobench.foreign.geometry import places
+from mitobench.foreign.geojson import features_of, places, properties_of, texts_of
 
 SUFFIXES = (".geojson",)
 
@@ -21,7 +21,9 @@ _HALF_PX = 0.5  # GeoJSON counts from the corner of the first pixel, mitobench f
 
 def is_geojson(content: Any) -> bool:
     """Whether JSON is GeoJSON: a collection of features, one feature, or a list of features."""
-    return bool(_features(content))
+    if isinstance(content, dict):
+        return content.get("type") in ("FeatureCollection", "Feature")
+    return isinstance(content, list) and any(isinstance(one, dict) and one.get("type") == "Feature" for one in content)
 
 
 def read_geojson(files: Sequence[tuple[Path, Any]], frames: FrameNames, class_column: str | None = None) -> Table:
@@ -36,11 +38,11 @@ def read_geojson(files: Sequence[tuple[Path, Any]], frames: FrameNames, class_co
     scores: list[float | None] = []
     described: list[dict[str, str]] = []
     for path, content in files:
-        for number, feature in enumerate(_features(content) or []):
+        for number, feature in enumerate(features_of(content, str(path))):
             where = f"{path}: feature {number}"
-            properties = feature.get("properties") or {}
-            score, texts = _score(where, properties), _texts(properties)
-            frame = frames.find(where, next((str(properties[key]) for key in _IMAGE if key in properties), path.name))
+            properties = properties_of(feature, where)
+            score, texts = _score(where, properties), texts_of(properties, (*_IMAGE, *_SCORES), where)
+            frame = frames.find(where, _image(properties) or path.name)
             for x, y in places(feature.get("geometry"), where):
                 scores.append(score)
                 described.append(texts)
@@ -54,21 +56,16 @@ def read_geojson(files: Sequence[tuple[Path, Any]], frames: FrameNames, class_co
     return labelled(table, described, class_column, str(files[0][0]) if len(files) == 1 else "GeoJSON", "property")
 
 
-def _features(content: Any) -> list[dict[str, Any]] | None:
-    if isinstance(content, dict) and content.get("type") == "FeatureCollection":
-        content = content.get("features")
-    elif isinstance(content, dict) and content.get("type") == "Feature":
-        content = [content]
-    is_list = isinstance(content, list) and all(
-        isinstance(one, dict) and one.get("type") == "Feature" for one in content
-    )
-    return content if is_list else None
+def _image(properties: dict[str, Any]) -> str:
+    return next((str(properties[key]) for key in _IMAGE if properties.get(key) is not None), "")
 
 
 def _score(where: str, properties: dict[str, Any]) -> float | None:
     measurements = properties.get("measurements") or {}
-    if isinstance(measurements, list):  # QuPath before 0.4
-        measurements = {one.get("name"): one.get("value") for one in measurements if isinstance(one, dict)}
+    if isinstance(measurements, list) and all(isinstance(one, dict) for one in measurements):  # QuPath before 0.4
+        measurements = {str(one.get("name")): one.get("value") for one in measurements}
+    if not isinstance(measurements, dict):
+        raise MitobenchError(f"{where}: `measurements` must be an object of numbers. Export it again.")
     for values in (properties, measurements):
         lower = {str(name).lower(): value for name, value in values.items()}
         for name in _SCORES:
@@ -78,14 +75,3 @@ def _score(where: str, properties: dict[str, Any]) -> float | None:
                     raise MitobenchError(f"{where}: {name} is {str(value)[:40]!r}, which is not a number.")
                 return float(value)
     return None
-
-
-def _texts(properties: dict[str, Any]) -> dict[str, str]:
-    """The properties that may hold a class, as texts. QuPath's classification is an object with a name or names."""
-    texts = {}
-    for name, value in properties.items():
-        if isinstance(value, dict) and name == "classification":
-            value = value.get("name") or " ".join(map(str, value.get("names") or []))
-        if isinstance(value, (str, int)) and name not in (*_IMAGE, *_SCORES):
-            texts[name] = str(value)
-    return texts
