@@ -156,8 +156,8 @@ def _check_size(path: Path, size: tuple[int, int], given: tuple[str, tuple[int, 
     if given is not None and given[1] != size:
         where, (width, height) = given
         raise DataError(
-            f"{path}: has {size[0]} x {size[1]} px, and {where} says {width} x {height}. The image was resized, or belongs "
-            "to other annotations. Get the original."
+            f"{path}: has {size[0]} x {size[1]} px, and {where} says {width} x {height}. The image was resized, or "
+            "belongs to other annotations. Get the original."
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -203,7 +203,9 @@ def _coco(
         if name in found.figures:
             raise DataError(f"{where}: {foreign.printable(name, 60)} is listed twice. Keep one entry.")
         found.add(name, None)
-        found.sizes |= {name: (where, size) for size in _coco_size(where, image)}
+        size = _coco_size(where, image)
+        if size is not None:
+            found.sizes[name] = (where, size)
     entries = coco.entries(path, content, "annotations", DataError)
     boxes = [(where, *_coco_box(where, entry, images)) for where, entry in entries]
     if settings.boxes is None:
@@ -211,7 +213,7 @@ def _coco(
     described = [_coco_texts(where, entry, categories) for where, entry in entries]
     names = dict.fromkeys(name for one in described for name in one)
     column = settings.column_of_classes({name: [one.get(name, "") for one in described] for name in names}, path)
-    for (where, image, box), (_, entry), texts in zip(boxes, entries, described, strict=True):
+    for (where, image, box), texts in zip(boxes, described, strict=True):
         label = flag(column, texts.get(column, "")) if column else ""
         is_mitosis = settings.is_mitosis(label or UNCLASSIFIED, where) if column else True
         if is_mitosis is not None:
@@ -220,14 +222,14 @@ def _coco(
     return found
 
 
-def _coco_size(where: str, image: Mapping[str, Any]) -> Iterator[tuple[int, int]]:
-    """Yields width and height of an image if the file has them."""
-    size = [image.get("width"), image.get("height")]
-    if size == [None, None]:
-        return
-    if not all(type(value) is int for value in size):
-        raise DataError(f"{where}: width and height must be whole numbers, not {size!r:.60}. Correct them.")
-    yield size[0], size[1]  # type: ignore[misc]
+def _coco_size(where: str, image: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Returns width and height of an image; None if the file does not have them."""
+    width, height = image.get("width"), image.get("height")
+    if width is None and height is None:
+        return None
+    if type(width) is not int or type(height) is not int:
+        raise DataError(f"{where}: width and height must be whole numbers, not {width!r:.30} and {height!r:.30}.")
+    return width, height
 
 
 def _coco_texts(where: str, entry: Mapping[str, Any], categories: Mapping[coco.Id, str]) -> dict[str, str]:

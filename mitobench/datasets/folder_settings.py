@@ -37,8 +37,8 @@ class FolderSettings(Strict):
         radius_um: a detection closer than this to a mitosis is a hit, um.
         boxes: what four numbers of a box are: two corners; x and y of the upper left corner, width and height; or x and
             y of the centre, width and height.
-        class_column: the column (GeoJSON: property, COCO: key) that holds the classes; `none`: none does; default: it is
-            found by its name.
+        class_column: the column (GeoJSON: property, COCO: key) that holds the classes; `none`: none does; default: it
+            is found by its name.
         mitosis, imposter, ignore: names of the classes beside the usual ones, in any letter case.
         unannotated: whether an image without an annotation is `unlabelled` or `empty` (it was searched).
         slide: a regular expression whose first group is the slide in an image's name; default: the image's folder, or
@@ -80,7 +80,7 @@ class FolderSettings(Strict):
         return value
 
     def column_of_classes(self, columns: Mapping[str, Sequence[str]], path: Path) -> str | None:
-        """The column that holds the classes, given the values of all; None if none does. Raises DataError if unclear."""
+        """The column that holds the classes, given the values of all; None without one. DataError if it is unclear."""
         return class_column(columns, self.class_column or None, str(path), _class_line, DataError)
 
     def is_mitosis(self, label: str, where: str) -> bool | None:

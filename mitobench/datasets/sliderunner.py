@@ -82,8 +82,8 @@ def _check_mitoses(
     if by_number and left_out and not found:
         mitoses = " or ".join(str(uid) for uid, is_mitosis in named.items() if is_mitosis)
         raise DataError(
-            f"{path}: no annotation is a mitosis: without a table Classes that names it, that is agreedClass {mitoses}. "
-            f"Its other annotations: {_listed(left_out)}. Add the table Classes (uid, name) to the database."
+            f"{path}: no annotation is a mitosis: without a table Classes that names it, that is agreedClass "
+            f"{mitoses}. Its other annotations: {_listed(left_out)}. Add the table Classes (uid, name) to the database."
         )
 
 

@@ -26,8 +26,8 @@ class TruthEntry:
 def truth_entries(content: Any, path: Path, error: type[MitobenchError] = MitobenchError) -> dict[str, TruthEntry]:
     """Checks `{"007.tiff": {"annotations": [[x_mm, y_mm, 0]], "tumor domain": 0, "roi type": "hotspot"}}`.
 
-    Raises `error` with the image and key of anything missing or wrong, for a file of a newer version, and for two images
-    of one name in different folders.
+    Raises `error` with the image and key of anything missing or wrong, for a file of a newer version, and for two
+    images of one name in different folders.
     """
     if not isinstance(content, dict) or not content:
         raise error(f"{path}: must be an object with an entry for each image.")
