@@ -29,8 +29,8 @@ def read_coco(path: Path, content: Any, frames: FrameNames, class_column: str | 
     """Reads COCO results; a box is [x, y, width, height] from the upper left corner.
 
     `image_id` is the frame's id or file name, as a text. Of a whole COCO file, `images` says which file an id means,
-    and `categories` what a class is called. `class_column` is the key that holds the classes; `none`: no key does; None: it
-    is found by its name.
+    and `categories` what a class is called. `class_column` is the key that holds the classes;
+    `none`: no key does; None: it is found by its name.
 
     Raises MitobenchError with the number of the result for a missing or wrong value.
     """
