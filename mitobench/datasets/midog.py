@@ -125,8 +125,8 @@ def read_entries(path: Path) -> tuple[dict[str, Entry], dict[coco.Id, bool]]:
         raise DataError(f"{path}: is not a MIDOG label file. Expected the lists {', '.join(keys)}.")
     foreign.check_version(path, content, "label file", DataError)
     categories: dict[coco.Id, bool] = {}
-    for where, entry in coco.entries(path, content, "categories", DataError):
-        id, is_mitosis = _category(where, entry)
+    for where, category in coco.entries(path, content, "categories", DataError):
+        id, is_mitosis = _category(where, category)
         if categories.setdefault(id, is_mitosis) != is_mitosis:
             raise DataError(f"{where}: the id {id!r} occurs twice. Give each category its own.")
     entries: dict[Any, Entry] = {}

@@ -49,7 +49,7 @@ def read_database(
     mitosis. Raises DataError if the file is not such a database or is locked, for classes and coordinates that are not
     numbers, and if no class of its annotations is known to be a mitosis.
     """
-    left_out: Counter[object] = Counter()
+    left_out: Counter[str] = Counter()
     with _opened(path) as database:
         _check_tables(path, database)
         names = _names(database)
@@ -57,8 +57,9 @@ def read_database(
         slides = _slides(path, database)
         votes = _votes(database, named)
         for uid, slide, agreed, x, y in _annotations(path, database):
-            if agreed not in named or slide not in slides:
-                left_out[names.get(agreed, f"class {agreed}") if slide in slides else "on a slide not listed"] += 1
+            if agreed is None or agreed not in named or slide not in slides:
+                name = f"class {agreed}" if agreed is None or agreed not in names else names[agreed]
+                left_out[name if slide in slides else "on a slide not listed"] += 1
                 continue
             if x is None or y is None:
                 raise DataError(f"{path}: annotation {uid} has no coordinates. Correct or delete it.")
@@ -75,7 +76,7 @@ def read_database(
 
 
 def _check_mitoses(
-    path: Path, slides: Iterable[SlideLabels], named: Mapping[int, bool], left_out: Counter[object], by_number: bool
+    path: Path, slides: Iterable[SlideLabels], named: Mapping[int, bool], left_out: Counter[str], by_number: bool
 ) -> None:
     """Raises DataError if classes are known by their numbers only, and no annotation has that of mitoses."""
     found = any(figure.is_mitosis for labels in slides for figure in labels.figures)
@@ -83,19 +84,16 @@ def _check_mitoses(
         mitoses = " or ".join(str(uid) for uid, is_mitosis in named.items() if is_mitosis)
         raise DataError(
             f"{path}: no annotation is a mitosis: without a table Classes that names it, that is agreedClass "
-            f"{mitoses}. Its other annotations: {_listed(left_out)}. Add the table Classes (uid, name) to the database."
+            f"{mitoses}. Its other annotations: {classes.listed(left_out)}. Add the table Classes (uid, name) to the "
+            "database."
         )
 
 
-def _unused(path: Path, slides: Iterable[SlideLabels], left_out: Counter[object]) -> Iterator[str]:
+def _unused(path: Path, slides: Iterable[SlideLabels], left_out: Counter[str]) -> Iterator[str]:
     if left_out:
-        yield f"{path}: {left_out.total()} annotations of other classes are left out: {_listed(left_out)}"
+        yield f"{path}: {left_out.total()} annotations of other classes are left out: {classes.listed(left_out)}"
     if not any(figure.is_mitosis for labels in slides for figure in labels.figures):
         yield f"{path}: WARNING: has no annotation of a mitosis, so all of its slides count as free of mitoses"
-
-
-def _listed(counts: Counter[object]) -> str:
-    return classes.listed({str(name): n for name, n in counts.items()})
 
 
 @contextmanager
