@@ -6,11 +6,13 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from mitobench.api import Frame
 from mitobench.datasets import images
 from mitobench.datasets.annotation_text import annotation_text
 from mitobench.datasets.base import Card, Dataset, Item, Reader, not_found
-from mitobench.datasets.figures import Figures
+from mitobench.datasets.figures import NEAR_PX, Figures, repeats
 from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
 from mitobench.datasets.folder_formats import SUFFIXES, Annotations, read_annotations
 from mitobench.datasets.folder_settings import FILE, FolderSettings, read_settings
@@ -18,6 +20,8 @@ from mitobench.datasets.spans import spans
 from mitobench.errors import DataError
 
 SCANNER = "unknown"
+CORNER_PX, CORNER = 10.0, 0.03  # figures that are all nearer to the corner, in px and as a share, are not in px
+MIN_FIGURES = 3  # fewer may be there by chance
 
 
 class Folder(Reader):
@@ -52,6 +56,7 @@ def read_folder(folder: Path, card: Card) -> Dataset:
     notes = [header.note for header in headers.values() if header.note]
     sizes = {id: header.size for id, header in headers.items()}
     figures, shared = _figures(folder, settings, paths, sizes, notes)
+    _check_units(shared, figures, sizes, notes)
     items = {}
     for id, path in paths.items():
         domains = {"scanner": SCANNER, **settings.domains}
@@ -158,6 +163,28 @@ def _check_size(path: Path, size: tuple[int, int], given: tuple[str, tuple[int, 
         raise DataError(
             f"{path}: has {size[0]} x {size[1]} px, and {where} says {width} x {height}. The image was resized, or "
             "belongs to other annotations. Get the original."
+        )
+
+
+def _check_units(file: Path, found: Annotations, sizes: Mapping[str, tuple[int, int]], notes: list[str]) -> None:
+    """Raises DataError if all figures lie in a corner of their images, as in mm; notes many that coincide."""
+    groups = [(figures, sizes[id]) for id, figures in found.figures.items() if figures]
+    count = sum(len(figures) for figures, _ in groups)
+    largest = max((max(figure.x, figure.y) for figures, _ in groups for figure in figures), default=0.0)
+    least = min((min(size) for _, size in groups), default=0)
+    if count and largest < min(CORNER_PX, CORNER * least):
+        text = (
+            f"{file}: all {count} figures lie within {max(largest, 0):.3g} px of the upper left corner of their images, "
+            f"of at least {least} px. Coordinates must be px: are these mm, um, or fractions of the image?"
+        )
+        if count >= MIN_FIGURES:
+            raise DataError(f"{text} Convert them: px = mm * 1000 / (um/px).")
+        notes.append(text)
+    again = sum(len(repeats(np.array([[f.x, f.y] for f in figures]))) for figures, _ in groups)
+    if again >= MIN_FIGURES and again * 4 >= count:
+        notes.append(
+            f"{file}: {again} of {count} figures are within {NEAR_PX:g} px of another one: are the coordinates px of "
+            "these images, or of another resolution or unit?"
         )
 
 

@@ -228,6 +228,26 @@ def test_a_key_of_coco_that_contradicts_the_category_is_asked_about(folder: Path
     assert len(read(folder, "coco.json", content)["a"]) == 1
 
 
+@pytest.mark.parametrize("factor", [0.00025, 1 / WIDTH], ids=["mm", "fractions"])
+def test_coordinates_that_are_not_px_are_refused(folder: Path, factor: float) -> None:
+    rows = [(12, 15), (40, 60), (80, 30), (95, 75)]
+    text = "image,x,y\n" + "".join(f"{'ab'[n % 2]},{x * factor},{y * factor}\n" for n, (x, y) in enumerate(rows))
+    with pytest.raises(DataError, match=r"labels.csv: all 4 figures lie within .* of at least 80 px.*are these mm"):
+        read(folder, "labels.csv", text)
+    (folder / "labels.csv").write_text("\n".join(text.splitlines()[:3]))
+    assert any("all 2 figures lie within" in note for note in load("folder", folder).notes)
+
+
+def test_many_figures_that_coincide_are_noted(folder: Path) -> None:
+    places = [(20, 20), (20.5, 21), (21, 20), (50, 50), (50, 51), (70, 10)]
+    text = "image,x,y\n" + "".join(f"a,{x},{y}\n" for x, y in places)
+    read(folder, "labels.csv", text)
+    (note,) = [note for note in load("folder", folder).notes if "of another resolution or unit" in note]
+    assert "3 of 6 figures are within 2 px of another one" in note
+    read(folder, "labels.csv", "image,x,y\n" + "".join(f"a,{x},{y}\n" for x, y in places[2:]))
+    assert not any("resolution or unit" in note for note in load("folder", folder).notes)
+
+
 def test_slides_come_from_folders_or_a_pattern(folder: Path) -> None:
     (folder / "s1").mkdir()
     (folder / "a.png").rename(folder / "s1" / "a.png")
