@@ -174,8 +174,8 @@ def _check_units(file: Path, found: Annotations, sizes: Mapping[str, tuple[int, 
     least = min((min(size) for _, size in groups), default=0)
     if count and largest < min(CORNER_PX, CORNER * least):
         text = (
-            f"{file}: all {count} figures lie within {max(largest, 0):.3g} px of the upper left corner of their images, "
-            f"of at least {least} px. Coordinates must be px: are these mm, um, or fractions of the image?"
+            f"{file}: all {count} figures lie within {max(largest, 0):.3g} px of the upper left corner of their "
+            f"images, of at least {least} px. Coordinates must be px: are these mm, um, or fractions of the image?"
         )
         if count >= MIN_FIGURES:
             raise DataError(f"{text} Convert them: px = mm * 1000 / (um/px).")

@@ -137,7 +137,7 @@ def _row(
     confidence = number(text, where) if text else None
     if confidence is not None and not 0 <= confidence <= 1:
         raise DataError(f"{where}: the confidence {confidence:g} is outside 0-1. Correct it.")
-    boxes: Boxes = "corners" if len(values) == 4 and "x" not in columns.numbers else settings.boxes or "xywh"
+    boxes: Boxes = settings.boxes or ("xywh" if "x" in columns.numbers else "corners")
     x, y = _centre(values, boxes, where)
     return Figure(x, y, is_mitosis, confidence, where)
 
@@ -175,7 +175,7 @@ def _geojson(path: Path, features: Sequence[Mapping[str, Any]], settings: Folder
     names = dict.fromkeys(name for one in described for name in one)
     column = settings.column_of_classes({name: [one.get(name, "") for one in described] for name in names}, path)
     for where, feature, image, texts in zip(places_of, features, images, described, strict=True):
-        is_mitosis = True
+        is_mitosis: bool | None = True
         if column is not None:
             label = flag(column, texts.get(column, "")) or UNCLASSIFIED
             is_mitosis = settings.is_mitosis(label, where)
@@ -199,11 +199,11 @@ def _coco(
     images = coco.texts_by_id(path, content, "images", "file_name", DataError)
     categories = coco.texts_by_id(path, content, "categories", "name", DataError)
     found = Annotations()
-    for (where, image), name in zip(coco.entries(path, content, "images", DataError), images.values(), strict=True):
+    for (where, entry), name in zip(coco.entries(path, content, "images", DataError), images.values(), strict=True):
         if name in found.figures:
             raise DataError(f"{where}: {foreign.printable(name, 60)} is listed twice. Keep one entry.")
         found.add(name, None)
-        size = _coco_size(where, image)
+        size = _coco_size(where, entry)
         if size is not None:
             found.sizes[name] = (where, size)
     entries = coco.entries(path, content, "annotations", DataError)

@@ -288,3 +288,55 @@ def test_init_asks_for_um_per_px_and_writes_ten_lines(folder: Path, mitobench: C
     assert available(folder) == ["folder"]
     again = mitobench("data", "init", folder, "--mpp", "0.3")
     assert (again.code, "exists already" in again.err) == (2, True)
+
+
+def initialised(folder: Path, name: str, content: str | dict[str, Any], mitobench: Callable[..., Any]) -> Any:
+    """Writes an annotation file and `dataset.toml`; returns what the command answered."""
+    (folder / "dataset.toml").unlink(missing_ok=True)
+    (folder / name).write_text(content if isinstance(content, str) else json.dumps(content))
+    answer = mitobench("data", "init", folder, "--mpp", "0.25")
+    assert answer.code == 0
+    return answer
+
+
+def test_init_writes_the_classes_that_it_saw(folder: Path, mitobench: Callable[..., Any]) -> None:
+    text = "image,x,y,label\na,10,20,MF\na,50,60,not mitosis\nb,30,30,Hard_Negative\n"
+    answer = initialised(folder, "labels.csv", text, mitobench)
+    assert "Classes: MF (mitosis), not mitosis (imposter), Hard_Negative (imposter)." in answer.out
+    written = (folder / "dataset.toml").read_text()
+    assert 'mitosis = ["MF"]' in written
+    assert 'imposter = ["not mitosis", "Hard_Negative"]' in written
+    found = load("folder", folder).items
+    assert [(len(item.mitoses), len(item.mitoses.imposters)) for item in found.values()] == [(1, 1), (0, 1)]
+    (folder / "labels.csv").write_text(text + "b,40,60,Mitotic figure\n")  # another usual name
+    assert len(load("folder", folder).items["b"].mitoses) == 1
+
+
+def test_init_says_what_it_does_not_know(folder: Path, mitobench: Callable[..., Any]) -> None:
+    answer = initialised(folder, "labels.csv", "image,x,y,label\na,10,20,MF\na,50,60,cell\n", mitobench)
+    assert "cell (not known)" in answer.out
+    assert "First put the classes that are not known into mitosis, imposter or ignore" in answer.out
+    assert (
+        '# put each of these classes into mitosis, imposter or ignore: "cell"' in (folder / "dataset.toml").read_text()
+    )
+    with pytest.raises(DataError, match="unknown class 'cell'"):
+        load("folder", folder)
+    answer = initialised(folder, "labels.csv", "image,x,y,width,height\na,10,20,9,9\n", mitobench)
+    assert "First: " in answer.out
+    assert "may be the upper left corner of a box or its centre" in answer.out
+
+
+def test_init_looks_at_boxes(folder: Path, mitobench: Callable[..., Any]) -> None:
+    text = "image,x1,y1,x2,y2\na,40,50,21,11\na,60,20,11,11\na,1,2,11,21\n"
+    initialised(folder, "labels.csv", text, mitobench)
+    assert 'boxes = "xywh"' in (folder / "dataset.toml").read_text().splitlines()[4]
+    assert load("folder", folder).items["a"].mitoses.xy.tolist() == [[50, 55], [65, 25], [6, 12]]
+    (folder / "labels.csv").unlink()
+    initialised(folder, "coco.json", coco([[60, 20, 90, 50], [70, 50, 95, 75], [55, 40, 80, 65]]), mitobench)
+    assert load("folder", folder).items["a"].mitoses.xy.tolist() == [[75, 35], [82.5, 62.5], [67.5, 52.5]]
+
+
+@pytest.mark.parametrize(("boxes", "xy"), [("xywh", [44.5, 52.0]), ("centre", [40.0, 50.0])])
+def test_settings_decide_what_four_numbers_are(folder: Path, boxes: str, xy: list[float]) -> None:
+    settings(folder, f'boxes = "{boxes}"')
+    assert read(folder, "labels.csv", "image,x1,y1,x2,y2\na,40,50,10,5\n")["a"].xy.tolist() == [xy]
