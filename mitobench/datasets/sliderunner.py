@@ -78,7 +78,7 @@ def read_database(
 def _check_mitoses(
     path: Path, slides: Iterable[SlideLabels], named: Mapping[int, bool], left_out: Counter[str], by_number: bool
 ) -> None:
-    """Raises DataError if classes are known by their numbers only, and no annotation has that of mitoses."""
+    """Raises DataError if classes have numbers but no names, and no annotation has the number of mitoses."""
     found = any(figure.is_mitosis for labels in slides for figure in labels.figures)
     if by_number and left_out and not found:
         mitoses = " or ".join(str(uid) for uid, is_mitosis in named.items() if is_mitosis)

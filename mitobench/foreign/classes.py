@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 from mitobench.errors import MitobenchError, nearest, one_line
 
@@ -48,6 +49,7 @@ _MAX_DISTINCT = 10  # classes that a column of an unknown name may have
 _MANY = 20  # more different values than this are the names of single objects
 
 
+@lru_cache(maxsize=4096)
 def plain(text: str) -> str:
     """Returns a name without letter case and separators: `Mitotic_figure` becomes `mitoticfigure`."""
     return re.sub(r"[\W_]+", "", text).casefold()
@@ -170,8 +172,10 @@ def _informs(column: str, values: Sequence[str]) -> bool:
 
 def _has_words(column: str, values: Sequence[str]) -> bool:
     """Whether values of a column of an unknown name are classes by what they say, and not all of them mitoses."""
+    if len(set(values)) > _MANY:
+        return False
     meanings = set(_meanings(column, values).values())
-    return len(set(values)) <= _MANY and bool(meanings & {True, False}) and meanings != {True}
+    return bool(meanings & {True, False}) and meanings != {True}
 
 
 def _looks_like_classes(column: str, values: Sequence[str]) -> bool:
