@@ -22,6 +22,7 @@ from mitobench.errors import DataError
 SCANNER = "unknown"
 CORNER_PX, CORNER = 10.0, 0.03  # figures that are all nearer to the corner, in px and as a share, are not in px
 MIN_FIGURES = 3  # fewer may be there by chance
+BY_CHANCE = 1e-6  # probability below which figures do not all lie in the upper left part of their images by chance
 
 
 class Folder(Reader):
@@ -180,6 +181,12 @@ def _check_units(file: Path, found: Annotations, sizes: Mapping[str, tuple[int, 
         if count >= MIN_FIGURES:
             raise DataError(f"{text} Convert them: px = mm * 1000 / (um/px).")
         notes.append(text)
+    reached = max((max(f.x / w, f.y / h) for figures, (w, h) in groups for f in figures), default=1.0)
+    if count >= MIN_FIGURES and 0 < reached < 1 and reached ** (2 * count) < BY_CHANCE:
+        notes.append(
+            f"{file}: all {count} figures lie in the upper left {reached:.0%} of the width and height of their images: are "
+            "the coordinates um, or px of another resolution?"
+        )
     again = sum(len(repeats(np.array([[f.x, f.y] for f in figures]))) for figures, _ in groups)
     if again >= MIN_FIGURES and again * 4 >= count:
         notes.append(

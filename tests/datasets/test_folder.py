@@ -238,6 +238,14 @@ def test_coordinates_that_are_not_px_are_refused(folder: Path, factor: float) ->
     assert any("all 2 figures lie within" in note for note in load("folder", folder).notes)
 
 
+@pytest.mark.parametrize(("factor", "odd"), [(0.25, True), (0.5, True), (1.0, False)])
+def test_coordinates_of_another_resolution_are_noted(folder: Path, factor: float, odd: bool) -> None:
+    places = np.random.default_rng(1).uniform(5, (WIDTH - 5, HEIGHT - 5), (24, 2)) * factor
+    read(folder, "labels.csv", "image,x,y\n" + "".join(f"a,{x:.1f},{y:.1f}\n" for x, y in places))
+    found = [note for note in load("folder", folder).notes if "are the coordinates um, or px of another" in note]
+    assert len(found) == odd
+
+
 def test_many_figures_that_coincide_are_noted(folder: Path) -> None:
     places = [(20, 20), (20.5, 21), (21, 20), (50, 50), (50, 51), (70, 10)]
     text = "image,x,y\n" + "".join(f"a,{x},{y}\n" for x, y in places)
