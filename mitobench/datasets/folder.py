@@ -184,8 +184,8 @@ def _check_units(file: Path, found: Annotations, sizes: Mapping[str, tuple[int, 
     reached = max((max(f.x / w, f.y / h) for figures, (w, h) in groups for f in figures), default=1.0)
     if count >= MIN_FIGURES and 0 < reached < 1 and reached ** (2 * count) < BY_CHANCE:
         notes.append(
-            f"{file}: all {count} figures lie in the upper left {reached:.0%} of the width and height of their images: are "
-            "the coordinates um, or px of another resolution?"
+            f"{file}: all {count} figures lie in the upper left {reached:.0%} of the width and height of their images: "
+            "are the coordinates um, or px of another resolution?"
         )
     again = sum(len(repeats(np.array([[f.x, f.y] for f in figures]))) for figures, _ in groups)
     if again >= MIN_FIGURES and again * 4 >= count:
