@@ -33,7 +33,7 @@ from mitobench.evaluate import (
     total,
 )
 from mitobench.evaluate.annotated_twice import DUPLICATE_UM, duplicates
-from mitobench.evaluate.files import FoundFile, FrameInfo, alternatives, read
+from mitobench.evaluate.files import UM, FoundFile, FrameInfo, alternatives, read
 from mitobench.evaluate.matching import radius_um_for, requested_matcher
 from mitobench.foreign.limits import MAX_DATABASE_BYTES, MAX_DETECTIONS_BYTES
 from mitobench.foreign.strict import Strict
@@ -156,6 +156,7 @@ def score_detections(
     validation: Path | None = None,
     format: str | None = None,
     classes: Sequence[str] = (),
+    class_column: str | None = None,
 ) -> ToolScore:
     """Score the detections of any tool over all frames of one part of a split, including frames without a detection.
 
@@ -174,6 +175,7 @@ def score_detections(
             without `threshold` there is no threshold, and precision, recall and F1 are undefined.
         format: one of `files.FORMATS`; None: by name and content.
         classes: the classes of mitoses, if the file has classes that are not clear.
+        class_column: the column, property or key that holds the classes; `none`: none does; None: found by its name.
 
     Raises MitobenchError for arguments that cannot be combined, missing data, and a file that cannot be read.
     """
@@ -191,6 +193,7 @@ def score_detections(
         validation=validation,
         format=format,
         classes=classes,
+        class_column=class_column,
     )
     return score.model_copy(update={"notes": (notice, *score.notes)}) if notice else score
 
@@ -209,6 +212,7 @@ def _score(
     validation: Path | None = None,
     format: str | None = None,
     classes: Sequence[str] = (),
+    class_column: str | None = None,
 ) -> ToolScore:
     _check_arguments(part, threshold, validation, radius_um)
     everything = datasets.load(dataset, data)
@@ -225,12 +229,12 @@ def _score(
     def best_f1(detections: Mapping[str, Detections]) -> float:
         return sweep(_frames(selected, split, part, detections), *rule).best_f1() or 0.0
 
-    found = read(detections, infos, format=format, classes=classes)
+    found = read(detections, infos, format=format, classes=classes, class_column=class_column)
     hint = _hint(found, infos, best_f1)
     source = _source(detections, found, infos, hint)
     point, validation_source, notes = None, None, list(found.notes)
     if validation is not None:
-        on_validation = read(validation, infos, format=format, classes=classes)
+        on_validation = read(validation, infos, format=format, classes=classes, class_column=class_column)
         validation_source = _source(validation, on_validation, infos, None)
         notes += on_validation.notes
         point = choose_threshold(_frames(selected, split, "val", on_validation.detections), *rule)
@@ -315,10 +319,9 @@ def _check_arguments(part: str, threshold: float | None, validation: Path | None
 
 def _source(path: Path, found: FoundFile, infos: Mapping[str, FrameInfo], hint: Hint | None) -> Source:
     """Returns what identifies a file; raises MitobenchError for a detection far outside its frame."""
-    for id, on_frame in found.detections.items():
-        size = infos[id].size
-        if size is not None:
-            _check_inside(path, id, size, on_frame, hint)
+    for id in found.detections:
+        if infos[id].size is not None:
+            _check_inside(path, id, infos[id], found, hint)
     n_detections = sum(map(len, found.detections.values()))
     return Source(file=path.name, sha256=_digest(path), n_detections=n_detections, reading=found.reading)
 
@@ -335,20 +338,38 @@ def _digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _check_inside(path: Path, id: str, size: tuple[int, int], detections: Detections, hint: Hint | None) -> None:
+def _check_inside(path: Path, id: str, info: FrameInfo, found: FoundFile, hint: Hint | None) -> None:
     """Raises MitobenchError for a detection far outside its frame.
 
-    It is not a false positive: the file was made for other frames, or at another resolution.
+    It is not a false positive: the file was made for other frames, at another resolution or in another unit.
     """
+    detections, size = found.detections[id], info.size
     beyond = _beyond(detections, size)
-    if (beyond >= OUTSIDE_PX).any():
-        x, y = detections.xy[beyond.argmax()]
-        advice = (
-            f"Read in another way, the best F1 would be {hint.oracle_f1:.3f}: {hint.change}."
-            if hint
-            else "Check whether x and y are swapped, or whether the frames had another resolution."
-        )
-        raise MitobenchError(f"{path}: ({x:g}, {y:g}) lies outside frame {id} of {size[0]} x {size[1]} px. {advice}")
+    if size is None or not (beyond >= OUTSIDE_PX).any():
+        return
+    x, y = detections.xy[beyond.argmax()]
+    advice = (
+        f"Read in another way, the best F1 would be {hint.oracle_f1:.3f}: {hint.change}."
+        if hint
+        else _unit_advice(found, id, info)
+        or "Check whether x and y are swapped, or whether the frames had another resolution."
+    )
+    notes = "".join(f" Note: {note}." for note in found.notes[:3])
+    raise MitobenchError(f"{path}: ({x:g}, {y:g}) lies outside frame {id} of {size[0]} x {size[1]} px. {advice}{notes}")
+
+
+def _unit_advice(found: FoundFile, id: str, info: FrameInfo) -> str:
+    """Asks whether a file in mm or um is in px, if its numbers would then lie in the frame; empty if not."""
+    if found.unit == "px" or info.mpp is None:
+        return ""
+    xy = found.detections[id].xy * np.array(info.mpp) / UM[found.unit]
+    if info.size is None or (np.maximum(-xy, xy - np.array(info.size)) >= OUTSIDE_PX).any():
+        return ""
+    x, y = xy[0]
+    return (
+        f"The file is read in {found.unit}: are its numbers, such as ({x:g}, {y:g}), px? Then multiply them by the "
+        f"um/px{' / 1000' if found.unit == 'mm' else ''}, or give a CSV with frame,x,y,score in px."
+    )
 
 
 def _beyond(detections: Detections, size: tuple[int, int] | None) -> NDArray[np.float64]:

@@ -85,7 +85,15 @@ def init(
         echo(line)
     if seen.each_is_a_slide:
         echo("Each image counts as a slide of its own. If several show one slide, set `slide` in the file.")
+    if seen.classes:
+        words = {True: "mitosis", False: "imposter", None: "not known"}
+        classes = [f"{name or 'empty'} ({words[answer]})" for name, answer in seen.classes.items()]
+        echo(f"Classes: {', '.join(classes)}.")
     echo(f"Written to {path}. Check it with: mitobench data check {folder} --dataset folder")
+    if seen.unknown:
+        echo("First put the classes that are not known into mitosis, imposter or ignore in this file.")
+    if seen.question:
+        echo(f"First: {seen.question}")
 
 
 def _ask(question: str) -> float:

@@ -70,6 +70,13 @@ def score(
             "--class", help="Class of the detections that are mitoses, if the file has classes. May be repeated."
         ),
     ] = None,
+    class_column: Annotated[
+        str | None,
+        typer.Option(
+            "--class-column",
+            help="Column, property or key that holds the classes, or none. Default: found by its name.",
+        ),
+    ] = None,
     truth: Annotated[
         Path | None,
         typer.Option(
@@ -131,6 +138,7 @@ def score(
             validation=validation,
             format=format_,
             classes=class_ or (),
+            class_column=class_column,
         )
     if json is not None:
         scored.write(json)

@@ -129,7 +129,7 @@ class Dataset:
         short = sorted(self._short(), reverse=True)
         counts = ", ".join(f"{have} of {of} {scanner} {what}" for have, of, scanner, what in short)
         positives = POSITIVES_ONLY if self._positives_only() else ""
-        return "; ".join(filter(None, [self._short_of_slides(), counts, positives])) or None
+        return "; ".join(filter(None, [self._short_of_slides() or self._short_of_images(), counts, positives])) or None
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -174,6 +174,11 @@ class Dataset:
         """Returns "n of m slides" if labelled slides are missing."""
         here = {item.frame.group for item in self.items.values() if item.mitoses.labelled}
         return f"{len(here)} of {self.card.slides} slides" if len(here) < (self.card.slides or 0) else ""
+
+    def _short_of_images(self) -> str:
+        """Says how many annotated images are missing, for a card that does not say how many slides there are."""
+        missing = len(self.without_image)
+        return f"{missing} of the annotated images are missing" if missing and not self.card.slides else ""
 
     def _short(self) -> Iterable[tuple[int, int, str, str]]:
         """Yields (number here, number in a complete copy, scanner, what is counted) for every incomplete part."""

@@ -36,11 +36,12 @@ _STITCHED = re.compile(r"(\d{2})(_stitched1)?", re.IGNORECASE)
 
 @dataclass
 class Labels:
-    """One label set: the figures of each frame, all labelled frames, and the annotation files of each."""
+    """One label set: the figures of each frame, all labelled frames, the annotation files of each, and what is odd."""
 
     figures: dict[str, list[Figure]] = field(default_factory=dict)
     files: dict[str, tuple[Path, ...]] = field(default_factory=dict)
     shared: Path | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 class CasesReader(Reader):
@@ -185,7 +186,7 @@ def read_cases(root: Path, card: Card, images: Mapping[str, Path], labels: Label
     An image without a label file is free of mitoses if its case has another one in this label set, and unlabelled
     otherwise.
     """
-    notes: list[str] = []
+    notes = list(labels.notes)
     labelled_cases = {id[:2] for id in labels.figures}
     items: dict[str, Item] = {}
     missing: dict[str, Item] = {}

@@ -6,11 +6,13 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from mitobench.api import Frame
 from mitobench.datasets import images
 from mitobench.datasets.annotation_text import annotation_text
 from mitobench.datasets.base import Card, Dataset, Item, Reader, not_found
-from mitobench.datasets.figures import Figures
+from mitobench.datasets.figures import NEAR_PX, Figures, repeats
 from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
 from mitobench.datasets.folder_formats import SUFFIXES, Annotations, read_annotations
 from mitobench.datasets.folder_settings import FILE, FolderSettings, read_settings
@@ -18,6 +20,9 @@ from mitobench.datasets.spans import spans
 from mitobench.errors import DataError
 
 SCANNER = "unknown"
+CORNER_PX, CORNER = 10.0, 0.03  # figures that are all nearer to the corner, in px and as a share, are not in px
+MIN_FIGURES = 3  # fewer may be there by chance
+BY_CHANCE = 1e-6  # probability below which figures do not all lie in the upper left part of their images by chance
 
 
 class Folder(Reader):
@@ -51,8 +56,9 @@ def read_folder(folder: Path, card: Card) -> Dataset:
         card = card.model_copy(update={"mpp": {SCANNER: (settings.mpp, settings.mpp)}})
     headers = {id: images.frame_image(path) for id, path in paths.items()}
     notes = [header.note for header in headers.values() if header.note]
-    sizes = {path.name: headers[id].size for id, path in paths.items()}
+    sizes = {id: header.size for id, header in headers.items()}
     figures, shared = _figures(folder, settings, paths, sizes, notes)
+    _check_units(shared, figures, sizes, notes)
     items = {}
     for id, path in paths.items():
         domains = {"scanner": SCANNER, **settings.domains}
@@ -128,7 +134,8 @@ def _figures(
     files = annotation_files(folder, settings)
     absent: set[str] = set()
     for file in files:
-        for name, figures in read_annotations(file, settings, sizes).figures.items():
+        read = read_annotations(file, settings, {path.name: sizes[id] for id, path in paths.items()})
+        for name, figures in read.figures.items():
             id = names.get(name.replace("\\", "/").lower()) or names.get(Path(name.lower()).name)
             if not name and len(paths) == 1:
                 id = next(iter(paths))
@@ -141,6 +148,7 @@ def _figures(
             if id is None:
                 absent.add(name)
             else:
+                _check_size(paths[id], sizes[id], read.sizes.get(name))
                 found.figures.setdefault(id, []).extend(figures)
     if absent and not found.figures:
         first, image = min(absent), next(iter(paths.values()))
@@ -148,6 +156,44 @@ def _figures(
     if absent:
         notes.append(f"{files[0]}: {len(absent)} of its images are missing: {', '.join(sorted(absent)[:8])}")
     return found, files[0]
+
+
+def _check_size(path: Path, size: tuple[int, int], given: tuple[str, tuple[int, int]] | None) -> None:
+    """Raises DataError if an annotation file says another size of an image."""
+    if given is not None and given[1] != size:
+        where, (width, height) = given
+        raise DataError(
+            f"{path}: has {size[0]} x {size[1]} px, and {where} says {width} x {height}. The image was resized, or "
+            "belongs to other annotations. Get the original."
+        )
+
+
+def _check_units(file: Path, found: Annotations, sizes: Mapping[str, tuple[int, int]], notes: list[str]) -> None:
+    """Raises DataError if all figures lie in a corner of their images, as in mm; notes many that coincide."""
+    groups = [(figures, sizes[id]) for id, figures in found.figures.items() if figures]
+    count = sum(len(figures) for figures, _ in groups)
+    largest = max((max(figure.x, figure.y) for figures, _ in groups for figure in figures), default=0.0)
+    least = min((min(size) for _, size in groups), default=0)
+    if count and largest < min(CORNER_PX, CORNER * least):
+        text = (
+            f"{file}: all {count} figures lie within {max(largest, 0):.3g} px of the upper left corner of their "
+            f"images, of at least {least} px. Coordinates must be px: are these mm, um, or fractions of the image?"
+        )
+        if count >= MIN_FIGURES:
+            raise DataError(f"{text} Convert them: px = mm * 1000 / (um/px).")
+        notes.append(text)
+    reached = max((max(f.x / w, f.y / h) for figures, (w, h) in groups for f in figures), default=1.0)
+    if count >= MIN_FIGURES and 0 < reached < 1 and reached ** (2 * count) < BY_CHANCE:
+        notes.append(
+            f"{file}: all {count} figures lie in the upper left {reached:.0%} of the width and height of their images: "
+            "are the coordinates um, or px of another resolution?"
+        )
+    again = sum(len(repeats(np.array([[f.x, f.y] for f in figures]))) for figures, _ in groups)
+    if again >= MIN_FIGURES and again * 4 >= count:
+        notes.append(
+            f"{file}: {again} of {count} figures are within {NEAR_PX:g} px of another one: are the coordinates px of "
+            "these images, or of another resolution or unit?"
+        )
 
 
 def _mpp(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,13 @@ from mitobench.datasets.figures import Figure
 from mitobench.datasets.folder_settings import FILE, Boxes, FolderSettings
 from mitobench.datasets.points import number
 from mitobench.errors import DataError
+from mitobench.foreign import coco
+from mitobench.foreign.classes import UNCLASSIFIED, flag
+from mitobench.foreign.geojson import features_of, places, properties_of, texts_of
 from mitobench.foreign.limits import MAX_LABELS_BYTES
 
 SUFFIXES = (".csv", ".tsv", ".geojson", ".json")
 _FRAME = ("image", "frame", "file", "filename", "file_name", "image_name", "image_id", "slide", "case")
-_LABEL = ("class", "label", "category", "type", "classification")
 _CONFIDENCE = ("confidence", "score", "probability")
 _CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("left", "top", "right", "bottom"))
 _SIZES = (("x", "y", "width", "height"), ("x", "y", "w", "h"))
@@ -26,9 +28,13 @@ _SIZES = (("x", "y", "width", "height"), ("x", "y", "w", "h"))
 
 @dataclass
 class Annotations:
-    """Figures by image (file name, stem, or "" for the only image), and all images that the file lists."""
+    """Figures by image (file name, stem, or "" for the only image), and all images that the file lists.
+
+    `sizes`: where the file says the width and height of an image, and these, px, by image.
+    """
 
     figures: dict[str, list[Figure]] = field(default_factory=dict)
+    sizes: dict[str, tuple[str, tuple[int, int]]] = field(default_factory=dict)
 
     def add(self, image: str, figure: Figure | None) -> None:
         """Lists an image, with a figure unless it is None."""
@@ -46,9 +52,8 @@ def read_annotations(path: Path, settings: FolderSettings, sizes: Mapping[str, t
     content = foreign.read_json(path, MAX_LABELS_BYTES, "annotation file", DataError)
     if isinstance(content, dict) and {"images", "annotations"} <= set(content):
         return _coco(path, content, settings, sizes)
-    features = content.get("features") if isinstance(content, dict) else content
-    if isinstance(features, list):
-        return _geojson(path, features, settings)
+    if isinstance(content, list) or (isinstance(content, dict) and {"features", "geometry"} & set(content)):
+        return _geojson(path, features_of(content, str(path), DataError), settings)
     raise DataError(f"{path}: is neither GeoJSON nor COCO. Export the annotation in one of these, or as CSV.")
 
 
@@ -60,17 +65,23 @@ def _csv(path: Path, settings: FolderSettings) -> Annotations:
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    header = [cell.strip().lower() for cell in next(rows, [])]
+    written = [cell.strip() for cell in next(rows, [])]
+    header = [cell.lower() for cell in written]
     columns = _columns(path, header, settings)
-    found = Annotations()
+    lines: list[tuple[str, list[str]]] = []
     for cells in rows:
         where = f"{path}:{rows.line_num}"
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(header):
             raise DataError(f"{where}: {len(cells)} columns; the header has {len(header)}. Correct the line.")
-        row = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
-        found.add(row[columns.frame] if columns.frame else "", _row(row, columns, settings, where, delimiter))
+        lines.append((where, [cell.strip() for cell in cells]))
+    found = Annotations()
+    read = [(where, dict(zip(header, cells, strict=True))) for where, cells in lines]
+    label = _label(path, written, columns, [row for _, row in read], settings)
+    for where, row in read:
+        image = row[columns.frame] if columns.frame else ""
+        found.add(image, _row(row, columns, label, settings, where, delimiter))
     return found
 
 
@@ -78,8 +89,17 @@ def _csv(path: Path, settings: FolderSettings) -> Annotations:
 class _Columns:
     frame: str
     numbers: Sequence[str]
-    label: str
     confidence: str
+
+
+def _label(
+    path: Path, written: Sequence[str], columns: _Columns, rows: Sequence[Mapping[str, str]], settings: FolderSettings
+) -> str:
+    """The column of the classes, in lower case; empty if there is none. Lines without a point do not count."""
+    annotated = [row for row in rows if any(row[name] for name in columns.numbers)]
+    used = {*_FRAME, *_CONFIDENCE, *columns.numbers, *(name for names in (*_CORNERS, *_SIZES) for name in names)}
+    free = {name: [row[name.lower()] for row in annotated] for name in written if name.lower() not in used}
+    return (settings.column_of_classes(free, path) or "").lower()
 
 
 def _columns(path: Path, header: Sequence[str], settings: FolderSettings) -> _Columns:
@@ -99,16 +119,16 @@ def _columns(path: Path, header: Sequence[str], settings: FolderSettings) -> _Co
             f'{path}:1: x,y may be the upper left corner of a box or its centre. Write in {FILE}: boxes = "xywh" or '
             'boxes = "centre".'
         )
-    return _Columns(first(_FRAME), numbers, first(_LABEL), first(_CONFIDENCE))
+    return _Columns(first(_FRAME), numbers, first(_CONFIDENCE))
 
 
 def _row(
-    row: Mapping[str, str], columns: _Columns, settings: FolderSettings, where: str, delimiter: str
+    row: Mapping[str, str], columns: _Columns, label: str, settings: FolderSettings, where: str, delimiter: str
 ) -> Figure | None:
     cells = [row[name] for name in columns.numbers]
     if not any(cells):
         return None  # an image that was searched, and has no figure
-    is_mitosis = settings.is_mitosis(row[columns.label], where) if columns.label else True
+    is_mitosis = settings.is_mitosis(flag(label, row[label]), where) if label else True
     if is_mitosis is None:
         return None
     decimal_comma = delimiter != ","
@@ -117,7 +137,7 @@ def _row(
     confidence = number(text, where) if text else None
     if confidence is not None and not 0 <= confidence <= 1:
         raise DataError(f"{where}: the confidence {confidence:g} is outside 0-1. Correct it.")
-    boxes: Boxes = "corners" if len(values) == 4 and "x" not in columns.numbers else settings.boxes or "xywh"
+    boxes: Boxes = settings.boxes or ("xywh" if "x" in columns.numbers else "corners")
     x, y = _centre(values, boxes, where)
     return Figure(x, y, is_mitosis, confidence, where)
 
@@ -142,60 +162,32 @@ def _centre(values: Sequence[float], boxes: Boxes, where: str) -> tuple[float, f
 # ------------------------------------------------------------------------------------------------- GeoJSON
 
 
-def _geojson(path: Path, features: Sequence[Any], settings: FolderSettings) -> Annotations:
+def _geojson(path: Path, features: Sequence[Mapping[str, Any]], settings: FolderSettings) -> Annotations:
     """Reads QuPath's export, whose coordinates count from the upper left corner of the first pixel."""
     found = Annotations()
     own = path.name.removesuffix(path.suffix)
-    found.add(own, None) if not any(_image_of(feature) for feature in features) else None
-    for position, feature in enumerate(features):
-        where = f"{path}: features[{position}]"
-        label = _class_of(feature, where)
-        is_mitosis = settings.is_mitosis(label, where) if label is not None else True
+    places_of = [f"{path}: features[{position}]" for position in range(len(features))]
+    given = [properties_of(feature, where, DataError) for where, feature in zip(places_of, features, strict=True)]
+    images = [_image_of(properties) for properties in given]
+    found.add(own, None) if not any(images) else None
+    unused = (*_FRAME, *_CONFIDENCE)
+    described = [texts_of(one, unused, where, DataError) for where, one in zip(places_of, given, strict=True)]
+    names = dict.fromkeys(name for one in described for name in one)
+    column = settings.column_of_classes({name: [one.get(name, "") for one in described] for name in names}, path)
+    for where, feature, image, texts in zip(places_of, features, images, described, strict=True):
+        is_mitosis: bool | None = True
+        if column is not None:
+            label = flag(column, texts.get(column, "")) or UNCLASSIFIED
+            is_mitosis = settings.is_mitosis(label, where)
         if is_mitosis is None:
             continue
-        for x, y in _points(feature, where):
-            found.add(_image_of(feature) or own, Figure(x - 0.5, y - 0.5, is_mitosis, None, where))
+        for x, y in places(feature.get("geometry"), where, DataError):
+            found.add(image or own, Figure(x - 0.5, y - 0.5, is_mitosis, None, where))
     return found
 
 
-def _properties(feature: Any) -> Mapping[str, Any]:
-    properties = feature.get("properties") if isinstance(feature, dict) else None
-    return properties if isinstance(properties, dict) else {}
-
-
-def _image_of(feature: Any) -> str:
-    return next((str(_properties(feature)[key]) for key in _FRAME[:6] if _properties(feature).get(key)), "")
-
-
-def _class_of(feature: Any, where: str) -> str | None:
-    given = _properties(feature).get("classification", _properties(feature).get("class"))
-    name = given.get("name") if isinstance(given, dict) else given
-    if name is not None and not isinstance(name, str):
-        raise DataError(f"{where}: the classification has no name. Correct it.")
-    return name
-
-
-def _points(feature: Any, where: str) -> Iterator[tuple[float, float]]:
-    """The centres of a feature: its points, or the middle of its outline."""
-    geometry = feature.get("geometry") if isinstance(feature, dict) else None
-    kind = geometry.get("type") if isinstance(geometry, dict) else None
-    nested = geometry.get("coordinates") if isinstance(geometry, dict) else None
-    pairs = list(_pairs(nested))
-    if kind not in ("Point", "MultiPoint", "Polygon", "MultiPolygon") or not pairs:
-        raise DataError(f"{where}: a geometry of type {kind!r}. Expected points or outlines; remove lines.")
-    if kind in ("Point", "MultiPoint"):
-        yield from pairs
-        return
-    across, down = zip(*pairs, strict=True)
-    yield (min(across) + max(across)) / 2, (min(down) + max(down)) / 2
-
-
-def _pairs(nested: Any) -> Iterator[tuple[float, float]]:
-    if isinstance(nested, list) and len(nested) >= 2 and all(type(value) in (int, float) for value in nested[:2]):
-        yield float(nested[0]), float(nested[1])
-    elif isinstance(nested, list):
-        for inner in nested:
-            yield from _pairs(inner)
+def _image_of(properties: Mapping[str, Any]) -> str:
+    return next((str(properties[key]) for key in _FRAME[:6] if properties.get(key)), "")
 
 
 # ---------------------------------------------------------------------------------------------------- COCO
@@ -204,37 +196,58 @@ def _pairs(nested: Any) -> Iterator[tuple[float, float]]:
 def _coco(
     path: Path, content: Mapping[str, Any], settings: FolderSettings, sizes: Mapping[str, tuple[int, int]]
 ) -> Annotations:
-    images = {image.get("id"): str(image.get("file_name", "")) for image in _dicts(content["images"])}
-    categories = {category.get("id"): str(category.get("name")) for category in _dicts(content.get("categories", []))}
+    images = coco.texts_by_id(path, content, "images", "file_name", DataError)
+    categories = coco.texts_by_id(path, content, "categories", "name", DataError)
     found = Annotations()
-    for name in images.values():
+    for (where, entry), name in zip(coco.entries(path, content, "images", DataError), images.values(), strict=True):
+        if name in found.figures:
+            raise DataError(f"{where}: {foreign.printable(name, 60)} is listed twice. Keep one entry.")
         found.add(name, None)
-    entries = [(f"{path}: annotations[{n}]", entry) for n, entry in enumerate(content["annotations"])]
+        size = _coco_size(where, entry)
+        if size is not None:
+            found.sizes[name] = (where, size)
+    entries = coco.entries(path, content, "annotations", DataError)
     boxes = [(where, *_coco_box(where, entry, images)) for where, entry in entries]
     if settings.boxes is None:
         _refuse_corners(path, boxes, {Path(name).name: size for name, size in sizes.items()})
-    for (where, image, box), (_, entry) in zip(boxes, entries, strict=True):
-        category = entry.get("category_id")
-        if category not in categories:
-            raise DataError(f"{where}: category_id {category!r} is not in `categories`. Correct it.")
-        is_mitosis = settings.is_mitosis(categories[category], where)
+    described = [_coco_texts(where, entry, categories) for where, entry in entries]
+    names = dict.fromkeys(name for one in described for name in one)
+    column = settings.column_of_classes({name: [one.get(name, "") for one in described] for name in names}, path)
+    for (where, image, box), texts in zip(boxes, described, strict=True):
+        label = flag(column, texts.get(column, "")) if column else ""
+        is_mitosis = settings.is_mitosis(label or UNCLASSIFIED, where) if column else True
         if is_mitosis is not None:
             x, y = _centre(box, settings.boxes or "xywh", where)
             found.add(image, Figure(x, y, is_mitosis, None, where))
     return found
 
 
-def _dicts(values: Any) -> list[dict[str, Any]]:
-    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
+def _coco_size(where: str, image: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Returns width and height of an image; None if the file does not have them."""
+    width, height = image.get("width"), image.get("height")
+    if width is None and height is None:
+        return None
+    if type(width) is not int or type(height) is not int:
+        raise DataError(f"{where}: width and height must be whole numbers, not {width!r:.30} and {height!r:.30}.")
+    return width, height
 
 
-def _coco_box(where: str, entry: Any, images: Mapping[Any, str]) -> tuple[str, list[float]]:
-    box = entry.get("bbox") if isinstance(entry, dict) else None
-    if not (isinstance(box, list) and len(box) == 4 and all(type(value) in (int, float) for value in box)):
-        raise DataError(f"{where}: `bbox` must be four numbers: x, y, width, height in px. Correct it.")
-    if entry.get("image_id") not in images:
-        raise DataError(f"{where}: image_id {entry.get('image_id')!r} is not in `images`. Correct it.")
-    return images[entry["image_id"]], [float(value) for value in box]
+def _coco_texts(where: str, entry: Mapping[str, Any], categories: Mapping[coco.Id, str]) -> dict[str, str]:
+    """The keys of an annotation that may hold a class, as texts; a category by its name."""
+    unused = ("id", "image_id", "area", "iscrowd")
+    texts = {key: str(value) for key, value in entry.items() if isinstance(value, (str, int)) and key not in unused}
+    category = coco.id_of(where, entry, "category_id", DataError)
+    if category not in categories:
+        raise DataError(f"{where}: category_id {category!r:.40} is not in `categories`. Correct it.")
+    return {**texts, "category_id": categories[category]}
+
+
+def _coco_box(where: str, entry: Mapping[str, Any], images: Mapping[coco.Id, str]) -> tuple[str, list[float]]:
+    box = coco.box_of(where, entry, "x, y, width, height", DataError)
+    image = coco.id_of(where, entry, "image_id", DataError)
+    if image not in images:
+        raise DataError(f"{where}: image_id {image!r:.40} is not in `images`. Correct it.")
+    return images[image], box
 
 
 def _refuse_corners(

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import get_args
+
+from pydantic import PrivateAttr
 
 from mitobench.atomic import write_text_atomic
 from mitobench.datasets import images
 from mitobench.datasets.base import not_found
 from mitobench.datasets.files import unread_files, unread_lines
 from mitobench.datasets.folder import annotation_files, images_of
-from mitobench.datasets.folder_settings import FILE, FolderSettings
+from mitobench.datasets.folder_formats import read_annotations
+from mitobench.datasets.folder_settings import FILE, Boxes, FolderSettings
 from mitobench.errors import DataError
+from mitobench.foreign.classes import meaning
+
+MITOSES = '["mitosis", "mitotic figure"]'
+IMPOSTERS = '["hard negative", "non-mitotic figure"]'
 
 
 @dataclass(frozen=True)
 class FolderLook:
     """What a folder holds: images, how many of them say no um/px, their um/px, annotation files, unread files.
 
-    `each_is_a_slide`: whether several images lie in one folder without others, so that each counts as a slide.
+    Attributes:
+        each_is_a_slide: whether several images lie in one folder without others, so that each counts as a slide.
+        classes: the classes in the annotation files, and whether each is a mitosis; None: it is not known.
+        boxes: what the four numbers of a box are, if the files do not say it and can be read in one way only.
+        question: why the annotation cannot be read with these settings; empty if it can.
     """
 
     images: int
@@ -29,6 +41,30 @@ class FolderLook:
     annotations: tuple[str, ...]
     unread: tuple[str, ...]
     each_is_a_slide: bool = False
+    classes: Mapping[str, bool | None] = field(default_factory=dict)
+    boxes: Boxes | None = None
+    question: str = ""
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The classes of which it is not known what they are."""
+        return tuple(name for name, is_mitosis in self.classes.items() if is_mitosis is None)
+
+
+class _Trial(FolderSettings):
+    """Settings with which every class is read, and remembered."""
+
+    _seen: dict[str, bool | None] = PrivateAttr(default_factory=dict)
+
+    def is_mitosis(self, label: str, where: str) -> bool | None:
+        """Whether the usual rule takes a class for a mitosis; None if it does not know the class."""
+        self._seen[label] = meaning(label)
+        return self._seen[label]
+
+    @property
+    def seen(self) -> dict[str, bool | None]:
+        """The classes that were read."""
+        return self._seen
 
 
 def look(folder: Path) -> FolderLook:
@@ -38,13 +74,38 @@ def look(folder: Path) -> FolderLook:
     paths = images_of(folder)
     if not paths:
         raise not_found("folder", folder, "images (bmp, tif, tiff, png, jpg, jpeg)")
-    own = [images.frame_image(path).mpp for path in paths.values()]
+    headers = {path: images.frame_image(path) for path in paths.values()}
+    own = [header.mpp for header in headers.values()]
     found = sorted({round(max(mpp), 4) for mpp in own if mpp is not None})
     files = annotation_files(folder, FolderSettings())
     names = tuple(file.relative_to(folder).as_posix() for file in files)
     unread = tuple(unread_lines(unread_files({path.parent for path in paths.values()})))
     alone = len(paths) > 1 and {path.parent for path in paths.values()} == {folder}
-    return FolderLook(len(paths), sum(mpp is None for mpp in own), tuple(found), names, unread, alone)
+    seen = FolderLook(len(paths), sum(mpp is None for mpp in own), tuple(found), names, unread, alone)
+    sizes = {path.name: header.size for path, header in headers.items()}
+    classes, question = _tried(files, None, sizes)
+    advised = [boxes for boxes in get_args(Boxes) if f'boxes = "{boxes}"' in question]
+    if len(advised) != 1:
+        return replace(seen, classes=classes, question=question)
+    classes, why = _tried(files, advised[0], sizes)
+    return replace(seen, question=question) if why else replace(seen, classes=classes, boxes=advised[0])
+
+
+def _tried(
+    files: Sequence[Path], boxes: Boxes | None, sizes: Mapping[str, tuple[int, int]]
+) -> tuple[dict[str, bool | None], str]:
+    """Reads annotation files; returns their classes, and why they cannot be read so."""
+    trial = _Trial(boxes=boxes)
+    try:
+        read = [read_annotations(file, trial, sizes) for file in files]
+    except DataError as reason:
+        return {}, str(reason)
+    figures = [
+        (figure, sizes.get(Path(name).name)) for one in read for name, of in one.figures.items() for figure in of
+    ]
+    outside = [figure for figure, size in figures if size and (figure.x > size[0] or figure.y > size[1])]
+    why = f"{outside[0].where}: its box leaves the image." if outside and boxes else ""
+    return trial.seen, why
 
 
 def write_settings(folder: Path, mpp: float | None, ask: Callable[[str], float]) -> tuple[Path, FolderLook]:
@@ -80,14 +141,27 @@ def _text(folder: Path, mpp: float | None, seen: FolderLook) -> str:
         f"annotations = {json.dumps(named)}",
         resolution,
         "radius_um = 7.5  # a detection closer than this to a mitosis is a hit",
-        '# boxes = "xywh"  # or "corners", "centre": what the four numbers of a box are',
-        'mitosis = ["mitosis", "mitotic figure"]  # names of the classes, in any letter case',
-        'imposter = ["hard negative", "non-mitotic figure"]',
+        _boxes(seen),
+        f"mitosis = {_names(seen, True) or MITOSES}  # names of the classes beside the usual ones, in any letter case",
+        f"imposter = {_names(seen, False) or IMPOSTERS}",
         'unannotated = "unlabelled"  # or "empty", if images without an annotation were searched',
         "# slide = '^([^_]+)_'  # the slide in an image's name; default: its folder, or each image",
         '# domains = { tumour = "", scanner = "", lab = "", species = "" }',
     ]
+    if seen.unknown:
+        unknown = ", ".join(json.dumps(name, ensure_ascii=False) for name in seen.unknown)
+        lines.append(f"# put each of these classes into mitosis, imposter or ignore: {unknown}")
     return "\n".join(lines) + "\n"
+
+
+def _boxes(seen: FolderLook) -> str:
+    text = "what the four numbers of a box are: corners, xywh or centre"
+    return f'boxes = "{seen.boxes}"  # {text}' if seen.boxes else f'# boxes = "xywh"  # {text}'
+
+
+def _names(seen: FolderLook, is_mitosis: bool) -> str:
+    names = [name for name, answer in seen.classes.items() if answer is is_mitosis]
+    return json.dumps(names, ensure_ascii=False) if names else ""
 
 
 def _list(values: tuple[float, ...]) -> str:

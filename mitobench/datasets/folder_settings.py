@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +14,7 @@ from mitobench import foreign
 from mitobench.api import Domains
 from mitobench.datasets.card import CutOffTable
 from mitobench.errors import DataError, wrong_fields
+from mitobench.foreign.classes import class_column, meaning, same
 from mitobench.foreign.limits import MAX_CONFIG_BYTES
 from mitobench.foreign.strict import Strict
 
@@ -35,7 +38,9 @@ class FolderSettings(Strict):
         radius_um: a detection closer than this to a mitosis is a hit, um.
         boxes: what four numbers of a box are: two corners; x and y of the upper left corner, width and height; or x and
             y of the centre, width and height.
-        mitosis, imposter, ignore: names of the classes, in any letter case.
+        class_column: the column (GeoJSON: property, COCO: key) that holds the classes; `none`: none does; default: it
+            is found by its name.
+        mitosis, imposter, ignore: names of the classes beside the usual ones, in any letter case.
         unannotated: whether an image without an annotation is `unlabelled` or `empty` (it was searched).
         slide: a regular expression whose first group is the slide in an image's name; default: the image's folder, or
             its name if all images are in one folder.
@@ -48,6 +53,7 @@ class FolderSettings(Strict):
     mpp: PositiveFloat | None = None
     radius_um: PositiveFloat = 7.5
     boxes: Boxes | None = None
+    class_column: str = ""
     mitosis: tuple[str, ...] = MITOSIS
     imposter: tuple[str, ...] = IMPOSTER
     ignore: tuple[str, ...] = ()
@@ -76,16 +82,26 @@ class FolderSettings(Strict):
             raise ValueError("must have exactly one group in parentheses, for example ^(\\w+?)_")
         return value
 
+    def column_of_classes(self, columns: Mapping[str, Sequence[str]], path: Path) -> str | None:
+        """The column that holds the classes, given the values of all; None without one. DataError if it is unclear."""
+        return class_column(columns, self.class_column or None, str(path), _class_line, DataError)
+
     def is_mitosis(self, label: str, where: str) -> bool | None:
         """Whether a class is a mitosis; None if it is ignored. Raises DataError for a class that is not listed."""
-        name = " ".join(label.lower().replace("_", " ").split())
         for names, answer in ((self.mitosis, True), (self.imposter, False), (self.ignore, None)):
-            if name in {other.lower() for other in names}:
+            if any(same(label, name) for name in names):
                 return answer
+        usual = meaning(label)
+        if usual is not None:
+            return usual
         raise DataError(
             f"{where}: unknown class {foreign.printable(repr(label), 60)}. Write in {FILE} what it is, for example: "
             f"mitosis = [{label!r:.40}], or the same for imposter or ignore."
         )
+
+
+def _class_line(name: str) -> str:
+    return f"write in {FILE}: class_column = {json.dumps(name, ensure_ascii=False)}"
 
 
 def read_settings(folder: Path) -> FolderSettings:

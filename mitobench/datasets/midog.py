@@ -31,6 +31,7 @@ from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, w
 from mitobench.datasets.images import NO_MPP
 from mitobench.datasets.missing import missing_images
 from mitobench.errors import DataError
+from mitobench.foreign import coco
 from mitobench.foreign.limits import MAX_ANNOTATION_BYTES, MAX_LABELS_BYTES
 from mitobench.slides.reader import PixelReader
 
@@ -113,7 +114,7 @@ class Entry:
     boxes: list[Mapping[str, Any]] = field(default_factory=list)
 
 
-def read_entries(path: Path) -> tuple[dict[str, Entry], dict[int, bool]]:
+def read_entries(path: Path) -> tuple[dict[str, Entry], dict[coco.Id, bool]]:
     """Reads the images with their boxes by slide, and whether each category is a mitosis.
 
     Raises DataError naming the file and the image or annotation that is wrong.
@@ -123,7 +124,11 @@ def read_entries(path: Path) -> tuple[dict[str, Entry], dict[int, bool]]:
     if not isinstance(content, dict) or any(not isinstance(content.get(key), list) for key in keys):
         raise DataError(f"{path}: is not a MIDOG label file. Expected the lists {', '.join(keys)}.")
     foreign.check_version(path, content, "label file", DataError)
-    categories = dict(_category(path, entry) for entry in content["categories"])
+    categories: dict[coco.Id, bool] = {}
+    for where, category in coco.entries(path, content, "categories", DataError):
+        id, is_mitosis = _category(where, category)
+        if categories.setdefault(id, is_mitosis) != is_mitosis:
+            raise DataError(f"{where}: the id {id!r} occurs twice. Give each category its own.")
     entries: dict[Any, Entry] = {}
     for number, image in enumerate(content["images"]):
         entry = _entry(f"{path}: images[{number}]", image)
@@ -142,23 +147,26 @@ def read_entries(path: Path) -> tuple[dict[str, Entry], dict[int, bool]]:
     return {entry.slide: entry for entry in entries.values()}, categories
 
 
-def _category(path: Path, entry: Any) -> tuple[int, bool]:
-    name = str(entry.get("name", "")).lower().strip() if isinstance(entry, dict) else ""
+def _category(where: str, entry: Mapping[str, Any]) -> tuple[coco.Id, bool]:
+    name = str(entry.get("name", "")).lower().strip()
     if name not in MITOTIC | NOT_MITOTIC:
         known = ", ".join(sorted(MITOTIC | NOT_MITOTIC))
         raise DataError(
-            f"{path}: unknown category {foreign.printable(repr(entry), 80)}. Its name must be one of: {known}."
+            f"{where}: unknown category {foreign.printable(repr(entry), 80)}. Its name must be one of: {known}."
         )
-    return entry["id"], name in MITOTIC
+    return coco.id_of(where, entry, "id", DataError), name in MITOTIC
 
 
 def _entry(where: str, image: Any) -> Entry:
     try:
         size = (int(image["width"]), int(image["height"]))
-        name, _ = str(image["file_name"]), image["id"]
+        name, _ = image["file_name"], image["id"]
     except (KeyError, TypeError, ValueError) as reason:
         raise DataError(f"{where}: needs id, file_name, width and height ({reason}). Correct the entry.") from reason
-    if min(size) < 1 or not isinstance(image["id"], (int, str)):
+    coco.id_of(where, image, "id", DataError)
+    if not isinstance(name, str) or not name:
+        raise DataError(f"{where}: `file_name` must be a text, not {foreign.printable(repr(name), 40)}. Correct it.")
+    if min(size) < 1:
         raise DataError(f"{where}: {size[0]} x {size[1]} px is not the size of an image. Correct the entry.")
     extra = {key: str(image[key]) for key in ("scanner", "lab", "species", "region") if image.get(key)}
     labelled = image.get("labelled")
@@ -166,7 +174,7 @@ def _entry(where: str, image: Any) -> Entry:
 
 
 def _check_annotation(
-    where: str, annotation: Any, entries: Mapping[Any, Entry], categories: Mapping[int, bool]
+    where: str, annotation: Any, entries: Mapping[Any, Entry], categories: Mapping[coco.Id, bool]
 ) -> None:
     box = annotation.get("bbox") if isinstance(annotation, dict) else None
     if not (isinstance(box, list) and len(box) == 4 and all(type(v) in (int, float) for v in box)):
@@ -303,7 +311,7 @@ def _item(
     image: Path | None,
     card: Card,
     row: Row | None,
-    categories: Mapping[int, bool],
+    categories: Mapping[coco.Id, bool],
     notes: list[str],
     derived: list[str],
 ) -> Item:
@@ -323,7 +331,7 @@ def _item(
         )
     mpp = header.mpp if header else None
     if mpp is None:
-        mpp = derived_mpp(entry.size, card, short(domains.get("scanner", "")))
+        mpp = derived_mpp(entry.size, card, short(domains.get("scanner", "")), entry.where)
         derived.append(entry.slide)
     read = Figures(entry.size, card.duplicates)
     mitoses = read.annotation([_figure(box, categories) for box in entry.boxes], labelled=labelled)
@@ -355,7 +363,7 @@ def _card_part(card: Card, slide: str, labelled: bool) -> str | None:
     return "test" if slide in card.test_groups else "train"
 
 
-def _figure(box: Mapping[str, Any], categories: Mapping[int, bool]) -> Figure:
+def _figure(box: Mapping[str, Any], categories: Mapping[coco.Id, bool]) -> Figure:
     x1, y1, x2, y2 = box["bbox"]
     votes = box.get("labels")
     share = None
@@ -364,10 +372,10 @@ def _figure(box: Mapping[str, Any], categories: Mapping[int, bool]) -> Figure:
     return Figure((x1 + x2) / 2, (y1 + y2) / 2, categories[box["category_id"]], share, box["where"])
 
 
-def derived_mpp(size: tuple[int, int], card: Card, scanner: str) -> tuple[float, float]:
+def derived_mpp(size: tuple[int, int], card: Card, scanner: str, where: str) -> tuple[float, float]:
     """Returns um/px along x and y of an image that does not say it, from the area on the card or from its scanner.
 
-    Raises DataError if the card says neither.
+    `where`: file and entry of the image, for the message. Raises DataError if the card says neither.
     """
     side = round(float(np.sqrt((card.area_mm2 or 0) * 1e6 / (size[0] * size[1]))), 4)
     low, high = images.FRAME_MPP
@@ -376,7 +384,7 @@ def derived_mpp(size: tuple[int, int], card: Card, scanner: str) -> tuple[float,
     if scanner in card.mpp:
         return card.mpp[scanner]
     raise DataError(
-        f"{card.name}: an image says no um/px, and the data set's card has none for scanner {scanner!r}. "
+        f"{where}: the image says no um/px, and the card of {card.name} has none for scanner {scanner!r}. "
         "Add it to `mpp` on the card."
     )
 

@@ -7,9 +7,8 @@ of the names in it. Train on other data sets with `--train-on`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mitobench import foreign
 from mitobench.api import Frame
@@ -22,6 +21,7 @@ from mitobench.datasets.missing import missing_images
 from mitobench.datasets.whole_slides import size_of
 from mitobench.errors import DataError
 from mitobench.foreign.limits import MAX_LABELS_BYTES
+from mitobench.foreign.midog25 import TruthEntry, truth_entries
 from mitobench.slides.reader import PixelReader
 
 LABELS = "ground_truth.json"
@@ -57,9 +57,8 @@ def _images(folder: Path) -> list[Path]:
 
 def _read(root: Path, card: Card, file: Path) -> Dataset:
     content = foreign.read_json(file, MAX_LABELS_BYTES, "ground truth", DataError)
-    if not isinstance(content, dict) or not all(isinstance(case, dict) for case in content.values()):
-        raise DataError(f"{file}: expected an object with one entry a case, {{'007.tiff': {{'annotations': [...]}}}}.")
-    truth = {Path(name).stem: case for name, case in content.items()}
+    entries = truth_entries(content, file, DataError)
+    truth = {Path(name.replace("\\", "/")).stem: entry for name, entry in entries.items()}
     images = unique(((path.stem, path) for path in _images(file.parent)), "image")
     notes: list[str] = []
     items: dict[str, Item] = {}
@@ -72,21 +71,18 @@ def _read(root: Path, card: Card, file: Path) -> Dataset:
     return Dataset(card, root, items, tuple(notes), without_image=missing)
 
 
-def _item(
-    id: str, case: Mapping[str, Any] | None, image: Path | None, card: Card, where: str, notes: list[str]
-) -> Item:
+def _item(id: str, case: TruthEntry | None, image: Path | None, card: Card, where: str, notes: list[str]) -> Item:
     header = image_files.frame_image(image) if image else None
     mpp = (header.mpp if header else None) or card.mpp[SCANNER]
     if header and header.mpp is None:
         notes.append(f"{image}: says no um/px; {mpp[0]:g} is assumed, which the points in mm depend on")
-    figures = _figures((case or {}).get("annotations", []), mpp, where)
+    figures = _figures(case.points if case else (), mpp, where)
     read = Figures(header.size if header else size_of(figures), card.duplicates)
     mitoses = read.annotation(figures, labelled=case is not None)
     notes += read.notes
     domains = {"scanner": SCANNER}
     if case is not None:
-        tumour = case.get("tumor domain")
-        domains |= {"tumour": "" if tumour is None else f"domain {tumour}", "region": str(case.get("roi type") or "")}
+        domains |= {"tumour": f"domain {case.tumour}", "region": case.region}
     reader = header.reader if header else PixelReader(Path(id))
     frame = Frame(id, card.name, id, SCANNER, mpp, read.size, reader, domains=domains)
     return Item(
@@ -101,16 +97,12 @@ def _item(
     )
 
 
-def _figures(points: Any, mpp: tuple[float, float], where: str) -> list[Figure]:
+def _figures(points: Sequence[tuple[float, float]], mpp: tuple[float, float], where: str) -> list[Figure]:
     """Points in mm as figures in px. Raises DataError for coordinates that cannot be mm."""
-    if not isinstance(points, list):
-        raise DataError(f"{where}: `annotations` must be a list of points in mm. Correct it.")
     figures = []
-    for position, point in enumerate(points):
-        place = f"{where}: annotations[{position}]"
-        if not (isinstance(point, list) and len(point) in (2, 3) and all(type(v) in (int, float) for v in point)):
-            raise DataError(f"{place}: expected [x_mm, y_mm, 0]. Correct it.")
-        if max(point[:2]) > 10 or min(point[:2]) < -0.0075:
-            raise DataError(f"{place}: ({point[0]:g}, {point[1]:g}) cannot be mm. Are these pixels?")
-        figures.append(Figure(point[0] * 1000 / mpp[0], point[1] * 1000 / mpp[1], True, None, place))
+    for position, (x, y) in enumerate(points):
+        place = f"{where}: annotation {position}"
+        if max(x, y) > 10 or min(x, y) < -0.0075:
+            raise DataError(f"{place}: ({x:g}, {y:g}) cannot be mm. Are these pixels?")
+        figures.append(Figure(x * 1000 / mpp[0], y * 1000 / mpp[1], True, None, place))
     return figures

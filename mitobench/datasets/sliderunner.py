@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +15,7 @@ from urllib.parse import quote
 from mitobench import foreign
 from mitobench.datasets.figures import Figure
 from mitobench.errors import DataError
+from mitobench.foreign import classes
 from mitobench.foreign.limits import MAX_ANNOTATIONS, MAX_DATABASE_BYTES
 
 _NEEDED = {
@@ -32,32 +35,65 @@ class SlideLabels:
     figures: list[Figure] = field(default_factory=list)
 
 
-def read_database(path: Path, classes: Mapping[int, bool] | None = None) -> dict[str, SlideLabels]:
+def read_database(
+    path: Path, numbers: Mapping[int, bool] | None = None, notes: list[str] | None = None
+) -> dict[str, SlideLabels]:
     """Reads the mitoses and imposters of each slide, by the slide's name without suffix, in lower case.
 
     Args:
         path: the database. It is opened read-only.
-        classes: whether each class is a mitosis; others are left out. None: by the names in the table `Classes`.
+        numbers: whether each class is a mitosis, for a database without names of classes; others are left out.
+        notes: receives what is left out, with the number of annotations of each class.
 
     A figure's centre is the mean of its coordinates; its confidence is the share of its raters who took it for a
-    mitosis. Raises DataError if the file is not such a database or is locked.
+    mitosis. Raises DataError if the file is not such a database or is locked, for classes and coordinates that are not
+    numbers, and if no class of its annotations is known to be a mitosis.
     """
+    left_out: Counter[str] = Counter()
     with _opened(path) as database:
         _check_tables(path, database)
-        named = _classes(path, database, classes)
+        names = _names(database)
+        named = _classes(path, names, numbers)
         slides = _slides(path, database)
         votes = _votes(database, named)
-        for uid, slide, agreed, x, y in _annotations(database):
-            if agreed in named and slide in slides:
-                if x is None or y is None:
-                    raise DataError(f"{path}: annotation {uid} has no coordinates. Correct or delete it.")
-                where = f"{path}: annotation {uid}"
-                slides[slide].figures.append(Figure(float(x), float(y), named[agreed], votes.get(uid), where))
+        for uid, slide, agreed, x, y in _annotations(path, database):
+            if agreed is None or agreed not in named or slide not in slides:
+                name = f"class {agreed}" if agreed is None or agreed not in names else names[agreed]
+                left_out[name if slide in slides else "on a slide not listed"] += 1
+                continue
+            if x is None or y is None:
+                raise DataError(f"{path}: annotation {uid} has no coordinates. Correct or delete it.")
+            where = f"{path}: annotation {uid}"
+            slides[slide].figures.append(Figure(x, y, named[agreed], votes.get(uid), where))
+    _check_mitoses(path, slides.values(), named, left_out, by_number=True not in map(meaning, names.values()))
+    if notes is not None:
+        notes += _unused(path, slides.values(), left_out)
     by_name: dict[str, SlideLabels] = {}
     for labels in slides.values():
         if by_name.setdefault(Path(labels.filename).stem.lower(), labels) is not labels:
             raise DataError(f"{path}: slide {labels.filename} is listed twice. Keep one entry of `Slides`.")
     return by_name
+
+
+def _check_mitoses(
+    path: Path, slides: Iterable[SlideLabels], named: Mapping[int, bool], left_out: Counter[str], by_number: bool
+) -> None:
+    """Raises DataError if classes have numbers but no names, and no annotation has the number of mitoses."""
+    found = any(figure.is_mitosis for labels in slides for figure in labels.figures)
+    if by_number and left_out and not found:
+        mitoses = " or ".join(str(uid) for uid, is_mitosis in named.items() if is_mitosis)
+        raise DataError(
+            f"{path}: no annotation is a mitosis: without a table Classes that names it, that is agreedClass "
+            f"{mitoses}. Its other annotations: {classes.listed(left_out)}. Add the table Classes (uid, name) to the "
+            "database."
+        )
+
+
+def _unused(path: Path, slides: Iterable[SlideLabels], left_out: Counter[str]) -> Iterator[str]:
+    if left_out:
+        yield f"{path}: {left_out.total()} annotations of other classes are left out: {classes.listed(left_out)}"
+    if not any(figure.is_mitosis for labels in slides for figure in labels.figures):
+        yield f"{path}: WARNING: has no annotation of a mitosis, so all of its slides count as free of mitoses"
 
 
 @contextmanager
@@ -97,13 +133,15 @@ def _columns(database: sqlite3.Connection, table: str) -> set[str]:
     return {row[1] for row in database.execute(f"PRAGMA table_info({table})")} if table in tables else set()
 
 
-def _classes(path: Path, database: sqlite3.Connection, given: Mapping[int, bool] | None) -> dict[int, bool]:
-    named: dict[int, bool] = {}
-    if {"uid", "name"} <= _columns(database, "Classes"):
-        for uid, name in database.execute("SELECT uid, name FROM Classes").fetchmany(1000):
-            is_mitosis = meaning(str(name))
-            if is_mitosis is not None:
-                named[uid] = is_mitosis
+def _names(database: sqlite3.Connection) -> dict[int, str]:
+    if not {"uid", "name"} <= _columns(database, "Classes"):
+        return {}
+    return {uid: str(name) for uid, name in database.execute("SELECT uid, name FROM Classes").fetchmany(1000)}
+
+
+def _classes(path: Path, names: Mapping[int, str], given: Mapping[int, bool] | None) -> dict[int, bool]:
+    meanings = {uid: meaning(name) for uid, name in names.items()}
+    named = {uid: is_mitosis for uid, is_mitosis in meanings.items() if is_mitosis is not None}
     named = named if True in named.values() else dict(given or {})
     if True not in named.values():
         raise DataError(f"{path}: no entry of its table Classes is called mitosis. It is not a data set of mitoses.")
@@ -112,6 +150,9 @@ def _classes(path: Path, database: sqlite3.Connection, given: Mapping[int, bool]
 
 def meaning(name: str) -> bool | None:
     """Whether the name of a class means a mitosis, or an imposter; None for another class."""
+    usual = classes.meaning(name)
+    if usual is not None:
+        return usual
     plain = re.sub(r"[^a-z]", "", name.lower())
     if not re.search(r"mito|hardneg|imposter", plain):
         return None
@@ -122,22 +163,50 @@ def _slides(path: Path, database: sqlite3.Connection) -> dict[int, SlideLabels]:
     sized = {"width", "height"} <= _columns(database, "Slides")
     query = f"SELECT uid, filename, {'width, height' if sized else 'NULL, NULL'} FROM Slides"
     rows = database.execute(query).fetchmany(100_000)
+    for uid, name, *size in rows:
+        for column, value in zip(("width", "height"), size, strict=True):
+            if value is not None and (not isinstance(value, (int, float)) or not math.isfinite(value)):
+                raise DataError(f"{path}: slide {name}: {column} is {value!r:.40}, which is not a number. Correct it.")
+        if not isinstance(uid, int):
+            raise DataError(f"{path}: slide {name}: uid is {uid!r:.40}, which is not a whole number. Correct it.")
     slides = {uid: SlideLabels(str(name), (int(w), int(h)) if w and h else None) for uid, name, w, h in rows}
     if not slides:
         raise DataError(f"{path}: lists no slide. Get the file again.")
     return slides
 
 
-def _annotations(database: sqlite3.Connection) -> list[tuple[int, int, int, float | None, float | None]]:
-    query = (
-        "SELECT a.uid, a.slide, a.agreedClass, AVG(c.coordinateX), AVG(c.coordinateY) "
-        "FROM Annotations AS a LEFT JOIN Annotations_coordinates AS c ON c.annoId = a.uid "
-        "WHERE NOT COALESCE(a.deleted, 0) GROUP BY a.uid ORDER BY a.uid"
-    )
-    rows = database.execute(query).fetchmany(MAX_ANNOTATIONS + 1)
+_QUERY = """
+SELECT a.uid, a.slide, a.agreedClass, a.deleted, AVG(c.coordinateX), AVG(c.coordinateY), COUNT(c.annoId),
+  TOTAL(typeof(c.coordinateX) IN ('integer', 'real')), TOTAL(typeof(c.coordinateY) IN ('integer', 'real'))
+FROM Annotations AS a LEFT JOIN Annotations_coordinates AS c ON c.annoId = a.uid
+GROUP BY a.uid ORDER BY a.uid
+"""
+
+
+def _annotations(
+    path: Path, database: sqlite3.Connection
+) -> Iterator[tuple[int, int, int | None, float | None, float | None]]:
+    """Yields uid, slide, class and centre of the annotations that are not deleted.
+
+    Raises DataError for what is not a number: sqlite stores text in any column, and takes it for 0 in a mean.
+    """
+    again = database.execute("SELECT uid FROM Annotations GROUP BY uid HAVING COUNT(*) > 1 LIMIT 1").fetchone()
+    if again is not None:
+        raise DataError(f"{path}: several rows of Annotations have the uid {again[0]}. Give each its own.")
+    rows = database.execute(_QUERY).fetchmany(MAX_ANNOTATIONS + 1)
     if len(rows) > MAX_ANNOTATIONS:
         raise sqlite3.DatabaseError(f"more than {MAX_ANNOTATIONS:,} annotations")
-    return rows
+    for uid, slide, agreed, deleted, x, y, given, numbers_x, numbers_y in rows:
+        where = f"{path}: annotation {uid}"
+        for column, value in (("slide", slide), ("agreedClass", agreed), ("deleted", deleted)):
+            if not isinstance(value, int) and value is not None:
+                raise DataError(f"{where}: {column} is {value!r:.40}, which is not a whole number. Correct it.")
+        if deleted:
+            continue
+        for column, n, mean in (("coordinateX", numbers_x, x), ("coordinateY", numbers_y, y)):
+            if given and (n < given or not math.isfinite(mean)):
+                raise DataError(f"{where}: one of its {column} is not a number. Correct it.")
+        yield uid, slide, agreed, x, y
 
 
 def _votes(database: sqlite3.Connection, named: Mapping[int, bool]) -> dict[int, float]:

@@ -91,7 +91,7 @@ def _only(paths: list[Path]) -> Path:
 
 def _of_database(path: Path) -> Labels:
     labels = Labels(shared=path)
-    for name, slide in read_database(path, CLASSES).items():
+    for name, slide in read_database(path, CLASSES, labels.notes).items():
         for id in cases.stitched_id(Path("stitched") / name):
             labels.figures[id] = slide.figures
     return labels

@@ -61,7 +61,9 @@ class WholeSlideReader(Reader):
             raise not_found(self.name, root, f"a database such as {self.example}")
         if len(found) > 1:
             raise DataError(f"{root}: has several databases: {', '.join(map(str, found))}. Keep one of them.")
-        return read_slides(root, self.card(), found[0], read_database(found[0], self.classes))
+        notes: list[str] = []
+        dataset = read_slides(root, self.card(), found[0], read_database(found[0], self.classes, notes))
+        return replace(dataset, notes=(*notes, *dataset.notes))
 
 
 def read_slides(root: Path, card: Card, database: Path, slides: Mapping[str, SlideLabels]) -> Dataset:

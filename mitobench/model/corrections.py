@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from mitobench import foreign
 from mitobench.atomic import atomic_folder
 from mitobench.datasets.folder_settings import FILE, IMPOSTER, MITOSIS
 from mitobench.errors import DataError, MitobenchError, as_text
+from mitobench.foreign.geojson import places, texts_of
 from mitobench.foreign.limits import MAX_LABELS_BYTES, MAX_PIXELS
 from mitobench.model import inputs
 from mitobench.model.outputs import CANDIDATE
@@ -158,7 +159,7 @@ def read_corrections(path: Path, classes: Classes = Classes()) -> Corrections:
         if kind == "region":
             regions.append(tuple(rings_of(path, number, feature["geometry"])))
         elif kind is not None:
-            figures += [(x, y, kind == "mitosis") for x, y in _centres(path, number, feature["geometry"], where)]
+            figures += [(x, y, kind == "mitosis") for x, y in places(feature["geometry"], where, DataError)]
     table = np.array(figures, dtype=np.float64).reshape(-1, 3)
     return Corrections(table[:, :2] - 0.5, table[:, 2].astype(bool), tuple(regions))
 
@@ -168,8 +169,7 @@ def _kind(feature: Any, where: str, classes: Classes) -> str | None:
     properties = feature.get("properties") if isinstance(feature, dict) else None
     if not isinstance(properties, dict) or not isinstance(feature.get("geometry"), dict):
         raise DataError(f"{where}: is not an object of QuPath. Export it again.")
-    given = properties.get("classification")
-    name = given.get("name") or " ".join(map(str, given.get("names") or [])) if isinstance(given, dict) else given
+    name = texts_of(properties, (), where, DataError).get("classification")
     label = " ".join(str(name or "").lower().replace("_", " ").split())
     known = (
         ("region", classes.region),
@@ -187,24 +187,6 @@ def _kind(feature: Any, where: str, classes: Classes) -> str | None:
         f"{where}: {text}. Give it a class in QuPath, Mitosis or Non-mitosis, or say what it is with --mitosis, "
         "--imposter or --ignore."
     )
-
-
-def _centres(path: Path, number: int, geometry: Any, where: str) -> Iterator[tuple[float, float]]:
-    """The points of a geometry, or the middle of its outline, px from the corner of the first pixel."""
-    if geometry.get("type") in ("Point", "MultiPoint"):
-        given = geometry.get("coordinates")
-        points = [given] if geometry["type"] == "Point" else given
-        try:
-            pairs = np.array([point[:2] for point in points], dtype=np.float64).reshape(-1, 2)
-        except (TypeError, ValueError, IndexError) as reason:
-            raise DataError(f"{where}: its coordinates are not pairs of numbers. Export it again.") from reason
-        yield from ((x, y) for x, y in pairs.tolist())
-        return
-    corners = np.concatenate([np.zeros((0, 2)), *rings_of(path, number, geometry)])
-    if not len(corners):
-        raise DataError(f"{where}: has no outline. Export it again.")
-    x, y = ((corners.min(axis=0) + corners.max(axis=0)) / 2).tolist()
-    yield x, y
 
 
 def _write_image(

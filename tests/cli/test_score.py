@@ -322,6 +322,26 @@ def test_detections_outside_their_frame_are_refused_with_the_reading_that_fits(s
     assert "halve them" in answer.err
 
 
+def test_px_in_a_file_that_is_read_in_mm_are_asked_about(
+    mitobench: Callable[..., Any], data: Path, tmp_path: Path
+) -> None:
+    def answer(*points: tuple[float, float]) -> str:
+        found = [{"name": "mitotic figure", "point": [x, y, 0], "probability": 0.5} for x, y in points]
+        (tmp_path / "A00_00.json").write_text(json.dumps({"points": found}))
+        given = (tmp_path / "A00_00.json", "--dataset", "mitos2012", "--data", data)
+        one = mitobench("score", *given)
+        assert one.code == 2
+        return str(one.err)
+
+    missed = answer((30, 90))
+    assert "The file is read in mm: are its numbers, such as (30, 90), px?" in missed
+    assert "Note: " in missed
+    assert "points that the contest's evaluator refuses" in missed
+    assert "swapped" not in missed
+    assert "coordinates are in px, not in mm" in answer((10, 10), (80, 80))
+    assert "another resolution" in answer((10, 4000))
+
+
 def test_a_column_of_classes_is_used_or_asked_about(score: Callable[..., Any]) -> None:
     rows = "A00_00,10,10,0.9,{}\nA00_00,60,10,0.8,{}\n"
     _, found = score("frame,x,y,score,class\n" + rows.format("mitosis", "non-mitosis"), "--threshold", 0.5)

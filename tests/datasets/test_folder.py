@@ -110,7 +110,10 @@ def test_geojson_of_qupath_counts_from_the_corner_of_the_first_pixel(folder: Pat
         feature({"type": "Polygon", "coordinates": outline}, "Hard negative", image="a.png"),
         feature({"type": "MultiPoint", "coordinates": [[1.5, 2.5], [60, 70]]}, image="b.png"),
     ]
+    far = [[[x - 5 for x in pair] for pair in outline[0]]]
+    features.append(feature({"type": "MultiPolygon", "coordinates": [outline, far]}, "Imposter", image="b.png"))
     found = read(folder, "labels.geojson", {"type": "FeatureCollection", "features": features})
+    assert found["b"].imposters.tolist() == [[29.5, 24.5], [24.5, 19.5]]
     assert (found["a"].xy.tolist(), found["a"].imposters.tolist()) == ([[10, 20]], [[29.5, 24.5]])
     assert found["b"].xy.tolist() == [[1, 2], [59.5, 69.5]]
 
@@ -143,12 +146,114 @@ def test_corners_in_a_coco_file_are_named(folder: Path) -> None:
     assert read(folder, "coco.json", content)["a"].xy.tolist() == [[75, 35], [82.5, 62.5], [67.5, 52.5]]
 
 
+@pytest.mark.parametrize(
+    ("size", "complaint"),
+    [
+        ({"width": 200, "height": 160}, r"a.png: has 100 x 80 px, and .*coco.json: images\[0\] says 200 x 160"),
+        ({"width": 80, "height": 100}, "says 80 x 100"),
+        ({"width": "100", "height": 80}, r"images\[0\]: width and height must be whole numbers"),
+        ({"width": 100}, r"images\[0\]: width and height must be whole numbers"),
+    ],
+)
+def test_a_coco_file_of_images_of_another_size_is_refused(folder: Path, size: dict[str, Any], complaint: str) -> None:
+    content = coco([[10, 20, 11, 21]])
+    content["images"][0] |= {"width": WIDTH, "height": HEIGHT}
+    assert len(read(folder, "coco.json", content)["a"]) == 1
+    with pytest.raises(DataError, match=r"images\[1\]: a.png is listed twice"):
+        read(folder, "coco.json", {**content, "images": [{"id": n, "file_name": "a.png"} for n in (1, 2)]})
+    del content["images"][0]["width"], content["images"][0]["height"]
+    content["images"][0] |= size
+    with pytest.raises(DataError, match=complaint):
+        read(folder, "coco.json", content)
+
+
 def test_a_folder_without_settings_is_read_only_when_it_is_named(folder: Path) -> None:
     (folder / "dataset.toml").unlink()
     (folder / "labels.csv").write_text("image,x,y\na,1,2\n")
     assert "folder" not in available(folder)
     with pytest.raises(DataError, match=r"a\.png: says no um/px.*mitobench data init"):
         load("folder", folder)
+
+
+CLASS_COLUMNS = [
+    *("labels", "class_name", "category_name", "category_id", "agreedClass", "annotation", "Type", "Object type"),
+    *("predicted class", "Name"),
+]
+
+
+@pytest.mark.parametrize("column", CLASS_COLUMNS)
+def test_a_column_of_classes_is_used_in_every_spelling(folder: Path, column: str) -> None:
+    found = read(folder, "labels.csv", f"image,x,y,{column}\na,10,20,MF\na,50,60,non-mitotic figure\nb,,,\n")
+    assert (found["a"].xy.tolist(), found["a"].imposters.tolist()) == ([[10, 20]], [[50, 60]])
+    with pytest.raises(DataError, match=r"labels.csv:3: unknown class '2'.*mitosis = \['2'\]"):
+        read(folder, "labels.csv", f"image,x,y,{column}\na,10,20,MF\na,50,60,2\n")
+    (folder / "labels.csv").unlink()
+    spots = [{"type": "Point", "coordinates": [x, x]} for x in (10.5, 50.5)]
+    features = [feature(spot, None, **{column: name}) for spot, name in zip(spots, ("MF", "imposter"), strict=True)]
+    found = read(folder, "a.geojson", features)
+    assert (found["a"].xy.tolist(), found["a"].imposters.tolist()) == ([[10, 10]], [[50, 50]])
+
+
+@pytest.mark.parametrize("column", ["mitosis", "is_mitosis", "Is mitotic"])
+def test_a_flag_is_a_class(folder: Path, column: str) -> None:
+    found = read(folder, "labels.csv", f"image,x,y,{column}\na,10,20,1\na,50,60,0\n")
+    assert (found["a"].xy.tolist(), found["a"].imposters.tolist()) == ([[10, 20]], [[50, 60]])
+
+
+def test_a_column_that_looks_like_classes_is_asked_about(folder: Path) -> None:
+    content = "image,x,y,consensus\na,10,20,agreed\na,50,60,doubtful\na,1,1,agreed\na,5,5,doubtful\n"
+    with pytest.raises(
+        DataError, match=r'column consensus .*dataset\.toml: class_column = "consensus"\. If not: .*"none"'
+    ):
+        read(folder, "labels.csv", content)
+    settings(folder, 'class_column = "none"')
+    assert len(read(folder, "labels.csv", content)["a"]) == 4
+    settings(folder, 'class_column = "Consensus"', 'mitosis = ["agreed"]', 'imposter = ["doubtful"]')
+    assert len(read(folder, "labels.csv", content)["a"]) == 2
+
+
+def test_an_object_without_a_class_among_others_is_asked_about(folder: Path) -> None:
+    spots = [{"type": "Point", "coordinates": [x, x]} for x in (10.5, 50.5)]
+    with pytest.raises(DataError, match=r"features\[1\]: unknown class 'unclassified'"):
+        read(folder, "a.geojson", [feature(spots[0], "Mitosis"), feature(spots[1], None)])
+
+
+def test_a_key_of_coco_that_contradicts_the_category_is_asked_about(folder: Path) -> None:
+    content = coco([[10, 20, 11, 21], [30, 30, 9, 9]])
+    for entry, kind in zip(content["annotations"], ("mitosis", "hard negative"), strict=True):
+        entry["type"] = kind
+    with pytest.raises(DataError, match=r"columns .*category_id.* may both hold classes"):
+        read(folder, "coco.json", content)
+    settings(folder, 'class_column = "type"')
+    assert len(read(folder, "coco.json", content)["a"]) == 1
+
+
+@pytest.mark.parametrize("factor", [0.00025, 1 / WIDTH], ids=["mm", "fractions"])
+def test_coordinates_that_are_not_px_are_refused(folder: Path, factor: float) -> None:
+    rows = [(12, 15), (40, 60), (80, 30), (95, 75)]
+    text = "image,x,y\n" + "".join(f"{'ab'[n % 2]},{x * factor},{y * factor}\n" for n, (x, y) in enumerate(rows))
+    with pytest.raises(DataError, match=r"labels.csv: all 4 figures lie within .* of at least 80 px.*are these mm"):
+        read(folder, "labels.csv", text)
+    (folder / "labels.csv").write_text("\n".join(text.splitlines()[:3]))
+    assert any("all 2 figures lie within" in note for note in load("folder", folder).notes)
+
+
+@pytest.mark.parametrize(("factor", "odd"), [(0.25, True), (0.5, True), (1.0, False)])
+def test_coordinates_of_another_resolution_are_noted(folder: Path, factor: float, odd: bool) -> None:
+    places = np.random.default_rng(1).uniform(5, (WIDTH - 5, HEIGHT - 5), (24, 2)) * factor
+    read(folder, "labels.csv", "image,x,y\n" + "".join(f"a,{x:.1f},{y:.1f}\n" for x, y in places))
+    found = [note for note in load("folder", folder).notes if "are the coordinates um, or px of another" in note]
+    assert len(found) == odd
+
+
+def test_many_figures_that_coincide_are_noted(folder: Path) -> None:
+    places = [(20, 20), (20.5, 21), (21, 20), (50, 50), (50, 51), (70, 10)]
+    text = "image,x,y\n" + "".join(f"a,{x},{y}\n" for x, y in places)
+    read(folder, "labels.csv", text)
+    (note,) = [note for note in load("folder", folder).notes if "of another resolution or unit" in note]
+    assert "3 of 6 figures are within 2 px of another one" in note
+    read(folder, "labels.csv", "image,x,y\n" + "".join(f"a,{x},{y}\n" for x, y in places[2:]))
+    assert not any("resolution or unit" in note for note in load("folder", folder).notes)
 
 
 def test_slides_come_from_folders_or_a_pattern(folder: Path) -> None:
@@ -207,3 +312,55 @@ def test_init_asks_for_um_per_px_and_writes_ten_lines(folder: Path, mitobench: C
     assert available(folder) == ["folder"]
     again = mitobench("data", "init", folder, "--mpp", "0.3")
     assert (again.code, "exists already" in again.err) == (2, True)
+
+
+def initialised(folder: Path, name: str, content: str | dict[str, Any], mitobench: Callable[..., Any]) -> Any:
+    """Writes an annotation file and `dataset.toml`; returns what the command answered."""
+    (folder / "dataset.toml").unlink(missing_ok=True)
+    (folder / name).write_text(content if isinstance(content, str) else json.dumps(content))
+    answer = mitobench("data", "init", folder, "--mpp", "0.25")
+    assert answer.code == 0
+    return answer
+
+
+def test_init_writes_the_classes_that_it_saw(folder: Path, mitobench: Callable[..., Any]) -> None:
+    text = "image,x,y,label\na,10,20,MF\na,50,60,not mitosis\nb,30,30,Hard_Negative\n"
+    answer = initialised(folder, "labels.csv", text, mitobench)
+    assert "Classes: MF (mitosis), not mitosis (imposter), Hard_Negative (imposter)." in answer.out
+    written = (folder / "dataset.toml").read_text()
+    assert 'mitosis = ["MF"]' in written
+    assert 'imposter = ["not mitosis", "Hard_Negative"]' in written
+    found = load("folder", folder).items
+    assert [(len(item.mitoses), len(item.mitoses.imposters)) for item in found.values()] == [(1, 1), (0, 1)]
+    (folder / "labels.csv").write_text(text + "b,40,60,Mitotic figure\n")  # another usual name
+    assert len(load("folder", folder).items["b"].mitoses) == 1
+
+
+def test_init_says_what_it_does_not_know(folder: Path, mitobench: Callable[..., Any]) -> None:
+    answer = initialised(folder, "labels.csv", "image,x,y,label\na,10,20,MF\na,50,60,cell\n", mitobench)
+    assert "cell (not known)" in answer.out
+    assert "First put the classes that are not known into mitosis, imposter or ignore" in answer.out
+    assert (
+        '# put each of these classes into mitosis, imposter or ignore: "cell"' in (folder / "dataset.toml").read_text()
+    )
+    with pytest.raises(DataError, match="unknown class 'cell'"):
+        load("folder", folder)
+    answer = initialised(folder, "labels.csv", "image,x,y,width,height\na,10,20,9,9\n", mitobench)
+    assert "First: " in answer.out
+    assert "may be the upper left corner of a box or its centre" in answer.out
+
+
+def test_init_looks_at_boxes(folder: Path, mitobench: Callable[..., Any]) -> None:
+    text = "image,x1,y1,x2,y2\na,40,50,21,11\na,60,20,11,11\na,1,2,11,21\n"
+    initialised(folder, "labels.csv", text, mitobench)
+    assert 'boxes = "xywh"' in (folder / "dataset.toml").read_text().splitlines()[4]
+    assert load("folder", folder).items["a"].mitoses.xy.tolist() == [[50, 55], [65, 25], [6, 12]]
+    (folder / "labels.csv").unlink()
+    initialised(folder, "coco.json", coco([[60, 20, 90, 50], [70, 50, 95, 75], [55, 40, 80, 65]]), mitobench)
+    assert load("folder", folder).items["a"].mitoses.xy.tolist() == [[75, 35], [82.5, 62.5], [67.5, 52.5]]
+
+
+@pytest.mark.parametrize(("boxes", "xy"), [("xywh", [44.5, 52.0]), ("centre", [40.0, 50.0])])
+def test_settings_decide_what_four_numbers_are(folder: Path, boxes: str, xy: list[float]) -> None:
+    settings(folder, f'boxes = "{boxes}"')
+    assert read(folder, "labels.csv", "image,x1,y1,x2,y2\na,40,50,10,5\n")["a"].xy.tolist() == [xy]

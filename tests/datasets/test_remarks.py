@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -59,7 +60,8 @@ def put_ccmct(root: Path, um_px: float) -> None:
 
 def put_midog25(root: Path, um_px: float) -> None:
     tiff(root / "007.tiff", um_px)
-    (root / "ground_truth.json").write_text('{"007.tiff": {"annotations": [[0.01, 0.01, 0]]}}')
+    case = {"annotations": [[0.01, 0.01, 0]], "tumor domain": 0, "roi type": "hotspot"}
+    (root / "ground_truth.json").write_text(json.dumps({"007.tiff": case}))
 
 
 def put_folder(root: Path, um_px: float) -> None:

@@ -123,6 +123,64 @@ def test_a_database_of_another_form_is_refused(tmp_path: Path, script: str, comp
         read_database(database(tmp_path, script))
 
 
+NO_NAMES = TABLES.replace("CREATE TABLE Classes (uid INTEGER, name TEXT);", "")
+
+
+def test_classes_without_names_are_never_taken_for_none(tmp_path: Path) -> None:
+    ones = (
+        ROWS.replace("1, 2, 2, 0)", "1, 2, 1, 0)")
+        .replace("1, 1, 7, 0)", "1, 1, 3, 0)")
+        .replace("1, 2, 0);", "1, 1, 0);")
+    )
+    database(tmp_path, NO_NAMES + ones)
+    with pytest.raises(DataError, match=r"that is agreedClass 2\. Its other annotations: class 1 \(3\), class 3 \(1\)"):
+        load("ccmct", tmp_path, labels_only=True)
+
+
+def test_classes_that_are_left_out_are_listed(tmp_path: Path) -> None:
+    notes: list[str] = []
+    path = database(tmp_path)
+    read_database(path, None, notes)
+    assert notes == [f"{path}: 1 annotations of other classes are left out: Granulocytes (1)"]
+    assert notes[0] in load("ccmct", tmp_path, labels_only=True).notes
+    odd = "INSERT INTO Annotations VALUES (8, 99, 1, 2, 0), (9, 1, 1, NULL, 0);"
+    read_database(database(tmp_path / "odd", TABLES + CLASSES + ROWS + odd), None, notes)
+    assert "on a slide not listed (1)" in notes[-1]
+    assert "class None (1)" in notes[-1]
+
+
+def test_a_database_without_a_mitosis_is_warned_of(tmp_path: Path) -> None:
+    notes: list[str] = []
+    read_database(database(tmp_path, TABLES + CLASSES + ROWS.split("INSERT INTO Annotations")[0]), None, notes)
+    assert "WARNING: has no annotation of a mitosis" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("(1, 1, 2, 2, 0)", "(1, 1, 2, '2a', 0)", "annotation 1: agreedClass is '2a', which is not a whole number"),
+        ("(1, 1, 2, 2, 0)", "(1, 1, 2, 2, 'no')", "annotation 1: deleted is 'no'"),
+        ("(1, 1, 2, 2, 0)", "(1, 'one', 2, 2, 0)", "annotation 1: slide is 'one'"),
+        ("(140, 150,", "('140,7', 150,", "annotation 2: one of its coordinateX is not a number"),
+        ("(150, 70,", "(150, 'a',", "annotation 1: one of its coordinateY is not a number"),
+        ("(150, 70,", "(NULL, 70,", "annotation 1: one of its coordinateX is not a number"),
+        ("(150, 70,", "(150, 9e999,", "annotation 1: one of its coordinateY is not a number"),
+        ("(2, 1, 1, 7, 0)", "(1, 1, 1, 7, 0)", "several rows of Annotations have the uid 1"),
+        ("'other.svs', 90, 80", "'other.svs', 'wide', 80", "slide other.svs: width is 'wide'"),
+    ],
+)
+def test_text_in_place_of_numbers_is_refused(tmp_path: Path, old: str, new: str, complaint: str) -> None:
+    assert old in ROWS
+    with pytest.raises(DataError, match=complaint):
+        read_database(database(tmp_path, TABLES + CLASSES + ROWS.replace(old, new)))
+
+
+def test_a_class_that_is_a_text_is_refused(tmp_path: Path) -> None:
+    text = TABLES.replace("agreedClass INTEGER", "agreedClass TEXT").replace(CLASSES, "")
+    with pytest.raises(DataError, match="annotation 1: agreedClass is '2', which is not a whole number"):
+        read_database(database(tmp_path, text + ROWS), {2: True})
+
+
 def test_the_database_is_not_changed(tmp_path: Path) -> None:
     path = database(tmp_path)
     before = path.read_bytes()

@@ -131,6 +131,51 @@ def test_a_column_mitosis_is_a_class_unless_predict_wrote_it(write: Callable[...
     assert centres(write(predicted)) == {"A00_00": [[1, 2], [3, 4]]}
 
 
+CLASS_COLUMNS = [
+    *("labels", "type", "pred", "pred_class", "predicted_class", "agreedClass", "object_type", "Name"),
+    *("class_name", "Category Name", "category-id", "annotation", "Cell type"),
+]
+
+
+@pytest.mark.parametrize("column", CLASS_COLUMNS)
+def test_a_column_of_classes_is_used_in_every_spelling(write: Callable[..., Path], column: str) -> None:
+    path = write(f"frame,x,y,{column},score\nA00_00,1,2,Hard negative,.5\nA00_00,3,4,Mitotic figure,.5\n")
+    assert centres(path) == {"A00_00": [[3, 4]]}
+    features = [feature(**{column: "hard_negative"}), feature(**{column: "MF"})]
+    assert len(centres(write(features, "A00_00.geojson"))["A00_00"]) == 1
+    result = {"image_id": "A00_00", "bbox": [10, 20, 40, 40], "score": 0.5}
+    results = [{**result, column: "hard negative"}, {**result, column: "mitosis"}]
+    assert len(centres(write(results, "r.json"))["A00_00"]) == 1
+    with pytest.raises(MitobenchError, match=r"is 2 \(2\).*--class 2"):
+        read(write(f"frame,x,y,{column},score\nA00_00,1,2,2,.5\nA00_00,3,4,2,.5\nA00_00,3,4,7,.5\n"), FRAMES)
+
+
+def test_a_column_that_looks_like_classes_is_asked_about(write: Callable[..., Path]) -> None:
+    path = write("frame,x,y,score,Stage 2\nA00_00,1,2,.5,accepted\nA00_00,3,4,.5,rejected\nA00_00,5,6,.5,fp\n")
+    with pytest.raises(MitobenchError, match=r"column Stage 2 may say .*--class-column 'Stage 2'.*--class-column none"):
+        read(path, FRAMES)
+    assert len(centres(path, class_column="none")["A00_00"]) == 3
+    with pytest.raises(MitobenchError, match="--class accepted"):
+        read(path, FRAMES, class_column="stage_2")
+    assert centres(path, class_column="stage_2", classes=["Accepted"]) == {"A00_00": [[1, 2]]}
+    with pytest.raises(MitobenchError, match="called 'stage'"):
+        read(path, FRAMES, class_column="stage")
+
+
+def test_a_column_cannot_be_named_where_the_format_has_one(write: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(MitobenchError, match="Leave --class-column out"):
+        read(write(POINTS, "A00_00.json"), FRAMES, class_column="name")
+
+
+def test_the_files_of_a_folder_name_their_classes_alike(write: Callable[..., Path], tmp_path: Path) -> None:
+    write("frame,x,y,score,label\nA00_00,1,2,.5,mitosis\n", "all/a.csv")
+    write("frame,x,y,score,label\n", "all/b.csv")
+    assert centres(tmp_path / "all") == {"A00_00": [[1, 2]]}
+    write("frame,x,y,score,type\nA00_08,1,2,.5,imposter\n", "all/b.csv")
+    with pytest.raises(MitobenchError, match="column label holds the classes, in another column type"):
+        read(tmp_path / "all", FRAMES)
+
+
 def test_odd_files_have_notes(write: Callable[..., Path]) -> None:
     def note(text: str) -> str:
         (one, *_) = read(write(text), FRAMES).notes
@@ -190,6 +235,40 @@ def test_geojson(write: Callable[..., Path], wrapped: Callable[[list], Any]) -> 
     assert centres(path) == {"A00_08": [[30, 40]]}
 
 
+def test_every_point_and_every_outline_is_a_detection(write: Callable[..., Path]) -> None:
+    def square(x: float) -> list[list[list[float]]]:
+        return [[[x, 10.5], [x + 20, 10.5], [x + 20, 30.5], [x, 30.5], [x, 10.5]], [[x + 1, 11], [x + 2, 12], [x, 12]]]
+
+    shapes = [
+        {"type": "MultiPoint", "coordinates": [[10.5, 20.5], [200.5, 100.5], [5.5, 5.5]]},
+        {"type": "MultiPolygon", "coordinates": [square(0.5), square(100.5)]},
+        {"type": "Point", "coordinates": [1.5, 2.5, 0]},
+    ]
+    features = [
+        {**feature(name, 0.7), "geometry": shape} for shape, name in zip(shapes, ("MF", "MF", "HN"), strict=True)
+    ]
+    path = write(features, "A00_00.geojson")
+    assert centres(path) == {"A00_00": [[10, 20], [200, 100], [5, 5], [10, 20], [110, 20]]}
+    assert centres(path, classes=["HN"]) == {"A00_00": [[1, 2]]}
+
+
+@pytest.mark.parametrize(
+    ("geometry", "message"),
+    [
+        ({"type": "LineString", "coordinates": [[1, 2], [3, 4]]}, "is a LineString"),
+        ({"type": "MultiPoint", "coordinates": []}, "no geometry with coordinates"),
+        ({"type": "MultiPoint", "coordinates": [[1, 2], [3]]}, r"not pairs of numbers: \[3\]"),
+        ({"type": "Point", "coordinates": [[1, 2]]}, "not pairs of numbers"),
+        ({"type": "Polygon", "coordinates": [[1, 2], [3, 4]]}, "not pairs of numbers"),
+        ({"type": "MultiPolygon", "coordinates": [[[1, 2], [3, 4]]]}, "not pairs of numbers"),
+        ({"coordinates": [1, 2]}, "no geometry with a type"),
+    ],
+)
+def test_other_geometries_are_refused(write: Callable[..., Path], geometry: Any, message: str) -> None:
+    with pytest.raises(MitobenchError, match=f"feature 0: .*{message}"):
+        read(write([{**feature(), "geometry": geometry}], "A00_00.geojson"), FRAMES)
+
+
 def test_geojson_scores_are_all_or_none(write: Callable[..., Path]) -> None:
     found = read(write([feature(score=None)], "A00_00.geojson"), FRAMES)
     assert found.detections["A00_00"].score.tolist() == [1.0]
@@ -215,9 +294,13 @@ def test_coco_results(write: Callable[..., Path]) -> None:
     assert centres(write(whole, "r.json")) == {"A00_00": [[30, 40]]}
     for bad, message in (
         ([result, {**result, "category_id": 2}], "--class"),
-        ([{**result, "bbox": [1, 2, 3]}], r"result 0: bbox must be \[x, y, width, height\]"),
+        ([{**result, "bbox": [1, 2, 3]}], r"result 0: `bbox` must be four numbers: \[x, y, width, height\]"),
         ([result, {"image_id": "A00_00", "bbox": [1, 2, 3, 4]}], "result 1: 'score' is missing"),
-        ([{**result, "image_id": 12}], "result 0: unknown frame '12'"),
+        ([{**result, "image_id": 12}], "result 0: image_id 12 is a number.* Write file names as image_id"),
+        ([{**result, "image_id": 7}], "result 0: image_id 7 is a number"),
+        ([{**result, "image_id": "12"}], "result 0: unknown frame '12'"),
+        ({**whole, "annotations": [{**result, "image_id": "A00_00"}]}, "annotations 0: image_id 'A00_00' is not in"),
+        ({**whole, "images": whole["images"] * 2}, r"images\[1\]: the id 3 occurs twice"),
     ):
         with pytest.raises(MitobenchError, match=message):
             read(write(bad, "r.json"), FRAMES)
@@ -289,6 +372,15 @@ def test_json_of_no_known_format(write: Callable[..., Path], name: str, content:
         return
     with pytest.raises(MitobenchError, match=r"x\.json"):
         read(path, FRAMES)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("r.json", []), ("r.json", {"type": "FeatureCollection", "features": []}), ("r.geojson", [])],
+)
+def test_an_empty_list_has_no_detections(write: Callable[..., Path], name: str, content: Any) -> None:
+    found = read(write(content, name), FRAMES)
+    assert (found.detections, found.notes) == ({}, (f"{write(content, name)}: holds no detections",))
 
 
 def test_formats_and_empty_folders(tmp_path: Path) -> None:

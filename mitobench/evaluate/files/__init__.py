@@ -14,6 +14,6 @@
 from mitobench.evaluate.files.frame_names import FrameInfo
 from mitobench.evaluate.files.hints import Alternative, alternatives
 from mitobench.evaluate.files.reading import FORMATS, read, read_detections
-from mitobench.evaluate.files.table import FoundFile
+from mitobench.evaluate.files.table import UM, FoundFile
 
-__all__ = ["FORMATS", "Alternative", "FoundFile", "FrameInfo", "alternatives", "read", "read_detections"]
+__all__ = ["FORMATS", "UM", "Alternative", "FoundFile", "FrameInfo", "alternatives", "read", "read_detections"]

@@ -2,65 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mitobench.errors import MitobenchError
+from mitobench.evaluate.files.class_choice import labelled
 from mitobench.evaluate.files.frame_names import FrameNames
 from mitobench.evaluate.files.table import Row, Table
-from mitobench.foreign import limits
+from mitobench.foreign import coco, limits
+
+_USED = ("image_id", "bbox", "score", "id", "area", "iscrowd")
 
 
 def is_coco(content: Any) -> bool:
-    """Whether JSON is a list of COCO results, or the whole COCO file with `images`, `annotations` and scores."""
+    """Whether JSON is a list of COCO results, or the whole COCO file with `images`, `annotations` and scores.
+
+    An empty list has no detections.
+    """
     if isinstance(content, dict):
-        return isinstance(content.get("annotations"), list) and isinstance(content.get("images"), list)
-    return isinstance(content, list) and bool(content) and isinstance(content[0], dict) and "bbox" in content[0]
+        return "annotations" in content and "images" in content
+    return isinstance(content, list) and (not content or (isinstance(content[0], dict) and "bbox" in content[0]))
 
 
-def read_coco(path: Path, content: Any, frames: FrameNames) -> Table:
+def read_coco(path: Path, content: Any, frames: FrameNames, class_column: str | None = None) -> Table:
     """Reads COCO results; a box is [x, y, width, height] from the upper left corner.
 
-    `image_id` is the frame's id or file name. Of a whole COCO file, `images` says which file an id means, and
-    `categories` what a class is called.
+    `image_id` is the frame's id or file name, as a text. Of a whole COCO file, `images` says which file an id means,
+    and `categories` what a class is called. `class_column` is the key that holds the classes;
+    `none`: no key does; None: it is found by its name.
 
     Raises MitobenchError with the number of the result for a missing or wrong value.
     """
-    whole = content if isinstance(content, dict) else {}
-    results = whole.get("annotations", content)
+    whole = content if isinstance(content, dict) else {"annotations": content}
+    key = "annotations" if whole is content else "result"
+    results = coco.entries(path, whole, "annotations")
     if len(results) > limits.MAX_DETECTIONS:
         raise MitobenchError(f"{path}: more than {limits.MAX_DETECTIONS:,} results, which is the limit.")
-    files = _by_id(path, whole.get("images", []), "file_name")
-    names = _by_id(path, whole.get("categories", []), "name")
-    table = Table("x-y-width-height boxes", "COCO results", classes_in="category_id")
-    for number, result in enumerate(results):
-        where = f"{path}: result {number}"
-        if not isinstance(result, dict):
-            raise MitobenchError(f"{where}: must be an object with image_id, bbox, score and category_id.")
-        for key in ("image_id", "bbox", "score"):
-            if key not in result:
-                raise MitobenchError(f"{where}: {key!r} is missing. COCO results have image_id, bbox and score.")
-        box, score = result["bbox"], result["score"]
-        if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
-            raise MitobenchError(f"{where}: bbox must be [x, y, width, height] in px.")
-        if not _is_number(score):
+    files = coco.texts_by_id(path, whole, "images", "file_name") if whole is content else None
+    names = coco.texts_by_id(path, whole, "categories", "name")
+    table = Table("x-y-width-height boxes", "COCO results")
+    described: list[dict[str, str]] = []
+    for number, (_, result) in enumerate(results):
+        where = f"{path}: {key} {number}"
+        for needed in ("image_id", "bbox", "score"):
+            if needed not in result:
+                raise MitobenchError(f"{where}: {needed!r} is missing. COCO results have image_id, bbox and score.")
+        box = coco.box_of(where, result, "[x, y, width, height]")
+        if type(result["score"]) not in (int, float):
             raise MitobenchError(f"{where}: score must be a number.")
-        image = str(result["image_id"])
-        category = result.get("category_id")
-        label = None if category is None else names.get(str(category), str(category))
-        frame = frames.find(where, files.get(image, image))
-        table.rows.append(Row(where, frame, tuple(map(float, box)), float(score), label))
-    if any(row.label is None for row in table.rows) and any(row.label is not None for row in table.rows):
-        raise MitobenchError(f"{path}: only some results have a category_id. Add it to all.")
-    return table
+        frame = frames.find(where, _file_name(where, coco.id_of(where, result, "image_id"), files))
+        described.append(_texts(where, result, names))
+        table.rows.append(Row(where, frame, tuple(box), float(result["score"])))
+    return labelled(table, described, class_column, str(path), "key")
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _file_name(where: str, id: coco.Id, files: Mapping[coco.Id, str] | None) -> str:
+    """The file name of an image. A number means one only beside `images`."""
+    if files is not None:
+        if id not in files:
+            raise MitobenchError(f"{where}: image_id {id!r:.40} is not in `images`. Correct it.")
+        return files[id]
+    if isinstance(id, int):
+        raise MitobenchError(
+            f"{where}: image_id {id} is a number, and the file does not say which image it means. Write file names as "
+            "image_id, or put these results as `annotations` into a copy of the annotation file, which has `images`."
+        )
+    return id
 
 
-def _by_id(path: Path, entries: Any, key: str) -> dict[str, str]:
-    try:
-        return {str(entry["id"]): str(entry[key]) for entry in entries}
-    except (TypeError, KeyError) as reason:
-        raise MitobenchError(f"{path}: every image and category needs id and {key}.") from reason
+def _texts(where: str, result: Mapping[str, Any], categories: Mapping[coco.Id, str]) -> dict[str, str]:
+    """The keys of a result that may hold a class, as texts; a category by its name."""
+    texts = {name: str(value) for name, value in result.items() if isinstance(value, (str, int)) and name not in _USED}
+    if result.get("category_id") is not None:
+        category = coco.id_of(where, result, "category_id")
+        texts["category_id"] = categories.get(category, str(category))
+    return texts

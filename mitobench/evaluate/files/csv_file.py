@@ -12,24 +12,14 @@ from typing import NoReturn
 
 from mitobench import foreign
 from mitobench.errors import MitobenchError
+from mitobench.evaluate.files import class_choice
 from mitobench.evaluate.files.frame_names import FrameNames
 from mitobench.evaluate.files.table import Form, Row, Table, Unit
-from mitobench.foreign import limits
+from mitobench.foreign import classes, limits
 
 # What a column may be called; if several of one line are present, the first one counts.
 _FRAME = ("frame", "image", "image_id", "image_name", "file", "file_name", "filename", "slide", "case", "img")
 _SCORE = ("score", "confidence", "conf", "probability", "prob", "p")
-_CLASS = (
-    "class",
-    "label",
-    "category",
-    "category_id",
-    "cls",
-    "class_name",
-    "class_id",
-    "classification",
-    "category_name",
-)
 _X, _Y = ("x", "cx", "x_center", "center_x", "centre_x", "x_centre", "centroid_x"), (
     "y", "cy", "y_center", "center_y", "centre_y", "y_centre", "centroid_y",
 )  # fmt: skip
@@ -44,24 +34,16 @@ _FORMS: tuple[tuple[Form, tuple[tuple[str, ...], ...]], ...] = (
 _UNITS: tuple[Unit, ...] = ("mm", "um")
 _BOX = ("x1", "y1", "x2", "y2")
 _RECORD_COLUMN = "detector_score"  # only in records' own files, where a detection without a `score` is not ranked
-_FLAG = ("mitosis", "is_mitosis")  # 1 or 0; in the CSV of `predict` it only compares the score with the threshold
+_FLAG_OF_PREDICT = "mitosis"  # 1 or 0: it only compares the score with the threshold
 _OF_PREDICT = ("detector_score", "score_detector")
-_FLAGS = {
-    "1": "mitosis",
-    "true": "mitosis",
-    "yes": "mitosis",
-    "0": "non-mitosis",
-    "false": "non-mitosis",
-    "no": "non-mitosis",
-}
 _PASSED = ("above_gate", "above_candidate_threshold")  # 0: the detection is not ranked
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 _MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
-def read_csv(path: Path, frames: FrameNames) -> Table:
-    """Reads a CSV; columns may be in any order and case, others than those needed are ignored.
+def read_csv(path: Path, frames: FrameNames, class_column: str | None = None) -> Table:
+    """Reads a CSV; columns may be in any order and case. Those that are not needed and hold no classes are ignored.
 
     Points: frame,x,y,score. Boxes: frame,x1,y1,x2,y2,score (corners; also xmin,...) or frame,x,y,width,height,score
     (upper left corner). Other names of the columns: see the top of this module. If centres and corners are present,
@@ -71,6 +53,7 @@ def read_csv(path: Path, frames: FrameNames) -> Table:
     Args:
         path: UTF-8 or UTF-16; compressed with gzip if its name ends in `.gz`, like the files of records.
         frames: the data set's frames.
+        class_column: the column that holds the classes; `none`: no column does; None: it is found by its name.
 
     Raises MitobenchError with file and line for a missing or repeated column, a row of the wrong length, a value that
     is not a finite number, and an unknown frame.
@@ -81,7 +64,7 @@ def read_csv(path: Path, frames: FrameNames) -> Table:
     where, header = next(lines, (f"{path}:{first}", []))
     columns = _Columns(where, header)
     table = Table(columns.form, f"CSV with the columns {','.join(columns.names)}", columns.unit)
-    table.classes_in = f"column {columns.label}"
+    kept: list[tuple[str, list[str]]] = []
     not_passed = 0
     for number, (where, row) in enumerate(lines):
         if number >= limits.MAX_DETECTIONS:
@@ -95,21 +78,26 @@ def read_csv(path: Path, frames: FrameNames) -> Table:
         if any(columns.has(name) and columns.cell(row, name).strip() in ("0", "False", "false") for name in _PASSED):
             not_passed += 1
             continue
-        table.rows.append(_row(where, row, columns, frames, decimal_comma=separator != ","))
+        kept.append((where, row))
+    label = columns.label([row for _, row in kept], class_column, path)
+    table.classes_in = f"column {label}" if label else "no column"
+    table.rows = [_row(where, row, columns, label, frames, separator != ",") for where, row in kept]
     if not_passed:
         table.notes.append(f"{path}: {not_passed} detections are marked as not above the candidate threshold: left out")
     return table
 
 
-def _row(where: str, row: list[str], columns: _Columns, frames: FrameNames, decimal_comma: bool) -> Row:
+def _row(
+    where: str, row: list[str], columns: _Columns, label: str | None, frames: FrameNames, decimal_comma: bool
+) -> Row:
     numbers = [_number(where, name, columns.cell(row, name), decimal_comma) for name in columns.coordinates]
     score = _number(where, columns.score, columns.cell(row, columns.score), decimal_comma)
     frame = frames.find(where, foreign.unguard_cell(columns.cell(row, columns.frame).strip()))
-    label = None if columns.label is None else foreign.unguard_cell(columns.cell(row, columns.label).strip())
-    if label is not None and columns.label in _FLAG:
-        label = _FLAGS.get(label.lower(), label)
+    text = None
+    if label is not None:
+        text = classes.flag(label, foreign.unguard_cell(row[columns.header.index(label)].strip()))
     box = [_number(where, name, columns.cell(row, name), decimal_comma) for name in columns.boxes]
-    return Row(where, frame, tuple(numbers), score, label, tuple(box) or None)
+    return Row(where, frame, tuple(numbers), score, text, tuple(box) or None)
 
 
 class _Columns:
@@ -117,14 +105,13 @@ class _Columns:
 
     def __init__(self, where: str, header: list[str]) -> None:
         self.names = [re.sub(r"\s+", "_", name.strip().lower()).replace("\u00b5", "u") for name in header]
+        self.header = [name.strip() for name in header]
         self._where = where
         self.frame = self._first(_FRAME) or self._missing()
         self.score = self._first(_SCORE) or self._missing()
-        flag = None if self._first(_OF_PREDICT) else self._first(_FLAG)
-        self.label = self._first(_CLASS) or flag
         self.form, self.coordinates, self.unit = self._coordinates()
         self.boxes = _BOX if self.form == "points" and self.unit == "px" and all(map(self.has, _BOX)) else ()
-        for name in (self.frame, self.score, *self.coordinates, *([self.label] if self.label else [])):
+        for name in (self.frame, self.score, *self.coordinates):
             if self.names.count(name) > 1:
                 raise MitobenchError(f"{where}: column {name} appears twice. Remove one.")
         others = [name for name in _SCORE if name in self.names and name != self.score]
@@ -132,6 +119,18 @@ class _Columns:
             raise MitobenchError(
                 f"{where}: columns {self.score} and {others[0]} could both be the score. Call the right one score."
             )
+
+    def label(self, rows: Sequence[Sequence[str]], given: str | None, path: Path) -> str | None:
+        """The column of the header that holds the classes; None if no column does."""
+        used = {self.frame, self.score, *self.coordinates, *_BOX, *_PASSED, *_OF_PREDICT, *_FRAME, *_SCORE}
+        if self._first(_OF_PREDICT) and given is None:
+            used.add(_FLAG_OF_PREDICT)
+        free = [n for n, name in enumerate(self.names) if name not in used and not re.fullmatch(r"[xy]_[um]m", name)]
+        twice = next((self.header[n] for n in free if self.header.count(self.header[n]) > 1), None)
+        if twice is not None and classes.holds_classes(twice):
+            raise MitobenchError(f"{self._where}: column {twice} appears twice. Remove one.")
+        columns = {self.header[n]: [foreign.unguard_cell(row[n].strip()) for row in rows] for n in free}
+        return classes.class_column(columns, given, str(path), class_choice.option)
 
     def has(self, name: str) -> bool:
         """Whether there is a column of this name."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mitobench.errors import MitobenchError
+from mitobench.evaluate.files.class_choice import labelled
 from mitobench.evaluate.files.frame_names import FrameNames
 from mitobench.evaluate.files.table import Row, Table
+from mitobench.foreign.geojson import features_of, places, properties_of, texts_of
 
 SUFFIXES = (".geojson",)
 
@@ -19,79 +21,51 @@ _HALF_PX = 0.5  # GeoJSON counts from the corner of the first pixel, mitobench f
 
 def is_geojson(content: Any) -> bool:
     """Whether JSON is GeoJSON: a collection of features, one feature, or a list of features."""
-    return bool(_features(content))
+    if isinstance(content, dict):
+        return content.get("type") in ("FeatureCollection", "Feature")
+    return isinstance(content, list) and any(isinstance(one, dict) and one.get("type") == "Feature" for one in content)
 
 
-def read_geojson(files: Sequence[tuple[Path, Any]], frames: FrameNames) -> Table:
-    """Reads features; each is a detection at the centre of its geometry's bounding box.
+def read_geojson(files: Sequence[tuple[Path, Any]], frames: FrameNames, class_column: str | None = None) -> Table:
+    """Reads features; each point of one, and the middle of each outline's bounding box, is a detection.
 
     The score is the property or the measurement `score`, `confidence` or `probability`; without any, all scores are 1.
+    `class_column` is the property that holds the classes; `none`: no property does; None: it is found by its name.
 
     Raises MitobenchError with file and feature for another geometry, and if only some features have a score or a class.
     """
-    table = Table("points", f"{len(files)} GeoJSON files", classes_in="the features' classification")
+    table = Table("points", f"{len(files)} GeoJSON files")
     scores: list[float | None] = []
-    labels: list[str | None] = []
+    described: list[dict[str, str]] = []
     for path, content in files:
-        for number, feature in enumerate(_features(content) or []):
+        for number, feature in enumerate(features_of(content, str(path))):
             where = f"{path}: feature {number}"
-            properties = feature.get("properties") or {}
-            centre = _centre(where, feature.get("geometry"))
-            score, label = _score(where, properties), _label(properties)
-            scores.append(score)
-            labels.append(label)
-            frame = frames.find(where, next((str(properties[key]) for key in _IMAGE if key in properties), path.name))
-            table.rows.append(Row(where, frame, centre, 1.0 if score is None else score, label))
+            properties = properties_of(feature, where)
+            score, texts = _score(where, properties), texts_of(properties, (*_IMAGE, *_SCORES), where)
+            frame = frames.find(where, _image(properties) or path.name)
+            for x, y in places(feature.get("geometry"), where):
+                scores.append(score)
+                described.append(texts)
+                xy = (x - _HALF_PX, y - _HALF_PX)
+                table.rows.append(Row(where, frame, xy, 1.0 if score is None else score))
     if None in scores and set(scores) != {None}:
         where = table.rows[scores.index(None)].where
         raise MitobenchError(f"{where}: has no score, but other features have. Add it, or remove the feature.")
     if scores and set(scores) == {None}:
         table.notes.append("the features have no score: all are 1, so scores over thresholds say nothing")
-    if None in labels and set(labels) != {None}:
-        table.rows = [_with_label(row) for row in table.rows]
-    return table
+    return labelled(table, described, class_column, str(files[0][0]) if len(files) == 1 else "GeoJSON", "property")
 
 
-def _with_label(row: Row) -> Row:
-    return Row(row.where, row.frame, row.numbers, row.score, row.label or "unclassified")
-
-
-def _features(content: Any) -> list[dict[str, Any]] | None:
-    if isinstance(content, dict) and content.get("type") == "FeatureCollection":
-        content = content.get("features")
-    elif isinstance(content, dict) and content.get("type") == "Feature":
-        content = [content]
-    is_list = isinstance(content, list) and all(
-        isinstance(one, dict) and one.get("type") == "Feature" for one in content
-    )
-    return content if is_list else None
-
-
-def _centre(where: str, geometry: Any) -> tuple[float, float]:
-    points = list(_positions(where, geometry.get("coordinates") if isinstance(geometry, dict) else None))
-    if not points:
-        raise MitobenchError(f"{where}: has no geometry with coordinates [x, y]. Export points or polygons.")
-    xs, ys = ([point[axis] for point in points] for axis in (0, 1))
-    return (min(xs) + max(xs)) / 2 - _HALF_PX, (min(ys) + max(ys)) / 2 - _HALF_PX
-
-
-def _positions(where: str, coordinates: Any) -> Iterator[tuple[float, float]]:
-    """Yields all positions of a geometry, at any depth; JSON is at most 64 levels deep."""
-    if not isinstance(coordinates, list):
-        return
-    if len(coordinates) >= 2 and all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in coordinates):
-        yield float(coordinates[0]), float(coordinates[1])
-        return
-    for inner in coordinates:
-        if not isinstance(inner, list):
-            raise MitobenchError(f"{where}: the coordinate {str(inner)[:40]!r} is not a number or a list of numbers.")
-        yield from _positions(where, inner)
+def _image(properties: dict[str, Any]) -> str:
+    return next((str(properties[key]) for key in _IMAGE if properties.get(key) is not None), "")
 
 
 def _score(where: str, properties: dict[str, Any]) -> float | None:
     measurements = properties.get("measurements") or {}
-    if isinstance(measurements, list):  # QuPath before 0.4
-        measurements = {one.get("name"): one.get("value") for one in measurements if isinstance(one, dict)}
+    if isinstance(measurements, list) and all(isinstance(one, dict) for one in measurements):  # QuPath before 0.4
+        measurements = {str(one.get("name")): one.get("value") for one in measurements}
+    if not isinstance(measurements, dict):
+        raise MitobenchError(f"{where}: `measurements` must be an object of numbers. Export it again.")
     for values in (properties, measurements):
         lower = {str(name).lower(): value for name, value in values.items()}
         for name in _SCORES:
@@ -101,10 +75,3 @@ def _score(where: str, properties: dict[str, Any]) -> float | None:
                     raise MitobenchError(f"{where}: {name} is {str(value)[:40]!r}, which is not a number.")
                 return float(value)
     return None
-
-
-def _label(properties: dict[str, Any]) -> str | None:
-    found = properties.get("classification") or properties.get("class") or properties.get("label")
-    if isinstance(found, dict):
-        found = found.get("name") or " ".join(map(str, found.get("names") or [])) or None
-    return None if found is None else str(found)

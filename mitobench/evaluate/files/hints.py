@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mitobench.api import Detections
 from mitobench.evaluate.files.frame_names import FrameInfo
-from mitobench.evaluate.files.table import BOX_PX, FoundFile, as_detections
+from mitobench.evaluate.files.table import BOX_PX, UM, FoundFile, as_detections
 
 Floats = NDArray[np.float64]
 Change = Callable[[Floats, FrameInfo], Floats | None]  # of centres [M, 2]; None: not possible for this frame
@@ -33,7 +33,7 @@ def alternatives(found: FoundFile, frames: Mapping[str, FrameInfo]) -> Iterator[
     if found.form == "x-y-width-height boxes":
         yield from _other_form(found, "x,y,width,height are x1,y1,x2,y2", "corner boxes")
         yield from _points(found, "x,y are the centres of the boxes, not their upper left corners")
-    for text, change in _changes().items():
+    for text, change in {**_as_px(found), **_changes()}.items():
         changed = _changed(found, frames, change)
         if changed is not None:
             yield Alternative(text, changed)
@@ -51,6 +51,18 @@ def _points(found: FoundFile, text: str) -> Iterator[Alternative]:
         frame: Detections.from_points(numbers[:, :2], found.detections[frame].score, BOX_PX)
         for frame, numbers in found.numbers.items()
     })  # fmt: skip
+
+
+def _as_px(found: FoundFile) -> dict[str, Change]:
+    """Takes the numbers of a file in mm or um for px."""
+    if found.unit == "px":
+        return {}
+    um = UM[found.unit]
+    return {
+        f"coordinates are in px, not in {found.unit}": (
+            lambda xy, frame: None if frame.mpp is None else xy * np.array(frame.mpp) / um
+        )
+    }
 
 
 def _changes() -> dict[str, Change]:

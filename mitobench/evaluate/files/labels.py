@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 
 from mitobench.errors import MitobenchError, one_line
+from mitobench.foreign.classes import listed, meaning, plain, same
 
-_MITOSIS = {"mitosis", "mitoses", "mitotic", "mitotic figure", "mitotic figures", "mitotic cell", "mitotic cells", "mf"}
-_OTHER = {
-    "imposter", "imposters", "impostor", "hard negative", "hard negatives", "hard negative imposter", "lookalike",
-    "hard negative look alike", "hard negative lookalike", "look alike", "nmf", "hn", "background", "negative",
-    "mitotic figure look alike", "mitosis look alike", "mitosis like",
-}  # fmt: skip
-_NOT = re.compile(r"(?:non|not|no)[ ]?(?:a )?(?=mito|mf)")
+_BACKGROUND = {"background"}  # no figure at all
 
 ONE = "1"  # the class of a mitosis where nothing else has a class: MIDOG's and torchvision's first class
 
@@ -31,44 +25,28 @@ def wanted(labels: Sequence[str], classes: Sequence[str], where: str) -> tuple[s
     """
     counts = Counter(labels)
     if classes:
-        chosen = {label for label in counts if any(_plain(label) == _plain(name) for name in classes)}
-        absent = [name for name in classes if not any(_plain(label) == _plain(name) for label in counts)]
+        chosen = {label for label in counts if any(same(label, name) for name in classes)}
+        absent = [name for name in classes if not any(same(label, name) for label in counts)]
         if absent and counts:
-            raise MitobenchError(f"{where} never is {absent[0]!r}. It is: {_listed(counts)}. Correct --class.")
+            raise MitobenchError(f"{where} never is {absent[0]!r}. It is: {listed(counts)}. Correct --class.")
     else:
-        chosen = {label for label in counts if _is_mitosis(label)}
-        unclear = [label for label in counts if not _is_mitosis(label) and not _is_other(label)]
-        if unclear and not (set(counts) == {ONE}):
+        chosen = {label for label in counts if meaning(label)}
+        unclear = [label for label in counts if not meaning(label) and not _is_other(label)]
+        if unclear and not all(same(label, ONE) for label in counts):
             raise MitobenchError(
-                f"{where} is {_listed(counts)}, which does not say which are mitoses. Name the class of mitoses with "
+                f"{where} is {listed(counts)}, which does not say which are mitoses. Name the class of mitoses with "
                 f"--class, for example --class {_quoted(unclear[0])}."
             )
-        chosen = chosen if not unclear else {ONE}
+        chosen = chosen if not unclear else set(counts)
     left_out = counts.total() - sum(counts[label] for label in chosen)
     if not left_out:
         return chosen, None
     others = {label: n for label, n in counts.items() if label not in chosen}
-    return chosen, f"{where}: {left_out} detections of other classes are left out: {_listed(others)}"
-
-
-def _plain(label: str) -> str:
-    return re.sub(r"[\s_\-]+", " ", label).strip().casefold()
-
-
-def _is_mitosis(label: str) -> bool:
-    return _plain(label) in _MITOSIS
+    return chosen, f"{where}: {left_out} detections of other classes are left out: {listed(others)}"
 
 
 def _is_other(label: str) -> bool:
-    plain = _plain(label)
-    return plain in _OTHER or (_NOT.match(plain) is not None and _NOT.sub("", plain, count=1) in _MITOSIS)
-
-
-def _listed(counts: dict[str, int]) -> str:
-    shown = [
-        f"{one_line(label) or 'empty'} ({n})" for label, n in sorted(counts.items(), key=lambda item: -item[1])[:5]
-    ]
-    return ", ".join(shown) + (f" and {len(counts) - 5} more" if len(counts) > 5 else "")
+    return meaning(label) is False or plain(label) in _BACKGROUND
 
 
 def _quoted(label: str) -> str:

@@ -32,6 +32,7 @@ def read(
     *,
     format: str | None = None,
     classes: Sequence[str] = (),
+    class_column: str | None = None,
 ) -> FoundFile:
     """Reads detections, in whole-frame px. A frame without a row is not in the result.
 
@@ -43,6 +44,7 @@ def read(
         known: the data set's frames by id; um/px and size are needed for files in mm and um only.
         format: one of FORMATS; None: by name and content.
         classes: the classes of mitoses, if the file has classes that are not clear.
+        class_column: the column, property or key that holds the classes; `none`: none does; None: found by its name.
 
     Raises MitobenchError with file and line or key for what cannot be read, an unknown frame, and classes that are not
     clear.
@@ -51,7 +53,7 @@ def read(
         raise MitobenchError(f"--format {format}: unknown format. {nearest(format, FORMATS)}")
     frames = FrameNames.of(known)
     files = _files(path, format)
-    table = _table(path, files, frames, format)
+    table = _table(path, files, frames, format, class_column)
     return found_file(table, frames.frames, classes, str(path))
 
 
@@ -81,24 +83,33 @@ def _files(path: Path, format: str | None) -> list[Path]:
     )
 
 
-def _table(path: Path, files: Sequence[Path], frames: FrameNames, format: str | None) -> Table:
+def _table(
+    path: Path, files: Sequence[Path], frames: FrameNames, format: str | None, class_column: str | None
+) -> Table:
     suffix = files[0].suffix.lower()
     if format == "sliderunner" or (format is None and suffix in sliderunner.SUFFIXES):
+        _refuse_column(path, class_column)
         return sliderunner.read_sliderunner(path, frames)
     if format in (None, "csv") and suffix not in (".json", *geojson.SUFFIXES):
-        return _joined([read_csv(file, frames) for file in files], path)
+        return _joined([read_csv(file, frames, class_column) for file in files], path)
     contents = [(file, _json(file)) for file in files]
     first = contents[0][1]
     if format == "midog25" or (format is None and midog_json.is_points(first)):
+        _refuse_column(path, class_column)
         return midog_json.read_points(contents, frames)
     if format == "geojson" or (format is None and (geojson.is_geojson(first) or suffix in geojson.SUFFIXES)):
-        return geojson.read_geojson(contents, frames)
+        return geojson.read_geojson(contents, frames, class_column)
     if len(contents) == 1 and coco.is_coco(first) and format in (None, "coco"):
-        return coco.read_coco(path, first, frames)
+        return coco.read_coco(path, first, frames, class_column)
     raise MitobenchError(
         f"{files[0]}: is not in a known format: MIDOG JSON has `points`, GeoJSON `features`, COCO results are a list "
         "of image_id, bbox and score."
     )
+
+
+def _refuse_column(path: Path, class_column: str | None) -> None:
+    if class_column is not None:
+        raise MitobenchError(f"{path}: in this format only one column holds classes. Leave --class-column out.")
 
 
 def _json(path: Path) -> Any:
@@ -109,8 +120,14 @@ def _joined(tables: Sequence[Table], path: Path) -> Table:
     """Joins the CSVs of a folder, which must have one form."""
     first = tables[0]
     for table in tables[1:]:
-        if (table.form, table.unit, table.classes_in) != (first.form, first.unit, first.classes_in):
+        if (table.form, table.unit) != (first.form, first.unit):
             raise MitobenchError(f"{path}: its CSV files have different columns. Give files of one form.")
+        if first.rows and table.rows and table.classes_in != first.classes_in:
+            raise MitobenchError(
+                f"{path}: in one of its CSV files {first.classes_in} holds the classes, in another {table.classes_in}. "
+                "Say which column does with --class-column, or --class-column none."
+            )
+        first.classes_in = first.classes_in if first.rows else table.classes_in
         first.rows += table.rows
         first.notes += table.notes
     if len(tables) > 1:

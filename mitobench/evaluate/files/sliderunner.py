@@ -17,7 +17,7 @@ SUFFIXES = (".sqlite", ".sqlite3", ".db")
 _MAGIC = b"SQLite format 3\0"
 _QUERY = """
 SELECT a.uid, s.filename, a.agreedClass, c.coordinateX, c.coordinateY
-FROM Annotations a JOIN Slides s ON s.uid = a.slide JOIN Annotations_coordinates c ON c.annoId = a.uid
+FROM Annotations a JOIN Slides s ON s.uid = a.slide LEFT JOIN Annotations_coordinates c ON c.annoId = a.uid
 WHERE coalesce(a.deleted, 0) = 0 ORDER BY a.uid, c.orderIdx LIMIT ?
 """
 

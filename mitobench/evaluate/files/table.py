@@ -20,7 +20,7 @@ Form = Literal["points", "corner boxes", "x-y-width-height boxes"]
 Unit = Literal["px", "um", "mm"]
 
 BOX_PX = 50.0  # side of the square around a point: the size of MIDOG's boxes
-_UM = {"um": 1.0, "mm": 1000.0}
+UM = {"um": 1.0, "mm": 1000.0}
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ class FoundFile:
         notes: what is odd or left out.
         form: what `numbers` are.
         numbers: the coordinates of the same detections in px before they were made points or boxes, [M, 2 or 4].
+        unit: the unit that the file is in.
     """
 
     detections: dict[str, Detections]
@@ -81,6 +82,7 @@ class FoundFile:
     notes: tuple[str, ...]
     form: Form
     numbers: dict[str, Floats]
+    unit: Unit = "px"
 
 
 def found_file(table: Table, frames: Mapping[str, FrameInfo], classes: Sequence[str], path: str) -> FoundFile:
@@ -112,7 +114,7 @@ def found_file(table: Table, frames: Mapping[str, FrameInfo], classes: Sequence[
     found = {frame: _detections(table.form, numbers[frame], of) for frame, of in by_frame.items()}
     notes += _other_centres(found, path)
     unit = "" if table.unit == "px" else f" in {table.unit}"
-    return FoundFile(found, f"{table.what}, read as {table.form}{unit}", tuple(notes), table.form, numbers)
+    return FoundFile(found, f"{table.what}, read as {table.form}{unit}", tuple(notes), table.form, numbers, table.unit)
 
 
 def _detections(form: Form, numbers: Floats, rows: Sequence[Row]) -> Detections:
@@ -151,7 +153,7 @@ def _px(
     mpp = frames[frame].mpp
     if mpp is None:
         raise MitobenchError(f"{path}: is in {table.unit}, but the um/px of frame {frame} are not known.")
-    px: Floats = values * _UM[table.unit] / np.tile(mpp, values.shape[1] // 2)
+    px: Floats = values * UM[table.unit] / np.tile(mpp, values.shape[1] // 2)
     return px
 
 

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from mitobench import foreign
 from mitobench.errors import MitobenchError, nearest
-from mitobench.evaluate.midog25.metrics import REGIONS, Point, Result, contest_metrics, refusal
+from mitobench.evaluate.midog25.metrics import Point, Result, contest_metrics, refusal
 from mitobench.foreign import limits
+from mitobench.foreign.midog25 import truth_entries
 
 Floats = NDArray[np.float64]
 
@@ -44,29 +45,11 @@ def read_truth(path: Path) -> dict[str, TruthCase]:
 
     Raises MitobenchError with the image and key of anything missing or wrong.
     """
-    content = foreign.read_json(path, limits.MAX_ANNOTATION_BYTES, "ground truth of MIDOG 2025")
-    if not isinstance(content, dict) or not content:
-        raise MitobenchError(f"{path}: must be an object with an entry for each image.")
-    return {image: _truth_case(f"{path}: {image}", case) for image, case in content.items()}
-
-
-def _truth_case(where: str, case: Any) -> TruthCase:
-    if not isinstance(case, dict):
-        raise MitobenchError(f"{where}: must be an object with annotations, tumor domain and roi type.")
-    for key in ("annotations", "tumor domain", "roi type"):
-        if key not in case:
-            raise MitobenchError(f"{where}: {key!r} is missing. Add it.")
-    if case["roi type"] not in REGIONS:
-        raise MitobenchError(
-            f"{where}: roi type {case['roi type']!r} is unknown. {nearest(str(case['roi type']), REGIONS)}"
-        )
-    if not isinstance(case["tumor domain"], (int, str)):
-        raise MitobenchError(f"{where}: tumor domain must be a number or a text.")
-    if not isinstance(case["annotations"], list):
-        raise MitobenchError(f"{where}: annotations must be a list of [x, y, z] in mm.")
-    points = [_coordinates(f"{where}: annotation {n}", point) for n, point in enumerate(case["annotations"])]
-    truth = np.array([point[:2] for point in points], dtype=np.float64).reshape(-1, 2)
-    return TruthCase(truth, case["tumor domain"], case["roi type"])
+    content = foreign.read_json(path, limits.MAX_LABELS_BYTES, "ground truth of MIDOG 2025")
+    return {
+        image: TruthCase(np.array(entry.points, dtype=np.float64).reshape(-1, 2), entry.tumour, entry.region)
+        for image, entry in truth_entries(content, path).items()
+    }
 
 
 def read_points(path: Path) -> tuple[Point, ...]:

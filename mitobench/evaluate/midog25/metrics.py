@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mitobench.evaluate.coco_ap import average_precision
 from mitobench.evaluate.matching import match
+from mitobench.foreign.midog25 import REGIONS
 
 Floats = NDArray[np.float64]
 
@@ -24,7 +25,6 @@ MAX_MM = 10.0  # a larger coordinate is in px
 MAX_FALSE_POSITIVES = 8  # per image; the end of the area below the FROC curve
 N_THRESHOLDS, N_POINTS = 40, 50
 EPSILON = 1e-6
-REGIONS = ("hotspot", "challenging", "random")
 NO_AP = -1.0  # what the contest reports without a mitosis
 
 
