@@ -12,7 +12,7 @@ import pytest
 from mitos2014_frames import mitos2014
 from PIL import Image
 
-from mitobench import file_cache
+from mitobench import discovery, file_cache
 from mitobench.datasets import Card, load, reader
 from mitobench.datasets.contamination import duplicates, in_data, note, seen
 from mitobench.results import record
@@ -33,6 +33,29 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_declared_slides(tested: str, trained: str, number: int) -> None:
     slides = ["001", "150", "500"]
     assert len(seen(reader(tested).card(), slides, trained)) == number
+
+
+TUPAC, MIDOG = ["01", "23", "24", "73"], ["001", "150", "151", "404", "405"]
+WHOLE = {  # which of these slides each data set has
+    "amida13": TUPAC[:2],
+    "tupac16": TUPAC,
+    "tupac16-al": TUPAC,
+    "ami-br": [*TUPAC, *MIDOG[:2]],
+    "midog21": MIDOG[:3],
+    "midog22": MIDOG[:4],
+    "midogpp": MIDOG,
+}
+
+
+def test_every_pair_of_data_sets_shares_what_both_are_made_of() -> None:
+    """Also where neither card names the other: AMi-Br and AMIDA13 are linked by the TUPAC16 sets only."""
+    tested = [name for name in discovery.names("dataset") if not name.startswith("toy")]
+    assert set(WHOLE) - {"ami-br"} <= set(tested)
+    for name in tested:
+        slides = WHOLE.get(name, [*TUPAC, *MIDOG])
+        for other in {*tested, "ami-br", "unknown"} - {name}:
+            wanted = sorted(set(WHOLE.get(name, [])) & set(WHOLE.get(other, [])))
+            assert seen(reader(name).card(), slides, other) == wanted, f"tested on {name}, trained on {other}"
 
 
 def test_a_data_set_without_a_reader_may_contain_slides() -> None:
