@@ -380,7 +380,10 @@ def _split(
         if not groups:
             raise DataError(f"{dataset.name}, {protocol}: too few slides. Nothing is left for {part}.")
     parts = SplitParts(
-        **{name: SplitPart(groups=tuple(sorted(groups)), where=values) for name, (groups, values) in named.items()}
+        **{
+            name: SplitPart(groups=tuple(sorted(groups)), where=dict(values) if values else None)
+            for name, (groups, values) in named.items()
+        }
     )
     return SplitFile(
         name=f"{dataset.name}-{protocol}",
