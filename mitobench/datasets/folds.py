@@ -229,7 +229,9 @@ def _left_out(
     if len(rest) < 2:
         kind, both = _kind(_base(protocol)[0]), len(set(mitoses) & set(test))
         why = (
-            f" A tested slide is never trained on, and {both} of the tested have frames of others, too." if both else ""
+            f" A tested slide is never trained on; tested slides with frames of another {kind}, too: {both}."
+            if both
+            else ""
         )
         raise DataError(
             f"{dataset.name}, {protocol}: without the slides of {kind} {value}, "
