@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mitobench import published, registry
 from mitobench.errors import MitobenchError
+from mitobench.evaluate.matching import MATCHERS
 from mitobench.published import Method, PublishedResults
 
 FILES = sorted((registry.ROOT / "published").glob("*.toml"))
@@ -45,6 +47,22 @@ MITOS2014_TEST = {
     "STRASBOURG": (None, None, 0.024, 7),
     "MaskMitosis": (None, None, 0.475, None),
     "PartMitosis": (None, None, 0.575, None),
+}
+EVALUTILS, KDTREE = "rule evalutils, radius 7.5 um", "rule kdtree, radius 25 px"
+
+# data set and protocol: name, F1, what is a hit
+CONTESTS_AND_SLIDES = {
+    "midog21-contest": [("Best submission", 0.748, EVALUTILS), ("DA-RetinaNet", 0.7183, EVALUTILS)],
+    "midog22-contest": [("Best submission", 0.764, EVALUTILS)],
+    "midog25-contest": [("KongNet-Det", 0.740, EVALUTILS), ("YOLOv12", 0.7216, EVALUTILS)],
+    "midog25-preliminary": [
+        ("SDF-YOLO", 0.766, EVALUTILS),
+        ("YOLO11x + ConvNeXt verifier", 0.7587, EVALUTILS),
+        ("Faster R-CNN + 3 classifiers", 0.2237, EVALUTILS),
+    ],
+    "ccmct-published": [("The authors' detector, ODAEL labels", 0.820, KDTREE)],
+    "cmc-published": [("The authors' two stages, CODAEL labels", 0.791, KDTREE)],
+    "tupac16-al-published": [("RetinaNet", 0.735, KDTREE)],
 }
 SECONDS = {
     "mitos2012-official": {
@@ -90,6 +108,39 @@ def test_the_registry_holds_the_numbers_as_printed(
     assert {row.name: (row.precision, row.recall, row.f1, row.table) for row in rows} == expected
 
 
+@pytest.mark.parametrize("name", CONTESTS_AND_SLIDES)
+def test_the_registry_holds_the_numbers_of_contests_and_whole_slides(name: str) -> None:
+    rows = published.read_file(registry.ROOT / "published" / f"{name}.toml").method
+    assert [(row.name, row.f1, row.hits) for row in rows] == CONTESTS_AND_SLIDES[name]
+
+
+def test_every_file_is_expected_here() -> None:
+    old = {"mitos2012-official", "mitos2014-official", "mitos2014-paper"}
+    assert {path.stem for path in FILES} == old | set(CONTESTS_AND_SLIDES)
+    assert [f"{results.dataset}-{results.protocol}" for results in published.read_all()] == [
+        path.stem for path in FILES
+    ]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_rule_is_that_of_a_matcher(path: Path) -> None:
+    assert {row.rule for row in published.read_file(path).method} <= {"", *MATCHERS}
+
+
+@pytest.mark.parametrize(
+    ("known", "hits"),
+    [
+        ({}, "rule and radius unknown"),
+        ({"rule": "mitos", "radius_um": 5.0}, "rule mitos, radius 5 um"),
+        ({"rule": "kdtree", "radius_px": 25.0}, "rule kdtree, radius 25 px"),
+        ({"radius_um": 7.5, "radius_px": 30.0}, "rule unknown, radius 7.5 um or 30 px"),
+        ({"rule": "mitos"}, "rule mitos, radius unknown"),
+    ],
+)
+def test_what_is_known_of_a_hit_is_said_and_what_is_not_too(known: dict[str, Any], hits: str) -> None:
+    assert Method(name="A", source="B", f1=0.5, **known).hits == hits
+
+
 @pytest.mark.parametrize("name", SECONDS)
 def test_the_registry_holds_the_seconds_a_frame_and_says_where_they_come_from(name: str) -> None:
     timed = [row for row in of(*name.split("-")).method if row.seconds_a_frame is not None]
@@ -110,7 +161,8 @@ def test_thresholds_are_there_where_they_are_known() -> None:
 def test_a_file_is_named_by_data_set_and_protocol_and_names_each_method_once(path: Path) -> None:
     found = published.read_file(path)
     assert path.stem == f"{found.dataset}-{found.protocol}"
-    assert (registry.ROOT / "splits" / f"{path.stem}.json").is_file()
+    assert (registry.ROOT / "splits" / f"{path.stem}.json").is_file() != bool(found.no_split)
+    assert (registry.ROOT / "datasets" / f"{found.dataset}.toml").is_file()
     names = [row.name for row in found.method]
     assert len(set(names)) == len(names)
 
@@ -159,6 +211,7 @@ def test_a_file_of_ones_own_is_read(tmp_path: Path) -> None:
         (f"{HEAD}[[method]]\n{ROW.replace('0.5', QUOTED)}", "method.0.f1: Input should be a valid number"),
         (f"{HEAD}[[method]]\n{ROW}[[method]]\n{ROW}recall = 81.2", "method.1.recall: Input should be less than"),
         (f"{HEAD}[[method]]\n{ROW}precison = 0.5", "method.0.precison: Extra inputs are not permitted"),
+        (f"{HEAD}[[method]]\n{ROW}radius_um = 0", "method.0.radius_um: Input should be greater than 0"),
         (f"{HEAD}[[method]]\n{ROW}seconds_a_frame = 0", "method.0.seconds_a_frame: Input should be greater than 0"),
         (f"{HEAD}[[method]]\n{ROW}table = 4.5", "method.0.table: Input should be a valid integer"),
         (f"{HEAD}[[method]]\nf1 = 0.5\nname = 'A'", "method.0.source: Field required"),

@@ -31,7 +31,8 @@ def check(
 ) -> None:
     """Check copies of data sets against their cards: show what they hold, what is missing and what looks wrong.
 
-    Annotation files are checked without their images too; which images are missing is listed. Digests of files are
+    Annotation files are checked without their images too; which images are missing is listed. Frames that show the
+    same tissue are named, within a data set and across those that are checked. Digests of files are
     remembered while their inode, size and times stay the same. --verify computes them again.
 
     Exit code 0: read without error, even if incomplete; 2: a file is broken, or no data set was found.
@@ -53,13 +54,15 @@ def check(
             f"{folder}: holds no data set at any depth. Looked for: {known}. "
             "Give another folder, or run `mitobench data synth`."
         )
-    errors = []
+    errors, reports = [], []
     with computing_anew() if verify else nullcontext():
         for name in names:
             try:
-                _show(checks.check(name, folder))
+                reports.append(checks.check(name, folder))
+                _show(reports[-1])
             except MitobenchError as reason:
                 errors.append(str(reason))
+        _show_across(checks.same_tissue_across(report.dataset for report in reports))
     if errors:
         raise DataError("\n".join(errors))
 
@@ -217,6 +220,14 @@ def _show(report: DatasetReport) -> None:
     for line in report.anomalies:
         _print(f"  {line}")
     _print(f"digest: {dataset.digest()}\n" if dataset.items else "")
+
+
+def _show_across(lines: Sequence[str]) -> None:
+    """Prints the frames of one data set that show the same tissue as frames of another."""
+    if lines:
+        _print(f"the same tissue in two data sets: {len(lines)}")
+    for line in lines:
+        _print(f"  {line}")
 
 
 def _show_protocol(protocol: ProtocolCheck) -> None:

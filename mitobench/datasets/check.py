@@ -10,7 +10,7 @@ from pathlib import Path
 from mitobench.datasets import folds
 from mitobench.datasets.base import Dataset, Item, file_digest, load
 from mitobench.datasets.card import Expected
-from mitobench.datasets.contamination import duplicates
+from mitobench.datasets.contamination import duplicates, shared_slides
 from mitobench.datasets.domain_table import DomainRow, domain_rows
 from mitobench.datasets.files import unread_lines
 from mitobench.datasets.looks import is_made_here
@@ -190,6 +190,35 @@ def _same_tissue(dataset: Dataset) -> Iterable[str]:
         one, other = (dataset.items[id].files[0] for id in (pair.one, pair.other))
         if not pair.exact or file_digest(one) != file_digest(other):
             yield f"{other}: shows the same tissue as {one}{', pixel by pixel' if pair.exact else ''}"
+
+
+def same_tissue_across(datasets: Iterable[Dataset]) -> list[str]:
+    """Returns a line for each pair of frames of different data sets that show the same tissue.
+
+    Slides that both have as their cards declare are left out, and so are files that both read.
+    """
+    real = [dataset for dataset in datasets if dataset.items and not is_made_here(dataset.name)]
+    if len(real) < 2:
+        return []
+    items = {f"{dataset.name}/{id}": (dataset, item) for dataset in real for id, item in dataset.items.items()}
+    found = []
+    for pair in duplicates(items):
+        (one_set, one), (other_set, other) = items[pair.one], items[pair.other]
+        image, copy = one.files[0], other.files[0]
+        if one_set is other_set or image.resolve() == copy.resolve() or _is_declared(one_set, one, other_set, other):
+            continue
+        same = pair.exact and file_digest(image) == file_digest(copy)
+        how = "is the same image as" if same else "shows the same tissue as"
+        exact = ", pixel by pixel" if pair.exact and not same else ""
+        found.append(f"{copy} ({other_set.name}): {how} {image} ({one_set.name}){exact}")
+    return found
+
+
+def _is_declared(one_set: Dataset, one: Item, other_set: Dataset, other: Item) -> bool:
+    """Whether two frames are of one slide that is in both data sets, as cards declare."""
+    slide = one.frame.group
+    declared = (shared_slides(one_set.card, other_set.name), shared_slides(other_set.card, one_set.name))
+    return slide == other.frame.group and any(shared is None or slide in shared for shared in declared)
 
 
 def _same_pixels(items: Iterable[Item]) -> Iterable[str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
+from mitobench import discovery
 from mitobench.datasets.base import Dataset, Item, reader
 from mitobench.datasets.card import Card, slide_names
 from mitobench.datasets.duplicates import Duplicate, find
@@ -13,7 +16,9 @@ from mitobench.errors import MitobenchError
 
 
 def shared_slides(tested: Card, other: str) -> frozenset[str] | None:
-    """Returns the slides of a data set that are part of another one, as both cards declare; None: all of them.
+    """Returns the slides of a data set that are part of another one, as cards declare; None: all of them.
+
+    Declarations are followed from card to card: if X and Z both contain slide 001 of Y, then X and Z share it.
 
     Args:
         tested: card of the data set that is tested on.
@@ -21,11 +26,35 @@ def shared_slides(tested: Card, other: str) -> frozenset[str] | None:
     """
     if other == tested.name:
         return None
-    declared = [card.get(other, ()) for card in (tested.contains, tested.contained_in)]
-    with suppress(MitobenchError):
-        card = reader(other).card()
-        declared += [of.get(tested.name, ()) for of in (card.contains, card.contained_in)]
-    return frozenset(name for ranges in declared for name in slide_names(ranges))
+    links = _links([tested, *_cards(tuple(discovery.names("dataset")))])
+    found: dict[str, frozenset[str]] = {}  # the slides of `tested` in each data set that was reached
+    reached = list(links.get(tested.name, {}).items())
+    while reached:
+        name, slides = reached.pop()
+        if name != tested.name and not slides <= found.get(name, frozenset()):
+            found[name] = found.get(name, frozenset()) | slides
+            reached += [(next, slides & shared) for next, shared in links.get(name, {}).items()]
+    return found.get(other, frozenset())
+
+
+def _links(cards: Iterable[Card]) -> dict[str, dict[str, frozenset[str]]]:
+    """Returns the slides that two data sets share as a card of one of them declares, by the names of both."""
+    links: defaultdict[str, dict[str, frozenset[str]]] = defaultdict(dict)
+    for card in cards:
+        for other, ranges in (*card.contains.items(), *card.contained_in.items()):
+            for one, two in ((card.name, other), (other, card.name)):
+                links[one][two] = links[one].get(two, frozenset()) | slide_names(ranges)
+    return links
+
+
+@functools.cache
+def _cards(names: tuple[str, ...]) -> list[Card]:
+    """Returns the cards of data sets; those of packages that cannot be read are left out."""
+    found = []
+    for name in names:
+        with suppress(MitobenchError):
+            found.append(reader(name).card())
+    return found
 
 
 def seen(tested: Card, slides: Iterable[str], other: str) -> list[str]:

@@ -31,6 +31,7 @@ MIN_ALIKE = 8  # points alike, before it is tried to move one frame onto the oth
 MIN_MOVED = 10  # points that the same movement moves onto points alike
 RESIDUAL_PX = 3.0  # between a moved point and the one alike, at SIDE
 SCALES = (0.3, 3.5)
+TRIALS = 400  # movements that are tried
 ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1)  # bits of each byte
 
 
@@ -155,23 +156,28 @@ def _alike(owner: Ints, bits: Bits, n_frames: int) -> tuple[Ints, Ints]:
 
 
 def _moves(source: Floats, target: Floats) -> bool:
-    """Returns whether one shift, rotation and scale moves enough of the points onto those alike, [P, 2] px each."""
-    from skimage.measure import ransac
-    from skimage.transform import SimilarityTransform
+    """Returns whether one shift, rotation and scale moves enough of the points onto those alike, [P, 2] px each.
 
-    if min(len(np.unique(source, axis=0)), len(np.unique(target, axis=0))) < MIN_MOVED:
+    Tries the movements that TRIALS random pairs of points define (RANSAC). Points are complex numbers here, so that a
+    movement is `factor * point + shift`. Its scale is that of the best fit to all points that it moves.
+    """
+    if min(_distinct(source), _distinct(target)) < MIN_MOVED:
         return False
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model, moved = ransac(
-            (source, target),
-            SimilarityTransform,
-            min_samples=2,
-            residual_threshold=RESIDUAL_PX,
-            max_trials=400,
-            rng=np.random.default_rng(0),
-        )
-    if model is None or moved is None or not SCALES[0] <= float(model.scale) <= SCALES[1]:
+    start, end = (points[:, 0] + 1j * points[:, 1] for points in (source, target))
+    one, other = np.random.default_rng(0).integers(len(start), size=(2, TRIALS))
+    one, other = one[start[one] != start[other]], other[start[one] != start[other]]
+    if not len(one):
         return False
-    kept = min(len(np.unique(source[moved], axis=0)), len(np.unique(target[moved], axis=0)))
-    return kept >= MIN_MOVED
+    factor = (end[other] - end[one]) / (start[other] - start[one])
+    shift = end[one] - factor * start[one]
+    number = [int((np.abs(f * start + s - end) <= RESIDUAL_PX).sum()) for f, s in zip(factor, shift, strict=True)]
+    best = int(np.argmax(number))
+    kept = np.abs(factor[best] * start + shift[best] - end) <= RESIDUAL_PX
+    to, by = start[kept] - start[kept].mean(), end[kept] - end[kept].mean()
+    scale = abs((by * to.conj()).sum()) / max(float((np.abs(to) ** 2).sum()), 1e-9)
+    enough = min(_distinct(source[kept]), _distinct(target[kept])) >= MIN_MOVED
+    return enough and SCALES[0] <= scale <= SCALES[1]
+
+
+def _distinct(points: Floats) -> int:
+    return len(np.unique(points, axis=0))

@@ -3,8 +3,11 @@
     all                         one split by slide, 60 : 20 : 20, every domain in every part as far as possible
     cv-by-slide                 K folds by slide: every slide is tested once
     leave-one-domain-out-KIND   a fold for each value of a domain (scanner, tumour, lab, species, region): tested on its
-                                slides, trained on those of all others
-    single-domain-KIND          a fold for each value: trained on its slides, tested on slides of every value
+                                frames, trained on those of all others
+    single-domain-KIND          a fold for each value: trained on its frames, tested on frames of every value
+
+A slide may have frames of several values, such as scans by two scanners. It is never trained and tested on in one fold:
+a slide with a frame of the tested value is tested on these frames, and its other frames are in no part.
 
 A fold is a split of its own, named `PROTOCOL-IofK`; a row of a leaderboard pools the folds that test every slide once.
 A registry or package may hold the folds of a data set as split files of these names; then those are used.
@@ -31,6 +34,7 @@ _FOLD = re.compile(r"(?P<base>.+)-(?P<number>[1-9]\d*)of(?P<of>[1-9]\d*)")
 _WHOLE = re.compile(r"(?P<base>.+)-of(?P<of>[1-9]\d*)")
 
 Groups = Sequence[str]
+_Slides = Mapping[str, int]  # number of mitoses of each slide, or of its frames of one domain
 
 
 def fold_of(protocol: str) -> tuple[str, int, int] | None:
@@ -166,15 +170,7 @@ def computed(dataset: Dataset, protocol: str) -> SplitFile:
                 f"{dataset.name}: {protocol} does not exist: this copy has {len(values)} values of "
                 f"{_kind(base)}: {', '.join(values)}."
             )
-        value = list(values)[number - 1]
-        rest = [group for other, groups in values.items() if other != value for group in groups]
-        if base.startswith(LEAVE_OUT) and len(rest) < 2:
-            raise DataError(
-                f"{dataset.name}, {protocol}: without the slides of {_kind(base)} {value}, only slide {rest[0]} is "
-                "left to train and to choose a threshold on. Add slides, or choose another protocol."
-            )
-        parts = _left_out(dataset, values, value) if base.startswith(LEAVE_OUT) else _single(dataset, values, value)
-        note = f"{'Tested on' if base.startswith(LEAVE_OUT) else 'Trained on'} {_kind(base)} {value} only."
+        return _by_domain(dataset, protocol, values, list(values)[number - 1])
     return _split(dataset, protocol, *parts, note=note)
 
 
@@ -201,18 +197,70 @@ def _by_slide(dataset: Dataset, number: int, of: int) -> tuple[Groups, Groups, G
     return *_train_and_val([group for group in mitoses if group not in test], mitoses), test
 
 
-def _left_out(dataset: Dataset, values: Mapping[str, Groups], value: str) -> tuple[Groups, Groups, Groups]:
-    rest = [group for other, groups in values.items() if other != value for group in groups]
-    test = values[value]
-    return *_train_and_val([group for group in rest if group not in test], _mitoses(dataset)), test
+def _by_domain(dataset: Dataset, protocol: str, values: Mapping[str, _Slides], value: str) -> SplitFile:
+    """Returns the fold of a value. Where slides have frames of other values, its parts name those that they take."""
+    base, kind = _base(protocol)[0], _kind(_base(protocol)[0])
+    others = [other for other in values if other != value]
+    if base.startswith(LEAVE_OUT):
+        parts, learned, tested = _left_out(dataset, protocol, values, value), others, [value]
+    else:
+        parts, learned, tested = _single(dataset, protocol, values, value), [value], list(values)
+    where = [
+        {kind: tuple(wanted)} if _has_others(dataset, groups, kind, wanted) else None
+        for groups, wanted in zip(parts, (learned, learned, tested), strict=True)
+    ]
+    note = f"{'Tested on' if base.startswith(LEAVE_OUT) else 'Trained on'} {kind} {value} only."
+    return _split(dataset, protocol, *parts, note=note, where=where)
 
 
-def _single(dataset: Dataset, values: Mapping[str, Groups], value: str) -> tuple[Groups, Groups, Groups]:
-    """Every value's slides are shared out alike, whichever is trained on: the test slides are always the same."""
-    mitoses = _mitoses(dataset)
-    shared = {name: _shared_out(groups, mitoses, list(SHARES.values())) for name, groups in values.items()}
+def _has_others(dataset: Dataset, groups: Groups, kind: str, values: Groups) -> bool:
+    """Returns whether slides have a frame whose domain is not among the values."""
+    frames = [item.frame for item in dataset.items.values() if item.frame.group in groups]
+    return any(frame.domains.get(kind) not in values for frame in frames)
+
+
+def _left_out(
+    dataset: Dataset, protocol: str, values: Mapping[str, _Slides], value: str
+) -> tuple[Groups, Groups, Groups]:
+    test, mitoses = values[value], Counter[str]()
+    for other, slides in values.items():
+        mitoses.update({slide: number for slide, number in slides.items() if other != value})
+    rest = [slide for slide in mitoses if slide not in test]
+    if len(rest) < 2:
+        kind, both = _kind(_base(protocol)[0]), len(set(mitoses) & set(test))
+        why = (
+            f" A tested slide is never trained on; tested slides with frames of another {kind}, too: {both}."
+            if both
+            else ""
+        )
+        raise DataError(
+            f"{dataset.name}, {protocol}: without the slides of {kind} {value}, "
+            f"{f'only slide {rest[0]}' if rest else 'no slide'} is left to train and to choose a threshold on.{why} "
+            "Add slides, run another fold by its name, or choose another protocol."
+        )
+    return *_train_and_val(rest, mitoses), list(test)
+
+
+def _single(
+    dataset: Dataset, protocol: str, values: Mapping[str, _Slides], value: str
+) -> tuple[Groups, Groups, Groups]:
+    """Every value's slides are shared out alike, whichever is trained on: the test slides are always the same.
+
+    A slide with frames of several values is in the same part for all of them.
+    """
+    shared: dict[str, list[list[str]]] = {}
+    part_of: dict[str, int] = {}
+    for name, slides in sorted(values.items(), key=lambda entry: len(entry[1])):
+        shared[name] = _shared_out(list(slides), slides, list(SHARES.values()), part_of)
+        part_of.update({slide: number for number, part in enumerate(shared[name]) for slide in part})
+        empty = [part for part, found in zip(SHARES, shared[name], strict=True) if not found]
+        if empty:
+            raise DataError(
+                f"{dataset.name}, {protocol}: no slide of {_kind(_base(protocol)[0])} {name} is left for {empty[0]}: "
+                "its slides have frames of other values, too, and are in one part for all. Choose another protocol."
+            )
     train, val, _ = shared[value]
-    return train, val, [group for parts in shared.values() for group in parts[2]]
+    return train, val, sorted({slide for parts in shared.values() for slide in parts[2]})
 
 
 def _train_and_val(groups: Groups, mitoses: Mapping[str, int]) -> tuple[list[str], list[str]]:
@@ -232,85 +280,118 @@ def _mitoses(dataset: Dataset) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def _domains(dataset: Dataset) -> dict[str, tuple[str, ...]]:
-    """Returns the domains of each slide with labels; those of its first frame."""
-    found: dict[str, tuple[str, ...]] = {}
+def _domains(dataset: Dataset) -> dict[str, tuple[tuple[str, ...], ...]]:
+    """Returns the domains of each slide with labels: those that its frames have, sorted."""
+    found: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
     for item in dataset.items.values():
         if item.mitoses.labelled:
-            found.setdefault(item.frame.group, tuple(item.frame.domains.get(kind, "") for kind in DOMAINS))
-    return dict(sorted(found.items()))
+            found[item.frame.group].add(tuple(item.frame.domains.get(kind, "") for kind in DOMAINS))
+    return {group: tuple(sorted(values)) for group, values in sorted(found.items())}
 
 
-def _by(domains: Mapping[str, tuple[str, ...]]) -> dict[tuple[str, ...], list[str]]:
-    found: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+def _by(domains: Mapping[str, tuple[tuple[str, ...], ...]]) -> dict[tuple[tuple[str, ...], ...], list[str]]:
+    found: defaultdict[tuple[tuple[str, ...], ...], list[str]] = defaultdict(list)
     for group, values in domains.items():
         found[values].append(group)
     return dict(sorted(found.items()))
 
 
-def _values(dataset: Dataset, base: str) -> dict[str, list[str]]:
-    """Returns the labelled slides of each value of a protocol's domain, by value, sorted. Raises DataError."""
+def _values(dataset: Dataset, base: str) -> dict[str, _Slides]:
+    """Returns the slides with labelled frames of each value of a protocol's domain, by value, sorted. Raises DataError.
+
+    A slide may have frames of several values.
+    """
     kind = _kind(base)
     if kind not in DOMAINS:
         raise DataError(f"--protocol {base}: {kind!r} is not a domain. Choose among {', '.join(DOMAINS)}.")
-    found: defaultdict[str, list[str]] = defaultdict(list)
-    place = DOMAINS.index(kind)
-    for group, values in _domains(dataset).items():
-        if values[place]:
-            found[values[place]].append(group)
+    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for item in dataset.items.values():
+        if item.mitoses.labelled and (value := item.frame.domains.get(kind, "")):
+            found[value][item.frame.group] += len(item.mitoses)
     if len(found) < 2:
         raise DataError(
             f"{dataset.name}: {base} needs slides of two values of {kind} or more; this copy has "
             f"{', '.join(sorted(found)) or 'none'}."
         )
-    few = [value for value, groups in found.items() if len(groups) < 3 and base.startswith(SINGLE)]
+    few = [value for value, slides in sorted(found.items()) if len(slides) < 3 and base.startswith(SINGLE)]
     if few:
         raise DataError(f"{dataset.name}: {base} needs 3 labelled slides of each {kind}; {few[0]} has fewer.")
-    return dict(sorted(found.items()))
+    return {value: dict(sorted(slides.items())) for value, slides in sorted(found.items())}
 
 
 def _kind(base: str) -> str:
     return base.removeprefix(LEAVE_OUT).removeprefix(SINGLE)
 
 
-def _shared_out(groups: Groups, mitoses: Mapping[str, int], shares: Sequence[float]) -> list[list[str]]:
+def _shared_out(
+    groups: Groups, mitoses: Mapping[str, int], shares: Sequence[float], part_of: Mapping[str, int] | None = None
+) -> list[list[str]]:
     """Divides slides into parts with these shares of the slides, and about these shares of the mitoses.
 
     The slides with most mitoses come first, each to the part that lacks most slides, of equals to that with the fewest
-    mitoses. No part stays empty where there are slides enough.
+    mitoses. No part stays empty where there are slides enough. `part_of`: parts of slides that are already known.
     """
-    whole, parts = sum(shares), [list[str]() for _ in shares]
-    for place, group in enumerate(sorted(groups, key=lambda group: (-mitoses[group], group))):
+    known = {group: number for group, number in (part_of or {}).items() if group in groups}
+    whole, parts = sum(shares), [[group for group in known if known[group] == number] for number in range(len(shares))]
+    free = sorted(set(groups) - set(known), key=lambda group: (-mitoses[group], group))
+    for place, group in enumerate(free):
 
         def lack(number: int, parts: Sequence[Groups] = parts) -> tuple[float, float]:
             share, part = shares[number] / whole, parts[number]
             return round(share * len(groups) - len(part), 9), -sum(mitoses[other] for other in part) / share
 
         empty = [number for number, part in enumerate(parts) if not part]
-        parts[max(empty if len(groups) - place <= len(empty) else range(len(shares)), key=lack)].append(group)
+        parts[max(empty if len(free) - place <= len(empty) else range(len(shares)), key=lack)].append(group)
     return [sorted(part) for part in parts]
 
 
-def _left_out_note(dataset: Dataset, protocol: str) -> str:
-    """Says how many slides are in no part, because they have no labels or not the domain."""
+def _left_out_note(dataset: Dataset, protocol: str, parts: SplitParts) -> str:
+    """Says how many slides are in no part, as they have no labels or not the domain, and how many frames of others."""
     base = _base(protocol)[0]
-    by_domain = base.startswith((LEAVE_OUT, SINGLE))
-    used = {group for groups in _values(dataset, base).values() for group in groups} if by_domain else _mitoses(dataset)
-    number = len({item.frame.group for item in dataset.items.values()} - set(used))
-    why = f"without labels or without a {_kind(base)}" if by_domain else "without labels"
-    return f" Slides {why}, which are in no part: {number}." if number else ""
+    if not base.startswith((LEAVE_OUT, SINGLE)):
+        number = len({item.frame.group for item in dataset.items.values()} - set(_mitoses(dataset)))
+        return f" Slides without labels, which are in no part: {number}." if number else ""
+    kind, used = _kind(base), {slide for slides in _values(dataset, base).values() for slide in slides}
+    number = len({item.frame.group for item in dataset.items.values()} - used)
+    note = f" Slides without labels or without a {kind}, which are in no part: {number}." if number else ""
+    frames = sum(
+        item.frame.group in (part.groups or ()) and item.frame.domains.get(kind) not in part.where[kind]
+        for part in (parts.train, parts.val, parts.test)
+        if part.where
+        for item in dataset.items.values()
+    )
+    return (
+        f"{note} Frames of these slides with another {kind} or none, which are in no part: {frames}."
+        if frames
+        else note
+    )
 
 
-def _split(dataset: Dataset, protocol: str, train: Groups, val: Groups, test: Groups, *, note: str) -> SplitFile:
-    parts = {"train": train, "val": val, "test": test}
-    for part, groups in parts.items():
+def _split(
+    dataset: Dataset,
+    protocol: str,
+    train: Groups,
+    val: Groups,
+    test: Groups,
+    *,
+    note: str,
+    where: Sequence[Mapping[str, tuple[str, ...]] | None] = (None, None, None),
+) -> SplitFile:
+    named = dict(zip(PARTS, zip((train, val, test), where, strict=True), strict=True))
+    for part, (groups, _) in named.items():
         if not groups:
             raise DataError(f"{dataset.name}, {protocol}: too few slides. Nothing is left for {part}.")
+    parts = SplitParts(
+        **{
+            name: SplitPart(groups=tuple(sorted(groups)), where=dict(values) if values else None)
+            for name, (groups, values) in named.items()
+        }
+    )
     return SplitFile(
         name=f"{dataset.name}-{protocol}",
         dataset=dataset.name,
         protocol=protocol,
         disjoint_by="group",
-        note=f"{note} Computed from the slides of this copy.{_left_out_note(dataset, protocol)}",
-        parts=SplitParts(**{name: SplitPart(groups=tuple(sorted(groups))) for name, groups in parts.items()}),
+        note=f"{note} Computed from the slides of this copy.{_left_out_note(dataset, protocol, parts)}",
+        parts=parts,
     )

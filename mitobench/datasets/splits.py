@@ -17,6 +17,7 @@ from typing import Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 
 from mitobench import discovery, foreign, registry
+from mitobench.api import DOMAINS
 from mitobench.datasets.base import Dataset, Item
 from mitobench.errors import DataError, MitobenchError, nearest, wrong_fields
 from mitobench.foreign.limits import MAX_SPLIT_BYTES
@@ -49,23 +50,36 @@ class Rule(Strict):
 
 
 class SplitPart(Strict):
-    """Names the frames of one part, in exactly one of three ways. The group `*` is all slides."""
+    """Names the frames of one part, in exactly one of three ways. The group `*` is all slides.
+
+    With `where`, only those frames are in the part whose domain of each kind is among the values: `{"scanner": ["A"]}`.
+    """
 
     fields: tuple[str, ...] | None = None
     groups: tuple[str, ...] | None = None
     rule: Rule | None = None
+    where: dict[str, tuple[str, ...]] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves `where` out where there is none, so that the digests of older splits stay as they are."""
+        values: dict[str, Any] = handler(self)
+        return {name: value for name, value in values.items() if name != "where" or value is not None}
 
     @model_validator(mode="after")
     def _one_way(self) -> SplitPart:
         if sum(way is not None for way in (self.fields, self.groups, self.rule)) != 1:
             raise ValueError("give exactly one of fields, groups, rule")
+        if unknown := sorted(set(self.where or ()) - set(DOMAINS)):
+            raise ValueError(f"where: {unknown[0]!r} is not a domain. Choose among {', '.join(DOMAINS)}")
         return self
 
     def __str__(self) -> str:
+        where = "".join(f", {kind} {' or '.join(values)}" for kind, values in (self.where or {}).items())
         if self.rule:
             what = "slides" if self.rule.by == "group" else "fields"
-            return f"{self.rule.stop - self.rule.start} of {self.rule.of} {what}, drawn"
-        return f"slides {' '.join(self.groups)}" if self.groups else f"fields {' '.join(self.fields or ())}"
+            return f"{self.rule.stop - self.rule.start} of {self.rule.of} {what}, drawn{where}"
+        return (f"slides {' '.join(self.groups)}" if self.groups else f"fields {' '.join(self.fields or ())}") + where
 
 
 class SplitParts(Strict):
@@ -205,8 +219,10 @@ def _members(part: SplitPart, dataset: Dataset) -> Iterator[Item]:
     drawn = _draw(part.rule, dataset) if part.rule else frozenset(part.fields or ())
     groups = drawn if by_group else frozenset(part.groups or ())
     fields = frozenset() if by_group else drawn
+    where = part.where or {}
     for item in dataset.items.values():
-        if item.field in fields or item.frame.group in groups or "*" in groups:
+        named = item.field in fields or item.frame.group in groups or "*" in groups
+        if named and all(item.frame.domains.get(kind) in values for kind, values in where.items()):
             yield item
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from mitobench.atomic import write_text_atomic
 from mitobench.report.leaderboard import leaderboard
+from mitobench.report.published_page import PAGE as PUBLISHED
+from mitobench.report.published_page import elsewhere, published_page
 from mitobench.report.section_page import MADE_BY, SECTIONS, section_page
 from mitobench.report.table import Section, sections
 from mitobench.results import record
@@ -51,7 +53,9 @@ def build(folder: Path, png: bool = False, read: Read = record.read_good) -> tup
 
 
 def write_pages(folder: Path, sections: Sequence[Section]) -> list[Path]:
-    """Write LEADERBOARD.md, index.html and a page for each section, and return their paths.
+    """Write LEADERBOARD.md, index.html, a page for each section and one of other published numbers.
+
+    Returns their paths.
 
     Raises MitobenchError where one cannot be written.
     """
@@ -62,12 +66,16 @@ def write_pages(folder: Path, sections: Sequence[Section]) -> list[Path]:
     paths = [folder / SECTIONS / f"{section.name}.md" for section in sections]
     for path, section in zip(paths, sections, strict=True):
         write_text_atomic(path, section_page(section, f"../{RECORDS}"))
+    if sections and elsewhere(sections):
+        paths.append(folder / SECTIONS / PUBLISHED)
+        write_text_atomic(paths[-1], published_page(sections))
     return [folder / PAGE, folder / html_page.PAGE, *paths]
 
 
 def old_pages(folder: Path, sections: Sequence[Section]) -> Iterator[Path]:
     """Files among the pages of sections that belong to none of the sections."""
     expected = {f"{section.name}.md" for section in sections}
+    expected |= {PUBLISHED} if sections and elsewhere(sections) else set()
     for path in sorted((folder / SECTIONS).glob("*")):
         if path.is_file() and path.name not in expected:
             yield path

@@ -23,6 +23,10 @@ from mitobench.atomic import write_text_atomic
 from mitobench.foreign import gunzip
 from mitobench.foreign.limits import MAX_DETECTIONS_BYTES
 from mitobench.report import page_data
+from mitobench.report.markdown import number
+from mitobench.report.published_page import PAGE as PUBLISHED
+from mitobench.report.published_page import elsewhere
+from mitobench.report.section_page import SECTIONS
 from mitobench.report.table import Section
 
 PAGE = "index.html"
@@ -56,6 +60,9 @@ def render(folder: Path, sections: Sequence[Section]) -> str:
     return environment.get_template("page.html").render(
         sections=data.page["sections"],
         page=data.page,
+        elsewhere=elsewhere(sections) if sections else [],
+        number=number,
+        published_page=f"{SECTIONS}/{PUBLISHED}",
         packed={
             "record-data": _packed(json.dumps(data.records, **JSON_STYLE)),
             "curve-data": _packed(json.dumps(data.curves, **JSON_STYLE)),

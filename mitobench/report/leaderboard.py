@@ -25,6 +25,8 @@ from mitobench.report.markdown import (
     table,
     two_lines,
 )
+from mitobench.report.published_page import PAGE as ELSEWHERE
+from mitobench.report.published_page import elsewhere
 from mitobench.report.recommend import MARGIN, recommend
 from mitobench.report.row import LeaderboardRow
 from mitobench.report.section_page import MADE_BY, SECTIONS
@@ -60,6 +62,8 @@ def leaderboard(sections: Sequence[Section], records: str = "records") -> str:
     """The whole page; `records` is the path of the folder of records, relative to the page."""
     parts = ["# Leaderboard", INTRODUCTION if sections else "There are no records yet."]
     parts += [part for section in sections for part in _section(section)]
+    if sections and elsewhere(sections):
+        parts.append(f"[Published for other data sets and protocols]({SECTIONS}/{ELSEWHERE}), not measured here.")
     parts.append(f"{MADE_BY} Its numbers come from [the records]({quote(records)}).")
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -147,7 +151,7 @@ def _description(shown: _Combination) -> str:
 
 
 def _published(method: Method, notes: Footnotes) -> list[str]:
-    remarks = [method.note] if method.note else []
+    remarks = [*filter(None, [method.note]), f"hits: {method.hits}"]
     name = f"*{escape(method.name)}* (published)"
     seconds = number(method.seconds_a_frame, 2) if method.seconds_a_frame else ""
     return ["", name, number(method.f1), "", "", seconds, "", notes.numbers(remarks)]

@@ -87,6 +87,7 @@ def _section(section: Section, numbers: Mapping[int, int]) -> Json:
                 "recall": method.recall,
                 "f1": method.f1,
                 "seconds": method.seconds_a_frame,
+                "hits": method.hits,
                 "note": method.note,
                 "source": method.source,
             }

@@ -32,6 +32,7 @@ from mitobench.report.row import LeaderboardRow
 
 DIGEST_DIGITS = 9  # decimals; versions of numpy and scipy differ in those after them
 FROC_TICKS = {0.125: "1/8", 0.25: "1/4", 0.5: "1/2", 1.0: "1", 2.0: "2", 4.0: "4", 8.0: "8"}
+NOT_DRAWN = {"rule", "radius_um", "radius_px"}  # of a published method: changing these leaves the plots as they are
 NOT_MEASURED = "Stars and letters: published, not measured here."
 
 
@@ -107,7 +108,7 @@ def digest_of(board: Board) -> str:
         [effect.role, effect.plugin, effect.against, effect.delta, effect.n_pairs, effect.in_noise]
         for effect in board.effects
     ]
-    published = [[letter, method.model_dump(mode="json")] for letter, method in board.published]
+    published = [[letter, method.model_dump(mode="json", exclude=NOT_DRAWN)] for letter, method in board.published]
     counts = [board.n_rows, board.n_published, board.n_effects]
     return canonical.digest(_rounded([board.title, rows, curves, effects, published, counts]))
 

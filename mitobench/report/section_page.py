@@ -238,16 +238,21 @@ def _published(methods: Sequence[Method], notes: Sequence[str]) -> str:
     if not methods:
         return ""
     sources = Footnotes()
-    lines = [_published_cells(method, sources) for method in sorted(methods, key=lambda method: -method.f1)]
-    header = ("method", "P", "R", "F1", "s/frame", "note", "source")
-    parts = (PUBLISHED, bullets(notes), table(header, lines), "Sources:", sources.listed())
+    parts = (PUBLISHED, bullets(notes), published_table(methods, sources), "Sources:", sources.listed())
     return "\n\n".join(part for part in parts if part)
+
+
+def published_table(methods: Sequence[Method], sources: Footnotes) -> str:
+    """Returns a table of published numbers, by F1, and adds their sources to the footnotes."""
+    lines = [_published_cells(method, sources) for method in sorted(methods, key=lambda method: -method.f1)]
+    return table(("method", "P", "R", "F1", "s/frame", "hits", "note", "source"), lines)
 
 
 def _published_cells(method: Method, sources: Footnotes) -> Iterator[str]:
     yield escape(method.name)
     yield from map(number, (method.precision, method.recall, method.f1))
     yield number(method.seconds_a_frame, 2)
+    yield escape(method.hits)
     yield escape(method.note, SENTENCE)
     yield sources.numbers([method.source])
 

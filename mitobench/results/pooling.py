@@ -130,7 +130,14 @@ def _data(records: Sequence[Record], protocol: str) -> DataEntry:
     """Returns the entry of the tested data set: the digest of a part is that of its digests in all folds."""
     entries = [record.data[record.combination["dataset"]] for record in records]
     first = entries[0]
-    note = "Every slide is tested once; counts are summed over folds, intervals are over slides."
+    of_folds = [{frame.group for frame in record.test.frames} for record in records if record.test]
+    again = len(set().union(*of_folds)) < sum(map(len, of_folds))
+    once = (
+        "Every frame is tested once at most, and some slides in several folds"
+        if again
+        else "Every slide is tested once"
+    )
+    note = f"{once}; counts are summed over folds, intervals are over slides."
     return first.model_copy(
         update={
             "digest": {part: canonical.digest([entry.digest.get(part) for entry in entries]) for part in PARTS},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 from mitobench.api import Floats, Frame, Sample
 from mitobench.training.patches import Pixels, crop_around, resample, scaled
 
+SAME_UM = 8.0  # a false detection this close to an imposter shows it: the largest matching radius
 CLEARANCE_UM = 16.0  # least distance of background patches from mitoses: twice the largest matching radius
 
 MITOSES = ("annotated mitoses", "detected mitoses")
@@ -41,6 +42,36 @@ def centres(sample: Sample, floor: float, background: int, rng: np.random.Genera
     }
 
 
+def confidences(sample: Sample, found: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Returns the target of each patch of a frame, [N], 0-1, by kind: how sure the annotators are of what it shows.
+
+    That is the confidence of the nearest annotated figure: of a mitosis for detected mitoses, of an imposter for false
+    detections within SAME_UM of one. It is 1 for a mitosis and 0 for an imposter without confidences, and 0 elsewhere.
+    """
+    truth = sample.mitoses
+    sure = np.ones(len(truth)) if truth.confidence is None else truth.confidence
+    imposters = np.zeros(len(truth.imposters)) if truth.imposter_confidence is None else truth.imposter_confidence
+    mpp = np.array(sample.frame.mpp)
+    return {
+        "annotated mitoses": sure,
+        "detected mitoses": _of_nearest(found["detected mitoses"] * mpp, truth.xy * mpp, sure, np.inf, 1.0),
+        "imposters": imposters,
+        "false detections": _of_nearest(
+            found["false detections"] * mpp, truth.imposters * mpp, imposters, SAME_UM, 0.0
+        ),
+        "background": np.zeros(len(found["background"])),
+    }
+
+
+def _of_nearest(points: Floats, figures: Floats, values: Floats, within: float, otherwise: float) -> Floats:
+    """Returns the value of the figure nearest to each point, [N]; `otherwise` where none is within this distance."""
+    if not len(figures):
+        return np.full(len(points), otherwise)
+    distance, nearest = cKDTree(figures).query(points)
+    chosen: Floats = np.where(distance <= within, values[nearest], otherwise)
+    return chosen
+
+
 def _background(sample: Sample, count: int, rng: np.random.Generator) -> Floats:
     points: Floats = rng.uniform((0, 0), sample.frame.size, (count, 2)) - 0.5
     mpp = np.array(sample.frame.mpp)
@@ -67,11 +98,13 @@ class Pool:
         pixels: uint8 [N, H, H, 3].
         datasets: the data set of each patch, [N].
         probabilities: probability of drawing each patch, [N]; None: the same for all.
+        targets: what the network learns of each patch, [N], 0-1; None: 1 for all mitoses, 0 for all others.
     """
 
     pixels: Pixels
     datasets: NDArray[np.str_]
     probabilities: Floats | None = None
+    targets: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -86,18 +119,19 @@ class Pool:
         probabilities = np.full(len(self), 1 / len(self)) if self.probabilities is None else self.probabilities
         return replace(self, probabilities=(probabilities + probabilities * score / (probabilities * score).sum()) / 2)
 
-    def draw(self, rng: np.random.Generator) -> Pixels:
-        """Draws one patch, [H, H, 3]."""
-        one = rng.integers(len(self)) if self.probabilities is None else rng.choice(len(self), p=self.probabilities)
-        patch: Pixels = self.pixels[one]
-        return patch
+    def draw(self, rng: np.random.Generator) -> int:
+        """Draws the number of one patch."""
+        return int(
+            rng.integers(len(self)) if self.probabilities is None else rng.choice(len(self), p=self.probabilities)
+        )
 
 
 @dataclass(frozen=True)
 class CandidatePatchStream:
     """Draws training items: `inputs`, a uint8 patch [side, side, 3], and `targets`, 1 for a mitosis, otherwise 0.
 
-    Patches are cut once, with a margin for shifts, so that memory grows with the candidates and not with the frames.
+    If the pools have targets, these take the place of 1 and 0. Patches are cut once, with a margin for shifts, so that
+    memory grows with the candidates and not with the frames.
 
     Attributes:
         mitoses, others: patches of `side` + 2 * `shift` px.
@@ -125,19 +159,31 @@ class CandidatePatchStream:
     def draw(self, rng: np.random.Generator) -> dict[str, Pixels | np.float32]:
         """Draws a patch and its label."""
         positive = bool(rng.random() < self.share)
-        patch = (self.mitoses if positive else self.others).draw(rng)
+        pool = self.mitoses if positive else self.others
+        number = pool.draw(rng)
+        patch, target = pool.pixels[number], positive if pool.targets is None else pool.targets[number]
         top, left = rng.integers(0, 2 * self.shift + 1, 2)
         side = patch.shape[0] - 2 * self.shift
         patch = self.augment(patch[top : top + side, left : left + side], positive, rng)
-        return {"inputs": np.ascontiguousarray(patch), "targets": np.float32(positive)}
+        return {"inputs": np.ascontiguousarray(patch), "targets": np.float32(target)}
 
 
 def gather(
-    samples: Sequence[Sample], side: int, mpp: float | None, floor: float, background: int, rng: np.random.Generator
+    samples: Sequence[Sample],
+    side: int,
+    mpp: float | None,
+    floor: float,
+    background: int,
+    rng: np.random.Generator,
+    soft: bool = False,
 ) -> tuple[Pool, Pool, dict[str, int]]:
-    """Cuts patches of `side` px from all frames: returns mitoses, others, and the number of patches of each kind."""
+    """Cuts patches of `side` px from all frames: returns mitoses, others, and the number of patches of each kind.
+
+    `soft`: the pools have the annotators' confidences as targets.
+    """
     mitoses, others = [np.zeros((0, side, side, 3), np.uint8)], [np.zeros((0, side, side, 3), np.uint8)]
     datasets = [sample.frame.dataset for sample in samples]
+    targets: list[dict[str, Floats]] = []
     counts = dict.fromkeys(MITOSES + OTHERS, 0)
     for sample in samples:
         found = centres(sample, floor, background, rng)
@@ -147,11 +193,17 @@ def gather(
         others.append(patches[n_mitoses:])
         for kind in counts:
             counts[kind] += len(found[kind])
-    return _pool(mitoses, datasets), _pool(others, datasets), counts
+        targets.append(confidences(sample, found) if soft else {})
+    of_mitoses, of_others = (
+        [one[kind] for one in targets for kind in kinds] if soft else None for kinds in (MITOSES, OTHERS)
+    )
+    return _pool(mitoses, datasets, of_mitoses), _pool(others, datasets, of_others), counts
 
 
-def _pool(patches: list[Pixels], datasets: list[str]) -> Pool:
+def _pool(patches: list[Pixels], datasets: list[str], targets: list[Floats] | None) -> Pool:
     """Joins the patches of all frames, after an empty first array, into a pool; `datasets` is that of each frame."""
     return Pool(
-        np.concatenate(patches), np.repeat(np.array(datasets, dtype=np.str_), [len(some) for some in patches[1:]])
+        np.concatenate(patches),
+        np.repeat(np.array(datasets, dtype=np.str_), [len(some) for some in patches[1:]]),
+        targets=None if targets is None else np.concatenate([np.zeros(0), *targets]),
     )

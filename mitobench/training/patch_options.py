@@ -44,6 +44,11 @@ class PatchOptions(Options):
     even_datasets: bool = Field(
         False, description="Draw all training data sets equally often, whatever their number of patches."
     )
+    soft_targets: bool = Field(
+        False,
+        description="Learn the annotators' confidence in each figure, where the data set has one, in place of 1 for a "
+        "mitosis and 0 for all else.",
+    )
     train_rotations: Literal["none", "mitoses", "all"] = Field(
         "mitoses",
         description="Which training patches are rotated by a random multiple of 90 degrees. `mitoses` counts every "

@@ -96,6 +96,7 @@ class PatchVerifier(api.Verifier):
             options.candidates_floor,
             options.random_negatives,
             np.random.default_rng(context.seed),
+            options.soft_targets,
         )
         if not (len(mitoses) and len(others)):
             raise PluginError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 from mitos2014_frames import mitos2014
 from PIL import Image
 
-from mitobench import file_cache
+from mitobench import discovery, file_cache
 from mitobench.datasets import Card, load, reader
+from mitobench.datasets.check import same_tissue_across
 from mitobench.datasets.contamination import duplicates, in_data, note, seen
 from mitobench.results import record
 
@@ -33,6 +35,29 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_declared_slides(tested: str, trained: str, number: int) -> None:
     slides = ["001", "150", "500"]
     assert len(seen(reader(tested).card(), slides, trained)) == number
+
+
+TUPAC, MIDOG = ["01", "23", "24", "73"], ["001", "150", "151", "404", "405"]
+WHOLE = {  # which of these slides each data set has
+    "amida13": TUPAC[:2],
+    "tupac16": TUPAC,
+    "tupac16-al": TUPAC,
+    "ami-br": [*TUPAC, *MIDOG[:2]],
+    "midog21": MIDOG[:3],
+    "midog22": MIDOG[:4],
+    "midogpp": MIDOG,
+}
+
+
+def test_every_pair_of_data_sets_shares_what_both_are_made_of() -> None:
+    """Also where neither card names the other: AMi-Br and AMIDA13 are linked by the TUPAC16 sets only."""
+    tested = [name for name in discovery.names("dataset") if not name.startswith("toy")]
+    assert set(WHOLE) - {"ami-br"} <= set(tested)
+    for name in tested:
+        slides = WHOLE.get(name, [*TUPAC, *MIDOG])
+        for other in {*tested, "ami-br", "unknown"} - {name}:
+            wanted = sorted(set(WHOLE.get(name, [])) & set(WHOLE.get(other, [])))
+            assert seen(reader(name).card(), slides, other) == wanted, f"tested on {name}, trained on {other}"
 
 
 def test_a_data_set_without_a_reader_may_contain_slides() -> None:
@@ -68,6 +93,42 @@ def test_two_scans_of_one_field_are_declared_by_their_ids(tmp_path: Path) -> Non
     copied(folder, "A03_00Aa", "H03_00Aa")
     dataset = load("mitos2014", folder)
     assert duplicates({id: (dataset, item) for id, item in dataset.items.items()}) == []
+
+
+@pytest.fixture
+def two_sets(tmp_path: Path) -> Path:
+    """A copy of MITOS 2014, and a folder with a copy of one of its images and the mirror image of another."""
+    folder = mitos2014(tmp_path / "data" / "contest", "A03_00Aa", "A04_00Aa")
+    mine = tmp_path / "data" / "mine"
+    mine.mkdir()
+    one, two = (folder / id[:3] / "frames" / "x40" / f"{id}.png" for id in ("A03_00Aa", "A04_00Aa"))
+    shutil.copy(one, mine / "one.png")
+    Image.fromarray(np.asarray(Image.open(two))[:, ::-1]).save(mine / "two.png")
+    (mine / "points.csv").write_text("image,x,y\none.png,50,60\ntwo.png,70,80\n")
+    (mine / "dataset.toml").write_text('title = "Mine"\nradius_um = 7.5\nmpp = 0.25\n')
+    return tmp_path / "data"
+
+
+def test_data_check_names_frames_that_are_in_two_data_sets(mitobench: Callable[..., Any], two_sets: Path) -> None:
+    answer = mitobench("data", "check", two_sets)
+    assert answer.code == 0, answer.out + answer.err
+    lines = " ".join(answer.out.split()).partition("the same tissue in two data sets: 2")[2]
+    assert f"A03_00Aa.png (mitos2014): is the same image as {two_sets / 'mine' / 'one.png'} (folder)" in lines
+    assert f"A04_00Aa.png (mitos2014): shows the same tissue as {two_sets / 'mine' / 'two.png'} (folder)" in lines
+
+
+def test_slides_that_two_cards_declare_and_files_that_both_read_are_not_named(two_sets: Path) -> None:
+    contest, mine = load("mitos2014", two_sets), load("folder", two_sets)
+    assert same_tissue_across([contest]) == []
+    other = replace(contest, card=contest.card.model_copy(update={"name": "theirs"}))
+    assert same_tissue_across([contest, other]) == [], "the same files"
+    renamed = {
+        id: replace(item, frame=replace(item.frame, group={"one": "03", "two": "04"}[id]))
+        for id, item in mine.items.items()
+    }
+    declared = contest.card.model_copy(update={"contains": {"folder": ("03",)}})
+    (line,) = same_tissue_across([replace(contest, card=declared), replace(mine, items=renamed)])
+    assert "two.png" in line
 
 
 def test_run_and_data_check_say_so(toys: dict[str, str], mitobench: Callable[..., Any], tmp_path: Path) -> None:

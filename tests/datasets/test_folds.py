@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from mitobench.api import Frame, Mitoses
 from mitobench.datasets import Card, Dataset, Item, load
 from mitobench.datasets.folds import computed, expand, find_split, fold_of, is_computed
-from mitobench.datasets.splits import assign
+from mitobench.datasets.splits import SplitFile, SplitPart, assign
 from mitobench.errors import DataError, MitobenchError
 
 
@@ -84,6 +85,89 @@ def test_a_single_domain_is_tested_on_all() -> None:
     assert tested[0] == tested[1] == tested[2], "every domain is tested on the same slides"
 
 
+def scanned(slides: dict[str, str]) -> Dataset:
+    """A data set with two frames of each slide by each of its scanners: `{"00": "AB"}`; `-` is an unknown scanner."""
+    items = {}
+    for name, scanners in slides.items():
+        for scanner in scanners:
+            for number in (0, 1):
+                domains = {} if scanner == "-" else {"scanner": f"Scanner {scanner}"}
+                id = f"{scanner}{name}_{number}"
+                frame = Frame(id, "mine", name, scanner, (0.25, 0.25), (64, 64), np.zeros, domains=domains)
+                items[id] = Item(frame, Mitoses(np.zeros((2, 2))), (Path("none.png"),))
+    return replace(TWELVE, items=dict(sorted(items.items())), fields={})
+
+
+BOTH = scanned({f"{number:02}": "AB" if number % 3 == 0 else "AB"[number % 2] for number in range(12)})
+
+
+def frames(of: Dataset, protocol: str) -> dict[str, set[tuple[str, str]]]:
+    """The slides and scanners of the frames of each part."""
+    found = assign(computed(of, protocol), of).parts
+    items = {part: [of.items[id].frame for id in ids] for part, ids in found.items()}
+    return {part: {(frame.group, frame.scanner) for frame in found} for part, found in items.items()}
+
+
+@pytest.mark.parametrize(("number", "tested", "other"), [(1, "A", "B"), (2, "B", "A")])
+def test_a_slide_with_two_scans_is_tested_on_frames_of_the_tested_scanner(number: int, tested: str, other: str) -> None:
+    parts = frames(BOTH, f"leave-one-domain-out-scanner-{number}of2")
+    here = {(item.frame.group, item.frame.scanner) for item in BOTH.items.values()}
+    assert parts["test"] == {one for one in here if one[1] == tested}
+    learned = parts["train"] | parts["val"]
+    assert learned == {one for one in here if one[1] == other} - {(slide, other) for slide, _ in parts["test"]}
+    note = computed(BOTH, f"leave-one-domain-out-scanner-{number}of2").note
+    assert note.startswith(f"Tested on scanner Scanner {tested} only.")
+    assert "Frames of these slides with another scanner or none, which are in no part: 8." in note
+
+
+def test_a_single_domain_is_trained_on_its_own_frames() -> None:
+    tested = []
+    for number, scanner in enumerate("AB", 1):
+        parts = frames(BOTH, f"single-domain-scanner-{number}of2")
+        assert {found for _, found in parts["train"] | parts["val"]} == {scanner}
+        assert not {slide for slide, _ in parts["train"] | parts["val"]} & {slide for slide, _ in parts["test"]}
+        tested.append(parts["test"])
+    assert tested[0] == tested[1]
+    assert {scanner for _, scanner in tested[0]} == set("AB")
+
+
+def test_where_every_slide_has_both_scans() -> None:
+    every = scanned({f"{number:02}": "AB" for number in range(5)})
+    assert len(expand(every, "leave-one-domain-out-scanner")) == 2
+    with pytest.raises(DataError, match=r"no slide is left to train .* frames of another scanner, too: 5"):
+        computed(every, "leave-one-domain-out-scanner-1of2")
+    one, two = (frames(every, f"single-domain-scanner-{number}of2") for number in (1, 2))
+    assert {(slide, "B") for slide, _ in one["train"]} == two["train"], (
+        "a slide is in one part, whichever is trained on"
+    )
+
+
+def test_slides_of_several_domains_that_leave_nothing_to_test_are_named() -> None:
+    trained_on = ("00", "01", "04", "05", "06", "09")  # of five slides of A, and of five of C
+    slides = {f"{number:02}": "A" if number < 5 else "C" for number in range(10)}
+    crowded = scanned({name: scanner + "B" * (name in trained_on) for name, scanner in slides.items()})
+    with pytest.raises(
+        DataError, match="no slide of scanner Scanner B is left for val: its slides have frames of other"
+    ):
+        computed(crowded, "single-domain-scanner-1of3")
+
+
+def test_frames_of_an_unknown_domain_are_in_no_part() -> None:
+    some = scanned({"00": "A-", "01": "A", "02": "B-", "03": "B", "04": "B"})
+    split = computed(some, "leave-one-domain-out-scanner-1of2")
+    assert "with another scanner or none, which are in no part: 4." in split.note
+    assert "-" not in {scanner for part in frames(some, split.protocol).values() for _, scanner in part}
+
+
+def test_parts_name_domains_only_where_slides_have_several() -> None:
+    """So that the digests of older splits stay as they are."""
+    plain = computed(TWELVE, "leave-one-domain-out-tumour-1of3").model_dump(mode="json")
+    assert all("where" not in part for part in plain["parts"].values())
+    mixed = computed(BOTH, "leave-one-domain-out-scanner-1of2")
+    assert mixed.parts.test.where == {"scanner": ("Scanner A",)}
+    assert SplitFile.model_validate(mixed.model_dump(mode="json")) == mixed
+
+
 def test_unlabelled_slides_are_in_no_part() -> None:
     some = dataset({f"{number:02}": (2, "") for number in range(6)}, unlabelled="03")
     assert "03" not in set().union(*groups(some, "cv-by-slide-1of3").values())
@@ -130,6 +214,11 @@ def test_any_data_set_is_divided(mitoses: list[int], folds: int) -> None:
 def test_what_does_not_exist_is_named(protocol: str, message: str) -> None:
     with pytest.raises(MitobenchError, match=message):
         computed(TWELVE, protocol)
+
+
+def test_a_part_of_an_unknown_kind_of_domain_is_refused() -> None:
+    with pytest.raises(ValidationError, match="where: 'colour' is not a domain"):
+        SplitPart(groups=("00",), where={"colour": ("red",)})
 
 
 def test_too_few_slides() -> None:

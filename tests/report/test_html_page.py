@@ -40,6 +40,7 @@ class Parts(HTMLParser):
 
     def __init__(self, html: str) -> None:
         super().__init__()
+        self.html = html
         self.scripts: list[tuple[str | None, str]] = []
         self.policy, self.fetched = "", []
         self._script: str | None = None
@@ -184,8 +185,16 @@ def test_rows_are_those_of_the_sections(tmp_path: Path) -> None:
 
 def test_published_numbers_are_not_among_the_rows(tmp_path: Path) -> None:
     section = parts(tmp_path, ok()).block("page-data")["sections"][0]
-    assert "IDSIA" in {method["name"] for method in section["published"]}
+    hits = {method["name"]: method["hits"] for method in section["published"]}
+    assert (hits["DeepDet"], hits["IDSIA"]) == ("rule mitos, radius 5 um", "rule and radius unknown")
     assert len(section["rows"]) == 1
+
+
+def test_numbers_published_for_other_data_sets_are_on_the_page_and_in_no_section(tmp_path: Path) -> None:
+    page = parts(tmp_path, ok())
+    assert "<td>KongNet-Det<td>.740<td>rule evalutils, radius 7.5 um" in page.html
+    assert 'href="sections/published.md"' in page.html
+    assert "KongNet-Det" not in json.dumps(page.block("page-data"))
 
 
 def test_a_section_says_how_it_was_measured(tmp_path: Path) -> None:

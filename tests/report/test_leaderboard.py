@@ -11,6 +11,7 @@ import pytest
 from records import complete_record, failed, frame, ok
 
 from mitobench.report.leaderboard import MAX_COMBINATIONS, MAX_PUBLISHED, leaderboard
+from mitobench.report.published_page import published_page
 from mitobench.report.section_page import section_page
 from mitobench.report.table import sections
 from mitobench.results.record import Record
@@ -187,6 +188,27 @@ def test_published_numbers_are_in_the_same_table_marked_and_without_a_rank() -> 
     scores = [first_line(row["F1"]) for row in shown]
     assert scores == sorted(scores, reverse=True)
     assert scores.index(".820") not in (0, len(scores) - 1)
+
+
+def test_the_notes_say_what_was_a_hit_for_published_numbers() -> None:
+    text = page(ok())
+    (deepdet,) = (row for row in rows(text) if "DeepDet*" in row["combination"])
+    assert "hits: rule mitos, radius 5 um" in [numbered(text)[place] for place in deepdet["notes"].split(", ")]
+
+
+def test_published_numbers_of_other_data_sets_have_a_page_of_their_own() -> None:
+    found = sections([ok()])
+    text = published_page(found)
+    assert {row["method"]: row["F1"] for row in table(text, "method")}["The authors' detector, ODAEL labels"] == ".820"
+    assert "(sections/published.md)" in leaderboard(found)
+    assert "## MIDOG 2021, the contest's test set" in text
+    assert "The contest's test cases are not public." in text
+    assert "MITOS 2012, the 15 official test frames" not in text, "it has a section"
+    assert "MITOS 2012, the 15 official test frames" in published_page(sections([ok(protocol="by-slide")]))
+
+
+def test_without_records_there_is_no_page_of_published_numbers() -> None:
+    assert "published" not in leaderboard([])
 
 
 def test_without_published_numbers_they_are_not_mentioned() -> None:

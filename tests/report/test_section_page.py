@@ -133,6 +133,7 @@ def test_all_published_numbers_have_a_table_of_their_own_with_sources() -> None:
     text = page(ok(f1=0.1))
     published = table(text, "method")
     assert len(published) > 5
+    assert {row["hits"] for row in published} == {"rule mitos, radius 5 um", "rule and radius unknown"}
     found = next(row for row in published if row["method"] == "DeepDet")
     assert [found[name] for name in ("P", "R", "F1", "s/frame", "source")] == [".854", ".812", ".832", ".72", "3"]
     assert "3. Li C, Wang X" in text

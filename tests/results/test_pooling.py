@@ -107,6 +107,20 @@ def test_every_slide_is_tested_once(records: list[Record]) -> None:
     assert len(frames) == len(set(frames)) == 28
 
 
+def test_a_row_says_so_if_a_slide_is_tested_in_several_folds(records: list[Record]) -> None:
+    """As a slide with scans by two scanners is, where each fold tests one scanner."""
+    ((pooled, _),) = pool(records)
+    assert pooled.data["synthetic"].split.note.startswith("Every slide is tested once; counts are summed over folds")
+    first, second, *rest = records
+    assert first.test is not None
+    assert second.test is not None
+    group = first.test.frames[0].group
+    moved = [frame.model_copy(update={"group": group}) for frame in second.test.frames]
+    second = second.model_copy(update={"test": second.test.model_copy(update={"frames": moved})})
+    ((pooled, _),) = pool([first, second, *rest])
+    assert "some slides in several folds; counts are summed" in pooled.data["synthetic"].split.note
+
+
 def test_a_missing_fold_fails_the_row(records: list[Record]) -> None:
     ((pooled, _),) = pool(records[:2])
     assert pooled.status == "failed"

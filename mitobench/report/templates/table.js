@@ -144,9 +144,10 @@ function publishedTable(methods) {
       number(m.recall),
       number(m.f1),
       number(m.seconds, 2),
+      m.hits,
       [m.note, m.source].filter(Boolean).join(" Source: "),
     ]);
-  return numbersTable(["method", "P", "R", "F1", "s/frame", "note and source"], rows);
+  return numbersTable(["method", "P", "R", "F1", "s/frame", "hits", "note and source"], rows);
 }
 
 function roleFilter(role) {

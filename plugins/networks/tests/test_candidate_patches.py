@@ -128,6 +128,39 @@ def test_an_item_depends_on_its_generator_alone():
     assert (first != other).any()
 
 
+def disputed():
+    """A frame whose annotators were sure of the first mitosis and imposter, and not of the second."""
+    one = sample(0)
+    votes = {"confidence": np.array([1.0, 0.65]), "imposter_confidence": np.array([0.0, 0.2])}
+    return replace(one, mitoses=replace(one.mitoses, **votes))
+
+
+def test_soft_targets_are_the_confidence_of_the_nearest_figure():
+    mitoses, others, _ = gather([disputed()], 32, None, 0.0, 50, np.random.default_rng(0), soft=True)
+    assert list(mitoses.targets) == [1, 0.65, 1, 0.65]  # as annotated, then as detected 2 px beside
+    assert list(others.targets[:5]) == [0, 0.2, 0, 0.2, 0]  # imposters, detections on them, and one elsewhere
+    assert len(others) > 10
+    assert not others.targets[5:].any(), "background"
+
+
+def test_without_confidences_soft_targets_are_the_hard_ones():
+    mitoses, others, _ = gather([sample(0), sample(1)], 32, None, 0.0, 50, np.random.default_rng(0), soft=True)
+    assert set(mitoses.targets) == {1.0}
+    assert set(others.targets) == {0.0}
+    hard = gather([disputed()], 32, None, 0.0, 0, np.random.default_rng(0))
+    assert hard[0].targets is None
+    assert hard[1].targets is None
+
+
+def test_a_training_item_has_the_target_of_its_patch():
+    soft = replace(numbered(4), targets=np.array([0.0, 0.1, 0.2, 0.3]))
+    stream = CandidatePatchStream(numbered(1), soft, 0, 0.5, lambda patch, *_: patch)
+    items = [stream.draw(np.random.default_rng(i)) for i in range(40)]
+    assert {round(float(item["targets"]), 3) for item in items} == {1.0, 0.0, 0.1, 0.2, 0.3}
+    soft_items = [item for item in items if item["targets"] != 1]
+    assert all(float(item["targets"]) == pytest.approx(item["inputs"][0, 0, 0] / 10) for item in soft_items)
+
+
 def test_recompression_hides_how_often_a_patch_was_compressed_before():
     noisy = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     smooth = noisy // 8 + 100
@@ -149,7 +182,7 @@ def test_harder_negatives_are_drawn_in_proportion_to_their_score():
 def test_even_data_sets_are_drawn_equally_often_however_many_patches_each_has():
     even = replace(numbered(4), datasets=np.array(["a", "a", "a", "b"])).even()
     assert even.probabilities == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
-    drawn = [int(even.draw(np.random.default_rng(i))[0, 0, 0]) for i in range(400)]
+    drawn = [even.draw(np.random.default_rng(i)) for i in range(400)]
     assert np.mean(np.array(drawn) == 3) == pytest.approx(0.5, abs=0.08)
 
 

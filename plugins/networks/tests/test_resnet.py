@@ -171,6 +171,13 @@ def test_even_datasets_draws_every_data_set_equally_often(samples, context):
         assert pool.probabilities[pool.datasets == "other"].sum() == pytest.approx(0.5)
 
 
+def test_soft_targets_are_learned_where_they_are_asked_for(samples, context):
+    votes = np.full(len(samples[0].mitoses), 0.65)
+    asked = [replace(one, mitoses=replace(one.mitoses, confidence=votes)) for one in samples]
+    assert tiny()._stream(asked, context).mitoses.targets is None
+    assert set(tiny(soft_targets=True)._stream(asked, context).mitoses.targets) == {0.65}
+
+
 def test_another_seed_gives_other_weights(samples, context, tmp_path):
     one, other = tiny(), tiny()
     one.fit(samples, [], context)
