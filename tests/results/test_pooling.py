@@ -143,7 +143,7 @@ def test_other_records_stay_as_they_are(records: list[Record]) -> None:
 
 def test_the_leaderboard_has_one_row_with_links_to_all_folds(records: list[Record], folder: Path) -> None:
     (section,) = sections(records)
-    assert section.title == "Synthetic, cv by slide, 3 folds"
+    assert section.title == "Synthetic, by slide, 3 folds"
     (row,) = section.rows
     assert len(section.files_of(row.first)) == 3
     build.build(folder / "out")
@@ -169,7 +169,7 @@ def test_run_measures_all_folds(mitobench: Callable[..., Any], folder: Path, sma
         *("--profile", tmp_path / "toys.toml", "--device", "cpu", "--store", folder / "store", "--out", tmp_path),
     )
     assert answer.code == 0, answer.out + answer.err
-    assert "cv by slide, 3 folds" in answer.out
+    assert "by slide, 3 folds" in answer.out
     assert len(list((tmp_path / "records").glob("*.json"))) == 3
     answer = mitobench(
         *("run", *words, "--data", small_data, "--dataset", "synthetic", "--protocol", "cv-by-slide-of3"),
