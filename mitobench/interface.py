@@ -117,8 +117,8 @@ class LoadedModel:
                     inside = self.model.search(cell_frame(frame, cell), cell)
                     searched.append(inside.inside(area.holds(inside.detections.xy, resolution)))
             found = self.model.joined(frame, searched, threshold).sorted()
-            judgement = judge_image(self.card, image, resolution, area.tissue, copies)
-            notes = [*image.notes, *notes, *area.notes]
+            judgement = judge_image(self.card, image, resolution, area.tissue, copies, area.found)
+            notes = [*image.notes, *notes, *(area.notes if judgement.judged else ())]
             return FoundMitoses(self._findings(path, frame, found, threshold, area.tissue, notes), judgement)
 
     def _findings(

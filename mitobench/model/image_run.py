@@ -158,9 +158,10 @@ class Run:
             stored = self.folder.finished(name, self._whole(identity))
             if stored is not None:
                 return _restored(stored, path, name)
-            judgement = judge_image(self.searcher.model.card, image, mpp, area.tissue, copies)
-            notes = [*([] if name == path.stem else [f"its files are named {name}"]), *image.notes, *notes, *area.notes]
+            judgement = judge_image(self.searcher.model.card, image, mpp, area.tissue, copies, area.found)
+            notes = [*([] if name == path.stem else [f"its files are named {name}"]), *image.notes, *notes]
             if judgement.judged:
+                notes += area.notes
                 findings = self._searched_on(number, image, name, mpp, area, identity, notes)
             else:
                 findings = self._findings(image, name, mpp, area, _nothing(), notes, [])

@@ -48,12 +48,14 @@ class SearchArea:
         rings: outlines, [N, 2] px from the corner of the first pixel; mitoses lie within an odd number of them. None:
             the mask decides.
         notes: what the user should know about it.
+        found: whether tissue was found, or the user said where it is; otherwise it is the whole image, or nothing.
     """
 
     tissue: Tissue
     mask: NDArray[np.bool_]
     rings: tuple[Ring, ...] | None = None
     notes: tuple[str, ...] = ()
+    found: bool = True
 
     def touches(self, cell: Cell, mpp: tuple[float, float]) -> bool:
         """Whether mitoses may lie in the core of a cell."""
@@ -98,8 +100,7 @@ def search_area_of(
     Raises DataError if a file cannot be read, or lies outside the image.
     """
     if tissue_file is None:
-        found, notes = _found(image, mpp, copies)
-        area = SearchArea(found, _widened(found), None, notes)
+        area = _found(image, mpp, copies)
     elif tissue_file.suffix.lower() in GEOJSON:
         area = _outlined(tissue_file, image, mpp)
     else:
@@ -108,14 +109,16 @@ def search_area_of(
     return area if roi is None else _only(area, _outlined(roi, image, mpp))
 
 
-def _found(image: Image, mpp: tuple[float, float], copies: Copies | None) -> tuple[Tissue, tuple[str, ...]]:
+def _found(image: Image, mpp: tuple[float, float], copies: Copies | None) -> SearchArea:
     found = tissue.find(image, mpp, copies)
     if found.mask.any():
-        return found, ()
+        return SearchArea(found, _widened(found))
     width, height = found.extent_um
-    if width * height / 1e6 <= MAX_FIELD_MM2:
-        return tissue.everywhere(image, mpp), ("no tissue was found, so the whole image was searched",)
-    return found, ("no tissue was found, so nothing was searched; say where it is with --tissue",)
+    if width * height / 1e6 > MAX_FIELD_MM2:
+        return SearchArea(found, found.mask, found=False)
+    everywhere = tissue.everywhere(image, mpp)
+    notes = ("no tissue was found, so the whole image was searched",)
+    return SearchArea(everywhere, everywhere.mask, None, notes, found=False)
 
 
 def _widened(found: Tissue) -> NDArray[np.bool_]:

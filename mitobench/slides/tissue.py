@@ -1,6 +1,6 @@
 """Finds tissue on a slide, from a reduced copy of it. Glass and marks of pens are not tissue.
 
-Every rule looks at a pixel and its neighbours within `REACH_UM`. What is tissue therefore does not depend on the rest
+Every rule looks at a pixel and its neighbours within some tens of um. What is tissue therefore does not depend on the rest
 of the slide: the same tissue is found alone, on a larger slide and beside other tissue.
 """
 
@@ -111,6 +111,8 @@ def _smoothed(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     padded = np.pad(mask, 2 * around.shape[0], mode="edge")
     inner = slice(2 * around.shape[0], -2 * around.shape[0])
     closed = closing(padded, around)[inner, inner]
+    if not closed.any():  # a small image without tissue is not a hole in tissue
+        return np.zeros_like(mask)
     filled = closed | (_sizes(~closed) <= MAX_HOLE_UM2 / cell)
     smoothed: NDArray[np.bool_] = filled & (_sizes(filled) > MIN_AREA_UM2 / cell)
     return smoothed

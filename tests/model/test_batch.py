@@ -25,7 +25,8 @@ def paths(tmp_path: Path) -> list[Path]:
     for number in range(3):
         path = tmp_path / f"dots{number}.png"
         pixels = black(60, 40, np.array([[10, 20], [40, 20]])[:number])
-        pixels[:2, :2] = (90, 30, 90)  # an image of one colour is not judged
+        pixels[pixels.max(axis=2) < 255] = (228, 168, 205)  # an image without the colours of H&E is not judged
+        pixels[:2, :2] = (90, 30, 90)  # nor is one of one colour
         Image.fromarray(pixels).save(path)
         packed_run.append(path)
     return packed_run
