@@ -1,7 +1,7 @@
 """Finds tissue on a slide, from a reduced copy of it. Glass and marks of pens are not tissue.
 
-Every rule looks at a pixel and its neighbours within some tens of um. What is tissue therefore does not depend on the rest
-of the slide: the same tissue is found alone, on a larger slide and beside other tissue.
+Every rule looks at a pixel and its neighbours within some tens of um. What is tissue therefore does not depend on the
+rest of the slide: the same tissue is found alone, on a larger slide and beside other tissue.
 """
 
 from __future__ import annotations
