@@ -31,6 +31,7 @@ from mitobench.model.search_area import SearchArea, search_area_of
 from mitobench.slides.areas import Area, area_of
 from mitobench.slides.overview import MAX_SIDE_PX, Copies
 from mitobench.slides.reader import Image, open_image
+from mitobench.slides.reader.dicom import other_files
 from mitobench.slides.reader.resolution import Mpp
 
 CSV, GEOJSON, OVERLAY = ".csv", ".geojson", ".png"
@@ -160,6 +161,7 @@ class Run:
                 return _restored(stored, path, name)
             judgement = judge_image(self.searcher.model.card, image, mpp, area.tissue, copies, area.found)
             notes = [*([] if name == path.stem else [f"its files are named {name}"]), *image.notes, *notes]
+            notes += inputs.notes_on_files(path)
             if judgement.judged:
                 notes += area.notes
                 findings = self._searched_on(number, image, name, mpp, area, identity, notes)
@@ -360,7 +362,10 @@ def _state(path: Path) -> list[Any]:
     """
     parts = path.with_suffix("")
     try:
-        files = [path, *(sorted(parts.iterdir()) if path.suffix and parts.is_dir() else ())]
+        if path.suffix.lower() == ".mrxs":
+            files = [path, *(sorted(parts.iterdir()) if parts.is_dir() else ())]
+        else:
+            files = [path, *(other_files(path) if path.suffix.lower() == ".dcm" else ())]
         return [[file.stat().st_size, file.stat().st_mtime_ns] for file in files]
     except OSError as reason:
         raise DataError(f"{path}: vanished while it was read. Put it back and run the same command again.") from reason

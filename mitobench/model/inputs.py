@@ -11,10 +11,12 @@ from mitobench.datasets.resolution import differ, um_px
 from mitobench.errors import DataError, MitobenchError, as_text
 from mitobench.foreign.limits import MAX_PIXELS
 from mitobench.slides.reader import COMPANION_SUFFIXES, READ_SUFFIXES, Image, PixelReader, oddities, open_image
+from mitobench.slides.reader.dicom import describe, one_a_slide, other_files
 from mitobench.slides.reader.image import too_many_pixels
 from mitobench.slides.reader.resolution import Mpp
 
 MIN_MPP, MAX_MPP = 0.1, 1.0  # um/px at which mitoses are found
+_LISTED = 8  # files of a slide that a note names
 HEAT = ".heat"  # end of the stem of a heat map
 SUMMARY = "summary"  # stem of the summary file; reserved, so no image's output files get it
 
@@ -26,14 +28,26 @@ def images_of(paths: Iterable[Path], recursive: bool = False) -> list[Path]:
         paths: files and folders.
         recursive: also of folders within folders; hidden ones are left out.
 
-    Missing paths and folders without images stay in the list: `frame` raises the error for them.
+    Missing paths and folders without images stay in the list: `frame` raises the error for them. Of the files of a
+    DICOM slide, one is returned.
     """
     found: dict[Path, Path] = {}
     for path in paths:
         inside = [p for p in _files(path, recursive) if _is_image(p)] if path.is_dir() else []
         for image in inside or [path]:
             found.setdefault(image.resolve(), image)
-    return list(found.values())
+    return one_a_slide(found.values())
+
+
+def notes_on_files(path: Path) -> list[str]:
+    """Returns a note on the other files of a slide of several files."""
+    files = other_files(path) if path.suffix.lower() == ".dcm" else []
+    if not files:
+        return []
+    described = [(file, describe(file)) for file in files]
+    names = ", ".join(f"{file.name}{f' ({one.kind})' if one and one.kind else ''}" for file, one in described[:_LISTED])
+    more = f" and {len(files) - _LISTED} more" if len(files) > _LISTED else ""
+    return [f"belongs to the same slide, and is not searched by itself: {names}{more}"]
 
 
 def left_out(paths: Iterable[Path], recursive: bool = False) -> list[Path]:

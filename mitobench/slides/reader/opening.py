@@ -8,7 +8,7 @@ from mitobench.errors import DataError
 from mitobench.foreign import open_regular
 from mitobench.foreign.limits import MAX_IMAGE_BYTES
 from mitobench.slides.reader import optional
-from mitobench.slides.reader.dicom import DicomImage
+from mitobench.slides.reader.dicom import DicomImage, refuse_label
 from mitobench.slides.reader.image import Image
 from mitobench.slides.reader.plain import PlainImage
 from mitobench.slides.reader.suffixes import SLIDES
@@ -48,6 +48,7 @@ def open_image(path: Path, page: int | None = None) -> Image:
             )
         return TiffImage(path, page)
     if start[128:] == _DICOM:
+        refuse_label(path)
         return OpenSlideImage(path) if _opens(path) else DicomImage(path)
     if suffix in _FOLDERS or (suffix in SLIDES and is_tiff and is_readable(path)):
         return OpenSlideImage(path)
