@@ -10,6 +10,7 @@ from mitobench.api import Frame
 from mitobench.datasets.resolution import differ, um_px
 from mitobench.errors import DataError, MitobenchError, as_text
 from mitobench.foreign.limits import MAX_PIXELS
+from mitobench.model.output_folder import written_in
 from mitobench.slides.reader import COMPANION_SUFFIXES, READ_SUFFIXES, Image, PixelReader, oddities, open_image
 from mitobench.slides.reader.dicom import describe, one_a_slide, other_files
 from mitobench.slides.reader.image import too_many_pixels
@@ -26,7 +27,7 @@ def images_of(paths: Iterable[Path], recursive: bool = False) -> list[Path]:
 
     Args:
         paths: files and folders.
-        recursive: also of folders within folders; hidden ones are left out.
+        recursive: also of folders within folders; hidden ones are left out. What `predict` wrote is no image.
 
     Missing paths and folders without images stay in the list: `frame` raises the error for them. Of the files of a
     DICOM slide, one is returned.
@@ -65,11 +66,16 @@ def left_out(paths: Iterable[Path], recursive: bool = False) -> list[Path]:
 
 
 def _files(folder: Path, recursive: bool) -> list[Path]:
-    """The files of a folder, sorted. The folders in which slides of several files keep their parts are left out."""
+    """The files of a folder, sorted.
+
+    Left out are the folders in which slides of several files keep their parts, and what `predict` wrote.
+    """
+    ours = written_in(folder)
+    listed = sorted(path for path in folder.iterdir() if as_text(path.name) not in ours)
     if not recursive:
-        return sorted(folder.iterdir())
+        return listed
     found = []
-    for path in sorted(folder.iterdir()):
+    for path in listed:
         is_folder = path.is_dir() and not path.is_symlink()
         if is_folder and not path.name.startswith(".") and not path.with_name(f"{path.name}.mrxs").exists():
             found += _files(path, recursive)

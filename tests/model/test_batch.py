@@ -14,7 +14,7 @@ from mitobench.errors import MitobenchError
 from mitobench.model import Model
 from mitobench.model.batch import ENDINGS, predict_files
 from mitobench.model.image_run import _state
-from model.toy_models import black, dots
+from model.toy_models import dots, stained
 
 EVERYWHERE = "no tissue was found, so the whole image was searched"
 
@@ -25,10 +25,7 @@ def paths(tmp_path: Path) -> list[Path]:
     packed_run = []
     for number in range(3):
         path = tmp_path / f"dots{number}.png"
-        pixels = black(60, 40, np.array([[10, 20], [40, 20]])[:number])
-        pixels[pixels.max(axis=2) < 255] = (228, 168, 205)  # an image without the colours of H&E is not judged
-        pixels[:2, :2] = (90, 30, 90)  # nor is one of one colour
-        Image.fromarray(pixels).save(path)
+        Image.fromarray(stained(60, 40, np.array([[10, 20], [40, 20]])[:number])).save(path)
         packed_run.append(path)
     return packed_run
 

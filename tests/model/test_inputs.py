@@ -12,7 +12,9 @@ from PIL import Image
 
 from mitobench.errors import DataError, MitobenchError
 from mitobench.model import inputs
+from mitobench.model.batch import predict_files
 from mitobench.slides.reader import open_image
+from model.toy_models import dots
 
 
 def save(path: Path, mode: str = "RGB", size: tuple[int, int] = (8, 6)) -> Path:
@@ -32,6 +34,20 @@ def test_a_folder_means_its_images_sorted_and_each_once(tmp_path: Path) -> None:
     save(tmp_path / "deeper" / "d.png")
     assert inputs.images_of([second, tmp_path]) == [second, first]
     assert inputs.images_of([tmp_path, hidden]) == [first, second, hidden]
+
+
+@pytest.mark.parametrize("out", ["found", "."])
+def test_what_predict_wrote_is_not_an_image(tmp_path: Path, out: str) -> None:
+    """So a folder can be searched again with its results in it."""
+    image, other = (save(tmp_path / "deeper" / name) for name in ("a.png", "b.png"))
+    for _ in range(2):
+        paths = inputs.images_of([tmp_path], recursive=True)
+        assert paths == [image, other]
+        list(predict_files(dots(), paths, tmp_path / out, 0.5))
+        assert inputs.left_out([tmp_path], recursive=True) == []
+    assert (tmp_path / out / "a.html").is_file()
+    own = save(tmp_path / out / "mine.png")
+    assert own in inputs.images_of([tmp_path], recursive=True)
 
 
 def test_missing_files_and_empty_folders_are_kept_and_reported_later(tmp_path: Path) -> None:
