@@ -144,14 +144,23 @@ def resolution(image: Image, given: float | None) -> tuple[Mpp, list[str]]:
     if image.mpp is None:
         raise NoResolution(
             f"{image.path}: the file has no um/px. Give them with --mpp, for example --mpp 0.25 for a 40x scan or "
-            "--mpp 0.5 for a 20x scan."
+            f"--mpp 0.5 for a 20x scan.{_reading_notes(image)}"
         )
     if not all(MIN_MPP <= value <= MAX_MPP for value in image.mpp):
         raise DataError(
             f"{image.path}: has {um_px(image.mpp)} um/px, and mitoses are found at {MIN_MPP:g} to {MAX_MPP:g} "
-            "um/px. Scan it at 20x or 40x. If the file is wrong, give --mpp."
+            f"um/px. Scan it at 20x or 40x. If the file is wrong, give --mpp.{_reading_notes(image)}"
         )
     return image.mpp, []
+
+
+def _reading_notes(image: Image) -> str:
+    """What reading an image noted, to follow the reason why it is refused."""
+    try:
+        notes = "; ".join(image.notes)
+    except DataError:  # its pixels cannot be read either
+        return ""
+    return f" Noted when it was read: {notes}." if notes else ""
 
 
 class NoResolution(DataError):

@@ -50,6 +50,15 @@ def test_what_predict_wrote_is_not_an_image(tmp_path: Path, out: str) -> None:
     assert own in inputs.images_of([tmp_path], recursive=True)
 
 
+@pytest.mark.parametrize(("dpi", "reason"), [(2_000_000, "has no um/px"), (25_400 / 1.5, "at 0.1 to 1 um/px")])
+def test_an_image_that_is_refused_keeps_the_notes_of_reading_it(tmp_path: Path, dpi: float, reason: str) -> None:
+    Image.new("L", (30, 20), 90).save(tmp_path / "a.tif", dpi=(dpi, dpi))
+    (row,) = predict_files(dots(), [tmp_path / "a.tif"], tmp_path / "out")
+    assert reason in row.note
+    assert "Noted when it was read: image is grey" in row.note
+    assert ("in the file (0.0127, 0.0127) is outside" in row.note) == (dpi > 100_000)
+
+
 def test_missing_files_and_empty_folders_are_kept_and_reported_later(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     paths = [tmp_path / "empty", tmp_path / "no.png"]
