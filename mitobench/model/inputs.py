@@ -17,7 +17,7 @@ from mitobench.slides.reader.image import too_many_pixels
 from mitobench.slides.reader.resolution import Mpp
 
 MIN_MPP, MAX_MPP = 0.1, 1.0  # um/px at which mitoses are found
-_LISTED = 8  # files of a slide that a note names
+_LISTED = 8  # files of a slide that a note names, and files of a folder that an error names
 HEAT = ".heat"  # end of the stem of a heat map
 SUMMARY = "summary"  # stem of the summary file; reserved, so no image's output files get it
 
@@ -120,11 +120,20 @@ def check_there(paths: Iterable[Path]) -> None:
     for path in paths:
         if path.is_dir():
             raise DataError(
-                f"{path}: contains no images ({', '.join(sorted(READ_SUFFIXES))}). Give a folder with images, or "
-                "--recursive for those in folders within it."
+                f"{path}: contains no images ({', '.join(sorted(READ_SUFFIXES))}).{_unread(path)} Give a folder with "
+                "images, or --recursive for those in folders within it."
             )
         if not path.exists():
             raise DataError(f"{path}: does not exist. Correct the path.")
+
+
+def _unread(folder: Path) -> str:
+    """Names the files of a folder that may be images of other formats."""
+    names = [as_text(path.name) for path in left_out([folder])]
+    if not names:
+        return ""
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f" It has {', '.join(names[:_LISTED])}{more}, which cannot be read: convert such files to TIFF."
 
 
 def resolution(image: Image, given: float | None) -> tuple[Mpp, list[str]]:

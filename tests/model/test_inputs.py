@@ -69,6 +69,13 @@ def test_missing_files_and_empty_folders_are_kept_and_reported_later(tmp_path: P
         inputs.frame(paths[1], 0.25)
 
 
+def test_a_folder_of_other_formats_only_is_refused_by_their_names(tmp_path: Path) -> None:
+    for name in ("a.czi", "b.lif", "notes.txt"):
+        (tmp_path / name).write_bytes(b"1")
+    with pytest.raises(DataError, match=r"It has a\.czi, b\.lif, which cannot be read: convert such files to TIFF\."):
+        inputs.check_there([tmp_path])
+
+
 def test_images_with_the_same_stem_are_numbered() -> None:
     paths = [Path(name) for name in ("x/a.png", "y/a.png", "a.tif", "A-2.bmp", "b.png", "summary.png")]
     assert inputs.names(paths) == ["a", "a-3", "a-4", "A-2", "b", "summary-2"]
