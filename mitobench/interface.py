@@ -22,7 +22,7 @@ from mitobench.model.deviation import Judgement, judge, judge_image
 from mitobench.model.findings import Findings
 from mitobench.model.grid import cells
 from mitobench.model.model import Model, Prediction, cell_frame
-from mitobench.model.search_area import search_area_of
+from mitobench.model.search_area import EVERYWHERE, search_area_of
 from mitobench.pipeline import trust
 from mitobench.slides.appearance import patches_of
 from mitobench.slides.areas import area_of
@@ -119,7 +119,8 @@ class LoadedModel:
                     searched.append(inside.inside(area.holds(inside.detections.xy, resolution)))
             found = self.model.joined(frame, searched, threshold).sorted()
             judgement = judge_image(self.card, image, resolution, area.tissue, copies, area.found)
-            notes = [*image.notes, *notes, *(area.notes if judgement.judged else ())]
+            notes = [*image.notes, *notes, *area.notes]
+            notes += [EVERYWHERE] if judgement.judged and not area.found else []
             return FoundMitoses(self._findings(path, frame, found, threshold, area.tissue, notes), judgement)
 
     def _findings(

@@ -27,7 +27,7 @@ from mitobench.model.overlay import overlay
 from mitobench.model.pages import IndexRow, Report
 from mitobench.model.reporting import INDEX
 from mitobench.model.search import CellResult, Load, Searcher, place
-from mitobench.model.search_area import SearchArea, search_area_of
+from mitobench.model.search_area import EVERYWHERE, SearchArea, search_area_of
 from mitobench.slides.areas import Area, area_of
 from mitobench.slides.overview import MAX_SIDE_PX, Copies
 from mitobench.slides.reader import Image, open_image
@@ -161,9 +161,10 @@ class Run:
                 return _restored(stored, path, name)
             judgement = judge_image(self.searcher.model.card, image, mpp, area.tissue, copies, area.found)
             notes = [*([] if name == path.stem else [f"its files are named {name}"]), *image.notes, *notes]
+            notes += area.notes
             notes += inputs.notes_on_files(path)
             if judgement.judged:
-                notes += area.notes
+                notes += [] if area.found else [EVERYWHERE]
                 findings = self._searched_on(number, image, name, mpp, area, identity, notes)
             else:
                 findings = self._findings(image, name, mpp, area, _nothing(), notes, [])
@@ -195,7 +196,7 @@ class Run:
         try:
             for result in self.searcher.search(image, mpp, area, journal, self.options.page):
                 self._searched += 1
-                failed += [] if result.unread is None else [result]
+                failed += [result] if result.unread else []
                 self._tell(number, len(journal.done) + len(failed), len(every))
         finally:
             journal.close()
@@ -226,10 +227,10 @@ class Run:
             mpp,
             found.sorted(),
             threshold,
-            area.tissue,
+            area.tissue.without([box for result in failed for box in result.unread], mpp),
             (*_unread(failed), *notes),
             self.options.page,
-            tuple(result.unread for result in failed if result.unread is not None),
+            tuple(result.around for result in failed),
         )
 
     def _write(self, copies: Copies, report: Report) -> list[str]:
@@ -283,7 +284,7 @@ def _nothing() -> Prediction:
 def _unread(failed: Sequence[CellResult]) -> list[str]:
     if not failed:
         return []
-    places = [place(result.unread) for result in failed[:MAX_PLACES] if result.unread is not None]
+    places = [place(result.around) for result in failed[:MAX_PLACES]]
     more = [f"and {len(failed) - MAX_PLACES} more"] if len(failed) > MAX_PLACES else []
     what = (
         "1 part could not be decoded and was"

@@ -34,6 +34,8 @@ MARGIN_UM = 32.0  # mitoses are also searched for this far beside tissue that wa
 MAX_FIELD_MM2 = 5.0  # an image of at most this area on which no tissue is found is searched everywhere
 MAX_CORNERS = 200_000  # of all outlines of a file together
 _DETECTIONS = frozenset({"detection", "cell"})  # QuPath's kinds of objects that are not regions
+EVERYWHERE = "no tissue was found, so the whole image was searched"
+UNREAD = "parts of the image cannot be decoded at low resolution, so tissue there is unknown"
 _SIMILAR = 0.02  # relative difference of the aspect ratios of an image and its mask
 
 Ring = NDArray[np.float64]
@@ -114,14 +116,15 @@ def search_area_of(
 
 
 def _found(image: Image, mpp: tuple[float, float], copies: Copies | None) -> SearchArea:
-    found = tissue.find(image, mpp, copies)
+    """Parts that cannot be decoded are searched, so that they are reported, and are not tissue."""
+    found, unread = tissue.find_with_unread(image, mpp, copies)
+    notes = (UNREAD,) if unread.any() else ()
     if found.mask.any():
-        return SearchArea(found, _widened(found))
+        return SearchArea(found, _widened(found) | unread, None, notes)
     width, height = found.extent_um
     if width * height / 1e6 > MAX_FIELD_MM2:
-        return SearchArea(found, found.mask, found=False)
+        return SearchArea(found, found.mask | unread, None, notes, found=False)
     everywhere = tissue.everywhere(image, mpp)
-    notes = ("no tissue was found, so the whole image was searched",)
     return SearchArea(everywhere, everywhere.mask, None, notes, found=False)
 
 
@@ -209,7 +212,7 @@ def read_polygons(path: Path) -> tuple[tuple[Polygon, ...], tuple[str, ...]]:
     Raises DataError with file and feature for anything else.
     """
     content = foreign.read_json(path, MAX_ANNOTATION_BYTES, "file of outlines", DataError)
-    regions, detections = [], 0
+    regions, detections = list[Polygon](), 0
     for number, (geometry, kind) in enumerate(_geometries(content)):
         if kind in _DETECTIONS:
             detections += 1
