@@ -61,7 +61,7 @@ def judge_image(
         mpp: um/px along x and y that are used.
         tissue: where tissue is.
         copies: reduced copies of the image, which others need too.
-        found: whether tissue was found there, or the user said so; otherwise parts of the image must show it.
+        found: whether tissue was found there, or given by the user; otherwise parts of the image must show it.
     """
     small, decoded = (copies or Copies(image)).within(OVERVIEW_PX)
     if not decoded.any():  # the search reports what cannot be decoded

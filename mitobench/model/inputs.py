@@ -27,7 +27,7 @@ def images_of(paths: Iterable[Path], recursive: bool = False) -> list[Path]:
 
     Args:
         paths: files and folders.
-        recursive: also of folders within folders; hidden ones are left out. What `predict` wrote is no image.
+        recursive: also of folders within folders; hidden ones are left out. What `predict` wrote is left out.
 
     Missing paths and folders without images stay in the list: `frame` raises the error for them. Of the files of a
     DICOM slide, one is returned.

@@ -105,14 +105,16 @@ def search_area_of(
 
     Raises DataError if a file cannot be read, or lies outside the image.
     """
-    if tissue_file is None:
-        area = _found(image, mpp, copies)
-    elif tissue_file.suffix.lower() in GEOJSON:
-        area = _outlined(tissue_file, image, mpp)
-    else:
-        mask = _mask(tissue_file, image, mpp)
-        area = SearchArea(Tissue(mask, STEP_UM, _extent(image, mpp)), mask)
+    area = _found(image, mpp, copies) if tissue_file is None else _given(tissue_file, image, mpp)
     return area if roi is None else _only(area, _outlined(roi, image, mpp))
+
+
+def check_areas(image: Image, mpp: tuple[float, float], tissue_file: Path | None, roi: Path | None) -> None:
+    """Raises DataError as `search_area_of` does for the user's files; reads no pixels of the image."""
+    if tissue_file is not None:
+        _given(tissue_file, image, mpp)
+    if roi is not None:
+        _outlined(roi, image, mpp)
 
 
 def _found(image: Image, mpp: tuple[float, float], copies: Copies | None) -> SearchArea:
@@ -150,6 +152,14 @@ def _extent(image: Image, mpp: tuple[float, float]) -> tuple[float, float]:
 
 
 # --------------------------------------------------------------------------------------------------- the user's files
+
+
+def _given(path: Path, image: Image, mpp: tuple[float, float]) -> SearchArea:
+    """Reads where tissue is: outlines or a mask."""
+    if path.suffix.lower() in GEOJSON:
+        return _outlined(path, image, mpp)
+    mask = _mask(path, image, mpp)
+    return SearchArea(Tissue(mask, STEP_UM, _extent(image, mpp)), mask)
 
 
 def _mask(path: Path, image: Image, mpp: tuple[float, float]) -> NDArray[np.bool_]:

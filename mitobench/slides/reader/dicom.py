@@ -96,7 +96,7 @@ def other_files(path: Path) -> list[Path]:
 def one_a_slide(paths: Iterable[Path]) -> list[Path]:
     """Leaves out further files of a slide: smaller copies, label and overview. The order stays.
 
-    The largest image of tissue stands for its slide. Other files stay, and one label without its slide.
+    Of the files of a slide, the largest image of tissue is kept. Other files stay, and one label without its slide.
     """
     paths = list(paths)
     found = {path: describe(path) for path in paths if path.suffix.lower() == ".dcm"}
