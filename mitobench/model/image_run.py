@@ -218,6 +218,9 @@ class Run:
         failed: list[CellResult],
     ) -> Findings:
         failed.sort(key=lambda result: result.cell.number)
+        tissue = area.tissue.without([box for result in failed for box in result.unread], mpp)
+        if failed and not tissue.mask.any():
+            raise DataError(f"{image.path}: none of its tissue can be decoded. Copy the file again.")
         threshold = self.options.threshold
         assert threshold is not None
         return Findings(
@@ -227,7 +230,7 @@ class Run:
             mpp,
             found.sorted(),
             threshold,
-            area.tissue.without([box for result in failed for box in result.unread], mpp),
+            tissue,
             (*_unread(failed), *notes),
             self.options.page,
             tuple(result.around for result in failed),

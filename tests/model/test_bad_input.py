@@ -123,6 +123,17 @@ def test_mitoses_per_mm2_refer_to_the_tissue_that_was_searched(model: Model, tmp
     assert areas[2] == pytest.approx(areas[0], rel=0.02)
 
 
+def test_a_slide_whose_tissue_cannot_be_decoded_has_no_counts(model: Model, tmp_path: Path) -> None:
+    pixels = np.full((256, 768, 3), 245, np.uint8)
+    pixels[:, 512:] = field(0, 50)[:256, :256]
+    path = pyramid(tmp_path / "a.tif", pixels)
+    for tile in (4, 5, 10, 11):
+        damage(path, tile)
+    row = run(model, path)
+    assert row.mitoses is None
+    assert "none of its tissue can be decoded" in row.note
+
+
 def test_a_slide_whose_tiles_all_fail_is_a_failed_image(model: Model, tmp_path: Path) -> None:
     path = pyramid(tmp_path / "a.tif", field(0, 50)[:256, :256])
     for tile in range(4):
