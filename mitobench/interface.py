@@ -119,7 +119,7 @@ class LoadedModel:
                     searched.append(inside.inside(area.holds(inside.detections.xy, resolution)))
             found = self.model.joined(frame, searched, threshold).sorted()
             judgement = judge_image(self.card, image, resolution, area.tissue, copies, area.found)
-            notes = [*image.notes, *notes, *area.notes]
+            notes = [*image.notes, *notes, *area.notes, *inputs.notes_on_files(path)]
             notes += [EVERYWHERE] if judgement.judged and not area.found else []
             return FoundMitoses(self._findings(path, frame, found, threshold, area.tissue, notes), judgement)
 

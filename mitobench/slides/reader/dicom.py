@@ -71,15 +71,15 @@ def _describe(path: Path, size: int, changed: int) -> DicomFile | None:
     tags = ["SOPClassUID", "SeriesInstanceUID", "ImageType", "TotalPixelMatrixColumns", "TotalPixelMatrixRows"]
     try:
         check_regular(path, MAX_IMAGE_BYTES, "image", DataError)
-        with _quiet():
+        with _quiet():  # also while values are converted, which happens when they are first used
             header = optional.load("pydicom", path, "a DICOM image").dcmread(
                 str(path), stop_before_pixels=True, specific_tags=tags
             )
-        if header.get("SOPClassUID") != _WHOLE_SLIDE:
-            return None
-        kinds = sorted(_NOT_TISSUE & set(header.get("ImageType", None) or ()))
-        pixels = int(header.get("TotalPixelMatrixColumns", 0)) * int(header.get("TotalPixelMatrixRows", 0))
-        return DicomFile(str(header.get("SeriesInstanceUID", "")), kinds[0].lower() if kinds else "", pixels)
+            if header.get("SOPClassUID") != _WHOLE_SLIDE:
+                return None
+            kinds = sorted(_NOT_TISSUE & set(header.get("ImageType", None) or ()))
+            pixels = int(header.get("TotalPixelMatrixColumns", 0)) * int(header.get("TotalPixelMatrixRows", 0))
+            return DicomFile(str(header.get("SeriesInstanceUID", "")), kinds[0].lower() if kinds else "", pixels)
     except Exception:  # the file is reported when it is opened
         return None
 

@@ -34,7 +34,9 @@ _UNKNOWN_SAMPLE, _PREMULTIPLIED, _ALPHA = 0, 1, 2
 _PLANES = 2
 _REDUCED = 1
 _UNSIGNED = 1
-_NOT_TISSUE = re.compile(r"^\W*(label|macro|overview)\b", re.IGNORECASE | re.MULTILINE)  # description of a page
+_NOT_TISSUE = re.compile(  # a line of the description of a page: "label 387x463", "Macro image"
+    r"^\W*(label|macro|overview)(\s+(image|\d.*))?\s*$", re.IGNORECASE | re.MULTILINE
+)
 _MACRO_OF_APERIO = 9  # NewSubfileType
 
 _PILLOW_COMPRESSIONS = {_NONE, _LZW, _OLD_JPEG, _JPEG, _DEFLATE, _PACKBITS, _OLD_DEFLATE}

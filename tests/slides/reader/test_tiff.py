@@ -190,6 +190,12 @@ def test_a_file_that_holds_only_a_label_is_refused(path: Path, rgb: RGB) -> None
         open_image(path)
 
 
+@pytest.mark.parametrize("text", ["Label: H&E, block 3", "Labels=2", "macro lens", "unlabelled"])
+def test_a_description_that_mentions_a_label_is_that_of_an_image(path: Path, rgb: RGB, text: str) -> None:
+    write(path, rgb, photometric="rgb", description=text)
+    np.testing.assert_array_equal(pixels(path), rgb)
+
+
 def test_images_that_ome_names_label_or_macro_are_not_read(path: Path, rgb: RGB) -> None:
     path = path.with_suffix(".ome.tif")
     with tifffile.TiffWriter(path, ome=True) as tiff:
