@@ -22,7 +22,7 @@ from mitobench.model.deviation import Judgement, judge, judge_image
 from mitobench.model.findings import Findings
 from mitobench.model.grid import cells
 from mitobench.model.model import Model, Prediction, cell_frame
-from mitobench.model.search_area import search_area_of
+from mitobench.model.search_area import EVERYWHERE, search_area_of
 from mitobench.pipeline import trust
 from mitobench.slides.appearance import patches_of
 from mitobench.slides.areas import area_of
@@ -79,10 +79,11 @@ class LoadedModel:
             image: uint8 RGB [height, width, 3], or the path of an image file or slide. Of a file only the tissue is
                 searched, part by part.
             mpp: um/px, 0.1 to 1; needed for an array, and for a file that does not say it.
-            threshold: a score at or above it is a mitosis; None: the model's.
+            threshold: a score at or above it is a mitosis, 0 to 1; None: the model's.
 
-        Raises MitobenchError if the image cannot be read or um/px is missing.
+        Raises MitobenchError if the image cannot be read, um/px is missing, or a number is out of range.
         """
+        _check_numbers(mpp, threshold)
         with _allowing(self.allow), trust.only(self.allow):
             if isinstance(image, str | Path):
                 return self._of_file(Path(image), mpp, threshold)
@@ -94,8 +95,8 @@ class LoadedModel:
             raise MitobenchError(
                 f"The image is {pixels.dtype} {list(pixels.shape)}, and must be uint8 RGB [height, width, 3]."
             )
-        if mpp is None or not inputs.MIN_MPP <= mpp <= inputs.MAX_MPP:
-            raise MitobenchError(f"mpp={mpp}: give the um/px of the array, {inputs.MIN_MPP:g} to {inputs.MAX_MPP:g}.")
+        if mpp is None:
+            raise MitobenchError(f"mpp=None: give the um/px of the array, {inputs.MIN_MPP:g} to {inputs.MAX_MPP:g}.")
         height, width = pixels.shape[:2]
         frame = Frame("array", "images", "array", "-", (mpp, mpp), (width, height), lambda: pixels)
         found = self.model.predict(frame, threshold).sorted()
@@ -117,8 +118,9 @@ class LoadedModel:
                     inside = self.model.search(cell_frame(frame, cell), cell)
                     searched.append(inside.inside(area.holds(inside.detections.xy, resolution)))
             found = self.model.joined(frame, searched, threshold).sorted()
-            judgement = judge_image(self.card, image, resolution, area.tissue, copies)
-            notes = [*image.notes, *notes, *area.notes]
+            judgement = judge_image(self.card, image, resolution, area.tissue, copies, area.found)
+            notes = [*image.notes, *notes, *area.notes, *inputs.notes_on_files(path)]
+            notes += [EVERYWHERE] if judgement.judged and not area.found else []
             return FoundMitoses(self._findings(path, frame, found, threshold, area.tissue, notes), judgement)
 
     def _findings(
@@ -132,6 +134,14 @@ class LoadedModel:
     ) -> Findings:
         used = self.card.threshold if threshold is None else threshold
         return Findings(path.stem, path, frame.size, frame.mpp, found, used, tissue, tuple(notes))
+
+
+def _check_numbers(mpp: float | None, threshold: float | None) -> None:
+    """Raises MitobenchError for what the command line refuses, too."""
+    if mpp is not None and not inputs.MIN_MPP <= mpp <= inputs.MAX_MPP:
+        raise MitobenchError(f"mpp={mpp}: must be from {inputs.MIN_MPP:g} to {inputs.MAX_MPP:g} um/px.")
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise MitobenchError(f"threshold={threshold}: must be from 0 to 1.")
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,24 @@ def test_mitoses_of_an_array(model: LoadedModel) -> None:
     assert model.predict(pixels(), mpp=1.0, threshold=0.9).count == 0
 
 
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        ({"threshold": float("nan")}, "threshold=nan: must be from 0 to 1"),
+        ({"threshold": 7.0}, "threshold=7.0: must be from 0 to 1"),
+        ({"mpp": 5.0}, "mpp=5.0: must be from 0.1 to 1 um/px"),
+        ({"mpp": float("nan")}, "mpp=nan: must be"),
+    ],
+)
+def test_numbers_are_checked_as_on_the_command_line(
+    model: LoadedModel, tmp_path: Path, number: dict[str, float], message: str
+) -> None:
+    Image.fromarray(pixels()).save(tmp_path / "image.png")
+    for image in (pixels(), tmp_path / "image.png"):
+        with pytest.raises(MitobenchError, match=message):
+            model.predict(image, **{"mpp": 1.0, **number})
+
+
 @pytest.mark.parametrize("kind", [str, Path])
 def test_mitoses_of_a_file(model: LoadedModel, tmp_path: Path, kind: type) -> None:
     Image.fromarray(pixels()).save(tmp_path / "image.png")
@@ -62,7 +80,7 @@ def test_what_is_wrong_with_an_image_is_said(model: LoadedModel, tmp_path: Path)
     Image.fromarray(pixels()).save(tmp_path / "image.png")
     for image, mpp, message in (
         (pixels(), None, "mpp=None: give the um/px"),
-        (pixels(), 9.0, "mpp=9.0: give the um/px"),
+        (pixels(), 9.0, "mpp=9.0: must be from 0.1 to 1 um/px"),
         (pixels().astype(float), 1.0, r"float64 \[260, 400, 3\], and must be uint8 RGB"),
         (pixels()[..., 0], 1.0, r"uint8 \[260, 400\], and must be"),
         (tmp_path / "image.png", None, "has no um/px"),

@@ -69,12 +69,14 @@ def _show(card: ModelCard) -> None:
 
     chosen = card.calibration
     assert chosen is not None
-    echo(f"{chosen.images} images of {chosen.slides} slides with {chosen.mitoses} mitoses.")
+    images = f"{chosen.images} image{'s' * (chosen.images != 1)} of {chosen.slides} slide{'s' * (chosen.slides != 1)}"
+    echo(f"{images} with {chosen.mitoses} {'mitosis' if chosen.mitoses == 1 else 'mitoses'}.")
     echo(f"Threshold {card.threshold:.4g}: F1 {number(chosen.f1)}{_between(chosen.f1_interval)}.")
     before = f"F1 {number(chosen.f1_before)}{_between(chosen.f1_before_interval)}"
     echo(f"Threshold before {chosen.threshold_before:.4g}: {before} on these images.")
     if chosen.slides < 5:
-        echo(f"Note: {chosen.slides} slides are too few to say how well this threshold does on other slides.")
+        few = "1 slide is" if chosen.slides == 1 else f"{chosen.slides} slides are"
+        echo(f"Note: {few} too few to say how well this threshold does on other slides.")
 
 
 def _between(interval: Interval | None) -> str:

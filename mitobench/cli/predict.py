@@ -213,22 +213,36 @@ def _check_files(
         check_regular(path, MAX_IMAGE_BYTES, "file of outlines or mask")
     check_out(out, paths)
     _check_writable(out)
+    if len(paths) == 1 and (roi or tissue or page):
+        _check_area(paths[0], mpp, roi, tissue, page)
     if mpp is None and not folders:
         _check_resolution(paths, page)
 
 
 def _check_writable(out: Path) -> None:
-    """Raises MitobenchError if no file can be written to a folder."""
+    """Raises MitobenchError if no file can be written to a folder, which need not exist. Leaves nothing there."""
     from mitobench.errors import MitobenchError
 
+    existing = out
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
+        with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as reason:
         raise MitobenchError(
             f"--out {out}: cannot be written: {reason.strerror or reason}. Give another folder."
         ) from reason
+
+
+def _check_area(path: Path, mpp: float | None, roi: Path | None, tissue: Path | None, page: int | None) -> None:
+    """Raises MitobenchError for a page that cannot be read, and for outlines or a mask that do not fit the image."""
+    from mitobench.model.inputs import resolution
+    from mitobench.model.search_area import check_areas
+    from mitobench.slides.reader import open_image
+
+    with open_image(path, page) as image:
+        check_areas(image, resolution(image, mpp)[0], tissue, roi)
 
 
 def _check_resolution(paths: Sequence[Path], page: int | None) -> None:

@@ -22,6 +22,10 @@ MIN_PATCHES = 10  # of the training frames of a source, for ranges
 MAX_FRAMES = 200  # training frames of a source that are measured, spread evenly
 MPP_TOLERANCE = 0.1  # relative, beyond the um/px of the training frames
 OVERVIEW_PX = 1024
+NO_TISSUE = (
+    "no part of the image has the colours of H&E, so no tissue was found; if it is there, say where with --tissue"
+)
+NO_STAIN = "what was searched does not have the colours of H&E, so its stain is not that of the training frames"
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,8 @@ class Judgement:
     """What is odd about an image, and whether its counts mean anything.
 
     Attributes:
-        judged: False for an image that is grey, black, of one colour or inverted: it has no counts, not even 0.
+        judged: False for an image that is grey, black, of one colour or inverted, or on which nothing has the colours
+            of H&E: it has no counts, not even 0.
         notes: how the image differs from the training frames, one sentence each without a full stop.
     """
 
@@ -41,7 +46,12 @@ NOTHING_ODD = Judgement()
 
 
 def judge_image(
-    card: ModelCard, image: Image, mpp: tuple[float, float], tissue: Tissue, copies: Copies | None = None
+    card: ModelCard,
+    image: Image,
+    mpp: tuple[float, float],
+    tissue: Tissue,
+    copies: Copies | None = None,
+    found: bool = True,
 ) -> Judgement:
     """Judges an image of any size: reads a reduced copy of it, and up to 64 small parts of its tissue.
 
@@ -51,15 +61,18 @@ def judge_image(
         mpp: um/px along x and y that are used.
         tissue: where tissue is.
         copies: reduced copies of the image, which others need too.
+        found: whether tissue was found there, or given by the user; otherwise parts of the image must show it.
     """
     small, decoded = (copies or Copies(image)).within(OVERVIEW_PX)
     if not decoded.any():  # the search reports what cannot be decoded
         return NOTHING_ODD
-    samples = patches_of_slide(image, mpp, tissue, card.mpp) if card.ranges else []
-    return judge(card, small, samples, mpp)
+    samples = patches_of_slide(image, mpp, tissue, card.mpp) if card.ranges or not found else []
+    return judge(card, small, samples, mpp, found)
 
 
-def judge(card: ModelCard, pixels: Pixels, samples: Sequence[Pixels], mpp: tuple[float, float]) -> Judgement:
+def judge(
+    card: ModelCard, pixels: Pixels, samples: Sequence[Pixels], mpp: tuple[float, float], found: bool = False
+) -> Judgement:
     """Judges an image by a reduced copy and parts of its tissue.
 
     Args:
@@ -67,6 +80,7 @@ def judge(card: ModelCard, pixels: Pixels, samples: Sequence[Pixels], mpp: tuple
         pixels: reduced copy of the whole image, uint8 RGB [h, w, 3].
         samples: parts of the tissue at the model's um/px, uint8 RGB [h, w, 3].
         mpp: um/px of the image along x and y.
+        found: as for `judge_image`.
 
     A part counts if enough of it has the colours of H&E. The median over the parts is compared with the range of the
     training frames.
@@ -74,12 +88,14 @@ def judge(card: ModelCard, pixels: Pixels, samples: Sequence[Pixels], mpp: tuple
     odd = oddities(pixels)
     if odd:
         return Judgement(False, tuple(odd))
+    measured = [values for values in map(measure, samples) if values is not None]
+    if not measured and not found:
+        return Judgement(False, (NO_TISSUE,))
     if card.ranges is None:
         return NOTHING_ODD
     notes = _resolution(card.ranges.mpp, mpp)
-    measured = [values for values in map(measure, samples) if values is not None]
     if not measured:
-        return Judgement(True, tuple(notes))
+        return Judgement(True, (*notes, NO_STAIN))
     for name, range_ in card.ranges.values.items():
         if name in MEASURES:
             value = float(np.median([values[name] for values in measured]))

@@ -21,7 +21,7 @@ class Findings:
         found: all candidates above the model's candidate threshold, px of the full resolution, sorted by score, the
             highest first.
         threshold: a score at or above it is a mitosis.
-        tissue: where mitoses were searched for.
+        tissue: where mitoses were searched for, without the parts that could not be decoded.
         notes: what was converted, guessed, odd or left out, each without the file's name.
         page: the page of the file that was read, from 1 on; None: the only image.
         failed: corners (x1, y1, x2, y2) in px of the parts that could not be searched.

@@ -27,10 +27,11 @@ from mitobench.model.overlay import overlay
 from mitobench.model.pages import IndexRow, Report
 from mitobench.model.reporting import INDEX
 from mitobench.model.search import CellResult, Load, Searcher, place
-from mitobench.model.search_area import SearchArea, search_area_of
+from mitobench.model.search_area import EVERYWHERE, SearchArea, search_area_of
 from mitobench.slides.areas import Area, area_of
 from mitobench.slides.overview import MAX_SIDE_PX, Copies
 from mitobench.slides.reader import Image, open_image
+from mitobench.slides.reader.dicom import other_files
 from mitobench.slides.reader.resolution import Mpp
 
 CSV, GEOJSON, OVERLAY = ".csv", ".geojson", ".png"
@@ -158,9 +159,12 @@ class Run:
             stored = self.folder.finished(name, self._whole(identity))
             if stored is not None:
                 return _restored(stored, path, name)
-            judgement = judge_image(self.searcher.model.card, image, mpp, area.tissue, copies)
-            notes = [*([] if name == path.stem else [f"its files are named {name}"]), *image.notes, *notes, *area.notes]
+            judgement = judge_image(self.searcher.model.card, image, mpp, area.tissue, copies, area.found)
+            notes = [*([] if name == path.stem else [f"its files are named {name}"]), *image.notes, *notes]
+            notes += area.notes
+            notes += inputs.notes_on_files(path)
             if judgement.judged:
+                notes += [] if area.found else [EVERYWHERE]
                 findings = self._searched_on(number, image, name, mpp, area, identity, notes)
             else:
                 findings = self._findings(image, name, mpp, area, _nothing(), notes, [])
@@ -192,7 +196,7 @@ class Run:
         try:
             for result in self.searcher.search(image, mpp, area, journal, self.options.page):
                 self._searched += 1
-                failed += [] if result.unread is None else [result]
+                failed += [result] if result.unread else []
                 self._tell(number, len(journal.done) + len(failed), len(every))
         finally:
             journal.close()
@@ -214,6 +218,9 @@ class Run:
         failed: list[CellResult],
     ) -> Findings:
         failed.sort(key=lambda result: result.cell.number)
+        tissue = area.tissue.without([box for result in failed for box in result.unread], mpp)
+        if failed and not tissue.mask.any():
+            raise DataError(f"{image.path}: none of its tissue can be decoded. Copy the file again.")
         threshold = self.options.threshold
         assert threshold is not None
         return Findings(
@@ -223,10 +230,10 @@ class Run:
             mpp,
             found.sorted(),
             threshold,
-            area.tissue,
+            tissue,
             (*_unread(failed), *notes),
             self.options.page,
-            tuple(result.unread for result in failed if result.unread is not None),
+            tuple(result.around for result in failed),
         )
 
     def _write(self, copies: Copies, report: Report) -> list[str]:
@@ -280,7 +287,7 @@ def _nothing() -> Prediction:
 def _unread(failed: Sequence[CellResult]) -> list[str]:
     if not failed:
         return []
-    places = [place(result.unread) for result in failed[:MAX_PLACES] if result.unread is not None]
+    places = [place(result.around) for result in failed[:MAX_PLACES]]
     more = [f"and {len(failed) - MAX_PLACES} more"] if len(failed) > MAX_PLACES else []
     what = (
         "1 part could not be decoded and was"
@@ -359,7 +366,10 @@ def _state(path: Path) -> list[Any]:
     """
     parts = path.with_suffix("")
     try:
-        files = [path, *(sorted(parts.iterdir()) if path.suffix and parts.is_dir() else ())]
+        if path.suffix.lower() == ".mrxs":
+            files = [path, *(sorted(parts.iterdir()) if parts.is_dir() else ())]
+        else:
+            files = [path, *(other_files(path) if path.suffix.lower() == ".dcm" else ())]
         return [[file.stat().st_size, file.stat().st_mtime_ns] for file in files]
     except OSError as reason:
         raise DataError(f"{path}: vanished while it was read. Put it back and run the same command again.") from reason

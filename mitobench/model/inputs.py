@@ -10,11 +10,14 @@ from mitobench.api import Frame
 from mitobench.datasets.resolution import differ, um_px
 from mitobench.errors import DataError, MitobenchError, as_text
 from mitobench.foreign.limits import MAX_PIXELS
+from mitobench.model.output_folder import written_in
 from mitobench.slides.reader import COMPANION_SUFFIXES, READ_SUFFIXES, Image, PixelReader, oddities, open_image
+from mitobench.slides.reader.dicom import describe, one_a_slide, other_files
 from mitobench.slides.reader.image import too_many_pixels
 from mitobench.slides.reader.resolution import Mpp
 
 MIN_MPP, MAX_MPP = 0.1, 1.0  # um/px at which mitoses are found
+_LISTED = 8  # files of a slide that a note names, and files of a folder that an error names
 HEAT = ".heat"  # end of the stem of a heat map
 SUMMARY = "summary"  # stem of the summary file; reserved, so no image's output files get it
 
@@ -24,16 +27,28 @@ def images_of(paths: Iterable[Path], recursive: bool = False) -> list[Path]:
 
     Args:
         paths: files and folders.
-        recursive: also of folders within folders; hidden ones are left out.
+        recursive: also of folders within folders; hidden ones are left out. What `predict` wrote is left out.
 
-    Missing paths and folders without images stay in the list: `frame` raises the error for them.
+    Missing paths and folders without images stay in the list: `frame` raises the error for them. Of the files of a
+    DICOM slide, one is returned.
     """
     found: dict[Path, Path] = {}
     for path in paths:
         inside = [p for p in _files(path, recursive) if _is_image(p)] if path.is_dir() else []
         for image in inside or [path]:
             found.setdefault(image.resolve(), image)
-    return list(found.values())
+    return one_a_slide(found.values())
+
+
+def notes_on_files(path: Path) -> list[str]:
+    """Returns a note on the other files of a slide of several files."""
+    files = other_files(path) if path.suffix.lower() == ".dcm" else []
+    if not files:
+        return []
+    described = [(file, describe(file)) for file in files]
+    names = ", ".join(f"{file.name}{f' ({one.kind})' if one and one.kind else ''}" for file, one in described[:_LISTED])
+    more = f" and {len(files) - _LISTED} more" if len(files) > _LISTED else ""
+    return [f"belongs to the same slide, and is not searched by itself: {names}{more}"]
 
 
 def left_out(paths: Iterable[Path], recursive: bool = False) -> list[Path]:
@@ -51,11 +66,16 @@ def left_out(paths: Iterable[Path], recursive: bool = False) -> list[Path]:
 
 
 def _files(folder: Path, recursive: bool) -> list[Path]:
-    """The files of a folder, sorted. The folders in which slides of several files keep their parts are left out."""
+    """The files of a folder, sorted.
+
+    Left out are the folders in which slides of several files keep their parts, and what `predict` wrote.
+    """
+    ours = written_in(folder)
+    listed = sorted(path for path in folder.iterdir() if as_text(path.name) not in ours)
     if not recursive:
-        return sorted(folder.iterdir())
+        return listed
     found = []
-    for path in sorted(folder.iterdir()):
+    for path in listed:
         is_folder = path.is_dir() and not path.is_symlink()
         if is_folder and not path.name.startswith(".") and not path.with_name(f"{path.name}.mrxs").exists():
             found += _files(path, recursive)
@@ -100,11 +120,20 @@ def check_there(paths: Iterable[Path]) -> None:
     for path in paths:
         if path.is_dir():
             raise DataError(
-                f"{path}: contains no images ({', '.join(sorted(READ_SUFFIXES))}). Give a folder with images, or "
-                "--recursive for those in folders within it."
+                f"{path}: contains no images ({', '.join(sorted(READ_SUFFIXES))}).{_unread(path)} Give a folder with "
+                "images, or --recursive for those in folders within it."
             )
         if not path.exists():
             raise DataError(f"{path}: does not exist. Correct the path.")
+
+
+def _unread(folder: Path) -> str:
+    """Names the files of a folder that may be images of other formats."""
+    names = [as_text(path.name) for path in left_out([folder])]
+    if not names:
+        return ""
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f" It has {', '.join(names[:_LISTED])}{more}, which cannot be read: convert such files to TIFF."
 
 
 def resolution(image: Image, given: float | None) -> tuple[Mpp, list[str]]:
@@ -124,14 +153,23 @@ def resolution(image: Image, given: float | None) -> tuple[Mpp, list[str]]:
     if image.mpp is None:
         raise NoResolution(
             f"{image.path}: the file has no um/px. Give them with --mpp, for example --mpp 0.25 for a 40x scan or "
-            "--mpp 0.5 for a 20x scan."
+            f"--mpp 0.5 for a 20x scan.{_reading_notes(image)}"
         )
     if not all(MIN_MPP <= value <= MAX_MPP for value in image.mpp):
         raise DataError(
             f"{image.path}: has {um_px(image.mpp)} um/px, and mitoses are found at {MIN_MPP:g} to {MAX_MPP:g} "
-            "um/px. Scan it at 20x or 40x. If the file is wrong, give --mpp."
+            f"um/px. Scan it at 20x or 40x. If the file is wrong, give --mpp.{_reading_notes(image)}"
         )
     return image.mpp, []
+
+
+def _reading_notes(image: Image) -> str:
+    """What reading an image noted, to follow the reason why it is refused."""
+    try:
+        notes = "; ".join(image.notes)
+    except DataError:  # its pixels cannot be read either
+        return ""
+    return f" Noted when it was read: {notes}." if notes else ""
 
 
 class NoResolution(DataError):

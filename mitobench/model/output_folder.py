@@ -26,6 +26,15 @@ WORK = ".mitobench-work"  # folder of unfinished work, deleted at the end
 LOCK = ".mitobench-lock"
 
 
+def written_in(folder: Path) -> frozenset[str]:
+    """Returns the names of the files in a folder that mitobench wrote, and that of their list."""
+    if not (folder / FILES).is_file():
+        return frozenset()
+    known = OutputFolder(folder)
+    known.read()
+    return frozenset([FILES, *known.names])
+
+
 class OutputFolder:
     """A folder of results. Use it in a `with` statement: it is locked meanwhile.
 
@@ -44,7 +53,8 @@ class OutputFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
-            self._read()
+            self.read()
+            self._end_line()
         except Timeout as reason:
             raise MitobenchError(
                 f"{self.path}: another `mitobench predict` is writing to it. Wait for it, or give another folder."
@@ -134,20 +144,28 @@ class OutputFolder:
         elif isinstance(entry.get("image"), str):
             self._images[entry["image"]] = entry
 
-    def _read(self) -> None:
+    @property
+    def names(self) -> list[str]:
+        """The files that are listed, also such as are gone or were changed since."""
+        return sorted(self._known)
+
+    def read(self) -> None:
         """Reads the list. Lines that are not valid, such as one that was not written in full, are ignored."""
         path = self.path / FILES
         if not path.is_file() or path.stat().st_size > MAX_LABELS_BYTES:
             return
-        content = path.read_bytes()
-        for line in content.splitlines():
+        for line in path.read_bytes().splitlines():
             try:
                 entry = load_json(line, path)
             except MitobenchError:
                 continue
             if isinstance(entry, dict):
                 self._take(entry)
-        if content and not content.endswith(b"\n"):
+
+    def _end_line(self) -> None:
+        """Ends the last line of the list, if a kill left it open."""
+        path = self.path / FILES
+        if path.is_file() and path.read_bytes()[-1:] not in (b"", b"\n"):
             with path.open("ab") as file:
                 file.write(b"\n")
 

@@ -51,13 +51,19 @@ class CellResult:
         cell: the cell.
         found: its candidates; None if nothing of it could be decoded.
         reason: why.
-        unread: corners (x1, y1, x2, y2) px around what could not be decoded; None: all could.
+        unread: corners (x1, y1, x2, y2) px of what could not be decoded.
     """
 
     cell: Cell
     found: CellCandidates | None
     reason: str = ""
-    unread: Box | None = None
+    unread: tuple[Box, ...] = ()
+
+    @property
+    def around(self) -> Box:
+        """Corners around everything that could not be decoded."""
+        left, top, right, bottom = zip(*self.unread, strict=True)
+        return min(left), min(top), max(right), max(bottom)
 
 
 @dataclass
@@ -92,7 +98,7 @@ class Searcher:
         for result in results:
             if result.found is not None:
                 inside = result.found.inside(area.holds(result.found.detections.xy, mpp))
-                if result.unread is None:  # otherwise it is tried again if the command is
+                if not result.unread:  # otherwise it is tried again if the command is
                     journal.add(inside)
                 result = replace(result, found=inside)
             elif not image.path.exists():
@@ -108,7 +114,7 @@ class Searcher:
     def _here(self, image: Image, frame: Frame, left: Sequence[Cell]) -> Iterator[CellResult]:
         with ThreadPoolExecutor(1) as reader:
             read = (reader.submit(self._read, image, cell) for cell in left)
-            ahead: deque[Future[tuple[Pixels, Box | None]]] = deque(itertools.islice(read, 2))
+            ahead: deque[Future[tuple[Pixels, tuple[Box, ...]]]] = deque(itertools.islice(read, 2))
             try:
                 for cell in left:
                     task = ahead.popleft()
@@ -116,7 +122,7 @@ class Searcher:
                         pixels, unread = task.result()
                         found = self._searched(frame, cell, pixels)
                     except DataError as reason:
-                        yield CellResult(cell, None, str(reason), cell.box)
+                        yield CellResult(cell, None, str(reason), (cell.box,))
                     else:
                         yield CellResult(cell, found, unread=unread)
                     ahead.extend(itertools.islice(read, 1))
@@ -124,7 +130,7 @@ class Searcher:
                 for task in ahead:
                     task.cancel()
 
-    def _read(self, image: Image, cell: Cell) -> tuple[Pixels, Box | None]:
+    def _read(self, image: Image, cell: Cell) -> tuple[Pixels, tuple[Box, ...]]:
         started = time.perf_counter()
         try:
             return image.region_in_parts(*cell.origin, *cell.size)
@@ -218,7 +224,7 @@ def _in_process(path: Path, page: int | None, mpp: Mpp, cell: Cell) -> CellResul
         image = _opened(path, page)
         pixels, unread = image.region_in_parts(*cell.origin, *cell.size)
     except DataError as reason:
-        return CellResult(cell, None, str(reason), cell.box)
+        return CellResult(cell, None, str(reason), (cell.box,))
     found = searched(_worker["model"], frame_of(image, mpp, page), cell, pixels)
     return CellResult(cell, found, unread=unread)
 

@@ -33,9 +33,13 @@ GEOJSON = frozenset({".geojson", ".json"})
 MARGIN_UM = 32.0  # mitoses are also searched for this far beside tissue that was found automatically
 MAX_FIELD_MM2 = 5.0  # an image of at most this area on which no tissue is found is searched everywhere
 MAX_CORNERS = 200_000  # of all outlines of a file together
+_DETECTIONS = frozenset({"detection", "cell"})  # QuPath's kinds of objects that are not regions
+EVERYWHERE = "no tissue was found, so the whole image was searched"
+UNREAD = "parts of the image cannot be decoded at low resolution, so tissue there is unknown"
 _SIMILAR = 0.02  # relative difference of the aspect ratios of an image and its mask
 
 Ring = NDArray[np.float64]
+Polygon = tuple[Ring, ...]  # an outline and its holes
 
 
 @dataclass(frozen=True)
@@ -45,15 +49,17 @@ class SearchArea:
     Attributes:
         tissue: the tissue there.
         mask: bool [rows, columns], with the cells of `tissue`: where mitoses may lie.
-        rings: outlines, [N, 2] px from the corner of the first pixel; mitoses lie within an odd number of them. None:
-            the mask decides.
+        polygons: outlines, [N, 2] px from the corner of the first pixel; mitoses lie within an odd number of the
+            outlines of at least one polygon. None: the mask decides.
         notes: what the user should know about it.
+        found: whether tissue was found, or the user said where it is; otherwise it is the whole image, or nothing.
     """
 
     tissue: Tissue
     mask: NDArray[np.bool_]
-    rings: tuple[Ring, ...] | None = None
+    polygons: tuple[Polygon, ...] | None = None
     notes: tuple[str, ...] = ()
+    found: bool = True
 
     def touches(self, cell: Cell, mpp: tuple[float, float]) -> bool:
         """Whether mitoses may lie in the core of a cell."""
@@ -68,14 +74,16 @@ class SearchArea:
         cell = ((xy + 0.5) * mpp / STEP_UM).astype(int)
         rows, columns = self.mask.shape
         inside: NDArray[np.bool_] = self.mask[cell[:, 1].clip(0, rows - 1), cell[:, 0].clip(0, columns - 1)]
-        return inside if self.rings is None else inside & within(self.rings, xy + 0.5)
+        return inside if self.polygons is None else inside & within_any(self.polygons, xy + 0.5)
 
     @property
     def digest(self) -> str:
         """SHA-256 of what decides where mitoses are searched for."""
         content = hashlib.sha256(json.dumps(self.mask.shape).encode() + np.packbits(self.mask).tobytes())
-        for ring in self.rings or ():
-            content.update(ring.tobytes())
+        for polygon in self.polygons or ():
+            content.update(b"polygon")
+            for ring in polygon:
+                content.update(ring.tobytes())
         return content.hexdigest()
 
 
@@ -97,25 +105,29 @@ def search_area_of(
 
     Raises DataError if a file cannot be read, or lies outside the image.
     """
-    if tissue_file is None:
-        found, notes = _found(image, mpp, copies)
-        area = SearchArea(found, _widened(found), None, notes)
-    elif tissue_file.suffix.lower() in GEOJSON:
-        area = _outlined(tissue_file, image, mpp)
-    else:
-        mask = _mask(tissue_file, image, mpp)
-        area = SearchArea(Tissue(mask, STEP_UM, _extent(image, mpp)), mask)
+    area = _found(image, mpp, copies) if tissue_file is None else _given(tissue_file, image, mpp)
     return area if roi is None else _only(area, _outlined(roi, image, mpp))
 
 
-def _found(image: Image, mpp: tuple[float, float], copies: Copies | None) -> tuple[Tissue, tuple[str, ...]]:
-    found = tissue.find(image, mpp, copies)
+def check_areas(image: Image, mpp: tuple[float, float], tissue_file: Path | None, roi: Path | None) -> None:
+    """Raises DataError as `search_area_of` does for the user's files; reads no pixels of the image."""
+    if tissue_file is not None:
+        _given(tissue_file, image, mpp)
+    if roi is not None:
+        _outlined(roi, image, mpp)
+
+
+def _found(image: Image, mpp: tuple[float, float], copies: Copies | None) -> SearchArea:
+    """Parts that cannot be decoded are searched, so that they are reported, and are not tissue."""
+    found, unread = tissue.find_with_unread(image, mpp, copies)
+    notes = (UNREAD,) if unread.any() else ()
     if found.mask.any():
-        return found, ()
+        return SearchArea(found, _widened(found) | unread, None, notes)
     width, height = found.extent_um
-    if width * height / 1e6 <= MAX_FIELD_MM2:
-        return tissue.everywhere(image, mpp), ("no tissue was found, so the whole image was searched",)
-    return found, ("no tissue was found, so nothing was searched; say where it is with --tissue",)
+    if width * height / 1e6 > MAX_FIELD_MM2:
+        return SearchArea(found, found.mask | unread, None, notes, found=False)
+    everywhere = tissue.everywhere(image, mpp)
+    return SearchArea(everywhere, everywhere.mask, None, notes, found=False)
 
 
 def _widened(found: Tissue) -> NDArray[np.bool_]:
@@ -126,14 +138,13 @@ def _widened(found: Tissue) -> NDArray[np.bool_]:
 def _only(area: SearchArea, roi: SearchArea) -> SearchArea:
     """Returns the part of an area in a region of interest."""
     both, mask = area.tissue.mask & roi.mask, area.mask & roi.mask
-    notes = (*area.notes, "only the region of interest was searched")
+    notes = (*area.notes, "only the region of interest was searched", *roi.notes)
     if not both.any():
         both, mask = roi.mask, roi.mask
         notes = (*notes, "no tissue was found in the region of interest, so all of it was searched")
-    rings = roi.rings
-    if area.rings is not None and rings is not None:  # both were drawn: the tissue's outlines decide by cells only
+    if area.polygons is not None:  # both were drawn: the tissue's outlines decide by cells only
         notes = (*notes, f"the outlines of the tissue are used to {STEP_UM:g} um")
-    return SearchArea(replace(area.tissue, mask=both), mask, rings, notes)
+    return SearchArea(replace(area.tissue, mask=both), mask, roi.polygons, notes)
 
 
 def _extent(image: Image, mpp: tuple[float, float]) -> tuple[float, float]:
@@ -141,6 +152,14 @@ def _extent(image: Image, mpp: tuple[float, float]) -> tuple[float, float]:
 
 
 # --------------------------------------------------------------------------------------------------- the user's files
+
+
+def _given(path: Path, image: Image, mpp: tuple[float, float]) -> SearchArea:
+    """Reads where tissue is: outlines or a mask."""
+    if path.suffix.lower() in GEOJSON:
+        return _outlined(path, image, mpp)
+    mask = _mask(path, image, mpp)
+    return SearchArea(Tissue(mask, STEP_UM, _extent(image, mpp)), mask)
 
 
 def _mask(path: Path, image: Image, mpp: tuple[float, float]) -> NDArray[np.bool_]:
@@ -165,24 +184,26 @@ def _mask(path: Path, image: Image, mpp: tuple[float, float]) -> NDArray[np.bool
 
 def _outlined(path: Path, image: Image, mpp: tuple[float, float]) -> SearchArea:
     """Reads outlines, and returns the area within them. Raises DataError if they lie outside the image."""
-    rings = read_rings(path)
+    polygons, notes = read_polygons(path)
     width, height = image.size
     columns, rows = tissue.cells(_extent(image, mpp))
     mask = np.zeros((rows, columns), dtype=bool)
-    touched = np.zeros_like(mask)
-    for ring in rings:
-        corners = [tuple(corner) for corner in (ring * mpp / STEP_UM - 0.5).tolist()]
-        mask ^= _drawn(corners, (columns, rows), fill=True)
-        touched |= _drawn(corners, (columns, rows), fill=False)
-    mask |= touched
-    low, high = np.concatenate(rings).min(axis=0), np.concatenate(rings).max(axis=0)
+    for polygon in polygons:
+        inside, touched = np.zeros_like(mask), np.zeros_like(mask)
+        for ring in polygon:
+            corners = [tuple(corner) for corner in (ring * mpp / STEP_UM - 0.5).tolist()]
+            inside ^= _drawn(corners, (columns, rows), fill=True)
+            touched |= _drawn(corners, (columns, rows), fill=False)
+        mask |= inside | touched
+    corners_px = np.concatenate([ring for polygon in polygons for ring in polygon])
+    low, high = corners_px.min(axis=0), corners_px.max(axis=0)
     if not mask.any() or high[0] <= 0 or high[1] <= 0 or low[0] >= width or low[1] >= height:
         raise DataError(
             f"{path}: lies outside {image.path.name}: its outlines reach from ({low[0]:g}, {low[1]:g}) to "
             f"({high[0]:g}, {high[1]:g}), and the image has {width} x {height} px. Give coordinates in px of the full "
             "resolution."
         )
-    return SearchArea(Tissue(mask, STEP_UM, _extent(image, mpp)), mask, rings)
+    return SearchArea(Tissue(mask, STEP_UM, _extent(image, mpp)), mask, polygons, notes)
 
 
 def _drawn(corners: list[Any], size: tuple[int, int], fill: bool) -> NDArray[np.bool_]:
@@ -195,55 +216,83 @@ def _drawn(corners: list[Any], size: tuple[int, int], fill: bool) -> NDArray[np.
     return np.array(canvas)
 
 
-def read_rings(path: Path) -> tuple[Ring, ...]:
-    """Reads the outlines of all polygons of a GeoJSON file, [N, 2] px; holes are further outlines.
+def read_polygons(path: Path) -> tuple[tuple[Polygon, ...], tuple[str, ...]]:
+    """Reads all polygons of a GeoJSON file, with a note on what is left out: detections of QuPath, such as our own.
 
     Raises DataError with file and feature for anything else.
     """
     content = foreign.read_json(path, MAX_ANNOTATION_BYTES, "file of outlines", DataError)
-    rings = tuple(
-        ring for number, geometry in enumerate(_geometries(content)) for ring in rings_of(path, number, geometry)
-    )
-    if not rings:
-        raise DataError(f"{path}: holds no polygon. Draw the region in QuPath, and export it as GeoJSON.")
-    if sum(map(len, rings)) > MAX_CORNERS:
+    regions, detections = list[Polygon](), 0
+    for number, (geometry, kind) in enumerate(_geometries(content)):
+        if kind in _DETECTIONS:
+            detections += 1
+        else:
+            regions += polygons_of(path, number, geometry)
+    if not regions:
+        only = f" of a region, only {detections:,} detections" if detections else ""
+        raise DataError(f"{path}: holds no polygon{only}. Draw the region in QuPath, and export it as GeoJSON.")
+    if sum(len(ring) for polygon in regions for ring in polygon) > MAX_CORNERS:
         raise DataError(f"{path}: has more than {MAX_CORNERS:,} corners. Simplify the outlines.")
-    return rings
+    notes = (f"{detections:,} detections in {path.name} are not outlines of a region and were left out",)
+    return tuple(regions), notes if detections else ()
 
 
-def _geometries(content: Any) -> Iterator[Any]:
-    """Yields the geometries of a collection of features, of one feature, of a list of them, or of a geometry."""
+def _geometries(content: Any, kind: str | None = None) -> Iterator[tuple[Any, str | None]]:
+    """Yields the geometries of a collection of features, of one feature, of a list of them, or of a geometry.
+
+    With each comes QuPath's kind of object; None: unknown.
+    """
     if isinstance(content, list):
         for one in content:
-            yield from _geometries(one)
+            yield from _geometries(one, kind)
     elif isinstance(content, dict):
-        kind = content.get("type")
-        if kind == "FeatureCollection":
+        type_ = content.get("type")
+        if type_ == "FeatureCollection":
             yield from _geometries(content.get("features"))
-        elif kind == "Feature":
-            yield from _geometries(content.get("geometry"))
-        elif kind == "GeometryCollection":
-            yield from _geometries(content.get("geometries"))
+        elif type_ == "Feature":
+            properties = content.get("properties")
+            own = properties.get("objectType") if isinstance(properties, dict) else None
+            yield from _geometries(content.get("geometry"), own if isinstance(own, str) else None)
+        elif type_ == "GeometryCollection":
+            yield from _geometries(content.get("geometries"), kind)
         else:
-            yield content
+            yield content, kind
 
 
-def rings_of(path: Path, number: int, geometry: dict[str, Any]) -> Iterator[Ring]:
-    """Yields the outlines of a polygon or several, [N, 2] px. Raises DataError for any other geometry."""
+def polygons_of(path: Path, number: int, geometry: dict[str, Any]) -> Iterator[Polygon]:
+    """Yields a polygon or several, px. Raises DataError for any other geometry."""
     where = f"{path}: geometry {number}"
     kind, coordinates = geometry.get("type"), geometry.get("coordinates")
     if kind not in ("Polygon", "MultiPolygon"):
         raise DataError(f"{where}: is a {str(kind)[:40]}, not a polygon. Draw an area.")
     polygons = [coordinates] if kind == "Polygon" else coordinates
     for polygon in polygons if isinstance(polygons, list) else ():
-        for ring in polygon if isinstance(polygon, list) else ():
-            try:
-                corners = np.array([corner[:2] for corner in ring], dtype=np.float64)
-            except (TypeError, ValueError, IndexError, OverflowError) as reason:
-                raise DataError(f"{where}: its coordinates are not pairs of numbers. Export it again.") from reason
-            if corners.ndim != 2 or corners.shape[1:] != (2,) or len(corners) < 3 or np.abs(corners).max() > 1e7:
-                raise DataError(f"{where}: is not an outline of at least 3 corners in px. Export it again.")
-            yield corners
+        if isinstance(polygon, list) and polygon:
+            yield tuple(_ring(where, ring) for ring in polygon)
+
+
+def _ring(where: str, ring: Any) -> Ring:
+    try:
+        corners = np.array([corner[:2] for corner in ring], dtype=np.float64)
+    except (TypeError, ValueError, IndexError, OverflowError) as reason:
+        raise DataError(f"{where}: its coordinates are not pairs of numbers. Export it again.") from reason
+    if corners.ndim != 2 or corners.shape[1:] != (2,) or len(corners) < 3 or not np.abs(corners).max() <= 1e7:
+        raise DataError(f"{where}: is not an outline of at least 3 corners in px. Export it again.")
+    return corners
+
+
+def rings_of(path: Path, number: int, geometry: dict[str, Any]) -> Iterator[Ring]:
+    """Yields the outlines of a polygon or several, [N, 2] px. Raises DataError for any other geometry."""
+    for polygon in polygons_of(path, number, geometry):
+        yield from polygon
+
+
+def within_any(polygons: tuple[Polygon, ...], xy: Floats) -> NDArray[np.bool_]:
+    """Which points ([N, 2] px) lie within at least one polygon, bool [N]."""
+    inside = np.zeros(len(xy), dtype=bool)
+    for polygon in polygons:
+        inside |= within(polygon, xy)
+    return inside
 
 
 def within(rings: tuple[Ring, ...], xy: Floats) -> NDArray[np.bool_]:

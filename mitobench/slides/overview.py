@@ -17,7 +17,7 @@ Bools = NDArray[np.bool_]
 
 MAX_SIDE_PX = 4096  # longer side of the largest picture of an image that is written
 _PART = 1 << 22  # px of a stored resolution that are decoded at once
-_MIN_SIDE = 256  # px of the full resolution: parts that cannot be decoded are not divided further
+_MIN_SIDE = 64  # px of the full resolution: parts that cannot be decoded are not divided further
 
 
 def fitting(size: tuple[int, int], longest: int) -> tuple[int, int]:

@@ -1,13 +1,14 @@
 """Finds tissue on a slide, from a reduced copy of it. Glass and marks of pens are not tissue.
 
-Every rule looks at a pixel and its neighbours within `REACH_UM`. What is tissue therefore does not depend on the rest
-of the slide: the same tissue is found alone, on a larger slide and beside other tissue.
+Every rule looks at a pixel and its neighbours within some tens of um. What is tissue therefore does not depend on the
+rest of the slide: the same tissue is found alone, on a larger slide and beside other tissue.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,14 @@ class Tissue:
         widths, heights = (self._sides(axis) for axis in (0, 1))
         return float(heights @ self.mask @ widths) / 1e6
 
+    def without(self, boxes: Sequence[tuple[int, int, int, int]], mpp: tuple[float, float]) -> Tissue:
+        """Returns the tissue outside rectangles (x1, y1, x2, y2 px): without the cells whose centres they hold."""
+        mask = self.mask.copy()
+        for box in boxes:
+            x1, y1, x2, y2 = (max(0, math.ceil(n * mpp[k % 2] / self.step_um - 0.5)) for k, n in enumerate(box))
+            mask[y1:y2, x1:x2] = False
+        return replace(self, mask=mask)
+
     def _sides(self, axis: int) -> NDArray[np.float64]:
         """How far each column (axis 0) or row (axis 1) of cells lies on the slide, um."""
         starts = np.arange(self.mask.shape[1 - axis]) * self.step_um
@@ -57,7 +66,14 @@ class Tissue:
 
 
 def find(image: Image, mpp: tuple[float, float], copies: Copies | None = None) -> Tissue:
-    """Finds the tissue on an image. Parts that cannot be decoded count as tissue, so that they are tried and reported.
+    """Returns the tissue on an image, as `find_with_unread`."""
+    return find_with_unread(image, mpp, copies)[0]
+
+
+def find_with_unread(
+    image: Image, mpp: tuple[float, float], copies: Copies | None = None
+) -> tuple[Tissue, NDArray[np.bool_]]:
+    """Finds the tissue on an image. Returns it, and the cells that cannot be decoded, which are not tissue.
 
     Args:
         image: the image.
@@ -68,10 +84,11 @@ def find(image: Image, mpp: tuple[float, float], copies: Copies | None = None) -
     shape = cells(extent)
     size = (min(shape[0], image.size[0]), min(shape[1], image.size[1]))
     pixels, decoded = (copies or Copies(image)).exactly(size)
-    mask = _smoothed(is_tissue(pixels)) | ~decoded
+    mask = _smoothed(is_tissue(pixels)) & decoded
     if size != shape:  # an image of a few pixels
-        mask = mask[np.arange(shape[1]) * size[1] // shape[1]][:, np.arange(shape[0]) * size[0] // shape[0]]
-    return Tissue(mask, STEP_UM, extent)
+        rows, columns = (np.arange(of) * stored // of for of, stored in ((shape[1], size[1]), (shape[0], size[0])))
+        mask, decoded = mask[rows][:, columns], decoded[rows][:, columns]
+    return Tissue(mask, STEP_UM, extent), ~decoded
 
 
 def everywhere(image: Image, mpp: tuple[float, float]) -> Tissue:
@@ -111,6 +128,8 @@ def _smoothed(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     padded = np.pad(mask, 2 * around.shape[0], mode="edge")
     inner = slice(2 * around.shape[0], -2 * around.shape[0])
     closed = closing(padded, around)[inner, inner]
+    if not closed.any():  # a small image without tissue is not a hole in tissue
+        return np.zeros_like(mask)
     filled = closed | (_sizes(~closed) <= MAX_HOLE_UM2 / cell)
     smoothed: NDArray[np.bool_] = filled & (_sizes(filled) > MIN_AREA_UM2 / cell)
     return smoothed

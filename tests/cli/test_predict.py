@@ -191,6 +191,10 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
         (["hpf.png", "--mpp", "0.25", "--hotspot", "star"], "Unknown shape 'star'"),
         (["hpf.png", "--mpp", "0.25", "--area-mm2", "0"], "hot spot of 0 mm2"),
         (["hpf.png", "--mpp", "0.25", "--example"], "Give images, or --example"),
+        (["hpf.png", "--mpp", "0.25", "--roi", "cut.geojson"], "cut.geojson"),
+        (["hpf.png", "--mpp", "0.25", "--roi", "outside.geojson"], "outside.geojson: lies outside hpf.png"),
+        (["hpf.png", "--mpp", "0.25", "--tissue", "wide.png"], "wide.png: has 60 x 20 px, which is not the form"),
+        (["pages.tif", "--mpp", "0.25", "--page", "3"], "has pages 1 to 2, and no page 3"),
     ],
 )
 def test_wrong_arguments_are_errors_before_a_model_is_loaded(
@@ -200,8 +204,15 @@ def test_wrong_arguments_are_errors_before_a_model_is_loaded(
     (tmp_path / "empty").mkdir()
     for name in ("hpf.png", "b.png"):
         Image.new("RGB", (50, 50), (200, 100, 150)).save(tmp_path / name)
-    answer = mitobench("predict", *arguments, "--out", "out")
+    Image.new("L", (60, 20), 255).save(tmp_path / "wide.png")
+    pages = [Image.new("RGB", (50, 50), (200, 100, shade)) for shade in (140, 150)]
+    pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
+    (tmp_path / "cut.geojson").write_text('{"type": "FeatureColl')
+    outside = [[[500, 500], [600, 500], [600, 600], [500, 500]]]
+    (tmp_path / "outside.geojson").write_text(json.dumps({"type": "Polygon", "coordinates": outside}))
+    answer = mitobench("predict", *arguments, "--out", "out/deeper")
     assert answer.code == 2
+    assert not (tmp_path / "out").exists()
     assert message in " ".join(answer.err.replace("│", " ").split())
 
 

@@ -98,6 +98,42 @@ def test_with_a_damaged_tile_the_image_is_not_finished_and_is_tried_again(tmp_pa
     assert run(Model.load(folder), path, **options).unread_parts == 0
 
 
+@pytest.mark.parametrize("levels", ["both", "full"])
+def test_mitoses_per_mm2_refer_to_the_tissue_that_was_searched(model: Model, tmp_path: Path, levels: str) -> None:
+    """A tile that cannot be decoded is not tissue, on tissue and on glass; a smaller copy may show what it held."""
+    tissue = field(0, 50)[:256, :256]
+    pixels = np.full((256, 768, 3), 245, np.uint8)
+    pixels[:, :256] = tissue[::-1, ::-1]
+    areas = []
+    for name, tile in (("whole", None), ("tissue", 1 * 6 + 5), ("glass", 0)):  # it is turned by 180 degrees
+        path = tmp_path / f"{name}.tif"
+        if levels == "both":
+            pyramid(path, pixels[::-1, ::-1])
+        else:
+            options = {"tile": (128, 128), "compression": "zlib", "photometric": "rgb", "metadata": None}
+            tifffile.imwrite(path, pixels[::-1, ::-1], extratags=[(274, 3, 1, 3, True)], **options, **RESOLUTION)
+        if tile is not None:
+            damage(path, tile)
+        row = run(model, path)
+        areas.append(row.tissue_mm2 or 0)
+        assert row.mitoses_per_mm2 == pytest.approx((row.mitoses or 0) / areas[-1])
+        assert bool(row.unread_parts) == (name == "tissue" or (name == "glass" and levels == "full"))
+    a_tile = (128 * MPP / 1000) ** 2
+    assert areas[0] - areas[1] == pytest.approx(a_tile, rel=0.3)
+    assert areas[2] == pytest.approx(areas[0], rel=0.02)
+
+
+def test_a_slide_whose_tissue_cannot_be_decoded_has_no_counts(model: Model, tmp_path: Path) -> None:
+    pixels = np.full((256, 768, 3), 245, np.uint8)
+    pixels[:, 512:] = field(0, 50)[:256, :256]
+    path = pyramid(tmp_path / "a.tif", pixels)
+    for tile in (4, 5, 10, 11):
+        damage(path, tile)
+    row = run(model, path)
+    assert row.mitoses is None
+    assert "none of its tissue can be decoded" in row.note
+
+
 def test_a_slide_whose_tiles_all_fail_is_a_failed_image(model: Model, tmp_path: Path) -> None:
     path = pyramid(tmp_path / "a.tif", field(0, 50)[:256, :256])
     for tile in range(4):

@@ -13,7 +13,8 @@ from mitobench.api import Detections, Detector, Frame
 from mitobench.errors import MitobenchError
 from mitobench.model import Model
 from mitobench.model.batch import ENDINGS, predict_files
-from model.toy_models import black, dots
+from mitobench.model.image_run import _state
+from model.toy_models import dots, stained
 
 EVERYWHERE = "no tissue was found, so the whole image was searched"
 
@@ -24,9 +25,7 @@ def paths(tmp_path: Path) -> list[Path]:
     packed_run = []
     for number in range(3):
         path = tmp_path / f"dots{number}.png"
-        pixels = black(60, 40, np.array([[10, 20], [40, 20]])[:number])
-        pixels[:2, :2] = (90, 30, 90)  # an image of one colour is not judged
-        Image.fromarray(pixels).save(path)
+        Image.fromarray(stained(60, 40, np.array([[10, 20], [40, 20]])[:number])).save(path)
         packed_run.append(path)
     return packed_run
 
@@ -102,6 +101,21 @@ def test_a_folder_that_cannot_be_written_is_an_error_before_any_work(paths: list
     (tmp_path / "out").write_text("a file")
     with pytest.raises(MitobenchError, match="cannot be written"):
         next(predict_files(dots(), paths, tmp_path / "out", 0.5))
+
+
+def test_the_output_folder_may_have_the_name_of_the_image(paths: list[Path], tmp_path: Path) -> None:
+    """It is not taken for the folder in which a slide keeps its parts."""
+    (row,) = predict_files(dots(), [paths[2]], paths[2].with_suffix(""), 0.5)
+    assert row.mitoses == 2, row.note
+
+
+def test_a_part_of_a_slide_of_several_files_may_not_change_meanwhile(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for name in ("a.mrxs", "a/Data0001.dat"):
+        (tmp_path / name).write_bytes(b"1")
+    before = _state(tmp_path / "a.mrxs")
+    (tmp_path / "a/Data0001.dat").write_bytes(b"12")
+    assert _state(tmp_path / "a.mrxs") != before
 
 
 def test_no_image_is_overwritten(paths: list[Path], tmp_path: Path) -> None:

@@ -81,3 +81,17 @@ def test_images_without_mitoses_give_no_threshold(
     assert answer.code == 2
     assert "no threshold can be chosen: the frames hold no annotated mitosis" in answer.err
     assert not (tmp_path / "new").exists()
+
+
+def test_one_image_is_called_one_image(mitobench: Callable[..., Any], folder: Path, data: Path, tmp_path: Path) -> None:
+    lines = (data / "annotations.csv").read_text().splitlines()
+    first = next(line for line in lines if line.endswith(",mitosis")).split(",")[0]
+    (data / "annotations.csv").write_text(
+        "\n".join(line for line in lines if line.startswith(("image,", first))) + "\n"
+    )
+    for path in data.rglob("*.png"):
+        if path != data / first:
+            path.unlink()
+    answer = mitobench("calibrate", folder, "--data", data, "--out", tmp_path / "new", "--device", "cpu")
+    assert "1 image of 1 slide with " in answer.out, answer.err
+    assert "1 slide is too few" in answer.out

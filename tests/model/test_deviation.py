@@ -13,12 +13,13 @@ from slides.reader.pictures import picture
 
 from mitobench.api import Frame
 from mitobench.model import card as cards
+from mitobench.model.batch import Options, predict_files
 from mitobench.model.card import ModelCard, TrainingRanges
 from mitobench.model.deviation import Judgement, judge, judge_image, ranges_of
 from mitobench.slides.appearance import MEASURES, patches_of
 from mitobench.slides.reader import open_image
 from mitobench.slides.tissue import find
-from model.toy_models import card, frame
+from model.toy_models import card, dots, frame
 
 MPP = 0.25
 
@@ -74,7 +75,7 @@ def test_an_image_like_the_training_frames_has_no_note(model_card: ModelCard) ->
 
 
 def test_a_model_without_ranges_has_no_note() -> None:
-    assert judged(card(mpp=MPP), np.clip(picture(800, 800).astype(int) + 40, 0, 255).astype(np.uint8)) == Judgement()
+    assert judged(card(mpp=MPP), np.clip(picture(800, 800).astype(int) + 20, 0, 255).astype(np.uint8)) == Judgement()
 
 
 def test_a_pale_image_and_a_blurred_one_are_noted(model_card: ModelCard) -> None:
@@ -108,6 +109,68 @@ def test_grey_black_and_inverted_images_are_not_judged(
         judgement = judged(any_card, pixels)
         assert not judgement.judged
         assert note in judgement.notes[0]
+
+
+RNG = np.random.default_rng(4)
+
+
+def noisy(*colour: int, noise: int = 4) -> NDArray[np.uint8]:
+    return (np.array(colour) + RNG.integers(-noise, noise + 1, (300, 300, 3))).clip(0, 255).astype(np.uint8)
+
+
+def fluorescence() -> NDArray[np.uint8]:
+    """Blue nuclei and red membranes on black."""
+    pixels = noisy(6, 0, 8)
+    pixels[40:90, 40:90] = (10, 0, 220)
+    pixels[150:250, 100:110] = (230, 20, 0)
+    return pixels
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        fluorescence(),
+        noisy(244, 243, 245),  # glass with noise
+        noisy(190, 190, 182),  # grey with a tint
+        noisy(150, 150, 150, noise=3),
+        noisy(190, 160, 120),  # sepia
+        noisy(150, 100, 50),  # DAB
+    ],
+    ids=["fluorescence", "glass", "tinted grey", "grey with noise", "sepia", "DAB"],
+)
+def test_an_image_on_which_nothing_has_the_colours_of_he_is_not_judged(
+    model_card: ModelCard, tmp_path: Path, pixels: NDArray[np.uint8]
+) -> None:
+    for any_card in (model_card, card(mpp=MPP)):
+        judgement = judged(any_card, pixels)
+        assert not judgement.judged
+        assert "no part of the image has the colours of H&E" in judgement.notes[0]
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    (row,) = predict_files(dots(), [tmp_path / "a.png"], tmp_path / "out", MPP)
+    assert (row.mitoses, row.mitoses_per_mm2, row.tissue_mm2, row.hot_spot_mitoses) == (None,) * 4
+    assert row.note.startswith("not judged: no part of the image has the colours of H&E")
+    assert "searched" not in row.note
+    assert "Not judged" in (tmp_path / "out" / "a.html").read_text()
+    assert not (tmp_path / "out" / "a.csv").exists()
+
+
+def test_a_slide_of_glass_and_dust_is_not_judged_unless_the_user_says_where_tissue_is(tmp_path: Path) -> None:
+    pixels = np.tile(noisy(244, 243, 245), (2, 2, 1))
+    pixels[100:103, 100:103] = 90
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    Image.new("L", (10, 10), 255).save(tmp_path / "mask.bmp")
+    (row,) = predict_files(dots(), [tmp_path / "a.png"], tmp_path / "out", 1.0)
+    assert row.mitoses is None
+    options = Options(mpp=1.0, tissue=tmp_path / "mask.bmp")
+    (row,) = predict_files(dots(), [tmp_path / "a.png"], tmp_path / "given", options=options)
+    assert row.mitoses == 0
+
+
+def test_a_region_without_the_stain_is_noted(model_card: ModelCard) -> None:
+    """Its stain cannot be compared with that of the training frames."""
+    judgement = judge(model_card, picture(300, 300), [noisy(150, 150, 150)], (MPP, MPP), found=True)
+    assert judgement.judged
+    assert any("does not have the colours of H&E" in note for note in judgement.notes)
 
 
 def test_a_slide_is_judged_by_its_tissue(model_card: ModelCard, tmp_path: Path) -> None:

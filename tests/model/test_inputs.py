@@ -12,7 +12,9 @@ from PIL import Image
 
 from mitobench.errors import DataError, MitobenchError
 from mitobench.model import inputs
+from mitobench.model.batch import predict_files
 from mitobench.slides.reader import open_image
+from model.toy_models import dots
 
 
 def save(path: Path, mode: str = "RGB", size: tuple[int, int] = (8, 6)) -> Path:
@@ -34,6 +36,29 @@ def test_a_folder_means_its_images_sorted_and_each_once(tmp_path: Path) -> None:
     assert inputs.images_of([tmp_path, hidden]) == [first, second, hidden]
 
 
+@pytest.mark.parametrize("out", ["found", "."])
+def test_what_predict_wrote_is_not_an_image(tmp_path: Path, out: str) -> None:
+    """So a folder can be searched again with its results in it."""
+    image, other = (save(tmp_path / "deeper" / name) for name in ("a.png", "b.png"))
+    for _ in range(2):
+        paths = inputs.images_of([tmp_path], recursive=True)
+        assert paths == [image, other]
+        list(predict_files(dots(), paths, tmp_path / out, 0.5))
+        assert inputs.left_out([tmp_path], recursive=True) == []
+    assert (tmp_path / out / "a.html").is_file()
+    own = save(tmp_path / out / "mine.png")
+    assert own in inputs.images_of([tmp_path], recursive=True)
+
+
+@pytest.mark.parametrize(("dpi", "reason"), [(2_000_000, "has no um/px"), (25_400 / 1.5, "at 0.1 to 1 um/px")])
+def test_an_image_that_is_refused_keeps_the_notes_of_reading_it(tmp_path: Path, dpi: float, reason: str) -> None:
+    Image.new("L", (30, 20), 90).save(tmp_path / "a.tif", dpi=(dpi, dpi))
+    (row,) = predict_files(dots(), [tmp_path / "a.tif"], tmp_path / "out")
+    assert reason in row.note
+    assert "Noted when it was read: image is grey" in row.note
+    assert ("in the file (0.0127, 0.0127) is outside" in row.note) == (dpi > 100_000)
+
+
 def test_missing_files_and_empty_folders_are_kept_and_reported_later(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     paths = [tmp_path / "empty", tmp_path / "no.png"]
@@ -42,6 +67,13 @@ def test_missing_files_and_empty_folders_are_kept_and_reported_later(tmp_path: P
         inputs.frame(paths[0], 0.25)
     with pytest.raises(DataError, match=r"no\.png: does not exist"):
         inputs.frame(paths[1], 0.25)
+
+
+def test_a_folder_of_other_formats_only_is_refused_by_their_names(tmp_path: Path) -> None:
+    for name in ("a.czi", "b.lif", "notes.txt"):
+        (tmp_path / name).write_bytes(b"1")
+    with pytest.raises(DataError, match=r"It has a\.czi, b\.lif, which cannot be read: convert such files to TIFF\."):
+        inputs.check_there([tmp_path])
 
 
 def test_images_with_the_same_stem_are_numbered() -> None:

@@ -12,13 +12,13 @@ from PIL import Image
 from mitobench.errors import MitobenchError
 from mitobench.model.batch import Options, predict_files
 from mitobench.model.output_folder import FILES, OutputFolder
-from model.toy_models import black, dots
+from model.toy_models import dots, stained
 
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
     path = tmp_path / "a.png"
-    Image.fromarray(black(60, 40, np.array([[10, 20]]))).save(path)
+    Image.fromarray(stained(60, 40, np.array([[10, 20]]))).save(path)
     return path
 
 

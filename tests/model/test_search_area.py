@@ -13,7 +13,7 @@ from PIL import Image
 
 from mitobench.errors import DataError, MitobenchError
 from mitobench.model.batch import Options, predict_files
-from mitobench.model.search_area import read_rings, within
+from mitobench.model.search_area import read_polygons, within
 from model.toy_models import dots
 
 SIZE = (300, 200)  # px of 1 um
@@ -76,6 +76,36 @@ def test_a_hole_is_not_searched(image: Path) -> None:
     assert xs == [40, 260]
 
 
+def test_overlapping_regions_are_searched_once_where_they_overlap(image: Path) -> None:
+    left, right = ([[a, 0], [b, 0], [b, 200], [a, 200], [a, 0]] for a, b in ((0, 200), (100, 300)))
+    several = {"type": "MultiPolygon", "coordinates": [[left], [right]]}
+    for number, regions in enumerate(([polygon(left), polygon(right)], [polygon(left)] * 2, [several])):
+        xs, _, area = found(image, roi=geojson(image.parent / "roi.geojson", *regions))
+        assert xs == ([40, 150] if number == 1 else [40, 150, 260])
+        assert area == pytest.approx((200 if number == 1 else 300) * 200 / 1e6, rel=0.1)
+    everything = [[0, 0], [300, 0], [300, 200], [0, 200], [0, 0]]
+    hole_in_one = geojson(image.parent / "roi.geojson", polygon(everything, SQUARE), polygon(right))
+    assert found(image, roi=hole_in_one)[0] == [40, 150, 260], "the hole of one region lies in another"
+
+
+@pytest.mark.parametrize("option", ["roi", "tissue"])
+def test_detections_in_a_file_of_regions_are_left_out(image: Path, option: str) -> None:
+    """An export of QuPath with our own detections does not cut a hole at every mitosis."""
+    path = geojson(image.parent / "export.geojson", polygon(SQUARE))
+    content = json.loads(path.read_text())
+    boxes = [[[x - 5, y - 5], [x + 5, y - 5], [x + 5, y + 5], [x - 5, y + 5], [x - 5, y - 5]] for x, y in DOTS.tolist()]
+    detections = [
+        {"type": "Feature", "geometry": polygon(box), "properties": {"objectType": "detection"}} for box in boxes
+    ]
+    path.write_text(json.dumps({**content, "features": [*detections, *content["features"]]}))
+    xs, note, _ = found(image, **{option: path})
+    assert xs == [150]
+    assert "3 detections in export.geojson are not outlines of a region and were left out" in note
+    path.write_text(json.dumps({**content, "features": detections}))
+    with pytest.raises(DataError, match="no polygon of a region, only 3 detections"):
+        read_polygons(path)
+
+
 def test_tissue_can_be_given_as_a_mask_of_any_size(image: Path) -> None:
     mask = np.zeros((20, 30), np.uint8)
     mask[:, :10] = 255
@@ -124,13 +154,13 @@ def test_a_faulty_region_is_named(image: Path, content: Any, message: str) -> No
 def test_a_file_that_is_not_json_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.geojson").write_text(text)
     with pytest.raises(MitobenchError, match=r"a\.geojson"):
-        read_rings(tmp_path / "a.geojson")
+        read_polygons(tmp_path / "a.geojson")
 
 
 def test_outlines_have_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mitobench.model.search_area.MAX_CORNERS", 4)
     with pytest.raises(DataError, match="more than 4 corners"):
-        read_rings(geojson(tmp_path / "a.geojson", polygon(SQUARE)))
+        read_polygons(geojson(tmp_path / "a.geojson", polygon(SQUARE)))
 
 
 @pytest.mark.parametrize(("size", "value", "message"), [((100, 100), 255, "not the form"), ((30, 20), 0, "is 0 every")])

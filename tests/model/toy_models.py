@@ -144,3 +144,11 @@ def black(width: int, height: int, white: NDArray[np.int64] | None = None) -> ND
     if white is not None:
         pixels[white[:, 1], white[:, 0]] = 255
     return pixels
+
+
+def stained(width: int, height: int, white: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
+    """As `black`, with the colours of H&E: images without them are not judged."""
+    pixels = black(width, height, white)
+    pixels[pixels.max(axis=2) < 255] = (228, 168, 205)
+    pixels[:2, :2] = (90, 30, 90)  # nor are images of one colour
+    return pixels

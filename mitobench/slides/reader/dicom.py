@@ -1,12 +1,17 @@
-"""DICOM whole slides that OpenSlide does not open: one file, 8-bit RGB, all tiles in order. pydicom reads them."""
+"""DICOM whole slides: which files belong to one slide; and those that OpenSlide does not open.
+
+pydicom reads the latter: one file, 8-bit RGB, all tiles in order.
+"""
 
 from __future__ import annotations
 
 import io
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +38,90 @@ _EXPECTED = {
     "NumberOfOpticalPaths": (1, None),
     "DimensionOrganizationType": ("TILED_FULL", None),
 }
+
+
+@dataclass(frozen=True)
+class DicomFile:
+    """One file of a slide. A slide is a series: its levels are files of their own, as are label and overview.
+
+    Attributes:
+        series: of the slide.
+        kind: `label`, `overview` or `thumbnail`; empty for tissue.
+        pixels: of its whole image.
+    """
+
+    series: str
+    kind: str
+    pixels: int
+
+
+def describe(path: Path) -> DicomFile | None:
+    """Returns what a file is of a slide; None if it is not a DICOM whole slide, or pydicom is missing."""
+    try:
+        status = path.stat()
+        return _describe(path, status.st_size, status.st_mtime_ns)
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _describe(path: Path, size: int, changed: int) -> DicomFile | None:
+    if not optional.is_installed("pydicom"):
+        return None
+    tags = ["SOPClassUID", "SeriesInstanceUID", "ImageType", "TotalPixelMatrixColumns", "TotalPixelMatrixRows"]
+    try:
+        check_regular(path, MAX_IMAGE_BYTES, "image", DataError)
+        with _quiet():  # also while values are converted, which happens when they are first used
+            header = optional.load("pydicom", path, "a DICOM image").dcmread(
+                str(path), stop_before_pixels=True, specific_tags=tags
+            )
+            if header.get("SOPClassUID") != _WHOLE_SLIDE:
+                return None
+            kinds = sorted(_NOT_TISSUE & set(header.get("ImageType", None) or ()))
+            pixels = int(header.get("TotalPixelMatrixColumns", 0)) * int(header.get("TotalPixelMatrixRows", 0))
+            return DicomFile(str(header.get("SeriesInstanceUID", "")), kinds[0].lower() if kinds else "", pixels)
+    except Exception:  # the file is reported when it is opened
+        return None
+
+
+def other_files(path: Path) -> list[Path]:
+    """Returns the other files of a slide, which lie in the same folder, sorted."""
+    own = describe(path)
+    if own is None or not own.series:
+        return []
+    others = [other for other in sorted(path.parent.glob("*.[dD][cC][mM]")) if other.name != path.name]
+    return [other for other in others if (found := describe(other)) is not None and found.series == own.series]
+
+
+def one_a_slide(paths: Iterable[Path]) -> list[Path]:
+    """Leaves out further files of a slide: smaller copies, label and overview. The order stays.
+
+    Of the files of a slide, the largest image of tissue is kept. Other files stay, and one label without its slide.
+    """
+    paths = list(paths)
+    found = {path: describe(path) for path in paths if path.suffix.lower() == ".dcm"}
+    best: dict[tuple[Path, str], Path] = {}
+    for path, file in found.items():
+        if file is not None:
+            key = (path.parent, file.series or path.name)
+            best[key] = max(best.get(key, path), path, key=lambda one: _rank(found[one]))
+    chosen = set(best.values())
+    return [path for path in paths if found.get(path) is None or path in chosen]
+
+
+def _rank(file: DicomFile | None) -> tuple[bool, int]:
+    return (False, 0) if file is None else (not file.kind, file.pixels)
+
+
+def refuse_label(path: Path) -> None:
+    """Raises DataError for the label, overview or thumbnail of a slide."""
+    file = describe(path)
+    if file is not None and file.kind:
+        raise _not_tissue(path, file.kind)
+
+
+def _not_tissue(path: Path, kind: str) -> DataError:
+    return DataError(f"{path}: is the {kind} of a DICOM slide, not its tissue. Give another file of the slide.")
 
 
 class DicomImage(Image):
@@ -144,7 +233,7 @@ def _check(path: Path, header: Any) -> None:
         raise DataError(f"{path}: is a DICOM file, but not a whole slide. Give a slide, or export the image as TIFF.")
     kinds = _NOT_TISSUE & set(header.get("ImageType", None) or ())
     if kinds:
-        raise DataError(f"{path}: is the {kinds.pop().lower()} of a DICOM slide, not its tissue. Give another file.")
+        raise _not_tissue(path, kinds.pop().lower())
     for name, allowed in _EXPECTED.items():
         if header.get(name, None) not in allowed:
             raise DataError(

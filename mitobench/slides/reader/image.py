@@ -92,15 +92,15 @@ class Image(ABC):
             return self._padded(0, (x, y, width, height))
         return self._resampled(level, (x, y, width, height), [out])[0]
 
-    def region_in_parts(self, x: int, y: int, width: int, height: int) -> tuple[Pixels, Box | None]:
+    def region_in_parts(self, x: int, y: int, width: int, height: int) -> tuple[Pixels, tuple[Box, ...]]:
         """Reads a rectangle as `region` does at full resolution, and skips what cannot be decoded.
 
-        Returns the pixels, white where they cannot be decoded, and the rectangle (x1, y1, x2, y2 px of the full
-        resolution) around these places; None: there are none. Raises DataError if nothing can be decoded, or the file
+        Returns the pixels, white where they cannot be decoded, and these places (x1, y1, x2, y2 px of the full
+        resolution). Raises DataError if nothing can be decoded, or the file
         has no parts that can be read alone.
         """
         try:
-            return self.region(x, y, width, height), None
+            return self.region(x, y, width, height), ()
         except DataError:
             if not self.has_parts:
                 raise
@@ -108,8 +108,7 @@ class Image(ABC):
             unread = list(self._fill_parts(pixels, (0, 0, width, height), (x, y)))
             if sum((x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in unread) == width * height:
                 raise
-        left, top, right, bottom = np.array(unread).T
-        return pixels, (x + int(left.min()), y + int(top.min()), x + int(right.max()), y + int(bottom.max()))
+        return pixels, tuple((x + x1, y + y1, x + x2, y + y2) for x1, y1, x2, y2 in unread)
 
     def _fill_parts(self, pixels: Pixels, box: Box, corner: tuple[int, int]) -> Iterator[Box]:
         """Reads the quarters of a box (x1, y1, x2, y2) of `pixels`, and so on; yields those that cannot be decoded."""

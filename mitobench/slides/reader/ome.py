@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from xml.etree import ElementTree
 
 from mitobench.foreign.limits import MAX_DESCRIPTION_BYTES
@@ -20,11 +20,13 @@ class Description:
         pixels: the attributes of the element `Pixels` of the first image.
         several: what the file holds more than one of: `5 planes (z)`, `2 times`, `4 channels`; None: nothing.
         colours: the colours of channels that have a page each, by their names or their colours; empty if unknown.
+        names: the name of the image that begins at a page, by the page's index.
     """
 
     pixels: Mapping[str, str] = field(default_factory=dict)
     several: str | None = None
     colours: tuple[str, ...] = ()
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
 def read(text: str) -> Description:
@@ -36,7 +38,16 @@ def read(text: str) -> Description:
     except ElementTree.ParseError:
         return Description()
     found = [_described(element) for element in root.iter() if element.tag.rpartition("}")[2] == "Pixels"]
-    return found[0] if found else Description()
+    return replace(found[0], names=dict(_names(root))) if found else Description()
+
+
+def _names(root: ElementTree.Element) -> Iterator[tuple[int, str]]:
+    images = [element for element in root.iter() if element.tag.rpartition("}")[2] == "Image"]
+    for image in images:
+        for element in image.iter():
+            index = element.get("IFD", "0")
+            if element.tag.rpartition("}")[2] == "TiffData" and index.isdecimal():
+                yield int(index), image.get("Name", "")
 
 
 def _described(element: ElementTree.Element) -> Description:

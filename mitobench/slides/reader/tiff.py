@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,10 @@ _UNKNOWN_SAMPLE, _PREMULTIPLIED, _ALPHA = 0, 1, 2
 _PLANES = 2
 _REDUCED = 1
 _UNSIGNED = 1
+_NOT_TISSUE = re.compile(  # a line of the description of a page: "label 387x463", "Macro image"
+    r"^\W*(label|macro|overview)(\s+(image|\d.*))?\s*$", re.IGNORECASE | re.MULTILINE
+)
+_MACRO_OF_APERIO = 9  # NewSubfileType
 
 _PILLOW_COMPRESSIONS = {_NONE, _LZW, _OLD_JPEG, _JPEG, _DEFLATE, _PACKBITS, _OLD_DEFLATE}
 _BUILT_IN = {_NONE, _DEFLATE, _OLD_DEFLATE, _PACKBITS}  # compressions that tifffile reads without imagecodecs
@@ -257,24 +262,27 @@ def _plan(path: Path, tiff: Any, page: int | None = None) -> _Plan:
     pages = _pages(path, tiff)
     if page is not None:
         return _plan_of_page(path, tiff, pages, page)
-    main = max(pages, key=lambda page: page.imagewidth * page.imagelength)  # the first of the largest
+    about = ome.read(_description(pages[0]))
+    tissue = [page for page in pages if not _is_label_or_macro(page, about)]
+    if not tissue:
+        raise DataError(f"{path}: holds only the label or the macro image of a slide. Give the slide.")
+    main = max(tissue, key=lambda page: page.imagewidth * page.imagelength)  # the first of the largest
     width, height = main.imagewidth, main.imagelength
     if not 0 < width * height <= MAX_SLIDE_PIXELS:
         raise DataError(f"{path}: the image has {width} x {height} px. Copy the file again.")
     notes = []
-    if main.index != 0:
+    if main.index != 0 and tissue[0] is pages[0]:
         first = pages[0]
         notes.append(
             f"the first page ({first.imagewidth} x {first.imagelength} px) is a smaller image; the largest page "
             f"({width} x {height} px) is read"
         )
-    same = [page for page in pages if (page.imagewidth, page.imagelength) == (width, height)]
-    about = ome.read(_description(pages[0]))
+    same = [page for page in tissue if (page.imagewidth, page.imagelength) == (width, height)]
     planes = _planes(path, same, about, notes)
     kind = _Kind("RGB;16" if main.bitspersample == 16 else "RGB") if planes else _kind(path, main)
     for page in same if planes else [main]:
         _check(path, page, tiff.filehandle.size)
-    levels, left_out = _levels(path, pages, main, tiff.filehandle.size) if not planes else ([], 0)
+    levels, left_out = _levels(path, tissue, main, tiff.filehandle.size) if not planes else ([], 0)
     if left_out and main.index == 0:
         notes.append(f"{left_out} further pages of other sizes are ignored")
     mpp, note = _mpp(main, pages[0], about)
@@ -290,11 +298,23 @@ def _plan(path: Path, tiff: Any, page: int | None = None) -> _Plan:
     return _Plan(all_levels, tuple(planes), kind, by_pillow, by_parts, mpp, tuple(notes), orientation)
 
 
+def _is_label_or_macro(page: Any, about: ome.Description) -> bool:
+    texts = (_description(page), about.names.get(page.index, ""))
+    return page.subfiletype == _MACRO_OF_APERIO or any(_NOT_TISSUE.search(text) for text in texts)
+
+
 def _plan_of_page(path: Path, tiff: Any, pages: list[Any], number: int) -> _Plan:
-    """Returns the plan for one page of several, for example of a z-stack. Raises DataError unless it is RGB."""
+    """Returns the plan for one page of several, for example of a z-stack.
+
+    Raises DataError unless it is RGB, and for a smaller copy of another page, a label and a macro image.
+    """
     if not 1 <= number <= len(pages):
         raise DataError(f"{path}: has pages 1 to {len(pages)}, and no page {number}.")
-    main = pages[number - 1]
+    main, about = pages[number - 1], ome.read(_description(pages[0]))
+    if _is_label_or_macro(main, about):
+        raise DataError(f"{path}: page {number} is the label or the macro image of the slide, not its tissue.")
+    if main.is_reduced or any(_is_reduced(main, page) for page in pages):
+        raise DataError(f"{path}: page {number} is a smaller copy of another page. Give the page of full resolution.")
     if main.samplesperpixel < 3:
         raise DataError(
             f"{path}: page {number} is grey: it is one channel, not an image of H&E. Export the image as RGB."
@@ -304,7 +324,8 @@ def _plan_of_page(path: Path, tiff: Any, pages: list[Any], number: int) -> _Plan
         raise DataError(f"{path}: page {number} has {width} x {height} px. Copy the file again.")
     kind = _kind(path, main)
     _check(path, main, tiff.filehandle.size)
-    mpp, note = _mpp(main, pages[0], ome.read(_description(pages[0])))
+    alike = (main.imagewidth, main.imagelength) == (pages[0].imagewidth, pages[0].imagelength)
+    mpp, note = _mpp(main, pages[0], about) if alike else _mpp(main, main, ome.Description())
     orientation = pixels.orientation(main.tags.valueof("Orientation"))
     by_parts = _is_in_parts(main, kind)
     by_pillow = orientation == 1 and _is_ordinary(main, kind) and _is_whole(main, by_parts)
@@ -331,9 +352,10 @@ def _planes(path: Path, same: list[Any], about: ome.Description, notes: list[str
     if len(same) == 1 and not several:
         return []
     if several or len(same) != 3 or main.samplesperpixel != 1:
+        pages = "Choose one with --page, or export" if main.samplesperpixel >= 3 else "Export"
         raise DataError(
             f"{path}: holds {several or f'{len(same)} images of the same size'}: it is a stack or has one page a "
-            "channel. Export the image as RGB on one page."
+            f"channel. {pages} the image as RGB on one page."
         )
     by_colour = {colour: index for index, colour in enumerate(about.colours)}
     if set(by_colour) != {"red", "green", "blue"}:

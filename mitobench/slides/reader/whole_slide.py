@@ -60,13 +60,18 @@ class OpenSlideImage(Image):
 
 def is_readable(path: Path) -> bool:
     """Whether OpenSlide is installed and knows a file's format."""
+    return vendor(path) is not None
+
+
+def vendor(path: Path) -> str | None:
+    """Returns OpenSlide's name of a file's format, such as `aperio`; None if it does not know it, or is missing."""
     if not optional.is_installed("openslide"):
-        return False
+        return None
     try:
-        library = optional.load("openslide", path, "a whole slide")
-        return library.OpenSlide.detect_format(str(path)) is not None
+        found: str | None = optional.load("openslide", path, "a whole slide").OpenSlide.detect_format(str(path))
+        return found
     except Exception:  # its shared library is missing, or it cannot open the file
-        return False
+        return None
 
 
 def _number(text: str | None) -> float | None:

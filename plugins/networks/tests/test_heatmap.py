@@ -144,6 +144,19 @@ class TestPrediction:
         assert len(found) == 4
         assert (distance.min(axis=0) < 1.5).all()
 
+    def test_tiles_that_are_seen_at_once_have_the_map_of_one_by_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("mitobench_networks.heatmap.detector.HALO", 32)
+        made = detector(mpp=0.25, tile=128)
+        torch.manual_seed(0)
+        made._network = made.untrained().eval()
+        calls: list[int] = []
+        made._network.register_forward_pre_hook(lambda _, inputs: calls.append(len(inputs[0])))
+        pixels = np.random.default_rng(0).integers(0, 256, (128, 400, 3)).astype(np.uint8)
+        alone, together = (made._map(pixels, at_once=at_once) for at_once in (None, 2))
+        assert calls == [1, 1, 1, 1, 2, 1, 1], "three tiles of one size and a narrow one"
+        assert alone.std() > 0
+        np.testing.assert_allclose(alone, together, atol=1e-5)
+
     def test_an_empty_frame_gives_no_detection(self, dark: Any) -> None:
         assert len(dark.predict(frame(blank(100)))) == 0
 

@@ -258,6 +258,9 @@ class DarkSquares:
         corners = torch.nonzero(torch.nn.functional.avg_pool2d(dark, 10, stride=1)[0, 0] == 1).flip(1).float()
         return torch.cat([corners, corners + 10], dim=1), torch.ones(len(corners))
 
+    def several(self, images: list[torch.Tensor]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        return [self(image) for image in images]
+
 
 class TestSearch:
     def squares(self) -> tuple[np.ndarray, np.ndarray]:
@@ -274,6 +277,21 @@ class TestSearch:
         boxes, scores = search(network, image, tile, 0.3, "cpu")
         assert len(scores) == len(corners)
         np.testing.assert_array_equal(sorted(boxes.tolist()), sorted([x, y, x + 10, y + 10] for x, y in corners))
+
+    @pytest.mark.parametrize(
+        "name", ["fcos_resnet50_fpn", pytest.param("fasterrcnn_resnet50_fpn", marks=pytest.mark.thorough)]
+    )
+    def test_tiles_that_are_seen_at_once_are_searched_as_one_by_one(self, name: str) -> None:
+        torch.manual_seed(0)
+        network = BoxNetwork(options(name, **SMALL, score_floor=0.0, detections_per_tile=100)).eval()
+        calls: list[int] = []
+        network.network.register_forward_pre_hook(lambda _, inputs: calls.append(len(inputs[0])))
+        image = np.random.default_rng(0).integers(0, 256, (64, 220, 3)).astype(np.uint8)
+        alone, together = (search(network, image, 64, 0.3, "cpu", at_once) for at_once in (None, 3))
+        assert calls == [1, 1, 1, 1, 3, 1], "three tiles of one size and a narrow one"
+        assert len(alone[1]) > 5
+        np.testing.assert_allclose(alone[1], together[1], atol=1e-5)
+        np.testing.assert_allclose(alone[0], together[0], atol=1e-5 * 220)  # of the width, in px
 
     def test_a_network_of_a_fixed_side_sees_no_other(self) -> None:
         network: Any = DarkSquares(300)
@@ -299,6 +317,9 @@ class Everything(torch.nn.Module):
         rows, columns = torch.nonzero(image[..., 0] < 100, as_tuple=True)
         box = torch.stack([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]).float()
         return box[None], torch.ones(1)
+
+    def several(self, images: list[torch.Tensor]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        return [self(image) for image in images]
 
 
 def test_hard_negatives_are_detections_away_from_every_mitosis(monkeypatch: pytest.MonkeyPatch) -> None:

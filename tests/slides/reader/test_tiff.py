@@ -159,6 +159,71 @@ def test_a_thumbnail_as_second_page_is_noted(path: Path, rgb: RGB) -> None:
     assert "1 further pages of other sizes are ignored" in notes(path)
 
 
+APERIO = "Aperio Image Library v12\r\n"
+
+
+def scanned(path: Path, rgb: RGB, maker: str = "") -> Path:
+    """A slide with its thumbnail, label and a macro image that is larger than the slide."""
+    macro = np.tile(rgb, (2, 3, 1))
+    with tifffile.TiffWriter(path) as tiff:
+        options: dict[str, Any] = {"photometric": "rgb", "metadata": None, "tile": (16, 16)}
+        tiff.write(rgb, description=f"{maker}{rgb.shape[1]}x{rgb.shape[0]}|MPP = 0.25", **options)
+        tiff.write(rgb[::2, ::2], photometric="rgb", metadata=None, description=f"{maker}thumbnail")
+        tiff.write(rgb[:9, :20], photometric="rgb", metadata=None, description=f"{maker}label 20x9")
+        tiff.write(macro, photometric="rgb", metadata=None, description=f"{maker}macro {macro.shape[1]}")
+    return path
+
+
+@pytest.mark.parametrize("maker", ["", APERIO])
+def test_label_and_macro_image_are_never_read(path: Path, rgb: RGB, maker: str) -> None:
+    scanned(path, rgb, maker)
+    np.testing.assert_array_equal(pixels(path), rgb)
+    known = bool(maker) and optional.is_installed("openslide")
+    for page, reason in ((2, "smaller copy"), (3, "label or the macro"), (4, "label or the macro")):
+        with pytest.raises(DataError, match="whole slide .*Leave out --page" if known else f"page {page} is.*{reason}"):
+            open_image(path, page)
+
+
+def test_a_file_that_holds_only_a_label_is_refused(path: Path, rgb: RGB) -> None:
+    write(path, rgb, photometric="rgb", description="label 53x37")
+    with pytest.raises(DataError, match="holds only the label or the macro image"):
+        open_image(path)
+
+
+@pytest.mark.parametrize("text", ["Label: H&E, block 3", "Labels=2", "macro lens", "unlabelled"])
+def test_a_description_that_mentions_a_label_is_that_of_an_image(path: Path, rgb: RGB, text: str) -> None:
+    write(path, rgb, photometric="rgb", description=text)
+    np.testing.assert_array_equal(pixels(path), rgb)
+
+
+def test_images_that_ome_names_label_or_macro_are_not_read(path: Path, rgb: RGB) -> None:
+    path = path.with_suffix(".ome.tif")
+    with tifffile.TiffWriter(path, ome=True) as tiff:
+        tiff.write(rgb, photometric="rgb", metadata={"axes": "YXS", "Name": "slide"})
+        tiff.write(np.tile(rgb, (2, 2, 1)), photometric="rgb", metadata={"axes": "YXS", "Name": "macro image"})
+    np.testing.assert_array_equal(pixels(path), rgb)
+    with pytest.raises(DataError, match="page 2 is the label or the macro image"):
+        open_image(path, 2)
+
+
+def test_um_px_of_the_first_page_are_used_for_pages_of_its_size_only(path: Path, rgb: RGB) -> None:
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(rgb, photometric="rgb", metadata=None, description="Aperio|MPP = 0.25")
+        tiff.write(rgb[::-1], photometric="rgb", metadata=None)
+        tiff.write(rgb[:9, :40], photometric="rgb", metadata=None)
+    for page, mpp in ((2, (0.25, 0.25)), (3, None)):
+        with open_image(path, page) as image:
+            assert image.mpp == mpp
+
+
+def test_a_stack_of_rgb_is_refused_with_the_option_to_choose_a_page(path: Path, rgb: RGB) -> None:
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(rgb, photometric="rgb", metadata=None)
+        tiff.write(rgb, photometric="rgb", metadata=None)
+    with pytest.raises(DataError, match=r"holds 2 images of the same size.*Choose one with --page"):
+        open_image(path)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_inverted_grey_is_turned_into_grey(path: Path, rgb: RGB, dtype: Any) -> None:
     grey = rgb[..., 1].astype(dtype) * (257 if dtype is np.uint16 else 1)

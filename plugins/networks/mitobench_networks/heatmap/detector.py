@@ -6,7 +6,7 @@ It learns from points alone and needs no boxes. Zhou et al., "Objects as Points"
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -38,6 +38,7 @@ from mitobench_networks.dense_detection import hard_negatives, most_kept
 from mitobench_networks.heatmap.network import STEPS, HeatmapNet, encoder_weights, focal_loss
 from mitobench_networks.heatmap.options import HeatmapOptions
 from mitobench_networks.heatmap.point_patches import HeatmapStream
+from mitobench_networks.tiles import batches, tiles_at_once
 from mitobench_networks.timm_models import check_model
 
 HALO = 96  # px of the image around a tile that the network sees but does not answer for
@@ -162,32 +163,46 @@ class Heatmap(api.Detector):
         return Detections.from_points(xy, score[best], side=options.box_um / float(np.mean(frame.mpp)))
 
     @torch.inference_mode()
-    def _map(self, image: NDArray[np.uint8], searched: tuple[int, int, int, int] | None = None) -> NDArray[np.float32]:
+    def _map(
+        self,
+        image: NDArray[np.uint8],
+        searched: tuple[int, int, int, int] | None = None,
+        at_once: int | None = None,
+    ) -> NDArray[np.float32]:
         """Probabilities at the map's pixels, [ceil(H / stride), ceil(W / stride)], tile by tile.
 
-        Outside `searched` (x1, y1, x2, y2; px) they are 0; None: everything is searched.
+        Outside `searched` (x1, y1, x2, y2; px) they are 0; None: everything is searched. `at_once` tiles are seen at
+        once; None: as many as suit the device.
         """
         tile, stride = self.options.tile, self.options.stride
         height, width = image.shape[:2]
         x1, y1, x2, y2 = searched or (0, 0, width, height)
         heat = np.zeros((-(-height // stride), -(-width // stride)), np.float32)
-        for top, left in itertools.product(range(y1, y2, tile), range(x1, x2, tile)):
-            bottom, right = min(top + tile, y2), min(left + tile, x2)
-            part = self._answer(image, top, left, bottom, right)
-            heat[top // stride : -(-bottom // stride), left // stride : -(-right // stride)] = part
+        tiles = [
+            (left, top, min(left + tile, x2), min(top + tile, y2))
+            for top, left in itertools.product(range(y1, y2, tile), range(x1, x2, tile))
+        ]
+        for numbers in batches([_seen(one) for one in tiles], at_once or tiles_at_once(self.device)):
+            several = [tiles[number] for number in numbers]
+            for (left, top, right, bottom), part in zip(several, self._answers(image, several), strict=True):
+                heat[top // stride : -(-bottom // stride), left // stride : -(-right // stride)] = part
         return heat
 
-    def _answer(self, image: NDArray[np.uint8], top: int, left: int, bottom: int, right: int) -> NDArray[np.float32]:
-        """The map of one tile, from the tile and what lies around it; outside the image it is mirrored."""
+    def _answers(
+        self, image: NDArray[np.uint8], tiles: Sequence[tuple[int, int, int, int]]
+    ) -> Iterator[NDArray[np.float32]]:
+        """The maps of tiles of one size (x1, y1, x2, y2), from each tile and what lies around it.
+
+        Outside the image it is mirrored.
+        """
         stride = self.options.stride
-        high, wide = (-(-(length + 2 * HALO) // STEPS) * STEPS for length in (bottom - top, right - left))
-        pixels = np.ascontiguousarray(crop(image, left - HALO, top - HALO, wide, high))
+        pixels = np.stack([crop(image, one[0] - HALO, one[1] - HALO, *_seen(one)[::-1]) for one in tiles])
         run = self._exported or self._probabilities
-        found = run(torch.from_numpy(pixels)[None].to(self.device))[0]
-        rows, columns = (-(-length // stride) for length in (bottom - top, right - left))
+        found = run(torch.from_numpy(pixels).to(self.device)).cpu().numpy()
         first = HALO // stride
-        answer: NDArray[np.float32] = found[first : first + rows, first : first + columns].cpu().numpy()
-        return answer
+        for (left, top, right, bottom), own in zip(tiles, found, strict=True):
+            rows, columns = (-(-length // stride) for length in (bottom - top, right - left))
+            yield own[first : first + rows, first : first + columns]
 
     def _probabilities(self, images: Tensor) -> Tensor:
         """The map of uint8 images [B, H, W, 3], from the mean of the logits over the views."""
@@ -222,6 +237,12 @@ class Heatmap(api.Detector):
         self._network = self.untrained()
         load_weights(self._network, folder)
         self._network.to(self.device).eval()
+
+
+def _seen(tile: tuple[int, int, int, int]) -> tuple[int, int]:
+    """Height and width of what the network sees of a tile (x1, y1, x2, y2), px."""
+    left, top, right, bottom = tile
+    return -(-(bottom - top + 2 * HALO) // STEPS) * STEPS, -(-(right - left + 2 * HALO) // STEPS) * STEPS
 
 
 def _searched(image: NDArray[np.uint8], context: Floats) -> tuple[int, int, int, int]:

@@ -79,9 +79,16 @@ class BoxNetwork(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Returns boxes, [N, 4] px from the upper left corner, and scores, [N], of one image, uint8 [H, W, 3]."""
-        (found,) = self.network([self._prepared(image)])
-        kept = found["labels"] == self.label
-        return found["boxes"][kept], found["scores"][kept]
+        (found,) = self.several([image])
+        return found
+
+    def several(self, images: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """Returns what `forward` does for each of several images of one size."""
+        answers = []
+        for found in self.network([self._prepared(image) for image in images]):
+            kept = found["labels"] == self.label
+            answers.append((found["boxes"][kept], found["scores"][kept]))
+        return answers
 
     def _prepared(self, image: Tensor) -> Tensor:
         pixels = image.permute(2, 0, 1).float() / 255
