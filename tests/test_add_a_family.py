@@ -27,6 +27,7 @@ def block(kind: str) -> str:
     return found.group(1)
 
 
+@pytest.mark.thorough
 def test_the_page_works_word_for_word(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

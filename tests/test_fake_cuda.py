@@ -37,6 +37,7 @@ pytestmark = [
     pytest.mark.skipif(not has_fake_cuda(), reason="this torch makes no fake CUDA tensors without a driver"),
 ]
 
+QUICK = ("fcn", "frcnn", "heatmap", "resnet18")  # `make test-thorough` takes the others
 DOCS = (Path(__file__).parents[1] / "docs" / "devices.md").read_text(encoding="utf-8")
 NETWORKS = ("mitobench-networks", "mitobench-mmdet")
 
@@ -63,7 +64,13 @@ def rows() -> dict[str, dict[str, str]]:
     return found
 
 
-@pytest.mark.parametrize(("role", "spec"), learned())
+@pytest.mark.parametrize(
+    ("role", "spec"),
+    [
+        pytest.param(role, spec, marks=[] if discovery.split(spec)[0] in QUICK else [pytest.mark.thorough])
+        for role, spec in learned()
+    ],
+)
 def test_a_plugin_keeps_its_tensors_on_one_device(role: str, spec: str) -> None:
     outcome = fake_cuda.check(role, spec)
     missing = {step: outcome.left.get(step, "it has no such step") for step in STEPS if step not in outcome.done}

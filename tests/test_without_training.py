@@ -43,6 +43,7 @@ def do(program: str, refused: tuple[str, ...], **environment: str) -> str:
     return done.stdout
 
 
+@pytest.mark.thorough
 def test_no_module_but_the_training_loop_imports_mmengine() -> None:
     names = [name for name in MODULES if name != "mitobench.training.runner"]
     do(f"import importlib\nfor name in {names}: importlib.import_module(name)", ("mmengine",))

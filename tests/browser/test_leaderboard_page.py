@@ -441,12 +441,12 @@ def test_intervals_go_from_low_to_high(show: Open) -> None:
         assert seen[int(place["y"]), int(place["x"]) - 2] == value_of("#1c2227")  # the colour of text
 
 
-@pytest.mark.parametrize("plot", ["plane", "time", "bars", "pr", "froc"])
-def test_no_plot_is_blank(show: Open, plot: str) -> None:
+def test_no_plot_is_blank(show: Open) -> None:
     shown = show()
     colours = {value_of(row["style"]["colour"]) for row in shown.evaluate("page.sections[1].rows.slice(0, 3)")}
-    assert drawn(shown, plot)[0]["data"]
-    assert colours <= set(pixels(shown, plot).flat)
+    for plot in ("plane", "time", "bars", "pr", "froc"):
+        assert drawn(shown, plot)[0]["data"], plot
+        assert colours <= set(pixels(shown, plot).flat), plot
 
 
 def test_every_plot_has_a_description_for_screen_readers(show: Open) -> None:
@@ -473,7 +473,7 @@ def test_plots_follow_the_width_of_the_window(show: Open) -> None:
     until(lambda: 0 < shown.evaluate(width) < before)
 
 
-@pytest.mark.parametrize("width", [400, 1000, 1600])
+@pytest.mark.parametrize("width", [400, 1000])
 def test_the_page_is_never_wider_than_the_window(show: Open, width: int) -> None:
     shown = show(width=width)
     for plot in ("plane", "time", "bars", "pr", "froc"):

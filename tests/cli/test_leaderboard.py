@@ -216,7 +216,7 @@ def first(board: Path) -> Path:
 
 
 def page_of_section(folder: Path) -> str:
-    (page,) = (folder / "sections").glob("*.md")
+    (page,) = (path for path in (folder / "sections").glob("*.md") if path.stem != "published")
     return page.read_text(encoding="utf-8")
 
 

@@ -7,7 +7,18 @@ from mitobench import contract, discovery
 pytestmark = pytest.mark.slow
 
 EVERY = [(role, name) for role in discovery.ROLES for name in discovery.names(role)]
-CHECKS = [check for role, name in EVERY for check in contract.checks(role, name)]
+SLOW = (
+    "mmdet",
+    "torchvision",
+    "timm",
+    "resnet50",
+    "rpn-extracted",
+)  # networks that other plugins also have, or like them
+CHECKS = [
+    pytest.param(check, marks=[pytest.mark.thorough] if name in SLOW else [])
+    for role, name in EVERY
+    for check in contract.checks(role, name)
+]
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,7 @@ from mitobench.datasets.synthesis import make_frame
 pytestmark = pytest.mark.slow
 
 SIDE = 256
+QUICK = ("turned or mirrored", "all of these")  # `make test-thorough` takes every kind alone, too
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,9 @@ def known(frames: dict[str, Pixels]) -> dict[str, Fingerprint]:
     return {key: fingerprint(pixels) for key, pixels in frames.items()}
 
 
-@pytest.mark.parametrize("copied", KINDS.values(), ids=KINDS.keys())
+@pytest.mark.parametrize(
+    "copied", [pytest.param(c, id=n, marks=[] if n in QUICK else [pytest.mark.thorough]) for n, c in KINDS.items()]
+)
 def test_copies_are_found_and_nothing_else(
     copied: Callable[[Pixels, Generator], Pixels], frames: dict[str, Pixels], known: dict[str, Fingerprint]
 ) -> None:

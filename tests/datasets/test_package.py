@@ -82,6 +82,7 @@ def _frames(seed: int) -> list[tuple[str, object, Mitoses, str]]:
     return [(f"A{n:02}_00", p.image, p.mitoses, "test" if n == 3 else "train") for n, p in pictures]
 
 
+@pytest.mark.thorough
 def test_two_packages_data_sets_share_a_run_with_their_own_cards_and_splits(
     bring: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -107,6 +107,7 @@ def test_a_detector_of_the_core_runs_from_end_to_end(ran: tuple[Path, str]) -> N
     assert "torch" not in result.versions
 
 
+@pytest.mark.thorough
 def test_commands_that_do_not_train_work_without_the_training_packages(
     alone: Path, ran: tuple[Path, str], small_data: Path
 ) -> None:

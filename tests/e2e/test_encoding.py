@@ -60,6 +60,7 @@ def folder(tmp_path: Path) -> Path:
     return named
 
 
+@pytest.mark.thorough
 def test_predict(mitobench: Mitobench, folder: Path, small_data: Path, toy_environment: dict[str, str]) -> None:
     with only_toys(toy_environment):
         packed_run = run_and_pack(folder.parent / "packed_run", small_data)

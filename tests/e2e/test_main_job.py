@@ -52,6 +52,7 @@ def records_of(done: subprocess.CompletedProcess[str], folder: Path) -> list[rec
     return [found for _, found in record.read_all(folder / "out" / "records")]
 
 
+@pytest.mark.thorough
 def test_the_command_with_masks_and_with_centroids_only(run: Run) -> None:
     records = {found.combination["dataset"]: found for found in run("--device", "cpu")}
     assert set(records) == {"synthetic", "synthetic-centroids"}

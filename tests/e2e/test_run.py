@@ -92,6 +92,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_record(
     assert not list((tmp_path / "store" / "tmp").iterdir()), "nothing half-written is left"
 
 
+@pytest.mark.thorough
 def test_two_runs_on_one_store_at_once_do_each_stage_once(
     preloaded: Preloaded, small_data: Path, tmp_path: Path, toy_environment: dict[str, str]
 ) -> None:

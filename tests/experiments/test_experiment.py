@@ -65,7 +65,8 @@ def test_every_table_can_be_planned(name: str, run_table: Callable[..., Any]) ->
     [
         pytest.param("candidates", marks=pytest.mark.thorough),
         pytest.param("table1", marks=pytest.mark.thorough),
-        *("table5", "table7"),
+        pytest.param("table5", marks=pytest.mark.thorough),
+        "table7",
     ],
 )
 def test_tables_run_to_their_end(name: str, run_table: Callable[..., Any], tmp_path: Path) -> None:

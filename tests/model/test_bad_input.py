@@ -299,6 +299,7 @@ def test_a_page_of_one_channel_is_not_he(model: Model, tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------- real slides
 
 
+@pytest.mark.thorough
 @pytest.mark.real
 @pytest.mark.slow
 def test_the_real_slides_are_searched_or_refused_with_the_reason(

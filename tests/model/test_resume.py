@@ -214,6 +214,7 @@ def test_two_commands_never_write_to_one_folder(slide: Path, model: Path, tmp_pa
     assert not (tmp_path / "out" / LOCK).exists()
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_several_processes_give_the_same_files(
     slide: Path, model: Path, start: Start, undisturbed: tuple[float, dict[str, bytes]], tmp_path: Path

@@ -117,6 +117,7 @@ def digests() -> dict[str, str]:
     return {kind: stage_code(kind).digest for kind in kinds.KINDS}
 
 
+@pytest.mark.thorough
 def test_a_changed_module_changes_the_keys_of_the_stages_that_import_it_and_no_others(
     change: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

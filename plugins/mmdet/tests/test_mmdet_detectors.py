@@ -268,6 +268,7 @@ def test_it_trains_and_predicts_on_a_gpu(
     assert len(detector.predict(samples[0].frame)) > 0
 
 
+@pytest.mark.thorough
 def test_it_learns_to_find_squares(samples: list[Sample], context: Callable[..., Context]) -> None:
     detector = tiny(FasterRCNN, iterations=80, lr_steps=(), width=0.2, fc=(64, 64))
     detector.fit(samples, [], context())

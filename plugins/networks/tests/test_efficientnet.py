@@ -32,6 +32,7 @@ def weights(tmp_path, monkeypatch):
     return tmp_path / "weights"
 
 
+@pytest.mark.thorough
 def test_it_learns_to_distinguish_mitoses_from_imposters(samples, context, weights):
     verifier = tiny(iterations=25, lr=1e-3, tta_views=4)
     verifier.fit(samples, [], replace(context, pretrained=EfficientNetLite0.pretrained(verifier.options)))

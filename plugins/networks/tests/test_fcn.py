@@ -117,6 +117,7 @@ def test_a_frame_without_mitoses_is_not_segmented():
     assert not calls
 
 
+@pytest.mark.thorough
 def test_it_learns_boxes_from_masks(context):
     fcn = tiny(iterations=(10, 10, 40), batch_size=2)
     fcn.fit([sample(seed) for seed in range(3)], [], context)

@@ -191,6 +191,7 @@ def test_info_knows_parameters_resolution_and_licences() -> None:
 
 
 class TestTraining:
+    @pytest.mark.thorough
     def test_it_learns_to_find_synthetic_mitoses(self, tmp_path: Path) -> None:
         synthetic.write(tmp_path / "data", seed=1, frames=3, size=256)
         roles = {"estimator": "fixed", "detector": f"heatmap:{ENCODER}", "verifier": "none", "fuser": "detector-only"}

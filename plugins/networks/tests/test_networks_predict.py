@@ -31,6 +31,7 @@ assert len(fcn.boxes(sample.frame, sample.mitoses)) == len(sample.mitoses)
 """
 
 
+@pytest.mark.thorough
 def test_networks_predict_without_mmengine() -> None:
     program = PROGRAM.format(tests=str(Path(__file__).parent))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)

@@ -56,6 +56,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.thorough
 def test_it_finds_the_same_by_the_exported_network_alone(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not cards.read(packed / "torch").onnx
     assert cards.read(packed / "onnx").onnx == ("detector",)

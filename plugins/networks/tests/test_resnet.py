@@ -104,7 +104,13 @@ def test_an_interrupted_training_ends_with_the_same_weights(samples, context, tm
 
 
 @pytest.mark.parametrize(
-    "stop_after", [pytest.param(2, marks=pytest.mark.thorough), pytest.param(5, marks=pytest.mark.thorough), 8, 11]
+    "stop_after",
+    [
+        pytest.param(2, marks=pytest.mark.thorough),
+        pytest.param(5, marks=pytest.mark.thorough),
+        pytest.param(8, marks=pytest.mark.thorough),
+        11,
+    ],
 )
 def test_an_interrupted_ensemble_with_mining_ends_with_the_same_weights(
     samples, context, tmp_path, monkeypatch, stop_after

@@ -44,6 +44,7 @@ def test_it_fits_and_scores_the_same_after_loading(
     np.testing.assert_array_equal(score, again.score(samples[0].frame, found))
 
 
+@pytest.mark.thorough
 def test_it_learns_to_distinguish_mitoses_from_imposters(samples: list[Sample], context: Context) -> None:
     made = verifier("test_resnet", iterations=40, batch_size=8, lr=3e-3, normalise="patch")
     made.fit(samples, [], context)

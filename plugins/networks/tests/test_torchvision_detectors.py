@@ -66,12 +66,12 @@ def detector(name: str, **more: Any) -> TorchvisionDetector:
     return made
 
 
-LONG = ("ssd300_vgg16", "fasterrcnn_resnet50_fpn_v2", "fasterrcnn_mobilenet_v3_large_fpn", "retinanet_resnet50_fpn_v2")
+QUICK = ("fcos_resnet50_fpn", "ssdlite320_mobilenet_v3_large")  # `make test-thorough` takes the others
 
 
 class TestEveryDetector:
     @pytest.mark.parametrize(
-        "name", [pytest.param(name, marks=[pytest.mark.thorough] if name in LONG else []) for name in NETWORKS]
+        "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.thorough]) for name in NETWORKS]
     )
     def test_it_fits_and_finds_the_same_after_loading(self, name: str, context: Context, tmp_path: Path) -> None:
         backbone = {} if name in FIXED_SIDE else {**SMALL, "channels": 64}  # to save time
