@@ -46,12 +46,14 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.thorough
 def test_ruff_is_not_misled_by_folders(checkout: Path) -> None:
     for command in (["check", "--select", "I"], ["format", "--check"]):
         done = subprocess.run([RUFF, *command, "."], cwd=checkout, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stdout[:4000] + done.stderr
 
 
+@pytest.mark.thorough
 def test_pytest_collects_nothing_of_them(checkout: Path) -> None:
     for folder in ("tests", "plugins"):
         shutil.rmtree(checkout / folder)

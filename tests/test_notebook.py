@@ -25,6 +25,7 @@ def test_they_are_the_code_of_the_page() -> None:
     assert cells() == blocks
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_they_run(own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mitobench_networks")

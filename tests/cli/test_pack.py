@@ -122,6 +122,7 @@ def test_ranges_need_the_training_frames_and_the_models_record(
         assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.thorough
 def test_of_a_data_set_that_has_changed_slides_are_named(
     mitobench: Callable[..., Any], packed_run: PackedRun, tmp_path: Path
 ) -> None:

@@ -84,6 +84,7 @@ def test_it_is_the_console_that_it_should_be(console: Preloaded, toy_environment
     assert "größe" not in done.stderr
 
 
+@pytest.mark.thorough
 def test_run_and_the_commands_that_read_its_records(mitobench: Mitobench, folder: Path, small_data: Path) -> None:
     data = folder / "data"
     shutil.copytree(small_data, data)

@@ -20,6 +20,8 @@ pytestmark = pytest.mark.slow
 
 Finish = Callable[..., "subprocess.CompletedProcess[str]"]
 
+KILLS = 3
+
 
 def command(folder: Path, data: Path, *more: str) -> list[str]:
     profile = folder / "toys.toml"
@@ -65,9 +67,8 @@ def seconds_and_record(
     return seconds, content(folder)
 
 
-@pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.thorough)])
+@pytest.mark.thorough
 def test_a_run_killed_at_random_moments_ends_with_the_same_record(
-    times: int,
     seconds_and_record: tuple[float, dict[str, Any]],
     finish: Finish,
     preloaded: Preloaded,
@@ -77,7 +78,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_record(
 ) -> None:
     whole, expected = seconds_and_record
     moments, kills = random.Random(0), 0
-    while kills < times:
+    while kills < KILLS:
         process = preloaded.start(command(tmp_path, small_data), toy_environment)
         time.sleep(moments.uniform(0.2, 1.0) * whole)
         alive = process.poll() is None

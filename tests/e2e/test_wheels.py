@@ -47,6 +47,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python.parent
 
 
+@pytest.mark.thorough
 def test_the_wheels_contain_everything_that_is_needed(clean: Path, tmp_path: Path) -> None:
     place = run_command(clean / "python", "-c", "import mitobench; print(mitobench.__file__)", cwd=tmp_path)
     assert Path(place.strip()).is_relative_to(clean.parent)

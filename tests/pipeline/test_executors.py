@@ -85,6 +85,7 @@ def test_a_second_run_uses_the_store_and_gives_the_same_record(run: Any) -> None
     assert contents(first) == contents(second)
 
 
+@pytest.mark.thorough
 def test_several_processes_give_the_same_record(run: Any, tmp_path: Path) -> None:
     first, _ = run(verifier="toy-net", detector="toy-dark,toy-boxless")
     os.rename(tmp_path / "store", tmp_path / "other")
@@ -135,6 +136,7 @@ def test_a_process_that_dies_fails_its_own_stage(run: Any) -> None:
     assert "its process died (exit code 9)" in records["toy-dies"].reason
 
 
+@pytest.mark.thorough
 def test_a_process_runs_many_stages_and_a_dead_one_is_replaced(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[executors._Worker] = []
     start = executors._Worker._start

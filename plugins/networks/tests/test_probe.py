@@ -527,6 +527,7 @@ class TestFit:
         assert np.array_equal(*scores)
 
 
+@pytest.mark.thorough
 def test_a_run_with_a_repository_is_reproduced_and_its_model_needs_no_cache(cache: Path, tmp_path: Path) -> None:
     synthetic.write(tmp_path / "data", seed=1, frames=2, size=128)
     roles = {"detector": ["blobs"], "verifier": [f"probe:{HUB}"], "fuser": ["linear"], "estimator": ["fixed"]}
