@@ -6,6 +6,7 @@ BIN := .venv/bin
 PACKAGES := . $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 EDITABLE := $(foreach package,$(filter-out .,$(PACKAGES)),--editable $(package))
 DEMO := runs/demo
+LINT := $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
 PYTEST := pytest -n 2 --dist loadfile --no-loadscope-reorder
 NOT_QUICK := browser contract e2e experiments fuzz gallery model training cli/test_doctor.py test_coordinates.py test_without_training.py test_reproduce.py
 
@@ -17,9 +18,12 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: .venv/ready
 	$(BIN)/mitobench run --estimator fcn --detector frcnn --verifier resnet50 --profile smoke --out $(DEMO)
 
-test: .venv/ready lint browser
+# The linters run beside the tests, and their output follows.
+test: .venv/ready browser
 	@$(BIN)/python -c 'import yapf'  # writes a cache when it is first imported, which two processes at once would tear
-	OMP_NUM_THREADS=1 $(BIN)/$(PYTEST)
+	@($(LINT)) > .venv/lint.log 2>&1 & lint=$$!; \
+		OMP_NUM_THREADS=1 $(BIN)/$(PYTEST); tests=$$?; \
+		wait $$lint; linted=$$?; cat .venv/lint.log; test $$tests = 0 -a $$linted = 0
 
 # The core's tests that import no torch, start no run and are not slow: under a minute on two cores.
 test-quick: .venv/ready
@@ -48,9 +52,7 @@ browser:
 		echo "There is no chromium, and it cannot be installed here: the tests in a browser will be skipped."
 
 lint: .venv/ready
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(LINT)
 
 .venv/ready: constraints.txt $(addsuffix /pyproject.toml,$(PACKAGES))
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || (echo "mitobench needs Python 3.10 or newer; set PYTHON=/path/to/one" && false)

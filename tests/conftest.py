@@ -15,6 +15,8 @@ from preloaded import Preloaded
 from mitobench import cli, discovery
 
 settings.register_profile("quick", max_examples=10)  # for `make test-quick`
+settings.register_profile("tests", max_examples=50)
+settings.load_profile("tests")
 
 # The files that take longest. They start first, so that both processes of `make test` end at about the same time.
 LONGEST = (

@@ -151,14 +151,14 @@ def undisturbed(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("times", [1, pytest.param(4, marks=pytest.mark.thorough)])
+@pytest.mark.thorough
 def test_a_process_killed_at_random_moments_ends_with_the_same_files(
-    times: int, slide: Path, model: Path, start: Start, undisturbed: tuple[float, dict[str, bytes]], tmp_path: Path
+    slide: Path, model: Path, start: Start, undisturbed: tuple[float, dict[str, bytes]], tmp_path: Path
 ) -> None:
     seconds, wanted = undisturbed
     assert wanted["slide.csv"].count(b"\n") > 100
     rng, cells, journal = random.Random(1), [], tmp_path / "out" / WORK / "slide.cells"
-    for moment in (0.75, *(rng.uniform(0.3, 1.0) for _ in range(times))):
+    for moment in (0.75, *(rng.uniform(0.3, 1.0) for _ in range(4))):
         running = start(slide, model, tmp_path / "out")
         try:
             running.wait(seconds * moment)
