@@ -33,7 +33,7 @@ def shared_slides(tested: Card, other: str) -> frozenset[str] | None:
         name, slides = reached.pop()
         if name != tested.name and not slides <= found.get(name, frozenset()):
             found[name] = found.get(name, frozenset()) | slides
-            reached += [(next, slides & shared) for next, shared in links.get(name, {}).items()]
+            reached += [(further, slides & shared) for further, shared in links.get(name, {}).items()]
     return found.get(other, frozenset())
 
 

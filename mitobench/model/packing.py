@@ -77,13 +77,13 @@ def pack(
             option_files.write(folder / FILES / role, files, lambda file: Store(store).kept(file.sha256))
         card = repacking.with_options(_card(record, read, half), changes)
         card = cards.write(folder, card.model_copy(update={"ranges": _ranges(read, data, card.mpp)}))
-        model = Model.load(folder, allow=KINDS)  # loading runs nothing
+        permitted = allow if changes else KINDS  # loading runs nothing; choosing a threshold again searches frames
+        model = Model.load(folder, allow=permitted)
         if onnx:
             networks = repacking.write_networks(folder, model)
             card = cards.write(folder, card.model_copy(update={"onnx": networks}))
-            model = Model.load(folder, allow=KINDS)
+            model = Model.load(folder, allow=permitted)
         if changes and data is not None:
-            model = Model.load(folder, allow=allow)  # now it will search frames
             with only(allow):
                 card = cards.write(folder, repacking.choose_again(model, read, data, changes))
     return card

@@ -60,7 +60,7 @@ def test_names_of_two_folders_keep_the_folder() -> None:
     [
         ("retinanet_r19_fpn_1x_coco", r"Unknown config.*Did you mean.*retinanet_r18_fpn_1x_coco"),
         ("", r"needs an argument, its config"),
-        ("missing/file.py", r"There is no file 'missing/file\.py'\. MMDetection ships"),
+        ("missing/file.py", r"File 'missing/file\.py' does not exist\. MMDetection ships"),
         ("mask-rcnn_r50_fpn_1x_coco", r"cannot be fitted: it segments masks"),
         ("mask-rcnn_r50", r"different models|cannot be fitted: it segments masks"),
         ("rtmdet-ins_tiny_8xb32-300e_coco", r"cannot be fitted: it segments masks"),
@@ -156,7 +156,7 @@ def test_a_config_with_functions_is_named(own_config: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_named() -> None:
-    with pytest.raises(MitobenchError, match=r"There is no file 'nothere\.py'"):
+    with pytest.raises(MitobenchError, match=r"File 'nothere\.py' does not exist"):
         spelled("nothere.py")
 
 

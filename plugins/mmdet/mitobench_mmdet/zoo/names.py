@@ -60,7 +60,7 @@ def unknown(argument: str) -> MitobenchError:
 
     close = get_close_matches(argument.removesuffix(".py"), shipped(), n=5, cutoff=0.4)
     meant = f" Did you mean {', '.join(close)}?" if close else ""
-    what = f"There is no file {argument!r}" if argument.endswith(".py") else f"Unknown config {argument!r}"
+    what = f"File {argument!r} does not exist" if argument.endswith(".py") else f"Unknown config {argument!r}"
     return MitobenchError(
         f"{what}.{meant} MMDetection ships {len(shipped())}. A file of your own is given by its path."
     )
