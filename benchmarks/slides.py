@@ -274,10 +274,13 @@ def main() -> None:
             compare(arguments.model or ["bundled"], arguments.data, folder, arguments.score)
             return
         started = time.perf_counter()
-        mm2 = make_slide(folder / "slide.tif", FULL if arguments.full else QUICK)
-        print(f"slide made in {time.perf_counter() - started:.0f} s")
+        size = FULL if arguments.full else QUICK
+        mm2 = make_slide(folder / "slide.tif", size)
+        seconds = time.perf_counter() - started
+        print(f"a slide of {size[0]} x {size[1]} px, {mm2:.2f} mm2 of it tissue, made in {seconds:.0f} s")
         for number, given in enumerate(arguments.model or [str(blobs)]):
             measured = in_own_process(measure, folder / "slide.tif", cards.find(given), folder / f"out-{number}")
+            print(f"{given}: {measured.mm2:.2f} mm2 of tissue found, peak memory {measured.peak:.2f} GiB")
             print(table(HEAD, [measured.row(Path(given).name, mm2, "")]))
         post_processing(Model.load(blobs), folder, 100_000)
 
