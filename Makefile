@@ -25,9 +25,9 @@ test: .venv/ready browser
 		OMP_NUM_THREADS=1 $(BIN)/$(PYTEST); tests=$$?; \
 		wait $$lint; linted=$$?; cat .venv/lint.log; test $$tests = 0 -a $$linted = 0
 
-# The core's tests that import no torch, start no run and are not slow: under a minute on two cores.
+# The core's tests that import no torch, start no run, need no real frames and are not slow: under a minute on two cores.
 test-quick: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/$(PYTEST) -m "not slow" --hypothesis-profile quick tests $(NOT_QUICK:%=--ignore=tests/%)
+	OMP_NUM_THREADS=1 $(BIN)/$(PYTEST) -m "not slow and not real" --hypothesis-profile quick tests $(NOT_QUICK:%=--ignore=tests/%)
 
 # What `make test` leaves out: every network and table, where `make test` takes a few.
 test-thorough: .venv/ready

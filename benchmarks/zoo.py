@@ -3,7 +3,8 @@
     python benchmarks/zoo.py                          writes both from the records in leaderboard/records
     python benchmarks/zoo.py --measure                first runs the members that have no record: synthetic frames,
                                                       profile smoke; detectors without verifier, verifiers after `blobs`
-    python benchmarks/zoo.py --measure --data DATA    also MITOS 2012, protocol `development`, profile cpu (hours)
+    python benchmarks/zoo.py --measure --data DATA    also MITOS 2012, protocol `development`, profile cpu, a tenth of
+                                                      its training steps (about an hour)
 
 The members are in `zoo.toml`. A new record is added to leaderboard/ and must be committed with the page.
 """
@@ -42,13 +43,14 @@ installed, `mitobench info SPEC` one spec in detail. [Add a family](add-a-family
 """
 NOTES = """\
 - **F1, synthetic**: profile `smoke` on synthetic frames: it runs and learns, no more than that. **F1, development**:
-  profile `cpu` on MITOS 2012, protocol `development`, without the official test frames; **F1, official**: on those.
+  profile `cpu` with a tenth of its training steps, on MITOS 2012 by the protocol `development`, without the official
+  test frames. **F1, official**: all steps, on those.
 - Detectors are measured alone, verifiers and fusers on the candidates of `blobs`. One seed: the rows say what works,
   not what is best. The [leaderboard](../leaderboard/LEADERBOARD.md) ranks, with intervals.
 - [Which of MMDetection's configs work](zoo-mmdet.md) is a page of its own.
 - **s/HPF**: seconds per frame of 2084 x 2084 px on the CPU that measured the row. –: not measured.
 """
-DATASETS = {"synthetic": ("by-slide", "smoke"), "mitos2012": ("development", "cpu")}
+DATASETS = {"synthetic": ("by-slide", "smoke", 1.0), "mitos2012": ("development", "cpu", 0.1)}  # factor on schedules
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,13 @@ class Member:
 
     def command(self, dataset: str) -> list[str]:
         """Returns the arguments of `mitobench run` that measure it: a detector alone, anything else after `blobs`."""
-        protocol, profile = DATASETS[dataset]
+        protocol, profile, scale = DATASETS[dataset]
         roles = {"estimator": "fixed", "detector": "blobs", "verifier": "none", "fuser": "linear", self.role: self.spec}
         if self.role == "fuser":
             roles["verifier"] = "probe:resnet18"
         words = [word for role, spec in roles.items() for word in (f"--{role}", spec)]
-        return ["run", "--dataset", dataset, "--protocol", protocol, "--profile", profile, *words]
+        settings = ["--profile", profile, *(["--scale", str(scale)] if scale != 1 else [])]
+        return ["run", "--dataset", dataset, "--protocol", protocol, *settings, *words]
 
 
 def main() -> None:
@@ -109,15 +112,16 @@ def _mitobench(*arguments: str) -> None:
 
 
 def measured(member: Member, dataset: str, records: Iterable[Record], protocol: str | None = None) -> Record | None:
-    """Returns the record of the run that `Member.command` describes, by that protocol or another; None without one."""
-    default, profile = DATASETS[dataset]
+    """Returns the record of the run that `Member.command` describes, or of a whole run by another protocol."""
+    default, profile, scale = DATASETS[dataset]
+    scale = scale if protocol is None else 1.0
     wanted = {
         **{"dataset": dataset, "protocol": protocol or default, member.role: member.spec},
         **({"verifier": "none"} if member.role == "detector" else {"detector": "blobs"}),
         **({"fuser": "linear"} if member.role == "verifier" else {}),
     }
     for found in sorted(records, key=lambda record: len(record.combination["train_on"])):  # own data set alone first
-        whole = found.status == "ok" and found.profile == profile and found.scale == 1 and not found.overrides
+        whole = found.status == "ok" and found.profile == profile and found.scale == scale and not found.overrides
         usual = dataset in found.combination["train_on"] and found.combination["estimator"] in ("fixed", "-")
         if whole and usual and wanted.items() <= found.combination.items():
             return found

@@ -191,6 +191,7 @@ class TestCommands:
 
 
 @pytest.mark.usefixtures("nets")
+@pytest.mark.slow
 class TestTrainedOn:
     @pytest.fixture
     def measured(self, small_data: Path, tmp_path: Path) -> Callable[..., tuple[Path, Record]]:

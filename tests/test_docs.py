@@ -17,6 +17,8 @@ from mitobench import __version__, discovery, registry
 from mitobench.cli import app
 from mitobench.pipeline.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 UsageError: Any = typer.BadParameter.__base__  # click's, or Typer's own since 0.26
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(

@@ -16,6 +16,8 @@ from mitobench.model.model import _moved
 from mitobench.pipeline import arrays, checks
 from mitobench.pipeline.stages.fitting import label
 
+pytestmark = pytest.mark.slow
+
 FRAME = frames.blank()
 
 

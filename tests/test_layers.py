@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "mitobench"
 LEAF = {"errors", "foreign", "atomic", "registry", "content", "compute", "weights_search", "file_cache"}

@@ -39,6 +39,7 @@ def prepare(toys: Any, small_data: Path, tmp_path: Path) -> Callable[..., Benchm
     return prepare
 
 
+@pytest.mark.slow
 class TestPartVal:
     def test_no_test_frame_is_read_and_none_can_be(
         self, prepare: Callable[..., Benchmark], monkeypatch: pytest.MonkeyPatch
@@ -108,6 +109,7 @@ class TestPartVal:
             record.read(path)
 
 
+@pytest.mark.slow
 class TestSweep:
     def test_settings_are_ranked_by_validation_f1(self, prepare: Callable[..., Benchmark]) -> None:
         rows = validation.measure(prepare("detector.most=1,40"))

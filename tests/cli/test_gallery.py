@@ -6,10 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from gallery.toy_galleries import items_of, write
 from records import failed
 
 from mitobench.results import record
+
+pytestmark = pytest.mark.slow
 
 
 def test_it_prints_where_the_gallery_is(mitobench: Callable[..., Any], small_data: Path, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ import pytest
 
 from mitobench import __version__
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = (
     "compare",
     "gallery",

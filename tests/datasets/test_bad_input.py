@@ -14,6 +14,8 @@ import pytest
 from mitobench.api import Mitoses
 from mitobench.datasets import midog
 
+pytestmark = pytest.mark.slow
+
 XR, CS2 = "Hamamatsu XR", "Aperio CS2"
 ROLES = ["--detector", "blobs", "--verifier", "none", "--fuser", "detector-only", "--device", "cpu"]
 SPLIT = {"name": "midogpp-mine", "dataset": "midogpp", "protocol": "mine", "disjoint_by": "group"}

@@ -17,6 +17,8 @@ from mitobench.datasets.images import frame_image, write_rgb
 from mitobench.datasets.resolution import differ
 from mitobench.results import notes
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

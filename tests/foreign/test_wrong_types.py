@@ -19,6 +19,8 @@ from mitobench.errors import MitobenchError, PluginError
 from mitobench.evaluate.files import FrameInfo, read
 from mitobench.model.corrections import read_corrections
 
+pytestmark = pytest.mark.slow
+
 GEOJSON = {
     "type": "FeatureCollection",
     "features": [

@@ -158,6 +158,7 @@ class TestAnswer:
             np.testing.assert_array_equal(np.asarray(image), picture.read())
 
 
+@pytest.mark.slow
 class TestFailures:
     @pytest.mark.parametrize(
         ("script", "message"),

@@ -21,7 +21,7 @@ from mitobench.pipeline.stages.stage import Stage
 from mitobench.results import check
 from mitobench.results.record import read_detections
 
-pytestmark = pytest.mark.usefixtures("toys")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("toys")]
 
 ROLES = {"estimator": ["toy-boxes"], "detector": ["toy-boxless"], "verifier": ["toy-probe"], "fuser": ["toy-sum"]}
 

@@ -14,6 +14,8 @@ from mitobench.slides.reader import open_image
 from mitobench.slides.tissue import Tissue
 from slides.reader.pictures import picture
 
+pytestmark = pytest.mark.slow
+
 PIXELS = picture(512, 512)
 
 

@@ -15,6 +15,8 @@ from mitobench.slides.overview import overview
 from mitobench.slides.reader import open_image
 from mitobench.slides.tissue import STEP_UM, Tissue
 
+pytestmark = pytest.mark.slow
+
 PENS = {"green": (30, 140, 70), "blue": (30, 60, 180), "black": (15, 15, 18), "red": (215, 25, 35)}
 GLASS = (243, 241, 244)
 PINK = (226, 160, 200)

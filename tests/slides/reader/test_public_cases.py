@@ -10,6 +10,8 @@ import pytest
 from mitobench.errors import DataError
 from mitobench.slides.reader import oddities, open_image
 
+pytestmark = pytest.mark.slow
+
 SHARED = Path(__file__).parents[4] / "shared"
 ENCODINGS = SHARED / "cases" / "01-encodings"
 SLIDES = SHARED / "data" / "slides"
