@@ -62,10 +62,9 @@ class HeatMap:
         """
         height, width = slide.shape[:2]
         opacity = np.where(self.tissue, self.shades, 0) * MAX_OPACITY
-        layers = [_resized(layer, (width, height)) for layer in (self.shades, opacity.astype(np.uint8))]
-        share = layers[1][..., None] / np.float32(255)
-        grey = slide.mean(axis=2, keepdims=True, dtype=np.float32)
-        picture: Pixels = np.rint(grey * (1 - share) + colours()[layers[0]] * share).astype(np.uint8)
+        shades, mask = (_resized(layer, (width, height)) for layer in (self.shades, opacity.astype(np.uint8)))
+        grey = Image.fromarray(slide).convert("L").convert("RGB")
+        picture: Pixels = np.array(Image.composite(Image.fromarray(colours()[shades]), grey, Image.fromarray(mask)))
         return picture
 
 

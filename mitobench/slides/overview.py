@@ -57,8 +57,8 @@ class Copies:
 
         If the large copy comes from the same stored resolution, it is made from the same decoded pixels.
         """
-        times = _times(size)
-        if self._large is not None or max(self.image.size) <= MAX_SIDE_PX or not self._same_level(size, times):
+        times = None if self._large is not None or max(self.image.size) <= MAX_SIDE_PX else self._times(size)
+        if times is None:
             return overview(self.image, size)
         pixels, decoded, finer = _read(self.image, size, times)
         self._large = _resized(finer, decoded, fitting(self.image.size, min(MAX_SIDE_PX, max(finer.shape[:2]))))
@@ -67,22 +67,33 @@ class Copies:
     def within(self, longest: int) -> tuple[Pixels, Bools]:
         """Returns a copy whose longer side is at most `longest` px, which is at most MAX_SIDE_PX, as `overview` does.
 
-        It is reduced from a copy of MAX_SIDE_PX, or somewhat less.
+        It is reduced from a copy of MAX_SIDE_PX, or of less: at least half of that.
         """
         if self._large is None:
-            self._large = overview(self.image, fitting(self.image.size, MAX_SIDE_PX))
-        size = fitting(self.image.size, min(longest, max(self._large[0].shape[:2])))
-        return _resized(*self._large, size)
+            self._large = overview(self.image, _large_size(self.image))
+        if longest >= max(self._large[0].shape[:2]):
+            return self._large
+        return _resized(*self._large, fitting(self.image.size, longest))
+
+    def _times(self, size: tuple[int, int]) -> int | None:
+        """How many times finer than a copy of this size the large copy is if both come from one stored resolution.
+
+        None if they do not.
+        """
+        large = max(_large_size(self.image))
+        least = max(1, large // max(size))
+        most = least + (large > least * max(size) and (least + 1) * max(size) <= 1.5 * large)
+        return next((times for times in (most, least) if self._same_level(size, times)), None)
 
     def _same_level(self, size: tuple[int, int], times: int) -> bool:
         factor = min(full / of for full, of in zip(self.image.size, size, strict=True))
         return self.image.level_for(factor) == self.image.level_for(factor / times)
 
 
-def _times(size: tuple[int, int]) -> int:
-    """How many times finer than a copy of this size the large copy is read, so that it has about MAX_SIDE_PX."""
-    times = max(1, -(-MAX_SIDE_PX // max(size)))
-    return times if times == 1 or times * max(size) <= 1.5 * MAX_SIDE_PX else times - 1
+def _large_size(image: Image) -> tuple[int, int]:
+    """Columns and rows of the large copy: those of a stored resolution of about that size, which costs the least."""
+    stored = [level for level in image.levels if MAX_SIDE_PX / 2 <= max(level) <= MAX_SIDE_PX]
+    return max(stored, key=max) if stored else fitting(image.size, MAX_SIDE_PX)
 
 
 def _resized(pixels: Pixels, decoded: Bools, size: tuple[int, int]) -> tuple[Pixels, Bools]:
