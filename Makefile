@@ -1,4 +1,4 @@
-# Two commands: `make demo` and `make test`. Both set up .venv first. docs/versions.md describes the other test targets.
+# Two commands: `make demo` and `make test`. Both set up .venv first. docs/versions.md describes the other targets.
 PYTHON ?= python3
 OLDEST_PYTHON ?= python3.10
 NEWEST_PYTHON ?= python3.13
@@ -13,7 +13,7 @@ NOT_QUICK := browser contract e2e experiments fuzz gallery model training cli/te
 # The tests start hundreds of processes: each module is compiled once, not once a process.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-quick test-thorough test-oldest test-newest lint browser clean
+.PHONY: demo test test-quick test-thorough test-oldest test-newest lint browser release-check clean
 
 demo: .venv/ready
 	$(BIN)/mitobench run --estimator fcn --detector frcnn --verifier resnet50 --profile smoke --out $(DEMO)
@@ -43,6 +43,10 @@ test-oldest: .venv-oldest/ready browser
 test-newest: .venv-newest/ready browser
 	@.venv-newest/bin/python -c 'import yapf'
 	OMP_NUM_THREADS=1 .venv-newest/bin/$(PYTEST) -m ""
+
+# Builds the files of a release, and tries them in clean environments of both ends of Python.
+release-check: .venv/ready
+	.ci/release-check $(OLDEST_PYTHON) $(NEWEST_PYTHON)
 
 # The leaderboard's page is tested in Debian's chromium, installed where that is allowed; without it CI fails.
 browser:

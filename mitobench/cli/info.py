@@ -133,15 +133,14 @@ def info(
     """
     from mitobench import discovery
     from mitobench.errors import MitobenchError, nearest
-    from mitobench.model.known import known_models
+    from mitobench.model.known import known_model, known_models
     from mitobench.pipeline.settings import Settings
 
     family, _ = discovery.split(name)
-    models = known_models()
-    model = models.get(name)
+    model = known_model(name)
     claims = [_claims(named[family]) for named in discovery.found().values() if family in named]
     if not claims and model is None:
-        known = {name for role in discovery.GROUPS for name in discovery.names(role)} | {*models}
+        known = {name for role in discovery.GROUPS for name in discovery.names(role)} | {*known_models()}
         raise MitobenchError(f"Unknown plugin, data set or model {name!r}. {nearest(name, known)}")
     if model is not None:
         model_info.show_model(model)

@@ -118,6 +118,15 @@ def known_models() -> dict[str, Entry]:
     return found
 
 
+def known_model(name: str) -> Entry | None:
+    """Returns the model of a name, of which `bundled` is one where a single model is bundled; None: there is none."""
+    models = known_models()
+    bundled = [entry for entry in models.values() if entry.origin == Origin.BUNDLED]
+    if name == Origin.BUNDLED.value and len(bundled) == 1:
+        return bundled[0]
+    return models.get(name)
+
+
 def user_folder() -> Path:
     """Returns the folder of the user's own models: `MITOBENCH_MODELS`, or `models` in the configuration folder."""
     return Path(os.environ.get(FOLDER) or platformdirs.user_config_path("mitobench") / MODELS)

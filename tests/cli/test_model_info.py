@@ -58,6 +58,7 @@ def test_info_says_what_the_bundled_model_is_and_how_to_use_it(mitobench: Callab
     assert "detector frcnn of mitobench-mmdet" in text
     assert "use it mitobench predict IMAGE --out FOLDER --model small" in text
     assert 'mitobench.load("small")' in text
+    assert " ".join(mitobench("info", "bundled").out.split()) == text
 
 
 def test_info_of_a_model_that_is_elsewhere_says_how_to_get_it(mitobench: Callable[..., Any]) -> None:
