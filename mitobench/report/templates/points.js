@@ -54,7 +54,7 @@ function cropped(points, axis, title) {
 function plane(figure) {
   const rows = plottedRows();
   const measured = rowPoints(rows, "recall", "precision");
-  const published = publishedPoints(state.section.published, "recall", "precision");
+  const published = publishedPoints(filteredPublished(), "recall", "precision");
   const x = cropped([...measured, ...published], "x", "recall");
   const y = cropped([...measured, ...published], "y", "precision");
   showLeftOut(figure, rows);
@@ -64,7 +64,7 @@ function plane(figure) {
 function time(figure) {
   const rows = plottedRows();
   const measured = rowPoints(rows, "seconds", "f1", (row) => [`${number(row.seconds, 2)} s per frame`]);
-  const published = publishedPoints(state.section.published, "seconds", "f1");
+  const published = publishedPoints(filteredPublished(), "seconds", "f1");
   const every = [...measured, ...published];
   const seconds = every.map((point) => point.x);
   const [low, high] = seconds.length ? [Math.min(...seconds) / 2, Math.max(...seconds) * 2] : [0.1, 10];
@@ -73,34 +73,57 @@ function time(figure) {
   return scatter(x, cropped(every, "y", "F1"), [marks(measured), marks(published, { muted: true })]);
 }
 
-const BAR = { thickness: 14, textLine: 15, gap: 10 };
+const FOREST = { names: 0.45, textLine: 15, gap: 12, wide: 620 };
 
-/** Bars below each other, each under its name, with its interval. */
-function barPlot(figure) {
+/** F1 of each row as a dot on the line of its interval, below each other; its name is beside it, or above if narrow. */
+function forest(figure) {
   const rows = plottedRows();
-  const letters = Math.floor(figure.querySelector(".canvas").clientWidth / 8);
-  const names = rows.map((row) => wrapped(label(row), letters));
-  const nLines = Math.max(0, ...names.map((lines) => lines.length));
-  const labels = names.map((lines) => [...Array(nLines - lines.length).fill(""), ...lines]);
-  const nameHeight = nLines * BAR.textLine;
-  const bars = (value, more) => ({
-    data: rows.map((row, place) => ({ x: value(row), y: place, hover: hover(row) })),
-    grouped: false,
+  const width = figure.querySelector(".canvas").clientWidth;
+  const beside = width >= FOREST.wide;
+  const letters = Math.floor((beside ? FOREST.names * width : width) / 7.5);
+  const labels = rows.map((row) => wrapped(label(row), letters));
+  const lines = Math.max(1, ...labels.map((name) => name.length));
+  const step = lines * FOREST.textLine + FOREST.gap + (beside ? 0 : 12);
+  const points = (values, more) => ({
+    data: values.map((value, place) => ({ x: value, y: place, hover: hover(rows[place]) })),
     ...more,
   });
+  const above = { mirror: true, padding: 0, labelOffset: -step / 2 + 6 };
+  const ticks = { autoSkip: false, crossAlign: "far", ...(beside ? {} : above) };
+  const accent = css("--accent");
   showLeftOut(figure, rows);
-  const ticks = { mirror: true, autoSkip: false, padding: 0, labelOffset: -(nameHeight + BAR.thickness) / 2 - 3 };
-  const y = { grid: { display: false }, border: { display: false }, ticks };
   return {
     type: "bar",
-    height: rows.length * (nameHeight + BAR.thickness + BAR.gap) + nameHeight / 2 + 50,
+    height: rows.length * step + 60,
     data: {
       labels,
       datasets: [
-        bars((row) => [row.low ?? row.f1, row.high ?? row.f1], { barThickness: 2, backgroundColor: css("--text") }),
-        bars((row) => row.f1, { barThickness: BAR.thickness, backgroundColor: rows.map((row) => row.style.colour) }),
+        points(rows.map((row) => row.f1), {
+          type: "line",
+          showLine: false,
+          pointRadius: 5,
+          pointHoverRadius: 7,
+          backgroundColor: accent,
+          borderColor: accent,
+        }),
+        points(rows.map((row) => [row.low ?? row.f1, row.high ?? row.f1]), {
+          grouped: false,
+          barThickness: 2,
+          backgroundColor: accent,
+        }),
       ],
     },
-    options: { indexAxis: "y", scales: { x: share("F1"), y }, layout: { padding: { top: nameHeight / 2 } } },
+    options: {
+      indexAxis: "y",
+      scales: { x: fitted("F1", rows.flatMap((row) => [row.low ?? row.f1, row.high ?? row.f1])), y: { offset: true, border: { display: false }, ticks } },
+    },
   };
+}
+
+/** An axis from a tenth below the lowest to a tenth above the highest value. */
+function fitted(title, values) {
+  const [low, high] = values.length ? [Math.min(...values), Math.max(...values)] : [0, 1];
+  const min = Math.max(0, Math.floor(low * 10 - 0.01) / 10);
+  const max = Math.min(1, Math.ceil(high * 10 + 0.01) / 10);
+  return axis(title, { min, max, ticks: { stepSize: 0.1, callback: (value) => value.toFixed(1) } });
 }
