@@ -43,6 +43,7 @@ SCRIPTS = (
     "drawing.js",
     "plotting.js",
     "points.js",
+    "forest.js",
     "curves.js",
     "start.js",
 )

@@ -15,7 +15,7 @@ from mitobench.evaluate import Curve
 from mitobench.report import case_counts, markdown
 from mitobench.report.colours import PUBLISHED, distinguishing_facts, labels, style_of
 from mitobench.report.curves import counts_of
-from mitobench.report.description import description_parts, shared_parts
+from mitobench.report.description import description_parts, shared_parts, trained_on
 from mitobench.report.footnotes import Footnotes
 from mitobench.report.row import ROLES, LeaderboardRow, plugin, seed_of
 from mitobench.report.summary import answers
@@ -66,12 +66,13 @@ def _section(section: Section, numbers: Mapping[int, int]) -> Json:
     label, facts, footnotes = labels(section), distinguishing_facts(section), Footnotes()
     described = {row: description_parts(section, row, facts[row]) for row in section.rows}
     shared, domains = shared_parts(described.values()), domains_of(section)
+    trained = {trained_on(row) for row in section.rows}
     return {
         "name": section.name,
         "title": section.title,
         "answers": [list(answer) for answer in answers(section)],
         "measured": markdown.measured(section),
-        "shared": "; ".join(shared),
+        "shared": "; ".join(f"trained on {part}" if part in trained else part for part in shared),
         "domains": domains,
         "notes": [*section.notes, *markdown.split_note(section)],
         "rows": [

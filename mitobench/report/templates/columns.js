@@ -1,7 +1,7 @@
 "use strict";
 // The columns of the table: what each shows in a cell, sorts by, and writes into a download.
 
-const small = (text) => (text ? element("span", { class: "small" }, text) : null);
+const small = (text) => (text ? element("span", { class: "small", title: text }, text) : null);
 
 /** A column of numbers. `more` may replace any of its parts; `atFirst`: shown unless the reader chooses otherwise. */
 function numbers(key, title, help, more = {}) {
@@ -69,7 +69,7 @@ const LAST_COLUMNS = [
     bestIsHigh: false,
     cell: (row) => [number(row.seconds, 2)],
   }),
-  numbers("seeds", "seeds", "random seeds with scores; FAILED and missing ones are in no mean", {
+  numbers("seeds", "seeds", "random seeds with scores, of how many; FAILED and missing ones are in no mean", {
     value: (row) => row.seeds?.length,
     cell: seedsCell,
     download: (row) => ({ seeds: row.seeds?.join(" "), failed: row.failed?.join(" "), missing: row.missing?.join(" ") }),
@@ -112,24 +112,26 @@ function titleCell(row) {
   const symbol = row.published ? page.star : row.style;
   const swatch = element("span", { class: `swatch ${symbol.symbol}`, "aria-hidden": "true" });
   swatch.style.background = symbol.colour;
-  const name = row.published ? element("i", {}, row.title) : row.title;
+  const name = row.published ? element("i", {}, `${row.title} (published)`) : row.title;
   const kind = row.published ? "open-published" : "open";
   const open = element("button", { type: "button", class: kind, "aria-haspopup": "dialog" }, swatch, name);
-  return [open, small(row.description)];
+  return [open, row.published ? null : small(row.description)];
 }
 
+/** The number of seeds with scores, of how many: `3`, `2 of 3`, `FAILED`; which they are under the pointer. */
 function seedsCell(row) {
   if (row.published) return [""];
-  const bad = [
-    row.failed.length ? `FAILED ${row.failed.join(" ")}` : "",
-    row.missing.length ? `missing ${row.missing.join(" ")}` : "",
-  ];
-  return [row.seeds.join(" "), ...bad.filter(Boolean).map((text) => element("span", { class: "bad" }, ` ${text}`))];
+  const named = { scored: row.seeds, FAILED: row.failed, missing: row.missing };
+  const listed = Object.entries(named).filter(([, seeds]) => seeds.length);
+  const expected = listed.reduce((n, [, seeds]) => n + seeds.length, 0);
+  const text = expected > row.seeds.length ? `${row.seeds.length} of ${expected}` : String(row.seeds.length);
+  const about = { title: listed.map(([name, seeds]) => `${name}: ${seeds.join(" ")}`).join("; ") };
+  const failed = row.failed.length ? element("span", { class: "small bad" }, `${row.failed.length} FAILED`) : null;
+  return [element("span", about, text), failed];
 }
 
 function f1Cell(row) {
   if (row.published) return [element("i", {}, number(row.f1))];
   if (!row.seeds.length) return [element("span", { class: "bad" }, row.f1Shown)];
-  const [mean, ...more] = row.f1Shown.split(" ");
-  return [mean, small(more.join(" "))];
+  return [number(row.f1), small(interval(row))];
 }

@@ -161,14 +161,17 @@ function factsTable(a, b, differences) {
   const words = (name, of) => [name, of(a), of(b), ""];
   const score = (name, key, digits = 3) => [name, number(a[key], digits), number(b[key], digits), gain(differences[name])];
   const kinds = Object.entries(sectionOf(a) === sectionOf(b) ? sectionOf(a).domains : {});
-  const rows = [
+  const parts = [
     ...ROLES.map((role) => words(role, (row) => row.parts[role])),
     words("profile", (row) => row.profile),
     words("trained on", (row) => row.trained),
+  ];
+  const rows = [
     score("F1", "f1"),
     ["95 % interval of F1", interval(a), interval(b), ""],
     score("precision", "precision"),
     score("recall", "recall"),
+    ...parts,
     score("oracle F1", "oracle"),
     score("AP", "ap"),
     score("detector alone", "alone"),
@@ -182,8 +185,8 @@ function factsTable(a, b, differences) {
   ];
   const table = numbersTable(["", "A", "B", "A − B, 95 % paired"], rows);
   table.classList.add("facts");
-  for (const [place, [, one, other]] of rows.entries())
-    if (one !== other && place < ROLES.length + 2) table.tBodies[0].rows[place].classList.add("differs");
+  for (const [place, row] of rows.entries())
+    if (parts.includes(row) && row[1] !== row[2]) table.tBodies[0].rows[place].classList.add("differs");
   return table;
 }
 

@@ -30,7 +30,7 @@ function element(tag, attributes = {}, ...children) {
 }
 
 function number(value, digits = 3) {
-  return value == null ? "–" : value.toFixed(digits).replace(/^0\./, ".");
+  return value == null ? "–" : value.toFixed(digits).replace(/^(-?)0\./, "$1.");
 }
 
 function interval(row) {

@@ -25,9 +25,9 @@ function rowPoints(rows, x, y, facts = () => []) {
       y: row[y],
       text: state.chosen.has(row) ? String(row.rank) : "",
       hover: hover(row, ...facts(row)),
-      colour: state.chosen.has(row) ? row.style.colour : `${row.style.colour}a6`, // a6: opacity 0.65
+      colour: row.style.colour,
       symbol: row.style.symbol,
-      size: state.chosen.has(row) ? 12 : 9,
+      size: state.chosen.has(row) ? 15 : 11,
     }));
 }
 
@@ -41,7 +41,7 @@ function publishedPoints(methods, x, y) {
       hover: hoverPublished(method),
       colour: page.star.colour,
       symbol: page.star.symbol,
-      size: 11,
+      size: 13,
     }));
 }
 
@@ -71,59 +71,4 @@ function time(figure) {
   const x = logarithmic("seconds per frame", low, high);
   showLeftOut(figure, rows);
   return scatter(x, cropped(every, "y", "F1"), [marks(measured), marks(published, { muted: true })]);
-}
-
-const FOREST = { names: 0.45, textLine: 15, gap: 12, wide: 620 };
-
-/** F1 of each row as a dot on the line of its interval, below each other; its name is beside it, or above if narrow. */
-function forest(figure) {
-  const rows = plottedRows();
-  const width = figure.querySelector(".canvas").clientWidth;
-  const beside = width >= FOREST.wide;
-  const letters = Math.floor((beside ? FOREST.names * width : width) / 7.5);
-  const labels = rows.map((row) => wrapped(label(row), letters));
-  const lines = Math.max(1, ...labels.map((name) => name.length));
-  const step = lines * FOREST.textLine + FOREST.gap + (beside ? 0 : 12);
-  const points = (values, more) => ({
-    data: values.map((value, place) => ({ x: value, y: place, hover: hover(rows[place]) })),
-    ...more,
-  });
-  const above = { mirror: true, padding: 0, labelOffset: -step / 2 + 6 };
-  const ticks = { autoSkip: false, crossAlign: "far", ...(beside ? {} : above) };
-  const accent = css("--accent");
-  showLeftOut(figure, rows);
-  return {
-    type: "bar",
-    height: rows.length * step + 60,
-    data: {
-      labels,
-      datasets: [
-        points(rows.map((row) => row.f1), {
-          type: "line",
-          showLine: false,
-          pointRadius: 5,
-          pointHoverRadius: 7,
-          backgroundColor: accent,
-          borderColor: accent,
-        }),
-        points(rows.map((row) => [row.low ?? row.f1, row.high ?? row.f1]), {
-          grouped: false,
-          barThickness: 2,
-          backgroundColor: accent,
-        }),
-      ],
-    },
-    options: {
-      indexAxis: "y",
-      scales: { x: fitted("F1", rows.flatMap((row) => [row.low ?? row.f1, row.high ?? row.f1])), y: { offset: true, border: { display: false }, ticks } },
-    },
-  };
-}
-
-/** An axis from a tenth below the lowest to a tenth above the highest value. */
-function fitted(title, values) {
-  const [low, high] = values.length ? [Math.min(...values), Math.max(...values)] : [0, 1];
-  const min = Math.max(0, Math.floor(low * 10 - 0.01) / 10);
-  const max = Math.min(1, Math.ceil(high * 10 + 0.01) / 10);
-  return axis(title, { min, max, ticks: { stepSize: 0.1, callback: (value) => value.toFixed(1) } });
 }

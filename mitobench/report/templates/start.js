@@ -2,7 +2,7 @@
 // Starts the page, listens to the reader, and draws the plots: once they come into view or the browser has time, and
 // again when the data that they show or the colours change.
 
-const PLOTS = { forest, plane, time, pr, froc };
+const PLOTS = { plane, time, pr, froc };
 
 const begun = new Set(); // figures that were drawn, or are being drawn
 
@@ -17,8 +17,8 @@ async function draw(figure) {
   figure.classList.add("drawn");
 }
 
-function drawPlots(names = Object.keys(PLOTS)) {
-  for (const figure of begun) if (names.includes(figure.dataset.plot)) draw(figure);
+function drawPlots() {
+  [...begun].forEach(draw);
 }
 
 function watchPlots() {
@@ -35,18 +35,9 @@ function watchPlots() {
   figures.forEach((figure) => watcher.observe(figure));
   const whenIdle = window.requestIdleCallback ?? ((run) => setTimeout(run, 500));
   whenIdle(() => figures.filter((figure) => !begun.has(figure)).forEach(draw)); // so that a print has all of them
-  watchWidth(document.querySelector('[data-plot="forest"]'), () => drawPlots(["forest"])); // its names are wrapped anew
-  watchWidth(byId("table-box"), fitTable);
+  new ResizeObserver(fitTable).observe(byId("table-box"));
   for (const media of ["(prefers-color-scheme: dark)", "print"])
     matchMedia(media).addEventListener("change", () => drawPlots());
-}
-
-function watchWidth(watched, onChange) {
-  let width;
-  new ResizeObserver(([{ contentRect }]) => {
-    if (contentRect.width !== width) onChange();
-    width = contentRect.width;
-  }).observe(watched);
 }
 
 /** Run something when its caller has been quiet for a moment. */

@@ -50,12 +50,17 @@ const shownRows = () => [...filteredRows(), ...filteredPublished()].sort(compare
 
 function tableRow(row) {
   const cells = shownColumns().map((column) =>
-    element("td", { role: "cell", "data-key": column.key, "data-title": column.title }, ...column.cell(row)),
+    element("td", { role: "cell", "data-key": column.key, "data-title": column.title }, ...cellOf(column, row)),
   );
   const kind = row.published ? "published-row" : state.chosen.has(row) ? "chosen" : "";
   const made = element("tr", { role: "row", class: kind }, drawCell(row), ...cells);
   made.row = row;
   return made;
+}
+
+/** What a cell shows; of a published number, nothing where nothing was published. */
+function cellOf(column, row) {
+  return row.published && !column.always && column.value(row) == null ? [] : column.cell(row);
 }
 
 function drawCell(row) {
@@ -102,6 +107,8 @@ function renderTable() {
   const visible = state.printing ? rows : rows.slice(first, first + ROWS_A_PAGE);
   renderHead();
   byId("table").tBodies[0].replaceChildren(...visible.map(tableRow));
+  renderForest(visible);
+  document.querySelector(".plots").hidden = !rows.length;
   fitTable();
   byId("count").textContent = countText(rows);
   byId("nothing").hidden = rows.length > 0;
