@@ -28,7 +28,7 @@ OVERSAMPLING = 4  # marks are drawn this many times larger and then reduced
 
 MIN_OVERLAY_PX = 768  # smaller frames are enlarged until their longer side has about this length
 THUMBNAIL_PX = 560  # the longer side of a thumbnail; pages show it 380 to 560 px wide
-THUMBNAIL_FONT_PX = 18
+THUMBNAIL_FONT_PX = 20
 CROP_UM = 48.0
 CROP_PX = 256  # side of a crop
 TICK_UM = (8.0, 13.0)  # from the centre of a crop to both ends of a tick
@@ -65,10 +65,10 @@ def _marked(
     for mark in marks:
         _put(image, mark, factor, frame.mpp, width)
     draw = ImageDraw.Draw(image)
+    _scale_bar(draw, size, factor / frame.mpp[0], font)
     for mark in marks:
         if mark.outcome is not OUTCOMES["fn"] and mark.candidate is not None:
             _label(draw, mark, factor, MARK_UM * factor / frame.mpp[1] + width, size, font)
-    _scale_bar(draw, size, factor / frame.mpp[0], font)
     return image
 
 
@@ -166,17 +166,23 @@ def _label(
     size: tuple[int, int],
     font: ImageFont.FreeTypeFont,
 ) -> None:
-    """Writes a detection's score below its mark, or above it near the lower border. Keeps it within the image.
+    """Writes a detection's score on a dark ground below its mark, or above it near the lower border.
+
+    Keeps it within the image.
 
     `below`: distance from the centre of the mark, px; `size`: size of the image, px.
     """
     assert mark.candidate is not None
     text = short(mark.candidate.score)
-    half = draw.textlength(text, font) / 2 + font.size / 8
+    margin = max(2, round(font.size / 8))
+    half = draw.textlength(text, font) / 2 + margin
     x, y = ((place + 0.5) * factor for place in mark.xy)
     x = min(max(x, half), size[0] - half)
     fits = y + below + 1.3 * font.size < size[1]
-    _write(draw, (x, y + below if fits else y - below), text, mark.outcome.colour, font, "mt" if fits else "mb")
+    place, anchor = (x, y + below + margin if fits else y - below - margin), "mt" if fits else "mb"
+    left, top, right, bottom = draw.textbbox(place, text, font, anchor)
+    draw.rectangle((left - margin, top - margin, right + margin, bottom + margin), fill=EDGE)
+    draw.text(place, text, mark.outcome.colour, font, anchor)
 
 
 def _scale_bar(
@@ -211,14 +217,9 @@ def _with_legend(image: Image.Image, id: str, marks: Sequence[Mark], font: Image
 
 
 def _write(
-    draw: ImageDraw.ImageDraw,
-    xy: tuple[float, float],
-    text: str,
-    colour: str,
-    font: ImageFont.FreeTypeFont,
-    anchor: str = "la",
+    draw: ImageDraw.ImageDraw, xy: tuple[float, float], text: str, colour: str, font: ImageFont.FreeTypeFont
 ) -> None:
-    draw.text(xy, text, colour, font, anchor, stroke_width=max(1, round(font.size / 8)), stroke_fill=EDGE)
+    draw.text(xy, text, colour, font, stroke_width=max(1, round(font.size / 8)), stroke_fill=EDGE)
 
 
 def _fitting(text: str, width: int, font: ImageFont.FreeTypeFont) -> str:

@@ -1,4 +1,4 @@
-"""The answers above a section's table: which row to use, how well the best counts, and where it finds the fewest."""
+"""The answers above a section's table: which row to use, how well the best counts, and its worst domain."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def recommendation(section: Section) -> Answer | None:
         return Answer(lead, "undecided, as cheaper rows may be as good as the best.")
     if found.chosen is found.best:
         return Answer(lead, f"rank 1, as no cheaper row is known to be within {margin} of its F1.")
-    which = f"rank {found.chosen.rank}, {number(found.chosen.seconds, 2)} s/frame"
-    return Answer(lead, f"{found.chosen.row.title} ({which}), the cheapest row within {margin} of the best F1.")
+    which = f"{found.chosen.row.title}, rank {found.chosen.rank}, {number(found.chosen.seconds, 2)} s/frame"
+    return Answer(lead, f"{which}: the cheapest row within {margin} of the best F1.")
 
 
 def worst_domain(section: Section) -> Answer | None:
