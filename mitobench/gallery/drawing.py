@@ -1,4 +1,4 @@
-"""Draws marks on frames: overlays of whole frames and thumbnails of them, crops around single cells, and contact sheets of crops.
+"""Draws marks on frames: overlays and thumbnails of whole frames, crops around single cells, and contact sheets.
 
 A mark is an outline around the cell in the outcome's colour, between two dark edges, so that it is visible on pale
 stroma and on dark nuclei. Each outcome has its own shape as well as its own colour.
