@@ -262,15 +262,15 @@ def test_published_numbers_are_among_the_rows_of_their_section_and_can_be_hidden
 
 
 def test_many_rows_have_pages_and_only_the_best_are_points(show: Open, tmp_path: Path) -> None:
-    shown = show(at=write(many(tmp_path, 120)))
-    assert shown.inner_text("#count") == "40 of 40 rows"
+    shown = show(at=write(many(tmp_path, 90)))
+    assert shown.inner_text("#count") == "30 of 30 rows"
     assert len(titles(shown)) == len(forest(shown)["rows"]) == 25
     assert len(drawn(shown, "plane")[ROWS]["data"]) == 12
-    assert "12 of 40 rows" in shown.inner_text('[data-plot="plane"] figcaption')
+    assert "12 of 30 rows" in shown.inner_text('[data-plot="plane"] figcaption')
     shown.locator("tbody input").nth(20).check()
     until(lambda: len(drawn(shown, "plane")[ROWS]["data"]) == 13)  # those whose curves are drawn are there too
     shown.click("#next")
-    assert len(titles(shown)) == 15
+    assert len(titles(shown)) == 5
     assert shown.inner_text("#page") == "Page 2 of 2"
     assert "page=2" in shown.url
     shown.fill("#search", "detector-007")
@@ -281,7 +281,7 @@ def test_many_rows_have_pages_and_only_the_best_are_points(show: Open, tmp_path:
     shown.evaluate("addEventListener('beforeprint', () => (window.printed = byId('table').tBodies[0].rows.length))")
     until(lambda: shown.locator("figure.drawn").count() == len(PLOTS))  # without any of them having come into view
     assert shown.pdf(format="A4")[:5] == b"%PDF-"
-    assert shown.evaluate("printed") == 40
+    assert shown.evaluate("printed") == 30
     assert len(titles(shown)) == 25
 
 
@@ -534,9 +534,6 @@ def test_the_page_fits_every_width_and_a_row_takes_few_lines(show: Open) -> None
     shown = show(MITOS)
     drawn(shown, "plane")
     before = shown.evaluate("document.querySelector('[data-plot=plane] canvas').clientWidth")
-    shown.evaluate("byId('first').innerHTML || openComparison(firstPair())")
-    shown.locator("#comparison h3").wait_for()
-    shown.keyboard.press("Escape")
     for width in WIDTHS:
         shown.set_viewport_size({"width": width, "height": 900})
         until(lambda: shown.evaluate("innerWidth") == width)  # noqa: B023
@@ -544,6 +541,8 @@ def test_the_page_fits_every_width_and_a_row_takes_few_lines(show: Open) -> None
         assert shown.evaluate("byId('table').offsetWidth") <= width
         heights = shown.evaluate("[...byId('table').tBodies[0].rows].map((row) => row.offsetHeight)")
         assert max(heights) <= (110 if width < 1000 else 76)
+        if width not in (400, 1024):
+            continue
         for dialog, opener in (
             ("record", "openRow(state.section.rows[0])"),
             ("comparison", "openComparison(firstPair())"),

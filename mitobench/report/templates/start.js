@@ -4,6 +4,8 @@
 
 const PLOTS = { plane, time, pr, froc };
 
+const DRAW_ALL_AFTER = 3000; // ms: later than what the reader sees first, so that a print has all of them
+
 const begun = new Set(); // figures that were drawn, or are being drawn
 
 async function draw(figure) {
@@ -33,8 +35,7 @@ function watchPlots() {
     { rootMargin: "200px" },
   );
   figures.forEach((figure) => watcher.observe(figure));
-  const whenIdle = window.requestIdleCallback ?? ((run) => setTimeout(run, 500));
-  whenIdle(() => figures.filter((figure) => !begun.has(figure)).forEach(draw)); // so that a print has all of them
+  setTimeout(() => figures.filter((figure) => !begun.has(figure)).forEach(draw), DRAW_ALL_AFTER);
   new ResizeObserver(fitTable).observe(byId("table-box"));
   for (const media of ["(prefers-color-scheme: dark)", "print"])
     matchMedia(media).addEventListener("change", () => drawPlots());
