@@ -67,8 +67,9 @@ function readAddress() {
     const shown = columns.filter((column) => column.always || named.includes(column.key));
     state.columns = new Set(shown.map((column) => column.key));
   }
-  const [, minus, key] = /^(-?)(.*)$/s.exec(words.get("sort") ?? "");
-  if (columns.some((column) => column.key === key)) Object.assign(state, { column: key, descending: minus === "-" });
+  const sort = words.get("sort") ?? "";
+  const key = sort.replace(/^-/, "");
+  if (columns.some((column) => column.key === key)) Object.assign(state, { column: key, descending: key !== sort });
   state.page = Math.max(0, Math.floor(Number(words.get("page")) || 1) - 1);
   const ids = (words.get("compare") ?? "").split(" ").filter(rowOf);
   state.compared = ids.length === 2 ? ids : null;
