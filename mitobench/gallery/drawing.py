@@ -1,4 +1,4 @@
-"""Draws marks on frames: overlays of whole frames, crops around single cells, and contact sheets of crops.
+"""Draws marks on frames: overlays and thumbnails of whole frames, crops around single cells, and contact sheets.
 
 A mark is an outline around the cell in the outcome's colour, between two dark edges, so that it is visible on pale
 stroma and on dark nuclei. Each outcome has its own shape as well as its own colour.
@@ -27,11 +27,13 @@ OUTSIDE_GREY = 200  # grey value outside the frame
 OVERSAMPLING = 4  # marks are drawn this many times larger and then reduced
 
 MIN_OVERLAY_PX = 768  # smaller frames are enlarged until their longer side has about this length
+THUMBNAIL_PX = 560  # the longer side of a thumbnail; pages show it 380 to 560 px wide
+THUMBNAIL_FONT_PX = 20
 CROP_UM = 48.0
 CROP_PX = 256  # side of a crop
 TICK_UM = (8.0, 13.0)  # from the centre of a crop to both ends of a tick
 COLUMNS = 4
-LINE_PX = 19  # height of a line of text
+LINE_PX = 21  # height of a line of text
 
 OUTLINES = {
     "circle": [(math.cos(t), math.sin(t)) for t in np.linspace(0, 2 * math.pi, 72, endpoint=False)],
@@ -44,17 +46,30 @@ OUTLINES = {
 def overlay(frame: Frame, pixels: Pixels, marks: Sequence[Mark]) -> Image.Image:
     """Draws a whole frame with its marks, their scores, a scale bar and a legend. Enlarges a small frame."""
     factor = max(1, round(MIN_OVERLAY_PX / max(frame.size)))
-    image = Image.fromarray(pixels).resize((frame.size[0] * factor, frame.size[1] * factor), Image.Resampling.BICUBIC)
-    width = max(3, round(max(image.size) / 500))
-    font = _font(max(18, max(image.size) // 64))
+    font = _font(max(18, max(frame.size) * factor // 64))
+    return _with_legend(_marked(frame, pixels, marks, factor, font), frame.id, marks, font)
+
+
+def thumbnail(frame: Frame, pixels: Pixels, marks: Sequence[Mark]) -> Image.Image:
+    """Draws a whole frame as `overlay` does, THUMBNAIL_PX long, with scores that can be read at this size."""
+    return _marked(frame, pixels, marks, THUMBNAIL_PX / max(frame.size), _font(THUMBNAIL_FONT_PX))
+
+
+def _marked(
+    frame: Frame, pixels: Pixels, marks: Sequence[Mark], factor: float, font: ImageFont.FreeTypeFont
+) -> Image.Image:
+    """A frame with marks, scores and a scale bar; `factor`: px of the image per px of the frame."""
+    size = (round(frame.size[0] * factor), round(frame.size[1] * factor))
+    image = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
+    width = max(2 if factor < 1 else 3, round(max(size) / 500))
     for mark in marks:
         _put(image, mark, factor, frame.mpp, width)
     draw = ImageDraw.Draw(image)
+    _scale_bar(draw, size, factor / frame.mpp[0], font)
     for mark in marks:
         if mark.outcome is not OUTCOMES["fn"] and mark.candidate is not None:
-            _label(draw, mark, factor, MARK_UM * factor / frame.mpp[1] + width, image.size, font)
-    _scale_bar(draw, image.size, factor / frame.mpp[0], font)
-    return _with_legend(image, frame.id, marks, font)
+            _label(draw, mark, factor, MARK_UM * factor / frame.mpp[1] + width, size, font)
+    return image
 
 
 def crop(frame: Frame, pixels: Pixels, subject: Mark, marks: Sequence[Mark]) -> Image.Image:
@@ -92,7 +107,7 @@ def sheet(title: str, crops: Sequence[tuple[Image.Image, Sequence[str]]]) -> Ima
         x, y = gap + i % columns * cell[0], head + i // columns * cell[1]
         page.paste(picture, (x, y))
         for number, line in enumerate(text):
-            draw.text((x, y + CROP_PX + 3 + number * LINE_PX), _fitting(line, CROP_PX, _font(14)), INK, _font(14))
+            draw.text((x, y + CROP_PX + 3 + number * LINE_PX), _fitting(line, CROP_PX, _font(16)), INK, _font(16))
     return page
 
 
@@ -151,17 +166,23 @@ def _label(
     size: tuple[int, int],
     font: ImageFont.FreeTypeFont,
 ) -> None:
-    """Writes a detection's score below its mark, or above it near the lower border. Keeps it within the image.
+    """Writes a detection's score on a dark ground below its mark, or above it near the lower border.
+
+    Keeps it within the image.
 
     `below`: distance from the centre of the mark, px; `size`: size of the image, px.
     """
     assert mark.candidate is not None
     text = short(mark.candidate.score)
-    half = draw.textlength(text, font) / 2 + font.size / 8
+    margin = max(2, round(font.size / 8))
+    half = draw.textlength(text, font) / 2 + margin
     x, y = ((place + 0.5) * factor for place in mark.xy)
     x = min(max(x, half), size[0] - half)
     fits = y + below + 1.3 * font.size < size[1]
-    _write(draw, (x, y + below if fits else y - below), text, mark.outcome.colour, font, "mt" if fits else "mb")
+    place, anchor = (x, y + below + margin if fits else y - below - margin), "mt" if fits else "mb"
+    left, top, right, bottom = draw.textbbox(place, text, font, anchor)
+    draw.rectangle((left - margin, top - margin, right + margin, bottom + margin), fill=EDGE)
+    draw.text(place, text, mark.outcome.colour, font, anchor)
 
 
 def _scale_bar(
@@ -196,14 +217,9 @@ def _with_legend(image: Image.Image, id: str, marks: Sequence[Mark], font: Image
 
 
 def _write(
-    draw: ImageDraw.ImageDraw,
-    xy: tuple[float, float],
-    text: str,
-    colour: str,
-    font: ImageFont.FreeTypeFont,
-    anchor: str = "la",
+    draw: ImageDraw.ImageDraw, xy: tuple[float, float], text: str, colour: str, font: ImageFont.FreeTypeFont
 ) -> None:
-    draw.text(xy, text, colour, font, anchor, stroke_width=max(1, round(font.size / 8)), stroke_fill=EDGE)
+    draw.text(xy, text, colour, font, stroke_width=max(1, round(font.size / 8)), stroke_fill=EDGE)
 
 
 def _fitting(text: str, width: int, font: ImageFont.FreeTypeFont) -> str:

@@ -101,7 +101,10 @@ def write(
         _sheet(name, [(mark, crops[mark]) for mark in of_kind[:max_crops]], len(of_kind), record, pictures)
         for name, of_kind in subjects.items()
     ]
-    overlays = [gallery_page.FrameOverlay(id, pictures.name(f"frames/{id}"), of_frame[id]) for id in shown]
+    overlays = [
+        gallery_page.FrameOverlay(id, pictures.name(f"frames/{id}"), pictures.name(f"thumbnails/{id}"), of_frame[id])
+        for id in shown
+    ]
     text = gallery_page.render(path, record, card, overlays, sheets, len(items))
     write_text_atomic(out / PAGE, text)
     return Gallery(out / PAGE, len(shown), len(subjects["misses"]), len(subjects["errors"]))
@@ -151,6 +154,7 @@ def _draw(
         pixels = frame.read()
         if frame.id in shown:
             pictures.save(f"frames/{frame.id}", drawing.overlay(frame, pixels, of_frame[frame.id]))
+            pictures.save(f"thumbnails/{frame.id}", drawing.thumbnail(frame, pixels, of_frame[frame.id]))
         for mark in of_subject[frame.id]:
             crops[mark] = drawing.crop(frame, pixels, mark, of_frame[frame.id])
         progress(number, len(needed))

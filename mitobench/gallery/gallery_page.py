@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from mitobench.datasets import Card
 from mitobench.evaluate.matching import find_matcher
 from mitobench.gallery.drawing import CROP_UM
 from mitobench.gallery.outcomes import Mark, short
 from mitobench.report.colours import OUTCOMES, UNLABELLED
+from mitobench.report.html_page import style
 from mitobench.report.markdown import number
 from mitobench.report.row import LeaderboardRow
 from mitobench.results.schema import Record
@@ -42,10 +44,11 @@ class ContactSheet:
 
 @dataclass(frozen=True)
 class FrameOverlay:
-    """An overlay of a whole frame: the frame's id, the file, and the marks on it."""
+    """An overlay of a whole frame: the frame's id, its file and that of its thumbnail, and the marks on it."""
 
     id: str
     file: str
+    thumbnail: str
     marks: Sequence[Mark]
 
     def count(self, outcome: str) -> int:
@@ -71,6 +74,7 @@ def render(
     environment.filters |= {"short": short, "number": number}  # scores are truncated, ratios rounded as in the tables
     outcomes = [*OUTCOMES.values(), *([UNLABELLED] if record.test and record.test.n_unlabelled else [])]
     text: str = environment.get_template("gallery.html").render(
+        style=Markup(f"{style('pictures.css')}\n{(TEMPLATE_FOLDER / 'gallery.css').read_text(encoding='utf-8')}"),
         title=LeaderboardRow([record]).title,
         path=path,
         record=record,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from mitobench.report.row import LeaderboardRow
 from mitobench.report.table import Section, dataset_title
@@ -21,5 +21,16 @@ def profile(row: LeaderboardRow) -> str:
 
 def description(section: Section, row: LeaderboardRow, facts: Sequence[str]) -> str:
     """Profile, training data and the `distinguishing_facts` of a row, without what its remarks say."""
+    return "; ".join(description_parts(section, row, facts))
+
+
+def shared_parts(descriptions: Collection[Sequence[str]]) -> list[str]:
+    """The parts that all of some descriptions have, in the order of the first; empty where there is no description."""
+    first = next(iter(descriptions), ())
+    return [part for part in first if all(part in parts for parts in descriptions)]
+
+
+def description_parts(section: Section, row: LeaderboardRow, facts: Sequence[str]) -> list[str]:
+    """The parts of a row's `description`."""
     known = {row.first.profile, f"trained on {', '.join(row.first.combination['train_on'])}", *section.remarks(row)}
-    return "; ".join([f"profile {row.first.profile}", trained_on(row), *(fact for fact in facts if fact not in known)])
+    return [f"profile {row.first.profile}", trained_on(row), *(fact for fact in facts if fact not in known)]

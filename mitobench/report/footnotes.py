@@ -15,7 +15,11 @@ class Footnotes:
 
     def numbers(self, notes: Iterable[str]) -> str:
         """The numbers of some notes for a cell, `1, 3–5`; empty without notes."""
-        return _spelled(sorted({self._numbers.setdefault(note, len(self._numbers) + 1) for note in notes}))
+        return _spelled(self.numbered(notes))
+
+    def numbered(self, notes: Iterable[str]) -> list[int]:
+        """The numbers of some notes, ascending; the first note has the number 1."""
+        return sorted({self._numbers.setdefault(note, len(self._numbers) + 1) for note in notes})
 
     @property
     def notes(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 A few small scripts (`templates/*.js`) render the table and the plots from JSON in the page. They insert data as text,
 never as markup, and the page's Content-Security-Policy allows these scripts alone: a plugin's name cannot become code.
-What is needed only on request (records, curves, Chart.js, which draws the plots) is stored as gzip in base64.
+The data and Chart.js, which draws the plots, are stored as gzip in base64.
 """
 
 from __future__ import annotations
@@ -32,7 +32,21 @@ from mitobench.report.table import Section
 PAGE = "index.html"
 TEMPLATES = Path(__file__).with_name("templates")
 VENDOR = Path(__file__).with_name("vendor")
-SCRIPTS = ("page.js", "table.js", "record.js", "drawing.js", "plotting.js", "points.js", "curves.js", "start.js")
+SCRIPTS = (
+    "page.js",
+    "columns.js",
+    "state.js",
+    "table.js",
+    "download.js",
+    "record.js",
+    "comparison.js",
+    "drawing.js",
+    "plotting.js",
+    "points.js",
+    "forest.js",
+    "curves.js",
+    "start.js",
+)
 LIBRARIES = ("chart.js/chart.umd.min.js", "chartjs-plugin-datalabels/chartjs-plugin-datalabels.min.js")
 JSON_STYLE: dict[str, Any] = {"allow_nan": False, "separators": (",", ":")}
 _PACKED = re.compile(r'(?<=<script type="application/gzip" id=")([\w-]+">)([^<]*)')
@@ -56,22 +70,26 @@ def render(folder: Path, sections: Sequence[Section]) -> str:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.policies["json.dumps_kwargs"] = JSON_STYLE  # keys stay in the order given
     return environment.get_template("page.html").render(
         sections=data.page["sections"],
-        page=data.page,
         elsewhere=elsewhere(sections) if sections else [],
         number=number,
         published_page=f"{SECTIONS}/{PUBLISHED}",
         packed={
+            "page-data": _packed(json.dumps(data.page, **JSON_STYLE)),
             "record-data": _packed(json.dumps(data.records, **JSON_STYLE)),
             "curve-data": _packed(json.dumps(data.curves, **JSON_STYLE)),
             "chart-library": _packed(library),
         },
-        style=Markup(_text_of(TEMPLATES / "page.css")),
+        style=style("page.css"),
         scripts=[Markup(script) for script in scripts],
         allowed=Markup(" ".join(map(_digest, [*scripts, library]))),
     )
+
+
+def style(*names: str) -> Markup:
+    """The look that all pages share, followed by the style sheets of these names in `TEMPLATES`."""
+    return Markup("\n".join(_text_of(TEMPLATES / name) for name in ("shared.css", *names)))
 
 
 def parts(html: str) -> list[str | None]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from mitobench.published import Method
-from mitobench.report import case_counts
 from mitobench.report.description import profile, trained_on
 from mitobench.report.footnotes import Footnotes
 from mitobench.report.markdown import (
@@ -24,16 +23,17 @@ from mitobench.report.markdown import (
     split_note,
     table,
     two_lines,
+    worst_domain_cell,
 )
 from mitobench.report.published_page import PAGE as ELSEWHERE
 from mitobench.report.published_page import elsewhere
-from mitobench.report.recommend import MARGIN, recommend
 from mitobench.report.row import LeaderboardRow
 from mitobench.report.section_page import MADE_BY, SECTIONS
+from mitobench.report.summary import answers
 from mitobench.report.table import Section
 
-MAX_COMBINATIONS = 10
-MAX_PUBLISHED = 5
+MAX_COMBINATIONS = 8
+MAX_PUBLISHED = 4
 
 INTRODUCTION = """\
 How well combinations of detectors and verifiers find mitoses on test frames, at the threshold chosen on validation.
@@ -46,12 +46,14 @@ The [interactive page](index.html) has the same rows with plots (download it, an
 - Rows in *italics* are published numbers, neither measured nor ranked here. Unless a note says otherwise, their F1 uses
   the best threshold on the test frames."""
 
+WORST = "worst<br>domain"
 HEADER = (
     "#<br><sub>ranks</sub>",
     "combination",
     "F1<br><sub>95 %</sub>",
     "detector<br>alone",
     "AP",
+    WORST,
     "s/frame",
     "seeds",
     "notes",
@@ -81,10 +83,13 @@ def _section(section: Section) -> Iterator[str]:
     combinations, notes = _combinations(section), Footnotes()
     shown, published = combinations[:MAX_COMBINATIONS], _best_published(section)
     yield f"## {escape(section.title, SENTENCE)}"
-    yield " ".join([measured(section), *_recommended(section), *_count(section)])
-    yield table(HEADER, _lines(section, shown, published, notes))
-    yield _folded_notes(notes)
-    yield bullets([*section.notes, *split_note(section)])
+    answered = [f"**{answer.lead}** {escape(answer.text, SENTENCE)}" for answer in answers(section)]
+    yield "".join(answered[:1])
+    yield " ".join([measured(section), *answered[1:]])
+    columns = [n for n, name in enumerate(HEADER) if name != WORST or any(row.worst_domain for row in section.rows)]
+    lines = _lines(section, shown, published, notes)
+    yield table([HEADER[n] for n in columns], ([line[n] for n in columns] for line in lines))
+    yield _folded_notes(section, notes)
     yield _more(section, len(combinations), len(published))
 
 
@@ -125,14 +130,15 @@ def _measured(section: Section, shown: _Combination, notes: Footnotes) -> list[s
         score_cell(row),
         number(row.mean("f1", "detector_alone")),
         number(row.mean("average_precision")),
+        worst_domain_cell(row),
         number(row.seconds_a_frame, 2),
         _seeds(row),
         notes.numbers(section.remarks(row)),
     ]
 
 
-def _folded_notes(notes: Footnotes) -> str:
-    listed = notes.listed()
+def _folded_notes(section: Section, notes: Footnotes) -> str:
+    listed = "\n\n".join(filter(None, [bullets([*section.notes, *split_note(section)]), notes.listed()]))
     return f"<details><summary>Notes</summary>\n\n{listed}\n\n</details>" if listed else ""
 
 
@@ -154,31 +160,7 @@ def _published(method: Method, notes: Footnotes) -> list[str]:
     remarks = [*filter(None, [method.note]), f"hits: {method.hits}"]
     name = f"*{escape(method.name)}* (published)"
     seconds = number(method.seconds_a_frame, 2) if method.seconds_a_frame else ""
-    return ["", name, number(method.f1), "", "", seconds, "", notes.numbers(remarks)]
-
-
-def _recommended(section: Section) -> Iterator[str]:
-    """A sentence on which row to use, where rows differ in cost."""
-    found = recommend(section)
-    if found.best is None:
-        return
-    if found.chosen is None:
-        yield "**Recommended:** undecided, as cheaper rows may be as good as the best."
-    elif found.chosen is found.best:
-        yield f"**Recommended:** rank 1, as no cheaper row is known to be within {number(MARGIN, 2)} of its F1."
-    else:
-        name = escape(found.chosen.row.title, SENTENCE)
-        cost = f"{number(found.chosen.seconds, 2)} s/frame"
-        which = f"rank {found.chosen.rank}, {cost}"
-        yield f"**Recommended:** {name} ({which}), the cheapest row within {number(MARGIN, 2)} of the best F1."
-
-
-def _count(section: Section) -> Iterator[str]:
-    """A sentence on how well the best row counts."""
-    found = case_counts.of_best(section)
-    if found is not None:
-        rank, counts = found
-        yield f"**The count** of rank {rank}: {escape(case_counts.sentence(counts), SENTENCE)}."
+    return ["", name, number(method.f1), "", "", "", seconds, "", notes.numbers(remarks)]
 
 
 def _more(section: Section, n_combinations: int, n_published: int) -> str:

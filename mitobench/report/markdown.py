@@ -35,6 +35,7 @@ __all__ = [
     "status",
     "table",
     "two_lines",
+    "worst_domain_cell",
 ]
 
 MARK = "≈"
@@ -169,6 +170,14 @@ def worst_cell(row: LeaderboardRow, kind: str) -> str:
     """The worst value of a domain, and its F1."""
     worst = row.worst(kind)
     return "–" if worst is None else f"{escape(worst)} {number(row.domain_mean(kind, worst))}"
+
+
+def worst_domain_cell(row: LeaderboardRow) -> str:
+    """The lowest F1 on the frames of one domain, above the domain: `.311<br><sub>scanner B</sub>`."""
+    if row.worst_domain is None:
+        return "–"
+    kind, value, f1 = row.worst_domain
+    return two_lines(number(f1), escape(f"{kind} {value}"))
 
 
 def rank_cell(section: Section, row: LeaderboardRow, rank: int | None) -> str:

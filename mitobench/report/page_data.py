@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,12 +15,13 @@ from mitobench.evaluate import Curve
 from mitobench.report import case_counts, markdown
 from mitobench.report.colours import PUBLISHED, distinguishing_facts, labels, style_of
 from mitobench.report.curves import counts_of
-from mitobench.report.description import description
+from mitobench.report.description import description_parts, shared_parts, trained_on
 from mitobench.report.footnotes import Footnotes
 from mitobench.report.row import ROLES, LeaderboardRow, plugin, seed_of
-from mitobench.report.table import Section
+from mitobench.report.summary import answers
+from mitobench.report.table import Section, domains_of
 from mitobench.results.case_counts import case_counts_of
-from mitobench.results.command import command_of
+from mitobench.results.command import command_words, data_words
 from mitobench.results.current_names import current_options, current_overrides
 from mitobench.results.schema import Record
 
@@ -29,6 +29,7 @@ Json = dict[str, Any]
 
 RECORDS = "records"
 MAX_POINTS = 400  # of a curve: more than a plot has pixels to show
+ID_DIGITS = 10  # of a record's digest, by which the page's address names it
 DIGITS = 5  # decimals of a number in the table and in plots, which show three
 NO_CURVE = "it has no scores"
 
@@ -53,7 +54,7 @@ def of(folder: Path, sections: Sequence[Section]) -> PageData:
     numbers = {id(record): number for number, (_, record) in enumerate(shown)}
     return PageData(
         {"sections": [_section(section, numbers) for section in sections], "star": asdict(PUBLISHED)},
-        [_record(record, section.file(record)) for section, record in shown],
+        [_record(record, section.files_of(record)) for section, record in shown],
         [_curve(folder / RECORDS / section.file(record), record) for section, record in shown],
     )
 
@@ -63,19 +64,30 @@ def of(folder: Path, sections: Sequence[Section]) -> PageData:
 
 def _section(section: Section, numbers: Mapping[int, int]) -> Json:
     label, facts, footnotes = labels(section), distinguishing_facts(section), Footnotes()
+    described = {row: description_parts(section, row, facts[row]) for row in section.rows}
+    shared, domains = shared_parts(described.values()), domains_of(section)
+    trained = {trained_on(row) for row in section.rows}
     return {
+        "name": section.name,
         "title": section.title,
+        "answers": [list(answer) for answer in answers(section)],
         "measured": markdown.measured(section),
+        "shared": "; ".join(f"trained on {part}" if part in trained else part for part in shared),
+        "domains": domains,
         "notes": [*section.notes, *markdown.split_note(section)],
         "rows": [
             {
                 **rounded(_row(section, row)),
                 "rank": rank,
                 "label": label[row],
-                "description": description(section, row, facts[row]),
-                "notes": footnotes.numbers(section.remarks(row)),
+                "description": "; ".join(part for part in described[row] if part not in shared),
+                "domains": _domain_f1(row, domains),
+                "notes": footnotes.numbered(section.remarks(row)),
                 "style": asdict(style_of(place)),
-                "records": [{"seed": seed_of(record), "number": numbers[id(record)]} for record in row.records],
+                "records": [
+                    {"id": record.digest[:ID_DIGITS], "seed": seed_of(record), "number": numbers[id(record)]}
+                    for record in row.records
+                ],
             }
             for place, (rank, row) in enumerate(section.ranked())
         ],
@@ -97,8 +109,13 @@ def _section(section: Section, numbers: Mapping[int, int]) -> Json:
     }
 
 
+def _domain_f1(row: LeaderboardRow, domains: Mapping[str, Sequence[str]]) -> dict[str, list[float | None]]:
+    """F1 by each value of each domain, in their order."""
+    return {kind: [_rounded(row.domain_mean(kind, value)) for value in values] for kind, values in domains.items()}
+
+
 def _row(section: Section, row: LeaderboardRow) -> Json:
-    first, interval = row.first, row.interval
+    first, interval, counts = row.first, row.interval, case_counts.of_row(row)
     return {
         "title": row.title,
         "parts": {role: plugin(first, role) for role in ROLES},
@@ -120,6 +137,9 @@ def _row(section: Section, row: LeaderboardRow) -> Json:
         "missing": row.missing,
         "tied": section.tied(row),
         "rankRange": markdown.rank_range(section.rank_range(row)),
+        "worst": row.worst_domain,
+        "bias": counts and counts.bias,
+        "icc": counts and counts.icc,
     }
 
 
@@ -137,13 +157,13 @@ def _rounded(value: Any) -> Any:
 # --------------------------------------------------------------------------------------------------- one record
 
 
-def _record(record: Record, file: str) -> Json:
+def _record(record: Record, files: Sequence[str]) -> Json:
     """The details of a record that a reader may want: everything except what only a program reads."""
     return {
         "status": record.status,
         "reason": record.reason,
         "notes": record.notes,
-        "commands": _commands(record, file),
+        "commands": _commands(record, files),
         "scores": _scores(record),
         "count": case_counts.facts(counts) if (counts := case_counts_of(record)) else {},
         "domains": _domains(record),
@@ -158,19 +178,22 @@ def _record(record: Record, file: str) -> Json:
         "pipeline": record.pipeline,
         "trainingInfo": record.training_info,
         "frames": [[f.frame, f.group, f.tp, f.fp, f.fn] for f in record.test.frames] if record.test else [],
-        "file": file,
+        "files": list(files),
     }
 
 
-def _commands(record: Record, file: str) -> Json:
-    """Command lines, by what they do."""
-    path = shlex.quote(f"{RECORDS}/{file}")
-    gallery = {"Draw its detections": f"mitobench gallery {path}"} if record.status == "ok" else {}
-    return {
-        "Make this record": command_of(record),
-        "Make it again and compare": f"mitobench reproduce {path}",
-        **gallery,
-    }
+def _commands(record: Record, files: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """The words of commands, each after what it does; those that read a record, for each of the folds that it sums."""
+    folds = len(files) > 1
+    verbs = {"reproduce": "Make it again and compare"} | ({"gallery": "Draw its detections"} if record.test else {})
+    return [("Make all folds" if folds else "Make this record", command_words(record))] + [
+        (
+            f"{title}, fold {fold}" if folds else title,
+            ["mitobench", verb, f"{RECORDS}/{file}", *data_words(record)],
+        )
+        for verb, title in verbs.items()
+        for fold, file in enumerate(files, 1)
+    ]
 
 
 def _scores(record: Record) -> list[Json]:

@@ -99,6 +99,20 @@ class LeaderboardRow:
         f1 = {value: mean for value in values if (mean := self.domain_mean(kind, value)) is not None}
         return min(f1, key=lambda value: (f1[value], value), default=None)
 
+    @cached_property
+    def worst_domain(self) -> tuple[str, str, float] | None:
+        """Kind, value and F1 of the value with the lowest F1 among all domains that have several; None without one."""
+        kinds = {kind for record in self.good if record.test for kind in record.test.domains}
+        found = [
+            (f1, kind, value)
+            for kind in kinds
+            if len({name for scores in self._by(kind) for name in scores.values}) > 1
+            and (value := self.worst(kind)) is not None
+            and (f1 := self.domain_mean(kind, value)) is not None
+        ]
+        f1, kind, value = min(found, default=(None, "", ""))
+        return None if f1 is None else (kind, value, f1)
+
     def fp_per_mm2(self, kind: str, value: str | None) -> float | None:
         """False positives per mm2 on the frames with one value of a domain, mean over seeds."""
         found = [scores.values[value].fp_per_mm2 for scores in self._by(kind) if value in scores.values]

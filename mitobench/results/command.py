@@ -14,13 +14,22 @@ MADE_HERE = "synthetic"  # data sets whose name starts with this are generated i
 
 def command_of(record: Record) -> str:
     """Returns `mitobench run ...` with the record's names, data, options and device, without paths of a machine."""
-    return shlex.join(["mitobench", "run", *_words(record)])
+    return shlex.join(command_words(record))
+
+
+def command_words(record: Record) -> list[str]:
+    """Returns the words of `command_of`, which a shell needs to have quoted."""
+    return ["mitobench", "run", *_words(record)]
+
+
+def data_words(record: Record) -> list[str]:
+    """Returns the option for the folder of the record's data sets, which every command that reads its frames needs."""
+    return [] if all(name.startswith(MADE_HERE) for name in record.data) else ["--data", DATA]
 
 
 def _words(record: Record) -> Iterator[str]:
     combination = record.combination
-    if not all(name.startswith(MADE_HERE) for name in record.data):
-        yield from ("--data", DATA)
+    yield from data_words(record)
     yield from ("--dataset", combination["dataset"], "--protocol", combination["protocol"])
     if combination["train_on"] != [combination["dataset"]]:
         yield from ("--train-on", ",".join(combination["train_on"]))

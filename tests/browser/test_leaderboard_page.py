@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
+import json
 import re
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import combinations as pairs_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
@@ -18,8 +22,11 @@ from boards import SCRIPT, board, combinations, many
 from PIL import Image
 from records import DETECTIONS, frame, ok, write_complete_record
 
+from mitobench.evaluate.jackknife import quantile
 from mitobench.report import html_page
 from mitobench.report.build import read_sections
+from mitobench.report.markdown import signed
+from mitobench.report.pairs import mean_difference
 from mitobench.results import record
 
 if TYPE_CHECKING:
@@ -56,7 +63,19 @@ DATASETS = """plot => {
 }"""
 PICTURE = "plot => document.querySelector(`[data-plot=${plot}] canvas`).toDataURL().split(',')[1]"
 ROWS, STARS = 0, 1  # the datasets of the plots of points
-INTERVALS, BARS = 0, 1  # the datasets of the plot of bars
+PLOTS = ("plane", "time", "pr", "froc")
+WIDTHS = (400, 850, 1024, 1250, 1600)
+FOREST = """() => {
+  const middle = (node) => { const box = node.getBoundingClientRect(); return (box.left + box.right) / 2; };
+  const rows = [...document.querySelectorAll("#forest li:not(.axis)")].map((row) => {
+    const [dot, interval] = [".dot", ".interval"].map((kind) => row.querySelector(kind));
+    const ends = interval ? [interval.getBoundingClientRect().left, interval.getBoundingClientRect().right] : null;
+    const colours = [dot, interval].filter(Boolean).map((node) => getComputedStyle(node).backgroundColor);
+    return { name: row.querySelector(".name").textContent, dot: middle(dot), ends, colours };
+  });
+  const ticks = [...document.querySelectorAll("#forest .axis b")];
+  return { rows, ticks: ticks.map((tick) => [Number(tick.textContent), middle(tick)]) };
+}"""
 
 
 def write(folder: Path) -> str:
@@ -85,10 +104,13 @@ def show(browser: Browser, url: str) -> Iterator[Open]:
         )
         opened.on("pageerror", lambda error: wrong.append(str(error)))
         opened.on("dialog", lambda dialog: (wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
-        opened.on("request", lambda request: None if request.url == at else wrong.append(f"request {request.url[:80]}"))
+        allowed = (at.split("#")[0], "blob:")  # the page, and what it writes itself
+        opened.on(
+            "request", lambda request: request.url.startswith(allowed) or wrong.append(f"request {request.url[:80]}")
+        )
         opened.goto(at)
         opened.wait_for_selector("html[data-ready]")
-        if opened.locator("#section").count():
+        if opened.locator("#section").count() and "#" not in at:
             opened.select_option("#section", label=section)
         return opened
 
@@ -155,6 +177,12 @@ def point_at(shown: Page, plot: str, dataset: int, index: int) -> None:
     shown.locator(f'[data-plot="{plot}"] canvas').hover(position={"x": mark["x"] - 1, "y": mark["y"]})
 
 
+def forest(shown: Page) -> dict[str, Any]:
+    """The rows of the forest plot with the places of their dots and intervals, and its ticks (value, place), in px."""
+    found: dict[str, Any] = shown.evaluate(FOREST)
+    return found
+
+
 def legend(shown: Page, plot: str) -> set[str]:
     named = {line["label"] for line in drawn(shown, plot) if line["label"]}
     assert named == set(shown.locator(f'[data-plot="{plot}"] .legend li').all_inner_texts())
@@ -167,11 +195,14 @@ def legend(shown: Page, plot: str) -> set[str]:
 def test_rows_are_in_the_order_of_rank_and_show_failed_and_missing_seeds(show: Open) -> None:
     shown = show()
     assert titles(shown) == [*NAMES, f"fixed + {SCRIPT} + resnet50 + linear"]
-    assert column(shown, "seeds")[0] == "0 1 2"
-    assert column(shown, "seeds")[5] == "0 1 missing 2"
-    assert column(shown, "seeds")[-1] == "FAILED 0 missing 1 2"
+    assert column(shown, "seeds")[0] == "3"
+    assert column(shown, "seeds")[5] == "2 of 3"
+    assert column(shown, "seeds")[-1] == "0 of 3\n1 FAILED"
+    about = shown.locator('td[data-key="seeds"] > span:first-child')
+    assert about.nth(5).get_attribute("title") == "scored: 0 1; missing: 2"
+    assert about.last.get_attribute("title") == "FAILED: 0; missing: 1 2"
     assert column(shown, "f1")[-1] == "FAILED"
-    assert column(shown, "rank")[0] == "1 ≈"
+    assert re.fullmatch(r"1 ≈\n1 to \d+", column(shown, "rank")[0])
     assert column(shown, "rank")[-1] == "–"
 
 
@@ -187,52 +218,71 @@ def test_a_click_on_a_header_sorts_best_first_and_the_next_one_reverses(show: Op
     assert column(shown, "ap") == [*reversed(down[:-1]), "–"]  # what has no value is last either way
 
 
-def test_text_and_roles_filter_the_rows(show: Open) -> None:
+def test_text_and_roles_filter_the_rows_and_the_plots(show: Open) -> None:
     shown = show()
+    assert len(forest(shown)["rows"]) == 12
+    assert len(drawn(shown, "plane")[ROWS]["data"]) == 12
     shown.fill("#search", "RPN linear")
     assert titles(shown) == ["fcn + rpn + resnet50 + linear", "fixed + rpn + resnet50 + linear"]
     assert shown.inner_text("#count") == "2 of 13 rows"
+    until(lambda: len(drawn(shown, "plane")[ROWS]["data"]) == 2)
     shown.select_option('[data-role="estimator"]', "fcn")
     assert titles(shown) == ["fcn + rpn + resnet50 + linear"]
-    shown.fill("#search", "nothing like it")
+    assert [row["name"] for row in forest(shown)["rows"]] == ["4 · fcn + rpn + resnet50 + linear"]
+    shown.fill("#search", "nothing <b>like</b> it")
     assert titles(shown) == []
-    shown.fill("#search", "")
-    assert len(titles(shown)) == 6
+    assert shown.inner_text("#nothing-text") == "No row matches “nothing <b>like</b> it”."
+    assert not shown.locator(".plots").is_visible()
+    shown.click("#clear")
+    assert len(titles(shown)) == 13
+    assert not shown.locator("#nothing").is_visible()
 
 
-def test_plots_show_the_rows_that_the_table_shows(show: Open) -> None:
-    shown = show()
-    assert len(drawn(shown, "bars")[BARS]["data"]) == 12
-    shown.select_option('[data-role="detector"]', "frcnn")
-    until(lambda: len(drawn(shown, "bars")[BARS]["data"]) == 6)
-
-
-def test_another_section_has_its_own_rows_and_its_published_numbers(show: Open) -> None:
+def test_published_numbers_are_among_the_rows_of_their_section_and_can_be_hidden(show: Open) -> None:
     shown = show(MITOS)
     assert len(titles(shown)) == 2
-    shown.click("text=Published, not measured here")
-    assert "IDSIA" in shown.inner_text("#published-table")
+    assert "13 published" in shown.inner_text("#count")
+    published = shown.locator(".published-row", has_text="IDSIA (published)")
+    assert published.locator('td[data-key="f1"]').inner_text() == ".782"
+    assert published.locator('td[data-key="rank"]').inner_text() == ""
+    f1 = [float(text.split("\n")[0]) for text in column(shown, "f1")]
+    assert f1 == sorted(f1, reverse=True)
     stars = drawn(shown, "plane")[STARS]["data"]
     assert any("IDSIA" in star["hover"] and "not measured here" in star["hover"] for star in stars)
+    published.locator("button").click()
+    assert "rule and radius unknown" in shown.inner_text("#record-body")
+    shown.keyboard.press("Escape")
+    shown.click("details.published > summary")
+    assert "IDSIA" in shown.inner_text("#published-table")
+    shown.uncheck("#show-published")
+    assert shown.locator(".published-row").count() == 0
+    until(lambda: not drawn(shown, "plane")[STARS]["data"])
     shown.select_option("#section", label=SYNTHETIC)
-    assert not shown.locator("text=Published, not measured here").is_visible()
+    assert not shown.locator("details.published").is_visible()
 
 
-def test_f1_of_fewer_seeds_than_others_have_shows_their_number(show: Open) -> None:
-    found = column(show(), "f1")
-    assert "mean of" not in found[0]
-    assert "(mean of 2) [" in found[5]
-
-
-def test_of_many_rows_only_the_best_are_plotted(show: Open, tmp_path: Path) -> None:
-    shown = show(at=write(many(tmp_path, 120)))
-    assert len(drawn(shown, "bars")[BARS]["data"]) == 12
-    assert "12 of 40 rows" in shown.inner_text('[data-plot="bars"] figcaption')
+def test_many_rows_have_pages_and_only_the_best_are_points(show: Open, tmp_path: Path) -> None:
+    shown = show(at=write(many(tmp_path, 90)))
+    assert shown.inner_text("#count") == "30 of 30 rows"
+    assert len(titles(shown)) == len(forest(shown)["rows"]) == 25
+    assert len(drawn(shown, "plane")[ROWS]["data"]) == 12
+    assert "12 of 30 rows" in shown.inner_text('[data-plot="plane"] figcaption')
     shown.locator("tbody input").nth(20).check()
     until(lambda: len(drawn(shown, "plane")[ROWS]["data"]) == 13)  # those whose curves are drawn are there too
+    shown.click("#next")
+    assert len(titles(shown)) == 5
+    assert shown.inner_text("#page") == "Page 2 of 2"
+    assert "page=2" in shown.url
     shown.fill("#search", "detector-007")
-    until(lambda: len(drawn(shown, "bars")[BARS]["data"]) == 1)
-    assert "rows:" not in shown.inner_text('[data-plot="bars"] figcaption')
+    assert len(titles(shown)) == 1
+    until(lambda: len(drawn(shown, "plane")[ROWS]["data"]) == 1)
+    assert "rows:" not in shown.inner_text('[data-plot="plane"] figcaption')
+    shown.fill("#search", "")
+    shown.evaluate("addEventListener('beforeprint', () => (window.printed = byId('table').tBodies[0].rows.length))")
+    until(lambda: shown.locator("figure.drawn").count() == len(PLOTS))  # without any of them having come into view
+    assert shown.pdf(format="A4")[:5] == b"%PDF-"
+    assert shown.evaluate("printed") == 30
+    assert len(titles(shown)) == 25
 
 
 def test_variants_of_one_combination_are_distinguished_in_plots(show: Open, tmp_path: Path) -> None:
@@ -243,12 +293,12 @@ def test_variants_of_one_combination_are_distinguished_in_plots(show: Open, tmp_
         changed = original.model_copy(update={"plugins": {**original.plugins, "detector": detector}})
         record.write(tmp_path / "records", changed, DETECTIONS)
     shown = show(at=write(tmp_path))
-    bars = drawn(shown, "bars")[BARS]
-    assert "frcnn iterations 300" in bars["data"][0]["hover"]
-    assert "frcnn iterations 60" in bars["data"][1]["hover"]
-    assert bars["backgroundColor"][0] != bars["backgroundColor"][1]
+    first, second = drawn(shown, "plane")[ROWS]["data"]
+    assert "frcnn iterations 300" in first["hover"]
+    assert "frcnn iterations 60" in second["hover"]
+    assert first["colour"] != second["colour"]
     shown.locator("tbody .open").nth(1).click()
-    shown.locator("dialog").wait_for()
+    shown.locator("dialog[open]").wait_for()
     assert shown.inner_text("#record-title").endswith("(frcnn iterations 60)")
 
 
@@ -262,9 +312,8 @@ def test_names_of_published_numbers_do_not_overlap(show: Open) -> None:
         assert all(apart)
 
 
-@pytest.mark.parametrize("width", [400, 1000])
-def test_names_of_published_numbers_are_inside_the_plot(show: Open, width: int) -> None:
-    shown = show(MITOS, width=width)
+def test_names_of_published_numbers_are_inside_a_narrow_plot(show: Open) -> None:
+    shown = show(MITOS, width=400)
     for plot in ("plane", "time"):
         names = {star["text"] for star in drawn(shown, plot)[STARS]["data"]}
         boxes = [text["box"] for text in texts(shown, plot) if text["text"] in names]
@@ -290,11 +339,11 @@ def test_the_reader_chooses_the_rows_whose_curves_are_drawn(show: Open) -> None:
 def test_a_row_opens_its_record(show: Open) -> None:
     shown = show()
     shown.click(f"text={NAMES[3]}")
-    dialog = shown.locator("dialog")
+    dialog = shown.locator("#record")
     dialog.wait_for()
     for text in (
         "mitobench run",
-        "mitobench reproduce records/synthetic-by-slide-fcn-rpn",
+        "mitobench reproduce",
         "threshold",
         "detector: rpn, version 1",
         "versions",
@@ -303,15 +352,35 @@ def test_a_row_opens_its_record(show: Open) -> None:
         assert dialog.locator(f"text={text}").first.is_visible()
     rates = [head for head in dialog.locator(".numbers").first.locator("th").all_inner_texts() if "FP/frame" in head]
     assert rates == [f"at {rate} FP/frame" for rate in ("1/8", "1/4", "1/2", "1", "2", "4", "8")]
-    shown.click("dialog >> text=10 frames")
+    shown.click("#record >> text=10 frames")
     assert dialog.locator("tr", has_text="A00_01").is_visible()
-    shown.click("dialog >> text=detector: rpn")
+    shown.click("#record >> text=detector: rpn")
     assert dialog.locator("details[open] dt", has_text="lr").is_visible()
+    commands = [shlex.split(text) for text in dialog.locator("pre").all_inner_texts()]
+    assert [words[1] for words in commands] == ["run", "reproduce", "gallery"]
+    assert all(Path(words[2]).is_file() for words in commands[1:])  # from any folder
+    dialog.locator(".copy").nth(1).click()
+    until(lambda: dialog.locator(".copy").nth(1).inner_text() == "Copied")
     link = dialog.locator("a").get_attribute("href")
     assert link is not None
     assert link.startswith("records/synthetic-by-slide-fcn-rpn-resnet50-linear-s0-")
     shown.select_option("#seed", label="2")
     until(lambda: "-s2-" in str(dialog.locator("a").get_attribute("href")))
+    shown.keyboard.press("Escape")
+    shown.focus("#search")
+    shown.keyboard.press("Control+V")
+    assert shlex.split(shown.input_value("#search")) == commands[1]
+
+
+def test_commands_have_the_folder_that_the_reader_names(show: Open) -> None:
+    shown = show(MITOS)
+    shown.locator("tbody .open").first.click()
+    shown.fill("#data-folder", "/my data/'x'")
+    for text in shown.locator("#record pre").all_inner_texts():
+        words = shlex.split(text)
+        assert words[words.index("--data") + 1] == "/my data/'x'"
+    shown.fill("#data-folder", "~/mitos")
+    assert " --data ~/mitos " in shown.locator("#record pre").first.inner_text()
 
 
 def test_a_record_shows_its_count_and_f1_by_domain(show: Open, tmp_path: Path) -> None:
@@ -319,12 +388,20 @@ def test_a_record_shows_its_count_and_f1_by_domain(show: Open, tmp_path: Path) -
     frames = [replace(frame(f"A{i}", i, 1, 2 - i), area_mm2=0.5, domains={"lab": labs[i]}) for i in range(3)]
     write_complete_record(tmp_path / "records", ok(), frames)
     shown = show(at=write(tmp_path))
+    shown.uncheck("#show-published")
+    assert column(shown, "worst") == [".000\nlab one"]
+    shown.click("text=Columns")
+    shown.check('[data-column="lab:<b>two</b>"]')
+    shown.uncheck('[data-column="ap"]')
+    assert column(shown, "lab:<b>two</b>") == [".667"]
+    assert column(shown, "ap") == []
+    assert parse_qs(shown.url.split("#")[1])["column"][-3:] == ["lab:<b>two</b>", "seconds", "seeds"]
     shown.locator("tbody .open").first.click()
-    dialog = shown.locator("dialog")
+    dialog = shown.locator("#record")
     dialog.wait_for()
     for text in ("The count: mitoses per mm2 over cases", "-3.9 to +3.9", "F1 by domain"):
         assert dialog.locator(f"text={text}").first.is_visible()
-    shown.click("dialog >> text=by lab: mean .333, worst one")
+    shown.click("#record >> text=by lab: mean .333, worst one")
     cells = dialog.locator("tr", has_text="<b>two</b>").locator("td").all_inner_texts()
     assert cells == ["<b>two</b>", "4", ".667", "2.00"]
     assert dialog.locator("text=What the annotators say").count() == 0
@@ -333,8 +410,8 @@ def test_a_record_shows_its_count_and_f1_by_domain(show: Open, tmp_path: Path) -
 def test_a_failed_record_shows_the_reason(show: Open) -> None:
     shown = show()
     shown.locator("tbody .open").last.click()
-    shown.locator("dialog").wait_for()
-    assert f"FAILED: detector '{SCRIPT}' raised ValueError" in shown.inner_text("dialog")
+    shown.locator("dialog[open]").wait_for()
+    assert f"FAILED: detector '{SCRIPT}' raised ValueError" in shown.inner_text("#record")
 
 
 # ------------------------------------------------------------------------------------------------- keyboard
@@ -362,10 +439,10 @@ def test_everything_works_by_keyboard(show: Open) -> None:
     assert shown.locator("tbody input").first.is_checked()
     tab_to(shown, "tbody .open")
     shown.keyboard.press("Enter")
-    shown.locator("dialog").wait_for()
+    shown.locator("dialog[open]").wait_for()
     tab_to(shown, "#seed")
     shown.keyboard.press("Escape")
-    assert not shown.locator("dialog").is_visible()
+    assert not shown.locator("#record").is_visible()
     assert shown.evaluate("document.activeElement.className") == "open"
 
 
@@ -380,16 +457,16 @@ def test_a_plugin_named_like_a_script_stays_text_everywhere(show: Open) -> None:
     shown.select_option('[data-role="detector"]', SCRIPT)
     shown.fill("#search", SCRIPT)
     assert titles(shown) == [name]
-    drawn(shown, "bars")
-    assert SCRIPT in words(shown, "bars")
+    assert SCRIPT in forest(shown)["rows"][0]["name"]
+    drawn(shown, "plane")
     point_at(shown, "plane", ROWS, 0)
     until(lambda: SCRIPT in words(shown, "plane"))
     drawn(shown, "pr")
     assert SCRIPT in shown.inner_text('[data-plot="pr"] .legend')
     shown.locator("tbody .open").first.click()
-    shown.locator("dialog").wait_for()
+    shown.locator("dialog[open]").wait_for()
     assert shown.inner_text("#record-title") == name
-    assert f"detector: {SCRIPT}" in shown.inner_text("dialog")
+    assert f"detector: {SCRIPT}" in shown.inner_text("#record")
     assert (
         shown.locator("script").count() == len(html_page.SCRIPTS) + 5
     )  # four blocks of data, and the library from one of them
@@ -400,11 +477,11 @@ def test_a_plugin_named_like_a_script_stays_text_everywhere(show: Open) -> None:
 
 def test_the_pointer_shows_what_a_mark_is_and_leaves_again(show: Open) -> None:
     shown = show()
-    point_at(shown, "bars", BARS, 1)
-    until(lambda: re.search(r"F1 \.\d{3} \[\.\d{3}, \.\d{3}\]", words(shown, "bars")) is not None)
-    assert words(shown, "bars").count(f"2 · {NAMES[1]}") == 2  # the name of the bar and the hover text
+    point_at(shown, "plane", ROWS, 11)
+    until(lambda: re.search(r"F1 \.\d{3} \[\.\d{3}, \.\d{3}\]", words(shown, "plane")) is not None)
+    assert f"12 · {NAMES[11]}" in words(shown, "plane")
     shown.mouse.move(2, 2)
-    until(lambda: words(shown, "bars").count(f"2 · {NAMES[1]}") == 1)
+    until(lambda: f"12 · {NAMES[11]}" not in words(shown, "plane"))
 
 
 def test_a_line_shows_its_row_and_seed_under_the_pointer(show: Open) -> None:
@@ -414,45 +491,34 @@ def test_a_line_shows_its_row_and_seed_under_the_pointer(show: Open) -> None:
     until(lambda: re.search(r"1 · fcn \+ frcnn.*\nseed \d", words(shown, "pr")) is not None)
 
 
-def test_bars_are_where_their_values_are(show: Open) -> None:
-    """Read back from the drawing: the ticks of an axis give its scale, and the pixels show the bars."""
+def test_dots_and_intervals_are_where_their_values_are_on_an_axis_that_the_data_fill(show: Open) -> None:
     shown = show()
-    bars = drawn(shown, "bars")[BARS]
-    centre = {text["text"]: (text["box"][0] + text["box"][2]) / 2 for text in texts(shown, "bars")}
-    ends = [centre["0.0"] + bar["x"] * (centre["1.0"] - centre["0.0"]) for bar in bars["data"]]
-    assert [place["x"] for place in bars["places"]] == pytest.approx(ends, abs=2)
-    heights = [place["y"] for place in bars["places"]]
-    assert heights == sorted(heights)
-    seen = pixels(shown, "bars")
-    for x, y, colour in zip(ends, heights, bars["backgroundColor"], strict=True):
-        beside_interval = seen[round(y - 5)]
-        assert beside_interval[round(x - 4)] == value_of(colour)
-        assert beside_interval[round(x + 4)] != value_of(colour)
-
-
-def test_intervals_go_from_low_to_high(show: Open) -> None:
-    shown = show()
-    intervals, bars = (drawn(shown, "bars")[n] for n in (INTERVALS, BARS))
-    seen = pixels(shown, "bars")
-    for interval, bar, place in zip(intervals["data"], bars["data"], intervals["places"], strict=True):
-        low, high = interval["x"]
-        assert low < bar["x"] < high
-        assert place["base"] < place["x"]
-        assert seen[int(place["y"]), int(place["x"]) - 2] == value_of("#1c2227")  # the colour of text
+    scored = shown.evaluate("page.sections[1].rows.filter((row) => row.f1 != null)")
+    drawn_rows, ticks = forest(shown).values()
+    (first, left), (last, right) = ticks[0], ticks[-1]
+    assert first <= min(row["low"] for row in scored) < ticks[1][0]
+    assert ticks[-2][0] < max(row["high"] for row in scored) <= last
+    place = lambda value: left + (value - first) / (last - first) * (right - left)  # noqa: E731
+    assert [row["name"] for row in drawn_rows] == [f"{row['rank']} · {row['label']}" for row in scored]
+    for row, values in zip(drawn_rows, scored, strict=True):
+        assert row["dot"] == pytest.approx(place(values["f1"]), abs=1.5)
+        assert row["ends"] == pytest.approx([place(values["low"]), place(values["high"])], abs=1.5)
+    assert len({colour for row in drawn_rows for colour in row["colours"]}) == 1
 
 
 def test_no_plot_is_blank(show: Open) -> None:
     shown = show()
     colours = {value_of(row["style"]["colour"]) for row in shown.evaluate("page.sections[1].rows.slice(0, 3)")}
-    for plot in ("plane", "time", "bars", "pr", "froc"):
+    for plot in PLOTS:
         assert drawn(shown, plot)[0]["data"], plot
         assert colours <= set(pixels(shown, plot).flat), plot
 
 
 def test_every_plot_has_a_description_for_screen_readers(show: Open) -> None:
-    plots = show().get_by_role("img")
-    described = [str(plot.get_attribute("aria-label")) for plot in plots.all()]
-    assert len(set(described)) == show().locator("figure").count() == 5
+    shown = show()
+    plots = [*shown.get_by_role("img").all(), shown.locator("#forest")]
+    described = [str(plot.get_attribute("aria-label")) for plot in plots]
+    assert len(set(described)) == shown.locator("figure").count() == 5
 
 
 def test_froc_curves_go_along_and_then_up_on_a_logarithmic_axis(show: Open) -> None:
@@ -464,30 +530,32 @@ def test_froc_curves_go_along_and_then_up_on_a_logarithmic_axis(show: Open) -> N
     assert shown.evaluate(stepped) == "before"
 
 
-def test_plots_follow_the_width_of_the_window(show: Open) -> None:
-    shown = show()
-    drawn(shown, "bars")
-    width = "document.querySelector('[data-plot=bars] canvas').clientWidth"
-    before = shown.evaluate(width)
-    shown.set_viewport_size({"width": 700, "height": 900})
-    until(lambda: 0 < shown.evaluate(width) < before)
-
-
-@pytest.mark.parametrize("width", [400, 1000])
-def test_the_page_is_never_wider_than_the_window(show: Open, width: int) -> None:
-    shown = show(width=width)
-    for plot in ("plane", "time", "bars", "pr", "froc"):
-        drawn(shown, plot)
-    assert shown.evaluate("document.documentElement.scrollWidth") == width
-    shown.locator("tbody .open").first.click()
-    shown.locator("dialog").wait_for()
-    box = shown.locator("dialog").bounding_box()
-    assert box is not None
-    assert box["x"] >= 0
-    assert box["x"] + box["width"] <= width
-    assert shown.evaluate(
-        "document.querySelector('dialog').scrollWidth <= document.querySelector('dialog').clientWidth"
-    )
+def test_the_page_fits_every_width_and_a_row_takes_few_lines(show: Open) -> None:
+    shown = show(MITOS)
+    drawn(shown, "plane")
+    before = shown.evaluate("document.querySelector('[data-plot=plane] canvas').clientWidth")
+    for width in WIDTHS:
+        shown.set_viewport_size({"width": width, "height": 900})
+        until(lambda: shown.evaluate("innerWidth") == width)  # noqa: B023
+        assert shown.evaluate("document.documentElement.scrollWidth") == width
+        assert shown.evaluate("byId('table').offsetWidth") <= width
+        heights = shown.evaluate("[...byId('table').tBodies[0].rows].map((row) => row.offsetHeight)")
+        assert max(heights) <= (110 if width < 1000 else 76)
+        if width not in (400, 1024):
+            continue
+        for dialog, opener in (
+            ("record", "openRow(state.section.rows[0])"),
+            ("comparison", "openComparison(firstPair())"),
+        ):
+            shown.evaluate(opener)
+            box = shown.locator(f"#{dialog}").bounding_box()
+            assert box is not None
+            assert 0 <= box["x"] <= box["x"] + box["width"] <= width
+            assert shown.evaluate(f"byId('{dialog}').scrollWidth <= byId('{dialog}').clientWidth")
+            shown.keyboard.press("Escape")
+        if width == WIDTHS[0]:
+            canvas = "document.querySelector('[data-plot=plane] canvas').clientWidth"
+            until(lambda: 0 < shown.evaluate(canvas) < before)  # noqa: B023
 
 
 def brightness(colour: str) -> int:
@@ -531,7 +599,7 @@ def test_all_text_has_the_contrast_of_wcag_aa(show: Open, scheme: str) -> None:
     shown = show(scheme=scheme)
     assert shown.evaluate(CONTRAST) == []
     shown.locator("tbody .open").last.click()
-    shown.locator("dialog").wait_for()
+    shown.locator("dialog[open]").wait_for()
     assert shown.evaluate(CONTRAST) == []
 
 
@@ -544,12 +612,88 @@ def test_dark_pages_are_printed_in_light_colours_without_controls(show: Open) ->
     assert brightness(shown.evaluate("getComputedStyle(document.body).backgroundColor")) == 765
 
 
-# ------------------------------------------------------------------------------------------------- many
+# ------------------------------------------------------------------------------------------- address, downloads
 
 
-def test_of_many_rows_the_first_are_shown_and_the_others_on_request(show: Open, tmp_path: Path) -> None:
-    shown = show(at=write(many(tmp_path, 120)))
-    assert shown.inner_text("#count") == "40 of 40 rows"
-    assert len(titles(shown)) == 25
-    shown.click("#more")
-    assert len(titles(shown)) == 40
+def test_the_address_holds_what_the_reader_chose(show: Open) -> None:
+    shown = show()
+    shown.fill("#search", "rpn")
+    shown.select_option('[data-role="estimator"]', "fcn")
+    shown.click("text=Columns")
+    shown.check('[data-column="alone"]')
+    shown.click('th[data-key="ap"] button')
+    shown.click('th[data-key="ap"] button')
+    shown.locator("tbody .open").nth(1).click()
+    shown.locator("#record").wait_for()
+    shown.select_option("#seed", label="2")
+    until(lambda: "-s2-" in shown.inner_text("#record"))
+    again = show(at=shown.url)
+    again.locator("#record").wait_for()
+    assert again.url == shown.url
+    for what in ("#record-title", "#title", "#count", "#table"):
+        assert again.inner_text(what) == shown.inner_text(what)
+    assert again.input_value("#seed") == shown.input_value("#seed") == "2"
+    assert (again.input_value("#search"), sorting(again, "ap")) == ("rpn", "ascending")
+    assert len(column(again, "alone")) == 3
+    ids = again.evaluate("page.sections.map((section) => section.rows[0].records[0].id)")
+    again.evaluate(f"location.hash = 'compare={'+'.join(ids)}'")
+    again.locator("#comparison .bad").wait_for()
+    assert again.inner_text("#comparison .bad") == "Not comparable: different test frames."
+    again.evaluate("location.hash = 'section=<b>&search=%3Cb%3E&sort=-x&column=f1&page=-7&record=zz&compare=a+b'")
+    until(lambda: again.input_value("#search") == "<b>")  # what it does not know is ignored
+    assert again.locator("dialog[open]").count() == 0
+    assert (sorting(again, "rank"), titles(again)) == ("ascending", [])
+
+
+def test_downloads_hold_the_shown_rows_and_columns_and_no_formula(show: Open) -> None:
+    shown = show(MITOS)
+    shown.fill("#search", "linear")
+    with shown.expect_download() as waiting:
+        shown.click("text=Download CSV")
+    assert waiting.value.suggested_filename == "mitos2012-official.csv"
+    lines = list(csv.DictReader(io.StringIO(waiting.value.path().read_bytes().decode(), newline="")))
+    assert [line["combination"] for line in lines] == titles(shown)
+    assert SCRIPT in lines[0]["combination"]
+    assert (lines[0]["rank"], lines[0]["F1"], lines[0]["measured"]) == ("1", "0.5", "here")
+    shown.fill("#search", "idsia")
+    with shown.expect_download() as waiting:
+        shown.click("text=Download JSON")
+    content = json.loads(waiting.value.path().read_text())
+    assert [(row["combination"], row["measured"], row["AP"]) for row in content["rows"]] == [
+        ("IDSIA", "published", None)
+    ]
+    cells = shown.evaluate("""['=1+1', '+1', '-1', '@x', '\\tx', 'a,"b"', -0.5, null].map(csvCell)""")
+    assert cells == ['"\'=1+1"', '"\'+1"', '"\'-1"', '"\'@x"', '"\'\tx"', '"a,""b"""', "-0.5", ""]
+
+
+# ------------------------------------------------------------------------------------------- two rows side by side
+
+
+def test_two_rows_are_compared_as_mitobench_compares_them(show: Open, tmp_path: Path) -> None:
+    folder = many(tmp_path, 9)
+    shown = show(at=write(folder))
+    (section,) = read_sections(folder / "records")
+    for a, b in pairs_of(range(3), 2):
+        found = shown.evaluate(
+            """async ([a, b]) => {
+              const rows = state.section.rows;
+              const { a: one, b: other } = units((await pairedFrames(rows[a], rows[b])).frames);
+              return pairedDifference(one, other, RATIOS.F1);
+            }""",
+            [a, b],
+        )
+        expected = mean_difference([(section.rows[a], section.rows[b])])
+        assert expected is not None
+        assert expected.interval is not None
+        ends = [expected.delta, expected.interval.low, expected.interval.high]
+        assert [found["delta"], found["low"], found["high"]] == pytest.approx(ends, abs=1e-6)
+    for degrees in (1, 1.7, 4, 30, 500):
+        assert shown.evaluate("tQuantile", degrees) == pytest.approx(quantile(np.float64(degrees)), rel=1e-5)
+    shown.locator("tbody input").nth(0).uncheck()
+    shown.click("text=Compare two rows")
+    shown.locator("#comparison h3").wait_for()
+    assert f"F1 of A minus F1 of B: {signed(expected.delta).replace('-', '−')}" in shown.inner_text(".verdict")
+    assert "paired over 10 slides, seeds 0 1 2" in shown.inner_text(".verdict")
+    assert "compare=" in shown.url
+    shown.select_option("#second", index=1)
+    until(lambda: "one row twice" in shown.inner_text("#comparison"))

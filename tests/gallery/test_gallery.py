@@ -15,12 +15,15 @@ from records import DETECTIONS, failed, ok
 from mitobench import gallery
 from mitobench.errors import DataError, MitobenchError, RecordError
 from mitobench.gallery import drawing
+from mitobench.report import html_page
 from mitobench.report.colours import OUTCOMES
 from mitobench.results import record
 
 from .toy_galleries import items_of, write
 
 pytestmark = pytest.mark.slow
+
+SMALLEST_SHOWN_PX = 376  # the width of a thumbnail in a window of 400 px, in which it is smallest
 
 
 def missed_and_invented(folder: Path, small_data: Path) -> Path:
@@ -53,6 +56,27 @@ def test_a_page_shows_every_test_frame_the_misses_and_the_errors(whole: gallery.
     assert "score .300 &lt; .500" in page
     assert re.search(r"\d um from the nearest mitosis", page)
     assert "made by a program: no tissue, no patient" in page
+
+
+def test_scores_on_thumbnails_can_be_read(whole: gallery.Gallery, small_data: Path) -> None:
+    """At least 12 px high where a page shows them smallest, and bright on a dark ground."""
+    frame = items_of(small_data)[0].frame
+    thumbnail = Image.open(whole.page.parent / "thumbnails" / f"{frame.id}.png").convert("RGB")
+    assert max(thumbnail.size) == drawing.THUMBNAIL_PX
+    assert drawing.THUMBNAIL_FONT_PX * SMALLEST_SHOWN_PX / drawing.THUMBNAIL_PX > 12
+    dark = np.abs(np.asarray(thumbnail).astype(int) - [0x10, 0x10, 0x1C]).max(axis=2) < 8
+    yellow = np.array([int(OUTCOMES["fp"].colour[i : i + 2], 16) for i in (1, 3, 5)])
+    bright = np.abs(np.asarray(thumbnail).astype(int) - yellow).max(axis=2) < 40
+    edge = round(drawing.MARK_UM / frame.mpp[1] * drawing.THUMBNAIL_PX / max(frame.size))  # of the mark in the corner
+    below = slice(edge, edge + 40), slice(0, 60)
+    assert dark[below].mean() > 0.1
+    assert bright[below].sum() > 20
+
+
+def test_a_gallery_has_the_look_of_the_other_pages(whole: gallery.Gallery, tmp_path: Path) -> None:
+    shared = (html_page.TEMPLATES / "shared.css").read_text(encoding="utf-8")
+    assert shared in whole.page.read_text(encoding="utf-8")
+    assert shared in html_page.render(tmp_path, [])
 
 
 def test_the_same_record_gives_the_same_bytes(path: Path, small_data: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import re
+import shlex
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -63,9 +64,8 @@ class Parts(HTMLParser):
             self.scripts.append((self._script, data))
 
     def block(self, name: str) -> Any:
-        """The data of a block, which may be packed."""
-        text = dict(self.scripts)[name]
-        return json.loads(text if name == "page-data" else unpacked(text))
+        """The data of a packed block."""
+        return json.loads(unpacked(dict(self.scripts)[name]))
 
 
 def unpacked(block: str) -> str:
@@ -143,6 +143,9 @@ def test_equal_records_give_equal_bytes(tmp_path: Path) -> None:
     assert path.read_text() == html_page.render(tmp_path, read_sections(tmp_path / "records"))
 
 
+RECORDS = 2  # their place among the parts
+
+
 def test_pages_with_other_packed_bytes_of_the_same_data_have_equal_parts(tmp_path: Path) -> None:
     found = read_sections(board(tmp_path, seeds=1) / "records")
     one = html_page.render(tmp_path, found)
@@ -151,10 +154,10 @@ def test_pages_with_other_packed_bytes_of_the_same_data_have_equal_parts(tmp_pat
     assert block != other
     another = one.replace(block, other)
     assert html_page.parts(one) == html_page.parts(another)
-    assert html_page.parts(one) != html_page.parts(one.replace("frcnn", "rpn"))
-    assert html_page.parts(one)[1] == unpacked(block)
+    assert html_page.parts(one) != html_page.parts(one.replace("Mitosis", "Mitoses"))
+    assert html_page.parts(one)[RECORDS] == unpacked(block)
     for broken in (unpacked(block).replace("<", ""), block[:-8]):
-        assert html_page.parts(one.replace(block, broken))[1] is None
+        assert html_page.parts(one.replace(block, broken))[RECORDS] is None
 
 
 def test_without_a_record_there_is_a_page_that_says_so(tmp_path: Path) -> None:
@@ -217,10 +220,10 @@ def test_f1_of_fewer_seeds_than_others_have_shows_their_number(tmp_path: Path) -
 def test_the_page_has_each_record_with_the_commands_that_reproduce_it(tmp_path: Path) -> None:
     (entry,) = parts(tmp_path, ok()).block("record-data")
     path = f"records/{ok().stem}.json"
-    assert list(entry["commands"].values()) == [
+    assert [shlex.join(words) for _, words in entry["commands"]] == [
         command_of(ok()),
-        f"mitobench reproduce {path}",
-        f"mitobench gallery {path}",
+        f"mitobench reproduce {path} --data DATA",
+        f"mitobench gallery {path} --data DATA",
     ]
     assert entry["frames"] == [["A00_00", "00", 1, 1, 2]]
     assert entry["chosen"] == {
@@ -229,7 +232,7 @@ def test_the_page_has_each_record_with_the_commands_that_reproduce_it(tmp_path: 
         "detector's own threshold": 0.5,
         "fuser: w": 0.5,
     }
-    assert entry["file"] == f"{ok().stem}.json"
+    assert entry["files"] == [f"{ok().stem}.json"]
     assert entry["provenance"]["versions"] == {"python": "3.11.0", "torch": "2.6.0"}
     assert entry["provenance"]["data"]["mitos2012"]["digest"]["test"] == "d" * 64
 
@@ -266,6 +269,30 @@ def test_the_details_have_the_count_f1_by_domain_and_what_annotators_say(tmp_pat
     assert entry["annotators"]["other false positives"] == 0
 
 
+def test_rows_have_f1_by_domain_and_a_section_the_answers_of_the_markdown_page(tmp_path: Path) -> None:
+    labs = ("=x", "y", "y")
+    frames = [replace(frame(f"A{i}", i, 1, 2 - i), area_mm2=0.5, domains={"lab": labs[i]}) for i in range(3)]
+    write_complete_record(tmp_path / "records", ok(), frames)
+    (section,) = Parts(html_page.render(tmp_path, read_sections(tmp_path / "records"))).block("page-data")["sections"]
+    (row,) = section["rows"]
+    assert section["domains"] == {"lab": ["=x", "y"]}
+    assert row["domains"] == {"lab": [0.0, pytest.approx(2 / 3, abs=1e-5)]}
+    assert row["worst"] == ["lab", "=x", 0.0]
+    assert row["bias"] == pytest.approx(0.0)
+    assert [lead for lead, _ in section["answers"]] == ["Recommended:", "The worst domain", "The count"]
+    assert section["answers"][1][1] == "of rank 1: lab =x, F1 .000."
+
+
+def test_what_all_rows_share_is_above_the_table_and_not_in_the_rows(tmp_path: Path) -> None:
+    (section,) = parts(tmp_path, ok(), ok(f1=0.4, detector="rpn")).block("page-data")["sections"]
+    assert section["shared"] == "profile cpu; trained on MITOS 2012"
+    assert [row["description"] for row in section["rows"]] == ["", ""]
+    other = ok(f1=0.3, detector="x").model_copy(update={"profile": "paper"})
+    (section,) = parts(tmp_path, other).block("page-data")["sections"]
+    assert section["shared"] == "trained on MITOS 2012"
+    assert [row["description"] for row in section["rows"]] == ["profile cpu", "profile cpu", "profile paper"]
+
+
 def test_a_note_is_in_the_page_once_and_rows_have_its_number(tmp_path: Path) -> None:
     records = [
         ok(notes=["slides are shared"]),
@@ -275,7 +302,7 @@ def test_a_note_is_in_the_page_once_and_rows_have_its_number(tmp_path: Path) -> 
     found = parts(tmp_path, *records)
     (section,) = found.block("page-data")["sections"]
     assert section["footnotes"] == ["slides are shared"]
-    assert [row["notes"] for row in section["rows"]] == ["1", "1", ""]
+    assert [row["notes"] for row in section["rows"]] == [[1], [1], []]
 
 
 def test_migrated_records_are_marked(tmp_path: Path) -> None:

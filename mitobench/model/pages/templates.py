@@ -1,4 +1,4 @@
-"""Renders the templates of the pages, in the colours and letters of the leaderboard's page."""
+"""Renders the templates of the pages, in the look that all pages share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from PIL import Image
 from mitobench.errors import as_text
 from mitobench.gallery.outcomes import short
 from mitobench.model.measured import measured_text
-from mitobench.report.html_page import TEMPLATES
+from mitobench.report.html_page import style
 from mitobench.report.markdown import number
 
 FOLDER = Path(__file__).parent
@@ -79,5 +79,4 @@ def _environment() -> Environment:
 
 @lru_cache
 def _style() -> Markup:
-    parts = (TEMPLATES / "page.css", FOLDER / "pages.css")
-    return Markup("\n".join(path.read_text(encoding="utf-8") for path in parts))
+    return Markup(f"{style('pictures.css')}\n{(FOLDER / 'pages.css').read_text(encoding='utf-8')}")

@@ -42,10 +42,25 @@ const loadCharts = lazily(async () => {
   });
 });
 
-/** Where the name of a mark is: above it, or for muted names at the right, but left of marks near the right edge. */
+const SIDES = { right: [1, 0], left: [-1, 0], top: [0, -1], bottom: [0, 1] };
+
+/** The side of a mark on which its name covers no other mark and stays inside: for muted names the right is best. */
 function nameSide({ chart, dataset, datasetIndex, dataIndex }) {
-  if (!dataset.muted) return "top";
-  return chart.getDatasetMeta(datasetIndex).data[dataIndex].x < 0.7 * chart.width ? "right" : "left";
+  const marksOf = (data, i) => (Array.isArray(data.pointRadius) ? chart.getDatasetMeta(i).data : []);
+  const all = chart.data.datasets.flatMap(marksOf);
+  const mark = chart.getDatasetMeta(datasetIndex).data[dataIndex];
+  const [halfWidth, halfHeight] = [(dataset.data[dataIndex].text ?? "").length * 3.3 + 2, 8];
+  const radius = dataset.pointRadius[dataIndex] ?? 0;
+  const { left, right, top, bottom } = chart.chartArea;
+  const isFree = (side) => {
+    const [dx, dy] = SIDES[side];
+    const [x, y] = [mark.x + dx * (radius + halfWidth), mark.y + dy * (radius + halfHeight)];
+    const isInside = x - halfWidth >= left && x + halfWidth <= right && y >= top && y <= bottom;
+    const covers = ({ x: x0, y: y0 }) => Math.abs(x0 - x) < halfWidth + 5 && Math.abs(y0 - y) < halfHeight + 5;
+    return isInside && !all.some((other) => other !== mark && covers(other));
+  };
+  const order = dataset.muted ? ["right", "left", "bottom", "top"] : ["top", "bottom", "left", "right"];
+  return order.find(isFree) ?? (mark.x < 0.7 * chart.width ? "right" : "left");
 }
 
 /** The hover text of a mark, in lines that fit into its chart. */
@@ -61,7 +76,7 @@ function useColours() {
     borderColor: grid,
     plugins: {
       tooltip: { backgroundColor: panel, bodyColor: text, borderColor: muted },
-      datalabels: { color: ({ dataset }) => (dataset.muted ? muted : text) },
+      datalabels: { color: ({ dataset }) => (dataset.muted ? muted : text), textStrokeColor: panel, textStrokeWidth: 3 },
     },
   });
 }

@@ -15,34 +15,9 @@ async function unpacked(id) {
   return new Response(stream).text();
 }
 
-const page = JSON.parse(byId("page-data").textContent);
+let page; // the rows of all sections, read in `start.js`
 const records = lazily(async () => JSON.parse(await unpacked("record-data")));
 const curves = lazily(async () => JSON.parse(await unpacked("curve-data")));
-
-const FIRST_ROWS = 25;
-const CURVES_AT_FIRST = 3;
-const COLUMNS = {
-  rank: "#",
-  rankRange: "rank range",
-  title: "combination",
-  precision: "P",
-  recall: "R",
-  f1: "F1",
-  oracle: "oracle F1",
-  ap: "AP",
-  seconds: "s/frame",
-  seeds: "seeds",
-};
-const BEST_FIRST = new Set(["precision", "recall", "f1", "oracle", "ap", "seeds"]);
-const state = {
-  section: page.sections[0],
-  column: "rank",
-  descending: false,
-  text: "",
-  roles: {},
-  chosen: new Set(),
-  all: false,
-};
 
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -55,9 +30,14 @@ function element(tag, attributes = {}, ...children) {
 }
 
 function number(value, digits = 3) {
-  return value == null ? "–" : value.toFixed(digits).replace(/^0\./, ".");
+  return value == null ? "–" : value.toFixed(digits).replace(/^(-?)0\./, "$1.");
 }
 
 function interval(row) {
   return row.low == null ? "" : `[${number(row.low)}, ${number(row.high)}]`;
+}
+
+function signed(value, digits = 3) {
+  if (value == null) return "–";
+  return `${value < 0 && Number(value.toFixed(digits)) !== 0 ? "−" : "+"}${number(Math.abs(value), digits)}`;
 }

@@ -25,9 +25,9 @@ function rowPoints(rows, x, y, facts = () => []) {
       y: row[y],
       text: state.chosen.has(row) ? String(row.rank) : "",
       hover: hover(row, ...facts(row)),
-      colour: state.chosen.has(row) ? row.style.colour : `${row.style.colour}a6`, // a6: opacity 0.65
+      colour: row.style.colour,
       symbol: row.style.symbol,
-      size: state.chosen.has(row) ? 12 : 9,
+      size: state.chosen.has(row) ? 15 : 11,
     }));
 }
 
@@ -41,7 +41,7 @@ function publishedPoints(methods, x, y) {
       hover: hoverPublished(method),
       colour: page.star.colour,
       symbol: page.star.symbol,
-      size: 11,
+      size: 13,
     }));
 }
 
@@ -54,7 +54,7 @@ function cropped(points, axis, title) {
 function plane(figure) {
   const rows = plottedRows();
   const measured = rowPoints(rows, "recall", "precision");
-  const published = publishedPoints(state.section.published, "recall", "precision");
+  const published = publishedPoints(filteredPublished(), "recall", "precision");
   const x = cropped([...measured, ...published], "x", "recall");
   const y = cropped([...measured, ...published], "y", "precision");
   showLeftOut(figure, rows);
@@ -64,43 +64,11 @@ function plane(figure) {
 function time(figure) {
   const rows = plottedRows();
   const measured = rowPoints(rows, "seconds", "f1", (row) => [`${number(row.seconds, 2)} s per frame`]);
-  const published = publishedPoints(state.section.published, "seconds", "f1");
+  const published = publishedPoints(filteredPublished(), "seconds", "f1");
   const every = [...measured, ...published];
   const seconds = every.map((point) => point.x);
   const [low, high] = seconds.length ? [Math.min(...seconds) / 2, Math.max(...seconds) * 2] : [0.1, 10];
   const x = logarithmic("seconds per frame", low, high);
   showLeftOut(figure, rows);
   return scatter(x, cropped(every, "y", "F1"), [marks(measured), marks(published, { muted: true })]);
-}
-
-const BAR = { thickness: 14, textLine: 15, gap: 10 };
-
-/** Bars below each other, each under its name, with its interval. */
-function barPlot(figure) {
-  const rows = plottedRows();
-  const letters = Math.floor(figure.querySelector(".canvas").clientWidth / 8);
-  const names = rows.map((row) => wrapped(label(row), letters));
-  const nLines = Math.max(0, ...names.map((lines) => lines.length));
-  const labels = names.map((lines) => [...Array(nLines - lines.length).fill(""), ...lines]);
-  const nameHeight = nLines * BAR.textLine;
-  const bars = (value, more) => ({
-    data: rows.map((row, place) => ({ x: value(row), y: place, hover: hover(row) })),
-    grouped: false,
-    ...more,
-  });
-  showLeftOut(figure, rows);
-  const ticks = { mirror: true, autoSkip: false, padding: 0, labelOffset: -(nameHeight + BAR.thickness) / 2 - 3 };
-  const y = { grid: { display: false }, border: { display: false }, ticks };
-  return {
-    type: "bar",
-    height: rows.length * (nameHeight + BAR.thickness + BAR.gap) + nameHeight / 2 + 50,
-    data: {
-      labels,
-      datasets: [
-        bars((row) => [row.low ?? row.f1, row.high ?? row.f1], { barThickness: 2, backgroundColor: css("--text") }),
-        bars((row) => row.f1, { barThickness: BAR.thickness, backgroundColor: rows.map((row) => row.style.colour) }),
-      ],
-    },
-    options: { indexAxis: "y", scales: { x: share("F1"), y }, layout: { padding: { top: nameHeight / 2 } } },
-  };
 }

@@ -1,15 +1,29 @@
 "use strict";
 // What opens with a row: one record at a time, with a chooser where the row has several seeds.
 
-async function openRecord(row) {
+/** Open a row: the record of this id, or its first one; of a published number, what is known of it. */
+async function openRow(row, id) {
+  const which = row.records.find((record) => record.id === id) ?? row.records[0];
   byId("record-title").textContent = row.label;
-  await showRecord(row, row.records[0]);
-  byId("record").showModal();
+  if (row.published) byId("record-body").replaceChildren(publishedFacts(row));
+  else await showRecord(row, which);
+  if (!byId("record").open) byId("record").showModal();
   byId("record").scrollTop = 0;
+}
+
+function publishedFacts(method) {
+  const { precision, recall, f1, seconds, hits, note, source } = method;
+  const facts = { precision: number(precision), recall: number(recall), F1: number(f1), "s/frame": number(seconds, 2) };
+  return list({ ...facts, hits, note: note || "none", source, measured: "published, not measured here" });
 }
 
 async function showRecord(row, which) {
   const record = (await records())[which.number];
+  const section = sectionOf(row);
+  const remarks = row.notes.map((place) => section.footnotes[place - 1]);
+  const notes = [...new Set([...remarks, ...record.notes])];
+  state.record = which.id;
+  writeAddress();
   byId("record-body").replaceChildren(
     ...[
       seedChooser(row, which),
@@ -19,11 +33,8 @@ async function showRecord(row, which) {
       ...part("F1 by domain", record.domains.length ? element("div", {}, ...record.domains.map(domainDetails)) : null),
       ...part("What the annotators say about the errors", list(record.annotators)),
       ...part("Chosen on validation", list(record.chosen)),
-      ...part("Commands", element("div", {}, ...Object.entries(record.commands).flatMap(command))),
-      ...part(
-        "Notes",
-        record.notes.length ? element("ul", {}, ...record.notes.map((note) => element("li", {}, note))) : null,
-      ),
+      ...part("Commands", commands(record.commands)),
+      ...part("Notes", notes.length ? element("ul", {}, ...notes.map((note) => element("li", {}, note))) : null),
       ...part(
         "Options",
         element("div", {}, ...record.plugins.map(pluginDetails), folded("pipeline", list(record.pipeline))),
@@ -36,7 +47,7 @@ async function showRecord(row, which) {
         "Counts of each test frame",
         record.frames.length ? folded(`${record.frames.length} frames`, wide(framesTable(record.frames))) : null,
       ),
-      ...part("The record itself", fileLink(record)),
+      ...part(record.files.length > 1 ? "The records of its folds" : "The record itself", fileLinks(record)),
     ].filter(Boolean),
   );
 }
@@ -65,8 +76,57 @@ function part(title, content) {
   return content ? [element("h3", {}, title), content] : [];
 }
 
-function command([title, text]) {
-  return [element("p", { class: "small" }, title), element("pre", {}, text)];
+/** The commands of a record, with the reader's folder of data sets in place of DATA where one is given. */
+function commands(made) {
+  const box = element("div", {});
+  const show = () => box.replaceChildren(...made.flatMap(([title, words]) => command(title, words)));
+  show();
+  if (!made.some(([, words]) => words.includes("DATA"))) return box;
+  const folder = element("input", {
+    id: "data-folder",
+    value: state.data ?? "",
+    placeholder: "DATA",
+    autocomplete: "off",
+    spellcheck: "false",
+    oninput: () => {
+      state.data = folder.value;
+      show();
+    },
+  });
+  return element("div", {}, element("label", { class: "chooser" }, "Your folder of data sets", folder), box);
+}
+
+function command(title, words) {
+  const text = words.map((word) => shellQuoted(here(word))).join(" ");
+  const copy = element("button", { type: "button", class: "copy", "aria-label": `Copy: ${title}` }, "Copy");
+  const shown = element("pre", {}, text);
+  copy.addEventListener("click", () => copyText(text, shown, copy));
+  return [element("div", { class: "command" }, element("span", { class: "small" }, title), copy), shown];
+}
+
+/** A word of a command as it works here: the folder of data sets, and the path of a record beside this page. */
+function here(word) {
+  if (word === "DATA") return state.data?.trim() || word;
+  if (location.protocol !== "file:" || !word.startsWith("records/")) return word;
+  const folder = decodeURIComponent(location.pathname).replace(/[^/]*$/, "");
+  return folder.replace(/^\/(?=[A-Za-z]:\/)/, "") + word; // Windows: /C:/...
+}
+
+/** A word as a shell reads it back, `~/` kept. */
+function shellQuoted(word) {
+  if (/^[\w@%+=:,./-]+$/.test(word) || /^~\/[\w@%+=:,./-]*$/.test(word)) return word;
+  return `'${word.replaceAll("'", `'"'"'`)}'`;
+}
+
+async function copyText(text, shown, button) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    getSelection().selectAllChildren(shown); // where the browser does not allow it, the old way
+    document.execCommand("copy");
+  }
+  button.textContent = "Copied";
+  setTimeout(() => (button.textContent = "Copy"), 2000);
 }
 
 function folded(title, content) {
@@ -114,9 +174,13 @@ function provenance(record) {
   return { ...Object.fromEntries(facts), "reported by each fit": list(record.trainingInfo) };
 }
 
-function fileLink(record) {
-  const path = ["records", ...record.file.split("/")].map(encodeURIComponent).join("/");
-  return element("p", {}, element("a", { href: path }, record.file));
+function fileLinks(record) {
+  return element("div", {}, ...record.files.map(fileLink));
+}
+
+function fileLink(file) {
+  const path = ["records", ...file.split("/")].map(encodeURIComponent).join("/");
+  return element("p", {}, element("a", { href: path }, file));
 }
 
 function numbersTable(head, rows) {

@@ -1,11 +1,15 @@
 "use strict";
-// Plots are drawn when they first come into view, and again when the data that they show or the colours change.
+// Starts the page, listens to the reader, and draws the plots: once they come into view or the browser has time, and
+// again when the data that they show or the colours change.
 
-const PLOTS = { plane, bars: barPlot, pr, froc, time };
+const PLOTS = { plane, time, pr, froc };
 
-const inView = new Set();
+const DRAW_ALL_AFTER = 3000; // ms: later than what the reader sees first, so that a print has all of them
+
+const begun = new Set(); // figures that were drawn, or are being drawn
 
 async function draw(figure) {
+  begun.add(figure);
   const drawing = (figure.drawing = Symbol());
   await loadCharts();
   useColours();
@@ -15,63 +19,104 @@ async function draw(figure) {
   figure.classList.add("drawn");
 }
 
-function drawPlots(names = Object.keys(PLOTS)) {
-  for (const figure of inView) if (names.includes(figure.dataset.plot)) draw(figure);
+function drawPlots() {
+  [...begun].forEach(draw);
 }
 
 function watchPlots() {
+  const figures = [...document.querySelectorAll("figure[data-plot]")];
   const watcher = new IntersectionObserver(
     (entries) => {
       for (const { target } of entries.filter((entry) => entry.isIntersecting)) {
         watcher.unobserve(target);
-        inView.add(target);
-        draw(target);
+        if (!begun.has(target)) draw(target);
       }
     },
     { rootMargin: "200px" },
   );
-  document.querySelectorAll("figure[data-plot]").forEach((figure) => watcher.observe(figure));
-  watchWidth(document.querySelector('[data-plot="bars"]'), () => drawPlots(["bars"])); // its names are wrapped anew
+  figures.forEach((figure) => watcher.observe(figure));
+  setTimeout(() => figures.filter((figure) => !begun.has(figure)).forEach(draw), DRAW_ALL_AFTER);
+  new ResizeObserver(fitTable).observe(byId("table-box"));
   for (const media of ["(prefers-color-scheme: dark)", "print"])
     matchMedia(media).addEventListener("change", () => drawPlots());
 }
 
-function watchWidth(watched, onChange) {
-  let width;
-  new ResizeObserver(([{ contentRect }]) => {
-    if (contentRect.width !== width) onChange();
-    width = contentRect.width;
-  }).observe(watched);
+/** Run something when its caller has been quiet for a moment. */
+function soon(run, wait = 150) {
+  let waiting;
+  return () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(run, wait);
+  };
 }
 
 function listen() {
   byId("section")?.addEventListener("change", (event) => {
-    state.section = page.sections[Number(event.target.value)];
+    enterSection(page.sections[Number(event.target.value)]);
     renderSection();
+    writeAddress();
     drawPlots();
   });
+  const drawSoon = soon(drawPlots);
+  const writeSoon = soon(writeAddress);
   byId("search").addEventListener("input", (event) => {
-    state.text = event.target.value;
-    refresh();
-  });
-  byId("more").addEventListener("click", () => {
-    state.all = true;
+    Object.assign(state, { text: event.target.value, page: 0 });
     renderTable();
+    writeSoon();
+    drawSoon();
   });
-  for (const head of document.querySelectorAll("#table th[data-key]")) {
-    head.firstElementChild.addEventListener("click", () => sortBy(head.dataset.key));
-  }
+  byId("show-published").addEventListener("change", (event) => {
+    state.published = event.target.checked;
+    filterAgain();
+  });
+  byId("clear").addEventListener("click", clearFilters);
+  byId("previous").addEventListener("click", () => turnTo(state.page - 1));
+  byId("next").addEventListener("click", () => turnTo(state.page + 1));
+  byId("compare-chosen").addEventListener("click", () => openComparison(firstPair()));
+  for (const name of ["first", "second"]) byId(name).addEventListener("change", showComparison);
+  for (const button of document.querySelectorAll("[data-download]"))
+    button.addEventListener("click", () => download(button.dataset.download));
   byId("table").tBodies[0].addEventListener("click", (event) => {
     const line = event.target.closest("tr");
-    const selecting = getSelection().toString() && !event.target.closest(".open");
-    if (line && !event.target.closest(".draw") && !selecting) openRecord(line.row);
+    const selecting = getSelection().toString() && !event.target.closest("button");
+    if (line && !event.target.closest(".draw") && !selecting) openRow(line.row);
   });
-  byId("close").addEventListener("click", () => byId("record").close());
+  for (const dialog of document.querySelectorAll("dialog")) {
+    dialog.querySelector(".close").addEventListener("click", () => dialog.close());
+    dialog.addEventListener("close", () => {
+      state[dialog.id === "record" ? "record" : "compared"] = null;
+      writeAddress();
+    });
+  }
+  addEventListener("hashchange", showAddress);
+  addEventListener("beforeprint", () => printing(true));
+  addEventListener("afterprint", () => printing(false));
 }
 
-if (state.section) {
-  listen();
+/** The whole table in print, and one page of it again. */
+function printing(begins) {
+  state.printing = begins;
+  renderTable();
+}
+
+/** Show what the address says. */
+function showAddress() {
+  readAddress();
+  const { record, compared } = state;
+  document.querySelectorAll("dialog[open]").forEach((dialog) => dialog.close());
   renderSection();
+  drawPlots();
+  if (record) openRow(rowOf(record), record);
+  if (compared) openComparison(compared);
+}
+
+async function start() {
+  page = JSON.parse(await unpacked("page-data"));
+  if (!page.sections.length) return;
+  listen();
+  showAddress();
   watchPlots();
   document.documentElement.dataset.ready = Math.round(performance.now());
 }
+
+start();

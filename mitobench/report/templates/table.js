@@ -1,99 +1,77 @@
 "use strict";
-// The table of a section, its filters and its published numbers.
+// The table of a section: filters, columns, order and pages, and its published numbers.
 
-function sortValue(row) {
-  const value = row[state.column];
-  if (state.column === "title") return value.toLowerCase();
-  if (state.column === "rankRange") return row.rank;
-  return state.column === "seeds" ? value.length : value;
+/** Published numbers in the shape of rows: they have neither rank nor records, and pass no filter on parts. */
+function publishedRows(section) {
+  return (section.publishedRows ??= section.published.map((method) => ({
+    ...method,
+    title: method.name,
+    description: "published, not measured here",
+    label: method.name,
+    published: true,
+    rank: null,
+    parts: {},
+    records: [],
+  })));
 }
 
 function compare(a, b) {
-  const [x, y] = [sortValue(a), sortValue(b)];
+  const column = columnsOf(state.section).find(({ key }) => key === state.column);
+  const [x, y] = [column.value(a), column.value(b)];
   if (x == null || y == null) return (x == null) - (y == null); // rows without a value are last in both directions
   return (x < y ? -1 : x > y ? 1 : 0) * (state.descending ? -1 : 1);
 }
 
 function searchText(row) {
-  return [row.label, ...Object.values(row.parts), row.trained, row.profile, row.description].join(" ").toLowerCase();
+  const { label, parts, trained, profile, description, note } = row;
+  return [label, ...Object.values(parts), trained, profile, description, note].join(" ").toLowerCase();
 }
 
-/** The rows that pass the filters, best first. */
+function passes(row, words) {
+  const hasParts = Object.entries(state.roles).every(([role, name]) => !name || row.parts[role] === name);
+  return hasParts && words.every((word) => (row.words ??= searchText(row)).includes(word));
+}
+
+const searchWords = () => state.text.toLowerCase().split(/\s+/).filter(Boolean);
+
+/** The measured rows that pass the filters, best first. */
 function filteredRows() {
-  const words = state.text.toLowerCase().split(/\s+/).filter(Boolean);
-  const roles = Object.entries(state.roles).filter(([, name]) => name !== "");
-  return state.section.rows
-    .filter((row) => roles.every(([role, name]) => row.parts[role] === name))
-    .filter((row) => words.every((word) => (row.words ??= searchText(row)).includes(word)));
+  const words = searchWords();
+  return state.section.rows.filter((row) => passes(row, words));
 }
 
-const shownRows = () => filteredRows().sort(compare);
-
-function rankMark(row) {
-  const marked = row.tied && state.section.rows.filter((other) => other.tied).length > 1;
-  return marked ? element("span", { title: "not distinguishable from the best" }, " ≈") : null;
+/** The published numbers that pass the filters; none where they are hidden. */
+function filteredPublished() {
+  const words = searchWords();
+  return state.published ? publishedRows(state.section).filter((row) => passes(row, words)) : [];
 }
 
-function titleCell(row) {
-  const small = row.notes ? `${row.description} · notes ${row.notes}` : row.description;
-  const swatch = element("span", { class: `swatch ${row.style.symbol}`, "aria-hidden": "true" });
-  swatch.style.background = row.style.colour;
-  const open = element("button", { type: "button", class: "open", "aria-haspopup": "dialog" }, swatch, row.title);
-  return [open, element("span", { class: "small" }, small)];
-}
-
-function seedsCell(row) {
-  const bad = [
-    row.failed.length ? `FAILED ${row.failed.join(" ")}` : "",
-    row.missing.length ? `missing ${row.missing.join(" ")}` : "",
-  ];
-  return [row.seeds.join(" "), ...bad.filter(Boolean).map((text) => element("span", { class: "bad" }, ` ${text}`))];
-}
-
-function f1Cell(row) {
-  if (!row.seeds.length) return [element("span", { class: "bad" }, row.f1Shown)];
-  const [mean, ...more] = row.f1Shown.split(" ");
-  const spread = row.seedSpread ? `seeds ${number(row.seedSpread[0])}–${number(row.seedSpread[1])}` : "";
-  return [
-    mean,
-    element("span", {}, ` ${more.join(" ")}`),
-    spread ? element("span", { class: "small" }, spread) : null,
-  ];
-}
-
-const CELLS = {
-  rank: (row) => [row.rank == null ? "–" : String(row.rank), rankMark(row)],
-  rankRange: (row) => [row.rankRange],
-  title: titleCell,
-  f1: f1Cell,
-  seconds: (row) => [number(row.seconds, 2)],
-  seeds: seedsCell,
-};
+const shownRows = () => [...filteredRows(), ...filteredPublished()].sort(compare);
 
 function tableRow(row) {
-  const draw = element("input", {
-    type: "checkbox",
-    "aria-label": `draw the curves of ${row.title}, rank ${row.rank ?? "none"}`,
-    onchange: (event) => {
-      choose(row, event.target.checked);
-    },
-  });
-  draw.checked = state.chosen.has(row);
-  const cells = Object.entries(COLUMNS).map(([key, title]) =>
-    element(
-      "td",
-      { role: "cell", "data-key": key, "data-title": title },
-      ...(CELLS[key] ?? ((r) => [number(r[key])]))(row),
-    ),
+  const cells = shownColumns().map((column) =>
+    element("td", { role: "cell", "data-key": column.key, "data-title": column.title }, ...cellOf(column, row)),
   );
-  const made = element(
-    "tr",
-    { role: "row", class: state.chosen.has(row) ? "chosen" : "" },
-    element("td", { role: "cell", class: "draw", "data-title": "curve" }, draw),
-    ...cells,
-  );
+  const kind = row.published ? "published-row" : state.chosen.has(row) ? "chosen" : "";
+  const made = element("tr", { role: "row", class: kind }, drawCell(row), ...cells);
   made.row = row;
   return made;
+}
+
+/** What a cell shows; of a published number, nothing where nothing was published. */
+function cellOf(column, row) {
+  return row.published && !column.always && column.value(row) == null ? [] : column.cell(row);
+}
+
+function drawCell(row) {
+  if (row.published) return element("td", { role: "cell", class: "draw" });
+  const draw = element("input", {
+    type: "checkbox",
+    "aria-label": `choose ${row.title}, rank ${row.rank ?? "none"}, to draw its curves and to compare it`,
+    onchange: (event) => choose(row, event.target.checked),
+  });
+  draw.checked = state.chosen.has(row);
+  return element("td", { role: "cell", class: "draw" }, draw);
 }
 
 function choose(row, wanted) {
@@ -103,32 +81,80 @@ function choose(row, wanted) {
   drawPlots();
 }
 
+function headCell(column) {
+  const sorted = state.column === column.key ? (state.descending ? "descending" : "ascending") : null;
+  const sort = element("button", { type: "button", title: column.help, onclick: () => sortBy(column) }, column.title);
+  return element(
+    "th",
+    { scope: "col", role: "columnheader", "data-key": column.key, "aria-sort": sorted },
+    sort,
+  );
+}
+
+function renderHead() {
+  const draw = element("abbr", { title: "choose rows to draw their curves and to compare them" }, "✓");
+  const first = element("th", { scope: "col", role: "columnheader", class: "draw" }, draw);
+  const focused = document.activeElement.closest?.("th")?.dataset.key;
+  byId("head").replaceChildren(first, ...shownColumns().map(headCell));
+  if (focused) byId("head").querySelector(`[data-key="${CSS.escape(focused)}"] button`)?.focus();
+}
+
 function renderTable() {
   const rows = shownRows();
-  const visible = state.all ? rows : rows.slice(0, FIRST_ROWS);
+  const n_pages = Math.max(1, Math.ceil(rows.length / ROWS_A_PAGE));
+  state.page = Math.min(state.page, n_pages - 1);
+  const first = state.page * ROWS_A_PAGE;
+  const visible = state.printing ? rows : rows.slice(first, first + ROWS_A_PAGE);
+  renderHead();
   byId("table").tBodies[0].replaceChildren(...visible.map(tableRow));
-  byId("count").textContent = `${rows.length} of ${state.section.rows.length} rows`;
-  byId("more").hidden = visible.length === rows.length;
-  byId("more").textContent = `Show all ${rows.length} rows`;
-  for (const head of document.querySelectorAll("#table th[data-key]")) {
-    if (head.dataset.key === state.column)
-      head.setAttribute("aria-sort", state.descending ? "descending" : "ascending");
-    else head.removeAttribute("aria-sort");
-  }
+  renderForest(visible);
+  document.querySelector(".plots").hidden = !rows.length;
+  fitTable();
+  byId("count").textContent = countText(rows);
+  byId("nothing").hidden = rows.length > 0;
+  byId("nothing-text").textContent = `No row matches ${state.text ? `“${state.text}”` : "these filters"}.`;
+  byId("pages").hidden = n_pages === 1;
+  byId("page").textContent = `Page ${state.page + 1} of ${n_pages}`;
+  byId("previous").disabled = state.page === 0;
+  byId("next").disabled = state.page === n_pages - 1;
+}
+
+/** Let the table scroll sideways where it is wider than the page; its head does not stay in view then. */
+function fitTable() {
+  const box = byId("table-box");
+  box.classList.remove("too-wide");
+  box.classList.toggle("too-wide", byId("table").offsetWidth > box.clientWidth);
+}
+
+function countText(rows) {
+  const published = rows.filter((row) => row.published).length;
+  const measured = `${rows.length - published} of ${state.section.rows.length} rows`;
+  return published ? `${measured}, ${published} published` : measured;
+}
+
+function turnTo(page) {
+  state.page = page;
+  renderTable();
+  writeAddress();
+  byId("ranking").scrollIntoView();
 }
 
 function renderSection() {
   const section = state.section;
   const items = (texts) => texts.map((text) => element("li", {}, text));
-  state.chosen = new Set(section.rows.filter((row) => row.rank != null).slice(0, CURVES_AT_FIRST));
-  Object.assign(state, { column: "rank", descending: false, text: "", roles: {}, all: false });
-  byId("search").value = "";
+  if (byId("section")) byId("section").value = String(page.sections.indexOf(section));
+  byId("search").value = state.text;
   byId("title").textContent = section.title;
+  byId("answers").replaceChildren(
+    ...section.answers.map(([lead, text]) => element("p", {}, element("b", {}, lead), ` ${text}`)),
+  );
   byId("measured").textContent = section.measured;
+  byId("shared").textContent = section.shared && `All rows: ${section.shared}.`;
   byId("notes").replaceChildren(...items(section.notes));
-  byId("footnotes").replaceChildren(...items(section.footnotes));
-  byId("footnotes").parentElement.hidden = !section.footnotes.length;
-  byId("roles").replaceChildren(...Object.keys(section.rows[0].parts).map(roleFilter));
+  byId("roles").replaceChildren(...ROLES.map(roleFilter));
+  byId("columns").replaceChildren(...columnsOf(section).filter((column) => !column.always).map(columnChoice));
+  byId("show-published").checked = state.published;
+  byId("compare-chosen").hidden = section.rows.filter((row) => row.seeds.length).length < 2;
   for (const part of document.querySelectorAll(".published")) part.hidden = !section.published.length;
   byId("published-notes").replaceChildren(...items(section.publishedNotes));
   byId("published-table").replaceChildren(publishedTable(section.published));
@@ -158,22 +184,49 @@ function roleFilter(role) {
       "data-role": role,
       onchange: () => {
         state.roles[role] = choice.value;
-        refresh();
+        filterAgain();
       },
     },
     element("option", { value: "" }, "any"),
     ...names.map((name) => element("option", { value: name }, name)),
   );
+  choice.value = names.includes(state.roles[role]) ? state.roles[role] : "";
+  state.roles[role] = choice.value;
   return element("label", {}, role, choice);
 }
 
-function refresh() {
+function columnChoice(column) {
+  const choice = element("input", {
+    type: "checkbox",
+    "data-column": column.key,
+    onchange: () => {
+      state.columns[choice.checked ? "add" : "delete"](column.key);
+      renderTable();
+      writeAddress();
+    },
+  });
+  choice.checked = state.columns.has(column.key);
+  return element("label", { title: column.help }, choice, column.title);
+}
+
+/** Show the rows that pass the filters now, from the first page. */
+function filterAgain() {
+  state.page = 0;
   renderTable();
+  writeAddress();
   drawPlots();
 }
 
-function sortBy(key) {
-  state.descending = state.column === key ? !state.descending : BEST_FIRST.has(key);
-  state.column = key;
-  refresh();
+function clearFilters() {
+  Object.assign(state, { text: "", roles: {} });
+  renderSection();
+  filterAgain();
+  byId("search").focus();
+}
+
+function sortBy(column) {
+  const bestIsFirst = column.bestIsHigh ?? false;
+  state.descending = state.column === column.key ? !state.descending : bestIsFirst;
+  state.column = column.key;
+  filterAgain();
 }
