@@ -170,6 +170,10 @@ def _entry(where: str, image: Any) -> Entry:
         raise DataError(f"{where}: {size[0]} x {size[1]} px is not the size of an image. Correct the entry.")
     extra = {key: str(image[key]) for key in ("scanner", "lab", "species", "region") if image.get(key)}
     labelled = image.get("labelled")
+    if not (labelled is None or isinstance(labelled, bool)):
+        raise DataError(
+            f"{where}: `labelled` must be true or false, not {foreign.printable(repr(labelled), 40)}. Correct it."
+        )
     return Entry(slide_of(name), size, str(image.get("tumor_type") or ""), where, extra, labelled)
 
 
@@ -182,6 +186,20 @@ def _check_annotation(
     for key, known in (("image_id", entries), ("category_id", categories)):
         if not isinstance(annotation.get(key), (int, str)) or annotation[key] not in known:
             raise DataError(f"{where}: {key} {annotation.get(key)!r} is not listed in the file. Correct it.")
+    _check_votes(where, annotation.get("labels"), categories)
+
+
+def _check_votes(where: str, votes: Any, categories: Mapping[coco.Id, bool]) -> None:
+    """Raises DataError if the raters' votes are not a list of ids of categories. An annotation may have no votes."""
+    if votes is None:
+        return
+    if not isinstance(votes, list):
+        shown = foreign.printable(repr(votes), 40)
+        raise DataError(f"{where}: `labels` must be a list with the category that each rater chose, not {shown}.")
+    for vote in votes:
+        if type(vote) not in (int, str) or vote not in categories:
+            shown = foreign.printable(repr(vote), 40)
+            raise DataError(f"{where}: `labels` has {shown}, which is not the id of a category. Correct it.")
 
 
 def _refuse_widths(path: Path, entries: Iterable[Entry]) -> None:
@@ -366,9 +384,7 @@ def _card_part(card: Card, slide: str, labelled: bool) -> str | None:
 def _figure(box: Mapping[str, Any], categories: Mapping[coco.Id, bool]) -> Figure:
     x1, y1, x2, y2 = box["bbox"]
     votes = box.get("labels")
-    share = None
-    if isinstance(votes, list) and votes and all(type(vote) is int and vote in categories for vote in votes):
-        share = sum(categories[vote] for vote in votes) / len(votes)
+    share = sum(categories[vote] for vote in votes) / len(votes) if votes else None
     return Figure((x1 + x2) / 2, (y1 + y2) / 2, categories[box["category_id"]], share, box["where"])
 
 
@@ -404,6 +420,13 @@ def _summary(
         yield (
             f"{labels}: {len(leaving)} boxes leave their image (the first: {leaving[0]['where'].rpartition(' ')[2]}); "
             "their centres are kept"
+        )
+    boxes = [box for entry in entries.values() for box in entry.boxes]
+    without = [box for box in boxes if not box.get("labels")]
+    if 0 < len(without) < len(boxes):
+        yield (
+            f"{labels}: {len(without)} of {len(boxes)} annotations have no raters' votes in `labels` (the first: "
+            f"{without[0]['where'].rpartition(' ')[2]}); images with one of them have no confidences"
         )
     odd = sorted(set(table) - set(entries))
     if odd:
