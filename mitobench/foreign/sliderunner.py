@@ -169,7 +169,7 @@ def _annotations(
 
 
 def _votes(path: Path, database: sqlite3.Connection, error: type[MitobenchError]) -> dict[int, list[int]]:
-    """Returns the classes that raters chose, by annotation; empty without a table of raters. 0 is no choice."""
+    """Returns the classes that raters chose, by annotation; empty without a table of raters. 0: nothing was chosen."""
     if not {"annoId", "class"} <= _columns(database, "Annotations_label"):
         return {}
     given: dict[int, list[int]] = {}
