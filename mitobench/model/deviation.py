@@ -51,7 +51,7 @@ def judge_image(
     mpp: tuple[float, float],
     tissue: Tissue,
     copies: Copies | None = None,
-    found: bool = True,
+    found: bool = False,
 ) -> Judgement:
     """Judges an image of any size: reads a reduced copy of it, and up to 64 small parts of its tissue.
 
