@@ -14,8 +14,8 @@ from slides.reader.pictures import picture
 from mitobench.api import Frame
 from mitobench.model import card as cards
 from mitobench.model.batch import Options, predict_files
-from mitobench.model.card import ModelCard, TrainingRanges
-from mitobench.model.deviation import Judgement, judge, judge_image, ranges_of
+from mitobench.model.card import ModelCard, Range, TrainingRanges
+from mitobench.model.deviation import Judgement, _outside, judge, judge_image, ranges_of
 from mitobench.slides.appearance import MEASURES, patches_of
 from mitobench.slides.reader import open_image
 from mitobench.slides.tissue import everywhere, find
@@ -202,3 +202,8 @@ def test_cards_without_ranges_keep_their_digest(tmp_path: Path, ranges: Training
         cards.write(tmp_path / name, one)
         assert cards.read(tmp_path / name).ranges == one.ranges
     assert '"ranges"' not in (tmp_path / "old" / "model.json").read_text()
+
+
+def test_a_value_just_beyond_a_range_looks_different_from_its_end() -> None:
+    (note,) = _outside("saturation", 0.61842, Range(low=0.31, high=0.6183))
+    assert note == "saturation is higher than in the training frames: 0.6184, and theirs is 0.31 to 0.6183"
