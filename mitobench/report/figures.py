@@ -95,7 +95,7 @@ def write(
     with matplotlib.rc_context(LOOK), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # of a name in another script
         for name, board in _boards(folder, sections):
-            drawn = {figure: draw(board) for figure, draw in FIGURES.items()}
+            drawn = {figure: found for figure, draw in FIGURES.items() if (found := draw(board)) is not None}
             manifest[name] = {"data": digest_of(board)}
             count = count_figure.count_of(board) if counts else None
             if count is not None:
@@ -103,7 +103,7 @@ def write(
                 manifest[name]["count"] = count_figure.digest_of(board, count)
             files = {}
             for figure, of_it in drawn.items():
-                for kind in kinds if of_it is not None else ():
+                for kind in kinds:
                     path = folder / FOLDER / f"{name}-{figure}.{kind}"
                     files[path.name] = _save(path, of_it, kind)
                     written.append(path)

@@ -37,7 +37,7 @@ from mitobench.training import (
 from mitobench.training.tiles import batches, grid, seen, tiles_at_once
 from mitobench.training.timm_models import check_model, config_of
 from mitobench_networks.dense_detection import hard_negatives, most_kept
-from mitobench_networks.heatmap.network import STEPS, HeatmapNet, check_encoder, focal_loss
+from mitobench_networks.heatmap.network import STEPS, HeatmapNet, check_network, focal_loss
 from mitobench_networks.heatmap.options import HeatmapOptions
 from mitobench_networks.heatmap.point_patches import HeatmapStream
 
@@ -70,7 +70,7 @@ class Heatmap(api.Detector):
 
         Raises MitobenchError, when a run is planned, for an encoder that no map can be built on.
         """
-        check_encoder(options.encoder)
+        check_network(options.encoder, options.decoder_channels, options.stride)
         return find_weights(options.pretrained, options.encoder)
 
     @classmethod

@@ -11,7 +11,6 @@ from torch.nn.functional import logsigmoid, pad
 
 from mitobench.api import PluginError
 from mitobench.training.timm_models import CONVOLUTIONAL, check_built, check_model, moments
-from mitobench_networks.heatmap.options import HeatmapOptions
 
 PRIOR = 0.01  # probability of a mitosis that an untrained map gives everywhere (Lin et al. 2017, section 4.1)
 STEPS = 32  # sides of an image are multiples of the encoder's last stride
@@ -63,9 +62,9 @@ class HeatmapNet(nn.Module):
 
 
 @functools.cache
-def check_encoder(name: str) -> None:
-    """Raises MitobenchError, with the reason, if no U-Net can be built on a network of timm."""
-    check_built(lambda: HeatmapNet(name, HeatmapOptions(encoder=name).decoder_channels, stride=2))
+def check_network(encoder: str, decoder_channels: tuple[int, ...], stride: int) -> None:
+    """Raises MitobenchError, with the reason, if the network of these arguments cannot be built."""
+    check_built(lambda: HeatmapNet(encoder, decoder_channels, stride))
 
 
 class _PaddedConv(nn.Conv2d):
