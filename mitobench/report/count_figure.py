@@ -55,7 +55,7 @@ def draw(board: Board, count: PlottedCount) -> Figure:
     notes += ["Dashed: limits of agreement."] if limits else [f"Limits of agreement: {case_counts.FEW}."]
     notes += ["The seed whose F1 is closest to the mean."] if count.several else []
     key = [Key(count.row.style, count.row.number, count.row.label, f"ICC {case_counts.icc(counts)}")]
-    figure, axes = figure_of(board.title, 2.2, notes, key, right=0.5)
+    figure, axes = figure_of(board.title, 2.2, notes, key, left=0.6, right=0.5)
     for case in count.cases:
         axes.plot((case.detected + case.annotated) / 2, case.detected - case.annotated, **marker(count.row.style))
     axes.axhline(0, color="#D0D0D0", linewidth=0.8, zorder=0)
