@@ -22,14 +22,14 @@ from mitobench.model.deviation import Judgement, judge, judge_image
 from mitobench.model.findings import Findings
 from mitobench.model.grid import cells
 from mitobench.model.model import Model, Prediction, cell_frame
-from mitobench.model.search_area import EVERYWHERE, search_area_of
+from mitobench.model.search_area import EVERYWHERE, SearchArea, search_area_of, search_area_of_array
 from mitobench.pipeline import trust
 from mitobench.slides.appearance import patches_of
 from mitobench.slides.areas import area_of
 from mitobench.slides.hotspot import AREA_MM2, HotSpot, find_hot_spots
 from mitobench.slides.overview import Copies
 from mitobench.slides.reader import open_image
-from mitobench.slides.tissue import STEP_UM, Tissue
+from mitobench.slides.tissue import Tissue
 
 Pixels = NDArray[np.uint8]
 
@@ -71,25 +71,40 @@ class LoadedModel:
         return self.model.card
 
     def predict(
-        self, image: Pixels | str | Path, mpp: float | None = None, threshold: float | None = None
+        self,
+        image: Pixels | str | Path,
+        mpp: float | None = None,
+        threshold: float | None = None,
+        *,
+        roi: str | Path | None = None,
+        tissue: str | Path | None = None,
     ) -> FoundMitoses:
         """Finds mitoses on an image.
 
         Args:
             image: uint8 RGB [height, width, 3], or the path of an image file or slide. Of a file only the tissue is
-                searched, part by part.
+                searched, part by part; an array is searched everywhere.
             mpp: um/px, 0.1 to 1; needed for an array, and for a file that does not say it.
             threshold: a score at or above it is a mitosis, 0 to 1; None: the model's.
+            roi: a GeoJSON file with outlines, in px of the image: only mitoses within at least one of them are searched
+                for. As `--roi` of `mitobench predict`.
+            tissue: where tissue is: a file with a mask of any size (0: none), or GeoJSON with outlines; only there is
+                searched. None: tissue is found. As `--tissue` of `mitobench predict`.
 
-        Raises MitobenchError if the image cannot be read, um/px is missing, or a number is out of range.
+        Raises MitobenchError if the image or a file cannot be read, an outline or a mask does not fit the image, um/px
+        is missing, or a number is out of range.
         """
         _check_numbers(mpp, threshold)
+        outlines, where = (None if path is None else Path(path) for path in (roi, tissue))
+        inputs.check_there([path for path in (outlines, where) if path is not None])
         with _allowing(self.allow), trust.only(self.allow):
             if isinstance(image, str | Path):
-                return self._of_file(Path(image), mpp, threshold)
-            return self._of_array(image, mpp, threshold)
+                return self._of_file(Path(image), mpp, threshold, outlines, where)
+            return self._of_array(image, mpp, threshold, outlines, where)
 
-    def _of_array(self, pixels: Pixels, mpp: float | None, threshold: float | None) -> FoundMitoses:
+    def _of_array(
+        self, pixels: Pixels, mpp: float | None, threshold: float | None, roi: Path | None, tissue: Path | None
+    ) -> FoundMitoses:
         pixels = np.asarray(pixels)
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
             raise MitobenchError(
@@ -99,29 +114,35 @@ class LoadedModel:
             raise MitobenchError(f"mpp=None: give the um/px of the array, {inputs.MIN_MPP:g} to {inputs.MAX_MPP:g}.")
         height, width = pixels.shape[:2]
         frame = Frame("array", "images", "array", "-", (mpp, mpp), (width, height), lambda: pixels)
-        found = self.model.predict(frame, threshold).sorted()
-        mask = np.ones((int(np.ceil(height * mpp / STEP_UM)), int(np.ceil(width * mpp / STEP_UM))), dtype=bool)
-        tissue = Tissue(mask, STEP_UM, (width * mpp, height * mpp))
-        judgement = judge(self.card, pixels, patches_of(pixels, (mpp, mpp), self.card.mpp), (mpp, mpp))
-        return FoundMitoses(self._findings(Path("array"), frame, found, threshold, tissue, ()), judgement)
+        area = search_area_of_array(frame.size, frame.mpp, tissue, roi)
+        found = self._search(frame, area, threshold)
+        samples = patches_of(pixels, frame.mpp, self.card.mpp)
+        judgement = judge(self.card, pixels, samples, frame.mpp, tissue is not None or roi is not None)
+        return FoundMitoses(self._findings(Path("array"), frame, found, threshold, area.tissue, area.notes), judgement)
 
-    def _of_file(self, path: Path, mpp: float | None, threshold: float | None) -> FoundMitoses:
+    def _of_file(
+        self, path: Path, mpp: float | None, threshold: float | None, roi: Path | None, tissue: Path | None
+    ) -> FoundMitoses:
         inputs.check_there([path])
         with open_image(path) as image:
             resolution, notes = inputs.resolution(image, mpp)
             copies = Copies(image)
-            area = search_area_of(image, resolution, copies=copies)
+            area = search_area_of(image, resolution, tissue, roi, copies)
             frame = inputs.frame_of(image, resolution)
-            searched = []
-            for cell in cells(image.size, resolution):
-                if area.touches(cell, resolution):
-                    inside = self.model.search(cell_frame(frame, cell), cell)
-                    searched.append(inside.inside(area.holds(inside.detections.xy, resolution)))
-            found = self.model.joined(frame, searched, threshold).sorted()
+            found = self._search(frame, area, threshold)
             judgement = judge_image(self.card, image, resolution, area.tissue, copies, area.found)
             notes = [*image.notes, *notes, *area.notes, *inputs.notes_on_files(path)]
             notes += [EVERYWHERE] if judgement.judged and not area.found else []
             return FoundMitoses(self._findings(path, frame, found, threshold, area.tissue, notes), judgement)
+
+    def _search(self, frame: Frame, area: SearchArea, threshold: float | None) -> Prediction:
+        """Returns the candidates of a frame within an area, the highest score first."""
+        searched = []
+        for cell in cells(frame.size, frame.mpp):
+            if area.touches(cell, frame.mpp):
+                inside = self.model.search(cell_frame(frame, cell), cell)
+                searched.append(inside.inside(area.holds(inside.detections.xy, frame.mpp)))
+        return self.model.joined(frame, searched, threshold).sorted()
 
     def _findings(
         self,
@@ -163,7 +184,10 @@ class FoundMitoses:
 
     @property
     def per_mm2(self) -> float | None:
-        """Mitoses per mm2 of tissue (of an array: of the whole image); None without tissue, or if it is not judged."""
+        """Mitoses per mm2 of tissue, or None without tissue or for an image that is not judged.
+
+        Of an array that was searched everywhere, the whole image counts as tissue.
+        """
         area = self.findings.tissue.area_mm2
         return None if self.count is None or not area else self.count / area
 

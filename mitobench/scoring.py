@@ -157,6 +157,7 @@ def score_detections(
     format: str | None = None,
     classes: Sequence[str] = (),
     class_column: str | None = None,
+    images: Path | None = None,
 ) -> ToolScore:
     """Score the detections of any tool over all frames of one part of a split, including frames without a detection.
 
@@ -176,6 +177,7 @@ def score_detections(
         format: one of `files.FORMATS`; None: by name and content.
         classes: the classes of mitoses, if the file has classes that are not clear.
         class_column: the column, property or key that holds the classes; `none`: none does; None: found by its name.
+        images: for COCO results, a COCO file that says which file an `image_id` means.
 
     Raises MitobenchError for arguments that cannot be combined, missing data, and a file that cannot be read.
     """
@@ -194,6 +196,7 @@ def score_detections(
         format=format,
         classes=classes,
         class_column=class_column,
+        images=images,
     )
     return score.model_copy(update={"notes": (notice, *score.notes)}) if notice else score
 
@@ -213,6 +216,7 @@ def _score(
     format: str | None = None,
     classes: Sequence[str] = (),
     class_column: str | None = None,
+    images: Path | None = None,
 ) -> ToolScore:
     _check_arguments(part, threshold, validation, radius_um)
     everything = datasets.load(dataset, data)
@@ -229,12 +233,13 @@ def _score(
     def best_f1(detections: Mapping[str, Detections]) -> float:
         return sweep(_frames(selected, split, part, detections), *rule).best_f1() or 0.0
 
-    found = read(detections, infos, format=format, classes=classes, class_column=class_column)
+    reading: dict[str, Any] = {"format": format, "classes": classes, "class_column": class_column, "images": images}
+    found = read(detections, infos, **reading)
     hint = _hint(found, infos, best_f1)
     source = _source(detections, found, infos, hint)
     point, validation_source, notes = None, None, list(found.notes)
     if validation is not None:
-        on_validation = read(validation, infos, format=format, classes=classes, class_column=class_column)
+        on_validation = read(validation, infos, **reading)
         validation_source = _source(validation, on_validation, infos, None)
         notes += on_validation.notes
         point = choose_threshold(_frames(selected, split, "val", on_validation.detections), *rule)

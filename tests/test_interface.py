@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,41 @@ def test_numbers_are_checked_as_on_the_command_line(
 def test_mitoses_of_a_file(model: LoadedModel, tmp_path: Path, kind: type) -> None:
     Image.fromarray(pixels()).save(tmp_path / "image.png")
     check(model.predict(kind(tmp_path / "image.png"), mpp=1.0))
+
+
+def outlines(path: Path, x: float, y: float, side: float) -> Path:
+    ring = [[x, y], [x + side, y], [x + side, y + side], [x, y + side], [x, y]]
+    path.write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["array", "file"])
+def test_only_the_region_and_the_tissue_that_are_given_are_searched(
+    model: LoadedModel, tmp_path: Path, kind: str
+) -> None:
+    Image.fromarray(pixels()).save(tmp_path / "image.png")
+    image = pixels() if kind == "array" else tmp_path / "image.png"
+    region = outlines(tmp_path / "roi.geojson", 10, 20, 30)
+    found = model.predict(image, mpp=1.0, roi=str(region))
+    assert found.xy.tolist() == [WHITE[0].tolist()]
+    assert "only the region of interest was searched" in found.notes
+    mask = np.zeros((260, 400), dtype=np.uint8)
+    mask[100:, 150:] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    found = model.predict(image, mpp=1.0, tissue=tmp_path / "mask.png")
+    assert sorted(found.xy.tolist()) == sorted(WHITE[1:].tolist())
+    assert found.findings.tissue.area_mm2 == pytest.approx(0.16 * 0.25, rel=0.1)
+    assert model.predict(image, mpp=1.0, roi=region, tissue=tmp_path / "mask.png").count == 1
+    for options, message in (
+        (
+            {"roi": outlines(tmp_path / "far.geojson", 900, 20, 30)},
+            r"far\.geojson: lies outside (the array|image\.png)",
+        ),
+        ({"roi": tmp_path / "none.geojson"}, r"none\.geojson.*does not exist"),
+        ({"tissue": tmp_path / "none.png"}, r"none\.png.*does not exist"),
+    ):
+        with pytest.raises(MitobenchError, match=message):
+            model.predict(image, mpp=1.0, **options)
 
 
 def test_what_is_wrong_with_an_image_is_said(model: LoadedModel, tmp_path: Path) -> None:

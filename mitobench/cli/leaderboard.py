@@ -32,6 +32,14 @@ def build(
     folder: Folder = None,
     folder_option: FolderOption = None,
     png: Annotated[bool, typer.Option("--png", help="Also write the figures as PNG.")] = False,
+    bland_altman: Annotated[
+        bool,
+        typer.Option(
+            "--bland-altman",
+            help="Also draw the count of each section's best row: for each case, the difference of detected and "
+            "annotated mitoses per mm2 against their mean, with bias and limits of agreement.",
+        ),
+    ] = False,
 ) -> None:
     """Write LEADERBOARD.md, index.html, sections/ and figures/ from the records of a folder, and show the tables.
 
@@ -40,7 +48,7 @@ def build(
 
     Example: mitobench leaderboard build leaderboard
     """
-    _build(_existing(folder, folder_option), png)
+    _build(_existing(folder, folder_option), png, bland_altman)
 
 
 @app.command()
@@ -174,12 +182,12 @@ def add(
     _build(folder)
 
 
-def _build(folder: Path, png: bool = False) -> None:
+def _build(folder: Path, png: bool = False, counts: bool = False) -> None:
     from mitobench.cli.console import console, show_section
     from mitobench.report import build as report
     from mitobench.results.check import verified_all
 
-    page, sections = report.build(folder, png, verified_all)
+    page, sections = report.build(folder, png, verified_all, counts)
     for section in sections:
         show_section(section)
     console.print(f"Leaderboard  {page}", markup=False)

@@ -77,6 +77,13 @@ def score(
             help="Column, property or key that holds the classes, or none. Default: found by its name.",
         ),
     ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="For COCO results: a COCO file whose `images` say which file an image_id means. Its annotations are "
+            "not read."
+        ),
+    ] = None,
     truth: Annotated[
         Path | None,
         typer.Option(
@@ -113,6 +120,8 @@ def score(
     """
     from mitobench.scoring import score_detections, score_record
 
+    if images is not None and dataset is None:
+        raise typer.BadParameter("--images is for COCO results, which need --dataset. Give it, or leave --images out.")
     if dataset is None and (truth is not None or format_ == "midog25"):
         _score_contest(detections, truth, json)
         return
@@ -139,6 +148,7 @@ def score(
             format=format_,
             classes=class_ or (),
             class_column=class_column,
+            images=images,
         )
     if json is not None:
         scored.write(json)

@@ -95,13 +95,13 @@ def images_of(folder: Path) -> dict[str, Path]:
 def annotation_files(folder: Path, settings: FolderSettings) -> list[Path]:
     """Returns the annotation files. Raises DataError if there is none, or it is not clear which one is meant."""
     if settings.annotations:
-        if ".." in settings.annotations or settings.annotations.startswith(("/", "~")):
-            raise DataError(f"{folder / FILE}: `annotations` must be a file in the folder, without `..`.")
+        _check_inside(folder, "annotations", settings.annotations)
         found = sorted(path for path in folder.glob(settings.annotations) if path.is_file())
         if not found:
             raise DataError(f"{folder / FILE}: no file matches annotations = {settings.annotations!r}. Correct it.")
         return found
-    found = [path for path in walk(folder) if path.suffix.lower() in SUFFIXES]
+    listing = images_file(folder, settings)
+    found = [path for path in walk(folder) if path.suffix.lower() in SUFFIXES and path != listing]
     geojson = [path for path in found if path.suffix.lower() == ".geojson"]
     if not found:
         raise DataError(f"{folder}: has no annotation file ({' '.join(SUFFIXES)}). Put one there.")
@@ -109,6 +109,22 @@ def annotation_files(folder: Path, settings: FolderSettings) -> list[Path]:
         names = ", ".join(path.name for path in found[:5])
         raise DataError(f'{folder}: has several annotation files: {names}. Write in {FILE}: annotations = "NAME".')
     return found
+
+
+def images_file(folder: Path, settings: FolderSettings) -> Path | None:
+    """Returns the COCO file of images that the settings name; None without one. Raises DataError if it is not there."""
+    if not settings.images:
+        return None
+    _check_inside(folder, "images", settings.images)
+    path = folder / settings.images
+    if not path.is_file():
+        raise DataError(f"{folder / FILE}: there is no file images = {settings.images!r}. Correct it.")
+    return path
+
+
+def _check_inside(folder: Path, key: str, name: str) -> None:
+    if ".." in name or name.startswith(("/", "~")):
+        raise DataError(f"{folder / FILE}: `{key}` must be a file in the folder, without `..`.")
 
 
 def _names(folder: Path, paths: Mapping[str, Path]) -> dict[str, str]:
@@ -132,9 +148,10 @@ def _figures(
     names = _names(folder, paths)
     found = Annotations()
     files = annotation_files(folder, settings)
+    listing = images_file(folder, settings)
     absent: set[str] = set()
     for file in files:
-        read = read_annotations(file, settings, {path.name: sizes[id] for id, path in paths.items()})
+        read = read_annotations(file, settings, {path.name: sizes[id] for id, path in paths.items()}, listing)
         for name, figures in read.figures.items():
             id = names.get(name.replace("\\", "/").lower()) or names.get(Path(name.lower()).name)
             if not name and len(paths) == 1:

@@ -41,20 +41,40 @@ class Annotations:
         self.figures.setdefault(image, []).extend([figure] if figure else [])
 
 
-def read_annotations(path: Path, settings: FolderSettings, sizes: Mapping[str, tuple[int, int]]) -> Annotations:
+def read_annotations(
+    path: Path, settings: FolderSettings, sizes: Mapping[str, tuple[int, int]], images: Path | None = None
+) -> Annotations:
     """Reads an annotation file; its kind is recognised by its content.
 
-    `sizes` has width and height by image file name, px, against which boxes are checked. Raises DataError with file and
-    line or entry for what cannot be read, and for what could mean two things.
+    Args:
+        path: the file.
+        settings: what `dataset.toml` says.
+        sizes: width and height by image file name, px, against which boxes are checked.
+        images: the COCO file that says which image an `image_id` means, for a list of COCO results.
+
+    Raises DataError with file and line or entry for what cannot be read, and for what could mean two things.
     """
     if path.suffix.lower() in (".csv", ".tsv"):
+        _refuse_images(path, images)
         return _csv(path, settings)
     content = foreign.read_json(path, MAX_LABELS_BYTES, "annotation file", DataError)
+    if coco.is_results(content):
+        return _coco_results(path, content, settings, sizes, images)
+    _refuse_images(path, images)
     if isinstance(content, dict) and {"images", "annotations"} <= set(content):
-        return _coco(path, content, settings, sizes)
+        return _coco(path, path, content, settings, sizes)
     if isinstance(content, list) or (isinstance(content, dict) and {"features", "geometry"} & set(content)):
         return _geojson(path, features_of(content, str(path), DataError), settings)
     raise DataError(f"{path}: is neither GeoJSON nor COCO. Export the annotation in one of these, or as CSV.")
+
+
+def _refuse_images(path: Path, images: Path | None) -> None:
+    """Raises DataError if a file that names its own images is given a file of images."""
+    if images is not None:
+        raise DataError(
+            f"{path}: names its images itself, so images = {images.name!r} in {FILE} has no use. Only a list of COCO "
+            "results needs it. Remove the line."
+        )
 
 
 # ------------------------------------------------------------------------------------------------------ CSV
@@ -193,13 +213,38 @@ def _image_of(properties: Mapping[str, Any]) -> str:
 # ---------------------------------------------------------------------------------------------------- COCO
 
 
-def _coco(
-    path: Path, content: Mapping[str, Any], settings: FolderSettings, sizes: Mapping[str, tuple[int, int]]
+def _coco_results(
+    path: Path, results: Any, settings: FolderSettings, sizes: Mapping[str, tuple[int, int]], images: Path | None
 ) -> Annotations:
-    images = coco.texts_by_id(path, content, "images", "file_name", DataError)
-    categories = coco.texts_by_id(path, content, "categories", "name", DataError)
+    """Reads a list of results. Without a file of images, their `image_id` must be file names."""
+    if images is not None:
+        listing = coco.read_images(images, DataError)
+        return _coco(path, images, {**listing, "annotations": results}, settings, sizes)
+    names: dict[coco.Id, None] = {}
+    for where, result in coco.entries(path, {"annotations": results}, "annotations", DataError):
+        name = coco.id_of(where, result, "image_id", DataError)
+        if isinstance(name, int):
+            raise DataError(
+                f"{where}: image_id {name} is a number, and the file does not say which image it means. Put the COCO "
+                f'file that lists the images into the folder, and write its name in {FILE}: images = "NAME.json"'
+            )
+        names[name] = None
+    listed = [{"id": name, "file_name": name} for name in names]
+    return _coco(path, path, {"images": listed, "annotations": results}, settings, sizes)
+
+
+def _coco(
+    path: Path,
+    listing: Path,
+    content: Mapping[str, Any],
+    settings: FolderSettings,
+    sizes: Mapping[str, tuple[int, int]],
+) -> Annotations:
+    """Reads COCO annotations of `path`. `listing` is the file that `images` and `categories` are from."""
+    images = coco.texts_by_id(listing, content, "images", "file_name", DataError)
+    categories = coco.texts_by_id(listing, content, "categories", "name", DataError)
     found = Annotations()
-    for (where, entry), name in zip(coco.entries(path, content, "images", DataError), images.values(), strict=True):
+    for (where, entry), name in zip(coco.entries(listing, content, "images", DataError), images.values(), strict=True):
         if name in found.figures:
             raise DataError(f"{where}: {foreign.printable(name, 60)} is listed twice. Keep one entry.")
         found.add(name, None)
@@ -213,12 +258,12 @@ def _coco(
     described = [_coco_texts(where, entry, categories) for where, entry in entries]
     names = dict.fromkeys(name for one in described for name in one)
     column = settings.column_of_classes({name: [one.get(name, "") for one in described] for name in names}, path)
-    for (where, image, box), texts in zip(boxes, described, strict=True):
+    for (where, image, box), texts, (_, entry) in zip(boxes, described, entries, strict=True):
         label = flag(column, texts.get(column, "")) if column else ""
         is_mitosis = settings.is_mitosis(label or UNCLASSIFIED, where) if column else True
         if is_mitosis is not None:
             x, y = _centre(box, settings.boxes or "xywh", where)
-            found.add(image, Figure(x, y, is_mitosis, None, where))
+            found.add(image, Figure(x, y, is_mitosis, _coco_confidence(where, entry), where))
     return found
 
 
@@ -233,13 +278,21 @@ def _coco_size(where: str, image: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def _coco_texts(where: str, entry: Mapping[str, Any], categories: Mapping[coco.Id, str]) -> dict[str, str]:
-    """The keys of an annotation that may hold a class, as texts; a category by its name."""
-    unused = ("id", "image_id", "area", "iscrowd")
+    """The keys of an annotation that may hold a class, as texts; a category by its name, if the file has names."""
+    unused = ("id", "image_id", "area", "iscrowd", *_CONFIDENCE)
     texts = {key: str(value) for key, value in entry.items() if isinstance(value, (str, int)) and key not in unused}
     category = coco.id_of(where, entry, "category_id", DataError)
-    if category not in categories:
+    if categories and category not in categories:
         raise DataError(f"{where}: category_id {category!r:.40} is not in `categories`. Correct it.")
-    return {**texts, "category_id": categories[category]}
+    return {**texts, "category_id": categories.get(category, str(category))}
+
+
+def _coco_confidence(where: str, entry: Mapping[str, Any]) -> float | None:
+    """The confidence of an annotation; None if it has none."""
+    value = next((entry[key] for key in _CONFIDENCE if entry.get(key) is not None), None)
+    if value is not None and not (type(value) in (int, float) and 0 <= value <= 1):
+        raise DataError(f"{where}: the confidence {value!r:.40} is not a number within 0-1. Correct it.")
+    return value
 
 
 def _coco_box(where: str, entry: Mapping[str, Any], images: Mapping[coco.Id, str]) -> tuple[str, list[float]]:

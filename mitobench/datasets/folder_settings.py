@@ -34,6 +34,8 @@ class FolderSettings(Strict):
     Attributes:
         title: shown to users.
         annotations: the annotation file, or a pattern such as `*.geojson`; default: the only one in the folder.
+        images: if `annotations` is a list of COCO results: a COCO file in the folder whose `images` say which file an
+            `image_id` means, and whose `categories`, what a class is called.
         mpp: um/px, for images that do not say it.
         radius_um: a detection closer than this to a mitosis is a hit, um.
         boxes: what four numbers of a box are: two corners; x and y of the upper left corner, width and height; or x and
@@ -50,6 +52,7 @@ class FolderSettings(Strict):
 
     title: str = "Images of a folder"
     annotations: str = ""
+    images: str = ""
     mpp: PositiveFloat | None = None
     radius_um: PositiveFloat = 7.5
     boxes: Boxes | None = None

@@ -6,20 +6,15 @@ unless something says that it is labelled: the card, the table, or `"labelled": 
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from mitobench import foreign
 from mitobench.api import Frame, Mitoses
 from mitobench.atomic import write_text_atomic
 from mitobench.datasets import images
@@ -29,18 +24,23 @@ from mitobench.datasets.card import Cohort
 from mitobench.datasets.figures import Figure, Figures
 from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
 from mitobench.datasets.images import NO_MPP
+from mitobench.datasets.midog_labels import (
+    COLUMNS,
+    TABLE,
+    Entry,
+    Row,
+    normal,
+    read_entries,
+    read_table,
+    short,
+    slide_of,
+)
 from mitobench.datasets.missing import missing_images
 from mitobench.errors import DataError
 from mitobench.foreign import coco
-from mitobench.foreign.limits import MAX_ANNOTATION_BYTES, MAX_LABELS_BYTES
 from mitobench.slides.reader import PixelReader
 
-TABLE = "datasets_xvalidation.csv"
-MITOTIC, NOT_MITOTIC = {"mitotic figure", "mitosis"}, {"not mitotic figure", "non-mitotic figure", "hard negative"}
 SIDE_PX = 50
-_PARTS = {"train": "train", "training": "train", "test": "test"}
-_SPELLINGS = {"hamammatsu": "hamamatsu", "canine lymphoma": "canine lymphosarcoma", "tumour": "tumor"}
-_COLUMNS = ("slide", "dataset", "tumor", "scanner", "origin", "species")
 
 
 class MidogReader(Reader):
@@ -83,12 +83,6 @@ def label_files(root: Path, named: re.Pattern[str]) -> list[Path]:
     return [path for path in walk(root) if named.fullmatch(path.name.lower())]
 
 
-def slide_of(name: str) -> str:
-    """The name of a slide: `1`, `001` and `001.TIFF` are all `001`. Another name stays, without its suffix."""
-    stem = Path(name).stem if Path(name).suffix.lower() in IMAGE_SUFFIXES else name
-    return f"{int(stem):03d}" if stem.isdecimal() and stem.isascii() else stem
-
-
 def numbered_images(root: Path, labels: Path) -> dict[str, Path]:
     """Returns the images by slide: those below the folder of the labels, or all below `root` if there are none."""
     for folder in dict.fromkeys((labels.parent, Path(root))):
@@ -96,173 +90,6 @@ def numbered_images(root: Path, labels: Path) -> dict[str, Path]:
         if found:
             return unique(((slide_of(path.name), path) for path in found), "image")
     return {}
-
-
-# ------------------------------------------------------------------------------------------------- the JSON
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One image of the JSON."""
-
-    slide: str
-    size: tuple[int, int]
-    tumour: str
-    where: str
-    extra: Mapping[str, str]
-    labelled: bool | None
-    boxes: list[Mapping[str, Any]] = field(default_factory=list)
-
-
-def read_entries(path: Path) -> tuple[dict[str, Entry], dict[coco.Id, bool]]:
-    """Reads the images with their boxes by slide, and whether each category is a mitosis.
-
-    Raises DataError naming the file and the image or annotation that is wrong.
-    """
-    content = foreign.read_json(path, MAX_LABELS_BYTES, "label file", DataError)
-    keys = ("images", "annotations", "categories")
-    if not isinstance(content, dict) or any(not isinstance(content.get(key), list) for key in keys):
-        raise DataError(f"{path}: is not a MIDOG label file. Expected the lists {', '.join(keys)}.")
-    foreign.check_version(path, content, "label file", DataError)
-    categories: dict[coco.Id, bool] = {}
-    for where, category in coco.entries(path, content, "categories", DataError):
-        id, is_mitosis = _category(where, category)
-        if categories.setdefault(id, is_mitosis) != is_mitosis:
-            raise DataError(f"{where}: the id {id!r} occurs twice. Give each category its own.")
-    entries: dict[Any, Entry] = {}
-    for number, image in enumerate(content["images"]):
-        entry = _entry(f"{path}: images[{number}]", image)
-        if image["id"] in entries:
-            raise DataError(f"{path}: images[{number}]: the id {image['id']!r} occurs twice. Give each image its own.")
-        entries[image["id"]] = entry
-    for number, annotation in enumerate(content["annotations"]):
-        where = f"{path}: annotations[{number}]"
-        _check_annotation(where, annotation, entries, categories)
-        entries[annotation["image_id"]].boxes.append({**annotation, "where": where})
-    _refuse_widths(path, list(entries.values()))
-    slides = Counter(entry.slide for entry in entries.values())
-    twice = [slide for slide, count in slides.items() if count > 1]
-    if twice:
-        raise DataError(f"{path}: the image {twice[0]} is listed {slides[twice[0]]} times. Keep one entry.")
-    return {entry.slide: entry for entry in entries.values()}, categories
-
-
-def _category(where: str, entry: Mapping[str, Any]) -> tuple[coco.Id, bool]:
-    name = str(entry.get("name", "")).lower().strip()
-    if name not in MITOTIC | NOT_MITOTIC:
-        known = ", ".join(sorted(MITOTIC | NOT_MITOTIC))
-        raise DataError(
-            f"{where}: unknown category {foreign.printable(repr(entry), 80)}. Its name must be one of: {known}."
-        )
-    return coco.id_of(where, entry, "id", DataError), name in MITOTIC
-
-
-def _entry(where: str, image: Any) -> Entry:
-    try:
-        size = (int(image["width"]), int(image["height"]))
-        name, _ = image["file_name"], image["id"]
-    except (KeyError, TypeError, ValueError) as reason:
-        raise DataError(f"{where}: needs id, file_name, width and height ({reason}). Correct the entry.") from reason
-    coco.id_of(where, image, "id", DataError)
-    if not isinstance(name, str) or not name:
-        raise DataError(f"{where}: `file_name` must be a text, not {foreign.printable(repr(name), 40)}. Correct it.")
-    if min(size) < 1:
-        raise DataError(f"{where}: {size[0]} x {size[1]} px is not the size of an image. Correct the entry.")
-    extra = {key: str(image[key]) for key in ("scanner", "lab", "species", "region") if image.get(key)}
-    labelled = image.get("labelled")
-    return Entry(slide_of(name), size, str(image.get("tumor_type") or ""), where, extra, labelled)
-
-
-def _check_annotation(
-    where: str, annotation: Any, entries: Mapping[Any, Entry], categories: Mapping[coco.Id, bool]
-) -> None:
-    box = annotation.get("bbox") if isinstance(annotation, dict) else None
-    if not (isinstance(box, list) and len(box) == 4 and all(type(v) in (int, float) for v in box)):
-        raise DataError(f"{where}: `bbox` must be four numbers, xmin, ymin, xmax, ymax in px. Correct it.")
-    for key, known in (("image_id", entries), ("category_id", categories)):
-        if not isinstance(annotation.get(key), (int, str)) or annotation[key] not in known:
-            raise DataError(f"{where}: {key} {annotation.get(key)!r} is not listed in the file. Correct it.")
-
-
-def _refuse_widths(path: Path, entries: Iterable[Entry]) -> None:
-    """Raises DataError if the boxes seem to be x, y, width and height."""
-    boxes = [box for entry in entries for box in entry.boxes]
-    flipped = [box for box in boxes if box["bbox"][2] <= box["bbox"][0] or box["bbox"][3] <= box["bbox"][1]]
-    if not flipped:
-        return
-    hint = ""
-    if 2 * len(flipped) > len(boxes):
-        hint = " It seems to have x, y, width, height, as COCO files do: read it as data set `folder`, or convert it."
-    raise DataError(
-        f"{flipped[0]['where']}: bbox {flipped[0]['bbox']} has a corner before its first one; so have {len(flipped)} "
-        f"of {len(boxes)} boxes. MIDOG boxes are xmin, ymin, xmax, ymax.{hint}"
-    )
-
-
-# ------------------------------------------------------------------------------------------------ the table
-
-
-@dataclass(frozen=True)
-class Row:
-    """What the table says about one slide."""
-
-    part: str | None
-    domains: Mapping[str, str]
-
-
-def read_table(path: Path, notes: list[str]) -> dict[str, Row]:
-    """Reads `datasets_xvalidation.csv` by slide: `Slide;Dataset;Tumor;Scanner;Origin;Species`.
-
-    Notes spellings that differ from the usual ones. Raises DataError with file and line.
-    """
-    text = foreign.read_text(path, MAX_ANNOTATION_BYTES, "table of slides", DataError, "utf-8-sig")
-    lines = csv.reader(io.StringIO(text), delimiter=";")
-    header = [cell.strip().lower() for cell in next(lines, [])]
-    missing = [name for name in _COLUMNS if name not in header]
-    if missing:
-        raise DataError(f"{path}:1: has no column {missing[0]!r}. Expected {';'.join(map(str.title, _COLUMNS))}.")
-    rows: dict[str, Row] = {}
-    spellings: Counter[tuple[str, str]] = Counter()
-    for line, cells in enumerate(lines, start=2):
-        if not any(cells):
-            continue
-        if len(cells) != len(header):
-            raise DataError(f"{path}:{line}: {len(cells)} columns; the header has {len(header)}. Correct the line.")
-        row = dict(zip(header, (cell.strip() for cell in cells), strict=True))
-        slide = slide_of(row["slide"])
-        if slide in rows:
-            raise DataError(f"{path}:{line}: slide {slide} occurs twice. Keep one line.")
-        if row["dataset"].lower() not in _PARTS:
-            raise DataError(f"{path}:{line}: {row['dataset']!r} is not a part. Expected train or test.")
-        spellings.update((row[name], spelled(row[name])) for name in ("tumor", "scanner"))
-        domains = {"tumour": row["tumor"], "scanner": row["scanner"], "lab": row["origin"], "species": row["species"]}
-        rows[slide] = Row(_PARTS[row["dataset"].lower()], {key: normal(key, value) for key, value in domains.items()})
-    for (written, usual), count in sorted(spellings.items()):
-        if written.lower() != usual.lower():
-            notes.append(f"{path}: {count} slides have {written!r}, which is read as {usual!r}")
-    return rows
-
-
-def spelled(text: str) -> str:
-    """Returns the usual spelling of a tumour type or scanner."""
-    for wrong, right in _SPELLINGS.items():
-        text = re.sub(re.escape(wrong), partial(_in_case, right), text, flags=re.IGNORECASE)
-    return text
-
-
-def _in_case(word: str, found: re.Match[str]) -> str:
-    return word.capitalize() if found[0][0].isupper() else word
-
-
-def normal(name: str, value: str) -> str:
-    """Returns the usual form of a domain's value: `Canine` and `canine` are the same."""
-    value = " ".join(spelled(value).split())
-    return value.lower() if name in ("species", "tumour", "region") else value
-
-
-def short(scanner: str) -> str:
-    """Returns the short name of a scanner, for `--scanner`: `hamamatsu-xr` for `Hamamatsu XR`."""
-    return re.sub(r"[^a-z0-9]+", "-", scanner.lower()).strip("-") or "unknown"
 
 
 # ------------------------------------------------------------------------------------------------- reading
@@ -366,9 +193,7 @@ def _card_part(card: Card, slide: str, labelled: bool) -> str | None:
 def _figure(box: Mapping[str, Any], categories: Mapping[coco.Id, bool]) -> Figure:
     x1, y1, x2, y2 = box["bbox"]
     votes = box.get("labels")
-    share = None
-    if isinstance(votes, list) and votes and all(type(vote) is int and vote in categories for vote in votes):
-        share = sum(categories[vote] for vote in votes) / len(votes)
+    share = sum(categories[vote] for vote in votes) / len(votes) if votes else None
     return Figure((x1 + x2) / 2, (y1 + y2) / 2, categories[box["category_id"]], share, box["where"])
 
 
@@ -405,6 +230,13 @@ def _summary(
             f"{labels}: {len(leaving)} boxes leave their image (the first: {leaving[0]['where'].rpartition(' ')[2]}); "
             "their centres are kept"
         )
+    boxes = [box for entry in entries.values() for box in entry.boxes]
+    without = [box for box in boxes if not box.get("labels")]
+    if 0 < len(without) < len(boxes):
+        yield (
+            f"{labels}: {len(without)} of {len(boxes)} annotations have no raters' votes in `labels` (the first: "
+            f"{without[0]['where'].rpartition(' ')[2]}); images with one of them have no confidences"
+        )
     odd = sorted(set(table) - set(entries))
     if odd:
         yield f"{labels.parent / TABLE}: {len(odd)} slides are not in {labels.name}: {' '.join(odd[:8])}"
@@ -433,7 +265,7 @@ def write(
     """
     listed: list[dict[str, Any]] = []
     boxes: list[dict[str, Any]] = []
-    lines = [";".join(map(str.title, _COLUMNS))]
+    lines = [";".join(map(str.title, COLUMNS))]
     for id, image, mitoses, part in frames:
         _write_tiff(Path(root) / "images" / f"{id}.tiff", image, mpp[id])
         height, width = image.shape[:2]

@@ -1,29 +1,17 @@
-"""SlideRunner's databases (sqlite): the annotation of whole slides or stitched images by several raters."""
+"""The figures in SlideRunner's databases: the annotation of whole slides or stitched images by several raters."""
 
 from __future__ import annotations
 
-import math
 import re
-import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote
 
-from mitobench import foreign
 from mitobench.datasets.figures import Figure
 from mitobench.errors import DataError
 from mitobench.foreign import classes
-from mitobench.foreign.limits import MAX_ANNOTATIONS, MAX_DATABASE_BYTES
-
-_NEEDED = {
-    "Slides": ("uid", "filename"),
-    "Annotations": ("uid", "slide", "agreedClass", "deleted"),
-    "Annotations_coordinates": ("coordinateX", "coordinateY", "annoId"),
-}
-_STEPS, _MAX_CALLS = 1_000_000, 20_000  # a query of more steps than real databases need is stopped
+from mitobench.foreign.sliderunner import read_sliderunner
 
 
 @dataclass
@@ -49,23 +37,24 @@ def read_database(
     mitosis. Raises DataError if the file is not such a database or is locked, for classes and coordinates that are not
     numbers, and if no class of its annotations is known to be a mitosis.
     """
+    database = read_sliderunner(path, DataError)
+    named = _classes(path, database.classes, numbers)
+    slides = {uid: SlideLabels(slide.filename, slide.size) for uid, slide in database.slides.items()}
     left_out: Counter[str] = Counter()
-    with _opened(path) as database:
-        _check_tables(path, database)
-        names = _names(database)
-        named = _classes(path, names, numbers)
-        slides = _slides(path, database)
-        votes = _votes(database, named)
-        for uid, slide, agreed, x, y in _annotations(path, database):
-            if agreed is None or agreed not in named or slide not in slides:
-                name = f"class {agreed}" if agreed is None or agreed not in names else names[agreed]
-                left_out[name if slide in slides else "on a slide not listed"] += 1
-                continue
-            if x is None or y is None:
-                raise DataError(f"{path}: annotation {uid} has no coordinates. Correct or delete it.")
-            where = f"{path}: annotation {uid}"
-            slides[slide].figures.append(Figure(x, y, named[agreed], votes.get(uid), where))
-    _check_mitoses(path, slides.values(), named, left_out, by_number=True not in map(meaning, names.values()))
+    for annotation in database.annotations:
+        slide, agreed = annotation.slide, annotation.agreed
+        if slide is None or slide not in slides:
+            left_out["on a slide not listed"] += 1
+        elif agreed is None or agreed not in named:
+            left_out[f"class {agreed}" if agreed is None else database.classes.get(agreed, f"class {agreed}")] += 1
+        elif annotation.centre is None:
+            raise DataError(f"{annotation.where} has no coordinates. Correct or delete it.")
+        else:
+            share = _share(annotation.votes, named)
+            slides[slide].figures.append(Figure(*annotation.centre, named[agreed], share, annotation.where))
+    _check_mitoses(
+        path, slides.values(), named, left_out, by_number=True not in map(meaning, database.classes.values())
+    )
     if notes is not None:
         notes += _unused(path, slides.values(), left_out)
     by_name: dict[str, SlideLabels] = {}
@@ -73,6 +62,11 @@ def read_database(
         if by_name.setdefault(Path(labels.filename).stem.lower(), labels) is not labels:
             raise DataError(f"{path}: slide {labels.filename} is listed twice. Keep one entry of `Slides`.")
     return by_name
+
+
+def _share(votes: Sequence[int], named: Mapping[int, bool]) -> float | None:
+    """The share of votes for a mitosis; None without votes. A vote for a class that is neither counts against it."""
+    return sum(named.get(vote, False) for vote in votes) / len(votes) if votes else None
 
 
 def _check_mitoses(
@@ -96,49 +90,6 @@ def _unused(path: Path, slides: Iterable[SlideLabels], left_out: Counter[str]) -
         yield f"{path}: WARNING: has no annotation of a mitosis, so all of its slides count as free of mitoses"
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    foreign.check_regular(path, MAX_DATABASE_BYTES, "database of annotations", DataError)
-    calls = 0
-
-    def stop() -> bool:
-        nonlocal calls
-        calls += 1
-        return calls > _MAX_CALLS
-
-    try:
-        with closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, timeout=1)) as database:
-            database.set_progress_handler(stop, _STEPS)
-            database.execute("PRAGMA trusted_schema = OFF")
-            yield database
-    except sqlite3.DatabaseError as reason:
-        if "locked" in str(reason):
-            raise DataError(f"{path}: is locked. Close the program that has it open, or copy the file.") from reason
-        raise DataError(f"{path}: cannot be read as a SlideRunner database ({reason}). Get the file again.") from reason
-
-
-def _check_tables(path: Path, database: sqlite3.Connection) -> None:
-    tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    for table, columns in _NEEDED.items():
-        if table not in tables:
-            raise DataError(f"{path}: is not a SlideRunner database: it has no table {table}. Give another file.")
-        there = {row[1] for row in database.execute(f"PRAGMA table_info({table})")}
-        missing = sorted(set(columns) - there)
-        if missing:
-            raise DataError(f"{path}: table {table} has no column {missing[0]}. Its form is unknown to mitobench.")
-
-
-def _columns(database: sqlite3.Connection, table: str) -> set[str]:
-    tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    return {row[1] for row in database.execute(f"PRAGMA table_info({table})")} if table in tables else set()
-
-
-def _names(database: sqlite3.Connection) -> dict[int, str]:
-    if not {"uid", "name"} <= _columns(database, "Classes"):
-        return {}
-    return {uid: str(name) for uid, name in database.execute("SELECT uid, name FROM Classes").fetchmany(1000)}
-
-
 def _classes(path: Path, names: Mapping[int, str], given: Mapping[int, bool] | None) -> dict[int, bool]:
     meanings = {uid: meaning(name) for uid, name in names.items()}
     named = {uid: is_mitosis for uid, is_mitosis in meanings.items() if is_mitosis is not None}
@@ -157,64 +108,3 @@ def meaning(name: str) -> bool | None:
     if not re.search(r"mito|hardneg|imposter", plain):
         return None
     return not re.search(r"non|not|like|hardneg|imposter|look", plain)
-
-
-def _slides(path: Path, database: sqlite3.Connection) -> dict[int, SlideLabels]:
-    sized = {"width", "height"} <= _columns(database, "Slides")
-    query = f"SELECT uid, filename, {'width, height' if sized else 'NULL, NULL'} FROM Slides"
-    rows = database.execute(query).fetchmany(100_000)
-    for uid, name, *size in rows:
-        for column, value in zip(("width", "height"), size, strict=True):
-            if value is not None and (not isinstance(value, (int, float)) or not math.isfinite(value)):
-                raise DataError(f"{path}: slide {name}: {column} is {value!r:.40}, which is not a number. Correct it.")
-        if not isinstance(uid, int):
-            raise DataError(f"{path}: slide {name}: uid is {uid!r:.40}, which is not a whole number. Correct it.")
-    slides = {uid: SlideLabels(str(name), (int(w), int(h)) if w and h else None) for uid, name, w, h in rows}
-    if not slides:
-        raise DataError(f"{path}: lists no slide. Get the file again.")
-    return slides
-
-
-_QUERY = """
-SELECT a.uid, a.slide, a.agreedClass, a.deleted, AVG(c.coordinateX), AVG(c.coordinateY), COUNT(c.annoId),
-  TOTAL(typeof(c.coordinateX) IN ('integer', 'real')), TOTAL(typeof(c.coordinateY) IN ('integer', 'real'))
-FROM Annotations AS a LEFT JOIN Annotations_coordinates AS c ON c.annoId = a.uid
-GROUP BY a.uid ORDER BY a.uid
-"""
-
-
-def _annotations(
-    path: Path, database: sqlite3.Connection
-) -> Iterator[tuple[int, int, int | None, float | None, float | None]]:
-    """Yields uid, slide, class and centre of the annotations that are not deleted.
-
-    Raises DataError for what is not a number: sqlite stores text in any column, and takes it for 0 in a mean.
-    """
-    again = database.execute("SELECT uid FROM Annotations GROUP BY uid HAVING COUNT(*) > 1 LIMIT 1").fetchone()
-    if again is not None:
-        raise DataError(f"{path}: several rows of Annotations have the uid {again[0]}. Give each its own.")
-    rows = database.execute(_QUERY).fetchmany(MAX_ANNOTATIONS + 1)
-    if len(rows) > MAX_ANNOTATIONS:
-        raise sqlite3.DatabaseError(f"more than {MAX_ANNOTATIONS:,} annotations")
-    for uid, slide, agreed, deleted, x, y, given, numbers_x, numbers_y in rows:
-        where = f"{path}: annotation {uid}"
-        for column, value in (("slide", slide), ("agreedClass", agreed), ("deleted", deleted)):
-            if not isinstance(value, int) and value is not None:
-                raise DataError(f"{where}: {column} is {value!r:.40}, which is not a whole number. Correct it.")
-        if deleted:
-            continue
-        for column, n, mean in (("coordinateX", numbers_x, x), ("coordinateY", numbers_y, y)):
-            if given and (n < given or not math.isfinite(mean)):
-                raise DataError(f"{where}: one of its {column} is not a number. Correct it.")
-        yield uid, slide, agreed, x, y
-
-
-def _votes(database: sqlite3.Connection, named: Mapping[int, bool]) -> dict[int, float]:
-    """The share of the raters of each annotation who took it for a mitosis; empty without a table of raters."""
-    if not {"annoId", "class"} <= _columns(database, "Annotations_label"):
-        return {}
-    given: dict[int, list[bool]] = {}
-    query = "SELECT annoId, class FROM Annotations_label WHERE class > 0"
-    for annotation, vote in database.execute(query).fetchmany(5 * MAX_ANNOTATIONS):
-        given.setdefault(annotation, []).append(named.get(vote, False))
-    return {annotation: sum(votes) / len(votes) for annotation, votes in given.items()}

@@ -9,6 +9,8 @@ use this package:
 - `parsing`: reads JSON and TOML; refuses NaN, infinity, dates, numbers beyond 64 bits, deep nesting, duplicate keys.
 - `versions`: refuses files of a newer version.
 - `strict`: the base class of models that reject unknown keys.
+- `classes`, `coco`, `geojson`, `midog25`, `sliderunner`: one reader for each form that both annotations and detections
+  have.
 - `text`: shows control characters and escape sequences as text; keeps CSV cells from becoming formulas.
 """
 

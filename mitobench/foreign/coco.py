@@ -1,4 +1,4 @@
-"""The lists of a COCO file, whose entries have an id."""
+"""The lists of a COCO file, whose entries have an id; and the file of images that belongs to a list of results."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mitobench.errors import MitobenchError
+from mitobench.foreign.limits import MAX_LABELS_BYTES
+from mitobench.foreign.parsing import read_json
 from mitobench.foreign.text import printable
 
 Id = int | str
@@ -26,6 +28,25 @@ def entries(
         if not isinstance(entry, dict):
             raise error(f"{path}: {key}[{number}] must be an object, not {_short(entry)}. Correct it.")
     return [(f"{path}: {key}[{number}]", entry) for number, entry in enumerate(values)]
+
+
+def read_images(path: Path, error: type[MitobenchError] = MitobenchError) -> dict[str, Any]:
+    """Returns the content of a file that says which image an `image_id` means: `images`, and perhaps `categories`.
+
+    It is a COCO file, whose `annotations` are not read, or its list of images alone. Raises `error` for another file.
+    """
+    content = read_json(path, MAX_LABELS_BYTES, "file of images", error)
+    images = content.get("images") if isinstance(content, dict) else content
+    if not isinstance(images, list) or not images:
+        raise error(f"{path}: lists no images. Give a COCO file with `images`, a list of id and file_name.")
+    categories = content.get("categories", []) if isinstance(content, dict) else []
+    return {"images": images, "categories": categories}
+
+
+def is_results(content: Any) -> bool:
+    """Whether JSON is a list of COCO results: objects with `image_id` and `bbox`."""
+    first = content[0] if isinstance(content, list) and content else None
+    return isinstance(first, dict) and {"image_id", "bbox"} <= set(first)
 
 
 def texts_by_id(

@@ -17,7 +17,6 @@ MAX_DETECTIONS_BYTES = 256 * MB  # a record's detections, unpacked (CSV text)
 MAX_DATABASE_BYTES = 2 * GB  # a SlideRunner database; read row by row
 MAX_ANNOTATION_BYTES = 16 * MB  # the annotation of one frame
 MAX_LABELS_BYTES = 256 * MB  # the labels of a whole data set (JSON, GeoJSON)
-MAX_DATABASE_BYTES = 2 * GB  # a database of annotations (sqlite)
 MAX_IMAGE_BYTES = 8 * GB  # an image file
 MAX_WEIGHTS_BYTES = 16 * GB  # a file of weights
 MAX_MODEL_BYTES = 4 * GB  # a downloaded model, packed and unpacked

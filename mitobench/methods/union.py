@@ -139,14 +139,8 @@ class Union(Detector):
         Raises MitobenchError for fewer than two members, equal ones, a union among them, or an unknown one.
         """
         given = discovery.separate(argument, SEPARATOR)
-        if not all(given) or len(given) < 2:
-            raise MitobenchError(
-                f"union:{argument}: a union has at least two detectors with + between them, for example "
-                "union:frcnn+blobs."
-            )
-        if any(discovery.split(spec)[0] == cls.name for spec in given):
-            raise MitobenchError(f"union:{argument}: a union cannot contain a union. List all detectors in one.")
-        full = sorted(discovery.load(ROLE, spec).name for spec in given)
+        _check_members(argument, given)
+        full = sorted(_full(argument, spec) for spec in given)
         for one, other in itertools.pairwise(full):
             if one == other:
                 raise MitobenchError(f"union:{argument}: {one} is there twice. Name each detector once.")
@@ -238,6 +232,34 @@ class Union(Detector):
         if cls.learns():
             member.load(folder / f"member-{number}")
         return member
+
+
+def _check_members(argument: str, given: Sequence[str]) -> None:
+    """Raises MitobenchError for fewer than two members, an empty one, and a union among them."""
+    if len(given) < 2:
+        raise MitobenchError(
+            f"union:{argument}: has one member, {given[0]}, and a union needs at least two. Write + between detectors, "
+            f"for example union:{given[0]}+{'frcnn' if given[0] == 'blobs' else 'blobs'}, or use {given[0]} alone."
+        )
+    for place, spec in enumerate(given, 1):
+        if not spec:
+            raise MitobenchError(
+                f"union:{argument}: member {place} of {len(given)} is empty. Name a detector there, or remove the +."
+            )
+    if any(discovery.split(spec)[0] == Union.name for spec in given):
+        flat = [own for spec in given if (own := spec.removeprefix(Union.name).removeprefix(":"))]
+        one = SEPARATOR.join(map(_quoted, dict.fromkeys(flat)))
+        how = f"List all detectors in one: union:{one}." if len(set(flat)) > 1 else "Name at least two detectors."
+        raise MitobenchError(f"union:{argument}: a union cannot contain a union. {how}")
+
+
+def _full(argument: str, spec: str) -> str:
+    """Returns a member's full name. Raises MitobenchError, with the union and the member, if it is not a detector."""
+    try:
+        return discovery.load(ROLE, spec).name
+    except MitobenchError as reason:
+        error = PluginError if isinstance(reason, PluginError) else MitobenchError
+        raise error(f"union:{argument}: its member {spec}: {reason}") from reason
 
 
 def merged(

@@ -51,7 +51,7 @@ def judge_image(
     mpp: tuple[float, float],
     tissue: Tissue,
     copies: Copies | None = None,
-    found: bool = True,
+    found: bool = False,
 ) -> Judgement:
     """Judges an image of any size: reads a reduced copy of it, and up to 64 small parts of its tissue.
 
@@ -159,12 +159,14 @@ def _resolution(trained: Range, mpp: tuple[float, float]) -> list[str]:
 def _outside(what: str, value: float, trained: Range) -> list[str]:
     if trained.low <= value <= trained.high:
         return []
-    much = "lower" if value < trained.low else "higher"
-    return [f"{what} is {much} than in the training frames: {_numbers(value)}, and theirs is {_span(trained)}"]
+    much, limit = ("lower", trained.low) if value < trained.low else ("higher", trained.high)
+    digits = next((n for n in range(3, 7) if f"{value:.{n}g}" != f"{limit:.{n}g}"), 7)  # so that they look different
+    return [f"{what} is {much} than in the training frames: {value:.{digits}g}, and theirs is {_span(trained, digits)}"]
 
 
-def _span(range_: Range) -> str:
-    return f"{range_.low:.3g}" if range_.low == range_.high else f"{range_.low:.3g} to {range_.high:.3g}"
+def _span(range_: Range, digits: int = 3) -> str:
+    low, high = (f"{value:.{digits}g}" for value in (range_.low, range_.high))
+    return low if range_.low == range_.high else f"{low} to {high}"
 
 
 def _numbers(*values: float) -> str:

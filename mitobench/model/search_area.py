@@ -105,16 +105,35 @@ def search_area_of(
 
     Raises DataError if a file cannot be read, or lies outside the image.
     """
-    area = _found(image, mpp, copies) if tissue_file is None else _given(tissue_file, image, mpp)
-    return area if roi is None else _only(area, _outlined(roi, image, mpp))
+    canvas = _Canvas(image.path.name, image.size, mpp)
+    area = _found(image, mpp, copies) if tissue_file is None else _given(tissue_file, canvas)
+    return area if roi is None else _only(area, _outlined(roi, canvas))
+
+
+def search_area_of_array(
+    size: tuple[int, int], mpp: tuple[float, float], tissue_file: Path | None = None, roi: Path | None = None
+) -> SearchArea:
+    """Returns where mitoses are searched for on pixels in memory: everywhere, unless the user says where.
+
+    `size` is their width and height, px. The other arguments and the errors are those of `search_area_of`.
+    """
+    array = _Canvas("the array", size, mpp)
+    if tissue_file is not None:
+        area = _given(tissue_file, array)
+    else:
+        columns, rows = tissue.cells(array.extent)
+        everywhere = np.ones((rows, columns), dtype=bool)
+        area = SearchArea(Tissue(everywhere, STEP_UM, array.extent), everywhere, found=False)
+    return area if roi is None else _only(area, _outlined(roi, array))
 
 
 def check_areas(image: Image, mpp: tuple[float, float], tissue_file: Path | None, roi: Path | None) -> None:
     """Raises DataError as `search_area_of` does for the user's files; reads no pixels of the image."""
+    canvas = _Canvas(image.path.name, image.size, mpp)
     if tissue_file is not None:
-        _given(tissue_file, image, mpp)
+        _given(tissue_file, canvas)
     if roi is not None:
-        _outlined(roi, image, mpp)
+        _outlined(roi, canvas)
 
 
 def _found(image: Image, mpp: tuple[float, float], copies: Copies | None) -> SearchArea:
@@ -147,32 +166,41 @@ def _only(area: SearchArea, roi: SearchArea) -> SearchArea:
     return SearchArea(replace(area.tissue, mask=both), mask, roi.polygons, notes)
 
 
-def _extent(image: Image, mpp: tuple[float, float]) -> tuple[float, float]:
-    return image.size[0] * mpp[0], image.size[1] * mpp[1]
-
-
 # --------------------------------------------------------------------------------------------------- the user's files
 
 
-def _given(path: Path, image: Image, mpp: tuple[float, float]) -> SearchArea:
+@dataclass(frozen=True)
+class _Canvas:
+    """What outlines and masks are drawn on: the image's name, its width and height in px, and its um/px."""
+
+    name: str
+    size: tuple[int, int]
+    mpp: tuple[float, float]
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Its width and height, um."""
+        return self.size[0] * self.mpp[0], self.size[1] * self.mpp[1]
+
+
+def _given(path: Path, canvas: _Canvas) -> SearchArea:
     """Reads where tissue is: outlines or a mask."""
     if path.suffix.lower() in GEOJSON:
-        return _outlined(path, image, mpp)
-    mask = _mask(path, image, mpp)
-    return SearchArea(Tissue(mask, STEP_UM, _extent(image, mpp)), mask)
+        return _outlined(path, canvas)
+    mask = _mask(path, canvas)
+    return SearchArea(Tissue(mask, STEP_UM, canvas.extent), mask)
 
 
-def _mask(path: Path, image: Image, mpp: tuple[float, float]) -> NDArray[np.bool_]:
+def _mask(path: Path, canvas: _Canvas) -> NDArray[np.bool_]:
     """Reads a mask of any size with the image's form: bool [rows, columns] of the cells of `slides.tissue`."""
     with open_image(path) as given:
-        aspect = given.size[0] / given.size[1] * image.size[1] / image.size[0]
-        if abs(aspect - 1) > _SIMILAR:
-            width, height = image.size
+        width, height = canvas.size
+        if abs(given.size[0] / given.size[1] * height / width - 1) > _SIMILAR:
             raise DataError(
-                f"{path}: has {given.size[0]} x {given.size[1]} px, which is not the form of {image.path.name} "
+                f"{path}: has {given.size[0]} x {given.size[1]} px, which is not the form of {canvas.name} "
                 f"({width} x {height} px). Give a mask of the whole image."
             )
-        columns, rows = tissue.cells(_extent(image, mpp))
+        columns, rows = tissue.cells(canvas.extent)
         pixels, _ = overview(given, (min(columns, given.size[0]), min(rows, given.size[1])))
     mask = pixels.max(axis=2) >= 128 if pixels.max(initial=0) >= 128 else pixels.max(axis=2) > 0
     stretched: NDArray[np.bool_] = mask[np.arange(rows) * mask.shape[0] // rows]
@@ -182,16 +210,16 @@ def _mask(path: Path, image: Image, mpp: tuple[float, float]) -> NDArray[np.bool
     return stretched
 
 
-def _outlined(path: Path, image: Image, mpp: tuple[float, float]) -> SearchArea:
+def _outlined(path: Path, canvas: _Canvas) -> SearchArea:
     """Reads outlines, and returns the area within them. Raises DataError if they lie outside the image."""
     polygons, notes = read_polygons(path)
-    width, height = image.size
-    columns, rows = tissue.cells(_extent(image, mpp))
+    width, height = canvas.size
+    columns, rows = tissue.cells(canvas.extent)
     mask = np.zeros((rows, columns), dtype=bool)
     for polygon in polygons:
         inside, touched = np.zeros_like(mask), np.zeros_like(mask)
         for ring in polygon:
-            corners = [tuple(corner) for corner in (ring * mpp / STEP_UM - 0.5).tolist()]
+            corners = [tuple(corner) for corner in (ring * canvas.mpp / STEP_UM - 0.5).tolist()]
             inside ^= _drawn(corners, (columns, rows), fill=True)
             touched |= _drawn(corners, (columns, rows), fill=False)
         mask |= inside | touched
@@ -199,11 +227,11 @@ def _outlined(path: Path, image: Image, mpp: tuple[float, float]) -> SearchArea:
     low, high = corners_px.min(axis=0), corners_px.max(axis=0)
     if not mask.any() or high[0] <= 0 or high[1] <= 0 or low[0] >= width or low[1] >= height:
         raise DataError(
-            f"{path}: lies outside {image.path.name}: its outlines reach from ({low[0]:g}, {low[1]:g}) to "
+            f"{path}: lies outside {canvas.name}: its outlines reach from ({low[0]:g}, {low[1]:g}) to "
             f"({high[0]:g}, {high[1]:g}), and the image has {width} x {height} px. Give coordinates in px of the full "
             "resolution."
         )
-    return SearchArea(Tissue(mask, STEP_UM, _extent(image, mpp)), mask, polygons, notes)
+    return SearchArea(Tissue(mask, STEP_UM, canvas.extent), mask, polygons, notes)
 
 
 def _drawn(corners: list[Any], size: tuple[int, int], fill: bool) -> NDArray[np.bool_]:

@@ -27,7 +27,9 @@ log = logging.getLogger("mitobench")
 Read = Callable[[Path], tuple[list[tuple[Path, Record]], list[str]]]
 
 
-def build(folder: Path, png: bool = False, read: Read = record.read_good) -> tuple[Path, list[Section]]:
+def build(
+    folder: Path, png: bool = False, read: Read = record.read_good, counts: bool = False
+) -> tuple[Path, list[Section]]:
     """Write everything that is made from `folder/records`.
 
     That is `LEADERBOARD.md`, `index.html`, `sections/` and `figures/`. Pages of sections that no longer exist are
@@ -37,6 +39,7 @@ def build(folder: Path, png: bool = False, read: Read = record.read_good) -> tup
         folder: of the leaderboard.
         png: also write the figures as PNG.
         read: returns the good records of a folder, and a line for each broken one.
+        counts: also draw how well the best row of each section counts.
 
     Returns the path of LEADERBOARD.md and the sections. Broken records, changed ones and those of another schema
     version are left out with a warning. Raises MitobenchError where a file cannot be written.
@@ -48,7 +51,7 @@ def build(folder: Path, png: bool = False, read: Read = record.read_good) -> tup
     for path in old_pages(folder, found):
         if MADE_BY in path.read_text(encoding="utf-8", errors="replace"):
             path.unlink()
-    figures.write(folder, found, ("svg", "png") if png else ("svg",))
+    figures.write(folder, found, ("svg", "png") if png else ("svg",), counts)
     return folder / PAGE, found
 
 

@@ -26,7 +26,7 @@ from mitobench import foreign, registry
 from mitobench.atomic import write_atomic
 from mitobench.errors import MitobenchError
 from mitobench.foreign.limits import MAX_RECORD_BYTES
-from mitobench.report import plots
+from mitobench.report import count_figure, plots
 from mitobench.report.colours import labels, style_of
 from mitobench.report.curves import curve_of
 from mitobench.report.plots import Board, PlottedCurve, PlottedRow, digest_of
@@ -73,7 +73,9 @@ FIGURES: dict[str, Callable[[Board], Figure | None]] = {
 }
 
 
-def write(folder: Path, sections: Sequence[Section], kinds: Sequence[str] = ("svg",)) -> list[Path]:
+def write(
+    folder: Path, sections: Sequence[Section], kinds: Sequence[str] = ("svg",), counts: bool = False
+) -> list[Path]:
     """Write `folder/figures/SECTION-FIGURE.svg` for every section that has a ranked row, and `figures.json`.
 
     Detections are read from `folder/records` for the rows whose curves are drawn. A figure that would be empty is left
@@ -83,6 +85,7 @@ def write(folder: Path, sections: Sequence[Section], kinds: Sequence[str] = ("sv
         folder: of the leaderboard.
         sections: whose figures are drawn.
         kinds: `svg`, `png` or both.
+        counts: also draw how well the best row of each section counts.
 
     Returns the paths of the figures. Raises MitobenchError where a file cannot be written, RecordError where detections
     are broken.
@@ -92,16 +95,19 @@ def write(folder: Path, sections: Sequence[Section], kinds: Sequence[str] = ("sv
     with matplotlib.rc_context(LOOK), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # of a name in another script
         for name, board in _boards(folder, sections):
+            drawn = {figure: found for figure, draw in FIGURES.items() if (found := draw(board)) is not None}
+            manifest[name] = {"data": digest_of(board)}
+            count = count_figure.count_of(board) if counts else None
+            if count is not None:
+                drawn[count_figure.NAME] = count_figure.draw(board, count)
+                manifest[name]["count"] = count_figure.digest_of(board, count)
             files = {}
-            for figure, draw in FIGURES.items():
-                drawn = draw(board)
-                if drawn is None:
-                    continue
+            for figure, of_it in drawn.items():
                 for kind in kinds:
                     path = folder / FOLDER / f"{name}-{figure}.{kind}"
-                    files[path.name] = _save(path, drawn, kind)
+                    files[path.name] = _save(path, of_it, kind)
                     written.append(path)
-            manifest[name] = {"data": digest_of(board), "files": files}
+            manifest[name]["files"] = files
     _remove_old(folder / FOLDER, {path.name for path in written})
     if manifest:
         text = json.dumps(manifest, sort_keys=True, indent=1, ensure_ascii=False)
@@ -135,6 +141,12 @@ def is_figure(folder: Path, file: str) -> bool:
 def digests(folder: Path, sections: Sequence[Section]) -> dict[str, str]:
     """The digest of the data that the figures of each section show, by the name of the section."""
     return {name: digest_of(board) for name, board in _boards(folder, sections)}
+
+
+def count_digests(folder: Path, sections: Sequence[Section]) -> dict[str, str]:
+    """The digest of the data that the figure of the count shows, by the name of each section that has one."""
+    found = {name: (board, count_figure.count_of(board)) for name, board in _boards(folder, sections)}
+    return {name: count_figure.digest_of(board, count) for name, (board, count) in found.items() if count}
 
 
 def _boards(folder: Path, sections: Sequence[Section]) -> Iterator[tuple[str, Board]]:

@@ -68,7 +68,8 @@ CASE_COUNTS = """\
 Grades of cancers depend on mitoses per mm2, which F1 does not describe: misses and false positives cancel. Each case is
 one slide. Bias: mean of detected minus annotated mitoses per mm2; the limits of agreement (Bland and Altman) hold about
 95 % of cases. ICC: intraclass correlation, ICC(2,1), 1 is perfect. Same side: cases whose two counts are on the same
-side of the cut-offs of grading on the data set's card. Mean over seeds."""
+side of the cut-offs of grading on the data set's card. Mean over seeds. `mitobench leaderboard build --bland-altman`
+draws the count of the best row."""
 
 MAX_ROWS = 10  # in these three tables
 

@@ -43,13 +43,15 @@ def stale_figures(folder: Path, sections: Sequence[Section]) -> Iterator[str]:
     """Yields problems with the figures: outdated data, altered or missing files, and figures of no section."""
     place = folder / figures.FOLDER
     expected, manifest = figures.digests(folder, sections), figures.read_manifest(place / figures.MANIFEST)
+    drawn = any(isinstance(entry, dict) and "count" in entry for entry in manifest.values())
+    counts = figures.count_digests(folder, sections) if drawn else {}
     known = {figures.MANIFEST}
     for name, digest in expected.items():
         entry = manifest.get(name)
         if not isinstance(entry, dict) or not isinstance(entry.get("files"), dict):
             yield f"{place / name}-*: are missing in {figures.MANIFEST}. {FIX}"
             continue
-        if entry.get("data") != digest:
+        if entry.get("data") != digest or ("count" in entry and entry["count"] != counts.get(name)):
             yield f"{place / name}-*: are stale: the records give other data. {FIX}"
         for file, written in entry["files"].items():
             known.add(file)

@@ -6,7 +6,9 @@ from mitobench import registry
 from mitobench.datasets.base import POSITIVES_ONLY
 from mitobench.datasets.card import Card
 from mitobench.errors import MitobenchError
-from mitobench.evaluate.case_counts import CaseCounts, CutOffs, case_counts
+from mitobench.evaluate import FrameEntry
+from mitobench.evaluate.case_counts import CaseCount, CaseCounts, CutOffs, case_counts, cases
+from mitobench.evaluate.metrics import FrameCounts
 from mitobench.results.schema import Record
 
 
@@ -25,12 +27,24 @@ def case_counts_of(record: Record) -> CaseCounts | None:
         return None
     if record.test.cases is not None:
         return record.test.cases
-    entries = {frame.frame: frame for frame in record.frames.test}
-    counts = [count for count in record.test.frames if count.frame in entries]
-    frames = [entries[count.frame] for count in counts]
+    frames, counts = _described(record)
     if not all(frame.area_mm2 for frame in frames):
         return None
     return case_counts(frames, counts, _card_cut_offs(record.combination["dataset"]))
+
+
+def cases_of(record: Record) -> list[CaseCount]:
+    """Returns the detected and annotated mitoses per mm2 of each case of a record; none as in `case_counts_of`."""
+    return cases(*_described(record))
+
+
+def _described(record: Record) -> tuple[list[FrameEntry], list[FrameCounts]]:
+    """Returns the scored test frames of a record and the counts of each."""
+    if record.test is None or record.frames is None:
+        return [], []
+    entries = {frame.frame: frame for frame in record.frames.test}
+    counts = [count for count in record.test.frames if count.frame in entries]
+    return [entries[count.frame] for count in counts], counts
 
 
 def lacks_frames_without_mitoses(record: Record) -> bool:

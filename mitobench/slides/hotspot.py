@@ -139,6 +139,7 @@ def _spot(place: tuple[int, int], counts: Counts, cells: Counts, total: int, tis
     centre = ((column + 0.5) * tissue.step_um, (row + 0.5) * tissue.step_um)
     count = int(counts[place])
     tissue_mm2 = int(cells[place]) / max(total, 1) * area.mm2  # of the area, so that complete tissue is all of it
+    tissue_mm2 = min(tissue_mm2, tissue.area_mm2)  # whose cells at the slide's edge are cut
     return HotSpot(centre, area, count, poisson_interval(count), tissue_mm2)
 
 

@@ -34,6 +34,7 @@ from mitobench.training.stream import Stream
 CHECKPOINT_SECONDS = 20.0
 CHECKPOINT = "training.pt"
 LOG_EVERY = 20
+NO_HOOKS = dict.fromkeys(("runtime_info", "timer", "sampler_seed", "logger", "checkpoint"))  # of mmengine
 
 
 class Supervised(BaseModel):
@@ -133,61 +134,69 @@ def train(
 
     Raises:
         PluginError: the loss is not finite, or `batch_size` is not a multiple of the number of processes, or
-            `evaluate_every` or `patience` is less than 1.
+            `evaluate_every` or `patience` is less than 1, or there is `patience` without `evaluate`.
     """
-    if batch_size % context.world_size:
-        raise PluginError(
-            f"batch_size {batch_size} is not a multiple of {context.world_size} processes. Change batch_size."
-        )
-    if evaluate and min(evaluate_every, 1 if patience is None else patience) < 1:
-        raise PluginError(f"evaluate_every {evaluate_every} and patience {patience} must be 1 or more.")
+    _check_numbers(context, batch_size, evaluate is not None, evaluate_every, patience)
     work = context.work / (name or "training")
     work.mkdir(parents=True, exist_ok=True)
     average = _Average(ema) if ema is not None else None
-    evaluation = (
-        Evaluation(evaluate, evaluate_every, patience, iterations, average and average.tensors, context, name)
-        if evaluate
-        else None
-    )
+    evaluation = None
+    if evaluate:
+        tensors = average and average.tensors
+        evaluation = Evaluation(evaluate, evaluate_every, patience, iterations, tensors, context, name)
     resume = _Resume(work / CHECKPOINT, context, average, evaluation)
     with warnings.catch_warnings(), _quiet_logging():
         warnings.filterwarnings("ignore", module=r"(mmengine|torch)(\..*)?")
-        runner = _Runner(
+        _Runner(
             device=context.device,
             evaluation=evaluation,
             model=model,
             work_dir=str(work / "mmengine"),
             train_dataloader=_loader(stream, context, iterations, batch_size, collate, workers, resume.iteration),
             train_cfg={"type": _Loop, "max_iters": iterations},
-            optim_wrapper={
-                "type": "AmpOptimWrapper" if context.amp else "OptimWrapper",
-                "optimizer": dict(optimizer),
-                "clip_grad": {"max_norm": clip_norm} if clip_norm is not None else None,
-            },
+            optim_wrapper=_optimisation(context, optimizer, clip_norm),
             param_scheduler=[dict(entry) for entry in schedule] or None,
-            default_hooks={
-                "runtime_info": None,
-                "timer": None,
-                "sampler_seed": None,
-                "logger": None,
-                "checkpoint": None,
-            },
-            custom_hooks=[
-                _Reseed(context.seed),
-                _ProgressHook(context, iterations),
-                *([average] if average else []),
-                *([_Evaluate(evaluation)] if evaluation else []),
-                resume,
-            ],
+            default_hooks=dict(NO_HOOKS),
+            custom_hooks=_hooks(context, iterations, average, evaluation, resume),
             launcher="pytorch" if context.world_size > 1 else "none",
             randomness={"seed": context.seed},
             log_level="ERROR",
             experiment_name=f"{name or 'training'}-{os.getpid()}-{time.monotonic_ns()}",
-        )
-        runner.train()
+        ).train()
     if evaluation:
         evaluation.finish(model)
     model.to(context.device).eval()
+
+
+def _check_numbers(
+    context: Context, batch_size: int, evaluates: bool, evaluate_every: int, patience: int | None
+) -> None:
+    if batch_size % context.world_size:
+        raise PluginError(
+            f"batch_size {batch_size} is not a multiple of {context.world_size} processes. Change batch_size."
+        )
+    if evaluates and min(evaluate_every, 1 if patience is None else patience) < 1:
+        raise PluginError(f"evaluate_every {evaluate_every} and patience {patience} must be 1 or more.")
+    if patience is not None and not evaluates:
+        raise PluginError(f"patience {patience} counts evaluations, and there are none. Give evaluate too.")
+
+
+def _optimisation(context: Context, optimizer: Mapping[str, Any], clip_norm: float | None) -> dict[str, Any]:
+    """Returns mmengine's configuration of a step: the optimizer, mixed precision and the clipping of the gradient."""
+    return {
+        "type": "AmpOptimWrapper" if context.amp else "OptimWrapper",
+        "optimizer": dict(optimizer),
+        "clip_grad": {"max_norm": clip_norm} if clip_norm is not None else None,
+    }
+
+
+def _hooks(
+    context: Context, iterations: int, average: _Average | None, evaluation: Evaluation | None, resume: _Resume
+) -> list[Hook]:
+    """Returns what happens around each step, in this order where priorities are equal."""
+    averaging = [average] if average else []
+    evaluating = [_Evaluate(evaluation)] if evaluation else []
+    return [_Reseed(context.seed), _ProgressHook(context, iterations), *averaging, *evaluating, resume]
 
 
 class _quiet_logging:

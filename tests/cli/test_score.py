@@ -70,6 +70,26 @@ def counts(found: dict[str, Any]) -> tuple[int, int, int]:
     return found["tp"], found["fp"], found["fn"]
 
 
+def test_coco_results_are_scored_with_the_images_of_another_file(
+    mitobench: Callable[..., Any], data: Path, tmp_path: Path
+) -> None:
+    results, images = tmp_path / "results.json", tmp_path / "images.json"
+    box = {"category_id": 1, "score": 0.9}
+    results.write_text(json.dumps([{"image_id": 5, "bbox": [1, 0, 20, 20], **box}]))
+    images.write_text(json.dumps({"images": [{"id": 5, "file_name": "A00_v2/A00_00.bmp"}]}))
+    given = ("--dataset", "mitos2012", "--data", data, "--scanner", "A", "--threshold", 0.5)
+    answer = mitobench("score", results, *given, "--images", images)
+    assert answer.code == 0
+    assert "TP 1, FP 0, FN 2" in answer.out
+    answer = mitobench("score", results, *given)
+    assert answer.code == 2
+    assert "image_id 5 is a number" in answer.err
+    assert "--images FILE" in answer.err
+    answer = mitobench("score", results, "--data", data, "--images", images)
+    assert answer.code == 2
+    assert "--images is for COCO results, which need --dataset" in answer.err
+
+
 def test_every_frame_of_the_part_is_scored_at_the_threshold_given(score: Callable[..., Any]) -> None:
     answer, found = score(TEST, "--threshold", 0.5)
     assert answer.code == 0

@@ -32,7 +32,7 @@ def settings(folder: Path, *lines: str) -> None:
     (folder / "dataset.toml").write_text("\n".join(("mpp = 0.25", *lines)) + "\n")
 
 
-def read(folder: Path, name: str, content: str | dict[str, Any]) -> dict[str, Any]:
+def read(folder: Path, name: str, content: Any) -> dict[str, Any]:
     (folder / name).write_text(content if isinstance(content, str) else json.dumps(content))
     return {id: item.mitoses for id, item in load("folder", folder).items.items()}
 
@@ -216,6 +216,45 @@ def test_an_object_without_a_class_among_others_is_asked_about(folder: Path) -> 
     spots = [{"type": "Point", "coordinates": [x, x]} for x in (10.5, 50.5)]
     with pytest.raises(DataError, match=r"features\[1\]: unknown class 'unclassified'"):
         read(folder, "a.geojson", [feature(spots[0], "Mitosis"), feature(spots[1], None)])
+
+
+def results(**changes: Any) -> list[dict[str, Any]]:
+    return [{"image_id": 7, "category_id": 1, "bbox": [10, 20, 11, 21], **changes}]
+
+
+LISTING = {
+    "images": [{"id": 7, "file_name": "a.png", "width": 100, "height": 80}],
+    "categories": [{"id": 1, "name": "mitosis"}],
+}
+
+
+def test_coco_results_are_read_with_the_images_of_another_file(folder: Path) -> None:
+    (folder / "instances.json").write_text(json.dumps({**LISTING, "annotations": "not read"}))
+    settings(folder, 'images = "instances.json"')
+    found = read(folder, "results.json", results(score=0.5))["a"]
+    assert (found.xy.tolist(), found.confidence) == ([[15, 30]], [0.5])
+    for changed, complaint in (
+        (results(image_id=8), r"results\.json: annotations\[0\]: image_id 8 is not in `images`"),
+        (results(score=2), r"annotations\[0\]: the confidence 2 is not a number within 0-1"),
+        (coco([[10, 20, 11, 21]]), r"results\.json: names its images itself, so images = 'instances\.json'"),
+    ):
+        with pytest.raises(DataError, match=complaint):
+            read(folder, "results.json", changed)
+    (folder / "instances.json").write_text("[]")
+    with pytest.raises(DataError, match=r"instances\.json: lists no images"):
+        read(folder, "results.json", results())
+    (folder / "instances.json").unlink()
+    with pytest.raises(DataError, match=r"dataset\.toml: there is no file images = 'instances\.json'"):
+        read(folder, "results.json", results())
+
+
+def test_coco_results_without_images_must_name_files(folder: Path) -> None:
+    with pytest.raises(DataError, match=r'annotations\[0\]: image_id 7 is a number.*images = "NAME\.json"'):
+        read(folder, "results.json", results())
+    with pytest.raises(DataError, match=r"unknown class '1'\. Write in dataset\.toml"):
+        read(folder, "results.json", results(image_id="a.png"))
+    settings(folder, 'mitosis = ["1"]')
+    assert read(folder, "results.json", results(image_id="a.png"))["a"].xy.tolist() == [[15, 30]]
 
 
 def test_a_key_of_coco_that_contradicts_the_category_is_asked_about(folder: Path) -> None:

@@ -126,6 +126,45 @@ def test_votes_are_confidences(whole: Dataset) -> None:
     assert mitoses.imposter_confidence.tolist() == [0]
 
 
+@pytest.mark.parametrize(
+    ("votes", "complaint"),
+    [
+        ([1, 3], r"`labels` has 3, which is not the id of a category"),
+        (["1", 2], r"`labels` has '1', which is not the id of a category"),
+        ([True, 1], r"`labels` has True, which is not"),
+        ([1.0], r"`labels` has 1\.0, which is not"),
+        ([[1, 2]], r"`labels` has \[1, 2\], which is not"),
+        ("1,2", r"`labels` must be a list with the category that each rater chose, not '1,2'"),
+        (1, r"`labels` must be a list"),
+    ],
+)
+def test_votes_that_are_not_categories_are_refused_with_their_entry(
+    tmp_path: Path, votes: object, complaint: str
+) -> None:
+    content = labels()
+    content["annotations"][1]["labels"] = votes
+    with pytest.raises(DataError, match=rf"MIDOG\+\+\.json: annotations\[1\]: {complaint}"):
+        load("midogpp", write(tmp_path, content), labels_only=True)
+
+
+def test_annotations_without_votes_beside_others_are_noted(tmp_path: Path) -> None:
+    content = labels()
+    content["annotations"][0]["labels"] = []
+    del content["annotations"][1]["labels"]
+    dataset = load("midogpp", write(tmp_path, content), labels_only=True)
+    assert dataset.without_image["001"].mitoses.confidence is None
+    assert dataset.without_image["002"].mitoses.confidence is not None
+    (note,) = (note for note in dataset.notes if "raters' votes" in note)
+    assert "2 of 3 annotations have no raters' votes in `labels` (the first: annotations[0])" in note
+
+
+def test_a_labelled_flag_that_is_not_true_or_false_is_refused(tmp_path: Path) -> None:
+    content = labels()
+    content["images"][3]["labelled"] = "no"
+    with pytest.raises(DataError, match=r"MIDOG\+\+\.json: images\[3\]: `labelled` must be true or false, not 'no'"):
+        load("midogpp", write(tmp_path, content), labels_only=True)
+
+
 def test_um_per_px_comes_from_the_image(whole: Dataset) -> None:
     assert whole.items["001"].frame.mpp == pytest.approx((0.24, 0.24), abs=1e-4)
     assert not any("derived" in note for note in whole.notes)

@@ -175,6 +175,12 @@ def test_text_in_place_of_numbers_is_refused(tmp_path: Path, old: str, new: str,
         read_database(database(tmp_path, TABLES + CLASSES + ROWS.replace(old, new)))
 
 
+def test_a_vote_that_is_a_text_is_refused(tmp_path: Path) -> None:
+    text = TABLES.replace("class INTEGER, annoId", "class, annoId")
+    with pytest.raises(DataError, match="a rater's class of annotation 1 in Annotations_label is 'seven'"):
+        read_database(database(tmp_path, text + CLASSES + ROWS.replace("(2, 2, 7, 1)", "(2, 2, 'seven', 1)")))
+
+
 def test_a_class_that_is_a_text_is_refused(tmp_path: Path) -> None:
     text = TABLES.replace("agreedClass INTEGER", "agreedClass TEXT").replace(CLASSES, "")
     with pytest.raises(DataError, match="annotation 1: agreedClass is '2', which is not a whole number"):

@@ -296,7 +296,10 @@ def test_coco_results(write: Callable[..., Path]) -> None:
         ([result, {**result, "category_id": 2}], "--class"),
         ([{**result, "bbox": [1, 2, 3]}], r"result 0: `bbox` must be four numbers: \[x, y, width, height\]"),
         ([result, {"image_id": "A00_00", "bbox": [1, 2, 3, 4]}], "result 1: 'score' is missing"),
-        ([{**result, "image_id": 12}], "result 0: image_id 12 is a number.* Write file names as image_id"),
+        (
+            [{**result, "image_id": 12}],
+            "result 0: image_id 12 is a number.*--images FILE.* write file names as image_id",
+        ),
         ([{**result, "image_id": 7}], "result 0: image_id 7 is a number"),
         ([{**result, "image_id": "12"}], "result 0: unknown frame '12'"),
         ({**whole, "annotations": [{**result, "image_id": "A00_00"}]}, "annotations 0: image_id 'A00_00' is not in"),
@@ -304,6 +307,24 @@ def test_coco_results(write: Callable[..., Path]) -> None:
     ):
         with pytest.raises(MitobenchError, match=message):
             read(write(bad, "r.json"), FRAMES)
+
+
+def test_coco_results_with_the_images_of_another_file(write: Callable[..., Path]) -> None:
+    result = {"image_id": 3, "bbox": [10, 20, 40, 40], "score": 0.5, "category_id": 2}
+    listing = {"images": [{"id": 3, "file_name": "val/A00_00.tif"}], "categories": [{"id": 2, "name": "mitosis"}]}
+    path, images = write([result], "r.json"), write({**listing, "annotations": "not read"}, "images.json")
+    assert centres(path, images=images) == {"A00_00": [[30, 40]]}
+    assert centres(path, images=write(listing["images"], "list.json"), classes=["2"]) == {"A00_00": [[30, 40]]}
+    wrong = write([{**result, "image_id": 4}], "wrong.json")
+    for detections, message in (
+        (wrong, r"wrong\.json: result 0: image_id 4 is not in `images` of .*images\.json"),
+        (write({**listing, "annotations": [result]}, "whole.json"), r"whole\.json: has `images` of its own"),
+        (write("frame,x,y,score\nA00_00,30,40,.5\n"), r"--images .*images\.json: only COCO results need it"),
+    ):
+        with pytest.raises(MitobenchError, match=message):
+            read(detections, FRAMES, images=images)
+    with pytest.raises(MitobenchError, match="lists no images"):
+        read(path, FRAMES, images=write({"images": []}, "none.json"))
 
 
 def database(path: Path, classes: bool = True) -> Path:
@@ -334,19 +355,47 @@ def test_sliderunner(tmp_path: Path) -> None:
     assert centres(without, classes=["1"]) == {"A00_00": [[30, 40]]}
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("UPDATE Annotations_coordinates SET coordinateX = 'a' WHERE annoId = 2", "2: one of its coordinateX is not a"),
+        ("UPDATE Annotations SET agreedClass = 'one' WHERE uid = 1", "1: agreedClass is 'one', which is not a whole"),
+        ("INSERT INTO Annotations VALUES (4, 5, 1, 0)", "annotation 4 has no coordinates"),
+        ("INSERT INTO Annotations VALUES (1, 5, 1, 0)", "several rows of Annotations have the uid 1"),
+    ],
+)
+def test_a_sliderunner_database_is_read_as_strictly_as_a_data_set(tmp_path: Path, change: str, message: str) -> None:
+    path = database(tmp_path / "a.sqlite")
+    with sqlite3.connect(path) as db:
+        db.execute(change)
+    db.close()
+    with pytest.raises(MitobenchError, match=rf"a\.sqlite: .*{message}"):
+        read(path, FRAMES)
+
+
+def test_annotations_on_a_slide_that_the_database_does_not_list_are_noted(tmp_path: Path) -> None:
+    path = database(tmp_path / "a.sqlite")
+    with sqlite3.connect(path) as db:
+        db.execute("INSERT INTO Annotations VALUES (4, 99, 1, 0)")
+    db.close()
+    found = read(path, FRAMES)
+    assert len(found.detections["A00_00"]) == 1
+    assert f"{path}: 1 annotations are on slides that it does not list, and are left out" in found.notes
+
+
 def test_what_is_not_a_sliderunner_database(tmp_path: Path) -> None:
     (tmp_path / "text.sqlite").write_text("not a database at all")
-    with pytest.raises(MitobenchError, match="is not an sqlite database"):
+    with pytest.raises(MitobenchError, match="cannot be read as a SlideRunner database"):
         read(tmp_path / "text.sqlite", FRAMES)
     with sqlite3.connect(tmp_path / "other.sqlite") as db:
         db.execute("CREATE TABLE Slides (uid INTEGER)")
     db.close()
-    with pytest.raises(MitobenchError, match="has no table Annotations"):
+    with pytest.raises(MitobenchError, match="it has no table Annotations"):
         read(tmp_path / "other.sqlite", FRAMES)
     locked = database(tmp_path / "locked.sqlite")
     with sqlite3.connect(locked, isolation_level=None) as writer:
         writer.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(MitobenchError, match=r"locked.* close it"):
+        with pytest.raises(MitobenchError, match=r"is locked\. Close the program"):
             read(locked, FRAMES)
     writer.close()
 

@@ -14,11 +14,11 @@ from slides.reader.pictures import picture
 from mitobench.api import Frame
 from mitobench.model import card as cards
 from mitobench.model.batch import Options, predict_files
-from mitobench.model.card import ModelCard, TrainingRanges
-from mitobench.model.deviation import Judgement, judge, judge_image, ranges_of
+from mitobench.model.card import ModelCard, Range, TrainingRanges
+from mitobench.model.deviation import Judgement, _outside, judge, judge_image, ranges_of
 from mitobench.slides.appearance import MEASURES, patches_of
 from mitobench.slides.reader import open_image
-from mitobench.slides.tissue import find
+from mitobench.slides.tissue import everywhere, find
 from model.toy_models import card, dots, frame
 
 MPP = 0.25
@@ -173,6 +173,18 @@ def test_a_region_without_the_stain_is_noted(model_card: ModelCard) -> None:
     assert any("does not have the colours of H&E" in note for note in judgement.notes)
 
 
+def test_both_ways_of_judging_need_the_stain_where_the_user_did_not_say_that_there_is_tissue(
+    model_card: ModelCard, tmp_path: Path
+) -> None:
+    pixels = noisy(150, 110, 60)
+    Image.fromarray(pixels).save(tmp_path / "brown.png")
+    with open_image(tmp_path / "brown.png") as image:
+        where = everywhere(image, (MPP, MPP))
+        for options, judged in (({}, False), ({"found": True}, True)):
+            assert judge(model_card, pixels, [pixels], (MPP, MPP), **options).judged is judged
+            assert judge_image(model_card, image, (MPP, MPP), where, **options).judged is judged
+
+
 def test_a_slide_is_judged_by_its_tissue(model_card: ModelCard, tmp_path: Path) -> None:
     slide = np.full((2400, 2400, 3), 245, dtype=np.uint8)
     slide[800:1600, 800:1600] = picture(800, 800, 77)
@@ -180,7 +192,7 @@ def test_a_slide_is_judged_by_its_tissue(model_card: ModelCard, tmp_path: Path) 
     with open_image(tmp_path / "slide.png") as image:
         tissue = find(image, (MPP, MPP))
         assert judge_image(model_card, image, (MPP, MPP), tissue) == Judgement()
-        coarse = judge_image(model_card, image, (0.5, 0.5), tissue)
+        coarse = judge_image(model_card, image, (0.5, 0.5), tissue, found=True)
     assert "coarser um/px" in coarse.notes[0]
 
 
@@ -190,3 +202,8 @@ def test_cards_without_ranges_keep_their_digest(tmp_path: Path, ranges: Training
         cards.write(tmp_path / name, one)
         assert cards.read(tmp_path / name).ranges == one.ranges
     assert '"ranges"' not in (tmp_path / "old" / "model.json").read_text()
+
+
+def test_a_value_just_beyond_a_range_looks_different_from_its_end() -> None:
+    (note,) = _outside("saturation", 0.61842, Range(low=0.31, high=0.6183))
+    assert note == "saturation is higher than in the training frames: 0.6184, and theirs is 0.31 to 0.6183"

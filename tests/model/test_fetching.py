@@ -222,7 +222,10 @@ def test_another_digest_and_too_many_bytes_are_refused(
 )
 @pytest.mark.usefixtures("allowed")
 def test_other_addresses_are_refused(name: str) -> None:
-    with pytest.raises(MitobenchError, match=r"is not an address of a model\. Write hf-hub:ORG/NAME@REVISION or https"):
+    with pytest.raises(
+        MitobenchError,
+        match=r"is not an address of a model\. Write hf-hub:ORG/NAME@REVISION or https.* DIGEST is the SHA-256",
+    ):
         cards.find(name)
 
 

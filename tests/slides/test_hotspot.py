@@ -146,6 +146,14 @@ def test_a_hot_spot_larger_than_the_tissue_is_reported_with_what_there_is() -> N
     assert found.spots[0].tissue_mm2 == pytest.approx(0.64, rel=1e-3)
 
 
+def test_a_hot_spot_has_at_most_the_tissue_of_the_slide() -> None:
+    """The cells at the right and lower edge of a small field are cut, which those of the area are not."""
+    mask = np.ones((64, 64), dtype=bool)
+    field = Tissue(mask, STEP, (63.2 * STEP, 63.1 * STEP))
+    (spot,) = find_hot_spots(np.array([[100.0, 100.0]]), field, area_of("circle", 2.0)).spots
+    assert spot.tissue_mm2 == field.area_mm2
+
+
 def test_tissue_too_thin_for_a_hot_spot_is_reported() -> None:
     mask = np.zeros((2000, 300), dtype=bool)
     mask[:, 150:190] = True  # a core of .3 mm x 16 mm

@@ -128,6 +128,20 @@ def test_an_interrupted_training_ends_with_the_same_weights(
     assert again.info == whole.info
 
 
+def test_patience_without_evaluations_is_refused(tmp_path: Path) -> None:
+    context = Context(seed=0, device="cpu", work=tmp_path)
+    with pytest.raises(PluginError, match="patience 3 counts evaluations, and there are none"):
+        train(
+            Supervised(nn.Linear(1, 1), nn.functional.mse_loss),
+            Numbers(),
+            context,
+            iterations=1,
+            batch_size=1,
+            optimizer={"type": "SGD", "lr": 0.1},
+            patience=3,
+        )
+
+
 @pytest.mark.parametrize("options", [{"evaluate_every": 0}, {"patience": 0}, {"patience": -1}])
 def test_counts_below_one_are_refused(tmp_path: Path, options: dict[str, int]) -> None:
     with pytest.raises(PluginError, match="must be 1 or more"):

@@ -33,6 +33,7 @@ def read(
     format: str | None = None,
     classes: Sequence[str] = (),
     class_column: str | None = None,
+    images: Path | None = None,
 ) -> FoundFile:
     """Reads detections, in whole-frame px. A frame without a row is not in the result.
 
@@ -45,6 +46,7 @@ def read(
         format: one of FORMATS; None: by name and content.
         classes: the classes of mitoses, if the file has classes that are not clear.
         class_column: the column, property or key that holds the classes; `none`: none does; None: found by its name.
+        images: for COCO results, a COCO file that says which file an `image_id` means.
 
     Raises MitobenchError with file and line or key for what cannot be read, an unknown frame, and classes that are not
     clear.
@@ -53,7 +55,11 @@ def read(
         raise MitobenchError(f"--format {format}: unknown format. {nearest(format, FORMATS)}")
     frames = FrameNames.of(known)
     files = _files(path, format)
-    table = _table(path, files, frames, format, class_column)
+    table = _table(path, files, frames, format, class_column, images)
+    if images is not None and table.what != coco.WHAT:
+        raise MitobenchError(
+            f"--images {images}: only COCO results need it, and {path} is a {table.what}. Leave it out."
+        )
     return found_file(table, frames.frames, classes, str(path))
 
 
@@ -84,12 +90,17 @@ def _files(path: Path, format: str | None) -> list[Path]:
 
 
 def _table(
-    path: Path, files: Sequence[Path], frames: FrameNames, format: str | None, class_column: str | None
+    path: Path,
+    files: Sequence[Path],
+    frames: FrameNames,
+    format: str | None,
+    class_column: str | None,
+    images: Path | None,
 ) -> Table:
     suffix = files[0].suffix.lower()
     if format == "sliderunner" or (format is None and suffix in sliderunner.SUFFIXES):
         _refuse_column(path, class_column)
-        return sliderunner.read_sliderunner(path, frames)
+        return sliderunner.read_annotations(path, frames)
     if format in (None, "csv") and suffix not in (".json", *geojson.SUFFIXES):
         return _joined([read_csv(file, frames, class_column) for file in files], path)
     contents = [(file, _json(file)) for file in files]
@@ -100,7 +111,7 @@ def _table(
     if format == "geojson" or (format is None and (geojson.is_geojson(first) or suffix in geojson.SUFFIXES)):
         return geojson.read_geojson(contents, frames, class_column)
     if len(contents) == 1 and coco.is_coco(first) and format in (None, "coco"):
-        return coco.read_coco(path, first, frames, class_column)
+        return coco.read_coco(path, first, frames, class_column, images)
     raise MitobenchError(
         f"{files[0]}: is not in a known format: MIDOG JSON has `points`, GeoJSON `features`, COCO results are a list "
         "of image_id, bbox and score."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from mitobench import discovery
-from mitobench.api import MitobenchError
+from mitobench.api import MitobenchError, PluginError
 from mitobench.foreign.specs import typed_specs
 from mitobench_mmdet.zoo import configs, names
 
@@ -81,12 +82,46 @@ def test_what_cannot_be_fitted_is_refused_with_the_reason(argument: str, message
         spelled(argument)
 
 
+@pytest.mark.parametrize("argument", ["mask-rcnn_r50_fpn_1x_cocoo", "rtmdet-ins_tinny", "retinanet_r19_fpn_1x_coco"])
+def test_the_nearest_names_are_those_of_configs_that_can_be_fitted(argument: str) -> None:
+    with pytest.raises(MitobenchError, match="Unknown config") as raised:
+        spelled(argument)
+    listed = str(raised.value).partition("Did you mean ")[2].partition("?")[0].split(", ")
+    assert 1 <= len(listed) <= names.MAX_NEAREST
+    for name in listed:
+        assert configs.shipped_model(name)
+
+
 @pytest.mark.parametrize("argument", ["retinanet_r19_fpn", "mask-rcnn_r50_fpn_1x_coco"])
 def test_a_refused_config_is_one_message_and_exit_code_2(mitobench: Callable[..., Any], argument: str) -> None:
     answer = mitobench("run", "--detector", f"mmdet:{argument}", "--verifier", "none")
     assert answer.code == 2
     assert "Traceback" not in answer.err + answer.out
     assert argument in answer.err
+
+
+@pytest.mark.parametrize(
+    ("backbone", "message"),
+    [
+        ("resnt18", r"backbone=timm:resnt18: timm has no network 'resnt18'. Did you mean resnet18"),
+        ("test_vit", "backbone=timm:test_vit: has feature maps of strides .*but the config's neck takes 4"),
+    ],
+)
+def test_a_backbone_that_the_config_cannot_have_is_refused_when_a_run_is_planned(backbone: str, message: str) -> None:
+    cls: Any = discovery.load("detector", f"mmdet:{FULL}")
+    with pytest.raises(MitobenchError, match=message) as raised:
+        cls.pretrained(cls.Options(backbone=f"timm:{backbone}", pretrained="none"))
+    assert not isinstance(raised.value, PluginError), "the user's choice is wrong, not the plugin"
+
+
+@pytest.mark.thorough
+def test_a_fitted_detector_with_a_timm_backbone_is_built_in_a_process_of_its_own() -> None:
+    code = (
+        "from mitobench_mmdet.zoo.network import built; from mitobench_mmdet.zoo.validation import _registered; "
+        "print('TimmFeatures' in _registered())"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
 
 
 SMALL = """

@@ -86,6 +86,19 @@ class TestNetwork:
         with pytest.raises(PluginError, match="cannot be an encoder of a U-Net"):
             HeatmapNet("mixer_b16_224", (32, 16, 16, 8, 8), 2)
 
+    @pytest.mark.parametrize("encoder", ["mixer_b16_224", "vit_base_patch16_224"])
+    def test_such_an_encoder_is_refused_when_a_run_is_planned(self, encoder: str) -> None:
+        cls: Any = discovery.load("detector", f"heatmap:{encoder}")
+        with pytest.raises(MitobenchError, match=r"cannot be an encoder.*such as resnet18") as raised:
+            cls.pretrained(cls.Options(pretrained="none"))
+        assert not isinstance(raised.value, PluginError), "the user's choice is wrong, not the plugin"
+
+    def test_patience_without_evaluations_is_refused(self) -> None:
+        cls: Any = discovery.load("detector", f"heatmap:{ENCODER}")
+        assert cls.Options(patience=3, evaluate_every=100).patience == 3
+        with pytest.raises(ValueError, match="patience=3 counts evaluations, and evaluate_every is not set"):
+            cls.Options(patience=3)
+
     def test_an_unknown_encoder_is_refused_with_similar_names(self) -> None:
         with pytest.raises(MitobenchError, match=r"timm has no network 'resnet81'.*resnet18"):
             discovery.load("detector", "heatmap:resnet81")

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from mitobench import discovery
 from mitobench.api import Context, MitobenchError, PluginError, Sample
-from mitobench_networks.timm_models import feature_maps, whole_names
+from mitobench.training.timm_models import features_at, whole_names
 from mitobench_networks.torchvision_detectors.detector import TorchvisionDetector
 from mitobench_networks.torchvision_detectors.names import FIXED_SIDE, NETWORKS
 from mitobench_networks.torchvision_detectors.networks import BoxNetwork
@@ -123,6 +123,12 @@ class TestRefused:
         with pytest.raises(ValueError, match=reason):
             options(name, **wrong)
 
+    def test_such_a_backbone_is_refused_when_a_run_is_planned(self) -> None:
+        given = options("fcos_resnet50_fpn", backbone="timm:test_vit", pretrained="none")
+        with pytest.raises(MitobenchError, match=r"has feature maps at strides 16.*such as resnet18") as raised:
+            TorchvisionDetector.pretrained(given)
+        assert not isinstance(raised.value, PluginError), "the user's choice is wrong, not the plugin"
+
     def test_a_backbone_without_maps_at_the_strides_of_the_pyramid(self) -> None:
         with pytest.raises(PluginError, match=r"at strides 16, .* needs 8, 16, 32"):
             BoxNetwork(options("fcos_resnet50_fpn", backbone="timm:test_vit"))
@@ -187,7 +193,7 @@ class TestWeights:
 
     @pytest.mark.parametrize("backbone", ["resnet10t", "convnext_atto", "tf_efficientnet_lite0"])
     def test_every_tensor_of_a_backbone_of_timm_is_found_in_the_whole_network(self, backbone: str) -> None:
-        features = feature_maps(backbone, (8, 16, 32)).state_dict()
+        features = features_at(backbone, (8, 16, 32)).state_dict()
         into, others = whole_names(backbone, features)
         assert len(into) == len(features)
         assert not into.keys() & set(others)

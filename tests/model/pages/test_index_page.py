@@ -34,3 +34,10 @@ def test_it_lists_the_slides(tmp_path: Path) -> None:
     assert 'href="a%20b%23.html"' in html
     assert "grey &lt;b&gt;" in html
     assert "<script" not in html
+
+
+def test_one_slide_is_not_called_slides(tmp_path: Path) -> None:
+    write_index(tmp_path / "index.html", ROWS[:1], 2.0, card(title="a model"), 0.6)
+    html = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "<title>Mitoses on 1 slide</title>" in html
+    assert "<h1>Mitoses on 1 slide</h1>" in html

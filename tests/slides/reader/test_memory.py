@@ -70,7 +70,7 @@ def test_what_must_be_decoded_as_a_whole_is_noted_and_refused_before_memory_runs
     path = tmp_path / suffix
     if suffix.endswith("tif"):
         strips(path, 150)
-        monkeypatch.setattr("mitobench.slides.reader.tiff._BAND", 1000)
+        monkeypatch.setattr("mitobench.slides.reader.tiff_page.BAND", 1000)
     else:
         Image.fromarray(picture(150, 200)).save(path)
     with open_image(path) as image:

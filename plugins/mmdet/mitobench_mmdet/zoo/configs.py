@@ -46,7 +46,7 @@ def resolve(argument: str) -> str:
     path = Path(argument).expanduser()
     if argument.endswith(".py") and path.is_file():
         return _of_file(path)
-    raise names.unknown(argument)
+    raise names.unknown(argument, lambda name: isinstance(_model_or_reason(name), dict))
 
 
 @functools.cache

@@ -41,9 +41,14 @@ class MMDet(api.Detector):
 
     @classmethod
     def pretrained(cls, options: MMDetOptions) -> Path | None:
-        """Returns ImageNet weights of the backbone, or the file that the user gave."""
+        """Returns ImageNet weights of the backbone, or the file that the user gave.
+
+        Raises MitobenchError, when a run is planned, for a backbone that timm does not have (with similar names), or
+        that this config cannot have.
+        """
         from mitobench.training import find_weights
 
+        cls(options).model()
         if options.backbone.startswith(TIMM):
             return find_weights(options.pretrained, options.backbone.removeprefix(TIMM))
         published = configs.published_backbone(options.config)
@@ -74,8 +79,7 @@ class MMDet(api.Detector):
         found = configs.file_model(o.config, o.resolved) if "@" in o.config else configs.shipped_model(o.config)
         if not o.backbone.startswith(TIMM):
             return dict(found)
-        from mitobench_mmdet.engine import build  # noqa: F401 - the operators come first
-        from mitobench_mmdet.zoo.backbone import with_backbone
+        from mitobench_mmdet.zoo.replacement import with_backbone
 
         return with_backbone(dict(found), o.backbone.removeprefix(TIMM))
 

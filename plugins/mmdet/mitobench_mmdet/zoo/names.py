@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections import Counter
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from mitobench.api import MitobenchError
 
 CONFIGS = ".mim/configs"
 NOT_MODELS = ("_base_", "common")  # folders of parts of configs
+MAX_NEAREST = 5  # names in a message
+MAX_TRIED = 30  # similar names, each of which is read to see whether it can be fitted
 OF_FILE = re.compile(r"[\w.+-]{1,100}@[0-9a-f]{16}")
 
 
@@ -54,11 +58,15 @@ def beginning_with(prefix: str) -> list[str]:
     return [name for name in shipped() if name.startswith(start) or f"/{start}" in f"/{name}"]
 
 
-def unknown(argument: str) -> MitobenchError:
-    """Returns the error for an argument that is neither a shipped config nor a file, with the nearest names."""
+def unknown(argument: str, can_be_fitted: Callable[[str], bool]) -> MitobenchError:
+    """Returns the error for an argument that is neither a shipped config nor a file, with the nearest names.
+
+    Of these, only the ones that can be fitted are listed: the others would be refused next.
+    """
     from difflib import get_close_matches
 
-    close = get_close_matches(argument.removesuffix(".py"), shipped(), n=5, cutoff=0.4)
+    similar = get_close_matches(argument.removesuffix(".py"), shipped(), n=MAX_TRIED, cutoff=0.4)
+    close = list(itertools.islice(filter(can_be_fitted, similar), MAX_NEAREST))
     meant = f" Did you mean {', '.join(close)}?" if close else ""
     what = f"File {argument!r} does not exist" if argument.endswith(".py") else f"Unknown config {argument!r}"
     return MitobenchError(

@@ -16,10 +16,11 @@ from torch.nn.functional import interpolate
 
 from mitobench.api import Detections, Floats, Frame, PluginError
 from mitobench.training import crop
+from mitobench.training.tiles import Tile, overlapping_tiles
 from mitobench_mmdet.engine.build import build
 from mitobench_mmdet.engine.search import search
+from mitobench_mmdet.zoo import backbone  # noqa: F401 - registers the backbones of timm
 from mitobench_mmdet.zoo.options import MMDetOptions
-from mitobench_mmdet.zoo.tiles import Tile, tiles
 
 TUPLES = ("act_cfg", "basesize_ratio_range", "neg_iou_thr", "pos_shape", "pretrain_img_size")
 MIN_KEPT = 20  # candidates kept in a frame too small for `max_per_mm2` to mean anything
@@ -93,7 +94,9 @@ def find_in(network: BaseModel, frame: Frame, o: MMDetOptions, device: str) -> D
 
     def find(pixels: NDArray[np.uint8]) -> tuple[Tensor, Tensor, Floats]:
         size, side = (pixels.shape[1], pixels.shape[0]), o.tile or o.patch
-        found = [_in_tile(network, pixels, tile, side, o.scale, device) for tile in tiles(size, side, o.overlap)]
+        found = [
+            _in_tile(network, pixels, tile, side, o.scale, device) for tile in overlapping_tiles(size, side, o.overlap)
+        ]
         boxes, scores = (torch.cat(of_all) for of_all in zip(*found, strict=True))
         return boxes, scores, np.full(2, round(side * o.scale) / side)
 

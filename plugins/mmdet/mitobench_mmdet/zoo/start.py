@@ -11,7 +11,8 @@ from torch import Tensor
 
 from mitobench.api import Context, PluginError
 from mitobench.training import copy_weights
-from mitobench_mmdet.zoo.backbone import TimmFeatures, by_published_name
+from mitobench.training.timm_models import whole_names
+from mitobench_mmdet.zoo.backbone import TimmFeatures
 
 CLASSIFIER = ("fc.", "head.", "classifier.")
 
@@ -32,7 +33,7 @@ def start_from(network: BaseModel, path: Path, timm: str, context: Context) -> N
     if path.suffix == ".safetensors" and _is_whole(path):
         _copy_whole(network, path, context)
     elif isinstance(backbone, TimmFeatures):
-        into, others = by_published_name(backbone, timm)
+        into, others = whole_names(timm, backbone.network.state_dict())
         copy_weights(path, into, unused=others)
     else:
         copy_weights(path, backbone.state_dict(), unused=CLASSIFIER)

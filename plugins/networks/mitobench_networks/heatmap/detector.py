@@ -34,12 +34,12 @@ from mitobench.training import (
     save_weights,
     scaled,
 )
+from mitobench.training.tiles import batches, grid, seen, tiles_at_once
+from mitobench.training.timm_models import check_model, config_of
 from mitobench_networks.dense_detection import hard_negatives, most_kept
-from mitobench_networks.heatmap.network import STEPS, HeatmapNet, encoder_weights, focal_loss
+from mitobench_networks.heatmap.network import STEPS, HeatmapNet, check_network, focal_loss
 from mitobench_networks.heatmap.options import HeatmapOptions
 from mitobench_networks.heatmap.point_patches import HeatmapStream
-from mitobench_networks.tiles import batches, tiles_at_once
-from mitobench_networks.timm_models import check_model
 
 HALO = 96  # px of the image around a tile that the network sees but does not answer for
 
@@ -66,14 +66,18 @@ class Heatmap(api.Detector):
 
     @classmethod
     def pretrained(cls, options: HeatmapOptions) -> Path | None:
-        """ImageNet weights of the encoder."""
+        """ImageNet weights of the encoder.
+
+        Raises MitobenchError, when a run is planned, for an encoder that no map can be built on.
+        """
+        check_network(options.encoder, options.decoder_channels, options.stride)
         return find_weights(options.pretrained, options.encoder)
 
     @classmethod
     def describe(cls, options: HeatmapOptions) -> dict[str, Any]:
         """Number of parameters, um/px, and what timm says about the encoder's published weights."""
         network = HeatmapNet(options.encoder, options.decoder_channels, options.stride)
-        weights = encoder_weights(options.encoder)
+        weights = config_of(options.encoder)
         return {
             "parameters": number_of_parameters(network),
             "um/px": options.mpp,
@@ -178,11 +182,8 @@ class Heatmap(api.Detector):
         height, width = image.shape[:2]
         x1, y1, x2, y2 = searched or (0, 0, width, height)
         heat = np.zeros((-(-height // stride), -(-width // stride)), np.float32)
-        tiles = [
-            (left, top, min(left + tile, x2), min(top + tile, y2))
-            for top, left in itertools.product(range(y1, y2, tile), range(x1, x2, tile))
-        ]
-        for numbers in batches([_seen(one) for one in tiles], at_once or tiles_at_once(self.device)):
+        tiles = grid((x1, y1, x2, y2), tile)
+        for numbers in batches([seen(one, HALO, STEPS) for one in tiles], at_once or tiles_at_once(self.device)):
             several = [tiles[number] for number in numbers]
             for (left, top, right, bottom), part in zip(several, self._answers(image, several), strict=True):
                 heat[top // stride : -(-bottom // stride), left // stride : -(-right // stride)] = part
@@ -196,7 +197,7 @@ class Heatmap(api.Detector):
         Outside the image it is mirrored.
         """
         stride = self.options.stride
-        pixels = np.stack([crop(image, one[0] - HALO, one[1] - HALO, *_seen(one)[::-1]) for one in tiles])
+        pixels = np.stack([crop(image, one[0] - HALO, one[1] - HALO, *seen(one, HALO, STEPS)[::-1]) for one in tiles])
         run = self._exported or self._probabilities
         found = run(torch.from_numpy(pixels).to(self.device)).cpu().numpy()
         first = HALO // stride
@@ -237,12 +238,6 @@ class Heatmap(api.Detector):
         self._network = self.untrained()
         load_weights(self._network, folder)
         self._network.to(self.device).eval()
-
-
-def _seen(tile: tuple[int, int, int, int]) -> tuple[int, int]:
-    """Height and width of what the network sees of a tile (x1, y1, x2, y2), px."""
-    left, top, right, bottom = tile
-    return -(-(bottom - top + 2 * HALO) // STEPS) * STEPS, -(-(right - left + 2 * HALO) // STEPS) * STEPS
 
 
 def _searched(image: NDArray[np.uint8], context: Floats) -> tuple[int, int, int, int]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, pad
 
 from mitobench.api import PluginError
-from mitobench_networks.timm_models import check_model, moments
+from mitobench.training.timm_models import CONVOLUTIONAL, check_built, check_model, moments
 
 PRIOR = 0.01  # probability of a mitosis that an untrained map gives everywhere (Lin et al. 2017, section 4.1)
 STEPS = 32  # sides of an image are multiples of the encoder's last stride
@@ -36,8 +36,9 @@ class HeatmapNet(nn.Module):
         try:
             self.encoder = get_encoder(f"tu-{encoder}", in_channels=3, depth=5, weights=None)
         except Exception as reason:  # timm raises many kinds for networks without feature maps
+            why = str(reason).rstrip(".")
             raise PluginError(
-                f"timm's {encoder} cannot be an encoder of a U-Net: {reason}. Choose one with feature maps."
+                f"timm's {encoder} cannot be an encoder of a U-Net, which needs feature maps: {why}. {CONVOLUTIONAL}"
             ) from reason
         _fix_padding(self.encoder)
         self.decoder = UnetDecoder(self.encoder.out_channels, decoder_channels, n_blocks=5)
@@ -58,6 +59,12 @@ class HeatmapNet(nn.Module):
         features = self.encoder((pixels - self.mean) / self.deviation)
         logits: Tensor = self.head(self.decoder(features))[:, 0]
         return logits
+
+
+@functools.cache
+def check_network(encoder: str, decoder_channels: tuple[int, ...], stride: int) -> None:
+    """Raises MitobenchError, with the reason, if the network of these arguments cannot be built."""
+    check_built(lambda: HeatmapNet(encoder, decoder_channels, stride))
 
 
 class _PaddedConv(nn.Conv2d):
@@ -84,14 +91,6 @@ def _fix_padding(network: nn.Module) -> None:
             setattr(network, name, fixed)
         else:
             _fix_padding(module)
-
-
-def encoder_weights(name: str) -> dict[str, Any]:
-    """What timm says about the published weights of a network: licence, where they are; empty if it has none."""
-    import timm
-
-    found = timm.models.get_pretrained_cfg(name)
-    return found.to_dict() if found else {}
 
 
 def focal_loss(logits: Tensor, targets: Tensor, alpha: float = 2.0, beta: float = 4.0) -> Tensor:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import model_validator
+
 from mitobench.api import Field, Options
 
 
@@ -73,3 +75,12 @@ class HeatmapOptions(Options):
     )
     tile: int = Field(1_152, ge=128, le=16_384, multiple_of=32, description="Side of a piece searched at once, px.")
     box_um: float = Field(7.5, gt=0, le=100, description="Side of the box that is reported around each peak, um.")
+
+    @model_validator(mode="after")
+    def _patience_has_an_effect(self) -> HeatmapOptions:
+        if self.patience is not None and self.evaluate_every is None:
+            raise ValueError(
+                f"patience={self.patience} counts evaluations, and evaluate_every is not set, so nothing is evaluated. "
+                "Set evaluate_every too, or leave patience out"
+            )
+        return self

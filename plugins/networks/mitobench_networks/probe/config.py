@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import timm
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from timm.models import get_pretrained_cfg
 
 from mitobench.api import PluginError, nearest
 from mitobench.training import read_bytes
+from mitobench.training.timm_models import check_model
 
 FILE = "config.json"
 MAX_BYTES = 1 << 20
@@ -83,7 +83,7 @@ class EncoderConfig(BaseModel):
                 f"{path}: names no `architecture`, so it is not an encoder of timm. Write the name of the network in "
                 'timm, for example {"architecture": "vit_small_patch16_224"}.'
             )
-        check_name(name, str(path))
+        check_model(name, str(path), PluginError)
         given = content.get("pretrained_cfg", content)
         own = content.get("model_args") or {}
         if not isinstance(given, dict) or not isinstance(own, dict):
@@ -138,17 +138,6 @@ class EncoderConfig(BaseModel):
             },
         }
         (folder / FILE).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def check_name(name: str, where: str) -> None:
-    """Raises PluginError, with similar names, if timm has no such network, or no weights of that tag."""
-    architecture, _, tag = name.partition(".")
-    networks = timm.list_models()
-    if architecture not in networks:
-        raise PluginError(f"{where}: timm has no network {architecture!r}. {nearest(architecture, networks)}")
-    tagged = timm.list_models(f"{architecture}.*", pretrained=True) if tag else []
-    if tag and name not in tagged:
-        raise PluginError(f"{where}: timm has no weights {name!r}. {nearest(name, [architecture, *tagged])}")
 
 
 def _check_arguments(arguments: Mapping[str, Any], where: str) -> None:

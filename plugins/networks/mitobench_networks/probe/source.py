@@ -14,10 +14,10 @@ from typing import Any
 
 from mitobench.api import MitobenchError, PluginError
 from mitobench.training import find_weights
+from mitobench.training.timm_models import check_model
 from mitobench_networks.probe import config as configs
 from mitobench_networks.probe.config import EncoderConfig
 from mitobench_networks.probe.encoder import WEIGHTS
-from mitobench_networks.timm_models import check_model
 
 HUB = "hf-hub:"
 REPOSITORY = re.compile(r"(?P<name>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\w[\w.-]*))?", re.ASCII)

@@ -23,6 +23,7 @@ from mitobench.training import (
     save_weights,
     scaled,
 )
+from mitobench.training.timm_models import check_built
 from mitobench_networks.dense_detection import hard_negatives, most_kept
 from mitobench_networks.torchvision_detectors.names import check_network
 from mitobench_networks.torchvision_detectors.networks import BoxNetwork
@@ -52,7 +53,12 @@ class TorchvisionDetector(api.Detector):
 
     @classmethod
     def pretrained(cls, options: TorchvisionOptions) -> Path | None:
-        """Returns weights of the backbone, or those of the FILE."""
+        """Returns weights of the backbone, or those of the FILE.
+
+        Raises MitobenchError, when a run is planned, for a backbone without the feature maps that the detector needs.
+        """
+        if options.backbone:
+            check_built(lambda: BoxNetwork(options))
         return find_weights(options.pretrained, backbone_name(options))
 
     @classmethod

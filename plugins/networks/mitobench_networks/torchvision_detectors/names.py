@@ -36,7 +36,7 @@ def check_backbone(network: str, backbone: str) -> None:
     """Raises MitobenchError unless the network can have this backbone: empty for its own, or `timm:NAME`."""
     if not backbone:
         return
-    from mitobench_networks.timm_models import check_model
+    from mitobench.training.timm_models import check_model
 
     kind, _, name = backbone.partition(":")
     if kind != "timm" or not name:

@@ -23,7 +23,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelMaxPool, LastLevelP6P7
 
-from mitobench_networks.timm_models import feature_maps, moments
+from mitobench.training.timm_models import features_at, moments
 from mitobench_networks.torchvision_detectors.options import TorchvisionOptions
 
 RATIOS = (0.5, 1.0, 2.0)  # height / width of anchors
@@ -70,12 +70,18 @@ class BoxNetwork(nn.Module):
             images: uint8 [H, W, 3] each.
             boxes: [N, 4] px from the upper left corner of each image.
         """
+        losses: dict[str, Tensor] = self.network(*self.prepare(images, boxes))
+        return losses
+
+    def prepare(
+        self, images: Sequence[Tensor], boxes: Sequence[Tensor]
+    ) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
+        """Returns the images and targets that torchvision's detector takes, from those of `losses`."""
         targets = [
             {"boxes": of, "labels": torch.full((len(of),), self.label, dtype=torch.int64, device=of.device)}
             for of in boxes
         ]
-        losses: dict[str, Tensor] = self.network([self._prepared(image) for image in images], targets)
-        return losses
+        return [self._prepared(image) for image in images], targets
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Returns boxes, [N, 4] px from the upper left corner, and scores, [N], of one image, uint8 [H, W, 3]."""
@@ -112,7 +118,7 @@ class Pyramid(nn.Module):
         self, name: str, strides: Sequence[int], channels: int, extra: Callable[[int, int], ExtraFPNBlock]
     ) -> None:
         super().__init__()
-        self.body = feature_maps(name, strides)
+        self.body = features_at(name, strides)
         widths = cast(Any, self.body).feature_info.channels()
         self.fpn = FeaturePyramidNetwork(widths, channels, extra(widths[-1], channels))
         self.out_channels = channels

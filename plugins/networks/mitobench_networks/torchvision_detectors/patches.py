@@ -46,5 +46,5 @@ def collate(items: list[dict[str, Any]]) -> dict[str, list[torch.Tensor]]:
     """Joins items to a batch: lists of patches, uint8 [H, W, 3], and of their boxes, float [N, 4]."""
     return {
         "inputs": [torch.tensor(item["inputs"]) for item in items],
-        "boxes": [torch.as_tensor(item["boxes"], dtype=torch.float32) for item in items],
+        "targets": [torch.as_tensor(item["boxes"], dtype=torch.float32) for item in items],
     }

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,14 +10,11 @@ from torchvision.ops import nms
 
 from mitobench.api import Floats
 from mitobench.training import crop
-from mitobench_networks.tiles import batches, tiles_at_once
+from mitobench.training.tiles import Core, batches, grid, seen, tiles_at_once
 from mitobench_networks.torchvision_detectors.networks import SIZE_DIVISOR, BoxNetwork
 
 HALO = 64  # px around a tile that the network sees, but whose detections are those of the next tile
 HALO_OF_FIXED = 48  # likewise, where the network sees only its fixed side
-
-Span = tuple[int, int]
-Tile = tuple[Span, Span, int, int | None]  # rows, columns, halo, side of what the network sees if that is fixed
 
 
 @torch.inference_mode()
@@ -42,14 +36,16 @@ def search(
         device: `cpu` or `cuda`.
         at_once: tiles that the network sees at once; None: as many as suit the device.
     """
-    tiles = list(_tiles(image.shape[:2], tile, network.side))
-    sizes = [_seen(one) for one in tiles]
+    side = network.side
+    halo = HALO_OF_FIXED if side else HALO
+    tiles = grid((0, 0, *image.shape[1::-1]), side - 2 * halo if side else tile)
+    sizes = [(side, side) if side else seen(one, halo, SIZE_DIVISOR) for one in tiles]
     found: dict[int, tuple[Tensor, Tensor]] = {}
     for numbers in batches(sizes, at_once or tiles_at_once(device)):
-        crops = [_pixels(image, tiles[number], sizes[number]).to(device) for number in numbers]
+        crops = [_pixels(image, tiles[number], halo, sizes[number]).to(device) for number in numbers]
         found.update(zip(numbers, network.several(crops), strict=True))
     boxes, scores = [torch.zeros(0, 4)], [torch.zeros(0)]
-    for number, ((top, bottom), (left, right), halo, _) in enumerate(tiles):
+    for number, (left, top, right, bottom) in enumerate(tiles):
         own_boxes = found[number][0].float().cpu() + torch.tensor([left - halo, top - halo] * 2)
         centre = (own_boxes[:, :2] + own_boxes[:, 2:]) / 2
         own = ((centre >= torch.tensor([left, top])) & (centre < torch.tensor([right, bottom]))).all(dim=1)
@@ -60,26 +56,6 @@ def search(
     return every[best].double().numpy(), score[best].double().numpy()
 
 
-def _seen(tile: Tile) -> tuple[int, int]:
-    """Height and width of what the network sees of a tile, px."""
-    rows, columns, halo, side = tile
-    height, width = (side or _padded(end - start + 2 * halo) for start, end in (rows, columns))
-    return height, width
-
-
-def _pixels(image: NDArray[np.uint8], tile: Tile, size: tuple[int, int]) -> Tensor:
-    (top, _), (left, _), halo, _ = tile
-    return torch.from_numpy(np.ascontiguousarray(crop(image, left - halo, top - halo, size[1], size[0])))
-
-
-def _tiles(shape: tuple[int, ...], tile: int, fixed: int | None) -> Iterator[Tile]:
-    """Yields rows and columns of each tile, the halo around it, and the side of what the network sees, if fixed."""
-    halo = HALO_OF_FIXED if fixed else HALO
-    step = fixed - 2 * halo if fixed else tile
-    rows, columns = ([(start, min(start + step, length)) for start in range(0, length, step)] for length in shape[:2])
-    for row, column in itertools.product(rows, columns):
-        yield row, column, halo, fixed
-
-
-def _padded(length: int) -> int:
-    return -(-length // SIZE_DIVISOR) * SIZE_DIVISOR
+def _pixels(image: NDArray[np.uint8], tile: Core, halo: int, size: tuple[int, int]) -> Tensor:
+    """Returns what the network sees of a tile, uint8 [H, W, 3]; `size` is its height and width, px."""
+    return torch.from_numpy(np.ascontiguousarray(crop(image, tile[0] - halo, tile[1] - halo, size[1], size[0])))

@@ -4,27 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmengine.model import BaseModel
-from torch import Tensor
-
 from mitobench.api import Context
-from mitobench.training import BoxPatchStream, cosine, train, warmup
+from mitobench.training import BoxPatchStream, LossModule, cosine, train, warmup
 from mitobench_networks.torchvision_detectors.networks import BoxNetwork
 from mitobench_networks.torchvision_detectors.options import TorchvisionOptions
 from mitobench_networks.torchvision_detectors.patches import collate
-
-
-class LossModel(BaseModel):
-    """A detector as an mmengine model: the sum of its losses is minimised."""
-
-    def __init__(self, network: BoxNetwork) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, inputs: list[Tensor], boxes: list[Tensor], mode: str = "loss") -> Any:
-        """Returns the losses by name, all of which mmengine adds."""
-        losses = self.network.losses(inputs, boxes)
-        return {f"loss_{name}": loss for name, loss in losses.items()}
 
 
 def fit(
@@ -37,7 +21,7 @@ def fit(
 ) -> None:
     """Trains a network in place; afterwards it is in evaluation mode on the context's device."""
     train(
-        LossModel(network),
+        LossModule(network.network, network.prepare),
         stream,
         context,
         iterations=iterations,
@@ -49,6 +33,7 @@ def fit(
         collate=collate,
         name=name,
     )
+    network.eval()
 
 
 def schedule(iterations: int, longest_rise: int) -> list[dict[str, Any]]:

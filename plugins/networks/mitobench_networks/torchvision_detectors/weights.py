@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mitobench.api import PluginError
 from mitobench.training import copy_own_weights, copy_weights
 from mitobench.training.pretrained import read_tensors
-from mitobench_networks.timm_models import whole_names
+from mitobench.training.timm_models import whole_names
 from mitobench_networks.torchvision_detectors.networks import BoxNetwork
 from mitobench_networks.torchvision_detectors.options import TorchvisionOptions
 

@@ -12,7 +12,7 @@ from torch.nn.functional import interpolate
 
 from mitobench.api import MitobenchError, PluginError
 from mitobench.training import PatchVerifier, copy_weights, find_weights, network_input, without_memory
-from mitobench_networks.timm_models import check_model, config_of, moments
+from mitobench.training.timm_models import check_model, config_of, moments
 from mitobench_networks.verifiers.options import TimmOptions
 
 
