@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
@@ -30,6 +31,8 @@ COMMANDS = "<!-- commands -->"
 CODE = re.compile(r"^(?P<fence> *```+)[^\n]*\n.*?^(?P=fence) *$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?P<before>!?\[(?P<text>(?:[^\[\]]|\[[^\[\]]*\])*)\])\((?P<target>[^)\s]+)\)")
 
+LONG_CODE = re.compile(r"(?<=<code>)[^<>\n]{20,}(?=</code>)")
+
 log = logging.getLogger("mkdocs.hooks.mitobench")
 
 
@@ -38,8 +41,17 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for pattern in OUTSIDE:
         for path in sorted(ROOT.glob(pattern)):
             if path.is_file():
-                files.append(File.generated(config, path.relative_to(ROOT).as_posix(), abs_src_path=str(path)))
+                files.append(_file(path, config))
     return files
+
+
+def _file(path: Path, config: MkDocsConfig) -> File:
+    """Returns a page or file outside `docs/` as one of the site. The pages that an HTML page links to are HTML there."""
+    name = path.relative_to(ROOT).as_posix()
+    if path.suffix != ".html":
+        return File.generated(config, name, abs_src_path=str(path))
+    content = re.sub(r'(href="[\w/-]+)\.md"', r'\1.html"', path.read_text(encoding="utf-8"))
+    return File.generated(config, name, content=content)
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -52,6 +64,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     text = _outside_code(markdown, lambda part: LINK.sub(link, part))
     text = text.replace("<details>", '<details markdown="1">')  # without it, Markdown within it is not rendered
     return text.replace(COMMANDS, _commands()) if COMMANDS in text else text
+
+
+def on_page_content(content: str, **_: Any) -> str:
+    """Returns the HTML of a page in which long paths and names in inline code may be broken."""
+    return LONG_CODE.sub(lambda code: re.sub(r"(?<=[/_.:+])(?=\w)", "<wbr>", code.group()), content)
 
 
 def _path(file: File) -> str:
@@ -86,10 +103,34 @@ def _link(link: re.Match[str], page: File, places: dict[str, File], repository: 
 
 
 def _commands() -> str:
-    """Returns the documentation of all commands in Markdown, one level of headings below the page's title."""
+    """Returns the documentation of all commands in Markdown, below the page's title."""
     command = [sys.executable, "-m", "typer", "mitobench.cli", "utils", "docs", "--name", "mitobench"]
     plain = {**os.environ, "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "100"}
     run = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=plain, cwd=ROOT)
     if run.returncode:
         raise PluginError(f"{' '.join(command)} failed:\n{run.stderr}")
-    return html.unescape(run.stdout)
+    return _readable(html.unescape(run.stdout))
+
+
+def _readable(text: str) -> str:
+    """Returns typer's documentation with whole summaries, and examples as code."""
+    summaries = dict(re.findall(r"^#+ `mitobench (.+)`\n\n(.+?)(?:\.\s|$)", text, re.MULTILINE))
+    lines, group = [], ""
+    for line in text.replace("```console\n$ ", "```text\n").splitlines():
+        if heading := re.fullmatch(r"(#+ )`mitobench ?(.*)`", line):
+            group = f"{heading[2]} ".lstrip()
+            lines.append(line if group else f"#{line}")  # the page has a title of its own
+        elif (entry := re.fullmatch(r"\* `(.+?)`: .*", line)) and group + entry[1] in summaries:
+            name = group + entry[1]
+            lines.append(f"* [`{name}`](#mitobench-{name.replace(' ', '-')}): {summaries[name].removesuffix('.')}.")
+        elif not line.startswith("* `--help`"):
+            lines.append(line)
+    text = re.sub(r"^\*\*Options\*\*:\n\n(?=\n*(?:\*\*|#|\Z))", "", "\n".join(lines), flags=re.MULTILINE)
+    text = re.sub(r'<span style="font-weight: bold">(.+?)</span>', r"**\1**", text)
+    text = re.sub(r"^Example: (mitobench .+)$", r"Example: `\1`", text, flags=re.MULTILINE)
+
+    def block(found: re.Match[str]) -> str:
+        commands = "\n".join(found.group().split("\n\n")).strip()
+        return f"```text\n{commands}\n```\n\n"
+
+    return re.sub(r"(?<!```text\n)(?:^mitobench .+\n+)+", block, text, flags=re.MULTILINE)
