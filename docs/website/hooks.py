@@ -46,7 +46,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def _file(path: Path, config: MkDocsConfig) -> File:
-    """Returns a page or file outside `docs/` as one of the site. The pages that an HTML page links to are HTML there."""
+    """Returns a page or file outside `docs/` as one of the site, where HTML links to other pages as HTML."""
     name = path.relative_to(ROOT).as_posix()
     if path.suffix != ".html":
         return File.generated(config, name, abs_src_path=str(path))
