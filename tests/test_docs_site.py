@@ -51,6 +51,16 @@ def test_every_page_is_listed_on_the_first_page() -> None:
     assert {page for page in PAGES if f"]({page})" not in first} == {"README.md"}
 
 
+def test_every_build_fails_on_a_warning() -> None:
+    """With --quiet, mkdocs drops warnings before it counts them."""
+    builds = [ROOT / "Makefile", ROOT / ".github" / "workflows" / "docs.yml"]
+    commands = [
+        line for path in builds for line in path.read_text(encoding="utf-8").splitlines() if "mkdocs build" in line
+    ]
+    assert len(commands) == 2
+    assert all(line.endswith("mkdocs build --strict") for line in commands)
+
+
 @pytest.mark.parametrize("module", ["api", "training"])
 def test_every_public_name_is_on_the_api_page(module: str) -> None:
     source = (ROOT / "mitobench" / (f"{module}.py" if module == "api" else f"{module}/__init__.py")).read_text()
@@ -75,6 +85,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 def test_the_pages_of_the_site_hold_what_is_generated(site: Path) -> None:
     commands = (site / "command-line.html").read_text(encoding="utf-8")
@@ -86,6 +97,7 @@ def test_the_pages_of_the_site_hold_what_is_generated(site: Path) -> None:
     assert (site / "leaderboard" / "LEADERBOARD.html").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 def test_the_site_loads_nothing_from_other_servers(site: Path) -> None:
     pages = [page for page in site.rglob("*.html") if "leaderboard/index" not in page.as_posix()]
@@ -96,6 +108,7 @@ def test_the_site_loads_nothing_from_other_servers(site: Path) -> None:
     assert [page.name for page in pages if loaded.search(page.read_text(encoding="utf-8"))] == []
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 def test_links_on_the_site_lead_somewhere(site: Path) -> None:
     dead = []
