@@ -13,7 +13,7 @@ NOT_QUICK := browser contract e2e experiments fuzz gallery model training cli/te
 # The tests start hundreds of processes: each module is compiled once, not once a process.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-quick test-thorough test-oldest test-newest lint browser release-check clean
+.PHONY: demo test test-quick test-thorough test-oldest test-newest lint browser docs release-check clean
 
 demo: .venv/ready
 	$(BIN)/mitobench run --estimator fcn --detector frcnn --verifier resnet50 --profile smoke --out $(DEMO)
@@ -77,5 +77,15 @@ lint: .venv/ready
 	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[training,test]' $(EDITABLE)
 	touch $@
 
+# The documentation site, in site/. A warning is an error, but not with --quiet, which drops warnings before they are counted.
+# The variable silences an announcement of mkdocs-material.
+docs: .venv/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "Built. To look at it: $(BIN)/python -m http.server --directory site"
+
+.venv/docs: .venv/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[docs]'
+	touch $@
+
 clean:
-	rm -rf .venv .venv-oldest .venv-newest runs build dist
+	rm -rf .venv .venv-oldest .venv-newest runs build dist site

@@ -79,13 +79,22 @@ API_VERSION = 1
 
 
 def mask_box(pixels: NDArray[np.int64]) -> Floats:
-    """Returns the smallest box, [4] px, that contains all of the pixels (x, y), int [P, 2]."""
+    """Returns the smallest box, [4] px, that contains all of the pixels.
+
+    Args:
+        pixels: (x, y) of each pixel, int [P, 2].
+    """
     box: Floats = np.concatenate([pixels.min(axis=0) - 0.5, pixels.max(axis=0) + 0.5])
     return box
 
 
 def clip_boxes(boxes: Floats, size: tuple[int, int]) -> Floats:
-    """Cuts boxes, [N, 4] px, off at the edges of a frame of `size` (width, height) px."""
+    """Cuts boxes off at the edges of a frame. Returns them, [N, 4] px.
+
+    Args:
+        boxes: (x1, y1, x2, y2) of each box, [N, 4] px.
+        size: width and height of the frame, px.
+    """
     clipped: Floats = boxes.clip(-0.5, np.tile(size, 2) - 0.5)
     return clipped
 
@@ -100,7 +109,11 @@ DOMAINS = ("scanner", "tumour", "lab", "species", "region")
 class Domains(Mapping[str, str]):
     """The domains of a frame: a read-only mapping from some of the names in `DOMAINS` to texts.
 
-    Empty texts are left out. Raises DataError for another name.
+    Args:
+        values: texts by name. Empty texts are left out.
+
+    Raises:
+        DataError: if a name is not in `DOMAINS`.
     """
 
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
@@ -142,7 +155,8 @@ class Frame:
         context: width of the strips at the left, top, right and bottom, px, that only show what lies around. Detections
             in them are dropped, so a detector need not search them.
 
-    Raises DataError for a resolution outside 0.1-1.0 um/px, and for an unknown domain.
+    Raises:
+        DataError: if the resolution is outside 0.1-1.0 um/px, or a domain is unknown.
     """
 
     id: str
@@ -170,7 +184,11 @@ class Frame:
         return f"{self.dataset}/{self.id}"
 
     def read(self) -> NDArray[np.uint8]:
-        """Reads the pixels: uint8 RGB, [height, width, 3]. Raises DataError if they have another form or size."""
+        """Reads the pixels: uint8 RGB, [height, width, 3].
+
+        Raises:
+            DataError: if they have another type, shape or size.
+        """
         pixels = self.reader()
         self._check(pixels, self.size)
         return pixels
@@ -181,8 +199,13 @@ class Frame:
         Readers with a method `region` read no more than they must; of others, the whole frame is read.
 
         Args:
-            x, y: upper left pixel.
-            width, height: size, px.
+            x: the leftmost pixel; it may be outside the frame.
+            y: the uppermost pixel; it may be outside the frame.
+            width: width of the rectangle, px.
+            height: height of the rectangle, px.
+
+        Raises:
+            DataError: if the reader returns pixels of another type, shape or size.
         """
         region = getattr(self.reader, "region", None)
         if region is not None:
@@ -217,7 +240,8 @@ class Mitoses:
             gives, or the share of the votes for a mitosis. None if the data set has neither.
         imposter_confidence: the same of each imposter, [M]: the share that took it for a mitosis.
 
-    Raises DataError if a confidence does not have one value for each point.
+    Raises:
+        DataError: if a confidence does not have one value for each point.
     """
 
     xy: Floats
@@ -240,7 +264,12 @@ class Mitoses:
 
 
 def square_boxes(xy: Floats, side: float) -> Floats:
-    """Returns square boxes of `side` px around points ([N, 2] px): [N, 4] px."""
+    """Returns square boxes around points, [N, 4] px.
+
+    Args:
+        xy: the points, [N, 2] px.
+        side: side of each box, px.
+    """
     boxes: Floats = np.concatenate([xy - side / 2, xy + side / 2], axis=1)
     return boxes
 
@@ -285,7 +314,14 @@ class Detections:
         kind: ArrayLike | None = None,
         extra: Mapping[str, ArrayLike] | None = None,
     ) -> Detections:
-        """Makes detections from boxes ([N, 4] px); the centres are those of the boxes."""
+        """Makes detections from boxes; the centres are those of the boxes.
+
+        Args:
+            boxes: (x1, y1, x2, y2) of each detection, [N, 4] px.
+            score: one score for each, [N]; higher means that a mitosis is more likely.
+            kind: the detector's own class of each, int or text [N], if it has classes.
+            extra: further values of each by name, [N, ...].
+        """
         boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
         return cls((boxes[:, :2] + boxes[:, 2:]) / 2, boxes, _scores(score), **_further(kind, extra))
 
@@ -299,7 +335,15 @@ class Detections:
         kind: ArrayLike | None = None,
         extra: Mapping[str, ArrayLike] | None = None,
     ) -> Detections:
-        """Makes detections from points ([N, 2] px), each with a square box of `side` px around it."""
+        """Makes detections from points, each with a square box around it.
+
+        Args:
+            xy: the points, [N, 2] px.
+            score: one score for each, [N]; higher means that a mitosis is more likely.
+            side: side of the boxes, px.
+            kind: the detector's own class of each, int or text [N], if it has classes.
+            extra: further values of each by name, [N, ...].
+        """
         xy = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
         return cls(xy, square_boxes(xy, side), _scores(score), **_further(kind, extra))
 
@@ -324,8 +368,9 @@ class Detections:
     def joined(cls, parts: Sequence[Detections]) -> Detections:
         """Concatenates detections. Parts without a detection need not have `kind` and `extra` as the others do.
 
-        Raises PluginError if the others do not all have the same kind of class, and extra arrays of the same names,
-        shapes and types.
+        Raises:
+            PluginError: if the others do not all have the same kind of class, and extra arrays of the same names,
+                shapes and types.
         """
         parts = [part for part in parts if len(part)] or list(parts[:1])
         if not parts:
@@ -366,7 +411,12 @@ class Candidates(Detections):
 
     @classmethod
     def of(cls, detections: Detections, is_mitosis: NDArray[np.bool_]) -> Candidates:
-        """Returns the detections with labels, bool [N]."""
+        """Returns detections with labels.
+
+        Args:
+            detections: N detections on one frame.
+            is_mitosis: the label of each, bool [N].
+        """
         return cls(
             detections.xy,
             detections.boxes,
@@ -517,7 +567,8 @@ class Context:
         progress: to be called with (steps done, steps in total) now and then.
         log: writes to the log file of the stage.
         amp: whether to train with mixed precision (CUDA only).
-        rank, world_size: number of this process, and number of the processes, that fit together.
+        rank: number of this process among those that fit together, from 0 on.
+        world_size: how many processes fit together.
         log_scalar: takes (name, value, step) of a curve, for example a loss. `mitobench run --log tensorboard` shows
             it; otherwise it is dropped. Steps count from the beginning of the fit.
         label: labels detections on a training or validation frame, as the candidates that verifiers learn from are.
@@ -614,11 +665,14 @@ class Plugin(ABC):
 
     @classmethod
     def trusts(cls, options: Any) -> Sequence[Need]:
-        """Returns the programs and downloads of these options, which need the user's permission, as (kind, text).
+        """Returns the programs and downloads of these options, which need the user's permission.
 
-        `external`: it runs a program; the text is the whole command. `download`: it contacts a hub; the text says which
-        one and for what. `run` allows the commands that the user typed; everything else needs `--allow-external` or
-        `--allow-download`. By default, the options that name a hub or an address.
+        By default, these are the options that name a hub or an address. `mitobench run` allows the commands that the
+        user typed; everything else needs `--allow-external` or `--allow-download`.
+
+        Returns:
+            (kind, text) for each. Kind `external`: it runs a program, and the text is the whole command. Kind
+                `download`: it contacts a hub, and the text says which one and for what.
         """
         return [("download", text) for name, value in options for text in _remote(name, value)]
 
@@ -633,7 +687,8 @@ class Plugin(ABC):
     def exportable(self) -> Any:
         """Returns the fitted network for `mitobench export`, as a `mitobench.training.Exportable`.
 
-        Raises PluginError, with the reason, if the plugin has no network that can be exported.
+        Raises:
+            PluginError: if the plugin has no network that can be exported. The message says why.
         """
         if not self.learns():
             raise PluginError(f"{self.name} learns nothing, so it has no network")
@@ -644,6 +699,9 @@ class Plugin(ABC):
 
         Args:
             run: takes the input of that network, and returns its output.
+
+        Raises:
+            PluginError: if the plugin cannot use one.
         """
         raise PluginError(f"{self.name} cannot use an exported network")
 
@@ -651,7 +709,11 @@ class Plugin(ABC):
     def resolve(cls, argument: str) -> str:
         """Returns the full spelling of an argument: two spellings of one member must give the same.
 
-        Raises MitobenchError, with similar ones, for an argument that the family does not know.
+        Args:
+            argument: the text after the colon of `NAME:ARGUMENT`, as the user wrote it.
+
+        Raises:
+            MitobenchError: if the family does not know the argument. The message lists similar ones.
         """
         return argument
 
@@ -687,13 +749,21 @@ class BoxEstimator(Plugin):
     learns_from_masks: ClassVar[bool] = False
 
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
-        """Learns from labelled frames, which have masks if `learns_from_masks` is True."""
+        """Learns from labelled frames, which have masks if `learns_from_masks` is True.
+
+        Args:
+            train: the frames to learn from.
+            val: the validation frames.
+            context: seed, device, folder, weights, and what the harness computes for the fit.
+        """
 
     @abstractmethod
     def boxes(self, frame: Frame, mitoses: Mitoses) -> Floats:
         """Returns a box for each of `mitoses.xy`, in the same order: [N, 4] px.
 
-        `mitoses.masks` is set only if `needs_masks` is True.
+        Args:
+            frame: the frame.
+            mitoses: its annotation. `mitoses.masks` is set only if `needs_masks` is True.
         """
 
     def covered(self, frame: Frame, mitoses: Mitoses) -> NDArray[np.bool_]:
@@ -729,11 +799,24 @@ class Detector(Plugin):
     limits: ClassVar[Mapping[str, float]] = {}
 
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
-        """Learns from labelled frames, which have boxes if `uses_boxes` is True."""
+        """Learns from labelled frames, which have boxes if `uses_boxes` is True.
+
+        Args:
+            train: the frames to learn from.
+            val: the validation frames, for example to stop in time.
+            context: seed, device, folder, weights, and what the harness computes for the fit.
+        """
 
     @abstractmethod
     def predict(self, frame: Frame) -> Detections:
-        """Returns all candidates, also unlikely ones, with scores that rank them. mitobench chooses the threshold."""
+        """Returns all candidates of a frame, also unlikely ones, with scores that rank them.
+
+        mitobench chooses the threshold. A place more than 1 px outside the frame is an error. For a frame without a
+        candidate, return `Detections.none()`.
+
+        Args:
+            frame: a frame of any part, without its annotation.
+        """
 
     def raise_limits(self) -> None:
         """Multiplies the options in `limits` by their factors, as far as their own limits allow.
@@ -755,7 +838,13 @@ class Verifier(Plugin):
     verifies: ClassVar[bool] = True
 
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
-        """Learns from labelled frames with candidates."""
+        """Learns from labelled frames with candidates.
+
+        Args:
+            train: the frames to learn from, each with the detector's candidates and their labels.
+            val: the validation frames, in the same form.
+            context: seed, device, folder, weights, and what the harness computes for the fit.
+        """
 
     @abstractmethod
     def score(self, frame: Frame, detections: Detections) -> Floats:
@@ -862,5 +951,6 @@ class Fuser(Plugin):
     def restore(self, chosen: Mapping[str, Any]) -> None:
         """Restores what `chosen` returned, read back from a record. A fuser that chooses nothing need not override it.
 
-        Raises PluginError for values that `chosen` cannot have returned.
+        Raises:
+            PluginError: if `chosen` cannot have returned these values.
         """

@@ -39,7 +39,8 @@ class File:
         path: absolute path of the file.
         sha256: SHA-256 of the content when the options were created.
 
-    Raises ValueError if the path is not a readable regular file.
+    Raises:
+        ValueError: if the path is not a readable regular file.
     """
 
     def __init__(self, path: Path) -> None:

@@ -44,7 +44,8 @@ def load(name: str | Path = "bundled", device: str = "auto", allow: Collection[s
         allow: what loading and predicting may do: `download` (get the model and what it names from a hub), `external`
             (run programs that the model names).
 
-    Raises MitobenchError if there is no such model, or it would do something that is not allowed.
+    Raises:
+        MitobenchError: if there is no such model, or it would do something that is not allowed.
     """
     from mitobench.benchmark import find_device
 
@@ -91,8 +92,9 @@ class LoadedModel:
             tissue: where tissue is: a file with a mask of any size (0: none), or GeoJSON with outlines; only there is
                 searched. None: tissue is found. As `--tissue` of `mitobench predict`.
 
-        Raises MitobenchError if the image or a file cannot be read, an outline or a mask does not fit the image, um/px
-        is missing, or a number is out of range.
+        Raises:
+            MitobenchError: if the image or a file cannot be read, an outline or a mask does not fit the image, um/px is
+                missing, or a number is out of range.
         """
         _check_numbers(mpp, threshold)
         outlines, where = (None if path is None else Path(path) for path in (roi, tissue))
@@ -211,14 +213,19 @@ class FoundMitoses:
         """Returns the places with the most mitoses that do not overlap, the highest count first.
 
         Args:
-            area_mm2: their size.
+            area_mm2: their size, mm2.
             shape: `circle` or `square`.
         """
         points = (self.xy + 0.5) * self.findings.mpp
         return find_hot_spots(points, self.findings.tissue, area_of(shape, area_mm2)).spots
 
     def rows(self) -> list[dict[str, Any]]:
-        """Returns all candidates, the highest score first: `x`, `y` (px), `x_um`, `y_um`, scores and `mitosis`."""
+        """Returns all candidates, the highest score first, each as a dict.
+
+        The names are `x` and `y` (centre, px; whole numbers are the centres of pixels), `x_um` and `y_um` (centre, um
+        from the upper left corner), `detector_score`, `verifier_score` (None without a verifier), `score`, and
+        `mitosis` (whether the score reaches the threshold).
+        """
         found = self.findings.found
         um = (found.detections.xy + 0.5) * self.findings.mpp
         return [
@@ -258,17 +265,25 @@ def run(
 
     Args:
         out: folder of the leaderboard; records go to its `records/`.
-        detector, verifier, fuser, estimator: names of plugins; without any, the profile's default.
+        detector: name of a detector, or several; without any, the profile's default.
+        verifier: names of verifiers, in the same way.
+        fuser: names of fusers, in the same way.
+        estimator: names of box estimators, in the same way.
         data: folder that holds data sets; None: synthetic frames.
-        dataset: to test on; without any, all in `data`.
-        seeds: of the training.
+        dataset: names of the data sets to test on; without any, all in `data`.
+        seeds: seeds of the training; each gives a row.
         options: options of plugins, for example `{"detector.blobs.max_candidates": 50}`.
         jobs: number of stages that run at once.
         settings: further arguments of `benchmark.Benchmark.prepare`: `profile`, `scale`, `protocol`, `train_on`,
             `device`, `store`, `allow`, ...
 
-    Returns a pandas DataFrame, or a list of dicts where pandas is not installed: names of the plugins and data set,
-    `seed`, `status`, `f1` with `f1_low` and `f1_high`, `precision`, `recall`, `threshold`, and the `record`'s file.
+    Returns:
+        A pandas DataFrame, or a list of dicts where pandas is not installed: names of the plugins and data set, `seed`,
+            `status`, `f1` with `f1_low` and `f1_high` (its 95 % interval), `precision`, `recall`, `threshold`, and the
+            `record`'s file.
+
+    Raises:
+        MitobenchError: if a name or an option is unknown, or the data cannot be read.
     """
     from mitobench.benchmark import Benchmark, Grid
     from mitobench.pipeline.settings import Override

@@ -131,7 +131,8 @@ class BoxPatchStream:
     def patch(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], Floats]:
         """Draws a patch, uint8 [side, side, 3], and its boxes, [N, 4]; both in px after `scale`.
 
-        Raises PluginError if no patch keeps enough of the mitoses at its border.
+        Raises:
+            PluginError: if no patch keeps enough of the mitoses at its border.
         """
         positive = rng.random() < self.options.positive_share
         for _ in range(TRIES):

@@ -134,7 +134,8 @@ class CandidatePatchStream:
     memory grows with the candidates and not with the frames.
 
     Attributes:
-        mitoses, others: patches of `side` + 2 * `shift` px.
+        mitoses: patches of mitoses, `side` + 2 * `shift` px.
+        others: patches of everything else, of the same size.
         shift: greatest shift of a patch, px.
         share: probability of drawing a mitosis.
         augment: function of (patch, whether it shows a mitosis, source of randomness) that returns the changed patch.

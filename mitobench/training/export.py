@@ -31,7 +31,8 @@ class Exportable:
         network: takes one tensor and returns one tensor. It contains the preparation of the input.
         example: an input, on the CPU. Its length is at least 2 along each of `sizes`.
         sizes: axes of the input whose length may vary, each with the number that it must be a multiple of.
-        takes, returns: what the input and the output are: type, shape, units.
+        takes: what the input is: type, shape, units.
+        returns: what the output is: type, shape, units.
     """
 
     network: nn.Module
@@ -73,7 +74,8 @@ def export(exportable: Exportable, path: Path) -> float:
 
     Returns the greatest difference, on the example and on inputs of other sizes.
 
-    Raises PluginError, and writes nothing, if the network cannot be exported or an output differs by more than 1e-4.
+    Raises:
+        PluginError: if the network cannot be exported or an output differs by more than 1e-4. Nothing is written then.
     """
     network = exportable.network.cpu().eval()
     try:
@@ -137,7 +139,8 @@ def runner(path: Path) -> Callable[[Tensor], Tensor]:
     """Returns a function that runs an exported network by ONNX Runtime on the CPU.
 
     A file of weights that it names is read from its own folder only; ONNX Runtime refuses a path that leads out of it.
-    Raises PluginError if ONNX Runtime is not installed or cannot read the file.
+    Raises:
+        PluginError: if ONNX Runtime is not installed or cannot read the file.
     """
     try:
         import onnxruntime

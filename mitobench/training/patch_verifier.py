@@ -68,8 +68,9 @@ class PatchVerifier(api.Verifier):
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
         """Learns from mitoses, candidates, imposters and background of the training frames.
 
-        Raises PluginError if there are no patches of mitoses, or none of anything else, or if the pretrained weights do
-        not fit.
+        Raises:
+            PluginError: if there are no patches of mitoses, or none of anything else, or if the pretrained weights do
+                not fit.
         """
         stream = self._stream(train, context)
         count, steps = self.options.ensemble_size, self.options.iterations

@@ -55,7 +55,8 @@ class PointPatchStream:
         options: of the patches.
         hard: hard negatives of each frame, [N, 2] frame px, and how much each looks like a mitosis, [N].
 
-    Raises PluginError where no frame holds a mitosis.
+    Raises:
+        PluginError: if no frame holds a mitosis.
     """
 
     samples: Sequence[Sample]

@@ -64,7 +64,8 @@ def find_weights(requested: str, default: str, fits: bool = True, source: Source
     weights of torchvision and timm, and `timm` and `hf-hub:` may reach the Hugging Face Hub, whose local cache they
     read otherwise.
 
-    Raises MitobenchError if weights that were asked for by any value but `auto` are not found, with what to do.
+    Raises:
+        MitobenchError: if weights that were asked for by any value but `auto` are not found, with what to do.
     """
     if requested == "none":
         return None
@@ -175,8 +176,9 @@ def copy_weights(path: Path, into: Mapping[str, Tensor], unused: Collection[str]
         into: the model's tensors (parameters, or views of them) by their names in the file.
         unused: names that the file may contain too; a name that ends in a dot means all names that begin with it.
 
-    Raises PluginError, and copies nothing, if tensors are missing, unexpected, of another shape, or not finite
-    floating-point numbers.
+    Raises:
+        PluginError: if tensors are missing, unexpected, of another shape, or not finite floating-point numbers. Nothing
+            is copied then.
     """
     wanted = {name: tensor for name, tensor in into.items() if not name.endswith(COUNTER)}
     found = {

@@ -66,7 +66,8 @@ def read_state_dict(path: Path, key: str | None = None) -> dict[str, Tensor]:
             `state_dict`, `model_state_dict`, `model`, `state_dict_ema`, `model_ema`, `teacher` and `module` that holds
             tensors.
 
-    Raises PluginError if the file cannot be read, holds other objects, or has no tensors there.
+    Raises:
+        PluginError: if the file cannot be read, holds other objects, or has no tensors there.
     """
     loaded = _unpickled(path)
     found = _tensors(loaded.get(key)) if key else _first(loaded)
@@ -123,7 +124,8 @@ def _tensors(value: Any) -> dict[str, Tensor]:
 def ensure_safetensors(path: Path, target: Path) -> Path:
     """Writes the tensors of `path` to the .safetensors file `target` unless it exists; returns `target`.
 
-    Raises MitobenchError if the file cannot be read, or `target` cannot be written.
+    Raises:
+        MitobenchError: if the file cannot be read, or `target` cannot be written.
     """
     if not target.is_file():
         write_tensors(read_state_dict(path) if path.suffix in PICKLES else read_tensors(path), target)

@@ -46,8 +46,9 @@ def packed(tensors: Mapping[str, Tensor]) -> bytes:
 def load_weights(module: nn.Module, folder: Path, name: str = FILE) -> None:
     """Reads `folder/name` into `module`.
 
-    Raises PluginError if it is not a safetensors file, or with a list of the tensors that are missing, unexpected, of
-    another shape, or not finite.
+    Raises:
+        PluginError: if it is not a safetensors file, or with a list of the tensors that are missing, unexpected, of
+            another shape, or not finite.
     """
     wanted = module.state_dict()
     check_regular(folder / name, MAX_WEIGHTS_BYTES, "file of weights", PluginError)
