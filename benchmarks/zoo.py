@@ -6,13 +6,15 @@
     python benchmarks/zoo.py --measure --data DATA    also MITOS 2012, protocol `development`, profile cpu, a tenth of
                                                       its training steps (about an hour)
 
-The members are in `zoo.toml`. A new record is added to leaderboard/ and must be committed with the page.
+The members are in `zoo.toml`. Records of synthetic frames are added to leaderboard/; those of the shortened trainings
+on real frames, which no leaderboard should rank, are kept in zoo-records/. Commit them with the page.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -31,6 +33,7 @@ from mitobench.results.schema import Record
 
 ROOT = Path(__file__).parents[1]
 LEADERBOARD = ROOT / "leaderboard"
+SHORTENED = Path(__file__).parent / "zoo-records"
 PAGE = ROOT / "docs" / "zoo.md"
 START, END = "<!-- families, written by benchmarks/zoo.py -->", "<!-- end of families -->"
 INTRODUCTION = """\
@@ -48,7 +51,8 @@ NOTES = """\
 - Detectors are measured alone, verifiers and fusers on the candidates of `blobs`. One seed: the rows say what works,
   not what is best. The [leaderboard](../leaderboard/LEADERBOARD.md) ranks, with intervals.
 - [Which of MMDetection's configs work](zoo-mmdet.md) is a page of its own.
-- **s/HPF**: seconds per frame of 2084 x 2084 px on the CPU that measured the row. –: not measured.
+- **s/HPF**: seconds per frame of 2084 x 2084 px on one thread of the CPU that measured the row, which was busy with
+  other work. –: not measured. *No candidates*: a network from random weights that has learned too little by then.
 """
 DATASETS = {"synthetic": ("by-slide", "smoke", 1.0), "mitos2012": ("development", "cpu", 0.1)}  # factor on schedules
 
@@ -86,7 +90,7 @@ def main() -> None:
     members = [Member(**entry) for entry in tomllib.loads(Path(__file__).with_suffix(".toml").read_text())["member"]]
     if arguments.measure:
         measure(members, arguments.data)
-    records = [found for _, found in record.read_all(LEADERBOARD / "records")]
+    records = all_records()
     rows = [cells(member, records) for member in members]
     PAGE.write_text(page(rows), encoding="utf-8")
     readme = ROOT / "README.md"
@@ -94,8 +98,8 @@ def main() -> None:
 
 
 def measure(members: Iterable[Member], data: Path | None) -> None:
-    """Runs every member that has no record on a data set, and adds its records to the leaderboard."""
-    records = [found for _, found in record.read_all(LEADERBOARD / "records")]
+    """Runs every member that has no record on a data set, and keeps its records."""
+    records = all_records()
     for dataset in ["synthetic", *(["mitos2012"] if data else [])]:
         for member in members:
             if not member.runnable or measured(member, dataset, records):
@@ -103,7 +107,15 @@ def measure(members: Iterable[Member], data: Path | None) -> None:
             with tempfile.TemporaryDirectory() as folder:
                 place = ["--data", str(data)] if dataset != "synthetic" else []
                 _mitobench(*member.command(dataset), *place, "--out", folder)
-                _mitobench("leaderboard", "add", str(Path(folder, "records")), "--folder", str(LEADERBOARD))
+                if dataset == "synthetic":
+                    _mitobench("leaderboard", "add", str(Path(folder, "records")), "--folder", str(LEADERBOARD))
+                else:
+                    shutil.copytree(Path(folder, "records"), SHORTENED, dirs_exist_ok=True)
+
+
+def all_records() -> list[Record]:
+    """Returns the records that the page may show."""
+    return [found for folder in (LEADERBOARD / "records", SHORTENED) for _, found in record.read_all(folder)]
 
 
 def _mitobench(*arguments: str) -> None:
@@ -163,8 +175,10 @@ def description(member: Member) -> Mapping[str, Any]:
 
 def _f1(found: Record | None) -> str:
     """Returns F1, with the other data sets that the row was trained on."""
-    if found is None or found.test is None or found.test.f1 is None:
+    if found is None or found.test is None:
         return "–"
+    if found.test.f1 is None:
+        return "no candidates"
     others = [name for name in found.combination["train_on"] if name != found.combination["dataset"]]
     return f"{found.test.f1:.3f}".lstrip("0") + (f" (also trained on {', '.join(others)})" if others else "")
 
