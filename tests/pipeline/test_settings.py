@@ -123,7 +123,7 @@ def test_an_error_about_a_set_of_an_unknown_option_lists_similar_options(profile
         ("verifier.none.x=1", "this run has no none; it has no verifier"),
         (
             "detector.union:blobs.merge_um=1",
-            "--set detector.union:blobs.merge_um=1: union:blobs: a union has at least two",
+            "--set detector.union:blobs.merge_um=1: union:blobs: has one member, blobs",
         ),
     ],
 )
@@ -137,7 +137,7 @@ def test_a_set_for_a_plugin_that_does_not_run_says_so(text: str, message: str) -
 def test_a_profile_with_an_unknown_member_of_a_family_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('[detector."union:blobs+blubs"]\nmerge_um = 2.0\n')
-    with pytest.raises(MitobenchError, match=r"mine.toml: \[detector.union:blobs\+blubs\]: Unknown detector 'blubs'"):
+    with pytest.raises(MitobenchError, match=r"mine.toml: \[detector.union:blobs\+blubs\]: .*: Unknown detector 'blubs'"):
         Settings.load(str(path)).check_all_used()
 
 
