@@ -137,7 +137,9 @@ def test_a_set_for_a_plugin_that_does_not_run_says_so(text: str, message: str) -
 def test_a_profile_with_an_unknown_member_of_a_family_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('[detector."union:blobs+blubs"]\nmerge_um = 2.0\n')
-    with pytest.raises(MitobenchError, match=r"mine.toml: \[detector.union:blobs\+blubs\]: .*: Unknown detector 'blubs'"):
+    with pytest.raises(
+        MitobenchError, match=r"mine.toml: \[detector.union:blobs\+blubs\]: .*: Unknown detector 'blubs'"
+    ):
         Settings.load(str(path)).check_all_used()
 
 
