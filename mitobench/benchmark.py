@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from mitobench import compute, discovery, reading, weights_search
 from mitobench.api import Options, Plugin
@@ -153,6 +153,7 @@ class Benchmark:
         estimators = {name for roles in named for name in roles["estimator"]}
         masks = _learns_from_masks(estimators)
         workspace = reading.read(root, tested, train_on, protocol, scanners, masks, notify, known)
+        named = [_for_masks(roles, grid.roles, workspace, notify) for roles, grid in zip(named, grids, strict=True)]
         if part == "val":
             workspace = workspace.without_test(tested)
         request = Request(
@@ -293,6 +294,19 @@ def _with_defaults(roles: Mapping[str, list[str]], settings: Settings, notify: N
         if note:
             notify(note)
     return named
+
+
+def _for_masks(
+    roles: dict[str, list[str]], given: Mapping[str, Any], workspace: Workspace, notify: Notify
+) -> dict[str, list[str]]:
+    """Replaces the default estimator by `fixed` where it learns from masks and no data set of the run has any."""
+    if "estimator" in given or any(workspace.card(name).has_masks for name in workspace.datasets):
+        return roles
+    if not _learns_from_masks(roles["estimator"]):
+        return roles
+    (name,) = roles["estimator"]
+    notify(f"Default estimator: fixed, because {name} learns from masks, and no data set here has any.")
+    return {**roles, "estimator": ["fixed"]}
 
 
 def find_device(name: str, processes: int = 1) -> str:

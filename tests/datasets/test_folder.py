@@ -403,3 +403,22 @@ def test_init_looks_at_boxes(folder: Path, mitobench: Callable[..., Any]) -> Non
 def test_settings_decide_what_four_numbers_are(folder: Path, boxes: str, xy: list[float]) -> None:
     settings(folder, f'boxes = "{boxes}"')
     assert read(folder, "labels.csv", "image,x1,y1,x2,y2\na,40,50,10,5\n")["a"].xy.tolist() == [xy]
+
+
+def test_a_run_without_masks_takes_an_estimator_that_needs_none(
+    tmp_path: Path, mitobench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        pixels = np.random.default_rng(number).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+        write_rgb(tmp_path / f"s{number}.png", pixels)
+    settings(tmp_path)
+    read(tmp_path, "labels.csv", "image,x,y\n" + "".join(f"s{number}.png,10,20\n" for number in range(6)))
+    monkeypatch.setenv("MITOBENCH_STORE", str(tmp_path / "store"))
+    plan = ("run", "--dataset", "folder", "--data", tmp_path, "--detector", "frcnn", "--verifier", "none", "--dry-run")
+    answer = mitobench(*plan, "--out", tmp_path / "out")
+    assert answer.code == 0, answer.err
+    assert "Default estimator: fixed, because fcn learns from masks, and no data set here has any." in answer.out
+    assert "1 combination" in answer.out
+    answer = mitobench(*plan, "--estimator", "fcn", "--out", tmp_path / "out")
+    assert answer.code == 1, "an estimator that the user names is not replaced"
+    assert "estimator fcn learns from masks" in " ".join(answer.out.split())
