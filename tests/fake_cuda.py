@@ -33,7 +33,7 @@ from mitobench.api import Detections
 from mitobench.contract import frames
 from mitobench.contract.subject import Subject
 from mitobench.contract.subject import subject as cached_subject
-from mitobench.training import runner
+from mitobench.training import LossModule, runner
 
 DEPENDS_ON_DATA = (DataDependentOutputException, DynamicOutputShapeException, UnsupportedOperatorException)
 STEPS = ("batch", "forward", "loss", "prediction")
@@ -126,6 +126,8 @@ def training_step(model: Any, batch: Any, outcome: Outcome) -> None:
 
 def _forward(model: Any, data: Any) -> Any:
     """Runs backbone, neck and heads. Of a two-stage detector of mmdet, the second gets fixed regions, not proposals."""
+    if isinstance(model, LossModule):  # while it trains, such a network needs the targets, and returns its losses
+        return model._run_forward(data, mode="loss")
     if not isinstance(getattr(getattr(model, "roi_head", None), "bbox_head", None), nn.Module):
         return model._run_forward(data, mode="tensor")
     features = model.extract_feat(data["inputs"])
