@@ -32,7 +32,7 @@ from mitobench.report.section_page import MADE_BY, SECTIONS
 from mitobench.report.summary import answers
 from mitobench.report.table import Section
 
-MAX_COMBINATIONS = 8
+MAX_COMBINATIONS = 10
 MAX_PUBLISHED = 4
 
 INTRODUCTION = """\
