@@ -18,6 +18,8 @@ from rich.table import Table
 from mitobench import cli
 from mitobench.cli import terminal
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = {
     "title": "\x1b]0;owned\x07",
     "clipboard": "\x1b]52;c;cm0gLXJm\x07",

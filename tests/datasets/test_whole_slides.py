@@ -13,6 +13,8 @@ from mitobench.datasets import available, load, whole_slides
 from mitobench.datasets.images import write_rgb
 from mitobench.datasets.sliderunner import meaning, read_database
 
+pytestmark = pytest.mark.slow
+
 CLASSES = "INSERT INTO Classes VALUES (1, 'Granulocytes'), (2, 'Mitosis'), (7, 'Mitosislike');"
 TABLES = """
 CREATE TABLE Slides (uid INTEGER, filename TEXT, width INTEGER, height INTEGER);

@@ -13,6 +13,8 @@ from mitobench.errors import RecordError
 from mitobench.evaluate import MATCHERS, FrameEntry, FramePrediction, choose_threshold, evaluate
 from mitobench.evaluate.stored import COLUMNS, MAX_PX, StoredDetections, from_csv, of_frames, to_csv
 
+pytestmark = pytest.mark.slow
+
 RADIUS_UM = 5.0
 
 # Whole px at .5 um/px on a small frame: equal distances, doubled detections and hits at the very radius are frequent.

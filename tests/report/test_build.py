@@ -18,6 +18,8 @@ from mitobench.results import record
 from mitobench.results.schema import DetectionsEntry
 from report.counted import F1_5, F1_8, counted
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def only_the_tables(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,8 @@ from report.counted import F1_4, F1_5, F1_8, counted
 from report.tables import first_line, numbered, rows, second_line, table
 from report.work import n_calls
 
+pytestmark = pytest.mark.slow
+
 COMMITTED = Path(__file__).parents[2] / "leaderboard"
 MAX_LINE = 400  # characters of a row, of which half are markup
 

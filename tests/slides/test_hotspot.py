@@ -16,6 +16,8 @@ from mitobench.slides.areas import MAX_AREA_MM2, SHAPES, Area, Circle, area_of, 
 from mitobench.slides.hotspot import MIN_TISSUE_SHARE, HotSpots, find_hot_spots, poisson_interval
 from mitobench.slides.tissue import Tissue
 
+pytestmark = pytest.mark.slow
+
 STEP = 8.0
 Place = tuple[int, int]
 
