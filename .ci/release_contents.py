@@ -1,4 +1,4 @@
-"""Checks the files of a release: equal versions, a heading in the changelog, licences of everything that is shipped.
+"""Checks the files of a release: equal versions, a heading in the changelog, licences of all code that is shipped.
 
 Usage: python .ci/release_contents.py DIST
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 WHEELS = {"mitobench", "mitobench_networks", "mitobench_mmdet"}
-LICENCES = {  # of what the core's wheel contains: its code, the page's libraries, the bundled model
+LICENCES = {  # of the core's code and of the page's libraries; `mitobench info` shows that of the bundled model
     "LICENSE",
     "mitobench/report/vendor/chart.js/LICENSE.md",
     "mitobench/report/vendor/chartjs-plugin-datalabels/LICENSE.md",

@@ -45,6 +45,8 @@ def main() -> None:
     if judge.verifier is None:
         parser.error(f"--verifier {arguments.verifier}: has no verifier.")
     if arguments.views:
+        if not hasattr(finder.detector.options, "tta_views") or "detector" in (finder.card.onnx or ()):
+            parser.error(f"--views: the detector of {arguments.detector} has no views, or the packed ones.")
         finder.detector.options = finder.detector.options.model_copy(update={"tta_views": arguments.views})
     dataset = datasets.load("mitos2012", arguments.data).select(["A"])
     split = splits.assign(splits.load_split("mitos2012", "official"), dataset)

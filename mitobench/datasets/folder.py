@@ -118,7 +118,7 @@ def images_file(folder: Path, settings: FolderSettings) -> Path | None:
     _check_inside(folder, "images", settings.images)
     path = folder / settings.images
     if not path.is_file():
-        raise DataError(f"{folder / FILE}: there is no file images = {settings.images!r}. Correct it.")
+        raise DataError(f"{folder / FILE}: images = {settings.images!r} names a file that does not exist. Correct it.")
     return path
 
 

@@ -244,7 +244,7 @@ def test_coco_results_are_read_with_the_images_of_another_file(folder: Path) -> 
     with pytest.raises(DataError, match=r"instances\.json: lists no images"):
         read(folder, "results.json", results())
     (folder / "instances.json").unlink()
-    with pytest.raises(DataError, match=r"dataset\.toml: there is no file images = 'instances\.json'"):
+    with pytest.raises(DataError, match=r"dataset\.toml: images = 'instances\.json'"):
         read(folder, "results.json", results())
 
 
