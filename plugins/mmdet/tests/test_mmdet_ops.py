@@ -127,6 +127,18 @@ def test_soft_suppression_and_masked_convolution(seed: int) -> None:
     assert ops_check.check_masked_conv(seed) < 1e-6
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_boxes_are_grouped_with_those_that_they_suppress(seed: int) -> None:
+    assert ops_check.check_nms_match(seed) == 0
+
+
+def test_a_box_of_exactly_the_threshold_belongs_to_the_group_and_an_empty_one_to_itself() -> None:
+    dets = torch.tensor([[0.0, 0, 10, 10, 0.8], [6, 0, 16, 10, 0.9], [50, 50, 50, 50, 0.7]])  # IoU .25
+    assert operators.nms_match(dets, 0.25) == [[1, 0], [2]]
+    assert operators.nms_match(dets, 0.26) == [[1], [0], [2]]
+    assert operators.nms_match(dets[:0], 0.5) == []
+
+
 @pytest.mark.parametrize(("method", "kept"), [("naive", [0.9, 0.7]), ("linear", [0.9, 0.7, 0.8 * 0.75])])
 def test_soft_suppression_lowers_or_drops_what_overlaps(method: str, kept: list[float]) -> None:
     from mmcv.ops import soft_nms

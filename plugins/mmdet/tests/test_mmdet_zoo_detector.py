@@ -264,6 +264,21 @@ def test_prediction_needs_a_fit() -> None:
         zoo_detector("mmdet:rtmdet_tiny").predict(zoo_samples()[0].frame)
 
 
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param("mmdet:ssdlite_mobilenetv2-scratch_8xb24-600e_coco", id="an SSD, whose search asks for its loss"),
+        pytest.param("mmdet:crowddet-rcnn_r50_fpn_8xb2-30e_crowdhuman", id="a head that asks for ignored boxes"),
+        pytest.param("mmdet:faster-rcnn_r50_fpn-carafe_1x_coco", id="layers whose order is a tuple"),
+        pytest.param("mmdet:faster-rcnn_r50_fpn_pisa_1x_coco", id="boxes in groups"),
+        pytest.param("mmdet:retinanet_effb3_fpn_8xb4-crop896-1x_coco", id="a backbone that counts from 1"),
+    ],
+)
+def test_configs_with_demands_of_their_own_fit(spec: str, context: Callable[..., Context]) -> None:
+    assert len(fitted(context, spec).predict(zoo_samples()[0].frame))
+
+
 def test_a_model_of_a_fixed_least_size_says_which(context: Callable[..., Context]) -> None:
     with pytest.raises(PluginError, match=r"at least 300 px, but patch=128.*Set patch=300"):
         fitted(context, "mmdet:ssd300_coco")

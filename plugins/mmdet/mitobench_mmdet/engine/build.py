@@ -13,6 +13,7 @@ from mitobench_mmdet.engine import ops
 ops.install()
 
 import mmdet.models  # noqa: F401 - fills the registry
+from mmdet.models.dense_heads import SSDHead
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
@@ -20,7 +21,7 @@ from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 
-__all__ = ["MODELS", "BBoxHead", "build", "initialise"]
+__all__ = ["MODELS", "BBoxHead", "SSDHead", "build", "initialise"]
 
 
 def build(config: dict[str, Any]) -> BaseModel:

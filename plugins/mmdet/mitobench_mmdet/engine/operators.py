@@ -26,6 +26,7 @@ __all__ = [
     "ms_deform_attn_backward",
     "ms_deform_attn_forward",
     "nms",
+    "nms_match",
     "roi_align_backward",
     "roi_align_forward",
     "roi_pool_backward",
@@ -47,6 +48,28 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
     """
     kept: Tensor = torchvision.ops.nms(boxes + boxes.new_tensor([0, 0, offset, offset]), scores, iou_threshold)
     return kept
+
+
+def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
+    """Groups boxes with those that non-maximum suppression drops because of them.
+
+    Args:
+        dets: (x1, y1, x2, y2) px and scores, [N, 5].
+        iou_threshold: a box is dropped if its IoU with a better one is at least this.
+
+    Returns a list of indices for each box kept, best first: its own, and those of the boxes that it suppressed.
+    """
+    order = dets[:, 4].argsort(descending=True, stable=True)
+    overlaps = torchvision.ops.box_iou(dets[order, :4], dets[order, :4]) >= iou_threshold
+    overlaps.fill_diagonal_(True)  # of a box without area, too
+    left = torch.ones(len(dets), dtype=torch.bool, device=dets.device)
+    groups = []
+    for best in range(len(dets)):
+        if left[best]:
+            group = left & overlaps[best]
+            groups.append(order[group].tolist())
+            left &= ~group
+    return groups
 
 
 def softnms(

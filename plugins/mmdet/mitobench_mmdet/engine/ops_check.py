@@ -149,6 +149,17 @@ def softnms_reference(boxes: Tensor, scores: Tensor, sigma: float, min_score: fl
     return kept, values
 
 
+def nms_match_reference(boxes: Tensor, scores: Tensor, threshold: float) -> list[list[int]]:
+    """Returns the boxes kept, best first, each with those that it suppresses."""
+    left = sorted(range(len(boxes)), key=lambda i: -float(scores[i]))
+    groups = []
+    while left:
+        group = [i for i in left if i == left[0] or _iou(boxes[left[0]], boxes[i], 0) >= threshold]
+        groups.append(group)
+        left = [i for i in left if i not in group]
+    return groups
+
+
 def features_and_rois(seed: int = 0) -> tuple[Tensor, Tensor]:
     """Returns features, [2, 3, 12, 14], of stride 8 and six regions on them, [6, 5] px."""
     generator = torch.Generator().manual_seed(seed)
@@ -307,6 +318,16 @@ def check_softnms(seed: int = 0) -> float:
     return _largest(dets[:, 4], torch.tensor(values)) if kept.tolist() == wanted else math.inf
 
 
+def check_nms_match(seed: int = 0) -> float:
+    """Returns 0 if boxes are grouped as by the reference; infinity otherwise."""
+    from mmcv.ops import nms_match
+
+    boxes, scores = boxes_and_scores(seed)
+    groups = nms_match(torch.cat([boxes, scores[:, None]], dim=1), 0.3)
+    same = [group.tolist() for group in groups] == nms_match_reference(boxes, scores, 0.3)
+    return 0.0 if same else math.inf
+
+
 def check_masked_conv(seed: int = 0) -> float:
     """Returns the largest difference from a whole convolution whose output is masked."""
     from mmcv.ops import masked_conv2d
@@ -319,6 +340,7 @@ def check_masked_conv(seed: int = 0) -> float:
 
 CHECKS: dict[str, Callable[[], float]] = {
     "nms": check_nms,
+    "nms_match": check_nms_match,
     "softnms": check_softnms,
     "roi_pool": check_roi_pool,
     "roi_align": check_roi_align,

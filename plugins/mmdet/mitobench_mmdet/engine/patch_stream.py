@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
+from numpy.typing import NDArray
 
 from mitobench.api import Sample
 from mitobench.training import BoxPatchStream
@@ -32,10 +33,16 @@ class PatchStream(BoxPatchStream):
     def draw(self, rng: np.random.Generator) -> dict[str, Any]:
         """Draws an item: `inputs`, uint8 [3, side, side], and `data_samples` with the boxes, px of the patch."""
         image, boxes = self.patch(rng)
-        instances = InstanceData(
-            bboxes=torch.as_tensor(boxes, dtype=torch.float32), labels=torch.zeros(len(boxes), dtype=torch.long)
-        )
+        instances = _instances(boxes)
         return {
             "inputs": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
-            "data_samples": DetDataSample(metainfo={"img_shape": image.shape[:2]}, gt_instances=instances),
+            "data_samples": DetDataSample(
+                metainfo={"img_shape": image.shape[:2]}, gt_instances=instances, ignored_instances=_instances(boxes[:0])
+            ),
         }
+
+
+def _instances(boxes: NDArray[np.float64]) -> InstanceData:
+    """Returns boxes, [N, 4] px, as MMDetection takes them."""
+    labels = torch.zeros(len(boxes), dtype=torch.long)
+    return InstanceData(bboxes=torch.as_tensor(boxes, dtype=torch.float32), labels=labels)

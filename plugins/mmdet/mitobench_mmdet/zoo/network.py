@@ -17,12 +17,12 @@ from torch.nn.functional import interpolate
 from mitobench.api import Detections, Floats, Frame, PluginError
 from mitobench.training import crop
 from mitobench.training.tiles import Tile, overlapping_tiles
-from mitobench_mmdet.engine.build import build
+from mitobench_mmdet.engine.build import SSDHead, build
 from mitobench_mmdet.engine.search import search
 from mitobench_mmdet.zoo import backbone  # noqa: F401 - registers the backbones of timm
 from mitobench_mmdet.zoo.options import MMDetOptions
 
-TUPLES = ("act_cfg", "basesize_ratio_range", "neg_iou_thr", "pos_shape", "pretrain_img_size")
+TUPLES = ("act_cfg", "basesize_ratio_range", "neg_iou_thr", "order", "pos_shape", "pretrain_img_size")
 MIN_KEPT = 20  # candidates kept in a frame too small for `max_per_mm2` to mean anything
 
 
@@ -38,6 +38,9 @@ def built(model: dict[str, Any], o: MMDetOptions) -> BaseModel:
         raise PluginError(f"MMDetection cannot build this model: {type(reason).__name__}: {reason}") from reason
     if any(hasattr(module, "initial_epoch") for module in network.modules()):
         network.register_forward_pre_hook(_begin_epoch)
+    for head in network.modules():
+        if isinstance(head, SSDHead):
+            head.loss_cls = None  # which the search that it inherits asks for
     return network
 
 

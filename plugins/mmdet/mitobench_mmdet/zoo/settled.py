@@ -62,7 +62,8 @@ def _trained(part: dict[str, Any]) -> dict[str, Any]:
     part = {key: value for key, value in part.items() if key != "pretrained" and not _is_checkpoint(key, value)}
     if isinstance(part.get("init_cfg"), list):
         part["init_cfg"] = [one for one in part["init_cfg"] if not _is_checkpoint("init_cfg", one)] or None
-    changes = {"frozen_stages": -1, "norm_eval": False, "requires_grad": True, "initial_epoch": 0}
+    none_frozen = 0 if part.get("type") == "EfficientNet" else -1  # its stages count from 1
+    changes = {"frozen_stages": none_frozen, "norm_eval": False, "requires_grad": True, "initial_epoch": 0}
     return {key: changes.get(key, value) for key, value in part.items()}
 
 
