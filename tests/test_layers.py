@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "published": {"errors", "foreign", "registry"},
     "compute": set(),
     "weights_search": set(),
+    "installing": set(),
     "methods": {"api", "content", "discovery", "foreign"},
     "training": {*LEAF, "api"},
     "datasets": {*LEAF, "api", "discovery", "slides.reader"},
@@ -43,6 +44,7 @@ MAY_IMPORT = {
     "gallery": {*LEAF, "api", "datasets", "evaluate", "pipeline", "results", "report"},
     "model": {
         *LEAF,
+        "installing",
         "__version__",
         "api",
         "slides",

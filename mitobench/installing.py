@@ -1,0 +1,33 @@
+"""How to install a package: this project's own come from a checkout, because they are not on PyPI."""
+
+from __future__ import annotations
+
+import re
+
+from packaging.requirements import Requirement
+
+FOLDERS = {
+    "mitobench": ".",
+    "mitobench-networks": "./plugins/networks",
+    "mitobench-mmdet": "./plugins/mmdet",
+    "mitobench-example": "./plugins/example",
+}
+
+
+def install(*requirements: str, again: bool = False) -> str:
+    """Returns the command that installs packages, with where to type it if one of them is this project's.
+
+    Args:
+        requirements: names of packages, perhaps with versions, as pip takes them.
+        again: replace a package that is installed.
+
+    Example: "`pip install ./plugins/mmdet` in a checkout of mitobench".
+    """
+    names = [Requirement(text).name for text in requirements]
+    packages = [FOLDERS.get(name) or _quoted(text) for name, text in zip(names, requirements, strict=True)]
+    command = " ".join(["pip install", *(["--force-reinstall"] if again else []), *packages])
+    return f"`{command}`" + (" in a checkout of mitobench" if any(name in FOLDERS for name in names) else "")
+
+
+def _quoted(requirement: str) -> str:
+    return requirement if re.fullmatch(r"[\w.-]+", requirement) else f"'{requirement}'"
