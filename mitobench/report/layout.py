@@ -104,10 +104,10 @@ def _key_lines(figure: Figure, left: float, y: float, key: Sequence[Key], texts:
         place, look = [(left + 0.17) / width], marker(line.style)
         figure.add_artist(Line2D(place, [y / total], linestyle="none", transform=figure.transFigure, **look))
         figure.text((left + 0.42) / width, y / total, line.name, va="center", ha="right", color=INK)
+        for row, part in enumerate(text):
+            figure.text((left + 0.5) / width, (y - LINE * row) / total, part, va="center", color=INK)
         figure.text(1 - 0.1 / width, y / total, line.value, va="center", ha="right", color=INK)
-        for part in text:
-            figure.text((left + 0.5) / width, y / total, part, va="center", color=INK)
-            y -= LINE
+        y -= LINE * len(text)
     return y
 
 
