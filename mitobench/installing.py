@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-from packaging.requirements import Requirement
-
 FOLDERS = {
     "mitobench": ".",
     "mitobench-networks": "./plugins/networks",
@@ -13,19 +11,28 @@ FOLDERS = {
     "mitobench-example": "./plugins/example",
 }
 
+# Which of them have networks for a role.
+NETWORKS = {
+    "estimator": ("mitobench-networks",),
+    "detector": ("mitobench-networks", "mitobench-mmdet"),
+    "verifier": ("mitobench-networks",),
+}
 
-def install(*requirements: str, again: bool = False) -> str:
+
+def install(*requirements: str, again: bool = False, upgrade: bool = False) -> str:
     """Returns the command that installs packages, with where to type it if one of them is this project's.
 
     Args:
         requirements: names of packages, perhaps with versions, as pip takes them.
         again: replace a package that is installed.
+        upgrade: replace it by a newer one.
 
     Example: "`pip install ./plugins/mmdet` in a checkout of mitobench".
     """
-    names = [Requirement(text).name for text in requirements]
+    names = [re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in requirements]
     packages = [FOLDERS.get(name) or _quoted(text) for name, text in zip(names, requirements, strict=True)]
-    command = " ".join(["pip install", *(["--force-reinstall"] if again else []), *packages])
+    options = ["--force-reinstall"] * again + ["--upgrade"] * upgrade
+    command = " ".join(["pip install", *options, *packages])
     return f"`{command}`" + (" in a checkout of mitobench" if any(name in FOLDERS for name in names) else "")
 
 

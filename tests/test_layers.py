@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "slides.appearance": {"errors", "slides.reader", "slides.tissue"},
     "api": {"errors", "foreign", "content"},
     "cards": {"errors", "foreign", "registry"},
-    "discovery": {"errors", "foreign", "registry", "cards", "api"},
+    "discovery": {"errors", "foreign", "registry", "cards", "api", "installing"},
     "published": {"errors", "foreign", "registry"},
     "compute": set(),
     "weights_search": set(),
