@@ -80,6 +80,7 @@ lint: .venv/ready
 # The documentation site, in site/. A warning is an error, but not with --quiet, which drops warnings before they are counted.
 # The variable silences an announcement of mkdocs-material.
 docs: .venv/docs
+	$(BIN)/python docs/website/check_links.py --internal
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "Built. To look at it: $(BIN)/python -m http.server --directory site"
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mitobench import cards, registry
 from mitobench.errors import MitobenchError, PluginError, nearest
+from mitobench.installing import NETWORKS, install
 
 if TYPE_CHECKING:
     from mitobench.api import Plugin
@@ -73,7 +74,7 @@ class InstalledPlugin:
         newer, older = (CORE, self.package) if wanted > API_VERSION else (self.package, CORE)
         raise PluginError(
             f"{problem} of mitobench.api; {core} has version {API_VERSION}. "
-            f"Install a newer {newer}: `pip install --upgrade {newer}`, or an older {older}."
+            f"Install a newer {newer}: {install(newer, upgrade=True)}, or an older {older}."
         )
 
     def card(self, spec: str | None = None) -> dict[str, Any]:
@@ -232,6 +233,13 @@ def is_installed(role: str, spec: str) -> bool:
     return split(spec)[0] in names(role)
 
 
+def _more(role: str) -> str:
+    """Says how to install this project's packages that have plugins of a role and are missing; empty without one."""
+    packages = {claim.package for claims in found()[role].values() for claim in claims}
+    missing = [package for package in NETWORKS.get(role, ()) if package not in packages]
+    return f" More come with {install(*missing)}." if missing else ""
+
+
 def find(role: str, spec: str) -> InstalledPlugin:
     """Returns the one plugin of that role and name, not imported yet; the family of a spec `NAME:ARGUMENT`.
 
@@ -240,7 +248,7 @@ def find(role: str, spec: str) -> InstalledPlugin:
     name, _ = split(spec)
     claims = found()[role].get(name, [])
     if not claims:
-        raise MitobenchError(f"Unknown {role} {name!r}. {nearest(name, names(role))}")
+        raise MitobenchError(f"Unknown {role} {name!r}. {nearest(name, names(role))}{_more(role)}")
     if len(claims) > 1:
         both = " and ".join(sorted(f"{c.package} {c.version} ({c.target})" for c in claims))
         raise MitobenchError(f"The {role} {name!r} is declared by {both}. Uninstall one of them.")

@@ -137,7 +137,18 @@ def test_a_plugin_for_a_newer_api_says_what_to_install(install: Callable[..., No
     message = str(error.value)
     assert "fuser 'mean' of package mean-fuser 2.5" in message
     assert f"version {API_VERSION + 1} of mitobench.api; mitobench {__version__} has version {API_VERSION}" in message
-    assert "pip install --upgrade mitobench`" in message
+    assert "`pip install --upgrade .` in a checkout of mitobench" in message
+
+
+def test_an_unknown_plugin_may_be_in_a_package_of_networks_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    more = r"More come with `pip install \./plugins/networks` in a checkout of mitobench\."
+    monkeypatch.setenv("MITOBENCH_PACKAGES", "mitobench,mitobench-mmdet")
+    discovery.found.cache_clear()
+    with pytest.raises(MitobenchError, match=rf"Unknown verifier 'resnet50'\. Available: none\. {more}"):
+        discovery.find("verifier", "resnet50")
+    with pytest.raises(MitobenchError, match=r"Available: .*[a-z-]\.$"):
+        discovery.find("dataset", "mitos")
+    discovery.found.cache_clear()
 
 
 def test_a_plugin_for_an_older_api_says_what_to_install(

@@ -93,6 +93,7 @@ def init(
         classes = [f"{name or 'empty'} ({words[answer]})" for name, answer in seen.classes.items()]
         echo(f"Classes: {', '.join(classes)}.")
     echo(f"Written to {path}. Check it with: mitobench data check {folder} --dataset folder")
+    echo(f"Then score a method on it: mitobench run --dataset folder --data {folder} --detector blobs --verifier none")
     if seen.unknown:
         echo("First put the classes that are not known into mitosis, imposter or ignore in this file.")
     if seen.question:

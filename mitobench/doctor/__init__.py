@@ -10,6 +10,7 @@ from mitobench.doctor.contents import data_sets, plugin_checks, plugin_problem, 
 from mitobench.doctor.finding import Check, Finding, guarded
 from mitobench.doctor.hardware import cuda, machine, store
 from mitobench.doctor.installation import mmdet, packages, python, torchvision_operators
+from mitobench.installing import install
 
 __all__ = ["Check", "Finding", "examine", "plugin_problem"]
 
@@ -22,12 +23,12 @@ def examine(data: Path | None = None) -> Iterator[Finding]:
     """
     checks: dict[str, tuple[Check, str]] = {
         "Python": (python, "Install Python 3.10 to 3.13."),
-        "packages": (packages, "Install mitobench again: `pip install --force-reinstall mitobench`."),
+        "packages": (packages, f"Install mitobench again: {install('mitobench', again=True)}."),
         "torchvision operators": (
             torchvision_operators,
             "Install the version of torchvision that belongs to the installed torch.",
         ),
-        "mmdet": (mmdet, "Install mitobench-mmdet again: `pip install --force-reinstall mitobench-mmdet`."),
+        "mmdet": (mmdet, f"Install mitobench-mmdet again: {install('mitobench-mmdet', again=True)}."),
         "CUDA": (cuda, "Install a build of torch for this machine's GPU driver, or use `--device cpu`."),
         "machine": (machine, ""),
         "store": (store, "Give a writable folder with --store or MITOBENCH_STORE."),

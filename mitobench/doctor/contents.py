@@ -10,6 +10,7 @@ from pathlib import Path
 from mitobench import discovery
 from mitobench.doctor.finding import Finding, guarded
 from mitobench.errors import MitobenchError
+from mitobench.installing import install
 
 PLUGIN_CHECKS = "mitobench.doctor"
 
@@ -76,7 +77,7 @@ def plugin_checks() -> Iterator[Finding]:
     for entry in metadata.entry_points(group=PLUGIN_CHECKS):
         package = entry.dist.name if entry.dist else "?"
         if discovery.allowed(package):
-            fix = f"Install {package} again: `pip install --force-reinstall {package}`."
+            fix = f"Install {package} again: {install(package, again=True)}."
             yield from guarded(f"{package}: {entry.name}", partial(_plugin_check, entry, fix), fix)
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from mitobench.compute import has_torch
 from mitobench.doctor.finding import Finding, State
+from mitobench.installing import install
 from mitobench.slides.reader.memory import limit
 
 GIB = 1 << 30
-TRAINING = "pip install mitobench-networks mitobench-mmdet"  # these packages install torch
 # Needs of the smallest benchmark. Less is allowed, so it is only a note.
 ENOUGH_MEMORY = 6 * GIB
 ENOUGH_DISK = 10 * GIB
@@ -27,7 +27,7 @@ def cuda() -> Iterator[Finding]:
             "CUDA",
             "note",
             "torch is not installed: everything runs on the CPU, and no network can be trained",
-            TRAINING,
+            install("mitobench-networks", "mitobench-mmdet"),  # these packages install torch
         )
         return
     import torch

@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from mitobench import discovery
 from mitobench.compute import has_torch
 from mitobench.doctor.finding import Finding
+from mitobench.installing import install
 
 # mmcv satisfies a requirement of mmcv-lite: it is the same package with compiled operators.
 PROVIDED_BY = {"mmcv-lite": "mmcv"}
@@ -31,7 +32,7 @@ def packages() -> Iterator[Finding]:
     for owner in sorted(filter(_version, owners), key=str.lower):
         unmet = {requirement: why for requirement in _requirements(owner) if (why := _unmet(requirement))}
         if unmet:
-            fix = f"pip install {' '.join(map(_quoted, unmet))}"
+            fix = install(*(f"{requirement.name}{requirement.specifier}" for requirement in unmet))
             yield Finding(f"requirements of {owner}", "FAIL", "; ".join(unmet.values()), fix)
     for name in ("torch", "torchvision", "mmengine", "mmdet", "mmcv", "mmcv-lite", "numpy"):
         version = _version(name)
@@ -67,10 +68,6 @@ def _unmet(requirement: Requirement) -> str | None:
     return None
 
 
-def _quoted(requirement: Requirement) -> str:
-    return f"'{requirement.name}{requirement.specifier}'"
-
-
 def _version(name: str) -> str | None:
     try:
         return metadata.version(name) if name else None
@@ -81,7 +78,7 @@ def _version(name: str) -> str | None:
 def torchvision_operators() -> Iterator[Finding]:
     """Checks that torchvision's compiled operators work with torch. An incompatible build only fails when called."""
     if not (has_torch() and _version("torchvision")):
-        fix = "pip install 'mitobench[training]'"
+        fix = install("mitobench-networks", "mitobench-mmdet")
         yield Finding("torchvision", "note", "torch or torchvision is not installed: no network can be trained", fix)
         return
     import torch
@@ -101,7 +98,7 @@ def mmdet() -> Iterator[Finding]:
             "mmdet",
             "note",
             "not installed: the detectors of mitobench-mmdet are not available",
-            "pip install mitobench-mmdet",
+            install("mitobench-mmdet"),
         )
         return
     if _version("mmcv") and _version("mmcv-lite"):

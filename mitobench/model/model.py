@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from mitobench import discovery
 from mitobench.api import Detections, Detector, EmbeddingVerifier, Floats, Frame, Fuser, Verifier
 from mitobench.errors import MitobenchError, PluginError, wrong_fields
+from mitobench.installing import FOLDERS, install
 from mitobench.model import card as cards
 from mitobench.model.card import ModelCard, PackedPlugin
 from mitobench.model.grid import Cell, cells, unrepeated
@@ -99,6 +100,7 @@ class Model:
         have changed, and if a plugin would do something that is not allowed.
         """
         card = cards.read(folder)
+        _check_installed(card)
         parts = {role: _class_and_options(folder, card, role) for role in ("detector", "verifier", "fuser")}
         requests = (one for role, (plugin, options) in parts.items() for one in requests_of(role, plugin, options))
         check(requests, allow, f"The model {folder}")
@@ -177,7 +179,7 @@ def _moved(detections: Detections, origin: tuple[int, int]) -> Detections:
 def _class_and_options(folder: Path, card: ModelCard, role: str) -> tuple[Any, Any]:
     """Returns the class of the plugin of a role, and the options that it was packed with."""
     part: PackedPlugin = getattr(card.plugins, role)
-    here = _installed(role, part)
+    here = discovery.find(role, part.name)
     cls: Any = discovery.load(role, part.name)
     try:
         options = cls.Options.model_validate(option_files.options_with(part.options, folder / FILES / role))
@@ -227,10 +229,14 @@ def _read(folder: Path, read: Callable[[Path], None], role: str, plugin: str) ->
             ) from reason
 
 
-def _installed(role: str, part: PackedPlugin) -> discovery.InstalledPlugin:
-    if not discovery.is_installed(role, part.name):
-        raise MitobenchError(
-            f"The model's {role} {part.name!r} is not installed. Install the package {part.package}. "
-            f"The model was packed with version {part.version}."
-        )
-    return discovery.find(role, part.name)
+def _check_installed(card: ModelCard) -> None:
+    """Raises MitobenchError if a plugin of the model is not installed: which ones, and how to install them all."""
+    parts = {role: getattr(card.plugins, role) for role in ("detector", "verifier", "fuser")}
+    missing = {role: part for role, part in parts.items() if not discovery.is_installed(role, part.name)}
+    if missing:
+        names = " and ".join(f"{role} {part.name!r} (packed with {part.version})" for role, part in missing.items())
+        packages = dict.fromkeys(part.package for part in missing.values())
+        # Only our own packages become a command: a card from elsewhere may name any package.
+        ours = set(packages) <= FOLDERS.keys()
+        how = f"Run {install(*packages)}" if ours else f"Install the packages {', '.join(packages)}"
+        raise MitobenchError(f"Not installed: the model's {names}. {how}.")

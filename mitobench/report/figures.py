@@ -1,4 +1,4 @@
-"""Figures for papers: the plots of each section as SVG, one column (3.5 inches) wide, in 8 pt letters.
+"""Figures for papers: the plots of each section as SVG in 8 pt letters. A column is 3.5 inches wide; `plane` takes two.
 
 Colours, markers and labels are those of the page. Rows are numbered by their rank and published methods have letters,
 so that a figure can be read in black and white too.
@@ -64,7 +64,7 @@ FORMATS: dict[str, dict[str, Any]] = {
 }
 
 FIGURES: dict[str, Callable[[Board], Figure | None]] = {
-    "f1": plots.f1_bars,
+    "f1": plots.f1_forest,
     "plane": plots.plane,
     "pr": plots.precision_recall,
     "froc": plots.froc,

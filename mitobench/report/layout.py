@@ -25,8 +25,11 @@ WIDTH = 3.5  # a column of a paper
 LINE = 0.165  # height of a line of text
 LABELLED = 0.42  # height of ticks and label below the axes
 GREY, INK = "#767676", "#1A1A1A"
-BAR = 0.31  # height of a bar or an interval, with a line of text above it
+ROW = 0.31  # height of a value with its interval, and a line of text above it
 LETTERS = 47  # that fit into a column beside a number
+KEY_LEFT = 3.1  # of a key beside the axes
+LETTERS_BESIDE = 56  # that fit there
+MOST_SQUARE = 1.25  # height of axes beside a long key, over their usual height
 BESIDE = 10  # pt; a label that is further from its marker gets a line to it
 LEADER = {"arrowstyle": "-", "color": GREY, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 3}
 AROUND = [  # offsets of a label from its marker, pt
@@ -62,37 +65,67 @@ def figure_of(
     heading = wrapped(title, 52)
     texts = [wrapped(line.text, LETTERS - len(line.value)) for line in key]
     below = LABELLED + LINE * (sum(map(len, texts)) + len(notes)) + 0.08
-    total = below + height + LINE * (len(heading) + 0.6)
-    figure = Figure(figsize=(WIDTH, total))
-    FigureCanvasAgg(figure)
+    figure = _headed(heading, WIDTH, below + height)
+    total = figure.get_figheight()
     axes = figure.add_axes((left / WIDTH, below / total, (WIDTH - left - right) / WIDTH, height / total))
-    figure.text(0.1 / WIDTH, 1 - 0.05 / total, "\n".join(heading), va="top", weight="bold", color=INK)
-    y = below - LABELLED - LINE / 2
-    for line, text in zip(key, texts, strict=True):
-        _key_line(figure, y / total, line, text)
-        y -= LINE * len(text)
-    for place, note in enumerate(notes):
-        figure.text(0.1 / WIDTH, (y - LINE * place) / total, note, va="center", color=GREY)
+    y = _key_lines(figure, 0, below - LABELLED - LINE / 2, key, texts)
+    _note_lines(figure, y, notes)
     return figure, axes
 
 
-def _key_line(figure: Figure, y: float, line: Key, text: Sequence[str]) -> None:
-    look = marker(line.style)
-    figure.add_artist(Line2D([0.17 / WIDTH], [y], linestyle="none", transform=figure.transFigure, **look))
-    figure.text(0.42 / WIDTH, y, line.name, va="center", ha="right", color=INK)
-    for place, part in enumerate(text):
-        figure.text(0.5 / WIDTH, y - LINE * place / figure.get_figheight(), part, va="center", color=INK)
-    figure.text(1 - 0.1 / WIDTH, y, line.value, va="center", ha="right", color=INK)
+def wide_figure_of(title: str, least: float, notes: Sequence[str], key: Sequence[Key]) -> tuple[Figure, Axes]:
+    """An empty figure of two columns: axes of at least `least` inches above the notes, and the key beside them."""
+    texts = [wrapped(line.text, LETTERS_BESIDE - len(line.value)) for line in key]
+    below = LABELLED + LINE * len(notes) + 0.08
+    lines = LINE * sum(map(len, texts))
+    height = min(max(least, lines - below), MOST_SQUARE * least)
+    top = max(lines + 0.08, below + height)
+    figure = _headed(wrapped(title, 2 * LETTERS), 2 * WIDTH, top)
+    width, total = 2 * WIDTH, figure.get_figheight()
+    axes = figure.add_axes((0.5 / width, (top - height) / total, (KEY_LEFT - 0.8) / width, height / total))
+    _key_lines(figure, KEY_LEFT, top - LINE / 2, key, texts)
+    _note_lines(figure, top - height - LABELLED - LINE / 2, notes)
+    return figure, axes
+
+
+def _headed(heading: Sequence[str], width: float, height: float) -> Figure:
+    """An empty figure with a heading above `height` inches."""
+    total = height + LINE * (len(heading) + 0.6)
+    figure = Figure(figsize=(width, total))
+    FigureCanvasAgg(figure)
+    figure.text(0.1 / width, 1 - 0.05 / total, "\n".join(heading), va="top", weight="bold", color=INK)
+    return figure
+
+
+def _key_lines(figure: Figure, left: float, y: float, key: Sequence[Key], texts: Sequence[Sequence[str]]) -> float:
+    """Draw the key from `left` and down from `y`; returns the y of the line below it. All in inches."""
+    width, total = figure.get_size_inches()
+    for line, text in zip(key, texts, strict=True):
+        place, look = [(left + 0.17) / width], marker(line.style)
+        figure.add_artist(Line2D(place, [y / total], linestyle="none", transform=figure.transFigure, **look))
+        figure.text((left + 0.42) / width, y / total, line.name, va="center", ha="right", color=INK)
+        for row, part in enumerate(text):
+            figure.text((left + 0.5) / width, (y - LINE * row) / total, part, va="center", color=INK)
+        figure.text(1 - 0.1 / width, y / total, line.value, va="center", ha="right", color=INK)
+        y -= LINE * len(text)
+    return y
+
+
+def _note_lines(figure: Figure, y: float, notes: Sequence[str]) -> None:
+    """Draw notes down from `y` inches."""
+    width, total = figure.get_size_inches()
+    for place, note in enumerate(notes):
+        figure.text(0.1 / width, (y - LINE * place) / total, note, va="center", color=GREY)
 
 
 def stack_of(
     title: str, named: Sequence[tuple[Sequence[str], str]], notes: Sequence[str]
 ) -> tuple[Figure, Axes, Sequence[float]]:
-    """An empty figure for bars below each other, and their positions on its y axis.
+    """An empty figure for values below each other, and their positions on its y axis.
 
     Args:
         title: of the figure.
-        named: for each bar the texts above it, each on a line of its own, and its value at the right.
+        named: for each the texts above it, each on a line of its own, and its value at the right.
         notes: lines below the axes.
     """
     widest = LETTERS + 3
@@ -100,7 +133,7 @@ def stack_of(
         [line for text in texts[:-1] for line in wrapped(text, widest)] + wrapped(texts[-1], widest - len(value))
         for texts, value in named
     ]
-    places = list(accumulate(BAR + LINE * (len(over) - 1) for over in lines))  # inches
+    places = list(accumulate(ROW + LINE * (len(over) - 1) for over in lines))  # inches
     top, bottom = 0.05, places[-1] + 0.09
     figure, axes = figure_of(title, bottom - top, notes, left=0.1, right=0.12)
     for place, over, (_, value) in zip(places, lines, named, strict=True):

@@ -127,6 +127,8 @@ def measured(section: Section) -> str:
         text += f" {metrics.n_unlabelled} more frames are unlabelled and not scored."
     if metrics.f1_interval:
         text += f" Brackets: 95 % interval {over(metrics.f1_interval)}."
+    elif metrics.n_frames == 1 and not metrics.unlabelled:
+        text += " One frame gives no interval: with --protocol cv-by-slide-of3, every slide is tested once."
     return text
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from mitobench.evaluate import Metrics
 from mitobench.pipeline import canonical
 from mitobench.published import Method
-from mitobench.report.colours import PUBLISHED, Style
+from mitobench.report.colours import COLOURS, PUBLISHED, Style
 from mitobench.report.curves import Curves
 from mitobench.report.effects import Effect
 from mitobench.report.layout import (
@@ -23,9 +23,11 @@ from mitobench.report.layout import (
     figure_of,
     line,
     log_ticks,
+    marker,
     points,
     stack_of,
     tenths,
+    wide_figure_of,
 )
 from mitobench.report.markdown import number
 from mitobench.report.row import LeaderboardRow
@@ -33,6 +35,7 @@ from mitobench.report.row import LeaderboardRow
 DIGEST_DIGITS = 9  # decimals; versions of numpy and scipy differ in those after them
 FROC_TICKS = {0.125: "1/8", 0.25: "1/4", 0.5: "1/2", 1.0: "1", 2.0: "2", 4.0: "4", 8.0: "8"}
 NOT_DRAWN = {"rule", "radius_um", "radius_px"}  # of a published method: changing these leaves the plots as they are
+F1_COLOUR = COLOURS[0]  # names tell the rows apart, so they share one
 NOT_MEASURED = "Stars and letters: published, not measured here."
 
 
@@ -124,24 +127,26 @@ def _rounded(value: Any) -> Any:
 # --------------------------------------------------------------------------------------------------- the figures
 
 
-def f1_bars(board: Board) -> Figure | None:
+def f1_forest(board: Board) -> Figure | None:
     """F1 of each row with its 95 % interval and its seeds, then of published methods."""
     seeded = any(len(plotted.row.good) > 1 for plotted in board.rows)
-    notes = [f"Bars: {'mean ' if seeded else ''}F1; lines: 95 % interval{'; dots: seeds' if seeded else ''}."]
-    notes += ["Hatched: published, not measured here."] if board.published else []
+    notes = [f"Dots: {'mean ' if seeded else ''}F1; lines: 95 % interval{'; hollow: seeds' if seeded else ''}."]
+    notes += [NOT_MEASURED] if board.published else []
     named = [([f"{plotted.number}  {plotted.label}"], number(plotted.row.mean("f1"))) for plotted in board.rows]
     named += [([f"{letter}  {method.name}"], number(method.f1)) for letter, method in board.published]
     figure, axes, places = stack_of(board.title, named, notes + board.limits())
     for place, plotted in zip(places, board.rows, strict=False):
         interval, seeds = plotted.row.interval, plotted.row.values("f1")
-        axes.barh(place, plotted.row.mean("f1") or 0.0, 0.105, color=plotted.style.colour)
         if interval:
-            axes.plot([interval.low, interval.high], [place] * 2, color=INK, linewidth=1, marker="|", markersize=5)
+            axes.plot([interval.low, interval.high], [place] * 2, color=F1_COLOUR, linewidth=1.2)
+        axes.plot(plotted.row.mean("f1") or 0.0, place, **_dot(F1_COLOUR, F1_COLOUR, 4.5))
         if len(seeds) > 1:
-            axes.plot(seeds, [place] * len(seeds), **_dot("white", INK, 3))
+            axes.plot(seeds, [place] * len(seeds), **_dot("white", F1_COLOUR, 2.5))
     for place, (_, method) in zip(places[len(board.rows) :], board.published, strict=True):
-        axes.barh(place, method.f1, 0.105, color="white", edgecolor=PUBLISHED.colour, hatch="/////", linewidth=0.6)
-    axes.set(xlim=(0, 1), xlabel="F1")
+        axes.plot(method.f1, place, linestyle="none", **marker(PUBLISHED))
+    low, high = axes.get_xlim()
+    axes.set(xlim=(_below([low]), min(1.0, np.ceil(high * 10) / 10)), xlabel="F1")
+    tenths(axes.xaxis)
     return figure
 
 
@@ -153,7 +158,7 @@ def plane(board: Board) -> Figure | None:
     marked += [Point(m.recall or 0.0, m.precision or 0.0, letter, PUBLISHED) for letter, m in methods]
     if not marked:
         return None
-    figure, axes = figure_of(board.title, 2.75, _notes(board, methods), _key(board, methods))
+    figure, axes = wide_figure_of(board.title, 2.75, _notes(board, methods), _key(board, methods))
     low = _below([point.x for point in marked]), _below([point.y for point in marked])
     axes.set(xlim=(low[0], 1), ylim=(low[1], 1), xlabel="recall", ylabel="precision")
     tenths(axes.xaxis)

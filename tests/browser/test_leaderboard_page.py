@@ -279,10 +279,22 @@ def test_many_rows_have_pages_and_only_the_best_are_points(show: Open, tmp_path:
     assert "rows:" not in shown.inner_text('[data-plot="plane"] figcaption')
     shown.fill("#search", "")
     shown.evaluate("addEventListener('beforeprint', () => (window.printed = byId('table').tBodies[0].rows.length))")
-    until(lambda: shown.locator("figure.drawn").count() == len(PLOTS))  # without any of them having come into view
     assert shown.pdf(format="A4")[:5] == b"%PDF-"
     assert shown.evaluate("printed") == 30
     assert len(titles(shown)) == 25
+
+
+def test_a_page_that_was_just_opened_prints_all_plots(show: Open) -> None:
+    shown = show()
+    shown.set_viewport_size({"width": 1024, "height": 300})
+    shown.reload()
+    until(lambda: bool(shown.evaluate("typeof Chart === 'function'")))  # loaded without any plot in view
+    shown.evaluate("async () => { await curves(); }")
+    assert shown.locator("figure.drawn").count() == 0
+    drawn_in_print = "document.querySelectorAll('figure.drawn').length"
+    shown.evaluate(f"addEventListener('beforeprint', () => (window.printed = {drawn_in_print}))")
+    shown.pdf(format="A4")
+    assert shown.evaluate("printed") == len(PLOTS)
 
 
 def test_variants_of_one_combination_are_distinguished_in_plots(show: Open, tmp_path: Path) -> None:
@@ -331,6 +343,16 @@ def test_the_reader_chooses_the_rows_whose_curves_are_drawn(show: Open) -> None:
     shown.locator("tbody input").nth(7).check()
     shown.locator("tbody input").nth(0).uncheck()
     until(lambda: legend(shown, "pr") == legend(shown, "froc") == {best[1], best[2], best[7]})
+    again = show(at=shown.url)  # the choice is in the address
+    assert legend(again, "pr") == {best[1], best[2], best[7]}
+    assert [again.locator("tbody input").nth(row).is_checked() for row in (0, 1, 2, 7)] == [False, True, True, True]
+    for row in (1, 2, 7):
+        again.locator("tbody input").nth(row).uncheck()
+    none = show(at=again.url)
+    assert none.locator("tbody input:checked").count() == 0
+    for row in (0, 1, 2):
+        none.locator("tbody input").nth(row).check()
+    assert "curves" not in parse_qs(none.url.partition("#")[2], keep_blank_values=True)  # as at first
 
 
 # ------------------------------------------------------------------------------------------------- a record

@@ -107,7 +107,7 @@ def test_unmet_requirements_are_reported_with_the_command_that_installs_them(ins
     assert found.state == "FAIL"
     assert f"numpy {np.__version__} is installed, <1 is required" in found.detail
     assert "mitobench-of-nowhere is not installed" in found.detail
-    assert found.fix == "pip install 'numpy<1' 'mitobench-of-nowhere>=2'"
+    assert found.fix == "`pip install 'numpy<1' 'mitobench-of-nowhere>=2'`"
 
 
 def test_mmcv_satisfies_a_requirement_of_mmcv_lite(
@@ -136,13 +136,13 @@ def test_mmdet_that_refuses_its_mmcv_is_a_failure(monkeypatch: pytest.MonkeyPatc
     found = one(doctor.examine(), "mmdet")
     assert found.state == "FAIL"
     assert "MMCV==2.2.0 is used but incompatible" in found.detail
-    assert "mitobench-mmdet" in found.fix
+    assert "`pip install --force-reinstall ./plugins/mmdet` in a checkout of mitobench" in found.fix
 
 
 def test_without_mmdet_there_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installation, "_version", {}.get)
     (found,) = installation.mmdet()
-    assert (found.state, found.fix) == ("note", "pip install mitobench-mmdet")
+    assert (found.state, found.fix) == ("note", "`pip install ./plugins/mmdet` in a checkout of mitobench")
 
 
 @pytest.mark.parametrize(("kept", "state"), [([0, 2], "ok"), ([0, 1, 2], "FAIL")])

@@ -98,12 +98,20 @@ def test_a_plugin_that_is_not_installed_is_named_with_its_package(
 ) -> None:
     monkeypatch.setenv("MITOBENCH_PACKAGES", "mitobench")
     discovery.found.cache_clear()
-    with pytest.raises(
-        MitobenchError, match=r"detector 'toy-dark' is not installed\. Install the package mitobench-toys"
-    ) as raised:
+    with pytest.raises(MitobenchError) as raised:
         Model.load(folder)
     discovery.found.cache_clear()
-    assert "1 (mitobench-toys 1.0)" in str(raised.value)
+    message = str(raised.value)
+    assert "Not installed: the model's detector 'toy-dark' (packed with 1 (mitobench-toys 1.0)) and verifier" in message
+    assert message.endswith("Install the packages mitobench-toys.")
+
+
+def test_all_packages_of_the_bundled_model_are_installed_with_one_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MITOBENCH_PACKAGES", "mitobench")
+    discovery.found.cache_clear()
+    with pytest.raises(MitobenchError, match=r"`pip install \./plugins/mmdet \./plugins/networks` in a checkout"):
+        Model.load(cards.find("small"))
+    discovery.found.cache_clear()
 
 
 @pytest.mark.usefixtures("toys")

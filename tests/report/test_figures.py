@@ -18,7 +18,7 @@ from records import DETECTIONS, failed, metrics, ok
 from mitobench.report import figures
 from mitobench.report.colours import style_of
 from mitobench.report.figures import FIGURES, LOOK, MAX_CURVES, MAX_ROWS
-from mitobench.report.layout import Point, figure_of, points, wrapped
+from mitobench.report.layout import Key, Point, figure_of, points, wide_figure_of, wrapped
 from mitobench.report.table import sections
 from mitobench.results import record
 from mitobench.results.record import Record
@@ -53,13 +53,13 @@ def test_a_section_has_its_figures_as_svg(tmp_path: Path) -> None:
         ElementTree.fromstring(path.read_text(encoding="utf-8"))
 
 
-def test_a_figure_is_as_wide_as_a_column_at_300_dpi(tmp_path: Path) -> None:
+def test_a_figure_is_as_wide_as_a_column_at_300_dpi_and_the_plane_as_two(tmp_path: Path) -> None:
     names = draw(tmp_path, with_curves(), kinds=("svg", "png"))
     pictures = list((tmp_path / "figures").glob("*.png"))
     assert len(pictures) == len(names) / 2
     for path in pictures:
         with Image.open(path) as image:
-            assert image.width == 1050
+            assert image.width == (2100 if "-plane." in path.name else 1050)
             assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
 
 
@@ -85,6 +85,36 @@ def test_published_methods_are_marked_as_not_measured(tmp_path: Path) -> None:
         words = text(tmp_path, f"mitos2012-official-{name}.svg")
         assert "published, not measured here" in words
         assert "DeepDet" in words
+
+
+def test_f1_is_a_dot_with_its_interval_on_an_axis_around_the_data(tmp_path: Path) -> None:
+    draw(tmp_path, with_curves(0.5), with_curves(0.6, detector="rpn"))
+    (section,) = sections(item for _, item in record.read_all(tmp_path / "records"))
+    figure = FIGURES["f1"](figures._board(tmp_path, section))
+    assert figure is not None
+    (axes,) = figure.axes
+    assert not axes.patches  # no bar
+    lines = [[*map(float, line.get_xdata())] for line in axes.lines]
+    best = section.best
+    assert best is not None
+    assert best.interval is not None
+    assert lines[0] == [best.interval.low, best.interval.high]
+    assert lines[1] == [best.mean("f1")]
+    low, high = axes.get_xlim()
+    assert 0 <= low <= min(map(min, lines)) <= max(map(max, lines)) <= high <= 1
+
+
+def test_a_long_key_is_beside_the_plane_and_within_the_figure() -> None:
+    key = [Key(style_of(n), str(n), f"a name of some length {n} " * 3, ".500") for n in range(24)]
+    with matplotlib.rc_context(LOOK):
+        figure, axes = wide_figure_of("title", 2.75, ["note"], key)
+        figure.canvas.draw()
+    width, height = figure.get_size_inches()
+    assert (width, height < 9) == (7.0, True)
+    boxes = [word.get_window_extent() for word in figure.texts]
+    assert min(box.y0 for box in boxes) >= 0
+    assert max(box.x1 for box in boxes) <= figure.bbox.width
+    assert axes.get_window_extent().x1 < min(box.x0 for box in boxes[1:-1])
 
 
 def test_only_the_best_rows_are_drawn_and_the_figure_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +156,7 @@ def test_variants_have_labels_and_colours_of_their_own(tmp_path: Path) -> None:
         }
         record.write(tmp_path / "records", with_curves(f1).model_copy(update=options), DETECTIONS)
     draw(tmp_path)
-    words = text(tmp_path, "mitos2012-official-f1.svg")
+    words = text(tmp_path, "mitos2012-official-plane.svg")
     assert "(candidate_threshold validation)" in words
     assert "(candidate_threshold 0.25)" in words
     assert all(style_of(place).colour.lower() in words for place in range(2))

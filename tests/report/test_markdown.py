@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from records import failed, ok
+from records import failed, metrics, ok
 
 from mitobench.evaluate import Interval
 from mitobench.report import markdown
@@ -102,6 +102,13 @@ def test_the_paragraph_on_a_section_says_how_it_was_measured() -> None:
     assert text.startswith("1 test frames of 1 slides with 3 mitoses; matcher mitos, a hit is closer than 5 um.")
     assert "Brackets: 95 % interval over 2 frames, as there are fewer than five slides: covers about ." in text
     assert markdown.measured(section(failed())) == "No row of this section has a score."
+
+
+def test_a_test_part_of_one_frame_says_how_to_test_more() -> None:
+    of_one = metrics(0.5, f1_interval=None)
+    text = markdown.measured(section(ok().model_copy(update={"test": of_one})))
+    assert "One frame gives no interval: with --protocol cv-by-slide-of3, every slide is tested once." in text
+    assert "--protocol" not in markdown.measured(section(ok()))
 
 
 @pytest.mark.parametrize(

@@ -136,10 +136,9 @@ function share(title, low = 0, step = 0.2) {
   return axis(title, { min: low, max: 1, ticks: { stepSize: step, callback: (value) => value.toFixed(1) } });
 }
 
-/** A logarithmic axis, with ticks at the values of `texts` where given. */
+/** A logarithmic axis, with ticks at the values of `texts`. */
 function logarithmic(title, min, max, texts) {
-  const made = axis(title, { type: "logarithmic", min, max });
-  if (!texts) return { ...made, ticks: { maxRotation: 0, format: { minimumFractionDigits: 0 } } };
   const afterBuildTicks = (scale) => (scale.ticks = Object.keys(texts).map((value) => ({ value: Number(value) })));
-  return { ...made, ticks: { callback: (value) => texts[value] }, afterBuildTicks };
+  const ticks = { maxRotation: 0, callback: (value) => texts[value] };
+  return axis(title, { type: "logarithmic", min, max, ticks, afterBuildTicks });
 }

@@ -61,6 +61,12 @@ function plane(figure) {
   return scatter(x, y, [marks(measured), marks(published, { muted: true }), ...isoF1(y.min)]);
 }
 
+/** The ticks 1, 2, 5, 10, ... of an axis of seconds, by value. */
+function secondsBetween(low, high) {
+  const all = [-3, -2, -1, 0, 1, 2, 3, 4].flatMap((power) => [1, 2, 5].map((step) => Number(`${step}e${power}`)));
+  return Object.fromEntries(all.filter((value) => value >= low && value <= high).map((value) => [value, String(value)]));
+}
+
 function time(figure) {
   const rows = plottedRows();
   const measured = rowPoints(rows, "seconds", "f1", (row) => [`${number(row.seconds, 2)} s per frame`]);
@@ -68,7 +74,7 @@ function time(figure) {
   const every = [...measured, ...published];
   const seconds = every.map((point) => point.x);
   const [low, high] = seconds.length ? [Math.min(...seconds) / 2, Math.max(...seconds) * 2] : [0.1, 10];
-  const x = logarithmic("seconds per frame", low, high);
+  const x = logarithmic("seconds per frame", low, high, secondsBetween(low, high));
   showLeftOut(figure, rows);
   return scatter(x, cropped(every, "y", "F1"), [marks(measured), marks(published, { muted: true })]);
 }

@@ -1,10 +1,8 @@
 "use strict";
-// Starts the page, listens to the reader, and draws the plots: once they come into view or the browser has time, and
-// again when the data that they show or the colours change.
+// Starts the page, listens to the reader, and draws the plots: once they come into view or are printed, and again when
+// the data that they show or the colours change.
 
 const PLOTS = { plane, time, pr, froc };
-
-const DRAW_ALL_AFTER = 3000; // ms: later than what the reader sees first, so that a print has all of them
 
 const begun = new Set(); // figures that were drawn, or are being drawn
 
@@ -23,8 +21,13 @@ function drawPlots() {
   [...begun].forEach(draw);
 }
 
+const plots = () => [...document.querySelectorAll("figure[data-plot]")];
+
+function drawRest() {
+  plots().filter((figure) => !begun.has(figure)).forEach(draw);
+}
+
 function watchPlots() {
-  const figures = [...document.querySelectorAll("figure[data-plot]")];
   const watcher = new IntersectionObserver(
     (entries) => {
       for (const { target } of entries.filter((entry) => entry.isIntersecting)) {
@@ -34,8 +37,7 @@ function watchPlots() {
     },
     { rootMargin: "200px" },
   );
-  figures.forEach((figure) => watcher.observe(figure));
-  setTimeout(() => figures.filter((figure) => !begun.has(figure)).forEach(draw), DRAW_ALL_AFTER);
+  plots().forEach((figure) => watcher.observe(figure));
   new ResizeObserver(fitTable).observe(byId("table-box"));
   for (const media of ["(prefers-color-scheme: dark)", "print"])
     matchMedia(media).addEventListener("change", () => drawPlots());
@@ -93,10 +95,14 @@ function listen() {
   addEventListener("afterprint", () => printing(false));
 }
 
-/** The whole table in print, and one page of it again. */
+/**
+ * The whole table and all plots in print, and one page of the table again. A browser prints what is there when this has
+ * returned and nothing is left to do at once, so `start` loads beforehand what a plot waits for.
+ */
 function printing(begins) {
   state.printing = begins;
   renderTable();
+  if (begins) drawRest();
 }
 
 /** Show what the address says. */
@@ -117,6 +123,7 @@ async function start() {
   showAddress();
   watchPlots();
   document.documentElement.dataset.ready = Math.round(performance.now());
+  await Promise.all([loadCharts(), curves()]);
 }
 
 start();

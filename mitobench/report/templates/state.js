@@ -21,11 +21,13 @@ const state = {
   printing: false,
 };
 
+/** The rows whose curves are drawn at first. */
+const bestRows = (section) => section.rows.filter((row) => row.rank != null).slice(0, CURVES_AT_FIRST);
+
 /** Show a section as at first: everything except what no other section has is reset. */
 function enterSection(section) {
-  const best = section.rows.filter((row) => row.rank != null).slice(0, CURVES_AT_FIRST);
   const columns = new Set(columnsOf(section).filter((column) => column.atFirst).map((column) => column.key));
-  Object.assign(state, { section, text: "", roles: {}, published: true, columns, chosen: new Set(best) });
+  Object.assign(state, { section, text: "", roles: {}, published: true, columns, chosen: new Set(bestRows(section)) });
   Object.assign(state, { column: "rank", descending: false, page: 0, record: null, compared: null });
 }
 
@@ -44,6 +46,9 @@ function addressEnd() {
   }
   if (state.column !== "rank" || state.descending) words.set("sort", (state.descending ? "-" : "") + state.column);
   put("page", state.page ? String(state.page + 1) : "");
+  const best = bestRows(state.section);
+  if (state.chosen.size !== best.length || !best.every((row) => state.chosen.has(row)))
+    words.set("curves", [...state.chosen].map((row) => row.records[0].id).join(" "));
   put("compare", state.compared?.join(" "));
   put("record", state.record);
   return words.toString();
@@ -71,6 +76,10 @@ function readAddress() {
   const key = sort.replace(/^-/, "");
   if (columns.some((column) => column.key === key)) Object.assign(state, { column: key, descending: key !== sort });
   state.page = Math.max(0, Math.floor(Number(words.get("page")) || 1) - 1);
+  if (words.has("curves")) {
+    const named = words.get("curves").split(" ").map(rowOf);
+    state.chosen = new Set(named.filter((row) => state.section.rows.includes(row)));
+  }
   const ids = (words.get("compare") ?? "").split(" ").filter(rowOf);
   state.compared = ids.length === 2 ? ids : null;
   state.record = rowOf(words.get("record")) ? words.get("record") : null;

@@ -78,6 +78,7 @@ function choose(row, wanted) {
   state.chosen[wanted ? "add" : "delete"](row);
   const line = [...byId("table").tBodies[0].rows].find((candidate) => candidate.row === row);
   line.className = wanted ? "chosen" : "";
+  writeAddress();
   drawPlots();
 }
 
