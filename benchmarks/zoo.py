@@ -1,6 +1,6 @@
-"""Measures members of the families by one protocol, and writes docs/zoo.md.
+"""Measures members of the families by one protocol, and writes docs/zoo.md and the README's table of families.
 
-    python benchmarks/zoo.py                          writes it from the records in leaderboard/records
+    python benchmarks/zoo.py                          writes both from the records in leaderboard/records
     python benchmarks/zoo.py --measure                first runs the members that have no record: synthetic frames,
                                                       profile smoke; detectors without verifier, verifiers after `blobs`
     python benchmarks/zoo.py --measure --data DATA    also MITOS 2012, protocol `development`, profile cpu, a tenth of
@@ -13,6 +13,7 @@ on real frames, which no leaderboard should rank, are kept in zoo-records/. Comm
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import subprocess
 import sys
@@ -34,6 +35,7 @@ ROOT = Path(__file__).parents[1]
 LEADERBOARD = ROOT / "leaderboard"
 SHORTENED = Path(__file__).parent / "zoo-records"
 PAGE = ROOT / "docs" / "zoo.md"
+START, END = "<!-- families, written by benchmarks/zoo.py -->", "<!-- end of families -->"
 INTRODUCTION = """\
 # The zoo
 
@@ -80,7 +82,7 @@ class Member:
 
 
 def main() -> None:
-    """Measures what is missing if asked to, then writes the page."""
+    """Measures what is missing if asked to, then writes the page and the README's table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--measure", action="store_true", help="run the members that have no record")
     parser.add_argument("--data", type=Path, help="folder with MITOS 2012: also measure on its protocol `development`")
@@ -91,6 +93,8 @@ def main() -> None:
     records = all_records()
     rows = [cells(member, records) for member in members]
     PAGE.write_text(page(rows), encoding="utf-8")
+    readme = ROOT / "README.md"
+    readme.write_text(with_table(readme.read_text(encoding="utf-8"), rows), encoding="utf-8")
 
 
 def measure(members: Iterable[Member], data: Path | None) -> None:
@@ -198,6 +202,13 @@ def page(rows: Sequence[Mapping[str, str]]) -> str:
     licences = "\n".join(table(rows, ["type", "licence"]))
     families = "\n".join(table(rows, columns))
     return f"{INTRODUCTION}\n{families}\n\n{NOTES}\n## Licences\n\n{licences}\n"
+
+
+def with_table(text: str, rows: Sequence[Mapping[str, str]]) -> str:
+    """Returns the README with the current table between its two markers."""
+    families = [row for row in rows if ":" in row["type"]]
+    short = "\n".join(table(families, ["type", "needs", "F1, synthetic", "F1, official"]))
+    return re.sub(f"{re.escape(START)}.*{re.escape(END)}", f"{START}\n{short}\n{END}", text, flags=re.DOTALL)
 
 
 if __name__ == "__main__":
