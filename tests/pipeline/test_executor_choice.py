@@ -37,6 +37,14 @@ def test_without_a_name_several_jobs_are_processes() -> None:
     assert several.capacity == 3
 
 
+def test_more_threads_than_cores_are_noted(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    Processes(4)._note_crowd(threads=2)
+    assert caplog.text == ""
+    Processes(4)._note_crowd(threads=8)
+    assert "For speed give --threads 2" in caplog.text
+
+
 @pytest.mark.parametrize("name", ["raay", "local:here", "processes:4", "ray:", ""])
 def test_another_name_is_refused(name: str) -> None:
     if not name:

@@ -111,13 +111,13 @@ def only_record(benchmark: Benchmark) -> Record:
 
 
 def test_all_executors_give_equal_records(prepare: Prepare, tmp_path: Path, on_ray: Executor) -> None:
-    grid = {"detector": "toy-dark,toy-boxless", "verifier": "toy-net,none"}
+    grid = {"detector": "toy-dark", "verifier": "toy-net,none"}
     diary = Diary()
     found = {
         name: records(prepare(name, **grid), tmp_path / name, executor, diary if executor is on_ray else None)
         for name, executor in (("local", executor_of()), ("processes", executor_of(jobs=2)), ("ray", on_ray))
     }
-    assert len(found["local"]) == 4
+    assert len(found["local"]) == 2
     assert all(record["status"] == "ok" for record in found["local"])
     assert found["processes"] == found["local"]
     assert found["ray"] == found["local"]
@@ -221,7 +221,6 @@ def test_a_stage_of_a_lost_node_is_done_on_another(
     def kill(pid: int) -> None:
         (node,) = [node for node in cluster.worker_nodes if raylet_of(node) == parent_of(pid)]
         cluster.remove_node(node, allow_graceful=False)
-        cluster.add_node(num_cpus=1)
 
     killed_meanwhile(benchmark, tmp_path / "out", on_ray, diary, kill)
     assert only_record(benchmark).content() == expected
@@ -232,6 +231,7 @@ def test_images_are_spread_as_tasks(tmp_path: Path, on_ray: OnRay) -> None:
     assert found == {number: str(number) for number in range(5)}
 
 
+@pytest.mark.thorough
 def test_a_task_whose_process_always_dies_is_an_error(tmp_path: Path, on_ray: OnRay) -> None:
     ((_, answer),) = on_ray.spread(tmp_path, [], "cpu", os._exit, [9])
     assert "died 3 times on one image (WorkerCrashedError)" in str(answer)
