@@ -231,9 +231,16 @@ def test_images_are_spread_as_tasks(tmp_path: Path, on_ray: OnRay) -> None:
     assert found == {number: str(number) for number in range(5)}
 
 
+def die(code: int) -> None:
+    os._exit(code)
+
+
 @pytest.mark.thorough
 def test_a_task_whose_process_always_dies_is_an_error(tmp_path: Path, on_ray: OnRay) -> None:
-    ((_, answer),) = on_ray.spread(tmp_path, [], "cpu", os._exit, [9])
+    from ray import cloudpickle
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the nodes do not have this module
+    ((_, answer),) = on_ray.spread(tmp_path, [], "cpu", die, [9])
     assert "died 3 times on one image (WorkerCrashedError)" in str(answer)
 
 
