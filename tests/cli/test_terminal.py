@@ -134,5 +134,5 @@ def test_nothing_writes_to_the_terminal_another_way(path: Path) -> None:
         (9_000, "about 2.5 h left"),
     ],
 )
-def test_time_left_is_told_in_words(seconds: float | None, shown: str) -> None:
+def test_time_left_is_shown_in_words(seconds: float | None, shown: str) -> None:
     assert terminal.time_left(seconds) == shown

@@ -68,11 +68,11 @@ def test_finished_images_are_not_searched_again(
     assert (tmp_path / "out" / FILES).read_text() == before
 
 
-def test_progress_is_told_after_every_image(paths: list[Path], tmp_path: Path) -> None:
-    told: list[Progress] = []
-    list(predict_files(dots(), paths, tmp_path / "out", options=options(), progress=told.append, spread=backwards))
-    assert [progress.share for progress in told] == [0.25, 0.5, 0.75, 1.0]
-    assert told[-1].seconds_left == 0
+def test_progress_is_reported_after_every_image(paths: list[Path], tmp_path: Path) -> None:
+    reported: list[Progress] = []
+    list(predict_files(dots(), paths, tmp_path / "out", options=options(), progress=reported.append, spread=backwards))
+    assert [progress.share for progress in reported] == [0.25, 0.5, 0.75, 1.0]
+    assert reported[-1].seconds_left == 0
 
 
 def test_a_file_that_is_not_ours_is_not_replaced(paths: list[Path], tmp_path: Path) -> None:
