@@ -148,6 +148,7 @@ def test_a_failing_stage_fails_its_row_and_says_where_its_log_is(
     assert "this toy fails on purpose" in failed.trace.read_text()
 
 
+@pytest.mark.thorough
 def test_a_stage_whose_process_always_dies_fails_its_row(prepare: Prepare, tmp_path: Path, on_ray: Executor) -> None:
     benchmark, diary = prepare(detector="toy-dies,toy-boxless"), Diary()
     benchmark.run(tmp_path / "out", diary, on_ray)
@@ -159,6 +160,7 @@ def test_a_stage_whose_process_always_dies_fails_its_row(prepare: Prepare, tmp_p
     assert died.trace.is_dir(), "the stage's work folder, with its log"
 
 
+@pytest.mark.thorough
 def test_a_full_disk_of_a_node_ends_the_run(prepare: Prepare, tmp_path: Path, on_ray: Executor) -> None:
     with pytest.raises(StoreError, match=r"Free some space there.*On node"):
         records(prepare(detector="toy-full"), tmp_path / "out", on_ray)
@@ -195,6 +197,7 @@ def unharmed(prepare: Prepare, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     return diary, record
 
 
+@pytest.mark.thorough
 def test_a_killed_worker_is_replaced(
     prepare: Prepare, tmp_path: Path, on_ray: Executor, unharmed: tuple[Path, dict[str, Any]]
 ) -> None:
@@ -262,6 +265,7 @@ IMPATIENT = (
 )
 
 
+@pytest.mark.thorough
 def test_a_lost_head_ends_the_run_which_goes_on_when_it_is_repeated(
     prepare: Prepare, small_data: Path, tmp_path: Path, unharmed: tuple[Path, dict[str, Any]]
 ) -> None:
