@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 import os
 import tempfile
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mitobench.cli.options import AllowDownload, AllowExternal, allow
-from mitobench.cli.terminal import echo
+from mitobench.cli.terminal import echo, time_left
 from mitobench.foreign.limits import MAX_JOBS
 
 if TYPE_CHECKING:
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from mitobench.model import Model
     from mitobench.model.batch import Progress, ProgressListener
     from mitobench.model.outputs import ImageSummary
+    from mitobench.model.spread_images import Spread
+    from mitobench.pipeline.executors import Executor
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -91,6 +92,14 @@ def predict(
         typer.Option("--overwrite", help="Replace files in --out that mitobench did not write, and search again."),
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, max=MAX_JOBS, help="Number of processes that search.")] = 1,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            help="Where images are searched: local, processes (--jobs), ray (a Ray cluster on this machine) or "
+            "ray:HOST:PORT. On Ray, each image is a task. Default: processes with --jobs, else local.",
+            show_default=False,
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="Device to compute on: auto, cpu or cuda.")] = "auto",
     example: Annotated[bool, typer.Option("--example", help="Use a synthetic field that mitobench makes.")] = False,
     allow_external: AllowExternal = False,
@@ -131,7 +140,9 @@ def predict(
     from mitobench.model.image_run import INDEX
     from mitobench.model.inputs import left_out
     from mitobench.pipeline import trust
+    from mitobench.pipeline.executors import executor_of
 
+    where = executor_of(executor, jobs if jobs > 1 else None)
     allowed = allow(allow_external, allow_download)
     folder = find(model)
     load = functools.partial(Model.load, folder, find_device(device), tuple(sorted(allowed)))
@@ -140,8 +151,9 @@ def predict(
     options = Options(mpp, threshold, page, tissue, roi, hot_spot, overwrite, load, jobs)
     rows: list[ImageSummary] = []
     try:
-        with _progress() as listener, trust.only(allowed):
-            for row in predict_files(loaded, paths, out, options=options, progress=listener):
+        with _progress() as listener, trust.only(allowed), where:
+            spread = _spread(where, out, [folder, *paths], loaded.detector.device)
+            for row in predict_files(loaded, paths, out, options=options, progress=listener, spread=spread):
                 rows.append(row)
                 if not row.searched:
                     notify(f"skipped: {row.note}")
@@ -261,6 +273,13 @@ def _check_resolution(paths: Sequence[Path], page: int | None) -> None:
             continue
 
 
+def _spread(where: Executor, out: Path, files: Sequence[Path], device: str) -> Spread | None:
+    """Returns what searches images on a cluster; None for an executor of this machine."""
+    from mitobench.pipeline.executors.on_ray import OnRay
+
+    return functools.partial(where.spread, out, files, device) if isinstance(where, OnRay) else None
+
+
 # ------------------------------------------------------------------------------------------------- what is shown
 
 
@@ -280,7 +299,8 @@ def _progress() -> Iterator[ProgressListener]:
         task = bar.add_task("", total=1.0, left="")
 
         def show(state: Progress) -> None:
-            bar.update(task, completed=state.share, description=_where(state), left=_left(state))
+            left = time_left(state.seconds_left)
+            bar.update(task, completed=state.share, description=_where(state), left=left)
 
         yield show
 
@@ -299,22 +319,14 @@ class _Lines:
 
         if self._clock() >= self._next:
             self._next = self._clock() + SECONDS_A_LINE
-            notify(", ".join(filter(None, [_where(state), f"{100 * state.share:.0f} %", _left(state)])))
+            notify(
+                ", ".join(filter(None, [_where(state), f"{100 * state.share:.0f} %", time_left(state.seconds_left)]))
+            )
 
 
 def _where(state: Progress) -> str:
     image = f"image {state.image + 1} of {state.images}, " if state.images > 1 else ""
     return f"{image}part {state.cells} of {state.all_cells}"
-
-
-def _left(state: Progress) -> str:
-    left = state.seconds_left
-    if left is None or not math.isfinite(left):
-        return ""
-    if left < 90:
-        return f"about {left:.0f} s left"
-    minutes = round(left / 60)
-    return f"about {minutes} min left" if minutes < 90 else f"about {minutes / 60:.1f} h left"
 
 
 def _introduce(folder: Path, model: Model, threshold: float | None) -> None:
