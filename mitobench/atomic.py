@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -52,12 +53,13 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: Path, tmp: Path | None = None) -> Iterator[Path]:
-    """Gives an empty temporary folder, which replaces `path` if the block ends without an error. Raises OSError.
+def atomic_folder(path: Path, tmp: Path | None = None, *, replace: bool = True) -> Iterator[Path]:
+    """Gives an empty temporary folder, which moves to `path` if the block ends without an error. Raises OSError.
 
     Args:
-        path: the folder to write. An existing one is deleted after it has been replaced.
+        path: the folder to write.
         tmp: where to create the temporary folder, on the same file system; None: next to `path`.
+        replace: whether an existing folder is replaced, and then deleted; if not, it is kept and the new one deleted.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if tmp is None:
@@ -66,7 +68,10 @@ def atomic_folder(path: Path, tmp: Path | None = None) -> Iterator[Path]:
     try:
         new.mkdir(parents=True)
         yield new
-        _exchange(new, path, old)
+        if replace:
+            _exchange(new, path, old)
+        else:
+            _move_unless_there(new, path)
     finally:
         shutil.rmtree(tmp, ignore_errors=True)
 
@@ -112,6 +117,31 @@ def _exchange(new: Path, path: Path, old: Path) -> None:
         with suppress(OSError):
             os.replace(old, path)
         raise
+
+
+def _move_unless_there(new: Path, path: Path) -> None:
+    try:
+        os.rename(new, path)  # fails where there is a folder with content
+    except OSError:
+        if not path.is_dir():
+            raise
+
+
+def remove_file(path: Path, content: bytes) -> bool:
+    """Removes a file that has this content. Of several processes that do so at once, only one removes it.
+
+    Returns whether the file is gone. Another file may take its place between two looks at it; that one is put back.
+    """
+    with suppress(FileNotFoundError):
+        if path.read_bytes() != content:
+            return False
+        aside = path.with_name(f"{TMP}{uuid.uuid4().hex}")
+        os.rename(path, aside)
+        if aside.read_bytes() != content:
+            with suppress(OSError):
+                os.link(aside, path)
+        aside.unlink(missing_ok=True)
+    return True
 
 
 def remove_atomic(path: Path, trash: Path) -> None:

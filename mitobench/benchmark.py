@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError, PluginError, StoreError
 from mitobench.foreign.specs import typed_specs
 from mitobench.pipeline import executors, trust
+from mitobench.pipeline.executors import Executor
 from mitobench.pipeline.graph import Plan, PlannedRun, Request
 from mitobench.pipeline.plan import build
 from mitobench.pipeline.plugin_ref import flat
@@ -99,6 +101,7 @@ class Benchmark:
         matcher: str = "mitos",
         device: str = "auto",
         processes: int = 1,
+        threads: int | None = None,
         part: Literal["test", "val"] = "test",
         store: Path | None = None,
         allow: Collection[str] = (),
@@ -125,6 +128,7 @@ class Benchmark:
                 record's `midog` is `midog-strict`.
             device: `auto`, `cpu` or `cuda`.
             processes: number of processes that one fit is distributed over.
+            threads: CPU threads of a stage, part of the key of a fit; None: as many as torch uses by itself.
             part: `val` plans everything but the stages of the test frames, which are then not available at all.
             store: folder for the outputs of stages; None: `default_store()`.
             allow: what plugins may do beyond computing: `external` (run programs), `download` (contact hubs; also
@@ -164,6 +168,7 @@ class Benchmark:
             device=device,
             amp=device == "cuda",
             processes=processes,
+            threads=threads or compute.threads(),
             only_scanners=tuple(scanners) if scanners else None,
             part=part,
         )
@@ -175,13 +180,15 @@ class Benchmark:
             notify(note)
         return cls(request, settings, workspace, plan, Store(store))
 
-    def run(self, out: Path, listener: executors.ProgressListener | None = None, jobs: int = 1) -> None:
+    def run(
+        self, out: Path, listener: executors.ProgressListener | None = None, executor: Executor | None = None
+    ) -> None:
         """Run all stages, and write the record of each combination as soon as its stages have ended.
 
         Args:
             out: folder of the leaderboard; records go to its `records/`.
             listener: receives progress events; None: no events are sent.
-            jobs: how many stages may run at once, each in a process of its own.
+            executor: where the stages run (`executors.executor_of`); None: in this process.
 
         Raises StoreError if the store cannot be written, or contains outputs that this version cannot read.
         """
@@ -199,14 +206,14 @@ class Benchmark:
             path = record.write(out / "records", assembled.record, assembled.detections, assembled.validation)
             self.done.append(RunResult(row, path, record.read(path)))
 
-        for row, results in self.finished_rows(listener, jobs):
+        for row, results in self.finished_rows(listener, executor):
             write(row, results)
         for row in self.problems:
             if row.problem and row.problem[0] == "broken":
                 write(row, {})
 
     def finished_rows(
-        self, listener: executors.ProgressListener | None = None, jobs: int = 1
+        self, listener: executors.ProgressListener | None = None, executor: Executor | None = None
     ) -> Iterator[tuple[PlannedRun, Mapping[str, executors.StageResult]]]:
         """Run all stages; yields each combination as soon as its stages have ended, with all results so far by key.
 
@@ -214,14 +221,19 @@ class Benchmark:
         """
         self.store.open()
         results: dict[str, executors.StageResult] = {}
-        waiting = [row for row in self.plan.rows if row.problem is None]
-        for key, result in executors.run(
-            self.plan, self.store, self.workspace, listener or executors.ProgressListener(), jobs
-        ):
+        missing = {id(row): {stage.key for stage in row.stages.values()} for row in self.plan.rows}
+        rows = defaultdict(list)
+        for row in self.plan.rows:
+            for key in missing[id(row)]:
+                rows[key].append(row)
+        work = executors.Work(self.store, self.workspace, self.request.threads, self.request.device)
+        listener, executor = listener or executors.ProgressListener(), executor or executors.Local()
+        for key, result in executors.run(self.plan, work, listener, executor):
             results[key] = result
-            for row in [row for row in waiting if all(stage.key in results for stage in row.stages.values())]:
-                waiting.remove(row)
-                yield row, results
+            for row in rows[key]:
+                missing[id(row)].remove(key)
+                if not missing[id(row)]:
+                    yield row, results
 
     @property
     def records(self) -> list[tuple[Path, record.Record]]:

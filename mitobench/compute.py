@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
+
+from threadpoolctl import threadpool_limits
 
 
 def has_torch() -> bool:
@@ -36,3 +40,15 @@ def set_threads(number: int) -> None:
         import torch
 
         torch.set_num_threads(number)
+
+
+@contextmanager
+def using_threads(number: int) -> Iterator[None]:
+    """Within the block, torch and the libraries of linear algebra use this number of CPU threads."""
+    before = threads()
+    set_threads(number)
+    try:
+        with threadpool_limits(number):
+            yield
+    finally:
+        set_threads(before)

@@ -258,7 +258,8 @@ def run(
     dataset: str | Sequence[str] = (),
     seeds: Sequence[int] = (0,),
     options: Mapping[str, Any] | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
+    executor: str | None = None,
     **settings: Any,
 ) -> Any:
     """Trains and scores every combination of plugins, as `mitobench run` does, and returns a row of scores for each.
@@ -274,8 +275,9 @@ def run(
         seeds: seeds of the training; each gives a row.
         options: options of plugins, for example `{"detector.blobs.max_candidates": 50}`.
         jobs: number of stages that run at once.
+        executor: `local`, `processes`, `ray` or `ray:ADDRESS`; None: `processes` for several jobs, else `local`.
         settings: further arguments of `benchmark.Benchmark.prepare`: `profile`, `scale`, `protocol`, `train_on`,
-            `device`, `store`, `allow`, ...
+            `device`, `threads`, `store`, `allow`, ...
 
     Returns:
         A pandas DataFrame, or a list of dicts where pandas is not installed: names of the plugins and data set, `seed`,
@@ -286,6 +288,7 @@ def run(
         MitobenchError: if a name or an option is unknown, or the data cannot be read.
     """
     from mitobench.benchmark import Benchmark, Grid
+    from mitobench.pipeline.executors import executor_of
     from mitobench.pipeline.settings import Override
 
     given = {"estimator": estimator, "detector": detector, "verifier": verifier, "fuser": fuser}
@@ -298,7 +301,8 @@ def run(
         seeds=tuple(seeds),
         **settings,
     )
-    benchmark.run(Path(out), jobs=jobs)
+    with executor_of(executor, jobs) as chosen:
+        benchmark.run(Path(out), executor=chosen)
     return _table([_row(path, record) for path, record in benchmark.records])
 
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
-from mitobench import compute, discovery
+from mitobench import discovery
 from mitobench.api import Plugin
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.discovery import ROLES
 from mitobench.errors import DataError, MitobenchError, PluginError, RecordError
 from mitobench.file_cache import computing_anew
 from mitobench.pipeline import canonical, trust
-from mitobench.pipeline.executors import ProgressListener
+from mitobench.pipeline.executors import Executor, ProgressListener
 from mitobench.pipeline.plan import UNUSED
 from mitobench.pipeline.plugin_ref import PRETRAINED, has_pretrained
 from mitobench.pipeline.settings import Override, PipelineOptions
@@ -44,6 +44,7 @@ def reproduce(
     data: Path | None = None,
     store: Path | None = None,
     out: Path | None = None,
+    executor: Executor | None = None,
     allow: Collection[str] = (),
     show_progress: ShowProgress,
     notify: Notify,
@@ -55,6 +56,7 @@ def reproduce(
         data: folder that contains its data sets; None: synthetic frames are generated.
         store: folder for the outputs of stages; None: a temporary one, so that everything is computed again.
         out: folder for the new record, which goes to its `records/`; None: the new record is not kept.
+        executor: where the stages run; None: in this process.
         allow: what the record's plugins may do beyond computing: `external` (run the programs that it names),
             `download` (contact the hubs that it names, if MITOBENCH_ALLOW_DOWNLOAD is set).
         show_progress: shows the progress of the run.
@@ -75,13 +77,13 @@ def reproduce(
         local.workspace(recorded)
     except DataError as reason:
         return Reproducibility.refused(recorded, [str(reason)])
-    with tempfile.TemporaryDirectory(prefix="mitobench-") as temporary, _threads(recorded), trust.only(allow):
+    with tempfile.TemporaryDirectory(prefix="mitobench-") as temporary, trust.only(allow):
         benchmark = _prepared(path, recorded, local, Path(temporary), store, allow, notify)
         impossible = [row.problem[1] for row in benchmark.problems if row.problem]
         if impossible:
             raise MitobenchError(f"{path}: cannot be reproduced here: {impossible[0]}")
         with show_progress(benchmark) as listener:
-            benchmark.run(out or Path(temporary, "out"), listener)
+            benchmark.run(out or Path(temporary, "out"), listener, executor)
         ((_, again),) = benchmark.records
     return reproducibility(recorded, again, _other_seeds(path, recorded))
 
@@ -111,6 +113,7 @@ def _prepared(
         matcher=recorded.pipeline["matcher"],
         device="cpu" if recorded.device == "cpu" else "auto",
         processes=resource_estimate.processes(recorded),
+        threads=resource_estimate.threads(recorded),
         store=store or temporary / "store",
         allow=allow,
         typed=False,
@@ -214,17 +217,6 @@ def _any_estimator() -> str:
             if not discovery.family("estimator", name).learns_from_masks:  # type: ignore[attr-defined]
                 return name
     raise MitobenchError("No box estimator is installed. Run `mitobench list` to see the installed plugins.")
-
-
-@contextmanager
-def _threads(recorded: Record) -> Iterator[None]:
-    """Compute with as many threads as the record did: on a CPU, their number changes the last bits of results."""
-    before = compute.threads()
-    compute.set_threads(resource_estimate.threads(recorded) or before)
-    try:
-        yield
-    finally:
-        compute.set_threads(before)
 
 
 def _other_seeds(path: Path, recorded: Record) -> list[Record]:

@@ -21,7 +21,7 @@ from mitobench.discovery import ROLES, quoted
 from mitobench.errors import MitobenchError
 from mitobench.foreign import read_json
 from mitobench.foreign.limits import MAX_RECORD_BYTES, MAX_SWEEP
-from mitobench.pipeline.executors import ProgressListener, StageResult
+from mitobench.pipeline.executors import Executor, ProgressListener, StageResult
 from mitobench.pipeline.graph import PlannedRun
 from mitobench.pipeline.plan import UNUSED
 from mitobench.pipeline.settings import Override
@@ -145,14 +145,16 @@ class ValidationRow:
         return list(dict.fromkeys(seed.reason for seed in self.seeds if seed.reason))
 
 
-def measure(benchmark: Benchmark, listener: ProgressListener | None = None, jobs: int = 1) -> list[ValidationRow]:
+def measure(
+    benchmark: Benchmark, listener: ProgressListener | None = None, executor: Executor | None = None
+) -> list[ValidationRow]:
     """Run a benchmark that was prepared with `part="val"`.
 
     Returns its rows by data set, in each by mean F1 on validation, best first; rows without F1 last. Of equals the
     first in the order of the sweep is first. The arguments are those of `Benchmark.run`.
     """
     fold = benchmark.fold
-    runs = {id(row): _scores(row, results, fold) for row, results in benchmark.finished_rows(listener, jobs)}
+    runs = {id(row): _scores(row, results, fold) for row, results in benchmark.finished_rows(listener, executor)}
     for row in benchmark.problems:
         status, reason = row.problem or ("", "")
         if status == "broken":

@@ -14,10 +14,12 @@ from mitobench.cli.options import (
     Data,
     Device,
     DryRun,
+    Executor,
     Gpus,
     Jobs,
     Sets,
     Store,
+    Threads,
     allow,
     names,
 )
@@ -78,7 +80,9 @@ def experiment(
     set_: Sets = None,
     device: Device = "auto",
     gpus: Gpus = 1,
-    jobs: Jobs = 1,
+    threads: Threads = None,
+    jobs: Jobs = None,
+    executor: Executor = None,
     store: Store = None,
     out: Annotated[
         Path,
@@ -104,7 +108,9 @@ def experiment(
     from mitobench.cli import console
     from mitobench.cli.experiment_results import show_experiment
     from mitobench.experiments import Experiment, Overrides, read
+    from mitobench.pipeline.executors import executor_of
 
+    where = executor_of(executor, jobs)
     prepared = Experiment.prepare(
         read(name),
         Overrides(
@@ -120,6 +126,7 @@ def experiment(
         data=data,
         device=device,
         processes=gpus,
+        threads=threads,
         store=store,
         allow=allow(allow_external, allow_download),
         typed=False,
@@ -131,8 +138,8 @@ def experiment(
         console.exit_of_plan(prepared.benchmarks)
     folder = prepared.folder(out)
     console.check_out(folder)
-    with console.resumable():
-        prepared.run(folder, console.Display, jobs)
+    with console.resumable(), where:
+        prepared.run(folder, console.Display, where)
     show_experiment(prepared, out)
     if prepared.has_failures:
         raise typer.Exit(1)

@@ -14,11 +14,13 @@ from mitobench.cli.options import (
     Data,
     Device,
     DryRun,
+    Executor,
     Gpus,
     Jobs,
     Matcher,
     Sets,
     Store,
+    Threads,
     allow,
     names,
     specs,
@@ -48,7 +50,9 @@ def matrix(
     matcher: Matcher = "mitos",
     device: Device = "auto",
     gpus: Gpus = 1,
-    jobs: Jobs = 1,
+    threads: Threads = None,
+    jobs: Jobs = None,
+    executor: Executor = None,
     store: Store = None,
     out: Annotated[Path, typer.Option(help="Folder of the leaderboard; the table goes to matrix/.")] = Path(
         "leaderboard"
@@ -74,8 +78,10 @@ def matrix(
     from mitobench.benchmark import Benchmark, Grid
     from mitobench.cli import console
     from mitobench.datasets.folds import SINGLE
+    from mitobench.pipeline.executors import executor_of
     from mitobench.report import matrix as pages
 
+    where = executor_of(executor, jobs)
     chosen = names(dataset) or []
     if by is None and len(chosen) < 2:
         raise typer.BadParameter("name the domain with --by, or two data sets or more with --dataset.")
@@ -92,6 +98,7 @@ def matrix(
         "matcher": matcher,
         "device": device,
         "processes": gpus,
+        "threads": threads,
         "store": store,
         "allow": allow(allow_external, allow_download),
         "notify": console.notify,
@@ -105,10 +112,10 @@ def matrix(
     if dry_run:
         console.exit_of_plan(benchmarks)
     console.check_out(out)
-    with console.resumable():
+    with console.resumable(), where:
         for benchmark in benchmarks:
             with console.Display(benchmark) as display:
-                benchmark.run(out, display, jobs)
+                benchmark.run(out, display, where)
     records = [record for benchmark in benchmarks for _, record in benchmark.records]
     if not records:
         console.console.print("No combination could run, and no record was written.")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mitobench.foreign.limits import MAX_JOBS, MAX_PROCESSES
+from mitobench.foreign.limits import MAX_JOBS, MAX_PROCESSES, MAX_THREADS
 
 Data = Annotated[
     Path | None,
@@ -37,7 +37,28 @@ Gpus = Annotated[
     int, typer.Option(min=1, max=MAX_PROCESSES, help="Number of GPUs (on the CPU: processes) for each fit.")
 ]
 Jobs = Annotated[
-    int, typer.Option(min=1, max=MAX_JOBS, help="Number of stages to run in parallel, each in its own process.")
+    int | None,
+    typer.Option(
+        min=1,
+        max=MAX_JOBS,
+        help="Number of stages to run in parallel, each in its own process. Default: 1; on Ray, all.",
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=MAX_THREADS,
+        help="CPU threads of each stage. A fit with another number is another fit. Default: OMP_NUM_THREADS, or all "
+        "cores.",
+    ),
+]
+Executor = Annotated[
+    str | None,
+    typer.Option(
+        help="Where stages run: local (this process), processes (--jobs), ray (a Ray cluster on this machine) or "
+        "ray:HOST:PORT (an existing one). Default: processes with --jobs, else local."
+    ),
 ]
 Store = Annotated[
     Path | None,

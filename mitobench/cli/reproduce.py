@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mitobench.cli.options import AllowDownload, AllowExternal, allow
+from mitobench.cli.options import AllowDownload, AllowExternal, Executor, Jobs, allow
 from mitobench.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def reproduce(
         bool,
         typer.Option("--yes", "-y", help="Do not ask for confirmation if the record needs more than this machine has."),
     ] = False,
+    jobs: Jobs = None,
+    executor: Executor = None,
     allow_external: AllowExternal = False,
     allow_download: AllowDownload = False,
 ) -> None:
@@ -63,18 +65,21 @@ def reproduce(
     if recorded.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from mitobench.cli import console
+    from mitobench.pipeline.executors import executor_of
     from mitobench.reproduce import reproduce as again
 
     try:
-        found = again(
-            path,
-            data=data,
-            store=store,
-            out=out,
-            allow=allow(allow_external, allow_download),
-            show_progress=console.Display,
-            notify=console.notify,
-        )
+        with executor_of(executor, jobs) as where:
+            found = again(
+                path,
+                data=data,
+                store=store,
+                out=out,
+                executor=where,
+                allow=allow(allow_external, allow_download),
+                show_progress=console.Display,
+                notify=console.notify,
+            )
     except KeyboardInterrupt:
         echo("Interrupted. Finished stages are kept only with --store.", err=True)
         raise typer.Exit(130) from None

@@ -15,11 +15,13 @@ from mitobench.cli.options import (
     Data,
     Device,
     DryRun,
+    Executor,
     Gpus,
     Jobs,
     Matcher,
     Sets,
     Store,
+    Threads,
     allow,
     names,
     specs,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mitobench.benchmark import Benchmark
+    from mitobench.pipeline import executors
 
 
 class Log(str, Enum):
@@ -111,7 +114,9 @@ def run(
     matcher: Matcher = "mitos",
     device: Device = "auto",
     gpus: Gpus = 1,
-    jobs: Jobs = 1,
+    threads: Threads = None,
+    jobs: Jobs = None,
+    executor: Executor = None,
     store: Store = None,
     out: Annotated[
         Path, typer.Option(help="Folder of the leaderboard; records are written to its subfolder records/.")
@@ -141,6 +146,7 @@ def run(
     from mitobench import folding
     from mitobench.benchmark import Grid
     from mitobench.cli import console
+    from mitobench.pipeline.executors import executor_of
     from mitobench.pipeline.settings import Override
     from mitobench.pipeline.stages import tensorboard
     from mitobench.validation import swept
@@ -148,6 +154,7 @@ def run(
     if log:
         tensorboard.check_installed()
 
+    where = executor_of(executor, jobs)
     given = {"estimator": estimator, "detector": detector, "verifier": verifier, "fuser": fuser}
     roles = {role: found for role, values in given.items() if (found := specs(values, f"--{role}")) is not None}
     to_test = _part(part, sweep)
@@ -165,6 +172,7 @@ def run(
         matcher=matcher,
         device=device,
         processes=gpus,
+        threads=threads,
         part="test" if to_test else "val",
         store=store,
         allow=allow(allow_external, allow_download),
@@ -175,15 +183,15 @@ def run(
     if dry_run:
         console.exit_of_plan(benchmarks)
     if not to_test:
-        _validate(benchmarks, out, jobs)
+        _validate(benchmarks, out, where)
         return
     console.check_out(out)
     if log:
         os.environ[tensorboard.FOLDER] = str((out / "tb").resolve())
-    with console.resumable():
+    with console.resumable(), where:
         for benchmark in benchmarks:
             with console.Display(benchmark) as display:
-                benchmark.run(out, display, jobs)
+                benchmark.run(out, display, where)
     console.show_results(benchmarks, out)
     if log:
         console.notify(f"Curves: tensorboard --logdir {out / 'tb'}")
@@ -200,17 +208,17 @@ def _part(part: str | None, sweep: list[str] | None) -> bool:
     return part != "val" and not sweep
 
 
-def _validate(benchmarks: Sequence[Benchmark], out: Path, jobs: int) -> None:
+def _validate(benchmarks: Sequence[Benchmark], out: Path, where: executors.Executor) -> None:
     """Runs everything but the test stages, prints the table of validation scores, and writes it."""
     from mitobench import validation
     from mitobench.cli import console
 
     validation.check_out(out)
     runs = []
-    with console.resumable():
+    with console.resumable(), where:
         for benchmark in benchmarks:
             with console.Display(benchmark) as display:
-                runs.append(validation.measure(benchmark, display, jobs))
+                runs.append(validation.measure(benchmark, display, where))
     rows = validation.over_folds(runs)
     path = validation.write(out, benchmarks[0], rows)
     console.show_validation(benchmarks, rows)

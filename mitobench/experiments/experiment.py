@@ -12,7 +12,7 @@ from mitobench.benchmark import Benchmark
 from mitobench.errors import DataError
 from mitobench.experiments.definition import Definition, PaperTable, TableRow
 from mitobench.experiments.parts import ExperimentPart, Notify, Overrides, parts
-from mitobench.pipeline.executors import ProgressListener
+from mitobench.pipeline.executors import Executor, ProgressListener
 from mitobench.report.pairs import PairedDifference, mean_difference
 from mitobench.report.row import LeaderboardRow
 from mitobench.results.schema import Record
@@ -100,11 +100,11 @@ class Experiment:
         """Returns the folder for its `records/`: the leaderboard itself for grids, a subfolder for a paper's table."""
         return out / PAGES if isinstance(self.definition, PaperTable) else out
 
-    def run(self, folder: Path, show_progress: ShowProgress, jobs: int = 1) -> None:
+    def run(self, folder: Path, show_progress: ShowProgress, executor: Executor | None = None) -> None:
         """Run all benchmarks. Records go to `folder/records`, the contest's files to `folder/submission`."""
         for benchmark in self.benchmarks:
             with show_progress(benchmark) as listener:
-                benchmark.run(folder, listener, jobs)
+                benchmark.run(folder, listener, executor)
         if isinstance(self.definition, PaperTable) and self.definition.submission:
             for result in self.results():
                 for path, record in result.submitted:

@@ -39,6 +39,7 @@ MAX_INTEGER = (1 << 63) - 1  # the 64-bit integers that other programs read
 MAX_SWEEP = 1_000  # settings of one sweep
 MAX_SEEDS = 1_000  # seeds of one run
 MAX_PROCESSES = 64  # processes that a fit is distributed over
+MAX_THREADS = 1_024  # CPU threads of a stage
 MAX_JOBS = 256  # stages that run at the same time
 MAX_OPTION = 100_000_000  # an integer option of a plugin: iterations, sides, counts
 MAX_SEED = (1 << 32) - 1  # the largest seed that numpy accepts

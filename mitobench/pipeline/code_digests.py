@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from mitobench import discovery
 from mitobench.errors import PluginError
@@ -12,6 +13,7 @@ from mitobench.pipeline.stages import kinds
 
 if TYPE_CHECKING:
     from mitobench.api import Plugin
+    from mitobench.pipeline.plugin_ref import PluginRef
 
 
 def stage_code(kind: str) -> Code:
@@ -41,6 +43,22 @@ def reader_code(dataset: str) -> Code:
     """Returns the code that reads a data set's frames."""
     installed = discovery.find("dataset", dataset)
     return code_of([installed.target.partition(":")[0]], _package(installed))
+
+
+def code_settings(kind: str, plugins: Sequence[PluginRef], datasets: Iterable[str]) -> dict[str, Any]:
+    """Returns the part of a stage's settings that describes its code.
+
+    It holds the digests of mitobench's code for this kind and of the data set readers, and the versions of all packages
+    that they and the plugins import.
+    """
+    harness = stage_code(kind)
+    readers = {name: reader_code(name) for name in sorted(datasets)}
+    codes = (harness, *(plugin_code(plugin.role, plugin.cls()) for plugin in plugins), *readers.values())
+    return {
+        "harness": harness.digest,
+        "readers": {name: code.digest for name, code in readers.items()},
+        "environment": {name: version for code in codes for name, version in code.versions.items()},
+    }
 
 
 def _package(installed: discovery.InstalledPlugin) -> str | None:

@@ -66,6 +66,7 @@ class Request:
         device: `cpu` or `cuda`.
         amp: whether fits use mixed precision.
         processes: how many processes one fit is distributed over.
+        threads: CPU threads of a stage, part of the key of a fit: their number changes the last bits of its weights.
         only_scanners: the scanners that the frames are limited to; None: all.
         part: `test`, or `val` to stop at the validation frames: no stage then has a test frame.
     """
@@ -77,6 +78,7 @@ class Request:
     device: str = "cpu"
     amp: bool = False
     processes: int = 1
+    threads: int = 1
     only_scanners: Sequence[str] | None = None
     part: Literal["test", "val"] = "test"
 

@@ -18,7 +18,7 @@ from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError, PluginError
 from mitobench.evaluate.matching import radius_um_for
 from mitobench.pipeline import canonical
-from mitobench.pipeline.code_digests import plugin_code, reader_code, stage_code
+from mitobench.pipeline.code_digests import code_settings, plugin_code
 from mitobench.pipeline.graph import Combination, Plan, PlannedRun, Request
 from mitobench.pipeline.plugin_ref import PluginRef
 from mitobench.pipeline.settings import VALIDATION, PipelineOptions, Settings
@@ -88,7 +88,12 @@ class _Planner:
     def __init__(self, request: Request, settings: Settings, workspace: Workspace) -> None:
         self.request, self.settings, self.workspace = request, settings, workspace
         self.pipeline: PipelineOptions = settings.pipeline()
-        self.compute = {"device": request.device, "amp": request.amp, "processes": request.processes}
+        self.compute = {
+            "device": request.device,
+            "amp": request.amp,
+            "processes": request.processes,
+            "threads": request.threads,
+        }
         self._refs: dict[tuple[str, str], PluginRef] = {}
 
     # ------------------------------------------------------------------------------------------- combinations
@@ -414,27 +419,10 @@ class _Planner:
     ) -> Stage:
         digests = {part: self.workspace.digest(keys) for part, keys in frames.items()}
         used = {role: stage for role, stage in upstream.items() if stage is not None}
-        code = _code(kind, (plugin, *members.values()), frames)
+        datasets = {key.partition("/")[0] for keys in frames.values() for key in keys}
+        code = code_settings(kind, (plugin, *members.values()), datasets)
         return Stage(kind, plugin, frames, {**settings, **code}, used, digests, members)
 
     def _matching(self, dataset: str) -> dict[str, Any]:
         matcher = self.request.matcher
         return {"matcher": matcher, "radius_um": scoring_radius_um(self.workspace, dataset, matcher)}
-
-
-def _code(kind: str, plugins: Sequence[PluginRef], frames: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
-    """Returns the part of a stage's settings that describes its code.
-
-    It holds the digests of mitobench's code for this kind and of the data set readers, and the versions of all packages
-    that they and the plugins import.
-    """
-    harness = stage_code(kind)
-    readers = {
-        name: reader_code(name) for name in sorted({k.partition("/")[0] for keys in frames.values() for k in keys})
-    }
-    codes = (harness, *(plugin_code(plugin.role, plugin.cls()) for plugin in plugins), *readers.values())
-    return {
-        "harness": harness.digest,
-        "readers": {name: code.digest for name, code in readers.items()},
-        "environment": {name: version for code in codes for name, version in code.versions.items()},
-    }

@@ -5,27 +5,25 @@
                        kept when a run is killed
     tmp/               outputs being written; renamed to their place in stages/ when complete
     files/SHA256       content of the files that options named
-    locks/KEY          held by the one process that runs the stage
+    leases/KEY         held by the one process that runs the stage (`lease.py`)
 
 Outputs are complete or absent: each is written to tmp/ and renamed. Every byte is verified on reading; a corrupt
-output is deleted, and its stage runs again.
+output is deleted, and its stage runs again. Several machines may use a store on a file system that they share.
 """
 
 from __future__ import annotations
 
 import errno
 import logging
-import os
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock
 
 from mitobench.atomic import atomic_folder, remove_atomic, write_atomic
 from mitobench.content import File
@@ -33,6 +31,7 @@ from mitobench.errors import StoreError
 from mitobench.foreign import check_target, read_json
 from mitobench.foreign.limits import MAX_STATE_BYTES
 from mitobench.pipeline import canonical
+from mitobench.pipeline.lease import Lease
 
 log = logging.getLogger("mitobench")
 
@@ -66,7 +65,7 @@ class Store:
     def open(self) -> Store:
         """Create the store's folders; returns the store. Raises StoreError if they cannot be written."""
         try:
-            for folder in ("stages", "work", "tmp", "locks"):
+            for folder in ("stages", "work", "tmp", "leases"):
                 (self.root / folder).mkdir(parents=True, exist_ok=True)
                 tempfile.TemporaryFile(dir=self.root / folder).close()  # fails now, not in the middle of a run
         except OSError as reason:
@@ -94,18 +93,24 @@ class Store:
         (self.root / "tmp").mkdir(parents=True, exist_ok=True)
         remove_atomic(self._folder(kind, key), trash=self.root / "tmp")
 
-    def lock(self, key: str) -> FileLock:
-        """Returns the lock to hold while a stage runs. The system releases it when its process dies.
+    @contextmanager
+    def lease(self, key: str) -> Iterator[Lease]:
+        """Holds the lease of a stage while it runs. Waits until no other process holds it, on any machine.
 
-        Raises StoreError if the lock's folder cannot be created.
+        Raises StoreError if the lease cannot be written.
         """
-        path = self.root / "locks" / key
+        path = self.root / "leases" / key
         check_target(path, StoreError)
+        lease = Lease(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)  # the store may have been deleted meanwhile
+            lease.acquire()
         except OSError as reason:
             raise _store_error(self.root, reason) from reason
-        return FileLock(path)
+        try:
+            yield lease
+        finally:
+            lease.release()
 
     def work(self, key: str) -> Path:
         """Returns the stage's work folder, which is kept until the stage's output is complete."""
@@ -128,13 +133,14 @@ class Store:
     def write(self, kind: str, key: str, spec: dict[str, Any]) -> Iterator[Path]:
         """Gives an empty folder to write a stage's output into; stores it if the block ends without an error.
 
-        Hold `lock(key)` meanwhile. Raises StoreError if the disk is full.
+        Hold `lease(key)` meanwhile. If it was lost and another process stored the output first, that one is kept: both
+        are equal. Raises StoreError if the disk is full.
         """
         self._remove_leftovers(key)
         started = time.monotonic()
-        temporary = self.root / "tmp" / f"{key}-{os.getpid()}"
+        temporary = self.root / "tmp" / f"{key}-{uuid.uuid4().hex}"  # process ids repeat on other machines
         try:
-            with atomic_folder(self._folder(kind, key), temporary) as folder:
+            with atomic_folder(self._folder(kind, key), temporary, replace=False) as folder:
                 yield folder
                 manifest = {"spec": spec, "seconds": round(time.monotonic() - started, 3), "files": _digests(folder)}
                 manifest["digest"] = canonical.digest(manifest)

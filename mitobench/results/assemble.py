@@ -66,6 +66,7 @@ def assemble(
             "matcher": request.matcher,
             "radius_um": scoring_radius_um(workspace, row.combination.dataset, request.matcher),
             "processes": request.processes,
+            "threads": request.threads,
         },
         "data": {name: _data(workspace, name) for name in _datasets(row)},
         "stages": {role: stage.key for role, stage in row.stages.items()},

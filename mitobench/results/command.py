@@ -50,3 +50,5 @@ def _words(record: Record) -> Iterator[str]:
     yield from ("--device", record.device)
     if record.pipeline.get("processes", 1) != 1:
         yield from ("--gpus", str(record.pipeline["processes"]))
+    if "threads" in record.pipeline:
+        yield from ("--threads", str(record.pipeline["threads"]))

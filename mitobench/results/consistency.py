@@ -17,6 +17,7 @@ from mitobench.results.schema import SCHEMA_VERSION, PluginEntry, Record
 PARTS = ("train", "val", "test")
 MATCHING = ("matcher", "radius_um")
 PIPELINE = {*PipelineOptions.model_fields, *MATCHING, "processes"}
+ADDED = {"threads"}  # records of earlier versions do not have it
 
 # The stage whose spec holds all options of a role's plugin: one that predicts, or that chooses and scores.
 STAGE_OF = {
@@ -266,7 +267,7 @@ def _required_fits(record: Record) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _request(record: Record) -> Iterator[Mismatch]:
     """Checks seed, device, matcher, radius and candidate threshold against the settings of the stages."""
-    yield from _names(record.pipeline, PIPELINE, "pipeline")
+    yield from _names(record.pipeline, PIPELINE | (ADDED & record.pipeline.keys()), "pipeline")
     for role in ("fusion", "evaluation"):
         settings = record.specs[record.stages[role]]["settings"]
         for name in MATCHING:
@@ -284,6 +285,7 @@ def _request(record: Record) -> Iterator[Mismatch]:
         if "seed" in given:
             yield from mismatches(record.combination["seed"], given["seed"], "combination.seed")
             yield from mismatches(record.pipeline.get("processes", 1), given.get("processes"), "pipeline.processes")
+            yield from mismatches(record.pipeline.get("threads"), given.get("threads"), "pipeline.threads")
         if "device" in given:
             yield from mismatches(record.device, given["device"], "device")
     for name in record.run.seconds.keys() - record.stages.keys():

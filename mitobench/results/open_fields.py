@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mitobench.foreign.limits import MAX_PROCESSES
+from mitobench.foreign.limits import MAX_PROCESSES, MAX_THREADS
 from mitobench.results.ranges import MAX_VALUE
 
 Finite = Annotated[float, Field(ge=-MAX_VALUE, le=MAX_VALUE)]
@@ -25,6 +25,7 @@ class PipelineShape(Shape):
     radius_um: Annotated[float, Field(gt=0, le=MAX_VALUE)]
     candidate_threshold: Finite | Literal["validation"] | None
     processes: Annotated[int, Field(ge=1, le=MAX_PROCESSES)] = 1
+    threads: Annotated[int, Field(ge=1, le=MAX_THREADS)] = 1
 
 
 class PluginShape(Shape):

@@ -27,11 +27,10 @@ def versions() -> dict[str, str]:
 
 
 def host(device: str) -> dict[str, str]:
-    """Describes the machine without names or paths. On a CPU the number of threads decides the last bits."""
+    """Describes the machine without names or paths."""
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "cores": str(os.cpu_count()),
-        "threads": str(compute.threads()),
         "accelerator": compute.cuda_devices()[0] if device == "cuda" else "none used",
     }
 

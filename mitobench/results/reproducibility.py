@@ -11,13 +11,14 @@ from mitobench.evaluate import Difference, Metrics, paired_difference
 from mitobench.evaluate.summary import ADDED
 from mitobench.results.current_names import current_options
 from mitobench.results.record import ENDINGS
+from mitobench.results.resource_estimate import threads
 from mitobench.results.schema import DetectionsEntry, Record
 
 Verdict = Literal["equal", "within seed noise", "different"]
 
 # Fields with results; all other fields say from what, where and when they were computed.
 COMPUTED = ("status", "reason", "chosen", "validation", "test", "detector_alone", "boxes", "training_info")
-HOST = ("system", "threads", "accelerator")
+HOST = ("system", "accelerator")
 
 REPEATABLE = "cpu"  # on this device the same work gives the same bits
 
@@ -120,7 +121,10 @@ def _changed(recorded: Record, again: Record) -> Iterator[str]:
     """Yields what changed of data, versions, plugins and machine, one line each."""
     yield from _items("version of", recorded.versions, again.versions)
     yield from _items("", {"device": recorded.device}, {"device": again.device})
-    hosts = [{name: record.run.host.get(name) for name in HOST} for record in (recorded, again)]
+    hosts = [
+        {"threads": threads(record), **{name: record.run.host.get(name) for name in HOST}}
+        for record in (recorded, again)
+    ]
     yield from _items("", *hosts)
     digests = [
         {f"{name}, {part}": digest[:12] for name, entry in record.data.items() for part, digest in entry.digest.items()}
@@ -129,7 +133,7 @@ def _changed(recorded: Record, again: Record) -> Iterator[str]:
     yield from _items("data of", *digests)
     for role in sorted(recorded.plugins.keys() | again.plugins.keys()):
         yield from _items(role, _plugin(recorded, role), _plugin(again, role))
-    yield from _items("pipeline", recorded.pipeline, again.pipeline)
+    yield from _items("pipeline", *({**record.pipeline, "threads": 0} for record in (recorded, again)))
 
 
 def _notes_changed(recorded: Record, again: Record) -> Iterator[str]:

@@ -37,8 +37,8 @@ def processes(recorded: Record) -> int:
 
 def threads(recorded: Record) -> int | None:
     """Returns the number of threads that it was computed with; None if the record does not say."""
-    number = recorded.run.host.get("threads", "")
-    return int(number) if re.fullmatch(r"[1-9]\d{0,2}", number) else None
+    number = str(recorded.pipeline.get("threads", recorded.run.host.get("threads", "")))  # records of earlier versions
+    return int(number) if re.fullmatch(r"[1-9]\d{0,3}", number) else None
 
 
 def resource_lines(recorded: Record) -> Iterator[str]:

@@ -189,7 +189,8 @@ class Record(RecordPart):
             all schedules.
         only_scanners: the scanners that the run was limited to; None: it was not limited.
         plugins: by role, each with all its options.
-        pipeline: what the harness did between the plugins, with matcher and radius (um).
+        pipeline: what the harness did between the plugins, with matcher and radius (um), processes of a fit and CPU
+            threads of a stage (absent in earlier records, which have `run.host["threads"]`).
         stages: keys of the stages in the store, by role.
         specs: what each key is the digest of; empty in a migrated record.
         training_info: what each fit reported, by role: the number of its training samples, for example.
@@ -252,11 +253,11 @@ class Record(RecordPart):
 
     @property
     def identity(self) -> str:
-        """Digest of the request: a repetition has the same, whatever its results and its device."""
+        """Digest of the request: a repetition has the same, whatever its results, its device and its threads."""
         request = {
             "combination": self.combination,
             "plugins": {role: [p.name, p.options] for role, p in self.plugins.items()},
-            "pipeline": self.pipeline,
+            "pipeline": {name: value for name, value in self.pipeline.items() if name != "threads"},
             "data": {name: entry.digest for name, entry in self.data.items()},
         }
         return canonical.digest(request)

@@ -75,7 +75,7 @@ CHANGES = {
     "pipeline.starting": FITS,
 }
 # Modules that run in a stage and do not affect its output: they call its function and report its progress.
-NEUTRAL = {"mitobench.pipeline.stages.kinds", "mitobench.pipeline.executors"}
+NEUTRAL = {"mitobench.pipeline.stages.kinds", "mitobench.pipeline.executors.base"}
 # Packages that only re-export names: they count by the names that are imported from them.
 RE_EXPORTING = {"evaluate.__init__", "datasets.__init__", "training.__init__"}
 

@@ -17,8 +17,8 @@ from mitobench import discovery
 from mitobench.api import Context
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.errors import StoreError
-from mitobench.pipeline import executors
-from mitobench.pipeline.executors import ProgressListener, StageResult
+from mitobench.pipeline.executors import ProgressListener, StageResult, Work, executor_of, processes
+from mitobench.pipeline.executors.stage_run import changed_code, run_unchanged_stage
 from mitobench.results.record import read_detections
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("toys")]
@@ -57,7 +57,7 @@ def run(small_data: Path, tmp_path: Path) -> Any:
         )
         diary = Diary()
         if not prepare_only:
-            benchmark.run(tmp_path / "out", diary, jobs)
+            benchmark.run(tmp_path / "out", diary, executor_of(jobs=jobs))
         return benchmark, diary
 
     return run
@@ -138,9 +138,9 @@ def test_a_process_that_dies_fails_its_own_stage(run: Any) -> None:
 
 @pytest.mark.thorough
 def test_a_process_runs_many_stages_and_a_dead_one_is_replaced(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[executors._Worker] = []
-    start = executors._Worker._start
-    monkeypatch.setattr(executors._Worker, "_start", lambda worker: started.append(worker) or start(worker))
+    started: list[processes._Worker] = []
+    start = processes._Worker._start
+    monkeypatch.setattr(processes._Worker, "_start", lambda worker: started.append(worker) or start(worker))
     benchmark, _ = run(detector="toy-dies,toy-boxless", jobs=2)
     assert len(benchmark.plan.stages) > 8
     assert len(set(started)) == 2
@@ -381,9 +381,11 @@ def test_an_output_is_not_stored_if_an_option_file_changed_meanwhile(
 def test_a_stage_fails_if_its_code_changed_since_the_plan(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     benchmark, _ = run(prepare_only=True)
     stage = next(iter(benchmark.plan.stages.values()))
-    assert executors._code_changed(stage) is None
+    assert changed_code(stage) is None
     other = replace(stage, settings={**stage.settings, "harness": "0" * 64})
-    assert "code was changed during the run" in str(executors._code_changed(other).reason)  # type: ignore[union-attr]
+    assert changed_code(other) == "the code of mitobench"
+    work = Work(benchmark.store.open(), benchmark.workspace)
+    assert "code was changed during the run" in str(run_unchanged_stage(other, work).reason)
 
 
 def test_an_output_is_not_stored_if_a_frame_changed_meanwhile(run: Any, small_data: Path, tmp_path: Path) -> None:

@@ -1,0 +1,185 @@
+"""Checks the nodes of a Ray cluster before any work, and says what each stage needs of them.
+
+All nodes must have the same Python and code, and see the same store and data.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from mitobench.errors import MitobenchError, StoreError
+from mitobench.pipeline.executors.base import Work
+from mitobench.pipeline.executors.stage_run import changed_code
+from mitobench.pipeline.graph import Plan
+from mitobench.pipeline.stages.stage import Stage
+
+CHECK_SECONDS = 120.0  # for the check of all nodes; a node imports mitobench first
+
+
+def check(ray: Any, plan: Plan, work: Work) -> None:
+    """Checks all nodes of a cluster: a task on each compares it with this machine.
+
+    Raises MitobenchError that names the first node that differs, and how.
+    """
+    probe = work.store.root / "tmp" / f"probe-{uuid.uuid4().hex}"
+    secret = uuid.uuid4().hex
+    question = Question(
+        probe, secret, os.getcwd(), _versions(), _examples(plan.stages.values()), sorted(_files(plan, work))
+    )
+    try:
+        probe.write_text(secret, encoding="ascii")
+        for name, problem in _answers(ray, question):
+            if problem:
+                raise MitobenchError(f"Node {name} of the Ray cluster cannot be used: {problem}")
+    except OSError as reason:
+        raise StoreError(f"The store {work.store.root} cannot be written: {reason.strerror}.") from reason
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a node is asked.
+
+    Attributes:
+        probe: a file in the store, which holds `secret`.
+        secret: what it holds.
+        folder: the current directory, which relative paths start from.
+        versions: of Python and mitobench, here.
+        stages: one stage of each kind and plugin.
+        files: of data sets, and of options.
+    """
+
+    probe: Path
+    secret: str
+    folder: str
+    versions: Mapping[str, str]
+    stages: Sequence[Stage]
+    files: Sequence[Path]
+
+
+def problem_of(question: Question) -> str | None:
+    """Returns why this machine cannot be used, in one or two sentences; None if it can. Runs on every node."""
+    go_to(question.folder)
+    for name, wanted in question.versions.items():
+        if _versions()[name] != wanted:
+            return (
+                f"it has {name} {_versions()[name]}, and this machine has {wanted}. Install the same version on all "
+                "machines."
+            )
+    try:
+        seen = question.probe.read_text(encoding="ascii")
+    except OSError:
+        seen = ""
+    if seen != question.secret:
+        return (
+            f"it does not see the store {question.probe.parents[1]} of this machine. Give a folder that all machines "
+            "share with --store."
+        )
+    for stage in question.stages:
+        try:
+            changed = changed_code(stage)
+        except MitobenchError as reason:
+            return str(reason)
+        if changed:
+            return f"{changed} differs from that of this machine. Install the same packages on all machines."
+    missing = next((path for path in question.files if not path.exists()), None)
+    if missing:
+        return f"it does not see {missing}. Put data and weights into a folder that all machines share."
+    return None
+
+
+def go_to(folder: str) -> None:
+    """Makes a folder the current one, if this machine has it: paths of the command line may be relative."""
+    with suppress(OSError):
+        os.chdir(folder)
+
+
+def _answers(ray: Any, question: Question) -> Iterator[tuple[str, str | None]]:
+    """Yields (name, problem) of each node that is alive."""
+    strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    shared, task = ray.put(question), ray.remote(num_cpus=0, max_retries=0)(problem_of)
+    asked = {
+        task.options(scheduling_strategy=strategy(node["NodeID"], soft=False)).remote(shared): node for node in nodes
+    }
+    done, late = ray.wait(list(asked), num_returns=len(asked), timeout=CHECK_SECONDS)
+    for ref in done:
+        try:
+            problem = ray.get(ref)
+        except ray.exceptions.RayError as reason:  # mitobench cannot be imported there, or the node was lost
+            lines = str(getattr(reason, "cause", None) or reason).strip().splitlines()
+            problem = f"{lines[-1] if lines else type(reason).__name__}. Is mitobench installed there?"
+        yield asked[ref]["NodeManagerHostname"], problem
+    for ref in late:
+        yield asked[ref]["NodeManagerHostname"], f"it does not answer within {CHECK_SECONDS:.0f} s."
+
+
+def _versions() -> dict[str, str]:
+    return {"Python": platform.python_version(), "mitobench": version("mitobench")}
+
+
+def _examples(stages: Iterable[Stage]) -> list[Stage]:
+    """Returns one stage of each kind, plugin and group of data sets: the others run the same code."""
+    chosen: dict[tuple[Any, ...], Stage] = {}
+    for stage in stages:
+        plugin = stage.plugin and (stage.plugin.role, stage.plugin.name)
+        members = tuple(member.name for member in stage.members.values())
+        chosen.setdefault((stage.kind, plugin, members, *sorted(stage.settings["readers"])), stage)
+    return list(chosen.values())
+
+
+def _files(plan: Plan, work: Work) -> set[Path]:
+    """Returns a file of each data set, and all weights and files among the options."""
+    files = {item.files[0] for data in work.workspace.datasets.values() for item in list(data.items.values())[:1]}
+    for stage in plan.stages.values():
+        for plugin in (stage.plugin, *stage.members.values()):
+            if plugin is not None:
+                files |= {plugin.weights} if plugin.weights else set()
+                files |= {Path(file.path) for file in plugin.files.values()}
+    return {Path(os.path.abspath(file)) for file in files}
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What stages need of a node.
+
+    Attributes:
+        work: of the run, with the threads of a stage.
+        memory: peak memory of earlier runs, bytes, by kind and plugin.
+    """
+
+    work: Work
+    memory: Mapping[tuple[str, str], int]
+
+    @classmethod
+    def of(cls, ray: Any, plan: Plan, work: Work) -> Resources:
+        """Returns what the stages of a plan need. Raises MitobenchError if no node has as many CPUs or GPUs."""
+        resources = cls(work, {})
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        for name, unit, fix in (("CPU", "threads", "--threads"), ("GPU", "GPUs", "--gpus")):
+            most = max((int(node["Resources"].get(name, 0)) for node in nodes), default=0)
+            wanted = max(
+                (resources.of_stage(s).get(f"num_{name.lower()}s", 0) for s in plan.stages.values()), default=0
+            )
+            if wanted > most:
+                raise MitobenchError(
+                    f"A stage needs {wanted} {unit}, and no node of the Ray cluster has more than {most} {name}s. Give "
+                    f"{fix} {most}."
+                )
+        return resources
+
+    def of_stage(self, stage: Stage) -> dict[str, Any]:
+        """Returns the options of the stage's task."""
+        needs: dict[str, Any] = {"num_cpus": self.work.threads_of(stage)}
+        if stage.settings.get("device") == "cuda":
+            needs["num_gpus"] = int(stage.settings.get("processes", 1))
+        return needs
