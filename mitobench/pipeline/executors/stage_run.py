@@ -35,7 +35,8 @@ def changed_code(stage: Stage) -> str | None:
     for plugin in plugins:
         if plugin_code(plugin.role, plugin.cls()).digest != plugin.source:
             return f"the code of {plugin.role} {plugin.name}"
-    here = code_settings(stage.kind, plugins, stage.settings["readers"])
+    named = [(plugin.role, plugin.name) for plugin in plugins]
+    here = code_settings(stage.kind, named, stage.settings["readers"])
     different = (name for name, value in here.items() if value != stage.settings[name])
     return next((_difference(name, stage.settings[name], here[name]) for name in different), None)
 

@@ -1,0 +1,200 @@
+"""Measures what grows with the number of combinations, of outputs in a store, and of records.
+
+`plan` plans a grid of 10,000 combinations of made-up plugins, `store` lists, checks and cleans a store of 100,000 small
+outputs, and `records` builds and checks a leaderboard of 10,000 records and opens its page in a browser. Each command of
+mitobench is a process of its own, whose seconds and peak memory are measured. Records differ in their detector's name
+and in their scores; each is checked as a whole, as any other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import large_data
+import numpy as np
+from common import machine, table
+
+from mitobench.pipeline import canonical
+
+TESTS = Path(__file__).parents[1] / "tests"
+PACKAGE = "mitobench_made_up"
+PLUGINS = '''
+from mitobench import api
+
+
+class Boxes(api.BoxEstimator):
+    version = "1"
+
+    def boxes(self, frame, mitoses):
+        raise NotImplementedError
+
+
+class Points(api.Detector):
+    version, uses_boxes = "1", True
+
+    def fit(self, train, val, context):
+        raise NotImplementedError
+
+    predict = save = load = fit
+
+
+class Scores(api.Verifier):
+    version = "1"
+
+    def fit(self, train, val, context):
+        raise NotImplementedError
+
+    score = save = load = fit
+
+
+class Fused(api.Fuser):
+    version = "1"
+
+    def fuse(self, detector, verifier):
+        raise NotImplementedError
+
+
+BASES = {"estimator": Boxes, "detector": Points, "verifier": Scores, "fuser": Fused}
+for role, base in BASES.items():
+    for number in range(COUNT):
+        name = f"made-up-{role}-{number}"
+        globals()[f"{role.title()}{number}"] = type(f"{role.title()}{number}", (base,), {"name": name, "__module__": __name__})
+'''
+ROLES = ("estimator", "detector", "verifier", "fuser")
+
+
+class Measured(NamedTuple):
+    """Wall-clock seconds, CPU seconds, peak memory (GiB) and standard output of a command."""
+
+    seconds: float
+    cpu: float
+    peak: float
+    output: str
+
+
+def mitobench(*arguments: object, scratch: Path, **environment: str) -> Measured:
+    """Runs a command of mitobench in a process of its own, with a cache folder in `scratch`."""
+    where = {**os.environ, "OMP_NUM_THREADS": "1", "MITOBENCH_CACHE": str(scratch / "cache"), **environment}
+    command = ["/usr/bin/env", sys.executable, "-c", "from mitobench.cli import main; main()", *map(str, arguments)]
+    started = time.perf_counter()
+    with (scratch / "output.txt").open("w+") as output:
+        process = subprocess.Popen(command, stdout=output, env=where)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        text = output.read()
+    if process.returncode:
+        sys.exit(f"{' '.join(map(str, arguments))}: exit code {process.returncode}\n{text[-2000:]}")
+    return Measured(
+        time.perf_counter() - started, used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20, text
+    )
+
+
+def row(what: str, measured: Measured, limit: str = "") -> list[str]:
+    """Returns a line of the table of results."""
+    return [what, f"{measured.seconds:.1f} s", f"{measured.cpu:.1f} s", f"{measured.peak:.2f} GiB", limit]
+
+
+# ---------------------------------------------------------------------------------------------------------- the plan
+
+
+def install(site: Path, count: int) -> None:
+    """Writes a package with `count` plugins of each role, none of which can compute anything."""
+    info = site / f"{PACKAGE}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / f"{PACKAGE}.py").write_text(PLUGINS.replace("COUNT", str(count)))
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mitobench-made-up\nVersion: 1.0\n")
+    groups = (
+        f"[mitobench.{role}s]\n"
+        + "".join(f"made-up-{role}-{n} = {PACKAGE}:{role.title()}{n}\n" for n in range(count))
+        for role in ROLES
+    )
+    (info / "entry_points.txt").write_text("\n".join(groups))
+
+
+def plan(scratch: Path, count: int) -> list[list[str]]:
+    """Plans a grid of count^4 combinations."""
+    install(scratch / "site", count)
+    (scratch / "data").mkdir()
+    large_data.write(scratch / "data", large_data.SLIDES, 400, 300)
+    roles = [word for role in ROLES for word in (f"--{role}", ",".join(f"made-up-{role}-{n}" for n in range(count)))]
+    command = ["run", *roles, "--dry-run", "--data", scratch / "data", "--dataset", "synthetic", "--store", scratch / "store", "--device", "cpu"]
+    environment = {"PYTHONPATH": str(scratch / "site"), "HOME": str(scratch)}
+    small = [word if not str(word).startswith("made-up") else word.partition(",")[0] for word in map(str, command)]
+    first = mitobench(*small, scratch=scratch, **environment)
+    measured = mitobench(*command, scratch=scratch, **environment)
+    lines = measured.output.count("\n")
+    return [
+        row("plan of 1 combination", first),
+        row(f"plan of {count**4:,} combinations ({lines:,} lines)", measured, "10 s, 1 GiB"),
+    ]
+
+
+# --------------------------------------------------------------------------------------------------------- the store
+
+
+def fill(root: Path, count: int) -> None:
+    """Writes a store with `count` outputs of one small file each, as stages write them."""
+    kinds = ("detections", "evaluation", "fit-detector", "fusion", "verifier-scores")
+    for number in range(count):
+        kind = kinds[number % len(kinds)]
+        spec = {"kind": kind, "plugin": {"name": f"plugin-{number % 50}"}, "number": number}
+        folder = root / "stages" / kind / canonical.digest(spec)
+        folder.mkdir(parents=True)
+        content = number.to_bytes(8, "big") * 50
+        (folder / "output.npz").write_bytes(content)
+        digest = __import__("hashlib").sha256(content).hexdigest()
+        manifest: dict[str, Any] = {"spec": spec, "seconds": 1.0, "files": {"output.npz": digest}}
+        manifest["digest"] = canonical.digest(manifest)
+        (folder / "manifest.json").write_text(canonical.dumps(manifest))
+    for name in ("work", "tmp", "leases"):
+        (root / name).mkdir(exist_ok=True)
+
+
+def store(scratch: Path, count: int) -> list[list[str]]:
+    """Lists, checks and cleans a store."""
+    root = scratch / "store"
+    fill(root, count)
+    size = f"{count:,} outputs"
+    return [
+        row(f"store ls, {size}", mitobench("store", "ls", root, scratch=scratch)),
+        row(f"store gc --keep 20MB --dry-run, {size}", mitobench("store", "gc", root, "--keep", "20MB", "--dry-run", scratch=scratch)),
+        row(f"store verify, {size}", mitobench("store", "verify", root, scratch=scratch)),
+        row(f"store gc --keep 20MB, {size}", mitobench("store", "gc", root, "--keep", "20MB", scratch=scratch)),
+    ]
+
+
+def main() -> None:
+    """Prints the measurements of what was named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="+", choices=("plan", "store", "records"))
+    parser.add_argument("--plugins", type=int, default=10, help="plugins of each of the four roles")
+    parser.add_argument("--outputs", type=int, default=100_000, help="in the store")
+    parser.add_argument("--records", type=int, default=10_000)
+    parser.add_argument("--folder", type=Path, help="where to make a temporary folder")
+    options = parser.parse_args()
+    print(machine())
+    rows = []
+    for what in options.what:
+        with tempfile.TemporaryDirectory(dir=options.folder) as name:
+            scratch = Path(name)
+            if what == "plan":
+                rows += plan(scratch, options.plugins)
+            elif what == "store":
+                rows += store(scratch, options.outputs)
+    print(table(["what", "seconds", "CPU", "peak memory", "goal"], rows))
+
+
+if __name__ == "__main__":
+    main()
