@@ -91,11 +91,16 @@ def staged_files(folder: Path, work: Path, check: Callable[[Path], None]) -> Ite
     stage = Path(tempfile.mkdtemp(dir=work, prefix="stage-"))
     try:
         yield stage
-        check(stage)
-        for path in sorted(stage.iterdir()):
-            os.replace(path, folder / path.name)
+        move_files(stage, folder, check)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+def move_files(stage: Path, folder: Path, check: Callable[[Path], None]) -> None:
+    """Moves the files of one folder into another on the same file system, each atomically, after `check(stage)`."""
+    check(stage)
+    for path in sorted(stage.iterdir()):
+        os.replace(path, folder / path.name)
 
 
 def lift(inner: Path) -> None:

@@ -1,11 +1,12 @@
-"""Finds CUDA devices and sets the number of threads. Without torch there is the CPU only."""
+"""Finds CUDA devices, sets the number of threads and measures memory. Without torch there is the CPU only."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
+from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
@@ -52,3 +53,17 @@ def using_threads(number: int) -> Iterator[None]:
             yield
     finally:
         set_threads(before)
+
+
+def forget_peak_memory() -> None:
+    """Lets `peak_memory` start again from the memory that this process uses now, where the system can do so (Linux)."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def peak_memory() -> int | None:
+    """Returns the most memory that this process has used (resident set), bytes; None where it is not known."""
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
+    return None

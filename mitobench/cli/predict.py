@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mitobench.model import Model
     from mitobench.model.batch import Progress, ProgressListener
     from mitobench.model.outputs import ImageSummary
+    from mitobench.model.spread_images import Spread
+    from mitobench.pipeline.executors import Executor
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -91,6 +93,14 @@ def predict(
         typer.Option("--overwrite", help="Replace files in --out that mitobench did not write, and search again."),
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, max=MAX_JOBS, help="Number of processes that search.")] = 1,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            help="Where images are searched: local, processes (--jobs), ray (a Ray cluster on this machine) or "
+            "ray:HOST:PORT. On Ray, each image is a task. Default: processes with --jobs, else local.",
+            show_default=False,
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="Device to compute on: auto, cpu or cuda.")] = "auto",
     example: Annotated[bool, typer.Option("--example", help="Use a synthetic field that mitobench makes.")] = False,
     allow_external: AllowExternal = False,
@@ -131,7 +141,9 @@ def predict(
     from mitobench.model.image_run import INDEX
     from mitobench.model.inputs import left_out
     from mitobench.pipeline import trust
+    from mitobench.pipeline.executors import executor_of
 
+    where = executor_of(executor, jobs if jobs > 1 else None)
     allowed = allow(allow_external, allow_download)
     folder = find(model)
     load = functools.partial(Model.load, folder, find_device(device), tuple(sorted(allowed)))
@@ -140,8 +152,9 @@ def predict(
     options = Options(mpp, threshold, page, tissue, roi, hot_spot, overwrite, load, jobs)
     rows: list[ImageSummary] = []
     try:
-        with _progress() as listener, trust.only(allowed):
-            for row in predict_files(loaded, paths, out, options=options, progress=listener):
+        with _progress() as listener, trust.only(allowed), where:
+            spread = _spread(where, out, [folder, *paths], loaded.detector.device)
+            for row in predict_files(loaded, paths, out, options=options, progress=listener, spread=spread):
                 rows.append(row)
                 if not row.searched:
                     notify(f"skipped: {row.note}")
@@ -259,6 +272,13 @@ def _check_resolution(paths: Sequence[Path], page: int | None) -> None:
             raise
         except MitobenchError:
             continue
+
+
+def _spread(where: Executor, out: Path, files: Sequence[Path], device: str) -> Spread | None:
+    """Returns what searches images on a cluster; None for an executor of this machine."""
+    from mitobench.pipeline.executors.on_ray import OnRay
+
+    return functools.partial(where.spread, out, files, device) if isinstance(where, OnRay) else None
 
 
 # ------------------------------------------------------------------------------------------------- what is shown

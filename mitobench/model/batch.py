@@ -18,6 +18,7 @@ from mitobench.model.output_folder import OutputFolder
 from mitobench.model.outputs import ImageSummary
 from mitobench.model.pages.index_page import write_index
 from mitobench.model.search import searcher
+from mitobench.model.spread_images import Spread, spread_images
 
 __all__ = ["ENDINGS", "SUMMARY_FILE", "Options", "Progress", "ProgressListener", "predict_files"]
 
@@ -32,6 +33,7 @@ def predict_files(
     threshold: float | None = None,
     options: Options | None = None,
     progress: ProgressListener | None = None,
+    spread: Spread | None = None,
 ) -> Iterator[ImageSummary]:
     """Finds mitoses on images; writes the files of each, `summary.csv` for all so far, and an index of the reports.
 
@@ -41,7 +43,8 @@ def predict_files(
         out: folder to write; created if needed.
         mpp, threshold: as in `options`, which they replace.
         options: how the images are searched.
-        progress: called after every cell.
+        progress: called after every cell; with `spread`, after every image.
+        spread: searches images elsewhere (`spread_images.py`), several at once; None: here, one after the other.
 
     Yields the summary of each image when it is finished, including failed ones. Raises MitobenchError if `out` cannot
     be written, holds an image that could be overwritten, or files that mitobench did not write.
@@ -55,15 +58,23 @@ def predict_files(
     with ExitStack() as stack:
         folder = stack.enter_context(OutputFolder(out, given.overwrite))
         folder.check([SUMMARY_FILE, INDEX, *(f"{name}{ending}" for name in names for ending in ENDINGS)])
-        done: list[Processed] = []
-        _write_summary(folder, done)  # fails before any work if it cannot be written
-        run = Run(folder, stack.enter_context(searcher(model, given.load, given.jobs)), given, len(paths), progress)
-        for number, (path, name) in enumerate(zip(paths, names, strict=True)):
-            processed = run.process(number, path, name)
-            done.append(processed)
-            _write_summary(folder, done)
+        done: dict[int, Processed] = {}
+        _write_summary(folder, [])  # fails before any work if it cannot be written
+        results: Iterator[tuple[int, Processed]]
+        if spread is None:
+            search = stack.enter_context(searcher(model, given.load, given.jobs))
+            run = Run(folder, search, given, len(paths), progress)
+            results = (
+                (number, run.process(number, *image)) for number, image in enumerate(zip(paths, names, strict=True))
+            )
+        else:
+            results = spread_images(folder, paths, names, given, progress, spread)
+        for number, processed in results:
+            done[number] = processed
+            in_order = [one for _, one in sorted(done.items())]
+            _write_summary(folder, in_order)
             if len(done) == len(paths):
-                _write_index(folder, done, model, given)
+                _write_index(folder, in_order, model, given)
                 folder.close()
             yield processed.summary
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from mitobench.atomic import staged_files, write_atomic
+from mitobench.atomic import move_files, staged_files, write_atomic
 from mitobench.errors import MitobenchError, as_text
 from mitobench.foreign import check_target, load_json
 from mitobench.foreign.limits import MAX_LABELS_BYTES
@@ -102,6 +103,13 @@ class OutputFolder:
         except OSError as reason:
             raise _unwritable(self.path, reason) from reason
 
+    def adopt(self, stage: Path) -> None:
+        """Moves files that another process wrote into this folder. Raises as `staged` does."""
+        try:
+            move_files(stage, self.path, self._announce)
+        except OSError as reason:
+            raise _unwritable(self.path, reason) from reason
+
     def _announce(self, stage: Path) -> None:
         """Adds the files of a folder to the list, before they move here."""
         names = sorted(path.name for path in stage.iterdir())
@@ -168,6 +176,41 @@ class OutputFolder:
         if path.is_file() and path.read_bytes()[-1:] not in (b"", b"\n"):
             with path.open("ab") as file:
                 file.write(b"\n")
+
+
+class FolderElsewhere(OutputFolder):
+    """The folder as a process on another machine sees it, which searches one image: it hands its files over.
+
+    The process that has locked the folder moves the files of `handed` there, and repeats the call that is in `ended`.
+
+    Attributes:
+        handed: a folder with the image's files; None if there are none.
+        ended: the arguments that `finish` was called with; None if it was not.
+    """
+
+    handed: Path | None = None
+    ended: tuple[str, Mapping[str, Any], list[str], Mapping[str, Any]] | None = None
+
+    def __enter__(self) -> OutputFolder:
+        self.read()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        return
+
+    @contextmanager
+    def staged(self) -> Iterator[Path]:
+        """Gives an empty folder, which is `handed` over."""
+        self.handed = self.work / f"files-{uuid.uuid4().hex}"
+        try:
+            self.handed.mkdir(parents=True)
+            yield self.handed
+        except OSError as reason:
+            raise _unwritable(self.path, reason) from reason
+
+    def finish(self, name: str, identity: Mapping[str, Any], files: Iterable[str], stored: Mapping[str, Any]) -> None:
+        """Keeps the arguments in `ended`."""
+        self.ended = name, identity, list(files), stored
 
 
 def _line(entry: dict[str, Any]) -> str:

@@ -15,16 +15,18 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import shutil
 import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mitobench import compute
 from mitobench.atomic import atomic_folder, remove_atomic, write_atomic
 from mitobench.content import File
 from mitobench.errors import StoreError
@@ -44,7 +46,8 @@ class Output:
 
     Attributes:
         folder: what the stage wrote.
-        manifest: `spec` (what the key is the digest of), `seconds`, and `files` (SHA-256 by relative path).
+        manifest: `spec` (what the key is the digest of), `seconds`, `peak_bytes` (of the process that ran the stage;
+            absent where it is not known), and `files` (SHA-256 by relative path).
     """
 
     folder: Path
@@ -87,6 +90,13 @@ class Store:
         log.warning("%s is corrupt (%s). It is deleted, and its stage runs again.", folder, problem)
         self.discard(kind, key)
         return None
+
+    def manifests(self, kind: str, most: int) -> Iterator[dict[str, Any]]:
+        """Yields the manifests of outputs of a kind, `most` at most, newest first. They are not verified."""
+        folders = [entry for entry in _entries(self.root / "stages" / kind) if entry.is_dir()]
+        for entry in sorted(folders, key=lambda entry: entry.stat().st_mtime, reverse=True)[:most]:
+            with suppress(StoreError):  # it is damaged, or was removed meanwhile
+                yield read_json(Path(entry.path) / MANIFEST, MAX_STATE_BYTES, "manifest", StoreError)
 
     def discard(self, kind: str, key: str) -> None:
         """Delete an output. Other processes see all of it or nothing."""
@@ -138,11 +148,14 @@ class Store:
         """
         self._remove_leftovers(key)
         started = time.monotonic()
+        compute.forget_peak_memory()
         temporary = self.root / "tmp" / f"{key}-{uuid.uuid4().hex}"  # process ids repeat on other machines
         try:
             with atomic_folder(self._folder(kind, key), temporary, replace=False) as folder:
                 yield folder
+                peak = compute.peak_memory()
                 manifest = {"spec": spec, "seconds": round(time.monotonic() - started, 3), "files": _digests(folder)}
+                manifest |= {"peak_bytes": peak} if peak else {}
                 manifest["digest"] = canonical.digest(manifest)
                 (folder / MANIFEST).write_text(canonical.dumps(manifest), encoding="utf-8")
             shutil.rmtree(self.root / "work" / key, ignore_errors=True)
@@ -176,6 +189,10 @@ def _store_error(root: Path, reason: BaseException) -> StoreError:
     return StoreError(
         f"The store {root} cannot be written: {problem}. {fix} another folder with --store. Finished stages are kept."
     )
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    return list(os.scandir(folder)) if folder.is_dir() else []
 
 
 def _digests(folder: Path) -> dict[str, str]:

@@ -10,12 +10,14 @@ import functools
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
-from mitobench.errors import StoreError
+from mitobench.errors import MitobenchError, StoreError
 from mitobench.pipeline.executors import ray_nodes
 from mitobench.pipeline.executors.base import Executor, ProgressListener, StageResult, Submit, Work
 from mitobench.pipeline.executors.ray_cluster import Cluster
@@ -55,12 +57,53 @@ class OnRay(Executor):
         store, or if a stage needs more than any of them has.
         """
         ray = self._cluster.connect(work.threads)
-        ray_nodes.check(ray, plan, work)
+        ray_nodes.check_run(ray, plan, work)
         session = _Session(ray, self._cluster, work, listener, ray_nodes.Resources.of(ray, plan, work))
         try:
             yield session.submit
         finally:
             session.close()
+
+    def spread(
+        self, out: Path, files: Sequence[Path], device: str, function: Callable[[Any], Any], arguments: Sequence[Any]
+    ) -> Iterator[tuple[int, Any]]:
+        """Calls a function with each argument, as a task with one CPU, and one GPU on `cuda`.
+
+        Args:
+            out: a folder that all nodes share.
+            files: files and folders that all nodes must see.
+            device: `cpu` or `cuda`.
+            function: what to call; of a module of mitobench.
+            arguments: what to call it with.
+
+        Yields (number of the argument, result) as the tasks end. Raises MitobenchError as `running` does.
+        """
+        ray = self._cluster.connect(1)
+        ray_nodes.check(ray, out, "--out", (), files)
+        task = ray.remote(num_cpus=1, num_gpus=int(device == "cuda"), max_retries=MAX_RETRIES)(function)
+        waiting, running = deque(enumerate(arguments)), dict[Any, int]()
+        while waiting or running:
+            while waiting and len(running) < self.capacity:
+                number, argument = waiting.popleft()
+                running[task.remote(argument)] = number
+            done, _ = ray.wait(list(running), timeout=1.0)
+            if not done and self._cluster.silent_for() > HEAD_SECONDS:
+                self._cluster.is_lost = True
+                raise self._cluster.lost()
+            for ref in done:
+                yield running.pop(ref), self._result(ray, ref)
+
+    def _result(self, ray: Any, ref: Any) -> Any:
+        try:
+            return ray.get(ref)
+        except ray.exceptions.RayTaskError:
+            raise
+        except ray.exceptions.RayError as reason:
+            return MitobenchError(
+                f"A process of the cluster died {1 + MAX_RETRIES} times on one image ({type(reason).__name__}), "
+                "possibly because it ran out of memory. Finished images are kept: run the same command again on larger "
+                "nodes, or with fewer --jobs."
+            )
 
 
 class _Session:

@@ -41,7 +41,6 @@ class Cluster:
         if ray.is_initialized():
             return ray
         os.environ.setdefault("RAY_task_oom_retries", "2")  # Ray's default retries for ever
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         variables = {name: value for name, value in os.environ.items() if name.startswith(VARIABLES)}
         options: dict[str, Any] = {
             "logging_level": "ERROR",
@@ -49,6 +48,7 @@ class Cluster:
             "runtime_env": {"env_vars": variables},
         }
         if self._address is None:
+            os.environ.setdefault("RAY_worker_niceness", "0")  # as that of the processes of --jobs
             cpus = max(os.cpu_count() or 1, threads)
             ray.init(address="local", num_cpus=cpus, include_dashboard=False, **options)
         else:

@@ -20,27 +20,43 @@ from mitobench.pipeline.executors.base import Work
 from mitobench.pipeline.executors.stage_run import changed_code
 from mitobench.pipeline.graph import Plan
 from mitobench.pipeline.stages.stage import Stage
+from mitobench.pipeline.store import Store
 
+MARGIN = 1.2  # memory that a stage is given, as a multiple of what such a stage needed before
+MAX_EARLIER = 500  # outputs of a kind that are looked at for it
 CHECK_SECONDS = 120.0  # for the check of all nodes; a node imports mitobench first
 
 
-def check(ray: Any, plan: Plan, work: Work) -> None:
+def check_run(ray: Any, plan: Plan, work: Work) -> None:
+    """Checks all nodes of a cluster before a plan is run there. Raises as `check` does."""
+    stages = _examples(plan.stages.values())
+    check(ray, work.store.root / "tmp", "--store", stages, sorted(_files(plan, work)))
+
+
+def check(ray: Any, folder: Path, option: str, stages: Sequence[Stage], files: Sequence[Path]) -> None:
     """Checks all nodes of a cluster: a task on each compares it with this machine.
+
+    Args:
+        ray: the module, connected.
+        folder: a folder that all nodes must share.
+        option: the option of the command line that names it.
+        stages: stages whose code must be the same everywhere.
+        files: files that must exist everywhere.
 
     Raises MitobenchError that names the first node that differs, and how.
     """
-    probe = work.store.root / "tmp" / f"probe-{uuid.uuid4().hex}"
-    secret = uuid.uuid4().hex
-    question = Question(
-        probe, secret, os.getcwd(), _versions(), _examples(plan.stages.values()), sorted(_files(plan, work))
-    )
+    probe, secret = folder / f"probe-{uuid.uuid4().hex}", uuid.uuid4().hex
+    paths = [path.absolute() for path in files]
+    question = Question(probe.absolute(), option, secret, os.getcwd(), _versions(), stages, paths)
     try:
         probe.write_text(secret, encoding="ascii")
         for name, problem in _answers(ray, question):
             if problem:
                 raise MitobenchError(f"Node {name} of the Ray cluster cannot be used: {problem}")
     except OSError as reason:
-        raise StoreError(f"The store {work.store.root} cannot be written: {reason.strerror}.") from reason
+        raise StoreError(
+            f"{folder} cannot be written: {reason.strerror}. Give another folder with {option}."
+        ) from reason
     finally:
         probe.unlink(missing_ok=True)
 
@@ -50,7 +66,8 @@ class Question:
     """What a node is asked.
 
     Attributes:
-        probe: a file in the store, which holds `secret`.
+        probe: a file in the folder that all nodes must share, which holds `secret`.
+        option: the option of the command line that names the folder.
         secret: what it holds.
         folder: the current directory, which relative paths start from.
         versions: of Python and mitobench, here.
@@ -59,6 +76,7 @@ class Question:
     """
 
     probe: Path
+    option: str
     secret: str
     folder: str
     versions: Mapping[str, str]
@@ -81,8 +99,8 @@ def problem_of(question: Question) -> str | None:
         seen = ""
     if seen != question.secret:
         return (
-            f"it does not see the store {question.probe.parents[1]} of this machine. Give a folder that all machines "
-            "share with --store."
+            f"it does not see what this machine writes into {question.probe.parent}. Give a folder that all machines "
+            f"share with {question.option}."
         )
     for stage in question.stages:
         try:
@@ -145,7 +163,7 @@ def _files(plan: Plan, work: Work) -> set[Path]:
             if plugin is not None:
                 files |= {plugin.weights} if plugin.weights else set()
                 files |= {Path(file.path) for file in plugin.files.values()}
-    return {Path(os.path.abspath(file)) for file in files}
+    return files
 
 
 @dataclass(frozen=True)
@@ -154,17 +172,19 @@ class Resources:
 
     Attributes:
         work: of the run, with the threads of a stage.
-        memory: peak memory of earlier runs, bytes, by kind and plugin.
+        memory: what a stage is given, bytes, by kind, plugin and device; those that never ran before are not in it.
     """
 
     work: Work
-    memory: Mapping[tuple[str, str], int]
+    memory: Mapping[tuple[str, str, str], int]
 
     @classmethod
     def of(cls, ray: Any, plan: Plan, work: Work) -> Resources:
         """Returns what the stages of a plan need. Raises MitobenchError if no node has as many CPUs or GPUs."""
-        resources = cls(work, {})
         nodes = [node for node in ray.nodes() if node["Alive"]]
+        most_memory = max((int(node["Resources"].get("memory", 0)) for node in nodes), default=0)
+        earlier = peak_memory(work.store, {stage.kind for stage in plan.stages.values()})
+        resources = cls(work, {stage: min(round(MARGIN * peak), most_memory) for stage, peak in earlier.items()})
         for name, unit, fix in (("CPU", "threads", "--threads"), ("GPU", "GPUs", "--gpus")):
             most = max((int(node["Resources"].get(name, 0)) for node in nodes), default=0)
             wanted = max(
@@ -182,4 +202,21 @@ class Resources:
         needs: dict[str, Any] = {"num_cpus": self.work.threads_of(stage)}
         if stage.settings.get("device") == "cuda":
             needs["num_gpus"] = int(stage.settings.get("processes", 1))
-        return needs
+        memory = self.memory.get((stage.kind, stage.plugin.name if stage.plugin else "", device_of(stage)))
+        return {**needs, "memory": memory} if memory else needs
+
+
+def peak_memory(store: Store, kinds: Iterable[str]) -> dict[tuple[str, str, str], int]:
+    """Returns the peak memory of earlier runs in the store, bytes, by kind, plugin and device."""
+    found: dict[tuple[str, str, str], int] = {}
+    for manifest in (manifest for kind in kinds for manifest in store.manifests(kind, MAX_EARLIER)):
+        with suppress(KeyError, TypeError, AttributeError, ValueError):  # of another version
+            spec = manifest["spec"]
+            key = (spec["kind"], (spec["plugin"] or {}).get("name", ""), spec["settings"].get("device", ""))
+            found[key] = max(found.get(key, 0), int(manifest["peak_bytes"]))
+    return found
+
+
+def device_of(stage: Stage) -> str:
+    """Returns the device of a stage; empty if it has none."""
+    return str(stage.settings.get("device", ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -231,6 +232,50 @@ class ToySlow(ToyDark):
             diary.write("fit\n")
         time.sleep(1)
         super().fit(train, val, context)
+
+
+class ToyBusy(ToyBoxless):
+    """Computes for a while in `fit`."""
+
+    name = "toy-busy"
+
+    class Options(ToyDark.Options):
+        """Options of `toy-busy`."""
+
+        seconds: float = Field(1.0, ge=0, description="CPU time of a fit")
+
+    def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
+        end = time.process_time() + self.options.seconds
+        while time.process_time() < end:
+            sum(range(10_000))
+
+
+class ToyWaits(ToyDark):
+    """Writes the number of its process into a file, and does not end a fit before it was started a second time."""
+
+    name = "toy-waits"
+
+    class Options(ToyDark.Options):
+        """Options of `toy-waits`."""
+
+        diary: str = Field("", description="file that gets a line for every fit")
+
+    def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
+        with open(self.options.diary, "a") as diary:
+            diary.write(f"{os.getpid()}\n")
+        end = time.monotonic() + 120
+        while len(Path(self.options.diary).read_text().splitlines()) < 2 and time.monotonic() < end:
+            time.sleep(0.1)
+        super().fit(train, val, context)
+
+
+class ToyFull(ToyDark):
+    """Finds the disk full when it saves its fit."""
+
+    name = "toy-full"
+
+    def save(self, folder: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 class ToyExits(ToyDark):
