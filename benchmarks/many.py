@@ -1,35 +1,27 @@
 """Measures what grows with the number of combinations, of outputs in a store, and of records.
 
 `plan` plans a grid of 10,000 combinations of made-up plugins, `store` lists, checks and cleans a store of 100,000 small
-outputs, and `records` builds and checks a leaderboard of 10,000 records and opens its page in a browser. Each command of
-mitobench is a process of its own, whose seconds and peak memory are measured. Records differ in their detector's name
-and in their scores; each is checked as a whole, as any other.
+outputs, and `records` builds and checks a leaderboard of 10,000 records and opens its page in a browser. Each command
+of mitobench is a process of its own, whose seconds and peak memory are measured.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import hashlib
 import os
-import resource
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import large_data
-import numpy as np
-from common import machine, table
 
 from mitobench.pipeline import canonical
 
 TESTS = Path(__file__).parents[1] / "tests"
 PACKAGE = "mitobench_made_up"
-PLUGINS = '''
+PLUGINS = """
 from mitobench import api
 
 
@@ -69,8 +61,9 @@ BASES = {"estimator": Boxes, "detector": Points, "verifier": Scores, "fuser": Fu
 for role, base in BASES.items():
     for number in range(COUNT):
         name = f"made-up-{role}-{number}"
-        globals()[f"{role.title()}{number}"] = type(f"{role.title()}{number}", (base,), {"name": name, "__module__": __name__})
-'''
+        made = type(f"{role.title()}{number}", (base,), {"name": name, "__module__": __name__})
+        globals()[made.__name__] = made
+"""
 ROLES = ("estimator", "detector", "verifier", "fuser")
 
 
@@ -86,7 +79,7 @@ class Measured(NamedTuple):
 def mitobench(*arguments: object, scratch: Path, **environment: str) -> Measured:
     """Runs a command of mitobench in a process of its own, with a cache folder in `scratch`."""
     where = {**os.environ, "OMP_NUM_THREADS": "1", "MITOBENCH_CACHE": str(scratch / "cache"), **environment}
-    command = ["/usr/bin/env", sys.executable, "-c", "from mitobench.cli import main; main()", *map(str, arguments)]
+    command = [sys.executable, "-c", "from mitobench.cli import main; main()", *map(str, arguments)]
     started = time.perf_counter()
     with (scratch / "output.txt").open("w+") as output:
         process = subprocess.Popen(command, stdout=output, env=where)
@@ -96,9 +89,7 @@ def mitobench(*arguments: object, scratch: Path, **environment: str) -> Measured
         text = output.read()
     if process.returncode:
         sys.exit(f"{' '.join(map(str, arguments))}: exit code {process.returncode}\n{text[-2000:]}")
-    return Measured(
-        time.perf_counter() - started, used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20, text
-    )
+    return Measured(time.perf_counter() - started, used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20, text)
 
 
 def row(what: str, measured: Measured, limit: str = "") -> list[str]:
@@ -116,8 +107,7 @@ def install(site: Path, count: int) -> None:
     (site / f"{PACKAGE}.py").write_text(PLUGINS.replace("COUNT", str(count)))
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mitobench-made-up\nVersion: 1.0\n")
     groups = (
-        f"[mitobench.{role}s]\n"
-        + "".join(f"made-up-{role}-{n} = {PACKAGE}:{role.title()}{n}\n" for n in range(count))
+        f"[mitobench.{role}s]\n" + "".join(f"made-up-{role}-{n} = {PACKAGE}:{role.title()}{n}\n" for n in range(count))
         for role in ROLES
     )
     (info / "entry_points.txt").write_text("\n".join(groups))
@@ -127,9 +117,22 @@ def plan(scratch: Path, count: int) -> list[list[str]]:
     """Plans a grid of count^4 combinations."""
     install(scratch / "site", count)
     (scratch / "data").mkdir()
-    large_data.write(scratch / "data", large_data.SLIDES, 400, 300)
+    code = "import sys; from pathlib import Path; import large_data; large_data.write(Path(sys.argv[1]), 14, 400, 300)"
+    subprocess.run([sys.executable, "-c", code, scratch / "data"], check=True, cwd=Path(__file__).parent)
     roles = [word for role in ROLES for word in (f"--{role}", ",".join(f"made-up-{role}-{n}" for n in range(count)))]
-    command = ["run", *roles, "--dry-run", "--data", scratch / "data", "--dataset", "synthetic", "--store", scratch / "store", "--device", "cpu"]
+    command = [
+        "run",
+        *roles,
+        "--dry-run",
+        "--data",
+        scratch / "data",
+        "--dataset",
+        "synthetic",
+        "--store",
+        scratch / "store",
+        "--device",
+        "cpu",
+    ]
     environment = {"PYTHONPATH": str(scratch / "site"), "HOME": str(scratch)}
     small = [word if not str(word).startswith("made-up") else word.partition(",")[0] for word in map(str, command)]
     first = mitobench(*small, scratch=scratch, **environment)
@@ -154,7 +157,7 @@ def fill(root: Path, count: int) -> None:
         folder.mkdir(parents=True)
         content = number.to_bytes(8, "big") * 50
         (folder / "output.npz").write_bytes(content)
-        digest = __import__("hashlib").sha256(content).hexdigest()
+        digest = hashlib.sha256(content).hexdigest()
         manifest: dict[str, Any] = {"spec": spec, "seconds": 1.0, "files": {"output.npz": digest}}
         manifest["digest"] = canonical.digest(manifest)
         (folder / "manifest.json").write_text(canonical.dumps(manifest))
@@ -168,10 +171,16 @@ def store(scratch: Path, count: int) -> list[list[str]]:
     fill(root, count)
     size = f"{count:,} outputs"
     return [
-        row(f"store ls, {size}", mitobench("store", "ls", root, scratch=scratch)),
-        row(f"store gc --keep 20MB --dry-run, {size}", mitobench("store", "gc", root, "--keep", "20MB", "--dry-run", scratch=scratch)),
-        row(f"store verify, {size}", mitobench("store", "verify", root, scratch=scratch)),
-        row(f"store gc --keep 20MB, {size}", mitobench("store", "gc", root, "--keep", "20MB", scratch=scratch)),
+        row(f"store ls, {size}", mitobench("store", "ls", "--store", root, scratch=scratch)),
+        row(
+            f"store gc --keep 20MB --dry-run, {size}",
+            mitobench("store", "gc", "--store", root, "--keep", "20MB", "--dry-run", scratch=scratch),
+        ),
+        row(f"store verify, {size}", mitobench("store", "verify", "--store", root, scratch=scratch)),
+        row(
+            f"store gc --keep 20MB, {size}",
+            mitobench("store", "gc", "--store", root, "--keep", "20MB", scratch=scratch),
+        ),
     ]
 
 
@@ -184,7 +193,6 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=10_000)
     parser.add_argument("--folder", type=Path, help="where to make a temporary folder")
     options = parser.parse_args()
-    print(machine())
     rows = []
     for what in options.what:
         with tempfile.TemporaryDirectory(dir=options.folder) as name:
@@ -193,6 +201,9 @@ def main() -> None:
                 rows += plan(scratch, options.plugins)
             elif what == "store":
                 rows += store(scratch, options.outputs)
+    from common import machine, table  # it imports torch, and a child's peak memory counts what its parent had
+
+    print(machine())
     print(table(["what", "seconds", "CPU", "peak memory", "goal"], rows))
 
 
