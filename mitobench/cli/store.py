@@ -121,9 +121,13 @@ def gc(
     limit, opened = size_of(keep), _store(store)
     found = list(entries(opened))
     chosen = excess(found, limit, InUse.of(opened))
-    removed = chosen if dry_run else [entry for entry in chosen if remove(opened, entry)]
-    for entry in removed[:MAX_LINES]:
-        echo(_line(entry))
+    removed = []
+    for entry in chosen:
+        line = _line(entry) if len(removed) < MAX_LINES else None  # read before it is gone
+        if dry_run or remove(opened, entry):
+            removed.append(entry)
+            if line is not None:
+                echo(line)
     if len(removed) > MAX_LINES:
         echo(f"... and {len(removed) - MAX_LINES:,} more.")
     left = _total(found) - _total(removed)
