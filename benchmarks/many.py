@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -184,6 +185,98 @@ def store(scratch: Path, count: int) -> list[list[str]]:
     ]
 
 
+# ------------------------------------------------------------------------------------------------------- the records
+
+KINDS = 20  # boards have many records, but their scores are those of so many
+
+
+def publish(board: Path, count: int) -> None:
+    """Writes `count` records of detectors with three seeds each, on ten frames. All numbers follow from detections."""
+    sys.path.insert(0, str(TESTS))
+    from records import complete_record, frame, ok, with_command
+
+    from mitobench.results.record import write
+
+    placed = {"dataset": "synthetic", "protocol": "by-slide", "train_on": ["synthetic"]}
+    made = [
+        complete_record(
+            ok(**placed), [frame(f"A{i:02d}", 1 + (i * k) % 7, (i + k) % 6, (2 * i) % 5) for i in range(10)]
+        )
+        for k in range(KINDS)
+    ]
+    for number in range(count):
+        original, text = made[number // 3 % KINDS]
+        name = f"detector-{number // 3:05d}"
+        plugins = {**original.plugins, "detector": original.plugins["detector"].model_copy(update={"name": name})}
+        names = {**original.combination, "detector": name, "seed": number % 3}
+        copy = original.model_copy(update={"combination": names, "plugins": plugins})
+        write(board / "records", with_command(copy), text, text)
+
+
+def remember(board: Path, scratch: Path) -> None:
+    """Enters the records into the cache, as if each had been checked before."""
+    os.environ["MITOBENCH_CACHE"] = str(scratch / "cache")
+    from mitobench.results.known import known_records
+
+    with known_records() as known:
+        for path in (board / "records").glob("*.json"):
+            known.add(path, known.key(path))
+
+
+def records(scratch: Path, count: int, few: int = 300) -> list[list[str]]:
+    """Builds and checks a board whose records were never checked, and one of `count` that were; opens its page."""
+    publish(scratch / "few", few)
+    publish(scratch / "board", count)
+    remember(scratch / "board", scratch)
+    board, size = scratch / "board", f"{count:,} records"
+    rows = [
+        row(
+            f"leaderboard check, {few} new records", mitobench("leaderboard", "build", scratch / "few", scratch=scratch)
+        ),
+        row(
+            f"leaderboard build, {size} checked before, no page",
+            mitobench("leaderboard", "build", board, scratch=scratch),
+        ),
+        row(
+            f"leaderboard build again, {size}", mitobench("leaderboard", "build", board, scratch=scratch), "60 s, 2 GiB"
+        ),
+        row(f"leaderboard check, {size}", mitobench("leaderboard", "check", board, scratch=scratch), "60 s, 2 GiB"),
+    ]
+    page = board / "index.html"
+    return [*rows, ["size of the page", f"{page.stat().st_size / 1e6:.1f} MB", "", "", "5 MB"], *interactive(page)]
+
+
+def interactive(page: Path) -> list[list[str]]:
+    """Opens the page in Chromium, if there is one; returns the time until it can be used."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        return []
+    found = shutil.which("chromium")
+    if found is None:
+        return []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        opened = browser.new_page()
+        opened.goto(page.as_uri())
+        opened.wait_for_selector("html[data-ready]", timeout=120_000)
+        ready = int(opened.evaluate("document.documentElement.dataset.ready")) / 1000
+        started = time.perf_counter()
+        opened.fill("#search", "detector-00003")
+        opened.wait_for_function("document.querySelectorAll('#table tbody tr').length === 1")
+        searched = time.perf_counter() - started
+        started = time.perf_counter()
+        opened.click("#table tbody tr .open")
+        opened.wait_for_selector("#record[open]")
+        clicked = time.perf_counter() - started
+        browser.close()
+    return [
+        ["the page can be used", f"{ready:.1f} s", "", "", "2 s"],
+        ["a search in it", f"{searched:.1f} s", "", "", ""],
+        ["a record opens", f"{clicked:.1f} s", "", "", ""],
+    ]
+
+
 def main() -> None:
     """Prints the measurements of what was named."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -201,6 +294,8 @@ def main() -> None:
                 rows += plan(scratch, options.plugins)
             elif what == "store":
                 rows += store(scratch, options.outputs)
+            else:
+                rows += records(scratch, options.records)
     from common import machine, table  # it imports torch, and a child's peak memory counts what its parent had
 
     print(machine())

@@ -1,4 +1,4 @@
-"""What a store holds: sizes, last uses, corrupt outputs; the least recently used go first, and nothing that is in use."""
+"""What a store holds: sizes, last uses, what is corrupt; the least recently used go first, never what is in use."""
 
 from __future__ import annotations
 
