@@ -220,7 +220,7 @@ def remember(board: Path, scratch: Path) -> None:
 
     with known_records() as known:
         for path in (board / "records").glob("*.json"):
-            known.add(path, known.key(path))
+            known.add(path, known.read(path)[0])
 
 
 def records(scratch: Path, count: int, few: int = 300) -> list[list[str]]:

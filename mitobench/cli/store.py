@@ -121,7 +121,7 @@ def gc(
     limit, opened = size_of(keep), _store(store)
     found = list(entries(opened))
     chosen = excess(found, limit, InUse.of(opened))
-    removed = []
+    removed: list[Entry] = []
     for entry in chosen:
         line = _line(entry) if len(removed) < MAX_LINES else None  # read before it is gone
         if dry_run or remove(opened, entry):

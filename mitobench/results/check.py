@@ -98,14 +98,13 @@ def _good(result: RecordCheck) -> Record:
 
 def check_unless_known(path: Path, known: KnownRecords) -> RecordCheck:
     """Check a record and its detections, unless they were checked before and have not changed since."""
-    before = known.key(path)
-    record = known.read(path, before)
+    key, record = known.read(path)
     if record is not None:
         return RecordCheck(path, record)
     result = check(path)
     if result.record is not None and not result.problems:
         result.record = known.shared(result.record)
-        known.add(path, before)
+        known.add(path, key)
     return result
 
 

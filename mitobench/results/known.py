@@ -1,7 +1,7 @@
 """Remembers which records were found to be right, so that an unchanged record is not computed again.
 
-A record is known by the bytes of its files, their names, and the code that checked them (with the versions of numpy and
-of all other packages that it imports). Equal parts of many records are kept in memory once.
+The key of a record is a digest of its files, their names, and the code that checked them, with the versions of numpy
+and of all other packages that it imports. Equal parts of many records are kept in memory once.
 """
 
 from __future__ import annotations
@@ -37,26 +37,21 @@ class KnownRecords:
         self._cache = cache
         self._shared: dict[Any, Any] = {}
 
-    def key(self, path: Path) -> str | None:
-        """Returns a digest of a record's name and files, and of the code that checks them; None if it has none."""
-        with suppress(MitobenchError, OSError):
-            return _key(path, _bytes(path))
-        return None
-
-    def read(self, path: Path, key: str | None) -> Record | None:
-        """Returns the record if its key is that of one that was right, without checking it again; None otherwise."""
-        if key is None or self._cache.get(key) != RIGHT:
-            return None
+    def read(self, path: Path) -> tuple[str | None, Record | None]:
+        """Returns the key of a record (None: it has none), and the record itself if its key is that of a right one."""
         with suppress(MitobenchError, OSError, ValidationError):
             content = _bytes(path)
-            if _key(path, content) == key:
-                return self.shared(Record.model_validate_json(content))
-        return None
+            key = _key(path, content)
+            if self._cache.get(key) != RIGHT:
+                return key, None
+            return key, self.shared(Record.model_validate_json(content))
+        return None, None
 
     def add(self, path: Path, key: str | None) -> None:
         """Remembers that a record is right, if it is still the one that had this key before it was checked."""
-        if key is not None and self.key(path) == key:
-            self._cache.add(key, RIGHT)
+        with suppress(MitobenchError, OSError):
+            if key is not None and _key(path, _bytes(path)) == key:
+                self._cache.add(key, RIGHT)
 
     def shared(self, record: Record) -> Record:
         """Returns an equal record, whose frames and counts are those of other records where these are equal."""
