@@ -1,6 +1,6 @@
 """Compares a grid of short stages on Ray with the same grid in processes, on the same cores.
 
-The stages are fits of a toy detector (`tests/toys`) that compute for about a second each. Both executors first run a small
+The stages are fits of a toy detector (`tests/toys`) that compute for about a second. Both executors first run a small
 grid, so that their processes have started and imported what they need; Ray's own start is not counted.
 """
 

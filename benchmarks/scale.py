@@ -22,6 +22,22 @@ from common import table
 NODES = (1, 2, 4, 8, 16, 32, 64, 128)
 PAYS = 0.5  # nodes pay as long as each of them does at least this share of the work that a single one does
 
+# The stages that a stage reads, by their role in records. Earlier records do not list the others, such as the
+# candidates on training frames.
+READ = {
+    "boxes": (),
+    "box-scores": ("boxes",),
+    "detector": ("boxes",),
+    "detections-val": ("detector",),
+    "detections-test": ("detector",),
+    "verifier": ("detector", "detections-val"),
+    "verifier-scores-val": ("verifier", "detections-val"),
+    "verifier-scores-test": ("verifier", "detections-test"),
+    "fusion": ("detections-val", "verifier-scores-val"),
+    "evaluation": ("fusion", "detections-test", "verifier-scores-test"),
+}
+RENAMED = ("verdicts", "verifier-scores")  # in the seconds of migrated records
+
 
 @dataclass(frozen=True)
 class Timed:
@@ -120,16 +136,26 @@ def of_store(store: Path) -> Grid:
     return Grid.of(specs, {key: float(by_key[key]["seconds"]) for key in specs})
 
 
-def of_records(folder: Path) -> Grid:
-    """Returns the grid of all records in a folder."""
+def of_records(folder: Path, datasets: Sequence[str]) -> Grid:
+    """Returns the grid of the records in a folder that were tested on one of the data sets; or of all."""
     specs: dict[str, Any] = {}
     seconds: dict[str, float] = {}
     for path in sorted(folder.glob("*.json")):
         record = json.loads(path.read_bytes())
-        if record["specs"]:
-            specs |= record["specs"]
-            seconds |= {record["stages"][role]: time for role, time in record["run"]["seconds"].items()}
+        if not datasets or record["combination"]["dataset"] in datasets:
+            specs |= record["specs"] or _by_role(record)
+            timed = {role.replace(*RENAMED): time for role, time in record["run"]["seconds"].items()}
+            seconds |= {record["stages"][role]: time for role, time in timed.items() if role in record["stages"]}
     return Grid.of(specs, seconds)
+
+
+def _by_role(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the specs of a record that lists its stages only by role: what reads what is the same in all records."""
+    stages = record["stages"]
+    return {
+        key: {"kind": role, "plugin": None, "upstream": {name: stages[name] for name in READ[role] if name in stages}}
+        for role, key in stages.items()
+    }
 
 
 def _complete(specs: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
@@ -170,8 +196,10 @@ def draw(path: Path, found: Sequence[tuple[int, float, float]], limit: float) ->
     axes.plot(nodes, nodes, ":", color="grey", label="ideal")
     axes.plot(nodes, [gain for _, _, gain in found], "o-", label="simulated")
     axes.axhline(limit, color="grey", linewidth=0.8, label=f"longest chain of stages: {limit:.1f}")
-    axes.set(xscale="log", yscale="log", xlabel="nodes, one stage each", ylabel="speed-up")
-    axes.set_xticks(nodes, [str(number) for number in nodes])
+    axes.set(xlabel="nodes, one stage each", ylabel="speed-up")
+    for axis, scale in ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale)):
+        scale("log", base=2)
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_ylim(0.8, 2 * limit)
     axes.legend()
     figure.savefig(path, bbox_inches="tight")
@@ -183,11 +211,12 @@ def main() -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--store", type=Path, help="store of a run of the grid: `mitobench experiment real`")
     source.add_argument("--records", type=Path, help="folder of records: leaderboard/records")
+    parser.add_argument("--dataset", nargs="*", default=(), help="of the records: those tested on one of these")
     parser.add_argument("--nodes", type=int, nargs="+", default=NODES)
     parser.add_argument("--overhead", type=float, default=0.1, help="seconds that are added to every stage")
     parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
-    grid = of_store(given.store) if given.store else of_records(given.records)
+    grid = of_store(given.store) if given.store else of_records(given.records, given.dataset)
     if not grid.measured:
         parser.error("no stage with a measured time was found there.")
     found = sizes(grid, given.nodes, given.overhead)

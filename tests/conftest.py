@@ -20,6 +20,7 @@ settings.load_profile("tests")
 
 # The files that take longest. They start first, so that both processes of `make test` end at about the same time.
 LONGEST = (
+    "test_ray.py",
     "test_experiment.py",
     "test_mmdet_zoo_detector.py",
     "test_leaderboard_page.py",

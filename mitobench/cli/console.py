@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 from rich.logging import RichHandler
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from mitobench import validation
 from mitobench.atomic import write_atomic
-from mitobench.cli.terminal import Console, echo
+from mitobench.cli.terminal import Console, echo, time_left
 from mitobench.foreign import read_json
 from mitobench.foreign.limits import MAX_STATE_BYTES
 from mitobench.pipeline import estimate
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from mitobench.report.matrix import Matrix
     from mitobench.report.table import LeaderboardRow, Section
     from mitobench.validation import ValidationRow
+
+DAY_SECONDS = 86_400.0
 
 console = Console()
 
@@ -155,6 +157,14 @@ def resumable() -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
+class _TimeLeft(ProgressColumn):
+    """Time left, if the stages that are missing take as long as those that ended: the same on a cluster as here."""
+
+    def render(self, task: Task) -> str:
+        """Returns the text of a bar; empty when it is full."""
+        return "" if task.finished else time_left(task.time_remaining)
+
+
 class Display(ProgressListener):
     """Shows the progress of all stages of a run."""
 
@@ -164,7 +174,9 @@ class Display(ProgressListener):
             BarColumn(),
             TextColumn("{task.fields[state]}"),
             TimeElapsedColumn(),
+            _TimeLeft(),
             console=console,
+            speed_estimate_period=DAY_SECONDS,  # stages may take hours
         )
         self.total = len(benchmark.plan.stages)
         self.all = self.progress.add_task("All stages", total=self.total, state="")
@@ -206,7 +218,7 @@ class Display(ProgressListener):
         elif result.output is None:
             self.progress.console.print(f"[red]FAILED[/red] {escape(result.reason or '')}")
             if result.trace:
-                self.progress.console.print(f"       traceback: {escape(str(result.trace))}")
+                self.progress.console.print(f"       log: {escape(str(result.trace))}")
         elif not result.cached:
             self.progress.console.print(
                 f"[green]done[/green]   {escape(result.stage.label)}  {result.output.seconds:.1f} s"

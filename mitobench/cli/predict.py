@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 import os
 import tempfile
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mitobench.cli.options import AllowDownload, AllowExternal, allow
-from mitobench.cli.terminal import echo
+from mitobench.cli.terminal import echo, time_left
 from mitobench.foreign.limits import MAX_JOBS
 
 if TYPE_CHECKING:
@@ -300,7 +299,8 @@ def _progress() -> Iterator[ProgressListener]:
         task = bar.add_task("", total=1.0, left="")
 
         def show(state: Progress) -> None:
-            bar.update(task, completed=state.share, description=_where(state), left=_left(state))
+            left = time_left(state.seconds_left)
+            bar.update(task, completed=state.share, description=_where(state), left=left)
 
         yield show
 
@@ -319,22 +319,14 @@ class _Lines:
 
         if self._clock() >= self._next:
             self._next = self._clock() + SECONDS_A_LINE
-            notify(", ".join(filter(None, [_where(state), f"{100 * state.share:.0f} %", _left(state)])))
+            notify(
+                ", ".join(filter(None, [_where(state), f"{100 * state.share:.0f} %", time_left(state.seconds_left)]))
+            )
 
 
 def _where(state: Progress) -> str:
     image = f"image {state.image + 1} of {state.images}, " if state.images > 1 else ""
     return f"{image}part {state.cells} of {state.all_cells}"
-
-
-def _left(state: Progress) -> str:
-    left = state.seconds_left
-    if left is None or not math.isfinite(left):
-        return ""
-    if left < 90:
-        return f"about {left:.0f} s left"
-    minutes = round(left / 60)
-    return f"about {minutes} min left" if minutes < 90 else f"about {minutes / 60:.1f} h left"
 
 
 def _introduce(folder: Path, model: Model, threshold: float | None) -> None:

@@ -7,6 +7,7 @@ control characters in their input; `guarded` does so for everything that other l
 from __future__ import annotations
 
 import errno
+import math
 import os
 import re
 import sys
@@ -106,3 +107,13 @@ def guarded() -> Iterator[None]:
         sys.stdout, sys.stderr = before
         for stream in written:
             stream.flush()
+
+
+def time_left(seconds: float | None) -> str:
+    """Returns how long something takes from now on, for people: `about 3 min left`; empty if that is not known."""
+    if seconds is None or not math.isfinite(seconds):
+        return ""
+    if seconds < 90:
+        return f"about {seconds:.0f} s left"
+    minutes = round(seconds / 60)
+    return f"about {minutes} min left" if minutes < 90 else f"about {minutes / 60:.1f} h left"

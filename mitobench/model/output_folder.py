@@ -200,13 +200,14 @@ class FolderElsewhere(OutputFolder):
 
     @contextmanager
     def staged(self) -> Iterator[Path]:
-        """Gives an empty folder, which is `handed` over."""
-        self.handed = self.work / f"files-{uuid.uuid4().hex}"
+        """Gives an empty folder, which is `handed` over if the block ends without an error."""
+        folder = self.work / f"files-{uuid.uuid4().hex}"
         try:
-            self.handed.mkdir(parents=True)
-            yield self.handed
+            folder.mkdir(parents=True)
+            yield folder
         except OSError as reason:
             raise _unwritable(self.path, reason) from reason
+        self.handed = folder
 
     def finish(self, name: str, identity: Mapping[str, Any], files: Iterable[str], stored: Mapping[str, Any]) -> None:
         """Keeps the arguments in `ended`."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,12 +28,14 @@ class Task:
     """One image to search. Can be pickled.
 
     Attributes:
+        folder: the current directory, which relative paths start from.
         out: the output folder.
         path, name: the image, and the name of its files.
         images: number of images of the command.
         options: how it is searched; `load` loads the model.
     """
 
+    folder: str
     out: Path
     path: Path
     name: str
@@ -59,7 +63,7 @@ def spread_images(
     """Yields (number, what became of it) of each image, as they end. Raises MitobenchError as `Run.process` does."""
     started = time.perf_counter()
     tasks = [
-        Task(folder.path.absolute(), path.absolute(), name, len(paths), replace(options, jobs=1))
+        Task(os.getcwd(), folder.path, path, name, len(paths), replace(options, jobs=1))
         for path, name in zip(paths, names, strict=True)
     ]
     for count, (number, answer) in enumerate(spread(search_image, tasks), 1):
@@ -78,6 +82,8 @@ def spread_images(
 def search_image(task: Task) -> Answer | MitobenchError:
     """Searches one image, in a process of a cluster. Returns an error that ends the command."""
     assert task.options.load is not None
+    with suppress(OSError):  # a machine without the directory sees no relative path, and says so
+        os.chdir(task.folder)
     folder = FolderElsewhere(task.out, task.options.overwrite)
     try:
         with compute.using_threads(1), folder:

@@ -15,6 +15,7 @@ the output that is complete first is kept (`Store.write`).
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import threading
@@ -60,8 +61,9 @@ class Lease:
         """Lets other processes take the lease. One that was lost is left to its new owner."""
         self._released.set()
         self._thread.join()
-        if self.held:
-            self.path.unlink(missing_ok=True)
+        with suppress(OSError):  # the store is gone; whoever waits for the lease there sees its owner's beats end
+            if self.held:
+                self.path.unlink(missing_ok=True)
 
     @property
     def held(self) -> bool:
@@ -166,8 +168,10 @@ def _read(path: Path) -> bytes | None:
     try:
         with path.open("rb") as file:
             return file.read(MAX_BYTES)
-    except FileNotFoundError:
-        return None
+    except OSError as reason:
+        if reason.errno in (errno.ENOENT, errno.ESTALE):  # ESTALE: another machine replaced it (NFS)
+            return None
+        raise
 
 
 def _owner_of(content: bytes | None) -> str:

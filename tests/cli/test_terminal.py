@@ -122,3 +122,17 @@ def test_nothing_writes_to_the_terminal_another_way(path: Path) -> None:
             assert called not in ("print", "typer.echo", "typer.secho", "click.echo", "sys.stdout.write"), node.lineno
         if isinstance(node, ast.ImportFrom) and node.module in ("rich.console", "rich"):
             assert not {"Console", "print"} & {alias.name for alias in node.names}, node.lineno
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (None, ""),
+        (float("inf"), ""),
+        (12.4, "about 12 s left"),
+        (150, "about 2 min left"),
+        (9_000, "about 2.5 h left"),
+    ],
+)
+def test_time_left_is_shown_in_words(seconds: float | None, shown: str) -> None:
+    assert terminal.time_left(seconds) == shown

@@ -15,6 +15,7 @@ from mitobench.api import Requirement
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.errors import MitobenchError
 from mitobench.model import Model, pack
+from mitobench.pipeline.executors import executor_of
 from mitobench.pipeline.graph import Plan
 from mitobench.results import record as records
 from mitobench.results.check import check
@@ -174,7 +175,7 @@ def test_processes_of_their_own_get_the_members(small_data: Path, tmp_path: Path
         store=tmp_path / "store",
         profile=str(tmp_path / "toys.toml"),
     )
-    benchmark.run(tmp_path, jobs=2)
+    benchmark.run(tmp_path, executor=executor_of(jobs=2))
     ((_, found),) = benchmark.records
     assert found.status == "ok", found.reason
 

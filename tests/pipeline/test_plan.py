@@ -141,8 +141,10 @@ def test_an_option_changes_the_stages_that_depend_on_it_and_no_others(prepare: A
     assert stage(before, "evaluation", "toy-sum").key != stage(after, "evaluation", "toy-sum").key
 
 
-@pytest.mark.parametrize("changed", [{"seeds": [1]}, {"sets": ["detector.shrink=2"]}, {"processes": 2}])
-def test_seed_options_and_number_of_processes_change_the_key_of_a_fit(prepare: Any, changed: dict[str, Any]) -> None:
+@pytest.mark.parametrize("changed", [{"seeds": [1]}, {"sets": ["detector.shrink=2"]}, {"processes": 2}, {"threads": 7}])
+def test_seed_options_and_numbers_of_processes_and_threads_change_the_key_of_a_fit(
+    prepare: Any, changed: dict[str, Any]
+) -> None:
     one, other = (stage(prepare(**c).plan, "fit-detector", "toy-dark").key for c in ({}, changed))
     assert one != other
 

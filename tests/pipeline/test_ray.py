@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,8 +18,9 @@ from tiny_runs import TOYS
 
 from mitobench import discovery
 from mitobench.benchmark import Benchmark, Grid
-from mitobench.errors import StoreError
+from mitobench.errors import MitobenchError, StoreError
 from mitobench.pipeline.executors import Executor, ProgressListener, StageResult, executor_of
+from mitobench.pipeline.executors.on_ray import OnRay
 from mitobench.results.schema import Record
 
 pytestmark = [
@@ -83,9 +86,14 @@ def prepare(small_data: Path, tmp_path: Path, toy_packages: None) -> Prepare:
     def prepare(store: str = "store", detector: str = "toy-dark", verifier: str = "none", **options: Any) -> Benchmark:
         return Benchmark.prepare(
             [Grid({**TOYS, "detector": detector.split(","), "verifier": verifier.split(",")})],
-            **{"data": small_data, "datasets": ["synthetic"], "profile": str(tmp_path / "toys.toml"), **options},
-            device="cpu",
-            threads=1,
+            **{
+                "data": small_data,
+                "datasets": ["synthetic"],
+                "profile": str(tmp_path / "toys.toml"),
+                "device": "cpu",
+                "threads": 1,
+                **options,
+            },
             store=tmp_path / store,
         )
 
@@ -103,13 +111,13 @@ def only_record(benchmark: Benchmark) -> Record:
 
 
 def test_all_executors_give_equal_records(prepare: Prepare, tmp_path: Path, on_ray: Executor) -> None:
-    grid = {"detector": "toy-dark,toy-boxless", "verifier": "toy-net,none"}
+    grid = {"detector": "toy-dark", "verifier": "toy-net,none"}
     diary = Diary()
     found = {
         name: records(prepare(name, **grid), tmp_path / name, executor, diary if executor is on_ray else None)
         for name, executor in (("local", executor_of()), ("processes", executor_of(jobs=2)), ("ray", on_ray))
     }
-    assert len(found["local"]) == 4
+    assert len(found["local"]) == 2
     assert all(record["status"] == "ok" for record in found["local"])
     assert found["processes"] == found["local"]
     assert found["ray"] == found["local"]
@@ -140,6 +148,7 @@ def test_a_failing_stage_fails_its_row_and_says_where_its_log_is(
     assert "this toy fails on purpose" in failed.trace.read_text()
 
 
+@pytest.mark.thorough
 def test_a_stage_whose_process_always_dies_fails_its_row(prepare: Prepare, tmp_path: Path, on_ray: Executor) -> None:
     benchmark, diary = prepare(detector="toy-dies,toy-boxless"), Diary()
     benchmark.run(tmp_path / "out", diary, on_ray)
@@ -151,6 +160,7 @@ def test_a_stage_whose_process_always_dies_fails_its_row(prepare: Prepare, tmp_p
     assert died.trace.is_dir(), "the stage's work folder, with its log"
 
 
+@pytest.mark.thorough
 def test_a_full_disk_of_a_node_ends_the_run(prepare: Prepare, tmp_path: Path, on_ray: Executor) -> None:
     with pytest.raises(StoreError, match=r"Free some space there.*On node"):
         records(prepare(detector="toy-full"), tmp_path / "out", on_ray)
@@ -187,6 +197,7 @@ def unharmed(prepare: Prepare, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     return diary, record
 
 
+@pytest.mark.thorough
 def test_a_killed_worker_is_replaced(
     prepare: Prepare, tmp_path: Path, on_ray: Executor, unharmed: tuple[Path, dict[str, Any]]
 ) -> None:
@@ -213,7 +224,72 @@ def test_a_stage_of_a_lost_node_is_done_on_another(
     def kill(pid: int) -> None:
         (node,) = [node for node in cluster.worker_nodes if raylet_of(node) == parent_of(pid)]
         cluster.remove_node(node, allow_graceful=False)
-        cluster.add_node(num_cpus=1)
 
     killed_meanwhile(benchmark, tmp_path / "out", on_ray, diary, kill)
     assert only_record(benchmark).content() == expected
+
+
+def test_images_are_spread_as_tasks(tmp_path: Path, on_ray: OnRay) -> None:
+    found = dict(on_ray.spread(tmp_path, [], "cpu", os.path.basename, [f"/folder/{number}" for number in range(5)]))
+    assert found == {number: str(number) for number in range(5)}
+
+
+def die(code: int) -> None:
+    os._exit(code)
+
+
+@pytest.mark.thorough
+def test_a_task_whose_process_always_dies_is_an_error(tmp_path: Path, on_ray: OnRay) -> None:
+    from ray import cloudpickle
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the nodes do not have this module
+    ((_, answer),) = on_ray.spread(tmp_path, [], "cpu", die, [9])
+    assert "died 3 times on one image (WorkerCrashedError)" in str(answer)
+
+
+def test_a_node_that_cannot_be_used_is_refused_before_any_work(tmp_path: Path, on_ray: OnRay) -> None:
+    with pytest.raises(MitobenchError, match=r"Node \S+ of the Ray cluster cannot be used: it does not see .*gone"):
+        next(on_ray.spread(tmp_path, [tmp_path / "gone"], "cpu", os.path.basename, ["a"]))
+    assert list(tmp_path.iterdir()) == [], "the probe file is gone"
+
+
+def test_more_threads_than_any_node_has_are_refused(prepare: Prepare, tmp_path: Path, on_ray: Executor) -> None:
+    with pytest.raises(
+        MitobenchError, match=r"A stage needs 2 threads, and no node .* more than 1 CPUs. Give --threads 1"
+    ):
+        records(prepare(threads=2), tmp_path / "out", on_ray)
+
+
+IMPATIENT = (
+    "from mitobench.pipeline.executors import on_ray; on_ray.HEAD_SECONDS = 3; from mitobench.cli import main; main()"
+)
+
+
+@pytest.mark.thorough
+def test_a_lost_head_ends_the_run_which_goes_on_when_it_is_repeated(
+    prepare: Prepare, small_data: Path, tmp_path: Path, unharmed: tuple[Path, dict[str, Any]]
+) -> None:
+    from ray.cluster_utils import Cluster
+
+    diary, expected = unharmed
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    roles = {**TOYS, "detector": ["toy-waits"], "verifier": ["none"]}
+    options = {"data": small_data, "dataset": "synthetic", "profile": tmp_path / "toys.toml", "device": "cpu"}
+    options |= {"threads": 1, "store": tmp_path / "store", "out": tmp_path / "out", "set": f"detector.diary={diary}"}
+    options |= {"executor": f"ray:{cluster.address}", **{role: names[0] for role, names in roles.items()}}
+    words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
+    process = subprocess.Popen([sys.executable, "-c", IMPATIENT, "run", *words], stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for_line(diary)
+        cluster.head_node.kill_all_processes(check_alive=False, allow_graceful=False)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        cluster.shutdown()
+    assert process.returncode == 2
+    assert "does not answer any more. Finished stages are kept. Start the cluster again, and run" in errors
+    events = Diary()
+    benchmark = prepare(detector="toy-waits", sets=[f"detector.diary={diary}"])
+    assert records(benchmark, tmp_path / "out", executor_of(), events) == [expected]
+    assert any(result.cached for result in events.results)
+    assert len(diary.read_text().splitlines()) == 2

@@ -39,6 +39,7 @@ def test_generated_frames_need_no_data() -> None:
         (changed(overrides=["detector.lr=1", "verifier.name=a b"]), "--set detector.lr=1 --set 'verifier.name=a b'"),
         (changed(device="cuda"), "--device cuda"),
         (changed(pipeline=ok().pipeline | {"processes": 4}), "--gpus 4"),
+        (changed(pipeline=ok().pipeline | {"threads": 3}), "--threads 3"),
     ],
 )
 def test_other_values_are_in_the_command(record: Record, words: str) -> None:

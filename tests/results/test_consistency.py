@@ -84,6 +84,8 @@ DATA = "data.synthetic"
         (lambda c: c["pipeline"].update(matcher="greedy"), "pipeline.matcher"),
         (lambda c: c["pipeline"].update(radius_um=8.0), "pipeline.radius_um"),
         (lambda c: c["pipeline"].update(processes=2), "pipeline.processes"),
+        (lambda c: c["pipeline"].update(threads=9), "pipeline.threads"),
+        (lambda c: c["pipeline"].pop("threads"), "pipeline.threads"),
         (lambda c: c["combination"].update(seed=5), "combination.seed"),
         (lambda c: c.update(device="cuda"), "device"),
         (lambda c: c["run"]["seconds"].update(more=1.0), "run.seconds.more"),

@@ -211,6 +211,9 @@ def test_a_repetition_has_the_same_name_and_another_option_changes_it() -> None:
 def test_seeds_are_one_series_and_different_data_are_not() -> None:
     assert ok(seed=0).series == ok(seed=1).series != ok(data_digest="e" * 64).series
     assert ok(seed=0).identity != ok(seed=1).identity
+    made = ok()
+    threads = made.model_copy(update={"pipeline": {**made.pipeline, "threads": 7}})
+    assert threads.identity == made.identity, "a repetition on another machine replaces the record"
 
 
 def test_what_a_fit_reported_cannot_be_changed_unnoticed() -> None:
@@ -243,6 +246,7 @@ def test_a_part_with_another_plugin_is_refused(tmp_path: Path, role: str, name: 
         {"pipeline": {"matcher": "mitos", "radius_um": [5], "candidate_threshold": None}},
         {"pipeline": {"matcher": "mitos", "radius_um": 0.0, "candidate_threshold": None}},
         {"pipeline": {"matcher": "mitos", "radius_um": 5.0, "candidate_threshold": None, "processes": 10**6}},
+        {"pipeline": {"matcher": "mitos", "radius_um": 5.0, "candidate_threshold": None, "threads": 0}},
         {"pipeline": {"matcher": "mitos", "radius_um": 5.0}},
         {"specs": {"k": {}}},
         {"specs": {"k": {"kind": 1, "plugin": [], "frames": None, "settings": 2, "upstream": {"a": []}}}},

@@ -14,7 +14,7 @@ from mitobench import reproduce
 from mitobench.errors import RecordError
 from mitobench.results import record
 from mitobench.results.record import Record
-from mitobench.results.resource_estimate import excessive, resource_lines
+from mitobench.results.resource_estimate import excessive, resource_lines, threads
 
 
 def asking(processes: object = 1, threads: str = "1", **options: Any) -> Record:
@@ -33,6 +33,13 @@ def test_what_will_be_used_is_listed() -> None:
     shown = "\n".join(resource_lines(asking(2, "1", members=3, iterations=10, mpp=0.25)))
     assert "2 processes, 1 threads." in shown
     assert "verifier resnet50: ensemble_size 3, iterations 10." in shown
+
+
+def test_threads_are_those_of_the_request_and_in_earlier_records_those_of_the_host() -> None:
+    earlier = asking(threads="4")
+    assert threads(earlier) == 4
+    assert threads(earlier.model_copy(update={"pipeline": {**earlier.pipeline, "threads": 2}})) == 2
+    assert threads(asking(threads="many")) is None
 
 
 def test_little_is_not_too_much() -> None:

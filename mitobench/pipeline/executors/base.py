@@ -95,7 +95,7 @@ class Executor(ABC):
 
     @abstractmethod
     def running(self, plan: Plan, work: Work, listener: ProgressListener) -> AbstractContextManager[Submit]:
-        """Gives a function that starts a stage of the plan and tells the listener. Stages must end within the block.
+        """Gives a function that starts a stage of the plan and reports its progress. Stages must end within the block.
 
         Raises MitobenchError, before any work, if the stages cannot run there.
         """

@@ -56,7 +56,7 @@ class OnRay(Executor):
         Raises MitobenchError if the cluster cannot be reached, if its nodes differ from this one or do not share the
         store, or if a stage needs more than any of them has.
         """
-        ray = self._cluster.connect(work.threads)
+        ray = self._cluster.connect()
         ray_nodes.check_run(ray, plan, work)
         session = _Session(ray, self._cluster, work, listener, ray_nodes.Resources.of(ray, plan, work))
         try:
@@ -78,7 +78,7 @@ class OnRay(Executor):
 
         Yields (number of the argument, result) as the tasks end. Raises MitobenchError as `running` does.
         """
-        ray = self._cluster.connect(1)
+        ray = self._cluster.connect()
         ray_nodes.check(ray, out, "--out", (), files)
         task = ray.remote(num_cpus=1, num_gpus=int(device == "cuda"), max_retries=MAX_RETRIES)(function)
         waiting, running = deque(enumerate(arguments)), dict[Any, int]()
@@ -155,7 +155,8 @@ class _Session:
         try:
             received = done.result()
         except self._ray.exceptions.RayTaskError as reason:
-            future.set_exception(reason)  # an error of mitobench itself: a failing stage returns a result
+            # an error of mitobench itself: a failing stage returns a result
+            future.set_exception(reason.cause if isinstance(reason.cause, MitobenchError) else reason)
         except self._ray.exceptions.RayError as reason:
             how = f"{type(reason).__name__}, after {MAX_RETRIES} retries"
             future.set_result(

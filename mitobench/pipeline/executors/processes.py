@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,8 @@ from mitobench.pipeline.graph import Plan
 from mitobench.pipeline.stages.stage import Stage
 from mitobench.pipeline.starting import start_method
 
+log = logging.getLogger("mitobench")
+
 
 class Processes(Executor):
     """Up to `capacity` processes of this machine. They start when they are needed and end with the run."""
@@ -31,6 +34,7 @@ class Processes(Executor):
         """Gives a function that runs a stage in an idle process."""
         with suppress(ImportError):
             import_module("yapf")  # required by mmengine; two processes that first import it at once corrupt its cache
+        self._note_crowd(work.threads)
         workers = [_Worker(work) for _ in range(self.capacity)]
         idle: SimpleQueue[_Worker] = SimpleQueue()
         for worker in workers:
@@ -50,6 +54,18 @@ class Processes(Executor):
             finally:
                 for worker in workers:
                     worker.stop()
+
+    def _note_crowd(self, threads: int) -> None:
+        cores = os.cpu_count() or 1
+        if self.capacity * threads > cores:
+            log.warning(
+                "%d stages at once with %d threads each share %d cores, which makes all of them slower. For speed give "
+                "--threads %d; fits with another number of threads are other fits.",
+                self.capacity,
+                threads,
+                cores,
+                max(1, cores // self.capacity),
+            )
 
 
 class _Worker:

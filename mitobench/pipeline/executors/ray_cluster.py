@@ -30,16 +30,24 @@ class Cluster:
         self._address = address
         self._head: tuple[str, int] | None = None
         self._answered = time.monotonic()
+        self._connected = False
         self.is_lost = False
 
-    def connect(self, threads: int) -> Any:
-        """Returns the module `ray`, connected. A cluster started here has CPUs for at least one stage of `threads`.
+    def connect(self) -> Any:
+        """Returns the module `ray`, connected.
 
         Raises MitobenchError if the cluster cannot be reached or was started with another version of Python or Ray.
         """
         ray = self._ray
-        if ray.is_initialized():
-            return ray
+        if self._head is None:
+            if not ray.is_initialized():  # otherwise the program that uses mitobench is connected already
+                self._init(ray)
+                self._connected = True
+            host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+            self._head, self._answered = (host, int(port)), time.monotonic()
+        return ray
+
+    def _init(self, ray: Any) -> None:
         os.environ.setdefault("RAY_task_oom_retries", "2")  # Ray's default retries for ever
         variables = {name: value for name, value in os.environ.items() if name.startswith(VARIABLES)}
         options: dict[str, Any] = {
@@ -49,17 +57,13 @@ class Cluster:
         }
         if self._address is None:
             os.environ.setdefault("RAY_worker_niceness", "0")  # as that of the processes of --jobs
-            cpus = max(os.cpu_count() or 1, threads)
-            ray.init(address="local", num_cpus=cpus, include_dashboard=False, **options)
+            ray.init(address="local", include_dashboard=False, **options)
         else:
             _check_reachable(self._address)
             try:
                 ray.init(address=self._address, **options)
             except Exception as reason:  # Ray raises errors of many kinds here
                 raise MitobenchError(_unreachable(self._address, str(reason))) from reason
-        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
-        self._head, self._answered = (host, int(port)), time.monotonic()
-        return ray
 
     def silent_for(self) -> float:
         """Returns the seconds since the head last answered; asks it."""
@@ -81,8 +85,9 @@ class Cluster:
 
     def close(self) -> None:
         """Leave the cluster; stop it if it was started here."""
-        if self._ray.is_initialized():
+        if self._connected:
             self._ray.shutdown()
+            self._connected, self._head = False, None
 
 
 def _import_ray() -> Any:
