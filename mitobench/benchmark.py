@@ -23,7 +23,7 @@ from mitobench.pipeline.graph import Plan, PlannedRun, Request
 from mitobench.pipeline.plan import build
 from mitobench.pipeline.plugin_ref import flat
 from mitobench.pipeline.settings import Override, Settings
-from mitobench.pipeline.store import Store
+from mitobench.pipeline.store import Store, default_store
 from mitobench.pipeline.workspace import Workspace
 from mitobench.reading import Notify
 from mitobench.results import record
@@ -32,13 +32,6 @@ from mitobench.results.assemble import assemble
 log = logging.getLogger("mitobench")
 
 ANY_PROFILE = "smoke"  # used to check overrides early: the default profile depends on the data, not yet read then
-
-
-def default_store() -> Path:
-    """Returns the default folder of the store, in the user's cache folder."""
-    import platformdirs
-
-    return platformdirs.user_cache_path("mitobench") / "store"
 
 
 @dataclass(frozen=True)
@@ -228,12 +221,13 @@ class Benchmark:
                 rows[key].append(row)
         work = executors.Work(self.store, self.workspace, self.request.threads, self.request.device)
         listener, executor = listener or executors.ProgressListener(), executor or executors.Local()
-        for key, result in executors.run(self.plan, work, listener, executor):
-            results[key] = result
-            for row in rows[key]:
-                missing[id(row)].remove(key)
-                if not missing[id(row)]:
-                    yield row, results
+        with self.store.in_use():
+            for key, result in executors.run(self.plan, work, listener, executor):
+                results[key] = result
+                for row in rows[key]:
+                    missing[id(row)].remove(key)
+                    if not missing[id(row)]:
+                        yield row, results
 
     @property
     def records(self) -> list[tuple[Path, record.Record]]:

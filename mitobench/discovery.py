@@ -326,11 +326,17 @@ def family(role: str, name: str) -> type[Plugin]:
     Raises MitobenchError for an unknown plugin, and PluginError if it cannot be imported or is not a valid class of
     that role.
     """
+    item = find(role, name)
+    return _checked(item, item.load())
+
+
+@functools.cache  # a plan asks for the same classes thousands of times
+def _checked(item: InstalledPlugin, cls: Any) -> type[Plugin]:
+    """Returns what a plugin's entry point names if it is a valid class of the role. Raises PluginError."""
     from mitobench import api
 
+    role, name = item.role, item.name
     bases = {"estimator": api.BoxEstimator, "detector": api.Detector, "verifier": api.Verifier, "fuser": api.Fuser}
-    item = find(role, name)
-    cls = item.load()
     if not (isinstance(cls, type) and issubclass(cls, bases[role])):
         raise PluginError(
             f"{item.target} of package {item.package} is not a mitobench.api.{bases[role].__name__}. "
@@ -368,4 +374,5 @@ def family(role: str, name: str) -> type[Plugin]:
     missing = sorted(getattr(cls, "__abstractmethods__", ()))
     if missing:
         raise PluginError(f"{item.target} of package {item.package} does not implement {', '.join(missing)}().")
-    return cls
+    checked: type[Plugin] = cls
+    return checked

@@ -12,7 +12,8 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "mitobench"
-LEAF = {"errors", "foreign", "atomic", "registry", "content", "compute", "weights_search", "file_cache"}
+LEAF = {"errors", "foreign", "atomic", "registry", "content", "compute", "weights_search"}
+LEAF |= {"file_cache", "content_cache"}
 
 MAY_IMPORT = {
     "foreign": {"errors"},
@@ -20,6 +21,7 @@ MAY_IMPORT = {
     "registry": {"errors", "foreign"},
     "content": {"errors", "foreign"},
     "file_cache": {"errors", "foreign"},
+    "content_cache": {"file_cache"},
     "slides.reader": {"errors", "foreign", "file_cache"},
     "slides.overview": {"errors", "slides.reader"},
     "slides.tissue": {"slides.overview", "slides.reader"},

@@ -29,6 +29,7 @@ from mitobench.cli import (
     reproduce,
     run,
     score,
+    store,
     submit,
     terminal,
     weights,
@@ -78,6 +79,7 @@ app.command("new-plugin")(new_plugin.new_plugin)
 app.command("check-plugin")(new_plugin.check_plugin)
 app.add_typer(data.app, name="data")
 app.add_typer(leaderboard.app, name="leaderboard")
+app.add_typer(store.app, name="store")
 app.add_typer(weights.app, name="weights")
 
 
@@ -87,9 +89,10 @@ def _help(function: Callable[..., Any]) -> str:
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
-for command in (*app.registered_commands, *data.app.registered_commands, *leaderboard.app.registered_commands):
-    if command.callback is not None:
-        command.help = _help(command.callback)
+for group in (app, data.app, leaderboard.app, store.app):
+    for command in group.registered_commands:
+        if command.callback is not None:
+            command.help = _help(command.callback)
 
 
 def _escape_unencodable() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from mitobench.atomic import write_atomic
 from mitobench.cli.terminal import Console, echo, time_left
 from mitobench.foreign import read_json
 from mitobench.foreign.limits import MAX_STATE_BYTES
+from mitobench.pipeline import estimate
 from mitobench.pipeline.executors import ProgressListener, StageResult
 from mitobench.pipeline.stages.job import TRAINING_INFO
 from mitobench.report import build, case_counts, markdown
@@ -28,6 +30,7 @@ from mitobench.results.current_names import current_overrides
 
 if TYPE_CHECKING:
     from mitobench.benchmark import Benchmark
+    from mitobench.pipeline.estimate import StageTime
     from mitobench.pipeline.stages.stage import Stage
     from mitobench.report.matrix import Matrix
     from mitobench.report.table import LeaderboardRow, Section
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 DAY_SECONDS = 86_400.0
 
 console = Console()
+
+MAX_LINES = 100  # of a list that grows with the number of combinations
 
 
 def notify(text: str) -> None:
@@ -52,23 +57,73 @@ def check_out(out: Path) -> None:
         pass
 
 
-def show_plan(benchmark: Benchmark, name: str = "") -> None:
-    """Prints which stages will run, which are cached, and what cannot run and why. `name` is added to the title."""
+def show_plan(benchmark: Benchmark, name: str = "", *, dry_run: bool = False, every: bool = False) -> None:
+    """Prints which stages will run, which are cached, and what cannot run and why.
+
+    Args:
+        benchmark: the plan.
+        name: added to the title.
+        dry_run: also print how long the missing stages will take.
+        every: print every line of a long list.
+    """
     table = Table(title=escape(": ".join(filter(None, ["Plan", name]))), title_justify="left", box=None, pad_edge=False)
     for column in ("", "stage", "key"):
         table.add_column(column, overflow="fold")
-    for stage in benchmark.plan.stages.values():
-        there = benchmark.store.has(stage.kind, stage.key)
-        table.add_row("cached" if there else "to run", escape(stage.label), stage.key[:10])
+    stages = list(benchmark.plan.stages.values())
+    missing = [stage for stage in stages if not benchmark.store.has(stage.kind, stage.key)]
+    to_run = {stage.key for stage in missing}
+    for stage in stages if every else stages[:MAX_LINES]:
+        table.add_row("to run" if stage.key in to_run else "cached", escape(stage.label), stage.key[:10])
     console.print(table)
-    todo = sum(not benchmark.store.has(s.kind, s.key) for s in benchmark.plan.stages.values())
+    _show_rest(stages, every, "stages")
     rows = sum(row.problem is None for row in benchmark.plan.rows)
     console.print(
-        f"{rows} combination{'s' if rows != 1 else ''}, {len(benchmark.plan.stages)} distinct stages: {todo} to run, "
-        f"{len(benchmark.plan.stages) - todo} cached. Profile {escape(benchmark.settings[0].profile)}, "
+        f"{rows} combination{'s' if rows != 1 else ''}, {len(stages)} distinct stages: {len(missing)} to run, "
+        f"{len(stages) - len(missing)} cached. Profile {escape(benchmark.settings[0].profile)}, "
         f"device {benchmark.request.device}{_processes(benchmark)}, store {escape(str(benchmark.store.root))}."
     )
-    _show_problems(benchmark)
+    if dry_run and missing:
+        _show_times(estimate.estimate(missing, benchmark.store), every)
+    _show_problems(benchmark, every)
+
+
+def _show_rest(shown: Sequence[object], every: bool, what: str) -> None:
+    if not every and len(shown) > MAX_LINES:
+        console.print(f"... and {len(shown) - MAX_LINES:,} more {what}; --list-all shows them.")
+
+
+def _show_times(times: Sequence[StageTime], every: bool) -> None:
+    """Prints how long the missing stages will take, and from how many earlier ones that is known."""
+    known = [time for time in times if time.n_earlier]
+    n_unknown = sum(time.n_unknown for time in times)
+    rest = f" Not in the sum: {n_unknown:,} stages of which there is no earlier one." if n_unknown else ""
+    if known:
+        total, low, high = (sum(values) for values in zip(*((t.seconds, t.low, t.high) for t in known), strict=True))
+        console.print(
+            f"Time of one stage after another: about {duration(total)}, from {duration(low)} to {duration(high)} by "
+            f"the fastest and the slowest earlier stages in this store.{rest}"
+        )
+    else:
+        console.print("Time: unknown, as there is no earlier stage of these plugins in this store.")
+        return
+    for time in times if every else times[:MAX_LINES]:
+        console.print(escape(f"  {_time_line(time)}"), soft_wrap=True)
+    _show_rest(times, every, "plugins")
+
+
+def _time_line(time: StageTime) -> str:
+    what = f"{time.kind} {time.plugin}: {time.n_stages:,} to run"
+    if not time.n_earlier:
+        return f"{what}; no earlier {time.kind} of {time.plugin}: not in the sum"
+    scaled = f", scaled by {time.scaled_by}" if time.scaled_by else ", not scaled"
+    return f"{what}, {duration(time.seconds)}, from {time.n_earlier:,} earlier of this plugin{scaled}"
+
+
+def duration(seconds: float) -> str:
+    """Returns seconds in the unit that reads best: `40 s`, `12 min`, `3.2 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def exit_of_plan(benchmarks: Sequence[Benchmark]) -> NoReturn:
@@ -84,10 +139,12 @@ def _processes(benchmark: Benchmark) -> str:
     return f" in {benchmark.request.processes} processes" if benchmark.request.processes > 1 else ""
 
 
-def _show_problems(benchmark: Benchmark) -> None:
-    for row in benchmark.problems:
+def _show_problems(benchmark: Benchmark, every: bool = False) -> None:
+    problems = benchmark.problems
+    for row in problems if every else problems[:MAX_LINES]:
         status, reason = row.problem or ("", "")
         console.print(f"[yellow]{status.upper()}[/yellow] {escape(row.combination.title)}: {escape(reason)}")
+    _show_rest(problems, every, "combinations that cannot run")
 
 
 @contextmanager
@@ -270,13 +327,15 @@ def show_section(section: Section) -> None:
     for column in ("#", "P", "R", "F1 [95 %]", "alone", "oracle", "AP", "s/frame", "seeds"):
         table.add_column(escape(column), justify="right", no_wrap=True)
     names = []
-    for number, (rank, row) in enumerate(section.ranked(), 1):
+    for number, (rank, row) in enumerate(itertools.islice(section.ranked(), MAX_LINES), 1):
         label = str(rank) if rank else f"({number})"
         names.append(f"{label:>4}  {_name(row)}{_ranks(section, row)}")
         table.add_row(label, *(escape(cell) for cell in _numbers(row)))
     console.print(table)
     for name in names:
         console.print(escape(name))
+    if len(section.rows) > MAX_LINES:
+        console.print(escape(f"... and {len(section.rows) - MAX_LINES:,} more rows, in the page {section.name}.md."))
     console.print(escape(markdown.measured(section)))
     counted = case_counts.of_best(section)
     if counted is not None:

@@ -17,6 +17,7 @@ from mitobench.cli.options import (
     Executor,
     Gpus,
     Jobs,
+    ListAll,
     Sets,
     Store,
     Threads,
@@ -89,6 +90,7 @@ def experiment(
         typer.Option(help="Folder of the leaderboard; the experiment's page is written to its subfolder experiments/."),
     ] = Path("leaderboard"),
     dry_run: DryRun = False,
+    list_all: ListAll = False,
     allow_external: AllowExternal = False,
     allow_download: AllowDownload = False,
 ) -> None:
@@ -133,7 +135,7 @@ def experiment(
     )
     for part in prepared.parts:
         if part.benchmark:
-            console.show_plan(part.benchmark, part.name)
+            console.show_plan(part.benchmark, part.name, dry_run=dry_run, every=list_all)
     if dry_run:
         console.exit_of_plan(prepared.benchmarks)
     folder = prepared.folder(out)

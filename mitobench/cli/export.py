@@ -42,7 +42,7 @@ def export(
 
     Exit code 2: no network can be exported.
     """
-    from mitobench.benchmark import default_store
+    from mitobench.pipeline.store import default_store
 
     _check_installed()
     found = {

@@ -99,12 +99,20 @@ def recommend(
 
 
 @app.command()
-def check(folder: Folder = None, folder_option: FolderOption = None, data: Data = None) -> None:
+def check(
+    folder: Folder = None,
+    folder_option: FolderOption = None,
+    data: Data = None,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Check all records again, also those that have not changed since a check.")
+    ] = False,
+) -> None:
     """Check all records by recomputing their numbers, and check that the generated files are up to date.
 
     Checks the bytes, digests and names of records and detections; that records do not contradict themselves; all
     scores, thresholds and intervals; and LEADERBOARD.md, index.html, sections/ and the data of figures/. With --data
-    the detections are also matched with the annotation again, on the same frames.
+    the detections are also matched with the annotation again, on the same frames. Without it, records whose files have
+    not changed since they were checked by the same code on this machine are not computed again (--anew computes all).
 
     Exit code 1: problems were found; each is reported on one line with the file and how to fix it.
 
@@ -115,8 +123,9 @@ def check(folder: Folder = None, folder_option: FolderOption = None, data: Data 
     from mitobench.results.folder import check_folder
 
     board = _existing(folder, folder_option)
-    checks = check_folder(board / report.RECORDS, data)
-    generated, problems = stale(board)
+    checks = check_folder(board / report.RECORDS, data, anew)
+    read = [(item.path, item.record) for item in checks.records if item.record]
+    generated, problems = stale(board) if checks.problems else stale(board, lambda folder: (read, []))
     for line in (
         *_checked(checks, data),
         f"Generated again and compared: {', '.join(generated) or 'no files, as there are none'}.",

@@ -17,6 +17,7 @@ from mitobench.cli.options import (
     Executor,
     Gpus,
     Jobs,
+    ListAll,
     Matcher,
     Sets,
     Store,
@@ -58,6 +59,7 @@ def matrix(
         "leaderboard"
     ),
     dry_run: DryRun = False,
+    list_all: ListAll = False,
     allow_external: AllowExternal = False,
     allow_download: AllowDownload = False,
 ) -> None:
@@ -108,7 +110,8 @@ def matrix(
     else:
         benchmarks = [Benchmark.prepare([grid], datasets=chosen, train_on=[name], **options) for name in chosen]
     for benchmark in benchmarks:
-        console.show_plan(benchmark, benchmark.fold or f"trained on {', '.join(benchmark.request.train_on)}")
+        name = benchmark.fold or f"trained on {', '.join(benchmark.request.train_on)}"
+        console.show_plan(benchmark, name, dry_run=dry_run, every=list_all)
     if dry_run:
         console.exit_of_plan(benchmarks)
     console.check_out(out)

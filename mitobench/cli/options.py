@@ -73,7 +73,10 @@ AllowExternal = Annotated[
 AllowDownload = Annotated[
     bool, typer.Option("--allow-download", help="Let plugins fetch weights from a hub, for example Hugging Face.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and exit.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show the plan, and how long its missing stages will take, and exit.")
+]
+ListAll = Annotated[bool, typer.Option("--list-all", help="List all stages of a plan, however many there are.")]
 
 
 def specs(given: Sequence[str] | None, option: str) -> list[str] | None:

@@ -77,8 +77,8 @@ def pack(
     if model is not None:
         _add_ranges(record, model, data, out, slides or [], half or onnx or bool(sets))
         return
-    from mitobench.benchmark import default_store
     from mitobench.model import pack as make
+    from mitobench.pipeline.store import default_store
     from mitobench.report import markdown
 
     allowed = allow(allow_external, allow_download)

@@ -18,6 +18,7 @@ from mitobench.cli.options import (
     Executor,
     Gpus,
     Jobs,
+    ListAll,
     Matcher,
     Sets,
     Store,
@@ -129,6 +130,7 @@ def run(
         ),
     ] = None,
     dry_run: DryRun = False,
+    list_all: ListAll = False,
     allow_external: AllowExternal = False,
     allow_download: AllowDownload = False,
 ) -> None:
@@ -179,7 +181,7 @@ def run(
         notify=console.notify,
     )
     for benchmark in benchmarks:
-        console.show_plan(benchmark, benchmark.fold or "")
+        console.show_plan(benchmark, benchmark.fold or "", dry_run=dry_run, every=list_all)
     if dry_run:
         console.exit_of_plan(benchmarks)
     if not to_test:

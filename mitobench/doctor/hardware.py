@@ -79,7 +79,7 @@ def _memory() -> int | None:
 
 def store() -> Iterator[Finding]:
     """Checks that the store of `mitobench run` can be written and has enough free space."""
-    from mitobench.benchmark import default_store
+    from mitobench.pipeline.store import default_store
 
     folder = Path(os.environ.get("MITOBENCH_STORE") or default_store())
     try:

@@ -47,7 +47,7 @@ class Code:
     parts: Mapping[str, str]
     versions: Mapping[str, str]
 
-    @property
+    @functools.cached_property
     def digest(self) -> str:
         """SHA-256 over all parts."""
         return canonical.digest(dict(self.parts))

@@ -13,7 +13,6 @@ from mitobench.pipeline.stages import kinds
 
 if TYPE_CHECKING:
     from mitobench.api import Plugin
-    from mitobench.pipeline.plugin_ref import PluginRef
 
 
 def stage_code(kind: str) -> Code:
@@ -45,15 +44,15 @@ def reader_code(dataset: str) -> Code:
     return code_of([installed.target.partition(":")[0]], _package(installed))
 
 
-def code_settings(kind: str, plugins: Sequence[PluginRef], datasets: Iterable[str]) -> dict[str, Any]:
-    """Returns the part of a stage's settings that describes its code.
+def code_settings(kind: str, plugins: Sequence[tuple[str, str]], datasets: Iterable[str]) -> dict[str, Any]:
+    """Returns the part of a stage's settings that describes its code. `plugins` are their roles and names.
 
     It holds the digests of mitobench's code for this kind and of the data set readers, and the versions of all packages
     that they and the plugins import.
     """
     harness = stage_code(kind)
     readers = {name: reader_code(name) for name in sorted(datasets)}
-    codes = (harness, *(plugin_code(plugin.role, plugin.cls()) for plugin in plugins), *readers.values())
+    codes = (harness, *(plugin_code(role, discovery.load(role, name)) for role, name in plugins), *readers.values())
     return {
         "harness": harness.digest,
         "readers": {name: code.digest for name, code in readers.items()},

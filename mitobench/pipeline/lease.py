@@ -3,9 +3,10 @@
 A lease is a file that its owner creates with O_EXCL, which every file system does in one step, NFS included. Locks
 of the operating system (`flock`) are not used: on network file systems they may be missing, or be lost.
 
-The file holds a count, its beat, that a thread of the owner raises every few seconds. Whoever waits takes a lease over
-if the beat stays the same for `PATIENCE_SECONDS` on its own clock: clocks of two machines are never compared. On the
-owner's machine its process is looked up instead, so that the lease of a killed process is taken over at once.
+The file says whose the lease is and since when. It holds a count, its beat, that a thread of the owner raises every few
+seconds. Whoever waits takes a lease over if the beat stays the same for `PATIENCE_SECONDS` on its own clock: clocks of
+two machines are never compared. On the owner's machine its process is looked up instead, so that the lease of a killed
+process is taken over at once.
 
 A lease saves double work, and nothing depends on it being perfect. An owner that was only stopped for a while (a laptop
 that slept, a network that failed) may find its lease taken over. Then the stage is run twice, with equal outputs, and
@@ -37,16 +38,24 @@ class Lease:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._owner = f"{uuid.uuid4().hex} {os.getpid()} {_started(os.getpid())} {machine()}"
+        self._since = 0  # ns, when it was taken, by the clock of the file system
         self._released = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
-    def acquire(self) -> None:
-        """Takes the lease, when no other process holds it. Raises OSError if its file cannot be written."""
+    def acquire(self, wait: bool = True) -> bool:
+        """Takes the lease, when no other process holds it. Raises OSError if its file cannot be written.
+
+        Returns whether it was taken. Without `wait` it is not if another process holds it now.
+        """
         observer = Observer(self.path)
         while not self._create():
-            if not observer.remove_if_abandoned():
-                time.sleep(POLL_SECONDS)
+            if observer.remove_if_abandoned():
+                continue
+            if not wait:
+                return False
+            time.sleep(POLL_SECONDS)
         self._thread.start()
+        return True
 
     def release(self) -> None:
         """Lets other processes take the lease. One that was lost is left to its new owner."""
@@ -64,13 +73,14 @@ class Lease:
     def _create(self) -> bool:
         try:
             with self.path.open("xb") as file:
+                self._since = os.fstat(file.fileno()).st_mtime_ns
                 file.write(self._text(0))
         except FileExistsError:
             return False
         return True
 
     def _text(self, beat: int) -> bytes:
-        return f"{self._owner}\n{beat}\n".encode()
+        return f"{self._owner}\n{self._since}\n{beat}\n".encode()
 
     def _beat(self) -> None:
         beat = 0
@@ -106,6 +116,21 @@ class Observer:
         if len(words) == 4 and words[3] == machine():
             return _started(int(words[1])) != words[2]
         return time.monotonic() - self._since > PATIENCE_SECONDS
+
+
+def held_since(path: Path) -> int | None:
+    """Returns when a lease was taken, in ns by the clock of the file system; None if no process holds it.
+
+    One of another machine counts as held. 0 if its file does not say when it was taken.
+    """
+    content = _read(path)
+    if content is None:
+        return None
+    words = _owner_of(content).split(" ", 3)
+    if len(words) == 4 and words[3] == machine() and _started(int(words[1])) != words[2]:
+        return None
+    since = content.split(b"\n")[1:2]
+    return int(since[0]) if since and since[0].isdigit() else 0
 
 
 def machine() -> str:

@@ -6,9 +6,10 @@ uses no boxes is fitted once for all estimators.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mitobench import discovery
@@ -82,8 +83,46 @@ def _grid(roles: Roles, settings: Settings, request: Request, workspace: Workspa
     return list(rows.values())
 
 
+@dataclass(frozen=True)
+class _Detected:
+    """The stages up to the detections, which all combinations of an estimator and a detector share.
+
+    Attributes:
+        train, val: keys of the frames to fit and to choose on.
+        boxes: makes the boxes to train on; None without an estimator.
+        box_scores: compares boxes with masks on test frames; None without an estimator, masks or test frames.
+        detector: the fit; None for a detector that learns nothing.
+        detections: by part, `val` and `test`.
+    """
+
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    boxes: Stage | None
+    box_scores: Stage | None
+    detector: Stage | None
+    detections: Mapping[str, Stage]
+
+
+@dataclass(frozen=True)
+class _Verified:
+    """The stages of a verifier, which all combinations of it, an estimator and a detector share.
+
+    Attributes:
+        fitted: the fit; None for a verifier that learns nothing.
+        scores: by part, `val` and `test`; empty for a verifier that verifies nothing.
+        embeddings: of a verifier on a frozen encoder, by role.
+    """
+
+    fitted: Stage | None
+    scores: Mapping[str, Stage]
+    embeddings: Mapping[str, Stage]
+
+
 class _Planner:
-    """Builds the stages of each combination. Equal stages get equal keys, which is how combinations share them."""
+    """Builds the stages of each combination. Equal stages get equal keys, which is how combinations share them.
+
+    What many combinations share is built once: within a planner, a plugin's name decides its options.
+    """
 
     def __init__(self, request: Request, settings: Settings, workspace: Workspace) -> None:
         self.request, self.settings, self.workspace = request, settings, workspace
@@ -95,6 +134,12 @@ class _Planner:
             "threads": request.threads,
         }
         self._refs: dict[tuple[str, str], PluginRef] = {}
+        self._detected_once = functools.cache(self._detected)
+        self._verified_once = functools.cache(self._verified)
+        self._need_boxes_once = functools.cache(self._need_boxes)
+        self._code_once = functools.cache(code_settings)
+        self._matching_once = functools.cache(self._matching)
+        self._datasets_once = functools.cache(_datasets)
 
     # ------------------------------------------------------------------------------------------- combinations
 
@@ -137,14 +182,17 @@ class _Planner:
     def _simplest(self, names: Mapping[str, str], classes: Mapping[str, Any]) -> dict[str, str]:
         """Returns replacement names, by role, for plugins that have no effect in this combination."""
         simpler = {}
-        detector, verifier = self.ref("detector", names["detector"]), self.ref("verifier", names["verifier"])
-        if not any(self._uses_boxes(plugin) for plugin in (detector, verifier)):
+        if not self._need_boxes_once(names["detector"], names["verifier"]):
             simpler["estimator"] = UNUSED
         if not classes["fuser"].uses_verifier:
             simpler["verifier"] = NO_VERIFIER
         elif not classes["verifier"].verifies and self._only_weighs(names["fuser"], classes["fuser"]):
             simpler["fuser"] = NO_FUSER
         return simpler
+
+    def _need_boxes(self, detector: str, verifier: str) -> bool:
+        """Returns whether a detector or a verifier learns from boxes, or one that they require."""
+        return any(self._uses_boxes(self.ref(*named)) for named in (("detector", detector), ("verifier", verifier)))
 
     def _uses_boxes(self, plugin: PluginRef) -> bool:
         """Returns whether a detector, or one that a plugin requires, learns from boxes."""
@@ -186,58 +234,79 @@ class _Planner:
     def _stages(
         self, dataset: str, train_on: tuple[str, ...], refs: Mapping[str, PluginRef], seed: int
     ) -> dict[str, Stage]:
-        train, val = training_frames(self.workspace, dataset, train_on), self.workspace.validation(dataset, train_on)
-        boxes = self._boxes(refs.get("estimator"), train_on, (*train, *val), seed)
-        detector = self._detector(refs["detector"], boxes, train, val, seed)
-        parts = {"val": val}
-        if self.request.part == "test":
-            parts["test"] = self.workspace.part([dataset], "test")
-        detections = {part: self._detections(refs["detector"], detector, keys, part) for part, keys in parts.items()}
-        fitted, scores, embeddings = None, dict[str, Stage](), dict[str, Stage]()
-        threshold = self.pipeline.for_detector(refs["detector"].name).candidate_threshold
-        if refs["verifier"].cls().verifies:
-            sources = self._candidates(refs["detector"], detector, boxes, train, val, seed)
-            required, members = self._required(refs["verifier"], boxes, train, val, seed)
-            upstream = {**sources, **required, "candidates-val": detections["val"]}
-            if refs["verifier"].embeds:
-                embeddings = self._embeddings(refs["verifier"], sources, detections, (*train, *val))
-                upstream |= {role: stage for role, stage in embeddings.items() if role not in NOT_FITTED_ON}
-            fitted = self._fit(refs["verifier"], {"train": train, "val": val}, upstream, seed, members)
-            scores = {
-                part: self._verifier_scores(
-                    refs["verifier"], fitted, detections[part], embeddings.get(f"embeddings-{part}"), part, threshold
-                )
-                for part, keys in parts.items()
-            }
+        estimator = refs["estimator"].name if "estimator" in refs else UNUSED
+        names = (estimator, refs["detector"].name)
+        detected = self._detected_once(dataset, train_on, names, seed)
+        verified = self._verified_once(dataset, train_on, (*names, refs["verifier"].name), seed)
+        detections, scores = detected.detections, verified.scores
         fusion = self._stage(
             "fusion",
             refs["fuser"],
-            {"val": val},
+            {"val": detected.val},
             {"detections": detections["val"], "verifier-scores": scores.get("val")},
-            candidate_threshold=threshold,
-            **self._matching(dataset),
+            candidate_threshold=self._threshold(refs["detector"]),
+            **self._matching_once(dataset),
         )
         stages = {
             **{f"detections-{part}": stage for part, stage in detections.items()},
-            **{role: stage for role, stage in embeddings.items() if role in IN_RECORDS},
-            "verifier": fitted,
+            **{role: stage for role, stage in verified.embeddings.items() if role in IN_RECORDS},
+            "verifier": verified.fitted,
             **{f"verifier-scores-{part}": stage for part, stage in scores.items()},
-            "boxes": boxes,
-            "detector": detector,
+            "boxes": detected.boxes,
+            "detector": detected.detector,
             "fusion": fusion,
         }
-        if "test" in parts:
+        if "test" in detections:
             upstream = {"fusion": fusion, "detections": detections["test"], "verifier-scores": scores.get("test")}
-            stages["box-scores"] = self._box_scores(refs.get("estimator"), train_on, boxes)
+            stages["box-scores"] = detected.box_scores
             stages["evaluation"] = self._stage(
                 "evaluation",
                 refs["fuser"],
-                {"test": parts["test"]},
+                {"test": detections["test"].frames["frames"]},
                 upstream,
                 cut_offs=self.workspace.card(dataset).cut_offs_by_tumour,
-                **self._matching(dataset),
+                **self._matching_once(dataset),
             )
         return {role: stage for role, stage in stages.items() if stage is not None}
+
+    def _threshold(self, detector: PluginRef) -> Any:
+        return self.pipeline.for_detector(detector.name).candidate_threshold
+
+    def _detected(self, dataset: str, train_on: tuple[str, ...], names: tuple[str, str], seed: int) -> _Detected:
+        """Returns the stages of an estimator (`UNUSED`: none) and a detector, by their names."""
+        estimator = self.ref("estimator", names[0]) if names[0] != UNUSED else None
+        detector = self.ref("detector", names[1])
+        train, val = training_frames(self.workspace, dataset, train_on), self.workspace.validation(dataset, train_on)
+        boxes = self._boxes(estimator, train_on, (*train, *val), seed)
+        fitted = self._detector(detector, boxes, train, val, seed)
+        parts = {"val": val}
+        if self.request.part == "test":
+            parts["test"] = self.workspace.part([dataset], "test")
+        detections = {part: self._detections(detector, fitted, keys, part) for part, keys in parts.items()}
+        box_scores = self._box_scores(estimator, train_on, boxes) if "test" in parts else None
+        return _Detected(train, val, boxes, box_scores, fitted, detections)
+
+    def _verified(self, dataset: str, train_on: tuple[str, ...], names: tuple[str, str, str], seed: int) -> _Verified:
+        """Returns the stages of a verifier after an estimator (`UNUSED`: none) and a detector, by their names."""
+        found = self._detected_once(dataset, train_on, names[:2], seed)
+        detector, verifier = self.ref("detector", names[1]), self.ref("verifier", names[2])
+        if not verifier.cls().verifies:
+            return _Verified(None, {}, {})
+        train, val, detections = found.train, found.val, found.detections
+        sources = self._candidates(detector, found.detector, found.boxes, train, val, seed)
+        required, members = self._required(verifier, found.boxes, train, val, seed)
+        upstream = {**sources, **required, "candidates-val": detections["val"]}
+        embeddings = dict[str, Stage]()
+        if verifier.embeds:
+            embeddings = self._embeddings(verifier, sources, detections, (*train, *val))
+            upstream |= {role: stage for role, stage in embeddings.items() if role not in NOT_FITTED_ON}
+        fitted = self._fit(verifier, {"train": train, "val": val}, upstream, seed, members)
+        threshold = self._threshold(detector)
+        scores = {
+            part: self._verifier_scores(verifier, fitted, stage, embeddings.get(f"embeddings-{part}"), part, threshold)
+            for part, stage in detections.items()
+        }
+        return _Verified(fitted, scores, embeddings)
 
     def _boxes(
         self, estimator: PluginRef | None, train_on: Sequence[str], frames: tuple[str, ...], seed: int
@@ -419,10 +488,16 @@ class _Planner:
     ) -> Stage:
         digests = {part: self.workspace.digest(keys) for part, keys in frames.items()}
         used = {role: stage for role, stage in upstream.items() if stage is not None}
-        datasets = {key.partition("/")[0] for keys in frames.values() for key in keys}
-        code = code_settings(kind, (plugin, *members.values()), datasets)
+        datasets = frozenset[str]().union(*map(self._datasets_once, frames.values()))
+        named = tuple((one.role, one.name) for one in (plugin, *members.values()))
+        code = self._code_once(kind, named, datasets)
         return Stage(kind, plugin, frames, {**settings, **code}, used, digests, members)
 
     def _matching(self, dataset: str) -> dict[str, Any]:
         matcher = self.request.matcher
         return {"matcher": matcher, "radius_um": scoring_radius_um(self.workspace, dataset, matcher)}
+
+
+def _datasets(keys: tuple[str, ...]) -> frozenset[str]:
+    """Returns the data sets of frames."""
+    return frozenset(key.partition("/")[0] for key in keys)

@@ -5,7 +5,9 @@
                        kept when a run is killed
     tmp/               outputs being written; renamed to their place in stages/ when complete
     files/SHA256       content of the files that options named
-    leases/KEY         held by the one process that runs the stage (`lease.py`)
+    leases/KEY         held by the one process that runs the stage (`lease.py`); leases/run-* by each run
+
+The modification time of a manifest is when its output was last used: file systems may not keep access times.
 
 Outputs are complete or absent: each is written to tmp/ and renamed. Every byte is verified on reading; a corrupt
 output is deleted, and its stage runs again. Several machines may use a store on a file system that they share.
@@ -20,11 +22,13 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import platformdirs
 
 from mitobench import compute
 from mitobench.atomic import atomic_folder, remove_atomic, write_atomic
@@ -40,14 +44,19 @@ log = logging.getLogger("mitobench")
 MANIFEST = "manifest.json"
 
 
+def default_store() -> Path:
+    """Returns the default folder of the store, in the user's cache folder."""
+    return platformdirs.user_cache_path("mitobench") / "store"
+
+
 @dataclass(frozen=True)
 class Output:
     """A stage's verified output.
 
     Attributes:
         folder: what the stage wrote.
-        manifest: `spec` (what the key is the digest of), `seconds`, `peak_bytes` (of the process that ran the stage;
-            absent where it is not known), and `files` (SHA-256 by relative path).
+        manifest: `spec` (what the key is the digest of), `seconds`, `n_frames` (by part), `peak_bytes` (of the process
+            that ran the stage; absent where it is not known), and `files` (SHA-256 by relative path).
     """
 
     folder: Path
@@ -84,8 +93,9 @@ class Store:
         folder = self._folder(kind, key)
         if not folder.exists():
             return None
-        problem, manifest = _verify(folder)
+        problem, manifest = verify(folder)
         if problem is None:
+            touch(folder / MANIFEST)
             return Output(folder, manifest)
         log.warning("%s is corrupt (%s). It is deleted, and its stage runs again.", folder, problem)
         self.discard(kind, key)
@@ -109,18 +119,38 @@ class Store:
 
         Raises StoreError if the lease cannot be written.
         """
+        lease = self._take(key, wait=True)
+        assert lease is not None
+        try:
+            yield lease
+        finally:
+            lease.release()
+
+    @contextmanager
+    def lease_if_free(self, key: str) -> Iterator[Lease | None]:
+        """Holds the lease of a stage; gives None if another process holds it. Raises as `lease` does."""
+        lease = self._take(key, wait=False)
+        try:
+            yield lease
+        finally:
+            if lease is not None:
+                lease.release()
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keeps all outputs that are read or written within the block: other processes do not clean them away."""
+        with self.lease(f"run-{uuid.uuid4().hex}"):
+            yield
+
+    def _take(self, key: str, wait: bool) -> Lease | None:
         path = self.root / "leases" / key
         check_target(path, StoreError)
         lease = Lease(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)  # the store may have been deleted meanwhile
-            lease.acquire()
+            return lease if lease.acquire(wait) else None
         except OSError as reason:
             raise _store_error(self.root, reason) from reason
-        try:
-            yield lease
-        finally:
-            lease.release()
 
     def work(self, key: str) -> Path:
         """Returns the stage's work folder, which is kept until the stage's output is complete."""
@@ -131,7 +161,9 @@ class Store:
     def keep(self, file: File) -> None:
         """Copy the file of an option into the store, for `mitobench pack`: the original may be gone by then."""
         kept = self.kept(file.sha256)
-        if not kept.is_file():
+        if kept.is_file():
+            touch(kept)
+        else:
             kept.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(kept, file.read_bytes())
 
@@ -140,8 +172,10 @@ class Store:
         return self.root / "files" / sha256
 
     @contextmanager
-    def write(self, kind: str, key: str, spec: dict[str, Any]) -> Iterator[Path]:
+    def write(self, kind: str, key: str, spec: dict[str, Any], n_frames: Mapping[str, int] = {}) -> Iterator[Path]:
         """Gives an empty folder to write a stage's output into; stores it if the block ends without an error.
+
+        `n_frames` is the number of frames of each part, which later estimates of seconds are scaled by.
 
         Hold `lease(key)` meanwhile. If it was lost and another process stored the output first, that one is kept: both
         are equal. Raises StoreError if the disk is full.
@@ -156,6 +190,7 @@ class Store:
                 peak = compute.peak_memory()
                 manifest = {"spec": spec, "seconds": round(time.monotonic() - started, 3), "files": _digests(folder)}
                 manifest |= {"peak_bytes": peak} if peak else {}
+                manifest |= {"n_frames": dict(n_frames)} if n_frames else {}
                 manifest["digest"] = canonical.digest(manifest)
                 (folder / MANIFEST).write_text(canonical.dumps(manifest), encoding="utf-8")
             shutil.rmtree(self.root / "work" / key, ignore_errors=True)
@@ -171,6 +206,12 @@ class Store:
         """Remove the incomplete outputs of this stage that killed processes left."""
         for leftover in (self.root / "tmp").glob(f"{key}-*"):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def touch(path: Path) -> None:
+    """Notes that a file was used, where that can be noted."""
+    with suppress(OSError):
+        os.utime(path)
 
 
 def is_full(reason: BaseException, folder: Path) -> bool:
@@ -200,7 +241,7 @@ def _digests(folder: Path) -> dict[str, str]:
     return {p.relative_to(folder).as_posix(): canonical.file_digest(p) for p in files}
 
 
-def _verify(folder: Path) -> tuple[str | None, dict[str, Any]]:
+def verify(folder: Path) -> tuple[str | None, dict[str, Any]]:
     """Returns what is wrong with an output (None: nothing), and its manifest without the manifest's own digest."""
     try:
         manifest = read_json(folder / MANIFEST, MAX_STATE_BYTES, "manifest", StoreError)

@@ -65,14 +65,14 @@ def write_pages(folder: Path, sections: Sequence[Section]) -> list[Path]:
     from mitobench.report import html_page
 
     write_text_atomic(folder / PAGE, leaderboard(sections, RECORDS))
-    html_page.write(folder, sections)
+    pages = html_page.write(folder, sections)
     paths = [folder / SECTIONS / f"{section.name}.md" for section in sections]
     for path, section in zip(paths, sections, strict=True):
         write_text_atomic(path, section_page(section, f"../{RECORDS}"))
     if sections and elsewhere(sections):
         paths.append(folder / SECTIONS / PUBLISHED)
         write_text_atomic(paths[-1], published_page(sections))
-    return [folder / PAGE, folder / html_page.PAGE, *paths]
+    return [folder / PAGE, *pages, *paths]
 
 
 def old_pages(folder: Path, sections: Sequence[Section]) -> Iterator[Path]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mitobench.evaluate import Curve
 from mitobench.results.recompute import Recomputation
+from mitobench.results.record import read_detections
 from mitobench.results.schema import Record
 
 Floats = NDArray[np.float64]
@@ -50,4 +51,4 @@ def counts_of(path: Path, record: Record) -> Curve | None:
     """
     if record.test is None or not record.test.n_mitoses or record.detections is None:  # it failed, or sums folds
         return None
-    return Recomputation.read(path, record).curve
+    return Recomputation(record, read_detections(path, record), None).curve

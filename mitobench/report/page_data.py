@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mitobench import content_cache
+from mitobench.content_cache import ContentCache
 from mitobench.evaluate import Curve
+from mitobench.pipeline import canonical
 from mitobench.report import case_counts, markdown
 from mitobench.report.colours import PUBLISHED, distinguishing_facts, labels, style_of
 from mitobench.report.curves import counts_of
@@ -23,11 +28,14 @@ from mitobench.report.table import Section, domains_of
 from mitobench.results.case_counts import case_counts_of
 from mitobench.results.command import command_words, data_words
 from mitobench.results.current_names import current_options, current_overrides
+from mitobench.results.known import code_digest
 from mitobench.results.schema import Record
 
 Json = dict[str, Any]
 
 RECORDS = "records"
+CACHE = "pages"
+JSON_STYLE: Json = {"allow_nan": False, "separators": (",", ":")}
 MAX_POINTS = 400  # of a curve: more than a plot has pixels to show
 ID_DIGITS = 10  # of a record's digest, by which the page's address names it
 DIGITS = 5  # decimals of a number in the table and in plots, which show three
@@ -35,28 +43,58 @@ NO_CURVE = "it has no scores"
 
 
 class PageData(NamedTuple):
-    """The page's three blocks of JSON.
+    """The page's JSON.
 
     Attributes:
-        page: the rows of the table; each names its records by their index in `records` and `curves`.
-        records: the details of each record.
-        curves: for each record the counts over thresholds, or why there are none.
+        page: the rows of the table; each names its records by their index in `details`.
+        details: of each record, as JSON text.
     """
 
     page: Json
-    records: list[Json]
-    curves: list[Json]
+    details: list[Details]
+
+
+class Details(NamedTuple):
+    """What is read of a record on request, as JSON text.
+
+    Attributes:
+        record: its details.
+        curve: its counts over thresholds, or why there are none.
+    """
+
+    record: str
+    curve: str
 
 
 def of(folder: Path, sections: Sequence[Section]) -> PageData:
-    """The data of all sections; detections are read from `folder/records`. Raises RecordError."""
+    """The data of all sections; detections are read from `folder/records`. Raises RecordError.
+
+    Details of records that were shown before are remembered.
+    """
     shown = [(section, record) for section in sections for row in section.rows for record in row.records]
     numbers = {id(record): number for number, (_, record) in enumerate(shown)}
-    return PageData(
-        {"sections": [_section(section, numbers) for section in sections], "star": asdict(PUBLISHED)},
-        [_record(record, section.files_of(record)) for section, record in shown],
-        [_curve(folder / RECORDS / section.file(record), record) for section, record in shown],
-    )
+    with content_cache.opened(CACHE) as cache:
+        details = [_details(cache, folder, section, record) for section, record in shown]
+    page = {"sections": [_section(section, numbers) for section in sections], "star": asdict(PUBLISHED)}
+    return PageData(page, details)
+
+
+def _details(cache: ContentCache, folder: Path, section: Section, record: Record) -> Details:
+    files = section.files_of(record)
+    if record.detections is None:  # it failed, or sums folds: its digest does not cover all of it
+        return _new_details(folder, record, files)
+    key = canonical.digest([code_digest(__name__), record.digest, record.run_digest, list(files)])
+    known = cache.get(key)
+    if known is None:
+        found = _new_details(folder, record, files)
+        cache.add(key, zlib.compress("\n".join(found).encode()))
+        return found
+    return Details(*zlib.decompress(known).decode().split("\n"))
+
+
+def _new_details(folder: Path, record: Record, files: Sequence[str]) -> Details:
+    found = _record(record, files), _curve(folder / RECORDS / files[0], record)
+    return Details(*(json.dumps(one, **JSON_STYLE) for one in found))
 
 
 # ----------------------------------------------------------------------------------------------------- the table

@@ -9,21 +9,24 @@ from pathlib import Path
 
 from mitobench.report import build, figures, html_page
 from mitobench.report.table import Section
+from mitobench.results.record import read_good
 
 FIX = "Run `mitobench leaderboard build`."
 
 
-def stale(folder: Path) -> tuple[list[str], list[str]]:
+def stale(folder: Path, read: build.Read = read_good) -> tuple[list[str], list[str]]:
     """Compare the generated files of a leaderboard with what its records give now.
 
     The pages are rebuilt in a temporary folder and compared byte by byte, except for the packed blocks of index.html,
     which are compared by their text. Figures are compared by the data they show, because their bytes depend on the
     version of matplotlib.
 
+    `read` returns the good records of the folder, and a line for each broken one.
+
     Returns the names of the files that were compared, and the problems, one line each: files that are missing,
     different, or not made from any record here. If none of the generated files exists yet, both lists are empty.
     """
-    sections = build.read_sections(folder / build.RECORDS)
+    sections = build.read_sections(folder / build.RECORDS, read)
     with tempfile.TemporaryDirectory() as temporary:
         fresh = Path(temporary)
         (fresh / build.RECORDS).symlink_to((folder / build.RECORDS).resolve(), target_is_directory=True)
@@ -33,9 +36,14 @@ def stale(folder: Path) -> tuple[list[str], list[str]]:
         problems = [
             f"{folder / name}: {state} {FIX}" for name in rebuilt if (state := _difference(fresh, folder, name))
         ]
-    problems += [f"{path}: is not made from any record here. Remove it." for path in build.old_pages(folder, sections)]
-    names = [name.as_posix() for name in rebuilt if name.parent.name != build.SECTIONS]
-    compared = [*names, f"{build.SECTIONS}/", f"{figures.FOLDER}/ (by their data)"]
+    old = [
+        *build.old_pages(folder, sections),
+        *html_page.old_details(folder, {name.name for name in rebuilt if name.parent.name == html_page.DETAILS}),
+    ]
+    problems += [f"{path}: is not made from any record here. Remove it." for path in old]
+    names = [name.as_posix() for name in rebuilt if name.parent == Path()]
+    folders = dict.fromkeys(f"{name.parent.as_posix()}/" for name in rebuilt if name.parent != Path())
+    compared = [*names, *folders, f"{figures.FOLDER}/ (by their data)"]
     return compared, [*problems, *stale_figures(folder, sections)]
 
 
@@ -66,7 +74,8 @@ def _difference(fresh: Path, folder: Path, name: Path) -> str | None:
     if not (folder / name).is_file():
         return "is missing."
     rebuilt, existing = ((place / name).read_bytes() for place in (fresh, folder))
-    same = rebuilt == existing or (name.name == html_page.PAGE and _parts(rebuilt) == _parts(existing))
+    packed = name.name == html_page.PAGE or name.parent.name == html_page.DETAILS
+    same = rebuilt == existing or (packed and _parts(rebuilt) == _parts(existing))
     return None if same else "is stale: the records give a different one."
 
 

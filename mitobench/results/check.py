@@ -16,6 +16,7 @@ from mitobench.foreign import printable
 from mitobench.pipeline.stages.candidate_threshold import above
 from mitobench.results import fused
 from mitobench.results.consistency import contradictions
+from mitobench.results.known import KnownRecords, known_records
 from mitobench.results.mismatch import Mismatch, mismatches
 from mitobench.results.recompute import Recomputation
 from mitobench.results.record import ENDINGS, read, spelled, text_of
@@ -86,23 +87,40 @@ def check(path: Path, annotation: AnnotationCheck | None = None) -> RecordCheck:
 
 def verified(path: Path) -> Record:
     """Returns a record that `check` accepts. Raises RecordError with the first problems of any other."""
-    result = check(path)
+    return _good(check(path))
+
+
+def _good(result: RecordCheck) -> Record:
     if result.record is None or result.problems:
         raise RecordError("\n".join(result.problems[:MAX_SHOWN]))
     return result.record
 
 
+def check_unless_known(path: Path, known: KnownRecords) -> RecordCheck:
+    """Check a record and its detections, unless they were checked before and have not changed since."""
+    key, record = known.read(path)
+    if record is not None:
+        return RecordCheck(path, record)
+    result = check(path)
+    if result.record is not None and not result.problems:
+        result.record = known.shared(result.record)
+        known.add(path, key)
+    return result
+
+
 def verified_all(folder: Path) -> tuple[list[tuple[Path, Record]], list[str]]:
     """Returns the records of a folder and its subfolders that `check` accepts, and the problems of the others.
 
-    Two records of one identity have the same name: the second may be in a subfolder, with its detections.
+    Records that were checked before, and have not changed since, are not checked again. Two records of one identity
+    have the same name: the second may be in a subfolder, with its detections.
     """
     good, broken = [], []
-    for path in sorted(folder.rglob("*.json")):
-        try:
-            good.append((path, verified(path)))
-        except RecordError as reason:
-            broken.append(str(reason))
+    with known_records() as known:
+        for path in sorted(folder.rglob("*.json")):
+            try:
+                good.append((path, _good(check_unless_known(path, known))))
+            except RecordError as reason:
+                broken.append(str(reason))
     return good, broken
 
 

@@ -12,7 +12,8 @@ from mitobench.atomic import write_atomic
 from mitobench.errors import RecordError
 from mitobench.file_cache import computing_anew
 from mitobench.foreign import limits, printable
-from mitobench.results.check import RecordCheck, check
+from mitobench.results.check import RecordCheck, check, check_unless_known
+from mitobench.results.known import known_records
 from mitobench.results.local_datasets import LocalDatasets, wrong_annotation
 from mitobench.results.mismatch import Mismatch
 from mitobench.results.recompute import Recomputation
@@ -45,8 +46,10 @@ class CheckReport:
         return [*(problem for result in self.records for problem in result.problems), *self.folder_problems]
 
 
-def check_all(paths: Iterable[Path], data: Path | None = None, target: Path | None = None) -> CheckReport:
-    """Check records.
+def check_all(
+    paths: Iterable[Path], data: Path | None = None, target: Path | None = None, anew: bool = False
+) -> CheckReport:
+    """Check records. Without data, those that were checked before and have not changed since are not checked again.
 
     Args:
         paths: their .json files.
@@ -54,6 +57,7 @@ def check_all(paths: Iterable[Path], data: Path | None = None, target: Path | No
             None: none are.
         target: folder of records that these will be added to, if any. They must then also agree with the records there,
             and a migrated record is refused unless an equal one is there: it can only be migrated here.
+        anew: check all again.
     """
     report = CheckReport()
     local = None if data is None else LocalDatasets(data)
@@ -66,7 +70,11 @@ def check_all(paths: Iterable[Path], data: Path | None = None, target: Path | No
         report.matched += 1
         return wrong_annotation(recomputation, local)
 
-    report.records = [check(path, compare_with_annotation) for path in paths]
+    if anew or data is not None:
+        report.records = [check(path, compare_with_annotation) for path in paths]
+    else:
+        with known_records() as known:
+            report.records = [check_unless_known(path, known) for path in paths]
     read_here = [(result.path, result.record) for result in report.records if result.record]
     present = read_good(target)[0] if target else []
     report.folder_problems += _same_evaluation([*present, *read_here])
@@ -76,15 +84,15 @@ def check_all(paths: Iterable[Path], data: Path | None = None, target: Path | No
 
 
 @computing_anew()
-def check_folder(folder: Path, data: Path | None = None) -> CheckReport:
+def check_folder(folder: Path, data: Path | None = None, anew: bool = False) -> CheckReport:
     """Check every record of a folder and its subfolders, and that every file of detections belongs to one of them.
 
-    Digests of the files in `data` are computed anew.
+    Digests of the files in `data` are computed anew. `anew` as for `check_all`.
 
     A folder without a record is a problem, too: a misspelled path would otherwise pass.
     """
     paths = sorted(folder.rglob("*.json"))
-    report = check_all(paths, data)
+    report = check_all(paths, data, anew=anew)
     if not paths:
         report.folder_problems.append(
             f"{folder}: holds no record, so there is nothing to check. Add one, or give another folder."

@@ -79,7 +79,7 @@ FOREST = """() => {
 
 
 def write(folder: Path) -> str:
-    (path,) = html_page.write(folder, read_sections(folder / "records"))
+    path, *_ = html_page.write(folder, read_sections(folder / "records"))
     return path.as_uri()
 
 
@@ -104,7 +104,8 @@ def show(browser: Browser, url: str) -> Iterator[Open]:
         )
         opened.on("pageerror", lambda error: wrong.append(str(error)))
         opened.on("dialog", lambda dialog: (wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
-        allowed = (at.split("#")[0], "blob:")  # the page, and what it writes itself
+        page = at.split("#")[0]
+        allowed = (page, "blob:", f"{page.rpartition('/')[0]}/details/")  # what it writes itself; its own details
         opened.on(
             "request", lambda request: request.url.startswith(allowed) or wrong.append(f"request {request.url[:80]}")
         )
@@ -295,6 +296,38 @@ def test_a_page_that_was_just_opened_prints_all_plots(show: Open) -> None:
     shown.evaluate(f"addEventListener('beforeprint', () => (window.printed = {drawn_in_print}))")
     shown.pdf(format="A4")
     assert shown.evaluate("printed") == len(PLOTS)
+
+
+def test_details_of_many_records_are_read_from_beside_the_page(
+    show: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(html_page, "MAX_INSIDE", 20)
+    monkeypatch.setattr(html_page, "CHUNK", 4)
+    folder = board(tmp_path / "apart")
+    shown = show(at=write(folder))
+    assert not shown.locator("#record-data").count()
+    assert drawn(shown, "pr")
+    for row in (0, 11):
+        shown.locator("tbody .open").nth(row).click()
+        body = shown.inner_text("#record-body")
+        assert "Make this record" in body
+        assert f"{combinations()[row]['detector']}" in body
+        shown.keyboard.press("Escape")
+    shown.click("#compare-chosen")
+    until(lambda: "Difference" in shown.inner_text("#comparison-body") or "F1" in shown.inner_text("#comparison-body"))
+
+
+def test_a_page_without_its_details_says_so(browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(html_page, "MAX_INSIDE", 1)
+    at = write(board(tmp_path))
+    for path in (tmp_path / html_page.DETAILS).iterdir():
+        path.unlink()
+    shown = browser.new_page()
+    shown.goto(at)
+    shown.wait_for_selector("html[data-ready]")
+    shown.locator("tbody .open").first.click()
+    until(lambda: "which is not beside this page" in shown.inner_text("#record-body"))
+    shown.close()
 
 
 def test_variants_of_one_combination_are_distinguished_in_plots(show: Open, tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from records import frame, ok, write_complete_record
 
+from mitobench.cli import console
 from mitobench.evaluate import FramePrediction
+from mitobench.pipeline.estimate import StageTime
 from mitobench.report import build
 
 
@@ -52,3 +54,21 @@ def test_the_count_of_the_best_row_is_one_sentence(tmp_path: Path, mitobench: Ca
         "The count of rank 1: 6.0 detected and 4.0 annotated mitoses per mm2 (mean of 6 cases), bias +2.0, limits of "
         "agreement +2.0 to +2.0, ICC .00, same side of the cut-offs: 6 of 6 cases." in shown
     )
+
+
+def test_the_time_of_a_plan_says_what_it_is_from(capsys: pytest.CaptureFixture[str]) -> None:
+    known = StageTime("fit-detector", "frcnn", 6, 0, 7200.0, 3600.0, 9000.0, 3, "training steps")
+    console._show_times([known, StageTime("fusion", "linear", 4, 4, 0.0, 0.0, 0.0, 0, "")], every=False)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "about 2.0 h, from 60 min to 2.5 h" in shown
+    assert "Not in the sum: 4 stages" in shown
+    assert "fit-detector frcnn: 6 to run, 2.0 h, from 3 earlier of this plugin, scaled by training steps" in shown
+    assert "fusion linear: 4 to run; no earlier fusion of linear: not in the sum" in shown
+
+
+def test_a_long_list_is_cut_and_says_how_to_see_all(capsys: pytest.CaptureFixture[str]) -> None:
+    console._show_rest(range(console.MAX_LINES + 5), False, "stages")
+    assert capsys.readouterr().out == "... and 5 more stages; --list-all shows them.\n"
+    console._show_rest(range(console.MAX_LINES), False, "stages")
+    console._show_rest(range(console.MAX_LINES + 5), True, "stages")
+    assert capsys.readouterr().out == ""

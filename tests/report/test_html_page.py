@@ -118,6 +118,32 @@ def test_only_the_scripts_of_the_page_may_run(tmp_path: Path) -> None:
     assert found.policy.endswith("script-src " + " ".join(f"'sha256-{digest}'" for digest in digests))
 
 
+def test_details_of_many_records_are_packed_in_files_beside_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = parts(board(tmp_path))
+    monkeypatch.setattr(html_page, "MAX_INSIDE", 30)
+    monkeypatch.setattr(html_page, "CHUNK", 20)
+    page, *files = html_page.write(tmp_path, read_sections(tmp_path / "records"))
+    apart = Parts(page.read_text())
+    assert [path.relative_to(tmp_path).as_posix() for path in files] == ["details/0.js", "details/1.js"]
+    assert set(dict(apart.scripts)) == {None, "page-data", "chart-library"}
+    assert apart.policy.endswith(" 'self' file:")
+    packed = [re.fullmatch(r'takeDetails\((\d), "([\w+/=]+)"\);\n', path.read_text()) for path in files]
+    texts = [json.loads(unpacked(found[2])) for found in packed if found]
+    assert [record for text in texts for record in text["records"]] == whole.block("record-data")
+    assert [curve for text in texts for curve in text["curves"]] == whole.block("curve-data")
+
+
+def test_details_that_are_no_longer_needed_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = read_sections(board(tmp_path) / "records")
+    with monkeypatch.context() as patch:
+        patch.setattr(html_page, "MAX_INSIDE", 1)
+        assert len(html_page.write(tmp_path, found)) == 2
+    assert html_page.write(tmp_path, found) == [tmp_path / "index.html"]
+    assert list((tmp_path / "details").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "name", [SCRIPT, "</script><img src=x onerror=alert(1)>", "<!--<script>", "a\u2028b", "'\"&amp;"]
 )

@@ -35,7 +35,8 @@ def changed_code(stage: Stage) -> str | None:
     for plugin in plugins:
         if plugin_code(plugin.role, plugin.cls()).digest != plugin.source:
             return f"the code of {plugin.role} {plugin.name}"
-    here = code_settings(stage.kind, plugins, stage.settings["readers"])
+    named = [(plugin.role, plugin.name) for plugin in plugins]
+    here = code_settings(stage.kind, named, stage.settings["readers"])
     different = (name for name, value in here.items() if value != stage.settings[name])
     return next((_difference(name, stage.settings[name], here[name]) for name in different), None)
 
@@ -72,7 +73,9 @@ def _result(stage: Stage, work: Work, progress: Progress) -> StageResult:
         inputs = {role: _input(store, needed).folder for role, needed in stage.upstream.items()}
         for file in stage.plugin.files.values() if stage.plugin else ():
             store.keep(file)
-        with compute.using_threads(work.threads_of(stage)), store.write(stage.kind, stage.key, stage.spec) as folder:
+        n_frames = {part: len(keys) for part, keys in stage.frames.items()}
+        writing = store.write(stage.kind, stage.key, stage.spec, n_frames)
+        with compute.using_threads(work.threads_of(stage)), writing as folder:
             kinds.run_job(Job(stage, inputs, folder, store.work(stage.key), work.workspace, progress))
             # the key describes the files as they were before: an output of changed files must not be stored
             work.workspace.check_files(key for keys in stage.frames.values() for key in keys)

@@ -72,12 +72,14 @@ function leastVariance(a, b, value) {
 async function pairedFrames(a, b) {
   const seeds = a.seeds.filter((seed) => b.seeds.includes(seed));
   if (!seeds.length) return { why: "they have no seed in common" };
-  const every = await records();
+  const sorted = (record) => [...(record?.frames ?? [])].sort((one, other) => (one[0] < other[0] ? -1 : 1));
   const framesOf = (row) =>
-    row.records
-      .filter((record) => seeds.includes(record.seed))
-      .map(({ number }) => [...every[number].frames].sort((one, other) => (one[0] < other[0] ? -1 : 1)));
-  const [ofA, ofB] = [framesOf(a), framesOf(b)];
+    Promise.all(
+      row.records
+        .filter((record) => seeds.includes(record.seed))
+        .map(async ({ number }) => sorted(await recordOf(number))),
+    );
+  const [ofA, ofB] = [await framesOf(a), await framesOf(b)];
   const names = (frames) => JSON.stringify(frames.map(([frame, group, tp, , fn]) => [frame, group, tp + fn]));
   const [first] = ofA;
   if (![...ofA, ...ofB].every((frames) => names(frames) === names(first))) return { why: "different test frames" };

@@ -2,10 +2,11 @@
 // The curves of the rows that the reader has chosen.
 
 async function chosenCurves(figure) {
-  const counts = await curves();
   const chosen = state.section.rows.filter((row) => state.chosen.has(row));
-  const every = chosen.flatMap((row) =>
-    row.records.map((record) => ({ row, seed: record.seed, ...counts[record.number] })),
+  const every = await Promise.all(
+    chosen.flatMap((row) =>
+      row.records.map(async (record) => ({ row, seed: record.seed, ...(await curveOf(record.number)) })),
+    ),
   );
   const missing = chosen.flatMap((row) => missingCurves(row, every.filter((curve) => curve.row === row && curve.why)));
   caption(figure, [

@@ -8,16 +8,51 @@ const lazily = (make) => {
   return () => (made ??= make());
 };
 
-/** The text of a block that is stored as gzip in base64. */
-async function unpacked(id) {
-  const bytes = Uint8Array.from(atob(byId(id).textContent), (letter) => letter.charCodeAt(0));
+/** The text that is stored as gzip in base64. */
+async function unzipped(packed) {
+  const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Response(stream).text();
 }
 
+const unpacked = (id) => unzipped(byId(id).textContent);
+
 let page; // the rows of all sections, read in `start.js`
 const records = lazily(async () => JSON.parse(await unpacked("record-data")));
 const curves = lazily(async () => JSON.parse(await unpacked("curve-data")));
+const chunks = new Map(); // of the files in `details/` by their number, if the page has them
+const taken = new Map();
+
+/** The details of a record. */
+async function recordOf(number) {
+  return page.chunk ? (await chunkOf(number)).records[number % page.chunk] : (await records())[number];
+}
+
+/** The counts over thresholds of a record, or why there are none. */
+async function curveOf(number) {
+  return page.chunk ? (await chunkOf(number)).curves[number % page.chunk] : (await curves())[number];
+}
+
+function chunkOf(number) {
+  const chunk = Math.floor(number / page.chunk);
+  if (!chunks.has(chunk)) chunks.set(chunk, readChunk(chunk));
+  return chunks.get(chunk);
+}
+
+/** A file of details calls this with its content: a page from a disk can read another file only as a script. */
+function takeDetails(chunk, packed) {
+  taken.set(chunk, packed);
+}
+
+async function readChunk(chunk) {
+  await new Promise((resolve) => {
+    const script = element("script", { src: `details/${chunk}.js`, onload: resolve, onerror: resolve });
+    document.head.append(script);
+  });
+  if (taken.has(chunk)) return JSON.parse(await unzipped(taken.get(chunk)));
+  const why = "details/ is not beside this page: copy the folder with it";
+  return { records: Array(page.chunk).fill(null), curves: Array(page.chunk).fill({ why }) };
+}
 
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);

@@ -18,12 +18,16 @@ function publishedFacts(method) {
 }
 
 async function showRecord(row, which) {
-  const record = (await records())[which.number];
+  const record = await recordOf(which.number);
+  state.record = which.id;
+  writeAddress();
+  if (!record) {
+    byId("record-body").replaceChildren(element("p", { class: "bad" }, "Its details are in the folder details/, which is not beside this page."));
+    return;
+  }
   const section = sectionOf(row);
   const remarks = row.notes.map((place) => section.footnotes[place - 1]);
   const notes = [...new Set([...remarks, ...record.notes])];
-  state.record = which.id;
-  writeAddress();
   byId("record-body").replaceChildren(
     ...[
       seedChooser(row, which),
