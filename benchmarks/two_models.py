@@ -1,15 +1,16 @@
-"""Scores one model's candidates with another model's verifier, on MITOS 2012 by the official split.
+"""Scores one model's candidates with the verifiers of other models, on MITOS 2012 by the official split.
 
-    python benchmarks/two_models.py --detector MODEL --verifier MODEL --data DATA [--views 4]
+    python benchmarks/two_models.py --detector MODEL --verifier MODEL [MODEL ...] --data DATA [--views 4]
 
-The weight of both scores (of their logits) has the best average precision on the validation frames, the threshold the
-best F1 there. Prints a row for the detector alone and one with the verifier.
+Several verifiers count as one, by the mean of their logits. The weight of both scores (of their logits) has the best
+average precision on the validation frames, the threshold the best F1 there. Prints a row for the detector alone and one
+with the verifiers.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from common import machine, table
 from scipy.special import expit
 
 from mitobench import compute, datasets
-from mitobench.api import Detections, Floats
+from mitobench.api import Detections, Floats, Frame, Verifier
 from mitobench.datasets import splits
 from mitobench.datasets.base import Item
 from mitobench.evaluate import curve, metrics, operating_point
@@ -36,14 +37,15 @@ def main() -> None:
     """Prints both rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--detector", required=True, help="name or folder of the model with the detector")
-    parser.add_argument("--verifier", default="bundled", help="name or folder of the model with the verifier")
+    parser.add_argument("--verifier", nargs="+", default=["bundled"], help="models with the verifiers, as --detector")
     parser.add_argument("--data", type=Path, required=True, help="folder with MITOS 2012")
     parser.add_argument("--views", type=int, help="views of the detector, in place of its own number")
     arguments = parser.parse_args()
     compute.set_threads(1)
-    finder, judge = (Model.load(cards.find(name)) for name in (arguments.detector, arguments.verifier))
-    if judge.verifier is None:
-        parser.error(f"--verifier {arguments.verifier}: has no verifier.")
+    finder, *judges = (Model.load(cards.find(name)) for name in (arguments.detector, *arguments.verifier))
+    verifiers = [judge.verifier for judge in judges if judge.verifier is not None]
+    if len(verifiers) < len(judges):
+        parser.error(f"--verifier {' '.join(arguments.verifier)}: one of them has no verifier.")
     if arguments.views:
         if not hasattr(finder.detector.options, "tta_views") or "detector" in (finder.card.onnx or ()):
             parser.error(f"--views: the detector of {arguments.detector} has no views, or the packed ones.")
@@ -53,11 +55,16 @@ def main() -> None:
     scored: dict[str, Scored] = {}
     for part in ("val", "test"):
         found = {id: finder.detector.predict(dataset.items[id].frame) for id in split.parts[part]}
-        scored[part] = {id: (of, judge.verifier.score(dataset.items[id].frame, of)) for id, of in found.items()}
+        scored[part] = {id: (of, _mean_score(verifiers, dataset.items[id].frame, of)) for id, of in found.items()}
     best = max(WEIGHTS, key=lambda w: _curve(scored["val"], dataset.items, w).average_precision() or 0.0)
     print(machine())
-    rows = [_row(name, w, scored, dataset.items) for name, w in (("detector alone", 1.0), ("with the verifier", best))]
+    rows = [_row(name, w, scored, dataset.items) for name, w in (("detector alone", 1.0), ("with the verifiers", best))]
     print(table(["", "weight of the detector", "F1", "AP", "oracle F1", "AP on validation"], rows))
+
+
+def _mean_score(verifiers: Sequence[Verifier], frame: Frame, found: Detections) -> Floats:
+    mean: Floats = expit(np.mean([logits(verifier.score(frame, found), EPS) for verifier in verifiers], axis=0))
+    return mean
 
 
 def _curve(frames: Scored, items: Mapping[str, Item], w: float) -> Curve:

@@ -123,7 +123,7 @@ async function start() {
   showAddress();
   watchPlots();
   document.documentElement.dataset.ready = Math.round(performance.now());
-  await Promise.all([loadCharts(), curves()]);
+  await Promise.all([loadCharts(), page.chunk || curves()]);
 }
 
 start();
