@@ -442,6 +442,7 @@ NOTED = {"gate0.csv", "header_only.csv", "neg_scores_logits.csv", "class_column.
 
 
 @pytest.mark.real
+@pytest.mark.thorough
 def test_public_cases_are_read_right_refused_or_hinted_at(mitobench: Callable[..., Any], tmp_path: Path) -> None:
     files = [p for f in ("02-detections-csv", "11-class-column") for p in sorted((CASES / f).glob("*.?sv"))]
     if not files:

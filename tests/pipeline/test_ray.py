@@ -215,6 +215,7 @@ def raylet_of(node: Any) -> int:
     return int(node.all_processes["raylet"][0].process.pid)
 
 
+@pytest.mark.thorough
 def test_a_stage_of_a_lost_node_is_done_on_another(
     prepare: Prepare, tmp_path: Path, cluster: Any, on_ray: Executor, unharmed: tuple[Path, dict[str, Any]]
 ) -> None:
