@@ -118,7 +118,8 @@ def measured(section: Section) -> str:
     if metrics is None:
         return "No row of this section has a score."
     text = (
-        f"{metrics.n_frames} test frames of {metrics.n_groups} slides with {metrics.n_mitoses} mitoses; matcher "
+        f"{_counted(metrics.n_frames, 'test frame')} of {_counted(metrics.n_groups, 'slide')} with "
+        f"{_counted(metrics.n_mitoses, 'mitosis', 'mitoses')}; matcher "
         f"{escape(current_name(metrics.matcher))}, {hit_rule(metrics.matcher, metrics.radius_um)}."
     )
     if metrics.unlabelled:
@@ -130,6 +131,10 @@ def measured(section: Section) -> str:
     elif metrics.n_frames == 1 and not metrics.unlabelled:
         text += " One frame gives no interval: with --protocol cv-by-slide-of3, every slide is tested once."
     return text
+
+
+def _counted(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def split_note(section: Section) -> list[str]:

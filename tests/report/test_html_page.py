@@ -231,7 +231,7 @@ def test_a_section_says_how_it_was_measured(tmp_path: Path) -> None:
     (section,) = parts(tmp_path, ok(notes=["trained from scratch"])).block("page-data")["sections"]
     assert section["notes"] == ["trained from scratch", "split mitos2012-official: the official test frames"]
     assert section["measured"] == (
-        "1 test frames of 1 slides with 3 mitoses; matcher mitos, a hit is closer than 5 um. "
+        "1 test frame of 1 slide with 3 mitoses; matcher mitos, a hit is closer than 5 um. "
         "Brackets: 95 % interval over 2 frames, as there are fewer than five slides: covers about .75 of other slides' "
         "(simulated)."
     )

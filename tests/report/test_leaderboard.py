@@ -56,7 +56,7 @@ def test_a_row_has_every_column() -> None:
 def test_a_section_has_a_title_in_words_and_how_it_was_measured() -> None:
     text = page(ok())
     assert "## MITOS 2012, official split" in text
-    assert "1 test frames of 1 slides with 3 mitoses; matcher mitos, a hit is closer than 5 um." in text
+    assert "1 test frame of 1 slide with 3 mitoses; matcher mitos, a hit is closer than 5 um." in text
     assert r"- split mitos2012-official: the official test frames" in text
 
 

@@ -99,7 +99,7 @@ def test_one_successful_seed_is_not_called_a_mean() -> None:
 
 def test_the_paragraph_on_a_section_says_how_it_was_measured() -> None:
     text = markdown.measured(section(ok()))
-    assert text.startswith("1 test frames of 1 slides with 3 mitoses; matcher mitos, a hit is closer than 5 um.")
+    assert text.startswith("1 test frame of 1 slide with 3 mitoses; matcher mitos, a hit is closer than 5 um.")
     assert "Brackets: 95 % interval over 2 frames, as there are fewer than five slides: covers about ." in text
     assert markdown.measured(section(failed())) == "No row of this section has a score."
 
