@@ -50,8 +50,8 @@ def read_folder(folder: Path, card: Card) -> Dataset:
     paths = images_of(folder)
     if not paths:
         raise not_found(card.name, folder, "images (bmp, tif, tiff, png, jpg, jpeg)")
-    given = {"title": settings.title, "radius_um": settings.radius_um, "cut_offs": settings.cut_offs}
-    card = card.model_copy(update=given)
+    given = {"radius_um": settings.radius_um, "cut_offs": settings.cut_offs}
+    card = card.model_copy(update={**given, "title": settings.title or card.title})
     if settings.mpp:
         card = card.model_copy(update={"mpp": {SCANNER: (settings.mpp, settings.mpp)}})
     headers = {id: images.frame_image(path) for id, path in paths.items()}

@@ -16,7 +16,7 @@ from mitobench.datasets.base import not_found
 from mitobench.datasets.files import unread_files, unread_lines
 from mitobench.datasets.folder import annotation_files, images_of
 from mitobench.datasets.folder_formats import read_annotations
-from mitobench.datasets.folder_settings import FILE, Boxes, FolderSettings
+from mitobench.datasets.folder_settings import FILE, Boxes, FolderSettings, as_title
 from mitobench.errors import DataError
 from mitobench.foreign.classes import meaning
 
@@ -136,8 +136,9 @@ def write_settings(folder: Path, mpp: float | None, ask: Callable[[str], float])
 def _text(folder: Path, mpp: float | None, seen: FolderLook) -> str:
     named = seen.annotations[0] if len(seen.annotations) == 1 else "*.geojson"
     resolution = f"mpp = {mpp:g}" if mpp is not None else f"# mpp: the images say it ({_list(seen.mpp)} um/px)"
+    title = json.dumps(as_title(folder.resolve().name) or "images", ensure_ascii=False)
     lines = [
-        f"title = {json.dumps(folder.resolve().name)}",
+        f"title = {title}  # what tables call the data set",
         f"annotations = {json.dumps(named)}",
         resolution,
         "radius_um = 7.5  # a detection closer than this to a mitosis is a hit",

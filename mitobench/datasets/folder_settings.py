@@ -6,9 +6,9 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, ValidationError, field_validator
+from pydantic import AfterValidator, Field, PositiveFloat, ValidationError, field_validator
 
 from mitobench import foreign
 from mitobench.api import Domains
@@ -19,6 +19,7 @@ from mitobench.foreign.limits import MAX_CONFIG_BYTES
 from mitobench.foreign.strict import Strict
 
 FILE = "dataset.toml"
+MAX_TITLE = 100  # letters
 Boxes = Literal["corners", "xywh", "centre"]
 
 MITOSIS = ("mitosis", "mitoses", "mitotic figure", "mitotic", "mf")
@@ -28,11 +29,25 @@ IMPOSTER = (
 )
 
 
+def _one_line(value: str) -> str:
+    if foreign.printable(value, None) != value:
+        raise ValueError("must be one line without control characters")
+    return value
+
+
+Title = Annotated[str, Field(min_length=1, max_length=MAX_TITLE), AfterValidator(_one_line)]
+
+
+def as_title(text: str) -> str:
+    """Returns a text without what a `Title` may not have; perhaps empty."""
+    return foreign.printable(text, None)[:MAX_TITLE]
+
+
 class FolderSettings(Strict):
     """The content of `dataset.toml`; every key may be left out.
 
     Attributes:
-        title: shown to users.
+        title: what tables call the data set; default: its name in mitobench.
         annotations: the annotation file, or a pattern such as `*.geojson`; default: the only one in the folder.
         images: if `annotations` is a list of COCO results: a COCO file in the folder whose `images` say which file an
             `image_id` means, and whose `categories`, what a class is called.
@@ -50,7 +65,7 @@ class FolderSettings(Strict):
         cut_offs: the classes of grading by mitoses per mm2, by tumour type, as on a card.
     """
 
-    title: str = "Images of a folder"
+    title: Title | None = None
     annotations: str = ""
     images: str = ""
     mpp: PositiveFloat | None = None

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from mitobench.report.row import LeaderboardRow
-from mitobench.report.table import Section, dataset_title
+from mitobench.report.table import Section, title_of
 from mitobench.results.current_names import current_overrides
 
 
 def trained_on(row: LeaderboardRow) -> str:
     """The data sets that a row was trained on, in words: `MITOS 2012 + MITOS 2014`."""
-    return " + ".join(dataset_title(name) for name in row.first.combination["train_on"])
+    return " + ".join(title_of(row.first, name) for name in row.first.combination["train_on"])
 
 
 def profile(row: LeaderboardRow) -> str:

@@ -31,7 +31,7 @@ UNSEEN = re.compile(r"leave one domain out (\w+)")
 FOLDS = re.compile(r"(?P<base>.+)-(?P<number>\d*)of(?P<of>\d+)")
 SCANNERS = {"A": "Aperio", "H": "Hamamatsu"}
 
-__all__ = ["LeaderboardRow", "Section", "dataset_title", "sections"]
+__all__ = ["LeaderboardRow", "Section", "dataset_title", "sections", "title_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,6 +185,11 @@ def domains_of(section: Section) -> dict[str, list[str]]:
     return {kind: sorted(values) for kind, values in sorted(found.items())}
 
 
+def title_of(record: Record, name: str) -> str:
+    """What a table calls a data set of a record: its own title, or its name in words."""
+    return (record.data[name].title if name in record.data else None) or dataset_title(name)
+
+
 def dataset_title(name: str) -> str:
     """The name of a data set in words: `mitos2012` is `MITOS 2012`, `synthetic-centroids` `Synthetic centroids`."""
     contest = CONTEST.fullmatch(name)
@@ -267,7 +272,7 @@ class _Heading:
     @property
     def title(self) -> str:
         names = self.record.combination
-        return ", ".join([dataset_title(names["dataset"]), protocol_title(names["protocol"]), *self.details])
+        return ", ".join([title_of(self.record, names["dataset"]), protocol_title(names["protocol"]), *self.details])
 
 
 def _headings(records: Sequence[Record]) -> list[_Heading]:

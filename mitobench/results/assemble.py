@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from mitobench import registry
-from mitobench.datasets import contamination
+from mitobench import datasets, registry
+from mitobench.datasets import Dataset, contamination
 from mitobench.datasets.duplicates import Duplicate
+from mitobench.datasets.folder_settings import as_title
 from mitobench.discovery import ROLES
 from mitobench.errors import StoreError
 from mitobench.evaluate import BoxScores, FrameEntry, Metrics
@@ -198,7 +199,14 @@ def _data(workspace: Workspace, name: str) -> DataEntry:
             note=split.note,
             content=None if _is_ours(split.file.path) else split.file.model_dump(mode="json"),
         ),
+        title=_own_title(workspace.datasets[name]),
     )
+
+
+def _own_title(dataset: Dataset) -> str | None:
+    """Returns the title that the files of a data set give it; None if it has that of its card."""
+    usual = datasets.reader(dataset.name).card().title
+    return None if dataset.card.title == usual else as_title(dataset.card.title) or None
 
 
 def _is_ours(split: Path) -> bool:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
+from mitobench.datasets.folder_settings import Title
 from mitobench.evaluate import BoxScores, FrameEntry, Metrics, OperatingPoint
 from mitobench.foreign.limits import MAX_SEED
 from mitobench.pipeline import canonical
@@ -87,6 +88,7 @@ class DataEntry(RecordPart):
         coverage: which part of the data set was available; None: all of it.
         scanners: whose frames were used; None: unknown, in a migrated record.
         split: which frames train, validate and test.
+        title: what tables call it, where its own files say so; left out otherwise.
     """
 
     digest: dict[str, str]
@@ -94,6 +96,13 @@ class DataEntry(RecordPart):
     coverage: str | None
     scanners: list[str] | None
     split: SplitEntry
+    title: Title | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves out a missing `title`, so that records from before it keep their digests."""
+        fields: dict[str, Any] = serialize(self)
+        return fields if fields.get("title") else {k: v for k, v in fields.items() if k != "title"}
 
 
 class ValidationChoices(RecordPart):

@@ -14,6 +14,7 @@ from mitobench.api import DataError
 from mitobench.datasets import available, load
 from mitobench.datasets.folder_init import write_settings
 from mitobench.datasets.images import write_rgb
+from mitobench.results.record import read_all
 
 WIDTH, HEIGHT = 100, 80
 
@@ -312,6 +313,8 @@ def test_slides_come_from_folders_or_a_pattern(folder: Path) -> None:
         ('domains = { planet = "earth" }', "Unknown domain 'planet'"),
         ('annotations = "../x.csv"', "must be a file in the folder"),
         ('annotations = "x.csv"', "no file matches"),
+        (f'title = "{"a" * 101}"', "title"),
+        (r'title = "a\u202Eb"', "one line without control characters"),
     ],
 )
 def test_wrong_settings_are_refused_with_their_key(folder: Path, line: str, complaint: str) -> None:
@@ -351,6 +354,45 @@ def test_init_asks_for_um_per_px_and_writes_ten_lines(folder: Path, mitobench: C
     assert available(folder) == ["folder"]
     again = mitobench("data", "init", folder, "--mpp", "0.3")
     assert (again.code, "exists already" in again.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("my set", "my set"),
+        ("a\nb", r"a\nb"),
+        ('"', '"'),
+        ("\U0001f52c" * 60, "\U0001f52c" * 60),
+        ("\u202e", r"\u202e"),
+    ],
+)
+def test_init_calls_the_data_set_as_its_folder(tmp_path: Path, name: str, title: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    write_rgb(folder / "a.png", np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    (folder / "labels.csv").write_text("image,x,y\na,10,20\n")
+    write_settings(folder, 0.25, lambda question: 0.25)
+    assert load("folder", folder).card.title == title
+
+
+def test_the_leaderboard_calls_the_data_set_by_its_title(tmp_path: Path, mitobench: Callable[..., Any]) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    data.mkdir()
+    for number in range(6):
+        pixels = np.random.default_rng(number).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+        write_rgb(data / f"s{number}.png", pixels)
+    settings(data, 'title = "Lab <b>3</b> [bold] $x$ | y"')
+    (data / "labels.csv").write_text("image,x,y\n" + "".join(f"s{number}.png,10,20\n" for number in range(6)))
+    run = ("run", "--dataset", "folder", "--data", data, "--detector", "blobs", "--verifier", "none", "--out", out)
+    answer = mitobench(*run, "--store", tmp_path / "store")
+    assert answer.code == 0, answer.err
+    assert "Lab <b>3</b> [bold] $x$ | y, by slide" in answer.out
+    (record,) = (record for _, record in read_all(out / "records"))
+    assert record.data["folder"].title == "Lab <b>3</b> [bold] $x$ | y"
+    page = (out / "LEADERBOARD.md").read_text()
+    assert "<b>3" not in page
+    assert r"$x$" in page or r"\$x\$" in page
+    assert "Folder" not in page
 
 
 def initialised(folder: Path, name: str, content: str | dict[str, Any], mitobench: Callable[..., Any]) -> Any:

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from records import failed, ok
 
 from mitobench.evaluate import interval, paired_difference
-from mitobench.report.row import plugin
+from mitobench.report.description import trained_on
+from mitobench.report.row import LeaderboardRow, plugin
 from mitobench.report.table import Section, dataset_title, sections
-from mitobench.results.schema import DetectionsEntry, Record
+from mitobench.results.schema import DataEntry, DetectionsEntry, Record
 from report.counted import F1_4, F1_5, F1_8, counted
 
 
@@ -109,6 +111,24 @@ def test_sections_of_different_scanners_are_named_by_them() -> None:
     assert [section.title for section in sections([on_scanners(record, "A", "H")])] == ["MITOS 2014, by slide"]
     limited = sections([on_scanners(record, "H", only=True)])
     assert [section.title for section in limited] == ["MITOS 2014, by slide, Hamamatsu frames"]
+
+
+def test_a_section_has_the_title_that_its_data_set_has_given_itself() -> None:
+    record = ok(dataset="folder", protocol="by-slide", train_on=["folder"])
+    titled = record.model_copy(
+        update={"data": {"folder": record.data["folder"].model_copy(update={"title": "My slides"})}}
+    )
+    assert [section.title for section in sections([titled])] == ["My slides, by slide"]
+    assert trained_on(LeaderboardRow([titled])) == "My slides"
+    assert titled.content()["data"]["folder"]["title"] == "My slides"
+    assert "title" not in record.content()["data"]["folder"], "records from before it keep their digests"
+
+
+@pytest.mark.parametrize("title", ["", "a" * 101, "a\nb", "\x1b[31m", "\u202e"])
+def test_a_record_whose_title_is_no_title_is_refused(title: str) -> None:
+    entry = ok(dataset="folder", protocol="by-slide", train_on=["folder"]).data["folder"].model_dump()
+    with pytest.raises(ValidationError, match="title"):
+        DataEntry.model_validate({**entry, "title": title})
 
 
 @pytest.mark.parametrize(
