@@ -20,7 +20,7 @@ from mitobench.errors import DataError, MitobenchError, PluginError, RecordError
 from mitobench.file_cache import computing_anew
 from mitobench.pipeline import canonical, trust
 from mitobench.pipeline.executors import Executor, ProgressListener
-from mitobench.pipeline.plan import UNUSED
+from mitobench.pipeline.graph import UNUSED
 from mitobench.pipeline.plugin_ref import PRETRAINED, has_pretrained
 from mitobench.pipeline.settings import Override, PipelineOptions
 from mitobench.results import option_files, record, resource_estimate

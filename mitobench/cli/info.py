@@ -31,7 +31,7 @@ def list_plugins(
         bool, typer.Option("--check", help="Import every plugin and report the BROKEN ones (slow).")
     ] = False,
 ) -> None:
-    """List the installed plugins and data sets by role, with their packages, and the models for `mitobench predict`.
+    """List the installed plugins and data sets by role, with their packages, the models for `predict`, the profiles.
 
     Of families it says what they accept. Exit code 1: `--check` found a broken plugin or model.
 
@@ -63,8 +63,21 @@ def list_plugins(
                 echo(f"  {'':{width}}  {_accepted(cards[name])}")
             if problem:
                 echo(f"  {'':{width}}  {problem}", fg="red", lines=True)
+    if role is None:
+        _list_profiles()
     if problems:
         raise typer.Exit(1)
+
+
+def _list_profiles() -> None:
+    """Prints a line for each built-in profile."""
+    from mitobench import registry
+
+    paths = sorted((registry.ROOT / "profiles").glob("*.toml"))
+    width = max((len(path.stem) for path in paths), default=0)
+    echo("profiles (options of all plugins, for --profile)", bold=True)
+    for path in paths:
+        echo(f"  {path.stem:{width}}  {registry.read_toml(path).get('title', '')}".rstrip())
 
 
 def _claims(found: list[InstalledPlugin]) -> list[InstalledPlugin]:

@@ -23,25 +23,25 @@ KINDS = {
         "title": "The box of the dark spot under a centroid",
         "training_data": "none",
         "dependencies": '"numpy", "scipy"',
-        "run": "--estimator {name} --verifier none",
+        "run": "--estimator fixed,{name} --verifier none --out my-leaderboard",
     },
     "detector": {
         "title": "Spots about as dark as the mitoses it has seen",
         "training_data": "only what it is fitted on",
         "dependencies": '"numpy", "scipy"',
-        "run": "--detector {name} --verifier none",
+        "run": "--detector blobs,{name} --verifier none --out my-leaderboard",
     },
     "verifier": {
         "title": "A logistic regression on how dark a candidate is",
         "training_data": "only what it is fitted on",
         "dependencies": '"numpy", "scikit-learn", "scipy"',
-        "run": "--verifier {name}",
+        "run": "--detector blobs --verifier none,{name} --out my-leaderboard",
     },
     "fuser": {
         "title": "The weighted geometric mean of both scores",
         "training_data": "none",
         "dependencies": '"numpy"',
-        "run": "--fuser {name}",
+        "run": "--fuser linear,{name} --out my-leaderboard",
     },
     "dataset": {
         "title": "Images of one folder, with the centres of their mitoses",
@@ -83,6 +83,7 @@ def new_plugin(
     echo(f"  pip install -e {target}")
     echo(f"  mitobench check-plugin {name}")
     echo(f"  mitobench run {values['run']}")
+    echo(f"\nThe code is an example: replace it, and its title in {values['module']}/{name}.toml.", lines=True)
 
 
 def _values(name: str, kind: str) -> dict[str, str]:

@@ -11,12 +11,14 @@ from mitobench.pipeline.plugin_ref import PluginRef
 from mitobench.pipeline.settings import Settings
 from mitobench.pipeline.stages.stage import Stage
 
+UNUSED = "-"  # shown as the estimator of a detector that uses no boxes
+
 
 @dataclass(frozen=True)
 class Combination:
     """One combination: the names of its four plugins, its data sets, its split and its seed.
 
-    `estimator` is `-` if the detector does not use its boxes.
+    `estimator` is `UNUSED` if the detector does not use its boxes.
     """
 
     dataset: str
@@ -30,8 +32,9 @@ class Combination:
 
     @property
     def title(self) -> str:
-        """`estimator + detector + verifier + fuser`."""
-        return " + ".join([self.estimator, self.detector, self.verifier, self.fuser])
+        """`estimator + detector + verifier + fuser`, without an estimator that is not used."""
+        names = [self.estimator, self.detector, self.verifier, self.fuser]
+        return " + ".join(name for name in names if name != UNUSED)
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,12 @@ from mitobench.errors import MitobenchError, PluginError
 from mitobench.evaluate.matching import radius_um_for
 from mitobench.pipeline import canonical
 from mitobench.pipeline.code_digests import code_settings, plugin_code
-from mitobench.pipeline.graph import Combination, Plan, PlannedRun, Request
+from mitobench.pipeline.graph import UNUSED, Combination, Plan, PlannedRun, Request
 from mitobench.pipeline.plugin_ref import PluginRef
 from mitobench.pipeline.settings import VALIDATION, PipelineOptions, Settings
 from mitobench.pipeline.stages.stage import Stage
 from mitobench.pipeline.workspace import Workspace, validation_sets
 
-UNUSED = "-"  # shown as the estimator of a detector that uses no boxes
 NO_VERIFIER, NO_FUSER = "none", "detector-only"  # with either of them, the detector's score alone decides
 IN_RECORDS = ("encoder", "embeddings-val", "embeddings-test")  # the stages of embeddings that a record lists
 NOT_FITTED_ON = ("encoder", "embeddings-test")

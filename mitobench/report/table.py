@@ -29,6 +29,7 @@ PLAIN = re.compile(r"[\w-]+")
 CONTEST = re.compile(r"([a-z]+)(\d{4})")  # the name of a contest's data set and its year
 UNSEEN = re.compile(r"leave one domain out (\w+)")
 FOLDS = re.compile(r"(?P<base>.+)-(?P<number>\d*)of(?P<of>\d+)")
+WEIGHTED = ("linear", "logit-linear")  # fusers that choose `w`, the weight of the detector's score
 SCANNERS = {"A": "Aperio", "H": "Hamamatsu"}
 
 __all__ = ["LeaderboardRow", "Section", "dataset_title", "sections", "title_of"]
@@ -129,7 +130,7 @@ class Section:
         conflict = "conflicting: another record of this seed has different numbers" if row.conflicting else ""
         extra = [note for note in _notes(row) if note not in self.notes]
         differences = self._disambiguations.get(row, "")
-        return [*filter(None, [conflict, differences and f"with {differences}"]), *extra]
+        return [*filter(None, [conflict, differences and f"with {differences}", unused_score(row)]), *extra]
 
     @property
     def published(self) -> Sequence[Method]:
@@ -207,6 +208,18 @@ def protocol_title(name: str) -> str:
             f"{words}, {fold['of']} folds" if not fold["number"] else f"{words}, fold {fold['number']} of {fold['of']}"
         )
     return words if " " in words else f"{words} split"
+
+
+def unused_score(row: LeaderboardRow) -> str:
+    """Says which score has no weight in the sum of both, as validation chose in every seed; empty if both count."""
+    names = row.first.combination
+    if names["fuser"] not in WEIGHTED or names["verifier"] == "none":
+        return ""
+    weights = [record.chosen.fuser.get("w") for record in row.good if record.chosen]
+    for role, w in (("verifier", 1), ("detector", 0)):
+        if weights and all(weight == w for weight in weights):
+            return f"validation gave the score of the {role} no weight"
+    return ""
 
 
 def _notes_of(record: Record) -> list[str]:

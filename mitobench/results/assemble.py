@@ -21,8 +21,8 @@ from mitobench.foreign.limits import MAX_RECORD_BYTES
 from mitobench.pipeline import arrays
 from mitobench.pipeline.executors import StageResult
 from mitobench.pipeline.frame_prediction import frame_prediction
-from mitobench.pipeline.graph import PlannedRun, Request
-from mitobench.pipeline.plan import UNUSED, scoring_radius_um, training_frames
+from mitobench.pipeline.graph import UNUSED, PlannedRun, Request
+from mitobench.pipeline.plan import scoring_radius_um, training_frames
 from mitobench.pipeline.plugin_ref import PluginRef
 from mitobench.pipeline.settings import Override, PipelineOptions
 from mitobench.pipeline.stages.job import TRAINING_INFO

@@ -69,6 +69,7 @@ def test_list_shows_name_package_version_and_title_of_the_card(mitobench: Callab
     answer = mitobench("list")
     assert answer.code == 0
     assert "  blob  blob-detector 1.5  Laplacian of Gaussian\n" in answer.out
+    assert "  smoke   Synthetic frames on two CPU cores in minutes" in answer.out
     assert "blob_package" not in sys.modules
 
 

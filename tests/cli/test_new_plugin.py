@@ -63,10 +63,12 @@ def test_a_new_plugin_has_a_card_and_a_test_of_its_own(kind, mitobench, install_
 
 def test_the_commands_as_they_are_typed(install_package, tmp_path):
     written = _typed("new-plugin", "typed", "--kind", "detector", cwd=tmp_path)
-    assert written.stdout.splitlines()[-3:] == [
+    assert written.stdout.splitlines()[-5:] == [
         "  pip install -e typed",
         "  mitobench check-plugin typed",
-        "  mitobench run --detector typed --verifier none",
+        "  mitobench run --detector blobs,typed --verifier none --out my-leaderboard",
+        "",
+        "The code is an example: replace it, and its title in mitobench_typed/typed.toml.",
     ]
     install_package(tmp_path / "typed")
     checked = _typed("check-plugin", "typed", cwd=tmp_path, path=tmp_path / "site-packages")

@@ -124,6 +124,32 @@ def test_a_section_has_the_title_that_its_data_set_has_given_itself() -> None:
     assert "title" not in record.content()["data"]["folder"], "records from before it keep their digests"
 
 
+def weighted(w: Any, **names: Any) -> Record:
+    record = ok(**names)
+    assert record.chosen is not None
+    return record.model_copy(update={"chosen": record.chosen.model_copy(update={"fuser": {"w": w}})})
+
+
+@pytest.mark.parametrize(
+    ("weights", "remark"),
+    [
+        ([1.0], ["validation gave the score of the verifier no weight"]),
+        ([0.0, 0.0], ["validation gave the score of the detector no weight"]),
+        ([0.0, 0.5], []),
+        ([[], {}], []),
+    ],
+)
+def test_a_row_says_which_score_has_no_weight_in_all_its_seeds(weights: list[Any], remark: list[str]) -> None:
+    ranking = section(*(weighted(w, seed=seed) for seed, w in enumerate(weights)))
+    assert ranking.remarks(ranking.rows[0]) == remark
+
+
+@pytest.mark.parametrize("names", [{"verifier": "none"}, {"fuser": "my-own"}])
+def test_only_the_weight_of_a_weighted_sum_is_understood(names: dict[str, str]) -> None:
+    ranking = section(weighted(1.0, **names))
+    assert ranking.remarks(ranking.rows[0]) == []
+
+
 @pytest.mark.parametrize("title", ["", "a" * 101, "a\nb", "\x1b[31m", "\u202e"])
 def test_a_record_whose_title_is_no_title_is_refused(title: str) -> None:
     entry = ok(dataset="folder", protocol="by-slide", train_on=["folder"]).data["folder"].model_dump()
