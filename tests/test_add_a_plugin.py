@@ -49,28 +49,24 @@ def test_what_the_page_shows_keeps_the_contract(install: Callable[..., None], mi
     assert "dark-spots passes all checks." in answer.out
 
 
-def test_the_detector_that_learns_keeps_the_contract(
-    install: Callable[..., None], mitobench: Callable[..., Any]
+@pytest.mark.parametrize(
+    ("role", "name", "cls"),
+    [
+        ("detector", "learned-spots", "LearnedSpots"),
+        ("verifier", "small-patches", "SmallPatches"),
+        ("verifier", "dark-core", "DarkCore"),
+    ],
+)
+def test_each_whole_class_of_the_page_keeps_the_contract(
+    install: Callable[..., None], mitobench: Callable[..., Any], role: str, name: str, cls: str
 ) -> None:
-    points = {"mitobench.detectors": {"learned-spots": "learned_spots:LearnedSpots"}}
+    module = name.replace("-", "_")
     subject.cache_clear()
-    install("as-learned", points, {"learned_spots.py": block("python", "class LearnedSpots")})
-    answer = mitobench("check-plugin", "learned-spots")
+    install("as-shown", {f"mitobench.{role}s": {name: f"{module}:{cls}"}}, {f"{module}.py": block("python", cls)})
+    answer = mitobench("check-plugin", name)
     subject.cache_clear()
     assert answer.code == 0, answer.out
-    assert "learned-spots passes all checks." in answer.out
-
-
-def test_the_verifier_of_patches_keeps_the_contract(
-    install: Callable[..., None], mitobench: Callable[..., Any]
-) -> None:
-    points = {"mitobench.verifiers": {"small-patches": "small_patches:SmallPatches"}}
-    subject.cache_clear()
-    install("as-verified", points, {"small_patches.py": block("python", "class SmallPatches")})
-    answer = mitobench("check-plugin", "small-patches")
-    subject.cache_clear()
-    assert answer.code == 0, answer.out
-    assert "small-patches passes all checks." in answer.out
+    assert f"{name} passes all checks." in answer.out
 
 
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"^    mitobench ([a-z-]+)", DOC, re.MULTILINE))))

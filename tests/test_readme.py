@@ -26,6 +26,7 @@ import pytest
 from PIL import Image
 
 from mitobench.datasets import synthesis
+from mitobench.datasets.images import write_rgb
 
 pytestmark = pytest.mark.slow
 
@@ -40,10 +41,9 @@ NOT_RUN = {
     "make demo": "CI runs it (.ci/run): it sets up the environment of these tests and trains networks",
     "make test": "CI runs it (.ci/run): it is what runs these tests",
     "source .venv/bin/activate": "these tests put an environment of their own on the path",
-    "mitobench run --estimator fcn --detector frcnn --verifier resnet50": "`make demo` runs it",
-    "mitobench run --estimator fcn,mask --detector frcnn,blobs --verifier resnet50,none --seeds 3 --data ~/mitos": (
-        "it needs the real frames and hours"
-    ),
+    "mitobench run --estimator fcn --detector frcnn --verifier resnet50 --out my-leaderboard": "`make demo` runs it",
+    "mitobench run --estimator fcn,mask --detector frcnn,blobs --verifier resnet50,none --seeds 3 --data ~/mitos"
+    " --out on-mitos": "it needs the real frames and hours",
 }
 
 MAX_LINES = 150  # about three screens of 1000 x 1000 px
@@ -170,7 +170,20 @@ def _loose(text: str) -> str:
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Block, str]]:
-    return Shell(tmp_path_factory.mktemp("readme")).play(BLOCKS)
+    shell = Shell(tmp_path_factory.mktemp("readme"))
+    write_own_images(shell.cwd / "my-images")
+    return shell.play(BLOCKS)
+
+
+def write_own_images(folder: Path) -> None:
+    """Writes what a reader has: some images, and one CSV of the mitoses in them."""
+    folder.mkdir()
+    lines = ["image,x,y"]
+    for slide in range(6):
+        picture = synthesis.make_frame(0, slide, 0)
+        write_rgb(folder / f"slide{slide}.png", picture.image)
+        lines += [f"slide{slide}.png,{x:.1f},{y:.1f}" for x, y in picture.mitoses.xy]
+    (folder / "mitoses.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 # ------------------------------------------------------------------------------------------------- commands
@@ -178,7 +191,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Block, str]]:
 
 def test_the_commands_run_and_print_what_is_shown(played: list[tuple[Block, str]]) -> None:
     shown = [(block.text, printed) for block, printed in played if block.kind == "text"]
-    assert len(shown) == 3
+    assert len(shown) == 2
     assert [(line, printed) for text, printed in shown if (line := difference(text, printed))] == []
 
 
@@ -186,11 +199,14 @@ def test_every_command_is_run_or_has_a_reason() -> None:
     typed = [command for block in BLOCKS if block.kind == "bash" for command in block.commands]
     assert set(NOT_RUN) <= set(typed)
     assert [command for command in typed if command not in NOT_RUN] == [
-        "mitobench run --detector blobs --verifier none",
         "mitobench predict --example --out found",
+        "mitobench run --detector blobs --verifier none --out my-leaderboard",
+        "mitobench data init my-images --mpp 0.25",
+        "mitobench data check my-images --dataset folder",
+        "mitobench run --dataset folder --data my-images --detector blobs --verifier none --out on-my-images",
         "mitobench new-plugin my-spots --kind detector",
-        "pip install ./my-spots",
-        "mitobench run --detector blobs,my-spots --verifier none",
+        "pip install -e my-spots",
+        "mitobench run --detector blobs,my-spots --verifier none --out my-leaderboard",
     ]
 
 

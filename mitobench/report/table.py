@@ -79,7 +79,8 @@ class Section:
         common = [note for note in _notes_of(scored[0]) if all(note in _notes_of(record) for record in scored)]
         common += [self.data_note] if self.data_note else []
         n_scored = sum(len(row.good) for row in self.rows)
-        return [*common, f"test frames scored {n_scored} times for these rows"] if n_scored > 1 else common
+        often = f"test frames scored {n_scored} times for these rows, once a row and seed"
+        return [*common, often] if n_scored > 1 else common
 
     def file(self, record: Record) -> str:
         """The path of a record of this section, relative to the folder of records; of folds, that of the first."""

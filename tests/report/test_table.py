@@ -352,7 +352,7 @@ def test_rows_that_look_the_same_have_a_remark_on_how_they_differ() -> None:
 
 def test_a_note_that_not_all_rows_have_is_a_remark() -> None:
     ranking = section(ok(notes=["no tissue", "from scratch"]), ok(detector="rpn", f1=0.4, notes=["no tissue"]))
-    assert ranking.notes == ["no tissue", "test frames scored 2 times for these rows"]
+    assert ranking.notes == ["no tissue", "test frames scored 2 times for these rows, once a row and seed"]
     assert [ranking.remarks(row) for row in ranking.rows] == [["from scratch"], []]
 
 
