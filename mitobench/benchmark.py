@@ -31,6 +31,7 @@ from mitobench.results.assemble import assemble
 
 log = logging.getLogger("mitobench")
 
+NO_MASKS = "fixed"  # the default estimator where there are no masks
 ANY_PROFILE = "smoke"  # used to check overrides early: the default profile depends on the data, not yet read then
 
 
@@ -150,7 +151,8 @@ class Benchmark:
         estimators = {name for roles in named for name in roles["estimator"]}
         masks = _learns_from_masks(estimators)
         workspace = reading.read(root, tested, train_on, protocol, scanners, masks, notify, known)
-        named = [_for_masks(roles, grid.roles, workspace, notify) for roles, grid in zip(named, grids, strict=True)]
+        replaced: list[str] = []
+        named = [_for_masks(roles, grid.roles, workspace, replaced) for roles, grid in zip(named, grids, strict=True)]
         if part == "val":
             workspace = workspace.without_test(tested)
         request = Request(
@@ -169,7 +171,8 @@ class Benchmark:
         with weights_search.searching(store=store):
             plan = build(list(zip(named, settings, strict=True)), request, workspace)
         trust.check(trust.requests_of_plan(plan), allowed, "This run")
-        for note in (note for own in settings for note in own.notes):
+        uses_boxes = any(row.combination.estimator == NO_MASKS for row in plan.rows)
+        for note in (*(replaced if uses_boxes else ()), *(note for own in settings for note in own.notes)):
             notify(note)
         return cls(request, settings, workspace, plan, Store(store))
 
@@ -303,16 +306,16 @@ def _with_defaults(roles: Mapping[str, list[str]], settings: Settings, notify: N
 
 
 def _for_masks(
-    roles: dict[str, list[str]], given: Mapping[str, Any], workspace: Workspace, notify: Notify
+    roles: dict[str, list[str]], given: Mapping[str, Any], workspace: Workspace, notes: list[str]
 ) -> dict[str, list[str]]:
-    """Replaces the default estimator by `fixed` where it learns from masks and no data set of the run has any."""
+    """Replaces the default estimator by `fixed`, and notes it, if it learns from masks and no data set here has any."""
     if "estimator" in given or any(workspace.card(name).has_masks for name in workspace.datasets):
         return roles
     if not _learns_from_masks(roles["estimator"]):
         return roles
     (name,) = roles["estimator"]
-    notify(f"Default estimator: fixed, because {name} learns from masks, and no data set here has any.")
-    return {**roles, "estimator": ["fixed"]}
+    notes.append(f"Default estimator: {NO_MASKS}, because {name} learns from masks, and no data set here has any.")
+    return {**roles, "estimator": [NO_MASKS]}
 
 
 def find_device(name: str, processes: int = 1) -> str:

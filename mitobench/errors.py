@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
     if close and len(known) > MANY_NAMES:
         return f"{hint}{len(known):,} names are available."
-    shown = ", ".join(known[:MAX_NAMES]) + (f" and {len(known) - MAX_NAMES} more" if len(known) > MAX_NAMES else "")
-    return f"{hint}Available: {shown}." if shown else "None are installed."
+    return f"{hint}Available: {listed(known, MAX_NAMES)}." if known else "None are installed."
 
 
 def wrong_fields(reason: ValidationError, below: str = "") -> str:
@@ -71,6 +70,17 @@ def one_line(text: str) -> str:
     """Returns an untrusted text as one line of at most 300 characters, without control characters."""
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     return shown if len(shown) <= MAX_CHARACTERS else f"{shown[: MAX_CHARACTERS - 1]}…"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Returns a number with its noun: `1 slide`, `1,000 slides`. `many`: the plural, if it is not `one` with an s."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def listed(names: Sequence[str], most: int, between: str = ", ") -> str:
+    """Lists names, at most so many of them: `a, b and 3 more`."""
+    rest = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return between.join(names[:most]) + rest
 
 
 def as_text(name: str) -> str:

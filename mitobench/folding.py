@@ -44,6 +44,13 @@ def prepare(
     ]
 
 
+def name_of(benchmarks: Sequence[Benchmark]) -> str:
+    """Returns the name of a fold, or of the protocol of several; empty for a protocol without folds."""
+    first = benchmarks[0].fold
+    found = folds.fold_of(first or "")
+    return f"{found[0]}, {len(benchmarks)} folds" if found and len(benchmarks) > 1 else first or ""
+
+
 def _protocols(
     data: Path | None,
     datasets: Sequence[str] | None,

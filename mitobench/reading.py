@@ -121,6 +121,8 @@ def read(
         own = protocol_of(name, protocol) if protocol and name in tested else None
         dataset = known.get(name, root, scanners)
         parts[name] = _split(dataset, own)
+        if not protocol and name in tested and (hint := folds.few_slides(dataset, parts[name].groups["test"])):
+            notify(f"{name}: {hint}")
         found[name] = known.looked_at(dataset, notify)
         for note in found[name].notes:
             notify(f"{name}: {note}")

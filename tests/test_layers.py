@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "evaluate": {"errors", "foreign", "api"},
     "pipeline": {*LEAF, "api", "discovery", "training", "datasets", "evaluate"},
     "results": {*LEAF, "api", "discovery", "datasets", "evaluate", "pipeline"},
-    "report": {*LEAF, "published", "evaluate", "results", "pipeline.canonical"},
+    "report": {*LEAF, "published", "evaluate", "results", "pipeline.canonical", "datasets.fold_names"},
     "gallery": {*LEAF, "api", "datasets", "evaluate", "pipeline", "results", "report"},
     "model": {
         *LEAF,

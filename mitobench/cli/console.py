@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,7 @@ from rich.table import Table
 from mitobench import validation
 from mitobench.atomic import write_atomic
 from mitobench.cli.terminal import Console, echo, time_left
+from mitobench.errors import counted, listed
 from mitobench.foreign import read_json
 from mitobench.foreign.limits import MAX_STATE_BYTES
 from mitobench.pipeline import estimate
@@ -41,6 +42,8 @@ DAY_SECONDS = 86_400.0
 console = Console()
 
 MAX_LINES = 100  # of a list that grows with the number of combinations
+MAX_ROWS, BEST_ROWS = 12, 3  # of a section with more rows, a run prints its own and the best ones
+MAX_NAMES = 5  # of plugins that have never run
 
 
 def notify(text: str) -> None:
@@ -57,34 +60,42 @@ def check_out(out: Path) -> None:
         pass
 
 
-def show_plan(benchmark: Benchmark, name: str = "", *, dry_run: bool = False, every: bool = False) -> None:
+def show_plan(benchmarks: Sequence[Benchmark], name: str = "", *, dry_run: bool = False, every: bool = False) -> None:
     """Prints which stages will run, which are cached, and what cannot run and why.
 
     Args:
-        benchmark: the plan.
+        benchmarks: the plan, or those of the folds of a protocol, whose stages are listed once.
         name: added to the title.
         dry_run: also print how long the missing stages will take.
         every: print every line of a long list.
     """
     table = Table(title=escape(": ".join(filter(None, ["Plan", name]))), title_justify="left", box=None, pad_edge=False)
-    for column in ("", "stage", "key"):
+    of_folds = ["fold"] if len(benchmarks) > 1 else []
+    for column in ("", "stage", *of_folds, "key"):
         table.add_column(column, overflow="fold")
-    stages = list(benchmark.plan.stages.values())
+    benchmark = benchmarks[0]
+    folds: defaultdict[str, list[int]] = defaultdict(list)
+    for number, one in enumerate(benchmarks, 1):
+        for key in one.plan.stages:
+            folds[key].append(number)
+    stages = list({key: stage for one in benchmarks for key, stage in one.plan.stages.items()}.values())
     missing = [stage for stage in stages if not benchmark.store.has(stage.kind, stage.key)]
     to_run = {stage.key for stage in missing}
     for stage in stages if every else stages[:MAX_LINES]:
-        table.add_row("to run" if stage.key in to_run else "cached", escape(stage.label), stage.key[:10])
+        fold = [" ".join(map(str, folds[stage.key])) for _ in of_folds]
+        table.add_row("to run" if stage.key in to_run else "cached", escape(stage.label), *fold, stage.key[:10])
     console.print(table)
     _show_rest(stages, every, "stages")
-    rows = sum(row.problem is None for row in benchmark.plan.rows)
+    rows = max(sum(row.problem is None for row in one.plan.rows) for one in benchmarks)
     console.print(
-        f"{rows} combination{'s' if rows != 1 else ''}, {len(stages)} distinct stages: {len(missing)} to run, "
+        f"{counted(rows, 'combination')}{f' in {len(benchmarks)} folds' if of_folds else ''}, "
+        f"{counted(len(stages), 'distinct stage')}: {len(missing)} to run, "
         f"{len(stages) - len(missing)} cached. Profile {escape(benchmark.settings[0].profile)}, "
         f"device {benchmark.request.device}{_processes(benchmark)}, store {escape(str(benchmark.store.root))}."
     )
     if dry_run and missing:
         _show_times(estimate.estimate(missing, benchmark.store), every)
-    _show_problems(benchmark, every)
+    _show_problems(benchmarks, every)
 
 
 def _show_rest(shown: Sequence[object], every: bool, what: str) -> None:
@@ -93,28 +104,39 @@ def _show_rest(shown: Sequence[object], every: bool, what: str) -> None:
 
 
 def _show_times(times: Sequence[StageTime], every: bool) -> None:
-    """Prints how long the missing stages will take, and from how many earlier ones that is known."""
-    known = [time for time in times if time.n_earlier]
-    n_unknown = sum(time.n_unknown for time in times)
-    rest = f" Not in the sum: {n_unknown:,} stages of which there is no earlier one." if n_unknown else ""
-    if known:
-        total, low, high = (sum(values) for values in zip(*((t.seconds, t.low, t.high) for t in known), strict=True))
-        console.print(
-            f"Time of one stage after another: about {duration(total)}, from {duration(low)} to {duration(high)} by "
-            f"the fastest and the slowest earlier stages in this store.{rest}"
-        )
-    else:
-        console.print("Time: unknown, as there is no earlier stage of these plugins in this store.")
+    """Prints how long the missing stages will take, from earlier ones; first of all, which have never run here."""
+    console.print(escape(_time_of_all(times)), soft_wrap=True)
+    if all(time.n_unknown for time in times):
         return
     for time in times if every else times[:MAX_LINES]:
         console.print(escape(f"  {_time_line(time)}"), soft_wrap=True)
     _show_rest(times, every, "plugins")
 
 
+def _time_of_all(times: Sequence[StageTime]) -> str:
+    """One sentence on the time of all missing stages; it is unknown if any of them has never run here."""
+    known = [time for time in times if not time.n_unknown]
+    total, low, high = (sum(getattr(time, of) for time in known) for of in ("seconds", "low", "high"))
+    about = (
+        f"about {duration(total)}, from {duration(low)} to {duration(high)} by the fastest and the slowest earlier "
+        "stages in this store"
+    )
+    unknown = sorted((time for time in times if time.n_unknown), key=lambda time: not time.kind.startswith("fit-"))
+    if not unknown:
+        return f"Time of one stage after another: {about}."
+    names = listed([f"{time.kind} {time.plugin}".strip() for time in unknown], MAX_NAMES)
+    n_unknown = sum(time.n_unknown for time in unknown)
+    of = counted(sum(time.n_stages for time in times), "stage")
+    others = f"; the others one after another: {about}" if known else ""
+    return (
+        f"Time: unknown; {n_unknown:,} of {of} {'has' if n_unknown == 1 else 'have'} never run here ({names}){others}."
+    )
+
+
 def _time_line(time: StageTime) -> str:
     what = f"{time.kind} {time.plugin}: {time.n_stages:,} to run"
     if not time.n_earlier:
-        return f"{what}; no earlier {time.kind} of {time.plugin}: not in the sum"
+        return f"{what}, time unknown: has never run here"
     scaled = f", scaled by {time.scaled_by}" if time.scaled_by else ", not scaled"
     return f"{what}, {duration(time.seconds)}, from {time.n_earlier:,} earlier of this plugin{scaled}"
 
@@ -139,11 +161,12 @@ def _processes(benchmark: Benchmark) -> str:
     return f" in {benchmark.request.processes} processes" if benchmark.request.processes > 1 else ""
 
 
-def _show_problems(benchmark: Benchmark, every: bool = False) -> None:
-    problems = benchmark.problems
-    for row in problems if every else problems[:MAX_LINES]:
-        status, reason = row.problem or ("", "")
-        console.print(f"[yellow]{status.upper()}[/yellow] {escape(row.combination.title)}: {escape(reason)}")
+def _show_problems(benchmarks: Sequence[Benchmark], every: bool = False) -> None:
+    """Prints what cannot run and why; what cannot run in several folds, once."""
+    found = ((row.combination.title, *(row.problem or ("", ""))) for one in benchmarks for row in one.problems)
+    problems = list(dict.fromkeys(found))
+    for title, status, reason in problems if every else problems[:MAX_LINES]:
+        console.print(f"[yellow]{status.upper()}[/yellow] {escape(title)}: {escape(reason)}")
     _show_rest(problems, every, "combinations that cannot run")
 
 
@@ -235,15 +258,23 @@ def training_info(folder: Path) -> list[str]:
 
 
 def show_results(benchmarks: Sequence[Benchmark], out: Path) -> None:
-    """Prints what could not run, the leaderboard of all records in `out`, and the paths of the files."""
-    for benchmark in benchmarks:
-        _show_problems(benchmark)
+    """Prints what could not run, the sections of the leaderboard in `out` with rows of this run, and where all are."""
+    _show_problems(benchmarks)
     if not any(benchmark.records for benchmark in benchmarks):
         console.print("No combination could run, and no record was written.")
         return
     page, sections = build.build(out)
+    files = {
+        path.relative_to(out / build.RECORDS).as_posix() for benchmark in benchmarks for path, _ in benchmark.records
+    }
+    others = 0
     for section in sections:
-        show_section(section)
+        rows = [row for row in section.rows if any(files & {*section.files_of(one)} for one in row.records)]
+        if rows:
+            show_section(section, rows)
+        others += not rows
+    if others:
+        notify(f"{counted(others, 'other section')} of this leaderboard: mitobench leaderboard show {out}")
     notify(f"Records      {out / build.RECORDS}")
     notify(f"Leaderboard  {page}")
 
@@ -269,8 +300,7 @@ def show_matrix(matrix: Matrix) -> None:
 
 def show_validation(benchmarks: Sequence[Benchmark], rows: Sequence[ValidationRow]) -> None:
     """Prints validation scores, best first, and for each data set the best setting as `run` takes it."""
-    for benchmark in benchmarks:
-        _show_problems(benchmark)
+    _show_problems(benchmarks)
     for dataset in dict.fromkeys(row.dataset for row in rows):
         shown = [row for row in rows if row.dataset == dataset]
         table = Table(
@@ -316,8 +346,11 @@ def _in_folds(row: ValidationRow) -> str:
     return f" ({len(folds)} folds)" if len(folds) > 1 else ""
 
 
-def show_section(section: Section) -> None:
-    """Prints one section of the leaderboard: a table of numbers, and below it the names of the rows."""
+def show_section(section: Section, of_run: Collection[LeaderboardRow] | None = None) -> None:
+    """Prints one section of the leaderboard: a table of numbers, and below it the names of the rows.
+
+    `of_run`: rows of a run; of a section with many rows these and the best ones are printed. None: all.
+    """
     table = Table(
         title=escape(section.title),
         title_justify="left",
@@ -327,19 +360,21 @@ def show_section(section: Section) -> None:
     for column in ("#", "P", "R", "F1 [95 %]", "alone", "oracle", "AP", "s/frame", "seeds"):
         table.add_column(escape(column), justify="right", no_wrap=True)
     names = []
-    for number, (rank, row) in enumerate(itertools.islice(section.ranked(), MAX_LINES), 1):
+    shown = _rows(section, of_run)
+    for number, rank, row in shown:
         label = str(rank) if rank else f"({number})"
         names.append(f"{label:>4}  {_name(row)}{_ranks(section, row)}")
         table.add_row(label, *(escape(cell) for cell in _numbers(row)))
     console.print(table)
     for name in names:
         console.print(escape(name))
-    if len(section.rows) > MAX_LINES:
-        console.print(escape(f"... and {len(section.rows) - MAX_LINES:,} more rows, in the page {section.name}.md."))
+    if len(section.rows) > len(shown):
+        rest = counted(len(section.rows) - len(shown), "more row")
+        console.print(escape(f"... and {rest}, in the page {section.name}.md."))
     console.print(escape(markdown.measured(section)))
-    counted = case_counts.of_best(section)
-    if counted is not None:
-        console.print(escape(f"The count of rank {counted[0]}: {case_counts.sentence(counted[1])}."))
+    best_count = case_counts.of_best(section)
+    if best_count is not None:
+        console.print(escape(f"The count of rank {best_count[0]}: {case_counts.sentence(best_count[1])}."))
     console.print(
         "rank range: ranks that the row may have on other slides, by paired comparisons corrected for their number. "
         "≈: inside the noise of the best. alone: F1 of the detector without verification. oracle: F1 at the best "
@@ -347,6 +382,14 @@ def show_section(section: Section) -> None:
     )
     for note in section.notes:
         console.print(f"- {escape(note)}")
+
+
+def _rows(section: Section, of_run: Collection[LeaderboardRow] | None) -> list[tuple[int, int | None, LeaderboardRow]]:
+    """The rows to print with their place and rank: all of a short section, otherwise the best and those of a run."""
+    rows = [(number, rank, row) for number, (rank, row) in enumerate(section.ranked(), 1)]
+    if of_run is not None and len(rows) > MAX_ROWS:
+        rows = [entry for entry in rows if entry[0] <= BEST_ROWS or entry[2] in of_run]
+    return rows[:MAX_LINES]
 
 
 def _name(row: LeaderboardRow) -> str:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mitobench.cli.terminal import Console, echo
+from mitobench.errors import DataError, MitobenchError, counted, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from mitobench.datasets.check import DatasetReport, PartCounts, ProtocolCheck
     from mitobench.datasets.domain_table import DomainRow
+    from mitobench.datasets.folder_init import SlideGuess
+
+MAX_SLIDES = 10  # names of slides that are printed of a part
+MAX_EXAMPLES = 3
 
 app = typer.Typer(help="Check a data folder, or write the synthetic data sets.", no_args_is_help=True)
 
@@ -25,11 +30,21 @@ def check(
     dataset: Annotated[
         str | None, typer.Option(help="Check only this data set. Default: all that are found.", show_default=False)
     ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help="Show the parts under this protocol (a name, or a .json file), such as cv-by-slide-of3: each fold. "
+            "Default: those of the data set.",
+            show_default=False,
+        ),
+    ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Compute the digests of all files anew, also of unchanged ones.")
     ] = False,
 ) -> None:
     """Check copies of data sets against their cards: show what they hold, what is missing and what looks wrong.
+
+    For each protocol it shows the frames, slides and mitoses of each part, and the names of the slides.
 
     Annotation files are checked without their images too; which images are missing is listed. Frames that show the
     same tissue are named, within a data set and across those that are checked. Digests of files are
@@ -42,8 +57,8 @@ def check(
     from mitobench import discovery
     from mitobench.datasets import available
     from mitobench.datasets import check as checks
-    from mitobench.errors import DataError, MitobenchError
     from mitobench.file_cache import computing_anew
+    from mitobench.reading import protocol_of
 
     if not folder.is_dir():
         raise DataError(f"{folder}: is not a directory. Give the folder that holds the data sets.")
@@ -58,7 +73,8 @@ def check(
     with computing_anew() if verify else nullcontext():
         for name in names:
             try:
-                reports.append(checks.check(name, folder))
+                wanted = protocol_of(name, protocol) if protocol else None
+                reports.append(checks.check(name, folder, wanted))
                 _show(reports[-1])
             except MitobenchError as reason:
                 errors.append(str(reason))
@@ -83,11 +99,11 @@ def init(
     from mitobench.datasets.folder_init import write_settings
 
     path, seen = write_settings(folder, mpp, _ask)
-    echo(f"{seen.images} images, annotated in {', '.join(seen.annotations[:3])}.")
+    echo(f"{counted(seen.images, 'image')}, annotated in {', '.join(seen.annotations[:3])}.")
     for line in seen.unread:
         echo(line)
     if seen.each_is_a_slide:
-        echo("Each image counts as a slide of its own. If several show one slide, set `slide` in the file.")
+        echo(f"Each image counts as a slide of its own. {_other_slides(seen.guess)}")
     if seen.classes:
         words = {True: "mitosis", False: "imposter", None: "not known"}
         classes = [f"{name or 'empty'} ({words[answer]})" for name, answer in seen.classes.items()]
@@ -98,13 +114,38 @@ def init(
         echo("First put the classes that are not known into mitosis, imposter or ignore in this file.")
     if seen.question:
         echo(f"First: {seen.question}")
+    elif hint := _few_slides(folder):
+        echo(hint)
+
+
+def _other_slides(guess: SlideGuess | None) -> str:
+    """What to do if the images are not of one slide each: what their names look like, with counts."""
+    if guess is None:
+        return "If several show one slide, set `slide` in the file."
+    least, most = min(guess.images.values()), max(guess.images.values())
+    several = counted(most, "image") if least == most else f"{least} to {counted(most, 'image')}"
+    more = ", ..." if len(guess.images) > MAX_EXAMPLES else ""
+    names = ", ".join(list(guess.images)[:MAX_EXAMPLES])
+    return (
+        f"But the names look like {counted(len(guess.images), 'slide')} of {several} ({names}{more}): if so, remove "
+        "the # before `slide = ...` in dataset.toml."
+    )
+
+
+def _few_slides(folder: Path) -> str:
+    """How to test more slides, where the default protocol tests few; empty where the folder cannot be read so far."""
+    from mitobench.datasets import folds, load
+
+    with suppress(MitobenchError):  # `data check` says what is wrong
+        dataset = load("folder", folder)
+        split = folds.find_split(dataset, dataset.card.default_protocol)
+        return folds.few_slides(dataset, folds.applied(dataset, split).groups["test"])
+    return ""
 
 
 def _ask(question: str) -> float:
     """Asks for a number; without a terminal, raises DataError."""
     import sys
-
-    from mitobench.errors import DataError
 
     if not sys.stdin.isatty():
         raise DataError(f"{question} Give it with --mpp.")
@@ -139,7 +180,6 @@ def synth(
     from rich.progress import Progress
 
     from mitobench.datasets import synthetic, synthetic_domains
-    from mitobench.errors import MitobenchError
 
     if domains and frames is not None:
         raise MitobenchError("--frames: `synthetic-domains` has one frame per slide. Leave --frames out.")
@@ -237,8 +277,16 @@ def _show_protocol(protocol: ProtocolCheck) -> None:
         _print(f"  missing: {protocol.missing}")
     if protocol.problem:
         _print(f"  cannot be used: {protocol.problem}")
-    else:
-        _table("split", protocol.rows)
+        return
+    _table("split", protocol.rows)
+    _print(f"  slides: {'; '.join(f'{part}: {_names(slides)}' for part, slides in protocol.slides.items())}")
+    if protocol.hint:
+        _print(f"  {protocol.hint}")
+
+
+def _names(slides: Sequence[str]) -> str:
+    """The names of slides, the first ten if there are more."""
+    return listed(slides, MAX_SLIDES, ", " if any(" " in slide for slide in slides) else " ") or "none"
 
 
 def _domain_table(rows: Sequence[DomainRow]) -> None:
@@ -261,12 +309,20 @@ def _domain_cells(row: DomainRow) -> list[str]:
 def _table(what: str, rows: Iterable[PartCounts]) -> None:
     from rich.table import Table
 
+    from mitobench.datasets.folder import SCANNER
+
+    rows = list(rows)
+    names = ["scanner", what] if any(row.scanner != SCANNER for row in rows) else [what]
+    numbers = ["frames", "slides", "positive", "mitoses", "imposters", "unlabelled"]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("", what, "frames", "positive", "mitoses", "imposters", "unlabelled"):
-        table.add_column(column, justify="left" if column in ("", what) else "right")
+    for column in [f"  {names[0]}", *names[1:]]:
+        table.add_column(column)
+    for column in numbers:
+        table.add_column(column, justify="right")
     for row in rows:
-        counts = (row.frames, row.with_mitosis, row.mitoses, row.imposters, row.unlabelled)
-        table.add_row(f"  {row.scanner}", row.part, *map(str, counts))
+        first = [row.scanner, row.part][-len(names) :]
+        counts = (row.frames, row.slides, row.with_mitosis, row.mitoses, row.imposters, row.unlabelled)
+        table.add_row(f"  {first[0]}", *first[1:], *map(str, counts))
     _print(table)
 
 

@@ -135,7 +135,7 @@ def experiment(
     )
     for part in prepared.parts:
         if part.benchmark:
-            console.show_plan(part.benchmark, part.name, dry_run=dry_run, every=list_all)
+            console.show_plan([part.benchmark], part.name, dry_run=dry_run, every=list_all)
     if dry_run:
         console.exit_of_plan(prepared.benchmarks)
     folder = prepared.folder(out)

@@ -111,7 +111,7 @@ def matrix(
         benchmarks = [Benchmark.prepare([grid], datasets=chosen, train_on=[name], **options) for name in chosen]
     for benchmark in benchmarks:
         name = benchmark.fold or f"trained on {', '.join(benchmark.request.train_on)}"
-        console.show_plan(benchmark, name, dry_run=dry_run, every=list_all)
+        console.show_plan([benchmark], name, dry_run=dry_run, every=list_all)
     if dry_run:
         console.exit_of_plan(benchmarks)
     console.check_out(out)

@@ -180,8 +180,7 @@ def run(
         allow=allow(allow_external, allow_download),
         notify=console.notify,
     )
-    for benchmark in benchmarks:
-        console.show_plan(benchmark, benchmark.fold or "", dry_run=dry_run, every=list_all)
+    console.show_plan(benchmarks, folding.name_of(benchmarks), dry_run=dry_run, every=list_all)
     if dry_run:
         console.exit_of_plan(benchmarks)
     if not to_test:

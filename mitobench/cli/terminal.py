@@ -18,13 +18,16 @@ from typing import Any, TextIO, cast
 import rich.console
 import typer
 from rich.console import ConsoleOptions, RenderableType
+from rich.measure import Measurement
 from rich.segment import Segment
+from rich.table import Table
 
 from mitobench.errors import MitobenchError
 from mitobench.foreign import printable
 
 # Control sequences that rich and click write: colours, progress display, showing and hiding the cursor.
 _OURS = re.compile(r"(\x1b\[[0-9;]*m|\x1b\[[0-9]*[AKG]|\x1b\[\?25[hl]|\r)")
+_UNLIMITED = 10_000  # columns of a file or a pipe
 _FORCED = ("FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS", "GITHUB_ACTIONS")
 
 
@@ -35,10 +38,28 @@ def echo(text: object = "", *, err: bool = False, nl: bool = True, lines: bool =
 
 
 class Console(rich.console.Console):
-    """rich's console for untrusted text: applies its own styles and escapes control characters in the text."""
+    """rich's console for untrusted text: applies its own styles and escapes control characters in the text.
+
+    In a file or a pipe, a table is as wide as its cells need: none is cut or folded.
+    """
+
+    _needed = 0  # columns that the table needs which is being printed
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"highlight": False, "emoji": False, **options})
+
+    @property
+    def options(self) -> ConsoleOptions:
+        """The options of rich, with the width that a table needs where nothing limits it."""
+        found = super().options
+        return found if self.is_terminal else found.update(width=max(found.max_width, self._needed))
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Prints as rich does."""
+        unlimited = super().options.update(width=_UNLIMITED)
+        tables = [one for one in objects if isinstance(one, Table)]
+        self._needed = max((Measurement.get(self, unlimited, table).maximum for table in tables), default=0)
+        super().print(*objects, **{"crop": self.is_terminal, **options})
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Renders segments in which only rich's own control codes remain."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mitobench.datasets import folds
@@ -13,9 +13,10 @@ from mitobench.datasets.card import Expected
 from mitobench.datasets.contamination import duplicates, shared_slides
 from mitobench.datasets.domain_table import DomainRow, domain_rows
 from mitobench.datasets.files import unread_lines
+from mitobench.datasets.folder import SCANNER
 from mitobench.datasets.looks import is_made_here
 from mitobench.datasets.splits import PARTS, SplitFile
-from mitobench.errors import DataError, MitobenchError
+from mitobench.errors import DataError, MitobenchError, counted
 from mitobench.slides.reader import oddities
 
 _UNKNOWN = Expected()
@@ -34,11 +35,12 @@ class Count:
 
 @dataclass(frozen=True)
 class PartCounts:
-    """Counts of frames and annotations in one part of a split, for one scanner."""
+    """Counts of frames, their slides and annotations in one part of a split, for one scanner."""
 
     scanner: str
     part: str
     frames: Count
+    slides: Count
     with_mitosis: Count
     mitoses: Count
     imposters: Count
@@ -47,13 +49,25 @@ class PartCounts:
 
 @dataclass(frozen=True)
 class ProtocolCheck:
-    """How a split divides this copy: `missing` is what the copy lacks, `problem` why the split cannot be used."""
+    """How a split divides this copy.
+
+    Attributes:
+        name: its name.
+        rows: the counts of each part.
+        note: what the split says of itself.
+        missing: what the copy lacks.
+        problem: why the split cannot be used.
+        slides: the slides of each part, sorted.
+        hint: how to test more slides, for the default protocol of a data set if it tests few.
+    """
 
     name: str
     rows: tuple[PartCounts, ...]
     note: str
     missing: str
     problem: str | None = None
+    slides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,14 +85,19 @@ class DatasetReport:
     anomalies: tuple[str, ...]
 
 
-def check(name: str, root: Path) -> DatasetReport:
-    """Reads data set `name`, pixels included, and compares it with its card. Raises DataError if a file is broken.
+def check(name: str, root: Path, protocol: str | None = None) -> DatasetReport:
+    """Reads data set `name`, pixels included, and compares it with its card.
 
-    Of a copy without images it checks the annotation.
+    Of a copy without images it checks the annotation. `protocol`: the split to apply; None: those on the card.
+
+    Raises DataError if a file is broken, MitobenchError for an unknown protocol.
     """
     dataset = load(name, root, labels_only=True)
     items = list(dataset.items.values())
     annotated = replace(dataset, items={**dataset.items, **dataset.without_image}, without_image={}, fields={})
+    usable = dataset if dataset.items else annotated
+    names = [protocol] if protocol else dataset.card.protocols
+    protocols = tuple(check for name in names for check in _check_folds(usable, name))
     anomalies = (
         *dataset.notes,
         *_looks(items),
@@ -88,8 +107,6 @@ def check(name: str, root: Path) -> DatasetReport:
         *(f"{item.files[0]}: says {text}" for item in items if (text := item.other_mpp(dataset.card))),
         *unread_lines(dataset.unread),
     )
-    usable = dataset if dataset.items else annotated
-    protocols = tuple(check for protocol in dataset.card.protocols for check in _check_folds(usable, protocol))
     rows = tuple(_count_official_parts(annotated))
     domains = domain_rows(list(annotated.items.values()))
     return DatasetReport(dataset, domains, rows, protocols, tuple(_sizes(items)), anomalies)
@@ -101,6 +118,7 @@ def _count_part(scanner: str, part: str, items: Iterable[Item], expected: Expect
         scanner,
         part,
         Count(len(here), expected.frames),
+        Count(len({item.frame.group for item in here})),
         Count(sum(len(item.mitoses) > 0 for item in here)),
         Count(sum(len(item.mitoses) for item in here), expected.mitoses),
         Count(sum(len(item.mitoses.imposters) for item in here), expected.imposters),
@@ -144,7 +162,9 @@ def _check_protocol(dataset: Dataset, name: str, split: SplitFile) -> ProtocolCh
         for part in PARTS
         for scanner in dataset.scanners
     )
-    return ProtocolCheck(name, tuple(row for row in rows if row.frames.found), split.note, missing)
+    hint = folds.few_slides(dataset, assigned.groups["test"]) if name == dataset.card.default_protocol else ""
+    found = tuple(row for row in rows if row.frames.found)
+    return ProtocolCheck(name, found, split.note, missing, slides=assigned.groups, hint=hint)
 
 
 def _missing(split: SplitFile, dataset: Dataset) -> str:
@@ -160,7 +180,8 @@ def _missing(split: SplitFile, dataset: Dataset) -> str:
 def _sizes(items: Iterable[Item]) -> Iterable[str]:
     sizes = Counter((item.frame.scanner, *item.frame.size) for item in items)
     for (scanner, width, height), count in sorted(sizes.items()):
-        yield f"{scanner} {width} x {height} px: {count} frames"
+        named = "" if scanner == SCANNER else f"{scanner} "
+        yield f"{named}{width} x {height} px: {counted(count, 'frame')}"
 
 
 def _misplaced(dataset: Dataset) -> Iterable[str]:

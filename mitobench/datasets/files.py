@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from mitobench.errors import DataError
+from mitobench.errors import DataError, counted
 
 MARKER = "synthetic.json"
 IMAGE_SUFFIXES = frozenset({".bmp", ".tif", ".tiff", ".png", ".jpg", ".jpeg"})
@@ -54,7 +54,8 @@ def unread_lines(unread: Mapping[Path, Sequence[Path]]) -> Iterator[str]:
     for folder, paths in unread.items():
         suffixes = " ".join(sorted({path.suffix.lower() for path in paths}))
         names = ", ".join(path.name for path in paths[:5])
-        yield f"{folder}: {len(paths)} files are not read ({suffixes}): {names}"
+        files = counted(len(paths), "file is", "files are")
+        yield f"{folder}: {files} not read ({suffixes}): {names}"
 
 
 def walk(root: Path) -> Iterator[Path]:

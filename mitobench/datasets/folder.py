@@ -17,9 +17,9 @@ from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, w
 from mitobench.datasets.folder_formats import SUFFIXES, Annotations, read_annotations
 from mitobench.datasets.folder_settings import FILE, FolderSettings, read_settings
 from mitobench.datasets.spans import spans
-from mitobench.errors import DataError
+from mitobench.errors import DataError, counted, listed
 
-SCANNER = "unknown"
+SCANNER = "unknown"  # of every frame: a folder does not say it
 CORNER_PX, CORNER = 10.0, 0.03  # figures that are all nearer to the corner, in px and as a share, are not in px
 MIN_FIGURES = 3  # fewer may be there by chance
 BY_CHANCE = 1e-6  # probability below which figures do not all lie in the upper left part of their images by chance
@@ -171,7 +171,8 @@ def _figures(
         first, image = min(absent), next(iter(paths.values()))
         raise DataError(f"{files[0]}: names no image of this folder: {first!r}; an image is {image.name!r}.")
     if absent:
-        notes.append(f"{files[0]}: {len(absent)} of its images are missing: {', '.join(sorted(absent)[:8])}")
+        are_missing = counted(len(absent), "of its images is missing", "of its images are missing")
+        notes.append(f"{files[0]}: {are_missing}: {listed(sorted(absent), 8)}")
     return found, files[0]
 
 
@@ -192,8 +193,9 @@ def _check_units(file: Path, found: Annotations, sizes: Mapping[str, tuple[int, 
     largest = max((max(figure.x, figure.y) for figures, _ in groups for figure in figures), default=0.0)
     least = min((min(size) for _, size in groups), default=0)
     if count and largest < min(CORNER_PX, CORNER * least):
+        lie = "the only figure lies" if count == 1 else f"all {count} figures lie"
         text = (
-            f"{file}: all {count} figures lie within {max(largest, 0):.3g} px of the upper left corner of their "
+            f"{file}: {lie} within {max(largest, 0):.3g} px of the upper left corner of their "
             f"images, of at least {least} px. Coordinates must be px: are these mm, um, or fractions of the image?"
         )
         if count >= MIN_FIGURES:
@@ -243,7 +245,8 @@ def _unannotated(file: Path, items: Mapping[str, Item], settings: FolderSettings
     bare = [id for id, item in items.items() if not item.mitoses.labelled]
     if not bare:
         return []
+    has, count, it_was = ("has", "counts", "it was") if len(bare) == 1 else ("have", "count", "they were")
     return [
-        f"{file}: {len(bare)} of {len(items)} images have no annotation, and count as unlabelled: {spans(bare)}. If "
-        f'they were searched, write in {FILE}: unannotated = "empty"'
+        f"{file}: {len(bare)} of {len(items)} images {has} no annotation, and {count} as unlabelled: {spans(bare)}. If "
+        f'{it_was} searched, write in {FILE}: unannotated = "empty"'
     ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +24,15 @@ from mitobench.foreign.classes import meaning
 
 MITOSES = '["mitosis", "mitotic figure"]'
 IMPOSTERS = '["hard negative", "non-mitotic figure"]'
+PREFIXES = ("^([^_]+)_", "^([^-]+)-", "^(.+)_", "^(.+)-")  # of names, the shortest first: it joins the most images
+
+
+@dataclass(frozen=True)
+class SlideGuess:
+    """Slides that the names of images look like: the pattern for `slide`, and the number of images of each."""
+
+    pattern: str
+    images: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,7 @@ class FolderLook:
 
     Attributes:
         each_is_a_slide: whether several images lie in one folder without others, so that each counts as a slide.
+        guess: the slides that the names of these images look like; None: each looks like a slide of its own.
         classes: the classes in the annotation files, and whether each is a mitosis; None: it is not known.
         boxes: what the four numbers of a box are, if the files do not say it and can be read in one way only.
         question: why the annotation cannot be read with these settings; empty if it can.
@@ -41,6 +53,7 @@ class FolderLook:
     annotations: tuple[str, ...]
     unread: tuple[str, ...]
     each_is_a_slide: bool = False
+    guess: SlideGuess | None = None
     classes: Mapping[str, bool | None] = field(default_factory=dict)
     boxes: Boxes | None = None
     question: str = ""
@@ -81,7 +94,8 @@ def look(folder: Path) -> FolderLook:
     names = tuple(file.relative_to(folder).as_posix() for file in files)
     unread = tuple(unread_lines(unread_files({path.parent for path in paths.values()})))
     alone = len(paths) > 1 and {path.parent for path in paths.values()} == {folder}
-    seen = FolderLook(len(paths), sum(mpp is None for mpp in own), tuple(found), names, unread, alone)
+    guess = guess_slides([path.name for path in paths.values()]) if alone else None
+    seen = FolderLook(len(paths), sum(mpp is None for mpp in own), tuple(found), names, unread, alone, guess)
     sizes = {path.name: header.size for path, header in headers.items()}
     classes, question = _tried(files, None, sizes)
     advised = [boxes for boxes in get_args(Boxes) if f'boxes = "{boxes}"' in question]
@@ -89,6 +103,18 @@ def look(folder: Path) -> FolderLook:
         return replace(seen, classes=classes, question=question)
     classes, why = _tried(files, advised[0], sizes)
     return replace(seen, question=question) if why else replace(seen, classes=classes, boxes=advised[0])
+
+
+def guess_slides(names: Sequence[str]) -> SlideGuess | None:
+    """Returns the slides by a prefix that images share, of their names; None if no prefix gives several groups.
+
+    Every name must have the prefix, and there must be fewer groups than images, but more than one.
+    """
+    for pattern in PREFIXES:
+        found = [match[1] for name in names if (match := re.search(pattern, name))]
+        if len(found) == len(names) and 1 < len(set(found)) < len(names):
+            return SlideGuess(pattern, Counter(sorted(found)))
+    return None
 
 
 def _tried(
@@ -123,7 +149,8 @@ def write_settings(folder: Path, mpp: float | None, ask: Callable[[str], float])
         raise DataError(f"{path}: exists already, and is not overwritten. Edit it, or delete it first.")
     seen = look(folder)
     if mpp is None and seen.without_mpp:
-        mpp = ask(f"{seen.without_mpp} of {seen.images} images say no um/px. How many um does a pixel have?")
+        which = "The image says" if seen.images == 1 else f"{seen.without_mpp} of {seen.images} images say"
+        mpp = ask(f"{which} no um/px. How many um does a pixel have?")
     low, high = images.FRAME_MPP
     if mpp is not None and not low <= mpp <= high:
         raise DataError(
@@ -135,6 +162,7 @@ def write_settings(folder: Path, mpp: float | None, ask: Callable[[str], float])
 
 def _text(folder: Path, mpp: float | None, seen: FolderLook) -> str:
     named = seen.annotations[0] if len(seen.annotations) == 1 else "*.geojson"
+    slide = seen.guess.pattern if seen.guess else PREFIXES[0]
     resolution = f"mpp = {mpp:g}" if mpp is not None else f"# mpp: the images say it ({_list(seen.mpp)} um/px)"
     title = json.dumps(as_title(folder.resolve().name) or "images", ensure_ascii=False)
     lines = [
@@ -146,7 +174,7 @@ def _text(folder: Path, mpp: float | None, seen: FolderLook) -> str:
         f"mitosis = {_names(seen, True) or MITOSES}  # names of the classes beside the usual ones, in any letter case",
         f"imposter = {_names(seen, False) or IMPOSTERS}",
         'unannotated = "unlabelled"  # or "empty", if images without an annotation were searched',
-        "# slide = '^([^_]+)_'  # the slide in an image's name; default: its folder, or each image",
+        f"# slide = '{slide}'  # the slide in an image's name; default: its folder, or each image",
         '# domains = { tumour = "", scanner = "", lab = "", species = "" }',
     ]
     if seen.unknown:

@@ -15,13 +15,14 @@ A registry or package may hold the folds of a data set as split files of these n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from mitobench.datasets import fold_parts
 from mitobench.datasets.base import Dataset
 from mitobench.datasets.fold_names import (
     ALL,
     BY_SLIDE,
+    FEW_SLIDES,
     LEAVE_OUT,
     SINGLE,
     base_of,
@@ -42,6 +43,7 @@ __all__ = [
     "applied",
     "computed",
     "expand",
+    "few_slides",
     "find_split",
     "fold_of",
     "is_computed",
@@ -52,6 +54,7 @@ __all__ = [
 ]
 
 FOLDS = 5  # of `cv-by-slide`, where it is not said how many
+MIN_SLIDES = 3  # that are tested; fewer are few
 
 
 def may_have_folds(dataset: str, protocol: str) -> bool:
@@ -119,6 +122,12 @@ def applied(dataset: Dataset, split: SplitFile) -> Split:
                 "measured there. Use fewer folds or another protocol, or add slides."
             )
     return assigned
+
+
+def few_slides(dataset: Dataset, tested: Collection[str]) -> str:
+    """Says how every slide can be tested where a split tests fewer than three; empty where that cannot be done."""
+    can_be_folded = len(fold_parts.mitoses_of(dataset)) >= MIN_SLIDES
+    return FEW_SLIDES if len(tested) < MIN_SLIDES and can_be_folded else ""
 
 
 def note_of(dataset: str, protocol: str) -> str:

@@ -19,7 +19,8 @@ from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, mode
 from mitobench import discovery, foreign, registry
 from mitobench.api import DOMAINS
 from mitobench.datasets.base import Dataset, Item
-from mitobench.errors import DataError, MitobenchError, nearest, wrong_fields
+from mitobench.datasets.fold_names import FEW_SLIDES, fold_of
+from mitobench.errors import DataError, MitobenchError, counted, nearest, wrong_fields
 from mitobench.foreign.limits import MAX_SPLIT_BYTES
 from mitobench.foreign.strict import Strict
 
@@ -77,8 +78,9 @@ class SplitPart(Strict):
     def __str__(self) -> str:
         where = "".join(f", {kind} {' or '.join(values)}" for kind, values in (self.where or {}).items())
         if self.rule:
-            what = "slides" if self.rule.by == "group" else "fields"
-            return f"{self.rule.stop - self.rule.start} of {self.rule.of} {what}, drawn{where}"
+            if self.rule.by == "group":
+                return f"{(self.rule.stop - self.rule.start) / self.rule.of:.0%} of the slides, drawn{where}"
+            return f"{self.rule.stop - self.rule.start} of {self.rule.of} fields, drawn{where}"
         return (f"slides {' '.join(self.groups)}" if self.groups else f"fields {' '.join(self.fields or ())}") + where
 
 
@@ -251,10 +253,12 @@ def _refuse_empty(split: SplitFile, dataset: Dataset, parts: Mapping[str, tuple[
     for name, ids in parts.items():
         if not ids:
             here = sorted({item.frame.group for item in dataset.items.values()})
+            can_be_folded = len(here) >= 3 and fold_of(split.protocol) is None
+            hint = f" {FEW_SLIDES}" if can_be_folded else ""
             raise DataError(
                 f"{split.path}: part {name!r} ({getattr(split.parts, name)}) is empty: none of its frames are in "
-                f"{dataset.root}, which has {len(dataset.items)} frames of slides {' '.join(here)}. "
-                "Add frames of that part, or choose another protocol."
+                f"{dataset.root}, which has {counted(len(dataset.items), 'frame')} of slides {' '.join(here)}. "
+                f"Add frames of that part, or choose another protocol.{hint}"
             )
 
 

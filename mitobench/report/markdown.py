@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from mitobench.datasets.fold_names import FEW_SLIDES
+from mitobench.errors import counted
 from mitobench.evaluate import Interval, coverage
 from mitobench.evaluate.matching import current_name, hit_rule
 from mitobench.report.pairs import PairedDifference
@@ -118,23 +120,20 @@ def measured(section: Section) -> str:
     if metrics is None:
         return "No row of this section has a score."
     text = (
-        f"{_counted(metrics.n_frames, 'test frame')} of {_counted(metrics.n_groups, 'slide')} with "
-        f"{_counted(metrics.n_mitoses, 'mitosis', 'mitoses')}; matcher "
+        f"{counted(metrics.n_frames, 'test frame')} of {counted(metrics.n_groups, 'slide')} with "
+        f"{counted(metrics.n_mitoses, 'mitosis', 'mitoses')}; matcher "
         f"{escape(current_name(metrics.matcher))}, {hit_rule(metrics.matcher, metrics.radius_um)}."
     )
     if metrics.unlabelled:
         text += " All test frames are UNLABELLED, so there are no scores."
     elif metrics.n_unlabelled:
-        text += f" {metrics.n_unlabelled} more frames are unlabelled and not scored."
+        are = "is" if metrics.n_unlabelled == 1 else "are"
+        text += f" {counted(metrics.n_unlabelled, 'more frame')} {are} unlabelled and not scored."
     if metrics.f1_interval:
         text += f" Brackets: 95 % interval {over(metrics.f1_interval)}."
     elif metrics.n_frames == 1 and not metrics.unlabelled:
-        text += " One frame gives no interval: with --protocol cv-by-slide-of3, every slide is tested once."
+        text += f" One frame gives no interval. {FEW_SLIDES}"
     return text
-
-
-def _counted(number: int, one: str, many: str = "") -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def split_note(section: Section) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from records import frame, ok, write_complete_record
@@ -14,6 +15,9 @@ from mitobench.cli import console
 from mitobench.evaluate import FramePrediction
 from mitobench.pipeline.estimate import StageTime
 from mitobench.report import build
+from mitobench.results.record import read
+
+KNOWN = StageTime("fit-detector", "frcnn", 6, 0, 7200.0, 3600.0, 9000.0, 3, "training steps")
 
 
 def six(tp: int, fp: int, fn: int) -> list[FramePrediction]:
@@ -57,13 +61,72 @@ def test_the_count_of_the_best_row_is_one_sentence(tmp_path: Path, mitobench: Ca
 
 
 def test_the_time_of_a_plan_says_what_it_is_from(capsys: pytest.CaptureFixture[str]) -> None:
-    known = StageTime("fit-detector", "frcnn", 6, 0, 7200.0, 3600.0, 9000.0, 3, "training steps")
-    console._show_times([known, StageTime("fusion", "linear", 4, 4, 0.0, 0.0, 0.0, 0, "")], every=False)
+    console._show_times([KNOWN], every=False)
     shown = " ".join(capsys.readouterr().out.split())
-    assert "about 2.0 h, from 60 min to 2.5 h" in shown
-    assert "Not in the sum: 4 stages" in shown
+    assert "Time of one stage after another: about 2.0 h, from 60 min to 2.5 h" in shown
     assert "fit-detector frcnn: 6 to run, 2.0 h, from 3 earlier of this plugin, scaled by training steps" in shown
-    assert "fusion linear: 4 to run; no earlier fusion of linear: not in the sum" in shown
+    assert "unknown" not in shown
+
+
+def test_the_time_of_a_plan_is_unknown_if_a_stage_has_never_run(capsys: pytest.CaptureFixture[str]) -> None:
+    console._show_times([KNOWN, never_run("fusion", "linear", 3), never_run("fit-verifier", "r", 1)], every=False)
+    shown = capsys.readouterr().out
+    assert shown.startswith(
+        "Time: unknown; 4 of 10 stages have never run here (fit-verifier r, fusion linear); "
+        "the others one after another: about 2.0 h, from 60 min to 2.5 h"
+    ), "trainings, which take longest, are named first"
+    assert "fusion linear: 3 to run, time unknown: has never run here" in shown
+    console._show_times([never_run("fusion", "linear", 1)], every=False)
+    assert capsys.readouterr().out == "Time: unknown; 1 of 1 stage has never run here (fusion linear).\n"
+
+
+def never_run(kind: str, plugin: str, n_stages: int) -> StageTime:
+    return StageTime(kind, plugin, n_stages, n_stages, 0.0, 0.0, 0.0, 0, "")
+
+
+def boards(folder: Path, *detectors: str, **changes: Any) -> None:
+    """Writes a record of each detector, the first with the highest F1."""
+    for fp, detector in enumerate(detectors):
+        write_complete_record(folder / build.RECORDS, ok(detector=detector, **changes), six(4, fp, 0))
+
+
+def test_after_a_run_only_its_rows_and_the_best_of_a_long_section_are_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boards(tmp_path, *(f"d{number:02}" for number in range(14)))
+    (section,) = build.read_sections(tmp_path / build.RECORDS)
+    console.show_section(section, [section.rows[10]])
+    shown = capsys.readouterr().out
+    assert [name for name in (f"d{number:02}" for number in range(14)) if name in shown] == ["d00", "d01", "d02", "d10"]
+    assert "  11  " in shown, "a row keeps its rank"
+    assert f"... and 10 more rows, in the page {section.name}.md." in shown
+    console.show_section(section)
+    assert "d13" in capsys.readouterr().out
+
+
+def test_after_a_run_other_sections_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    boards(tmp_path, "theirs", data_digest="e" * 64)
+    boards(tmp_path, "alike")
+    path = write_complete_record(tmp_path / build.RECORDS, ok(detector="ours"), six(5, 1, 1))
+    run = cast(Any, SimpleNamespace(problems=[], records=[(path, read(path))]))
+    console.show_results([run], tmp_path)
+    shown = capsys.readouterr().out
+    assert "ours" in shown
+    assert "alike" in shown, "rows of the same section stay, to compare with"
+    assert "theirs" not in shown
+    assert f"1 other section of this leaderboard: mitobench leaderboard show {tmp_path}" in shown
+
+
+def test_a_table_in_a_pipe_is_as_wide_as_it_needs(
+    tmp_path: Path, mitobench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boards(tmp_path, *(f"d{number:02}" for number in range(11)))
+    monkeypatch.setenv("COLUMNS", "30")
+    shown = mitobench("leaderboard", "show", tmp_path).out
+    assert "…" not in shown
+    (line,) = (line for line in shown.splitlines() if line.startswith("10  "))
+    assert len(line) > 60
+    assert "[" in line
 
 
 def test_a_long_list_is_cut_and_says_how_to_see_all(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from mitobench.api import DataError
 from mitobench.datasets import available, load
-from mitobench.datasets.folder_init import write_settings
+from mitobench.datasets.folder_init import guess_slides, write_settings
 from mitobench.datasets.images import write_rgb
 from mitobench.results.record import read_all
 
@@ -64,7 +64,7 @@ def test_unannotated_images_are_empty_only_if_the_settings_say_so(folder: Path) 
     content = "image,x,y\na.png,10,20\n"
     assert not read(folder, "labels.csv", content)["b"].labelled
     assert any(
-        "1 of 2 images have no annotation, and count as unlabelled: b" in n for n in load("folder", folder).notes
+        "1 of 2 images has no annotation, and counts as unlabelled: b" in n for n in load("folder", folder).notes
     )
     settings(folder, 'unannotated = "empty"')
     assert read(folder, "labels.csv", content)["b"].labelled
@@ -348,7 +348,7 @@ def test_init_asks_for_um_per_px_and_writes_ten_lines(folder: Path, mitobench: C
     path, seen = write_settings(folder, None, lambda question: 0.31)
     assert len(path.read_text().splitlines()) == 10
     assert (seen.images, seen.without_mpp, seen.annotations) == (2, 2, ("labels.csv",))
-    assert "1 files are not read (.jp2): c.jp2" in seen.unread[0]
+    assert "1 file is not read (.jp2): c.jp2" in seen.unread[0]
     dataset = load("folder", folder)
     assert dataset.items["a"].frame.mpp == (0.31, 0.31)
     assert available(folder) == ["folder"]
@@ -461,6 +461,112 @@ def test_a_run_without_masks_takes_an_estimator_that_needs_none(
     assert answer.code == 0, answer.err
     assert "Default estimator: fixed, because fcn learns from masks, and no data set here has any." in answer.out
     assert "1 combination" in answer.out
+    assert "folder: Few slides: `--protocol cv-by-slide-of3` tests every slide once." in answer.out
+    without_boxes = [argument if argument != "frcnn" else "blobs" for argument in plan]
+    assert "Default estimator" not in mitobench(*without_boxes, "--out", tmp_path / "out").out
+    folds = mitobench(*without_boxes, "--protocol", "cv-by-slide-of3", "--out", tmp_path / "out").out
+    assert folds.count("Plan: cv-by-slide, 3 folds") == folds.count("Plan") == 1
+    assert "1 combination in 3 folds" in folds
+    assert "Few slides" not in folds
+    keys = [line.split()[-1] for line in folds.splitlines() if line.startswith("to run")]
+    assert len(keys) == len(set(keys)), "a stage that several folds need is listed once"
     answer = mitobench(*plan, "--estimator", "fcn", "--out", tmp_path / "out")
     assert answer.code == 1, "an estimator that the user names is not replaced"
     assert "estimator fcn learns from masks" in " ".join(answer.out.split())
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern", "images"),
+    [
+        (["case1_f1.png", "case1_f2.png", "case2_f1.png"], "^([^_]+)_", {"case1": 2, "case2": 1}),
+        (["k-1.tif", "k-2.tif", "m-1.tif"], "^([^-]+)-", {"k": 2, "m": 1}),
+        (["he_1_a.png", "he_1_b.png", "he_2_a.png"], "^(.+)_", {"he_1": 2, "he_2": 1}),
+        (["b-1_x.png", "b-1_y.png", "a-1_x.png"], "^([^_]+)_", {"a-1": 1, "b-1": 2}),
+    ],
+)
+def test_names_that_share_a_prefix_look_like_slides(names: list[str], pattern: str, images: dict[str, int]) -> None:
+    guess = guess_slides(names)
+    assert guess is not None
+    assert (guess.pattern, dict(guess.images)) == (pattern, images)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["a_1.png", "b_1.png", "c_1.png"],  # groups of one image each
+        ["lab_1.png", "lab_2.png", "lab_3.png"],  # one group
+        ["a.png", "b.png", "c.png"],
+        ["a_1.png", "a_2.png", "b.png"],  # the pattern would not match the last
+        ["a_1.png"],
+    ],
+)
+def test_other_names_do_not_look_like_slides(names: list[str]) -> None:
+    assert guess_slides(names) is None
+
+
+@pytest.fixture
+def cases(tmp_path: Path) -> Path:
+    """Eleven images of five cases in one folder, each with a mitosis."""
+    lines = ["image,x,y"]
+    for case, fields in enumerate((3, 2, 2, 2, 2), 1):
+        for number in range(fields):
+            pixels = np.random.default_rng(10 * case + number).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+            write_rgb(tmp_path / f"case{case}_{number}.png", pixels)
+            lines.append(f"case{case}_{number}.png,{40 + 9 * number},60")
+    (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def test_init_proposes_slides_and_check_shows_which_part_they_are_in(
+    cases: Path, mitobench: Callable[..., Any]
+) -> None:
+    made = mitobench("data", "init", cases, "--mpp", "0.25").out
+    assert "the names look like 5 slides of 2 to 3 images (case1, case2, case3, ...): if so, remove the #" in made
+    assert "Few slides: `--protocol cv-by-slide-of3` tests every slide once." in made
+    settings = cases / "dataset.toml"
+    assert len({item.frame.group for item in load("folder", cases).items.values()}) == 11, "nothing is set silently"
+    settings.write_text(settings.read_text().replace("# slide = ", "slide = "))
+    shown = mitobench("data", "check", cases, "--dataset", "folder").out
+    assert "60 % to fit on, 20 % to validate, 20 % to test" in shown
+    assert "  split  frames  slides  positive  mitoses" in shown
+    assert "unknown" not in shown, "a folder has no scanners"
+    (slides,) = (line for line in shown.splitlines() if line.startswith("  slides: "))
+    parts = dict(part.split(": ") for part in slides.removeprefix("  slides: ").split("; "))
+    assert list(parts) == ["train", "val", "test"]
+    assert sorted(" ".join(parts.values()).split()) == [f"case{number}" for number in range(1, 6)]
+    (test,) = (line.split() for line in shown.splitlines() if line.startswith("  test "))
+    assert test[2] == str(len(parts["test"].split()))
+    assert "  Few slides: `--protocol cv-by-slide-of3` tests every slide once." in shown
+
+
+def test_check_shows_each_fold_of_a_protocol(cases: Path, mitobench: Callable[..., Any]) -> None:
+    settings(cases, "slide = '^([^_]+)_'")
+    shown = mitobench("data", "check", cases, "--dataset", "folder", "--protocol", "cv-by-slide-of3").out
+    assert [f"protocol cv-by-slide-{number}of3" in shown for number in (1, 2, 3)] == [True] * 3
+    tested = [line.split("test: ")[1].split() for line in shown.splitlines() if line.startswith("  slides: ")]
+    assert sorted(slide for slides in tested for slide in slides) == [f"case{number}" for number in range(1, 6)], (
+        "each slide is tested once"
+    )
+    assert "Few slides" not in shown
+    wrong = mitobench("data", "check", cases, "--dataset", "folder", "--protocol", "by-slid")
+    assert (wrong.code, "Did you mean by-slide?" in wrong.err) == (2, True)
+
+
+def test_check_cuts_a_long_list_of_slides(cases: Path, mitobench: Callable[..., Any]) -> None:
+    for number in range(30):
+        pixels = np.random.default_rng(number).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+        write_rgb(cases / f"more{number}.png", pixels)
+    settings(cases, 'unannotated = "empty"')
+    shown = mitobench("data", "check", cases, "--dataset", "folder").out
+    (slides,) = (line for line in shown.splitlines() if line.startswith("  slides: "))
+    assert len(slides.split("train: ")[1].split(" and ")[0].split()) == 10
+    assert " and 15 more; val: " in slides, "41 slides: 25, 8 and 8"
+
+
+def test_a_part_without_slides_says_which_protocol_has_some(cases: Path, mitobench: Callable[..., Any]) -> None:
+    for path in (*cases.glob("case4*"), *cases.glob("case5*")):
+        path.unlink()
+    settings(cases, "slide = '^([^_]+)_'")
+    shown = mitobench("data", "check", cases, "--dataset", "folder").out
+    assert "part 'test' (20% of the slides, drawn) is empty" in shown
+    assert "Few slides: `--protocol cv-by-slide-of3` tests every slide once." in shown

@@ -107,7 +107,7 @@ def test_the_paragraph_on_a_section_says_how_it_was_measured() -> None:
 def test_a_test_part_of_one_frame_says_how_to_test_more() -> None:
     of_one = metrics(0.5, f1_interval=None)
     text = markdown.measured(section(ok().model_copy(update={"test": of_one})))
-    assert "One frame gives no interval: with --protocol cv-by-slide-of3, every slide is tested once." in text
+    assert "One frame gives no interval. Few slides: `--protocol cv-by-slide-of3` tests every slide once." in text
     assert "--protocol" not in markdown.measured(section(ok()))
 
 
