@@ -26,6 +26,8 @@ from mitobench.pipeline import estimate
 from mitobench.pipeline.executors import ProgressListener, StageResult
 from mitobench.pipeline.stages.job import TRAINING_INFO
 from mitobench.report import build, case_counts, markdown
+from mitobench.report.row import ROLES, UNUSED
+from mitobench.report.table import unused_score
 from mitobench.results import record
 from mitobench.results.current_names import current_overrides
 
@@ -393,11 +395,12 @@ def _rows(section: Section, of_run: Collection[LeaderboardRow] | None) -> list[t
 
 
 def _name(row: LeaderboardRow) -> str:
-    """The row's combination, training data sets, profile and overrides."""
+    """The row's combination, training data sets, profile and overrides, and whether one of two scores is unused."""
     record = row.first
-    parts = " + ".join(markdown.plugin(record, role) for role in ("estimator", "detector", "verifier", "fuser"))
+    parts = [markdown.plugin(record, role) for role in ROLES if record.combination[role] != UNUSED]
     options = ", ".join([record.profile, *current_overrides(record)])
-    return f"{parts}; trained on {', '.join(record.combination['train_on'])}; {options}"
+    trained = f"trained on {', '.join(record.combination['train_on'])}"
+    return "; ".join(filter(None, [" + ".join(parts), trained, options, unused_score(row)]))
 
 
 def _ranks(section: Section, row: LeaderboardRow) -> str:

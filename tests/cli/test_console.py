@@ -15,6 +15,7 @@ from mitobench.cli import console
 from mitobench.evaluate import FramePrediction
 from mitobench.pipeline.estimate import StageTime
 from mitobench.report import build
+from mitobench.report.table import sections
 from mitobench.results.record import read
 
 KNOWN = StageTime("fit-detector", "frcnn", 6, 0, 7200.0, 3600.0, 9000.0, 3, "training steps")
@@ -102,6 +103,18 @@ def test_after_a_run_only_its_rows_and_the_best_of_a_long_section_are_printed(
     assert f"... and 10 more rows, in the page {section.name}.md." in shown
     console.show_section(section)
     assert "d13" in capsys.readouterr().out
+
+
+def test_the_name_of_a_row_says_that_a_score_is_unused_and_names_no_unused_estimator(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    record = ok(estimator="-", verifier="own")
+    assert record.chosen is not None
+    record = record.model_copy(update={"chosen": record.chosen.model_copy(update={"fuser": {"w": 1.0}})})
+    console.show_section(*sections([record]))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "- +" not in shown
+    assert "validation gave the score of the verifier no weight" in shown
 
 
 def test_after_a_run_other_sections_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
