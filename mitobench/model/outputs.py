@@ -9,7 +9,7 @@ import itertools
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ class ImageSummary:
     tissue_mm2: float | None = None
     unread_parts: int | None = None
     hot_spot_mitoses: int | None = None
-    found_before: bool = False
+    found_before: bool = field(default=False, compare=False)
 
     @property
     def done(self) -> bool:
@@ -82,7 +82,7 @@ class ImageSummary:
 
 def header() -> list[str]:
     """Returns the column names of the summary."""
-    return [field.name for field in fields(ImageSummary) if field.name != "found_before"]
+    return [column.name for column in fields(ImageSummary) if column.name != "found_before"]
 
 
 def write_summary(path: Path, rows: Iterable[ImageSummary]) -> None:
