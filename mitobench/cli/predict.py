@@ -112,7 +112,7 @@ def predict(
     Reads whole slides (SVS, NDPI, MRXS, SCN, BIF, DICOM, OME-TIFF, with the extra `slides`), TIFF, PNG, JPEG,
     JPEG 2000, WebP and BMP. Only tissue is searched, part by part, so slides may be of any size. If the command is
     interrupted, the same command continues where it stopped. um/px are those of the file; give --mpp where it has
-    none. What is converted or odd is noted in the summary. On the overlays, blue rings are mitoses; thin orange rings
+    none. What is converted or odd is noted in the summary. On the overlays, green rings are mitoses; thin white rings
     are candidates with a score between half the threshold and the threshold.
 
     A model can name programs (`external:`) and hubs. They are shown first, and used only with --allow-external and
@@ -163,6 +163,10 @@ def predict(
         echo("Interrupted. Finished parts are kept. Run the same command again to continue.", err=True)
         raise typer.Exit(130) from None
     _show(rows)
+    if any(row.found_before for row in rows):
+        notify("Found before: same image, model and options, so not searched again. --overwrite searches again.")
+    if any(row.done for row in rows):
+        notify(f"Overlays {out / 'NAME.png'}: copies of the images with green rings around mitoses")
     notify(f"Summary  {out / 'summary.csv'}")
     notify(f"Reports  {out / INDEX}")
     unread = left_out(image or [], recursive)
@@ -331,12 +335,13 @@ def _where(state: Progress) -> str:
 
 def _introduce(folder: Path, model: Model, threshold: float | None) -> None:
     from mitobench.cli.console import notify
-    from mitobench.model.measured import measured_text
+    from mitobench.gallery.outcomes import short
+    from mitobench.model.measured import f1_text
     from mitobench.report import markdown
 
     card = model.card
     notify(f"Model {folder.resolve().name}: {card.title}.")
-    notify(f"{measured_text(card)} It works at {card.mpp:g} um/px.")
+    notify(f"{f1_text(card)} Candidates with a score of {short(card.threshold)} or more are mitoses.")
     if card.calibration is not None:
         notify(
             f"Its threshold of {card.threshold:.4g} was chosen on {card.calibration.images} images of your own, "
@@ -364,7 +369,8 @@ def _show(rows: Sequence[ImageSummary]) -> None:
             continue
         rate = "" if row.mitoses_per_mm2 is None else f"{row.mitoses_per_mm2:.1f}"
         hot = "" if row.hot_spot_mitoses is None else f"{row.hot_spot_mitoses}"
-        cells = (hot, f"{row.mitoses}", f"{row.tissue_mm2:.3f}", rate, f"{row.candidates}", f"{row.seconds:.1f}")
+        seconds = "found before" if row.found_before else f"{row.seconds:.1f}"
+        cells = (hot, f"{row.mitoses}", f"{row.tissue_mm2:.3f}", rate, f"{row.candidates}", seconds)
         table.add_row(name, *cells)
     console.print(table)
 

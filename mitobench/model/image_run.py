@@ -332,7 +332,7 @@ def _restored(stored: dict[str, Any], path: Path, name: str) -> Processed:
     interval = None if index["interval"] is None else tuple(index["interval"])
     own = {"name": name, "page": f"{name}{reporting.REPORT}", "interval": interval, "notes": tuple(index["notes"])}
     row = IndexRow(**{**index, **own})
-    return Processed(ImageSummary(**{**stored["summary"], "image": str(path)}), row)
+    return Processed(ImageSummary(**{**stored["summary"], "image": str(path), "found_before": True}), row)
 
 
 # --------------------------------------------------------------------------------------------------------- files

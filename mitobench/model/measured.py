@@ -1,10 +1,45 @@
-"""What a model's measured F1 says, in words."""
+"""What a model's card says in words: its measured F1, what it learned from, and its notes."""
 
 from __future__ import annotations
+
+import re
 
 from mitobench.gallery.outcomes import short
 from mitobench.model.card import ModelCard
 from mitobench.report.markdown import number
+
+# Notes of records, and the same for readers who train no models.
+_IN_WORDS = (
+    (r"(.+): slides are shared between training and test", r"some test images of \1 are of slides it learned from"),
+    (r"(.+): all labelled frames are learned from, .*", r"it learned from all labelled images of \1"),
+    (r"(.+): (.*); positives only", r"of \1, only images with mitoses were there (\2)"),
+    (r"(.+) from scratch", r"\1 learned from nothing but these images"),
+    (r"(.+) started from .+", r"\1 had learned from other pictures before"),
+)
+
+
+def f1_text(card: ModelCard) -> str:
+    """Returns the F1 of a model's record for users, as one sentence."""
+    interval = card.measured.f1_interval
+    between = f" (95 % interval {number(interval.low)} to {number(interval.high)})" if interval else ""
+    return (
+        f"In a test on {card.measured.dataset} it reached F1 {number(card.measured.f1)}{between}, where 1 means "
+        "that every mitosis and nothing else is found."
+    )
+
+
+def training_text(card: ModelCard) -> str:
+    """Returns from how many images of which data sets a model learned, as one sentence."""
+    parts = (f"{counts.get('train', 0)} images of {name}" for name, counts in card.train_on.items())
+    return f"It learned from {' and '.join(parts)}."
+
+
+def note_text(note: str) -> str:
+    """Returns a note of a record in words that need no knowledge of training; other notes as they are."""
+    for pattern, words in _IN_WORDS:
+        if re.fullmatch(pattern, note):
+            return re.sub(f"^{pattern}$", words, note)
+    return note
 
 
 def measured_text(card: ModelCard) -> str:

@@ -9,7 +9,7 @@ import itertools
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +43,11 @@ class ImageSummary:
         mitoses_per_mm2: of tissue; None without tissue.
         candidates: number of detections above the model's candidate threshold, including the mitoses.
         unread_parts: number of parts that could not be decoded, and were not searched.
-        hot_spot_mitoses: mitoses in the hot spot.
-        seconds: time for reading, prediction and writing.
+        hot_spot_mitoses: mitoses in the hot spot; on the whole image if that is smaller than the hot spot.
+        seconds: time for reading, prediction and writing, of the command that searched the image.
         note: why the image failed; otherwise how its output files are named if not after its stem, and what was
             converted, is odd about it, or was not searched.
+        found_before: whether an earlier command searched the image, and this one did not. It has no column.
     """
 
     image: str
@@ -62,6 +63,7 @@ class ImageSummary:
     tissue_mm2: float | None = None
     unread_parts: int | None = None
     hot_spot_mitoses: int | None = None
+    found_before: bool = field(default=False, compare=False)
 
     @property
     def done(self) -> bool:
@@ -75,12 +77,12 @@ class ImageSummary:
 
     def cells(self) -> list[str]:
         """The values as text in the order of `header`; empty for None."""
-        return ["" if value is None else _spell(value) for value in astuple(self)]
+        return ["" if value is None else _spell(value) for value in (getattr(self, name) for name in header())]
 
 
 def header() -> list[str]:
     """Returns the column names of the summary."""
-    return [field.name for field in fields(ImageSummary)]
+    return [column.name for column in fields(ImageSummary) if column.name != "found_before"]
 
 
 def write_summary(path: Path, rows: Iterable[ImageSummary]) -> None:

@@ -61,8 +61,8 @@ def write_files(folder: Path, copies: Copies, report: Report, index: str | None 
 
 
 def hot_spot_features(report: Report) -> Iterable[dict[str, Any]]:
-    """Yields the outlines of the hot spots as annotations for QuPath."""
-    if not report.judgement.judged:
+    """Yields the outlines of the hot spots as annotations for QuPath. The whole image needs no outline."""
+    if not report.judgement.judged or report.hot.whole_image:
         return
     for number, spot in enumerate(report.hot.spots, 1):
         corners = (spot.outline_um() / report.findings.mpp).round(2).tolist()

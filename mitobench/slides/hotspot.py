@@ -30,6 +30,8 @@ class HotSpot:
         interval: exact 95 % Poisson interval of the count. It describes the chance in counting at this place, not that
             this place was chosen as the one with the most.
         tissue_mm2: tissue in it.
+        whole_image: whether the image is smaller than the area. Then it is the image: `count` is that of all of it,
+            and `centre_um` its middle.
     """
 
     centre_um: tuple[float, float]
@@ -37,6 +39,7 @@ class HotSpot:
     count: int
     interval: tuple[float, float]
     tissue_mm2: float
+    whole_image: bool = False
 
     @property
     def tissue_share(self) -> float:
@@ -45,8 +48,8 @@ class HotSpot:
 
     @property
     def per_mm2(self) -> float:
-        """Mitoses per mm2 of it."""
-        return self.count / self.area.mm2
+        """Mitoses per mm2 of it; of the tissue if it is the whole image."""
+        return self.count / (self.tissue_mm2 if self.whole_image else self.area.mm2)
 
     def outline_um(self) -> Floats:
         """Points on its outline, [N, 2] um from the slide's upper left corner. The last is not the first again."""
@@ -68,6 +71,11 @@ class HotSpots:
     counts: Counts
     notes: tuple[str, ...] = ()
 
+    @property
+    def whole_image(self) -> bool:
+        """Whether the image is smaller than a hot spot, so that the only one is the image."""
+        return any(spot.whole_image for spot in self.spots)
+
 
 def find_hot_spots(
     points_um: Floats,
@@ -79,7 +87,8 @@ def find_hot_spots(
 
     Its centre is moved over the centres of all cells of the tissue mask. At least 75 % of it must be tissue. Of places
     with as many mitoses, the one with the most tissue is taken; of these, the uppermost, then the leftmost. If no place
-    has enough tissue, all places count, and a note says so.
+    has enough tissue, all places count, and a note says so. An image smaller than the area, such as a high-power field,
+    is its own and only hot spot.
 
     Args:
         points_um: mitoses, [N, 2] x, y from the slide's upper left corner.
@@ -90,6 +99,9 @@ def find_hot_spots(
     counts = count_points(points_um, tissue.mask.shape, tissue.step_um, area)
     if not tissue.mask.any():
         return HotSpots((), counts, ("no tissue was found, so that there is no hot spot",))
+    width, height = tissue.extent_um
+    if width * height / 1e6 < area.mm2:
+        return HotSpots((_whole_image(len(points_um), tissue, area),), counts, (_smaller_image(tissue, area),))
     cells, total = count_cells(tissue.mask, tissue.step_um, area)
     eligible = cells >= MIN_TISSUE_SHARE * max(total, 1)
     notes = []
@@ -113,6 +125,18 @@ def poisson_interval(count: int, confidence: float = CONFIDENCE) -> tuple[float,
     tail = (1 - confidence) / 2
     low = chi2.ppf(tail, 2 * count) / 2 if count else 0.0
     return float(low), float(chi2.isf(tail, 2 * (count + 1)) / 2)
+
+
+def _whole_image(count: int, tissue: Tissue, area: Area) -> HotSpot:
+    width, height = tissue.extent_um
+    return HotSpot((width / 2, height / 2), area, count, poisson_interval(count), tissue.area_mm2, whole_image=True)
+
+
+def _smaller_image(tissue: Tissue, area: Area) -> str:
+    return (
+        f"the image is smaller than the {area.mm2:g} mm2 of a hot spot: the count is that of the whole image, "
+        f"{tissue.area_mm2:.3g} mm2 of tissue"
+    )
 
 
 def _too_little_tissue(tissue: Tissue, area: Area) -> str:

@@ -44,17 +44,35 @@ def test_it_describes_the_model_and_shows_the_results(
     answer = mitobench("predict", images, "--model", packed_run.model, "--out", tmp_path / "out", "--device", "cpu")
     assert answer.code == 0, answer.err
     assert "Model model: toy-dark + toy-mean + toy-sum, trained on synthetic." in answer.out
+    out = " ".join(answer.out.split())
     assert re.search(
-        r"F1 \S+ (\[.*\] )?on the test part of synthetic \(by-slide, seed 0\) at a threshold of \.\d+, as its record "
-        r"says\. When it searches images, its detector keeps more candidates than in that run, so F1 may differ\.",
-        " ".join(answer.out.split()),
+        r"In a test on synthetic it reached F1 \S+?( \(95 % interval \S+ to \S+\))?, where 1 means that every "
+        r"mitosis and nothing else is found\. Candidates with a score of \S+ or more are mitoses\.",
+        out,
     )
+    assert out.count("the image is smaller than the 2 mm2 of a hot spot: the count is that of the whole image") == 3
+    assert "the slide" not in out
+    assert f"Overlays {tmp_path / 'out' / 'NAME.png'}: copies of the images with green rings around mitoses" in out
+    assert "ound before" not in out
     assert "not for diagnosis" in answer.out
     assert "per mm2" in answer.out
     assert (tmp_path / "out" / "summary.html").is_file()
     for path in images.iterdir():
         assert path.name in answer.out
         assert (tmp_path / "out" / f"{path.stem}.geojson").is_file()
+
+
+def test_a_repeated_command_says_that_nothing_was_searched_again(
+    mitobench: Callable[..., Any], packed_run: PackedRun, images: Path, tmp_path: Path
+) -> None:
+    arguments = ("predict", images, "--model", packed_run.model, "--out", tmp_path / "out")
+    assert mitobench(*arguments).code == 0
+    (images / "new.bmp").write_bytes(next(images.iterdir()).read_bytes())
+    seconds = (tmp_path / "out" / "summary.csv").read_text().splitlines()
+    answer = mitobench(*arguments)
+    assert answer.out.count("found before") == 3
+    assert "Found before: same image, model and options, so not searched again." in " ".join(answer.out.split())
+    assert set(seconds) < set((tmp_path / "out" / "summary.csv").read_text().splitlines())
 
 
 def test_a_bad_file_is_reported_and_the_exit_code_is_1(

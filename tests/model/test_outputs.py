@@ -83,7 +83,7 @@ def test_the_geojson_can_be_read_by_qupath(tmp_path: Path, found: Prediction) ->
         },
         "properties": {
             "objectType": "detection",
-            "classification": {"name": "Mitosis", "color": [86, 180, 233]},
+            "classification": {"name": "Mitosis", "color": [0, 230, 64]},
             "measurements": {"score": 0.8, "detector score": 0.9, "verifier score": 0.7},
         },
     }

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mitobench.api import Detections
+from mitobench.gallery.drawing import PAPER
 from mitobench.model import Prediction
 from mitobench.model.overlay import MITOSIS_COLOUR, NEAR_MISS_COLOUR, overlay
 from mitobench.slides.overview import fitting
@@ -40,12 +41,26 @@ def test_a_mitosis_has_a_ring_around_it() -> None:
 def test_a_near_miss_has_a_thinner_ring_and_other_candidates_none() -> None:
     image = drawn([0.9, 0.4, 0.3], [(100, 100), (250, 100), (250, 220)])
     called, close = pixels_of(image, MITOSIS_COLOUR), pixels_of(image, NEAR_MISS_COLOUR)
-    assert len(called) > 2 * len(close) > 0
+    assert len(called) > 1.5 * len(close) > 0
     assert np.hypot(*(close - (250, 100)).T).max() < 36
 
 
 def test_an_image_without_candidates_is_unchanged() -> None:
     assert (drawn([], []) == GREY).all()
+
+
+def test_a_legend_is_in_the_corner_with_the_fewest_rings() -> None:
+    grey = np.full((900, 1200, 3), GREY, dtype=np.uint8)
+    for centre, corner in (((350, 30), (0, 900)), ((40, 290), (1200, 900))):
+        score = np.array([0.9])
+        found = Prediction(Detections.from_points([centre], score), None, score, score >= 0.6)
+        legend = pixels_of(overlay(grey, findings(found, mpp=0.25)), PAPER)
+        assert len(legend) > 2000
+        assert np.abs(legend - corner).max(axis=0).tolist() < [400, 60]
+
+
+def test_a_small_image_has_no_legend() -> None:
+    assert not len(pixels_of(drawn([0.9], [(200, 150)], longest=200), PAPER))
 
 
 @pytest.mark.parametrize("longest", [100, 10])

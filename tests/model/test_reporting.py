@@ -69,6 +69,17 @@ def test_the_line_of_the_index_has_the_counts(image: Path) -> None:
     assert row.per_mm2 == pytest.approx(3 / (40 * 61 * 64e-6))
 
 
+def test_an_image_smaller_than_the_hot_spot_has_its_files_and_no_outline_of_one(image: Path, tmp_path: Path) -> None:
+    small = reporting.report_on(findings(image, XY, SCORES), card(), area_of("circle", 2.0))
+    assert list(reporting.hot_spot_features(small)) == []
+    row = reporting.index_row(small)
+    assert (row.hot_spot, row.mitoses) == (3, 3)
+    assert row.notes[0].startswith("the image is smaller than the 2 mm2 of a hot spot")
+    with open_image(image) as opened:
+        reporting.write_files(tmp_path, Copies(opened), small)
+    assert all((tmp_path / f"slide{ending}").is_file() for ending in reporting.ENDINGS)
+
+
 def test_hot_spots_are_annotations_of_qupath_in_px(image: Path) -> None:
     first, second = reporting.hot_spot_features(report(image))
     assert first["properties"]["objectType"] == "annotation"

@@ -156,6 +156,27 @@ def test_a_hot_spot_has_at_most_the_tissue_of_the_slide() -> None:
     assert spot.tissue_mm2 == field.area_mm2
 
 
+def test_an_image_smaller_than_the_area_is_the_hot_spot_even_where_the_area_would_not_hold_it() -> None:
+    strip = Tissue(np.ones((1000, 25), dtype=bool), STEP, (200.0, 8000.0))  # 1.6 mm2, far longer than the circle
+    found = find_hot_spots(np.array([[100.0, 100.0], [100.0, 7900.0]]), strip)
+    (spot,) = found.spots
+    assert found.whole_image
+    assert (spot.count, spot.centre_um) == (2, (100.0, 4000.0))
+    assert spot.tissue_mm2 == pytest.approx(1.6)
+    assert spot.per_mm2 == pytest.approx(2 / 1.6)
+    assert found.notes == (
+        "the image is smaller than the 2 mm2 of a hot spot: the count is that of the whole image, 1.6 mm2 of tissue",
+    )
+
+
+def test_a_slide_larger_than_the_area_with_little_tissue_has_a_hot_spot() -> None:
+    mask = np.zeros((250, 250), dtype=bool)
+    mask[100:150, 100:150] = True
+    found = find_hot_spots(np.array([[1000.0, 1000.0]]), Tissue(mask, STEP, (2000.0, 2000.0)))
+    assert not found.whole_image
+    assert found.notes[0].startswith("the slide has 0.16 mm2 of tissue, less than 75% of the hot spot's 2 mm2")
+
+
 def test_tissue_too_thin_for_a_hot_spot_is_reported() -> None:
     mask = np.zeros((2000, 300), dtype=bool)
     mask[:, 150:190] = True  # a core of .3 mm x 16 mm

@@ -25,7 +25,8 @@ class Crop:
         number: its place among all candidates by score, from 1 on.
         picture: address of the picture; empty if this part of the slide cannot be decoded.
         score, detector, verifier: its scores; `verifier` is None for a model without a verifier.
-        xy_um: its centre, um from the slide's upper left corner.
+        xy_um: its centre, um from the image's upper left corner.
+        xy_px: its centre, px of the image file; the first pixel is 0, 0.
         spots: numbers of the hot spots that it lies in, from 1 on.
     """
 
@@ -35,6 +36,7 @@ class Crop:
     detector: float
     verifier: float | None
     xy_um: tuple[float, float]
+    xy_px: tuple[float, float]
     spots: tuple[int, ...]
 
 
@@ -45,7 +47,7 @@ def crops_of(image: Image, findings: Findings, chosen: Sequence[int], spots: Seq
         image: the slide.
         findings: what was found on it.
         chosen: indices of the candidates, which are sorted by score.
-        spots: its hot spots.
+        spots: its hot spots; none if the only one is the whole image.
     """
     return [_crop(image, findings, index, spots) for index in chosen]
 
@@ -62,6 +64,7 @@ def _crop(image: Image, findings: Findings, index: int, spots: Sequence[HotSpot]
         float(found.detections.score[index]),
         None if found.verifier is None else float(found.verifier[index]),
         (x, y),
+        (float(found.detections.xy[index, 0]), float(found.detections.xy[index, 1])),
         tuple(inside),
     )
 

@@ -1,4 +1,4 @@
-"""The index of many slides: one HTML page with a table that links to the report on each."""
+"""The index of many images: one HTML page with a table that links to the report on each."""
 
 from __future__ import annotations
 

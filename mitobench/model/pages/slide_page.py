@@ -20,7 +20,7 @@ from mitobench.model.pages import outlines
 from mitobench.model.pages.crops import crops_of
 from mitobench.model.pages.templates import data_uri, render
 from mitobench.slides.heatmap import HeatMap, colours
-from mitobench.slides.hotspot import CONFIDENCE, MIN_TISSUE_SHARE, HotSpots
+from mitobench.slides.hotspot import CONFIDENCE, MIN_TISSUE_SHARE, HotSpots, poisson_interval
 from mitobench.slides.overview import Copies
 
 Floats = NDArray[np.float64]
@@ -29,6 +29,8 @@ SLIDE_PX = 1400  # longer side of the picture of the slide
 HEAT_PX = 900  # longer side of the heat map
 MAX_MITOSES, MAX_NEAREST = 96, 48  # pictures of mitoses, and of the candidates closest below the threshold
 MAX_DOTS = 5000  # mitoses that are drawn on the picture of the slide
+MAX_NUMBERS = 50  # with more mitoses, no numbers are beside them
+SAME_SCORE = 2e-6  # a fuser that gives a score all weight changes it by at most this
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,20 @@ class Report:
         return self.findings.mitoses / area if area else None
 
     @property
+    def per_mm2_interval(self) -> tuple[float, float] | None:
+        """Interval of `per_mm2` by chance in counting; None without tissue."""
+        area = self.findings.tissue.area_mm2
+        low, high = poisson_interval(self.findings.mitoses)
+        return (low / area, high / area) if area else None
+
+    @property
+    def score_is(self) -> str:
+        """Which score the fused one only repeats: `detector` or `verifier`; empty if neither."""
+        found = self.findings.found
+        parts = (("verifier", found.verifier), ("detector", found.detections.score))
+        return next((name for name, score in parts if _same(found.score, score)), "")
+
+    @property
     def notes(self) -> list[str]:
         """All notes, each once, the most important ones first. Without the reason why a slide was not judged."""
         if not self.judgement.judged:
@@ -72,6 +88,7 @@ class SlideMap(NamedTuple):
         tissue: path of the tissue's outline.
         spots: path and place (left and top, %) of each hot spot.
         marks: number and path of each mitosis that has a crop.
+        numbers: number and place (left and top, %) of each mitosis; empty if there are many.
         dots: path of the other mitoses.
         dots_left_out: how many further mitoses are not drawn.
     """
@@ -82,6 +99,7 @@ class SlideMap(NamedTuple):
     tissue: str
     spots: list[tuple[str, float, float]]
     marks: list[tuple[int, str]]
+    numbers: list[tuple[int, float, float]]
     dots: str
     dots_left_out: int
 
@@ -112,7 +130,8 @@ def write_report(
     by_score = [which[np.argsort(-found.score[which], kind="stable")].tolist() for which in (mitoses, others)]
     shown = by_score[0][:max_mitoses] if report.judgement.judged else []
     nearest = by_score[1][:max_nearest] if report.judgement.judged else []
-    spots = report.hot.spots
+    whole_image = report.hot.whole_image
+    spots = () if whole_image else report.hot.spots
     text = render(
         "slide.html",
         report=report,
@@ -121,6 +140,7 @@ def write_report(
         judged=report.judgement.judged,
         notes=report.notes,
         spots=spots,
+        whole_image=whole_image,
         slide=_slide_map(copies, report, by_score[0], len(shown)),
         mitoses=crops_of(copies.image, report.findings, shown, spots),
         nearest=crops_of(copies.image, report.findings, nearest, spots),
@@ -135,6 +155,10 @@ def write_report(
     write_text_atomic(path, text)
 
 
+def _same(score: Floats, other: Floats | None) -> bool:
+    return other is not None and len(score) > 0 and np.allclose(score, other, rtol=0, atol=SAME_SCORE)
+
+
 def _slide_map(copies: Copies, report: Report, mitoses: Sequence[int], n_shown: int) -> SlideMap:
     findings = report.findings
     pixels, _ = copies.within(SLIDE_PX)
@@ -144,10 +168,12 @@ def _slide_map(copies: Copies, report: Report, mitoses: Sequence[int], n_shown: 
     factors = np.array(size) / um
     drawn = list(mitoses[:MAX_DOTS]) if report.judgement.judged else []
     places = (findings.found.detections.xy[drawn] + 0.5) * findings.mpp * factors
+    shown = report.judgement.judged and not report.hot.whole_image
     spots = [
         (outlines.path([spot.outline_um() * factors]), *(np.array(spot.centre_um) / um * 100).tolist())
-        for spot in (report.hot.spots if report.judgement.judged else ())
+        for spot in (report.hot.spots if shown else ())
     ]
+    numbered = drawn if len(drawn) <= MAX_NUMBERS else []
     return SlideMap(
         data_uri(pixels),
         data_uri(report.heat.over(heat)),
@@ -155,6 +181,7 @@ def _slide_map(copies: Copies, report: Report, mitoses: Sequence[int], n_shown: 
         outlines.tissue_path(findings.tissue, (float(factors[0]), float(factors[1]))),
         spots,
         [(drawn[i] + 1, outlines.dots(places[i : i + 1])) for i in range(min(n_shown, len(drawn)))],
+        [(i + 1, *place) for i, place in zip(numbered, (places / size * 100).tolist(), strict=False)],
         outlines.dots(places[n_shown:]),
         len(mitoses) - len(drawn),
     )

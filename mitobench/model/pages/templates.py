@@ -18,7 +18,7 @@ from PIL import Image
 
 from mitobench.errors import as_text
 from mitobench.gallery.outcomes import short
-from mitobench.model.measured import measured_text
+from mitobench.model.measured import f1_text, measured_text, note_text, training_text
 from mitobench.report.html_page import style
 from mitobench.report.markdown import number
 
@@ -55,6 +55,11 @@ def amount(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
+def um_px(value: float) -> str:
+    """Returns um/px with the four digits that files and users give."""
+    return f"{value:.4g}"
+
+
 def between(interval: tuple[float, float]) -> str:
     """Returns the interval of a count: `14.6 to 34.5`."""
     return " to ".join(f"{end:,.1f}" for end in interval)
@@ -70,7 +75,11 @@ def _environment() -> Environment:
         "printable": printable,
         "amount": amount,
         "interval": between,
+        "f1": f1_text,
         "measured": measured_text,
+        "in_words": note_text,
+        "training": training_text,
+        "um_px": um_px,
         "short": short,
         "number": number,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from model.toy_models import card
 
 MPP = (0.5, 0.5)
 SIZE = (1200, 800)
+NOTES = ("trained on little",)
 
 
 def pixels() -> NDArray[np.uint8]:
@@ -39,30 +41,39 @@ def findings(image: Path, xy: NDArray[np.float64], scores: NDArray[np.float64], 
     mask[5:-5, 7:-7] = True
     found = Prediction(Detections.from_points(xy, scores, 20), scores / 2, scores, scores >= 0.5)
     fields = {"name": image.stem, "path": image, "size": SIZE, "mpp": MPP, "found": found, "threshold": 0.5}
-    return Findings(**{**fields, "tissue": Tissue(mask, 8.0), **changes})  # type: ignore[arg-type]
+    return Findings(**{**fields, "tissue": Tissue(mask, 8.0, (600.0, 400.0)), **changes})  # type: ignore[arg-type]
 
 
-def report_of(found: Findings, judgement: Judgement = NOTHING_ODD) -> Report:
-    """The report on findings, with hot spots of .02 mm2."""
-    area = area_of("circle", 0.02)
+def report_of(
+    found: Findings, judgement: Judgement = NOTHING_ODD, area_mm2: float = 0.02, notes: Sequence[str] = NOTES
+) -> Report:
+    """The report on findings, with hot spots of .02 mm2. `notes` are those of the model."""
+    area = area_of("circle", area_mm2)
     points = (found.found.detections.xy[found.found.is_mitosis] + 0.5) * found.mpp
     hot = find_hot_spots(points, found.tissue, area)
     return Report(
         found,
-        card(title="dots <i>", notes=["trained on little"]),
+        card(title="dots <i>", notes=list(notes)),
         hot,
         heat_map(hot.counts, found.tissue, area),
         judgement,
     )
 
 
-def written(folder: Path, n: int = 12, judgement: Judgement = NOTHING_ODD, **changes: object) -> Path:
+def written(
+    folder: Path,
+    n: int = 12,
+    judgement: Judgement = NOTHING_ODD,
+    area_mm2: float = 0.02,
+    notes_on_model: Sequence[str] = NOTES,
+    **changes: object,
+) -> Path:
     """Writes a report with `n` candidates, of which the better half are mitoses. `changes` are of `Findings`."""
     path, target = folder / "slide.png", folder / "slide.html"
     Image.fromarray(pixels()).save(path)
     rng = np.random.default_rng(0)
     xy = rng.uniform((120, 100), (1080, 700), (n, 2))
-    report = report_of(findings(path, xy, np.linspace(0.95, 0.05, n), **changes), judgement)
+    report = report_of(findings(path, xy, np.linspace(0.95, 0.05, n), **changes), judgement, area_mm2, notes_on_model)
     with open_image(path) as image:
         write_report(target, Copies(image), report, index="index.html")
     return target

@@ -21,10 +21,8 @@ ROWS = [
 def test_it_lists_the_slides(tmp_path: Path) -> None:
     write_index(tmp_path / "index.html", ROWS, 2.0, card(title="a model"), 0.6)
     html, text = (tmp_path / "index.html").read_text(encoding="utf-8"), text_of(tmp_path / "index.html")
-    assert "Mitoses on 4 slides a model, threshold .600" in text
-    assert (
-        "F1 .500 on the test part of synthetic (by-slide, seed 0) at a threshold of .500, as its record says." in text
-    )
+    assert "Mitoses on 4 images a model, threshold .600" in text
+    assert "In a test on synthetic it reached F1 .500, where 1 means that every mitosis and nothing else" in text
     assert "2 judged, 1 not judged, 1 failed." in text
     assert "one 1,017 9.9 to 27.2 1,212 111 1.91 paler than the training frames" in text
     assert "not judged no colour" in text
@@ -36,8 +34,8 @@ def test_it_lists_the_slides(tmp_path: Path) -> None:
     assert "<script" not in html
 
 
-def test_one_slide_is_not_called_slides(tmp_path: Path) -> None:
+def test_one_image_is_not_called_images(tmp_path: Path) -> None:
     write_index(tmp_path / "index.html", ROWS[:1], 2.0, card(title="a model"), 0.6)
     html = (tmp_path / "index.html").read_text(encoding="utf-8")
-    assert "<title>Mitoses on 1 slide</title>" in html
-    assert "<h1>Mitoses on 1 slide</h1>" in html
+    assert "<title>Mitoses on 1 image</title>" in html
+    assert "<h1>Mitoses on 1 image</h1>" in html

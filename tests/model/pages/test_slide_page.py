@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mitobench.api import Detections
 from mitobench.errors import DataError
 from mitobench.gallery.drawing import CROP_UM
 from mitobench.model.deviation import Judgement
+from mitobench.model.model import Prediction
 from mitobench.model.pages import write_report
 from mitobench.model.pages.crops import CROP_PX
-from mitobench.model.pages.slide_page import MAX_MITOSES, MAX_NEAREST
+from mitobench.model.pages.slide_page import MAX_MITOSES, MAX_NEAREST, MAX_NUMBERS
 from mitobench.slides.overview import Copies
 from mitobench.slides.reader import Image as ReaderImage
 from mitobench.slides.reader import open_image
@@ -42,13 +44,77 @@ def test_it_shows_counts_interval_model_and_notes(tmp_path: Path) -> None:
     assert "Candidates below the threshold 6 with a score below .500" in text
     assert re.search(r"Hot spot: 0\.02 mm2 with the most mitoses \d+ 95% interval [\d.]+ to [\d.]+", text)
     assert "um/px was given" in text
-    assert (
-        "F1 .500 on the test part of synthetic (by-slide, seed 0) at a threshold of .500, as its record says." in text
-    )
-    assert "keeps more candidates than in that run, so F1 may differ. It may be lower on slides" in text
+    assert "In a test on synthetic it reached F1 .500, where 1 means that every mitosis and nothing else" in text
     assert "0.5 um/px; the model works at 1 um/px" in text
-    assert "trained on little" in text
+    assert "slide.png in this folder is a copy of the image with green rings" in text
     assert "not for diagnosis" in text
+
+
+def test_an_image_smaller_than_the_hot_spot_has_one_count_and_one_density(tmp_path: Path) -> None:
+    path = written(tmp_path, area_mm2=2.0)
+    html, text = path.read_text(), text_of(path)
+    assert "Mitoses on the whole image 6 95% interval 2.2 to 13.1" in text
+    assert "Mitoses per mm2 of tissue 38.4 95% interval 14.1 to 83.6; 6 mitoses on 0.156 mm2 of tissue" in text
+    assert text.count("the count is that of the whole image, 0.156 mm2 of tissue") == 1
+    assert text.lower().count("hot spot") == 1, "in that note"
+    assert "slide has" not in text
+    assert "Heat map" not in text
+    assert 'class="label' not in html
+    assert len(pictures_of(path)) == 1 + 12
+
+
+def test_a_crop_says_in_which_hot_spot_it_lies_on_a_line_of_its_own(tmp_path: Path) -> None:
+    assert "<span>hot spot 1</span>" in written(tmp_path).read_text()
+
+
+def test_the_place_is_in_mm_and_in_px_of_the_file(tmp_path: Path) -> None:
+    x, y = np.random.default_rng(0).uniform((120, 100), (1080, 700), (12, 2))[0]
+    assert f"{(x + 0.5) / 2000:.3f}, {(y + 0.5) / 2000:.3f} mm {x:.0f}, {y:.0f} px" in text_of(written(tmp_path))
+
+
+def test_mitoses_have_their_numbers_on_the_picture_unless_there_are_many(tmp_path: Path) -> None:
+    html = written(tmp_path, 2 * MAX_NUMBERS).read_text()
+    assert html.count('<span class="number') == MAX_NUMBERS
+    assert f"<title>Mitosis {MAX_NUMBERS}</title>" in html
+    html = written(tmp_path, 2 * MAX_NUMBERS + 2).read_text()
+    assert '<span class="number' not in html
+    assert f"<title>Mitosis {MAX_NUMBERS + 1}</title>" in html
+
+
+def test_a_score_that_only_repeats_another_is_explained_once(tmp_path: Path) -> None:
+    text = text_of(written(tmp_path))
+    assert "It is the detector's alone." in text
+    assert "detector ." not in text
+    assert "verifier .475" in text
+
+
+@pytest.mark.parametrize(
+    ("verifier", "shown"),
+    [
+        ([0.95, 0.1], "It is the verifier's alone; the detector's has no weight in it."),
+        ([0.95, 0.1001], "counts as a mitosis. Further digits"),
+        (None, "counts as a mitosis. Further digits"),
+    ],
+)
+def test_the_weight_of_the_verifier_is_said(tmp_path: Path, verifier: list[float] | None, shown: str) -> None:
+    score = np.array([0.95, 0.1])
+    xy = np.array([[300.0, 300.0], [400.0, 400.0]])
+    scores = None if verifier is None else np.array(verifier)
+    found = Prediction(Detections.from_points(xy, score / 3), scores, score, score >= 0.5)
+    assert shown in text_of(written(tmp_path, found=found))
+
+
+def test_the_um_px_have_four_digits(tmp_path: Path) -> None:
+    assert "800 px at 0.2456 um/px" in text_of(written(tmp_path, mpp=(0.2456, 0.2456)))
+
+
+def test_notes_on_the_model_are_folded_and_in_plain_words(tmp_path: Path) -> None:
+    notes = ("mitos2012: slides are shared between training and test", "anything <else>")
+    html = written(tmp_path, notes_on_model=notes).read_text()
+    folded = html[html.index("<details>") : html.index("</details>")]
+    assert "some test images of mitos2012 are of slides it learned from" in folded
+    assert "anything &lt;else&gt;" in folded
+    assert "It learned from 3 images of synthetic." in folded
 
 
 def test_the_pictures_are_sorted_by_score_and_cut_from_the_right_places(tmp_path: Path) -> None:
@@ -144,4 +210,4 @@ def test_a_candidate_that_cannot_be_decoded_does_not_stop_it(tmp_path: Path, mon
 
     monkeypatch.setattr(ReaderImage, "reduced", broken)
     path = written(tmp_path, 2)
-    assert text_of(path).count("This part of the slide cannot be decoded.") == 2
+    assert text_of(path).count("This part of the image cannot be decoded.") == 2
