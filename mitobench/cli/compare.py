@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mitobench.cli.terminal import echo
+from mitobench.errors import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -138,7 +139,7 @@ def _frames(found: Comparison) -> Iterator[str]:
         yield "Both records have the same counts on every frame."
         return
     width = max(len("frame"), *(len(one.frame) for one, _ in found.frames))
-    number = f"{len(found.frames)} frame{'s' if len(found.frames) > 1 else ''}"
+    number = counted(len(found.frames), "frame")
     yield f"{number} with different counts, largest difference first (true positives, false positives, misses):"
     yield f"{'frame':{width}}  {'A tp':>5} {'fp':>4} {'fn':>4}  {'B tp':>5} {'fp':>4} {'fn':>4}"
     for one, other in found.frames:

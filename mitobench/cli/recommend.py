@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from mitobench.errors import counted
+
 if TYPE_CHECKING:
     from mitobench.report.recommend import Candidate, Recommendation
     from mitobench.report.table import Section
@@ -79,7 +81,7 @@ def _lines(section: Section, found: Recommendation, margin: float) -> Iterator[s
 
 def _why(found: Recommendation, margin: str) -> str:
     if found.undecided:
-        rows = f"{len(found.undecided)} faster row{'s' if len(found.undecided) > 1 else ''}"
+        rows = counted(len(found.undecided), "faster row")
         return f"{rows} may or may not be worse by more than {margin}. More slides would be needed to tell."
     return "The best row has no measured seconds per frame, and no other row is known to be about as good."
 

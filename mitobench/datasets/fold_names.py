@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 ALL, BY_SLIDE, LEAVE_OUT, SINGLE = "all", "cv-by-slide", "leave-one-domain-out-", "single-domain-"
+MIN_SLIDES = 3  # that are tested; fewer are few
 FEW_SLIDES = f"Few slides: `--protocol {BY_SLIDE}-of3` tests every slide once."
 
 _FOLD = re.compile(r"(?P<base>.+)-(?P<number>[1-9]\d*)of(?P<of>[1-9]\d*)")

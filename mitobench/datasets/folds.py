@@ -24,6 +24,7 @@ from mitobench.datasets.fold_names import (
     BY_SLIDE,
     FEW_SLIDES,
     LEAVE_OUT,
+    MIN_SLIDES,
     SINGLE,
     base_of,
     fold_of,
@@ -54,7 +55,6 @@ __all__ = [
 ]
 
 FOLDS = 5  # of `cv-by-slide`, where it is not said how many
-MIN_SLIDES = 3  # that are tested; fewer are few
 
 
 def may_have_folds(dataset: str, protocol: str) -> bool:

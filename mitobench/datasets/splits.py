@@ -19,7 +19,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, mode
 from mitobench import discovery, foreign, registry
 from mitobench.api import DOMAINS
 from mitobench.datasets.base import Dataset, Item
-from mitobench.datasets.fold_names import FEW_SLIDES, fold_of
+from mitobench.datasets.fold_names import FEW_SLIDES, MIN_SLIDES, fold_of
 from mitobench.errors import DataError, MitobenchError, counted, nearest, wrong_fields
 from mitobench.foreign.limits import MAX_SPLIT_BYTES
 from mitobench.foreign.strict import Strict
@@ -253,7 +253,7 @@ def _refuse_empty(split: SplitFile, dataset: Dataset, parts: Mapping[str, tuple[
     for name, ids in parts.items():
         if not ids:
             here = sorted({item.frame.group for item in dataset.items.values()})
-            can_be_folded = len(here) >= 3 and fold_of(split.protocol) is None
+            can_be_folded = len(here) >= MIN_SLIDES and fold_of(split.protocol) is None
             hint = f" {FEW_SLIDES}" if can_be_folded else ""
             raise DataError(
                 f"{split.path}: part {name!r} ({getattr(split.parts, name)}) is empty: none of its frames are in "

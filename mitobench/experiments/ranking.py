@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from mitobench.errors import counted
 from mitobench.experiments.parts import ExperimentPart
 from mitobench.report import markdown
 from mitobench.report.markdown import escape, number
@@ -53,7 +54,7 @@ def _problems(part: ExperimentPart) -> list[str]:
 def _failures(measured: list[Section]) -> list[str]:
     """Returns why rows failed, each reason once. The table shows which rows failed."""
     reasons = Counter(record.reason for section in measured for row in section.rows for record in row.failed)
-    return [f"FAILED: {reason} ({times} record{'s' if times > 1 else ''})" for reason, times in reasons.items()]
+    return [f"FAILED: {reason} ({counted(times, 'record')})" for reason, times in reasons.items()]
 
 
 def _cells(section: Section, rank: int | None, row: LeaderboardRow, records: str) -> list[str]:

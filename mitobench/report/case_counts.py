@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Sequence
 
+from mitobench.errors import counted
 from mitobench.evaluate.case_counts import MIN_CASES, CaseCounts
 from mitobench.report.markdown import number
 from mitobench.report.row import LeaderboardRow
@@ -33,7 +34,7 @@ def sentence(counts: CaseCounts) -> str:
     """Returns the counts in words: bias, limits of agreement, ICC, cases on the same side of the cut-offs."""
     parts = [
         f"{per_mm2(counts.detected_per_mm2)} detected and {per_mm2(counts.annotated_per_mm2)} annotated mitoses per "
-        f"mm2 (mean of {counts.n_cases} case{'s' if counts.n_cases > 1 else ''}), bias {signed(counts.bias)}",
+        f"mm2 (mean of {counted(counts.n_cases, 'case')}), bias {signed(counts.bias)}",
         FEW if counts.lower_limit is None else f"limits of agreement {limits(counts)}",
         "" if counts.icc is None else f"ICC {icc(counts)}",
         same_side(counts) and f"same side of the cut-offs: {same_side(counts)} cases",

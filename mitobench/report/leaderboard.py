@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from mitobench.errors import counted
 from mitobench.published import Method
 from mitobench.report.description import profile, trained_on
 from mitobench.report.footnotes import Footnotes
@@ -169,7 +170,7 @@ def _more(section: Section, n_combinations: int, n_published: int) -> str:
         f"The best {MAX_COMBINATIONS} of {n_combinations} combinations. " if n_combinations > MAX_COMBINATIONS else ""
     )
     n_failed = sum(len(row.failed) for row in section.rows)
-    failed = f"{n_failed} run{'s' if n_failed > 1 else ''} FAILED. " if n_failed else ""
+    failed = f"{counted(n_failed, 'run')} FAILED. " if n_failed else ""
     rows = f"All {n_rows} rows" if n_rows > 1 else "The row"
     published = ", published numbers and sources" if n_published else ""
     target = f"{SECTIONS}/{quote(section.name)}.md"
