@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--verifier", nargs="+", default=["bundled"], help="models with the verifiers, as --detector")
     parser.add_argument("--data", type=Path, required=True, help="folder with MITOS 2012")
     parser.add_argument("--views", type=int, help="views of the detector, in place of its own number")
+    parser.add_argument("--candidates", type=int, help="the best of a frame that are scored again; default: all")
     arguments = parser.parse_args()
     compute.set_threads(1)
     finder, *judges = (Model.load(cards.find(name)) for name in (arguments.detector, *arguments.verifier))
@@ -58,7 +59,7 @@ def main() -> None:
     for part in ("val", "test"):
         frames = {id: dataset.items[id].frame for id in split.parts[part]}
         started = time.process_time()
-        found = {id: finder.detector.predict(frame) for id, frame in frames.items()}
+        found = {id: finder.detector.predict(frame)[: arguments.candidates] for id, frame in frames.items()}
         searched = time.process_time()
         scored[part] = {id: (of, _mean_score(verifiers, frames[id], of)) for id, of in found.items()}
         alone, both = ((end - started) / len(frames) for end in (searched, time.process_time()))
