@@ -2,10 +2,10 @@
 
 Scores of different detectors do not compare: .4 may be certain for one and hopeless for another. Each member's scores
 are therefore turned into probabilities of mitosis on the validation frames, by a logistic curve that never changes the
-order of a member's detections. Detections of one cell are then merged. The merged score is the **mean of the members'
-probabilities, with 0 for a member that did not find the cell**: agreement raises it, and one certain member alone still
-counts for its share. (A noisy-or would assume that detectors err independently. They do not: they look at the same
-pixels, and many learn from the same labels.)
+order of a member's detections. Detections of one cell are then merged. The merged score is that of the **mean of the
+members' logits, where a member that did not find the cell counts with the lowest probability that it had on
+validation**. (A mean of probabilities hides the doubts of one member behind the certainty of another. A noisy-or would
+assume that detectors err independently. They do not: they look at the same pixels, mostly with the same labels.)
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import json
 import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,14 +26,26 @@ from scipy.spatial import KDTree
 from scipy.special import expit, logit
 
 from mitobench import api, discovery
-from mitobench.api import Context, Detections, Detector, Field, File, Floats, Frame, MitobenchError, PluginError, Sample
+from mitobench.api import (
+    Candidates,
+    Context,
+    Detections,
+    Detector,
+    Field,
+    File,
+    Floats,
+    Frame,
+    MitobenchError,
+    PluginError,
+    Sample,
+)
 from mitobench.content import files_of, with_files
 from mitobench.foreign import read_json
 from mitobench.foreign.limits import MAX_STATE_BYTES
+from mitobench.methods.calibration import EPS, logits
 
 ROLE, SEPARATOR = "detector", "+"
 STATE, FILES = "members.json", "files-{number}.safetensors"
-EPS = 1e-6  # probabilities are moved this far away from 0 and 1 before their logit is taken
 UNKNOWN_HALF_RADIUS_UM = 3.75  # half of 7.5 um, the radius of most data sets
 MIN_SLOPE = 1e-3  # of the curve over standardised scores: keeps the order of a member that is worse than chance
 PENALTY = 1e-2  # on the squared slope, so that it stays finite where validation separates the two kinds
@@ -65,6 +77,7 @@ class Calibration:
         probabilities: whether the curve is over the logit of the score, for scores from 0 to 1.
         middle, spread: mean and standard deviation of what the curve is over, on validation.
         slope, offset: logit of the result = slope * standardised score + offset.
+        lowest: the lowest probability on validation, which stands for "not found"; EPS if there was no detection.
     """
 
     probabilities: bool
@@ -72,6 +85,7 @@ class Calibration:
     spread: float = 1.0
     slope: float = 1.0
     offset: float = 0.0
+    lowest: float = EPS
 
     @classmethod
     def fit(cls, scores: Floats, is_mitosis: NDArray[np.bool_]) -> Calibration:
@@ -80,7 +94,7 @@ class Calibration:
         The targets are moved away from 0 and 1 (Platt 1999, section 2.2). With one kind of candidate only, or none,
         scores keep their values.
         """
-        uncalibrated = cls(probabilities=bool(((scores >= 0) & (scores <= 1)).all()))
+        uncalibrated = cls.none(scores)
         mitoses, others = int(is_mitosis.sum()), int((~is_mitosis).sum())
         raw = uncalibrated._raw(scores)
         middle, spread = (float(raw.mean()), float(raw.std())) if len(raw) else (0.0, 0.0)
@@ -97,7 +111,16 @@ class Calibration:
 
         start = np.array([1.0, float(logit(targets.mean()))])
         found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(MIN_SLOPE, None), (None, None)])
-        return cls(uncalibrated.probabilities, middle, spread, float(found.x[0]), float(found.x[1]))
+        curve = cls(uncalibrated.probabilities, middle, spread, float(found.x[0]), float(found.x[1]))
+        return curve._with_lowest(scores)
+
+    @classmethod
+    def none(cls, scores: Floats) -> Calibration:
+        """Returns the curve that keeps these scores [N] if they are from 0 to 1, and puts others in that range."""
+        return cls(probabilities=bool(((scores >= 0) & (scores <= 1)).all()))._with_lowest(scores)
+
+    def _with_lowest(self, scores: Floats) -> Calibration:
+        return replace(self, lowest=max(EPS, float(self(scores).min()))) if len(scores) else self
 
     def __call__(self, scores: Floats) -> Floats:
         """Returns the probabilities of mitosis, [N]."""
@@ -105,7 +128,7 @@ class Calibration:
         return found
 
     def _raw(self, scores: Floats) -> Floats:
-        values: Floats = logit(np.clip(scores, EPS, 1 - EPS)) if self.probabilities else scores
+        values: Floats = logits(scores) if self.probabilities else scores
         return values
 
 
@@ -113,7 +136,7 @@ class Union(Detector):
     """Several detectors, with calibrated scores and merged detections."""
 
     name = "union"
-    version = "1"
+    version = "2"
     Options = UnionOptions
     argument = "detectors"
     example = "blobs+external:{python} -c \"print('x,y,score')\" {image}"
@@ -165,7 +188,7 @@ class Union(Detector):
         self.calibrations = tuple(self._calibrated(number, val, context) for number in range(1, len(self.members) + 1))
         context.training_info["half the matching radius"] = f"{self.half_radius_um:g} um"
         context.training_info["calibration"] = {
-            spec: {name: round(float(value), 4) for name, value in asdict(curve).items()}
+            spec: {name: float(f"{float(value):.4g}") for name, value in asdict(curve).items()}
             for spec, curve in zip(_specs(self.options), self.calibrations, strict=True)
         }
 
@@ -173,19 +196,21 @@ class Union(Detector):
         scores, labels = [np.zeros(0)], [np.zeros(0, dtype=bool)]
         for done, sample in enumerate(val, 1):
             found = context.label(sample, _checked(self.members[number - 1], sample.frame))
-            scores.append(found.score)
-            labels.append(found.is_mitosis)
+            once = _found_once(found, sample)
+            scores.append(found.score[once])
+            labels.append(found.is_mitosis[once])
             context.progress((number - 1) * len(val) + done, len(self.members) * len(val))
         joined, is_mitosis = np.concatenate(scores), np.concatenate(labels)
         if self.options.calibration == "none":
-            return Calibration(probabilities=bool(((joined >= 0) & (joined <= 1)).all()))
+            return Calibration.none(joined)
         return Calibration.fit(joined, is_mitosis)
 
     def predict(self, frame: Frame) -> Detections:
         """Returns the merged detections, the best first."""
         found = [_checked(member, frame) for member in self.members]
         scores = [curve(each.score) for curve, each in zip(self.calibrations, found, strict=True)]
-        return merged(found, scores, frame.mpp, self.options.merge_um or self.half_radius_um)
+        lowest = [curve.lowest for curve in self.calibrations]
+        return merged(found, scores, lowest, frame.mpp, self.options.merge_um or self.half_radius_um)
 
     def exportable(self) -> Any:
         """Raises PluginError: a union is not a network."""
@@ -262,18 +287,38 @@ def _full(argument: str, spec: str) -> str:
         raise error(f"union:{argument}: its member {spec}: {reason}") from reason
 
 
+def _found_once(found: Candidates, sample: Sample) -> NDArray[np.bool_]:
+    """Returns which detections are not a further one of a mitosis that a better detection found, bool [N].
+
+    A detector may find a mitosis several times, with scores down to its lowest. Only the best of them says what a score
+    of a mitosis is; the others are neither mitoses nor false.
+    """
+    _, nearest = KDTree(sample.mitoses.xy * sample.frame.mpp).query(found.xy * sample.frame.mpp)
+    once = ~found.is_mitosis
+    best_first = np.argsort(-found.score, kind="stable")
+    hits = best_first[found.is_mitosis[best_first]]
+    once[hits[np.unique(nearest[hits], return_index=True)[1]]] = True
+    return once
+
+
 def merged(
-    found: Sequence[Detections], scores: Sequence[Floats], mpp: tuple[float, float], radius: float
+    found: Sequence[Detections],
+    scores: Sequence[Floats],
+    lowest: Sequence[float],
+    mpp: tuple[float, float],
+    radius: float,
 ) -> Detections:
     """Merges the detections of several detectors on one frame.
 
-    The best detection that is left takes all others within `radius` um of it, and has its centre and box. The score is
-    the mean over the detectors of their best score among these, with 0 for a detector that has none; `extra` has these
-    scores as `members`, [N, M], for fusers. Detectors need not agree in `kind` and `extra`, so theirs are left out.
+    The best detection that is left takes all others within `radius` um of it, and keeps its centre and box. Each
+    detector counts with the best of its scores among these, or with its lowest score if it has none; the merged score
+    has the mean of their logits. `extra` has these scores as `members`, [N, M], for fusers. Detectors need not agree in
+    `kind` and `extra`, so theirs are left out.
 
     Args:
         found: the detections of each of M detectors.
-        scores: their calibrated scores, [N] each.
+        scores: their calibrated scores, [N] each, from 0 to 1.
+        lowest: the score of each detector for a cell that it did not find.
         mpp: um/px along x and y.
         radius: um.
 
@@ -291,12 +336,12 @@ def merged(
     for best in np.lexsort((xy[:, 0], xy[:, 1], member, -score)):
         if left[best]:
             cell = np.array([other for other in near[best] if left[other]])
-            of_each = np.zeros(len(found))
+            of_each = np.array(lowest, dtype=float)
             np.maximum.at(of_each, member[cell], score[cell])
             left[cell] = False
             kept.append(best)
             of_members.append(of_each)
-    means = np.mean(of_members, axis=1)
+    means: Floats = expit(logits(np.asarray(of_members)).mean(axis=1))
     order = np.argsort(-means, kind="stable")
     rows = np.asarray(kept)[order]
     return Detections(xy[rows], boxes[rows], means[order], extra={"members": np.asarray(of_members)[order]})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,41 +95,63 @@ class TestCalibration:
         curve = Calibration.fit(np.full(4, 0.3), np.array([True, False, False, False]))
         assert curve(np.array([0.3])) == pytest.approx(0.3)
 
+    def test_not_found_counts_as_the_lowest_probability_on_validation(self) -> None:
+        scores, is_mitosis = np.array([0.1, 0.2, 0.3, 0.8, 0.9]), np.array([False, False, True, False, True])
+        curve = Calibration.fit(scores, is_mitosis)
+        assert curve.lowest == pytest.approx(curve(scores).min())
+        assert Calibration.none(scores).lowest == pytest.approx(0.1)
+        assert 0 < Calibration.none(np.array([0.0, 1.0])).lowest < 1e-3
+        assert 0 < Calibration.none(np.zeros(0)).lowest < 1e-3
+
 
 def points(*rows: tuple[float, float, float]) -> Detections:
     values = np.array(rows, dtype=float).reshape(-1, 3)
     return Detections.from_points(values[:, :2], values[:, 2])
 
 
+LOWEST = (0.1, 0.2, 0.3)  # the score of each detector for a cell that it did not find
+
+
 def merge(*found: Detections, radius: float = 3.75) -> Detections:
-    return merged(found, [each.score for each in found], MPP, radius)
+    return merged(found, [each.score for each in found], LOWEST[: len(found)], MPP, radius)
+
+
+def mean(*scores: float) -> float:
+    """Returns the score whose log odds are the mean of those of the scores."""
+    odds = np.prod([score / (1 - score) for score in scores]) ** (1 / len(scores))
+    return float(odds / (1 + odds))
 
 
 class TestMerging:
     def test_detections_of_one_cell_become_one_with_the_mean_score_and_the_better_place(self) -> None:
         found = merge(points((100, 100, 0.8)), points((110, 100, 0.4)))
         assert found.xy.tolist() == [[100, 100]]
-        assert found.score == pytest.approx([0.6])
+        assert found.score == pytest.approx([mean(0.8, 0.4)])
 
-    def test_a_detector_that_did_not_find_the_cell_counts_as_0(self) -> None:
+    def test_a_detector_that_did_not_find_the_cell_counts_with_its_lowest_score(self) -> None:
         found = merge(points((100, 100, 0.8), (300, 300, 0.9)), points((110, 100, 0.4)))
         assert found.xy.tolist() == [[100, 100], [300, 300]]
-        assert found.score == pytest.approx([0.6, 0.45])
+        assert found.score == pytest.approx([mean(0.8, 0.4), mean(0.9, 0.2)])
+
+    def test_agreement_counts_for_more_than_one_certain_detector(self) -> None:
+        agreed = (100, 100, 0.7)
+        found = merge(points((300, 300, 0.9), agreed), points(agreed), points(agreed))
+        assert found.xy.tolist() == [[100, 100], [300, 300]]
 
     def test_the_distance_is_in_um(self) -> None:
         near, far = points((100, 100, 0.8)), points((115.5, 100, 0.4))
         assert len(merge(near, far)) == 2
         assert len(merge(near, far, radius=4)) == 1
-        assert len(merged([near, far], [near.score, far.score], (0.2, 0.5), 3.75)) == 1
+        assert len(merged([near, far], [near.score, far.score], LOWEST[:2], (0.2, 0.5), 3.75)) == 1
 
     def test_fusers_are_given_the_score_of_each_member(self) -> None:
         found = merge(points((100, 100, 0.4), (300, 300, 0.9)), points((110, 100, 0.8)))
         assert found.xy.tolist() == [[110, 100], [300, 300]]
-        assert found.extra["members"] == pytest.approx(np.array([[0.4, 0.8], [0.9, 0]]))
+        assert found.extra["members"] == pytest.approx(np.array([[0.4, 0.8], [0.9, 0.2]]))
 
     def test_two_detections_of_one_detector_count_once(self) -> None:
         found = merge(points((100, 100, 0.8), (104, 100, 0.6)), points())
-        assert found.score == pytest.approx([0.4])
+        assert found.score == pytest.approx([mean(0.8, 0.2)])
 
     def test_a_chain_is_not_one_cell(self) -> None:
         found = merge(points((100, 100, 0.9), (124, 100, 0.7)), points((112, 100, 0.8)))
@@ -184,9 +206,18 @@ class TestFit:
         assert others[20, 20] == pytest.approx(others[100, 100], abs=0.2)
         assert set(context.training_info["calibration"]) == {BLOBS, PROGRAM}
 
+    def test_further_hits_of_one_mitosis_do_not_spoil_the_calibration(self, frame: Frame) -> None:
+        """A detector that finds a mitosis several times, with scores down to its lowest, is no worse for it."""
+        others = [(20, 20, 0.3), (30, 90, 0.25), (90, 30, 0.2), (100, 100, 0.1)]
+        once = Fake(points((64, 64, 0.9), *others))
+        often = Fake(points((64, 64, 0.9), *((64 + i, 66, 0.02 * i) for i in range(1, 8)), *others))
+        one, other = (fit(frame, [member, once], val=3)[0].calibrations[0] for member in (once, often))
+        assert other == replace(one, middle=other.middle, lowest=other.lowest)
+        assert other(np.array([0.9, 0.3])) == pytest.approx(one(np.array([0.9, 0.3])))
+
     def test_without_calibration_scores_keep_their_values(self, frame: Frame) -> None:
         plugin, _ = fit(frame, [Fake(points((64, 64, 0.8))), Fake(points((64, 64, 0.4)))], calibration="none")
-        assert plugin.predict(frame).score == pytest.approx([0.6])
+        assert plugin.predict(frame).score == pytest.approx([mean(0.8, 0.4)])
 
     @pytest.mark.parametrize("val", [0, 1])
     def test_validation_may_be_empty_or_without_a_detection(self, frame: Frame, val: int) -> None:
