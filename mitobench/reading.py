@@ -118,7 +118,7 @@ def read(
     found: dict[str, data_sets.Dataset] = {}
     parts: dict[str, splits.Split] = {}
     for name in dict.fromkeys([*tested, *train_on]):
-        own = protocol_of(name, protocol) if protocol and name in tested else None
+        own = protocol_of(name, protocol) if protocol and name in tested else _together(name, parts.values())
         dataset = known.get(name, root, scanners)
         parts[name] = _split(dataset, own)
         if not protocol and name in tested and (hint := folds.few_slides(dataset, parts[name].groups["test"])):
@@ -153,6 +153,11 @@ def protocol_of(dataset: str, value: str) -> str:
             "separated by commas."
         )
     return fitting[0]
+
+
+def _together(name: str, tested: Iterable[splits.Split]) -> str | None:
+    """Returns the protocol of a data set that is only trained on: that of a split which belongs with it, if any."""
+    return next((split.protocol for split in tested if name in split.file.together_with), None)
 
 
 def _split(dataset: data_sets.Dataset, protocol: str | None) -> splits.Split:

@@ -103,6 +103,8 @@ class SplitFile(Strict):
         disjoint_by: `group` if no slide may be in two parts, which `assign` then checks; None otherwise.
         note: what a reader of a score should know.
         parts: train, val and test.
+        together_with: data sets whose split of the same protocol belongs to this one. A run that trains on several of
+            them uses the train and val part of each: what is a test slide in one row is never learned from in another.
         path: the file that it was read from.
     """
 
@@ -112,6 +114,7 @@ class SplitFile(Strict):
     disjoint_by: Literal["group"] | None = None
     note: str = ""
     parts: SplitParts
+    together_with: tuple[str, ...] = Field(default=(), exclude=True)  # says nothing about the parts: not in the digest
     path: Path = Field(default=Path(), exclude=True)
 
 

@@ -22,7 +22,6 @@ from mitobench.pipeline.stages.embedding import ENCODER
 from mitobench.pipeline.stages.job import LOG, TRAINING_INFO
 from mitobench.pipeline.store import MANIFEST, Store
 from mitobench.pipeline.trust import KINDS, only
-from mitobench.pipeline.workspace import validation_sets
 from mitobench.results import option_files
 from mitobench.results import record as records
 from mitobench.results.local_datasets import LocalDatasets
@@ -241,8 +240,7 @@ def _card(path: Path, record: Record, half: bool) -> ModelCard:
 
 def _train_on(record: Record) -> dict[str, dict[str, int]]:
     """Frames by data set and part. Data sets that do not provide the validation frames are used for training only."""
-    dataset, train_on = record.combination["dataset"], record.combination["train_on"]
-    choosing = validation_sets(dataset, train_on)
+    choosing, train_on = record.choosing, record.combination["train_on"]
     frames = {name: record.data[name].frames for name in train_on}
     return {
         name: {part: n[part] for part in ("train", "val")} if name in choosing else {"train": sum(n.values())}

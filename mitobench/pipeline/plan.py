@@ -24,7 +24,7 @@ from mitobench.pipeline.graph import UNUSED, Combination, Plan, PlannedRun, Requ
 from mitobench.pipeline.plugin_ref import PluginRef
 from mitobench.pipeline.settings import VALIDATION, PipelineOptions, Settings
 from mitobench.pipeline.stages.stage import Stage
-from mitobench.pipeline.workspace import Workspace, validation_sets
+from mitobench.pipeline.workspace import Workspace
 
 NO_VERIFIER, NO_FUSER = "none", "detector-only"  # with either of them, the detector's score alone decides
 IN_RECORDS = ("encoder", "embeddings-val", "embeddings-test")  # the stages of embeddings that a record lists
@@ -54,10 +54,10 @@ def build(grids: Sequence[tuple[Roles, Settings]], request: Request, workspace: 
 def training_frames(workspace: Workspace, dataset: str, train_on: Sequence[str]) -> tuple[str, ...]:
     """Returns the keys of the frames to fit on, sorted.
 
-    They are the train parts of the data sets whose validation frames choose the thresholds (`validation_sets`), and all
-    labelled frames of the other training sets, which are neither tested on nor used to choose.
+    They are the train parts of the data sets whose validation frames choose the thresholds (`Workspace.choosing`), and
+    all labelled frames of the other training sets, which are neither tested on nor used to choose.
     """
-    choosing = validation_sets(dataset, train_on)
+    choosing = workspace.choosing(dataset, train_on)
     others = [name for name in train_on if name not in choosing]
     labelled = (key for part in PARTS for key in workspace.part(others, part) if workspace.item(key).mitoses.labelled)
     return tuple(sorted([*workspace.part(choosing, "train"), *labelled]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from mitobench.datasets.splits import Split
 
 
-def validation_sets(dataset: str, train_on: Sequence[str]) -> tuple[str, ...]:
+def validation_sets(dataset: str, train_on: Sequence[str], together: Collection[str]) -> tuple[str, ...]:
     """Returns the data sets whose validation frames choose the thresholds for a tested data set.
 
-    That is the tested data set itself if it is one of the training sets, otherwise all training sets.
+    They are the tested data set and those of `together` (see `SplitFile.together_with`), as far as they are trained on;
+    all training sets if the tested data set is none of them.
     """
-    return (dataset,) if dataset in train_on else tuple(train_on)
+    return tuple(name for name in train_on if dataset not in train_on or name == dataset or name in together)
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,19 @@ class Workspace:
         """Returns the keys of the frames in one part (`train`, `val` or `test`) of these data sets, sorted."""
         return tuple(sorted(f"{name}/{id}" for name in datasets for id in self.splits[name].parts[part]))
 
+    def choosing(self, dataset: str, train_on: Sequence[str]) -> tuple[str, ...]:
+        """Returns the data sets whose validation frames choose for a tested data set (`validation_sets`)."""
+        return validation_sets(dataset, train_on, self.together(dataset))
+
+    def together(self, dataset: str) -> tuple[str, ...]:
+        """Returns the data sets that are split together with this one, under its protocol."""
+        own = self.splits[dataset]
+        named = (name for name in own.file.together_with if name in self.splits)
+        return tuple(name for name in named if self.splits[name].protocol == own.protocol)
+
     def validation(self, dataset: str, train_on: Sequence[str]) -> tuple[str, ...]:
-        """Returns the keys of the validation frames for a tested data set: the `val` parts of `validation_sets`."""
-        return self.part(validation_sets(dataset, train_on), "val")
+        """Returns the keys of the validation frames for a tested data set: the `val` parts of `choosing`."""
+        return self.part(self.choosing(dataset, train_on), "val")
 
     def without_test(self, datasets: Iterable[str]) -> Workspace:
         """Returns the workspace without the test frames of these data sets: nothing can read them by mistake.

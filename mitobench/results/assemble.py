@@ -198,6 +198,7 @@ def _data(workspace: Workspace, name: str) -> DataEntry:
             digest=split_digest(split.file),
             note=split.note,
             content=None if _is_ours(split.file.path) else split.file.model_dump(mode="json"),
+            together_with=list(workspace.together(name)),
         ),
         title=_own_title(workspace.datasets[name]),
     )
@@ -227,6 +228,8 @@ def _notes(row: PlannedRun, workspace: Workspace, same_tissue: Sequence[Duplicat
     for name in train_on:
         if set(learned) & set(workspace.part([name], "test")):
             found.append(notes.all_frames_learned_from(name))
+        if name in workspace.together(row.combination.dataset):
+            found.append(notes.split_together(name, row.combination.dataset))
     fitted = [*learned, *workspace.validation(row.combination.dataset, train_on)]
     found += _seen(row, workspace, fitted, test, same_tissue)
     if {workspace.group_of(key) for key in test} & {workspace.group_of(key) for key in fitted}:

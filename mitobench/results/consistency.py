@@ -8,7 +8,6 @@ from typing import Any
 from mitobench.content import with_files
 from mitobench.pipeline import canonical
 from mitobench.pipeline.settings import VALIDATION, PipelineOptions
-from mitobench.pipeline.workspace import validation_sets
 from mitobench.results import notes
 from mitobench.results.command import command_of
 from mitobench.results.mismatch import ABSENT, Mismatch, mismatches
@@ -138,7 +137,7 @@ def _numbers_of_frames(record: Record) -> Iterator[Mismatch]:
     if record.frames is None:
         return
     tested = record.combination["dataset"]
-    validation = sum(record.data[name].frames.get("val", 0) for name in _choosing(record))
+    validation = sum(record.data[name].frames.get("val", 0) for name in record.choosing)
     yield from mismatches(validation, len(record.frames.val), "data.frames.val")
     yield from mismatches(record.data[tested].frames.get("test"), len(record.frames.test), f"data.{tested}.frames.test")
 
@@ -299,7 +298,7 @@ def _data(record: Record) -> Iterator[Mismatch]:
     }
     yield from _names(record.data, {record.combination["dataset"], *record.combination["train_on"], *read}, "data")
     chosen = record.specs[record.stages["fusion"]]["frames"].get("val")
-    tested, choosing = record.combination["dataset"], _choosing(record)
+    tested, choosing = record.combination["dataset"], record.choosing
     expected = {"val": chosen, "test": record.data[tested].digest["test"]}
     if len(choosing) == 1:
         yield from mismatches(record.data[choosing[0]].digest.get("val"), chosen, f"data.{choosing[0]}.digest.val")
@@ -327,10 +326,6 @@ def _candidates(record: Record) -> Iterator[Mismatch]:
     number = sum(name.startswith("candidates-train-") for name in verifier["upstream"])
     expected = f"out-of-fold({number})" if number else "in-sample"
     yield from mismatches(record.pipeline["candidates"], expected, "pipeline.candidates")
-
-
-def _choosing(record: Record) -> tuple[str, ...]:
-    return validation_sets(record.combination["dataset"], record.combination["train_on"])
 
 
 def _names(recorded: Any, expected: Any, path: str) -> Iterator[Mismatch]:

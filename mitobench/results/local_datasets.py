@@ -21,7 +21,7 @@ from mitobench.evaluate import FrameEntry, FramePrediction, StoredDetections
 from mitobench.evaluate.stored import of_frames
 from mitobench.pipeline import canonical
 from mitobench.pipeline.frame_prediction import frame_prediction
-from mitobench.pipeline.workspace import Workspace, validation_sets
+from mitobench.pipeline.workspace import Workspace
 from mitobench.results.mismatch import Mismatch, mismatches
 from mitobench.results.recompute import Recomputation
 from mitobench.results.schema import Record
@@ -77,7 +77,7 @@ class LocalDatasets:
         names = record.combination
         used = {
             "test": [names["dataset"]],
-            "val": validation_sets(names["dataset"], names["train_on"]),
+            "val": record.choosing,
             "train": names["train_on"],
         }[part]
         return self._verified(record, used, part)

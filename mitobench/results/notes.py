@@ -38,6 +38,13 @@ def all_frames_learned_from(name: str) -> str:
     return f"{name}: all labelled frames are learned from, as it is neither tested nor chosen on"
 
 
+def split_together(name: str, tested: str) -> str:
+    """Returns the note on a further training set that is split together with the data set tested on."""
+    return (
+        f"{name}: split together with {tested}; its test slides are not learned from, its validation slides choose too"
+    )
+
+
 def shared_slides(name: str) -> str:
     """Returns the note on a data set whose test slides also have frames that were trained or chosen on."""
     return f"{name}: slides are shared between training and test"

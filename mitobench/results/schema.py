@@ -16,6 +16,7 @@ from mitobench.datasets.folder_settings import Title
 from mitobench.evaluate import BoxScores, FrameEntry, Metrics, OperatingPoint
 from mitobench.foreign.limits import MAX_SEED
 from mitobench.pipeline import canonical
+from mitobench.pipeline.workspace import validation_sets
 from mitobench.results.current_names import current_options
 from mitobench.results.option_files import FileEntry, Place
 from mitobench.results.ranges import MAX_VALUE
@@ -70,6 +71,7 @@ class SplitEntry(RecordPart):
         name, protocol, note: from the split's file.
         digest: SHA-256 of its content.
         content: the split itself; None for a split of the registry.
+        together_with: data sets of the run whose splits belong to it; left out if there are none.
     """
 
     name: str
@@ -77,6 +79,13 @@ class SplitEntry(RecordPart):
     digest: str
     note: str
     content: dict[str, Any] | None = None
+    together_with: list[str] = []
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves out an empty `together_with`, so that records from before it keep their digests."""
+        fields: dict[str, Any] = serialize(self)
+        return fields if fields.get("together_with") else {k: v for k, v in fields.items() if k != "together_with"}
 
 
 class DataEntry(RecordPart):
@@ -242,6 +251,12 @@ class Record(RecordPart):
     digest: str = ""
     run: Run
     run_digest: str = ""
+
+    @property
+    def choosing(self) -> tuple[str, ...]:
+        """The data sets whose validation frames chose the thresholds."""
+        tested = self.combination["dataset"]
+        return validation_sets(tested, self.combination["train_on"], self.data[tested].split.together_with)
 
     def content(self) -> dict[str, Any]:
         """Returns everything but the run and the digests, as JSON: equal for equal results."""
