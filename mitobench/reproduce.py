@@ -15,6 +15,7 @@ from typing import Any
 from mitobench import discovery
 from mitobench.api import Plugin
 from mitobench.benchmark import Benchmark, Grid
+from mitobench.datasets import splits
 from mitobench.discovery import ROLES
 from mitobench.errors import DataError, MitobenchError, PluginError, RecordError
 from mitobench.file_cache import computing_anew
@@ -122,9 +123,10 @@ def _prepared(
 
 
 def _protocol(recorded: Record, temporary: Path) -> str:
-    """Returns the protocol's name, or the path of a copy of the record's split if the record contains one."""
-    split = recorded.data[recorded.combination["dataset"]].split
-    if split.content is None:
+    """Returns the protocol's name, or the path of a copy of the record's split if nothing installed has it."""
+    dataset = recorded.combination["dataset"]
+    split = recorded.data[dataset].split
+    if split.content is None or split.protocol in splits.protocols(dataset):
         return split.protocol
     own = temporary / "split.json"
     own.write_text(canonical.dumps(split.content), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable
@@ -14,6 +15,9 @@ from mitobench.api import Mitoses
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.datasets import mitos2012, splits, synthesis
 from mitobench.errors import MitobenchError, PluginError
+from mitobench.pipeline.executors import ProgressListener
+from mitobench.reproduce import reproduce
+from mitobench.results.check import check
 
 pytestmark = pytest.mark.slow
 
@@ -44,9 +48,9 @@ mpp = {{ A = [0.25, 0.25] }}
 """
 
 
-def split(name: str, protocol: str) -> str:
+def split(name: str, protocol: str, **more: object) -> str:
     parts = {part: {"groups": slides} for part, slides in SLIDES.items()}
-    return json.dumps({"name": f"{name}-{protocol}", "dataset": name, "protocol": protocol, "parts": parts})
+    return json.dumps({"name": f"{name}-{protocol}", "dataset": name, "protocol": protocol, "parts": parts, **more})
 
 
 @pytest.fixture
@@ -57,7 +61,7 @@ def bring(install: Callable[..., None], tmp_path: Path, monkeypatch: pytest.Monk
     for name in ("ducks_frames", "geese_frames"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
-    def bring(name: str, protocols: str = '["halves"]', reader: str = READER) -> Path:
+    def bring(name: str, protocols: str = '["halves"]', reader: str = READER, **more: object) -> Path:
         module = f"{name}_frames"
         install(
             f"package-of-{name}",
@@ -65,7 +69,7 @@ def bring(install: Callable[..., None], tmp_path: Path, monkeypatch: pytest.Monk
             {
                 f"{module}/__init__.py": reader.format(name=name),
                 f"{module}/{name}.toml": CARD.format(name=name, protocols=protocols),
-                f"{module}/splits/{name}-halves.json": split(name, "halves"),
+                f"{module}/splits/{name}-halves.json": split(name, "halves", **more),
             },
         )
         packages.append(f"package-of-{name}")
@@ -100,6 +104,55 @@ def test_two_packages_data_sets_share_a_run_with_their_own_cards_and_splits(
         "geese": "halves",
     }
     assert records["ducks"].data["ducks"].frames == {"train": 2, "val": 1, "test": 1}
+
+
+class TestSplitTogether:
+    """Two data sets whose splits belong together: what one row tests on, no other row of the run learns from."""
+
+    @pytest.fixture
+    def prepare(self, bring: Callable[..., Path], tmp_path: Path) -> Callable[..., Benchmark]:
+        bring("ducks", protocols='["another", "halves"]', together_with=["geese"])
+        data = bring("geese", protocols='["another", "halves"]', together_with=["ducks"])
+        (tmp_path / "toys.toml").write_text('title = "toys"\n')
+        roles = {"estimator": ["toy-boxes"], "detector": ["toy-dark"], "verifier": ["none"], "fuser": ["detector-only"]}
+        given = {"data": data, "profile": str(tmp_path / "toys.toml"), "device": "cpu", "store": tmp_path / "store"}
+        return lambda **options: Benchmark.prepare([Grid(roles)], protocol="halves", **{**given, **options})
+
+    def test_both_rows_share_one_training_without_any_test_slide(self, prepare: Callable[..., Benchmark]) -> None:
+        benchmark = prepare(datasets=["ducks", "geese"], train_on=["ducks", "geese"])
+        (fit,) = (stage for stage in benchmark.plan.stages.values() if stage.kind == "fit-detector")
+        part = benchmark.workspace.part
+        assert fit.frames == {name: part(["ducks", "geese"], name) for name in ("train", "val")}
+
+    def test_a_row_alone_trains_in_the_same_way(self, prepare: Callable[..., Benchmark]) -> None:
+        whole = prepare(datasets=["ducks", "geese"], train_on=["ducks", "geese"])
+        keys = set(whole.plan.stages)
+        for name in ("ducks", "geese"):
+            alone = prepare(datasets=[name], train_on=["ducks", "geese"])
+            assert set(alone.plan.stages) < keys
+
+    def test_the_record_says_so_and_can_be_checked_and_reproduced(
+        self, prepare: Callable[..., Benchmark], tmp_path: Path
+    ) -> None:
+        benchmark = prepare(datasets=["geese"], train_on=["ducks", "geese"])
+        benchmark.run(tmp_path / "out")
+        ((path, record),) = benchmark.records
+        assert record.data["geese"].split.together_with == ["ducks"]
+        assert record.choosing == ("ducks", "geese")
+        assert any(note.startswith("ducks: split together with geese; its test slides") for note in record.notes)
+        assert not any("all labelled frames" in note for note in record.notes)
+        assert check(path).problems == []
+        listener = lambda _: contextlib.nullcontext(ProgressListener())  # noqa: E731
+        again = reproduce(path, data=tmp_path / "data", show_progress=listener, notify=print)
+        assert again.verdict == "equal"
+
+    def test_a_training_set_that_is_not_named_there_is_learned_from_as_a_whole(
+        self, prepare: Callable[..., Benchmark]
+    ) -> None:
+        benchmark = prepare(datasets=["geese"], train_on=["geese"])
+        (fit,) = (stage for stage in benchmark.plan.stages.values() if stage.kind == "fit-detector")
+        assert fit.frames["val"] == benchmark.workspace.part(["geese"], "val")
+        assert "ducks" not in benchmark.workspace.datasets
 
 
 def test_a_package_can_have_its_own_splits(bring: Callable[..., Path]) -> None:

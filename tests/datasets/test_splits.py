@@ -72,6 +72,15 @@ def test_every_protocol_of_a_card_has_its_split(name: str) -> None:
     assert {of_card(protocol) for protocol in protocols(name)} == set(reader(name).card().protocols)
 
 
+def test_splits_that_belong_together_name_each_other() -> None:
+    stored = [read_split(path) for path in (registry.ROOT / "splits").glob("*.json")]
+    together = {(split.dataset, split.protocol): split.together_with for split in stored if split.together_with}
+    assert together, "the folds by slide of MITOS 2012 and 2014"
+    for (dataset, protocol), others in together.items():
+        assert dataset not in others
+        assert all(dataset in together[other, protocol] for other in others)
+
+
 def test_the_official_2012_test_set_is_the_contests() -> None:
     split = assign(load_split("mitos2012", "official"), dataset("mitos2012", frames_2012("AH")))
     assert split.parts["test"] == tuple(
