@@ -134,8 +134,8 @@ def experiment(
         typed=False,
     )
     for part in prepared.parts:
-        if part.benchmark:
-            console.show_plan([part.benchmark], part.name, dry_run=dry_run, every=list_all)
+        if part.benchmarks:
+            console.show_plan(part.benchmarks, part.name, dry_run=dry_run, every=list_all)
     if dry_run:
         console.exit_of_plan(prepared.benchmarks)
     folder = prepared.folder(out)

@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from mitobench import discovery, registry
-from mitobench.datasets import splits
+from mitobench.datasets import folds
 from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError, field_errors, nearest
 from mitobench.experiments.lines import Lines
@@ -242,7 +242,7 @@ def _check(definition: Definition) -> None:
 
 
 def _named(definition: Definition) -> Iterator[tuple[list[str | int], Callable[[], object]]]:
-    """Yields each place where a plugin, data set, profile or grid's protocol is named, and a function that finds it."""
+    """Yields each place where a plugin, data set, profile or protocol is named, and a function that looks it up."""
     kind = "grid" if isinstance(definition, Grids) else "row"
     holders: list[tuple[list[str | int], BaseModel]] = [([], definition)]
     holders += [([kind, number], table) for number, table in enumerate(definition.tables)]
@@ -252,7 +252,18 @@ def _named(definition: Definition) -> Iterator[tuple[list[str | int], Callable[[
             for name in [value] if isinstance(value, str) else value:
                 yield [*loc, field], partial(discovery.find, "dataset" if field == "train_on" else field, name)
         if isinstance(table, ExperimentGrid):
-            yield [*loc, "protocol"], partial(splits.load_split, table.dataset, table.protocol)
+            yield [*loc, "protocol"], partial(folds.note_of, table.dataset, table.protocol)
+        elif isinstance(definition, PaperTable) and (protocol := getattr(table, "protocol", None)):
+            yield [*loc, "protocol"], partial(_check_folds, definition.dataset, protocol)
         profile = getattr(table, "profile", None)
         if profile:
             yield [*loc, "profile"], partial(Settings.load, profile)
+
+
+def _check_folds(dataset: str, protocol: str) -> None:
+    """Raises MitobenchError for the protocol of a table that has several folds: a row of a table is one split."""
+    if folds.may_have_folds(dataset, protocol):
+        raise MitobenchError(
+            f"The protocol {protocol} has several folds, and a row of a table has one split. Name one of the folds, "
+            f"as in cv-by-slide-1of3, or use [[grid]] in place of [[row]]."
+        )

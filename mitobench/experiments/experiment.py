@@ -1,4 +1,4 @@
-"""Plans and runs an experiment, and collects the result of each row of a table. Each part is one benchmark."""
+"""Plans and runs an experiment, and collects the result of each row of a table."""
 
 from __future__ import annotations
 
@@ -53,8 +53,7 @@ class RowResult:
     @property
     def test_frames(self) -> list[str]:
         """The ids of the frames that the row was tested on."""
-        assert self.part.benchmark is not None
-        workspace = self.part.benchmark.workspace
+        workspace = self.part.benchmarks[0].workspace
         return [workspace.item(key).frame.id for key in workspace.part([self.part.dataset], "test")]
 
 
@@ -65,7 +64,7 @@ class Experiment:
     Attributes:
         definition: what it measures.
         overrides: what replaces values of the definition.
-        parts: the parts, each with one benchmark.
+        parts: the parts, each with its benchmarks.
     """
 
     definition: Definition
@@ -87,14 +86,14 @@ class Experiment:
         planned = parts(definition, overrides, notify)
         for part in planned:
             part.prepare(notify, **options)
-        if planned and not any(part.benchmark for part in planned):
+        if planned and not any(part.benchmarks for part in planned):
             raise DataError("\n".join(dict.fromkeys(part.absent for part in planned if part.absent)))
         return cls(definition, overrides, planned)
 
     @property
     def benchmarks(self) -> list[Benchmark]:
         """The benchmarks of the parts that can be measured here."""
-        return [part.benchmark for part in self.parts if part.benchmark]
+        return [benchmark for part in self.parts for benchmark in part.benchmarks]
 
     def folder(self, out: Path) -> Path:
         """Returns the folder for its `records/`: the leaderboard itself for grids, a subfolder for a paper's table."""
@@ -123,7 +122,7 @@ class Experiment:
     def has_failures(self) -> bool:
         """Whether a combination failed, or a grid has no record."""
         grids = [] if isinstance(self.definition, PaperTable) else self.parts
-        empty = any(not (part.benchmark and part.benchmark.done) for part in grids)
+        empty = any(not any(benchmark.done for benchmark in part.benchmarks) for part in grids)
         return empty or any(benchmark.has_failures for benchmark in self.benchmarks)
 
 
@@ -135,10 +134,11 @@ def _gain(result: RowResult, against: RowResult) -> PairedDifference | None:
 
 
 def _result(part: ExperimentPart, row: TableRow) -> RowResult:
-    if part.benchmark is None:
+    if not part.benchmarks:
         return RowResult(row, part, problem=part.absent)
-    settings = part.benchmark.settings[part.rows.index(row)]
-    planned = [each for each in part.benchmark.plan.rows if each.settings is settings]
-    records = [(done.path, done.record) for done in part.benchmark.done if done.row.settings is settings]
+    (benchmark,) = part.benchmarks  # a table's protocol has no folds
+    settings = benchmark.settings[part.rows.index(row)]
+    planned = [each for each in benchmark.plan.rows if each.settings is settings]
+    records = [(done.path, done.record) for done in benchmark.done if done.row.settings is settings]
     problems = [each.problem[1] for each in planned if each.problem]
     return RowResult(row, part, records, problems[0] if problems else None)

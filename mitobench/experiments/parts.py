@@ -1,4 +1,4 @@
-"""Divides an experiment into parts, each of which is one benchmark: a grid, or the table rows that share their data."""
+"""Divides an experiment into parts: a grid with a benchmark for each fold, or the table rows that share their data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mitobench import datasets
+from mitobench import datasets, folding
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.datasets import splits
 from mitobench.discovery import ROLES
@@ -45,7 +45,7 @@ class Overrides:
 
 @dataclass
 class ExperimentPart:
-    """One part of an experiment, which one benchmark measures.
+    """One part of an experiment, which one benchmark measures, or one for each fold of its protocol.
 
     Attributes:
         name: the grid's name, or what the table rows of this part have in common.
@@ -56,7 +56,7 @@ class ExperimentPart:
         grids: the plugins to combine; in a table, one grid for each of `rows`.
         rows: the table's rows; empty for a grid.
         notes: notes for readers of the page.
-        benchmark: the planned benchmark; None before `prepare`, or if it cannot be measured here.
+        benchmarks: the planned ones; empty before `prepare`, or if it cannot be measured here.
         absent: why it cannot be measured here; None if it can.
     """
 
@@ -73,7 +73,7 @@ class ExperimentPart:
     grids: Sequence[Grid]
     rows: Sequence[TableRow] = ()
     notes: Sequence[str] = ()
-    benchmark: Benchmark | None = None
+    benchmarks: Sequence[Benchmark] = ()
     absent: str | None = None
 
     @property
@@ -87,12 +87,12 @@ class ExperimentPart:
         return phrases
 
     def prepare(self, notify: Notify, **options: Any) -> None:
-        """Read the data and plan the benchmark. If the data lack what this part needs, set `absent` to the reason.
+        """Read the data and plan the benchmarks. If the data lack what this part needs, set `absent` to the reason.
 
         `options` are passed to `Benchmark.prepare`. Raises MitobenchError for an option that does not exist.
         """
         try:
-            self.benchmark = Benchmark.prepare(
+            self.benchmarks = folding.prepare(
                 self.grids,
                 datasets=[self.dataset],
                 train_on=self.train_on,

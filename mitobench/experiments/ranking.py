@@ -28,7 +28,7 @@ def body(part: ExperimentPart, records: str) -> Iterator[str | list[str]]:
 
     `records` is the folder of the records, relative to the page.
     """
-    measured = sections(record for _, record in part.benchmark.records) if part.benchmark else []
+    measured = sections(record for benchmark in part.benchmarks for _, record in benchmark.records)
     yield f"## {escape(part.name)}"
     how = "; ".join([f"trained on {', '.join(part.train_on)}", *part.how])
     yield [*part.notes, how, *_section_notes(measured), *_problems(part), *_failures(measured)]
@@ -45,9 +45,10 @@ def _section_notes(measured: list[Section]) -> Iterator[str]:
 
 def _problems(part: ExperimentPart) -> list[str]:
     """Returns what could not be measured, and why."""
-    if part.benchmark is None:
+    if not part.benchmarks:
         return [f"Not measured. {part.absent}"]
-    problems = [(row.combination.title, row.problem[1]) for row in part.benchmark.problems if row.problem]
+    planned = [row for benchmark in part.benchmarks for row in benchmark.problems]
+    problems = [(row.combination.title, row.problem[1]) for row in planned if row.problem]
     return list(dict.fromkeys(f"{title}: not measured. {reason}" for title, reason in problems))
 
 

@@ -93,6 +93,7 @@ def test_overrides_know_their_line(file: Path) -> None:
         ('[[row]]\nname = "same"\n[[row]]\nname = "same"\n', 1, "two rows have the name 'same'"),
         ('[[row]]\nname = ""\n', 5, "at least 1 character"),
         ('[[row]]\nname = "a"\ntrain_on = ["mitos2012", "mitos2013"]\n', 6, "mitos2013"),
+        ('[[row]]\nname = "a"\nprotocol = "cv-by-slide"\n', 6, "has several folds"),
         ("", 1, "neither a [[row]]"),
     ],
 )

@@ -132,6 +132,18 @@ def test_a_grid_is_measured_as_defined(run: Callable[..., Any], records: Callabl
     assert len(records()) == 2
 
 
+def test_a_protocol_with_folds_is_measured_in_all_of_them(
+    run: Callable[..., Any], page: Callable[[], str], records: Callable[[], list[dict[str, Any]]]
+) -> None:
+    answer = run(OTHER.replace('"by-slide"', '"cv-by-slide-of3"').replace("synthetic-centroids", "synthetic"))
+    assert answer.code == 0, answer.out + answer.err
+    made = {(r["combination"]["protocol"], r["combination"]["seed"]) for r in records()}
+    assert made == {(f"cv-by-slide-{fold}of3", seed) for fold in (1, 2, 3) for seed in (0, 1)}
+    ((_, row),) = tables(page())
+    assert "summed over 3 folds" in page()
+    assert row[0] == "1"
+
+
 def test_options_of_the_command_replace_those_of_the_grids(
     run: Callable[..., Any], page: Callable[[], str], records: Callable[[], list[dict[str, Any]]], tmp_path: Path
 ) -> None:
