@@ -206,8 +206,8 @@ class TestFit:
         assert others[20, 20] == pytest.approx(others[100, 100], abs=0.2)
         assert set(context.training_info["calibration"]) == {BLOBS, PROGRAM}
 
-    def test_further_hits_of_one_mitosis_do_not_spoil_the_calibration(self, frame: Frame) -> None:
-        """A detector that finds a mitosis several times, with scores down to its lowest, is no worse for it."""
+    def test_further_hits_of_one_mitosis_do_not_change_the_calibration(self, frame: Frame) -> None:
+        """A detector that finds a mitosis several times, with scores down to its lowest, is calibrated alike."""
         others = [(20, 20, 0.3), (30, 90, 0.25), (90, 30, 0.2), (100, 100, 0.1)]
         once = Fake(points((64, 64, 0.9), *others))
         often = Fake(points((64, 64, 0.9), *((64 + i, 66, 0.02 * i) for i in range(1, 8)), *others))
