@@ -77,7 +77,7 @@ class Calibration:
         probabilities: whether the curve is over the logit of the score, for scores from 0 to 1.
         middle, spread: mean and standard deviation of what the curve is over, on validation.
         slope, offset: logit of the result = slope * standardised score + offset.
-        lowest: the lowest probability on validation, the score of a cell that is not found; EPS if there was no detection.
+        lowest: the lowest probability on validation, for a cell that is not found; EPS if there was no detection.
     """
 
     probabilities: bool
