@@ -65,7 +65,17 @@ MAY_IMPORT = {
     "folding": {*LEAF, "datasets", "reading", "benchmark"},
     "validation": {*LEAF, "discovery", "pipeline", "results", "benchmark"},
     "reproduce": {*LEAF, "api", "discovery", "training", "datasets", "pipeline", "results", "benchmark"},
-    "experiments": {*LEAF, "published", "discovery", "datasets", "pipeline", "results", "report", "benchmark", "folding"},
+    "experiments": {
+        *LEAF,
+        "published",
+        "discovery",
+        "datasets",
+        "pipeline",
+        "results",
+        "report",
+        "benchmark",
+        "folding",
+    },
 }
 
 
