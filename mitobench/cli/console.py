@@ -275,6 +275,7 @@ def show_results(benchmarks: Sequence[Benchmark], out: Path) -> None:
         if rows:
             show_section(section, rows)
         others += not rows
+    show_legend()
     if others:
         notify(f"{counted(others, 'other section')} of this leaderboard: mitobench leaderboard show {out}")
     notify(f"Records      {out / build.RECORDS}")
@@ -348,6 +349,14 @@ def _in_folds(row: ValidationRow) -> str:
     return f" ({len(folds)} folds)" if len(folds) > 1 else ""
 
 
+def show_sections(sections: Sequence[Section]) -> None:
+    """Prints all sections of a leaderboard."""
+    for section in sections:
+        show_section(section)
+    if sections:
+        show_legend()
+
+
 def show_section(section: Section, of_run: Collection[LeaderboardRow] | None = None) -> None:
     """Prints one section of the leaderboard: a table of numbers, and below it the names of the rows.
 
@@ -377,13 +386,18 @@ def show_section(section: Section, of_run: Collection[LeaderboardRow] | None = N
     best_count = case_counts.of_best(section)
     if best_count is not None:
         console.print(escape(f"The count of rank {best_count[0]}: {case_counts.sentence(best_count[1])}."))
+    for note in section.notes:
+        console.print(f"- {escape(note)}")
+
+
+def show_legend() -> None:
+    """Prints what the columns of `show_section` mean."""
     console.print(
         "rank range: ranks that the row may have on other slides, by paired comparisons corrected for their number. "
         "≈: inside the noise of the best. alone: F1 of the detector without verification. oracle: F1 at the best "
-        "threshold on the test set itself, never used to rank."
+        "threshold on the test set itself, never used to rank. –: not defined, as AP and oracle are for a sum over "
+        "folds. seeds: the numbers of the seeds."
     )
-    for note in section.notes:
-        console.print(f"- {escape(note)}")
 
 
 def _rows(section: Section, of_run: Collection[LeaderboardRow] | None) -> list[tuple[int, int | None, LeaderboardRow]]:

@@ -57,14 +57,13 @@ def show(folder: Folder = None, folder_option: FolderOption = None) -> None:
 
     Example: mitobench leaderboard show leaderboard
     """
-    from mitobench.cli.console import console, show_section
+    from mitobench.cli.console import console, show_sections
     from mitobench.report import build as report
     from mitobench.results.check import verified_all
 
     records = _existing(folder, folder_option) / report.RECORDS
     found = report.read_sections(records, verified_all)
-    for section in found:
-        show_section(section)
+    show_sections(found)
     if not found:
         console.print(f"{records}: has no records yet.", markup=False)
 
@@ -192,13 +191,12 @@ def add(
 
 
 def _build(folder: Path, png: bool = False, counts: bool = False) -> None:
-    from mitobench.cli.console import console, show_section
+    from mitobench.cli.console import console, show_sections
     from mitobench.report import build as report
     from mitobench.results.check import verified_all
 
     page, sections = report.build(folder, png, verified_all, counts)
-    for section in sections:
-        show_section(section)
+    show_sections(sections)
     console.print(f"Leaderboard  {page}", markup=False)
 
 
