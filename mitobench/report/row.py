@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,8 +11,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from mitobench.evaluate import FrameCounts, Interval, Score, interval
+from mitobench.evaluate import FrameCounts, Interval, Metrics, Score, interval, total
 from mitobench.evaluate.domains import ByDomain
+from mitobench.evaluate.metrics import Counts
 from mitobench.evaluate.uncertainty import Units, units_of
 from mitobench.results.current_names import current_variant
 from mitobench.results.schema import Record
@@ -123,6 +125,28 @@ class LeaderboardRow:
         found = [record.test.annotators for record in self.good if record.test]
         return _mean_of([getattr(agreement, name) if agreement else None for agreement in found])
 
+    @property
+    def f1_off_imposters(self) -> float | None:
+        """F1 without the false positives on annotated imposters, mean over seeds; None where none are annotated."""
+        return _mean_of([_f1_off_imposters(record.test) for record in self.good if record.test])
+
+    @cached_property
+    def mitoses_by_slide(self) -> dict[str, int]:
+        """The annotated mitoses of each test slide, by its name; empty where `frames` is."""
+        found: Counter[str] = Counter()
+        for _, group, mitoses in self.frames:
+            found[group] += mitoses
+        return dict(sorted(found.items()))
+
+    @cached_property
+    def f1_by_slide(self) -> dict[str, float | None]:
+        """F1 on the frames of each test slide, mean over seeds; None where it is undefined for any seed."""
+        of_slides = {
+            slide: [total(one for one in self._counts[seed] if one.group == slide).ratio("f1") for seed in self.seeds]
+            for slide in self.mitoses_by_slide
+        }
+        return {slide: _mean_of(values) for slide, values in of_slides.items()}
+
     def _by(self, kind: str) -> list[ByDomain]:
         return [record.test.domains[kind] for record in self.good if record.test and kind in record.test.domains]
 
@@ -190,6 +214,13 @@ class LeaderboardRow:
     @cached_property
     def _scores(self) -> dict[frozenset[int], Score]:
         return {}
+
+
+def _f1_off_imposters(test: Metrics) -> float | None:
+    said = test.annotators
+    if said is None or said.fp_elsewhere is None or test.tp is None or test.fn is None:
+        return None
+    return Counts(tp=test.tp, fp=said.fp_elsewhere, fn=test.fn).ratio("f1")
 
 
 def plugin(record: Record, role: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote
 
@@ -55,6 +56,13 @@ DOMAINS = """\
 
 F1 on the frames of each value, at the row's one threshold; the mean counts each value once. Mean over seeds."""
 
+SLIDES = """\
+## By slide
+
+F1 on the frames of each test slide, at the row's one threshold; below the slide's name is the number of its mitoses.
+The mean and the worst are over the slides with {many} mitoses or more: fewer say little about a slide. Mean over
+seeds."""
+
 ANNOTATORS = """\
 ## What the annotators say about the errors
 
@@ -71,7 +79,9 @@ one slide. Bias: mean of detected minus annotated mitoses per mm2; the limits of
 side of the cut-offs of grading on the data set's card. Mean over seeds. `mitobench leaderboard build --bland-altman`
 draws the count of the best row."""
 
-MAX_ROWS = 10  # in these three tables
+MAX_ROWS = 10  # in these four tables
+MAX_SLIDES = 16  # that have columns of their own
+MANY = 20  # mitoses of a slide that counts for the mean over slides, and may be the worst
 
 PUBLISHED = """\
 ## Published, not measured here
@@ -102,6 +112,7 @@ def section_page(section: Section, records: str) -> str:
         bullets([*section.notes, *split_note(section)]),
         _rows(section, records),
         _failures(section),
+        _slides(section),
         _domains(section),
         _annotators(section),
         _case_counts(section),
@@ -158,6 +169,38 @@ def _failures(section: Section) -> str:
     return "FAILED:\n\n" + bullets(f"{row.title}, seed {seed_of(record)}: {record.reason}" for row, record in failed)
 
 
+def _slides(section: Section) -> str:
+    """A table of F1 on each slide, with the mean and the worst of the slides with many mitoses."""
+    rows = [(rank, row) for rank, row in section.ranked() if row.good and row.mitoses_by_slide][:MAX_ROWS]
+    mitoses = rows[0][1].mitoses_by_slide if rows else {}
+    if len(mitoses) < 2:
+        return ""
+    shown = list(mitoses) if len(mitoses) <= MAX_SLIDES else []
+    large = [slide for slide, count in mitoses.items() if count >= MANY]
+    lines = [
+        [
+            str(rank or "–"),
+            escape(row.title, SENTENCE),
+            number(row.mean("f1")),
+            *(number(row.f1_by_slide.get(slide)) for slide in shown),
+            *_mean_and_worst(row.f1_by_slide, large),
+        ]
+        for rank, row in rows
+    ]
+    header = [two_lines(escape(slide), str(mitoses[slide])) for slide in shown]
+    ends = (f"mean of {len(large)}", "worst") if len(large) > 1 else ()
+    return "\n\n".join([SLIDES.format(many=MANY), table(("#", "combination", "F1", *header, *ends), lines)])
+
+
+def _mean_and_worst(f1: Mapping[str, float | None], large: Sequence[str]) -> Iterator[str]:
+    """Yields the mean F1 of some slides, and the lowest with its slide; nothing for fewer than two slides."""
+    known = {slide: value for slide in large if (value := f1.get(slide)) is not None}
+    if len(large) > 1:
+        yield number(statistics.fmean(known.values()) if len(known) == len(large) else None)
+        worst = min(known, key=lambda slide: (known[slide], slide), default=None)
+        yield f"{number(known[worst])} ({escape(worst)})" if worst is not None else "–"
+
+
 def _domains(section: Section) -> str:
     """A table for each domain with several values: F1 of the best rows on each value, their mean, and the worst."""
     parts = [DOMAINS]
@@ -188,13 +231,22 @@ def _annotators(section: Section) -> str:
             escape(row.title, SENTENCE),
             number(row.mean("f1")),
             number(row.annotators_mean("f1")),
+            number(row.f1_off_imposters),
             number(row.annotators_mean("fp_on_imposters"), 1),
             number(row.annotators_mean("fp_elsewhere"), 1),
         ]
         for rank, row in section.ranked()
         if row.good and any(record.test and record.test.annotators for record in row.good)
     ][:MAX_ROWS]
-    header = ("#", "combination", "F1", "F1 without contested", "FP on imposters", "other FP")
+    header = (
+        "#",
+        "combination",
+        "F1",
+        "F1 without contested",
+        "F1 without FP on imposters",
+        "FP on imposters",
+        "other FP",
+    )
     return "\n\n".join([ANNOTATORS, table(header, lines)]) if lines else ""
 
 

@@ -24,6 +24,11 @@ def rows(text: str) -> list[dict[str, str]]:
     return table(text, "#")
 
 
+def part(text: str, heading: str) -> str:
+    """The part of a page below a heading of the second level."""
+    return text.partition(f"{heading}\n")[2].partition("\n## ")[0]
+
+
 def heading(cell: str) -> str:
     """The name of a column: without small type, on one line."""
     return re.sub(r"<br><sub>.*", "", cell).replace("<br>", " ")

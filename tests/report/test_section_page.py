@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from records import complete_record, failed, frame, ok
 
+from mitobench.evaluate.agreement import Agreement
 from mitobench.report.section_page import plural, section_page
 from mitobench.report.table import sections
 from mitobench.results.record import Record
 from mitobench.results.schema import Frames
-from report.counted import F1_5, F1_8, counted
-from report.tables import first_line, numbered, rows, second_line, table
+from report.counted import F1_5, F1_8, Counts, counted
+from report.tables import first_line, numbered, part, rows, second_line, table
 
 F1 = "F1 [95 %]"
 EVIL = "<script>alert(1)</script>|x"
@@ -167,7 +168,40 @@ def test_effects_failures_notes_and_files_are_escaped_too() -> None:
     text = section_page(section, "../records")
     assert "<script" not in text
     assert len(table(text, "role")) == 1
-    assert len(rows(text)) == 3
+    assert len(rows(part(text, "## All rows"))) == 3
+    assert len(rows(part(text, "## By slide"))) == 2
+
+
+class TestSlides:
+    LARGE: tuple[Counts, ...] = ((20, 0, 0), (10, 10, 10), (1, 1, 1), (15, 5, 5))  # F1 1, .5, .5, .75
+
+    def test_f1_of_every_slide_with_the_mean_and_the_worst_of_the_large_ones(self) -> None:
+        seeds = counted(self.LARGE), counted([(20, 0, 0), (0, 0, 20), (2, 0, 0), (15, 5, 5)], seed=1)
+        text = part(page(*seeds), "## By slide")
+        assert "| # | combination | F1 | 00<br><sub>20</sub> | 01<br><sub>20</sub> | 02<br><sub>2</sub> |" in text
+        (cells,) = rows(text)
+        assert list(cells.values())[3:] == ["1.000", ".250", ".750", ".750", ".667", ".250 (01)"]
+
+    def test_many_slides_have_no_columns_of_their_own(self) -> None:
+        (cells,) = rows(part(page(counted([(20, 0, 0)] * 16 + [(10, 10, 10)])), "## By slide"))
+        assert list(cells) == ["#", "combination", "F1", "mean of 17", "worst"]
+        assert list(cells.values())[3:] == [".971", ".500 (16)"]
+
+    def test_small_slides_have_no_mean(self) -> None:
+        (cells,) = rows(part(page(counted(F1_5)), "## By slide"))
+        assert list(cells)[-1] == "05"
+
+    def test_one_slide_has_no_table(self) -> None:
+        assert "## By slide" not in page(counted([(20, 0, 0)]))
+
+
+def test_false_positives_on_imposters_are_left_out_beside_f1() -> None:
+    one = counted([(30, 20, 10)])
+    assert one.test is not None
+    said = Agreement(contested_imposters=1, fp_on_imposters=15, fp_elsewhere=5)
+    test = one.test.model_copy(update={"annotators": said, "tp": 30, "fp": 20, "fn": 10})
+    (cells,) = rows(part(page(one.model_copy(update={"test": test})), "## What the annotators say about the errors"))
+    assert cells["F1 without FP on imposters"] == ".800"
 
 
 def test_kinds_of_domains_have_plurals() -> None:
