@@ -293,7 +293,7 @@ def rows_of_records() -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("text", "first", "count"), [(README, "estimator + detector + verifier + fuser", 5), (RESULTS, "row", 8)]
+    ("text", "first", "count"), [(README, "estimator + detector + verifier + fuser", 5), (RESULTS, "row", 12)]
 )
 def test_every_row_is_that_of_its_records(text: str, first: str, count: int) -> None:
     measured = [*rows_of_records()]
@@ -301,9 +301,16 @@ def test_every_row_is_that_of_its_records(text: str, first: str, count: int) -> 
     assert len(rows) == count
     for row in rows:
         parts = row.pop(first).partition(",")[0]
-        row.pop("profile", None)
+        for column in ("ranks", "profile", "s/frame"):
+            row.pop(column, None)
         row["seeds"] = row["seeds"].partition(" ")[0]
         assert any(parts == other["parts"] and row.items() <= other.items() for other in measured), (parts, row)
+
+
+def test_the_tables_are_written_from_the_records() -> None:
+    script = [sys.executable, str(ROOT / "benchmarks" / "results_page.py"), "--check"]
+    checked = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 # ------------------------------------------------------------------------------------------------- the page

@@ -41,13 +41,14 @@ def show(records: Path, margin: float, section: str | None, dataset: str | None,
         raise MitobenchError(f"{records}: no section matches. Available: {titles}.")
     recommended = [(found, recommend(found, margin)) for found in asked]
     for found, what in recommended:
-        for line in _lines(found, what, margin):
+        for line in lines(found, what, margin):
             echo(line)
     if any(what.chosen is None for _, what in recommended):
         raise typer.Exit(1)
 
 
-def _lines(section: Section, found: Recommendation, margin: float) -> Iterator[str]:
+def lines(section: Section, found: Recommendation, margin: float) -> Iterator[str]:
+    """Yields what is recommended in a section, and why, line by line."""
     from mitobench.report.markdown import number, over
 
     yield section.title

@@ -1,0 +1,142 @@
+"""Writes the tables of results in README.md and docs/results.md from the records of the leaderboard.
+
+    python benchmarks/results_page.py            writes both
+    python benchmarks/results_page.py --check    exit code 1 if one of them is not up to date
+
+A table is between `<!-- results: KIND SECTION ... -->` and `<!-- end of results -->`; the text around it is written by
+hand. Kinds: `rows SECTION N`, the best row of each detector with each verifier, N of them at most; `short SECTION N`,
+the same in fewer columns, with what `mitobench leaderboard recommend` answers; `parts SECTION`, what each part adds;
+`recommend SECTION`, the whole answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from mitobench.cli.recommend import lines
+from mitobench.report.build import read_sections
+from mitobench.report.description import profile, trained_on
+from mitobench.report.markdown import brackets, gain, number, rank_range, table
+from mitobench.report.recommend import recommend
+from mitobench.report.row import LeaderboardRow
+from mitobench.report.table import Section, title_of
+
+ROOT = Path(__file__).parents[1]
+PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
+RECORDS = ROOT / "leaderboard" / "records"
+BLOCK = re.compile(r"(<!-- results: (?P<what>[^>]+?) -->\n).*?(<!-- end of results -->)", re.DOTALL)
+MARGIN = 0.02  # of `mitobench leaderboard recommend`
+
+
+def main() -> None:
+    """Writes or checks both pages."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    arguments = parser.parse_args()
+    sections = {section.name: section for section in read_sections(RECORDS)}
+    old = []
+    for page in PAGES:
+        before = page.read_text(encoding="utf-8")
+        after = with_results(before, sections)
+        if after != before:
+            old.append(page)
+            if not arguments.check:
+                page.write_text(after, encoding="utf-8")
+    for page in old if arguments.check else ():
+        print(f"{page}: its tables are not those of the records. Run python benchmarks/results_page.py")
+    sys.exit(1 if old and arguments.check else 0)
+
+
+def with_results(text: str, sections: Mapping[str, Section]) -> str:
+    """Returns a page with its tables made again. Raises SystemExit for a kind or a section that does not exist."""
+
+    def made(block: re.Match[str]) -> str:
+        kind, name, *numbers = block["what"].split()
+        if kind not in KINDS or name not in sections:
+            raise SystemExit(f"results: {block['what']}: choose among {', '.join(KINDS)} and {', '.join(sections)}")
+        return f"{block[1]}{KINDS[kind](sections[name], *map(int, numbers))}\n{block[3]}"
+
+    return BLOCK.sub(made, text)
+
+
+def best_rows(section: Section, most: int) -> list[LeaderboardRow]:
+    """Returns the best row of each detector with each verifier, the best first."""
+    found: dict[tuple[str, str], LeaderboardRow] = {}
+    for rank, row in section.ranked():
+        names = row.first.combination
+        if rank is not None:
+            found.setdefault((names["detector"], names["verifier"]), row)
+    return list(found.values())[:most]
+
+
+def short(section: Section, most: int) -> str:
+    """The table of README, and below it what is recommended, in a sentence."""
+    header = ("estimator + detector + verifier + fuser", "seeds", "P", "R", "F1 [95 %]", "oracle F1")
+    cells = [
+        [f"{row.title}{_also(section, row)}", str(len(row.seeds)), *_scores(row)[:-1]]
+        for row in best_rows(section, most)
+    ]
+    asked = f"`mitobench leaderboard recommend` (the fastest row at most {MARGIN:g} below the best)"
+    answer = [line.strip() for line in lines(section, recommend(section, MARGIN), MARGIN)][2]
+    return f"{table(header, cells)}\n\n{asked}: {answer}"
+
+
+def _also(section: Section, row: LeaderboardRow) -> str:
+    """Says which other data sets a row was trained on."""
+    names = [title_of(row.first, name) for name in row.first.combination["train_on"] if name != section.dataset]
+    return f", also trained on {' and '.join(names)}" if names else ""
+
+
+def rows(section: Section, most: int) -> str:
+    """The table of docs/results.md."""
+    cells = [
+        [
+            f"{row.title}, trained on {trained_on(row)}",
+            rank_range(section.rank_range(row)),
+            profile(row),
+            _seeds(row),
+            *_scores(row),
+            number(row.seconds_a_frame, 2),
+        ]
+        for row in best_rows(section, most)
+    ]
+    header = ("row", "ranks", "profile", "seeds", "P", "R", "F1 [95 %]", "oracle F1", "AP", "s/frame")
+    return table(header, cells)
+
+
+def _scores(row: LeaderboardRow) -> list[str]:
+    f1 = f"**{number(row.mean('f1'))}** {brackets(row.interval).strip()}"
+    means = (number(row.mean(name)) for name in ("oracle_f1", "average_precision"))
+    return [number(row.mean("precision")), number(row.mean("recall")), f1, *means]
+
+
+def _seeds(row: LeaderboardRow) -> str:
+    spread = row.spread("f1")
+    return f"{len(row.seeds)} ({number(spread[0])} to {number(spread[1])})" if spread else str(len(row.seeds))
+
+
+def parts(section: Section) -> str:
+    """What each part adds, with its interval."""
+    cells = [[one.role, one.plugin, one.against, gain(one), str(one.n_pairs)] for one in section.effects]
+    return table(("role", "plugin", "compared with", "F1 [95 %]", "pairs"), cells)
+
+
+def recommended(section: Section) -> str:
+    """The answer of `mitobench leaderboard recommend`, as text."""
+    return "\n".join(["```text", *lines(section, recommend(section, MARGIN), MARGIN), "```"])
+
+
+KINDS: Mapping[str, Callable[..., str]] = {
+    "short": short,
+    "rows": rows,
+    "parts": parts,
+    "recommend": recommended,
+}
+
+
+if __name__ == "__main__":
+    main()
