@@ -39,16 +39,18 @@ def measure(patch: Pixels) -> dict[str, float] | None:
     tissue = is_tissue(patch)
     if tissue.mean() < MIN_TISSUE:
         return None
-    stains = rgb2hed(patch)[tissue]
-    colours = patch[tissue].astype(np.float64)
-    brightest = np.maximum(colours.max(axis=1), 1)
+    stains = rgb2hed(patch)
+    haematoxylin, eosin = stains[..., 0][tissue], stains[..., 1][tissue]
+    red, green, blue = (patch[..., channel] for channel in range(3))
+    brightest = np.maximum(np.maximum(red, green), blue)[tissue].clip(min=1).astype(np.float64)
+    darkest = np.minimum(np.minimum(red, green), blue)[tissue]
     variance = float(laplace(patch.mean(axis=2))[tissue].var())
     return {
-        "haematoxylin": float(stains[:, 0].mean()),
-        "haematoxylin_spread": float(stains[:, 0].std()),
-        "eosin": float(stains[:, 1].mean()),
-        "eosin_spread": float(stains[:, 1].std()),
-        "saturation": float(((brightest - colours.min(axis=1)) / brightest).mean()),
+        "haematoxylin": float(haematoxylin.mean()),
+        "haematoxylin_spread": float(haematoxylin.std()),
+        "eosin": float(eosin.mean()),
+        "eosin_spread": float(eosin.std()),
+        "saturation": float(((brightest - darkest) / brightest).mean()),
         "sharpness": float(np.log10(variance + 1e-6)),
     }
 
