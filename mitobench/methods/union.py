@@ -15,7 +15,7 @@ import json
 import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -118,6 +118,13 @@ class Calibration:
     def none(cls, scores: Floats) -> Calibration:
         """Returns the curve that keeps these scores [N] if they are from 0 to 1, and puts others in that range."""
         return cls(probabilities=bool(((scores >= 0) & (scores <= 1)).all()))._with_lowest(scores)
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Calibration:
+        """Returns a stored curve. Raises ValueError for other fields: scores of version 1 mean something else."""
+        if set(values) != {field.name for field in fields(cls)}:
+            raise ValueError("its calibrations have other fields")
+        return cls(**values)
 
     def _with_lowest(self, scores: Floats) -> Calibration:
         return replace(self, lowest=max(EPS, float(self(scores).min()))) if len(scores) else self
@@ -240,7 +247,7 @@ class Union(Detector):
             self.half_radius_um, state = _positive(whole["half_radius_um"]), whole["members"]
             if [entry["name"] for entry in state] != _specs(self.options):
                 raise ValueError("it lists other members")
-            self.calibrations = tuple(Calibration(**entry["calibration"]) for entry in state)
+            self.calibrations = tuple(Calibration.read(entry["calibration"]) for entry in state)
             self.members = tuple(self._member(folder, number, entry) for number, entry in enumerate(state, 1))
         except (TypeError, KeyError, ValueError) as reason:
             raise PluginError(f"{folder / STATE}: was not written by {self.name}: {reason}. Fit it again.") from reason

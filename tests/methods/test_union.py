@@ -281,6 +281,7 @@ class TestSaving:
             lambda state: state["members"][1].update(files={"words.0": "../../x"}),
             lambda state: state["members"][0].pop("calibration"),
             lambda state: state["members"][0]["calibration"].update(more=1),
+        lambda state: state["members"][0]["calibration"].pop("lowest"),
             lambda state: state.pop("half_radius_um"),
             lambda state: state.update(half_radius_um=-1),
             lambda state: state.update(half_radius_um="near"),
