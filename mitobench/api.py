@@ -359,6 +359,32 @@ class Detections:
         """Selects detections by an index array or a boolean mask."""
         return Detections(self.xy[keep], self.boxes[keep], self.score[keep], **self._further(keep))
 
+    def apart(self, mpp: tuple[float, float], distance_um: float) -> Detections:
+        """Returns those that are at least `distance_um` from every better one that is returned, the best first.
+
+        A detector that finds a cell several times gives a verifier several chances to call it a mitosis, and all but
+        one of them are false positives. Boxes of different sizes on one cell overlap too little for non-maximum
+        suppression. Of equal scores the first is kept.
+
+        Args:
+            mpp: um/px along x and y.
+            distance_um: um; 0 keeps all.
+        """
+        from scipy.spatial import cKDTree
+
+        order = np.argsort(-self.score, kind="stable")
+        if not distance_um or len(self) < 2:
+            return self[order]
+        place = self.xy[order] * np.asarray(mpp)
+        near: dict[int, list[int]] = {}
+        for better, worse in cKDTree(place).query_pairs(distance_um * (1 - 1e-9)):
+            near.setdefault(better, []).append(worse)
+        keep = np.ones(len(order), dtype=bool)
+        for better in sorted(near):
+            if keep[better]:
+                keep[near[better]] = False
+        return self[order[keep]]
+
     def _further(self, keep: Any) -> dict[str, Any]:
         """Returns `kind` and `extra` of the selected detections."""
         kind = None if self.kind is None else self.kind[keep]

@@ -62,6 +62,12 @@ class UnionOptions(api.Options):
         description="Detections closer to a better one than this are the same cell, um; none: half the matching "
         "radius of the validation frames' data set.",
     )
+    distance_um: float = Field(
+        5.0,
+        ge=0,
+        le=100,
+        description="Distance from a better merged detection below which one is dropped, um.",
+    )
     calibration: Literal["logistic", "none"] = Field(
         "logistic",
         description="How a member's scores become probabilities: a logistic curve fitted on validation, or `none` "
@@ -148,7 +154,7 @@ class Union(Detector):
     argument = "detectors"
     example = "blobs+external:{python} -c \"print('x,y,score')\" {image}"
     uses_boxes = False  # its members have their own
-    inference_options = ("merge_um",)
+    inference_options = ("merge_um", "distance_um")
 
     def __init__(self, options: api.Options | None = None, device: str = "cpu") -> None:
         super().__init__(options, device)
@@ -217,7 +223,8 @@ class Union(Detector):
         found = [_checked(member, frame) for member in self.members]
         scores = [curve(each.score) for curve, each in zip(self.calibrations, found, strict=True)]
         lowest = [curve.lowest for curve in self.calibrations]
-        return merged(found, scores, lowest, frame.mpp, self.options.merge_um or self.half_radius_um)
+        cells = merged(found, scores, lowest, frame.mpp, self.options.merge_um or self.half_radius_um)
+        return cells.apart(frame.mpp, self.options.distance_um)
 
     def exportable(self) -> Any:
         """Raises PluginError: a union is not a network."""

@@ -234,10 +234,16 @@ class TestFit:
     ) -> None:
         """The two are 4 um apart."""
         members = [Fake(points((64, 64, 0.8))), Fake(points((64 + 4 / frame.mpp[0], 64, 0.4)))]
-        plugin, _ = fit(frame, members, radius_um=radius_um)
+        plugin, _ = fit(frame, members, radius_um=radius_um, distance_um=0)
         assert len(plugin.predict(frame)) == cells
-        plugin, _ = fit(frame, members, radius_um=radius_um, merge_um=5.0)
+        plugin, _ = fit(frame, members, radius_um=radius_um, merge_um=5.0, distance_um=0)
         assert len(plugin.predict(frame)) == 1
+
+    def test_detections_near_a_better_one_that_are_not_merged_with_it_are_dropped(self, frame: Frame) -> None:
+        """They are 4 um apart, and cells are merged within 3.75 um."""
+        members = [Fake(points((64, 64, 0.8))), Fake(points((64 + 4 / frame.mpp[0], 64, 0.4)))]
+        plugin, _ = fit(frame, members, calibration="none")
+        assert plugin.predict(frame).xy.tolist() == [[64, 64]]
 
 
 class TestSaving:
@@ -281,7 +287,7 @@ class TestSaving:
             lambda state: state["members"][1].update(files={"words.0": "../../x"}),
             lambda state: state["members"][0].pop("calibration"),
             lambda state: state["members"][0]["calibration"].update(more=1),
-        lambda state: state["members"][0]["calibration"].pop("lowest"),
+            lambda state: state["members"][0]["calibration"].pop("lowest"),
             lambda state: state.pop("half_radius_um"),
             lambda state: state.update(half_radius_um=-1),
             lambda state: state.update(half_radius_um="near"),
@@ -299,5 +305,5 @@ class TestSaving:
 def test_it_learns_without_boxes_of_its_own_and_merging_reuses_the_fit() -> None:
     assert Union.learns()
     assert not Union.uses_boxes
-    assert Union.inference_options == ("merge_um",)
+    assert Union.inference_options == ("merge_um", "distance_um")
     assert UnionOptions().merge_um is None

@@ -24,6 +24,7 @@ from mitobench_mmdet.zoo.options import MMDetOptions
 
 TUPLES = ("act_cfg", "basesize_ratio_range", "neg_iou_thr", "order", "pos_shape", "pretrain_img_size")
 MIN_KEPT = 20  # candidates kept in a frame too small for `max_per_mm2` to mean anything
+REPEATED = 4  # times as many boxes are looked at, as several may lie on one cell
 
 
 def built(model: dict[str, Any], o: MMDetOptions) -> BaseModel:
@@ -104,7 +105,8 @@ def find_in(network: BaseModel, frame: Frame, o: MMDetOptions, device: str) -> D
         return boxes, scores, np.full(2, round(side * o.scale) / side)
 
     area = float(np.prod(np.array(frame.size) * frame.mpp)) / 1e6
-    return search(find, frame, o.mpp, o, max(MIN_KEPT, round(o.max_per_mm2 * area)))
+    most = max(MIN_KEPT, round(o.max_per_mm2 * area))
+    return search(find, frame, o.mpp, o, REPEATED * most).apart(frame.mpp, o.distance_um)[:most]
 
 
 def _in_tile(

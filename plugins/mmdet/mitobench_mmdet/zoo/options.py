@@ -10,7 +10,7 @@ from pydantic import ValidationInfo, field_validator, model_validator
 from mitobench.api import Field, File
 from mitobench_mmdet.engine.options import PatchTraining
 
-SEARCH = ("tile", "overlap", "score_floor", "test_nms", "tta_views", "max_per_mm2")
+SEARCH = ("tile", "overlap", "score_floor", "test_nms", "distance_um", "tta_views", "max_per_mm2")
 
 
 class MMDetOptions(PatchTraining):
@@ -80,6 +80,9 @@ class MMDetOptions(PatchTraining):
     score_floor: float = Field(0.05, ge=0, lt=1, description="candidates with this score or less are dropped")
     test_nms: float = Field(
         0.3, gt=0, le=1, description="IoU with a better candidate above which a candidate is dropped"
+    )
+    distance_um: float = Field(
+        5.0, ge=0, le=100, description="distance from a better candidate below which a candidate is dropped, um"
     )
     tta_views: Literal[1, 4, 8] = Field(
         1, description="test-time augmentation: views whose scores are averaged; 1, 4 (rotations) or 8 (and mirrored)"

@@ -42,7 +42,7 @@ class TorchvisionDetector(api.Detector):
     argument = "model"
     example = "fcos_resnet50_fpn"
     schedule = ("iterations", "warmup")
-    inference_options = ("score_floor", "nms", "detections_per_tile", "max_per_mm2", "tile")
+    inference_options = ("score_floor", "nms", "distance_um", "detections_per_tile", "max_per_mm2", "tile")
     limits: ClassVar[Mapping[str, float]] = {"detections_per_tile": 25, "max_per_mm2": 25}
 
     @classmethod
@@ -109,8 +109,8 @@ class TorchvisionDetector(api.Detector):
         boxes, scores = search(self._network, pixels, options.tile, options.nms, self.device)
         boxes = clip_boxes(scaled(boxes - EDGE, 1 / factors), frame.size)
         inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-        kept = np.flatnonzero(inside)[: most_kept(frame, options.max_per_mm2)]
-        return Detections.from_boxes(boxes[kept], scores[kept])
+        found = Detections.from_boxes(boxes[inside], scores[inside]).apart(frame.mpp, options.distance_um)
+        return found[: most_kept(frame, options.max_per_mm2)]
 
     def exportable(self) -> Any:
         """Raises PluginError: nothing of the network is exported."""

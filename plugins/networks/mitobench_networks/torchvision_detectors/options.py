@@ -98,6 +98,9 @@ class TorchvisionOptions(Options):
     )
     score_floor: float = Field(0.02, ge=0, lt=1, description="Detections with this score or less are dropped.")
     nms: float = Field(0.3, gt=0, le=1, description="IoU with a better detection above which a detection is dropped.")
+    distance_um: float = Field(
+        5.0, ge=0, le=100, description="Distance from a better detection below which a detection is dropped, um."
+    )
     detections_per_tile: int = Field(100, ge=1, le=100_000, description="Most detections in a tile.")
     max_per_mm2: float = Field(
         400.0, gt=0, description="Most detections per mm2 of the frame; those with the highest scores are kept."
