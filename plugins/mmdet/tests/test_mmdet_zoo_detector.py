@@ -231,6 +231,17 @@ class TestSearch:
         assert len(found_in(centres, 400)) == 20
         assert len(found_in(centres, 400, max_per_mm2=30 / area)) == 30
 
+    def test_several_boxes_on_one_cell_are_one_candidate(
+        self, found_in: Callable[..., Detections], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Boxes that overlap too little for non-maximum suppression, with centres 4 um apart."""
+        from mitobench_mmdet.zoo import network
+
+        boxes = torch.tensor([[20.0, 20, 60, 60], [40, 24, 72, 72], [90, 90, 110, 110]])
+        monkeypatch.setattr(network, "forward", lambda *_: (boxes, torch.tensor([0.6, 0.8, 0.3])))
+        assert found_in([], 128).score.tolist() == pytest.approx([0.8, 0.3])
+        assert len(found_in([], 128, distance_um=0)) == 3
+
     def test_an_overlap_of_a_whole_tile_is_refused(self, found_in: Callable[..., Detections]) -> None:
         with pytest.raises(ValueError, match="must be smaller than a tile"):
             found_in([], 150, overlap=128)

@@ -313,6 +313,17 @@ class TestSearch:
         found = made.predict(frame)
         np.testing.assert_allclose(found.xy, [[42, 62]], atol=0.6)
 
+    def test_several_boxes_on_one_cell_are_one_detection(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Boxes that overlap too little for non-maximum suppression, with centres 4 um apart."""
+        from mitobench_networks.torchvision_detectors import detector as module
+
+        boxes = np.array([[40.0, 24, 72, 72], [20, 20, 60, 60], [90, 90, 110, 110]])
+        monkeypatch.setattr(module, "search", lambda *_: (boxes, np.array([0.8, 0.6, 0.3])))
+        one, all_ = (detector("fcos_resnet50_fpn", mpp=None, **SMALL, **more) for more in ({}, {"distance_um": 0}))
+        one._network = all_._network = Everything()  # type: ignore[assignment]
+        assert one.predict(boxed(0).frame).score.tolist() == [0.8, 0.3]
+        assert len(all_.predict(boxed(0).frame)) == 3
+
 
 class Everything(torch.nn.Module):
     """A network that answers with the box around all dark pixels."""
