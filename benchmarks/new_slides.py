@@ -15,7 +15,7 @@ is only part of the sum. `without imposters`: false detections on annotated impo
 from __future__ import annotations
 
 import argparse
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,8 +75,11 @@ def main() -> None:
     whole = datasets.load(DATASET, arguments.data)
     print_labels(whole)
     seeds: dict[str, list[Row]] = defaultdict(list)
-    for (name, _), records in sorted(of_rows(arguments.records).items()):
-        seeds[name].append(counted(records))
+    for (name, seed), records in sorted(of_rows(arguments.records).items()):
+        if wrong := why_not(records):
+            print(f"\nNot shown: {name}, seed {seed}: {wrong}.")
+        else:
+            seeds[name].append(counted(records))
     for name, rows in seeds.items():
         print_row(name, rows, whole)
 
@@ -141,9 +144,19 @@ def of_rows(folders: Iterable[Path]) -> dict[tuple[str, int], list[tuple[Path, R
         names = found.combination
         if (fold_of(names["protocol"]) or ("",))[0] == "cv-by-slide" and found.status == "ok":
             parts = [names[role] for role in ("estimator", "detector", "verifier", "fuser")]
-            row = f"{' + '.join(parts)}; trained on {', '.join(names['train_on'])}; {', '.join(found.overrides)}"
+            options = [found.profile, f"schedules x {found.scale:g}", *found.overrides]
+            row = f"{' + '.join(parts)}; trained on {', '.join(names['train_on'])}; {', '.join(options)}"
             rows[row, names["seed"]].append((path, found))
     return rows
+
+
+def why_not(records: Sequence[tuple[Path, Record]]) -> str | None:
+    """Returns why the folds of a row and seed cannot be summed: one is missing, or there twice; None if they can."""
+    folds = Counter((found.combination["dataset"], found.combination["protocol"]) for _, found in records)
+    of = {dataset: (fold_of(protocol) or ("", 0, 0))[2] for dataset, protocol in folds}
+    wanted = {(dataset, f"cv-by-slide-{number}of{n}") for dataset, n in of.items() for number in range(1, n + 1)}
+    odd = sorted({" ".join(one) for one in wanted ^ set(folds)} | {" ".join(one) for one in folds if folds[one] > 1})
+    return f"missing or there twice: {', '.join(odd)}" if odd else None
 
 
 def counted(records: Sequence[tuple[Path, Record]]) -> Row:

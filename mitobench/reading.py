@@ -118,7 +118,8 @@ def read(
     found: dict[str, data_sets.Dataset] = {}
     parts: dict[str, splits.Split] = {}
     for name in dict.fromkeys([*tested, *train_on]):
-        own = protocol_of(name, protocol) if protocol and name in tested else _together(name, parts.values())
+        shared = _shared(name, [split for split in parts.values() if {name, split.dataset} <= set(train_on)])
+        own = protocol_of(name, protocol) if protocol and name in tested else shared
         dataset = known.get(name, root, scanners)
         parts[name] = _split(dataset, own)
         if not protocol and name in tested and (hint := folds.few_slides(dataset, parts[name].groups["test"])):
@@ -155,9 +156,22 @@ def protocol_of(dataset: str, value: str) -> str:
     return fitting[0]
 
 
-def _together(name: str, tested: Iterable[splits.Split]) -> str | None:
-    """Returns the protocol of a data set that is only trained on: that of a split which belongs with it, if any."""
-    return next((split.protocol for split in tested if name in split.file.together_with), None)
+def _shared(name: str, others: Iterable[splits.Split]) -> str | None:
+    """Returns the protocol of which a data set and one of these splits belong together (`together_with`), if any.
+
+    Raises MitobenchError if only one of both split files says so: then test slides of one might be learned from.
+    """
+    found = None
+    for other in others:
+        stored = splits.load_split(name, other.protocol) if other.protocol in splits.protocols(name) else None
+        named, names_back = name in other.file.together_with, stored and other.dataset in stored.together_with
+        if named != bool(names_back):
+            raise MitobenchError(
+                f"{other.file.path}: together_with of the splits {other.protocol} of {other.dataset} and {name}: one "
+                "names the other, and is not named by it. Let both files name the other data set, or neither."
+            )
+        found = other.protocol if named else found
+    return found
 
 
 def _split(dataset: data_sets.Dataset, protocol: str | None) -> splits.Split:

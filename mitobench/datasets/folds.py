@@ -63,6 +63,15 @@ def may_have_folds(dataset: str, protocol: str) -> bool:
     return fold_of(protocol) is None and (is_computed(protocol) or bool(list(_stored(dataset, base, None))))
 
 
+def check_single(dataset: str, protocol: str) -> None:
+    """Raises MitobenchError for a protocol that may have several folds, where one split is needed."""
+    if base_of(protocol)[0] != ALL and may_have_folds(dataset, protocol):
+        raise MitobenchError(
+            f"The protocol {protocol} of {dataset} has several folds, and a row of a table has one split. Name one of "
+            "the folds, as in cv-by-slide-1of3, or use [[grid]] in place of [[row]]."
+        )
+
+
 def expand(dataset: Dataset, protocol: str) -> list[str]:
     """Returns the names of all folds of a protocol: `["cv-by-slide-1of3", ...]`; a name of another protocol alone.
 

@@ -117,6 +117,12 @@ class SplitFile(Strict):
     together_with: tuple[str, ...] = Field(default=(), exclude=True)  # says nothing about the parts: not in the digest
     path: Path = Field(default=Path(), exclude=True)
 
+    @model_validator(mode="after")
+    def _not_with_itself(self) -> SplitFile:
+        if self.dataset in self.together_with:
+            raise ValueError(f"together_with: names {self.dataset} itself. Name the other data sets")
+        return self
+
 
 @dataclass(frozen=True)
 class Split:
@@ -173,6 +179,11 @@ def load_split(dataset: str, protocol: str | Path) -> SplitFile:
     split = read_split(path)
     if split.dataset != dataset:
         raise MitobenchError(f"{path}: is a split of {split.dataset!r}, not of {dataset!r}. Correct its `dataset`.")
+    if own and split.together_with:
+        raise MitobenchError(
+            f"{path}: together_with is for splits of the registry and of packages, so that both can be found by name. "
+            "Remove it, and test and train on one data set at a time, or put the splits into the data sets' package."
+        )
     if own and split.protocol in protocols(dataset):
         raise MitobenchError(f"{path}: {dataset} already has a protocol {split.protocol!r}. Give yours another name.")
     return split

@@ -254,16 +254,7 @@ def _named(definition: Definition) -> Iterator[tuple[list[str | int], Callable[[
         if isinstance(table, ExperimentGrid):
             yield [*loc, "protocol"], partial(folds.note_of, table.dataset, table.protocol)
         elif isinstance(definition, PaperTable) and (protocol := getattr(table, "protocol", None)):
-            yield [*loc, "protocol"], partial(_check_folds, definition.dataset, protocol)
+            yield [*loc, "protocol"], partial(folds.check_single, definition.dataset, protocol)
         profile = getattr(table, "profile", None)
         if profile:
             yield [*loc, "profile"], partial(Settings.load, profile)
-
-
-def _check_folds(dataset: str, protocol: str) -> None:
-    """Raises MitobenchError for the protocol of a table that has several folds: a row of a table is one split."""
-    if folds.may_have_folds(dataset, protocol):
-        raise MitobenchError(
-            f"The protocol {protocol} has several folds, and a row of a table has one split. Name one of the folds, "
-            f"as in cv-by-slide-1of3, or use [[grid]] in place of [[row]]."
-        )

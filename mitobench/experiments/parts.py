@@ -10,7 +10,7 @@ from typing import Any
 
 from mitobench import datasets, folding
 from mitobench.benchmark import Benchmark, Grid
-from mitobench.datasets import splits
+from mitobench.datasets import folds, splits
 from mitobench.discovery import ROLES
 from mitobench.errors import DataError, MitobenchError, nearest
 from mitobench.experiments.definition import Definition, ExperimentGrid, Grids, PaperTable, TableRow
@@ -164,6 +164,8 @@ def _of_table(table: PaperTable, overrides: Overrides, notify: Notify) -> list[E
         notify(f"Using frames of scanner {', '.join(scanners)}, as in the paper. Choose others with --scanner.")
     wanted = dict.fromkeys(row.protocol or table.protocol for row in table.row)
     protocols = {protocol: _protocol(dataset, protocol, table, notify) for protocol in wanted}
+    for protocol in protocols.values():
+        folds.check_single(dataset, protocol)
     groups: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[TableRow]] = defaultdict(list)
     for row in table.row:
         own = dataset == table.dataset

@@ -4,8 +4,9 @@ Scores of different detectors do not compare: .4 may be certain for one and hope
 are therefore turned into probabilities of mitosis on the validation frames, by a logistic curve that never changes the
 order of a member's detections. Detections of one cell are then merged. The merged score is that of the **mean of the
 members' logits, where a member that did not find the cell counts with the lowest probability that it had on
-validation**. (A mean of probabilities hides the doubts of one member behind the certainty of another. A noisy-or would
-assume that detectors err independently. They do not: they look at the same pixels, mostly with the same labels.)
+validation, at most .01**. (A mean of probabilities hides the doubts of one member behind the certainty of another. A
+noisy-or would assume that detectors err independently. They do not: they look at the same pixels, mostly with the same
+labels.)
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ from mitobench.methods.calibration import EPS, logits
 ROLE, SEPARATOR = "detector", "+"
 STATE, FILES = "members.json", "files-{number}.safetensors"
 UNKNOWN_HALF_RADIUS_UM = 3.75  # half of 7.5 um, the radius of most data sets
+MOST_UNFOUND = 0.01  # greatest probability of a cell that a member did not find, however sure it is of what it finds
 MIN_SLOPE = 1e-3  # of the curve over standardised scores: keeps the order of a member that is worse than chance
 PENALTY = 1e-2  # on the squared slope, so that it stays finite where validation separates the two kinds
 
@@ -83,7 +85,7 @@ class Calibration:
         probabilities: whether the curve is over the logit of the score, for scores from 0 to 1.
         middle, spread: mean and standard deviation of what the curve is over, on validation.
         slope, offset: logit of the result = slope * standardised score + offset.
-        lowest: the lowest probability on validation, for a cell that is not found; EPS if there was no detection.
+        lowest: the probability for a cell that is not found: the lowest on validation, at most MOST_UNFOUND.
     """
 
     probabilities: bool
@@ -91,7 +93,7 @@ class Calibration:
     spread: float = 1.0
     slope: float = 1.0
     offset: float = 0.0
-    lowest: float = EPS
+    lowest: float = MOST_UNFOUND
 
     @classmethod
     def fit(cls, scores: Floats, is_mitosis: NDArray[np.bool_]) -> Calibration:
@@ -128,12 +130,15 @@ class Calibration:
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> Calibration:
         """Returns a stored curve. Raises ValueError for other fields: scores of version 1 mean something else."""
-        if set(values) != {field.name for field in fields(cls)}:
+        numbers = [value for name, value in values.items() if name != "probabilities"]
+        if set(values) != {field.name for field in fields(cls)} or not isinstance(values["probabilities"], bool):
             raise ValueError("its calibrations have other fields")
+        if not all(isinstance(value, int | float) and math.isfinite(value) for value in numbers):
+            raise ValueError("a value of its calibrations is not a number")
         return cls(**values)
 
     def _with_lowest(self, scores: Floats) -> Calibration:
-        return replace(self, lowest=max(EPS, float(self(scores).min()))) if len(scores) else self
+        return replace(self, lowest=float(np.clip(self(scores).min(initial=1.0), EPS, MOST_UNFOUND)))
 
     def __call__(self, scores: Floats) -> Floats:
         """Returns the probabilities of mitosis, [N]."""
@@ -350,8 +355,9 @@ def merged(
     for best in np.lexsort((xy[:, 0], xy[:, 1], member, -score)):
         if left[best]:
             cell = np.array([other for other in near[best] if left[other]])
-            of_each = np.array(lowest, dtype=float)
+            of_each = np.full(len(found), -np.inf)
             np.maximum.at(of_each, member[cell], score[cell])
+            of_each = np.where(np.isneginf(of_each), lowest, of_each)
             left[cell] = False
             kept.append(best)
             of_members.append(of_each)

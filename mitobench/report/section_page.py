@@ -54,14 +54,15 @@ of other data; ≈ where the interval includes 0. A verifier compared with `none
 DOMAINS = """\
 ## By domain
 
-F1 on the frames of each value, at the row's one threshold; the mean counts each value once. Mean over seeds."""
+F1 on the frames of each value, at the threshold of the row (of the fold, for a sum over folds); the mean counts each
+value once. Mean over seeds."""
 
 SLIDES = """\
 ## By slide
 
-F1 on the frames of each test slide, at the row's one threshold; below the slide's name is the number of its mitoses.
-The mean and the worst are over the slides with {many} mitoses or more: fewer say little about a slide. Mean over
-seeds."""
+F1 on the frames of each test slide, at the threshold of the row (of the fold, for a sum over folds); below the slide's
+name is the number of mitoses on its frames. The mean and the worst are over the slides with {many} mitoses or more:
+fewer say little about a slide. Mean over seeds."""
 
 ANNOTATORS = """\
 ## What the annotators say about the errors

@@ -228,7 +228,7 @@ def _notes(row: PlannedRun, workspace: Workspace, same_tissue: Sequence[Duplicat
     for name in train_on:
         if set(learned) & set(workspace.part([name], "test")):
             found.append(notes.all_frames_learned_from(name))
-        if name in workspace.together(row.combination.dataset):
+        if name in workspace.together(row.combination.dataset) and row.combination.dataset in train_on:
             found.append(notes.split_together(name, row.combination.dataset))
     fitted = [*learned, *workspace.validation(row.combination.dataset, train_on)]
     found += _seen(row, workspace, fitted, test, same_tissue)

@@ -56,15 +56,19 @@ def pool(records: Iterable[Record]) -> list[Pooled]:
 def _series(record: Record) -> str:
     """Digest of what the folds of one row and seed have in common."""
     base, _, of = folds.fold_of(record.combination["protocol"]) or ("", 0, 0)
-    tested = record.combination["dataset"]
-    anywhere = record.data[tested].model_copy(update={"digest": {}, "frames": {}})
+    anywhere = {name: record.data[name].model_copy(update={"digest": {}, "frames": {}}) for name in _folded(record)}
     alike = record.model_copy(
         update={
             "combination": {**record.combination, "protocol": f"{base}-of{of}"},
-            "data": {**record.data, tested: anywhere},
+            "data": {**record.data, **anywhere},
         }
     )
     return canonical.digest([alike.series, record.combination["seed"]])
+
+
+def _folded(record: Record) -> list[str]:
+    """Returns the data sets that are split into the record's fold: the one tested on, and others of the same run."""
+    return [name for name, entry in record.data.items() if entry.split.protocol == record.combination["protocol"]]
 
 
 def _pooled_all(records: Sequence[Record]) -> list[Pooled]:
@@ -93,7 +97,7 @@ def _pooled(of_fold: Mapping[int, Record]) -> Pooled:
             "status": "failed" if reason else "ok",
             "reason": reason,
             "combination": {**first.combination, "protocol": f"{base}-of{of}"},
-            "data": {**first.data, first.combination["dataset"]: _data(records, f"{base}-of{of}")},
+            "data": {**first.data, **{name: _data(records, name, f"{base}-of{of}") for name in _folded(first)}},
             "notes": _notes(records, of),
             "frames": None if reason else Frames(val=[], test=[f for r in records if r.frames for f in r.frames.test]),
             "chosen": None,
@@ -126,9 +130,9 @@ def _why_not(of_fold: Mapping[int, Record], of: int) -> str | None:
     return "its folds test a frame twice" if len(frames) != len(set(frames)) else None
 
 
-def _data(records: Sequence[Record], protocol: str) -> DataEntry:
-    """Returns the entry of the tested data set: the digest of a part is that of its digests in all folds."""
-    entries = [record.data[record.combination["dataset"]] for record in records]
+def _data(records: Sequence[Record], name: str, protocol: str) -> DataEntry:
+    """Returns the entry of a data set: the digest of a part is that of its digests in all folds."""
+    entries = [record.data[name] for record in records]
     first = entries[0]
     of_folds = [{frame.group for frame in record.test.frames} for record in records if record.test]
     again = len(set().union(*of_folds)) < sum(map(len, of_folds))

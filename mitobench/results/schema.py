@@ -284,7 +284,8 @@ class Record(RecordPart):
             "pipeline": {name: value for name, value in self.pipeline.items() if name != "threads"},
             "data": {name: entry.digest for name, entry in self.data.items()},
         }
-        return canonical.digest(request)
+        together = {name: entry.split.together_with for name, entry in self.data.items() if entry.split.together_with}
+        return canonical.digest({**request, "together": together} if together else request)
 
     @property
     def series(self) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from mitobench.benchmark import Benchmark, Grid
 from mitobench.datasets import mitos2012, splits, synthesis
 from mitobench.errors import MitobenchError, PluginError
 from mitobench.pipeline.executors import ProgressListener
+from mitobench.report.build import read_sections
 from mitobench.reproduce import reproduce
 from mitobench.results.check import check
 
@@ -23,6 +25,10 @@ pytestmark = pytest.mark.slow
 
 TOYS = Path(__file__).parents[1] / "toys"
 SLIDES = {"train": ["00", "01"], "val": ["02"], "test": ["03"]}
+FOLDS = {
+    "cv-by-slide-1of2": {"train": ["02"], "val": ["03"], "test": ["00", "01"]},
+    "cv-by-slide-2of2": {"train": ["00"], "val": ["01"], "test": ["02", "03"]},
+}
 
 READER = """
 from mitobench.datasets import mitos2012
@@ -48,8 +54,8 @@ mpp = {{ A = [0.25, 0.25] }}
 """
 
 
-def split(name: str, protocol: str, **more: object) -> str:
-    parts = {part: {"groups": slides} for part, slides in SLIDES.items()}
+def split(name: str, protocol: str, parted: Mapping[str, list[str]] = SLIDES, **more: object) -> str:
+    parts = {part: {"groups": slides} for part, slides in parted.items()}
     return json.dumps({"name": f"{name}-{protocol}", "dataset": name, "protocol": protocol, "parts": parts, **more})
 
 
@@ -70,6 +76,10 @@ def bring(install: Callable[..., None], tmp_path: Path, monkeypatch: pytest.Monk
                 f"{module}/__init__.py": reader.format(name=name),
                 f"{module}/{name}.toml": CARD.format(name=name, protocols=protocols),
                 f"{module}/splits/{name}-halves.json": split(name, "halves", **more),
+                **{
+                    f"{module}/splits/{name}-{fold}.json": split(name, fold, slides, **more)
+                    for fold, slides in FOLDS.items()
+                },
             },
         )
         packages.append(f"package-of-{name}")
@@ -82,8 +92,10 @@ def bring(install: Callable[..., None], tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def _frames(seed: int) -> list[tuple[str, object, Mitoses, str]]:
-    pictures = [(n, synthesis.make_frame(seed, n, 0, 96)) for n in range(4)]
-    return [(f"A{n:02}_00", p.image, p.mitoses, "test" if n == 3 else "train") for n, p in pictures]
+    """Four slides of one frame each, the first of its slide with a mitosis."""
+    made = ((synthesis.make_frame(seed, n, field, 96) for field in itertools.count()) for n in range(4))
+    pictures = [next(picture for picture in fields if len(picture.mitoses)) for fields in made]
+    return [(f"A{n:02}_00", p.image, p.mitoses, "test" if n == 3 else "train") for n, p in enumerate(pictures)]
 
 
 @pytest.mark.thorough
@@ -111,12 +123,12 @@ class TestSplitTogether:
 
     @pytest.fixture
     def prepare(self, bring: Callable[..., Path], tmp_path: Path) -> Callable[..., Benchmark]:
-        bring("ducks", protocols='["another", "halves"]', together_with=["geese"])
-        data = bring("geese", protocols='["another", "halves"]', together_with=["ducks"])
+        bring("ducks", protocols='["another", "halves", "cv-by-slide"]', together_with=["geese"])
+        data = bring("geese", protocols='["another", "halves", "cv-by-slide"]', together_with=["ducks"])
         (tmp_path / "toys.toml").write_text('title = "toys"\n')
         roles = {"estimator": ["toy-boxes"], "detector": ["toy-dark"], "verifier": ["none"], "fuser": ["detector-only"]}
         given = {"data": data, "profile": str(tmp_path / "toys.toml"), "device": "cpu", "store": tmp_path / "store"}
-        return lambda **options: Benchmark.prepare([Grid(roles)], protocol="halves", **{**given, **options})
+        return lambda **options: Benchmark.prepare([Grid(roles)], **{"protocol": "halves", **given, **options})
 
     def test_both_rows_share_one_training_without_any_test_slide(self, prepare: Callable[..., Benchmark]) -> None:
         benchmark = prepare(datasets=["ducks", "geese"], train_on=["ducks", "geese"])
@@ -146,6 +158,34 @@ class TestSplitTogether:
         again = reproduce(path, data=tmp_path / "data", show_progress=listener, notify=print)
         assert again.verdict == "equal"
 
+    def test_the_folds_of_each_data_set_are_summed(self, prepare: Callable[..., Benchmark], tmp_path: Path) -> None:
+        for fold in FOLDS:
+            benchmark = prepare(datasets=["ducks", "geese"], train_on=["ducks", "geese"], protocol=fold)
+            benchmark.run(tmp_path / "out")
+        found = {section.dataset: section for section in read_sections(tmp_path / "out" / "records")}
+        assert set(found) == {"ducks", "geese"}
+        for section in found.values():
+            (row,) = section.rows
+            assert not row.failed
+            assert list(row.mitoses_by_slide) == ["00", "01", "02", "03"]
+
+    def test_a_run_whose_training_sets_are_split_together_is_another_row(
+        self, prepare: Callable[..., Benchmark], tmp_path: Path
+    ) -> None:
+        benchmark = prepare(datasets=["geese"], train_on=["ducks", "geese"])
+        benchmark.run(tmp_path / "out")
+        ((_, joint),) = benchmark.records
+        entry = joint.data["geese"]
+        alone = entry.model_copy(update={"split": entry.split.model_copy(update={"together_with": []})})
+        apart = joint.model_copy(update={"data": {**joint.data, "geese": alone}})
+        assert joint.identity != apart.identity
+
+    def test_a_set_that_is_only_tested_on_changes_no_training(self, prepare: Callable[..., Benchmark]) -> None:
+        with pytest.raises(
+            MitobenchError, match="geese has no protocol 'another'"
+        ):  # its own default, not that of ducks
+            prepare(datasets=["ducks"], train_on=["geese"])
+
     def test_a_training_set_that_is_not_named_there_is_learned_from_as_a_whole(
         self, prepare: Callable[..., Benchmark]
     ) -> None:
@@ -155,9 +195,34 @@ class TestSplitTogether:
         assert "ducks" not in benchmark.workspace.datasets
 
 
+@pytest.mark.parametrize("one_sided", ["ducks", "geese"])
+def test_splits_of_which_only_one_names_the_other_are_refused(
+    bring: Callable[..., Path], tmp_path: Path, one_sided: str
+) -> None:
+    other = {"ducks": "geese", "geese": "ducks"}
+    for name in other:
+        data = bring(name, **({"together_with": [other[name]]} if name == one_sided else {}))
+    (tmp_path / "toys.toml").write_text('title = "toys"\n')
+    roles = {"estimator": ["toy-boxes"], "detector": ["toy-dark"], "verifier": ["none"], "fuser": ["detector-only"]}
+    given = {"data": data, "profile": str(tmp_path / "toys.toml"), "device": "cpu", "train_on": ["ducks", "geese"]}
+    for datasets_ in (["ducks"], ["ducks", "geese"]):
+        with pytest.raises(MitobenchError, match="one names the other, and is not named by it"):
+            Benchmark.prepare([Grid(roles)], datasets=datasets_, protocol="halves", **given)
+
+
+def test_a_users_split_cannot_belong_to_that_of_another_data_set(bring: Callable[..., Path], tmp_path: Path) -> None:
+    bring("ducks")
+    (tmp_path / "mine.json").write_text(split("ducks", "mine", together_with=["geese"]))
+    with pytest.raises(MitobenchError, match=r"mine\.json: together_with is for splits of the registry"):
+        splits.load_split("ducks", str(tmp_path / "mine.json"))
+    (tmp_path / "mine.json").write_text(split("ducks", "mine", together_with=["ducks"]))
+    with pytest.raises(MitobenchError, match="names ducks itself"):
+        splits.load_split("ducks", str(tmp_path / "mine.json"))
+
+
 def test_a_package_can_have_its_own_splits(bring: Callable[..., Path]) -> None:
     bring("ducks")
-    assert splits.protocols("ducks") == ["halves"]
+    assert splits.protocols("ducks") == [*FOLDS, "halves"]
     assert splits.load_split("ducks", "halves").path.parent.parent.name == "ducks_frames"
     with pytest.raises(MitobenchError, match=r"ducks has no protocol 'halfs'\. Did you mean halves"):
         splits.load_split("ducks", "halfs")
