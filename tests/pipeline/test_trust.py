@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import tiny_runs
 from mitobench import discovery
 from mitobench.errors import MitobenchError
 from mitobench.methods.external import External
+from mitobench.methods.union import Calibration
 from mitobench.model import Model, pack
 from mitobench.model import card as cards
 from mitobench.pipeline import trust
@@ -188,7 +190,7 @@ class TestModels:
             cls = discovery.load("detector", spec)
             (model / "detector").mkdir()
             names = [each.name for each in cls.requires(cls.Options())["detector"]]
-            curve = {"probabilities": True}
+            curve = asdict(Calibration(probabilities=True))
             state = [{"name": name, "options": {}, "files": {}, "calibration": curve} for name in names]
             (model / "detector" / "members.json").write_text(json.dumps({"half_radius_um": 3.75, "members": state}))
         cards.write(model, card.model_copy(update={"plugins": card.plugins.model_copy(update={"detector": part})}))
