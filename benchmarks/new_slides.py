@@ -29,11 +29,12 @@ from mitobench.api import Floats
 from mitobench.datasets.base import Dataset, Item
 from mitobench.datasets.folds import fold_of
 from mitobench.evaluate.metrics import Counts
+from mitobench.report.section_page import MANY
 from mitobench.results import record
 from mitobench.results.recompute import Recomputation
 from mitobench.results.schema import Record
 
-DATASET, MANY = "mitos2014", 20  # mitoses of a slide that is reported on its own
+DATASET = "mitos2014"
 CERTAIN = 1.0  # confidence of a figure without one
 Imposter = tuple[str, int]  # frame, and index in it
 
@@ -81,7 +82,10 @@ def main() -> None:
         else:
             seeds[name].append(counted(records))
     for name, rows in seeds.items():
-        print_row(name, rows, whole)
+        if any(slides_of(row) != slides_of(rows[0]) for row in rows):
+            print(f"\nNot shown: {name}: its seeds were not tested on the same slides.")
+        else:
+            print_row(name, rows, whole)
 
 
 # ---------------------------------------------------------------------------------------------------- the labels
@@ -175,6 +179,11 @@ def counted(records: Sequence[tuple[Path, Record]]) -> Row:
             slides = row[found.combination["dataset"]]
             slides[frame.group] = slides[frame.group] + SlideCounts(tp, int(match.false.sum()), fn, on)
     return row
+
+
+def slides_of(row: Row) -> set[tuple[str, str]]:
+    """Returns the tested slides with their data sets."""
+    return {(dataset, slide) for dataset, slides in row.items() for slide in slides}
 
 
 def print_row(name: str, seeds: Sequence[Row], whole: Dataset) -> None:
