@@ -21,11 +21,13 @@ class WeightsSearch:
         role: role of the plugin that searches; None outside a plan.
         store: folder of the store of the run; None: the default one.
         missing: names of the weights that `auto` looked for and did not find.
+        learned_from: the data sets that the weights of a record were trained on, each with its protocol.
     """
 
     role: str | None = None
     store: Path | None = None
     missing: list[str] = field(default_factory=list)
+    learned_from: list[str] = field(default_factory=list)
 
 
 _current: ContextVar[WeightsSearch | None] = ContextVar("weights_search", default=None)

@@ -31,6 +31,7 @@ class PluginRef:
         variant: names of the options that tables show beside the plugin's name; not part of the key.
         weights: the file of pretrained weights that a fit starts from; None: random weights.
         missing_weights: names of pretrained weights that the plugin looked for and did not find; not part of the key.
+        learned_from: the data sets that weights of a record were trained on, with protocol; not part of the key.
         files: the files among the options, by their place in the options.
         trained_on: the data sets that its published weights have seen, as its card says; not part of the key.
     """
@@ -44,6 +45,7 @@ class PluginRef:
     variant: tuple[str, ...] = ()
     weights: Path | None = None
     missing_weights: tuple[str, ...] = ()
+    learned_from: tuple[str, ...] = ()
     files: Mapping[str, File] = field(default_factory=dict)
     trained_on: tuple[str, ...] = ()
 
@@ -72,6 +74,7 @@ class PluginRef:
             variant,
             weights,
             tuple(dict.fromkeys(search.missing)) if weights is None else (),
+            tuple(search.learned_from),
             files_of(options),
             trained_on,
         )

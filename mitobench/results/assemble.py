@@ -91,6 +91,7 @@ def assemble(
     validation, test = Metrics(**fusion["validation"]), Metrics(**metrics["test"])
     common["notes"] += [
         *_started_from(row),
+        *notes.continued(plugins, common["training_info"]),
         *notes.nothing_passed(fusion["candidate_threshold"], validation, test),
     ]
     has_scores = scored is not None and results[scored.key].output is not None

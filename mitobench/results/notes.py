@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mitobench.evaluate import Metrics
+from mitobench.pipeline.stages.job import CONTINUED
 from mitobench.results.schema import PluginEntry, Record
 
 FROM_SCRATCH = "trained from scratch"
@@ -82,6 +83,21 @@ def missing_weights(plugin: str, name: str) -> str:
     return f"{plugin}: pretrained weights {name} wanted and not found"
 
 
+def continued(plugins: Mapping[str, PluginEntry], training_info: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Returns a note for each fit that started from the whole network of an earlier fit: it may have seen test frames.
+
+    Args:
+        plugins: by role.
+        training_info: what each fit reported, by role.
+    """
+    before = {role: info[CONTINUED] for role, info in training_info.items() if CONTINUED in info}
+    return [
+        f"{plugins[role].name if role in plugins else role}: its network had been trained before, on "
+        + (", ".join(map(str, learned_from)) or "frames that are not known here")
+        for role, learned_from in before.items()
+    ]
+
+
 def nothing_passed(threshold: float | None, validation: Metrics, test: Metrics) -> list[str]:
     """Returns a note for each part that had frames but no candidate to score, so that an F1 of 0 explains itself."""
     reason = (
@@ -116,6 +132,7 @@ def required(record: Record) -> Iterator[str]:
         yield unlabelled(tested, number, len(record.frames.test))
     if {f"{tested}/{frame.group}" for frame in record.frames.test} & {frame.group for frame in record.frames.val}:
         yield shared_slides(tested)
+    yield from continued(record.plugins, record.training_info)
     yield from nothing_passed(record.chosen.candidate_threshold, record.validation, record.test)
     found = starts(_fits(record))
     if found != [FROM_SCRATCH] or not any(" started from " in note for note in record.notes):

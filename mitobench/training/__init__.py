@@ -23,7 +23,7 @@ from mitobench.training.patch_options import PatchOptions
 from mitobench.training.patch_verifier import PatchVerifier
 from mitobench.training.patches import FrameCache, crop, crop_around, resample, scaled
 from mitobench.training.point_patches import PointPatchOptions, PointPatchStream, target_map
-from mitobench.training.pretrained import copy_own_weights, copy_weights, find_weights, weights_folder
+from mitobench.training.pretrained import copy_own_weights, copy_trained, copy_weights, find_weights, weights_folder
 from mitobench.training.schedules import cosine, steps, warmup
 from mitobench.training.stream import Stream, part_of
 from mitobench.training.tensor_files import read_state_dict, read_tensors, write_tensors
@@ -54,6 +54,7 @@ __all__ = [
     "Supervised",
     "as_lists",
     "copy_own_weights",
+    "copy_trained",
     "copy_weights",
     "cosine",
     "crop",

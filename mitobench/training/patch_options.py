@@ -17,7 +17,12 @@ class PatchOptions(Options):
     ensemble_size: int = Field(
         1, ge=1, le=64, description="Number of networks, each trained with its own seed; their logits are averaged."
     )
-    iterations: int = Field(12_000, ge=1, le=10_000_000, description="Optimizer steps of each network.")
+    iterations: int = Field(
+        12_000,
+        ge=0,
+        le=10_000_000,
+        description="Optimizer steps of each network; 0: the trained network that `pretrained` names, as it is.",
+    )
     batch_size: int = Field(64, ge=2, le=4_096, description="Patches per step.")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="Optimizer.")
     lr: float = Field(1e-2, gt=0, description="Learning rate.")

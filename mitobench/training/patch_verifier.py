@@ -21,7 +21,7 @@ from mitobench.training.patch_fitting import SCORING_BATCH, fit
 from mitobench.training.patch_network import joined
 from mitobench.training.patch_options import PatchOptions
 from mitobench.training.patches import Pixels
-from mitobench.training.pretrained import copy_own_weights, copy_weights
+from mitobench.training.pretrained import copy_own_weights, copy_trained, copy_weights
 from mitobench.training.stream import part_of
 from mitobench.training.weights import load_weights, number_of_parameters, save_weights
 
@@ -68,12 +68,19 @@ class PatchVerifier(api.Verifier):
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
         """Learns from mitoses, candidates, imposters and background of the training frames.
 
+        With `iterations = 0` it takes over the network of an earlier fit.
+
         Raises:
             PluginError: if there are no patches of mitoses, or none of anything else, or if the pretrained weights do
                 not fit.
         """
-        stream = self._stream(train, context)
         count, steps = self.options.ensemble_size, self.options.iterations
+        if not steps:
+            self._network = joined([self.untrained() for _ in range(count)])
+            copy_trained(context.pretrained, self._network)
+            self._network.to(context.device).eval()
+            return
+        stream = self._stream(train, context)
         networks = []
         for number, seed in enumerate(_seeds(context.seed, count)):
             own = replace(context, seed=seed, work=context.work / f"network-{number}")

@@ -28,6 +28,7 @@ log = logging.getLogger("mitobench")
 
 ENDINGS = (".safetensors", ".npz")
 COUNTER = ".num_batches_tracked"  # of batch normalisation; unused, and only some files have it
+SHOWN = 5  # tensors that an error names
 ACCEPTED = "auto, none, package, timm, hf-hub:ORG/NAME@REVISION, record:RECORD.json"
 
 Source = Callable[[], Mapping[str, Tensor]]
@@ -209,6 +210,25 @@ def copy_own_weights(path: Path, network: nn.Module) -> bool:
         return False
     load_weights(network, path.parent, path.name)
     return True
+
+
+def copy_trained(path: Path | None, network: nn.Module) -> None:
+    """Copies the tensors that another fit of the same plugin stored, for a fit with `iterations = 0`.
+
+    Such a fit only takes a trained network over, to use it with other parts.
+
+    Raises:
+        PluginError: if there is no file, or it does not hold exactly the tensors of `network`.
+    """
+    asked = "iterations = 0 uses a trained network as it is"
+    if path is None:
+        raise PluginError(f"{asked}: give its weights with pretrained=record:RECORD.json or pretrained=FILE.")
+    if not copy_own_weights(path, network):
+        raise PluginError(
+            f"{asked}, and {path} is not one of this network with these options: "
+            f"{'; '.join(mismatches(network.state_dict(), read_tensors(path))[:SHOWN])}. Give the weights that a fit "
+            "of it stored, or more iterations."
+        )
 
 
 def _among(name: str, names: Collection[str]) -> bool:

@@ -17,6 +17,7 @@ from mitobench.foreign.limits import MAX_RECORD_BYTES
 from mitobench.training.tensor_files import ensure_safetensors
 
 KEY = re.compile(r"[0-9a-f]{64}")
+MAX_SHOWN = 20  # data sets
 NAME = re.compile(r"[^\w.+-]+")
 
 
@@ -50,6 +51,7 @@ def recorded_weights(path: Path, folder: Path) -> Path:
     if len(files) != 1:
         found = ", ".join(file.relative_to(output).as_posix() for file in files) or "none"
         raise MitobenchError(f"{requested}: its {search.role} must have saved one .safetensors file; found {found}.")
+    search.learned_from.extend(_learned_from(content))
     return ensure_safetensors(
         files[0], folder / f"{_name(content, search.role)}-{file_digest(files[0])[:12]}.safetensors"
     )
@@ -63,6 +65,16 @@ def _key(record: Any, role: str) -> Any:
         return record["specs"][record["stages"]["boxes"]]["upstream"]["estimator"]
     except (KeyError, TypeError):
         return None
+
+
+def _learned_from(record: Any) -> list[str]:
+    """Returns the data sets that a record's fits learned from, each with its protocol."""
+    try:
+        protocols = {name: entry["split"]["protocol"] for name, entry in record["data"].items()}
+        train_on = record["combination"]["train_on"][:MAX_SHOWN]
+        return [f"{NAME.sub('-', name)[:60]} ({NAME.sub('-', protocols[name])[:60]})" for name in train_on]
+    except (AttributeError, KeyError, TypeError):
+        return []
 
 
 def _name(record: Any, role: str) -> str:

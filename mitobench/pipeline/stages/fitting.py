@@ -18,8 +18,9 @@ from mitobench.evaluate import FramePrediction, choose_threshold, matching
 from mitobench.pipeline import arrays, canonical
 from mitobench.pipeline.stages.distributed_fit import fit_together
 from mitobench.pipeline.stages.embedding import of_sample
-from mitobench.pipeline.stages.job import LOG, TRAINING_INFO, Job
+from mitobench.pipeline.stages.job import CONTINUED, LOG, TRAINING_INFO, Job
 from mitobench.pipeline.stages.tensorboard import curves
+from mitobench.training.tensor_files import shapes
 
 DEFAULT_MATCHER = "mitos"  # whatever the run's: a fit does not depend on how its detections will be scored
 
@@ -61,9 +62,19 @@ def fit_one(job: Job, rank: int = 0, world_size: int = 1) -> None:
         plugin.fit(train, val, replace(context, log_scalar=log_scalar))
     if rank == 0:
         plugin.save(job.folder)
+        if _is_whole(job.stage.plugin.weights, job.folder):
+            context.training_info[CONTINUED] = list(job.stage.plugin.learned_from)
         _write_training_info(plugin, context.training_info, job.folder / TRAINING_INFO)
         if (job.work / LOG).is_file():
             shutil.copy(job.work / LOG, job.folder / LOG)
+
+
+def _is_whole(weights: Path | None, saved: Path) -> bool:
+    """Returns whether a fit started from all tensors that it saved: from the network of an earlier fit."""
+    files = list(saved.rglob("*.safetensors"))
+    if weights is None or weights.suffix != ".safetensors" or len(files) != 1:
+        return False
+    return shapes(weights) == shapes(files[0])
 
 
 def _write_training_info(plugin: Plugin, training_info: Mapping[str, Any], path: Path) -> None:

@@ -22,7 +22,12 @@ class Training(Options):
 
     renamed: ClassVar[Mapping[str, str]] = {"mining": "hard_negative_rounds"}
 
-    iterations: int = Field(120_000, ge=1, le=10_000_000, description="optimizer steps")
+    iterations: int = Field(
+        120_000,
+        ge=0,
+        le=10_000_000,
+        description="optimizer steps; 0: the trained network that `pretrained` names, as it is",
+    )
     batch_size: int = Field(1, ge=1, le=4_096, description="patches per step")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="optimizer; `momentum` applies to SGD only")
     lr: float = Field(1e-3, gt=0, description="learning rate")

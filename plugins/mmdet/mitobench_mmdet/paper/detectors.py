@@ -86,16 +86,23 @@ class PatchTrainedDetector(NetworkDetector):
         return bool((o.width, o.norm, o.stride) == (1, "lrn", 16))
 
     def fit(self, train: Sequence[api.Sample], val: Sequence[api.Sample], context: api.Context) -> None:
-        """Trains on patches of `train`, starting from `context.pretrained` if it is given."""
+        """Trains on patches of `train`, starting from `context.pretrained` if it is given.
+
+        With `iterations = 0` it takes over the network of an earlier fit.
+        """
         import torch
 
-        from mitobench.training import copy_own_weights
+        from mitobench.training import copy_own_weights, copy_trained
         from mitobench_mmdet.engine.build import initialise
         from mitobench_mmdet.engine.fitting import fit
         from mitobench_mmdet.paper.pretrained import start_from
 
         torch.manual_seed(context.seed)
         self._network, self.device = self.build(), context.device
+        if not self.options.iterations:
+            copy_trained(context.pretrained, self._network)
+            self._network.to(self.device).eval()
+            return
         if context.pretrained is not None:
             initialise(self._network)  # training would do it later, and overwrite the copied weights
             if not copy_own_weights(context.pretrained, self._network):

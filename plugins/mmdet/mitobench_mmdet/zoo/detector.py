@@ -86,11 +86,13 @@ class MMDet(api.Detector):
     def fit(self, train: Sequence[api.Sample], val: Sequence[api.Sample], context: api.Context) -> None:
         """Trains on patches of `train`, starting from `context.pretrained` if it is given.
 
+        With `iterations = 0` it takes over the network of an earlier fit.
+
         Raises PluginError with MMDetection's reason if the network cannot be built or trained.
         """
         import torch
 
-        from mitobench.training import number_of_parameters
+        from mitobench.training import copy_trained, number_of_parameters
         from mitobench_mmdet.engine.build import initialise
         from mitobench_mmdet.engine.fitting import fit
         from mitobench_mmdet.zoo.network import built
@@ -99,10 +101,14 @@ class MMDet(api.Detector):
         torch.manual_seed(context.seed)
         self._model, self.device = self.model(), context.device
         self._network = built(self._model, self.options)
+        context.training_info["parameters"] = number_of_parameters(self._network)
+        if not self.options.iterations:
+            copy_trained(context.pretrained, self._network)
+            self._network.to(self.device).eval()
+            return
         initialise(self._network)
         if context.pretrained is not None:
             start_from(self._network, context.pretrained, self.options.backbone.removeprefix(TIMM), context)
-        context.training_info["parameters"] = number_of_parameters(self._network)
         with self._naming_missing_operators():
             fit(self._network, train, self.options, context, self.predict)
 

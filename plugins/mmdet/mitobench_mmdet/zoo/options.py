@@ -60,7 +60,12 @@ class MMDetOptions(PatchTraining):
     stain_jitter: float = Field(
         0.1, ge=0, le=1, description="standard deviation of the random factor on the optical density"
     )
-    iterations: int = Field(12_000, ge=1, le=10_000_000, description="optimizer steps")
+    iterations: int = Field(
+        12_000,
+        ge=0,
+        le=10_000_000,
+        description="optimizer steps; 0: the trained network that `pretrained` names, as it is",
+    )
     batch_size: int = Field(4, ge=1, le=4_096, description="patches per step")
     optimizer: Literal["sgd", "adamw"] = Field("adamw", description="optimizer; `momentum` applies to SGD only")
     lr: float = Field(2e-4, gt=0, description="learning rate")

@@ -23,6 +23,7 @@ from mitobench.training import (
     Exportable,
     OneInput,
     copy_own_weights,
+    copy_trained,
     copy_weights,
     cosine,
     crop,
@@ -93,11 +94,17 @@ class Heatmap(api.Detector):
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
         """Learn the map, in rounds: after each but the last, the training frames are searched for hard negatives.
 
+        With `iterations = 0` it takes over the network of an earlier fit.
+
         Raises PluginError where no training frame holds a mitosis, or the weights to start from do not fit.
         """
         options, self.device = self.options, context.device
         torch.manual_seed(context.seed)
         self._network = self.untrained()
+        if not options.iterations:
+            copy_trained(context.pretrained, self._network)
+            self._network.to(self.device).eval()
+            return
         if context.pretrained:
             self._start(context.pretrained)
         stream = HeatmapStream(train, options)

@@ -28,7 +28,12 @@ class HeatmapOptions(Options):
     )
     patch: int = Field(192, ge=64, le=4_096, multiple_of=32, description="Side of a training patch, px at `mpp`.")
     batch_size: int = Field(8, ge=1, le=4_096, description="Patches per optimizer step.")
-    iterations: int = Field(6_000, ge=1, le=10_000_000, description="Optimizer steps.")
+    iterations: int = Field(
+        6_000,
+        ge=0,
+        le=10_000_000,
+        description="Optimizer steps; 0: the trained network that `pretrained` names, as it is.",
+    )
     lr: float = Field(1e-3, gt=0, description="Learning rate of AdamW; it falls to 0 along a cosine.")
     weight_decay: float = Field(1e-2, ge=0, description="Weight decay.")
     ema: float | None = Field(

@@ -15,6 +15,7 @@ from mitobench import api
 from mitobench.api import Context, Detections, Floats, Frame, Sample, clip_boxes
 from mitobench.training import (
     EDGE,
+    copy_trained,
     find_weights,
     load_weights,
     number_of_parameters,
@@ -74,14 +75,20 @@ class TorchvisionDetector(api.Detector):
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
         """Learns from boxes, in rounds: after each but the last, the training frames are searched for hard negatives.
 
+        With `iterations = 0` it takes over the network of an earlier fit.
+
         Raises PluginError if no training frame has a mitosis, or the weights to start from do not fit.
         """
         from mitobench_networks.torchvision_detectors.training import fit
 
         options, self.device = self.options, context.device
-        stream = patch_stream(train, options)
         torch.manual_seed(context.seed)
         self._network = BoxNetwork(options)
+        if not options.iterations:
+            copy_trained(context.pretrained, self._network)
+            self._network.to(self.device).eval()
+            return
+        stream = patch_stream(train, options)
         if context.pretrained:
             start_from(context.pretrained, self._network, options)
         ends = np.linspace(0, options.iterations, options.hard_negative_rounds + 2).round().astype(int)

@@ -75,7 +75,12 @@ class TorchvisionOptions(Options):
     jpeg: tuple[int, int] | None = Field(
         (40, 95), description="Lowest and highest JPEG quality at which training patches are compressed again."
     )
-    iterations: int = Field(6_000, ge=1, le=10_000_000, description="Optimizer steps.")
+    iterations: int = Field(
+        6_000,
+        ge=0,
+        le=10_000_000,
+        description="Optimizer steps; 0: the trained network that `pretrained` names, as it is.",
+    )
     batch_size: int = Field(4, ge=1, le=4_096, description="Patches per step.")
     lr: float = Field(5e-4, gt=0, description="Learning rate of AdamW; it falls to 0 along a cosine.")
     warmup: int = Field(

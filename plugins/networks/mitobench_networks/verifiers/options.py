@@ -80,7 +80,12 @@ class TimmOptions(PatchOptions):
         description="Normalise with the mean and standard deviation that the weights expect, or those of each `patch`.",
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the last layer.")
-    iterations: int = Field(3_000, ge=1, le=10_000_000, description="Optimizer steps of each network.")
+    iterations: int = Field(
+        3_000,
+        ge=0,
+        le=10_000_000,
+        description="Optimizer steps of each network; 0: the trained network that `pretrained` names, as it is.",
+    )
     optimizer: Literal["sgd", "adamw"] = Field("adamw", description="Optimizer.")
     lr: float = Field(3e-4, gt=0, description="Learning rate.")
     weight_decay: float = Field(0.05, ge=0, description="Weight decay.")
