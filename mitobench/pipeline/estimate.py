@@ -104,12 +104,15 @@ def _steps(options: Mapping[str, Any], schedule: Iterable[str]) -> int:
 
 
 def _time(stages: Sequence[Stage], schedule: frozenset[str], earlier: Sequence[_Size]) -> StageTime:
-    name, unknown = _name(stages[0]), 0 if earlier else len(stages)
+    name, unknown = _name(stages[0]), 0
     used, by = set[int](), ""
     total = low = high = 0.0
-    alike = Counter(_Size(0, *_amount(stage, schedule)) for stage in stages) if earlier else {}
-    for stage, count in alike.items():
-        counted = [one for one in earlier if one.options == stage.options] or earlier
+    for stage, count in Counter(_Size(0, *_amount(stage, schedule)) for stage in stages).items():
+        comparable = [one for one in earlier if bool(one.steps) == bool(stage.steps)]  # a fit of 0 steps only copies
+        counted = [one for one in comparable if one.options == stage.options] or comparable
+        if not counted:
+            unknown += count
+            continue
         seconds, by = _scaled(stage, counted)
         total += count * statistics.median(seconds)
         low, high = low + count * min(seconds), high + count * max(seconds)

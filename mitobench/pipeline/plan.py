@@ -292,7 +292,7 @@ class _Planner:
         if not verifier.cls().verifies:
             return _Verified(None, {}, {})
         train, val, detections = found.train, found.val, found.detections
-        sources = self._candidates(detector, found.detector, found.boxes, train, val, seed)
+        sources = self._candidates(detector, found.detector, found.boxes, train, val, seed) if verifier.trains else {}
         required, members = self._required(verifier, found.boxes, train, val, seed)
         upstream = {**sources, **required, "candidates-val": detections["val"]}
         embeddings = dict[str, Stage]()

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mitobench import api, discovery, weights_search
 from mitobench.api import File, Options, Plugin
 from mitobench.content import files_of, with_files
@@ -156,6 +158,12 @@ class PluginRef:
         """Returns what the plugin does that needs the user's permission. Raises PluginError if the plugin raises."""
         cls = self.cls()
         return needs(self.role, cls, cls.Options.model_validate(with_files(self.options, self.files)))
+
+    @property
+    def trains(self) -> bool:
+        """Whether a fit has training steps. Without any in its `schedule`, it takes a trained network over."""
+        schedule = self.cls().schedule
+        return not schedule or any(np.any(self.options[name]) for name in schedule)
 
     @property
     def embeds(self) -> bool:

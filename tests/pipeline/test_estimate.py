@@ -97,3 +97,14 @@ def test_the_longest_come_first_and_the_unknown_last(store: Store) -> None:
     ran(store, stage(kind="boxes"), 90.0)
     times = estimate([stage(), stage(kind="fusion"), stage(kind="boxes")], store)
     assert [time.kind for time in times] == ["boxes", "detections", "fusion"]
+
+
+def test_a_fit_that_takes_a_network_over_says_nothing_on_one_that_trains(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BLOBS.cls(), "schedule", ("iterations",))
+    copied, trained = (stage(replace(BLOBS, options={"iterations": steps}), "fit-detector") for steps in (0, 300))
+    ran(store, copied, 0.5)
+    assert only([trained], store).n_unknown == 1
+    ran(store, trained, 60.0)
+    assert (only([copied], store).seconds, only([trained], store).seconds) == (0.5, 60)

@@ -19,6 +19,7 @@ from mitobench.benchmark import Benchmark, Grid
 from mitobench.errors import StoreError
 from mitobench.pipeline.executors import ProgressListener, StageResult, Work, executor_of, processes
 from mitobench.pipeline.executors.stage_run import changed_code, run_unchanged_stage
+from mitobench.pipeline.stages.job import CONTINUED
 from mitobench.results.record import read_detections
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("toys")]
@@ -280,6 +281,18 @@ def test_pretrained_weights_reach_the_fit_and_the_record_names_them(run: Any, tm
     assert record.plugins["detector"].options["pretrained"] == f"side.txt, sha256 {digest}", "no folder of this machine"
     assert "toy-pretrained started from side.txt" in record.notes
     assert "trained from scratch" not in record.notes
+
+
+def test_the_network_of_a_record_is_taken_over_without_training(run: Any, tmp_path: Path) -> None:
+    ((path, trained),) = run(verifier="toy-net")[0].records
+    sets = [f"verifier.pretrained=record:{path}", "verifier.iterations=0"]
+    benchmark, _ = run(verifier="toy-net", sets=sets)
+    ((_, record),) = [(path, record) for path, record in benchmark.records if record.overrides]
+    assert record.test == trained.test
+    assert record.training_info["verifier"] == {CONTINUED: ["synthetic (by-slide)"]}
+    assert "toy-net: its network had been trained before, on synthetic (by-slide)" in record.notes
+    (fit,) = [stage for stage in benchmark.plan.stages.values() if stage.kind == "fit-verifier"]
+    assert "candidates-train" not in fit.upstream, "training frames are not searched for what nothing learns from"
 
 
 def test_a_failed_record_has_no_note_on_what_the_fit_started_from(run: Any, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from records import metrics, ok
 
 from mitobench.evaluate import FrameEntry
+from mitobench.pipeline.stages.job import CONTINUED
 from mitobench.results import notes
 from mitobench.results.schema import Frames, Record
 
@@ -66,3 +67,12 @@ def test_weights_among_the_options_of_a_fit_are_required() -> None:
     assert list(notes.required(made)) == ["trained from scratch"]
     noted = made.model_copy(update={"notes": ["frcnn started from weights that no option names"]})
     assert list(notes.required(noted)) == []
+
+
+def test_a_fit_that_continued_another_says_what_that_had_learned_from() -> None:
+    known = changed(training_info={"detector": {CONTINUED: ["mitos2012 (official)", "mitos2014 (by-slide)"]}})
+    name = known.plugins["detector"].name
+    before = f"{name}: its network had been trained before, on"
+    assert list(notes.required(known)) == [f"{before} mitos2012 (official), mitos2014 (by-slide)"]
+    unknown = changed(training_info={"detector": {CONTINUED: []}, "verifier": {"patches": 3}})
+    assert list(notes.required(unknown)) == [f"{before} frames that are not known here"]

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from mitobench.errors import MitobenchError
-from mitobench.training import copy_own_weights, find_weights, save_weights
+from mitobench.errors import MitobenchError, PluginError
+from mitobench.training import copy_own_weights, copy_trained, find_weights, save_weights
 from mitobench.weights_search import searching
 
 DETECTOR, VERIFIER, ESTIMATOR = ("1" * 64, "2" * 64, "3" * 64)
@@ -112,3 +112,30 @@ def test_a_network_takes_over_its_own_weights_as_a_whole(tmp_path: Path) -> None
     assert copy_own_weights(tmp_path / "weights.safetensors", other)
     assert torch.equal(one.weight, other.weight)
     assert not copy_own_weights(tmp_path / "weights.safetensors", nn.Linear(3, 1))
+
+
+def test_a_record_says_what_its_fits_learned_from(tmp_path: Path, store: Path) -> None:
+    data = {"mitos2012": {"split": {"protocol": "official"}}, "x|y": {"split": {"protocol": "by slide\n"}}}
+    content = {**RECORD, "data": data, "combination": {**RECORD["combination"], "train_on": list(data)}}
+    with searching("detector", store) as search:
+        find_weights(_record(tmp_path, content), "any")
+        assert search.learned_from == ["mitos2012 (official)", "x-y (by-slide-)"]
+        find_weights(_record(tmp_path), "any")
+        assert len(search.learned_from) == 2, "a record that does not say adds nothing"
+
+
+class TestTakenOver:
+    def test_all_tensors_are_copied(self, tmp_path: Path) -> None:
+        one, other = nn.Linear(2, 1), nn.Linear(2, 1)
+        save_weights(one, tmp_path)
+        copy_trained(tmp_path / "weights.safetensors", other)
+        assert torch.equal(one.weight, other.weight)
+
+    def test_without_weights_there_is_nothing_to_take_over(self) -> None:
+        with pytest.raises(PluginError, match=r"iterations = 0 .*: give its weights with pretrained=record:"):
+            copy_trained(None, nn.Linear(2, 1))
+
+    def test_weights_of_a_part_of_the_network_are_refused(self, tmp_path: Path) -> None:
+        save_file({"weight": torch.zeros(1, 2)}, tmp_path / "encoder.safetensors")
+        with pytest.raises(PluginError, match=r"encoder\.safetensors is not one of this network.*missing bias"):
+            copy_trained(tmp_path / "encoder.safetensors", nn.Linear(2, 1))

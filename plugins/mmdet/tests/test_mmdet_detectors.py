@@ -76,6 +76,12 @@ def test_the_same_seed_gives_the_same_detector(
     third.seed = 1
     other.fit(samples, [], third)
     assert any(not torch.equal(value, weights(other)[key]) for key, value in weights(first).items())
+    work = context("taken-over").work
+    work.mkdir(parents=True, exist_ok=True)
+    first.save(work)
+    taken_over = tiny(cls, iterations=0)
+    taken_over.fit([], [], context("again", pretrained=work / "weights.safetensors"))
+    assert_same(weights(first), weights(taken_over))
 
 
 @pytest.mark.parametrize("options", [{}, {"hard_negative_rounds": 1, "ema": 0.9}])

@@ -115,6 +115,10 @@ class TestBackbone:
         second.fit(zoo_samples(), [], context("second", pretrained=stored))
         ours, theirs = (one._network.state_dict()["bbox_head.retina_cls.weight"] for one in (second, first))
         torch.testing.assert_close(ours, theirs)
+        third = zoo_detector(spec, backbone=backbone, pretrained=str(stored), iterations=0)
+        third.fit([], [], context("third", pretrained=stored))
+        frame = zoo_samples()[0].frame
+        assert_same(first.predict(frame), third.predict(frame))
 
     @pytest.mark.parametrize("name", ["test_efficientnet", "test_convnext"])
     def test_its_pretrained_weights_are_copied(

@@ -126,3 +126,14 @@ def test_a_file_that_does_not_fit_lists_its_tensors(samples, context, tmp_path):
     save_file({**tensors, "extra": torch.ones(1)}, tmp_path / "w.safetensors")
     with pytest.raises(PluginError, match=r"missing bn1\.bias.*unexpected extra"):
         tiny().fit(samples, [], replace(context, pretrained=tmp_path / "w.safetensors"))
+
+
+def test_without_steps_it_takes_over_the_networks_of_another_fit(samples, context, tmp_path):
+    one, other = tiny(ensemble_size=2), tiny(ensemble_size=2, iterations=0)
+    one.fit(samples, [], context)
+    one.save(tmp_path)
+    other.fit([], [], replace(context, pretrained=tmp_path / "weights.safetensors"))
+    of = samples[0]
+    np.testing.assert_array_equal(one.score(of.frame, of.candidates), other.score(of.frame, of.candidates))
+    with pytest.raises(PluginError, match="iterations = 0"):
+        tiny(iterations=0).fit([], [], replace(context, pretrained=tmp_path / "weights.safetensors"))

@@ -236,3 +236,14 @@ class TestTraining:
         other._start(tmp_path / "weights.safetensors")
         theirs = other._network.state_dict()
         assert all(torch.equal(tensor, theirs[name]) for name, tensor in one._network.state_dict().items())
+
+    def test_without_steps_it_takes_over_the_network_of_another_fit(self, tmp_path: Path) -> None:
+        one = detector(decoder_channels=(8, 8, 8, 8, 8))
+        one._network = one.untrained().eval()
+        one.save(tmp_path)
+        other = detector(decoder_channels=(8, 8, 8, 8, 8), iterations=0)
+        other.fit([], [], Context(seed=0, device="cpu", work=tmp_path, pretrained=tmp_path / "weights.safetensors"))
+        seen = frame(blank())
+        np.testing.assert_array_equal(one.predict(seen).score, other.predict(seen).score)
+        with pytest.raises(PluginError, match="iterations = 0"):
+            other.fit([], [], Context(seed=0, device="cpu", work=tmp_path))

@@ -88,6 +88,9 @@ class TestEveryDetector:
         assert len(found) > 0
         np.testing.assert_array_equal(found.boxes, loaded.boxes)
         np.testing.assert_array_equal(found.score, loaded.score)
+        taken_over = detector(name, pretrained="auto", **{**found_at_most, **backbone, "iterations": 0})
+        taken_over.fit([], [], replace(context, pretrained=tmp_path / "weights.safetensors"))
+        np.testing.assert_array_equal(found.score, taken_over.predict(frame).score)
 
     def test_they_are_all_that_torchvision_has(self) -> None:
         known = set(torchvision.models.list_models(module=torchvision.models.detection))

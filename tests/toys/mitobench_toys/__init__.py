@@ -447,8 +447,17 @@ class ToyNet(Verifier):
     class Options(Options):
         """Options of `toy-net`."""
 
-        iterations: int = Field(40, ge=1, description="optimizer steps")
+        pretrained: str = Field("none", description="weights to start from")
+        iterations: int = Field(40, ge=0, description="optimizer steps; 0: the network that `pretrained` names")
         pause: float = Field(0.0, ge=0, description="s to wait before an item is drawn")
+
+    schedule = ("iterations",)
+
+    @classmethod
+    def pretrained(cls, options: Options) -> Path | None:
+        from mitobench.training import find_weights
+
+        return find_weights(options.pretrained, "toy")
 
     def network(self) -> Any:
         import torch
@@ -460,8 +469,11 @@ class ToyNet(Verifier):
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
         import torch
 
-        from mitobench.training import Supervised, runner
+        from mitobench.training import Supervised, copy_trained, runner
 
+        self.net = self.network()
+        if not self.options.iterations:
+            return copy_trained(context.pretrained, self.net)
         runner.CHECKPOINT_SECONDS = 0.0
         rows = [
             (darkness(s.frame, s.candidates.xy), s.candidates.score, s.candidates.is_mitosis)
@@ -470,7 +482,6 @@ class ToyNet(Verifier):
         ]
         dark, score, label = (np.concatenate([row[i] for row in rows]) for i in range(3))
         inputs = np.stack([dark, score, dark * score], axis=1).astype(np.float32)
-        self.net = self.network()
         loss = torch.nn.functional.binary_cross_entropy_with_logits
         runner.train(
             Supervised(self.net, lambda out, target: loss(out[:, 0], target)),
