@@ -502,6 +502,8 @@ class Validation:
         best_f1: takes fused scores, [N], and returns the best F1 over all thresholds, by the run's matching rule.
         frames: the frames, without annotation, if the fuser's `uses_candidates` is True; otherwise empty.
         detections: the candidates of each of `frames`; together they are the N candidates, in the same order.
+        choose_by: takes fused scores, [N], and returns what weights should have the greatest value of
+            (`pipeline.choose_by`); None: `best_f1`.
     """
 
     detector: Floats
@@ -510,6 +512,11 @@ class Validation:
     best_f1: Callable[[Floats], float]
     frames: Sequence[Frame] = ()
     detections: Sequence[Detections] = ()
+    choose_by: Callable[[Floats], float] | None = None
+
+    def quality(self, scores: Floats) -> float:
+        """Returns how good fused scores, [N], are, by what the run chooses by: the weights of the best are taken."""
+        return (self.choose_by or self.best_f1)(scores)
 
 
 # ------------------------------------------------------------------------------------------------- plugins

@@ -179,58 +179,30 @@ class Benchmark:
     def run(
         self, out: Path, listener: executors.ProgressListener | None = None, executor: Executor | None = None
     ) -> None:
-        """Run all stages, and write the record of each combination as soon as its stages have ended.
+        """Run all stages, as `run_all` does."""
+        run_all([self], out, listener, executor)
 
-        Args:
-            out: folder of the leaderboard; records go to its `records/`.
-            listener: receives progress events; None: no events are sent.
-            executor: where the stages run (`executors.executor_of`); None: in this process.
+    def write(
+        self,
+        out: Path,
+        row: PlannedRun,
+        results: Mapping[str, executors.StageResult],
+        started: str,
+        same_tissue: Sequence[contamination.Duplicate],
+    ) -> None:
+        """Write the record of a combination whose stages have ended to `out/records`.
 
-        Raises StoreError if the store cannot be written, or contains outputs that this version cannot read.
+        Raises StoreError if the store contains outputs that this version cannot read.
         """
-        started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-        same_tissue = contamination.in_data(self.workspace.datasets)
-
-        def write(row: PlannedRun, results: Mapping[str, executors.StageResult]) -> None:
-            try:
-                assembled = assemble(row, results, self.request, self.workspace, started, same_tissue)
-            except (LookupError, TypeError, ValueError, AttributeError) as reason:
-                raise StoreError(
-                    f"The store {self.store.root} contains an output of {row.combination.title} that this version of "
-                    f"mitobench did not write ({type(reason).__name__}: {reason}). Choose another folder with --store."
-                ) from reason
-            path = record.write(out / "records", assembled.record, assembled.detections, assembled.validation)
-            self.done.append(RunResult(row, path, record.read(path)))
-
-        for row, results in self.finished_rows(listener, executor):
-            write(row, results)
-        for row in self.problems:
-            if row.problem and row.problem[0] == "broken":
-                write(row, {})
-
-    def finished_rows(
-        self, listener: executors.ProgressListener | None = None, executor: Executor | None = None
-    ) -> Iterator[tuple[PlannedRun, Mapping[str, executors.StageResult]]]:
-        """Run all stages; yields each combination as soon as its stages have ended, with all results so far by key.
-
-        The arguments are those of `run`. Raises StoreError if the store cannot be written.
-        """
-        self.store.open()
-        results: dict[str, executors.StageResult] = {}
-        missing = {id(row): {stage.key for stage in row.stages.values()} for row in self.plan.rows}
-        rows = defaultdict(list)
-        for row in self.plan.rows:
-            for key in missing[id(row)]:
-                rows[key].append(row)
-        work = executors.Work(self.store, self.workspace, self.request.threads, self.request.device)
-        listener, executor = listener or executors.ProgressListener(), executor or executors.Local()
-        with self.store.in_use():
-            for key, result in executors.run(self.plan, work, listener, executor):
-                results[key] = result
-                for row in rows[key]:
-                    missing[id(row)].remove(key)
-                    if not missing[id(row)]:
-                        yield row, results
+        try:
+            assembled = assemble(row, results, self.request, self.workspace, started, same_tissue)
+        except (LookupError, TypeError, ValueError, AttributeError) as reason:
+            raise StoreError(
+                f"The store {self.store.root} contains an output of {row.combination.title} that this version of "
+                f"mitobench did not write ({type(reason).__name__}: {reason}). Choose another folder with --store."
+            ) from reason
+        path = record.write(out / "records", assembled.record, assembled.detections, assembled.validation)
+        self.done.append(RunResult(row, path, record.read(path)))
 
     @property
     def records(self) -> list[tuple[Path, record.Record]]:
@@ -253,6 +225,76 @@ class Benchmark:
     def has_failures(self) -> bool:
         """Whether a combination failed, in a stage or because of a broken plugin. Not applicable is not a failure."""
         return any(done.record.status != "ok" for done in self.done)
+
+
+def run_all(
+    benchmarks: Sequence[Benchmark],
+    out: Path,
+    listener: executors.ProgressListener | None = None,
+    executor: Executor | None = None,
+) -> None:
+    """Run the stages of several benchmarks, and write the record of each combination as soon as its stages have ended.
+
+    Args:
+        benchmarks: the benchmarks of one command, for example those of the folds of a protocol.
+        out: folder of the leaderboard; records go to its `records/`.
+        listener: receives progress events; None: no events are sent.
+        executor: where the stages run (`executors.executor_of`); None: in this process.
+
+    Raises StoreError if the store cannot be written, or contains outputs that this version cannot read.
+    """
+    started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    same_tissue = {id(one): contamination.in_data(one.workspace.datasets) for one in benchmarks}
+    for benchmark, row, results in finished_rows(benchmarks, listener, executor):
+        benchmark.write(out, row, results, started, same_tissue[id(benchmark)])
+    for benchmark in benchmarks:
+        for row in benchmark.problems:
+            if row.problem and row.problem[0] == "broken":
+                benchmark.write(out, row, {}, started, same_tissue[id(benchmark)])
+
+
+def finished_rows(
+    benchmarks: Sequence[Benchmark],
+    listener: executors.ProgressListener | None = None,
+    executor: Executor | None = None,
+) -> Iterator[tuple[Benchmark, PlannedRun, Mapping[str, executors.StageResult]]]:
+    """Run the stages of several benchmarks; yields each combination as soon as its stages have ended.
+
+    Benchmarks whose frames agree run as one plan, so that folds do not wait for each other. Each combination comes with
+    its benchmark, and with all results so far by key. The arguments are those of `run_all`. Raises StoreError if the
+    store cannot be written.
+    """
+    listener, executor = listener or executors.ProgressListener(), executor or executors.Local()
+    workspaces: list[tuple[Workspace, list[Benchmark]]] = []
+    for benchmark in benchmarks:
+        joined = workspaces[-1][0].joined(benchmark.workspace) if workspaces else None
+        if joined is None:
+            workspaces.append((benchmark.workspace, [benchmark]))
+        else:
+            workspaces[-1] = joined, [*workspaces[-1][1], benchmark]
+    for workspace, together in workspaces:
+        yield from _finished_rows(workspace, together, listener, executor)
+
+
+def _finished_rows(
+    workspace: Workspace, benchmarks: Sequence[Benchmark], listener: executors.ProgressListener, executor: Executor
+) -> Iterator[tuple[Benchmark, PlannedRun, Mapping[str, executors.StageResult]]]:
+    store, request = benchmarks[0].store.open(), benchmarks[0].request
+    planned = [(benchmark, row) for benchmark in benchmarks for row in benchmark.plan.rows]
+    missing = [{stage.key for stage in row.stages.values()} for _, row in planned]
+    needed_by: dict[str, list[int]] = defaultdict(list)
+    for number, keys in enumerate(missing):
+        for key in keys:
+            needed_by[key].append(number)
+    results: dict[str, executors.StageResult] = {}
+    work = executors.Work(store, workspace, request.threads, request.device)
+    with store.in_use():
+        for key, result in executors.run(Plan([row for _, row in planned]), work, listener, executor):
+            results[key] = result
+            for number in needed_by[key]:
+                missing[number].remove(key)
+                if not missing[number]:
+                    yield *planned[number], results
 
 
 def once(notify: Notify) -> Notify:

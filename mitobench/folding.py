@@ -22,6 +22,7 @@ def prepare(
     protocol: str | None = None,
     scanners: Sequence[str] | None = None,
     notify: Notify = log.info,
+    known: ReadDatasets | None = None,
     **options: Any,
 ) -> list[Benchmark]:
     """Plan the grids under each fold of a protocol; a protocol without folds gives one benchmark.
@@ -36,7 +37,7 @@ def prepare(
         "train_on": train_on,
         "scanners": scanners,
         "notify": notify,
-        "known": ReadDatasets(),
+        "known": known or ReadDatasets(),
     }
     return [
         Benchmark.prepare(grids, protocol=name, **given, **options)

@@ -7,7 +7,7 @@ outputs of stages go to a temporary store, so that cached outputs are not compar
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from mitobench.results.reproducibility import Reproducibility, reproducibility
 from mitobench.results.schema import Record
 
 Notify = Callable[[str], None]
-ShowProgress = Callable[[Benchmark], AbstractContextManager[ProgressListener]]
+ShowProgress = Callable[[Sequence[Benchmark]], AbstractContextManager[ProgressListener]]
 
 # Which profile does not matter: the record's options override all of the profile's.
 PROFILE = "smoke"
@@ -83,7 +83,7 @@ def reproduce(
         impossible = [row.problem[1] for row in benchmark.problems if row.problem]
         if impossible:
             raise MitobenchError(f"{path}: cannot be reproduced here: {impossible[0]}")
-        with show_progress(benchmark) as listener:
+        with show_progress([benchmark]) as listener:
             benchmark.run(out or Path(temporary, "out"), listener, executor)
         ((_, again),) = benchmark.records
     return reproducibility(recorded, again, _other_seeds(path, recorded))

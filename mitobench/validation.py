@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mitobench.atomic import write_text_atomic
-from mitobench.benchmark import Benchmark, Grid
+from mitobench.benchmark import Benchmark, Grid, finished_rows
 from mitobench.discovery import ROLES, quoted
 from mitobench.errors import MitobenchError
 from mitobench.foreign import read_json
@@ -145,19 +145,27 @@ class ValidationRow:
 
 
 def measure(
-    benchmark: Benchmark, listener: ProgressListener | None = None, executor: Executor | None = None
+    benchmarks: Sequence[Benchmark], listener: ProgressListener | None = None, executor: Executor | None = None
 ) -> list[ValidationRow]:
-    """Run a benchmark that was prepared with `part="val"`.
+    """Run benchmarks that were prepared with `part="val"`: one, or those of the folds of a protocol.
 
-    Returns its rows by data set, in each by mean F1 on validation, best first; rows without F1 last. Of equals the
-    first in the order of the sweep is first. The arguments are those of `Benchmark.run`.
+    Returns the rows by data set, each with its scores in every fold, by mean F1 on validation, best first; rows without
+    F1 last. Of equals the first in the order of the sweep is first. The arguments are those of `run_all`.
     """
-    fold = benchmark.fold
-    runs = {id(row): _scores(row, results, fold) for row, results in benchmark.finished_rows(listener, executor)}
+    runs = {
+        id(row): _scores(row, results, benchmark.fold)
+        for benchmark, row, results in finished_rows(benchmarks, listener, executor)
+    }
+    return _over_folds([_rows(benchmark, runs) for benchmark in benchmarks])
+
+
+def _rows(benchmark: Benchmark, ended: Mapping[int, SeedScores]) -> list[ValidationRow]:
+    """Returns the rows of one benchmark, from the scores of its planned runs by their `id`."""
+    runs = dict(ended)
     for row in benchmark.problems:
         status, reason = row.problem or ("", "")
         if status == "broken":
-            runs[id(row)] = SeedScores(row.combination.seed, reason=reason, fold=fold)
+            runs[id(row)] = SeedScores(row.combination.seed, reason=reason, fold=benchmark.fold)
     grouped: dict[tuple[str, ...], dict[int, SeedScores]] = {}
     heads: dict[tuple[str, ...], PlannedRun] = {}
     for row in benchmark.plan.rows:  # in the order of the sweep, whatever ended first
@@ -165,7 +173,7 @@ def measure(
             key = (row.combination.dataset, row.combination.title, *_swept_sets(row))
             heads.setdefault(key, row)
             grouped.setdefault(key, {}).setdefault(row.combination.seed, runs[id(row)])
-    rows = [
+    return [
         ValidationRow(
             heads[key].combination.dataset,
             {role: getattr(heads[key].combination, role) for role in ROLES},
@@ -174,10 +182,9 @@ def measure(
         )
         for key, seeds in grouped.items()
     ]
-    return _best_first(rows)
 
 
-def over_folds(folds: Sequence[Sequence[ValidationRow]]) -> list[ValidationRow]:
+def _over_folds(folds: Sequence[Sequence[ValidationRow]]) -> list[ValidationRow]:
     """Returns the rows of all folds, each with its scores in every fold, in the order of `measure`."""
     merged: dict[tuple[str, ...], ValidationRow] = {}
     for row in (row for rows in folds for row in rows):

@@ -75,6 +75,7 @@ MAY_IMPORT = {
         "report",
         "benchmark",
         "folding",
+        "reading",
     },
 }
 

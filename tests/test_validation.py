@@ -55,7 +55,7 @@ class TestPartVal:
         full = prepare(part="test").workspace
         test = set(full.part(["synthetic"], "test"))
         benchmark = prepare()
-        validation.measure(benchmark)
+        validation.measure([benchmark])
         assert test
         assert read
         assert not read & test
@@ -67,7 +67,7 @@ class TestPartVal:
     def test_a_full_run_reuses_all_of_its_stages(self, prepare: Callable[..., Benchmark]) -> None:
         benchmark, full = prepare(), prepare(part="test")
         assert set(benchmark.plan.stages) < set(full.plan.stages)
-        validation.measure(benchmark)
+        validation.measure([benchmark])
         cached = {stage.key for stage in full.plan.stages.values() if full.store.has(stage.kind, stage.key)}
         assert cached == set(benchmark.plan.stages)
 
@@ -76,7 +76,7 @@ class TestPartVal:
         assert set(prepare(sets=sets).plan.stages) < set(prepare(sets=sets, part="test").plan.stages)
 
     def test_the_scores_are_those_that_a_record_has(self, prepare: Callable[..., Benchmark], tmp_path: Path) -> None:
-        (row,) = validation.measure(prepare())
+        (row,) = validation.measure([prepare()])
         full = prepare(part="test")
         full.run(tmp_path / "out")
         scores = full.records[0][1].validation
@@ -87,7 +87,7 @@ class TestPartVal:
         assert seed.f1 is not None
 
     def test_a_failed_combination_has_a_reason_and_the_others_scores(self, prepare: Callable[..., Benchmark]) -> None:
-        rows = validation.measure(prepare(roles={"detector": ["toy-fails", "toy-dark", "toy-broken"]}))
+        rows = validation.measure([prepare(roles={"detector": ["toy-fails", "toy-dark", "toy-broken"]})])
         assert rows[0].plugins["detector"] == "toy-dark"
         reasons = {row.plugins["detector"]: row.reasons for row in rows}
         assert "fails on purpose" in reasons["toy-fails"][0]
@@ -95,7 +95,7 @@ class TestPartVal:
         assert not reasons["toy-dark"]
 
     def test_seeds_have_a_mean_and_a_spread(self, prepare: Callable[..., Benchmark]) -> None:
-        (row,) = validation.measure(prepare(seeds=[3, 4]))
+        (row,) = validation.measure([prepare(seeds=[3, 4])])
         assert [seed.seed for seed in row.seeds] == [3, 4]
         values = [seed.f1 for seed in row.seeds if seed.f1 is not None]
         assert row.mean("f1") == pytest.approx(sum(values) / 2)
@@ -103,7 +103,7 @@ class TestPartVal:
 
     def test_its_file_is_refused_as_a_record(self, prepare: Callable[..., Benchmark], tmp_path: Path) -> None:
         benchmark = prepare()
-        path = validation.write(tmp_path / "out", benchmark, validation.measure(benchmark))
+        path = validation.write(tmp_path / "out", benchmark, validation.measure([benchmark]))
         assert json.loads(path.read_text())["rows"][0]["plugins"]["detector"] == "toy-dark"
         with pytest.raises(MitobenchError, match="not a record: no test frame was scored"):
             record.read(path)
@@ -112,7 +112,7 @@ class TestPartVal:
 @pytest.mark.slow
 class TestSweep:
     def test_settings_are_ranked_by_validation_f1(self, prepare: Callable[..., Benchmark]) -> None:
-        rows = validation.measure(prepare("detector.most=1,40"))
+        rows = validation.measure([prepare("detector.most=1,40")])
         assert {row.sets for row in rows} == {("detector.most=1",), ("detector.most=40",)}
         found = [row.mean("f1") for row in rows]
         assert None not in found
@@ -123,11 +123,11 @@ class TestSweep:
         assert f"--set {rows[0].sets[0]}" in validation.arguments(best)
 
     def test_several_are_a_full_grid(self, prepare: Callable[..., Benchmark]) -> None:
-        rows = validation.measure(prepare("detector.most=2,40", "pipeline.candidate_threshold=0.3,null"))
+        rows = validation.measure([prepare("detector.most=2,40", "pipeline.candidate_threshold=0.3,null")])
         assert len({row.sets for row in rows}) == len(rows) == 4
 
     def test_a_combination_without_the_option_appears_once(self, prepare: Callable[..., Benchmark]) -> None:
-        rows = validation.measure(prepare("detector.shrink=1,2", roles={"detector": ["toy-dark", "toy-child"]}))
+        rows = validation.measure([prepare("detector.shrink=1,2", roles={"detector": ["toy-dark", "toy-child"]})])
         assert sorted((row.plugins["detector"], len(row.sets)) for row in rows)[:1] == [("toy-child", 1)]
         assert len(rows) == 4, "toy-child starts from toy-dark, which has the option"
 

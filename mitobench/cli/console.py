@@ -193,7 +193,7 @@ class _TimeLeft(ProgressColumn):
 class Display(ProgressListener):
     """Shows the progress of all stages of a run."""
 
-    def __init__(self, benchmark: Benchmark) -> None:
+    def __init__(self, benchmarks: Sequence[Benchmark]) -> None:
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -203,7 +203,7 @@ class Display(ProgressListener):
             console=console,
             speed_estimate_period=DAY_SECONDS,  # stages may take hours
         )
-        self.total = len(benchmark.plan.stages)
+        self.total = len({key for benchmark in benchmarks for key in benchmark.plan.stages})
         self.all = self.progress.add_task("All stages", total=self.total, state="")
         self.tasks: dict[str, TaskID] = {}
         self.done = 0

@@ -77,10 +77,11 @@ def matrix(
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from mitobench import folding
-    from mitobench.benchmark import Benchmark, Grid
+    from mitobench.benchmark import Benchmark, Grid, run_all
     from mitobench.cli import console
     from mitobench.datasets.folds import SINGLE
     from mitobench.pipeline.executors import executor_of
+    from mitobench.reading import ReadDatasets
     from mitobench.report import matrix as pages
 
     where = executor_of(executor, jobs)
@@ -104,6 +105,7 @@ def matrix(
         "store": store,
         "allow": allow(allow_external, allow_download),
         "notify": console.notify,
+        "known": ReadDatasets(),
     }
     if by is not None:
         benchmarks = folding.prepare([grid], datasets=chosen, protocol=f"{SINGLE}{by}", **options)
@@ -115,10 +117,8 @@ def matrix(
     if dry_run:
         console.exit_of_plan(benchmarks)
     console.check_out(out)
-    with console.resumable(), where:
-        for benchmark in benchmarks:
-            with console.Display(benchmark) as display:
-                benchmark.run(out, display, where)
+    with console.resumable(), where, console.Display(benchmarks) as display:
+        run_all(benchmarks, out, display, where)
     records = [record for benchmark in benchmarks for _, record in benchmark.records]
     if not records:
         console.console.print("No combination could run, and no record was written.")

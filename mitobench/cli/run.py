@@ -146,7 +146,7 @@ def run(
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from mitobench import folding
-    from mitobench.benchmark import Grid
+    from mitobench.benchmark import Grid, run_all
     from mitobench.cli import console
     from mitobench.pipeline.executors import executor_of
     from mitobench.pipeline.settings import Override
@@ -189,10 +189,8 @@ def run(
     console.check_out(out)
     if log:
         os.environ[tensorboard.FOLDER] = str((out / "tb").resolve())
-    with console.resumable(), where:
-        for benchmark in benchmarks:
-            with console.Display(benchmark) as display:
-                benchmark.run(out, display, where)
+    with console.resumable(), where, console.Display(benchmarks) as display:
+        run_all(benchmarks, out, display, where)
     console.show_results(benchmarks, out)
     if log:
         console.notify(f"Curves: tensorboard --logdir {out / 'tb'}")
@@ -215,12 +213,8 @@ def _validate(benchmarks: Sequence[Benchmark], out: Path, where: executors.Execu
     from mitobench.cli import console
 
     validation.check_out(out)
-    runs = []
-    with console.resumable(), where:
-        for benchmark in benchmarks:
-            with console.Display(benchmark) as display:
-                runs.append(validation.measure(benchmark, display, where))
-    rows = validation.over_folds(runs)
+    with console.resumable(), where, console.Display(benchmarks) as display:
+        rows = validation.measure(benchmarks, display, where)
     path = validation.write(out, benchmarks[0], rows)
     console.show_validation(benchmarks, rows)
     console.notify(f"Validation scores  {path}")

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mitobench.benchmark import Benchmark
+from mitobench.benchmark import Benchmark, run_all
 from mitobench.errors import DataError
 from mitobench.experiments.definition import Definition, PaperTable, TableRow
 from mitobench.experiments.parts import ExperimentPart, Notify, Overrides, parts
 from mitobench.pipeline.executors import Executor, ProgressListener
+from mitobench.reading import ReadDatasets
 from mitobench.report.pairs import PairedDifference, mean_difference
 from mitobench.report.row import LeaderboardRow
 from mitobench.results.schema import Record
@@ -20,7 +21,7 @@ from mitobench.results.submission import write_submission
 
 PAGES = "experiments"
 
-ShowProgress = Callable[[Benchmark], AbstractContextManager[ProgressListener]]
+ShowProgress = Callable[[Sequence[Benchmark]], AbstractContextManager[ProgressListener]]
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,9 @@ class Experiment:
 
         Raises MitobenchError for a name that does not exist, and DataError if no part can be measured here.
         """
-        planned = parts(definition, overrides, notify)
+        planned, known = parts(definition, overrides, notify), ReadDatasets()
         for part in planned:
-            part.prepare(notify, **options)
+            part.prepare(notify, known=known, **options)
         if planned and not any(part.benchmarks for part in planned):
             raise DataError("\n".join(dict.fromkeys(part.absent for part in planned if part.absent)))
         return cls(definition, overrides, planned)
@@ -101,9 +102,8 @@ class Experiment:
 
     def run(self, folder: Path, show_progress: ShowProgress, executor: Executor | None = None) -> None:
         """Run all benchmarks. Records go to `folder/records`, the contest's files to `folder/submission`."""
-        for benchmark in self.benchmarks:
-            with show_progress(benchmark) as listener:
-                benchmark.run(folder, listener, executor)
+        with show_progress(self.benchmarks) as listener:
+            run_all(self.benchmarks, folder, listener, executor)
         if isinstance(self.definition, PaperTable) and self.definition.submission:
             for result in self.results():
                 for path, record in result.submitted:

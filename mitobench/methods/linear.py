@@ -51,15 +51,19 @@ class Linear(Fuser):
         self._curve: list[list[float]] = []
 
     def fit(self, validation: Validation) -> None:
-        """Chooses the weight with the best F1 on validation; of several, the middle of their longest run."""
+        """Chooses the weight that is best on validation, by F1 or what the run chooses by.
+
+        Of several, it is the middle of their longest run.
+        """
         if self.options.calibration == "platt":
             self._detector = Platt.fit(validation.detector, validation.is_mitosis)
             self._verifier = Platt.fit(validation.verifier, validation.is_mitosis)
         detector, verifier = self._calibrated(validation.detector, validation.verifier)
         weights = np.linspace(0, 1, round(1 / self.options.step) + 1).round(6)
-        fused = (self._sum(w, detector, verifier) for w in weights)
-        f1 = np.nan_to_num([validation.best_f1(scores) for scores in fused])  # undefined without a mitosis
-        self._w = float(weights[_middle_of_longest_run(f1 == f1.max())])
+        fused = [self._sum(w, detector, verifier) for w in weights]
+        quality = np.nan_to_num([validation.quality(scores) for scores in fused])  # undefined without a mitosis
+        self._w = float(weights[_middle_of_longest_run(quality == quality.max())])
+        f1 = np.nan_to_num([validation.best_f1(scores) for scores in fused])
         self._curve = [[float(w), float(value)] for w, value in zip(weights, f1, strict=True)]
 
     def fuse(self, detector: Floats, verifier: Floats) -> Floats:
@@ -75,7 +79,7 @@ class Linear(Fuser):
         return w * detector + (1 - w) * verifier
 
     def chosen(self) -> dict[str, Any]:
-        """Returns the weight `w`, the `curve` of (weight, validation F1) it was chosen from, and the calibration."""
+        """Returns the weight `w`, the `curve` of (weight, validation F1), and the calibration."""
         chosen = {"w": self._w, "curve": self._curve}
         if self.options.calibration == "none":
             return chosen

@@ -244,6 +244,7 @@ class _Planner:
             {"val": detected.val},
             {"detections": detections["val"], "verifier-scores": scores.get("val")},
             candidate_threshold=self._threshold(refs["detector"]),
+            choose_by=self.pipeline.choose_by,
             **self._matching_once(dataset),
         )
         stages = {

@@ -29,6 +29,8 @@ from mitobench.pipeline import canonical
 log = logging.getLogger("mitobench")
 
 VALIDATION: Literal["validation"] = "validation"
+F1: Literal["f1"] = "f1"
+AVERAGE_PRECISION: Literal["average-precision"] = "average-precision"
 Threshold = Annotated[float, Field(allow_inf_nan=False)] | Literal["validation"] | None
 
 PIPELINE = "the pipeline"  # what messages call the owner of the pipeline's options
@@ -50,12 +52,16 @@ class PipelineOptions(Options):
         candidates: where the verifier's training candidates come from: `in-sample` (detections on the frames that the
             detector was fitted on, as in the paper) or `out-of-fold(k)` (k detectors are fitted, and each predicts
             frames that it was not fitted on).
+        choose_by: what the candidate threshold and the fusion weight have the best of on validation: `f1` at the best
+            threshold (the paper), or `average-precision`, which depends less on single detections where validation has
+            few mitoses. The detection threshold always has the best F1.
     """
 
     renamed: ClassVar[Mapping[str, str]] = {"gate": "candidate_threshold"}
 
     candidate_threshold: Threshold | dict[str, Threshold] = VALIDATION
     candidates: Annotated[str, Field(pattern=r"^(in-sample|out-of-fold\(([2-9]|[1-9]\d+)\))$")] = "in-sample"
+    choose_by: Literal["f1", "average-precision"] = F1
 
     @property
     def folds(self) -> int:

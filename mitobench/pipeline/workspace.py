@@ -73,6 +73,21 @@ class Workspace:
             splits[name] = replace(splits[name], parts={**splits[name].parts, "test": ()})
         return Workspace(read, splits)
 
+    def joined(self, other: Workspace) -> Workspace | None:
+        """Returns a workspace with the frames of both, for stages that name their frames; None if frames differ.
+
+        Its splits are those of this workspace: what is planned under another one is planned with that.
+        """
+        read = dict(self.datasets)
+        for name, data in other.datasets.items():
+            ours = read[name].items if name in read else {}
+            if any(ours.get(id, item) is not item for id, item in data.items.items()):
+                return None
+            read[name] = replace(data, items={**ours, **data.items})
+        return replace(
+            self, datasets=read, _digests={**self._digests, **other._digests}, _seen={**other._seen, **self._seen}
+        )
+
     def item(self, key: str) -> Item:
         """Returns a frame with its annotation."""
         dataset, _, id = key.partition("/")

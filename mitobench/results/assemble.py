@@ -24,7 +24,7 @@ from mitobench.pipeline.frame_prediction import frame_prediction
 from mitobench.pipeline.graph import UNUSED, PlannedRun, Request
 from mitobench.pipeline.plan import scoring_radius_um, training_frames
 from mitobench.pipeline.plugin_ref import PluginRef
-from mitobench.pipeline.settings import Override, PipelineOptions
+from mitobench.pipeline.settings import F1, Override, PipelineOptions
 from mitobench.pipeline.stages.job import TRAINING_INFO
 from mitobench.pipeline.stages.scored_candidates import DETECTIONS
 from mitobench.pipeline.stages.stage import Stage
@@ -34,6 +34,8 @@ from mitobench.results.command import command_of
 from mitobench.results.local_datasets import split_digest
 from mitobench.results.record import RecordDraft
 from mitobench.results.schema import DataEntry, Frames, PluginEntry, Record, Run, SplitEntry, ValidationChoices
+
+RECORD = "record:"  # before the path of a record whose weights a fit starts from
 
 
 def assemble(
@@ -63,7 +65,7 @@ def assemble(
         "only_scanners": list(request.only_scanners) if request.only_scanners else None,
         "plugins": plugins,
         "pipeline": {
-            **row.settings.pipeline().for_detector(row.combination.detector).model_dump(mode="json"),
+            **_pipeline(row),
             "matcher": request.matcher,
             "radius_um": scoring_radius_um(workspace, row.combination.dataset, request.matcher),
             "processes": request.processes,
@@ -111,6 +113,12 @@ def assemble(
     return RecordDraft(_with_command(record), texts["test"], texts["val"])
 
 
+def _pipeline(row: PlannedRun) -> dict[str, Any]:
+    """Returns the pipeline's options; `choose_by` only where it is not the default, as in earlier records."""
+    options = row.settings.pipeline().for_detector(row.combination.detector).model_dump(mode="json")
+    return {name: value for name, value in options.items() if (name, value) != ("choose_by", F1)}
+
+
 def _failed(reason: str | None, common: dict[str, Any]) -> RecordDraft:
     return RecordDraft(_with_command(Record(status="failed", reason=reason, **common)))
 
@@ -122,8 +130,10 @@ def _with_command(record: Record) -> Record:
 def _portable(override: str) -> str:
     """Returns an override without the folders of this machine: a file by its name."""
     where, _, value = override.partition("=")
-    path = Path(value.strip('"'))
-    return f"{where}={path.name}" if len(path.parts) > 1 and path.exists() else override
+    value = value.strip('"')
+    kind = RECORD if value.startswith(RECORD) else ""
+    path = Path(value.removeprefix(kind))
+    return f"{where}={kind}{path.name}" if len(path.parts) > 1 and (kind or path.exists()) else override
 
 
 def _frames(row: PlannedRun, workspace: Workspace) -> Frames:

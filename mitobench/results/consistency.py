@@ -7,7 +7,7 @@ from typing import Any
 
 from mitobench.content import with_files
 from mitobench.pipeline import canonical
-from mitobench.pipeline.settings import VALIDATION, PipelineOptions
+from mitobench.pipeline.settings import F1, VALIDATION, PipelineOptions
 from mitobench.results import notes
 from mitobench.results.command import command_of
 from mitobench.results.mismatch import ABSENT, Mismatch, mismatches
@@ -15,8 +15,8 @@ from mitobench.results.schema import SCHEMA_VERSION, PluginEntry, Record
 
 PARTS = ("train", "val", "test")
 MATCHING = ("matcher", "radius_um")
-PIPELINE = {*PipelineOptions.model_fields, *MATCHING, "processes"}
-ADDED = {"threads"}  # records of earlier versions do not have it
+ADDED = {"threads", "choose_by"}  # records of earlier versions do not have them
+PIPELINE = {*PipelineOptions.model_fields, *MATCHING, "processes"} - ADDED
 
 # The stage whose spec holds all options of a role's plugin: one that predicts, or that chooses and scores.
 STAGE_OF = {
@@ -279,6 +279,8 @@ def _request(record: Record) -> Iterator[Mismatch]:
         if spec:
             given = spec["settings"].get("candidate_threshold")
             yield from mismatches(value, given, "pipeline.candidate_threshold")
+    chosen_by = record.specs[record.stages["fusion"]]["settings"].get("choose_by", F1)
+    yield from mismatches(record.pipeline.get("choose_by", F1), chosen_by, "pipeline.choose_by")
     for spec in record.specs.values():
         given = spec["settings"]
         if "seed" in given:

@@ -24,6 +24,7 @@ class PipelineShape(Shape):
     matcher: str
     radius_um: Annotated[float, Field(gt=0, le=MAX_VALUE)]
     candidate_threshold: Finite | Literal["validation"] | None
+    choose_by: Literal["f1", "average-precision"] = "f1"
     processes: Annotated[int, Field(ge=1, le=MAX_PROCESSES)] = 1
     threads: Annotated[int, Field(ge=1, le=MAX_THREADS)] = 1
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -25,6 +27,15 @@ def test_the_weight_of_the_best_validation_f1_is_chosen(cls, best):
     fuser = cls()
     fuser.fit(validation(lambda w: 1 - abs(w - best), cls))
     assert fuser.chosen()["w"] == pytest.approx(best)
+
+
+@BOTH
+def test_a_run_may_choose_by_another_quality_than_f1_and_the_curve_still_holds_f1(cls):
+    by_f1 = validation(lambda w: 1 - abs(w - 0.2), cls)
+    fuser = cls()
+    fuser.fit(replace(by_f1, choose_by=validation(lambda w: 1 - abs(w - 0.7), cls).best_f1))
+    assert fuser.chosen()["w"] == pytest.approx(0.7)
+    assert max(fuser.chosen()["curve"], key=lambda point: point[1])[0] == pytest.approx(0.2)
 
 
 def test_among_equal_weights_the_middle_of_the_longest_run_is_chosen():

@@ -20,6 +20,7 @@ from mitobench.errors import StoreError
 from mitobench.pipeline.executors import ProgressListener, StageResult, Work, executor_of, processes
 from mitobench.pipeline.executors.stage_run import changed_code, run_unchanged_stage
 from mitobench.pipeline.stages.job import CONTINUED
+from mitobench.results.check import check
 from mitobench.results.record import read_detections
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("toys")]
@@ -281,6 +282,17 @@ def test_pretrained_weights_reach_the_fit_and_the_record_names_them(run: Any, tm
     assert record.plugins["detector"].options["pretrained"] == f"side.txt, sha256 {digest}", "no folder of this machine"
     assert "toy-pretrained started from side.txt" in record.notes
     assert "trained from scratch" not in record.notes
+
+
+def test_average_precision_may_choose_in_place_of_f1(run: Any) -> None:
+    ((_, by_f1),) = run()[0].records
+    ((path, record),) = run(sets=["pipeline.choose_by=average-precision"])[0].records[-1:]
+    assert "choose_by" not in by_f1.pipeline, "records have it where it is not the default"
+    assert record.pipeline["choose_by"] == "average-precision"
+    assert record.identity != by_f1.identity
+    assert check(path).problems == []
+    values = [one.validation.average_precision or 0.0 for one in (record, by_f1)]
+    assert values[0] >= values[1], "whatever F1 chooses was tried, too"
 
 
 def test_the_network_of_a_record_is_taken_over_without_training(run: Any, tmp_path: Path) -> None:

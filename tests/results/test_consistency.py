@@ -81,6 +81,7 @@ DATA = "data.synthetic"
         (lambda c: c["pipeline"].pop("candidates"), "specs"),
         (lambda c: c["pipeline"].update(candidates="out-of-fold(2)"), "pipeline.candidates"),
         (lambda c: c["pipeline"].update(candidate_threshold=0.5), "pipeline.candidate_threshold"),
+        (lambda c: c["pipeline"].update(choose_by="average-precision"), "pipeline.choose_by"),
         (lambda c: c["pipeline"].update(matcher="greedy"), "pipeline.matcher"),
         (lambda c: c["pipeline"].update(radius_um=8.0), "pipeline.radius_um"),
         (lambda c: c["pipeline"].update(processes=2), "pipeline.processes"),

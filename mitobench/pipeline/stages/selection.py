@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,7 @@ from mitobench.api import Fuser, Validation
 from mitobench.evaluate import OperatingPoint, Sweep, candidate_thresholds, choose_threshold
 from mitobench.evaluate.operating_point import best_point
 from mitobench.pipeline import checks
+from mitobench.pipeline.settings import F1
 from mitobench.pipeline.stages import scored_candidates
 from mitobench.pipeline.stages.job import Job, write_json
 from mitobench.pipeline.stages.scored_candidates import (
@@ -26,8 +29,8 @@ Floats = NDArray[np.float64]
 def select(job: Job) -> None:
     """Choose candidate threshold, fusion weights and detection threshold; write them and the validation metrics.
 
-    Every candidate threshold is tried with a fuser fitted to it. The one with the best F1 is chosen; of equals, the
-    lowest.
+    Every candidate threshold is tried with a fuser fitted to it. The one that is best by the run's `choose_by` is
+    chosen; of equals, the lowest.
     """
     split = scored_candidates.read(job, "val")
     hits = _near_mitosis(split, *matching_rule(job))
@@ -56,23 +59,27 @@ def _fit_fuser(
 ) -> tuple[float, Fuser, OperatingPoint, Floats]:
     """Fit a fuser on the candidates above `lowest`.
 
-    Returns its best validation F1, the fuser, its threshold, and the candidates' scores that these were chosen with:
-    cross-fitted ones if the fuser has them, otherwise its own.
+    Returns how good it is by `choose_by`, the fuser, its threshold, and the candidates' scores that these were chosen
+    with: cross-fitted ones if the fuser has them, otherwise its own.
     """
     assert job.stage.plugin is not None
     keep = split.above(lowest)
     sweep = Sweep(split.with_scores(keep, split.detector[keep]), *matching_rule(job))
+    quality = sweep.best_f1 if job.stage.settings["choose_by"] == F1 else partial(_average_precision, sweep)
     fuser = job.stage.plugin.create("cpu")
     verifier = split.detector if split.verifier is None else split.verifier
     seen = seen_by(job, fuser, split, keep)
-    fuser.fit(Validation(split.detector[keep], verifier[keep], hits[keep], sweep.best_f1, *seen))
+    fuser.fit(Validation(split.detector[keep], verifier[keep], hits[keep], sweep.best_f1, *seen, quality))
     cross_fitted = fuser.cross_fitted()
     if cross_fitted is None:
         fused = fused_scores(job, fuser, split, keep)
     else:
         fused = checks.scores(fuser, None, cross_fitted, int(keep.sum()))
-    point = best_point(sweep.curve(fused))
-    return point.f1 or 0.0, fuser, point, fused
+    return quality(fused), fuser, best_point(sweep.curve(fused)), fused
+
+
+def _average_precision(sweep: Sweep, scores: Floats) -> float:
+    return sweep.curve(scores).average_precision() or 0.0  # None without a mitosis
 
 
 def _candidate_thresholds(job: Job, split: SplitCandidates, hits: NDArray[np.bool_]) -> list[float | None]:
