@@ -73,7 +73,7 @@ def _chosen(read: Recomputation, by_ap: bool) -> list[float]:
         curve_of = partial(_curve, val, frames.val, rule, _kept(val, gate))
         fuser = _fitted(read, gate, curve_of, by_ap)
         on_val = curve_of(fuser.fuse(*_scores(val, _kept(val, gate))))
-        tried.append((_quality(on_val, by_ap), -(gate or -np.inf), gate, fuser, on_val))
+        tried.append((_quality(on_val, by_ap), np.inf if gate is None else -gate, gate, fuser, on_val))
     _, _, gate, fuser, on_val = max(tried, key=lambda each: each[:2])
     kept = _kept(read.test, gate)
     on_test = _curve(read.test, frames.test, rule, kept, fuser.fuse(*_scores(read.test, kept)))
@@ -99,7 +99,7 @@ def _fitted(read: Recomputation, gate: float | None, curve_of: Any, by_ap: bool)
 
 
 def _quality(curve: Curve, by_ap: bool) -> float:
-    return (curve.average_precision() if by_ap else best_point(curve).f1) or 0.0
+    return round((curve.average_precision() if by_ap else best_point(curve).f1) or 0.0, 12)
 
 
 def _kept(stored: StoredDetections, gate: float | None) -> Any:

@@ -765,6 +765,14 @@ class Plugin(ABC):
         return False
 
     @classmethod
+    def takes_over(cls, options: Any) -> bool:
+        """Returns whether a fit with these options trains nothing: it only copies the network that `pretrained` names.
+
+        Such a fit gets no boxes, and a verifier's no candidates on training frames.
+        """
+        return False
+
+    @classmethod
     def learns(cls) -> bool:
         """Returns whether the class defines a `fit`."""
         return next(base.__module__ for base in cls.__mro__ if "fit" in vars(base)) != __name__

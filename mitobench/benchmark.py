@@ -260,14 +260,16 @@ def finished_rows(
 ) -> Iterator[tuple[Benchmark, PlannedRun, Mapping[str, executors.StageResult]]]:
     """Run the stages of several benchmarks; yields each combination as soon as its stages have ended.
 
-    Benchmarks whose frames agree run as one plan, so that folds do not wait for each other. Each combination comes with
+    Benchmarks whose frames agree run as one plan, so that folds do not wait for each other; those without test frames
+    (`part="val"`) do not, as the test frames of a fold are in the others. Each combination comes with
     its benchmark, and with all results so far by key. The arguments are those of `run_all`. Raises StoreError if the
     store cannot be written.
     """
     listener, executor = listener or executors.ProgressListener(), executor or executors.Local()
     workspaces: list[tuple[Workspace, list[Benchmark]]] = []
     for benchmark in benchmarks:
-        joined = workspaces[-1][0].joined(benchmark.workspace) if workspaces else None
+        apart = not workspaces or benchmark.request.part == "val"
+        joined = None if apart else workspaces[-1][0].joined(benchmark.workspace)
         if joined is None:
             workspaces.append((benchmark.workspace, [benchmark]))
         else:

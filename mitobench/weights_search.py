@@ -12,6 +12,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
+MAX_LEARNED_FROM, MAX_LEARNED_FROM_TEXT = 20, 140  # data sets, and characters of each with its protocol
+UNKNOWN_FRAMES = "frames that are not known here"  # in place of data sets that weights were trained on
+WHOLE = "started from a whole network"  # in the training info of a fit: its pretrained weights are a whole network's
+NOTHING_TO_TAKE_OVER = (
+    "iterations = 0 uses a trained network as it is: give its weights with pretrained=record:RECORD.json or "
+    "pretrained=FILE."
+)
+
 
 @dataclass(frozen=True)
 class WeightsSearch:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mitobench import folding
+from mitobench import folding, validation
 from mitobench.benchmark import Benchmark, Grid, run_all
 from mitobench.pipeline.executors import Local, StageResult
 from mitobench.reading import ReadDatasets
@@ -101,3 +101,19 @@ def test_experiments_with_several_grids_read_each_data_set_once(prepare: Callabl
     joined = one[0].workspace.joined(other[0].workspace)
     assert joined is not None
     assert joined.datasets["synthetic"].items.keys() == one[0].workspace.datasets["synthetic"].items.keys()
+
+
+def test_without_test_frames_no_fold_gets_those_of_another(prepare: Callable[..., list[Benchmark]]) -> None:
+    benchmarks, seen = prepare(part="val"), []
+
+    class Looking(Local):
+        @contextmanager
+        def running(self, plan: Any, work: Any, listener: Any) -> Any:
+            seen.append(set(work.workspace.datasets["synthetic"].items))
+            with super().running(plan, work, listener) as submit:
+                yield submit
+
+    validation.measure(benchmarks, executor=Looking())
+    full = [one.workspace.splits["synthetic"].parts["test"] for one in prepare()]
+    assert len(seen) == 3
+    assert all(not frames & set(test) for frames, test in zip(seen, full, strict=True))

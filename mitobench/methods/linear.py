@@ -63,7 +63,7 @@ class Linear(Fuser):
         fused = [self._sum(w, detector, verifier) for w in weights]
         quality = np.nan_to_num([validation.quality(scores) for scores in fused])  # undefined without a mitosis
         self._w = float(weights[_middle_of_longest_run(quality == quality.max())])
-        f1 = np.nan_to_num([validation.best_f1(scores) for scores in fused])
+        f1 = quality if validation.choose_by is None else [validation.best_f1(scores) for scores in fused]
         self._curve = [[float(w), float(value)] for w, value in zip(weights, f1, strict=True)]
 
     def fuse(self, detector: Floats, verifier: Floats) -> Floats:

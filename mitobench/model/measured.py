@@ -14,7 +14,7 @@ _IN_WORDS = (
     (r"(.+): all labelled frames are learned from, .*", r"it learned from all labelled images of \1"),
     (r"(.+): (.*); positives only", r"of \1, only images with mitoses were there (\2)"),
     (r"(.+) from scratch", r"\1 learned from nothing but these images"),
-    (r"(.+): its network had been trained before, on (.+)", r"\1 had learned before, from \2"),
+    (r"(.+): its weights had been trained before, on (.+)", r"\1 had learned before, from \2"),
     (r"(.+) started from .+", r"\1 had learned from other pictures before"),
 )
 

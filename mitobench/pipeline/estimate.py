@@ -99,6 +99,8 @@ def _earlier(
 
 
 def _steps(options: Mapping[str, Any], schedule: Iterable[str]) -> int:
+    if options.get("iterations") == 0:  # it takes a network over, whatever its warm-up would be
+        return 0
     values = [options.get(name) or 0 for name in schedule]
     return sum(sum(value) if isinstance(value, (list, tuple)) else value for value in values)
 

@@ -22,7 +22,7 @@ from mitobench.pipeline import canonical
 from mitobench.pipeline.code_digests import code_settings, plugin_code
 from mitobench.pipeline.graph import UNUSED, Combination, Plan, PlannedRun, Request
 from mitobench.pipeline.plugin_ref import PluginRef
-from mitobench.pipeline.settings import VALIDATION, PipelineOptions, Settings
+from mitobench.pipeline.settings import F1, VALIDATION, PipelineOptions, Settings
 from mitobench.pipeline.stages.stage import Stage
 from mitobench.pipeline.workspace import Workspace
 
@@ -238,13 +238,14 @@ class _Planner:
         detected = self._detected_once(dataset, train_on, names, seed)
         verified = self._verified_once(dataset, train_on, (*names, refs["verifier"].name), seed)
         detections, scores = detected.detections, verified.scores
+        verifies = refs["verifier"].cls().verifies
         fusion = self._stage(
             "fusion",
             refs["fuser"],
             {"val": detected.val},
             {"detections": detections["val"], "verifier-scores": scores.get("val")},
             candidate_threshold=self._threshold(refs["detector"]),
-            choose_by=self.pipeline.choose_by,
+            choose_by=self.pipeline.choose_by if verifies or refs["fuser"].name != NO_FUSER else F1,
             **self._matching_once(dataset),
         )
         stages = {
@@ -293,7 +294,9 @@ class _Planner:
         if not verifier.cls().verifies:
             return _Verified(None, {}, {})
         train, val, detections = found.train, found.val, found.detections
-        sources = self._candidates(detector, found.detector, found.boxes, train, val, seed) if verifier.trains else {}
+        sources = dict[str, Stage]()
+        if not verifier.takes_over:
+            sources = self._candidates(detector, found.detector, found.boxes, train, val, seed)
         required, members = self._required(verifier, found.boxes, train, val, seed)
         upstream = {**sources, **required, "candidates-val": detections["val"]}
         embeddings = dict[str, Stage]()
@@ -336,7 +339,7 @@ class _Planner:
     def _detector(
         self, detector: PluginRef, boxes: Stage | None, train: tuple[str, ...], val: tuple[str, ...], seed: int
     ) -> Stage | None:
-        used = boxes if detector.cls().uses_boxes else None
+        used = boxes if detector.cls().uses_boxes and not detector.takes_over else None
         required, members = self._required(detector, boxes, train, val, seed)
         return self._fit(detector, {"train": train, "val": val}, {"boxes": used, **required}, seed, members)
 
@@ -383,6 +386,11 @@ class _Planner:
         """
         if not self.pipeline.folds or fitted is None:
             return {"candidates-train": self._detections(detector, fitted, train, "train")}
+        if detector.takes_over:
+            raise MitobenchError(
+                f"pipeline.candidates={self.pipeline.candidates}: {detector.name} with iterations = 0 is one network, "
+                "which may have learned from all frames. Give in-sample, or train the detector."
+            )
         stages = {}
         for number, (seen, unseen) in enumerate(self._folds(train), 1):
             fold = self._detector(detector, boxes, seen, val, seed)

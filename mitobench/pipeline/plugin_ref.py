@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mitobench import api, discovery, weights_search
 from mitobench.api import File, Options, Plugin
 from mitobench.content import files_of, with_files
@@ -66,6 +64,8 @@ class PluginRef:
         version = f"{plugin.version} ({installed.package} {installed.version})"
         with weights_search.searching(role) as search:
             weights = _pretrained(role, plugin, options)
+        if weights is None and plugin.learns() and plugin.takes_over(options):
+            raise MitobenchError(f"{role} {plugin.name}: {weights_search.NOTHING_TO_TAKE_OVER}")
         return cls(
             role,
             plugin.name,
@@ -160,10 +160,10 @@ class PluginRef:
         return needs(self.role, cls, cls.Options.model_validate(with_files(self.options, self.files)))
 
     @property
-    def trains(self) -> bool:
-        """Whether a fit has training steps. Without any in its `schedule`, it takes a trained network over."""
-        schedule = self.cls().schedule
-        return not schedule or any(np.any(self.options[name]) for name in schedule)
+    def takes_over(self) -> bool:
+        """Whether a fit trains nothing, and only copies a trained network."""
+        cls = self.cls()
+        return bool(cls.takes_over(cls.Options.model_validate(with_files(self.options, self.files))))
 
     @property
     def embeds(self) -> bool:

@@ -93,7 +93,7 @@ def assemble(
     validation, test = Metrics(**fusion["validation"]), Metrics(**metrics["test"])
     common["notes"] += [
         *_started_from(row),
-        *notes.continued(plugins, common["training_info"]),
+        *notes.trained_before(plugins, common["training_info"]),
         *notes.nothing_passed(fusion["candidate_threshold"], validation, test),
     ]
     has_scores = scored is not None and results[scored.key].output is not None
@@ -114,9 +114,11 @@ def assemble(
 
 
 def _pipeline(row: PlannedRun) -> dict[str, Any]:
-    """Returns the pipeline's options; `choose_by` only where it is not the default, as in earlier records."""
+    """Returns the pipeline's options; `choose_by` only where it had an effect other than the default's."""
     options = row.settings.pipeline().for_detector(row.combination.detector).model_dump(mode="json")
-    return {name: value for name, value in options.items() if (name, value) != ("choose_by", F1)}
+    chosen_by = row.stages["fusion"].settings["choose_by"] if "fusion" in row.stages else F1
+    del options["choose_by"]
+    return options if chosen_by == F1 else {**options, "choose_by": chosen_by}
 
 
 def _failed(reason: str | None, common: dict[str, Any]) -> RecordDraft:
@@ -183,6 +185,7 @@ def _plugin(ref: PluginRef) -> PluginEntry:
         files={place: option_files.entry(file) for place, file in ref.files.items()},
         variant={option: options[option] for option in ref.variant if option in options},
         trained_on=list(ref.seen),
+        learned_from=list(ref.learned_from),
     )
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mitobench.evaluate import Metrics
-from mitobench.pipeline.stages.job import CONTINUED
 from mitobench.results.schema import PluginEntry, Record
+from mitobench.weights_search import UNKNOWN_FRAMES, WHOLE
 
 FROM_SCRATCH = "trained from scratch"
 NO_BOX_SCORES = "no box scores"  # the reason follows
@@ -83,18 +83,20 @@ def missing_weights(plugin: str, name: str) -> str:
     return f"{plugin}: pretrained weights {name} wanted and not found"
 
 
-def continued(plugins: Mapping[str, PluginEntry], training_info: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Returns a note for each fit that started from the whole network of an earlier fit: it may have seen test frames.
+def trained_before(plugins: Mapping[str, PluginEntry], training_info: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Returns a note for each fit that started from weights of an earlier fit: they may have seen test frames.
 
     Args:
         plugins: by role.
         training_info: what each fit reported, by role.
     """
-    before = {role: info[CONTINUED] for role, info in training_info.items() if CONTINUED in info}
+    learned_from = {role: plugin.learned_from for role, plugin in plugins.items() if plugin.learned_from}
+    whole = {role: [UNKNOWN_FRAMES] for role, info in training_info.items() if info.get(WHOLE) is True}
+    whole |= {role: [UNKNOWN_FRAMES] for role, plugin in plugins.items() if plugin.options.get("iterations") == 0}
+    names = {role: plugins[role].name if role in plugins else role for role in {**whole, **learned_from}}
     return [
-        f"{plugins[role].name if role in plugins else role}: its network had been trained before, on "
-        + (", ".join(map(str, learned_from)) or "frames that are not known here")
-        for role, learned_from in before.items()
+        f"{names[role]}: its weights had been trained before, on {', '.join(frames)}"
+        for role, frames in {**whole, **learned_from}.items()
     ]
 
 
@@ -132,7 +134,7 @@ def required(record: Record) -> Iterator[str]:
         yield unlabelled(tested, number, len(record.frames.test))
     if {f"{tested}/{frame.group}" for frame in record.frames.test} & {frame.group for frame in record.frames.val}:
         yield shared_slides(tested)
-    yield from continued(record.plugins, record.training_info)
+    yield from trained_before(record.plugins, record.training_info)
     yield from nothing_passed(record.chosen.candidate_threshold, record.validation, record.test)
     found = starts(_fits(record))
     if found != [FROM_SCRATCH] or not any(" started from " in note for note in record.notes):

@@ -20,6 +20,7 @@ from mitobench.pipeline.workspace import validation_sets
 from mitobench.results.current_names import current_options
 from mitobench.results.option_files import FileEntry, Place
 from mitobench.results.ranges import MAX_VALUE
+from mitobench.weights_search import MAX_LEARNED_FROM, MAX_LEARNED_FROM_TEXT
 
 SCHEMA_VERSION: Literal[2] = 2
 
@@ -30,6 +31,7 @@ SCORES = ("chosen", "validation", "test", "detector_alone", "detections")  # fie
 
 
 Seconds = Annotated[float, Field(ge=0, le=MAX_VALUE)]
+LearnedFrom = Annotated[str, Field(max_length=MAX_LEARNED_FROM_TEXT)]
 Count = Annotated[int, Field(ge=0, le=MAX_VALUE)]
 
 
@@ -47,6 +49,8 @@ class PluginEntry(RecordPart):
         variant: the options that a table shows next to its name.
         files: the files among the options, by the name of the option.
         trained_on: the data sets that its published weights have seen, as its card says; left out if there are none.
+        learned_from: with weights of another record (`pretrained=record:`), the data sets, each with its protocol, that
+            those had been trained on; left out if there are none.
     """
 
     name: str
@@ -56,12 +60,13 @@ class PluginEntry(RecordPart):
     variant: dict[str, Any] = {}
     files: dict[Place, FileEntry] = {}
     trained_on: list[str] = []
+    learned_from: list[LearnedFrom] = Field(default=[], max_length=MAX_LEARNED_FROM)
 
     @model_serializer(mode="wrap")
     def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leaves out an empty `trained_on`, so that records from before it keep their digests."""
+        """Leaves out what is empty of the last two, so that records from before them keep their digests."""
         fields: dict[str, Any] = serialize(self)
-        return fields if fields.get("trained_on") else {k: v for k, v in fields.items() if k != "trained_on"}
+        return {k: v for k, v in fields.items() if v or k not in ("trained_on", "learned_from")}
 
 
 class SplitEntry(RecordPart):

@@ -45,6 +45,11 @@ class PatchVerifier(api.Verifier):
         network = cls(options).untrained()
         return {"parameters": options.ensemble_size * number_of_parameters(network), "um/px": options.mpp}
 
+    @classmethod
+    def takes_over(cls, options: Any) -> bool:
+        """Whether there are no steps."""
+        return not options.iterations
+
     @abstractmethod
     def untrained(self) -> nn.Module:
         """Creates the network, with one logit and random weights."""
@@ -75,7 +80,7 @@ class PatchVerifier(api.Verifier):
                 not fit.
         """
         count, steps = self.options.ensemble_size, self.options.iterations
-        if not steps:
+        if self.takes_over(self.options):
             self._network = joined([self.untrained() for _ in range(count)])
             copy_trained(context.pretrained, self._network)
             self._network.to(context.device).eval()

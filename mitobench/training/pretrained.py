@@ -23,12 +23,13 @@ from mitobench.training.data_packages import PACKAGES, weights_of_package
 from mitobench.training.recorded_weights import recorded_weights
 from mitobench.training.tensor_files import PICKLES, read_tensors, write_tensors
 from mitobench.training.weights import load_weights, mismatches
+from mitobench.weights_search import NOTHING_TO_TAKE_OVER
 
 log = logging.getLogger("mitobench")
 
 ENDINGS = (".safetensors", ".npz")
 COUNTER = ".num_batches_tracked"  # of batch normalisation; unused, and only some files have it
-SHOWN = 5  # tensors that an error names
+MAX_PROBLEMS = 5  # tensors that an error names
 ACCEPTED = "auto, none, package, timm, hf-hub:ORG/NAME@REVISION, record:RECORD.json"
 
 Source = Callable[[], Mapping[str, Tensor]]
@@ -220,14 +221,13 @@ def copy_trained(path: Path | None, network: nn.Module) -> None:
     Raises:
         PluginError: if there is no file, or it does not hold exactly the tensors of `network`.
     """
-    asked = "iterations = 0 uses a trained network as it is"
     if path is None:
-        raise PluginError(f"{asked}: give its weights with pretrained=record:RECORD.json or pretrained=FILE.")
+        raise PluginError(NOTHING_TO_TAKE_OVER)
     if not copy_own_weights(path, network):
+        problems = mismatches(network.state_dict(), read_tensors(path))[:MAX_PROBLEMS]
         raise PluginError(
-            f"{asked}, and {path} is not one of this network with these options: "
-            f"{'; '.join(mismatches(network.state_dict(), read_tensors(path))[:SHOWN])}. Give the weights that a fit "
-            "of it stored, or more iterations."
+            f"{path}: is not a trained network with these options: {'; '.join(problems) or 'no .safetensors file'}. "
+            "With iterations = 0, give the weights that a fit of it stored."
         )
 
 

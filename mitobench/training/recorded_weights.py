@@ -15,10 +15,11 @@ from mitobench.errors import MitobenchError
 from mitobench.foreign import read_json
 from mitobench.foreign.limits import MAX_RECORD_BYTES
 from mitobench.training.tensor_files import ensure_safetensors
+from mitobench.weights_search import MAX_LEARNED_FROM, MAX_LEARNED_FROM_TEXT, UNKNOWN_FRAMES, WHOLE
 
 KEY = re.compile(r"[0-9a-f]{64}")
-MAX_SHOWN = 20  # data sets
 NAME = re.compile(r"[^\w.+-]+")
+TEXT = re.compile(r"[^\w.+() -]+")
 
 
 def recorded_weights(path: Path, folder: Path) -> Path:
@@ -51,7 +52,7 @@ def recorded_weights(path: Path, folder: Path) -> Path:
     if len(files) != 1:
         found = ", ".join(file.relative_to(output).as_posix() for file in files) or "none"
         raise MitobenchError(f"{requested}: its {search.role} must have saved one .safetensors file; found {found}.")
-    search.learned_from.extend(_learned_from(content))
+    search.learned_from.extend(_learned_from(content, search.role))
     return ensure_safetensors(
         files[0], folder / f"{_name(content, search.role)}-{file_digest(files[0])[:12]}.safetensors"
     )
@@ -67,14 +68,22 @@ def _key(record: Any, role: str) -> Any:
         return None
 
 
-def _learned_from(record: Any) -> list[str]:
-    """Returns the data sets that a record's fits learned from, each with its protocol."""
+def _learned_from(record: Any, role: str) -> list[str]:
+    """Returns the data sets that a record's fit learned from, each with its protocol, and those of the fit before it.
+
+    A fit without steps learned nothing itself.
+    """
     try:
+        plugin = record["plugins"][role]
+        before = [*plugin.get("learned_from", [])]
+        if not before and record.get("training_info", {}).get(role, {}).get(WHOLE):
+            before = [UNKNOWN_FRAMES]
         protocols = {name: entry["split"]["protocol"] for name, entry in record["data"].items()}
-        train_on = record["combination"]["train_on"][:MAX_SHOWN]
-        return [f"{NAME.sub('-', name)[:60]} ({NAME.sub('-', protocols[name])[:60]})" for name in train_on]
+        own = [f"{name} ({protocols[name]})" for name in record["combination"]["train_on"]]
+        found = [*before, *(own if plugin["options"].get("iterations") != 0 else [])]
+        return [TEXT.sub("-", text)[:MAX_LEARNED_FROM_TEXT] for text in dict.fromkeys(found)][:MAX_LEARNED_FROM]
     except (AttributeError, KeyError, TypeError):
-        return []
+        return [UNKNOWN_FRAMES]
 
 
 def _name(record: Any, role: str) -> str:

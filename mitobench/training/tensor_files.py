@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -39,16 +38,6 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise PluginError(
             f"{path}: cannot be read as {path.suffix}: {reason}. Copy it again, or remove it where `auto` made it."
         ) from reason
-
-
-def shapes(path: Path) -> dict[str, list[int]]:
-    """Reads the shapes of all tensors of a .safetensors file by name. Raises PluginError if that fails."""
-    check_regular(path, MAX_WEIGHTS_BYTES, WHAT, PluginError)
-    try:
-        with safe_open(path, "pt") as opened:
-            return {name: opened.get_slice(name).get_shape() for name in opened.keys()}  # noqa: SIM118, not a mapping
-    except (OSError, SafetensorError) as reason:
-        raise PluginError(f"{path}: cannot be read as .safetensors: {reason}. Copy it again.") from reason
 
 
 def _read_npz(path: Path) -> dict[str, Tensor]:

@@ -88,6 +88,11 @@ print([name for name in {OTHERS} if there(name)])
     assert run_command(alone / "python", "-c", program, cwd=tmp_path) == "[]\n"
 
 
+def test_the_functions_of_all_stages_are_there(alone: Path, tmp_path: Path) -> None:
+    """Of fits, too: a plugin may learn without torch."""
+    run_command(alone / "python", "-c", "import mitobench.pipeline.stages.kinds, mitobench.benchmark", cwd=tmp_path)
+
+
 @pytest.fixture(scope="module")
 def ran(alone: Path, own_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder and the output of a benchmark that was run without data, naming only a detector."""

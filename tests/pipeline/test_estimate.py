@@ -102,8 +102,9 @@ def test_the_longest_come_first_and_the_unknown_last(store: Store) -> None:
 def test_a_fit_that_takes_a_network_over_says_nothing_on_one_that_trains(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(BLOBS.cls(), "schedule", ("iterations",))
-    copied, trained = (stage(replace(BLOBS, options={"iterations": steps}), "fit-detector") for steps in (0, 300))
+    monkeypatch.setattr(BLOBS.cls(), "schedule", ("iterations", "warmup"))
+    options = {steps: {"iterations": steps, "warmup": 50} for steps in (0, 300)}
+    copied, trained = (stage(replace(BLOBS, options=options[steps]), "fit-detector") for steps in (0, 300))
     ran(store, copied, 0.5)
     assert only([trained], store).n_unknown == 1
     ran(store, trained, 60.0)

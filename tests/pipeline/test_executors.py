@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,13 @@ import pytest
 from mitobench import discovery
 from mitobench.api import Context
 from mitobench.benchmark import Benchmark, Grid
-from mitobench.errors import StoreError
+from mitobench.errors import MitobenchError, StoreError
 from mitobench.pipeline.executors import ProgressListener, StageResult, Work, executor_of, processes
 from mitobench.pipeline.executors.stage_run import changed_code, run_unchanged_stage
-from mitobench.pipeline.stages.job import CONTINUED
+from mitobench.reproduce import reproduce
 from mitobench.results.check import check
 from mitobench.results.record import read_detections
+from mitobench.weights_search import WHOLE
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("toys")]
 
@@ -301,10 +303,37 @@ def test_the_network_of_a_record_is_taken_over_without_training(run: Any, tmp_pa
     benchmark, _ = run(verifier="toy-net", sets=sets)
     ((_, record),) = [(path, record) for path, record in benchmark.records if record.overrides]
     assert record.test == trained.test
-    assert record.training_info["verifier"] == {CONTINUED: ["synthetic (by-slide)"]}
-    assert "toy-net: its network had been trained before, on synthetic (by-slide)" in record.notes
+    assert record.training_info["verifier"] == {WHOLE: True}
+    assert record.plugins["verifier"].learned_from == ["synthetic (by-slide)"]
+    assert "toy-net: its weights had been trained before, on synthetic (by-slide)" in record.notes
     (fit,) = [stage for stage in benchmark.plan.stages.values() if stage.kind == "fit-verifier"]
     assert "candidates-train" not in fit.upstream, "training frames are not searched for what nothing learns from"
+
+
+def test_a_network_that_was_taken_over_twice_still_names_what_it_learned_from(run: Any) -> None:
+    ((path, _),) = run(verifier="toy-net")[0].records
+    for protocol in ("cv-by-slide-1of3", "cv-by-slide-2of3"):
+        sets = [f"verifier.pretrained=record:{path}", "verifier.iterations=0"]
+        (path, record) = run(verifier="toy-net", sets=sets, protocol=protocol)[0].records[-1]
+        assert record.plugins["verifier"].learned_from == ["synthetic (by-slide)"]
+
+
+def test_a_record_with_a_network_taken_over_is_reproduced_from_the_weights(
+    run: Any, small_data: Path, tmp_path: Path
+) -> None:
+    ((path, _),) = run(verifier="toy-net")[0].records
+    (path, _) = run(verifier="toy-net", sets=[f"verifier.pretrained=record:{path}", "verifier.iterations=0"])[
+        0
+    ].records[-1]
+    again = reproduce(
+        path, data=small_data, show_progress=lambda _: nullcontext(ProgressListener()), notify=lambda _: None
+    )
+    assert again.verdict == "equal", again.differing
+
+
+def test_without_weights_there_is_nothing_to_take_over(run: Any) -> None:
+    with pytest.raises(MitobenchError, match=r"verifier toy-net: iterations = 0 .* pretrained=record:"):
+        run(verifier="toy-net", sets=["verifier.iterations=0"], prepare_only=True)
 
 
 def test_a_failed_record_has_no_note_on_what_the_fit_started_from(run: Any, tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import pytest
 from records import metrics, ok
 
 from mitobench.evaluate import FrameEntry
-from mitobench.pipeline.stages.job import CONTINUED
 from mitobench.results import notes
 from mitobench.results.schema import Frames, Record
+from mitobench.weights_search import WHOLE
 
 
 def changed(**changes: Any) -> Record:
@@ -69,10 +69,16 @@ def test_weights_among_the_options_of_a_fit_are_required() -> None:
     assert list(notes.required(noted)) == []
 
 
-def test_a_fit_that_continued_another_says_what_that_had_learned_from() -> None:
-    known = changed(training_info={"detector": {CONTINUED: ["mitos2012 (official)", "mitos2014 (by-slide)"]}})
-    name = known.plugins["detector"].name
-    before = f"{name}: its network had been trained before, on"
-    assert list(notes.required(known)) == [f"{before} mitos2012 (official), mitos2014 (by-slide)"]
-    unknown = changed(training_info={"detector": {CONTINUED: []}, "verifier": {"patches": 3}})
-    assert list(notes.required(unknown)) == [f"{before} frames that are not known here"]
+def test_weights_of_an_earlier_fit_say_what_it_had_learned_from() -> None:
+    detector = ok().plugins["detector"]
+    before = f"{detector.name}: its weights had been trained before, on"
+    known = detector.model_copy(update={"learned_from": ["mitos2012 (official)", "mitos2014 (by-slide)"]})
+    made = changed(plugins={**ok().plugins, "detector": known}, training_info={"detector": {WHOLE: True}})
+    assert list(notes.required(made)) == [f"{before} mitos2012 (official), mitos2014 (by-slide)"]
+    unknown = [f"{before} frames that are not known here"]
+    assert (
+        list(notes.required(changed(training_info={"detector": {WHOLE: True}, "verifier": {"patches": 3}}))) == unknown
+    )
+    copied = detector.model_copy(update={"options": {**detector.options, "iterations": 0}})
+    assert list(notes.required(changed(plugins={**ok().plugins, "detector": copied}))) == unknown, "whatever it reports"
+    assert list(notes.required(changed(training_info={"detector": {WHOLE: "b, c"}}))) == [], "not what a fit reports"

@@ -13,7 +13,7 @@ from torch import nn
 
 from mitobench.errors import MitobenchError, PluginError
 from mitobench.training import copy_own_weights, copy_trained, find_weights, save_weights
-from mitobench.weights_search import searching
+from mitobench.weights_search import MAX_LEARNED_FROM, MAX_LEARNED_FROM_TEXT, UNKNOWN_FRAMES, WHOLE, searching
 
 DETECTOR, VERIFIER, ESTIMATOR = ("1" * 64, "2" * 64, "3" * 64)
 RECORD = {
@@ -114,14 +114,44 @@ def test_a_network_takes_over_its_own_weights_as_a_whole(tmp_path: Path) -> None
     assert not copy_own_weights(tmp_path / "weights.safetensors", nn.Linear(3, 1))
 
 
-def test_a_record_says_what_its_fits_learned_from(tmp_path: Path, store: Path) -> None:
+def _learned(tmp_path: Path, store: Path, **changes: Any) -> list[str]:
+    """What the search says of a record of two data sets, with these changes."""
     data = {"mitos2012": {"split": {"protocol": "official"}}, "x|y": {"split": {"protocol": "by slide\n"}}}
-    content = {**RECORD, "data": data, "combination": {**RECORD["combination"], "train_on": list(data)}}
+    plugins = {"detector": {"options": {"iterations": 5}}}
+    combination = {**RECORD["combination"], "train_on": list(data)}
+    content = {**RECORD, "data": data, "plugins": plugins, "combination": combination, **changes}
     with searching("detector", store) as search:
         find_weights(_record(tmp_path, content), "any")
-        assert search.learned_from == ["mitos2012 (official)", "x-y (by-slide-)"]
-        find_weights(_record(tmp_path), "any")
-        assert len(search.learned_from) == 2, "a record that does not say adds nothing"
+    return search.learned_from
+
+
+def test_a_record_says_what_its_fit_learned_from(tmp_path: Path, store: Path) -> None:
+    own = ["mitos2012 (official)", "x-y (by slide-)"]
+    assert _learned(tmp_path, store) == own
+    before = {"detector": {"options": {"iterations": 5}, "learned_from": ["midogpp (published)"]}}
+    assert _learned(tmp_path, store, plugins=before) == ["midogpp (published)", *own], "also the fit before it"
+
+
+def test_a_fit_without_steps_learned_only_what_the_one_before_it_did(tmp_path: Path, store: Path) -> None:
+    taken_over = {"options": {"iterations": 0}, "learned_from": ["midogpp (published)"]}
+    assert _learned(tmp_path, store, plugins={"detector": taken_over}) == ["midogpp (published)"]
+    of_file = {"detector": {"options": {"iterations": 0}}}
+    whole = {"detector": {WHOLE: True}}
+    assert _learned(tmp_path, store, plugins=of_file, training_info=whole) == [UNKNOWN_FRAMES]
+
+
+@pytest.mark.parametrize("odd", [{"plugins": []}, {"data": None}, {"combination": {"train_on": [5], "detector": "x"}}])
+def test_of_a_record_that_does_not_say_the_frames_are_unknown(tmp_path: Path, store: Path, odd: Any) -> None:
+    assert _learned(tmp_path, store, **odd) == [UNKNOWN_FRAMES]
+
+
+def test_a_hostile_record_makes_no_long_text(tmp_path: Path, store: Path) -> None:
+    many = {
+        "detector": {"options": {}, "learned_from": [f"{number} <b>\x1b[31m{'x' * 10_000}" for number in range(500)]}
+    }
+    found = _learned(tmp_path, store, plugins=many)
+    assert len(found) == MAX_LEARNED_FROM
+    assert all(len(text) <= MAX_LEARNED_FROM_TEXT and "<" not in text and "\x1b" not in text for text in found)
 
 
 class TestTakenOver:
@@ -137,5 +167,5 @@ class TestTakenOver:
 
     def test_weights_of_a_part_of_the_network_are_refused(self, tmp_path: Path) -> None:
         save_file({"weight": torch.zeros(1, 2)}, tmp_path / "encoder.safetensors")
-        with pytest.raises(PluginError, match=r"encoder\.safetensors is not one of this network.*missing bias"):
+        with pytest.raises(PluginError, match=r"encoder\.safetensors: is not a trained network.*missing bias"):
             copy_trained(tmp_path / "encoder.safetensors", nn.Linear(2, 1))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -15,13 +16,15 @@ from typing import Any
 
 from mitobench.api import Candidates, Context, Detections, Embeddings, Frame, Mitoses, Plugin, PluginError, Sample
 from mitobench.evaluate import FramePrediction, choose_threshold, matching
+from mitobench.foreign.tensors import tensor_shapes
 from mitobench.pipeline import arrays, canonical
 from mitobench.pipeline.stages.distributed_fit import fit_together
 from mitobench.pipeline.stages.embedding import of_sample
-from mitobench.pipeline.stages.job import CONTINUED, LOG, TRAINING_INFO, Job
+from mitobench.pipeline.stages.job import LOG, TRAINING_INFO, Job
 from mitobench.pipeline.stages.tensorboard import curves
-from mitobench.training.tensor_files import shapes
+from mitobench.weights_search import WHOLE
 
+OF_ENSEMBLE = re.compile(r"^networks\.\d+\.")  # before the names of the tensors of a network among several
 DEFAULT_MATCHER = "mitos"  # whatever the run's: a fit does not depend on how its detections will be scored
 
 
@@ -63,18 +66,20 @@ def fit_one(job: Job, rank: int = 0, world_size: int = 1) -> None:
     if rank == 0:
         plugin.save(job.folder)
         if _is_whole(job.stage.plugin.weights, job.folder):
-            context.training_info[CONTINUED] = list(job.stage.plugin.learned_from)
+            context.training_info[WHOLE] = True
         _write_training_info(plugin, context.training_info, job.folder / TRAINING_INFO)
         if (job.work / LOG).is_file():
             shutil.copy(job.work / LOG, job.folder / LOG)
 
 
 def _is_whole(weights: Path | None, saved: Path) -> bool:
-    """Returns whether a fit started from all tensors that it saved: from the network of an earlier fit."""
+    """Returns whether a fit, or each network of an ensemble, started from all tensors that it saved."""
     files = list(saved.rglob("*.safetensors"))
     if weights is None or weights.suffix != ".safetensors" or len(files) != 1:
         return False
-    return shapes(weights) == shapes(files[0])
+    found, given = tensor_shapes(files[0]), tensor_shapes(weights)
+    members = {OF_ENSEMBLE.sub("", name): shape for name, shape in found.items()}
+    return given in (found, members)
 
 
 def _write_training_info(plugin: Plugin, training_info: Mapping[str, Any], path: Path) -> None:

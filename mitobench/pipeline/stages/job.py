@@ -16,7 +16,6 @@ from mitobench.pipeline.workspace import Workspace
 # `facts.json` is an old name, kept because existing stores have it.
 TRAINING_INFO = "facts.json"
 LOG = "fit.log"
-CONTINUED = "trained before on"  # in TRAINING_INFO of a fit that started from a whole network: the data sets of its fit
 
 
 @dataclass(frozen=True)

@@ -65,21 +65,23 @@ def _fit_fuser(
     assert job.stage.plugin is not None
     keep = split.above(lowest)
     sweep = Sweep(split.with_scores(keep, split.detector[keep]), *matching_rule(job))
-    quality = sweep.best_f1 if job.stage.settings["choose_by"] == F1 else partial(_average_precision, sweep)
+    choose_by = None if job.stage.settings["choose_by"] == F1 else partial(_average_precision, sweep)
     fuser = job.stage.plugin.create("cpu")
     verifier = split.detector if split.verifier is None else split.verifier
     seen = seen_by(job, fuser, split, keep)
-    fuser.fit(Validation(split.detector[keep], verifier[keep], hits[keep], sweep.best_f1, *seen, quality))
+    fuser.fit(Validation(split.detector[keep], verifier[keep], hits[keep], sweep.best_f1, *seen, choose_by))
     cross_fitted = fuser.cross_fitted()
     if cross_fitted is None:
         fused = fused_scores(job, fuser, split, keep)
     else:
         fused = checks.scores(fuser, None, cross_fitted, int(keep.sum()))
-    return quality(fused), fuser, best_point(sweep.curve(fused)), fused
+    point = best_point(sweep.curve(fused))
+    return choose_by(fused) if choose_by else point.f1 or 0.0, fuser, point, fused
 
 
 def _average_precision(sweep: Sweep, scores: Floats) -> float:
-    return sweep.curve(scores).average_precision() or 0.0  # None without a mitosis
+    """Returns the average precision, 0 without a mitosis; rounded, so that the order of a sum does not break ties."""
+    return round(sweep.curve(scores).average_precision() or 0.0, 12)
 
 
 def _candidate_thresholds(job: Job, split: SplitCandidates, hits: NDArray[np.bool_]) -> list[float | None]:

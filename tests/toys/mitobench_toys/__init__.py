@@ -454,6 +454,10 @@ class ToyNet(Verifier):
     schedule = ("iterations",)
 
     @classmethod
+    def takes_over(cls, options: Options) -> bool:
+        return not options.iterations
+
+    @classmethod
     def pretrained(cls, options: Options) -> Path | None:
         from mitobench.training import find_weights
 

@@ -85,6 +85,11 @@ class PatchTrainedDetector(NetworkDetector):
         """Returns whether the pretrained weights of VGG_CNN_M_1024 fit the backbone."""
         return bool((o.width, o.norm, o.stride) == (1, "lrn", 16))
 
+    @classmethod
+    def takes_over(cls, options: Any) -> bool:
+        """Whether there are no steps."""
+        return not options.iterations
+
     def fit(self, train: Sequence[api.Sample], val: Sequence[api.Sample], context: api.Context) -> None:
         """Trains on patches of `train`, starting from `context.pretrained` if it is given.
 
@@ -99,7 +104,7 @@ class PatchTrainedDetector(NetworkDetector):
 
         torch.manual_seed(context.seed)
         self._network, self.device = self.build(), context.device
-        if not self.options.iterations:
+        if self.takes_over(self.options):
             copy_trained(context.pretrained, self._network)
             self._network.to(self.device).eval()
             return

@@ -83,6 +83,11 @@ class MMDet(api.Detector):
 
         return with_backbone(dict(found), o.backbone.removeprefix(TIMM))
 
+    @classmethod
+    def takes_over(cls, options: Any) -> bool:
+        """Whether there are no steps."""
+        return not options.iterations
+
     def fit(self, train: Sequence[api.Sample], val: Sequence[api.Sample], context: api.Context) -> None:
         """Trains on patches of `train`, starting from `context.pretrained` if it is given.
 
@@ -102,7 +107,7 @@ class MMDet(api.Detector):
         self._model, self.device = self.model(), context.device
         self._network = built(self._model, self.options)
         context.training_info["parameters"] = number_of_parameters(self._network)
-        if not self.options.iterations:
+        if self.takes_over(self.options):
             copy_trained(context.pretrained, self._network)
             self._network.to(self.device).eval()
             return

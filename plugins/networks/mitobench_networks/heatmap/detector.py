@@ -87,6 +87,11 @@ class Heatmap(api.Detector):
             "published weights": weights.get("hf_hub_id") or weights.get("url") or "none",
         }
 
+    @classmethod
+    def takes_over(cls, options: Any) -> bool:
+        """Whether there are no steps."""
+        return not options.iterations
+
     def untrained(self) -> HeatmapNet:
         """The network with random weights."""
         return HeatmapNet(self.options.encoder, self.options.decoder_channels, self.options.stride)
@@ -101,7 +106,7 @@ class Heatmap(api.Detector):
         options, self.device = self.options, context.device
         torch.manual_seed(context.seed)
         self._network = self.untrained()
-        if not options.iterations:
+        if self.takes_over(options):
             copy_trained(context.pretrained, self._network)
             self._network.to(self.device).eval()
             return

@@ -72,6 +72,11 @@ class TorchvisionDetector(api.Detector):
             "published weights of the backbone": backbone_name(options),
         }
 
+    @classmethod
+    def takes_over(cls, options: Any) -> bool:
+        """Whether there are no steps."""
+        return not options.iterations
+
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
         """Learns from boxes, in rounds: after each but the last, the training frames are searched for hard negatives.
 
@@ -84,7 +89,7 @@ class TorchvisionDetector(api.Detector):
         options, self.device = self.options, context.device
         torch.manual_seed(context.seed)
         self._network = BoxNetwork(options)
-        if not options.iterations:
+        if self.takes_over(options):
             copy_trained(context.pretrained, self._network)
             self._network.to(self.device).eval()
             return
