@@ -64,7 +64,7 @@ class PluginRef:
         version = f"{plugin.version} ({installed.package} {installed.version})"
         with weights_search.searching(role) as search:
             weights = _pretrained(role, plugin, options)
-        if weights is None and plugin.learns() and plugin.takes_over(options):
+        if weights is None and plugin.learns() and _takes_over(role, plugin, options):
             raise MitobenchError(f"{role} {plugin.name}: {weights_search.NOTHING_TO_TAKE_OVER}")
         return cls(
             role,
@@ -161,9 +161,9 @@ class PluginRef:
 
     @property
     def takes_over(self) -> bool:
-        """Whether a fit trains nothing, and only copies a trained network."""
+        """Whether a fit trains nothing, and only copies a trained network. Raises PluginError if the plugin raises."""
         cls = self.cls()
-        return bool(cls.takes_over(cls.Options.model_validate(with_files(self.options, self.files))))
+        return _takes_over(self.role, cls, cls.Options.model_validate(with_files(self.options, self.files)))
 
     @property
     def embeds(self) -> bool:
@@ -235,6 +235,13 @@ def needs(role: str, plugin: type[Plugin], options: Options) -> Sequence[api.Nee
         return list(plugin.trusts(options))
     except Exception as reason:
         raise PluginError(f"{role} {plugin.name!r}: trusts() raised {type(reason).__name__}: {reason}.") from reason
+
+
+def _takes_over(role: str, plugin: type[Plugin], options: Options) -> bool:
+    try:
+        return bool(plugin.takes_over(options))
+    except Exception as reason:
+        raise PluginError(f"{role} {plugin.name!r}: takes_over() raised {type(reason).__name__}: {reason}.") from reason
 
 
 def has_pretrained(plugin: type[Plugin]) -> bool:

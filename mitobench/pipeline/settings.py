@@ -30,7 +30,6 @@ log = logging.getLogger("mitobench")
 
 VALIDATION: Literal["validation"] = "validation"
 F1: Literal["f1"] = "f1"
-AVERAGE_PRECISION: Literal["average-precision"] = "average-precision"
 Threshold = Annotated[float, Field(allow_inf_nan=False)] | Literal["validation"] | None
 
 PIPELINE = "the pipeline"  # what messages call the owner of the pipeline's options

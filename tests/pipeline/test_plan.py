@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from mitobench import discovery
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.datasets.splits import PARTS
 from mitobench.errors import MitobenchError
+from mitobench.pipeline import plugin_ref
 from mitobench.pipeline.graph import Plan
 from mitobench.pipeline.stages.stage import Stage
 
@@ -125,6 +127,25 @@ def test_a_plugin_that_cannot_be_imported_breaks_its_own_rows_only(prepare: Any)
     assert status == "broken"
     assert "mitobench-toys" in reason
     assert "on purpose" in reason
+
+
+def test_a_plugin_that_cannot_say_whether_it_takes_a_network_over_breaks_its_own_rows_only(
+    prepare: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(options: Any) -> bool:
+        raise ValueError("on purpose")
+
+    monkeypatch.setattr(discovery.load("verifier", "toy-net"), "takes_over", broken)
+    problems = {row.combination.verifier: row.problem for row in prepare(verifier="toy-net,toy-mean").plan.rows}
+    assert problems["toy-mean"] is None
+    assert problems["toy-net"] == ("broken", "verifier 'toy-net': takes_over() raised ValueError: on purpose.")
+
+
+def test_folds_of_candidates_need_a_detector_that_trains(prepare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery.load("detector", "toy-dark"), "takes_over", classmethod(lambda cls, options: True))
+    monkeypatch.setattr(plugin_ref, "_pretrained", lambda *_: Path(__file__))
+    with pytest.raises(MitobenchError, match=r"out-of-fold\(2\): toy-dark with iterations = 0 is one network"):
+        prepare(sets=["pipeline.candidates=out-of-fold(2)"])
 
 
 def test_seeds_vary_training_and_never_the_split(prepare: Any) -> None:
