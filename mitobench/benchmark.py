@@ -261,9 +261,10 @@ def finished_rows(
     """Run the stages of several benchmarks; yields each combination as soon as its stages have ended.
 
     Benchmarks whose frames agree run as one plan, so that folds do not wait for each other; those without test frames
-    (`part="val"`) do not, as the test frames of a fold are in the others. Each combination comes with
-    its benchmark, and with all results so far by key. The arguments are those of `run_all`. Raises StoreError if the
-    store cannot be written.
+    (`part="val"`) do not, as the test frames of a fold are training frames of the others. Each combination comes with
+    its benchmark, and with all results so far by key. The arguments are those of `run_all`.
+
+    Raises StoreError if the store cannot be written.
     """
     listener, executor = listener or executors.ProgressListener(), executor or executors.Local()
     workspaces: list[tuple[Workspace, list[Benchmark]]] = []
