@@ -61,6 +61,7 @@ CHANGES = {
     "evaluate.summary": CHOICE,
     "evaluate.uncertainty": CHOICE,
     "evaluate.boxes": {"box-scores"},
+    "foreign.tensors": FITS,
     "pipeline.stages.boxes": {"boxes", "box-scores"},
     "pipeline.stages.box_scores": {"box-scores"},
     "pipeline.stages.scored_candidates": CHOICE,

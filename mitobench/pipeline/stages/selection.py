@@ -11,7 +11,6 @@ from mitobench.api import Fuser, Validation
 from mitobench.evaluate import OperatingPoint, Sweep, candidate_thresholds, choose_threshold
 from mitobench.evaluate.operating_point import best_point
 from mitobench.pipeline import checks
-from mitobench.pipeline.settings import F1
 from mitobench.pipeline.stages import scored_candidates
 from mitobench.pipeline.stages.job import Job, write_json
 from mitobench.pipeline.stages.scored_candidates import (
@@ -65,7 +64,8 @@ def _fit_fuser(
     assert job.stage.plugin is not None
     keep = split.above(lowest)
     sweep = Sweep(split.with_scores(keep, split.detector[keep]), *matching_rule(job))
-    choose_by = None if job.stage.settings["choose_by"] == F1 else partial(_average_precision, sweep)
+    by_f1 = job.stage.settings["choose_by"] == "f1"
+    choose_by = None if by_f1 else partial(_average_precision, sweep)
     fuser = job.stage.plugin.create("cpu")
     verifier = split.detector if split.verifier is None else split.verifier
     seen = seen_by(job, fuser, split, keep)
