@@ -15,6 +15,7 @@ from mitobench.errors import MitobenchError, PluginError, as_text
 from mitobench.pipeline import canonical
 
 PRETRAINED = "pretrained"
+PUBLISHED = ("auto", "package", "timm")  # values of it that never name a network trained here
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ class PluginRef:
         version = f"{plugin.version} ({installed.package} {installed.version})"
         with weights_search.searching(role) as search:
             weights = _pretrained(role, plugin, options)
-        if weights is None and plugin.learns() and _takes_over(role, plugin, options):
+        published = weights is None or getattr(options, PRETRAINED, None) in PUBLISHED
+        if published and plugin.learns() and _takes_over(role, plugin, options):
             raise MitobenchError(f"{role} {plugin.name}: {weights_search.NOTHING_TO_TAKE_OVER}")
         return cls(
             role,

@@ -332,8 +332,10 @@ def test_a_record_with_a_network_taken_over_is_reproduced_from_the_weights(
 
 
 def test_without_weights_there_is_nothing_to_take_over(run: Any) -> None:
-    with pytest.raises(MitobenchError, match=r"verifier toy-net: iterations = 0 .* pretrained=record:"):
-        run(verifier="toy-net", sets=["verifier.iterations=0"], prepare_only=True)
+    for pretrained in ("none", "auto"):
+        sets = ["verifier.iterations=0", f"verifier.pretrained={pretrained}"]
+        with pytest.raises(MitobenchError, match=r"verifier toy-net: iterations = 0 .* pretrained=record:"):
+            run(verifier="toy-net", sets=sets, prepare_only=True)
 
 
 def test_a_failed_record_has_no_note_on_what_the_fit_started_from(run: Any, tmp_path: Path) -> None:
