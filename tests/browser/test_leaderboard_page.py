@@ -612,6 +612,13 @@ def test_the_page_fits_every_width_and_a_row_takes_few_lines(show: Open) -> None
             until(lambda: 0 < shown.evaluate(canvas) < before)  # noqa: B023
 
 
+def test_a_plot_that_is_still_as_wide_as_before_does_not_widen_the_page(show: Open) -> None:
+    shown = show(MITOS)
+    drawn(shown, "plane")
+    shown.evaluate("document.querySelector('[data-plot=plane] canvas').style.width = '3000px'")
+    assert shown.evaluate("document.documentElement.scrollWidth === innerWidth")
+
+
 def brightness(colour: str) -> int:
     """Of `rgb(r, g, b)` or `#rrggbb`, 0 to 765."""
     if colour.startswith("#"):
