@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -156,10 +156,10 @@ def _widened(found: Tissue) -> NDArray[np.bool_]:
 
 def _only(area: SearchArea, roi: SearchArea) -> SearchArea:
     """Returns the part of an area in a region of interest."""
-    both, mask = area.tissue.mask & roi.mask, area.mask & roi.mask
+    both, mask = area.tissue.mask & roi.tissue.mask, area.mask & roi.mask
     notes = (*area.notes, "only the region of interest was searched", *roi.notes)
     if not both.any():
-        both, mask = roi.mask, roi.mask
+        both, mask = roi.tissue.mask, roi.mask
         notes = (*notes, "no tissue was found in the region of interest, so all of it was searched")
     if area.polygons is not None:  # both were drawn: the tissue's outlines decide by cells only
         notes = (*notes, f"the outlines of the tissue are used to {STEP_UM:g} um")
@@ -211,37 +211,71 @@ def _mask(path: Path, canvas: _Canvas) -> NDArray[np.bool_]:
 
 
 def _outlined(path: Path, canvas: _Canvas) -> SearchArea:
-    """Reads outlines, and returns the area within them. Raises DataError if they lie outside the image."""
+    """Reads outlines, and returns the area within them. Raises DataError if they lie outside the image.
+
+    Cells whose centres lie within them are tissue. Cells that an outline crosses are searched, too.
+    """
     polygons, notes = read_polygons(path)
-    width, height = canvas.size
+    _refuse_outside(path, polygons, canvas)
     columns, rows = tissue.cells(canvas.extent)
-    mask = np.zeros((rows, columns), dtype=bool)
-    for polygon in polygons:
-        inside, touched = np.zeros_like(mask), np.zeros_like(mask)
-        for ring in polygon:
-            corners = [tuple(corner) for corner in (ring * canvas.mpp / STEP_UM - 0.5).tolist()]
-            inside ^= _drawn(corners, (columns, rows), fill=True)
-            touched |= _drawn(corners, (columns, rows), fill=False)
-        mask |= inside | touched
-    corners_px = np.concatenate([ring for polygon in polygons for ring in polygon])
-    low, high = corners_px.min(axis=0), corners_px.max(axis=0)
-    if not mask.any() or high[0] <= 0 or high[1] <= 0 or low[0] >= width or low[1] >= height:
-        raise DataError(
-            f"{path}: lies outside {canvas.name}: its outlines reach from ({low[0]:g}, {low[1]:g}) to "
-            f"({high[0]:g}, {high[1]:g}), and the image has {width} x {height} px. Give coordinates in px of the full "
-            "resolution."
-        )
-    return SearchArea(Tissue(mask, STEP_UM, canvas.extent), mask, polygons, notes)
+    in_cells = [[ring * canvas.mpp / STEP_UM for ring in polygon] for polygon in polygons]
+    inside = np.zeros((rows, columns), dtype=bool)
+    for polygon in in_cells:
+        low, high = _limits(polygon)
+        x1, y1, x2, y2 = np.array([*np.floor(low), *np.ceil(high)]).clip(0, [columns, rows] * 2).astype(int)
+        inside[y1:y2, x1:x2] |= _filled([ring - (x1, y1) for ring in polygon], (y2 - y1, x2 - x1))
+    searched = inside | _crossed([ring for polygon in in_cells for ring in polygon], inside.shape)
+    # A region that is smaller than a cell may hold no centre of one.
+    found = Tissue(inside if inside.any() else searched, STEP_UM, canvas.extent)
+    return SearchArea(found, searched, polygons, notes)
 
 
-def _drawn(corners: list[Any], size: tuple[int, int], fill: bool) -> NDArray[np.bool_]:
-    canvas = Pillow.new("1", size)
+def _refuse_outside(path: Path, polygons: Sequence[Polygon], canvas: _Canvas) -> None:
+    limits = [_limits(polygon) for polygon in polygons]
+    if any((high > 0).all() and (low < canvas.size).all() for low, high in limits):
+        return
+    low, high = _limits([corner for both in limits for corner in both])
+    width, height = canvas.size
+    raise DataError(
+        f"{path}: lies outside {canvas.name}: its outlines reach from ({low[0]:g}, {low[1]:g}) to "
+        f"({high[0]:g}, {high[1]:g}), and the image has {width} x {height} px. Give coordinates in px of the full "
+        "resolution."
+    )
+
+
+def _limits(rings: Sequence[Floats]) -> tuple[Floats, Floats]:
+    """Returns the least and the greatest x and y of outlines."""
+    corners = np.vstack(rings)
+    return corners.min(axis=0), corners.max(axis=0)
+
+
+def _filled(rings: Sequence[Ring], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which cells have their centre within an odd number of outlines, bool `shape`; outlines are in cells."""
+    rows, columns = shape
+    crossings = np.zeros((rows, columns + 1), dtype=np.int32)  # of a row and the outlines, by the first cell behind
+    for ring in rings:
+        edges = np.stack([ring, np.roll(ring, -1, axis=0)])
+        start, end = np.take_along_axis(edges, np.argsort(edges[..., 1], axis=0)[..., None], axis=0)
+        first, last = (np.ceil(corner[:, 1] - 0.5).clip(0, rows).astype(int) for corner in (start, end))
+        count = last - first
+        edge = np.repeat(np.arange(len(ring)), count)
+        row = np.arange(len(edge)) + np.repeat(first - np.cumsum(count) + count, count)
+        (x1, y1), (x2, y2) = start[edge].T, end[edge].T
+        x = x1 + (row + 0.5 - y1) * (x2 - x1) / (y2 - y1)
+        np.add.at(crossings, (row, np.ceil(x - 0.5).clip(0, columns).astype(int)), 1)
+    odd: NDArray[np.bool_] = np.cumsum(crossings, axis=1)[:, :columns] % 2 == 1
+    return odd
+
+
+def _crossed(rings: Sequence[Ring], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which cells an outline crosses, and their neighbours, bool `shape`; outlines are in cells."""
+    canvas = Pillow.new("1", (shape[1] + 2, shape[0] + 2))  # a frame of a cell, as neighbours lie on the image
     draw = ImageDraw.Draw(canvas)
-    if fill:
-        draw.polygon(corners, fill=1)
-    else:
-        draw.line([*corners, corners[0]], fill=1, width=2)
-    return np.array(canvas)
+    for ring in rings:
+        corners = [tuple(corner) for corner in np.floor(ring + 1).tolist()]
+        draw.line([*corners, corners[0]], fill=1)
+    crossed: NDArray[np.bool_] = dilation(np.array(canvas), np.ones((3, 3)))[1:-1, 1:-1]
+    return crossed
 
 
 def read_polygons(path: Path) -> tuple[tuple[Polygon, ...], tuple[str, ...]]:
