@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from mitobench.slides.reader.resolution import Mpp
 MIN_MPP, MAX_MPP = 0.1, 1.0  # um/px at which mitoses are found
 _LISTED = 8  # files of a slide that a note names, and files of a folder that an error names
 HEAT = ".heat"  # end of the stem of a heat map
+_MAX_STEM = 200  # bytes of the stem of an output file; the rest is for its ending, and for that of temporary files
 SUMMARY = "summary"  # stem of the summary file; reserved, so no image's output files get it
 
 
@@ -92,18 +94,26 @@ def names(paths: Sequence[Path]) -> list[str]:
     """Names the outputs of each image: its stem, or `STEM-2`, `STEM-3`, ... for further images with the same stem.
 
     Ignores case when comparing stems, as some file systems do. `STEM.heat` is the name of another image's heat map.
+    Long stems are cut, as file systems limit names to 255 bytes.
     """
-    stems = {path.stem.lower() for path in paths}
+    stems = [_cut(path.stem) for path in paths]
+    reserved = {stem.lower() for stem in stems}
     taken = {SUMMARY}
     given = []
-    for path in paths:
-        name, number = path.stem, 1
-        while name.lower() in taken or name.lower().endswith(HEAT) or (number > 1 and name.lower() in stems):
+    for stem in stems:
+        name, number = stem, 1
+        while name.lower() in taken or name.lower().endswith(HEAT) or (number > 1 and name.lower() in reserved):
             number += 1
-            name = f"{path.stem}-{number}"
+            name = f"{stem}-{number}"
         taken.add(name.lower())
         given.append(name)
     return given
+
+
+def _cut(stem: str) -> str:
+    while len(os.fsencode(stem)) > _MAX_STEM:
+        stem = stem[:-1]
+    return stem
 
 
 def check_out(out: Path, paths: Iterable[Path]) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 from mitobench.errors import DataError, MitobenchError
 from mitobench.model import inputs
 from mitobench.model.batch import predict_files
+from mitobench.model.image_run import ENDINGS
 from mitobench.slides.reader import open_image
 from model.toy_models import dots
 
@@ -79,6 +80,16 @@ def test_a_folder_of_other_formats_only_is_refused_by_their_names(tmp_path: Path
 def test_images_with_the_same_stem_are_numbered() -> None:
     paths = [Path(name) for name in ("x/a.png", "y/a.png", "a.tif", "A-2.bmp", "b.png", "summary.png")]
     assert inputs.names(paths) == ["a", "a-3", "a-4", "A-2", "b", "summary-2"]
+
+
+@pytest.mark.parametrize("letter", ["l", "病"])
+def test_images_with_the_longest_names_that_a_file_system_takes_have_outputs(tmp_path: Path, letter: str) -> None:
+    stem = letter * (250 // len(letter.encode()))
+    names = inputs.names([Path(f"{stem}.png"), Path(f"{stem}.tif"), Path("a.png")])
+    assert names[0] == stem[: len(names[0])]
+    assert names[1:] == [f"{names[0]}-2", "a"]
+    for ending in ENDINGS:
+        (tmp_path / f"{names[1]}{ending}").touch()
 
 
 @given(st.lists(st.sampled_from(["a", "A", "a-2", "a-3", "a-2-2", "summary"])))
