@@ -204,7 +204,7 @@ def _images(given: list[Path], example: bool, recursive: bool) -> tuple[list[Pat
         notify(f"The example is {path}: synthetic tissue, so what is found on it says nothing about real slides.")
         return [path], False
     paths = images_of(given, recursive)
-    check_there(paths)
+    check_there(path for path in paths if path in given)  # a broken link in a folder is reported when its turn comes
     return paths, any(path.is_dir() for path in given)
 
 

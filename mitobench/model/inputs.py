@@ -87,7 +87,9 @@ def _files(folder: Path, recursive: bool) -> list[Path]:
 
 
 def _is_image(path: Path) -> bool:
-    return path.is_file() and path.suffix.lower() in READ_SUFFIXES and not path.name.startswith(".")
+    is_broken_link = path.is_symlink() and not path.exists()  # an image that must not be passed over in silence
+    named = path.suffix.lower() in READ_SUFFIXES and not path.name.startswith(".")
+    return named and (path.is_file() or is_broken_link)
 
 
 def names(paths: Sequence[Path]) -> list[str]:
