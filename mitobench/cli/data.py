@@ -234,7 +234,8 @@ def from_geojson(
     written = corrections.write_dataset(pairs, out, mpp, corrections.Classes(*names))
     for note in written.notes:
         echo(note)
-    echo(f"{written.images} images with {written.mitoses} mitoses and {written.imposters} imposters.")
+    found = f"{counted(written.mitoses, 'mitosis', 'mitoses')} and {counted(written.imposters, 'imposter')}"
+    echo(f"{counted(written.images, 'image')} with {found}.")
     echo(f"Written to {out}. Check it with: mitobench data check {out} --dataset folder")
 
 

@@ -19,7 +19,7 @@ from PIL import ImageDraw
 from mitobench import foreign
 from mitobench.atomic import atomic_folder
 from mitobench.datasets.folder_settings import FILE, IMPOSTER, MITOSIS
-from mitobench.errors import DataError, MitobenchError, as_text
+from mitobench.errors import DataError, MitobenchError, as_text, counted
 from mitobench.foreign.geojson import places, texts_of
 from mitobench.foreign.limits import MAX_LABELS_BYTES, MAX_PIXELS
 from mitobench.model import inputs
@@ -157,11 +157,18 @@ def read_corrections(path: Path, classes: Classes = Classes()) -> Corrections:
         where = f"{path}: features[{number}]"
         kind = _kind(feature, where, classes)
         if kind == "region":
-            regions.append(tuple(rings_of(path, number, feature["geometry"])))
+            regions.append(_region(path, number, feature["geometry"]))
         elif kind is not None:
             figures += [(x, y, kind == "mitosis") for x, y in places(feature["geometry"], where, DataError)]
     table = np.array(figures, dtype=np.float64).reshape(-1, 3)
     return Corrections(table[:, :2] - 0.5, table[:, 2].astype(bool), tuple(regions))
+
+
+def _region(path: Path, number: int, geometry: dict[str, Any]) -> tuple[Ring, ...]:
+    rings = tuple(rings_of(path, number, geometry))
+    if not rings:
+        raise DataError(f"{path}: features[{number}]: is an area without corners. Remove it, or draw it again.")
+    return rings
 
 
 def _kind(feature: Any, where: str, classes: Classes) -> str | None:
@@ -209,9 +216,13 @@ def _write_image(
             rows.append((f"{folder.name}/{name}", *place, "mitosis" if is_mitosis else "imposter"))
     outside, repeated = int((labelled == 0).sum()), int((labelled > 1).sum())
     if outside:
-        notes.append(f"{image.path}: {outside} figures lie outside the regions, and are left out")
+        notes.append(
+            f"{image.path}: {counted(outside, 'figure')} outside the regions {'is' if outside == 1 else 'are'} left out"
+        )
     if repeated:
-        notes.append(f"{image.path}: regions overlap: {repeated} figures are in several of them, and count there")
+        notes.append(
+            f"{image.path}: regions overlap: what lies in several counts in each ({counted(repeated, 'figure')})"
+        )
     return rows
 
 

@@ -21,7 +21,7 @@ from skimage.morphology import dilation, disk
 
 from mitobench import foreign
 from mitobench.api import Floats
-from mitobench.errors import DataError
+from mitobench.errors import DataError, counted
 from mitobench.foreign.limits import MAX_ANNOTATION_BYTES
 from mitobench.model.grid import Cell
 from mitobench.slides import tissue
@@ -291,11 +291,11 @@ def read_polygons(path: Path) -> tuple[tuple[Polygon, ...], tuple[str, ...]]:
         else:
             regions += polygons_of(path, number, geometry)
     if not regions:
-        only = f" of a region, only {detections:,} detections" if detections else ""
+        only = f" of a region, only {counted(detections, 'detection')}" if detections else ""
         raise DataError(f"{path}: holds no polygon{only}. Draw the region in QuPath, and export it as GeoJSON.")
     if sum(len(ring) for polygon in regions for ring in polygon) > MAX_CORNERS:
         raise DataError(f"{path}: has more than {MAX_CORNERS:,} corners. Simplify the outlines.")
-    notes = (f"{detections:,} detections in {path.name} are not outlines of a region and were left out",)
+    notes = (f"left out of {path.name}, as it is not the outline of a region: {counted(detections, 'detection')}",)
     return tuple(regions), notes if detections else ()
 
 

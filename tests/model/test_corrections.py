@@ -73,7 +73,7 @@ def test_a_region_limits_the_labelled_area(write: Callable[..., tuple[Written, D
     written, dataset = write(MITOSIS, CANDIDATE, REGION)
     (item,) = dataset.items.values()
     assert (written.mitoses, written.imposters) == (1, 0)
-    assert "1 figures lie outside the regions" in written.notes[0]
+    assert "1 figure outside the regions is left out" in written.notes[0]
     assert item.mitoses.xy.tolist() == [[50, 40]]
     assert item.frame.size == (300, 100)
     assert np.array_equal(item.frame.read(), picture(SIZE[1], SIZE[0])[40:140, 50:350])
@@ -117,6 +117,8 @@ def test_further_classes_are_named(write: Callable[..., tuple[Written, Dataset]]
         (detection(None, 9, 9), "has no class. Give it a class"),
         (feature("annotation", None, (0, 0), (5, 0), (5, 5)), "a region needs at least 64"),
         (feature("annotation", None, (900, 0), (1000, 0), (1000, 90)), "a region needs at least 64"),
+        ({**REGION, "geometry": {"type": "Polygon", "coordinates": []}}, "is an area without corners"),
+        ({**REGION, "geometry": {"type": "MultiPolygon", "coordinates": [[]]}}, "is an area without corners"),
         ({"type": "Feature", "geometry": None, "properties": {}}, "is not an object of QuPath"),
         ({**MITOSIS, "geometry": {"type": "LineString", "coordinates": [[0, 0], [9, 9]]}}, "is a LineString"),
         ({**MITOSIS, "geometry": {"type": "Point", "coordinates": ["a"]}}, "are not pairs of numbers"),

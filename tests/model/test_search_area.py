@@ -113,7 +113,7 @@ def test_detections_in_a_file_of_regions_are_left_out(image: Path, option: str) 
     path.write_text(json.dumps({**content, "features": [*detections, *content["features"]]}))
     xs, note, _ = found(image, **{option: path})
     assert xs == [150]
-    assert "3 detections in export.geojson are not outlines of a region and were left out" in note
+    assert "left out of export.geojson, as it is not the outline of a region: 3 detections" in note
     path.write_text(json.dumps({**content, "features": detections}))
     with pytest.raises(DataError, match="no polygon of a region, only 3 detections"):
         read_polygons(path)
