@@ -335,6 +335,7 @@ def _where(state: Progress) -> str:
 
 def _introduce(folder: Path, model: Model, threshold: float | None) -> None:
     from mitobench.cli.console import notify
+    from mitobench.errors import counted
     from mitobench.gallery.outcomes import short
     from mitobench.model.measured import f1_text
     from mitobench.report import markdown
@@ -344,8 +345,9 @@ def _introduce(folder: Path, model: Model, threshold: float | None) -> None:
     notify(f"{f1_text(card)} Candidates with a score of {short(card.threshold)} or more are mitoses.")
     if card.calibration is not None:
         notify(
-            f"Its threshold of {card.threshold:.4g} was chosen on {card.calibration.images} images of your own, "
-            f"with F1 {markdown.number(card.calibration.f1)} there."
+            f"Its threshold of {card.threshold:.4g} was chosen on {counted(card.calibration.images, 'image')} of your "
+            f"own, with F1 {markdown.number(card.calibration.f1)} there; the F1 of the test refers to "
+            f"{short(card.calibration.threshold_before)}."
         )
     if threshold is not None:
         notify(f"Using --threshold {threshold:g} instead: the F1 above does not apply to it.")
