@@ -42,6 +42,8 @@ def calibrate(
     """
     if out.exists():
         raise MitobenchError(f"{out}: exists already, and is not overwritten. Give another folder with --out.")
+    if folder.resolve() in out.resolve().parents:
+        raise MitobenchError(f"{out}: lies in the folder of the model. Give another folder with --out.")
     dataset = datasets.load("folder", data)
     items = [item for item in dataset.items.values() if item.mitoses.labelled]
     if not items:
@@ -78,10 +80,11 @@ def _chosen(
     point = choose_threshold(frames, MATCHER, radius)
     if point.threshold is None:
         raise DataError(f"{data}: no threshold can be chosen: {point.reason}. Label more fields that have mitoses.")
-    before = count_frames(frames, card.threshold, MATCHER, radius)
+    threshold_before = card.calibration.threshold_before if card.calibration else card.threshold
+    before = count_frames(frames, threshold_before, MATCHER, radius)
     after = count_frames(frames, point.threshold, MATCHER, radius)
     calibration = Calibration(
-        threshold_before=card.calibration.threshold_before if card.calibration else card.threshold,
+        threshold_before=threshold_before,
         images=len(items),
         slides=len({item.frame.group for item in items}),
         mitoses=sum(len(item.mitoses) for item in items),

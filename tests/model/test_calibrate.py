@@ -14,6 +14,7 @@ from mitobench.datasets import load
 from mitobench.evaluate import FramePrediction, choose_threshold
 from mitobench.model import Model
 from mitobench.model import card as cards
+from mitobench.model.calibrate import calibrate
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("toys")]
 MPP = 0.25
@@ -70,6 +71,28 @@ def test_an_existing_folder_is_not_overwritten(
     assert answer.code == 2
     assert "is not overwritten" in answer.err
     assert cards.read(folder).calibration is None
+
+
+def test_a_folder_within_that_of_the_model_is_refused(
+    mitobench: Callable[..., Any], folder: Path, data: Path, tmp_path: Path
+) -> None:
+    answer = mitobench("calibrate", folder, "--data", data, "--out", folder / "new", "--device", "cpu")
+    assert answer.code == 2
+    assert answer.err.strip().endswith("lies in the folder of the model. Give another folder with --out.")
+
+
+def test_of_a_model_that_was_calibrated_before_the_threshold_before_is_that_of_its_record(
+    folder: Path, data: Path, tmp_path: Path
+) -> None:
+    packed = cards.read(folder)
+    (folder / cards.CARD).unlink()
+    strict = cards.write(folder, packed.model_copy(update={"threshold": 0.999}))
+    once = calibrate(folder, Model.load(folder), data, tmp_path / "once").calibration
+    twice = calibrate(tmp_path / "once", Model.load(tmp_path / "once"), data, tmp_path / "twice").calibration
+    assert once is not None
+    assert once.f1 != once.f1_before
+    assert once.threshold_before == strict.threshold
+    assert twice == once
 
 
 def test_images_without_mitoses_give_no_threshold(
