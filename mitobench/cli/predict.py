@@ -346,11 +346,12 @@ def _introduce(folder: Path, model: Model, threshold: float | None) -> None:
     if card.calibration is not None:
         notify(
             f"Its threshold of {card.threshold:.4g} was chosen on {counted(card.calibration.images, 'image')} of your "
-            f"own, with F1 {markdown.number(card.calibration.f1)} there; the F1 of the test refers to "
-            f"{short(card.calibration.threshold_before)}."
+            f"own, with F1 {markdown.number(card.calibration.f1)} there."
         )
+    if card.threshold != card.measured_threshold:
+        notify(f"The F1 of the test refers to a threshold of {short(card.measured_threshold)}.")
     if threshold is not None:
-        notify(f"Using --threshold {threshold:g} instead: the F1 above does not apply to it.")
+        notify(f"Using --threshold {threshold:g} instead: the F1 of the test does not apply to it.")
     notify("Research software: not for diagnosis.")
 
 

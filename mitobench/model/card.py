@@ -90,7 +90,7 @@ class Calibration(Strict):
         digest: SHA-256 of the images and their annotation.
         matcher, radius_um: which detections are hits.
         precision, recall, f1, f1_interval: at the new threshold.
-        f1_before, f1_before_interval: at the threshold that the model had.
+        f1_before, f1_before_interval: at `threshold_before`.
     """
 
     threshold_before: Finite

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mitobench.model.card import Repacked
 from mitobench.model.pages import IndexRow, write_index
 from model.pages.test_slide_page import text_of
 from model.toy_models import card
@@ -32,6 +33,17 @@ def test_it_lists_the_slides(tmp_path: Path) -> None:
     assert 'href="a%20b%23.html"' in html
     assert "grey &lt;b&gt;" in html
     assert "<script" not in html
+
+
+def test_it_says_if_the_f1_of_the_test_refers_to_another_threshold(tmp_path: Path) -> None:
+    chosen_again = {"options": {}, "threshold_before": 0.3, "frames": 1, "mitoses": 1, "matcher": "mitos"}
+    numbers = dict.fromkeys(("precision", "recall", "f1", "f1_before"), 0.5)
+    repacked = card(repacked=Repacked(**chosen_again, radius_um=7.5, **numbers))
+    for one, threshold, measured in ((card(), 0.5, None), (card(), 0.6, ".500"), (repacked, 0.5, ".300")):
+        write_index(tmp_path / "index.html", ROWS, 2.0, one, threshold)
+        text = text_of(tmp_path / "index.html")
+        assert (f"That is at a threshold of {measured}, not at the one used here." in text) == (measured is not None)
+        assert ("at a threshold of" in text) == (measured is not None)
 
 
 def test_one_image_is_not_called_images(tmp_path: Path) -> None:

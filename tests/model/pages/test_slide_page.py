@@ -211,3 +211,9 @@ def test_a_candidate_that_cannot_be_decoded_does_not_stop_it(tmp_path: Path, mon
     monkeypatch.setattr(ReaderImage, "reduced", broken)
     path = written(tmp_path, 2)
     assert text_of(path).count("This part of the image cannot be decoded.") == 2
+
+
+def test_it_says_if_the_f1_of_the_test_refers_to_another_threshold(tmp_path: Path) -> None:
+    assert "The F1 of the test refers to" not in text_of(written(tmp_path))
+    text = text_of(written(tmp_path, threshold=0.6))
+    assert "threshold .600; the model's own is .500. The F1 of the test refers to .500" in text
