@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Counts = NDArray[np.int32]
 
-MAX_AREA_MM2 = 10_000.0
+MIN_AREA_MM2, MAX_AREA_MM2 = 0.001, 10_000.0  # a smaller area fits between the places at which it is tried
 _POINTS_AT_ONCE = 1024  # limits the memory for the spans of points
 _CLOSE = 1e-3  # cells; far more than the errors of rounding
 
@@ -116,12 +116,14 @@ SHAPES: dict[str, type[Circle] | type[Square]] = {"circle": Circle, "square": Sq
 def area_of(shape: str, mm2: float) -> Area:
     """Returns an area of this shape, `circle` or `square`, and size.
 
-    Raises MitobenchError for another shape, and a size that is not above 0 and at most MAX_AREA_MM2.
+    Raises MitobenchError for another shape, and a size that is not from MIN_AREA_MM2 to MAX_AREA_MM2.
     """
     if shape not in SHAPES:
         raise MitobenchError(f"Unknown shape {shape!r} of a hot spot. {nearest(shape, SHAPES)}")
-    if not 0 < mm2 <= MAX_AREA_MM2:
-        raise MitobenchError(f"A hot spot of {mm2:g} mm2: its size must be above 0 and at most {MAX_AREA_MM2:,.0f}.")
+    if not MIN_AREA_MM2 <= mm2 <= MAX_AREA_MM2:
+        raise MitobenchError(
+            f"A hot spot of {mm2:g} mm2: its size must be from {MIN_AREA_MM2:g} to {MAX_AREA_MM2:,.0f} mm2."
+        )
     return SHAPES[shape](mm2)
 
 

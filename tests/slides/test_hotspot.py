@@ -63,7 +63,7 @@ def test_the_hot_spot_is_where_brute_force_finds_it(
     points: list[tuple[float, float]], mask: NDArray[np.bool_], shape: str, mm2: float
 ) -> None:
     xy = np.array(points, dtype=float).reshape(-1, 2)
-    found = find_hot_spots(xy, Tissue(mask, STEP), area_of(shape, mm2))
+    found = find_hot_spots(xy, Tissue(mask, STEP), SHAPES[shape](mm2))
     if not mask.any():
         assert found.spots == ()
         return
@@ -77,7 +77,7 @@ def test_the_hot_spot_is_where_brute_force_finds_it(
 def test_every_place_has_the_count_of_brute_force(
     points: list[tuple[float, float]], mask: NDArray[np.bool_], shape: str, mm2: float
 ) -> None:
-    xy, area = np.array(points, dtype=float).reshape(-1, 2), area_of(shape, mm2)
+    xy, area = np.array(points, dtype=float).reshape(-1, 2), SHAPES[shape](mm2)
     counts, (cells, _) = count_points(xy, mask.shape, STEP, area), count_cells(mask, STEP, area)
     y, x = np.indices(mask.shape)
     for i, j in np.ndindex(mask.shape):
@@ -90,7 +90,7 @@ def test_every_place_has_the_count_of_brute_force(
 def test_hot_spots_do_not_overlap_and_come_in_order(
     points: list[tuple[float, float]], mask: NDArray[np.bool_], shape: str, mm2: float
 ) -> None:
-    area = area_of(shape, mm2)
+    area = SHAPES[shape](mm2)
     spots = find_hot_spots(np.array(points, dtype=float).reshape(-1, 2), Tissue(mask, STEP), area).spots
     assert [spot.count for spot in spots] == sorted((spot.count for spot in spots), reverse=True)
     assert all(spot.count for spot in spots[1:])
@@ -194,7 +194,9 @@ def test_of_equal_places_the_one_with_most_tissue_then_the_upper_left_is_taken()
     assert spot.centre_um == (84.0, 68.0)
 
 
-@pytest.mark.parametrize(("shape", "mm2"), [("star", 2), ("circle", 0), ("circle", float("nan")), ("square", 1e9)])
+@pytest.mark.parametrize(
+    ("shape", "mm2"), [("star", 2), ("circle", 0), ("circle", 1e-6), ("circle", float("nan")), ("square", 1e9)]
+)
 def test_a_wrong_shape_or_size_is_an_error(shape: str, mm2: float) -> None:
     with pytest.raises(MitobenchError):
         area_of(shape, mm2)
