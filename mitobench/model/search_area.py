@@ -36,6 +36,7 @@ MAX_CORNERS = 200_000  # of all outlines of a file together
 _DETECTIONS = frozenset({"detection", "cell"})  # QuPath's kinds of objects that are not regions
 EVERYWHERE = "no tissue was found, so the whole image was searched"
 UNREAD = "parts of the image cannot be decoded at low resolution, so tissue there is unknown"
+_MIN_LABEL = 32  # of a mask: compression leaves smaller values where it was 0
 _SIMILAR = 0.02  # relative difference of the aspect ratios of an image and its mask
 
 Ring = NDArray[np.float64]
@@ -187,12 +188,16 @@ def _given(path: Path, canvas: _Canvas) -> SearchArea:
     """Reads where tissue is: outlines or a mask."""
     if path.suffix.lower() in GEOJSON:
         return _outlined(path, canvas)
-    mask = _mask(path, canvas)
-    return SearchArea(Tissue(mask, STEP_UM, canvas.extent), mask)
+    mask, notes = _mask(path, canvas)
+    return SearchArea(Tissue(mask, STEP_UM, canvas.extent), mask, None, notes)
 
 
-def _mask(path: Path, canvas: _Canvas) -> NDArray[np.bool_]:
-    """Reads a mask of any size with the image's form: bool [rows, columns] of the cells of `slides.tissue`."""
+def _mask(path: Path, canvas: _Canvas) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """Reads a mask of any size with the image's form: bool [rows, columns] of the cells of `slides.tissue`; and notes.
+
+    Values below 128 beside larger ones come from compression and smooth edges. Many of them may be labels: a note says
+    so.
+    """
     with open_image(path) as given:
         width, height = canvas.size
         if abs(given.size[0] / given.size[1] * height / width - 1) > _SIMILAR:
@@ -202,12 +207,15 @@ def _mask(path: Path, canvas: _Canvas) -> NDArray[np.bool_]:
             )
         columns, rows = tissue.cells(canvas.extent)
         pixels, _ = overview(given, (min(columns, given.size[0]), min(rows, given.size[1])))
-    mask = pixels.max(axis=2) >= 128 if pixels.max(initial=0) >= 128 else pixels.max(axis=2) > 0
+    values = pixels.max(axis=2)
+    mask = values >= 128 if values.max(initial=0) >= 128 else values > 0
+    ignored = np.mean((values >= _MIN_LABEL) & ~mask)
+    note = f"{path.name}: values below 128 are not taken for tissue, as it has larger ones: {ignored:.0%} of the image"
     stretched: NDArray[np.bool_] = mask[np.arange(rows) * mask.shape[0] // rows]
     stretched = stretched[:, np.arange(columns) * mask.shape[1] // columns]
     if not stretched.any():
         raise DataError(f"{path}: is 0 everywhere. Draw the tissue with 255.")
-    return stretched
+    return stretched, (note,) if ignored >= 0.01 else ()
 
 
 def _outlined(path: Path, canvas: _Canvas) -> SearchArea:

@@ -128,6 +128,17 @@ def test_tissue_can_be_given_as_a_mask_of_any_size(image: Path) -> None:
     assert area == pytest.approx(100 * 200 / 1e6, rel=0.1)
 
 
+@pytest.mark.parametrize(("small", "large", "noted"), [(100, 200, True), (0, 255, False), (1, 2, False)])
+def test_a_mask_whose_smaller_values_are_not_used_is_noted(image: Path, small: int, large: int, noted: bool) -> None:
+    mask = np.zeros((20, 30), np.uint8)
+    mask[:, :10], mask[:, 20:] = small, large
+    Image.fromarray(mask).save(image.parent / "mask.bmp")
+    xs, note, _ = found(image, tissue=image.parent / "mask.bmp")
+    assert xs == ([40, 260] if small == 1 else [260])
+    text = "mask.bmp: values below 128 are not taken for tissue, as it has larger ones: 33% of the image"
+    assert (text in note) == noted
+
+
 def test_tissue_can_be_given_as_outlines(image: Path) -> None:
     xs, _, _ = found(image, tissue=geojson(image.parent / "tissue.json", polygon(SQUARE)))
     assert xs == [150]
