@@ -137,8 +137,8 @@ def predict(
     from mitobench.model import Model
     from mitobench.model.batch import Options, predict_files
     from mitobench.model.card import find
-    from mitobench.model.image_run import INDEX
     from mitobench.model.inputs import left_out
+    from mitobench.model.reporting import INDEX
     from mitobench.pipeline import trust
     from mitobench.pipeline.executors import executor_of
 

@@ -11,12 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from mitobench.model import inputs, outputs
-from mitobench.model.image_run import ENDINGS, INDEX, Options, Processed, Progress, ProgressListener, Run
+from mitobench.model.image_run import ENDINGS, Options, Processed, Progress, ProgressListener, Run
 from mitobench.model.inputs import SUMMARY
 from mitobench.model.model import Model
 from mitobench.model.output_folder import OutputFolder
 from mitobench.model.outputs import ImageSummary
 from mitobench.model.pages.index_page import write_index
+from mitobench.model.reporting import INDEX
 from mitobench.model.search import searcher
 from mitobench.model.spread_images import Spread, spread_images
 

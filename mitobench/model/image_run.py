@@ -25,7 +25,6 @@ from mitobench.model.output_folder import OutputFolder
 from mitobench.model.outputs import ImageSummary
 from mitobench.model.overlay import overlay
 from mitobench.model.pages import IndexRow, Report
-from mitobench.model.reporting import INDEX
 from mitobench.model.search import CellResult, Load, Searcher, place
 from mitobench.model.search_area import EVERYWHERE, SearchArea, search_area_of
 from mitobench.slides.areas import Area, area_of
@@ -239,7 +238,6 @@ class Run:
     def _write(self, copies: Copies, report: Report) -> list[str]:
         """Writes the files of an image; returns their names."""
         findings = report.findings
-        index = INDEX if self.images > 1 else None
         with _writing(), self.folder.staged() as stage:
             if report.judgement.judged:
                 outputs.write_csv(stage / f"{findings.name}{CSV}", findings)
@@ -247,7 +245,7 @@ class Run:
                 outputs.write_geojson(stage / f"{findings.name}{GEOJSON}", findings, features)
                 picture = overlay(copies.within(MAX_SIDE_PX)[0], findings)
                 images.write_rgb(stage / f"{findings.name}{OVERLAY}", picture, 1)
-            reporting.write_files(stage, copies, report, index)
+            reporting.write_files(stage, copies, report)
             return sorted(path.name for path in stage.iterdir())
 
     def _identity(self, path: Path, state: list[Any], image: Image, mpp: Mpp, area: SearchArea) -> dict[str, Any]:
@@ -269,7 +267,7 @@ class Run:
         """What decides all files of an image."""
         spot = self.options.hot_spot
         chosen = {"threshold": self.options.threshold, "hot spot": [type(spot).__name__, spot.mm2]}
-        return {**identity, **chosen, "several images": self.images > 1}
+        return {**identity, **chosen}
 
     def _tell(self, number: int, cells: int, all_cells: int) -> None:
         if self.progress is not None:

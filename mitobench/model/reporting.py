@@ -41,19 +41,18 @@ def report_on(findings: Findings, card: ModelCard, area: Area, judgement: Judgem
     return Report(findings, card, hot, heat_map(hot.counts, findings.tissue, area), judgement)
 
 
-def write_files(folder: Path, copies: Copies, report: Report, index: str | None = None) -> None:
+def write_files(folder: Path, copies: Copies, report: Report) -> None:
     """Writes the report and the heat map of an image. An image that was not judged has no heat map.
 
     Args:
         folder: an existing folder.
         copies: reduced copies of the image.
         report: from `report_on`.
-        index: address of the index page, relative to `folder`; None: no link to it.
 
     Raises DataError if the image cannot be read, MitobenchError or OSError if a file cannot be written.
     """
     name = report.findings.name
-    write_report(folder / f"{name}{REPORT}", copies, report, index=index)
+    write_report(folder / f"{name}{REPORT}", copies, report, index=INDEX)
     if report.judgement.judged:
         pixels, _ = copies.within(HEAT_PX)
         images.write_rgb(folder / f"{name}{HEAT_PNG}", report.heat.over(pixels), 1)

@@ -229,12 +229,13 @@ def test_a_finished_image_is_not_searched_again_unless_something_changed(
     loaded = Model.load(model)
     cells: list[int] = []
 
-    def count(**changes: object) -> int:
+    def count(*others: Path, **changes: object) -> int:
         cells.clear()
         options = Options(**changes)  # type: ignore[arg-type]
+        images = [slide, *others]
         list(
             predict_files(
-                loaded, [slide], tmp_path / "out", options=options, progress=lambda s: cells.append(s.searched)
+                loaded, images, tmp_path / "out", options=options, progress=lambda s: cells.append(s.searched)
             )
         )
         return max(cells, default=0)
@@ -244,6 +245,7 @@ def test_a_finished_image_is_not_searched_again_unless_something_changed(
     before = outputs(tmp_path / "out")
     assert count() == 0
     assert outputs(tmp_path / "out") == before
+    assert count(tmp_path / "missing.png") == 0, "with another image beside it"
     assert count(threshold=0.4) == first
     assert count(threshold=0.4, overwrite=True) == first
     (tmp_path / "out" / "slide.png").unlink()
