@@ -101,7 +101,8 @@ def check_target(path: Path, error: type[MitobenchError] = MitobenchError) -> No
 def _check(path: Path, found: os.stat_result, max_bytes: int, what: str, error: type[MitobenchError]) -> None:
     kind = stat.S_IFMT(found.st_mode)
     if kind != stat.S_IFREG:
-        raise error(f"{path}: is {_KINDS.get(kind, 'not a regular file')}, not a {what}. Give a regular file.")
+        wanted = f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
+        raise error(f"{path}: is {_KINDS.get(kind, 'not a regular file')}, not {wanted}. Give a regular file.")
     if found.st_size > max_bytes:
         raise _too_large(path, found.st_size, max_bytes, what, error)
 

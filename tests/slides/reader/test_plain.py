@@ -144,7 +144,7 @@ def test_um_px_from_dots_per_inch(tmp_path: Path, rgb: RGB, suffix: str, dpi: in
 
 
 def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is a directory"):
+    with pytest.raises(DataError, match="is a directory, not an image"):
         open_image(tmp_path)
     with pytest.raises(DataError, match=r"gone\.png: cannot be read"):
         open_image(tmp_path / "gone.png")
