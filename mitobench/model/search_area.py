@@ -108,7 +108,7 @@ def search_area_of(
     """
     canvas = _Canvas(image.path.name, image.size, mpp)
     area = _found(image, mpp, copies) if tissue_file is None else _given(tissue_file, canvas)
-    return area if roi is None else _in_region(area, tissue_file, roi, canvas)
+    return area if roi is None else _only(area, _outlined(roi, canvas))
 
 
 def search_area_of_array(
@@ -125,15 +125,16 @@ def search_area_of_array(
         columns, rows = tissue.cells(array.extent)
         everywhere = np.ones((rows, columns), dtype=bool)
         area = SearchArea(Tissue(everywhere, STEP_UM, array.extent), everywhere, found=False)
-    return area if roi is None else _in_region(area, tissue_file, roi, array)
+    return area if roi is None else _only(area, _outlined(roi, array))
 
 
 def check_areas(image: Image, mpp: tuple[float, float], tissue_file: Path | None, roi: Path | None) -> None:
     """Raises DataError as `search_area_of` does for the user's files; reads no pixels of the image."""
     canvas = _Canvas(image.path.name, image.size, mpp)
-    area = None if tissue_file is None else _given(tissue_file, canvas)
+    if tissue_file is not None:
+        _given(tissue_file, canvas)
     if roi is not None:
-        _in_region(area or _outlined(roi, canvas), tissue_file, roi, canvas)
+        _outlined(roi, canvas)
 
 
 def _found(image: Image, mpp: tuple[float, float], copies: Copies | None) -> SearchArea:
@@ -152,16 +153,6 @@ def _found(image: Image, mpp: tuple[float, float], copies: Copies | None) -> Sea
 def _widened(found: Tissue) -> NDArray[np.bool_]:
     widened: NDArray[np.bool_] = dilation(found.mask, disk(round(MARGIN_UM / STEP_UM)))
     return widened
-
-
-def _in_region(area: SearchArea, tissue_file: Path | None, roi: Path, canvas: _Canvas) -> SearchArea:
-    """Returns the part of an area in a region of interest. Raises DataError if the user's own tissue is elsewhere."""
-    region = _outlined(roi, canvas)
-    if tissue_file is not None and not (area.tissue.mask & region.tissue.mask).any():
-        raise DataError(
-            f"{roi}: holds nothing of the tissue in {tissue_file}. Draw it on tissue, or leave out one of both."
-        )
-    return _only(area, region)
 
 
 def _only(area: SearchArea, roi: SearchArea) -> SearchArea:

@@ -13,8 +13,7 @@ from PIL import Image
 
 from mitobench.errors import DataError, MitobenchError
 from mitobench.model.batch import Options, predict_files
-from mitobench.model.search_area import SearchArea, check_areas, read_polygons, search_area_of_array, within
-from mitobench.slides.reader import open_image
+from mitobench.model.search_area import SearchArea, read_polygons, search_area_of_array, within
 from model.toy_models import dots
 
 SIZE = (300, 200)  # px of 1 um
@@ -143,17 +142,6 @@ def test_a_mask_whose_smaller_values_are_not_used_is_noted(image: Path, small: i
 def test_tissue_can_be_given_as_outlines(image: Path) -> None:
     xs, _, _ = found(image, tissue=geojson(image.parent / "tissue.json", polygon(SQUARE)))
     assert xs == [150]
-
-
-def test_a_region_beside_the_tissue_that_was_given_is_refused(image: Path) -> None:
-    tissue, roi = (
-        geojson(image.parent / name, polygon([[a, 0], [b, 0], [b, 200], [a, 200]]))
-        for name, a, b in (("tissue.json", 0, 100), ("roi.json", 150, 300))
-    )
-    with pytest.raises(DataError, match=r"roi\.json: holds nothing of the tissue in .*tissue\.json"):
-        search_area_of_array(SIZE, (1.0, 1.0), tissue, roi)
-    with open_image(image) as opened, pytest.raises(DataError, match=r"roi\.json: holds nothing of the tissue"):
-        check_areas(opened, (1.0, 1.0), tissue, roi)
 
 
 OUTSIDE = [[1000, 1000], [1100, 1000], [1100, 1100], [1000, 1000]]
