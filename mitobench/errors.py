@@ -39,10 +39,11 @@ MAX_CHARACTERS = 300
 def nearest(name: str, known: Iterable[str]) -> str:
     """Suggests names in place of an unknown one: `Did you mean a? Available: a, b.`, with at most 30 names.
 
-    Of more than 100 names it lists only those that are similar, if there are any.
+    Of more than 100 names it lists only those that are similar, if there are any. Letter case makes no difference.
     """
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    by_lower = {each.lower(): each for each in known}
+    close = [by_lower[each] for each in difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)]
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
     if close and len(known) > MANY_NAMES:
         return f"{hint}{len(known):,} names are available."

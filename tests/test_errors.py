@@ -78,3 +78,9 @@ def test_of_very_many_names_only_similar_ones_are_listed() -> None:
     assert nearest("netwrk17", known).endswith("? 500 names are available.")
     assert nearest("netwrk17", known).startswith("Did you mean network17")
     assert nearest("xyz", known).startswith("Available: network0, ")
+
+
+def test_names_in_another_letter_case_are_similar() -> None:
+    known = ["ResNet", *(f"network{number}" for number in range(500))]
+    assert nearest("NETWORK17", known).startswith("Did you mean network17 or ")
+    assert nearest("resnet", known).startswith("Did you mean ResNet")
