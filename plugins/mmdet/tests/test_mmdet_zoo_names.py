@@ -64,6 +64,7 @@ def test_names_of_two_folders_keep_the_folder() -> None:
         ("missing/file.py", r"File 'missing/file\.py' does not exist\. MMDetection ships"),
         ("mask-rcnn_r50_fpn_1x_coco", r"cannot be fitted: it segments masks"),
         ("mask-rcnn_r50", r"different models|cannot be fitted: it segments masks"),
+        ("mask2former", r"^mmdet:mask2former cannot be fitted: it segments masks.*; or it tracks"),
         ("rtmdet-ins_tiny_8xb32-300e_coco", r"cannot be fitted: it segments masks"),
         ("panoptic-fpn_r50_fpn_1x_coco", r"cannot be fitted: it segments masks"),
         ("glip_atss_swin-t_a_fpn_dyhead_pretrain_obj365", r"cannot be fitted: it needs a text encoder"),

@@ -53,9 +53,9 @@ def resolve(argument: str) -> str:
 def _of_prefix(prefix: str, candidates: Sequence[str]) -> str:
     """Returns the first of several configs if all build the same model."""
     models = {name: _model_or_reason(name) for name in candidates[: 8 * MAX_SHOWN]}
-    reasons = {reason for reason in models.values() if isinstance(reason, str)}
-    if len(reasons) == 1 and all(isinstance(model, str) for model in models.values()):
-        raise MitobenchError(f"mmdet:{prefix} cannot be fitted: {reasons.pop()}.")
+    reasons = sorted({reason for reason in models.values() if isinstance(reason, str)})
+    if all(isinstance(model, str) for model in models.values()):
+        raise MitobenchError(f"mmdet:{prefix} cannot be fitted: {'; or '.join(reasons)}.")
     distinct = {digest(model) if isinstance(model, dict) else model for model in models.values()}
     if len(distinct) == 1 and len(models) == len(candidates):
         return candidates[0]
