@@ -20,11 +20,12 @@ DOC = (Path(__file__).parents[1] / "docs" / "add-a-family.md").read_text(encodin
 COMMANDS = [line.strip() for line in re.findall(r"^    (.+)$", re.sub(r"```.*?```", "", DOC, flags=re.DOTALL), re.M)]
 
 
-def block(kind: str) -> str:
-    """Returns the first block of that kind."""
-    found = re.search(rf"```{kind}\n(.*?)```", DOC, re.DOTALL)
-    assert found
-    return found.group(1)
+def block(kind: str, number: int = 0) -> str:
+    """Returns one of the blocks of that kind."""
+    return re.findall(rf"```{kind}\n(.*?)```", DOC, re.DOTALL)[number]
+
+
+CARD, PROFILE = block("toml", 0), block("toml", 1)
 
 
 @pytest.mark.thorough
@@ -37,7 +38,7 @@ def test_the_page_works_word_for_word(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MITOBENCH_STORE", str(tmp_path / "store"))
-    Path("my.toml").write_text(block("toml"), encoding="utf-8")
+    Path("my.toml").write_text(PROFILE, encoding="utf-8")
     said = {}
     for command in COMMANDS:
         if command.startswith("pip install"):
@@ -49,7 +50,7 @@ def test_the_page_works_word_for_word(
     def answer(beginning: str) -> str:
         return next(text for command, text in said.items() if command.startswith(beginning))
 
-    assert "skblobs" in answer("mitobench list")
+    assert re.search(r"skblobs:METHOD .* Blob detectors of scikit-image\n +METHOD: ", answer("mitobench list"))
     assert "radius_um" in answer("mitobench info skblobs:log")
     assert "skblobs:doh passes all checks." in answer("mitobench check-plugin")
     records = [json.loads(path.read_text(encoding="utf-8")) for path in Path("blobs/records").glob("*.json")]
@@ -65,8 +66,8 @@ def _install(install: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> N
     package = Path("skblobs/mitobench_skblobs")
     assert (package / "__init__.py").is_file(), "`new-plugin` wrote it"
     points = registry.read_toml(package.parent / "pyproject.toml")["project"]["entry-points"]
-    card = (package / "skblobs.toml").read_text(encoding="utf-8")
-    files = {"mitobench_skblobs/skblobs.toml": card, "mitobench_skblobs/__init__.py": block("python")}
+    assert (package / "skblobs.toml").is_file()
+    files = {"mitobench_skblobs/skblobs.toml": CARD, "mitobench_skblobs/__init__.py": block("python")}
     subject.cache_clear()
     install("mitobench-skblobs", points, files)
     monkeypatch.setenv("MITOBENCH_PACKAGES", "mitobench,mitobench-skblobs")
