@@ -161,6 +161,15 @@ def test_a_file_of_the_user_is_stored_as_data_under_its_name_and_digest(own_conf
     assert discovery.load("detector", name)(options).model()["bbox_head"]["num_classes"] == 1
 
 
+@pytest.mark.parametrize("name", ["rtmdet_tiny.py", f"{FULL}.py"])
+def test_a_file_of_the_user_comes_before_a_shipped_config_of_that_name(
+    own_config: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    own_config.rename(own_config.with_name(name))
+    monkeypatch.chdir(own_config.parent)
+    assert names.OF_FILE.fullmatch(spelled(name).removeprefix("mmdet:"))
+
+
 def test_another_content_is_another_member(own_config: Path) -> None:
     before = spelled(str(own_config))
     own_config.write_text(SMALL.replace("out_channels=32", "out_channels=64"))

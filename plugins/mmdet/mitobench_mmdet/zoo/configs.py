@@ -31,11 +31,16 @@ PICKLE = ".pth"
 def resolve(argument: str) -> str:
     """Returns the full spelling of an argument: a shipped config's name, or NAME@DIGEST of a file.
 
+    A file of that path comes before a shipped config of that name or beginning.
+
     Raises MitobenchError for an unknown config, with the nearest names; for a prefix of configs that build different
     models, with the candidates; and for a config that cannot be fitted, with the reason.
     """
     if names.OF_FILE.fullmatch(argument):
         return argument
+    path = Path(argument).expanduser()
+    if argument.endswith(".py") and path.is_file():
+        return _of_file(path)
     name = names.exact(argument)
     if name is not None:
         shipped_model(name)
@@ -43,9 +48,6 @@ def resolve(argument: str) -> str:
     candidates = names.beginning_with(argument)
     if candidates:
         return _of_prefix(argument, tuple(candidates))
-    path = Path(argument).expanduser()
-    if argument.endswith(".py") and path.is_file():
-        return _of_file(path)
     raise names.unknown(argument, lambda name: isinstance(_model_or_reason(name), dict))
 
 
