@@ -129,6 +129,23 @@ class TestChecks:
         with pytest.raises(PluginError, match=message):
             checks.detections(Plugin(), FRAME, detections(**further))
 
+    @pytest.mark.parametrize(
+        ("left", "score", "message"),
+        [
+            (0, 1.1e9, r"predict\(\)\.score contains 1\.1e\+09; .* at most 1,000,000,000\."),
+            (-1e300, 1, r"predict\(\)\.boxes contains -1e\+300; .* at most 1,000,000\."),
+        ],
+    )
+    def test_numbers_that_no_record_may_hold_are_named(self, left: float, score: float, message: str) -> None:
+        def one(left: float, score: float) -> Detections:
+            return Detections(np.ones((1, 2)), np.array([[left, 0, 2, 2.0]]), np.array([float(score)]))
+
+        with pytest.raises(PluginError, match=message):
+            checks.detections(Plugin(), FRAME, one(left, score))
+        assert len(checks.detections(Plugin(), FRAME, one(-1e6, 1e9))) == 1
+        with pytest.raises(PluginError, match=r"scores contains -2e\+09"):
+            checks.scores(Plugin(), FRAME, [-2e9], 1)
+
     @pytest.mark.filterwarnings("ignore:overflow")
     def test_extra_must_be_a_mapping(self) -> None:
         found = Detections(np.zeros((0, 2)), np.zeros((0, 4)), np.zeros(0), extra=[1])  # type: ignore[arg-type]

@@ -21,6 +21,7 @@ from mitobench.errors import RecordError
 from mitobench.evaluate.matching import DISTANCE_DIGITS, Matcher, find_matcher
 from mitobench.evaluate.metrics import FramePrediction
 from mitobench.foreign import guard_cell, unguard_cell
+from mitobench.foreign.limits import MAX_NUMBER, MAX_PX
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -28,8 +29,6 @@ Bools = NDArray[np.bool_]
 Number = TypeVar("Number", int, float)
 
 MAX_MITOSES = 100_000  # annotated mitoses per frame
-MAX_NUMBER = 1e9  # absolute value of a score or a distance
-MAX_PX = 1e6  # absolute value of a coordinate: a whole slide is smaller
 MAX_NAME = 300  # characters of a frame id: each id takes as much memory as the longest one
 MAX_PAIRS = 200_000_000  # pairs of a detection and a mitosis of its frame, over all frames: 1.6 GB
 MAX_STEPS = 1_000_000_000  # for a matcher that runs again at every rank: about a minute

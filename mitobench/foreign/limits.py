@@ -44,5 +44,9 @@ MAX_JOBS = 256  # stages that run at the same time
 MAX_OPTION = 100_000_000  # an integer option of a plugin: iterations, sides, counts
 MAX_SEED = (1 << 32) - 1  # the largest seed that numpy accepts
 
+# Numbers in a record's detections. What a plugin returns has the same limits, or its record could not be read.
+MAX_NUMBER = 1e9  # absolute value of a score or a distance
+MAX_PX = 1e6  # absolute value of a coordinate: a whole slide is smaller
+
 # Characters of an untrusted text in one message.
 MAX_SHOWN = 2_000

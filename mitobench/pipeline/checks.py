@@ -1,7 +1,8 @@
 """Checks arrays that plugins return before they are used, and rounds detections and scores.
 
-All arrays need the right shape and finite numbers. An estimator's boxes and a detector's centres must lie inside the
-frame; a detector's boxes need not. The PluginError raised for a wrong value names the plugin and the frame.
+All arrays need the right shape and finite numbers; scores and boxes must be within the limits of a record. An
+estimator's boxes and a detector's centres must lie inside the frame; a detector's boxes need not. The PluginError
+raised for a wrong value names the plugin and the frame.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.api import Detections, Frame, Fuser, Plugin, PluginError
+from mitobench.foreign.limits import MAX_NUMBER, MAX_PX
 from mitobench.pipeline.rounding import BOX_DECIMALS, XY_DECIMALS, significant
 
 MAX_KIND = 64  # characters of the class of a detection
@@ -43,7 +45,7 @@ def detections(plugin: Plugin, frame: Frame, returned: Any) -> Detections:
     """Returns the detections, rounded to the precision that records store.
 
     Raises PluginError unless the arrays have equal lengths, all values are finite, the centres lie in the frame, and
-    `kind` and `extra` are within their limits.
+    boxes, scores, `kind` and `extra` are within their limits.
     """
     if not isinstance(returned, Detections):
         raise _error(plugin, frame, f"predict() returned {type(returned).__name__}, not mitobench.api.Detections")
@@ -52,6 +54,8 @@ def detections(plugin: Plugin, frame: Frame, returned: Any) -> Detections:
     xy = _array(plugin, frame, "predict().xy", returned.xy, (count, 2))
     boxes_xyxy = _array(plugin, frame, "predict().boxes", returned.boxes, (count, 4))
     _inside(plugin, frame, "predict().xy", xy)
+    _limited(plugin, frame, "predict().boxes", boxes_xyxy, MAX_PX)
+    _limited(plugin, frame, "predict().score", score, MAX_NUMBER)
     return Detections(
         np.round(xy, XY_DECIMALS),
         np.round(boxes_xyxy, BOX_DECIMALS),
@@ -120,9 +124,11 @@ def _extra_array(plugin: Plugin, frame: Frame, name: Any, returned: Any, count: 
 def scores(plugin: Plugin, frame: Frame | None, returned: Any, count: int) -> NDArray[np.float64]:
     """Returns scores [count], rounded to the precision that records store.
 
-    Raises PluginError for another shape or values that are not finite.
+    Raises PluginError for another shape, values that are not finite, or beyond the limit of a record.
     """
-    return significant(_array(plugin, frame, "scores", returned, (count,)))
+    array = _array(plugin, frame, "scores", returned, (count,))
+    _limited(plugin, frame, "scores", array, MAX_NUMBER)
+    return significant(array)
 
 
 def fused(
@@ -173,6 +179,12 @@ def _array(
         count = int((~np.isfinite(array)).sum())
         raise _error(plugin, frame, f"{what} contains NaN or infinite values ({count} of {array.size})")
     return array
+
+
+def _limited(plugin: Plugin, frame: Frame | None, what: str, array: NDArray[np.float64], most: float) -> None:
+    if (np.abs(array) > most).any():
+        example = float(array[np.abs(array) > most][0])
+        raise _error(plugin, frame, f"{what} contains {example:g}; absolute values may be at most {most:,.0f}")
 
 
 def _inside(plugin: Plugin, frame: Frame, what: str, xy: NDArray[np.float64]) -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from mitobench.errors import RecordError
 from mitobench.evaluate import MATCHERS, FrameEntry, FramePrediction, choose_threshold, evaluate
-from mitobench.evaluate.stored import COLUMNS, MAX_PX, StoredDetections, from_csv, of_frames, to_csv
+from mitobench.evaluate.stored import COLUMNS, StoredDetections, from_csv, of_frames, to_csv
+from mitobench.foreign.limits import MAX_PX
 
 pytestmark = pytest.mark.slow
 
