@@ -9,17 +9,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import logit
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
 from mitobench import contract
 from mitobench.api import Detections, Frame, PluginError, Validation
 from mitobench_networks.fusers import models
-from mitobench_networks.fusers.features import NAMES, features
+from mitobench_networks.fusers.features import NAMES, Surroundings, features
 from mitobench_networks.fusers.stacked import FILE, Stacked
 
 BOTH = ["logistic", "boosting"]
 MPP = 0.25
+AROUND = Surroundings(radius_um=500, number=64, density_um=50)
 
 
 def frame(number: int, group: str, mpp: float = MPP) -> Frame:
@@ -149,19 +151,49 @@ class TestFeatures:
         found = Detections(np.array([[50.0, 50]]), np.array([[30.0, 40, 70, 60]]), np.array([0.5]))
         half = np.array([0.5])
         columns = dict(
-            zip(NAMES, features((half, half), (True, True), [frame(1, "1", 0.5)], [found], 50)[0], strict=True)
+            zip(NAMES, features((half, half), (True, True), [frame(1, "1", 0.5)], [found], AROUND)[0], strict=True)
         )
         assert np.exp([columns["width"], columns["height"], columns["area"]]) == pytest.approx([20, 10, 200], rel=1e-5)
         assert columns["detector score"] == 0
         assert columns["density"] == columns["rank by detector"] == 0
 
-    def test_ranks_and_neighbours_are_those_of_the_frame(self) -> None:
-        one = Detections.from_points([[10, 10], [20, 10], [390, 390]], [0.2, 0.9, 0.5])
+    def test_candidates_are_compared_with_those_near_them_on_the_same_frame(self) -> None:
+        one = Detections.from_points([[10, 10], [20, 10], [30, 10], [390, 390]], [0.2, 0.9, 0.4, 0.5])
         two = Detections.from_points([[10, 10]], [0.1])
-        score = np.array([0.2, 0.9, 0.5, 0.1])
-        values = features((score, score), (True, True), [frame(1, "1"), frame(2, "2")], [one, two], 10)
-        assert np.expm1(values[:, NAMES.index("rank by detector")]) == pytest.approx([2, 0, 1, 0], abs=1e-6)
-        assert np.expm1(values[:, NAMES.index("density")]) == pytest.approx([1, 1, 0, 0], abs=1e-6)
+        score = np.array([0.2, 0.9, 0.4, 0.5, 0.1])
+        around = Surroundings(radius_um=21, number=3, density_um=12)
+        values = features((score, score), (False, True), [frame(1, "1", 1.0), frame(2, "2", 1.0)], [one, two], around)
+        columns = dict(zip(NAMES, values.T, strict=True))
+        assert columns["detector score above its surroundings"] == pytest.approx([-0.2, 0.5, 0, 0, 0], abs=1e-6)
+        expected = [logit(0.2) - logit(0.4), logit(0.9) - logit(0.4), 0, 0, 0]
+        assert columns["verifier score above its surroundings"] == pytest.approx(expected, abs=1e-5)
+        assert np.expm1(columns["rank by detector"]) == pytest.approx([2, 0, 1, 0, 0], abs=1e-6)
+        assert np.expm1(columns["density"]) == pytest.approx([1, 2, 1, 0, 0], abs=1e-6)
+
+    def test_no_more_than_the_nearest_ones_are_compared(self) -> None:
+        found = Detections.from_points([[10, 10], [12, 10], [20, 10]], [0.5, 0.1, 0.9])
+        values = features(
+            (found.score, found.score), (False, False), [frame(1, "1", 1.0)], [found], Surroundings(100, 2, 100)
+        )
+        assert values[0, NAMES.index("detector score above its surroundings")] == pytest.approx(0.2)
+        assert values[0, NAMES.index("rank by detector")] == 0
+
+    def test_a_larger_image_does_not_change_what_is_known_of_a_candidate(self) -> None:
+        rng = np.random.default_rng(0)
+        here, there = rng.uniform(0, 100, (40, 2)), rng.uniform(2_000, 3_000, (400, 2))
+        score = rng.uniform(0, 1, 440)
+        small, large = Detections.from_points(here, score[:40]), Detections.from_points([*here, *there], score)
+        alone, beside = (
+            features((found.score, found.score), (True, True), [frame(1, "1", 1.0)], [found], AROUND)
+            for found in (small, large)
+        )
+        assert np.array_equal(alone, beside[:40])
+
+    def test_frames_without_candidates_have_no_features(self) -> None:
+        none = np.zeros(0)
+        for frames in ([], [frame(1, "1")]):
+            found = [Detections.from_points([], [])] * len(frames)
+            assert features((none, none), (True, True), frames, found, AROUND).shape == (0, len(NAMES))
 
     def test_scores_that_are_no_probabilities_and_boxes_without_area_are_accepted(self) -> None:
         data = validation(["1", "2"])

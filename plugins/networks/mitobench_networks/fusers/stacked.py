@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mitobench import api
 from mitobench.api import Detections, Field, Floats, Frame, Fuser, PluginError, Validation
 from mitobench_networks.fusers import models
-from mitobench_networks.fusers.features import NAMES, are_probabilities, features
+from mitobench_networks.fusers.features import NAMES, Surroundings, are_probabilities, features
 from mitobench_networks.fusers.models import Boosting, Features, Logistic, Model
 
 FILE = "stacked.json"
@@ -44,6 +44,14 @@ class StackedOptions(api.Options):
         le=100,
         description="Number of parts of the validation slides; each is scored without having been seen.",
     )
+    surroundings_um: float = Field(
+        500.0,
+        gt=0,
+        le=100_000,
+        description="Candidates within this radius, um, are those that one is compared with (difference to the median "
+        "of their scores, rank).",
+    )
+    surroundings: int = Field(64, ge=1, le=256, description="Greatest number of them; the nearest ones count.")
     density_um: float = Field(
         50.0, gt=0, le=10_000, description="Other candidates within this radius are counted as neighbours, um."
     )
@@ -53,10 +61,13 @@ class StackedOptions(api.Options):
 
 
 class Stacked(Fuser):
-    """A classifier over the logits of both scores, size of the box, rank in the frame, and local density."""
+    """A classifier over the logits of both scores, how they compare with those around, size of the box, and density.
+
+    A score that is high beside the others around it tells more on a slide whose stain is new than the score itself.
+    """
 
     name = "stacked"
-    version = "1"
+    version = "2"
     Options = StackedOptions
     uses_candidates = True
 
@@ -123,9 +134,8 @@ class Stacked(Fuser):
         self, detector: Floats, verifier: Floats, frames: Sequence[Frame], detections: Sequence[Detections]
     ) -> Features:
         options = self.options
-        return features(
-            (detector, verifier), self._probabilities, frames, detections, options.density_um, options.extra
-        )
+        surroundings = Surroundings(options.surroundings_um, options.surroundings, options.density_um)
+        return features((detector, verifier), self._probabilities, frames, detections, surroundings, options.extra)
 
     def fuse(self, detector: Floats, verifier: Floats) -> Floats:
         """Raises PluginError: two scores are not enough."""
