@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mitobench.model import inputs, outputs
-from mitobench.model.image_run import ENDINGS, Options, Processed, Progress, ProgressListener, Run
+from mitobench.model.image_run import ENDINGS, Options, Processed, Progress, ProgressListener, Run, searched_before
 from mitobench.model.inputs import SUMMARY
 from mitobench.model.model import Model
 from mitobench.model.output_folder import OutputFolder
@@ -55,9 +55,9 @@ def predict_files(
     chosen = given.threshold if threshold is None else threshold
     given = replace(given, threshold=model.card.threshold if chosen is None else chosen)
     inputs.check_out(out, paths)
-    names = inputs.names(paths)
     with ExitStack() as stack:
         folder = stack.enter_context(OutputFolder(out, given.overwrite))
+        names = inputs.names(paths, searched_before(folder))
         folder.check([SUMMARY_FILE, INDEX, *(f"{name}{ending}" for name in names for ending in ENDINGS)])
         done: dict[int, Processed] = {}
         _write_summary(folder, [])  # fails before any work if it cannot be written

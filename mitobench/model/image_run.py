@@ -14,11 +14,11 @@ import numpy as np
 
 from mitobench.api import Detections
 from mitobench.datasets import images
-from mitobench.errors import DataError, MitobenchError
+from mitobench.errors import DataError, MitobenchError, as_text
 from mitobench.model import grid, inputs, outputs, reporting
 from mitobench.model.deviation import judge_image
 from mitobench.model.findings import Findings
-from mitobench.model.inputs import frame_of
+from mitobench.model.inputs import Searched, frame_of
 from mitobench.model.journal import Journal
 from mitobench.model.model import Prediction
 from mitobench.model.output_folder import OutputFolder
@@ -30,7 +30,6 @@ from mitobench.model.search_area import EVERYWHERE, SearchArea, search_area_of
 from mitobench.slides.areas import Area, area_of
 from mitobench.slides.overview import MAX_SIDE_PX, Copies
 from mitobench.slides.reader import Image, open_image
-from mitobench.slides.reader.dicom import other_files
 from mitobench.slides.reader.resolution import Mpp
 
 CSV, GEOJSON, OVERLAY = ".csv", ".geojson", ".png"
@@ -149,15 +148,15 @@ class Run:
     def _process(self, number: int, path: Path, name: str) -> Processed:
         started = time.perf_counter()
         inputs.check_there([path])
-        state = _state(path)
+        state = inputs.state(path)
         with open_image(path, self.options.page) as image:
             mpp, notes = inputs.resolution(image, self.options.mpp)
             copies = Copies(image)
             area = search_area_of(image, mpp, self.options.tissue, self.options.roi, copies)
-            identity = self._identity(path, state, image, mpp, area)
+            identity = self._identity(state, image, mpp, area)
             stored = self.folder.finished(name, self._whole(identity))
             if stored is not None:
-                return _restored(stored, path, name)
+                return self._found_before(stored, path, name, identity)
             judgement = judge_image(self.searcher.model.card, image, mpp, area.tissue, copies, area.found)
             notes = [*([] if name == path.stem else [f"its files are named {name}"]), *image.notes, *notes]
             notes += area.notes
@@ -167,14 +166,24 @@ class Run:
                 findings = self._searched_on(number, image, name, mpp, area, identity, notes)
             else:
                 findings = self._findings(image, name, mpp, area, _nothing(), notes, [])
-            if _state(path) != state:
+            if inputs.state(path) != state:
                 raise DataError(f"{path}: changed while it was read. Run the same command again when it is complete.")
             report = reporting.report_on(findings, self.searcher.model.card, self.options.hot_spot, judgement)
             files = self._write(copies, report)
         processed = Processed(_summary(report, round(time.perf_counter() - started, 2)), reporting.index_row(report))
-        if not findings.failed:
+        # With parts that cannot be decoded it is noted as another one, so that the same command searches it again.
+        whole = {**self._whole(identity), **({"unread parts": len(findings.failed)} if findings.failed else {})}
+        with _writing():
+            self.folder.finish(name, whole, files, _stored(processed))
+        return processed
+
+    def _found_before(self, stored: dict[str, Any], path: Path, name: str, identity: dict[str, Any]) -> Processed:
+        """Returns what is stored of an image, and notes where it is now: another image may take its old place."""
+        processed = _restored(stored, path, name)
+        again = _stored(processed)
+        if again["summary"]["image"] != stored["summary"]["image"]:
             with _writing():
-                self.folder.finish(name, self._whole(identity), files, _stored(processed))
+                self.folder.finish(name, self._whole(identity), self.folder.files(name), again)
         return processed
 
     def _searched_on(
@@ -248,14 +257,14 @@ class Run:
             reporting.write_files(stage, copies, report)
             return sorted(path.name for path in stage.iterdir())
 
-    def _identity(self, path: Path, state: list[Any], image: Image, mpp: Mpp, area: SearchArea) -> dict[str, Any]:
+    def _identity(self, state: list[Any], image: Image, mpp: Mpp, area: SearchArea) -> dict[str, Any]:
         """What decides the candidates of an image, apart from the threshold."""
         card = self.searcher.model.card
         return {
             "mitobench": version("mitobench"),
             "model": card.digest or card.record_digest,
             "device": self.searcher.model.detector.device,
-            "file": [path.name, *state],
+            "file": state,
             "decoder": image.decoder,
             "page": self.options.page,
             "mpp": list(mpp),
@@ -320,8 +329,21 @@ def _summary(report: Report, seconds: float) -> ImageSummary:
 
 
 def _stored(processed: Processed) -> dict[str, Any]:
-    """What is kept of a finished image."""
-    return {"summary": asdict(processed.summary), "index": asdict(processed.index)}
+    """What is kept of a finished image. Its path is absolute: later commands may start from another folder."""
+    path = str(Path(processed.summary.image).resolve())
+    return {"summary": {**asdict(processed.summary), "image": path}, "index": asdict(processed.index)}
+
+
+def searched_before(folder: OutputFolder) -> dict[str, Searched]:
+    """Returns the images with results in a folder, by name."""
+    found = {}
+    for name, entry in folder.images.items():
+        try:
+            path = Path(entry["stored"]["summary"]["image"]).resolve()
+            found[name] = Searched(as_text(str(path)), entry["identity"]["file"])
+        except (KeyError, TypeError, ValueError):  # not an entry that mitobench wrote
+            continue
+    return found
 
 
 def _restored(stored: dict[str, Any], path: Path, name: str) -> Processed:
@@ -355,19 +377,3 @@ class _writing:
     ) -> None:
         if isinstance(error, MitobenchError) and not isinstance(error, DataError):
             raise OutputError(error) from error
-
-
-def _state(path: Path) -> list[Any]:
-    """Size and modification time of a file, and of the parts of a slide of several files.
-
-    Raises DataError if it does not exist.
-    """
-    parts = path.with_suffix("")
-    try:
-        if path.suffix.lower() == ".mrxs":
-            files = [path, *(sorted(parts.iterdir()) if parts.is_dir() else ())]
-        else:
-            files = [path, *(other_files(path) if path.suffix.lower() == ".dcm" else ())]
-        return [[file.stat().st_size, file.stat().st_mtime_ns] for file in files]
-    except OSError as reason:
-        raise DataError(f"{path}: vanished while it was read. Put it back and run the same command again.") from reason

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from mitobench.api import Frame
 from mitobench.datasets.resolution import differ, um_px
@@ -92,24 +95,89 @@ def _is_image(path: Path) -> bool:
     return named and (path.is_file() or is_broken_link)
 
 
-def names(paths: Sequence[Path]) -> list[str]:
+class Searched(NamedTuple):
+    """An image that an earlier command searched: its absolute path, and its file as it was then, as `state` says."""
+
+    path: str
+    file: list[Any]
+
+
+def names(paths: Sequence[Path], earlier: Mapping[str, Searched] | None = None) -> list[str]:
     """Names the outputs of each image: its stem, or `STEM-2`, `STEM-3`, ... for further images with the same stem.
 
     Ignores case when comparing stems, as some file systems do. `STEM.heat` is the name of another image's heat map.
     Long stems are cut, as file systems limit names to 255 bytes.
+
+    Args:
+        paths: the images.
+        earlier: images that have outputs already, by name. They keep their names, and no other image gets these.
     """
     stems = [_cut(path.stem) for path in paths]
     reserved = {stem.lower() for stem in stems}
-    taken = {SUMMARY}
+    kept = _kept(paths, stems, earlier or {})
+    taken = {SUMMARY, *(name.lower() for name in earlier or ())}
     given = []
-    for stem in stems:
-        name, number = stem, 1
-        while name.lower() in taken or name.lower().endswith(HEAT) or (number > 1 and name.lower() in reserved):
+    for image, stem in enumerate(stems):
+        name, number = kept.get(image, stem), 1
+        while image not in kept and (
+            name.lower() in taken or name.lower().endswith(HEAT) or (number > 1 and name.lower() in reserved)
+        ):
             number += 1
             name = f"{stem}-{number}"
         taken.add(name.lower())
         given.append(name)
     return given
+
+
+def _kept(paths: Sequence[Path], stems: Sequence[str], earlier: Mapping[str, Searched]) -> dict[int, str]:
+    """Returns the names of the images that an earlier command searched, by number: of the same path, or else file."""
+    at, of = dict[str, str](), defaultdict[str, list[str]](list)
+    for name, searched in earlier.items():
+        at[searched.path] = name
+        of[json.dumps(searched.file)].append(name)
+    kept = {}
+    for image, path in enumerate(paths):
+        there = at.get(as_text(str(path.resolve())))
+        if there is not None and _is_numbered(there, stems[image]):
+            kept[image] = there
+    claimed = set(kept.values())
+    for image, path in enumerate(paths if earlier else ()):
+        same = [] if image in kept else of.get(_described(path), [])
+        for name in same:
+            if name not in claimed and _is_numbered(name, stems[image]):
+                kept[image] = name
+                claimed.add(name)
+                break
+    return kept
+
+
+def _is_numbered(name: str, stem: str) -> bool:
+    """Whether a name is one that `names` gives."""
+    before, _, number = name.rpartition("-")
+    return name == stem or (before == stem and number.isdecimal())
+
+
+def _described(path: Path) -> str:
+    try:
+        return json.dumps(state(path))
+    except DataError:  # it is missing, which is reported when its turn comes
+        return ""
+
+
+def state(path: Path) -> list[Any]:
+    """Returns the name of a file, and its size and time of modification; with those of the other files of a slide.
+
+    Raises DataError if it does not exist.
+    """
+    parts = path.with_suffix("")
+    try:
+        if path.suffix.lower() == ".mrxs":
+            files = [path, *(sorted(parts.iterdir()) if parts.is_dir() else ())]
+        else:
+            files = [path, *(other_files(path) if path.suffix.lower() == ".dcm" else ())]
+        return [as_text(path.name), *([file.stat().st_size, file.stat().st_mtime_ns] for file in files)]
+    except OSError as reason:
+        raise DataError(f"{path}: vanished while it was read. Put it back and run the same command again.") from reason
 
 
 def _cut(stem: str) -> str:

@@ -84,9 +84,7 @@ class OutputFolder:
         entry = self._images.get(as_text(name))
         if self._overwrite or entry is None or entry.get("identity") != _plain(dict(identity)):
             return None
-        endings = entry.get("endings")
-        files = [f"{name}{ending}" for ending in endings] if isinstance(endings, list) else [""]
-        if not all((self.path / file).is_file() and self._is_ours(file) for file in files):
+        if not all((self.path / file).is_file() and self._is_ours(file) for file in self.files(name)):
             return None
         stored = entry.get("stored")
         return stored if isinstance(stored, dict) else None
@@ -151,6 +149,17 @@ class OutputFolder:
             self._known.setdefault(entry["file"], set()).add(entry["sha256"])
         elif isinstance(entry.get("image"), str):
             self._images[entry["image"]] = entry
+
+    @property
+    def images(self) -> dict[str, dict[str, Any]]:
+        """The entries of the images of which at least one file is there, by name."""
+        every = self._images.items()
+        return {name: one for name, one in every if any((self.path / file).exists() for file in self.files(name))}
+
+    def files(self, name: str) -> list[str]:
+        """The files of an image that is noted as finished."""
+        endings = self._images[as_text(name)].get("endings")
+        return [f"{name}{ending}" for ending in (endings if isinstance(endings, list) else [""])]
 
     @property
     def names(self) -> list[str]:

@@ -13,7 +13,7 @@ from mitobench.api import Detections, Detector, Frame
 from mitobench.errors import MitobenchError
 from mitobench.model import Model
 from mitobench.model.batch import ENDINGS, predict_files
-from mitobench.model.image_run import _state
+from mitobench.model.inputs import state
 from model.toy_models import dots, stained
 
 EVERYWHERE = "no tissue was found, so the whole image was searched"
@@ -113,9 +113,9 @@ def test_a_part_of_a_slide_of_several_files_may_not_change_meanwhile(tmp_path: P
     (tmp_path / "a").mkdir()
     for name in ("a.mrxs", "a/Data0001.dat"):
         (tmp_path / name).write_bytes(b"1")
-    before = _state(tmp_path / "a.mrxs")
+    before = state(tmp_path / "a.mrxs")
     (tmp_path / "a/Data0001.dat").write_bytes(b"12")
-    assert _state(tmp_path / "a.mrxs") != before
+    assert state(tmp_path / "a.mrxs") != before
 
 
 def test_no_image_is_overwritten(paths: list[Path], tmp_path: Path) -> None:

@@ -21,8 +21,9 @@ from mitobench.model.batch import Options, Progress, predict_files
 from mitobench.model.journal import Journal
 from mitobench.model.model import CellCandidates
 from mitobench.model.output_folder import FILES, LOCK, WORK
+from mitobench.model.outputs import ImageSummary
 from model.test_independence import MPP, field
-from model.toy_models import blobs_model
+from model.toy_models import blobs_model, dots, stained
 
 
 @pytest.fixture(autouse=True)
@@ -250,3 +251,63 @@ def test_a_finished_image_is_not_searched_again_unless_something_changed(
     assert count(threshold=0.4, overwrite=True) == first
     (tmp_path / "out" / "slide.png").unlink()
     assert count(threshold=0.4) == first
+
+
+# -------------------------------------------------------------------------- images of one name in several commands
+
+
+def image_at(path: Path, *white: int) -> Path:
+    """A small image with a mitosis for the model `dots` at each x."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(stained(60, 40, np.array([[x, 20] for x in white]))).save(path)
+    return path
+
+
+def found_of(out: Path, *images: Path, **changes: object) -> list[ImageSummary]:
+    return list(predict_files(dots(), list(images), out, mpp=0.5, options=Options(**changes)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_another_image_of_the_same_name_in_a_later_command_gets_a_name_of_its_own(
+    tmp_path: Path, overwrite: bool
+) -> None:
+    first, second = image_at(tmp_path / "x" / "a.png", 10), image_at(tmp_path / "y" / "a.png", 10, 30)
+    out = tmp_path / "out"
+    found_of(out, first)
+    before = (out / "a.csv").read_bytes()
+    (row,) = found_of(out, second, overwrite=overwrite)
+    assert (out / "a.csv").read_bytes() == before
+    assert len((out / "a-2.csv").read_text().splitlines()) == 3
+    assert "its files are named a-2" in row.note
+
+
+def test_images_keep_their_names_whatever_is_given_beside_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = image_at(tmp_path / "x" / "a.png", 10), image_at(tmp_path / "y" / "a.png", 10, 30)
+    out = tmp_path / "out"
+    found_of(out, first, second)
+    new = image_at(tmp_path / "new" / "a.png", 10, 30, 50)
+    assert [row.found_before for row in found_of(out, second)] == [True]
+    assert [row.found_before for row in found_of(out, new, second, first)] == [False, True, True]
+    assert len((out / "a-3.csv").read_text().splitlines()) == 4
+    monkeypatch.chdir(tmp_path / "x")
+    assert [row.found_before for row in found_of(out, Path("a.png"))] == [True]
+
+
+def test_an_image_that_was_moved_or_changed_keeps_its_name(tmp_path: Path) -> None:
+    image, out = image_at(tmp_path / "x" / "a.png", 10), tmp_path / "out"
+    found_of(out, image)
+    moved = image.rename(tmp_path / "a.png")
+    assert [row.found_before for row in found_of(out, moved)] == [True]
+    found_of(out, image_at(image, 10, 30))
+    found_of(out, image_at(image, 10, 30, 50))
+    assert len((out / "a-2.csv").read_text().splitlines()) == 4
+    assert not (out / "a-3.csv").exists()
+
+
+def test_a_name_is_free_again_when_its_files_are_deleted(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    found_of(out, image_at(tmp_path / "x" / "a.png", 10))
+    for path in out.glob("a.*"):
+        path.unlink()
+    found_of(out, image_at(tmp_path / "y" / "a.png", 10, 30))
+    assert len((out / "a.csv").read_text().splitlines()) == 3
