@@ -207,6 +207,11 @@ def _mask(path: Path, canvas: _Canvas) -> tuple[NDArray[np.bool_], tuple[str, ..
             )
         columns, rows = tissue.cells(canvas.extent)
         pixels, _ = overview(given, (min(columns, given.size[0]), min(rows, given.size[1])))
+        if given.is_partly_transparent:
+            raise DataError(
+                f"{path}: is transparent in part, which does not say where tissue is. Save it without transparency, "
+                "with 255 where tissue is and 0 elsewhere."
+            )
     values = pixels.max(axis=2)
     mask = values >= 128 if values.max(initial=0) >= 128 else values > 0
     ignored = np.mean((values >= _MIN_LABEL) & ~mask)

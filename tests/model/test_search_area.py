@@ -139,6 +139,29 @@ def test_a_mask_whose_smaller_values_are_not_used_is_noted(image: Path, small: i
     assert (text in note) == noted
 
 
+@pytest.mark.parametrize("name", ["mask.png", "mask.tif", "mask.webp"])
+@pytest.mark.parametrize("colour", [0, 255])
+def test_a_mask_that_is_drawn_by_transparency_is_refused(image: Path, name: str, colour: int) -> None:
+    """On a white background, all of it would be tissue."""
+    mask = np.full((20, 30, 4), colour, np.uint8)
+    mask[..., 3] = 0
+    mask[:, :10, 3] = 255
+    Image.fromarray(mask).save(image.parent / name, lossless=True)
+    (row,) = predict_files(dots(), [image], image.parent / "out", options=Options(1.0, tissue=image.parent / name))
+    assert f"{name}: is transparent in part" in row.note
+    assert not row.done
+
+
+@pytest.mark.parametrize("name", ["mask.png", "mask.tif"])
+@pytest.mark.parametrize("alpha", [0, 255])
+def test_a_mask_that_is_as_transparent_everywhere_is_read(image: Path, name: str, alpha: int) -> None:
+    mask = np.zeros((20, 30, 4), np.uint8)
+    mask[:, :10] = 255
+    mask[..., 3] = alpha
+    Image.fromarray(mask).save(image.parent / name)
+    assert found(image, tissue=image.parent / name)[0] == [40]
+
+
 def test_tissue_can_be_given_as_outlines(image: Path) -> None:
     xs, _, _ = found(image, tissue=geojson(image.parent / "tissue.json", polygon(SQUARE)))
     assert xs == [150]

@@ -61,6 +61,11 @@ class Image(ABC):
         """
         return self._header_notes
 
+    @property
+    def is_partly_transparent(self) -> bool:
+        """Whether some of its pixels are more transparent than others, so that the background shows."""
+        return False
+
     def read(self) -> Pixels:
         """Reads the whole image: uint8 RGB, [height, width, 3].
 

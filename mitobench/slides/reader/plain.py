@@ -70,6 +70,11 @@ class PlainImage(Image):
         """Never: the whole image is decoded."""
         return False
 
+    @property
+    def is_partly_transparent(self) -> bool:
+        """As for every image; reads the pixels of those with transparency."""
+        return self._findings().endswith("some")
+
     def close(self) -> None:
         """Drops the decoded pixels."""
         self._pixels = None
@@ -85,7 +90,7 @@ class PlainImage(Image):
 
     def _findings(self) -> str:
         if self._found is None:
-            self._found = remembered("findings 1", [("image", self.path)], self._look)
+            self._found = remembered("findings 2", [("image", self.path)], self._look)
         return self._found
 
     def _look(self) -> str:
@@ -210,15 +215,20 @@ def _deep(image: ImageFile) -> np.ndarray[Any, Any]:
 
 
 def findings(samples: np.ndarray[Any, Any], mode: str) -> str:
-    """Returns what only the pixels show, as a short text: `BITS` or, with transparency, `BITS.some` or `BITS.none`.
-
-    `none`: the image is transparent everywhere, which is an error of the program that wrote it.
-    """
+    """Returns what only the pixels show, as a short text: `BITS` or, with transparency, `BITS.OPACITY`."""
     colour = samples[..., :3] if samples.ndim == 3 else samples
     bits = pixels.true_bits(int(colour.max(initial=0))) if samples.dtype == np.uint16 else 8
     if samples.ndim == 3 and samples.shape[2] == 4:
-        return f"{bits}.{'some' if samples[..., 3].any() else 'none'}"
+        return f"{bits}.{opacity(int(samples[..., 3].min()), int(samples[..., 3].max()))}"
     return f"{bits}"
+
+
+def opacity(least: int, greatest: int) -> str:
+    """Returns how much of an image is opaque, from its least and greatest alpha: `all` (equally), `some` or `none`.
+
+    `none`: the image is transparent everywhere, which is an error of the program that wrote it.
+    """
+    return "none" if greatest == 0 else "all" if least == greatest else "some"
 
 
 def conversion_notes(mode: str, found: Any) -> list[str]:

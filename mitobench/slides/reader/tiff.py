@@ -56,6 +56,11 @@ class TiffImage(Image):
         """Whether tiles or strips are decoded, not the whole image."""
         return self._by_parts or not self._by_pillow
 
+    @property
+    def is_partly_transparent(self) -> bool:
+        """As for every image; reads the pixels of those with transparency."""
+        return self._findings().endswith("some")
+
     def close(self) -> None:
         """Closes the file and drops decoded pixels."""
         if self._tiff is not None:
@@ -105,7 +110,7 @@ class TiffImage(Image):
 
     def _findings(self) -> str:
         if self._found is None:
-            self._found = remembered(f"findings 1{self._page}", [("image", self.path)], self._look)
+            self._found = remembered(f"findings 2{self._page}", [("image", self.path)], self._look)
         return self._found
 
     def _look(self) -> str:
@@ -125,16 +130,17 @@ class TiffImage(Image):
         width, height = self._levels[level].size
         rows = max(1, BAND // width)
         colours = 4 if self.mode.startswith("CMYK") else 3 if self.mode.startswith("RGB") else 1
-        greatest, opaque, deep = 0, False, False
+        greatest, alphas, deep = 0, set[int](), False
         for top in range(0, height, rows):
             samples = self._samples(level, (0, top, width, min(rows, height - top)))
             greatest = max(greatest, int(samples[..., :colours].max(initial=0)))
-            opaque = opaque or (self._kind.alpha is not None and bool(samples[..., self._kind.alpha].any()))
+            if self._kind.alpha is not None:
+                alphas |= {int(samples[..., self._kind.alpha].min()), int(samples[..., self._kind.alpha].max())}
             deep = samples.dtype == np.uint16
         bits = pixels.true_bits(greatest) if deep else 8
         if bits in (14, 16) and (self._kind.inverted or colours == 4):
             bits = 16  # these images are bright where their values are small, so a small greatest value proves nothing
-        return f"{bits}" if self._kind.alpha is None else f"{bits}.{'some' if opaque else 'none'}"
+        return f"{bits}.{plain.opacity(min(alphas), max(alphas))}" if alphas else f"{bits}"
 
     def _samples(self, level: int, box: Box) -> np.ndarray[Any, Any]:
         """Decodes a box of a level: [h, w, samples]. Reads only the tiles or strips that it touches."""
