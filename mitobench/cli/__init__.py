@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 from mitobench import __version__
 from mitobench.cli import (
@@ -89,8 +90,21 @@ def _help(function: Callable[..., Any]) -> str:
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
+class _Command(TyperCommand):
+    """A command that refuses an empty path, such as of a variable that is not set: `Path` takes it for `.`."""
+
+    def parse_args(self, context: Any, arguments: list[str]) -> list[str]:
+        rest = super().parse_args(context, arguments)
+        for param in self.params:
+            given = context.params.get(param.name)
+            if param.type.name == "path" and "" in (given if isinstance(given, (list, tuple)) else [given]):
+                raise typer.BadParameter("the path is empty. The current folder is written as a dot.", context, param)
+        return rest
+
+
 for group in (app, data.app, leaderboard.app, store.app):
     for command in group.registered_commands:
+        command.cls = _Command
         if command.callback is not None:
             command.help = _help(command.callback)
 

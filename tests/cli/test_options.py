@@ -1,6 +1,10 @@
-"""The options that name plugins: repeatable, split at commas, with quotes around names that have commas."""
+"""Options that name plugins: repeatable, split at commas, with quotes around names that have commas. Empty paths."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -36,3 +40,23 @@ def test_a_quoted_spec_is_read_back(spec: str) -> None:
 def test_a_value_without_a_name_or_with_an_open_quote_is_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter):
         specs([text], "--detector")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("predict", "", "--out", "found"),
+        ("predict", "a.png", "--out", ""),
+        ("predict", "a.png", "", "--out", "found"),
+        ("predict", "--example", "--out", "found", "--roi="),
+        ("data", "check", ""),
+    ],
+)
+def test_an_empty_path_is_refused_and_does_not_mean_the_current_folder(
+    mitobench: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    answer = mitobench(*arguments)
+    assert answer.code == 2
+    assert "the path is empty" in answer.err
+    assert list(tmp_path.iterdir()) == []
