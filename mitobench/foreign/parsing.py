@@ -42,13 +42,13 @@ class InvalidValue(ValueError):
 
 
 def read_json(path: Path, max_bytes: int, what: str, error: type[MitobenchError] = MitobenchError) -> Any:
-    """Reads the value in a JSON file. Raises `error` as `read_text` and `load_json` do."""
-    return load_json(read_text(path, max_bytes, what, error), path, error)
+    """Reads the value in a JSON file, also with a byte order mark. Raises `error` as `read_text` and `load_json` do."""
+    return load_json(read_text(path, max_bytes, what, error, "utf-8-sig"), path, error)
 
 
 def read_toml(path: Path, max_bytes: int, what: str, error: type[MitobenchError] = MitobenchError) -> dict[str, Any]:
-    """Reads the tables in a TOML file. Raises `error` as `read_text` and `load_toml` do."""
-    return load_toml(read_text(path, max_bytes, what, error), path, error)
+    """Reads the tables in a TOML file, also with a byte order mark. Raises `error` as `read_text` and `load_toml` do."""
+    return load_toml(read_text(path, max_bytes, what, error, "utf-8-sig"), path, error)
 
 
 def load_json(text: str | bytes, where: Path | str = "JSON", error: type[MitobenchError] = MitobenchError) -> Any:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mitobench.errors import RecordError
-from mitobench.foreign import load_json, load_toml
+from mitobench.foreign import load_json, load_toml, read_json, read_toml
 from mitobench.foreign.limits import MAX_INTEGER, MAX_NESTING
 
 JSON = {
@@ -99,3 +100,11 @@ def test_any_text_is_a_value_or_one_kind_of_error(noise: str) -> None:
 def test_numbers_keep_their_last_digit() -> None:
     assert load_json("[0.1, 1e-400, 17]") == [0.1, 0.0, 17]
     assert math.copysign(1, load_toml("a = -0.0")["a"]) == -1
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    """Some editors and export scripts on Windows write it."""
+    (tmp_path / "a.geojson").write_text('{"a": 1}', encoding="utf-8-sig")
+    (tmp_path / "a.toml").write_text("a = 1", encoding="utf-8-sig")
+    assert read_json(tmp_path / "a.geojson", 100, "file") == {"a": 1}
+    assert read_toml(tmp_path / "a.toml", 100, "file") == {"a": 1}
