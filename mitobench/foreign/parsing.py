@@ -42,12 +42,12 @@ class InvalidValue(ValueError):
 
 
 def read_json(path: Path, max_bytes: int, what: str, error: type[MitobenchError] = MitobenchError) -> Any:
-    """Reads the value in a JSON file, also with a byte order mark. Raises `error` as `read_text` and `load_json` do."""
+    """Reads the value in a JSON file, also with a byte order mark. Raises `error` as `load_json` does."""
     return load_json(read_text(path, max_bytes, what, error, "utf-8-sig"), path, error)
 
 
 def read_toml(path: Path, max_bytes: int, what: str, error: type[MitobenchError] = MitobenchError) -> dict[str, Any]:
-    """Reads the tables in a TOML file, also with a byte order mark. Raises `error` as `read_text` and `load_toml` do."""
+    """Reads the tables in a TOML file, also with a byte order mark. Raises `error` as `load_toml` does."""
     return load_toml(read_text(path, max_bytes, what, error, "utf-8-sig"), path, error)
 
 

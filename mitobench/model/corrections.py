@@ -32,6 +32,10 @@ ANNOTATIONS = "annotations.csv"
 HOT_SPOT = "hot spot"  # class of annotations that `predict` writes; not a region unless it is asked for
 COLOUR_OUTSIDE = 255
 MIN_SIDE_PX = 64  # of a region
+WITHOUT_FIGURES = (
+    "warning: has no mitosis and no imposter. Its image is now labelled as free of mitoses: if it has some, label "
+    "them, and make the data set again."
+)
 
 
 @dataclass(frozen=True)
@@ -103,9 +107,10 @@ def write_dataset(
                 with open_image(path) as image:
                     resolution, odd = inputs.resolution(image, mpp)
                     notes += [f"{path}: {note}" for note in odd]
-                    rows += _write_image(
-                        folder / as_text(name), image, resolution, read_corrections(geojson, classes), notes
-                    )
+                    corrections = read_corrections(geojson, classes)
+                    if not len(corrections.xy):
+                        notes.append(f"{geojson}: {WITHOUT_FIGURES}")
+                    rows += _write_image(folder / as_text(name), image, resolution, corrections, notes)
             (folder / ANNOTATIONS).write_text(_csv(rows), encoding="utf-8")
             (folder / FILE).write_text(_settings(out, pairs), encoding="utf-8")
     except OSError as reason:

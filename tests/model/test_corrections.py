@@ -69,6 +69,17 @@ def test_without_regions_the_whole_image_is_labelled(write: Callable[..., tuple[
     assert np.array_equal(item.frame.read(), picture(SIZE[1], SIZE[0]))
 
 
+@pytest.mark.parametrize("features", [(), (REGION,), (HOT_SPOT,)])
+def test_a_file_without_a_figure_is_warned_of(
+    write: Callable[..., tuple[Written, Dataset]], features: tuple[dict[str, Any], ...]
+) -> None:
+    """A field may have no mitosis. It is also what the file of another image, or one that was not saved, looks like."""
+    written, dataset = write(*features)
+    (note,) = written.notes
+    assert "slide.geojson: warning: has no mitosis and no imposter" in note
+    assert [len(item.mitoses.xy) for item in dataset.items.values()] == [0]
+
+
 def test_a_region_limits_the_labelled_area(write: Callable[..., tuple[Written, Dataset]]) -> None:
     written, dataset = write(MITOSIS, CANDIDATE, REGION)
     (item,) = dataset.items.values()
