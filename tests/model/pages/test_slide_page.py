@@ -188,6 +188,9 @@ def test_an_image_that_was_not_judged_has_no_counts(tmp_path: Path) -> None:
     assert "Not judged: this image has no counts. The image is black." in text
     assert "per mm2" not in text
     assert "Hot spot" not in text
+    assert "It was not searched." in text
+    assert "outline" not in text
+    assert 'class="tissue"' not in (tmp_path / "slide.html").read_text()
     assert len(pictures_of(tmp_path / "slide.html")) == 1
 
 
