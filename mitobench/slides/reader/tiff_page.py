@@ -55,7 +55,8 @@ def kind_of(path: Path, page: Any) -> Kind:
     extras = [int(extra) for extra in page.extrasamples]
     colours = {RGB: 3, YCBCR: 3, CMYK: 4}.get(photometric, 1)
     if photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR):
-        raise DataError(f"{path}: its colours ({page.photometric!r}) cannot be converted to RGB. Save it as 8-bit RGB.")
+        name = getattr(page.photometric, "name", f"kind {photometric}").replace("_", " ")
+        raise DataError(f"{path}: its colours ({name}) cannot be converted to RGB. Save it as 8-bit RGB.")
     if samples < colours or samples > colours + 1:
         raise DataError(f"{path}: has {samples} channels, and only RGB, grey and CMYK can be read. Export it as RGB.")
     alpha, notes = None, tuple[str, ...]()

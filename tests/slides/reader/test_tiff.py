@@ -274,7 +274,7 @@ def test_jpeg_and_jpeg_2000_in_tiff(tmp_path: Path, rgb: RGB) -> None:
         (np.zeros((3, 20, 30), np.uint16), {"photometric": "minisblack"}, "does not say which are red"),
         (np.zeros((20, 30, 6), np.uint8), {"photometric": "minisblack", "planarconfig": "contig"}, "6 channels"),
         (np.zeros((20, 30, 2), np.uint8), {"photometric": "minisblack", "planarconfig": "contig"}, "2 channels"),
-        (np.zeros((20, 30, 3), np.uint8), {"photometric": "cielab"}, "cannot be converted"),
+        (np.zeros((20, 30, 3), np.uint8), {"photometric": "cielab"}, r"its colours \(CIELAB\) cannot be converted"),
     ],
 )
 def test_what_has_no_meaning_as_rgb_is_refused_by_name(path: Path, data: np.ndarray, options: Any, reason: str) -> None:
