@@ -64,7 +64,7 @@ def hot_spot_features(report: Report) -> Iterable[dict[str, Any]]:
     if not report.judgement.judged or report.hot.whole_image:
         return
     for number, spot in enumerate(report.hot.spots, 1):
-        corners = (spot.outline_um() / report.findings.mpp).round(2).tolist()
+        corners = (spot.outline_um() / report.findings.mpp).round(4).tolist()
         measurements = {
             "rank": float(number),
             "mitoses": float(spot.count),

@@ -17,6 +17,7 @@ Counts = NDArray[np.int32]
 
 MIN_AREA_MM2, MAX_AREA_MM2 = 0.001, 10_000.0  # a smaller area fits between the places at which it is tried
 _POINTS_AT_ONCE = 1024  # limits the memory for the spans of points
+OUTLINE_UM = 0.01  # from an area to its outline: other programs round coordinates, and count what is drawn within it
 _CLOSE = 1e-3  # cells; far more than the errors of rounding
 
 
@@ -49,7 +50,10 @@ class Area(ABC):
 
     @abstractmethod
     def outline_um(self) -> Floats:
-        """Points on its outline, [N, 2] um from its centre. The last is not the first again."""
+        """Corners of a polygon, [N, 2] um from the area's centre. The last is not the first again.
+
+        It holds all of the area with its border, and nothing that is farther from it than about `2 * OUTLINE_UM`.
+        """
 
 
 @dataclass(frozen=True)
@@ -77,9 +81,11 @@ class Circle(Area):
         return near
 
     def outline_um(self) -> Floats:
-        """A polygon of 96 corners."""
-        angle = np.linspace(0, 2 * math.pi, 96, endpoint=False)
-        return self.reach_um * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        """A regular polygon around it, with so many corners that they are close to it."""
+        radius = self.reach_um + OUTLINE_UM
+        n = math.ceil(math.pi / math.acos(radius / (radius + OUTLINE_UM)))
+        angle = np.linspace(0, 2 * math.pi, n, endpoint=False)
+        return radius / math.cos(math.pi / n) * np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
 @dataclass(frozen=True)
@@ -106,8 +112,8 @@ class Square(Area):
         return near
 
     def outline_um(self) -> Floats:
-        """Its corners."""
-        return self.reach_um * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+        """A square around it."""
+        return (self.reach_um + OUTLINE_UM) * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
 
 
 SHAPES: dict[str, type[Circle] | type[Square]] = {"circle": Circle, "square": Square}

@@ -52,7 +52,7 @@ class HotSpot:
         return self.count / (self.tissue_mm2 if self.whole_image else self.area.mm2)
 
     def outline_um(self) -> Floats:
-        """Points on its outline, [N, 2] um from the slide's upper left corner. The last is not the first again."""
+        """As `Area.outline_um`, from the slide's upper left corner."""
         outline: Floats = self.area.outline_um() + np.asarray(self.centre_um)
         return outline
 

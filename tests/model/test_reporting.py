@@ -90,4 +90,4 @@ def test_hot_spots_are_annotations_of_qupath_in_px(image: Path) -> None:
     assert (ring[0] == ring[-1]).all()
     spot = report(image).hot.spots[0]
     assert ring[:-1].mean(axis=0) == pytest.approx(np.array(spot.centre_um) / MPP, abs=0.1)
-    assert np.hypot(*(ring * MPP - spot.centre_um).T) == pytest.approx(spot.area.reach_um, abs=0.02)
+    assert np.hypot(*(ring * MPP - spot.centre_um).T) == pytest.approx(spot.area.reach_um, abs=0.025)

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from mitobench.errors import MitobenchError
+from mitobench.model.search_area import within
 from mitobench.slides.areas import MAX_AREA_MM2, SHAPES, Area, Circle, area_of, count_cells, count_points
 from mitobench.slides.hotspot import MIN_TISSUE_SHARE, HotSpots, find_hot_spots, poisson_interval
 from mitobench.slides.tissue import Tissue
@@ -117,8 +118,23 @@ def test_a_cluster_is_found_with_its_count_interval_and_tissue() -> None:
     assert spot.tissue_mm2 == pytest.approx(2)
     assert not notes
     assert [one.count for one in rest] == [1]
-    outline = spot.outline_um()
-    assert np.hypot(*(outline - spot.centre_um).T) == pytest.approx(np.sqrt(2e6 / np.pi))
+    assert spot.outline_um().mean(axis=0) == pytest.approx(spot.centre_um)
+
+
+@pytest.mark.parametrize("mm2", [0.001, 2.0, 500.0])
+@pytest.mark.parametrize("shape", sorted(SHAPES))
+def test_the_outline_holds_what_is_counted_and_nothing_else(shape: str, mm2: float) -> None:
+    """QuPath counts what lies in the polygon: it would miss mitoses between the circle and a polygon within it."""
+    area = SHAPES[shape](mm2)
+    outline = area.outline_um()
+    (x, y), (next_x, next_y) = outline.T, np.roll(outline, -1, axis=0).T
+    assert mm2 < (x * next_y - next_x * y).sum() / 2 / 1e6 < mm2 + 2e-7 * area.reach_um
+    towards = np.random.default_rng(0).uniform(-1, 1, (500, 2))
+    distance = np.hypot(*towards.T) if shape == "circle" else np.abs(towards).max(axis=1)
+    border = towards / distance[:, None] * area.reach_um
+    assert area.holds(*(border * (1 - 1e-9)).T).all()
+    assert within((outline.round(2),), border).all()
+    assert not within((outline,), border * (1 + 0.03 / area.reach_um)).any()
 
 
 def test_mitoses_off_the_tissue_do_not_pull_the_hot_spot_off_it() -> None:
