@@ -127,7 +127,7 @@ class LoadedModel:
     ) -> FoundMitoses:
         inputs.check_there([path])
         with open_image(path) as image:
-            resolution, notes = inputs.resolution(image, mpp)
+            resolution, notes = inputs.resolution(image, mpp, "mpp=")
             copies = Copies(image)
             area = search_area_of(image, resolution, tissue, roi, copies)
             frame = inputs.frame_of(image, resolution)

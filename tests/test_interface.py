@@ -119,7 +119,7 @@ def test_what_is_wrong_with_an_image_is_said(model: LoadedModel, tmp_path: Path)
         (pixels(), 9.0, "mpp=9.0: must be from 0.1 to 1 um/px"),
         (pixels().astype(float), 1.0, r"float64 \[260, 400, 3\], and must be uint8 RGB"),
         (pixels()[..., 0], 1.0, r"uint8 \[260, 400\], and must be"),
-        (tmp_path / "image.png", None, "has no um/px"),
+        (tmp_path / "image.png", None, r"has no um/px\. Give them with mpp=, for example mpp=0\.25"),
         (tmp_path / "missing.png", 1.0, "does not exist"),
     ):
         with pytest.raises(MitobenchError, match=message):
@@ -145,8 +145,9 @@ def test_a_table_is_a_data_frame_where_pandas_is(model: LoadedModel, monkeypatch
 
 
 def test_an_unknown_model_is_an_error() -> None:
-    with pytest.raises(MitobenchError, match="is neither a known model, a folder nor an address"):
-        mitobench.load("nothing-of-this-name")
+    for name in ("nothing-of-this-name", ""):
+        with pytest.raises(MitobenchError, match=f"^model '{name}': is neither a known model, a folder nor an address"):
+            mitobench.load(name)
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = mitobench.nothing
 

@@ -261,18 +261,18 @@ def find(name: str | None) -> Path:
         return bundled[0].path
     if name is None and bundled:
         names = ", ".join(entry.name for entry in bundled)
-        raise MitobenchError(f"Several models are available: {names}. Choose one with --model.")
+        raise MitobenchError(f"Several models are available: {names}. Choose one by its name.")
     if name is None:
         raise MitobenchError(
             "This installation of mitobench has no bundled model. Pack a finished run with "
-            "`mitobench pack RECORD --out FOLDER`, then give --model FOLDER."
+            "`mitobench pack RECORD --out FOLDER`, then give this folder as the model."
         )
     if name in known:
         return known[name].find()
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():
         return Path(name)
     every = [BUNDLED, *known]
-    raise MitobenchError(f"--model {name}: is neither a known model, a folder nor an address. {nearest(name, every)}")
+    raise MitobenchError(f"model {name!r}: is neither a known model, a folder nor an address. {nearest(name, every)}")
 
 
 def _files(folder: Path) -> dict[str, PackedFile]:

@@ -57,7 +57,7 @@ def fetch(name: str) -> Path:
     if address is not None:
         return _of_archive(name, address["url"], address["digest"])
     raise MitobenchError(
-        f"--model {one_line(name)}: is not an address of a model. Write {FORM}. The words in capitals stand for your "
+        f"model {one_line(name)}: is not an address of a model. Write {FORM}. The words in capitals stand for your "
         "own; DIGEST is the SHA-256 of the archive, 64 hexadecimal digits that whoever published the model gives."
     )
 

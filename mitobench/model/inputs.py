@@ -216,12 +216,13 @@ def _unread(folder: Path) -> str:
     return f" It has {', '.join(names[:_LISTED])}{more}, which cannot be read: convert such files to TIFF."
 
 
-def resolution(image: Image, given: float | None) -> tuple[Mpp, list[str]]:
+def resolution(image: Image, given: float | None, option: str = "--mpp ") -> tuple[Mpp, list[str]]:
     """Returns the um/px to use for an image, and a note if the file says something else.
 
     Args:
         image: the image.
         given: um/px that the user gives; it replaces the file's.
+        option: how the user gives it, before the number: for the message.
 
     Raises DataError if neither is there, and for um/px at which no mitosis can be recognised.
     """
@@ -232,13 +233,13 @@ def resolution(image: Image, given: float | None) -> tuple[Mpp, list[str]]:
         return mpp, [f"the file says {um_px(image.mpp)} um/px, and {given:g} is used"]
     if image.mpp is None:
         raise NoResolution(
-            f"{image.path}: the file has no um/px. Give them with --mpp, for example --mpp 0.25 for a 40x scan or "
-            f"--mpp 0.5 for a 20x scan.{_reading_notes(image)}"
+            f"{image.path}: the file has no um/px. Give them with {option.strip()}, for example {option}0.25 for a 40x "
+            f"scan or {option}0.5 for a 20x scan.{_reading_notes(image)}"
         )
     if not all(MIN_MPP <= value <= MAX_MPP for value in image.mpp):
         raise DataError(
             f"{image.path}: has {um_px(image.mpp)} um/px, and mitoses are found at {MIN_MPP:g} to {MAX_MPP:g} "
-            f"um/px. Scan it at 20x or 40x. If the file is wrong, give --mpp.{_reading_notes(image)}"
+            f"um/px. Scan it at 20x or 40x. If the file is wrong, give {option.strip()}.{_reading_notes(image)}"
         )
     return image.mpp, []
 
