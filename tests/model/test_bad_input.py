@@ -98,6 +98,20 @@ def test_with_a_damaged_tile_the_image_is_not_finished_and_is_tried_again(tmp_pa
     assert run(Model.load(folder), path, **options).unread_parts == 0
 
 
+def test_what_was_found_beside_a_damaged_tile_is_kept_from_other_images_of_the_name(
+    model: Model, tmp_path: Path
+) -> None:
+    path = pyramid(tmp_path / "a.tif", field(0, 150)[:256, :256])
+    damage(path, 0)
+    assert run(model, path).unread_parts
+    before = (tmp_path / "out" / "a.csv").read_bytes()
+    (tmp_path / "other").mkdir()
+    other = pyramid(tmp_path / "other" / "a.tif", field(1, 150)[:256, :256])
+    (row,) = predict_files(model, [other], tmp_path / "out")
+    assert "its files are named a-2" in row.note
+    assert (tmp_path / "out" / "a.csv").read_bytes() == before
+
+
 @pytest.mark.parametrize("levels", ["both", "full"])
 def test_mitoses_per_mm2_refer_to_the_tissue_that_was_searched(model: Model, tmp_path: Path, levels: str) -> None:
     """A tile that cannot be decoded is not tissue, on tissue and on glass; a smaller copy may show what it held."""
