@@ -341,7 +341,7 @@ def searched_before(folder: OutputFolder) -> dict[str, Searched]:
         try:
             path = Path(entry["stored"]["summary"]["image"]).resolve()
             found[name] = Searched(as_text(str(path)), entry["identity"]["file"])
-        except (KeyError, TypeError, ValueError):  # not an entry that mitobench wrote
+        except (KeyError, TypeError, ValueError, OSError):  # not an entry that mitobench wrote
             continue
     return found
 
