@@ -710,6 +710,15 @@ class Plugin(ABC):
         return [("download", text) for name, value in options for text in _remote(name, value)]
 
     @classmethod
+    def trusts_saved(cls, options: Any, folder: Path) -> Sequence[Need]:
+        """Returns what `trusts` does, for a plugin that `save` wrote to a folder. Called before `load`.
+
+        A plugin whose folder says more than its options about programs and downloads, such as a union, overrides it.
+        The folder may come from anybody.
+        """
+        return cls.trusts(options)
+
+    @classmethod
     def pretrained(cls, options: Any) -> Path | None:
         """Returns the file of pretrained weights, which `fit` gets in `context.pretrained`; None means random weights.
 

@@ -198,6 +198,13 @@ class Union(Detector):
         classes = (discovery.load(ROLE, spec) for spec in _specs(options))
         return [need for member in classes for need in member.trusts(member.Options())]
 
+    @classmethod
+    def trusts_saved(cls, options: Any, folder: Path) -> Sequence[api.Need]:
+        """Returns what the members need, with the options and the files that `save` wrote."""
+        with tempfile.TemporaryDirectory(prefix="mitobench-") as temporary:
+            members = _saved(folder, options, Path(temporary)).members
+            return [need for member, own in members for need in member.trusts(own)]
+
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], context: Context) -> None:
         """Calibrates each member on the validation frames. The members are fitted already."""
         radii = [context.radius_um(sample.frame) for sample in val or train]
@@ -254,28 +261,56 @@ class Union(Detector):
 
     def load(self, folder: Path) -> None:
         """Reads what `save` wrote. Raises PluginError if the files are not those of these members."""
-        whole = read_json(folder / STATE, MAX_STATE_BYTES, "union's file", PluginError)
-        try:
-            self.half_radius_um, state = _positive(whole["half_radius_um"]), whole["members"]
-            if [entry["name"] for entry in state] != _specs(self.options):
-                raise ValueError("it lists other members")
-            self.calibrations = tuple(Calibration.read(entry["calibration"]) for entry in state)
-            self.members = tuple(self._member(folder, number, entry) for number, entry in enumerate(state, 1))
-        except (TypeError, KeyError, ValueError) as reason:
-            raise PluginError(f"{folder / STATE}: was not written by {self.name}: {reason}. Fit it again.") from reason
+        self._files = tempfile.TemporaryDirectory(prefix="mitobench-")
+        saved = _saved(folder, self.options, Path(self._files.name))
+        self.half_radius_um, self.calibrations = saved.half_radius_um, saved.calibrations
+        self.members = tuple(
+            self._member(cls(options, self.device), folder / f"member-{number}")
+            for number, (cls, options) in enumerate(saved.members, 1)
+        )
 
-    def _member(self, folder: Path, number: int, entry: Mapping[str, Any]) -> Detector:
-        cls: Any = discovery.load(ROLE, _specs(self.options)[number - 1])
-        files = {}
-        if entry["files"]:
-            self._files = self._files or tempfile.TemporaryDirectory(prefix="mitobench-")
-            files = dict(_read_files(folder / FILES.format(number=number), entry["files"], Path(self._files.name)))
-        member: Detector = cls(cls.Options.model_validate(with_files(entry["options"], files)), self.device)
+    def _member(self, member: Detector, folder: Path) -> Detector:
         if self._raised:
             member.raise_limits()
-        if cls.learns():
-            member.load(folder / f"member-{number}")
+        if member.learns():
+            member.load(folder)
         return member
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """What `Union.save` wrote: the radius, the calibrations, and class and options of each member."""
+
+    half_radius_um: float
+    calibrations: tuple[Calibration, ...]
+    members: tuple[tuple[type[Detector], Any], ...]
+
+
+def _saved(folder: Path, options: Any, files: Path) -> _Saved:
+    """Reads what `Union.save` wrote, apart from the members' own folders; their files are written to `files`.
+
+    Raises PluginError if it is not that of these members.
+    """
+    whole = read_json(folder / STATE, MAX_STATE_BYTES, "union's file", PluginError)
+    try:
+        state = whole["members"]
+        if [entry["name"] for entry in state] != _specs(options):
+            raise ValueError("it lists other members")
+        return _Saved(
+            _positive(whole["half_radius_um"]),
+            tuple(Calibration.read(entry["calibration"]) for entry in state),
+            tuple(_saved_member(folder, number, entry, files) for number, entry in enumerate(state, 1)),
+        )
+    except (TypeError, KeyError, ValueError) as reason:
+        name = f"{Union.name}:{options.detectors}"
+        raise PluginError(f"{folder / STATE}: was not written by {name}: {reason}. Fit it again.") from reason
+
+
+def _saved_member(folder: Path, number: int, entry: Mapping[str, Any], files: Path) -> tuple[type[Detector], Any]:
+    cls: Any = discovery.load(ROLE, entry["name"])
+    names = entry["files"]
+    own = dict(_read_files(folder / FILES.format(number=number), names, files)) if names else {}
+    return cls, cls.Options.model_validate(with_files(entry["options"], own))
 
 
 def _check_members(argument: str, given: Sequence[str]) -> None:

@@ -102,7 +102,7 @@ class Model:
         card = cards.read(folder)
         _check_installed(card)
         parts = {role: _class_and_options(folder, card, role) for role in ("detector", "verifier", "fuser")}
-        requests = (one for role, (plugin, options) in parts.items() for one in requests_of(role, plugin, options))
+        requests = (one for role, part in parts.items() for one in requests_of(role, *part, folder / role))
         check(requests, allow, f"The model {folder}")
         with only(allow):
             detector, verifier, fuser = (

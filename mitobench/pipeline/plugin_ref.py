@@ -228,13 +228,15 @@ def flat(
     return places
 
 
-def needs(role: str, plugin: type[Plugin], options: Options) -> Sequence[api.Need]:
+def needs(role: str, plugin: type[Plugin], options: Options, folder: Path | None = None) -> Sequence[api.Need]:
     """Returns what a plugin does with these options that needs the user's permission.
 
-    Raises PluginError if the plugin raises.
+    `folder`: where it was saved, if it is loaded and saved anything. Raises PluginError if the plugin raises.
     """
     try:
-        return list(plugin.trusts(options))
+        return list(plugin.trusts_saved(options, folder) if folder and folder.is_dir() else plugin.trusts(options))
+    except PluginError:
+        raise
     except Exception as reason:
         raise PluginError(f"{role} {plugin.name!r}: trusts() raised {type(reason).__name__}: {reason}.") from reason
 

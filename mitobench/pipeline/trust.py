@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from mitobench import discovery
@@ -31,9 +32,12 @@ class Permission(NamedTuple):
     text: str
 
 
-def requests_of(role: str, cls: type[Plugin], options: Options) -> list[Permission]:
-    """Returns what a plugin with these options would do. Raises PluginError if it cannot say."""
-    return [Permission(*need) for need in needs(role, cls, options)]
+def requests_of(role: str, cls: type[Plugin], options: Options, folder: Path | None = None) -> list[Permission]:
+    """Returns what a plugin with these options, saved in this folder if in any, would do.
+
+    Raises PluginError if it cannot say.
+    """
+    return [Permission(*need) for need in needs(role, cls, options, folder)]
 
 
 def requests_of_plan(plan: Plan) -> list[Permission]:

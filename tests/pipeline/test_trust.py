@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -230,6 +231,27 @@ class TestModels:
         assert (answer.code, f"run this command: '{TOUCH}'" in answer.err) == (2, True), answer.err
         assert not (here / TOUCHED).exists()
         mitobench(*command, "--allow-external")
+        assert (here / TOUCHED).exists(), "or this test tries nothing"
+
+    @pytest.mark.parametrize("union", ["", "union:blobs+"])
+    def test_a_file_that_the_model_brings_is_shown(
+        self, mitobench: Mitobench, small_data: Path, tmp_path: Path, here: Path, union: str
+    ) -> None:
+        everywhere = "'x,y,score', *(f'{x},{y},1' for x in range(0, 90, 6) for y in range(0, 90, 6))"
+        program = f"open({TOUCHED!r}, 'w').close(); print({everywhere}, sep='\\n')".encode()
+        (here / "dark.py").write_bytes(program)
+        path = honest(tmp_path / "board", small_data, f"{union}external:{{python}} dark.py {{image}}")
+        pack(path, tmp_path / "board" / "store", tmp_path / "model")
+        (here / TOUCHED).unlink()
+        (here / "dark.py").write_text("print('x,y,score')\n")
+        image = sorted((small_data / "synthetic").rglob("*.bmp"))[0]
+        command = ["predict", image, "--mpp", 0.25, "--model", tmp_path / "model", "--out", tmp_path / "out"]
+        answer = mitobench(*command, "--device", "cpu")
+        assert answer.code == 2, answer.out + answer.err
+        shown = f"(dark.py is a file that it brings, with SHA-256 {hashlib.sha256(program).hexdigest()})"
+        assert f"run this command: '{{python}} dark.py {{image}} {shown}'" in answer.err
+        assert not (here / TOUCHED).exists()
+        mitobench(*command, "--device", "cpu", "--allow-external")
         assert (here / TOUCHED).exists(), "or this test tries nothing"
 
     def test_a_hub_is_named(self, mitobench: Mitobench, model: Path, small_data: Path, tmp_path: Path) -> None:
