@@ -6,10 +6,12 @@ The program gets an image file and answers with a CSV. Its command is never give
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import os
 import re
 import shlex
+import shutil
 import signal
 import stat
 import subprocess
@@ -28,6 +30,7 @@ from skimage.transform import resize
 
 from mitobench import api
 from mitobench.api import Detections, Detector, Field, File, Floats, Frame, MitobenchError, PluginError
+from mitobench.content import file_digest
 from mitobench.foreign import printable
 
 IMAGE, OUT, MPP, PYTHON = "{image}", "{out}", "{mpp}", "{python}"
@@ -39,6 +42,10 @@ SLACK_PX = 1.0  # how far a centre may lie outside the image, as for all detecto
 STDERR_LINES = 5
 MAX_SHOWN = 200  # characters of a line of the program's output in a message
 FORBIDDEN = "MITOBENCH_FORBID_EXTERNAL"  # set while a stranger's record or model is used without permission
+# Their versions change with the system, and what they run is in other words: they count by their name.
+INTERPRETER = re.compile(
+    r"(python|pypy|perl|ruby|node|java|julia|Rscript|octave|matlab|(ba|da|k|z)?sh|env|docker)[\d.]*"
+)
 # The program gets these variables of the environment only: others may hold passwords and keys.
 ENVIRONMENT = re.compile(
     r"(PATH|HOME|USER|LANG|LC_[A-Z]+|TZ|TMPDIR|LD_LIBRARY_PATH|VIRTUAL_ENV|CONDA_PREFIX|CUDA_[A-Z_]+|[A-Z]+_NUM_THREADS)"
@@ -67,16 +74,25 @@ class ExternalOptions(api.Options):
     files: tuple[File, ...] = Field(
         (), description="Other files that the program reads; their content is part of the key too."
     )
+    program: str = Field(
+        "",
+        description="SHA-256 of the program, if it is found on the PATH and is no interpreter such as python. Found by "
+        "itself, on every machine anew.",
+    )
 
     @model_validator(mode="after")
     def _find_words(self) -> ExternalOptions:
-        """Finds the words that are files, unless they are given, as they are by records and models."""
+        """Finds the words that are files, unless they are given, as they are by records and models; and the program.
+
+        A record does not decide which program of that name runs here: `reproduce` names another one as a change.
+        """
         words = shlex.split(self.command)
         if not self.words and words:
             files = tuple(File(_local(word)) if _local(word).is_file() else None for word in words)
             object.__setattr__(self, "words", files)  # the model is frozen for everyone else
         if len(self.words) != len(words):
             raise ValueError(f"words must have one value for each of the {len(words)} words of the command")
+        object.__setattr__(self, "program", _on_path(words[0]) if words and self.words[0] is None else "")
         return self
 
 
@@ -178,6 +194,24 @@ def _quoted(word: str) -> str:
 def _local(word: str) -> Path:
     """Returns the path that a word names here, if it names one."""
     return Path(os.path.expanduser(word)).absolute()
+
+
+def _on_path(word: str) -> str:
+    """Returns the SHA-256 of the program that a word names on the PATH; empty if there is none, or an interpreter."""
+    found = None if INTERPRETER.fullmatch(word) else shutil.which(word)
+    if found is None:
+        return ""
+    state = os.stat(found)
+    return _digest(Path(found), (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
+
+
+@functools.lru_cache(maxsize=64)
+def _digest(path: Path, state: tuple[int, ...]) -> str:
+    """Returns a file's SHA-256, computed once for each of its states: options are read often."""
+    try:
+        return file_digest(path)
+    except OSError:  # it may be run and not read
+        return ""
 
 
 def _replacements(options: Any) -> Iterator[str]:

@@ -194,11 +194,17 @@ class PluginRef:
     def create(self, device: str, folder: Path | None = None) -> Any:
         """Returns an instance; with a folder, the plugin as it was fitted and saved there.
 
-        Raises PluginError if a file among its options changed since the plan was made.
+        Raises PluginError if a file among its options, or a program, changed since the plan was made.
         """
         self.check_files()
         cls = self.cls()
-        plugin = cls(cls.Options.model_validate(with_files(self.options, self.files)), device)
+        options = cls.Options.model_validate(with_files(self.options, self.files))
+        now = options.model_dump(mode="json")
+        for option in [name for name in now if now[name] != self.options.get(name)]:
+            raise PluginError(
+                f"{self.role} {self.name}: its {option} was changed during the run. Run the same command again."
+            )
+        plugin = cls(options, device)
         if folder is not None:
             plugin.load(folder)
         return plugin

@@ -100,6 +100,43 @@ class TestKey:
         Path("mine.py").write_text("one")
         assert self.options("python mine.py {image}") == before
 
+    def test_so_is_that_of_a_program_on_the_path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        finder = tmp_path / "finder"
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+        absent = self.options("finder {image}")
+        finder.write_text("one")
+        finder.chmod(0o755)
+        one = self.options("finder {image}")
+        finder.write_text("other")
+        other = self.options("finder {image}")
+        assert len({absent["program"], one["program"], other["program"]}) == 3
+        assert self.options("finder {image}", program=one["program"]) == other, "of a record made elsewhere"
+        finder.write_text("one")
+        assert self.options("finder {image}") == one
+
+    @pytest.mark.parametrize("name", ["python", "python3.12", "bash", "java"])
+    def test_an_interpreter_counts_by_its_name(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        before = self.options(f"{name} mine {{image}}")
+        (tmp_path / name).write_text("another version")
+        (tmp_path / name).chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+        assert self.options(f"{name} mine {{image}}") == before
+
+    def test_a_program_that_changes_during_the_run_is_noticed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        finder = tmp_path / "finder"
+        finder.write_text("one")
+        finder.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+        cls = load("finder {image}")
+        ref = PluginRef.of("detector", cls, cls.Options(), "source")
+        finder.write_text("other")
+        with pytest.raises(PluginError, match="its program was changed during the run"):
+            ref.create("cpu")
+
     def test_so_is_that_of_other_files(self, tmp_path: Path) -> None:
         weights = tmp_path / "weights.bin"
         weights.write_bytes(b"\0")
