@@ -317,6 +317,8 @@ class Settings:
                 _check_plugin_runs(override, (self, *also))
                 owner = override.plugin or override.role
                 known = sorted(self._options.get(override.role, set()))
+                if not known:
+                    raise MitobenchError(_without_options(override, (self, *also)))
                 raise MitobenchError(
                     f"{override.location} {override.text}: no {owner} of this run has an option {override.option!r}. "
                     f"{nearest(override.option, known)}"
@@ -425,13 +427,27 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _check_plugin_runs(override: Override, grids: Sequence[Settings]) -> None:
     """Raises MitobenchError if an override names a plugin, and no plugin of the run is the one."""
-    names = sorted(set().union(*(own._plugins.get(override.role, ()) for own in grids)))
+    names = _plugins_of(override.role, grids)
     if override.plugin and not any(override.applies_to(override.role, name) for name in names):
         have = f"its {override.role} is {' and '.join(names)}" if names else f"it has no {override.role}"
         raise MitobenchError(
             f"{override.location} {override.text}: this run has no {override.plugin}; {have}. Leave the option out, or "
             f"add the plugin: --{override.role} {override.plugin}"
         )
+
+
+def _without_options(override: Override, grids: Sequence[Settings]) -> str:
+    """Returns the message for an override of a role whose plugins in this run, if it has any, have no options."""
+    role, names = override.role, " and ".join(_plugins_of(override.role, grids))
+    which = f" ({names})" if names else ""
+    return (
+        f"{override.location} {override.text}: no {role} of this run{which} has options. Leave the option out, or add "
+        f"a {role} that has it: --{role} NAME. `mitobench info NAME` shows the options."
+    )
+
+
+def _plugins_of(role: str, grids: Sequence[Settings]) -> list[str]:
+    return sorted(set().union(*(own._plugins.get(role, ()) for own in grids)))
 
 
 def _check_member(where: str, role: str, name: str) -> None:

@@ -134,6 +134,18 @@ def test_a_set_for_a_plugin_that_does_not_run_says_so(text: str, message: str) -
         settings.check_all_used()
 
 
+@pytest.mark.parametrize("location", ["--set", "--sweep"])
+def test_a_set_where_no_plugin_of_the_role_has_options_says_so(location: str) -> None:
+    settings = Settings.load("smoke", [Override.parse("verifier.x=1", location)])
+    settings.options("verifier", discovery.load("verifier", "none"))
+    with pytest.raises(MitobenchError) as raised:
+        settings.check_all_used()
+    assert str(raised.value) == (
+        f"{location} verifier.x=1: no verifier of this run (none) has options. Leave the option out, or add a verifier "
+        "that has it: --verifier NAME. `mitobench info NAME` shows the options."
+    )
+
+
 def test_a_profile_with_an_unknown_member_of_a_family_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('[detector."union:blobs+blubs"]\nmerge_um = 2.0\n')
