@@ -60,6 +60,7 @@ def test_names_of_two_folders_keep_the_folder() -> None:
     ("argument", "message"),
     [
         ("retinanet_r19_fpn_1x_coco", r"Unknown config.*Did you mean.*retinanet_r18_fpn_1x_coco"),
+        ("RTMDET_TINY", r"Unknown config.*Did you mean.*rtmdet_tiny_8xb32-300e_coco"),
         ("", r"needs an argument, its config"),
         ("missing/file.py", r"File 'missing/file\.py' does not exist\. MMDetection ships"),
         ("mask-rcnn_r50_fpn_1x_coco", r"cannot be fitted: it segments masks"),

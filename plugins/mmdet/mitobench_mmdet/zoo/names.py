@@ -65,8 +65,9 @@ def unknown(argument: str, can_be_fitted: Callable[[str], bool]) -> MitobenchErr
     """
     from difflib import get_close_matches
 
-    similar = get_close_matches(argument.removesuffix(".py"), shipped(), n=MAX_TRIED, cutoff=0.4)
-    close = list(itertools.islice(filter(can_be_fitted, similar), MAX_NEAREST))
+    by_lower = {name.lower(): name for name in shipped()}
+    similar = get_close_matches(argument.removesuffix(".py").lower(), by_lower, n=MAX_TRIED, cutoff=0.4)
+    close = list(itertools.islice(filter(can_be_fitted, map(by_lower.__getitem__, similar)), MAX_NEAREST))
     meant = f" Did you mean {', '.join(close)}?" if close else ""
     what = f"File {argument!r} does not exist" if argument.endswith(".py") else f"Unknown config {argument!r}"
     return MitobenchError(
