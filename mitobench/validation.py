@@ -68,7 +68,16 @@ def _axis(text: str) -> list[Override]:
     parts = list(dict.fromkeys(_values(text, values)))
     if not all(parts):
         raise MitobenchError(f"{SWEEP} {text}: a value is missing. Give values separated by commas.")
-    return [Override.parse(f"{where}={value}", SWEEP) for value in parts]
+    axis = {part: Override.parse(f"{where}={part}", SWEEP) for part in parts}
+    for one, other in itertools.combinations(parts, 2):
+        if _equal(axis[one].value, axis[other].value):
+            raise MitobenchError(f"{SWEEP} {text}: {one} and {other} are the same value. Give it once.")
+    return list(axis.values())
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Returns whether two values are the same: 1 and 1.0 are, 1 and true are not."""
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
 
 def _values(text: str, values: str) -> list[str]:

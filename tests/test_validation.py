@@ -151,6 +151,7 @@ class TestSweep:
         ("detector.lr=1e-4,3e-4", [1e-4, 3e-4]),
         ("detector.blobs.radii=1,2,2", [1, 2]),
         ("verifier.steps=[1,2],[3]", [[1, 2], [3]]),
+        ("verifier.flip=1,true", [1, True]),
         ('fuser.calibration="none","platt"', ["none", "platt"]),
         ('pipeline.candidate_threshold={"a": 1, "b": 2},validation', [{"a": 1, "b": 2}, "validation"]),
         ("detector.toy:a.b.most=1", [1]),
@@ -173,6 +174,9 @@ def test_values_are_parsed_like_those_of_set(text: str, values: list[Any]) -> No
         (["detector.steps=[1,2"], "does not end"),
         (['detector.mode="a,b'], "does not end"),
         (["detector.lr=1", "detector.lr=2"], "is given twice"),
+        (["detector.lr=1e-1,0.1,0.10"], "1e-1 and 0.1 are the same value. Give it once"),
+        (["detector.lr=2,1,1.0"], "1 and 1.0 are the same value"),
+        (["detector.steps=[1, 2],[1,2]"], r"\[1, 2\] and \[1,2\] are the same value"),
         (["detector.a=" + ",".join(map(str, range(50))), "detector.b=" + ",".join(map(str, range(50)))], "2,500"),
     ],
 )
