@@ -47,14 +47,14 @@ def convert(
 
     Tensors are the only thing that is read: a file with other objects is refused, and none of its code is run.
 
-    Exit code 2: the file is damaged or of another kind; nothing is written.
+    Exit code 2: the file is damaged or of another kind, or --out exists already; nothing is written.
 
     Examples: mitobench weights convert resnet18.pth, mitobench weights convert VGG_CNN_M_1024.caffemodel
     """
     from hashlib import sha256
 
     tensors, note = _read(file, key)
-    target = _checked(out or file.with_suffix(ENDING))
+    target = _new(out or file.with_suffix(ENDING))
     _training("write_tensors")(tensors, target)
     Console().print(_table(tensors))
     echo(f"Weights      {target}")
@@ -111,10 +111,12 @@ def _training(name: str) -> Any:
     return getattr(tensor_files, name)
 
 
-def _checked(out: Path) -> Path:
-    """Checks the name of the file to write, which is therefore never the file that is read."""
+def _new(out: Path) -> Path:
+    """Returns the file to write. Raises MitobenchError if it exists already, or has another ending."""
     if out.suffix != ENDING:
         raise MitobenchError(f"--out {out}: must end in {ENDING}. Choose another name.")
+    if out.exists():
+        raise MitobenchError(f"{out}: exists already, and is not overwritten. Remove it, or give another --out.")
     return out
 
 

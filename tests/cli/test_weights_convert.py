@@ -42,6 +42,17 @@ def test_key_chooses_an_entry(mitobench: Callable[..., Any], tmp_path: Path) -> 
     assert list(read_tensors(tmp_path / "w.safetensors")) == ["b"]
 
 
+def test_an_existing_file_is_not_overwritten(mitobench: Callable[..., Any], tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(1)}, tmp_path / "w.pth")
+    written = tmp_path / "w.safetensors"
+    written.write_bytes(b"from before")
+    answer = mitobench("weights", "convert", tmp_path / "w.pth")
+    assert answer.code == 2
+    assert f"{written}: exists already, and is not overwritten. Remove it, or give another --out." in answer.err
+    assert written.read_bytes() == b"from before"
+    assert mitobench("weights", "convert", tmp_path / "w.pth", "--out", tmp_path / "other.safetensors").code == 0
+
+
 def test_a_file_with_objects_is_refused_and_nothing_is_written(mitobench: Callable[..., Any], tmp_path: Path) -> None:
     torch.save(torch.nn.Linear(1, 1), tmp_path / "whole.pth")
     answer = mitobench("weights", "convert", tmp_path / "whole.pth")
