@@ -121,6 +121,8 @@ class External(Detector):
             raise MitobenchError(
                 f"external:{shown}: a command has at most {MAX_COMMAND} characters, none of them NUL. Put it in a file."
             )
+        if words and IMAGE in words[0]:
+            raise MitobenchError(f"external:{shown}: names no program before {IMAGE}. Write external:PROGRAM {IMAGE}.")
         if not any(IMAGE in word for word in words[1:]):
             raise MitobenchError(
                 f"external:{shown}: the command has no {IMAGE}. Write external:PROGRAM {IMAGE}, and put words with a "

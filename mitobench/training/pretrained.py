@@ -80,6 +80,8 @@ def find_weights(requested: str, default: str, fits: bool = True, source: Source
     if requested.startswith("hf-hub:"):
         name = requested.removeprefix("hf-hub:")
         return downloads.repository_weights(name, weights_folder(), f"pretrained={requested}")
+    if requested == "record:":
+        raise MitobenchError("pretrained=record: has no record file after `record:`. Give record:RECORD.json.")
     if requested.startswith("record:"):
         return recorded_weights(Path(requested.removeprefix("record:")), weights_folder())
     return _given(Path(requested).expanduser())

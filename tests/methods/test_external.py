@@ -66,7 +66,8 @@ class TestCommand:
         ("command", "message"),
         [
             ("find", "the command has no {image}"),
-            ("{image}", "the command has no {image}"),
+            ("{image}", "names no program before {image}. Write external:PROGRAM {image}"),
+            ("{image} find {image}", "names no program before {image}"),
             ("find 'a {image}", "cannot be split into words: No closing quotation"),
             ("find {image} " + "a" * 5000, "at most 4096 characters"),
             ("find {image}\0", "at most 4096 characters, none of them NUL"),

@@ -84,6 +84,8 @@ def test_a_record_without_such_a_fit_is_an_error(tmp_path: Path, store: Path, co
 
 def test_a_record_that_cannot_be_read_is_an_error(tmp_path: Path, store: Path) -> None:
     with searching("detector", store):
+        with pytest.raises(MitobenchError, match=r"pretrained=record: has no record file after `record:`"):
+            find_weights("record:", "any")
         with pytest.raises(MitobenchError, match=r"absent\.json: cannot be read"):
             find_weights(f"record:{tmp_path / 'absent.json'}", "any")
         (tmp_path / "run.json").write_text("{")
