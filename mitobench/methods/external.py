@@ -76,7 +76,7 @@ class ExternalOptions(api.Options):
     )
     program: str = Field(
         "",
-        description="SHA-256 of the program, if it is found on the PATH and is no interpreter such as python. Found by "
+        description="SHA-256 of the program, if it is on the PATH and not an interpreter such as python. Found by "
         "itself, on every machine anew.",
     )
 
