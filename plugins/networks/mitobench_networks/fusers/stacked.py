@@ -33,7 +33,7 @@ class StackedOptions(api.Options):
     model: Literal["logistic", "boosting"] = Field(
         "logistic", description="`logistic` regression, or gradient `boosting` of trees (for many candidates)."
     )
-    strength: float = Field(1.0, gt=0, description="`logistic`: inverse of the factor on the L2 penalty.")
+    strength: float = Field(0.1, gt=0, description="`logistic`: inverse of the factor on the L2 penalty.")
     trees: int = Field(100, ge=1, le=models.MAX_TREES, description="`boosting`: number of trees.")
     depth: int = Field(2, ge=1, le=models.MAX_DEPTH, description="`boosting`: greatest depth of a tree.")
     rate: float = Field(0.1, gt=0, le=1, description="`boosting`: factor on the value of each tree.")
