@@ -110,7 +110,7 @@ def _sides_um(frame: Frame, found: Detections) -> Floats:
 
 
 def _nearest(frame: Frame, found: Detections, surroundings: Surroundings) -> NDArray[np.intp]:
-    """Indices of the surroundings of each candidate, [N, number]; N stands for none."""
+    """Indices of the surroundings of each candidate, [N, number]; N means none."""
     if not len(found):
         return np.zeros((0, surroundings.number), dtype=np.intp)
     xy = found.xy * frame.mpp
@@ -121,7 +121,7 @@ def _nearest(frame: Frame, found: Detections, surroundings: Surroundings) -> NDA
 
 def _compared(score: Floats, near: NDArray[np.intp]) -> Floats:
     """How far each score is above the median of its surroundings, and log(1 + number of higher ones there), [N, 2]."""
-    there = np.sort(np.append(score, np.nan)[near], axis=1)  # those that stand for none come last
+    there = np.sort(np.append(score, np.nan)[near], axis=1)  # the missing ones come last
     known = np.maximum(np.isfinite(there).sum(axis=1), 1)
     row = np.arange(len(score))
     median = (there[row, (known - 1) // 2] + there[row, known // 2]) / 2

@@ -63,7 +63,7 @@ class StackedOptions(api.Options):
 class Stacked(Fuser):
     """A classifier over the logits of both scores, how they compare with those around, size of the box, and density.
 
-    A score that is high beside the others around it tells more on a slide whose stain is new than the score itself.
+    On a slide whose stain is new, a score that is high beside those around it says more than the score itself.
     """
 
     name = "stacked"
