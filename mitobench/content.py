@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +130,16 @@ def _files(place: str, value: Any) -> Iterator[tuple[str, File]]:
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
     for key, inner in items:
         yield from _files(f"{place}.{key}" if place else str(key), inner)
+
+
+def check_brought(options: BaseModel, brought: Collection[str]) -> None:
+    """Raises ValueError if options from a stranger name a file at another place than those that came with them.
+
+    Such a file would be one of this machine.
+    """
+    for place, file in files_of(options).items():
+        if place not in brought:
+            raise ValueError(f"option {place} names {file.path}, a file of this machine and not one that it brings")
 
 
 def with_files(options: Mapping[str, Any], files: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,9 +12,12 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from mitobench import discovery
 from mitobench.api import Plugin
 from mitobench.benchmark import Benchmark, Grid
+from mitobench.content import check_brought
 from mitobench.datasets import splits
 from mitobench.discovery import ROLES
 from mitobench.errors import DataError, MitobenchError, PluginError, RecordError
@@ -147,6 +150,7 @@ def _overrides(path: Path, recorded: Record, folder: Path) -> Iterator[Override]
             option_files.write(folder / str(number), entry.files, _in_current_directory)
             recorded_options = option_files.options_with(entry.options, folder / str(number))
             options = _current(plugin.Options, recorded_options)
+            _check_files(plugin, entry.name, options, option_files.places(folder / str(number)))
             options = {PRETRAINED: "none", **options}  # fits of records without this option began from random weights
             for option in options.keys() & plugin.Options.model_fields.keys():
                 value = _weights(plugin, options) if option == PRETRAINED else options[option]
@@ -169,6 +173,17 @@ def check_path(plugin: type[Plugin], spec: str) -> None:
             f"The record names {spec!r}, a path of the machine that it was made on, which is not opened. Run it again "
             "with your own path: `mitobench run`."
         )
+
+
+def _check_files(plugin: type[Plugin], spec: str, options: Mapping[str, Any], brought: Collection[str]) -> None:
+    """Raises RecordError if an option names a file of this machine: the new record would hold its content."""
+    known = {option: value for option, value in options.items() if option in plugin.Options.model_fields}
+    with suppress(ValidationError):  # other values that are wrong are reported by the plan
+        read = plugin.Options.model_validate({**known, PRETRAINED: "none"} if PRETRAINED in known else known)
+        try:
+            check_brought(read, brought)
+        except ValueError as reason:
+            raise RecordError(f"The record's {spec}: {reason}. It is not used.") from reason
 
 
 def _current(options: type[Any], recorded: Mapping[str, Any]) -> dict[str, Any]:

@@ -200,7 +200,8 @@ def _local(word: str) -> Path:
 
 def _on_path(word: str) -> str:
     """Returns the SHA-256 of the program that a word names on the PATH; empty if there is none, or an interpreter."""
-    found = None if INTERPRETER.fullmatch(word) else shutil.which(word)
+    # With a slash it is a path, which a record may give: such a file is not read before it is allowed to run.
+    found = None if "/" in word or INTERPRETER.fullmatch(word) else shutil.which(word)
     if found is None:
         return ""
     state = os.stat(found)

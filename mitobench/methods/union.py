@@ -40,7 +40,7 @@ from mitobench.api import (
     PluginError,
     Sample,
 )
-from mitobench.content import files_of, with_files
+from mitobench.content import check_brought, files_of, with_files
 from mitobench.foreign import read_json
 from mitobench.foreign.limits import MAX_STATE_BYTES
 from mitobench.methods.calibration import EPS, logits
@@ -310,7 +310,9 @@ def _saved_member(folder: Path, number: int, entry: Mapping[str, Any], files: Pa
     cls: Any = discovery.load(ROLE, entry["name"])
     names = entry["files"]
     own = dict(_read_files(folder / FILES.format(number=number), names, files)) if names else {}
-    return cls, cls.Options.model_validate(with_files(entry["options"], own))
+    options = cls.Options.model_validate(with_files(entry["options"], own))
+    check_brought(options, own)
+    return cls, options
 
 
 def _check_members(argument: str, given: Sequence[str]) -> None:

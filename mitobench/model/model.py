@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from mitobench import discovery
 from mitobench.api import Detections, Detector, EmbeddingVerifier, Floats, Frame, Fuser, Verifier
+from mitobench.content import check_brought
 from mitobench.errors import MitobenchError, PluginError, wrong_fields
 from mitobench.installing import FOLDERS, install
 from mitobench.model import card as cards
@@ -181,14 +182,21 @@ def _class_and_options(folder: Path, card: ModelCard, role: str) -> tuple[Any, A
     part: PackedPlugin = getattr(card.plugins, role)
     here = discovery.find(role, part.name)
     cls: Any = discovery.load(role, part.name)
+    files = folder / FILES / role
     try:
-        options = cls.Options.model_validate(option_files.options_with(part.options, folder / FILES / role))
+        options = cls.Options.model_validate(option_files.options_with(part.options, files))
     except ValidationError as reason:
         wrong = wrong_fields(reason)
         raise PluginError(
             f"{role} {part.name!r} was packed with version {part.version}, but version {cls.version} "
             f"({here.package} {here.version}) is installed, which has other options: {wrong}. "
             f"Install the version of {part.package} that it was packed with, or pack the model again."
+        ) from reason
+    try:
+        check_brought(options, option_files.places(files))
+    except ValueError as reason:
+        raise PluginError(
+            f"{folder}: {role} {part.name!r}: {reason}. It is not used. Pack the model again."
         ) from reason
     return cls, options
 

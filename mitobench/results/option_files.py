@@ -68,4 +68,9 @@ def _content(wanted: FileEntry, path: Path | None) -> bytes:
 
 def options_with(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Returns recorded options with the paths of the files that `write` wrote below a folder."""
-    return with_files(options, {path.parent.name: str(path.absolute()) for path in sorted(folder.glob("*/*"))})
+    return with_files(options, places(folder))
+
+
+def places(folder: Path) -> dict[str, str]:
+    """Returns the paths of the files that `write` wrote below a folder, by the place of their option."""
+    return {path.parent.name: str(path.absolute()) for path in sorted(folder.glob("*/*"))}

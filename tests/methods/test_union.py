@@ -296,6 +296,7 @@ class TestSaving:
             lambda state: state["members"][0].update(name="external:touch x {image}"),
             lambda state: state["members"][1].update(options={"command": "touch x {image}"}),
             lambda state: state["members"][1].update(files={"words.0": "../../x"}),
+            lambda state: state["members"][1].update(files={}),
             lambda state: state["members"][0].pop("calibration"),
             lambda state: state["members"][0]["calibration"].update(more=1),
             lambda state: state["members"][0]["calibration"].pop("lowest"),

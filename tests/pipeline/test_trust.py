@@ -15,7 +15,7 @@ import pytest
 import tiny_runs
 
 from mitobench import discovery
-from mitobench.errors import MitobenchError
+from mitobench.errors import MitobenchError, PluginError
 from mitobench.methods.external import External
 from mitobench.methods.union import Calibration
 from mitobench.model import Model, pack
@@ -110,6 +110,18 @@ def test_a_file_that_the_record_brings_is_shown(
     assert not (here / TOUCHED).exists()
     assert mitobench("reproduce", path, "--data", small_data, "--allow-external").code == 0
     assert (here / TOUCHED).exists()
+
+
+def test_a_file_of_this_machine_that_the_record_names_is_not_used(
+    mitobench: Mitobench, small_data: Path, tmp_path: Path, here: Path
+) -> None:
+    """The record of the new run would hold its content."""
+    (tmp_path / "key.txt").write_text("secret")
+    options = {"command": "true {image}", "words": [None, None], "files": [str(tmp_path / "key.txt")]}
+    path = with_detector(honest(tmp_path / "board", small_data), "external:true {image}", **options)
+    answer = mitobench("reproduce", path, "--data", small_data, "--allow-external")
+    assert answer.code == 2, answer.out
+    assert "key.txt, a file of this machine and not one that it brings. It is not used." in answer.err
 
 
 @pytest.mark.parametrize(
@@ -232,6 +244,17 @@ class TestModels:
         assert not (here / TOUCHED).exists()
         mitobench(*command, "--allow-external")
         assert (here / TOUCHED).exists(), "or this test tries nothing"
+
+    @pytest.mark.parametrize("option", ["words", "files"])
+    def test_a_file_of_this_machine_that_the_model_names_is_not_used(
+        self, model: Path, tmp_path: Path, option: str
+    ) -> None:
+        """Of a word it would say `a file that it brings`."""
+        (tmp_path / "own.sh").write_text("true")
+        own = {"words": [None, str(tmp_path / "own.sh"), None], "files": [str(tmp_path / "own.sh")]}[option]
+        self.hostile(model, "external:sh mine.sh {image}", {"command": "sh mine.sh {image}", option: own})
+        with pytest.raises(PluginError, match=r"own\.sh, a file of this machine and not one that it brings"):
+            Model.load(model, allow=["external"])
 
     @pytest.mark.parametrize("union", ["", "union:blobs+"])
     def test_a_file_that_the_model_brings_is_shown(
