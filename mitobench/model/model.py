@@ -107,7 +107,7 @@ class Model:
         check(requests, allow, f"The model {folder}")
         with only(allow):
             detector, verifier, fuser = (
-                _loaded(folder, plugin(options, "cpu" if role == "fuser" else device), role)
+                _loaded(folder, plugin(options, "cpu" if role == "fuser" else device), role, card)
                 for role, (plugin, options) in parts.items()
             )
         if device == "cpu":
@@ -211,7 +211,7 @@ def _use_onnx(folder: Path, card: ModelCard, plugins: Mapping[str, Any]) -> None
         plugins[role].use_exported(runner(folder / role / NETWORK))
 
 
-def _loaded(folder: Path, plugin: Any, role: str) -> Any:
+def _loaded(folder: Path, plugin: Any, role: str, card: ModelCard) -> Any:
     """Returns a plugin with what it, and its encoder if it has one, wrote when it was packed."""
     if isinstance(plugin, Detector):
         plugin.raise_limits()
@@ -219,8 +219,22 @@ def _loaded(folder: Path, plugin: Any, role: str) -> Any:
     if isinstance(plugin, EmbeddingVerifier):
         readers[ENCODER] = plugin.read_encoder
     for name, read in readers.items():
-        _read(folder / name, read, role, plugin.name)
+        try:
+            _read(folder / name, read, role, plugin.name)
+        except MitobenchError as reason:
+            _refuse_other_version(reason, role, plugin, getattr(card.plugins, role))
+            raise
     return plugin
+
+
+def _refuse_other_version(reason: MitobenchError, role: str, plugin: Any, part: PackedPlugin) -> None:
+    """Raises PluginError if files that cannot be read are those of another version of their plugin."""
+    if part.version.partition(" ")[0] != plugin.version:
+        raise PluginError(
+            f"{role} {part.name!r} was packed with version {part.version}, but version {plugin.version} is installed, "
+            "which cannot read its files. Install the version that it was packed with, or repeat the run and pack it "
+            f"again. ({reason})"
+        ) from reason
 
 
 def _read(folder: Path, read: Callable[[Path], None], role: str, plugin: str) -> None:

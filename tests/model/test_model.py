@@ -14,7 +14,7 @@ from mitobench.model import Model
 from mitobench.model import card as cards
 from mitobench.model.batch import predict_files
 from mitobench.results import record as records
-from model.toy_models import PackedRun, black, dots, frame, run_and_pack
+from model.toy_models import PackedRun, black, blobs_model, dots, frame, run_and_pack
 
 pytestmark = pytest.mark.slow
 
@@ -120,4 +120,15 @@ def test_options_of_another_version_are_an_error_with_both_versions(folder: Path
     older = card.plugins.detector.model_copy(update={"options": {"least": 3}, "version": "0 (mitobench-toys 0.9)"})
     cards.write(folder, card.model_copy(update={"plugins": card.plugins.model_copy(update={"detector": older})}))
     with pytest.raises(PluginError, match=r"0 \(mitobench-toys 0\.9\), but version 1 \(mitobench-toys 1\.0\).*least"):
+        Model.load(folder)
+
+
+def test_files_of_another_version_that_cannot_be_read_are_an_error_with_both_versions(tmp_path: Path) -> None:
+    folder = blobs_model(tmp_path / "model")
+    card = cards.read(folder)
+    older = card.plugins.fuser.model_copy(update={"name": "logit-linear", "version": "0 (mitobench 0.1)"})
+    (folder / "fuser").mkdir()
+    (folder / "fuser" / "weight.json").write_text("{}")
+    cards.write(folder, card.model_copy(update={"plugins": card.plugins.model_copy(update={"fuser": older})}))
+    with pytest.raises(PluginError, match=r"with version 0 \(mitobench 0\.1\), but version 1 is installed"):
         Model.load(folder)
