@@ -330,7 +330,7 @@ def _summary(report: Report, seconds: float) -> ImageSummary:
 
 def _stored(processed: Processed) -> dict[str, Any]:
     """What is kept of a finished image. Its path is absolute: later commands may start from another folder."""
-    path = str(Path(processed.summary.image).resolve())
+    path = str(inputs.real(Path(processed.summary.image)))
     return {"summary": {**asdict(processed.summary), "image": path}, "index": asdict(processed.index)}
 
 
@@ -339,7 +339,7 @@ def searched_before(folder: OutputFolder) -> dict[str, Searched]:
     found = {}
     for name, entry in folder.images.items():
         try:
-            path = Path(entry["stored"]["summary"]["image"]).resolve()
+            path = inputs.real(Path(entry["stored"]["summary"]["image"]))
             found[name] = Searched(as_text(str(path)), entry["identity"]["file"])
         except (KeyError, TypeError, ValueError, OSError):  # not an entry that mitobench wrote
             continue

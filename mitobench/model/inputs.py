@@ -41,7 +41,7 @@ def images_of(paths: Iterable[Path], recursive: bool = False) -> list[Path]:
     for path in paths:
         inside = [p for p in _files(path, recursive) if _is_image(p)] if path.is_dir() else []
         for image in inside or [path]:
-            found.setdefault(image.resolve(), image)
+            found.setdefault(real(image), image)
     return one_a_slide(found.values())
 
 
@@ -66,7 +66,7 @@ def left_out(paths: Iterable[Path], recursive: bool = False) -> list[Path]:
         for path in _files(folder, recursive):
             known = path.suffix.lower() in READ_SUFFIXES | COMPANION_SUFFIXES
             if path.is_file() and not known and not path.name.startswith("."):
-                found.setdefault(path.resolve(), path)
+                found.setdefault(real(path), path)
     return list(found.values())
 
 
@@ -130,25 +130,34 @@ def names(paths: Sequence[Path], earlier: Mapping[str, Searched] | None = None) 
 
 
 def _kept(paths: Sequence[Path], stems: Sequence[str], earlier: Mapping[str, Searched]) -> dict[int, str]:
-    """Returns the names of the images that an earlier command searched, by number: of the same path, or else file."""
-    at, of = dict[str, str](), defaultdict[str, list[str]](list)
+    """Returns the names of the images that an earlier command searched, by number: of the same path, or else file.
+
+    A file that is still where it was has not moved, however similar another one is.
+    """
+    at, moved = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
     for name, searched in earlier.items():
-        at[searched.path] = name
-        of[json.dumps(searched.file)].append(name)
-    kept = {}
+        at[searched.path].append(name)
+        if not os.path.exists(searched.path):
+            moved[json.dumps(searched.file)].append(name)
+    kept, free = dict[int, str](), set(earlier)
+
+    def keep(image: int, known: Iterable[str]) -> None:
+        name = next((name for name in known if name in free and _is_numbered(name, stems[image])), None)
+        if name is not None:
+            kept[image] = name
+            free.remove(name)
+
     for image, path in enumerate(paths):
-        there = at.get(as_text(str(path.resolve())))
-        if there is not None and _is_numbered(there, stems[image]):
-            kept[image] = there
-    claimed = set(kept.values())
-    for image, path in enumerate(paths if earlier else ()):
-        same = [] if image in kept else of.get(_described(path), [])
-        for name in same:
-            if name not in claimed and _is_numbered(name, stems[image]):
-                kept[image] = name
-                claimed.add(name)
-                break
+        keep(image, at.get(as_text(str(real(path))), ()))
+    for image, path in enumerate(paths if moved else ()):
+        if image not in kept:
+            keep(image, moved.get(_described(path), ()))
     return kept
+
+
+def real(path: Path) -> Path:
+    """Returns the absolute path without links; as `Path.resolve`, which raises RuntimeError for links in a circle."""
+    return Path(os.path.realpath(path))
 
 
 def _is_numbered(name: str, stem: str) -> bool:
@@ -189,7 +198,7 @@ def _cut(stem: str) -> str:
 def check_out(out: Path, paths: Iterable[Path]) -> None:
     """Raises MitobenchError if an output could overwrite an image."""
     for path in paths:
-        if path.resolve().parent == out.resolve():
+        if real(path).parent == out.resolve():
             raise MitobenchError(
                 f"--out {out}: contains the image {path.name}, which could be overwritten. Give another folder."
             )

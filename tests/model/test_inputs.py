@@ -60,10 +60,11 @@ def test_an_image_that_is_refused_keeps_the_notes_of_reading_it(tmp_path: Path, 
     assert ("in the file (0.0127, 0.0127) is outside" in row.note) == (dpi > 100_000)
 
 
-def test_a_broken_link_in_a_folder_is_reported_and_the_others_are_searched(tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["share/a.svs", "in/a.svs"])
+def test_a_broken_link_in_a_folder_is_reported_and_the_others_are_searched(tmp_path: Path, target: str) -> None:
     """Folders of slides often hold links to a share, which may be missing."""
     save(tmp_path / "in" / "b.png")
-    (tmp_path / "in" / "a.svs").symlink_to(tmp_path / "share" / "a.svs")
+    (tmp_path / "in" / "a.svs").symlink_to(tmp_path / target)
     paths = inputs.images_of([tmp_path / "in"])
     broken, read = predict_files(dots(), paths, tmp_path / "out", mpp=1.0)
     assert "a.svs: does not exist" in broken.note

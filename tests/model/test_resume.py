@@ -16,8 +16,9 @@ from preloaded import Command, Preloaded
 
 from mitobench.api import Detections
 from mitobench.errors import MitobenchError
-from mitobench.model import Model, grid
+from mitobench.model import Model, grid, inputs
 from mitobench.model.batch import Options, Progress, predict_files
+from mitobench.model.inputs import Searched
 from mitobench.model.journal import Journal
 from mitobench.model.model import CellCandidates
 from mitobench.model.output_folder import FILES, LOCK, WORK
@@ -302,6 +303,28 @@ def test_an_image_that_was_moved_or_changed_keeps_its_name(tmp_path: Path) -> No
     found_of(out, image_at(image, 10, 30, 50))
     assert len((out / "a-2.csv").read_text().splitlines()) == 4
     assert not (out / "a-3.csv").exists()
+
+
+def test_another_image_of_the_same_name_size_and_time_is_searched(tmp_path: Path) -> None:
+    """Unpacked from an archive, uncompressed images often have the same size and time."""
+    first, second = image_at(tmp_path / "x" / "a.bmp", 10), image_at(tmp_path / "y" / "a.bmp", 10, 30)
+    os.utime(first, ns=(0, 0))
+    os.utime(second, ns=(0, 0))
+    out = tmp_path / "out"
+    found_of(out, first)
+    assert [row.found_before for row in found_of(out, second)] == [False]
+    assert len((out / "a-2.csv").read_text().splitlines()) == 3
+
+
+def test_links_to_one_image_have_names_of_their_own(tmp_path: Path) -> None:
+    first, second = image_at(tmp_path / "x" / "a.png", 10), tmp_path / "y" / "a.png"
+    second.parent.mkdir()
+    second.symlink_to(first)
+    for _ in range(2):
+        found_of(tmp_path / "out", first, second)
+        files = {path.name for path in (tmp_path / "out").glob("*.csv")}
+        assert files == {"a.csv", "a-2.csv", "summary.csv"}
+    assert len(set(inputs.names([first, second], {"a": Searched(str(first), [])}))) == 2
 
 
 def test_a_name_is_free_again_when_its_files_are_deleted(tmp_path: Path) -> None:
