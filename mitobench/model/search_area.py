@@ -79,8 +79,9 @@ class SearchArea:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what decides where mitoses are searched for."""
+        """SHA-256 of what decides where mitoses are searched for, and to which area they refer."""
         content = hashlib.sha256(json.dumps(self.mask.shape).encode() + np.packbits(self.mask).tobytes())
+        content.update(np.packbits(self.tissue.mask).tobytes())
         for polygon in self.polygons or ():
             content.update(b"polygon")
             for ring in polygon:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,14 @@ def test_the_area_of_outlines_is_not_biased(tmp_path: Path) -> None:
     squares = [[[x, y], [x + 90, y], [x + 90, y + 70], [x, y + 70]] for x, y in rng.uniform(0, 130, (100, 2))]
     areas = [area_within(tmp_path, polygon(ring)).tissue.area_mm2 for ring in squares]
     assert np.mean(areas) == pytest.approx(90 * 70 / 1e6, rel=0.02)
+
+
+def test_another_area_of_tissue_is_another_search(tmp_path: Path) -> None:
+    """Its mitoses per mm2 differ, also where the same cells are searched."""
+    area = area_within(tmp_path, polygon([[0, 0], [400, 0], [400, 300], [0, 300], [0, 0]]))
+    smaller = area.tissue.mask.copy()
+    smaller[0] = False
+    assert replace(area, tissue=replace(area.tissue, mask=smaller)).digest != area.digest
 
 
 @pytest.mark.parametrize(("left", "inside"), [(150.4, True), (150.6, False)])
