@@ -204,7 +204,10 @@ def _on_path(word: str) -> str:
     found = None if "/" in word or INTERPRETER.fullmatch(word) else shutil.which(word)
     if found is None:
         return ""
-    state = os.stat(found)
+    try:
+        state = os.stat(found)
+    except OSError:  # it was removed since
+        return ""
     return _digest(Path(found), (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
 
 

@@ -202,7 +202,8 @@ class PluginRef:
         now = options.model_dump(mode="json")
         for option in [name for name in now if now[name] != self.options.get(name)]:
             raise PluginError(
-                f"{self.role} {self.name}: its {option} was changed during the run. Run the same command again."
+                f"{self.role} {self.name}: its {option} was changed during the run, or is another one on this machine. "
+                "Run the same command again, with the same file on every machine."
             )
         plugin = cls(options, device)
         if folder is not None:
