@@ -33,7 +33,7 @@ class Surroundings:
     """Which other candidates one is compared with: the `number` nearest ones within `radius_um`, itself among them.
 
     All of them are on the same frame. Nearly all are no mitoses, so their median score is what the stain and the
-    scanner make of ordinary nuclei there. A frame of any size gives a candidate the same surroundings.
+    scanner make of ordinary nuclei there. Except at its edges, a frame of any size gives a candidate the same ones.
 
     Attributes:
         radius_um: greatest distance, um.
