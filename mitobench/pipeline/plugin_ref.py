@@ -200,10 +200,11 @@ class PluginRef:
         cls = self.cls()
         options = cls.Options.model_validate(with_files(self.options, self.files))
         now = options.model_dump(mode="json")
-        for option in [name for name in now if now[name] != self.options.get(name)]:
+        changed = next((name for name in now if now[name] != self.options.get(name)), None)
+        if changed is not None:
             raise PluginError(
-                f"{self.role} {self.name}: its {option} was changed during the run, or is another one on this machine. "
-                "Run the same command again, with the same file on every machine."
+                f"{self.role} {self.name}: its {changed} was changed during the run, or is another one on this "
+                "machine. Run the same command again, with the same file on every machine."
             )
         plugin = cls(options, device)
         if folder is not None:
