@@ -13,6 +13,7 @@ from mitobench.errors import DataError, MitobenchError, nearest
 from mitobench.pipeline.workspace import Workspace
 
 DEFAULT = "synthetic"  # without --data
+LEARNING = ("train", "val")  # the parts that a run learns from
 
 Notify = Callable[[str], None]
 
@@ -121,7 +122,7 @@ def read(
         shared = _shared(name, [split for split in parts.values() if {name, split.dataset} <= set(train_on)])
         own = protocol_of(name, protocol) if protocol and name in tested else shared
         dataset = known.get(name, root, scanners)
-        parts[name] = _split(dataset, own)
+        parts[name] = _split(dataset, own, _needed(name, tested, train_on))
         if not protocol and name in tested and (hint := folds.few_slides(dataset, parts[name].groups["test"])):
             notify(f"{name}: {hint}")
         found[name] = known.looked_at(dataset, notify)
@@ -136,7 +137,7 @@ def read(
             try:
                 own_scanners = [s for s in scanners or () if s in known.get(name, root).scanners]
                 dataset = known.get(name, root, own_scanners)
-                parts[name] = _split(dataset, None)
+                parts[name] = _split(dataset, None, LEARNING)
                 found[name] = known.looked_at(dataset, notify)
             except MitobenchError as reason:
                 notify(f"The masks of {name} are not used: {reason}")
@@ -174,8 +175,14 @@ def _shared(name: str, others: Iterable[splits.Split]) -> str | None:
     return found
 
 
-def _split(dataset: data_sets.Dataset, protocol: str | None) -> splits.Split:
-    return folds.applied(dataset, folds.find_split(dataset, protocol or dataset.card.default_protocol))
+def _needed(name: str, tested: Sequence[str], train_on: Sequence[str]) -> list[str]:
+    """Returns the parts that must have frames: what is only trained on needs no test, what is only tested no training."""
+    learned_from = name in (train_on or tested)
+    return [*(LEARNING if learned_from else ()), *(["test"] if name in tested else [])]
+
+
+def _split(dataset: data_sets.Dataset, protocol: str | None, needed: Sequence[str]) -> splits.Split:
+    return folds.applied(dataset, folds.find_split(dataset, protocol or dataset.card.default_protocol), needed)
 
 
 def _other_mask_sources(here: Iterable[str], read: Mapping[str, Any]) -> list[str]:

@@ -15,7 +15,7 @@ A registry or package may hold the folds of a data set as split files of these n
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from mitobench.datasets import fold_parts
 from mitobench.datasets.base import Dataset
@@ -116,13 +116,13 @@ def find_split(dataset: Dataset, protocol: str) -> SplitFile:
     return load_split(dataset.name, protocol)
 
 
-def applied(dataset: Dataset, split: SplitFile) -> Split:
-    """Returns the parts of this copy under a split.
+def applied(dataset: Dataset, split: SplitFile, needed: Sequence[str] | None = None) -> Split:
+    """Returns the parts of this copy under a split; `needed`: see `splits.assign`.
 
     Raises what `splits.assign` raises, and DataError for a fold without a mitosis in one of its parts.
     """
-    assigned = assign(split, dataset)
-    for part in PARTS if fold_of(split.protocol) else ():
+    assigned = assign(split, dataset, needed)
+    for part in (PARTS if needed is None else needed) if fold_of(split.protocol) else ():
         if not any(len(dataset.items[id].mitoses) for id in assigned.parts[part]):
             slides = assigned.groups[part]
             raise DataError(

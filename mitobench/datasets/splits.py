@@ -75,6 +75,11 @@ class SplitPart(Strict):
             raise ValueError(f"where: {unknown[0]!r} is not a domain. Choose among {', '.join(DOMAINS)}")
         return self
 
+    @property
+    def names_any(self) -> bool:
+        """Whether it names or draws any frames: a split that only tests leaves the other parts empty."""
+        return bool(self.fields or self.groups or self.rule)
+
     def __str__(self) -> str:
         where = "".join(f", {kind} {' or '.join(values)}" for kind, values in (self.where or {}).items())
         if self.rule:
@@ -211,14 +216,20 @@ def read_split(path: Path) -> SplitFile:
         raise MitobenchError(f"{path}: is not a valid split: {wrong}.") from reason
 
 
-def assign(split: SplitFile, dataset: Dataset, needed: Sequence[str] = PARTS) -> Split:
+def assign(split: SplitFile, dataset: Dataset, needed: Sequence[str] | None = None) -> Split:
     """Returns the frames of each part in this copy. Parts that are not in `needed` may be empty.
+
+    Args:
+        split: which frames are in which part.
+        dataset: the copy.
+        needed: parts that must have frames; None: all but those that the split file itself leaves empty.
 
     Raises MitobenchError when a frame is in two parts, or a slide is although the split declares them disjoint;
     DataError when a needed part is empty, or when a frame in a needed `train` or `val` part has no labels.
     """
     if split.dataset != dataset.name:
         raise MitobenchError(f"{split.path}: is a split of {split.dataset!r}, not of {dataset.name!r}.")
+    needed = [name for name in PARTS if getattr(split.parts, name).names_any] if needed is None else needed
     items = {name: list(_members(getattr(split.parts, name), dataset)) for name in PARTS}
     parts = {name: tuple(item.frame.id for item in items[name]) for name in PARTS}
     groups = {name: tuple(sorted({item.frame.group for item in items[name]})) for name in PARTS}
@@ -264,16 +275,21 @@ def _refuse_overlap(split: SplitFile, what: str, of: Mapping[str, tuple[str, ...
 
 
 def _refuse_empty(split: SplitFile, dataset: Dataset, parts: Mapping[str, tuple[str, ...]]) -> None:
-    for name, ids in parts.items():
-        if not ids:
-            here = sorted({item.frame.group for item in dataset.items.values()})
-            can_be_folded = len(here) >= MIN_SLIDES and fold_of(split.protocol) is None
-            hint = f" {FEW_SLIDES}" if can_be_folded else ""
+    here = sorted({item.frame.group for item in dataset.items.values()})
+    hint = f" {FEW_SLIDES}" if len(here) >= MIN_SLIDES and fold_of(split.protocol) is None else ""
+    for name in (name for name, ids in parts.items() if not ids):
+        wanted: SplitPart = getattr(split.parts, name)
+        if not wanted.names_any:
+            use = "tested on (--dataset)" if name == "test" else "learned from (--train-on)"
             raise DataError(
-                f"{split.path}: part {name!r} ({getattr(split.parts, name)}) is empty: none of its frames are in "
-                f"{dataset.root}, which has {counted(len(dataset.items), 'frame')} of slides {' '.join(here)}. "
-                f"Add frames of that part, or choose another protocol.{hint}"
+                f"{split.path}: part {name!r} names no frames, so {dataset.name} cannot be {use} under protocol "
+                f"{split.protocol}. Choose another data set or protocol.{hint}"
             )
+        raise DataError(
+            f"{split.path}: part {name!r} ({wanted}) is empty: none of its frames are in {dataset.root}, which has "
+            f"{counted(len(dataset.items), 'frame')} of slides {' '.join(here)}. Add frames of that part, or choose "
+            f"another protocol.{hint}"
+        )
 
 
 def _refuse_unlabelled(split: SplitFile, items: Mapping[str, list[Item]]) -> None:

@@ -67,7 +67,13 @@ def bring(install: Callable[..., None], tmp_path: Path, monkeypatch: pytest.Monk
     for name in ("ducks_frames", "geese_frames"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
-    def bring(name: str, protocols: str = '["halves"]', reader: str = READER, **more: object) -> Path:
+    def bring(
+        name: str,
+        protocols: str = '["halves"]',
+        reader: str = READER,
+        slides: Mapping[str, list[str]] = SLIDES,
+        **more: object,
+    ) -> Path:
         module = f"{name}_frames"
         install(
             f"package-of-{name}",
@@ -75,10 +81,10 @@ def bring(install: Callable[..., None], tmp_path: Path, monkeypatch: pytest.Monk
             {
                 f"{module}/__init__.py": reader.format(name=name),
                 f"{module}/{name}.toml": CARD.format(name=name, protocols=protocols),
-                f"{module}/splits/{name}-halves.json": split(name, "halves", **more),
+                f"{module}/splits/{name}-halves.json": split(name, "halves", slides, **more),
                 **{
-                    f"{module}/splits/{name}-{fold}.json": split(name, fold, slides, **more)
-                    for fold, slides in FOLDS.items()
+                    f"{module}/splits/{name}-{fold}.json": split(name, fold, folded, **more)
+                    for fold, folded in FOLDS.items()
                 },
             },
         )
@@ -193,6 +199,30 @@ class TestSplitTogether:
         (fit,) = (stage for stage in benchmark.plan.stages.values() if stage.kind == "fit-detector")
         assert fit.frames["val"] == benchmark.workspace.part(["geese"], "val")
         assert "ducks" not in benchmark.workspace.datasets
+
+
+@pytest.mark.parametrize(
+    ("ducks", "geese"),
+    [
+        ({"train": [], "val": [], "test": ["03"]}, SLIDES),
+        (SLIDES, {"train": ["00", "01", "03"], "val": ["02"], "test": []}),
+    ],
+    ids=["ducks are only tested on", "geese are only learned from"],
+)
+def test_a_split_leaves_empty_what_a_run_does_not_need(
+    bring: Callable[..., Path], tmp_path: Path, ducks: dict[str, list[str]], geese: dict[str, list[str]]
+) -> None:
+    bring("ducks", slides=ducks)
+    data = bring("geese", slides=geese)
+    (tmp_path / "toys.toml").write_text('title = "toys"\n')
+    roles = {"estimator": ["toy-boxes"], "detector": ["toy-dark"], "verifier": ["none"], "fuser": ["detector-only"]}
+    given = {"data": data, "profile": str(tmp_path / "toys.toml"), "device": "cpu", "store": tmp_path / "store"}
+    benchmark = Benchmark.prepare([Grid(roles)], datasets=["ducks"], train_on=["geese"], **given)
+    benchmark.run(tmp_path / "out")
+    ((path, record),) = benchmark.records
+    assert (record.status, check(path).problems) == ("ok", [])
+    with pytest.raises(MitobenchError, match="names no frames, so ducks cannot be learned from|geese cannot be tested on"):
+        Benchmark.prepare([Grid(roles)], datasets=["geese"], train_on=["ducks"], **given)
 
 
 @pytest.mark.parametrize("one_sided", ["ducks", "geese"])

@@ -203,6 +203,17 @@ def test_an_empty_part_is_an_error_with_the_available_slides(own: Callable[..., 
         assign(load_split("mitos2014", own()), here)
 
 
+@pytest.mark.parametrize(("part", "use"), [("test", r"tested on \(--dataset\)"), ("train", r"learned from \(--train-on\)")])
+def test_a_part_that_the_split_itself_leaves_empty_is_missed_only_where_it_is_needed(
+    own: Callable[..., Path], part: str, use: str
+) -> None:
+    here = dataset("mitos2014", frames_2014("03", "04", "05", each=1))
+    split = load_split("mitos2014", own(parts={part: {"groups": []}}))
+    assert assign(split, here).parts[part] == ()
+    with pytest.raises(DataError, match=rf"own\.json: part '{part}' names no frames, so mitos2014 cannot be {use}"):
+        assign(split, here, [part])
+
+
 @pytest.mark.parametrize(("slide", "part"), [("03", "train"), ("04", "val")])
 def test_frames_without_labels_cannot_be_fitted_on(own: Callable[..., Path], slide: str, part: str) -> None:
     here = dataset("mitos2014", frames_2014("03", "04", "05", each=1), labelled=lambda id: id[1:3] != slide)
