@@ -176,7 +176,7 @@ def _shared(name: str, others: Iterable[splits.Split]) -> str | None:
 
 
 def _needed(name: str, tested: Sequence[str], train_on: Sequence[str]) -> list[str]:
-    """Returns the parts that must have frames: what is only trained on needs no test, what is only tested no training."""
+    """Returns the parts that must have frames: what is only trained on needs no test, and the reverse."""
     learned_from = name in (train_on or tested)
     return [*(LEARNING if learned_from else ()), *(["test"] if name in tested else [])]
 

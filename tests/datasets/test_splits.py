@@ -203,7 +203,9 @@ def test_an_empty_part_is_an_error_with_the_available_slides(own: Callable[..., 
         assign(load_split("mitos2014", own()), here)
 
 
-@pytest.mark.parametrize(("part", "use"), [("test", r"tested on \(--dataset\)"), ("train", r"learned from \(--train-on\)")])
+@pytest.mark.parametrize(
+    ("part", "use"), [("test", r"tested on \(--dataset\)"), ("train", r"learned from \(--train-on\)")]
+)
 def test_a_part_that_the_split_itself_leaves_empty_is_missed_only_where_it_is_needed(
     own: Callable[..., Path], part: str, use: str
 ) -> None:
