@@ -107,6 +107,7 @@ class SeedScores:
 
     seed: int
     f1: float | None = None
+    average_precision: float | None = None
     precision: float | None = None
     recall: float | None = None
     threshold: float | None = None
@@ -226,7 +227,7 @@ def _scores(row: PlannedRun, results: Mapping[str, StageResult], fold: str | Non
     point = chosen["validation"]
     return SeedScores(
         row.combination.seed,
-        **{name: point[name] for name in ("f1", "precision", "recall", "threshold")},
+        **{name: point[name] for name in ("f1", "average_precision", "precision", "recall", "threshold")},
         candidate_threshold=chosen["candidate_threshold"],
         fold=fold,
     )
@@ -263,7 +264,13 @@ def write(folder: Path, benchmark: Benchmark, rows: Sequence[ValidationRow]) -> 
         "matcher": benchmark.request.matcher,
         "device": benchmark.request.device,
         "rows": [
-            {**asdict(row), "plugins": dict(row.plugins), "f1": row.mean("f1"), "spread": row.spread} for row in rows
+            {
+                **asdict(row),
+                "plugins": dict(row.plugins),
+                **{score: row.mean(score) for score in ("f1", "average_precision")},
+                "spread": row.spread,
+            }
+            for row in rows
         ],
     }
     path = folder / FILE

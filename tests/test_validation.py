@@ -83,7 +83,7 @@ class TestPartVal:
         assert scores is not None
         (seed,) = row.seeds
         assert (seed.f1, seed.precision, seed.recall) == (scores.f1, scores.precision, scores.recall)
-        assert seed.threshold == scores.threshold
+        assert (seed.threshold, seed.average_precision) == (scores.threshold, scores.average_precision)
         assert seed.f1 is not None
 
     def test_a_failed_combination_has_a_reason_and_the_others_scores(self, prepare: Callable[..., Benchmark]) -> None:
@@ -104,7 +104,9 @@ class TestPartVal:
     def test_its_file_is_refused_as_a_record(self, prepare: Callable[..., Benchmark], tmp_path: Path) -> None:
         benchmark = prepare()
         path = validation.write(tmp_path / "out", benchmark, validation.measure([benchmark]))
-        assert json.loads(path.read_text())["rows"][0]["plugins"]["detector"] == "toy-dark"
+        (row,) = json.loads(path.read_text())["rows"]
+        assert row["plugins"]["detector"] == "toy-dark"
+        assert row["average_precision"] == row["seeds"][0]["average_precision"] > 0
         with pytest.raises(MitobenchError, match="not a record: no test frame was scored"):
             record.read(path)
 

@@ -312,7 +312,7 @@ def show_validation(benchmarks: Sequence[Benchmark], rows: Sequence[ValidationRo
             box=None,
             pad_edge=False,
         )
-        for column in ("#", "F1", "lowest to highest", "P", "R", "threshold", "seeds"):
+        for column in ("#", "F1", "lowest to highest", "AP", "P", "R", "threshold", "seeds"):
             table.add_column(column, justify="right", no_wrap=True)
         names = []
         for number, row in enumerate(shown, 1):
@@ -331,12 +331,13 @@ def show_validation(benchmarks: Sequence[Benchmark], rows: Sequence[ValidationRo
 
 
 def _validation_cells(row: ValidationRow) -> list[str]:
-    """F1, its spread over seeds, precision, recall, threshold and seeds of a row."""
+    """F1, its spread over seeds, average precision, precision, recall, threshold and seeds of a row."""
     spread = f"{markdown.number(row.spread[0])} to {markdown.number(row.spread[1])}" if row.spread else ""
     threshold = row.mean("threshold") if len(row.seeds) == 1 else None
     return [
         "FAILED" if row.reasons else markdown.number(row.mean("f1")),
         spread,
+        markdown.number(row.mean("average_precision")),
         markdown.number(row.mean("precision")),
         markdown.number(row.mean("recall")),
         "" if len(row.seeds) > 1 else markdown.number(threshold, 4),
