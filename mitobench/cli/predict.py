@@ -137,6 +137,7 @@ def predict(
     from mitobench.model import Model
     from mitobench.model.batch import Options, predict_files
     from mitobench.model.card import find
+    from mitobench.model.exported import networks_in, prepared
     from mitobench.model.inputs import left_out
     from mitobench.model.reporting import INDEX
     from mitobench.pipeline import trust
@@ -148,6 +149,9 @@ def predict(
     load = functools.partial(Model.load, folder, find_device(device), tuple(sorted(allowed)))
     loaded = load()
     _introduce(folder, loaded, threshold)
+    if networks := prepared(loaded, paths, notify):
+        loaded.use_exported(networks_in(networks))
+        load = functools.partial(load, networks=networks)
     options = Options(mpp, threshold, page, tissue, roi, hot_spot, overwrite, load, jobs)
     rows: list[ImageSummary] = []
     try:

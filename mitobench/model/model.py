@@ -18,6 +18,7 @@ from mitobench.errors import MitobenchError, PluginError, wrong_fields
 from mitobench.installing import FOLDERS, install
 from mitobench.model import card as cards
 from mitobench.model.card import ModelCard, PackedPlugin
+from mitobench.model.exported import ROLES, networks_in
 from mitobench.model.grid import Cell, cells, unrepeated
 from mitobench.pipeline import checks
 from mitobench.pipeline.stages.candidate_threshold import above
@@ -88,7 +89,9 @@ class Model:
     fuser: Fuser
 
     @classmethod
-    def load(cls, folder: Path, device: str = "cpu", allow: Collection[str] = ()) -> Model:
+    def load(
+        cls, folder: Path, device: str = "cpu", allow: Collection[str] = (), networks: Path | None = None
+    ) -> Model:
         """Loads the model from a folder written by `pack`, after verifying every file.
 
         Args:
@@ -96,6 +99,8 @@ class Model:
             device: `cpu` or `cuda`; fusers always run on the CPU.
             allow: what its plugins may do beyond computing: `external` (run the programs that the model names),
                 `download` (contact the hubs that it names, if MITOBENCH_ALLOW_DOWNLOAD is set).
+            networks: a folder of this machine with the model's exported networks (`exported.prepared`), which ONNX
+                Runtime runs; None: those in `folder`, or torch's.
 
         Raises MitobenchError if the folder is not a model or was altered, if a plugin is not installed or its options
         have changed, and if a plugin would do something that is not allowed.
@@ -110,9 +115,22 @@ class Model:
                 _loaded(folder, plugin(options, "cpu" if role == "fuser" else device), role, card)
                 for role, (plugin, options) in parts.items()
             )
+        model = cls(card, detector, verifier if verifier.verifies else None, fuser)
         if device == "cpu":
-            _use_onnx(folder, card, {"detector": detector, "verifier": verifier})
-        return cls(card, detector, verifier if verifier.verifies else None, fuser)
+            model.use_exported(networks_in(networks) or _packed_networks(folder, card))
+        return model
+
+    def use_exported(self, networks: Mapping[str, Path]) -> None:
+        """Lets ONNX Runtime run networks, given by role. Raises PluginError for a file that it cannot read."""
+        for role, path in networks.items():
+            from mitobench.training.export import runner  # torch takes long to import
+
+            plugin = getattr(self, role)
+            if plugin is None:
+                raise MitobenchError(
+                    f"{path}: is a {role}'s network, and the model has no {role}. Pack the model again."
+                )
+            plugin.use_exported(runner(path))
 
     def predict(self, frame: Frame, threshold: float | None = None) -> Prediction:
         """Returns all candidates on a frame, and which of them are mitoses.
@@ -201,14 +219,12 @@ def _class_and_options(folder: Path, card: ModelCard, role: str) -> tuple[Any, A
     return cls, options
 
 
-def _use_onnx(folder: Path, card: ModelCard, plugins: Mapping[str, Any]) -> None:
-    """Lets ONNX Runtime run the networks that were packed for it."""
+def _packed_networks(folder: Path, card: ModelCard) -> dict[str, Path]:
+    """Returns the networks that were packed for ONNX Runtime, by role."""
     for role in card.onnx or ():
-        from mitobench.training.export import runner  # torch takes long to import
-
-        if role not in plugins:
+        if role not in ROLES:
             raise MitobenchError(f"{folder}: has a network of a {role[:40]!r}. Pack the model again.")
-        plugins[role].use_exported(runner(folder / role / NETWORK))
+    return {role: folder / role / NETWORK for role in card.onnx or ()}
 
 
 def _loaded(folder: Path, plugin: Any, role: str, card: ModelCard) -> Any:

@@ -13,7 +13,7 @@ from mitobench import datasets
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.datasets import synthetic
 from mitobench.errors import MitobenchError
-from mitobench.model import Model, pack
+from mitobench.model import Model, exported, pack
 from mitobench.model import card as cards
 from mitobench.model.model import NETWORK
 
@@ -86,3 +86,88 @@ def test_a_file_that_is_no_network_is_an_error(packed: Path) -> None:
     path.write_bytes(b"no network")
     with pytest.raises(MitobenchError, match="ONNX Runtime cannot read it"):
         runner(path)
+
+
+class TestExportedHere:
+    """A model without such networks gets them on this machine, once, when a large image is to be searched."""
+
+    @pytest.fixture
+    def image(self, packed: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+        """A field that counts as large."""
+        monkeypatch.setattr(exported, "LEAST_PX", 128 * 128 - 1)
+        monkeypatch.setattr(exported, "cache_folder", lambda: tmp_path / "cache")
+        return next(path for path in (packed / "data").rglob("*") if path.suffix in (".jpg", ".png"))
+
+    @pytest.fixture
+    def exports(self, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+        """The files that were exported; the export is replaced, which takes long, by one that writes a few bytes."""
+        from mitobench.training import export
+
+        found: list[Path] = []
+
+        def quickly(_: object, path: Path) -> float:
+            found.append(path)
+            path.write_bytes(b"a network")
+            return 0.0
+
+        monkeypatch.setattr(export, "export", quickly)
+        return found
+
+    @pytest.fixture
+    def model(self, packed: Path) -> Model:
+        return Model.load(packed / "torch")
+
+    @pytest.mark.thorough
+    def test_onnx_runtime_alone_then_finds_what_torch_finds(self, packed: Path, model: Model, image: Path) -> None:
+        frame = next(iter(datasets.load("synthetic", packed / "data").items.values())).frame
+        ours = model.predict(frame)
+        faster = Model.load(packed / "torch", networks=exported.prepared(model, [image], print))
+        faster.detector._network = None  # type: ignore[attr-defined]
+        theirs = faster.predict(frame)
+        assert len(ours.score) > 0
+        np.testing.assert_allclose(theirs.score, ours.score, atol=1e-4)
+
+    def test_once(self, model: Model, image: Path, exports: list[Path]) -> None:
+        said: list[str] = []
+        folder = exported.prepared(model, [image], said.append)
+        assert ["prepared for this CPU, once" in note for note in said] == [True]
+        assert set(exported.networks_in(folder)) == {"detector"}
+        assert exported.prepared(model, [image], pytest.fail) == folder
+        assert len(exports) == 1
+
+    def test_again_after_the_file_was_altered(self, model: Model, image: Path, exports: list[Path]) -> None:
+        folder = exported.prepared(model, [image], print)
+        assert folder is not None
+        (folder / "detector.onnx").write_bytes(b"another")
+        assert exported.prepared(model, [image], print) == folder
+        assert (folder / "detector.onnx").read_bytes() == b"a network"
+        assert len(exports) == 2
+
+    @pytest.mark.usefixtures("exports")
+    def test_not_for_small_images(self, model: Model, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(exported, "LEAST_PX", 128 * 128)
+        assert exported.prepared(model, [image, image.with_name("missing.png")], pytest.fail) is None
+
+    def test_not_for_a_model_that_brings_its_own(self, packed: Path, image: Path) -> None:
+        assert exported.prepared(Model.load(packed / "onnx"), [image], pytest.fail) is None
+
+    @pytest.mark.usefixtures("exports")
+    def test_a_cache_that_cannot_be_written_leaves_it_to_torch(self, model: Model, image: Path, tmp_path: Path) -> None:
+        (tmp_path / "cache").write_text("a file")
+        said: list[str] = []
+        assert exported.prepared(model, [image], said.append) is None
+        assert "torch runs the networks, which takes longer" in said[-1]
+
+    def test_a_network_that_cannot_be_exported_is_torchs_and_not_tried_again(
+        self, model: Model, image: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from mitobench.training import export
+
+        def fails(*_: object) -> float:
+            raise MitobenchError("differs by up to .3")
+
+        monkeypatch.setattr(export, "export", fails)
+        said: list[str] = []
+        assert exported.prepared(model, [image], said.append) is None
+        assert said[-1] == "torch runs the detector's network, which takes longer: differs by up to .3"
+        assert exported.prepared(model, [image], pytest.fail) is None
