@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
+from mitobench.api import Plugin
 from mitobench.atomic import atomic_folder, write_text_atomic
 from mitobench.content import file_digest
 from mitobench.errors import MitobenchError
@@ -25,7 +26,6 @@ from mitobench.foreign.limits import MAX_STATE_BYTES
 from mitobench.slides.reader import open_image
 
 if TYPE_CHECKING:
-    from mitobench.api import Plugin
     from mitobench.model.card import ModelCard
     from mitobench.model.model import Model
 
@@ -109,6 +109,8 @@ def _export(role: str, plugin: Plugin, folder: Path, notify: Callable[[str], Non
     """Exports the network of a plugin; returns the file's SHA-256, None if there is nothing that can be exported."""
     from mitobench.training.export import export  # torch takes long to import
 
+    if type(plugin).use_exported is Plugin.use_exported:  # it cannot predict with another implementation
+        return None
     try:
         exportable = plugin.exportable()
     except MitobenchError:  # it has no network, or does not say how it is exported

@@ -10,6 +10,7 @@ import torch
 from packaging.version import Version
 
 from mitobench import datasets
+from mitobench.api import Plugin
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.datasets import synthetic
 from mitobench.errors import MitobenchError
@@ -96,7 +97,7 @@ class TestExportedHere:
         """A field that counts as large."""
         monkeypatch.setattr(exported, "LEAST_PX", 128 * 128 - 1)
         monkeypatch.setattr(exported, "cache_folder", lambda: tmp_path / "cache")
-        return next(path for path in (packed / "data").rglob("*") if path.suffix in (".jpg", ".png"))
+        return next(path for path in (packed / "data").rglob("*") if path.suffix in (".bmp", ".png"))
 
     @pytest.fixture
     def exports(self, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
@@ -147,6 +148,12 @@ class TestExportedHere:
     def test_not_for_small_images(self, model: Model, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(exported, "LEAST_PX", 128 * 128)
         assert exported.prepared(model, [image, image.with_name("missing.png")], pytest.fail) is None
+
+    def test_not_for_a_plugin_that_cannot_use_it(
+        self, model: Model, image: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(type(model.detector), "use_exported", Plugin.use_exported)
+        assert exported.prepared(model, [image], pytest.fail) is None
 
     def test_not_for_a_model_that_brings_its_own(self, packed: Path, image: Path) -> None:
         assert exported.prepared(Model.load(packed / "onnx"), [image], pytest.fail) is None
