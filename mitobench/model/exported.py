@@ -15,8 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
-
+from mitobench import file_cache
 from mitobench.api import Plugin
 from mitobench.atomic import atomic_folder, write_text_atomic
 from mitobench.content import file_digest
@@ -63,8 +62,8 @@ def networks_in(folder: Path | None) -> dict[str, Path]:
 
 
 def cache_folder() -> Path:
-    """Returns the folder of all exported networks on this machine; it may be deleted at any time."""
-    return platformdirs.user_cache_path("mitobench") / "onnx"
+    """Returns the folder of all exported networks on this machine, which may be deleted at any time."""
+    return file_cache.folder() / "onnx"
 
 
 def _key(card: ModelCard) -> str:
