@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mitobench.api import Frame
 from mitobench.errors import MitobenchError
 from mitobench.model import card as cards
-from mitobench.model import inputs
+from mitobench.model import exported, inputs
 from mitobench.model.card import ModelCard
 from mitobench.model.deviation import Judgement, judge, judge_image
 from mitobench.model.findings import Findings
@@ -35,7 +35,7 @@ Pixels = NDArray[np.uint8]
 
 
 def load(name: str | Path = "bundled", device: str = "auto", allow: Collection[str] = ()) -> LoadedModel:
-    """Loads a model.
+    """Loads a model. ONNX Runtime runs its networks if `mitobench predict` has exported them on this machine.
 
     Args:
         name: `bundled`, the name of a model in the registry, a folder that `mitobench pack` wrote,
@@ -51,7 +51,9 @@ def load(name: str | Path = "bundled", device: str = "auto", allow: Collection[s
 
     with _allowing(allow):
         folder = cards.find(str(name))
-        return LoadedModel(Model.load(folder, find_device(device), tuple(allow)), tuple(allow))
+        model = Model.load(folder, find_device(device), tuple(allow))
+        model.use_exported(exported.networks_in(exported.prepared(model)))
+        return LoadedModel(model, tuple(allow))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterable
 from importlib import metadata
 from importlib.util import find_spec
@@ -28,18 +29,20 @@ if TYPE_CHECKING:
     from mitobench.model.card import ModelCard
     from mitobench.model.model import Model
 
+log = logging.getLogger("mitobench")
+
 LEAST_PX = 80_000_000  # px of an image (5 mm2 at .25 um/px) that take about as long to search as an export does
 PACKAGES = ("torch", "onnx", "onnxruntime", "onnxscript")
 ROLES = ("detector", "verifier")
 DIGESTS = "networks.json"  # the SHA-256 of each role's network; null for one that cannot be exported
 
 
-def prepared(model: Model, images: Iterable[Path], notify: Callable[[str], None]) -> Path | None:
+def prepared(model: Model, images: Iterable[Path] = (), notify: Callable[[str], None] = log.info) -> Path | None:
     """Returns the folder with a model's exported networks, `ROLE.onnx`, after exporting them if they are not there.
 
     Args:
         model: the model, loaded.
-        images: what is to be searched.
+        images: what is to be searched; an export is made for a large one among them.
         notify: called before an export, and where one fails.
 
     None where torch runs all networks: on a GPU, for small images, without the extra `onnx`, or if no network can be
