@@ -283,7 +283,7 @@ def _refuse_empty(split: SplitFile, dataset: Dataset, parts: Mapping[str, tuple[
             use = "tested on (--dataset)" if name == "test" else "learned from (--train-on)"
             raise DataError(
                 f"{split.path}: part {name!r} names no frames, so {dataset.name} cannot be {use} under protocol "
-                f"{split.protocol}. Choose another data set or protocol.{hint}"
+                f"{split.protocol}. Choose another data set or protocol."
             )
         raise DataError(
             f"{split.path}: part {name!r} ({wanted}) is empty: none of its frames are in {dataset.root}, which has "

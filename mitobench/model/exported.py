@@ -97,30 +97,34 @@ def _stored(folder: Path) -> dict[str, Path] | None:
 
 def _exported(model: Model, folder: Path, notify: Callable[[str], None]) -> dict[str, Path]:
     """Exports the networks of a model; returns those that ONNX Runtime can run."""
-    networks = {role: plugin for role in ROLES if (plugin := getattr(model, role)) is not None}
+    digests: dict[str, str | None] = dict.fromkeys(ROLES)
     try:
         with atomic_folder(folder) as new:
-            digests = {role: _export(role, networks[role], new, notify) if role in networks else None for role in ROLES}
+            for role in ROLES:
+                try:
+                    digests[role] = _export(role, getattr(model, role), new / f"{role}.onnx", notify)
+                except MitobenchError as reason:
+                    again = f"To try again, delete {folder}."
+                    notify(f"torch runs the {role}'s network, which takes longer: {reason}. {again}")
             write_text_atomic(new / DIGESTS, json.dumps(digests))
     except OSError as reason:
         notify(f"torch runs the networks, which takes longer: {folder} cannot be written ({reason}).")
     return networks_in(folder)
 
 
-def _export(role: str, plugin: Plugin, folder: Path, notify: Callable[[str], None]) -> str | None:
-    """Exports the network of a plugin; returns the file's SHA-256, None if there is nothing that can be exported."""
+def _export(role: str, plugin: Plugin | None, path: Path, notify: Callable[[str], None]) -> str | None:
+    """Exports the network of a plugin; returns the file's SHA-256, None if there is nothing to export.
+
+    Raises PluginError if it cannot be exported, or if its output differs from torch's.
+    """
     from mitobench.training.export import export  # torch takes long to import
 
-    if type(plugin).use_exported is Plugin.use_exported:  # it cannot predict with another implementation
+    if plugin is None or type(plugin).use_exported is Plugin.use_exported:  # it predicts with its own network alone
         return None
     try:
         exportable = plugin.exportable()
     except MitobenchError:  # it has no network, or does not say how it is exported
         return None
     notify(f"The {role}'s network is prepared for this CPU, once; this takes up to a minute.")
-    try:
-        export(exportable, folder / f"{role}.onnx")
-    except MitobenchError as reason:
-        notify(f"torch runs the {role}'s network, which takes longer: {reason}")
-        return None
-    return file_digest(folder / f"{role}.onnx")
+    export(exportable, path)
+    return file_digest(path)
