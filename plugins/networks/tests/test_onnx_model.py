@@ -177,6 +177,6 @@ class TestExportedHere:
         said: list[str] = []
         assert exported.prepared(model, [image], said.append) is None
         assert (
-            "torch runs the detector's network, which takes longer: differs by up to .3. To try again, de" in said[-1]
+            "torch runs the detector's network, which takes longer: differs by up to .3. To try again" in said[-1]
         )
         assert exported.prepared(model, [image], pytest.fail) is None
