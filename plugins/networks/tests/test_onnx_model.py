@@ -176,7 +176,5 @@ class TestExportedHere:
         monkeypatch.setattr(export, "export", fails)
         said: list[str] = []
         assert exported.prepared(model, [image], said.append) is None
-        assert (
-            "torch runs the detector's network, which takes longer: differs by up to .3. To try again" in said[-1]
-        )
+        assert "torch runs the detector's network, which takes longer: differs by up to .3. To try again" in said[-1]
         assert exported.prepared(model, [image], pytest.fail) is None
