@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mitobench")
 
-LEAST_PX = 80_000_000  # px of an image (5 mm2 at .25 um/px) that take about as long to search as an export does
+MIN_PX = 80_000_000  # px of an image (5 mm2 at .25 um/px) that take about as long to search as an export does
 PACKAGES = ("torch", "onnx", "onnxruntime", "onnxscript")
 ROLES = ("detector", "verifier")
 DIGESTS = "networks.json"  # the SHA-256 of each role's network; null for one that cannot be exported
@@ -80,7 +80,7 @@ def _is_large(path: Path) -> bool:
     try:
         with open_image(path) as image:
             width, height = image.size
-            return width * height > LEAST_PX
+            return width * height > MIN_PX
     except (MitobenchError, OSError):  # the search says what is wrong with it
         return False
 

@@ -221,7 +221,7 @@ def copy_trained(path: Path | None, network: nn.Module) -> None:
     Such a fit only takes a trained network over, to use it with other parts.
 
     Raises:
-        PluginError: if there is no file, or its tensors do not fit `network`.
+        PluginError: if the file does not exist, or its tensors do not fit `network`.
     """
     if path is None:
         raise PluginError(NOTHING_TO_TAKE_OVER)

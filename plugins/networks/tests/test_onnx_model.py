@@ -95,7 +95,7 @@ class TestExportedHere:
     @pytest.fixture
     def image(self, packed: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         """A field that counts as large."""
-        monkeypatch.setattr(exported, "LEAST_PX", 128 * 128 - 1)
+        monkeypatch.setattr(exported, "MIN_PX", 128 * 128 - 1)
         monkeypatch.setattr(exported, "cache_folder", lambda: tmp_path / "cache")
         return next(path for path in (packed / "data").rglob("*") if path.suffix in (".bmp", ".png"))
 
@@ -146,7 +146,7 @@ class TestExportedHere:
 
     @pytest.mark.usefixtures("exports")
     def test_not_for_small_images(self, model: Model, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(exported, "LEAST_PX", 128 * 128)
+        monkeypatch.setattr(exported, "MIN_PX", 128 * 128)
         assert exported.prepared(model, [image, image.with_name("missing.png")], pytest.fail) is None
 
     def test_not_for_a_plugin_that_cannot_use_it(
