@@ -1,7 +1,8 @@
 """Measures `mitobench predict` on a whole slide: seconds per mm2 of tissue, peak memory, and where the time goes.
 
-With `--data`, models are compared side by side on a slide of 16 frames of MITOS 2012 (4 mm2, all of it tissue), on one
-thread. CPU seconds are those of the process, which other processes disturb least; the shares are shares of them.
+With `--data`, models are compared side by side on a slide of 16 frames of MITOS 2012 or 2014, all of it tissue, on one
+thread. The networks of a model are exported before, as `mitobench predict` does for more images. CPU seconds are those of
+the process, which other processes disturb least; the shares are shares of them.
 
 Without, the slide is a pyramid of repeated synthetic tissue, 95 % of it glass. `--full` makes one of 100,000 x 80,000
 px, otherwise 20,000 x 20,000 px. Without `--model`, a cheap detector (`blobs`) searches, so that memory and reading are
@@ -31,7 +32,7 @@ from mitobench.api import Detections
 from mitobench.datasets import splits
 from mitobench.datasets.synthesis import make_frame
 from mitobench.evaluate import FramePrediction, count_frames, total
-from mitobench.model import Model, Prediction, reporting
+from mitobench.model import Model, Prediction, exported, reporting
 from mitobench.model import card as cards
 from mitobench.model.batch import predict_files
 from mitobench.model.findings import Findings
@@ -46,6 +47,7 @@ TILE, BLOCK = 512, 2048  # px; tissue fills whole blocks
 GLASS_SHARE = 0.95
 QUICK, FULL = (20_000, 20_000), (100_000, 80_000)
 LEVELS = (1, 4, 16)
+SCANNERS = {"mitos2012": "A", "mitos2014": "H"}  # whose frames a slide is made of
 
 
 def make_slide(path: Path, size: tuple[int, int]) -> float:
@@ -163,11 +165,12 @@ HEAD = ["model", "s/mm2", "CPU s/mm2", *PARTS, "peak GiB", "F1"]
 
 
 def measure(slide: Path, folder: Path, out: Path) -> Measured:
-    """Searches the slide with a model on one thread."""
+    """Searches the slide with a model on one thread, after its networks were exported."""
     from mitobench.model.search import Searcher
 
     compute.set_threads(1)
     model, watch = Model.load(folder), Stopwatch()
+    model.use_exported(exported.networks_in(exported.prepared(model, [slide] * 16)))
     watch.time(Searcher, "_read", "reading")
     watch.time(model.detector, "predict", "detecting")
     if model.verifier is not None:
@@ -187,10 +190,12 @@ def in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
         return pool.submit(function, *arguments).result()
 
 
-def tiled_frames(path: Path, data: Path, side: int = 4) -> float:
-    """Writes a slide of `side` x `side` frames of MITOS 2012, scanner A; returns its area, mm2."""
-    items = list(datasets.load("mitos2012", data).select(["A"]).items.values())[: side * side]
-    rows = [np.hstack([item.frame.read()[:BLOCK, :BLOCK] for item in items[k::side]]) for k in range(side)]
+def tiled_frames(path: Path, data: Path, dataset: str, side: int = 4) -> float:
+    """Writes a slide of `side` x `side` frames of a data set, spread evenly over its slides; returns its area, mm2."""
+    found = list(datasets.load(dataset, data).select([SCANNERS[dataset]]).items.values())
+    items = found[:: len(found) // side**2][: side**2]
+    width, height = (min(sizes) for sizes in zip(*(item.frame.size for item in items), strict=True))
+    rows = [np.hstack([item.frame.read()[:height, :width] for item in items[k::side]]) for k in range(side)]
     whole, mpp = np.vstack(rows), items[0].frame.mpp
     dots_per_cm = tuple(10_000 / value for value in mpp)
     options: dict[str, Any] = {"tile": (TILE, TILE), "compression": "zlib", "photometric": "rgb"}
@@ -215,9 +220,9 @@ def f1_on_test(folder: Path, data: Path) -> str:
     return f"{counts.ratio('f1'):.3f} ({counts.tp}, {counts.fp}, {counts.fn})"
 
 
-def compare(models: Sequence[str], data: Path, folder: Path, with_f1: bool) -> None:
+def compare(models: Sequence[str], data: Path, dataset: str, folder: Path, with_f1: bool) -> None:
     """Prints what models cost on a slide of real frames, one after the other."""
-    mm2 = tiled_frames(folder / "slide.tif", data)
+    mm2 = tiled_frames(folder / "slide.tif", data, dataset)
     rows = []
     for number, name in enumerate(models):
         of = cards.find(name)
@@ -263,7 +268,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true", help="a slide of 100,000 x 80,000 px")
     parser.add_argument("--model", action="append", help="name or folder of a model, may be repeated; default: blobs")
-    parser.add_argument("--data", type=Path, help="folder with MITOS 2012: compares models on real frames")
+    parser.add_argument("--data", type=Path, help="folder with the data set: compares models on real frames")
+    parser.add_argument(
+        "--dataset", choices=SCANNERS, default="mitos2012", help="with --data: whose frames the slide has"
+    )
     parser.add_argument("--score", action="store_true", help="with --data: F1 on the 15 test frames of MITOS 2012")
     parser.add_argument("--folder", type=Path, help="where the slide is made; default: a temporary folder")
     arguments = parser.parse_args()
@@ -271,7 +279,7 @@ def main() -> None:
         folder = Path(name)
         blobs = blobs_model(folder / "blobs")
         if arguments.data:
-            compare(arguments.model or ["bundled"], arguments.data, folder, arguments.score)
+            compare(arguments.model or ["bundled"], arguments.data, arguments.dataset, folder, arguments.score)
             return
         started = time.perf_counter()
         size = FULL if arguments.full else QUICK

@@ -26,7 +26,7 @@ from mitobench.report.colours import OUTCOMES
 SEED, SLIDE, NUMBER, SIDE = 2, 13, 0, 1024  # the synthetic frame, SIDE x SIDE px
 LEFT, TOP, WIDTH, HEIGHT = 0, 442, 640, 264  # the part shown, px of the frame
 ENLARGED = 1.5
-MODEL = "small"
+MODEL = "lite"
 RADIUS_UM = 5.0  # a call closer to a mitosis than this is a true positive, as on MITOS 2012
 
 

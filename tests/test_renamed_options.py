@@ -16,8 +16,6 @@ from records import ok
 from mitobench import contract, discovery, registry
 from mitobench.api import Context, Detections, Detector, Field, Frame, Options
 from mitobench.errors import MitobenchError, PluginError
-from mitobench.foreign import read_json
-from mitobench.model import card as cards
 from mitobench.pipeline import settings
 from mitobench.pipeline.executors import ProgressListener
 from mitobench.pipeline.settings import Settings
@@ -244,13 +242,11 @@ def test_the_contract_compares_card_and_options(monkeypatch: pytest.MonkeyPatch)
         check_card()
 
 
-def test_the_bundled_model_is_read_with_the_options_of_its_time() -> None:
+def test_the_options_of_a_model_that_was_packed_before_are_read() -> None:
     pytest.importorskip("mitobench_networks")
-    stored = read_json(cards.find("small") / "model.json", 1_000_000, "card", MitobenchError)
-    options: Any = discovery.load("verifier", "efficientnet-lite0").Options.model_validate(
-        stored["parts"]["verifier"]["options"]
-    )
-    assert (options.ensemble_size, options.tta_views, options.train_rotations) == (1, 8, "all")
+    stored = {"members": 3, "mining": 1, "test_turns": 8, "turns": "all"}
+    options: Any = discovery.load("verifier", "efficientnet-lite0").Options.model_validate(stored)
+    assert (options.ensemble_size, options.tta_views, options.train_rotations) == (3, 8, "all")
 
 
 # ------------------------------------------------------------------------------------------------- records

@@ -1,6 +1,6 @@
 """Networks of a model that ONNX Runtime runs on a CPU: exported on this machine once, and kept in the cache.
 
-A model can bring such networks (`pack --onnx`). Those of another model are exported here before the first large image,
+A model can bring such networks (`pack --onnx`). Those of another model are exported here once there is much to search,
 as torch needs two to three times as long on a CPU. An export differs from torch by at most 1e-4, or torch runs the
 network.
 """
@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Iterable
 from importlib import metadata
 from importlib.util import find_spec
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mitobench")
 
-MIN_PX = 80_000_000  # px of an image (5 mm2 at .25 um/px) that take about as long to search as an export does
+MIN_PX = 80_000_000  # px (5 mm2 at .25 um/px) that take about as long to search as an export does
 PACKAGES = ("torch", "onnx", "onnxruntime", "onnxscript")
 ROLES = ("detector", "verifier")
 DIGESTS = "networks.json"  # the SHA-256 of each role's network; null for one that cannot be exported
@@ -42,17 +43,17 @@ def prepared(model: Model, images: Iterable[Path] = (), notify: Callable[[str], 
 
     Args:
         model: the model, loaded.
-        images: what is to be searched; an export is made for a large one among them.
+        images: what is to be searched; an export is made if they have MIN_PX together.
         notify: called before an export, and where one fails.
 
-    None where torch runs all networks: on a GPU, for small images, without the extra `onnx`, or if no network can be
+    None where torch runs all networks: on a GPU, for few pixels, without the extra `onnx`, or if no network can be
     exported or kept.
     """
     if model.card.onnx or model.detector.device != "cpu" or not all(map(find_spec, PACKAGES)):
         return None
     folder = cache_folder() / _key(model.card)
     networks = _stored(folder)
-    if networks is None and not any(map(_is_large, images)):
+    if networks is None and not _are_large(images):
         return None
     if networks is None:
         networks = _exported(model, folder, notify)
@@ -76,13 +77,18 @@ def _key(card: ModelCard) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
-def _is_large(path: Path) -> bool:
+def _are_large(paths: Iterable[Path]) -> bool:
+    """Whether images have MIN_PX together; opens no more of them than it takes to know."""
+    return any(total > MIN_PX for total in accumulate(map(_pixels, paths)))
+
+
+def _pixels(path: Path) -> int:
     try:
         with open_image(path) as image:
             width, height = image.size
-            return width * height > MIN_PX
+            return width * height
     except (MitobenchError, OSError):  # the search says what is wrong with it
-        return False
+        return 0
 
 
 def _stored(folder: Path) -> dict[str, Path] | None:

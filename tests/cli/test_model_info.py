@@ -43,7 +43,7 @@ def test_list_shows_the_bundled_model_and_the_users_own(mitobench: Callable[...,
     answer = mitobench("list", "--role", "model")
     assert answer.code == 0, answer.err
     lines = answer.out.splitlines()
-    assert any(line.startswith("  small   bundled: ") and "MB; 0.2456 um/px; F1 ." in line for line in lines)
+    assert any(line.startswith("  lite    bundled: ") and "MB; 0.5 um/px; F1 ." in line for line in lines)
     (canine,) = (line for line in lines if line.startswith("  canine"))
     assert "your own: Ours, trained on canine tumours; 42.0 MB; 0.25 um/px; F1 .71 on 30 fields" in canine
     assert f"hf-hub:org/model@{COMMIT}" in canine
@@ -51,13 +51,13 @@ def test_list_shows_the_bundled_model_and_the_users_own(mitobench: Callable[...,
 
 
 def test_info_says_what_the_bundled_model_is_and_how_to_use_it(mitobench: Callable[..., Any]) -> None:
-    text = " ".join(mitobench("info", "small").out.split())
-    assert "model small entry bundled: " in text
-    assert "trained on mitos2012: 26 frames for training, 9 frames for choosing the threshold" in text
+    text = " ".join(mitobench("info", "lite").out.split())
+    assert "model lite entry bundled: " in text
+    assert "trained on mitos2012: 29 frames for training, 6 frames for choosing the threshold" in text
     assert "as its record says" in text
-    assert "detector frcnn of mitobench-mmdet" in text
-    assert "use it mitobench predict IMAGE --out FOLDER --model small" in text
-    assert 'mitobench.load("small")' in text
+    assert "detector heatmap:tf_efficientnet_lite0 of mitobench-networks" in text
+    assert "use it mitobench predict IMAGE --out FOLDER --model lite" in text
+    assert 'mitobench.load("lite")' in text
     assert " ".join(mitobench("info", "bundled").out.split()) == text
 
 
@@ -94,8 +94,8 @@ def test_an_own_entry_may_name_a_folder_or_an_archive_or_be_a_folder(own: Path, 
 
 
 def test_an_own_entry_does_not_replace_a_bundled_model(own: Path) -> None:
-    (own / "small.toml").write_text('title = "mine"\nsource = "nowhere"\n')
-    assert known_models()["small"].origin == Origin.BUNDLED
+    (own / "lite.toml").write_text('title = "mine"\nsource = "nowhere"\n')
+    assert known_models()["lite"].origin == Origin.BUNDLED
 
 
 def test_a_wrong_entry_is_shown_with_its_file_and_the_others_too(mitobench: Callable[..., Any], own: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_wrong_entry_is_shown_with_its_file_and_the_others_too(mitobench: Call
     assert answer.code == 0
     assert f"BROKEN: {own / 'wrong.toml'}: source: Field required. Correct it." in text
     assert "gone.toml: its source nowhere is neither a model folder nor an address" in text
-    assert "small" in text
+    assert "lite" in text
     assert mitobench("list", "--role", "model", "--check").code == 1
 
 

@@ -106,11 +106,21 @@ def test_a_plugin_that_is_not_installed_is_named_with_its_package(
     assert message.endswith("Install the packages mitobench-toys.")
 
 
-def test_all_packages_of_the_bundled_model_are_installed_with_one_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_packages_of_a_model_are_installed_with_one_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = blobs_model(tmp_path / "model")
+    card = cards.read(folder)
+    packages = {"detector": ("frcnn", "mitobench-mmdet"), "verifier": ("resnet18", "mitobench-networks")}
+    changes = {
+        role: getattr(card.plugins, role).model_copy(update={"name": name, "package": package})
+        for role, (name, package) in packages.items()
+    }
+    cards.write(folder, card.model_copy(update={"plugins": card.plugins.model_copy(update=changes)}))
     monkeypatch.setenv("MITOBENCH_PACKAGES", "mitobench")
     discovery.found.cache_clear()
     with pytest.raises(MitobenchError, match=r"`pip install \./plugins/mmdet \./plugins/networks` in a checkout"):
-        Model.load(cards.find("small"))
+        Model.load(folder)
     discovery.found.cache_clear()
 
 

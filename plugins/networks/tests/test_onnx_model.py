@@ -90,7 +90,7 @@ def test_a_file_that_is_no_network_is_an_error(packed: Path) -> None:
 
 
 class TestExportedHere:
-    """A model without such networks gets them on this machine, once, when a large image is to be searched."""
+    """A model without such networks gets them on this machine, once, when there is much to search."""
 
     @pytest.fixture
     def image(self, packed: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
@@ -143,6 +143,14 @@ class TestExportedHere:
         assert exported.prepared(model, [image], print) == folder
         assert (folder / "detector.onnx").read_bytes() == b"a network"
         assert len(exports) == 2
+
+    @pytest.mark.usefixtures("exports")
+    def test_for_small_images_that_are_large_together(
+        self, model: Model, image: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(exported, "MIN_PX", 2 * 128 * 128)
+        assert exported.prepared(model, [image] * 2, pytest.fail) is None
+        assert exported.prepared(model, [image] * 3, print) is not None
 
     @pytest.mark.usefixtures("exports")
     def test_not_for_small_images(self, model: Model, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
