@@ -1,8 +1,8 @@
 """Measures `mitobench predict` on a whole slide: seconds per mm2 of tissue, peak memory, and where the time goes.
 
 With `--data`, models are compared side by side on a slide of 16 frames of MITOS 2012 or 2014, all of it tissue, on one
-thread. The networks of a model are exported before, as `mitobench predict` does for more images. CPU seconds are those of
-the process, which other processes disturb least; the shares are shares of them.
+thread. The networks of a model are exported before, as `mitobench predict` does for more images. CPU seconds are those
+of the process, which other processes disturb least; the shares are shares of them.
 
 Without, the slide is a pyramid of repeated synthetic tissue, 95 % of it glass. `--full` makes one of 100,000 x 80,000
 px, otherwise 20,000 x 20,000 px. Without `--model`, a cheap detector (`blobs`) searches, so that memory and reading are
