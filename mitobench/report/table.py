@@ -246,7 +246,9 @@ def _notes(row: LeaderboardRow) -> Iterator[str]:
 
 
 def sections(records: Iterable[Record], files: Mapping[str, str] | None = None) -> list[Section]:
-    """Sections of the records. Records that were not measured alike are never in one section.
+    """Sections of the records: data set by data set, that with the most rows first.
+
+    Records that were not measured alike are never in one section.
 
     `files`: paths of the records by digest, where they are not all in one folder.
     """
@@ -258,7 +260,7 @@ def sections(records: Iterable[Record], files: Mapping[str, str] | None = None) 
         dataset, protocol = record.combination["dataset"], record.combination["protocol"]
         measured = [record.data[dataset].digest, _matcher_name(record), record.pipeline["radius_um"]]
         alike[dataset, protocol, canonical.digest(measured)][record.series].append(record)
-    ordered = sorted(alike.items())
+    ordered = sorted(alike.items(), key=lambda item: (item[0][0], -len(item[1]), item[0]))
     headings = _headings([next(iter(groups.values()))[0] for _, groups in ordered])
     return [
         Section(

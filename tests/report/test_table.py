@@ -40,6 +40,22 @@ def test_records_measured_differently_are_in_different_sections(change: dict[str
     assert [len(section.rows) for section in found] == [1, 1]
 
 
+def test_the_sections_of_a_data_set_begin_with_the_one_that_has_the_most_rows() -> None:
+    found = sections(
+        [
+            ok(dataset="mitos2014", train_on=["mitos2014"]),
+            ok(protocol="deployment"),
+            ok(),
+            ok(detector="rpn"),
+        ]
+    )
+    assert [(one.dataset, one.protocol) for one in found] == [
+        ("mitos2012", "official"),
+        ("mitos2012", "deployment"),
+        ("mitos2014", "official"),
+    ]
+
+
 def test_another_radius_is_another_section() -> None:
     found = sections([ok(), radius(ok(detector="rpn"), 8.0)])
     assert [[rank for rank, _ in section.ranked()] for section in found] == [[1], [1]]
