@@ -168,7 +168,8 @@ class Run:
                 findings = self._findings(image, name, mpp, area, _nothing(), notes, [])
             if inputs.state(path) != state:
                 raise DataError(f"{path}: changed while it was read. Run the same command again when it is complete.")
-            report = reporting.report_on(findings, self.searcher.model.card, self.options.hot_spot, judgement)
+            model = self.searcher.model
+            report = reporting.report_on(findings, model.card, self.options.hot_spot, judgement, model.computed_on)
             files = self._write(copies, report)
         processed = Processed(_summary(report, round(time.perf_counter() - started, 2)), reporting.index_row(report))
         # With parts that cannot be decoded it is noted as another one, so that the same command searches it again.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,12 +81,17 @@ class CellCandidates:
 
 @dataclass(frozen=True)
 class Model:
-    """A fitted detector, verifier (None: no verifier) and fuser, with the card that describes them."""
+    """A fitted detector, verifier (None: no verifier) and fuser, with the card that describes them.
+
+    Attributes:
+        exported: the roles whose networks ONNX Runtime runs (`use_exported`).
+    """
 
     card: ModelCard
     detector: Detector
     verifier: Verifier | None
     fuser: Fuser
+    exported: set[str] = field(default_factory=set, compare=False)
 
     @classmethod
     def load(
@@ -131,6 +136,14 @@ class Model:
                     f"{path}: is a {role}'s network, and the model has no {role}. Pack the model again."
                 )
             plugin.use_exported(runner(path))
+            self.exported.add(role)
+
+    @property
+    def computed_on(self) -> str:
+        """The device, and which networks ONNX Runtime runs: `cpu; ONNX Runtime runs the detector's network`."""
+        roles = " and the ".join(f"{role}'s" for role in ROLES if role in self.exported)
+        networks = "networks" if len(self.exported) > 1 else "network"
+        return f"{self.detector.device}; ONNX Runtime runs the {roles} {networks}" if roles else self.detector.device
 
     def predict(self, frame: Frame, threshold: float | None = None) -> Prediction:
         """Returns all candidates on a frame, and which of them are mitoses.

@@ -26,7 +26,9 @@ HEAT_PX = 2048  # longer side of the heat map over the slide
 HOT_SPOT, HOT_SPOT_COLOUR = "Hot spot", COLOURS[1]  # class in QuPath
 
 
-def report_on(findings: Findings, card: ModelCard, area: Area, judgement: Judgement = NOTHING_ODD) -> Report:
+def report_on(
+    findings: Findings, card: ModelCard, area: Area, judgement: Judgement = NOTHING_ODD, computed_on: str = ""
+) -> Report:
     """Finds the hot spots of what was found on an image, and makes the heat map.
 
     Args:
@@ -34,11 +36,12 @@ def report_on(findings: Findings, card: ModelCard, area: Area, judgement: Judgem
         card: of the model.
         area: shape and size of the hot spot, from `slides.areas.area_of`.
         judgement: how the image differs from the training frames.
+        computed_on: `Model.computed_on`.
     """
     found = findings.found
     points = (found.detections.xy[found.is_mitosis] + 0.5) * findings.mpp
     hot = find_hot_spots(points, findings.tissue, area)
-    return Report(findings, card, hot, heat_map(hot.counts, findings.tissue, area), judgement)
+    return Report(findings, card, hot, heat_map(hot.counts, findings.tissue, area), judgement, computed_on)
 
 
 def write_files(folder: Path, copies: Copies, report: Report) -> None:

@@ -88,6 +88,15 @@ def test_a_score_at_the_threshold_is_a_mitosis() -> None:
     assert dots(threshold=0.8).predict(picture).is_mitosis.tolist() == [False]
 
 
+def test_it_says_which_networks_onnx_runtime_runs() -> None:
+    model = dots()
+    assert model.computed_on == "cpu"
+    model.exported.add("verifier")
+    assert model.computed_on == "cpu; ONNX Runtime runs the verifier's network"
+    model.exported.add("detector")
+    assert model.computed_on == "cpu; ONNX Runtime runs the detector's and the verifier's networks"
+
+
 def test_a_frame_without_candidates_has_none() -> None:
     found = dots().predict(frame(black(50, 50)))
     assert (len(found), found.detections.boxes.shape) == (0, (0, 4))

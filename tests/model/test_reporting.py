@@ -51,6 +51,14 @@ def test_its_files_can_be_read(image: Path, tmp_path: Path) -> None:
         assert heat.size == (19, 13)
 
 
+def test_the_report_says_what_computed_it(image: Path, tmp_path: Path) -> None:
+    by = "cpu; ONNX Runtime runs a network"
+    made = reporting.report_on(findings(image, XY, SCORES), card(), area_of("circle", 0.01), computed_on=by)
+    with open_image(image) as opened:
+        reporting.write_files(tmp_path, Copies(opened), made)
+    assert f"<dt>computed on</dt><dd>{by}</dd>" in (tmp_path / "slide.html").read_text()
+
+
 def test_an_image_that_was_not_judged_has_a_report_only(image: Path, tmp_path: Path) -> None:
     out, grey = tmp_path / "out", report(image, Judgement(False, ("no colour",)))
     out.mkdir()

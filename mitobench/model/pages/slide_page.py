@@ -43,6 +43,7 @@ class Report:
         hot: the hot spots.
         heat: the heat map.
         judgement: how the slide differs from the training frames, and whether it was judged.
+        computed_on: the device, and which networks ONNX Runtime ran; empty: not known.
     """
 
     findings: Findings
@@ -50,6 +51,7 @@ class Report:
     hot: HotSpots
     heat: HeatMap
     judgement: Judgement = NOTHING_ODD
+    computed_on: str = ""
 
     @property
     def per_mm2(self) -> float | None:

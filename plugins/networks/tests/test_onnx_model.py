@@ -64,6 +64,7 @@ def test_it_finds_the_same_by_the_exported_network_alone(packed: Path, monkeypat
     frame = next(iter(datasets.load("synthetic", packed / "data").items.values())).frame
     ours = Model.load(packed / "torch").predict(frame)
     exported = Model.load(packed / "onnx")
+    assert exported.computed_on == "cpu; ONNX Runtime runs the detector's network"
     monkeypatch.setattr(exported.detector, "_network", None)
     theirs = exported.predict(frame)
     assert len(ours.score) == len(theirs.score) > 0
