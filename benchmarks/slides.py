@@ -165,12 +165,12 @@ HEAD = ["model", "s/mm2", "CPU s/mm2", *PARTS, "peak GiB", "F1"]
 
 
 def measure(slide: Path, folder: Path, out: Path) -> Measured:
-    """Searches the slide with a model on one thread, after its networks were exported."""
+    """Searches the slide with a model on one thread, its networks exported."""
     from mitobench.model.search import Searcher
 
     compute.set_threads(1)
     model, watch = Model.load(folder), Stopwatch()
-    model.use_exported(exported.networks_in(exported.prepared(model, [slide] * 16)))
+    model.use_exported(exported.networks_in(exported.prepared(model)))
     watch.time(Searcher, "_read", "reading")
     watch.time(model.detector, "predict", "detecting")
     if model.verifier is not None:
@@ -184,6 +184,11 @@ def measure(slide: Path, folder: Path, out: Path) -> Measured:
     return Measured(wall, cpu, watch.seconds, row.tissue_mm2 or 0.0, row.mitoses, peak)
 
 
+def export_networks(folder: Path, slide: Path) -> None:
+    """Exports the networks of a model, as `mitobench predict` does for a slide of 16 times the size."""
+    exported.prepared(Model.load(folder), [slide] * 16)
+
+
 def in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
     """Calls a function in a new process, so that its peak memory and patches are its own."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
@@ -193,7 +198,7 @@ def in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
 def tiled_frames(path: Path, data: Path, dataset: str, side: int = 4) -> float:
     """Writes a slide of `side` x `side` frames of a data set, spread evenly over its slides; returns its area, mm2."""
     found = list(datasets.load(dataset, data).select([SCANNERS[dataset]]).items.values())
-    items = found[:: len(found) // side**2][: side**2]
+    items = [found[place] for place in np.linspace(0, len(found) - 1, side**2).astype(int)]
     width, height = (min(sizes) for sizes in zip(*(item.frame.size for item in items), strict=True))
     rows = [np.hstack([item.frame.read()[:height, :width] for item in items[k::side]]) for k in range(side)]
     whole, mpp = np.vstack(rows), items[0].frame.mpp
@@ -226,6 +231,7 @@ def compare(models: Sequence[str], data: Path, dataset: str, folder: Path, with_
     rows = []
     for number, name in enumerate(models):
         of = cards.find(name)
+        in_own_process(export_networks, of, folder / "slide.tif")
         measured = in_own_process(measure, folder / "slide.tif", of, folder / f"out-{number}")
         print(f"{name}: {measured.mitoses} mitoses, {measured.mm2:.2f} mm2 of tissue found", flush=True)
         f1 = in_own_process(f1_on_test, of, data) if with_f1 else ""
@@ -267,7 +273,11 @@ def post_processing(model: Model, folder: Path, number: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true", help="a slide of 100,000 x 80,000 px")
-    parser.add_argument("--model", action="append", help="name or folder of a model, may be repeated; default: blobs")
+    parser.add_argument(
+        "--model",
+        action="append",
+        help="name or folder of a model, may be repeated; default: blobs, with --data bundled",
+    )
     parser.add_argument("--data", type=Path, help="folder with the data set: compares models on real frames")
     parser.add_argument(
         "--dataset", choices=SCANNERS, default="mitos2012", help="with --data: whose frames the slide has"

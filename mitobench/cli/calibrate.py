@@ -20,7 +20,7 @@ EXAMPLES = """\
 
 mitobench data from-geojson corrected/*.geojson --image slides/ --out my-fields
 
-mitobench calibrate small --data my-fields --out my-model
+mitobench calibrate bundled --data my-fields --out my-model
 
 mitobench predict slides/ --out found --model my-model
 """

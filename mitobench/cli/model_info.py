@@ -90,10 +90,12 @@ def _show_card(card: ModelCard, name: str) -> None:
     _line("title", card.title)
     about = registry.ROOT / "methods" / f"{name}.toml"
     if about.is_file() and (described := registry.read_toml(about)).get("role") == ROLE:
-        for key in ("licence", "training_data"):
+        for key in ("licence", "training_data", "notes"):
             if key in described:
                 _line(key.replace("_", " "), described[key])
     _line("size", f"{_size(card.size_mb)} in {len(card.files)} files")
+    if card.ranges is not None:
+        _line("for images of", f"{card.ranges.mpp.low:.3g} to {card.ranges.mpp.high:.3g} um/px, as its training frames")
     _line("works at", _mpp(card.mpp))
     for dataset, frames in card.train_on.items():
         _line(

@@ -9,8 +9,10 @@ from mitobench.model.card import ModelCard
 from mitobench.report.markdown import number
 
 # Notes of records, and the same for readers who train no models.
+_SHARED = r"(.+): slides are shared between training and test"
 _IN_WORDS = (
-    (r"(.+): slides are shared between training and test", r"some test images of \1 are of slides it learned from"),
+    (_SHARED, r"some test images of \1 are of slides it learned from"),
+    (r"(.+): split together with .*validation slides choose too", r"images of \1 helped to choose the threshold"),
     (r"(.+): all labelled frames are learned from, .*", r"it learned from all labelled images of \1"),
     (r"(.+): (.*); positives only", r"of \1, only images with mitoses were there (\2)"),
     (r"(.+) from scratch", r"\1 learned from nothing but these images"),
@@ -23,9 +25,11 @@ def f1_text(card: ModelCard) -> str:
     """Returns the F1 of a model's record for users, as one sentence."""
     interval = card.measured.f1_interval
     between = f" (95 % interval {number(interval.low)} to {number(interval.high)})" if interval else ""
+    shared = any(re.fullmatch(_SHARED, note) for note in card.notes)
+    less = " Some of these images are of slides that it had learned from: expect less on others." if shared else ""
     return (
         f"In a test on {card.measured.dataset} it reached F1 {number(card.measured.f1)}{between}, where 1 means "
-        "that every mitosis and nothing else is found."
+        f"that every mitosis and nothing else is found.{less}"
     )
 
 
@@ -46,12 +50,12 @@ def note_text(note: str) -> str:
 def measured_text(card: ModelCard) -> str:
     """Returns the F1 of a model's record, on which frames and how it was measured, as two sentences.
 
-    `Model.load` raises the limits of the detector, so that what `predict` finds differs from what the record has.
+    `Model.load` raises the limits of the detector, so that what `predict` finds can differ from what the record has.
     """
     measured, interval = card.measured, card.measured.f1_interval
     between = f" [{number(interval.low)}, {number(interval.high)}]" if interval else ""
     return (
         f"F1 {number(measured.f1)}{between} on the test part of {measured.dataset} ({measured.protocol}, seed "
         f"{measured.seed}) at a threshold of {short(card.measured_threshold)}, as its record says. When it searches "
-        "images, its detector keeps more candidates than in that run, so F1 may differ."
+        "images, limits on the number of its candidates are raised, so F1 may differ."
     )

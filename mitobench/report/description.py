@@ -31,6 +31,7 @@ def shared_parts(descriptions: Collection[Sequence[str]]) -> list[str]:
 
 
 def description_parts(section: Section, row: LeaderboardRow, facts: Sequence[str]) -> list[str]:
-    """The parts of a row's `description`."""
+    """The parts of a row's `description`. A row without others to differ from has all its options."""
+    facts = facts if len(section.rows) > 1 else [*facts, *current_overrides(row.first)]
     known = {row.first.profile, f"trained on {', '.join(row.first.combination['train_on'])}", *section.remarks(row)}
     return [f"profile {row.first.profile}", trained_on(row), *(fact for fact in facts if fact not in known)]

@@ -36,7 +36,7 @@ from mitobench.results.current_names import current_overrides
 
 MAX_COMBINATIONS = 10
 MAX_PUBLISHED = 4
-MAX_OPTIONS = 100  # characters
+MAX_OPTIONS_TEXT = 100  # characters
 
 INTRODUCTION = """\
 How well combinations of detectors and verifiers find mitoses on test frames, at the threshold chosen on validation.
@@ -153,9 +153,9 @@ def _seeds(row: LeaderboardRow) -> str:
 
 
 def _description(shown: _Combination) -> str:
-    """What a row is: `profile modern, MITOS 2012, 3 variants`. Many options are numbered; its section lists them."""
+    """What a row is: `profile modern, MITOS 2012, 3 variants`. Many options are counted; its section lists them."""
     options = profile(shown.row)
-    if len(options) > MAX_OPTIONS:
+    if len(options) > MAX_OPTIONS_TEXT:
         options = f"{shown.row.first.profile} with {counted(len(current_overrides(shown.row.first)), 'option')} set"
     parts = [f"profile {options}", trained_on(shown.row)]
     parts += [f"{shown.n_others + 1} variants"] if shown.n_others else []

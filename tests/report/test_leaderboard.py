@@ -103,7 +103,7 @@ def test_the_committed_page_fits_a_screen() -> None:
         assert len(rows(section)) <= MAX_COMBINATIONS + MAX_PUBLISHED
 
 
-def test_many_options_of_a_row_are_numbered_and_few_are_named() -> None:
+def test_many_options_of_a_row_are_counted_and_few_are_named() -> None:
     few, many = ["detector.lr=0.1"], [f"detector.option_{number}=0.123456789" for number in range(5)]
     records = ok(f1=0.6), ok(detector="rpn")
     text = page(
