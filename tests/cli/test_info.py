@@ -198,7 +198,7 @@ def test_info_of_an_unknown_name_lists_the_closest_names_of_all_roles(mitobench:
     answer = mitobench("info", "twim")
     assert answer.code == 2
     assert "Unknown plugin, data set or model 'twim'. Did you mean twin? " in answer.err
-    assert answer.err.endswith(": blob, small, twin.\n")
+    assert answer.err.endswith(": blob, lite, twin.\n")
 
 
 def test_info_of_a_data_set_shows_card_protocols_and_notes(mitobench: Callable[..., Any]) -> None:
