@@ -26,7 +26,7 @@ def f1_text(card: ModelCard) -> str:
     interval = card.measured.f1_interval
     between = f" (95 % interval {number(interval.low)} to {number(interval.high)})" if interval else ""
     shared = any(re.fullmatch(_SHARED, note) for note in card.notes)
-    less = " Some of these images are of slides that it had learned from: expect less on others." if shared else ""
+    less = " Some of its images are of slides that the model learned from: expect less on others." if shared else ""
     return (
         f"In a test on {card.measured.dataset} it reached F1 {number(card.measured.f1)}{between}, where 1 means "
         f"that every mitosis and nothing else is found.{less}"
