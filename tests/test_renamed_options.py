@@ -247,6 +247,7 @@ def test_the_options_of_a_model_that_was_packed_before_are_read() -> None:
     stored = {"members": 3, "mining": 1, "test_turns": 8, "turns": "all"}
     options: Any = discovery.load("verifier", "efficientnet-lite0").Options.model_validate(stored)
     assert (options.ensemble_size, options.tta_views, options.train_rotations) == (3, 8, "all")
+    assert options.hard_negative_rounds == 1
 
 
 # ------------------------------------------------------------------------------------------------- records

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar
@@ -176,22 +177,29 @@ def test_without_raised_limits_mitoses_beside_a_crowd_are_lost(blobs: Model) -> 
 @pytest.mark.thorough
 @pytest.mark.real
 def test_the_bundled_model_finds_the_same_mitoses_on_a_real_frame_wherever_it_lies(real_data: Path) -> None:
-    """A part of a frame alone, on glass, and where it was in its frame."""
+    """A part of a frame alone, on glass, and where it was in its frame.
+
+    The detector resamples an image from its upper left corner on, so scores differ by up to .1 (docs/predict.md): what
+    is called with that much more than the threshold is called everywhere.
+    """
     model = Model.load(find(None))
     path = next(path for path in sorted(real_data.rglob("A03_0?.jpg")) if "evaluation" in str(path))
     pixels = np.array(Image.open(path).convert("RGB"))
     mpp, side, (x, y) = 0.2456, 1200, (612, 404)
     piece = pixels[y : y + side, x : x + side]
     glass = placed(piece, (333, 250), np.full((1800, 1800, 3), 255, np.uint8))
-    sure, unsure = (with_threshold(model, model.card.threshold + change) for change in (0.15, -0.15))
-    alone = inner(mitoses(sure, piece, mpp), side, mpp)
-    assert len(alone)
-    for image, origin in ((glass, (333, 250)), (pixels, (x, y))):
-        there = inner(mitoses(unsure, image, mpp) - origin, side, mpp)
-        distance, _ = cKDTree(there * mpp).query(alone * mpp)
-        assert distance.max() < 1  # um; the detector resamples the image, from its upper left corner on
+    places = ((piece, (0, 0)), (glass, (333, 250)), (pixels, (x, y)))
+    sure, all_called = (
+        [inner(mitoses(from_score(model, score), image, mpp) - corner, side, mpp) for image, corner in places]
+        for score in (model.card.threshold + 0.1, model.card.threshold - 0.1)
+    )
+    assert all(len(found) for found in sure)
+    for one, other in permutations(range(len(places)), 2):
+        distance, partner = cKDTree(all_called[other] * mpp).query(sure[one] * mpp)
+        assert distance.max() < 1.0  # um
+        assert len(set(partner.tolist())) == len(partner)
 
 
-def with_threshold(model: Model, threshold: float) -> Model:
+def from_score(model: Model, threshold: float) -> Model:
     """The model, calling mitoses from another score on."""
     return replace(model, card=model.card.model_copy(update={"threshold": threshold}))
