@@ -40,7 +40,7 @@ def test_they_run(own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         for number, cell in enumerate(cells()):
             exec(compile(cell, f"cell {number}", "exec"), names)
     text = shown.getvalue()
-    assert "frcnn + efficientnet-lite0 + logit-linear" in text
+    assert "heatmap:tf_efficientnet_lite0 + efficientnet-lite0 + logit-linear" in text
     assert re.search(r"^\d+ mitoses; \(", text, re.MULTILINE)
     assert re.search(r"^\d+ mitoses, 95 % interval \(", text, re.MULTILINE)
     assert "blobs" in text
