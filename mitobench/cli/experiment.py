@@ -107,7 +107,7 @@ def experiment(
         raise typer.BadParameter(f"--scale {scale:g}: must be above 0 and at most 1.")
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    from mitobench.cli import console
+    from mitobench.cli import console, plan_table, progress
     from mitobench.cli.experiment_results import show_experiment
     from mitobench.experiments import Experiment, Overrides, read
     from mitobench.pipeline.executors import executor_of
@@ -135,13 +135,13 @@ def experiment(
     )
     for part in prepared.parts:
         if part.benchmarks:
-            console.show_plan(part.benchmarks, part.name, dry_run=dry_run, every=list_all)
+            plan_table.show_plan(part.benchmarks, part.name, dry_run=dry_run, every=list_all)
     if dry_run:
-        console.exit_of_plan(prepared.benchmarks)
+        plan_table.exit_of_plan(prepared.benchmarks)
     folder = prepared.folder(out)
     console.check_out(folder)
     with console.resumable(), where:
-        prepared.run(folder, console.Display, where)
+        prepared.run(folder, progress.Display, where)
     show_experiment(prepared, out)
     if prepared.has_failures:
         raise typer.Exit(1)

@@ -7,7 +7,8 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from mitobench.cli.console import console, notify, show_results
+from mitobench.cli.console import console, notify
+from mitobench.cli.result_tables import show_results
 from mitobench.experiments import Experiment, PaperTable, experiment_page, paper_table
 from mitobench.report import build
 

@@ -57,7 +57,8 @@ def show(folder: Folder = None, folder_option: FolderOption = None) -> None:
 
     Example: mitobench leaderboard show leaderboard
     """
-    from mitobench.cli.console import console, show_sections
+    from mitobench.cli.console import console
+    from mitobench.cli.result_tables import show_sections
     from mitobench.report import build as report
     from mitobench.results.check import verified_all
 
@@ -191,7 +192,8 @@ def add(
 
 
 def _build(folder: Path, png: bool = False, counts: bool = False) -> None:
-    from mitobench.cli.console import console, show_sections
+    from mitobench.cli.console import console
+    from mitobench.cli.result_tables import show_sections
     from mitobench.report import build as report
     from mitobench.results.check import verified_all
 

@@ -78,7 +78,7 @@ def matrix(
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from mitobench import folding
     from mitobench.benchmark import Benchmark, Grid, run_all
-    from mitobench.cli import console
+    from mitobench.cli import console, plan_table, progress, result_tables
     from mitobench.datasets.folds import SINGLE
     from mitobench.pipeline.executors import executor_of
     from mitobench.reading import ReadDatasets
@@ -113,11 +113,11 @@ def matrix(
         benchmarks = [Benchmark.prepare([grid], datasets=chosen, train_on=[name], **options) for name in chosen]
     for benchmark in benchmarks:
         name = benchmark.fold or f"trained on {', '.join(benchmark.request.train_on)}"
-        console.show_plan([benchmark], name, dry_run=dry_run, every=list_all)
+        plan_table.show_plan([benchmark], name, dry_run=dry_run, every=list_all)
     if dry_run:
-        console.exit_of_plan(benchmarks)
+        plan_table.exit_of_plan(benchmarks)
     console.check_out(out)
-    with console.resumable(), where, console.Display(benchmarks) as display:
+    with console.resumable(), where, progress.Display(benchmarks) as display:
         run_all(benchmarks, out, display, where)
     records = [record for benchmark in benchmarks for _, record in benchmark.records]
     if not records:
@@ -128,7 +128,7 @@ def matrix(
     name = "-".join([*chosen, *([by] if by else [])])
     files = pages.write(out, name, matrices, notes)
     for one in matrices:
-        console.show_matrix(one)
+        result_tables.show_matrix(one)
     console.notify(f"Matrix  {files[0]}")
     if any(benchmark.has_failures for benchmark in benchmarks):
         raise typer.Exit(1)

@@ -64,7 +64,7 @@ def reproduce(
         _ask(path, recorded)
     if recorded.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    from mitobench.cli import console
+    from mitobench.cli import console, progress
     from mitobench.pipeline.executors import executor_of
     from mitobench.reproduce import reproduce as again
 
@@ -77,7 +77,7 @@ def reproduce(
                 out=out,
                 executor=where,
                 allow=allow(allow_external, allow_download),
-                show_progress=console.Display,
+                show_progress=progress.Display,
                 notify=console.notify,
             )
     except KeyboardInterrupt:

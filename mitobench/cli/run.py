@@ -147,7 +147,7 @@ def run(
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from mitobench import folding
     from mitobench.benchmark import Grid, run_all
-    from mitobench.cli import console
+    from mitobench.cli import console, plan_table, progress, result_tables
     from mitobench.pipeline.executors import executor_of
     from mitobench.pipeline.settings import Override
     from mitobench.pipeline.stages import tensorboard
@@ -180,18 +180,18 @@ def run(
         allow=allow(allow_external, allow_download),
         notify=console.notify,
     )
-    console.show_plan(benchmarks, folding.name_of(benchmarks), dry_run=dry_run, every=list_all)
+    plan_table.show_plan(benchmarks, folding.name_of(benchmarks), dry_run=dry_run, every=list_all)
     if dry_run:
-        console.exit_of_plan(benchmarks)
+        plan_table.exit_of_plan(benchmarks)
     if not to_test:
         _validate(benchmarks, out, where)
         return
     console.check_out(out)
     if log:
         os.environ[tensorboard.FOLDER] = str((out / "tb").resolve())
-    with console.resumable(), where, console.Display(benchmarks) as display:
+    with console.resumable(), where, progress.Display(benchmarks) as display:
         run_all(benchmarks, out, display, where)
-    console.show_results(benchmarks, out)
+    result_tables.show_results(benchmarks, out)
     if log:
         console.notify(f"Curves: tensorboard --logdir {out / 'tb'}")
     if any(benchmark.has_failures or not benchmark.done for benchmark in benchmarks):
@@ -210,13 +210,13 @@ def _part(part: str | None, sweep: list[str] | None) -> bool:
 def _validate(benchmarks: Sequence[Benchmark], out: Path, where: executors.Executor) -> None:
     """Runs everything but the test stages, prints the table of validation scores, and writes it."""
     from mitobench import validation
-    from mitobench.cli import console
+    from mitobench.cli import console, progress, result_tables
 
     validation.check_out(out)
-    with console.resumable(), where, console.Display(benchmarks) as display:
+    with console.resumable(), where, progress.Display(benchmarks) as display:
         rows = validation.measure(benchmarks, display, where)
     path = validation.write(out, benchmarks[0], rows)
-    console.show_validation(benchmarks, rows)
+    result_tables.show_validation(benchmarks, rows)
     console.notify(f"Validation scores  {path}")
     if not rows or any(row.reasons for row in rows):
         raise typer.Exit(1)

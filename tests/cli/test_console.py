@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 from records import frame, ok, write_complete_record
 
-from mitobench.cli import console
+from mitobench.cli import console, plan_table, result_tables
 from mitobench.evaluate import FramePrediction
 from mitobench.pipeline.estimate import StageTime
 from mitobench.report import build
@@ -62,7 +62,7 @@ def test_the_count_of_the_best_row_is_one_sentence(tmp_path: Path, mitobench: Ca
 
 
 def test_the_time_of_a_plan_says_what_it_is_from(capsys: pytest.CaptureFixture[str]) -> None:
-    console._show_times([KNOWN], every=False)
+    plan_table._show_times([KNOWN], every=False)
     shown = " ".join(capsys.readouterr().out.split())
     assert "Time of one stage after another: about 2.0 h, from 60 min to 2.5 h" in shown
     assert "fit-detector frcnn: 6 to run, 2.0 h, from 3 earlier of this plugin, scaled by training steps" in shown
@@ -70,14 +70,14 @@ def test_the_time_of_a_plan_says_what_it_is_from(capsys: pytest.CaptureFixture[s
 
 
 def test_the_time_of_a_plan_is_unknown_if_a_stage_has_never_run(capsys: pytest.CaptureFixture[str]) -> None:
-    console._show_times([KNOWN, never_run("fusion", "linear", 3), never_run("fit-verifier", "r", 1)], every=False)
+    plan_table._show_times([KNOWN, never_run("fusion", "linear", 3), never_run("fit-verifier", "r", 1)], every=False)
     shown = capsys.readouterr().out
     assert shown.startswith(
         "Time: unknown; 4 of 10 stages have never run here (fit-verifier r, fusion linear); "
         "the others one after another: about 2.0 h, from 60 min to 2.5 h"
     ), "trainings, which take longest, are named first"
     assert "fusion linear: 3 to run, time unknown: has never run here" in shown
-    console._show_times([never_run("fusion", "linear", 1)], every=False)
+    plan_table._show_times([never_run("fusion", "linear", 1)], every=False)
     assert capsys.readouterr().out == "Time: unknown; 1 of 1 stage has never run here (fusion linear).\n"
 
 
@@ -96,12 +96,12 @@ def test_after_a_run_only_its_rows_and_the_best_of_a_long_section_are_printed(
 ) -> None:
     boards(tmp_path, *(f"d{number:02}" for number in range(14)))
     (section,) = build.read_sections(tmp_path / build.RECORDS)
-    console.show_section(section, [section.rows[10]])
+    result_tables.show_section(section, [section.rows[10]])
     shown = capsys.readouterr().out
     assert [name for name in (f"d{number:02}" for number in range(14)) if name in shown] == ["d00", "d01", "d02", "d10"]
     assert "  11  " in shown, "a row keeps its rank"
     assert f"... and 10 more rows, in the page {section.name}.md." in shown
-    console.show_section(section)
+    result_tables.show_section(section)
     assert "d13" in capsys.readouterr().out
 
 
@@ -111,7 +111,7 @@ def test_the_name_of_a_row_says_that_a_score_is_unused_and_names_no_unused_estim
     record = ok(estimator="-", verifier="own")
     assert record.chosen is not None
     record = record.model_copy(update={"chosen": record.chosen.model_copy(update={"fuser": {"w": 1.0}})})
-    console.show_section(*sections([record]))
+    result_tables.show_section(*sections([record]))
     shown = " ".join(capsys.readouterr().out.split())
     assert "- +" not in shown
     assert "validation gave the score of the verifier no weight" in shown
@@ -122,7 +122,7 @@ def test_after_a_run_other_sections_are_counted(tmp_path: Path, capsys: pytest.C
     boards(tmp_path, "alike")
     path = write_complete_record(tmp_path / build.RECORDS, ok(detector="ours"), six(5, 1, 1))
     run = cast(Any, SimpleNamespace(problems=[], records=[(path, read(path))]))
-    console.show_results([run], tmp_path)
+    result_tables.show_results([run], tmp_path)
     shown = capsys.readouterr().out
     assert "ours" in shown
     assert "alike" in shown, "rows of the same section stay, to compare with"
@@ -143,8 +143,8 @@ def test_a_table_in_a_pipe_is_as_wide_as_it_needs(
 
 
 def test_a_long_list_is_cut_and_says_how_to_see_all(capsys: pytest.CaptureFixture[str]) -> None:
-    console._show_rest(range(console.MAX_LINES + 5), False, "stages")
+    console.show_rest(range(console.MAX_LINES + 5), False, "stages")
     assert capsys.readouterr().out == "... and 5 more stages; --list-all shows them.\n"
-    console._show_rest(range(console.MAX_LINES), False, "stages")
-    console._show_rest(range(console.MAX_LINES + 5), True, "stages")
+    console.show_rest(range(console.MAX_LINES), False, "stages")
+    console.show_rest(range(console.MAX_LINES + 5), True, "stages")
     assert capsys.readouterr().out == ""

@@ -32,7 +32,7 @@ from records import DETECTIONS, ok
 from mitobench import datasets, experiments, registry
 from mitobench.api import Frame
 from mitobench.benchmark import Benchmark, Grid
-from mitobench.cli.console import show_section
+from mitobench.cli.result_tables import show_section
 from mitobench.datasets import images, points
 from mitobench.datasets.card import Card as DatasetCard
 from mitobench.datasets.splits import assign, read_split
