@@ -97,6 +97,24 @@ def test_the_built_in_grids_run_on_synthetic_frames(
     assert "measured on synthetic, not mitos2014" in page
 
 
+@pytest.mark.thorough
+def test_the_experiment_with_the_whole_zoo_can_be_planned(
+    mitobench: Callable[..., Any], small_data: Path, tmp_path: Path
+) -> None:
+    for package in ("mitobench_networks", "mitobench_mmdet"):
+        pytest.importorskip(package)
+    answer = mitobench(
+        *("experiment", "zoo", "--grid", "2012", "--data", small_data, "--dataset", "synthetic", "--dry-run"),
+        *("--list-all", "--store", tmp_path / "store", "--out", tmp_path),
+    )
+    assert answer.code == 0, answer.out + answer.err
+    for family in ("frcnn", "heatmap:", "union:", "mmdet:", "torchvision:"):
+        assert f"fit-detector {family}" in answer.out
+    for family in ("resnet18", "timm:", "probe:"):
+        assert f"fit-verifier {family}" in answer.out
+    assert "BROKEN" not in answer.out
+
+
 @pytest.fixture
 def run(toys: dict[str, str], mitobench: Callable[..., Any], small_data: Path, tmp_path: Path) -> Callable[..., Any]:
     """Runs an experiment with the toy plugins, which is written to `mine.toml`."""
