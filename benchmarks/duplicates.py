@@ -1,7 +1,7 @@
 """Finds planted copies among unrelated frames: recall of each kind of copy, and false pairs.
 
     python benchmarks/duplicates.py                    # 200 copies of each kind among 1,000 synthetic frames
-    python benchmarks/duplicates.py --data ~/mitos     # also all pairs among real frames
+    python benchmarks/duplicates.py --data ~/mitos     # also all pairs, and copies, among real frames
 
 A copy is turned or mirrored, saved as JPEG of quality 50, rescaled by .5 to 2, or cropped to at least half of its area.
 """
@@ -44,7 +44,7 @@ def main() -> None:
         report(name, copied, frames, known, args.copies)
     if args.data:
         for name in available(args.data):
-            real(name, args.data)
+            real(name, args.data, args.copies)
 
 
 def unrelated(number: int, side: int) -> dict[str, Pixels]:
@@ -70,12 +70,18 @@ def report(
     print(f"{name}: {len(found & wanted)} of {len(wanted)} found, {len(found - wanted)} false")
 
 
-def real(name: str, data: Path) -> None:
-    started = time.process_time()
-    pairs = in_data({name: load(name, data)})
+def real(name: str, data: Path, copies: int) -> None:
+    started, dataset = time.process_time(), load(name, data)
+    pairs = in_data({name: dataset})
     print(f"{name}: {len(pairs)} pairs of frames of different slides, {time.process_time() - started:.0f} s")
     for pair in pairs[:20]:
         print(f"  {pair.one} {pair.other}{' (exact)' if pair.exact else ''}")
+    items = list(dataset.items.values())
+    chosen = items[:: max(len(items) // copies, 1)]
+    frames = {item.frame.key: item.frame.read() for item in chosen}
+    known = {key: fingerprint(pixels) for key, pixels in frames.items()}
+    for kind, copied in KINDS.items():
+        report(f"{name}, {kind}", copied, frames, known, copies)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ shift, rotation and scale moves enough points of the one onto those of the other
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -22,7 +21,7 @@ Bits = NDArray[np.bool_]
 SIDE = 384  # px of the longer side at which a frame is described
 MIN_SIDE = 64  # px of the longer side: smaller frames show too little
 POINTS = 300  # of a frame, at most
-CONTRASTS = (0.16, 0.08, 0.04)  # of a point, of 1; the first that gives enough points
+CONTRASTS = (0.24, 0.16, 0.08, 0.04)  # of a point, of 1; the first that gives enough points
 BITS = 256  # of the description of a point
 TABLES, KEY_BITS = 24, 18  # hash tables, and the bits of their keys
 NEIGHBOURS = 12  # entries with the same key that each is compared with
@@ -83,9 +82,7 @@ def _described(grey: Floats) -> tuple[Floats, Bits]:
     for contrast in CONTRASTS:
         detector = ORB(n_keypoints=POINTS, fast_threshold=contrast)
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                detector.detect_and_extract(np.ascontiguousarray(grey))
+            detector.detect_and_extract(np.ascontiguousarray(grey))
         except (RuntimeError, ValueError, IndexError):  # no point was found, or the image is smaller than a point
             continue
         found = detector.keypoints[:, ::-1].astype(np.float64), detector.descriptors.astype(bool)

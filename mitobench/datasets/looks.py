@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import time
+import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,10 +28,12 @@ from mitobench.errors import MitobenchError
 from mitobench.foreign.limits import MB
 from mitobench.slides.reader import oddities
 
-FOLDER = "looks-1"  # in the cache; change it with `duplicates.fingerprint` and `reader.oddities`
+FOLDER = "looks-2"  # in the cache; change it with `duplicates.fingerprint` and `reader.oddities`
 MAX_BYTES = MB  # of one file there
 MADE_HERE = "synthetic"  # how the names of data sets begin that a program makes
-MANY = 20  # new frames from which on a note says that they are read: it takes seconds
+MANY = 20  # new frames from which on notes say that they are read: it takes seconds
+NOTE_SECONDS = 15.0  # between two notes
+AT_ONCE = 8  # frames, at most: reading a large one takes several hundred MB
 
 Progress = Callable[[int, int], None]
 
@@ -48,18 +54,30 @@ def is_made_here(name: str) -> bool:
 def looked_at(dataset: Dataset, notify: Callable[[str], None] = lambda message: None) -> Dataset:
     """Returns the data set with what is odd about the pixels of its frames as `looks`.
 
-    Takes about half a second for each frame that is new to this machine, and says so if there are many.
+    Frames that are new to this machine are read, which takes a fraction of a second for each; if there are many,
+    notes say so, and how far it is.
     """
     if is_made_here(dataset.name):
         return dataset
-    new = sum(not _path(dataset.frame_digest(id)).is_file() for id in dataset.items)
-    if new >= MANY:
-        notify(f"{dataset.name}: looking at {new} frames that are new to this machine, about half a second each.")
-    odd = Counter(
-        oddity for id, item in dataset.items.items() for oddity in look(dataset.frame_digest(id), item.frame).oddities
-    )
-    total = len(dataset.items)
+    frames = [(dataset.frame_digest(id), item.frame) for id, item in dataset.items.items()]
+    new = sum(not _path(digest).is_file() for digest, _ in frames)
+    progress = _Notes(dataset.name, new, notify) if new >= MANY else None
+    odd = Counter(oddity for seen in _looks(frames, progress) for oddity in seen.oddities)
+    total = len(frames)
     return replace(dataset, looks=tuple(f"{count} of {total} frames: {text}" for text, count in sorted(odd.items())))
+
+
+class _Notes:
+    """Says that frames are read, and now and then how many have been."""
+
+    def __init__(self, name: str, new: int, notify: Callable[[str], None]) -> None:
+        self.name, self.notify, self.last = name, notify, time.monotonic()
+        notify(f"{name}: looking at {new:,} frames that are new to this machine, once.")
+
+    def __call__(self, done: int, total: int) -> None:
+        if time.monotonic() - self.last > NOTE_SECONDS and done < total:
+            self.last = time.monotonic()
+            self.notify(f"{self.name}: {done:,} of {total:,} frames have been looked at.")
 
 
 def fingerprints(items: Mapping[str, tuple[Dataset, Item]], progress: Progress | None = None) -> dict[str, Fingerprint]:
@@ -69,12 +87,20 @@ def fingerprints(items: Mapping[str, tuple[Dataset, Item]], progress: Progress |
         items: the frames by key, each with its data set.
         progress: called with (done, total) after each frame.
     """
-    found = {}
-    for done, (key, (dataset, item)) in enumerate(items.items(), 1):
-        found[key] = look(dataset.frame_digest(item.frame.id), item.frame).fingerprint
-        if progress:
-            progress(done, len(items))
-    return found
+    frames = [(dataset.frame_digest(item.frame.id), item.frame) for dataset, item in items.values()]
+    return {key: seen.fingerprint for key, seen in zip(items, _looks(frames, progress), strict=True)}
+
+
+def _looks(frames: Sequence[tuple[str, Frame]], progress: Progress | None = None) -> Iterator[Look]:
+    """Yields what is known of frames, given with their digests, in their order. Several are read at once."""
+    with warnings.catch_warnings(), ThreadPoolExecutor(min(AT_ONCE, os.cpu_count() or 1)) as pool:
+        warnings.simplefilter(
+            "ignore"
+        )  # of ORB, for images without contrast; in one place, as threads share the filters
+        for done, seen in enumerate(pool.map(look, *zip(*frames, strict=True)) if frames else (), 1):
+            yield seen
+            if progress:
+                progress(done, len(frames))
 
 
 def look(digest: str, frame: Frame) -> Look:

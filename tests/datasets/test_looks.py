@@ -14,6 +14,7 @@ from PIL import Image
 from mitobench import file_cache
 from mitobench.datasets import load, looks
 from mitobench.datasets.looks import FOLDER, fingerprints, looked_at
+from mitobench.errors import MitobenchError
 from mitobench.results import record
 
 pytestmark = pytest.mark.slow
@@ -67,7 +68,24 @@ def test_that_many_new_frames_are_read_is_said_once(tmp_path: Path, monkeypatch:
     said: list[str] = []
     looked_at(dataset, said.append)
     looked_at(dataset, said.append)
-    assert said == ["mitos2014: looking at 2 frames that are new to this machine, about half a second each."]
+    assert said == ["mitos2014: looking at 2 frames that are new to this machine, once."]
+
+
+def test_how_many_frames_were_looked_at_is_said_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looks, "MANY", 2)
+    monkeypatch.setattr(looks, "NOTE_SECONDS", -1.0)
+    said: list[str] = []
+    looked_at(load("mitos2014", mitos2014(tmp_path / "data", "A03_00Aa", "A04_00Aa", "A07_00Aa")), said.append)
+    assert said[1:] == [f"mitos2014: {done} of 3 frames have been looked at." for done in (1, 2)]
+
+
+def test_a_frame_that_cannot_be_read_is_an_error_that_names_it(tmp_path: Path, cache: Path) -> None:
+    folder = mitos2014(tmp_path / "data", "A03_00Aa", "A04_00Aa")
+    dataset = load("mitos2014", folder)
+    (path,) = folder.rglob("A04_00Aa.*")
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(MitobenchError, match="A04_00Aa"):
+        looked_at(dataset)
 
 
 def test_inverted_colours_reach_run_record_and_score(
