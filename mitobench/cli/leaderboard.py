@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mitobench.cli.section_choice import OfDataset, OfProtocol, OfTitle, sections_of
 from mitobench.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ DEFAULT = Path("leaderboard")
 HOLDS = "Folder that holds records/."
 Folder = Annotated[Path | None, typer.Argument(help=HOLDS, show_default=str(DEFAULT))]
 FolderOption = Annotated[
-    Path | None, typer.Option("--folder", help="The same folder, spelled as in `leaderboard add`.", show_default=False)
+    Path | None,
+    typer.Option("--folder", help="The folder, as an option like in `leaderboard add`.", show_default=False),
 ]
 Data = Annotated[
     Path | None,
@@ -52,18 +54,23 @@ def build(
 
 
 @app.command()
-def show(folder: Folder = None, folder_option: FolderOption = None) -> None:
+def show(
+    folder: Folder = None,
+    folder_option: FolderOption = None,
+    section: OfTitle = None,
+    dataset: OfDataset = None,
+    protocol: OfProtocol = None,
+) -> None:
     """Show the leaderboard of a folder without writing anything. Records that fail the checks are left out.
 
-    Example: mitobench leaderboard show leaderboard
+    Example: mitobench leaderboard show leaderboard --dataset mitos2012
     """
     from mitobench.cli.console import console
     from mitobench.cli.result_tables import show_sections
-    from mitobench.report import build as report
-    from mitobench.results.check import verified_all
+    from mitobench.report.build import RECORDS
 
-    records = _existing(folder, folder_option) / report.RECORDS
-    found = report.read_sections(records, verified_all)
+    records = _existing(folder, folder_option) / RECORDS
+    found = sections_of(records, section, dataset, protocol)
     show_sections(found)
     if not found:
         console.print(f"{records}: has no records yet.", markup=False)
@@ -73,9 +80,9 @@ def show(folder: Folder = None, folder_option: FolderOption = None) -> None:
 def recommend(
     folder: Folder = None,
     folder_option: FolderOption = None,
-    section: Annotated[str | None, typer.Option(help="Only sections whose title or name contains this text.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="Only sections of this data set.")] = None,
-    protocol: Annotated[str | None, typer.Option(help="Only sections of this protocol.")] = None,
+    section: OfTitle = None,
+    dataset: OfDataset = None,
+    protocol: OfProtocol = None,
     margin: Annotated[
         float, typer.Option(min=0, max=1, help="How much lower than the best the F1 of a faster row may be.")
     ] = 0.02,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mitobench.errors import counted
+from mitobench.errors import MitobenchError, counted
 
 if TYPE_CHECKING:
     from mitobench.report.recommend import Candidate, Recommendation
@@ -22,23 +22,13 @@ def show(records: Path, margin: float, section: str | None, dataset: str | None,
 
     Raises MitobenchError if no section matches.
     """
+    from mitobench.cli.section_choice import sections_of
     from mitobench.cli.terminal import echo
-    from mitobench.errors import MitobenchError
-    from mitobench.report.build import read_sections
     from mitobench.report.recommend import recommend
-    from mitobench.results.check import verified_all
 
-    every = read_sections(records, verified_all)
-    asked = [
-        found
-        for found in every
-        if (dataset or found.dataset) == found.dataset
-        and (protocol or found.protocol) == found.protocol
-        and (section or "").lower() in f"{found.title}\n{found.name}".lower()
-    ]
+    asked = sections_of(records, section, dataset, protocol)
     if not asked:
-        titles = "; ".join(found.title for found in every) or "none, as there are no records"
-        raise MitobenchError(f"{records}: no section matches. Available: {titles}.")
+        raise MitobenchError(f"{records}: has no records to recommend from.")
     recommended = [(found, recommend(found, margin)) for found in asked]
     for found, what in recommended:
         for line in lines(found, what, margin):
@@ -63,10 +53,10 @@ def lines(section: Section, found: Recommendation, margin: float) -> Iterator[st
         yield f"  Recommended: the best. No faster row is within {allowed} of it."
     else:
         yield f"  Recommended: {_row(found.chosen)}"
-        yield f"    {_lead(found.chosen)}: at most {allowed}."
+        yield f"    {_lead(found.chosen, found.best)}: at most {allowed}."
     for one in found.undecided[:MAX_SHOWN]:
         yield f"  Faster, but undecided: {_row(one)}"
-        yield f"    {_lead(one)}."
+        yield f"    {_lead(one, found.best)}."
     if len(found.undecided) > MAX_SHOWN:
         yield f"  and {len(found.undecided) - MAX_SHOWN} more with lower ranks."
     for one in found.as_cheap[:MAX_SHOWN]:
@@ -101,11 +91,24 @@ def _name(one: Candidate) -> str:
     return " + ".join(name for role in ROLES if (name := plugin(one.row.first, role)) != UNUSED)
 
 
-def _lead(one: Candidate) -> str:
+def _lead(one: Candidate, best: Candidate) -> str:
     from mitobench.report.markdown import brackets, signed
 
     if one.lead is None:
         return "It cannot be compared with the best: they have no seed in common, or different frames"
+    ahead = f"The best is ahead by {signed(one.lead.delta)}"
     if one.lead.interval is None:
-        return f"The best is ahead by {signed(one.lead.delta)}, without an interval, as there is only one test frame"
-    return f"The best is ahead by {signed(one.lead.delta)}{brackets(one.lead.interval, signed)}"
+        return f"{ahead}, without an interval, as there is only one test frame{_on_seeds(one, best)}"
+    return f"{ahead}{brackets(one.lead.interval, signed)}{_on_seeds(one, best)}"
+
+
+def _on_seeds(one: Candidate, best: Candidate) -> str:
+    """Which seeds are compared and their F1, where one of the rows has others: its F1 is the mean of all of them."""
+    from mitobench.report.markdown import number
+
+    common = set(one.row.seeds) & set(best.row.seeds)
+    if common == set(one.row.seeds) == set(best.row.seeds):
+        return ""
+    ours, theirs = (number(float(row.score(common).statistic.value)) for row in (best.row, one.row))
+    seeds = f"seed{'s' if len(common) > 1 else ''} {', '.join(map(str, sorted(common)))}"
+    return f", on {seeds} of both ({ours} and {theirs})"

@@ -170,9 +170,33 @@ def test_a_section_is_chosen_by_title_name_data_set_or_protocol(
 ) -> None:
     folder = raced(tmp_path, best=(GOOD, 3.0))
     assert "Recommended: the best." in mitobench("leaderboard", "recommend", folder, option, value).out
-    answer = mitobench("leaderboard", "recommend", folder, option, "nothing")
-    assert answer.code == 2
-    assert "no section matches. Available: MITOS 2012, official split" in answer.err
+    assert "MITOS 2012, official split" in mitobench("leaderboard", "show", folder, option, value).out
+    for command in ("recommend", "show"):
+        answer = mitobench("leaderboard", command, folder, option, "nothing")
+        assert answer.code == 2
+        assert "no section matches" in answer.err
+        assert f"Available: {'mitos2012-official' if option == '--section' else value}." in answer.err
+
+
+def test_an_unknown_data_set_or_protocol_gives_the_nearest(mitobench: Callable[..., Any], tmp_path: Path) -> None:
+    folder = raced(tmp_path, best=(GOOD, 3.0))
+    answer = mitobench("leaderboard", "show", folder, "--dataset", "mitos2021")
+    assert "no section matches --dataset mitos2021. Did you mean mitos2012?" in answer.err
+    answer = mitobench("leaderboard", "recommend", folder, "--protocol", "oficial")
+    assert "no section matches --protocol oficial. Did you mean official?" in answer.err
+
+
+def test_a_difference_that_some_seeds_give_names_them_and_their_f1(
+    mitobench: Callable[..., Any], tmp_path: Path
+) -> None:
+    raced(tmp_path, best=(GOOD, 3.0), cheap=(UNSURE, 1.0))
+    second = ok(detector="best", seed=1)
+    frames = [frame(f"A{slide:02d}", 80, 20, 20) for slide in range(10)]
+    write_complete_record(tmp_path / "records", second, frames)
+    shown = mitobench("leaderboard", "recommend", tmp_path).out
+    assert "Best: rank 1, fixed + best + resnet50 + linear; F1 .850" in shown
+    assert "The best is ahead by +.050 [" in shown
+    assert ", on seed 0 of both (.900 and .850)." in shown
 
 
 @pytest.mark.parametrize("margin", ["nan", "-0.1", "1.5", "little"])
