@@ -153,7 +153,7 @@ def show_section(section: Section, of_run: Collection[LeaderboardRow] | None = N
     console.print(escape(markdown.measured(section)))
     best_count = case_counts.of_best(section)
     if best_count is not None:
-        console.print(escape(f"The count of rank {best_count[0]}: {case_counts.sentence(best_count[1])}."))
+        console.print(escape(f"The count {case_counts.of_rank(best_count[0])}: {case_counts.sentence(best_count[1])}."))
     for note in section.notes:
         console.print(f"- {escape(note)}")
 

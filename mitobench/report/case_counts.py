@@ -30,6 +30,11 @@ def of_best(section: Section) -> tuple[int, CaseCounts] | None:
     return next(((rank, counts) for rank, counts in rows if counts), None)
 
 
+def of_rank(rank: int) -> str:
+    """Returns whose counts those of `of_best` are."""
+    return f"of rank {rank}" if rank == 1 else f"of rank {rank}, the first row whose records hold it"
+
+
 def sentence(counts: CaseCounts) -> str:
     """Returns the counts in words: bias, limits of agreement, ICC, cases on the same side of the cut-offs."""
     parts = [

@@ -43,7 +43,7 @@ def worst_domain(section: Section) -> Answer | None:
 def count(section: Section) -> Answer | None:
     """How well the best row counts that has counts of cases; None if no row has."""
     found = case_counts.of_best(section)
-    return found and Answer("The count", f"of rank {found[0]}: {case_counts.sentence(found[1])}.")
+    return found and Answer("The count", f"{case_counts.of_rank(found[0])}: {case_counts.sentence(found[1])}.")
 
 
 def answers(section: Section) -> Iterator[Answer]:

@@ -328,6 +328,14 @@ def test_the_count_of_the_best_row_is_a_sentence_above_the_table() -> None:
     assert "The count" not in page(ok())
 
 
+def test_the_count_of_a_later_row_says_why_it_is_not_the_best() -> None:
+    frames = [replace(frame(f"A{i:02d}", 2, 1, 0), area_mm2=0.5, domains={}) for i in range(3)]
+    later, _ = complete_record(ok(detector="later"), frames)
+    best, _ = complete_record(ok(detector="old"), [frame(f"A{i:02d}", 2, 0, 0) for i in range(3)])
+    shown = page(best, later)
+    assert "**The count** of rank 2, the first row whose records hold it: 6.0 detected and 4.0 annotated" in shown
+
+
 def test_the_recommendation_is_on_top_and_the_worst_domain_in_a_sentence_and_a_column() -> None:
     values = ("north", "<south>", "north")
     frames = [replace(frame(f"A{i}", i, 1, 2 - i), area_mm2=0.5, domains={"lab": values[i]}) for i in range(3)]
