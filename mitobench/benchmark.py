@@ -224,7 +224,7 @@ class Benchmark:
     @property
     def has_failures(self) -> bool:
         """Whether a combination failed, in a stage or because of a broken plugin. Not applicable is not a failure."""
-        return any(done.record.status != "ok" for done in self.done)
+        return self.plan.has_broken or any(done.record.status != "ok" for done in self.done)
 
 
 def run_all(
@@ -234,6 +234,8 @@ def run_all(
     executor: Executor | None = None,
 ) -> None:
     """Run the stages of several benchmarks, and write the record of each combination as soon as its stages have ended.
+
+    Combinations that cannot run (`Benchmark.problems`) have no record.
 
     Args:
         benchmarks: the benchmarks of one command, for example those of the folds of a protocol.
@@ -247,10 +249,6 @@ def run_all(
     same_tissue = {id(one): contamination.in_data(one.workspace.datasets) for one in benchmarks}
     for benchmark, row, results in finished_rows(benchmarks, listener, executor):
         benchmark.write(out, row, results, started, same_tissue[id(benchmark)])
-    for benchmark in benchmarks:
-        for row in benchmark.problems:
-            if row.problem and row.problem[0] == "broken":
-                benchmark.write(out, row, {}, started, same_tissue[id(benchmark)])
 
 
 def finished_rows(

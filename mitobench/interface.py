@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ from mitobench.slides.reader import open_image
 from mitobench.slides.tissue import Tissue
 
 Pixels = NDArray[np.uint8]
+
+log = logging.getLogger("mitobench")
 
 
 def load(name: str | Path = "bundled", device: str = "auto", allow: Collection[str] = ()) -> LoadedModel:
@@ -284,7 +287,7 @@ def run(
     Returns:
         A pandas DataFrame, or a list of dicts where pandas is not installed: names of the plugins and data set, `seed`,
             `status`, `f1` with `f1_low` and `f1_high` (its 95 % interval), `precision`, `recall`, `threshold`, and the
-            `record`'s file.
+            `record`'s file. A combination that cannot run has no row: a warning in the log says why.
 
     Raises:
         MitobenchError: if a name or an option is unknown, or the data cannot be read.
@@ -303,6 +306,8 @@ def run(
         seeds=tuple(seeds),
         **settings,
     )
+    for row in benchmark.problems:
+        log.warning("%s cannot run, and has no row: %s", row.combination.title, (row.problem or ("", ""))[1])
     with executor_of(executor, jobs) as chosen:
         benchmark.run(Path(out), executor=chosen)
     return _table([_row(path, record) for path, record in benchmark.records])

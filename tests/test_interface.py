@@ -196,5 +196,24 @@ def test_run_returns_a_row_a_combination(
     assert rows[0]["f1_low"] <= rows[0]["f1"] <= rows[0]["f1_high"]
 
 
+@pytest.mark.slow
+def test_a_combination_that_cannot_run_has_no_row_and_the_log_says_why(
+    small_data: Path, toys: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = mitobench.run(
+        tmp_path / "out",
+        detector="toy-broken",
+        verifier="none",
+        data=small_data,
+        dataset="synthetic",
+        profile="smoke",
+        device="cpu",
+        store=tmp_path / "store",
+    )
+    assert len(rows) == 0
+    assert "toy-broken + none" in caplog.text
+    assert "on purpose" in caplog.text
+
+
 def test_the_card_is_that_of_the_model(model: LoadedModel) -> None:
     assert model.card == card()

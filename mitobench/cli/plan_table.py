@@ -107,7 +107,7 @@ def duration(seconds: float) -> str:
 def exit_of_plan(benchmarks: Sequence[Benchmark]) -> NoReturn:
     """Ends a dry run with the run's exit code: 1 if a plugin is broken or every planned combination is impossible."""
     rows = [row for benchmark in benchmarks for row in benchmark.plan.rows]
-    broken = any(row.problem and row.problem[0] == "broken" for row in rows)
+    broken = any(benchmark.plan.has_broken for benchmark in benchmarks)
     if not rows:
         console.print("Nothing is measured here.")
     raise typer.Exit(1 if broken or (rows and all(row.problem for row in rows)) else 0)

@@ -32,6 +32,8 @@ def show_results(benchmarks: Sequence[Benchmark], out: Path) -> None:
     if not any(benchmark.records for benchmark in benchmarks):
         console.print("No combination could run, and no record was written.")
         return
+    if any(benchmark.problems for benchmark in benchmarks):
+        console.print("No record was written of combinations that cannot run.")
     page, sections = build.build(out)
     files = {
         path.relative_to(out / build.RECORDS).as_posix() for benchmark in benchmarks for path, _ in benchmark.records

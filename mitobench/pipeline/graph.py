@@ -39,7 +39,7 @@ class Combination:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A combination with its stages, or with the reason why it cannot run. It gives one record.
+    """A combination with its stages, which give one record, or with the reason why it cannot run.
 
     Attributes:
         combination: its names and seed.
@@ -91,6 +91,11 @@ class Plan:
     """All combinations of a run (`rows`), and the distinct stages that they need."""
 
     rows: Sequence[PlannedRun]
+
+    @property
+    def has_broken(self) -> bool:
+        """Whether a combination cannot run because a plugin is broken."""
+        return any(row.problem is not None and row.problem[0] == "broken" for row in self.rows)
 
     @cached_property
     def stages(self) -> dict[str, Stage]:

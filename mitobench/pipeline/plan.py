@@ -44,11 +44,11 @@ def build(grids: Sequence[tuple[Roles, Settings]], request: Request, workspace: 
     Raises MitobenchError for an unknown plugin or option. If a plugin cannot be loaded, only its own combinations are
     broken.
     """
-    rows = [row for roles, settings in grids for row in _grid(roles, settings, request, workspace)]
-    if not any(row.problem and row.problem[0] == "broken" for row in rows):
+    plan = Plan([row for roles, settings in grids for row in _grid(roles, settings, request, workspace)])
+    if not plan.has_broken:
         for _, settings in grids:
             settings.check_all_used([other for _, other in grids])
-    return Plan(rows)
+    return plan
 
 
 def training_frames(workspace: Workspace, dataset: str, train_on: Sequence[str]) -> tuple[str, ...]:

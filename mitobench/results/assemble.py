@@ -46,7 +46,7 @@ def assemble(
     started: str,
     same_tissue: Sequence[Duplicate] = (),
 ) -> RecordDraft:
-    """Returns the record of a combination; it has no scores if a stage failed or a plugin is broken.
+    """Returns the record of a combination whose stages have ended; it has no scores if one of them failed.
 
     Args:
         row: the combination, with its stages.
@@ -80,8 +80,6 @@ def assemble(
         "device": request.device,
         "run": _run(row, results, request, started),
     }
-    if row.problem:
-        return _failed(row.problem[1], common)
     evaluated = results[row.stages["evaluation"].key]
     scored = row.stages.get("box-scores")
     if scored and results[scored.key].output is None:

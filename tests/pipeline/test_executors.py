@@ -17,11 +17,12 @@ import pytest
 from mitobench import discovery
 from mitobench.api import Context
 from mitobench.benchmark import Benchmark, Grid
-from mitobench.errors import MitobenchError, StoreError
+from mitobench.errors import MitobenchError, PluginError, StoreError
 from mitobench.pipeline.executors import ProgressListener, StageResult, Work, executor_of, processes
 from mitobench.pipeline.executors.stage_run import changed_code, run_unchanged_stage
 from mitobench.reproduce import reproduce
 from mitobench.results.check import check
+from mitobench.results.record import read as read_record
 from mitobench.results.record import read_detections
 from mitobench.weights_search import WHOLE
 
@@ -119,16 +120,38 @@ def test_a_plugin_that_misbehaves_fails_only_its_own_row(run: Any, detector: str
     assert benchmark.has_failures
 
 
-@pytest.mark.parametrize(
-    "detector", ["toy-versionless", "toy-demanding", "toy-confused", "toy-exits", "toy-carded", "toy-broken"]
-)
-def test_whatever_a_plugin_does_only_its_own_row_fails(run: Any, detector: str) -> None:
-    benchmark, _ = run(detector=f"{detector},toy-boxless")
+def test_a_plugin_that_ends_the_process_fails_only_its_own_row(run: Any) -> None:
+    benchmark, _ = run(detector="toy-exits,toy-boxless")
     records = {record.combination["detector"]: record for _, record in benchmark.records}
     assert records["toy-boxless"].status == "ok"
-    assert records[detector].status == "failed"
-    assert records[detector].reason
+    assert records["toy-exits"].status == "failed"
+    assert records["toy-exits"].reason
     assert benchmark.has_failures
+
+
+@pytest.mark.parametrize("detector", ["toy-versionless", "toy-demanding", "toy-confused", "toy-carded", "toy-broken"])
+def test_a_plugin_that_cannot_be_planned_with_has_no_record(run: Any, detector: str) -> None:
+    benchmark, _ = run(detector=f"{detector},toy-boxless")
+    ((_, record),) = benchmark.records
+    assert (record.combination["detector"], record.status) == ("toy-boxless", "ok")
+    assert benchmark.has_failures
+
+
+def test_a_plugin_that_breaks_leaves_its_earlier_record(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, _ = run(detector="toy-boxless")
+    ((path, record),) = first.records
+    load = discovery.load
+
+    def broken(role: str, spec: str) -> Any:
+        if spec == "toy-boxless":
+            raise PluginError("on purpose")
+        return load(role, spec)
+
+    monkeypatch.setattr(discovery, "load", broken)
+    second, _ = run(detector="toy-boxless")
+    assert second.has_failures
+    assert sorted(path.parent.glob("*.json")) == [path]
+    assert read_record(path).digest == record.digest
 
 
 def test_a_process_that_dies_fails_its_own_stage(run: Any) -> None:
