@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -219,6 +219,7 @@ def _score(
     images: Path | None = None,
 ) -> ToolScore:
     _check_arguments(part, threshold, validation, radius_um)
+    _check_there(path for path in (detections, validation) if path is not None)
     everything = datasets.load(dataset, data)
     selected = looked_at(everything.select(scanners) if scanners else everything)
     split_name = protocol or selected.card.default_protocol
@@ -320,6 +321,13 @@ def _check_arguments(part: str, threshold: float | None, validation: Path | None
         raise MitobenchError(f"--threshold {threshold}: must be a finite number.")
     if radius_um is not None and not (math.isfinite(radius_um) and radius_um > 0):
         raise MitobenchError(f"--radius-um {radius_um:g}: must be a finite number greater than 0.")
+
+
+def _check_there(paths: Iterable[Path]) -> None:
+    """Raises MitobenchError for a file that does not exist or is too large, before the data is read."""
+    for path in paths:
+        if not path.is_dir():
+            foreign.check_regular(path, MAX_DATABASE_BYTES, "file of detections")
 
 
 def _source(path: Path, found: FoundFile, infos: Mapping[str, FrameInfo], hint: Hint | None) -> Source:

@@ -248,13 +248,6 @@ def arguments(row: ValidationRow) -> str:
     return shlex.join([*words, *(word for text in row.sets for word in ("--set", text))])
 
 
-def check_out(folder: Path) -> None:
-    """Checks that the file can be written, before any work is done."""
-    probe = folder / ".writable"
-    write_text_atomic(probe, "")
-    probe.unlink()
-
-
 def write(folder: Path, benchmark: Benchmark, rows: Sequence[ValidationRow]) -> Path:
     """Write the rows to `folder/validation.json`, in place of those of an earlier run; returns the file."""
     content: dict[str, Any] = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.markup import escape
 
-from mitobench.atomic import write_atomic
+from mitobench.cli.options import check_writable
 from mitobench.cli.terminal import Console, echo
 from mitobench.report import build
 from mitobench.results import record
@@ -28,10 +28,11 @@ def notify(text: str) -> None:
 
 
 def check_out(out: Path) -> None:
-    """Checks that records can be written and that existing ones can be read, before any work is done."""
-    probe = out / build.RECORDS / ".writable"
-    write_atomic(probe, b"")
-    probe.unlink()
+    """Checks that records can be written and that existing ones can be read, before any data is read.
+
+    Raises MitobenchError for a folder that cannot be written, and RecordError for a record that cannot be read.
+    """
+    check_writable(out, build.RECORDS)
     for _ in record.read_all(out / build.RECORDS):
         pass
 

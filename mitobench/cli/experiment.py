@@ -22,6 +22,7 @@ from mitobench.cli.options import (
     Store,
     Threads,
     allow,
+    check_writable,
     names,
 )
 from mitobench.foreign.limits import MAX_SEEDS
@@ -109,12 +110,17 @@ def experiment(
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from mitobench.cli import console, plan_table, progress
     from mitobench.cli.experiment_results import show_experiment
-    from mitobench.experiments import Experiment, Overrides, read
+    from mitobench.experiments import Experiment, Overrides, read, records_folder
     from mitobench.pipeline.executors import executor_of
 
     where = executor_of(executor, jobs)
+    definition = read(name)
+    folder = records_folder(definition, out)
+    if not dry_run:
+        check_writable(out)
+        console.check_out(folder)
     prepared = Experiment.prepare(
-        read(name),
+        definition,
         Overrides(
             dataset=dataset,
             scanners=names(scanner) or (),
@@ -138,8 +144,6 @@ def experiment(
             plan_table.show_plan(part.benchmarks, part.name, dry_run=dry_run, every=list_all)
     if dry_run:
         plan_table.exit_of_plan(prepared.benchmarks)
-    folder = prepared.folder(out)
-    console.check_out(folder)
     with console.resumable(), where:
         prepared.run(folder, progress.Display, where)
     show_experiment(prepared, out)

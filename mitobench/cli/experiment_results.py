@@ -9,7 +9,7 @@ from rich.table import Table
 
 from mitobench.cli.console import console, notify
 from mitobench.cli.result_tables import show_results
-from mitobench.experiments import Experiment, PaperTable, experiment_page, paper_table
+from mitobench.experiments import Experiment, PaperTable, experiment_page, paper_table, records_folder
 from mitobench.report import build
 
 
@@ -19,7 +19,7 @@ def show_experiment(experiment: Experiment, out: Path) -> None:
     if isinstance(experiment.definition, PaperTable):
         _show_table(experiment, experiment.definition)
         if experiment.definition.row:
-            notify(f"Records  {experiment.folder(out) / build.RECORDS}")
+            notify(f"Records  {records_folder(experiment.definition, out) / build.RECORDS}")
         notify(f"Table    {path}")
         return
     show_results(experiment.benchmarks, out)

@@ -90,6 +90,8 @@ def matrix(
         raise typer.BadParameter("name the domain with --by, or two data sets or more with --dataset.")
     if by is not None and len(chosen) != 1:
         raise typer.BadParameter(f"--by {by} divides one data set: name it with --dataset.")
+    if not dry_run:
+        console.check_out(out)
     given = {"estimator": estimator, "detector": detector, "verifier": verifier, "fuser": fuser}
     grid = Grid({role: found for role, values in given.items() if (found := specs(values, f"--{role}"))}, set_ or ())
     options: dict[str, Any] = {
@@ -116,7 +118,6 @@ def matrix(
         plan_table.show_plan([benchmark], name, dry_run=dry_run, every=list_all)
     if dry_run:
         plan_table.exit_of_plan(benchmarks)
-    console.check_out(out)
     with console.resumable(), where, progress.Display(benchmarks) as display:
         run_all(benchmarks, out, display, where)
     records = [record for benchmark in benchmarks for _, record in benchmark.records]

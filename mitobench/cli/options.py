@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -77,6 +78,25 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show the plan, and how long its missing stages will take, and exit.")
 ]
 ListAll = Annotated[bool, typer.Option("--list-all", help="List all stages of a plan, however many there are.")]
+
+
+def check_writable(out: Path, inside: str = "") -> None:
+    """Raises MitobenchError if no file can be written to the folder `--out`, which need not exist.
+
+    `inside`: its subfolder in which files will be written. Leaves nothing there.
+    """
+    from mitobench.errors import MitobenchError
+
+    existing = out / inside
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as reason:
+        raise MitobenchError(
+            f"--out {out}: cannot be written: {reason.strerror or reason}. Give another folder."
+        ) from reason
 
 
 def specs(given: Sequence[str] | None, option: str) -> list[str] | None:

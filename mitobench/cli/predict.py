@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mitobench.cli.options import AllowDownload, AllowExternal, allow
+from mitobench.cli.options import AllowDownload, AllowExternal, allow, check_writable
 from mitobench.cli.terminal import echo, time_left
 from mitobench.foreign.limits import MAX_JOBS
 
@@ -232,27 +231,11 @@ def _check_files(
             raise typer.BadParameter(f"{option} is for one image, and {len(paths)} are given. Search them one by one.")
         check_regular(path, MAX_IMAGE_BYTES, "file of outlines or mask")
     check_out(out, paths)
-    _check_writable(out)
+    check_writable(out)
     if len(paths) == 1 and (roi or tissue or page):
         _check_area(paths[0], mpp, roi, tissue, page)
     if mpp is None and not folders:
         _check_resolution(paths, page)
-
-
-def _check_writable(out: Path) -> None:
-    """Raises MitobenchError if no file can be written to a folder, which need not exist. Leaves nothing there."""
-    from mitobench.errors import MitobenchError
-
-    existing = out
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
-    try:
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as reason:
-        raise MitobenchError(
-            f"--out {out}: cannot be written: {reason.strerror or reason}. Give another folder."
-        ) from reason
 
 
 def _check_area(path: Path, mpp: float | None, roi: Path | None, tissue: Path | None, page: int | None) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mitobench.cli.options import AllowDownload, AllowExternal, Executor, Jobs, allow
+from mitobench.cli.options import AllowDownload, AllowExternal, Executor, Jobs, allow, check_writable
 from mitobench.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -57,8 +57,11 @@ def reproduce(
 
     Example: mitobench reproduce leaderboard/records/RECORD.json --data ~/mitos
     """
+    from mitobench.report import build
     from mitobench.results import record
 
+    if out is not None:
+        check_writable(out, build.RECORDS)
     recorded = record.read(path)
     if not yes:
         _ask(path, recorded)

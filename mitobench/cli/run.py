@@ -24,6 +24,7 @@ from mitobench.cli.options import (
     Store,
     Threads,
     allow,
+    check_writable,
     names,
     specs,
 )
@@ -160,6 +161,8 @@ def run(
     given = {"estimator": estimator, "detector": detector, "verifier": verifier, "fuser": fuser}
     roles = {role: found for role, values in given.items() if (found := specs(values, f"--{role}")) is not None}
     to_test = _part(part, sweep)
+    if not dry_run:
+        console.check_out(out) if to_test else check_writable(out)
     grid = Grid(roles, [Override.parse(text) for text in set_ or ()])
     benchmarks = folding.prepare(
         swept(grid, sweep) if sweep else [grid],
@@ -186,7 +189,6 @@ def run(
     if not to_test:
         _validate(benchmarks, out, where)
         return
-    console.check_out(out)
     if log:
         os.environ[tensorboard.FOLDER] = str((out / "tb").resolve())
     with console.resumable(), where, progress.Display(benchmarks) as display:
@@ -212,7 +214,6 @@ def _validate(benchmarks: Sequence[Benchmark], out: Path, where: executors.Execu
     from mitobench import validation
     from mitobench.cli import console, progress, result_tables
 
-    validation.check_out(out)
     with console.resumable(), where, progress.Display(benchmarks) as display:
         rows = validation.measure(benchmarks, display, where)
     path = validation.write(out, benchmarks[0], rows)

@@ -1,7 +1,7 @@
 """Runs experiments defined in TOML: a paper's table compared with our results, or grids of all combinations."""
 
 from mitobench.experiments.definition import Definition, Grids, PaperTable, names, read
-from mitobench.experiments.experiment import Experiment, RowResult
+from mitobench.experiments.experiment import Experiment, RowResult, records_folder
 from mitobench.experiments.parts import ExperimentPart, Overrides
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "RowResult",
     "names",
     "read",
+    "records_folder",
 ]

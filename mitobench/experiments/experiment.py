@@ -96,10 +96,6 @@ class Experiment:
         """The benchmarks of the parts that can be measured here."""
         return [benchmark for part in self.parts for benchmark in part.benchmarks]
 
-    def folder(self, out: Path) -> Path:
-        """Returns the folder for its `records/`: the leaderboard itself for grids, a subfolder for a paper's table."""
-        return out / PAGES if isinstance(self.definition, PaperTable) else out
-
     def run(self, folder: Path, show_progress: ShowProgress, executor: Executor | None = None) -> None:
         """Run all benchmarks. Records go to `folder/records`, the contest's files to `folder/submission`."""
         with show_progress(self.benchmarks) as listener:
@@ -124,6 +120,11 @@ class Experiment:
         grids = [] if isinstance(self.definition, PaperTable) else self.parts
         empty = any(not any(benchmark.done for benchmark in part.benchmarks) for part in grids)
         return empty or any(benchmark.has_failures for benchmark in self.benchmarks)
+
+
+def records_folder(definition: Definition, out: Path) -> Path:
+    """Returns the folder for its `records/`: the leaderboard itself for grids, a subfolder for a paper's table."""
+    return out / PAGES if isinstance(definition, PaperTable) else out
 
 
 def _gain(result: RowResult, against: RowResult) -> PairedDifference | None:

@@ -11,7 +11,7 @@ from mitobench import registry
 from mitobench.atomic import write_text_atomic
 from mitobench.experiments import paper_table, ranking
 from mitobench.experiments.definition import PaperTable
-from mitobench.experiments.experiment import PAGES, Experiment
+from mitobench.experiments.experiment import PAGES, Experiment, records_folder
 from mitobench.report.build import RECORDS
 from mitobench.report.markdown import bullets, escape
 
@@ -19,7 +19,7 @@ from mitobench.report.markdown import bullets, escape
 def write(experiment: Experiment, out: Path) -> Path:
     """Write the page below `out`; returns its path. Raises MitobenchError if it cannot be written."""
     path = out / PAGES / f"{experiment.definition.name}.md"
-    records = os.path.relpath(experiment.folder(out) / RECORDS, path.parent)
+    records = os.path.relpath(records_folder(experiment.definition, out) / RECORDS, path.parent)
     write_text_atomic(path, page(experiment, Path(records).as_posix()))
     return path
 

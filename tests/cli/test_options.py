@@ -60,3 +60,24 @@ def test_an_empty_path_is_refused_and_does_not_mean_the_current_folder(
     assert answer.code == 2
     assert "the path is empty" in answer.err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run",),
+        ("run", "--part", "val"),
+        ("matrix", "--dataset", "mitos2012", "--by", "scanner"),
+        ("experiment", "real"),
+        ("experiment", "table3"),
+        ("reproduce", "record.json"),
+    ],
+)
+@pytest.mark.parametrize("out", ["file", "file/deeper"])
+def test_a_folder_that_cannot_be_written_is_an_error_before_any_data_is_read(
+    mitobench: Callable[..., Any], tmp_path: Path, command: tuple[str, ...], out: str
+) -> None:
+    (tmp_path / "file").touch()
+    answer = mitobench(*command, "--data", tmp_path / "nowhere", "--out", tmp_path / out)
+    assert answer.code == 2
+    assert f"--out {tmp_path / out}: cannot be written: Not a directory. Give another folder." in answer.err

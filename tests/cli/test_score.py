@@ -226,6 +226,7 @@ def test_the_json_is_canonical_and_describes_what_was_scored(
         (TEST, ["--threshold", "high"], "--threshold"),
         (TEST, ["--data", "nowhere"], "nowhere: is not a directory"),
         (TEST, ["--validation", "none.csv"], "none.csv: cannot be read: No such file"),
+        (TEST, ["--validation", "none.csv", "--data", "nowhere"], "none.csv: cannot be read: No such file"),
         (TEST, ["--validation", "none.csv", "--threshold", "1"], "Give only one of them"),
         (TEST, ["--validation", "none.csv", "--split", "val"], "chosen on the frames that are scored"),
     ],
