@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mitobench import cards, registry
-from mitobench.errors import MitobenchError, PluginError, nearest
+from mitobench.errors import MitobenchError, PluginError, nearest, raised_at
 from mitobench.installing import NETWORKS, install
 
 if TYPE_CHECKING:
@@ -39,15 +39,23 @@ class InstalledPlugin:
     package: str
     version: str
 
+    @property
+    def module(self) -> str:
+        """The outermost module of its code."""
+        return self.target.partition(":")[0].partition(".")[0]
+
     def load(self) -> Any:
-        """Imports the class. Raises PluginError, with the package and the reason, if that fails."""
+        """Imports the class. Raises PluginError, with the package, the reason and its place, if that fails."""
         entry = metadata.EntryPoint(self.name, self.target, GROUPS[self.role])
         try:
             loaded = entry.load()
         except (Exception, SystemExit) as reason:
+            place = raised_at(reason, self.module)
+            message = reason.msg if isinstance(reason, SyntaxError) and place else str(reason)
+            where = f" ({place[0]}:{place[1]})" if place else ""
             raise PluginError(
                 f"{self.role} {self.name!r} of package {self.package} {self.version} is broken: importing "
-                f"{self.target} raised {type(reason).__name__}: {reason}. Fix or uninstall {self.package}."
+                f"{self.target} raised {type(reason).__name__}: {message}{where}. Fix or uninstall {self.package}."
             ) from reason
         self._check_api_version(loaded)
         return loaded

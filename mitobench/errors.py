@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -71,6 +73,18 @@ def one_line(text: str) -> str:
     """Returns an untrusted text as one line of at most 300 characters, without control characters."""
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     return shown if len(shown) <= MAX_CHARACTERS else f"{shown[: MAX_CHARACTERS - 1]}…"
+
+
+def raised_at(reason: BaseException, package: str) -> tuple[Path, int] | None:
+    """Returns file and line of a package's code that raised an error; None if none of its code did.
+
+    `package`: the name of its outermost module. The place of a syntax error is in the file that has it.
+    """
+    if isinstance(reason, SyntaxError) and reason.filename and reason.lineno:
+        return Path(reason.filename), reason.lineno
+    lines = traceback.extract_tb(reason.__traceback__)
+    own = [line for line in lines if package in Path(line.filename).with_suffix("").parts]
+    return (Path(own[-1].filename), own[-1].lineno or 0) if own else None
 
 
 def counted(number: int, one: str, many: str = "") -> str:

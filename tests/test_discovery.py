@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -83,6 +84,26 @@ def test_a_broken_package_hurts_only_who_uses_it(install: Callable[..., None]) -
     with pytest.raises(PluginError, match="RuntimeError: no licence key") as error:
         discovery.load("fuser", "bad")
     assert "package bad 1.0 is broken" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        ("\nimport no_such_module", r"ModuleNotFoundError: No module named 'no_such_module' \(FILE:2\)\. Fix"),
+        ("class Mean:\n    pass\nclass Other(\n", r"SyntaxError: '\(' was never closed \(FILE:3\)\. Fix"),
+        (
+            "from importlib import import_module\nimport_module('no_such')",
+            r"No module named 'no_such' \(FILE:2\)\. Fix",
+        ),
+    ],
+)
+def test_an_error_of_an_import_has_the_place_in_the_packages_code(
+    install: Callable[..., None], module: str, message: str
+) -> None:
+    install("some", fusers(mean="placed_in_code:Mean"), {"placed_in_code.py": module})
+    with pytest.raises(PluginError) as error:
+        discovery.load("fuser", "mean")
+    assert re.search(message.replace("FILE", r"\S+placed_in_code\.py"), str(error.value))
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,9 @@ def check_plugin(
         if reason and reason not in reasons:
             echo(f"    {reason}", lines=True)
         reasons += [reason] if reason else []
+        if reason and check is checks[0]:
+            echo(f"The other {len(checks) - 1} checks were not run: they need this one.")
+            raise typer.Exit(1)
     if reasons:
         echo(f"{len(reasons)} of {len(checks)} checks FAILED.")
         raise typer.Exit(1)

@@ -82,19 +82,19 @@ class Display(ProgressListener):
         self.done += 1
         self.progress.update(self.all, completed=self.done, state=f"{self.done}/{self.total}")
         if result.left_out:
-            self.progress.console.print(
-                f"[red]skipped[/red] {escape(result.stage.label)}, which depends on a failed stage"
-            )
+            self._print(f"[red]skipped[/red] {escape(result.stage.label)}, which depends on a failed stage")
         elif result.output is None:
-            self.progress.console.print(f"[red]FAILED[/red] {escape(result.reason or '')}")
+            self._print(f"[red]FAILED[/red] {escape(result.reason or '')}")
             if result.trace:
-                self.progress.console.print(f"       log: {escape(str(result.trace))}")
+                self._print(f"       log: {escape(str(result.trace))}")
         elif not result.cached:
-            self.progress.console.print(
-                f"[green]done[/green]   {escape(result.stage.label)}  {result.output.seconds:.1f} s"
-            )
+            self._print(f"[green]done[/green]   {escape(result.stage.label)}  {result.output.seconds:.1f} s")
             for line in training_info(result.output.folder):
-                self.progress.console.print(f"       {escape(line)}")
+                self._print(f"       {escape(line)}")
+
+    def _print(self, line: str) -> None:
+        """Prints one line without wrapping it, so that a path in it can be copied."""
+        self.progress.console.print(line, soft_wrap=True)
 
 
 def training_info(folder: Path) -> list[str]:

@@ -15,7 +15,6 @@ import json
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from mitobench.contract import frames
 from mitobench.contract.datasets import DATASET_CHECKS, DatasetSubject
 from mitobench.contract.subject import Subject, subject
 from mitobench.discovery import ROLES
-from mitobench.errors import MitobenchError, PluginError, nearest
+from mitobench.errors import MitobenchError, PluginError, nearest, raised_at
 from mitobench.pipeline import canonical
 from mitobench.pipeline import checks as returned
 
@@ -108,11 +107,10 @@ def _require(condition: Any, message: str) -> None:
 
 def _where(of: Subject | DatasetSubject, reason: BaseException) -> str:
     """Returns file and line of the plugin's code that raised, or of the code that raised if it is not the plugin's."""
-    package = discovery.find(of.role, of.name).target.partition(":")[0].partition(".")[0]
-    lines = traceback.extract_tb(reason.__traceback__)
-    own = [line for line in lines if package in Path(line.filename).with_suffix("").parts]
-    last = (own or lines)[-1]
-    return f"{last.filename}:{last.lineno}"
+    place = raised_at(reason, discovery.find(of.role, of.name).module)
+    last = traceback.extract_tb(reason.__traceback__)[-1]
+    file, line = place or (last.filename, last.lineno)
+    return f"{file}:{line}"
 
 
 # ------------------------------------------------------------------------------------------------- the contract

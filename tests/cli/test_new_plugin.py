@@ -83,7 +83,7 @@ def _typed(*arguments, cwd, path=None):
     )
 
 
-def test_a_plugin_that_breaks_the_contract_has_each_reason_reported_once(mitobench, install_package, tmp_path):
+def test_if_a_plugin_cannot_be_loaded_the_other_checks_are_not_run(mitobench, install_package, tmp_path):
     mitobench("new-plugin", "bad", "--kind", "detector", "--folder", tmp_path)
     source = tmp_path / "bad" / "mitobench_bad" / "__init__.py"
     source.write_text(source.read_text().replace("def predict(self", "def predict_not(self"))
@@ -91,7 +91,22 @@ def test_a_plugin_that_breaks_the_contract_has_each_reason_reported_once(mitoben
     answer = mitobench("check-plugin", "bad")
     assert answer.code == 1
     assert answer.out.count("does not implement predict()") == 1
-    assert answer.out.endswith("14 of 14 checks FAILED.\n")
+    assert answer.out.count("FAILED") == 1
+    assert answer.out.endswith("The other 13 checks were not run: they need this one.\n")
+
+
+def test_a_plugin_that_breaks_the_contract_has_each_reason_reported_once(mitobench, install_package, tmp_path):
+    mitobench("new-plugin", "faulty", "--kind", "detector", "--folder", tmp_path)
+    source = tmp_path / "faulty" / "mitobench_faulty" / "__init__.py"
+    signature = "def predict(self, frame: api.Frame) -> api.Detections:"
+    source.write_text(source.read_text().replace(signature, f"{signature}\n        1 / 0"))
+    install_package(tmp_path / "faulty")
+    answer = mitobench("check-plugin", "faulty")
+    assert answer.code == 1
+    line = source.read_text().splitlines().index("        1 / 0") + 1
+    assert answer.out.count("ZeroDivisionError: division by zero (") == 1
+    assert f"/mitobench_faulty/__init__.py:{line})" in answer.out
+    assert answer.out.count("  FAILED  ") > 1
 
 
 @pytest.mark.parametrize(

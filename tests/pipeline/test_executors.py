@@ -104,7 +104,7 @@ def test_several_processes_give_the_same_record(run: Any, tmp_path: Path) -> Non
     [
         ("toy-nan", "toy-mean", "Plugin 'toy-nan' 1 on frame synthetic/.*NaN"),
         ("toy-dark", "toy-short", "Plugin 'toy-short' 1 on frame .*shape"),
-        ("toy-fails", "toy-mean", "RuntimeError: this toy fails on purpose"),
+        ("toy-fails", "toy-mean", r"RuntimeError: this toy fails on purpose \(mitobench_toys/__init__.py:\d+\)$"),
     ],
 )
 def test_a_plugin_that_misbehaves_fails_only_its_own_row(run: Any, detector: str, verifier: str, message: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mitobench import compute
-from mitobench.errors import MitobenchError, StoreError
+from mitobench.errors import MitobenchError, StoreError, raised_at
 from mitobench.pipeline.code_digests import code_settings, plugin_code
 from mitobench.pipeline.executors.base import StageResult, Work
 from mitobench.pipeline.stages import kinds
@@ -106,5 +106,17 @@ def _input(store: Store, stage: Stage) -> Output:
 
 def _one_line(stage: Stage, reason: BaseException) -> str:
     message = str(reason).strip() or "no message"
-    kind = "" if isinstance(reason, MitobenchError) else f"{type(reason).__name__}: "
-    return f"{stage.label}: {kind}{message}"
+    if isinstance(reason, MitobenchError):
+        return f"{stage.label}: {message}"
+    return f"{stage.label}: {type(reason).__name__}: {message}{_place(stage, reason)}"
+
+
+def _place(stage: Stage, reason: BaseException) -> str:
+    """Returns the line of the plugin's code that raised, its file within its package: records have no other folders."""
+    module = stage.plugin.cls().__module__.partition(".")[0] if stage.plugin else ""
+    place = raised_at(reason, module)
+    if place is None:
+        return ""
+    file, line = place
+    folder = next((folder for folder in file.parents if folder.name == module), file)
+    return f" ({file.relative_to(folder.parent).as_posix()}:{line})"
