@@ -50,7 +50,8 @@ def check(
     same tissue are named, within a data set and across those that are checked. Digests of files are
     remembered while their inode, size and times stay the same. --verify computes them again.
 
-    Exit code 0: read without error, even if incomplete; 2: a file is broken, or no data set was found.
+    Exit code 0: read without error, even if incomplete; 1: the default protocol, or the one asked for, cannot be used
+    with this copy, as `run` would say; 2: a file is broken, or no data set was found.
 
     Example: mitobench data check ~/data --dataset mitos2014
     """
@@ -81,6 +82,8 @@ def check(
         _show_across(checks.same_tissue_across(report.dataset for report in reports))
     if errors:
         raise DataError("\n".join(errors))
+    if not all(report.can_run for report in reports):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -91,6 +91,7 @@ class Dataset:
         without_image: frames that are annotated here although their image is missing, by id, sorted. They are in no
             part of a split.
         unread: files beside the images that look like images and are not read, by folder.
+        if_searched: how a user says that frames without annotation were searched, without a full stop; perhaps empty.
         looks: what is odd about the pixels of its frames, as `looks.looked_at` finds it; no names, no paths.
     """
 
@@ -102,6 +103,7 @@ class Dataset:
     without_image: Mapping[str, Item] = field(default_factory=dict)
     looks: tuple[str, ...] = ()
     unread: Mapping[Path, Sequence[Path]] = field(default_factory=dict)
+    if_searched: str = ""
     _digests: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -385,11 +387,10 @@ def not_found(name: str, root: Path, looked_for: str) -> DataError:
     root = Path(root)
     if not root.is_dir():
         return DataError(
-            f"{root}: is not a directory. Give the folder that holds {name} with --data or MITOBENCH_DATA."
+            f"{root}: is not a directory. Give the folder that holds the data set with --data or MITOBENCH_DATA."
         )
     there = [other for other in available(root) if other != name]
-    instead = f"It holds {' and '.join(there)}." if there else "It holds no other data set."
+    instead = f"It holds {' and '.join(there)}." if there else "No other data set was found either."
     unread = " ".join(f"{line}." for line in unread_lines(unread_files({path.parent for path in walk(root)})))
-    return DataError(
-        f"{root}: no {name} frames found at any depth. Looked for {looked_for}. {instead} {unread}".strip()
-    )
+    none = f"no frames of data set {name!r} found at any depth"
+    return DataError(f"{root}: {none}. Looked for {looked_for}. {instead} {unread}".strip())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -75,6 +76,9 @@ class DatasetReport:
     """The result of `mitobench data check` for one data set.
 
     Its counts include the frames that have annotations here and no image.
+
+    Attributes:
+        can_run: whether the protocol that was asked for, or else the default one, can be used with this copy.
     """
 
     dataset: Dataset
@@ -83,6 +87,7 @@ class DatasetReport:
     protocols: tuple[ProtocolCheck, ...]
     sizes: tuple[str, ...]
     anomalies: tuple[str, ...]
+    can_run: bool
 
 
 def check(name: str, root: Path, protocol: str | None = None) -> DatasetReport:
@@ -97,7 +102,8 @@ def check(name: str, root: Path, protocol: str | None = None) -> DatasetReport:
     annotated = replace(dataset, items={**dataset.items, **dataset.without_image}, without_image={}, fields={})
     usable = dataset if dataset.items else annotated
     names = [protocol] if protocol else dataset.card.protocols
-    protocols = tuple(check for name in names for check in _check_folds(usable, name))
+    protocols = {name: tuple(_check_folds(usable, name)) for name in names}
+    can_run = not any(one.problem for name in names[:1] for one in protocols[name])
     anomalies = (
         *dataset.notes,
         *_looks(items),
@@ -109,7 +115,8 @@ def check(name: str, root: Path, protocol: str | None = None) -> DatasetReport:
     )
     rows = tuple(_count_official_parts(annotated))
     domains = domain_rows(list(annotated.items.values()))
-    return DatasetReport(dataset, domains, rows, protocols, tuple(_sizes(items)), anomalies)
+    checked = tuple(itertools.chain(*protocols.values()))
+    return DatasetReport(dataset, domains, rows, checked, tuple(_sizes(items)), anomalies, can_run)
 
 
 def _count_part(scanner: str, part: str, items: Iterable[Item], expected: Expected = _UNKNOWN) -> PartCounts:

@@ -93,13 +93,10 @@ def inside_synthetic(folder: Path) -> bool:
     return any(map(is_synthetic, (folder, *folder.parents)))
 
 
-def unique(named: Iterable[tuple[str, Path]], what: str) -> dict[str, Path]:
-    """Returns paths by name. Raises DataError, listing both files, if two have the same name."""
+def unique(named: Iterable[tuple[str, Path]], what: str, hint: str = "") -> dict[str, Path]:
+    """Returns paths by name. Raises DataError, listing both files and the hint, if two have the same name."""
     paths: dict[str, Path] = {}
     for name, path in named:
         if paths.setdefault(name, path) != path:
-            raise DataError(
-                f"Two files are {what} {name}: {paths[name]} and {path}. Keep one of them. "
-                "(The contest's .jpg files next to the .bmp files have the mitoses drawn on them.)"
-            )
+            raise DataError(f"Two files are {what} {name}: {paths[name]} and {path}. Keep one of them. {hint}".strip())
     return paths

@@ -19,6 +19,7 @@ from mitobench.datasets.folder_settings import FILE, FolderSettings, read_settin
 from mitobench.datasets.spans import spans
 from mitobench.errors import DataError, counted, listed
 
+IF_SEARCHED = f'If such images were searched, write in {FILE}: unannotated = "empty"'
 SCANNER = "unknown"  # of every frame: a folder does not say it
 CORNER_PX, CORNER = 10.0, 0.03  # figures that are all nearer to the corner, in px and as a share, are not in px
 MIN_FIGURES = 3  # fewer may be there by chance
@@ -81,7 +82,8 @@ def read_folder(folder: Path, card: Card) -> Dataset:
         )
     notes += _unannotated(shared, items, settings)
     has_imposters = any(len(item.mitoses.imposters) for item in items.values())
-    return Dataset(card.model_copy(update={"has_imposters": has_imposters}), folder, items, tuple(notes))
+    card = card.model_copy(update={"has_imposters": has_imposters})
+    return Dataset(card, folder, items, tuple(notes), if_searched=IF_SEARCHED)
 
 
 def images_of(folder: Path) -> dict[str, Path]:
@@ -245,8 +247,8 @@ def _unannotated(file: Path, items: Mapping[str, Item], settings: FolderSettings
     bare = [id for id, item in items.items() if not item.mitoses.labelled]
     if not bare:
         return []
-    has, count, it_was = ("has", "counts", "it was") if len(bare) == 1 else ("have", "count", "they were")
+    has, count = ("has", "counts") if len(bare) == 1 else ("have", "count")
     return [
-        f"{file}: {len(bare)} of {len(items)} images {has} no annotation, and {count} as unlabelled: {spans(bare)}. If "
-        f'{it_was} searched, write in {FILE}: unannotated = "empty"'
+        f"{file}: {len(bare)} of {len(items)} images {has} no annotation, and {count} as unlabelled: {spans(bare)}. "
+        f"{IF_SEARCHED}"
     ]

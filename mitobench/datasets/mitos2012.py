@@ -23,6 +23,7 @@ from mitobench.datasets.mask_checks import check_masks, distinct
 from mitobench.errors import DataError
 
 LOOKED_FOR = "images such as A00_v2/A00_01.bmp or H00_v2/H00_01.bmp (bmp, tif, tiff, png, jpg, jpeg)"
+DRAWN_ON = "(The contest's .jpg files next to the .bmp files have the mitoses drawn on them.)"
 _FRAME = re.compile(r"([AH]\d\d)_\d\d", re.IGNORECASE)
 _PARTS = {"training": "train", "evaluation": "test"}
 _SCANNERS = {"A": "aperio", "H": "hamamatsu"}
@@ -51,7 +52,7 @@ def read_layout(root: Path, card: Card) -> Dataset:
 
     Raises DataError when there are none, when two have the same name, or when a file is broken.
     """
-    found = unique(((path.stem.upper(), path) for path in _images(root)), "frame")
+    found = unique(((path.stem.upper(), path) for path in _images(root)), "frame", DRAWN_ON)
     if not found:
         raise not_found(card.name, root, LOOKED_FOR)
     notes: list[str] = []

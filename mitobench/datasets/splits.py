@@ -237,7 +237,7 @@ def assign(split: SplitFile, dataset: Dataset, needed: Sequence[str] | None = No
         _refuse_overlap(split, "groups", groups)
     _refuse_overlap(split, "frames", parts)
     _refuse_empty(split, dataset, {name: parts[name] for name in needed})
-    _refuse_unlabelled(split, {name: items[name] for name in needed})
+    _refuse_unlabelled(split, dataset, {name: items[name] for name in needed})
     return Split(split.name, split.dataset, split.protocol, split.note, split, parts, groups)
 
 
@@ -292,11 +292,15 @@ def _refuse_empty(split: SplitFile, dataset: Dataset, parts: Mapping[str, tuple[
         )
 
 
-def _refuse_unlabelled(split: SplitFile, items: Mapping[str, list[Item]]) -> None:
+def _refuse_unlabelled(split: SplitFile, dataset: Dataset, items: Mapping[str, list[Item]]) -> None:
+    own = split.path.is_file() and split.path.parent not in _folders(split.dataset)
+    where = f"{split.path}" if own else f"protocol {split.protocol}"
+    remove = ", or remove the frames from the split" if own else ""
+    searched = f" {dataset.if_searched}." if dataset.if_searched else ""
     for name, of_part in items.items():
         bare = [item for item in of_part if not item.mitoses.labelled]
         if bare and name != "test":
             raise DataError(
                 f"{bare[0].files[0]}: frames without labels cannot be used for training or validation; part {name!r} "
-                f"of {split.path} has {len(bare)}. Add the annotation files, or remove the frames from the split."
+                f"of {where} has {len(bare)}. Add their annotation{remove}.{searched}"
             )

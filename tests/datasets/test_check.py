@@ -65,10 +65,17 @@ def test_imposters_and_unlabelled_frames_are_counted(write2014: Write) -> None:
 
 def test_a_protocol_that_cannot_be_used_with_this_copy_says_why(write2014: Write) -> None:
     result = run("check", write2014("A03_00Aa"))
-    assert result.exit_code == 0
+    assert result.exit_code == 1, "`run` cannot use its default protocol either"
     assert "cannot be used: " in result.output
     assert "is empty" in result.output
     assert "missing: slides 04 05" in result.output
+
+
+def test_a_protocol_that_was_not_asked_for_may_be_unusable(copy2012: Path) -> None:
+    result = run("check", copy2012)
+    assert "cannot be used: " in result.output
+    assert result.exit_code == 0, "the default protocol can be used"
+    assert run("check", copy2012, "--dataset", "mitos2012", "--protocol", "cv-by-slide").exit_code == 1
 
 
 def test_anomalies_are_listed_with_their_files(copy2012: Path, pixels: np.ndarray) -> None:

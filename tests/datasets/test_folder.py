@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -570,3 +571,33 @@ def test_a_part_without_slides_says_which_protocol_has_some(cases: Path, mitoben
     shown = mitobench("data", "check", cases, "--dataset", "folder").out
     assert "part 'test' (20% of the slides, drawn) is empty" in shown
     assert "Few slides: `--protocol cv-by-slide-of3` tests every slide once." in shown
+
+
+def test_if_nothing_is_annotated_check_says_how_to_declare_it_and_fails_as_run_does(
+    cases: Path, mitobench: Callable[..., Any]
+) -> None:
+    for path in cases.glob("*.csv"):
+        path.write_text("image,x,y\n")
+    settings(cases, "slide = '^([^_]+)_'")
+    answer = mitobench("data", "check", cases, "--dataset", "folder")
+    assert answer.code == 1
+    assert "  cannot be used: " in answer.out
+    assert "of protocol by-slide has" in answer.out
+    assert 'If such images were searched, write in dataset.toml: unannotated = "empty".' in answer.out
+    assert "split" not in answer.out.split("cannot be used: ")[1].splitlines()[0], "nothing to edit in the package"
+
+
+def test_two_images_of_one_name_are_refused_without_advice_for_other_data_sets(cases: Path) -> None:
+    image = next(iter(cases.glob("*.png")))
+    shutil.copy(image, image.with_suffix(".jpg"))
+    with pytest.raises(DataError, match=r"Two files are image .*Keep one of them\.$"):
+        load("folder", cases)
+
+
+def test_a_folder_without_images_says_what_was_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"no frames of data set 'folder' found .*No other data set was found either\.$"
+    ):
+        load("folder", tmp_path)
+    with pytest.raises(DataError, match="Give the folder that holds the data set with --data"):
+        load("folder", tmp_path / "nowhere")

@@ -222,7 +222,7 @@ def test_a_grey_frame_is_read_and_noted(write2012: Write, pixels: np.ndarray) ->
 
 
 def test_a_folder_without_the_data_set_is_an_error_that_says_what_was_looked_for(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no mitos2012 frames found.*A00_v2/A00_01\.bmp"):
+    with pytest.raises(DataError, match=r"no frames of data set 'mitos2012' found.*A00_v2/A00_01\.bmp"):
         load("mitos2012", tmp_path)
     with pytest.raises(DataError, match="is not a directory"):
         load("mitos2012", tmp_path / "absent")
@@ -234,7 +234,7 @@ def test_synthetic_frames_never_pass_for_real_ones(write2012: Write) -> None:
     reader = Mitos2012()
     assert reader.find(made) == []
     assert reader.find(made.parent) == []
-    with pytest.raises(DataError, match="no mitos2012 frames found"):
+    with pytest.raises(DataError, match="no frames of data set 'mitos2012' found"):
         reader.read(made)
     assert reader.find(made / "training_aperio") == []
     assert list(read_layout(made, reader.card()).items) == ["A00_01"]

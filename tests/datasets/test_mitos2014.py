@@ -215,7 +215,7 @@ def test_mitoses_of_no_confidence_are_noted(write2014: Write) -> None:
 
 
 def test_a_folder_without_the_data_set_is_an_error_that_says_what_was_looked_for(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no mitos2014 frames found.*A03_00Aa\.tiff"):
+    with pytest.raises(DataError, match=r"no frames of data set 'mitos2014' found.*A03_00Aa\.tiff"):
         load("mitos2014", tmp_path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from mitobench import registry
 from mitobench.api import DataError, Frame, MitobenchError, Mitoses
 from mitobench.datasets import Dataset, Item, reader
+from mitobench.datasets.folder import IF_SEARCHED
 from mitobench.datasets.folds import of_card
 from mitobench.datasets.splits import PARTS, assign, load_split, protocols, read_split
 
@@ -221,6 +223,21 @@ def test_frames_without_labels_cannot_be_fitted_on(own: Callable[..., Path], sli
     here = dataset("mitos2014", frames_2014("03", "04", "05", each=1), labelled=lambda id: id[1:3] != slide)
     with pytest.raises(DataError, match=rf"A{slide}_00Aa.*without labels cannot be used for training.*part '{part}'"):
         assign(load_split("mitos2014", own()), here)
+
+
+def test_only_a_users_own_split_is_to_be_edited(own: Callable[..., Path]) -> None:
+    slides = [f"{number:02}" for number in range(3, 19)]
+    here = dataset("mitos2014", frames_2014(*slides, each=1), labelled=lambda id: False)
+    with pytest.raises(
+        DataError, match=r"part 'train' of \S+own\.json has 1\. Add .*, or remove the frames from the split"
+    ):
+        assign(load_split("mitos2014", own()), here)
+    with pytest.raises(DataError, match=r"part 'train' of protocol by-slide has \d+\. Add their annotation\.$"):
+        assign(load_split("mitos2014", "by-slide"), here)
+    with pytest.raises(
+        DataError, match=r'annotation\. If such images were searched, write .*: unannotated = "empty"\.$'
+    ):
+        assign(load_split("mitos2014", "by-slide"), replace(here, if_searched=IF_SEARCHED))
 
 
 def test_frames_without_labels_can_be_tested_on(own: Callable[..., Path]) -> None:
