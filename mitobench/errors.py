@@ -52,21 +52,29 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"{hint}Available: {listed(known, MAX_NAMES)}." if known else "None are installed."
 
 
-def wrong_fields(reason: ValidationError, below: str = "") -> str:
+def wrong_fields(reason: ValidationError, below: str = "", known: Iterable[str] = ()) -> str:
     """Lists what is wrong with a file's content by field, at most five of them: `parts.val: Field required; ...`.
 
-    `below` is the place of the content within its file, for example `combination.`.
+    Args:
+        reason: the error of the content's model.
+        below: the place of the content within its file, for example `combination.`.
+        known: the keys of the content, for suggestions in place of an unknown one.
     """
-    sentences = [f"{below}{sentence}" for _, sentence in field_errors(reason)]
+    sentences = [f"{below}{sentence}" for _, sentence in field_errors(reason, known)]
     more = [f"and {len(sentences) - MAX_FIELDS} more"] if len(sentences) > MAX_FIELDS else []
     return "; ".join([*sentences[:MAX_FIELDS], *more])
 
 
-def field_errors(reason: ValidationError) -> Iterator[tuple[tuple[int | str, ...], str]]:
-    """Yields (place, `place: what is wrong`) for each wrong field; each text is one line without control characters."""
+def field_errors(reason: ValidationError, known: Iterable[str] = ()) -> Iterator[tuple[tuple[int | str, ...], str]]:
+    """Yields (place, `place: what is wrong`) for each wrong field; each text is one line without control characters.
+
+    `known`: as for `wrong_fields`.
+    """
     for error in reason.errors(include_url=False, include_input=False):
-        place = ".".join(map(str, error["loc"]))
-        yield error["loc"], one_line(f"{place}: {error['msg']}" if place else error["msg"])
+        place, message = ".".join(map(str, error["loc"])), error["msg"]
+        if known and error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
+            message = f"unknown key. {nearest(place, known)}".removesuffix(".")
+        yield error["loc"], one_line(f"{place}: {message}" if place else message)
 
 
 def one_line(text: str) -> str:

@@ -334,7 +334,7 @@ def _source(path: Path, found: FoundFile, infos: Mapping[str, FrameInfo], hint: 
     """Returns what identifies a file; raises MitobenchError for a detection far outside its frame."""
     for id in found.detections:
         if infos[id].size is not None:
-            _check_inside(path, id, infos[id], found, hint)
+            _check_inside(id, infos[id], found, hint)
     n_detections = sum(map(len, found.detections.values()))
     return Source(file=path.name, sha256=_digest(path), n_detections=n_detections, reading=found.reading)
 
@@ -351,7 +351,7 @@ def _digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _check_inside(path: Path, id: str, info: FrameInfo, found: FoundFile, hint: Hint | None) -> None:
+def _check_inside(id: str, info: FrameInfo, found: FoundFile, hint: Hint | None) -> None:
     """Raises MitobenchError for a detection far outside its frame.
 
     It is not a false positive: the file was made for other frames, at another resolution or in another unit.
@@ -360,15 +360,19 @@ def _check_inside(path: Path, id: str, info: FrameInfo, found: FoundFile, hint: 
     beyond = _beyond(detections, size)
     if size is None or not (beyond >= OUTSIDE_PX).any():
         return
-    x, y = detections.xy[beyond.argmax()]
+    farthest = int(beyond.argmax())
+    x, y = detections.xy[farthest]
     advice = (
         f"Read in another way, the best F1 would be {hint.oracle_f1:.3f}: {hint.change}."
         if hint
         else _unit_advice(found, id, info)
-        or "Check whether x and y are swapped, or whether the frames had another resolution."
+        or "Check whether x and y are px of this frame: not swapped, not shifted, not of another resolution."
     )
     notes = "".join(f" Note: {note}." for note in found.notes[:3])
-    raise MitobenchError(f"{path}: ({x:g}, {y:g}) lies outside frame {id} of {size[0]} x {size[1]} px. {advice}{notes}")
+    where = found.places[id][farthest]
+    raise MitobenchError(
+        f"{where}: ({x:g}, {y:g}) lies outside frame {id} of {size[0]} x {size[1]} px. {advice}{notes}"
+    )
 
 
 def _unit_advice(found: FoundFile, id: str, info: FrameInfo) -> str:

@@ -21,6 +21,8 @@ class Part(BaseModel):
 
 
 class Whole(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
     parts: list[Part]
     more: dict[str, int] = {}
 
@@ -84,3 +86,10 @@ def test_names_in_another_letter_case_are_similar() -> None:
     known = ["ResNet", *(f"network{number}" for number in range(500))]
     assert nearest("NETWORK17", known).startswith("Did you mean network17 or ")
     assert nearest("resnet", known).startswith("Did you mean ResNet")
+
+
+def test_an_unknown_key_gets_the_nearest_of_the_known_ones() -> None:
+    reason = validation_error({"parts": [], "mroe": {}})
+    assert (
+        wrong_fields(reason, known=Whole.model_fields) == "mroe: unknown key. Did you mean more? Available: more, parts"
+    )

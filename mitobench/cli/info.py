@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -259,30 +259,9 @@ def _fact(find: Callable[[], Any]) -> Any:
 
 
 def _show_option(option: str, field: FieldInfo, chosen: Mapping[str, Any]) -> None:
-    default = "required" if field.is_required() else f"default {_spell(field.get_default(call_default_factory=True))}"
-    inside = f"; in this profile {_spell(chosen[option])}" if option in chosen else ""
-    echo(f"    {option}: {_type(field)}; {default}{inside}")
+    from mitobench.pipeline.settings import default_of, spelled_value, type_of
+
+    inside = f"; in this profile {spelled_value(chosen[option])}" if option in chosen else ""
+    echo(f"    {option}: {type_of(field)}; {default_of(field)}{inside}")
     if field.description:
         echo(f"        {field.description}", lines=True)
-
-
-def _type(field: FieldInfo) -> str:
-    """The type with its bounds, for example `float >= 0.1, <= 1`."""
-    annotation: Any = field.annotation
-    plain = isinstance(annotation, type) and not get_args(annotation)
-    name = annotation.__name__ if plain else str(annotation).replace("typing.", "")
-    return f"{name} {', '.join(_bounds(field))}".rstrip()
-
-
-def _bounds(field: FieldInfo) -> Iterator[str]:
-    for bound in field.metadata:
-        for attribute, sign in {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}.items():
-            if hasattr(bound, attribute):
-                yield f"{sign} {getattr(bound, attribute)}"
-
-
-def _spell(value: Any) -> str:
-    """Formats a value as `--set` accepts it."""
-    import json
-
-    return json.dumps(value, default=str)

@@ -183,5 +183,5 @@ class Card(BaseModel):
         try:
             return cls.model_validate(registry.read_toml(path))
         except ValidationError as reason:
-            wrong = wrong_fields(reason)
+            wrong = wrong_fields(reason, known=cls.model_fields)
             raise MitobenchError(f"{path}: is not a valid data set card: {wrong}.") from reason

@@ -131,6 +131,7 @@ def read_settings(folder: Path) -> FolderSettings:
     try:
         return FolderSettings.model_validate(content)
     except ValidationError as reason:
+        wrong = wrong_fields(reason, known=FolderSettings.model_fields)
         raise DataError(
-            f"{path}: {wrong_fields(reason)}. Correct it, or make it anew: mitobench data init."
+            f"{path}: {wrong}. Correct it, or delete it and make it anew: mitobench data init {folder}"
         ) from reason

@@ -15,9 +15,10 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from mitobench import discovery, registry
 from mitobench.api import Options, Plugin
@@ -397,11 +398,51 @@ class Settings:
             table = f"[{role}.{plugin}]" if plugin else f"[{role}]"
             given = places.get(option, f"{self.source}: {table}")
             where = f"{matching[-1].location} {matching[-1].text}" if matching else f"{given} {option}"
-            problem = error["msg"]
+            problem, allowed = error["msg"], ""
             if error["type"] == "extra_forbidden":
                 problem = f"unknown option. {nearest(option, model.model_fields)}"
-            lines.append(f"{where}: {problem} (given: {printable(repr(error['input']), 200)})")
+            elif option in model.model_fields:
+                allowed = f" {_allowed(model.model_fields[option])}"
+            lines.append(f"{where}: {problem} (given: {printable(repr(error['input']), 200)}).{allowed}")
         return "\n".join(dict.fromkeys(lines))
+
+
+def type_of(option: FieldInfo) -> str:
+    """Returns the type of an option with its bounds, for example `float >= 0.1, <= 1`."""
+    annotation: Any = option.annotation
+    name = annotation.__name__ if _is_plain(option) else str(annotation).replace("typing.", "")
+    return f"{name} {', '.join(_bounds(option))}".rstrip()
+
+
+def default_of(option: FieldInfo) -> str:
+    """Returns `default VALUE`, as `--set` accepts the value, or `required`."""
+    if option.is_required():
+        return "required"
+    return f"default {spelled_value(option.get_default(call_default_factory=True))}"
+
+
+def _allowed(option: FieldInfo) -> str:
+    """Says what an option may be; of a choice or a list only the default, as pydantic names the choices."""
+    if _is_plain(option):
+        return f"Allowed: {type_of(option)}; {default_of(option)}."
+    return f"It has the {default_of(option)}."
+
+
+def _is_plain(option: FieldInfo) -> bool:
+    """Returns whether an option is of a simple type, such as float."""
+    return isinstance(option.annotation, type) and not get_args(option.annotation)
+
+
+def _bounds(option: FieldInfo) -> Iterator[str]:
+    for bound in option.metadata:
+        for attribute, sign in {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}.items():
+            if hasattr(bound, attribute):
+                yield f"{sign} {getattr(bound, attribute)}"
+
+
+def spelled_value(value: Any) -> str:
+    """Formats a value as `--set` accepts it."""
+    return json.dumps(value, default=str)
 
 
 def _read(path: Path) -> dict[str, Any]:

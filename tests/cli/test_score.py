@@ -212,7 +212,7 @@ def test_the_json_is_canonical_and_describes_what_was_scored(
     ("text", "arguments", "message"),
     [
         ("frame,x,y\nA00_00,1,2\n", [], "detections.csv:1: the header must have"),
-        ("frame,x,y,score\nA00_00,5000,2,0.5\n", [], "(5000, 2) lies outside frame A00_00"),
+        ("frame,x,y,score\nA00_00,5000,2,0.5\n", [], "detections.csv:2: (5000, 2) lies outside frame A00_00"),
         (TEST + "A00_00,1,two,.5\n", [], "detections.csv:4: y is 'two', which is not a number"),
         (TEST + "A00_77,1,2,.5\n", [], "detections.csv:4: unknown frame 'A00_77'"),
         (TEST, ["--split", "tset"], "--split tset: unknown part. Did you mean test"),

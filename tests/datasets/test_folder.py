@@ -601,3 +601,10 @@ def test_a_folder_without_images_says_what_was_looked_for(tmp_path: Path) -> Non
         load("folder", tmp_path)
     with pytest.raises(DataError, match="Give the folder that holds the data set with --data"):
         load("folder", tmp_path / "nowhere")
+
+
+def test_a_misspelt_key_gets_a_suggestion_and_the_advice_can_be_followed(cases: Path) -> None:
+    (cases / "dataset.toml").write_text("mmp = 0.25\n")
+    with pytest.raises(DataError, match=r"dataset\.toml: mmp: unknown key\. Did you mean mpp\?") as error:
+        load("folder", cases)
+    assert str(error.value).endswith(f"delete it and make it anew: mitobench data init {cases}")

@@ -94,6 +94,15 @@ def test_a_set_of_the_wrong_type_names_option_and_value(profile: Path, text: str
     assert "(given: " in str(error.value)
 
 
+def test_an_error_about_a_value_says_what_is_allowed(profile: Path) -> None:
+    with pytest.raises(
+        MitobenchError, match=r"valid number \(given: 'nan'\)\. Allowed: float[ >0-9.]*; default [\d.]+\.$"
+    ):
+        blob(profile, "detector.lr=nan")
+    with pytest.raises(MitobenchError, match=r"'sgd' or 'adamw' \(given: 'rmsprop'\)\. It has the default \S+\.$"):
+        blob(profile, "detector.optimizer=rmsprop")
+
+
 def test_a_set_for_another_plugin_or_role_changes_nothing(profile: Path) -> None:
     assert blob(profile, "detector.other.iterations=9", "verifier.iterations=9") == blob(profile)
 
@@ -212,7 +221,7 @@ def test_an_error_about_a_wrong_type_in_a_profile_names_the_place(profile: Path)
         blob(profile)
     first, second = str(error.value).splitlines()
     assert first.startswith(f"{profile}: [detector.blob] iterations: ")
-    assert first.endswith("(given: 'many')")
+    assert "(given: 'many'). Allowed: int >= 1; default " in first
     assert second.startswith(f"{profile}: [detector.blob] lr: ")
 
 

@@ -75,6 +75,7 @@ class FoundFile:
         form: what `numbers` are.
         numbers: the coordinates of the same detections in px before they were made points or boxes, [M, 2 or 4].
         unit: the unit that the file is in.
+        places: file and line or key of the same detections, by frame id.
     """
 
     detections: dict[str, Detections]
@@ -83,6 +84,7 @@ class FoundFile:
     form: Form
     numbers: dict[str, Floats]
     unit: Unit = "px"
+    places: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def found_file(table: Table, frames: Mapping[str, FrameInfo], classes: Sequence[str], path: str) -> FoundFile:
@@ -114,7 +116,9 @@ def found_file(table: Table, frames: Mapping[str, FrameInfo], classes: Sequence[
     found = {frame: _detections(table.form, numbers[frame], of) for frame, of in by_frame.items()}
     notes += _other_centres(found, path)
     unit = "" if table.unit == "px" else f" in {table.unit}"
-    return FoundFile(found, f"{table.what}, read as {table.form}{unit}", tuple(notes), table.form, numbers, table.unit)
+    reading = f"{table.what}, read as {table.form}{unit}"
+    places = {frame: [row.where for row in of] for frame, of in by_frame.items()}
+    return FoundFile(found, reading, tuple(notes), table.form, numbers, table.unit, places)
 
 
 def _detections(form: Form, numbers: Floats, rows: Sequence[Row]) -> Detections:
