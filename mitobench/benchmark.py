@@ -19,8 +19,8 @@ from mitobench.errors import MitobenchError, PluginError, StoreError
 from mitobench.foreign.specs import typed_specs
 from mitobench.pipeline import executors, trust
 from mitobench.pipeline.executors import Executor
-from mitobench.pipeline.graph import Plan, PlannedRun, Request
-from mitobench.pipeline.plan import build
+from mitobench.pipeline.graph import Combination, Plan, PlannedRun, Request
+from mitobench.pipeline.plan import NO_FUSER, build
 from mitobench.pipeline.plugin_ref import flat
 from mitobench.pipeline.settings import Override, Settings
 from mitobench.pipeline.store import Store, default_store
@@ -171,6 +171,9 @@ class Benchmark:
         with weights_search.searching(store=store):
             plan = build(list(zip(named, settings, strict=True)), request, workspace)
         trust.check(trust.requests_of_plan(plan), allowed, "This run")
+        for roles, grid, own in zip(named, grids, settings, strict=True):
+            if typed and "fuser" in grid.roles:
+                _notify_replaced(roles["fuser"], [row.combination for row in plan.rows if row.settings is own], notify)
         uses_boxes = any(row.combination.estimator == NO_MASKS for row in plan.rows)
         for note in (*(replaced if uses_boxes else ()), *(note for own in settings for note in own.notes)):
             notify(note)
@@ -359,6 +362,15 @@ def _for_masks(
     (name,) = roles["estimator"]
     notes.append(f"Default estimator: {NO_MASKS}, because {name} learns from masks, and no data set here has any.")
     return {**roles, "estimator": [NO_MASKS]}
+
+
+def _notify_replaced(fusers: Sequence[str], planned: Sequence[Combination], notify: Notify) -> None:
+    """Says which of the fusers that the user named are planned as the detector alone, for lack of a verifier."""
+    alone = {combination.verifier for combination in planned if combination.fuser == NO_FUSER}
+    kept = {combination.fuser for combination in planned if combination.verifier in alone}
+    replaced = [name for name in fusers if name not in kept]
+    if alone and replaced and NO_FUSER not in fusers:
+        notify(f"Without a verifier, {' and '.join(replaced)} computes what {NO_FUSER} does: its name is used.")
 
 
 def find_device(name: str, processes: int = 1) -> str:

@@ -163,6 +163,16 @@ class TestCommands:
         assert done.code == 0
         assert "parameters" not in done.out
 
+    def test_info_of_a_member_that_does_not_exist_prints_nothing_but_the_error(
+        self, mitobench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def unknown(argument: str) -> str:
+            raise MitobenchError(f"Unknown network {argument!r}.")
+
+        monkeypatch.setattr(discovery.family("detector", "nets"), "resolve", unknown)
+        done = mitobench("info", "nets:none")
+        assert (done.code, done.out, done.err) == (2, "", "error: Unknown network 'none'.\n")
+
     def test_a_network_that_cannot_be_built_hides_nothing_else(self, mitobench: Callable[..., Any]) -> None:
         done = mitobench("info", "nets:broken")
         assert done.code == 0

@@ -91,7 +91,15 @@ def _help(function: Callable[..., Any]) -> str:
 
 
 class _Command(TyperCommand):
-    """A command that refuses an empty path, such as of a variable that is not set: `Path` takes it for `.`."""
+    """A command that refuses an empty path, such as of a variable that is not set: `Path` takes it for `.`.
+
+    It calls numbers with limits integers in messages, where click says "integer range".
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        for param in self.params:
+            param.type.name = param.type.name.removesuffix(" range")
 
     def parse_args(self, context: Any, arguments: list[str]) -> list[str]:
         rest = super().parse_args(context, arguments)

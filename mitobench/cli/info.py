@@ -154,7 +154,7 @@ def info(
     claims = [_claims(named[family]) for named in discovery.found().values() if family in named]
     if not claims and model is None:
         known = {name for role in discovery.GROUPS for name in discovery.names(role)} | {*known_models()}
-        raise MitobenchError(f"Unknown plugin, data set or model {name!r}. {nearest(name, known)}")
+        raise MitobenchError(f"Unknown plugin, data set or model {family!r}. {nearest(family, known)}")
     if model is not None:
         model_info.show_model(model)
     settings = Settings.load(profile) if profile else None
@@ -166,18 +166,29 @@ def info(
 def _show(claims: list[InstalledPlugin], spec: str, settings: Settings | None) -> bool:
     """Prints the plugin of a spec in one role; returns whether it cannot be used."""
     claim = claims[0]
+    problem = _problem(claims, check=True)
+    cls = None if problem or claim.role == "dataset" else _class(claim, spec)  # an unknown argument ends it here
     echo(f"{claim.role} {spec}", bold=True)
     _line("package", _origin(claims))
     _line("class", " and ".join(item.target for item in claims))
-    problem = _problem(claims, check=True)
     if problem:
         echo(f"  {problem}", fg="red", lines=True)
         return True
-    if claim.role == "dataset":
+    if cls is None:
         _show_dataset(claim.name)
     else:
-        _show_plugin(claim, spec, settings)
+        _show_plugin(claim, cls, settings)
     return False
+
+
+def _class(claim: InstalledPlugin, spec: str) -> type[Plugin]:
+    """Returns the class of a plugin, of a family, or of the member that a spec names."""
+    from mitobench import discovery
+    from mitobench.foreign.specs import typed_specs
+
+    with typed_specs():
+        whole = discovery.split(spec)[1] is None
+        return discovery.family(claim.role, claim.name) if whole else discovery.load(claim.role, spec)
 
 
 def _line(what: str, value: object) -> None:
@@ -212,13 +223,7 @@ def _show_dataset(name: str) -> None:
         _line(f"protocol {protocol}", note_of(name, protocol))
 
 
-def _show_plugin(claim: InstalledPlugin, spec: str, settings: Settings | None) -> None:
-    from mitobench import discovery
-    from mitobench.foreign.specs import typed_specs
-
-    whole_family = discovery.split(spec)[1] is None
-    with typed_specs():
-        cls = discovery.family(claim.role, claim.name) if whole_family else discovery.load(claim.role, spec)
+def _show_plugin(claim: InstalledPlugin, cls: type[Plugin], settings: Settings | None) -> None:
     if cls.argument is not None:
         _line("argument", f"{claim.name}:{cls.argument.upper()}, for example {claim.name}:{cls.example}")
     _line("version", cls.version)
@@ -229,7 +234,7 @@ def _show_plugin(claim: InstalledPlugin, spec: str, settings: Settings | None) -
         if hasattr(cls, flag):
             _line(flag, getattr(cls, flag))
     configured = settings.options(claim.role, cls) if settings else None
-    if not (whole_family and cls.argument is not None):
+    if cls.argument is None or cls.name != claim.name:  # not a whole family
         _show_values(_facts(cls, configured or cls.Options()))
     chosen = configured.model_dump(mode="json") if configured else {}
     options = cls.Options.model_fields

@@ -40,7 +40,7 @@ def echo(text: object = "", *, err: bool = False, nl: bool = True, lines: bool =
 class Console(rich.console.Console):
     """rich's console for untrusted text: applies its own styles and escapes control characters in the text.
 
-    In a file or a pipe, a table is as wide as its cells need: none is cut or folded.
+    In a file or a pipe, a table is as wide as its cells need: none is cut or folded, and no line ends in spaces.
     """
 
     _needed = 0  # columns that the table needs which is being printed
@@ -59,7 +59,12 @@ class Console(rich.console.Console):
         unlimited = super().options.update(width=_UNLIMITED)
         tables = [one for one in objects if isinstance(one, Table)]
         self._needed = max((Measurement.get(self, unlimited, table).maximum for table in tables), default=0)
-        super().print(*objects, **{"crop": self.is_terminal, **options})
+        if self.is_terminal or not tables:
+            super().print(*objects, **{"crop": self.is_terminal, **options})
+            return
+        with self.capture() as printed:
+            super().print(*objects, **{"crop": False, **options})
+        self.file.write("\n".join(line.rstrip(" ") for line in printed.get().split("\n")))
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Renders segments in which only rich's own control codes remain."""

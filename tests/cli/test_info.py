@@ -199,6 +199,7 @@ def test_info_of_an_unknown_name_lists_the_closest_names_of_all_roles(mitobench:
     assert answer.code == 2
     assert "Unknown plugin, data set or model 'twim'. Did you mean twin? " in answer.err
     assert answer.err.endswith(": blob, lite, twin.\n")
+    assert "'twim'. Did you mean twin? " in mitobench("info", "twim:blob").err, "the argument is not part of the name"
 
 
 def test_info_of_a_data_set_shows_card_protocols_and_notes(mitobench: Callable[..., Any]) -> None:

@@ -81,3 +81,9 @@ def test_a_folder_that_cannot_be_written_is_an_error_before_any_data_is_read(
     answer = mitobench(*command, "--data", tmp_path / "nowhere", "--out", tmp_path / out)
     assert answer.code == 2
     assert f"--out {tmp_path / out}: cannot be written: Not a directory. Give another folder." in answer.err
+
+
+def test_a_number_with_limits_is_called_an_integer(mitobench: Callable[..., Any]) -> None:
+    answer = mitobench("run", "--seeds", "a")
+    assert answer.code == 2
+    assert "'a' is not a valid integer." in answer.err

@@ -68,6 +68,15 @@ def test_the_console_shows_it_wherever_it_stands(text: str) -> None:
     assert harmless(console.file.getvalue())
 
 
+def test_no_line_of_a_table_in_a_file_ends_in_spaces() -> None:
+    console = terminal.Console(file=io.StringIO(), width=20)
+    table = Table("what", "fix", box=None, pad_edge=False)
+    table.add_row("a", "")
+    table.add_row("b", "a long text that is not folded")
+    console.print(table)
+    assert console.file.getvalue() == "what  fix\na\nb     a long text that is not folded\n"
+
+
 def test_the_consoles_own_styles_are_obeyed() -> None:
     console = terminal.Console(file=io.StringIO(), width=80, force_terminal=True, color_system="standard")
     console.print("[red]FAILED[/red]", "\\[red]", ":warning:")

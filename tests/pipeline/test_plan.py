@@ -89,6 +89,18 @@ def test_without_a_verifier_built_in_sums_are_planned_as_the_detector_alone(prep
     assert (row.combination.verifier, row.combination.fuser) == ("none", "detector-only")
 
 
+def test_a_fuser_that_is_planned_as_the_detector_alone_is_named(prepare: Any) -> None:
+    messages: list[str] = []
+    prepare(verifier="none,toy-mean", fuser="linear,toy-sum", notify=messages.append)
+    said = "Without a verifier, linear computes what detector-only does: its name is used."
+    assert [text for text in messages if "detector-only" in text] == [said]
+    messages.clear()
+    prepare(verifier="none", fuser="linear,detector-only", notify=messages.append)
+    prepare(verifier="toy-mean", fuser="linear", notify=messages.append)
+    prepare(verifier="none", fuser="linear", notify=messages.append, typed=False)
+    assert not any("detector-only" in text for text in messages), "the user knows, or did not type it"
+
+
 @pytest.mark.parametrize("fuser", ["toy-sum", "toy-linear"])
 def test_a_fuser_of_another_package_is_never_simplified(prepare: Any, fuser: str) -> None:
     """Not even if it derives from a built-in one: what it does without a verifier is not known."""

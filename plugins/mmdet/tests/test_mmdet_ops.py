@@ -172,8 +172,9 @@ def test_a_compiled_extension_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> 
     assert ops.NAME not in sys.modules
 
 
-def test_the_doctor_sees_every_operator() -> None:
+def test_the_doctor_sees_every_operator(recwarn: pytest.WarningsRecorder) -> None:
     assert [(op, fine) for op, fine, _ in ops.check()] == [(op, True) for op in ops_check.CHECKS]
+    assert not [one for one in recwarn if "addmm" in str(one.message)]
 
 
 def test_the_doctor_sees_a_wrong_operator(monkeypatch: pytest.MonkeyPatch) -> None:
