@@ -173,7 +173,8 @@ class Benchmark:
         trust.check(trust.requests_of_plan(plan), allowed, "This run")
         for roles, grid, own in zip(named, grids, settings, strict=True):
             if typed and "fuser" in grid.roles:
-                _notify_replaced(roles["fuser"], [row.combination for row in plan.rows if row.settings is own], notify)
+                planned = [row.combination for row in plan.rows if row.settings is own and not row.problem]
+                _notify_replaced(roles["fuser"], planned, notify)
         uses_boxes = any(row.combination.estimator == NO_MASKS for row in plan.rows)
         for note in (*(replaced if uses_boxes else ()), *(note for own in settings for note in own.notes)):
             notify(note)

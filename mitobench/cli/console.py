@@ -52,7 +52,7 @@ def show_problems(benchmarks: Sequence[Benchmark], every: bool = False) -> None:
     found = ((row.combination.title, *(row.problem or ("", ""))) for one in benchmarks for row in one.problems)
     problems = list(dict.fromkeys(found))
     for title, status, reason in problems if every else problems[:MAX_LINES]:
-        console.print(f"[yellow]{status.upper()}[/yellow] {escape(title)}: {escape(reason)}")
+        console.print(f"[yellow]{status.upper()}[/yellow] {escape(title)}: {escape(reason)}", soft_wrap=True)
     show_rest(problems, every, "combinations that cannot run")
 
 
