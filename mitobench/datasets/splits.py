@@ -212,7 +212,7 @@ def read_split(path: Path) -> SplitFile:
     try:
         return SplitFile.model_validate(content).model_copy(update={"path": path})
     except ValidationError as reason:
-        wrong = wrong_fields(reason, known=SplitFile.model_fields)
+        wrong = wrong_fields(reason, known=SplitFile.model_fields.keys() - {"path"})
         raise MitobenchError(f"{path}: is not a valid split: {wrong}.") from reason
 
 

@@ -166,7 +166,7 @@ def test_an_unknown_protocol_is_an_error_with_the_closest_names() -> None:
     ("changes", "complaint"),
     [
         ({"parts": {"val": {"groups": ["04"], "fields": ["04_00Aa"]}}}, "parts.val: .*exactly one of"),
-        ({"disjoint": "group"}, "disjoint: Extra"),
+        ({"disjoint": "group"}, r"disjoint: unknown key\. Did you mean disjoint_by\?"),
         ({"dataset": "mitos2012"}, "is a split of 'mitos2012', not of 'mitos2014'"),
     ],
 )
