@@ -1,7 +1,9 @@
 """Finds tissue on a slide, from a reduced copy of it. Glass and marks of pens are not tissue.
 
 Every rule looks at a pixel and its neighbours within some tens of um. What is tissue therefore does not depend on the
-rest of the slide: the same tissue is found alone, on a larger slide and beside other tissue.
+rest of the slide: the same tissue is found alone, on a larger slide and beside other tissue. The border of the image is
+the exception, as nobody knows what lies behind it: glass that reaches it is never a hole in tissue, and a speck that it
+cuts off may be left out.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import label
+from scipy.ndimage import binary_fill_holes, label
 from skimage.morphology import closing, dilation, disk
 
 from mitobench.slides.overview import Copies
@@ -25,7 +27,7 @@ MIN_PEN_SATURATION = 0.3  # of green and blue pens
 MIN_DARKNESS = 0.06  # share of the light that tissue takes away at least
 MIN_BRIGHTNESS = 0.12  # of tissue; black pens and shadows have less
 MIN_AREA_UM2 = 2_500.0  # specks up to this are dirt
-MAX_HOLE_UM2 = 25_000.0  # holes up to this are part of the tissue
+MAX_HOLE_UM2 = 25_000.0  # holes up to this are part of the tissue that surrounds them
 SMOOTH_UM = 16.0  # specks and gaps of this radius are closed and removed
 
 
@@ -128,9 +130,8 @@ def _smoothed(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     padded = np.pad(mask, 2 * around.shape[0], mode="edge")
     inner = slice(2 * around.shape[0], -2 * around.shape[0])
     closed = closing(padded, around)[inner, inner]
-    if not closed.any():  # a small image without tissue is not a hole in tissue
-        return np.zeros_like(mask)
-    filled = closed | (_sizes(~closed) <= MAX_HOLE_UM2 / cell)
+    holes = binary_fill_holes(closed) & ~closed  # glass that reaches the image's border is not a hole in tissue
+    filled = closed | (holes & (_sizes(holes) <= MAX_HOLE_UM2 / cell))
     smoothed: NDArray[np.bool_] = filled & (_sizes(filled) > MIN_AREA_UM2 / cell)
     return smoothed
 

@@ -256,3 +256,14 @@ def test_what_lies_within_outlines_of_any_form_is_searched(tmp_path: Path) -> No
         rows, columns = np.indices(area.tissue.mask.shape).reshape(2, -1)
         centres = (np.stack([columns, rows], axis=1) + 0.5) * 8
         np.testing.assert_array_equal(area.tissue.mask.ravel(), within(tuple(rings), centres), str(number))
+
+
+def test_mitoses_on_glass_beside_tissue_are_found(tmp_path: Path) -> None:
+    """As far as 32 um from it. Glass at the image's border is no tissue, and is not searched farther from it."""
+    pixels = np.full((200, 200, 3), 245, np.uint8)
+    pixels[:, :100] = (228, 168, 205)
+    pixels[100, [50, 118, 170]] = (255, 255, 255)
+    Image.fromarray(pixels).save(tmp_path / "image.png")
+    xs, _, area = found(tmp_path / "image.png")
+    assert xs == [50, 118]
+    assert area == pytest.approx(200 * 100 / 1e6, rel=0.1)

@@ -72,6 +72,26 @@ def test_specks_are_dirt_and_small_holes_are_tissue(tmp_path: Path) -> None:
     assert found.mask[200 // 8 : 240 // 8, 200 // 8 : 240 // 8].all()
 
 
+@pytest.mark.parametrize("side", [400, 700, 1000])
+@pytest.mark.parametrize("share", [0.5, 0.75])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_glass_at_the_border_of_a_field_is_not_a_hole(tmp_path: Path, side: int, share: float, axis: int) -> None:
+    """Fields of 100, 175 and 250 um. The border of the tissue is right to a cell, however small the field is."""
+    pixels = make_frame(3, 1, 0, 1000).image[:side, :side].copy()
+    width = round(side * (1 - share))
+    np.moveaxis(pixels, axis, 0)[width:] = 255
+    area = find(tmp_path, pixels, 0.25).area_mm2
+    assert area * 1e6 / (side * 0.25) == pytest.approx(width * 0.25, abs=STEP_UM)
+
+
+def test_glass_within_a_small_field_is_a_hole(tmp_path: Path) -> None:
+    pixels = np.full((175, 175, 3), PINK, dtype=np.uint8)
+    pixels[40:140, 40:140] = GLASS
+    assert find(tmp_path, pixels).mask.all()
+    pixels[40:, 40:140] = GLASS
+    assert find(tmp_path, pixels).area_mm2 == pytest.approx((175 * 175 - 100 * 135) / 1e6, rel=0.1)
+
+
 @pytest.mark.parametrize("offset", [(0, 0), (208, 64), (400, 304)])
 def test_the_same_tissue_is_found_wherever_it_lies(tmp_path: Path, offset: tuple[int, int]) -> None:
     piece = make_frame(3, 1, 0, 512).image
