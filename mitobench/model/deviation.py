@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.api import Frame
 from mitobench.model.card import ModelCard, Range, TrainingRanges
+from mitobench.model.inputs import mpp_of
 from mitobench.slides.appearance import MEASURES, measure, patches_of, patches_of_slide
 from mitobench.slides.overview import Copies
 from mitobench.slides.reader import Image, oddities
@@ -21,9 +22,14 @@ PERCENTILES = (1, 99)  # of the training patches of a source, between which an i
 MIN_PATCHES = 10  # of the training frames of a source, for ranges
 MAX_FRAMES = 200  # training frames of a source that are measured, spread evenly
 MPP_TOLERANCE = 0.1  # relative, beyond the um/px of the training frames
+DOUBTFUL_TIMES = 4.0  # um/px that are so many times those of the file, or fewer, are doubtful
 OVERVIEW_PX = 1024
 NO_TISSUE = (
     "no part of the image has the colours of H&E, so no tissue was found; if it is there, say where with --tissue"
+)
+DOUBT = (
+    "the um/px that are used are far from those that the file says: if the file is right, cells have a size that the "
+    "model has never seen, and the counts mean nothing"
 )
 NO_STAIN = "what was searched does not have the colours of H&E, so its stain is not that of the training frames"
 
@@ -36,10 +42,12 @@ class Judgement:
         judged: False for an image that is grey, black, of one colour or inverted, or on which nothing has the colours
             of H&E: it has no counts, not even 0.
         notes: how the image differs from the training frames, one sentence each without a full stop.
+        doubt: why the counts may mean nothing although the image is judged, one sentence without a full stop; or empty.
     """
 
     judged: bool = True
     notes: tuple[str, ...] = ()
+    doubt: str = ""
 
 
 NOTHING_ODD = Judgement()
@@ -67,7 +75,8 @@ def judge_image(
     if not decoded.any():  # the search reports what cannot be decoded
         return NOTHING_ODD
     samples = patches_of_slide(image, mpp, tissue, card.mpp) if card.ranges or not found else []
-    return judge(card, small, samples, mpp, found)
+    judgement = judge(card, small, samples, mpp, found)
+    return replace(judgement, doubt=DOUBT) if _is_doubtful(mpp_of(image), mpp) else judgement
 
 
 def judge(
@@ -154,6 +163,12 @@ def _resolution(trained: Range, mpp: tuple[float, float]) -> list[str]:
         return []
     kind = "coarser" if max(mpp) > high else "finer"
     return [f"{kind} um/px than the training frames: {_numbers(*sorted({*mpp}))}, and they have {_span(trained)}"]
+
+
+def _is_doubtful(file: tuple[float, float] | None, used: tuple[float, float]) -> bool:
+    """Whether the um/px that are used are far from those that the file says, if it says any."""
+    ratios = [] if file is None else [a / b for a, b in zip(file, used, strict=True)]
+    return any(not 1 / DOUBTFUL_TIMES < ratio < DOUBTFUL_TIMES for ratio in ratios)
 
 
 def _outside(what: str, value: float, trained: Range) -> list[str]:

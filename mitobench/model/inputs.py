@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -21,6 +22,7 @@ from mitobench.slides.reader.image import too_many_pixels
 from mitobench.slides.reader.resolution import Mpp
 
 MIN_MPP, MAX_MPP = 0.1, 1.0  # um/px at which mitoses are found
+_IGNORED = re.compile(r"the um/px in the file \((\S+), (\S+)\) is outside")
 _LISTED = 8  # files of a slide that a note names, and files of a folder that an error names
 HEAT = ".heat"  # end of the stem of a heat map
 _MAX_STEM = 200  # bytes of the stem of an output file; the rest is for its ending, and for that of temporary files
@@ -235,22 +237,36 @@ def resolution(image: Image, given: float | None, option: str = "--mpp ") -> tup
 
     Raises DataError if neither is there, and for um/px at which no mitosis can be recognised.
     """
+    file = mpp_of(image)
     if given is not None:
         mpp = (given, given)
-        if image.mpp is None or not differ(image.mpp, mpp):
+        if file is None or not differ(file, mpp):
             return mpp, []
-        return mpp, [f"the file says {um_px(image.mpp)} um/px, and {given:g} is used"]
-    if image.mpp is None:
+        return mpp, [f"the file says {um_px(file)} um/px, and {given:g} is used"]
+    if file is None:
         raise NoResolution(
             f"{image.path}: the file has no um/px. Give them with {option.strip()}, for example {option}0.25 for a 40x "
             f"scan or {option}0.5 for a 20x scan.{_reading_notes(image)}"
         )
-    if not all(MIN_MPP <= value <= MAX_MPP for value in image.mpp):
+    if not all(MIN_MPP <= value <= MAX_MPP for value in file):
         raise DataError(
-            f"{image.path}: has {um_px(image.mpp)} um/px, and mitoses are found at {MIN_MPP:g} to {MAX_MPP:g} "
-            f"um/px. Scan it at 20x or 40x. If the file is wrong, give {option.strip()}.{_reading_notes(image)}"
+            f"{image.path}: says {um_px(file)} um/px, as a reduced copy does: too coarse to find mitoses, which "
+            f"takes {MIN_MPP:g} to {MAX_MPP:g}. Search the file of full resolution, or scan at 20x or 40x. If the file "
+            f"is wrong, give {option.strip()}.{_reading_notes(image)}"
         )
-    return image.mpp, []
+    return file, []
+
+
+def mpp_of(image: Image) -> Mpp | None:
+    """Returns the um/px that a file says, also those of a reduced copy; None if it says none.
+
+    The reader takes those coarser than any scan for none. Its note has them.
+    """
+    if image.mpp is not None:
+        return image.mpp
+    ignored = next(filter(None, map(_IGNORED.match, image.notes)), None)
+    mpp = (float(ignored[1]), float(ignored[2])) if ignored else (0.0, 0.0)
+    return mpp if max(mpp) > MAX_MPP else None
 
 
 def _reading_notes(image: Image) -> str:

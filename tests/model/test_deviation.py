@@ -15,7 +15,7 @@ from mitobench.api import Frame
 from mitobench.model import card as cards
 from mitobench.model.batch import Options, predict_files
 from mitobench.model.card import ModelCard, Range, TrainingRanges
-from mitobench.model.deviation import Judgement, _outside, judge, judge_image, ranges_of
+from mitobench.model.deviation import DOUBT, Judgement, _outside, judge, judge_image, ranges_of
 from mitobench.slides.appearance import MEASURES, patches_of
 from mitobench.slides.reader import open_image
 from mitobench.slides.tissue import everywhere, find
@@ -207,3 +207,17 @@ def test_cards_without_ranges_keep_their_digest(tmp_path: Path, ranges: Training
 def test_a_value_just_beyond_a_range_looks_different_from_its_end() -> None:
     (note,) = _outside("saturation", 0.61842, Range(low=0.31, high=0.6183))
     assert note == "saturation is higher than in the training frames: 0.6184, and theirs is 0.31 to 0.6183"
+
+
+@pytest.mark.parametrize(("stored", "doubtful"), [(0.25, False), (0.5, False), (4.6, True)])
+def test_counts_at_um_px_far_from_those_of_the_file_are_doubtful(tmp_path: Path, stored: float, doubtful: bool) -> None:
+    """The summary and the top of the report say so; the file may be wrong, so it is judged."""
+    path = tmp_path / "a.tif"
+    tags = {282: 10_000 / stored, 283: 10_000 / stored, 296: 3}
+    Image.fromarray(picture(400, 400)).save(path, tiffinfo=tags)
+    (row,) = predict_files(dots(), [path], tmp_path / "out", options=Options(mpp=0.25))
+    report = " ".join((tmp_path / "out" / "a.html").read_text().split())
+    assert row.done
+    assert (DOUBT in row.note) == doubtful
+    assert ("Do not trust these counts" in report) == doubtful
+    assert (f"the file says {stored:g} um/px, and 0.25 is used" in row.note) == (stored != 0.25)

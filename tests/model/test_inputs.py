@@ -51,7 +51,9 @@ def test_what_predict_wrote_is_not_an_image(tmp_path: Path, out: str) -> None:
     assert own in inputs.images_of([tmp_path], recursive=True)
 
 
-@pytest.mark.parametrize(("dpi", "reason"), [(2_000_000, "has no um/px"), (25_400 / 1.5, "at 0.1 to 1 um/px")])
+@pytest.mark.parametrize(
+    ("dpi", "reason"), [(2_000_000, "has no um/px"), (25_400 / 1.5, "too coarse to find mitoses, which takes 0.1 to 1")]
+)
 def test_an_image_that_is_refused_keeps_the_notes_of_reading_it(tmp_path: Path, dpi: float, reason: str) -> None:
     Image.new("L", (30, 20), 90).save(tmp_path / "a.tif", dpi=(dpi, dpi))
     (row,) = predict_files(dots(), [tmp_path / "a.tif"], tmp_path / "out")
@@ -187,7 +189,8 @@ def with_mpp(path: Path, mpp: float) -> Path:
         (0.25, 0.26, 0.26, False),
         (0.25, 0.27, 0.27, True),
         (0.5, 0.25, 0.25, True),
-        (5.0, 0.25, 0.25, False),
+        (5.0, 0.25, 0.25, True),
+        (50.0, 0.25, 0.25, False),
     ],
 )
 def test_um_px_are_those_of_the_file_unless_others_are_given(
@@ -199,7 +202,7 @@ def test_um_px_are_those_of_the_file_unless_others_are_given(
     assert bool(notes) == note
 
 
-@pytest.mark.parametrize("stored", [0.05, 2.5, 300.0])
+@pytest.mark.parametrize("stored", [0.05, 50.0, 300.0])
 def test_without_um_px_the_error_says_what_to_pass(tmp_path: Path, stored: float) -> None:
     with (
         open_image(with_mpp(tmp_path / "a.tif", stored)) as image,
@@ -208,6 +211,12 @@ def test_without_um_px_the_error_says_what_to_pass(tmp_path: Path, stored: float
         inputs.resolution(image, None)
 
 
-def test_um_px_at_which_no_mitosis_can_be_recognised_are_an_error(tmp_path: Path) -> None:
-    with open_image(with_mpp(tmp_path / "a.tif", 1.5)) as image, pytest.raises(DataError, match=r"1\.5 um/px.*20x"):
+@pytest.mark.parametrize("stored", [1.5, 4.6])
+def test_a_reduced_copy_is_an_error_that_advises_the_full_resolution(tmp_path: Path, stored: float) -> None:
+    with (
+        open_image(with_mpp(tmp_path / "a.tif", stored)) as image,
+        pytest.raises(DataError, match=rf"says {stored} um/px.*too coarse.*file of full resolution.*20x") as error,
+    ):
         inputs.resolution(image, None)
+    assert not isinstance(error.value, inputs.NoResolution)
+    assert "--mpp 0.25" not in str(error.value)
