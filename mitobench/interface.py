@@ -120,6 +120,7 @@ class LoadedModel:
         if mpp is None:
             raise MitobenchError(f"mpp=None: give the um/px of the array, {inputs.MIN_MPP:g} to {inputs.MAX_MPP:g}.")
         height, width = pixels.shape[:2]
+        inputs.check_size("The array", (width, height), (mpp, mpp))
         frame = Frame("array", "images", "array", "-", (mpp, mpp), (width, height), lambda: pixels)
         area = search_area_of_array(frame.size, frame.mpp, tissue, roi)
         found = self._search(frame, area, threshold)
@@ -133,6 +134,7 @@ class LoadedModel:
         inputs.check_there([path])
         with open_image(path) as image:
             resolution, notes = inputs.resolution(image, mpp, "mpp=")
+            inputs.check_size(path, image.size, resolution)
             copies = Copies(image)
             area = search_area_of(image, resolution, tissue, roi, copies)
             frame = inputs.frame_of(image, resolution)

@@ -53,6 +53,11 @@ def test_mitoses_of_an_array(model: LoadedModel) -> None:
     assert model.predict(pixels(), mpp=1.0, threshold=0.9).count == 0
 
 
+def test_an_array_smaller_than_a_mitosis_is_refused(model: LoadedModel) -> None:
+    with pytest.raises(MitobenchError, match=r"The array: too small: 1\.25 x 1\.25 um"):
+        model.predict(pixels()[:5, :5], mpp=0.25)
+
+
 @pytest.mark.parametrize(
     ("number", "message"),
     [

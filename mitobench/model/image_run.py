@@ -151,6 +151,7 @@ class Run:
         state = inputs.state(path)
         with open_image(path, self.options.page) as image:
             mpp, notes = inputs.resolution(image, self.options.mpp)
+            inputs.check_size(path, image.size, mpp)
             copies = Copies(image)
             area = search_area_of(image, mpp, self.options.tissue, self.options.roi, copies)
             identity = self._identity(state, image, mpp, area)

@@ -22,6 +22,7 @@ from mitobench.slides.reader.image import too_many_pixels
 from mitobench.slides.reader.resolution import Mpp
 
 MIN_MPP, MAX_MPP = 0.1, 1.0  # um/px at which mitoses are found
+MIN_SIDE_UM = 10.0  # of an image: about a mitotic figure
 _IGNORED = re.compile(r"the um/px in the file \((\S+), (\S+)\) is outside")
 _LISTED = 8  # files of a slide that a note names, and files of a folder that an error names
 HEAT = ".heat"  # end of the stem of a heat map
@@ -267,6 +268,16 @@ def mpp_of(image: Image) -> Mpp | None:
     ignored = next(filter(None, map(_IGNORED.match, image.notes)), None)
     mpp = (float(ignored[1]), float(ignored[2])) if ignored else (0.0, 0.0)
     return mpp if max(mpp) > MAX_MPP else None
+
+
+def check_size(image: str | Path, size: tuple[int, int], mpp: Mpp) -> None:
+    """Raises DataError if an image of `size` (width, height px) is smaller than a mitosis. `image` names it."""
+    width, height = (pixels * um for pixels, um in zip(size, mpp, strict=True))
+    if min(width, height) < MIN_SIDE_UM:
+        raise DataError(
+            f"{image}: too small: {width:.3g} x {height:.3g} um, and a mitosis has about {MIN_SIDE_UM:g} um. Give a "
+            "larger image, or check its um/px."
+        )
 
 
 def _reading_notes(image: Image) -> str:

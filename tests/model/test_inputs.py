@@ -40,7 +40,7 @@ def test_a_folder_means_its_images_sorted_and_each_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("out", ["found", "."])
 def test_what_predict_wrote_is_not_an_image(tmp_path: Path, out: str) -> None:
     """So a folder can be searched again with its results in it."""
-    image, other = (save(tmp_path / "deeper" / name) for name in ("a.png", "b.png"))
+    image, other = (save(tmp_path / "deeper" / name, size=(30, 20)) for name in ("a.png", "b.png"))
     for _ in range(2):
         paths = inputs.images_of([tmp_path], recursive=True)
         assert paths == [image, other]
@@ -178,7 +178,7 @@ def test_no_image_is_named_like_the_heat_map_of_another() -> None:
 def with_mpp(path: Path, mpp: float) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     tags = {282: 10_000 / mpp, 283: 10_000 / mpp, 296: 3}
-    Image.new("RGB", (8, 6), (200, 90, 160)).save(path, tiffinfo=tags)
+    Image.new("RGB", (80, 60), (200, 90, 160)).save(path, tiffinfo=tags)
     return path
 
 
@@ -220,3 +220,10 @@ def test_a_reduced_copy_is_an_error_that_advises_the_full_resolution(tmp_path: P
         inputs.resolution(image, None)
     assert not isinstance(error.value, inputs.NoResolution)
     assert "--mpp 0.25" not in str(error.value)
+
+
+def test_an_image_smaller_than_a_mitosis_is_skipped(tmp_path: Path) -> None:
+    paths = [with_mpp(tmp_path / f"{number}.tif", mpp) for number, mpp in enumerate((0.1, 0.16, 0.2))]  # 80 x 60 px
+    rows = list(predict_files(dots(), paths, tmp_path / "out"))
+    assert [row.searched for row in rows] == [False, False, True]
+    assert rows[0].note.startswith(f"{paths[0]}: too small: 8 x 6 um")
