@@ -18,7 +18,8 @@ def executor_of(name: str | None = None, jobs: int | None = None) -> Executor:
             on this machine. `ray:ADDRESS`: an existing Ray cluster. None: `processes` for several jobs, else `local`.
         jobs: how many stages may run at once; None: one, on Ray as many as the cluster has resources for.
 
-    Raises MitobenchError for an unknown name, jobs that it cannot have, or if Ray is not installed.
+    Raises MitobenchError for an unknown name, jobs that it cannot have, an address where nothing answers, or if Ray is
+    not installed.
     """
     kind, _, address = (name or ("processes" if jobs and jobs > 1 else "local")).partition(":")
     if kind not in EXECUTORS or (kind != "ray" and address) or (name or "").endswith(":"):

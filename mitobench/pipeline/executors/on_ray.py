@@ -38,7 +38,7 @@ class OnRay(Executor):
         address: `HOST:PORT` of the cluster's head, or `auto`; None: a cluster is started on this machine.
         jobs: how many stages may be submitted at once; None: a thousand.
 
-    Raises MitobenchError if Ray is not installed.
+    Raises MitobenchError if Ray is not installed, or nothing answers at the address.
     """
 
     def __init__(self, address: str | None = None, jobs: int | None = None) -> None:

@@ -21,12 +21,16 @@ VARIABLES = "MITOBENCH_"  # the environment variables with this prefix are those
 class Cluster:
     """A Ray cluster that is connected to when it is first needed.
 
+    Raises MitobenchError if Ray is not installed, or nothing answers at the address.
+
     Attributes:
         is_lost: whether the head of the cluster was lost.
     """
 
     def __init__(self, address: str | None) -> None:
         self._ray = _import_ray()
+        if address is not None:
+            _check_reachable(address)
         self._address = address
         self._head: tuple[str, int] | None = None
         self._answered = time.monotonic()
@@ -59,7 +63,6 @@ class Cluster:
             os.environ.setdefault("RAY_worker_niceness", "0")  # as that of the processes of --jobs
             ray.init(address="local", include_dashboard=False, **options)
         else:
-            _check_reachable(self._address)
             try:
                 ray.init(address=self._address, **options)
             except Exception as reason:  # Ray raises errors of many kinds here
