@@ -5,7 +5,8 @@ A search that was interrupted continues at the cell where it stopped, and finish
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from mitobench.model.spread_images import Spread, spread_images
 __all__ = ["ENDINGS", "SUMMARY_FILE", "Options", "Progress", "ProgressListener", "predict_files"]
 
 SUMMARY_FILE = f"{SUMMARY}.csv"
+INDEX_SECONDS = 30.0  # between two versions of the index, which takes a while with thousands of images
 
 
 def predict_files(
@@ -36,7 +38,9 @@ def predict_files(
     progress: ProgressListener | None = None,
     spread: Spread | None = None,
 ) -> Iterator[ImageSummary]:
-    """Finds mitoses on images; writes the files of each, `summary.csv` for all so far, and an index of the reports.
+    """Finds mitoses on images; writes the files of each, and `summary.csv` and an index of the reports for all so far.
+
+    An earlier `summary.csv` and index are replaced when the first image is finished.
 
     Args:
         model: the model.
@@ -59,8 +63,10 @@ def predict_files(
         folder = stack.enter_context(OutputFolder(out, given.overwrite))
         names = inputs.names(paths, searched_before(folder))
         folder.check([SUMMARY_FILE, INDEX, *(f"{name}{ending}" for name in names for ending in ENDINGS)])
+        with folder.staged():  # fails before any work if nothing can be written
+            pass
         done: dict[int, Processed] = {}
-        _write_summary(folder, [])  # fails before any work if it cannot be written
+        index_at = 0.0
         results: Iterator[tuple[int, Processed]]
         if spread is None:
             search = stack.enter_context(searcher(model, given.load, given.jobs))
@@ -70,14 +76,22 @@ def predict_files(
             )
         else:
             results = spread_images(folder, paths, names, given, progress, spread)
-        for number, processed in results:
-            done[number] = processed
-            in_order = [one for _, one in sorted(done.items())]
-            _write_summary(folder, in_order)
-            if len(done) == len(paths):
-                _write_index(folder, in_order, model, given)
-                folder.close()
-            yield processed.summary
+        try:
+            for number, processed in results:
+                done[number] = processed
+                _write_summary(folder, _in_order(done))
+                if time.monotonic() >= index_at:
+                    _write_index(folder, _in_order(done), model, given, len(paths))
+                    index_at = time.monotonic() + INDEX_SECONDS
+                yield processed.summary
+        finally:  # also if it is interrupted
+            if done:
+                _write_index(folder, _in_order(done), model, given, len(paths))
+        folder.close()
+
+
+def _in_order(done: Mapping[int, Processed]) -> list[Processed]:
+    return [one for _, one in sorted(done.items())]
 
 
 def _write_summary(folder: OutputFolder, done: Sequence[Processed]) -> None:
@@ -85,8 +99,8 @@ def _write_summary(folder: OutputFolder, done: Sequence[Processed]) -> None:
         outputs.write_summary(stage / SUMMARY_FILE, (processed.summary for processed in done))
 
 
-def _write_index(folder: OutputFolder, done: Sequence[Processed], model: Model, options: Options) -> None:
+def _write_index(folder: OutputFolder, done: Sequence[Processed], model: Model, options: Options, images: int) -> None:
     assert options.threshold is not None
     rows = [processed.index for processed in done]
     with folder.staged() as stage:
-        write_index(stage / INDEX, rows, options.hot_spot.mm2, model.card, options.threshold)
+        write_index(stage / INDEX, rows, options.hot_spot.mm2, model.card, options.threshold, images)

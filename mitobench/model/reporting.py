@@ -82,13 +82,14 @@ def hot_spot_features(report: Report) -> Iterable[dict[str, Any]]:
 
 def index_row(report: Report) -> IndexRow:
     """Returns the line of an image in the index."""
-    name, notes = report.findings.name, tuple(report.notes)
+    name, page = report.findings.path.name, f"{report.findings.name}{REPORT}"
+    notes = tuple(report.notes)
     if not report.judgement.judged:
-        return IndexRow(name, f"{name}{REPORT}", "not judged", notes=(*report.judgement.notes, *notes))
+        return IndexRow(name, page, "not judged", notes=(*report.judgement.notes, *notes))
     first = report.hot.spots[0] if report.hot.spots else None
     return IndexRow(
         name,
-        f"{name}{REPORT}",
+        page,
         "judged",
         first.count if first else None,
         first.interval if first else None,

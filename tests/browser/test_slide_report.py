@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_every_width(browser: Browser, tmp_path: Path, scheme: str) -> None:
-    write_index(tmp_path / "index.html", ROWS, 2.0, card(title="a model"), 0.6)
+    write_index(tmp_path / "index.html", ROWS, 2.0, card(title="a model"), 0.6, len(ROWS))
     page = browser.new_page(color_scheme=scheme)  # type: ignore[arg-type]
     problems: list[str] = []
     page.on("console", lambda message: problems.append(message.text))

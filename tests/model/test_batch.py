@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 
 from mitobench.api import Detections, Detector, Frame
 from mitobench.errors import MitobenchError
-from mitobench.model import Model
+from mitobench.model import Model, batch
 from mitobench.model.batch import ENDINGS, predict_files
 from mitobench.model.inputs import state
 from model.toy_models import dots, stained
@@ -89,6 +90,64 @@ def test_finished_images_are_kept_after_an_interrupt(paths: list[Path], tmp_path
     running.close()
     assert [row["image"] for row in summary(tmp_path / "out")] == [str(paths[0])]
     assert (tmp_path / "out" / "dots0.geojson").is_file()
+
+
+def index(out: Path) -> str:
+    return " ".join((out / "summary.html").read_text().split())
+
+
+def test_an_interrupted_search_leaves_an_index_of_what_is_finished(paths: list[Path], tmp_path: Path) -> None:
+    running = predict_files(dots(), paths, tmp_path / "out", 0.5)
+    next(running)
+    next(running)
+    running.close()
+    page = index(tmp_path / "out")
+    assert "2 of 3 images are finished." in page
+    assert [path.name in page for path in paths] == [True, True, False]
+    list(predict_files(dots(), paths, tmp_path / "out", 0.5))
+    page = index(tmp_path / "out")
+    assert "are finished" not in page
+    assert all(path.name in page for path in paths)
+
+
+def test_the_index_is_there_while_the_search_runs(
+    paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not written for every one of thousands of images."""
+    running = predict_files(dots(), paths, tmp_path / "out", 0.5)
+    next(running)
+    assert "1 of 3 images are finished." in index(tmp_path / "out")
+    next(running)
+    assert "1 of 3 images are finished." in index(tmp_path / "out")
+    monkeypatch.setattr(batch.time, "monotonic", lambda: float("inf"))
+    next(running)
+    assert "are finished." not in index(tmp_path / "out")
+
+
+def test_finished_results_stay_until_there_are_new_ones(
+    paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list(predict_files(dots(), paths, tmp_path / "out", 0.5))
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(batch.Run, "process", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(predict_files(dots(), paths, tmp_path / "out", 0.5, threshold=0.9))
+    assert {name: (tmp_path / "out" / name).read_bytes() for name in before} == before
+
+
+def test_the_index_shows_the_names_of_the_files(tmp_path: Path) -> None:
+    """Also of images that an earlier command searched, and that failed."""
+    for name in ("crop.bmp", "crop.png"):
+        Image.fromarray(stained(60, 40)).save(tmp_path / name)
+    (tmp_path / "crop.tif").write_text("no image")
+    paths = sorted(tmp_path.glob("crop.*"))
+    for _ in range(2):
+        list(predict_files(dots(), paths, tmp_path / "out", 0.5))
+        assert re.findall(r"crop\.(?:bmp|png|tif)(?=<)", index(tmp_path / "out")) == [path.name for path in paths]
 
 
 def test_running_again_overwrites(paths: list[Path], tmp_path: Path) -> None:

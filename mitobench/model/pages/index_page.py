@@ -18,7 +18,7 @@ class IndexRow:
     """A line of the index. Numbers are None where the slide has none.
 
     Attributes:
-        name: of the slide.
+        name: of the slide's file.
         page: address of its report, relative to the index; empty without one.
         status: `judged`, `not judged` or `failed`.
         hot_spot: mitoses in its hot spot.
@@ -40,7 +40,9 @@ class IndexRow:
     notes: Sequence[str] = ()
 
 
-def write_index(path: Path, rows: Sequence[IndexRow], area_mm2: float, card: ModelCard, threshold: float) -> None:
+def write_index(
+    path: Path, rows: Sequence[IndexRow], area_mm2: float, card: ModelCard, threshold: float, images: int
+) -> None:
     """Writes the index.
 
     Args:
@@ -49,12 +51,14 @@ def write_index(path: Path, rows: Sequence[IndexRow], area_mm2: float, card: Mod
         area_mm2: size of the hot spots.
         card: the model's card.
         threshold: that was used.
+        images: how many there are, with those that are not finished.
 
     Raises MitobenchError if the file cannot be written.
     """
     text = render(
         "index.html",
         rows=rows,
+        images=images,
         counts={status: sum(row.status == status for row in rows) for status in ("judged", "not judged", "failed")},
         area_mm2=area_mm2,
         card=card,

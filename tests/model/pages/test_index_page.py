@@ -20,7 +20,7 @@ ROWS = [
 
 
 def test_it_lists_the_slides(tmp_path: Path) -> None:
-    write_index(tmp_path / "index.html", ROWS, 2.0, card(title="a model"), 0.6)
+    write_index(tmp_path / "index.html", ROWS, 2.0, card(title="a model"), 0.6, len(ROWS))
     html, text = (tmp_path / "index.html").read_text(encoding="utf-8"), text_of(tmp_path / "index.html")
     assert "Mitoses on 4 images a model, threshold .600" in text
     assert "In a test on synthetic it reached F1 .500, where 1 means that every mitosis and nothing else" in text
@@ -40,14 +40,14 @@ def test_it_says_if_the_f1_of_the_test_refers_to_another_threshold(tmp_path: Pat
     numbers = dict.fromkeys(("precision", "recall", "f1", "f1_before"), 0.5)
     repacked = card(repacked=Repacked(**chosen_again, radius_um=7.5, **numbers))
     for one, threshold, measured in ((card(), 0.5, None), (card(), 0.6, ".500"), (repacked, 0.5, ".300")):
-        write_index(tmp_path / "index.html", ROWS, 2.0, one, threshold)
+        write_index(tmp_path / "index.html", ROWS, 2.0, one, threshold, len(ROWS))
         text = text_of(tmp_path / "index.html")
         assert (f"That is at a threshold of {measured}, not at the one used here." in text) == (measured is not None)
         assert ("at a threshold of" in text) == (measured is not None)
 
 
 def test_one_image_is_not_called_images(tmp_path: Path) -> None:
-    write_index(tmp_path / "index.html", ROWS[:1], 2.0, card(title="a model"), 0.6)
+    write_index(tmp_path / "index.html", ROWS[:1], 2.0, card(title="a model"), 0.6, 1)
     html = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert "<title>Mitoses on 1 image</title>" in html
     assert "<h1>Mitoses on 1 image</h1>" in html
