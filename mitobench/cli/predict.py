@@ -127,8 +127,9 @@ def predict(
     from mitobench.slides.areas import area_of
 
     hot_spot = area_of(hotspot, area_mm2)
-    paths, folders = _images(image or [], example, recursive)
-    _check_files(paths, folders, out, mpp, roi, tissue, page)
+    paths = _images(image or [], example, recursive)
+    _check_files(paths, out, mpp, roi, tissue, page)
+    skipped = [] if mpp is not None else _without_resolution(paths, image or [], page)
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from mitobench.benchmark import find_device
@@ -158,13 +159,12 @@ def predict(
             spread = _spread(where, out, [folder, *paths], loaded.detector.device)
             for row in predict_files(loaded, paths, out, options=options, progress=listener, spread=spread):
                 rows.append(row)
-                if not row.searched:
+                if not row.searched and Path(row.image) not in skipped:
                     notify(f"skipped: {row.note}")
-                elif row.note:
-                    notify(f"{row.image}: {row.note}")
     except KeyboardInterrupt:
         echo("Interrupted. Finished parts are kept. Run the same command again to continue.", err=True)
         raise typer.Exit(130) from None
+    _show_notes([row for row in rows if row.searched])
     _show(rows)
     if any(row.found_before for row in rows):
         notify("Found before: same image, model and options, so not searched again. --overwrite searches again.")
@@ -193,8 +193,8 @@ def _check_numbers(mpp: float | None, threshold: float | None, device: str) -> N
         raise typer.BadParameter(f"--device {device}: must be auto, cpu or cuda.")
 
 
-def _images(given: list[Path], example: bool, recursive: bool) -> tuple[list[Path], bool]:
-    """Returns the images to search, and whether folders were given. Raises MitobenchError for missing ones."""
+def _images(given: list[Path], example: bool, recursive: bool) -> list[Path]:
+    """Returns the images to search. Raises MitobenchError for missing ones."""
     from mitobench.model.inputs import check_there, images_of
 
     if example == bool(given):
@@ -205,15 +205,14 @@ def _images(given: list[Path], example: bool, recursive: bool) -> tuple[list[Pat
 
         path = make()
         notify(f"The example is {path}: synthetic tissue, so what is found on it says nothing about real slides.")
-        return [path], False
+        return [path]
     paths = images_of(given, recursive)
     check_there(path for path in paths if path in given)  # a broken link in a folder is reported when its turn comes
-    return paths, any(path.is_dir() for path in given)
+    return paths
 
 
 def _check_files(
     paths: Sequence[Path],
-    folders: bool,
     out: Path,
     mpp: float | None,
     roi: Path | None,
@@ -234,8 +233,6 @@ def _check_files(
     check_writable(out)
     if len(paths) == 1 and (roi or tissue or page):
         _check_area(paths[0], mpp, roi, tissue, page)
-    if mpp is None and not folders:
-        _check_resolution(paths, page)
 
 
 def _check_area(path: Path, mpp: float | None, roi: Path | None, tissue: Path | None, page: int | None) -> None:
@@ -248,20 +245,18 @@ def _check_area(path: Path, mpp: float | None, roi: Path | None, tissue: Path | 
         check_areas(image, resolution(image, mpp)[0], tissue, roi)
 
 
-def _check_resolution(paths: Sequence[Path], page: int | None) -> None:
-    """Raises MitobenchError if a named file says no um/px. Other errors of reading are reported when its turn comes."""
-    from mitobench.errors import MitobenchError
-    from mitobench.model.inputs import NoResolution, resolution
-    from mitobench.slides.reader import open_image
+def _without_resolution(paths: Sequence[Path], given: Sequence[Path], page: int | None) -> list[Path]:
+    """Returns the images in folders that say no um/px, and reports them.
 
-    for path in paths:
-        try:
-            with open_image(path, page) as image:
-                resolution(image, None)
-        except NoResolution:
-            raise
-        except MitobenchError:
-            continue
+    Raises MitobenchError for a named file without um/px, and if no other image can be searched.
+    """
+    from mitobench.cli.console import notify
+    from mitobench.model.inputs import without_resolution
+
+    without, note = without_resolution(paths, given, page)
+    if note:
+        notify(note)
+    return without
 
 
 def _spread(where: Executor, out: Path, files: Sequence[Path], device: str) -> Spread | None:
@@ -340,6 +335,21 @@ def _introduce(folder: Path, model: Model, threshold: float | None) -> None:
     if threshold is not None:
         notify(f"Using --threshold {threshold:g} instead: the F1 of the test does not apply to it.")
     notify("Research software: not for diagnosis.")
+
+
+def _show_notes(rows: Sequence[ImageSummary]) -> None:
+    """Prints what several images have in common once, then the other notes image by image."""
+    from collections import Counter
+
+    from mitobench.cli.console import notify
+
+    images = Counter(note for row in rows for note in row.notes)
+    for note, number in images.items():
+        if number > 1:
+            notify(f"{number} images: {note}")
+    for row in rows:
+        if own := [note for note in row.notes if images[note] == 1]:
+            notify(f"{row.image}: {'; '.join(own)}")
 
 
 def _show(rows: Sequence[ImageSummary]) -> None:

@@ -327,6 +327,7 @@ def _summary(report: Report, seconds: float) -> ImageSummary:
         findings.tissue.area_mm2 if judged else None,
         len(findings.failed),
         (spots[0].count if spots else None) if judged else None,
+        notes=tuple(notes),
     )
 
 
@@ -354,7 +355,9 @@ def _restored(stored: dict[str, Any], path: Path, name: str) -> Processed:
     interval = None if index["interval"] is None else tuple(index["interval"])
     own = {"name": path.name, "page": f"{name}{reporting.REPORT}", "interval": interval, "notes": tuple(index["notes"])}
     row = IndexRow(**{**index, **own})
-    return Processed(ImageSummary(**{**stored["summary"], "image": str(path), "found_before": True}), row)
+    summary = {**stored["summary"], "image": str(path), "found_before": True}
+    notes = tuple(summary.get("notes", ()))
+    return Processed(ImageSummary(**{**summary, "notes": notes}), row)
 
 
 # --------------------------------------------------------------------------------------------------------- files

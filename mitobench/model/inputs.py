@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from mitobench.api import Frame
 from mitobench.datasets.resolution import differ, um_px
-from mitobench.errors import DataError, MitobenchError, as_text
+from mitobench.errors import DataError, MitobenchError, as_text, listed
 from mitobench.foreign.limits import MAX_PIXELS
 from mitobench.model.output_folder import written_in
 from mitobench.slides.reader import COMPANION_SUFFIXES, READ_SUFFIXES, Image, PixelReader, oddities, open_image
@@ -245,10 +245,7 @@ def resolution(image: Image, given: float | None, option: str = "--mpp ") -> tup
             return mpp, []
         return mpp, [f"the file says {um_px(file)} um/px, and {given:g} is used"]
     if file is None:
-        raise NoResolution(
-            f"{image.path}: the file has no um/px. Give them with {option.strip()}, for example {option}0.25 for a 40x "
-            f"scan or {option}0.5 for a 20x scan.{_reading_notes(image)}"
-        )
+        raise NoResolution(f"{image.path}: the file has no um/px. {_give(option)}{_reading_notes(image)}")
     if not all(MIN_MPP <= value <= MAX_MPP for value in file):
         raise DataError(
             f"{image.path}: says {um_px(file)} um/px, as a reduced copy does: too coarse to find mitoses, which "
@@ -278,6 +275,45 @@ def check_size(image: str | Path, size: tuple[int, int], mpp: Mpp) -> None:
             f"{image}: too small: {width:.3g} x {height:.3g} um, and a mitosis has about {MIN_SIDE_UM:g} um. Give a "
             "larger image, or check its um/px."
         )
+
+
+def without_resolution(
+    paths: Sequence[Path], named: Sequence[Path] = (), page: int | None = None
+) -> tuple[list[Path], str]:
+    """Returns the images that say no um/px, and what to tell the user about them; empty if there are none.
+
+    Reads headers only. Files that cannot be read are left out: the reason is reported when their turn comes.
+
+    Raises NoResolution if an image in `named` says none, or no other image can be searched.
+    """
+    without, searchable = dict[Path, NoResolution](), 0
+    for path in paths:
+        try:
+            with open_image(path, page) as image:
+                resolution(image, None)
+            searchable += 1
+        except NoResolution as reason:
+            without[path] = reason
+        except MitobenchError:
+            continue
+    wrong = [path for path in without if path in named or not searchable]
+    if len(wrong) == 1:
+        raise without[wrong[0]]
+    if wrong:
+        raise NoResolution(f"{_list(wrong)}: these {len(wrong)} files have no um/px. {_give()}")
+    if not without:
+        return [], ""
+    have = "has" if len(without) == 1 else "have"
+    note = f"{len(without)} of {len(paths)} images {have} no um/px and will be skipped: {_list([*without])}. {_give()}"
+    return [*without], note
+
+
+def _list(paths: Sequence[Path]) -> str:
+    return listed([as_text(str(path)) for path in paths], _LISTED)
+
+
+def _give(option: str = "--mpp ") -> str:
+    return f"Give them with {option.strip()}, for example {option}0.25 for a 40x scan or {option}0.5 for a 20x scan."
 
 
 def _reading_notes(image: Image) -> str:

@@ -48,6 +48,7 @@ class ImageSummary:
         note: why the image failed; otherwise how its output files are named if not after its stem, and what was
             converted, is odd about it, or was not searched.
         found_before: whether an earlier command searched the image, and this one did not. It has no column.
+        notes: what `note` joins, if the image was read. It has no column.
     """
 
     image: str
@@ -64,6 +65,7 @@ class ImageSummary:
     unread_parts: int | None = None
     hot_spot_mitoses: int | None = None
     found_before: bool = field(default=False, compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def done(self) -> bool:
@@ -82,7 +84,7 @@ class ImageSummary:
 
 def header() -> list[str]:
     """Returns the column names of the summary."""
-    return [column.name for column in fields(ImageSummary) if column.name != "found_before"]
+    return [column.name for column in fields(ImageSummary) if column.compare]
 
 
 def write_summary(path: Path, rows: Iterable[ImageSummary]) -> None:

@@ -101,7 +101,7 @@ def find_hot_spots(
         return HotSpots((), counts, ("no tissue was found, so that there is no hot spot",))
     width, height = tissue.extent_um
     if width * height / 1e6 < area.mm2:
-        return HotSpots((_whole_image(len(points_um), tissue, area),), counts, (_smaller_image(tissue, area),))
+        return HotSpots((_whole_image(len(points_um), tissue, area),), counts, (_smaller_image(area),))
     cells, total = count_cells(tissue.mask, tissue.step_um, area)
     eligible = cells >= MIN_TISSUE_SHARE * max(total, 1)
     notes = []
@@ -132,11 +132,8 @@ def _whole_image(count: int, tissue: Tissue, area: Area) -> HotSpot:
     return HotSpot((width / 2, height / 2), area, count, poisson_interval(count), tissue.area_mm2, whole_image=True)
 
 
-def _smaller_image(tissue: Tissue, area: Area) -> str:
-    return (
-        f"the image is smaller than the {area.mm2:g} mm2 of a hot spot: the count is that of the whole image, "
-        f"{tissue.area_mm2:.3g} mm2 of tissue"
-    )
+def _smaller_image(area: Area) -> str:
+    return f"the image is smaller than the {area.mm2:g} mm2 of a hot spot: the count is that of the whole image"
 
 
 def _too_little_tissue(tissue: Tissue, area: Area) -> str:

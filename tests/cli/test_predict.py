@@ -50,7 +50,9 @@ def test_it_describes_the_model_and_shows_the_results(
         r"mitosis and nothing else is found\. Candidates with a score of \S+ or more are mitoses\.",
         out,
     )
-    assert out.count("the image is smaller than the 2 mm2 of a hot spot: the count is that of the whole image") == 3
+    same = "the image is smaller than the 2 mm2 of a hot spot: the count is that of the whole image"
+    assert out.count(same) == out.count(f"3 images: {same}") == 1, "what all images have in common is said once"
+    assert (tmp_path / "out" / "summary.csv").read_text().count(same) == 3
     assert "the slide" not in out
     assert f"Overlays {tmp_path / 'out' / 'NAME.png'}: copies of the images with green rings around mitoses" in out
     assert "ound before" not in out
@@ -213,6 +215,9 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
         (["hpf.png", "--mpp", "0.25", "--roi", "outside.geojson"], "outside.geojson: lies outside hpf.png"),
         (["hpf.png", "--mpp", "0.25", "--tissue", "wide.png"], "wide.png: has 60 x 20 px, which is not the form"),
         (["pages.tif", "--mpp", "0.25", "--page", "3"], "has pages 1 to 2, and no page 3"),
+        (["."], "b.png, hpf.png, wide.png: these 3 files have no um/px. Give them with --mpp, for example --mpp 0.25"),
+        (["b.png", "hpf.png"], "b.png, hpf.png: these 2 files have no um/px. Give them with --mpp"),
+        (["hpf.png", "--mpp", "0.25", "--executor", "ray:x"], "--executor ray"),
     ],
 )
 def test_wrong_arguments_are_errors_before_a_model_is_loaded(
@@ -243,13 +248,17 @@ def test_a_folder_that_cannot_be_written_is_an_error_before_a_model_is_loaded(
     assert "--out /proc/mine: cannot be written" in answer.err
 
 
-def test_in_a_folder_an_image_without_um_px_is_skipped(
+def test_in_a_folder_images_without_um_px_are_skipped_and_listed_once(
     mitobench: Callable[..., Any], packed_run: PackedRun, images: Path, tmp_path: Path
 ) -> None:
-    Image.new("RGB", (50, 50), (200, 100, 150)).save(images / "z.png")
+    for name in ("y.png", "z.png"):
+        Image.new("RGB", (50, 50), (200, 100, 150)).save(images / name)
     answer = mitobench("predict", images, "--model", packed_run.model, "--out", tmp_path / "out")
     assert answer.code == 1
-    assert f"skipped: {images / 'z.png'}: the file has no um/px. Give them with --mpp" in answer.out
+    skipped = f"{images / 'y.png'}, {images / 'z.png'}"
+    assert f"2 of 5 images have no um/px and will be skipped: {skipped}. Give them with --mpp" in answer.out
+    assert answer.out.count("no um/px") == 1
+    assert (tmp_path / "out" / "summary.csv").read_text().count("the file has no um/px. Give them with --mpp") == 2
 
 
 def test_if_nothing_can_be_searched_the_exit_code_is_2(

@@ -222,6 +222,20 @@ def test_a_reduced_copy_is_an_error_that_advises_the_full_resolution(tmp_path: P
     assert "--mpp 0.25" not in str(error.value)
 
 
+def test_named_images_need_um_px_and_those_of_folders_are_counted(tmp_path: Path) -> None:
+    some, none = with_mpp(tmp_path / "a.tif", 0.25), save(tmp_path / "b.png")
+    (tmp_path / "c.png").write_text("no image")
+    paths = [some, none, tmp_path / "c.png"]
+    without, note = inputs.without_resolution(paths)
+    assert without == [none]
+    assert note.startswith(f"1 of 3 images has no um/px and will be skipped: {none}. Give them with --mpp")
+    assert inputs.without_resolution([some, paths[2]]) == ([], "")
+    with pytest.raises(inputs.NoResolution, match=r"b\.png: the file has no um/px"):
+        inputs.without_resolution(paths, named=[none])
+    with pytest.raises(inputs.NoResolution, match="no um/px"):
+        inputs.without_resolution(paths[1:])
+
+
 def test_an_image_smaller_than_a_mitosis_is_skipped(tmp_path: Path) -> None:
     paths = [with_mpp(tmp_path / f"{number}.tif", mpp) for number, mpp in enumerate((0.1, 0.16, 0.2))]  # 80 x 60 px
     rows = list(predict_files(dots(), paths, tmp_path / "out"))
