@@ -131,7 +131,9 @@ class LoadedModel:
     def _of_file(
         self, path: Path, mpp: float | None, threshold: float | None, roi: Path | None, tissue: Path | None
     ) -> FoundMitoses:
-        inputs.check_there([path])
+        if path.is_dir():
+            raise MitobenchError(f"{path}: is a folder. Give an image file: each call searches one.")
+        inputs.check_file(path)
         with open_image(path) as image:
             resolution, notes = inputs.resolution(image, mpp, "mpp=")
             inputs.check_size(path, image.size, resolution)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mitobench.cli.options import Number
 from mitobench.cli.terminal import Console, echo
 from mitobench.errors import DataError, MitobenchError, counted, listed
 
@@ -89,9 +90,7 @@ def check(
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder of images with one annotation file.", show_default=False)],
-    mpp: Annotated[
-        float | None, typer.Option(help="um/px of the images, if they do not say it.", show_default=False)
-    ] = None,
+    mpp: Annotated[float | None, Number(help="um/px of the images, if they do not say it.", show_default=False)] = None,
 ) -> None:
     """Look at a folder of images with a CSV, GeoJSON or COCO file, and write its `dataset.toml`.
 
@@ -208,7 +207,7 @@ def from_geojson(
         typer.Option(help="Their images, or folders of them. May be repeated.", show_default=False),
     ],
     out: Annotated[Path, typer.Option(help="Folder to create.", show_default=False)],
-    mpp: Annotated[float | None, typer.Option(help="um/px of the images. Default: what each file says.")] = None,
+    mpp: Annotated[float | None, Number(help="um/px of the images. Default: what each file says.")] = None,
     mitosis: Annotated[list[str] | None, typer.Option(help="A further class of mitoses. May be repeated.")] = None,
     imposter: Annotated[
         list[str] | None, typer.Option(help="A further class of figures that are not mitoses. May be repeated.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import tempfile
 from collections.abc import Sequence
@@ -11,6 +12,19 @@ from typing import Annotated
 import typer
 
 from mitobench.foreign.limits import MAX_JOBS, MAX_PROCESSES, MAX_THREADS
+
+
+def decimal(value: str | float) -> float:
+    """Reads a number that is not whole. Raises BadParameter if it is not a number, also for a decimal comma."""
+    try:
+        return float(value)
+    except ValueError as reason:
+        point = str(value).replace(",", ".")
+        advice = f" Write {point}." if point.replace(".", "", 1).isdecimal() else ""
+        raise typer.BadParameter(f"{value}: is not a number.{advice}") from reason
+
+
+Number = functools.partial(typer.Option, parser=decimal, metavar="FLOAT")
 
 Data = Annotated[
     Path | None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mitobench.cli.options import AllowDownload, AllowExternal, allow, check_writable
+from mitobench.cli.options import AllowDownload, AllowExternal, Number, allow, check_writable
 from mitobench.cli.terminal import echo, time_left
 from mitobench.foreign.limits import MAX_JOBS
 
@@ -62,12 +62,10 @@ def predict(
             "https://HOST/MODEL.zip#sha256=DIGEST. Default: the bundled model."
         ),
     ] = None,
-    mpp: Annotated[
-        float | None, typer.Option(help="um/px of all images, 0.1 to 1. Default: what each file says.")
-    ] = None,
+    mpp: Annotated[float | None, Number(help="um/px of all images, 0.1 to 1. Default: what each file says.")] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(help="Candidates with a score at or above this are mitoses, 0 to 1. Default: the model's."),
+        Number(help="Candidates with a score at or above this are mitoses, 0 to 1. Default: the model's."),
     ] = None,
     roi: Annotated[
         Path | None, typer.Option(help="GeoJSON with outlines on one image: search only there.", show_default=False)
@@ -84,7 +82,7 @@ def predict(
         typer.Option(min=1, help="Page to read of files that hold several, such as a z-stack.", show_default=False),
     ] = None,
     hotspot: Annotated[str, typer.Option(help="Shape of the hot spot: circle or square.")] = "circle",
-    area_mm2: Annotated[float, typer.Option(help="Size of the hot spot, mm2.")] = 2.0,
+    area_mm2: Annotated[float, Number(help="Size of the hot spot, mm2.")] = 2.0,
     recursive: Annotated[bool, typer.Option("--recursive", help="Also use folders within folders.")] = False,
     overwrite: Annotated[
         bool,
@@ -207,7 +205,9 @@ def _images(given: list[Path], example: bool, recursive: bool) -> list[Path]:
         notify(f"The example is {path}: synthetic tissue, so what is found on it says nothing about real slides.")
         return [path]
     paths = images_of(given, recursive)
-    check_there(path for path in paths if path in given)  # a broken link in a folder is reported when its turn comes
+    advice = "" if recursive else ", or --recursive for those in folders within it"
+    # A broken link in a folder is reported when its turn comes.
+    check_there((path for path in paths if path in given), advice)
     return paths
 
 

@@ -220,6 +220,10 @@ def read(folder: Path) -> ModelCard:
 def read_unverified(folder: Path) -> ModelCard:
     """Reads the card of a model folder alone. Raises MitobenchError if it is not a card or was changed."""
     path = folder / CARD
+    if not path.exists():
+        raise MitobenchError(
+            f"{folder}: is not a model folder: it has no {CARD}. `mitobench pack RECORD --out FOLDER` writes one."
+        )
     content = foreign.read_json(path, MAX_CARD_BYTES, "model's card")
     try:
         if isinstance(content, dict) and content.get("format") != FORMAT:

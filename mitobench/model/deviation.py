@@ -22,6 +22,7 @@ PERCENTILES = (1, 99)  # of the training patches of a source, between which an i
 MIN_PATCHES = 10  # of the training frames of a source, for ranges
 MAX_FRAMES = 200  # training frames of a source that are measured, spread evenly
 MPP_TOLERANCE = 0.1  # relative, beyond the um/px of the training frames
+RANGE_TOLERANCE = 0.05  # of the width of a range, beyond its ends
 DOUBTFUL_TIMES = 4.0  # um/px that are so many times those of the file, or fewer, are doubtful
 OVERVIEW_PX = 1024
 NO_TISSUE = (
@@ -172,15 +173,15 @@ def _is_doubtful(file: tuple[float, float] | None, used: tuple[float, float]) ->
 
 
 def _outside(what: str, value: float, trained: Range) -> list[str]:
-    if trained.low <= value <= trained.high:
+    tolerance = RANGE_TOLERANCE * (trained.high - trained.low)
+    if trained.low - tolerance <= value <= trained.high + tolerance:
         return []
-    much, limit = ("lower", trained.low) if value < trained.low else ("higher", trained.high)
-    digits = next((n for n in range(3, 7) if f"{value:.{n}g}" != f"{limit:.{n}g}"), 7)  # so that they look different
-    return [f"{what} is {much} than in the training frames: {value:.{digits}g}, and theirs is {_span(trained, digits)}"]
+    much = "lower" if value < trained.low else "higher"
+    return [f"{what} is {much} than in the training frames: {value:.3g}, and theirs is {_span(trained)}"]
 
 
-def _span(range_: Range, digits: int = 3) -> str:
-    low, high = (f"{value:.{digits}g}" for value in (range_.low, range_.high))
+def _span(range_: Range) -> str:
+    low, high = (f"{value:.3g}" for value in (range_.low, range_.high))
     return low if range_.low == range_.high else f"{low} to {high}"
 
 

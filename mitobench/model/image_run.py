@@ -147,7 +147,7 @@ class Run:
 
     def _process(self, number: int, path: Path, name: str) -> Processed:
         started = time.perf_counter()
-        inputs.check_there([path])
+        inputs.check_file(path)
         state = inputs.state(path)
         with open_image(path, self.options.page) as image:
             mpp, notes = inputs.resolution(image, self.options.mpp)

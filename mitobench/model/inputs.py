@@ -207,16 +207,23 @@ def check_out(out: Path, paths: Iterable[Path]) -> None:
             )
 
 
-def check_there(paths: Iterable[Path]) -> None:
-    """Raises DataError if a path does not exist, or a folder holds no image."""
+def check_there(paths: Iterable[Path], advice: str = "") -> None:
+    """Raises DataError if a path does not exist, or is a folder without images; `advice` ends how to fix the latter."""
     for path in paths:
         if path.is_dir():
             raise DataError(
                 f"{path}: contains no images ({', '.join(sorted(READ_SUFFIXES))}).{_unread(path)} Give a folder with "
-                "images, or --recursive for those in folders within it."
+                f"images{advice}."
             )
         if not path.exists():
             raise DataError(f"{path}: does not exist. Correct the path.")
+
+
+def check_file(path: Path) -> None:
+    """Raises DataError if an image does not exist, or is an empty file."""
+    check_there([path])
+    if path.stat().st_size == 0:
+        raise DataError(f"{path}: is empty (0 bytes). Copy the file again.")
 
 
 def _unread(folder: Path) -> str:
@@ -350,7 +357,7 @@ def frame(path: Path, mpp: float) -> Frame:
 
 def read(path: Path, mpp: float) -> tuple[Frame, list[str]]:
     """Reads an image file as a frame at `mpp` um/px, with notes on what was converted or is odd. Raises as `frame`."""
-    check_there([path])
+    check_file(path)
     with open_image(path) as image:
         if image.size[0] * image.size[1] > MAX_PIXELS:
             raise too_many_pixels(path, *image.size)

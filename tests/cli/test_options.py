@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import typer
 
-from mitobench.cli.options import specs
+from mitobench.cli.options import decimal, specs
 from mitobench.discovery import quoted
 
 
@@ -87,3 +87,13 @@ def test_a_number_with_limits_is_called_an_integer(mitobench: Callable[..., Any]
     answer = mitobench("run", "--seeds", "a")
     assert answer.code == 2
     assert "'a' is not a valid integer." in answer.err
+
+
+@pytest.mark.parametrize(
+    ("given", "advice"), [("0,25", " Write 0.25."), ("1,000,000", ""), ("wide", ""), ("", ""), ("0,x", "")]
+)
+def test_a_decimal_comma_is_an_error_that_shows_the_point(given: str, advice: str) -> None:
+    with pytest.raises(typer.BadParameter) as error:
+        decimal(given)
+    assert str(error.value) == f"{given}: is not a number.{advice}"
+    assert decimal("0.25") == decimal(0.25) == 0.25

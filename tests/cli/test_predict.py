@@ -196,7 +196,10 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (["gone.tif"], "gone.tif: does not exist"),
         (["slides/*.svs"], "slides/*.svs: does not exist"),
-        (["empty"], "empty: contains no images"),
+        (["empty"], "Give a folder with images, or --recursive for those in folders within it."),
+        (["empty", "--recursive"], "Give a folder with images."),
+        (["hpf.png", "--mpp", "0,25"], "0,25: is not a number. Write 0.25."),
+        (["hpf.png", "--mpp", "about 0,25"], "about 0,25: is not a number."),
         ([], "Give at least one image"),
         (["hpf.png"], "no um/px. Give them with --mpp, for example --mpp 0.25"),
         (["hpf.png", "--mpp", "0.25", "--threshold", "1.5"], "--threshold 1.5: must be from 0 to 1"),

@@ -18,7 +18,10 @@ CHANGES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "additional": (r"more\.json: is not part", lambda folder: (folder / "more.json").write_text("1")),
     "altered": (r"side\.json: was altered", lambda folder: (folder / "detector" / "side.json").write_text("19")),
     "dangling link": (r"gone: is a link", lambda folder: (folder / "gone").symlink_to("nowhere")),
-    "no card": (r"model\.json: cannot be read", lambda folder: (folder / "model.json").unlink()),
+    "no card": (
+        r"is not a model folder: it has no model\.json\. `mitobench pack",
+        lambda folder: (folder / "model.json").unlink(),
+    ),
     "no JSON": (r"model\.json:1: is not valid JSON", lambda folder: (folder / "model.json").write_text("{")),
     "a list": (r"model\.json: is not a valid model card", lambda folder: (folder / "model.json").write_text("[]")),
 }

@@ -204,9 +204,14 @@ def test_cards_without_ranges_keep_their_digest(tmp_path: Path, ranges: Training
     assert '"ranges"' not in (tmp_path / "old" / "model.json").read_text()
 
 
-def test_a_value_just_beyond_a_range_looks_different_from_its_end() -> None:
-    (note,) = _outside("saturation", 0.61842, Range(low=0.31, high=0.6183))
-    assert note == "saturation is higher than in the training frames: 0.6184, and theirs is 0.31 to 0.6183"
+def test_a_value_hardly_beyond_a_range_has_no_note() -> None:
+    """By less than a twentieth of its width: what is noted looks different from the end of the range."""
+    trained = Range(low=0.31, high=0.6183)
+    for value in (0.30, 0.61842, 0.63):
+        assert not _outside("saturation", value, trained)
+    (note,) = _outside("saturation", 0.64, trained)
+    assert note == "saturation is higher than in the training frames: 0.64, and theirs is 0.31 to 0.618"
+    assert _outside("saturation", 0.29, trained)
 
 
 @pytest.mark.parametrize(("stored", "doubtful"), [(0.25, False), (0.5, False), (4.6, True)])

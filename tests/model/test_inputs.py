@@ -241,3 +241,10 @@ def test_an_image_smaller_than_a_mitosis_is_skipped(tmp_path: Path) -> None:
     rows = list(predict_files(dots(), paths, tmp_path / "out"))
     assert [row.searched for row in rows] == [False, False, True]
     assert rows[0].note.startswith(f"{paths[0]}: too small: 8 x 6 um")
+
+
+def test_an_empty_file_is_called_empty(tmp_path: Path) -> None:
+    for name in ("a.png", "b.svs"):
+        (tmp_path / name).touch()
+    rows = list(predict_files(dots(), [tmp_path / "a.png", tmp_path / "b.svs"], tmp_path / "out", 0.5))
+    assert all(row.note == f"{row.image}: is empty (0 bytes). Copy the file again." for row in rows)
