@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import logging
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.api import Frame
-from mitobench.errors import MitobenchError
+from mitobench.errors import MitobenchError, nearest
 from mitobench.model import card as cards
 from mitobench.model import exported, inputs
 from mitobench.model.card import ModelCard
@@ -112,7 +114,9 @@ class LoadedModel:
     def _of_array(
         self, pixels: Pixels, mpp: float | None, threshold: float | None, roi: Path | None, tissue: Path | None
     ) -> FoundMitoses:
-        pixels = np.asarray(pixels)
+        kind, pixels = type(pixels).__name__, np.asarray(pixels)
+        if pixels.dtype == object:
+            raise MitobenchError(f"The image is a {kind}. Give the path of a file, or uint8 RGB [height, width, 3].")
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
             raise MitobenchError(
                 f"The image is {pixels.dtype} {list(pixels.shape)}, and must be uint8 RGB [height, width, 3]."
@@ -170,10 +174,12 @@ class LoadedModel:
 
 def _check_numbers(mpp: float | None, threshold: float | None) -> None:
     """Raises MitobenchError for what the command line refuses, too."""
-    if mpp is not None and not inputs.MIN_MPP <= mpp <= inputs.MAX_MPP:
-        raise MitobenchError(f"mpp={mpp}: must be from {inputs.MIN_MPP:g} to {inputs.MAX_MPP:g} um/px.")
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise MitobenchError(f"threshold={threshold}: must be from 0 to 1.")
+    for name, value, low, high, unit in (
+        ("mpp", mpp, inputs.MIN_MPP, inputs.MAX_MPP, " um/px"),
+        ("threshold", threshold, 0.0, 1.0, ""),
+    ):
+        if value is not None and not (isinstance(value, Real) and low <= value <= high):
+            raise MitobenchError(f"{name}={value!r}: must be a number from {low:g} to {high:g}{unit}.")
 
 
 @dataclass(frozen=True)
@@ -295,12 +301,16 @@ def run(
             `record`'s file. A combination that cannot run has no row: a warning in the log says why.
 
     Raises:
-        MitobenchError: if a name or an option is unknown, or the data cannot be read.
+        MitobenchError: if an argument, a name or an option is unknown, or the data cannot be read.
     """
     from mitobench.benchmark import Benchmark, Grid
     from mitobench.pipeline.executors import executor_of
     from mitobench.pipeline.settings import Override
 
+    parameters = [name for function in (run, Benchmark.prepare) for name in inspect.signature(function).parameters]
+    known = set(parameters) - {"settings", "grids", "datasets"}
+    for name in settings.keys() - known:
+        raise MitobenchError(f"Unknown argument {name}={settings[name]!r} of mitobench.run. {nearest(name, known)}")
     given = {"estimator": estimator, "detector": detector, "verifier": verifier, "fuser": fuser}
     roles = {role: names for role, value in given.items() if (names := _names(value))}
     overrides = [Override.parse(f"{name}={_text(value)}") for name, value in (options or {}).items()]

@@ -61,10 +61,13 @@ def test_an_array_smaller_than_a_mitosis_is_refused(model: LoadedModel) -> None:
 @pytest.mark.parametrize(
     ("number", "message"),
     [
-        ({"threshold": float("nan")}, "threshold=nan: must be from 0 to 1"),
-        ({"threshold": 7.0}, "threshold=7.0: must be from 0 to 1"),
-        ({"mpp": 5.0}, "mpp=5.0: must be from 0.1 to 1 um/px"),
+        ({"threshold": float("nan")}, "threshold=nan: must be a number from 0 to 1"),
+        ({"threshold": 7.0}, "threshold=7.0: must be a number from 0 to 1"),
+        ({"mpp": 5.0}, "mpp=5.0: must be a number from 0.1 to 1 um/px"),
         ({"mpp": float("nan")}, "mpp=nan: must be"),
+        ({"mpp": (0.25, 0.25)}, r"mpp=\(0\.25, 0\.25\): must be a number"),
+        ({"mpp": "0.25"}, "mpp='0.25': must be a number"),
+        ({"threshold": "0.5"}, "threshold='0.5': must be a number"),
     ],
 )
 def test_numbers_are_checked_as_on_the_command_line(
@@ -121,11 +124,13 @@ def test_what_is_wrong_with_an_image_is_said(model: LoadedModel, tmp_path: Path)
     Image.fromarray(pixels()).save(tmp_path / "image.png")
     for image, mpp, message in (
         (pixels(), None, "mpp=None: give the um/px"),
-        (pixels(), 9.0, "mpp=9.0: must be from 0.1 to 1 um/px"),
+        (pixels(), 9.0, "mpp=9.0: must be a number from 0.1 to 1 um/px"),
         (pixels().astype(float), 1.0, r"float64 \[260, 400, 3\], and must be uint8 RGB"),
         (pixels()[..., 0], 1.0, r"uint8 \[260, 400\], and must be"),
         (tmp_path / "image.png", None, r"has no um/px\. Give them with mpp=, for example mpp=0\.25"),
         (tmp_path / "missing.png", 1.0, "does not exist"),
+        (tmp_path, 1.0, "is a folder. Give an image file"),
+        (None, 1.0, "The image is a NoneType. Give the path of a file, or uint8 RGB"),
     ):
         with pytest.raises(MitobenchError, match=message):
             model.predict(image, mpp)
@@ -218,6 +223,13 @@ def test_a_combination_that_cannot_run_has_no_row_and_the_log_says_why(
     assert len(rows) == 0
     assert "toy-broken + none" in caplog.text
     assert "on purpose" in caplog.text
+
+
+def test_an_unknown_argument_of_run_is_an_error_with_a_suggestion(tmp_path: Path) -> None:
+    message = r"Unknown argument profil='smoke' of mitobench\.run\. Did you mean profile "
+    with pytest.raises(MitobenchError, match=message):
+        mitobench.run(tmp_path / "out", profil="smoke")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_card_is_that_of_the_model(model: LoadedModel) -> None:

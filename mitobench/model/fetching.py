@@ -37,6 +37,7 @@ TIMEOUT_S = 30.0
 _REPOSITORY = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[A-Za-z0-9][\w./-]*))?")
 _ADDRESS = re.compile(r"(?P<url>https://[^\s#]+)#sha256=(?P<digest>[0-9a-f]{64})")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_ALLOW = 'Pass --allow-download (in Python: allow=["download"]) to download it'
 
 
 def is_remote(name: str) -> bool:
@@ -146,7 +147,7 @@ def _hub_file(name: str, repository: str, revision: str, file: str, max_bytes: i
         return Path(cached)
     if not _allowed():
         raise MitobenchError(
-            f"{name}: is not on this machine. Pass --allow-download to download it, or run `hf download {repository} "
+            f"{name}: is not on this machine. {_ALLOW}, or run `hf download {repository} "
             f"--revision {revision}` on a machine with a network, and copy the cache of the hub "
             f"({_hub('.constants').HF_HUB_CACHE})."
         )
@@ -180,7 +181,7 @@ def _of_archive(name: str, url: str, digest: str) -> Path:
     if folder.is_dir():
         return folder
     if not _allowed():
-        raise MitobenchError(f"{url}: is not on this machine. Pass --allow-download to download it.")
+        raise MitobenchError(f"{url}: is not on this machine. {_ALLOW}.")
     models_dir().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=models_dir(), prefix=".download-") as temporary:
         archive = Path(temporary, "archive")
