@@ -259,7 +259,7 @@ def test_what_lies_within_outlines_of_any_form_is_searched(tmp_path: Path) -> No
 
 
 def test_mitoses_on_glass_beside_tissue_are_found(tmp_path: Path) -> None:
-    """As far as 32 um from it. Glass at the image's border is no tissue, and is not searched farther from it."""
+    """As far as 32 um from it. Glass at the image's border is not tissue, and is not searched farther away."""
     pixels = np.full((200, 200, 3), 245, np.uint8)
     pixels[:, :100] = (228, 168, 205)
     pixels[100, [50, 118, 170]] = (255, 255, 255)
