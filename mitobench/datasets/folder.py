@@ -16,6 +16,7 @@ from mitobench.datasets.figures import NEAR_PX, Figures, repeats
 from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
 from mitobench.datasets.folder_formats import SUFFIXES, Annotations, read_annotations
 from mitobench.datasets.folder_settings import FILE, FolderSettings, read_settings
+from mitobench.datasets.resolution import um_px
 from mitobench.datasets.spans import spans
 from mitobench.errors import DataError, counted, listed
 
@@ -67,7 +68,7 @@ def read_folder(folder: Path, card: Card) -> Dataset:
         known = id in figures.figures or settings.unannotated == "empty"
         mitoses = read.annotation(figures.figures.get(id, []), labelled=known)
         notes += read.notes
-        mpp = _mpp(path, headers[id].mpp, settings, notes)
+        mpp = _mpp(path, headers[id], settings, notes)
         group = _slide(folder, path, settings)
         frame = Frame(id, card.name, group, SCANNER, mpp, headers[id].size, headers[id].reader, domains=domains)
         items[id] = Item(
@@ -217,13 +218,13 @@ def _check_units(file: Path, found: Annotations, sizes: Mapping[str, tuple[int, 
         )
 
 
-def _mpp(
-    path: Path, own: tuple[float, float] | None, settings: FolderSettings, notes: list[str]
-) -> tuple[float, float]:
-    given = settings.mpp
+def _mpp(path: Path, header: images.FrameImage, settings: FolderSettings, notes: list[str]) -> tuple[float, float]:
+    own, given = header.mpp, settings.mpp
     if own is None and given is None:
+        low, high = images.FRAME_MPP
+        says = f"{um_px(header.file_mpp)} um/px, not {low:g} to {high:g}" if header.file_mpp else "no um/px"
         raise DataError(
-            f"{path}: says no um/px. Write it in {FILE}, for example mpp = 0.25, or run: mitobench data init "
+            f"{path}: says {says}. Write it in {FILE}, for example mpp = 0.25, or run: mitobench data init "
             f"{path.parent} --mpp 0.25"
         )
     if given is None or own is None:

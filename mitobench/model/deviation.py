@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from mitobench.api import Frame
 from mitobench.model.card import ModelCard, Range, TrainingRanges
-from mitobench.model.inputs import mpp_of
 from mitobench.slides.appearance import MEASURES, measure, patches_of, patches_of_slide
 from mitobench.slides.overview import Copies
 from mitobench.slides.reader import Image, oddities
@@ -77,7 +76,7 @@ def judge_image(
         return NOTHING_ODD
     samples = patches_of_slide(image, mpp, tissue, card.mpp) if card.ranges or not found else []
     judgement = judge(card, small, samples, mpp, found)
-    return replace(judgement, doubt=DOUBT) if _is_doubtful(mpp_of(image), mpp) else judgement
+    return replace(judgement, doubt=DOUBT) if _is_doubtful(image.mpp, mpp) else judgement
 
 
 def judge(

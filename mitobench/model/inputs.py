@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +22,6 @@ from mitobench.slides.reader.resolution import Mpp
 
 MIN_MPP, MAX_MPP = 0.1, 1.0  # um/px at which mitoses are found
 MIN_SIDE_UM = 10.0  # of an image: about a mitotic figure
-_IGNORED = re.compile(r"the um/px in the file \((\S+), (\S+)\) is outside")
 _LISTED = 8  # files of a slide that a note names, and files of a folder that an error names
 HEAT = ".heat"  # end of the stem of a heat map
 _MAX_STEM = 200  # bytes of the stem of an output file; the rest is for its ending, and for that of temporary files
@@ -245,33 +243,20 @@ def resolution(image: Image, given: float | None, option: str = "--mpp ") -> tup
 
     Raises DataError if neither is there, and for um/px at which no mitosis can be recognised.
     """
-    file = mpp_of(image)
     if given is not None:
         mpp = (given, given)
-        if file is None or not differ(file, mpp):
+        if image.mpp is None or not differ(image.mpp, mpp):
             return mpp, []
-        return mpp, [f"the file says {um_px(file)} um/px, and {given:g} is used"]
-    if file is None:
+        return mpp, [f"the file says {um_px(image.mpp)} um/px, and {given:g} is used"]
+    if image.mpp is None:
         raise NoResolution(f"{image.path}: the file has no um/px. {_give(option)}{_reading_notes(image)}")
-    if not all(MIN_MPP <= value <= MAX_MPP for value in file):
+    if not all(MIN_MPP <= value <= MAX_MPP for value in image.mpp):
         raise DataError(
-            f"{image.path}: says {um_px(file)} um/px, as a reduced copy does: too coarse to find mitoses, which "
+            f"{image.path}: says {um_px(image.mpp)} um/px, as a reduced copy does: too coarse to find mitoses, which "
             f"takes {MIN_MPP:g} to {MAX_MPP:g}. Search the file of full resolution, or scan at 20x or 40x. If the file "
             f"is wrong, give {option.strip()}.{_reading_notes(image)}"
         )
-    return file, []
-
-
-def mpp_of(image: Image) -> Mpp | None:
-    """Returns the um/px that a file says, also those of a reduced copy; None if it says none.
-
-    The reader takes those coarser than any scan for none. Its note has them.
-    """
-    if image.mpp is not None:
-        return image.mpp
-    ignored = next(filter(None, map(_IGNORED.match, image.notes)), None)
-    mpp = (float(ignored[1]), float(ignored[2])) if ignored else (0.0, 0.0)
-    return mpp if max(mpp) > MAX_MPP else None
+    return image.mpp, []
 
 
 def check_size(image: str | Path, size: tuple[int, int], mpp: Mpp) -> None:

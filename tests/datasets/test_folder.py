@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mitobench.api import DataError
 from mitobench.datasets import available, load
@@ -167,6 +168,18 @@ def test_a_coco_file_of_images_of_another_size_is_refused(folder: Path, size: di
     content["images"][0] |= size
     with pytest.raises(DataError, match=complaint):
         read(folder, "coco.json", content)
+
+
+def test_images_too_coarse_for_mitoses_are_refused_with_their_um_px(folder: Path) -> None:
+    (folder / "dataset.toml").unlink()
+    (folder / "labels.csv").write_text("image,x,y\na,1,2\n")
+    for path in folder.glob("*.png"):
+        Image.open(path).save(path, dpi=(5_080, 5_080))
+    with pytest.raises(DataError, match=r"a\.png: says 5 um/px, not 0\.1 to 1\. Write it in dataset\.toml"):
+        load("folder", folder)
+    settings(folder)
+    (other, *_) = (item.other_mpp(load("folder", folder).card) for item in load("folder", folder).items.values())
+    assert other == "5 um/px, not 0.25; 0.25 is used"
 
 
 def test_a_folder_without_settings_is_read_only_when_it_is_named(folder: Path) -> None:

@@ -22,7 +22,7 @@ class Image(ABC):
 
     Attributes:
         path: the file.
-        mpp: um/px along x and y, from the file; None if it has none, or values outside 0.1-2.
+        mpp: um/px along x and y, from the file; None if it has none, or values outside 0.1-10.
         levels: width and height of each stored resolution, px, the full one first.
         decoder: name and version of the library that decodes the pixels, if it is not Pillow alone; else empty.
     """

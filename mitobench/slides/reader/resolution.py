@@ -6,8 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 
-MIN_MPP, MAX_MPP = 0.1, 2.0  # um/px of a microscope's scan
-_PRINT_MPP = 10.0  # coarser than this is a resolution for printing, such as 72 or 300 dpi, and says nothing
+MIN_MPP, MAX_MPP = 0.1, 10.0  # um/px of a microscope's scan, or of a reduced copy of one; coarser is for printing
 
 UM_PER_INCH, UM_PER_CM = 25_400.0, 10_000.0
 _UNITS_UM = {
@@ -21,15 +20,15 @@ Mpp = tuple[float, float]
 def checked(x: float | None, y: float | None) -> tuple[Mpp | None, str | None]:
     """Returns um/px along x and y if the file's values can be those of a microscope, and a note if they cannot.
 
-    Values outside 0.1 to 2 um/px count as none. Resolutions for printing (72 dpi) count as none without a note.
+    Values outside 0.1 to 10 um/px count as none. Resolutions for printing (72 dpi) count as none without a note.
     """
     if x is None or y is None:
         return None, None
     if not (math.isfinite(x) and math.isfinite(y)) or x <= 0 or y <= 0:
         return None, f"the um/px in the file ({x:g}, {y:g}) is not a positive number and is ignored"
-    if MIN_MPP <= x <= MAX_MPP and MIN_MPP <= y <= MAX_MPP:
+    if all(MIN_MPP <= value < MAX_MPP for value in (x, y)):
         return (x, y), None
-    if min(x, y) >= _PRINT_MPP:
+    if min(x, y) >= MAX_MPP:
         return None, None
     return None, f"the um/px in the file ({x:.4g}, {y:.4g}) is outside {MIN_MPP:g}-{MAX_MPP:g} and is ignored"
 
