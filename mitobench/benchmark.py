@@ -371,7 +371,8 @@ def _notify_replaced(fusers: Sequence[str], planned: Sequence[Combination], noti
     kept = {combination.fuser for combination in planned if combination.verifier in alone}
     replaced = [name for name in fusers if name not in kept]
     if alone and replaced and NO_FUSER not in fusers:
-        notify(f"Without a verifier, {' and '.join(replaced)} computes what {NO_FUSER} does: its name is used.")
+        compute = "computes" if len(replaced) == 1 else "compute"
+        notify(f"Without a verifier, {' and '.join(replaced)} {compute} what {NO_FUSER} does: the row has its name.")
 
 
 def find_device(name: str, processes: int = 1) -> str:

@@ -86,13 +86,16 @@ def one_line(text: str) -> str:
 def raised_at(reason: BaseException, package: str) -> tuple[Path, int] | None:
     """Returns file and line of a package's code that raised an error; None if none of its code did.
 
-    `package`: the name of its outermost module. The place of a syntax error is in the file that has it.
+    `package`: the name of its outermost module. A syntax error has the place in its own file, if it has one.
     """
-    if isinstance(reason, SyntaxError) and reason.filename and reason.lineno:
+    if isinstance(reason, SyntaxError) and reason.filename and reason.lineno and Path(reason.filename).is_file():
         return Path(reason.filename), reason.lineno
-    lines = traceback.extract_tb(reason.__traceback__)
-    own = [line for line in lines if package in Path(line.filename).with_suffix("").parts]
-    return (Path(own[-1].filename), own[-1].lineno or 0) if own else None
+    own = [
+        (Path(frame.f_code.co_filename), line)
+        for frame, line in traceback.walk_tb(reason.__traceback__)
+        if frame.f_globals.get("__name__", "").partition(".")[0] == package
+    ]
+    return own[-1] if own else None
 
 
 def counted(number: int, one: str, many: str = "") -> str:

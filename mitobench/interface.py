@@ -314,6 +314,7 @@ def run(
     given = {"estimator": estimator, "detector": detector, "verifier": verifier, "fuser": fuser}
     roles = {role: names for role, value in given.items() if (names := _names(value))}
     overrides = [Override.parse(f"{name}={_text(value)}") for name, value in (options or {}).items()]
+    where = executor_of(executor, jobs)  # an address that is wrong is an error before data is read
     benchmark = Benchmark.prepare(
         [Grid(roles, overrides)],
         data=None if data is None else Path(data),
@@ -323,7 +324,7 @@ def run(
     )
     for row in benchmark.problems:
         log.warning("%s cannot run, and has no row: %s", row.combination.title, (row.problem or ("", ""))[1])
-    with executor_of(executor, jobs) as chosen:
+    with where as chosen:
         benchmark.run(Path(out), executor=chosen)
     return _table([_row(path, record) for path, record in benchmark.records])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mitobench.errors import as_text, field_errors, nearest, wrong_fields
+from mitobench.errors import as_text, field_errors, nearest, raised_at, wrong_fields
 
 CORE = Path(__file__).parents[1] / "mitobench"
 
@@ -93,3 +93,35 @@ def test_an_unknown_key_gets_the_nearest_of_the_known_ones() -> None:
     assert (
         wrong_fields(reason, known=Whole.model_fields) == "mroe: unknown key. Did you mean more? Available: more, parts"
     )
+
+
+def raised(source: str, file: str, module: str) -> BaseException:
+    """The syntax error that code raises, as if it were in this file and module."""
+    names = {"__name__": module}
+    exec(compile(source, file, "exec"), names)
+    with pytest.raises(SyntaxError) as error:
+        names["fail"]()  # type: ignore[operator]
+    return error.value
+
+
+def test_the_place_of_an_error_is_in_the_code_of_the_package_not_in_a_library_below_a_folder_of_its_name() -> None:
+    library: dict[str, object] = {"__name__": "torch.nn"}
+    exec(compile("def forward(): raise ValueError('x')", "/a/mine/.venv/torch/nn.py", "exec"), library)
+    names: dict[str, object] = {"__name__": "mine.plugin", "forward": library["forward"]}
+    exec(compile("\ndef fail():\n    forward()", "/a/mine/plugin.py", "exec"), names)
+    with pytest.raises(ValueError, match="x") as error:
+        names["fail"]()  # type: ignore[operator]
+    assert raised_at(error.value, "mine") == (Path("/a/mine/plugin.py"), 3)
+    assert raised_at(error.value, "other") is None
+
+
+def test_the_place_of_a_syntax_error_in_text_is_that_of_the_code_which_read_it() -> None:
+    reason = raised("import ast\n\ndef fail():\n    ast.literal_eval('1 +')", "/a/mine.py", "mine")
+    assert raised_at(reason, "mine") == (Path("/a/mine.py"), 4)
+
+
+def test_the_place_of_a_syntax_error_in_a_file_is_there(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.py"
+    broken.write_text("x = 1\nx = (\n")
+    source = f"def fail():\n    compile(open({str(broken)!r}).read(), {str(broken)!r}, 'exec')"
+    assert raised_at(raised(source, "/a/mine.py", "mine"), "mine") == (broken, 2)

@@ -225,6 +225,11 @@ def test_a_combination_that_cannot_run_has_no_row_and_the_log_says_why(
     assert "on purpose" in caplog.text
 
 
+def test_a_wrong_address_of_a_cluster_is_an_error_before_data_is_read(tmp_path: Path) -> None:
+    with pytest.raises(MitobenchError, match="ray:HOST:PORT"):
+        mitobench.run(tmp_path / "out", data=tmp_path / "nowhere", executor="ray:x")
+
+
 def test_an_unknown_argument_of_run_is_an_error_with_a_suggestion(tmp_path: Path) -> None:
     message = r"Unknown argument profil='smoke' of mitobench\.run\. Did you mean profile "
     with pytest.raises(MitobenchError, match=message):

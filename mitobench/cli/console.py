@@ -56,6 +56,14 @@ def show_problems(benchmarks: Sequence[Benchmark], every: bool = False) -> None:
     show_rest(problems, every, "combinations that cannot run")
 
 
+def show_unrecorded(benchmarks: Sequence[Benchmark]) -> None:
+    """Says that no record was written of the combinations that cannot run, if there are any."""
+    if not any(benchmark.records for benchmark in benchmarks):
+        console.print("No combination could run, and no record was written.")
+    elif any(benchmark.problems for benchmark in benchmarks):
+        console.print("No record was written of combinations that cannot run.")
+
+
 def show_rest(shown: Sequence[object], every: bool, what: str) -> None:
     """Says how many lines of a list were left out, if any."""
     if not every and len(shown) > MAX_LINES:

@@ -21,7 +21,7 @@ HOLDS = "Folder that holds records/."
 Folder = Annotated[Path | None, typer.Argument(help=HOLDS, show_default=str(DEFAULT))]
 FolderOption = Annotated[
     Path | None,
-    typer.Option("--folder", help="The folder, as an option like in `leaderboard add`.", show_default=False),
+    typer.Option("--folder", help="The same as the argument FOLDER.", show_default=False),
 ]
 Data = Annotated[
     Path | None,

@@ -121,8 +121,9 @@ def matrix(
     with console.resumable(), where, progress.Display(benchmarks) as display:
         run_all(benchmarks, out, display, where)
     records = [record for benchmark in benchmarks for _, record in benchmark.records]
+    console.show_problems(benchmarks)
+    console.show_unrecorded(benchmarks)
     if not records:
-        console.console.print("No combination could run, and no record was written.")
         raise typer.Exit(1)
     notes = list(dict.fromkeys(note for record in records for note in record.notes))
     matrices = pages.of_records(records)

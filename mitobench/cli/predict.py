@@ -127,7 +127,7 @@ def predict(
     hot_spot = area_of(hotspot, area_mm2)
     paths = _images(image or [], example, recursive)
     _check_files(paths, out, mpp, roi, tissue, page)
-    skipped = [] if mpp is not None else _without_resolution(paths, image or [], page)
+    skipped = set() if mpp is not None else set(map(str, _without_resolution(paths, image or [], page)))
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from mitobench.benchmark import find_device
@@ -157,9 +157,10 @@ def predict(
             spread = _spread(where, out, [folder, *paths], loaded.detector.device)
             for row in predict_files(loaded, paths, out, options=options, progress=listener, spread=spread):
                 rows.append(row)
-                if not row.searched and Path(row.image) not in skipped:
+                if not row.searched and row.image not in skipped:
                     notify(f"skipped: {row.note}")
     except KeyboardInterrupt:
+        _show_notes([row for row in rows if row.searched])
         echo("Interrupted. Finished parts are kept. Run the same command again to continue.", err=True)
         raise typer.Exit(130) from None
     _show_notes([row for row in rows if row.searched])

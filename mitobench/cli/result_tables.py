@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mitobench import validation
-from mitobench.cli.console import MAX_LINES, console, notify, show_problems
+from mitobench.cli.console import MAX_LINES, console, notify, show_problems, show_unrecorded
 from mitobench.errors import counted
 from mitobench.report import build, case_counts, markdown
 from mitobench.report.row import ROLES, UNUSED
@@ -29,11 +29,9 @@ MAX_ROWS, BEST_ROWS = 12, 3  # of a section with more rows, a run prints its own
 def show_results(benchmarks: Sequence[Benchmark], out: Path) -> None:
     """Prints what could not run, the sections of the leaderboard in `out` with rows of this run, and where all are."""
     show_problems(benchmarks)
+    show_unrecorded(benchmarks)
     if not any(benchmark.records for benchmark in benchmarks):
-        console.print("No combination could run, and no record was written.")
         return
-    if any(benchmark.problems for benchmark in benchmarks):
-        console.print("No record was written of combinations that cannot run.")
     page, sections = build.build(out)
     files = {
         path.relative_to(out / build.RECORDS).as_posix() for benchmark in benchmarks for path, _ in benchmark.records

@@ -103,7 +103,7 @@ def check(name: str, root: Path, protocol: str | None = None) -> DatasetReport:
     usable = dataset if dataset.items else annotated
     names = [protocol] if protocol else dataset.card.protocols
     protocols = {name: tuple(_check_folds(usable, name)) for name in names}
-    can_run = not any(one.problem for name in names[:1] for one in protocols[name])
+    can_run = bool(names) and not any(one.problem for name in names[:1] for one in protocols[name])
     anomalies = (
         *dataset.notes,
         *_looks(items),

@@ -94,9 +94,8 @@ def fingerprints(items: Mapping[str, tuple[Dataset, Item]], progress: Progress |
 def _looks(frames: Sequence[tuple[str, Frame]], progress: Progress | None = None) -> Iterator[Look]:
     """Yields what is known of frames, given with their digests, in their order. Several are read at once."""
     with warnings.catch_warnings(), ThreadPoolExecutor(min(AT_ONCE, os.cpu_count() or 1)) as pool:
-        warnings.simplefilter(
-            "ignore"
-        )  # of ORB, for images without contrast; in one place, as threads share the filters
+        # Of ORB, for images without contrast. In one place, as threads share the filters.
+        warnings.filterwarnings("ignore", module=r"skimage\b")
         for done, seen in enumerate(pool.map(look, *zip(*frames, strict=True)) if frames else (), 1):
             yield seen
             if progress:

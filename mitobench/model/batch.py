@@ -6,11 +6,13 @@ A search that was interrupted continues at the cell where it stopped, and finish
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from mitobench.errors import MitobenchError
 from mitobench.model import inputs, outputs
 from mitobench.model.image_run import ENDINGS, Options, Processed, Progress, ProgressListener, Run, searched_before
 from mitobench.model.inputs import SUMMARY
@@ -66,7 +68,7 @@ def predict_files(
         with folder.staged():  # fails before any work if nothing can be written
             pass
         done: dict[int, Processed] = {}
-        index_at = 0.0
+        index_at, indexed = 0.0, 0
         results: Iterator[tuple[int, Processed]]
         if spread is None:
             search = stack.enter_context(searcher(model, given.load, given.jobs))
@@ -80,13 +82,14 @@ def predict_files(
             for number, processed in results:
                 done[number] = processed
                 _write_summary(folder, _in_order(done))
-                if time.monotonic() >= index_at:
-                    _write_index(folder, _in_order(done), model, given, len(paths))
-                    index_at = time.monotonic() + INDEX_SECONDS
+                if time.monotonic() >= index_at or len(done) == len(paths):
+                    _write_index(folder, _in_order(done), model, given, paths)
+                    index_at, indexed = time.monotonic() + INDEX_SECONDS, len(done)
                 yield processed.summary
-        finally:  # also if it is interrupted
-            if done:
-                _write_index(folder, _in_order(done), model, given, len(paths))
+        finally:  # also if it is interrupted; an index that cannot be written must not hide that
+            if len(done) > indexed:
+                with suppress(MitobenchError):
+                    _write_index(folder, _in_order(done), model, given, paths)
         folder.close()
 
 
@@ -99,8 +102,17 @@ def _write_summary(folder: OutputFolder, done: Sequence[Processed]) -> None:
         outputs.write_summary(stage / SUMMARY_FILE, (processed.summary for processed in done))
 
 
-def _write_index(folder: OutputFolder, done: Sequence[Processed], model: Model, options: Options, images: int) -> None:
+def _write_index(
+    folder: OutputFolder, done: Sequence[Processed], model: Model, options: Options, paths: Sequence[Path]
+) -> None:
     assert options.threshold is not None
-    rows = [processed.index for processed in done]
+    shown = _shown(paths)
+    rows = [replace(processed.index, name=shown[processed.summary.image]) for processed in done]
     with folder.staged() as stage:
-        write_index(stage / INDEX, rows, options.hot_spot.mm2, model.card, options.threshold, images)
+        write_index(stage / INDEX, rows, options.hot_spot.mm2, model.card, options.threshold, len(paths))
+
+
+def _shown(paths: Sequence[Path]) -> dict[str, str]:
+    """Returns how the index calls each image: by the file's name, with the folder if several files have that name."""
+    number = Counter(path.name for path in paths)
+    return {str(path): path.name if number[path.name] == 1 else f"{path.parent.name}/{path.name}" for path in paths}

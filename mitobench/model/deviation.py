@@ -22,7 +22,7 @@ MIN_PATCHES = 10  # of the training frames of a source, for ranges
 MAX_FRAMES = 200  # training frames of a source that are measured, spread evenly
 MPP_TOLERANCE = 0.1  # relative, beyond the um/px of the training frames
 RANGE_TOLERANCE = 0.05  # of the width of a range, beyond its ends
-DOUBTFUL_TIMES = 4.0  # um/px that are so many times those of the file, or fewer, are doubtful
+DOUBTFUL_TIMES = 4.0  # um/px that differ from those of the file by this factor or more are doubtful
 OVERVIEW_PX = 1024
 NO_TISSUE = (
     "no part of the image has the colours of H&E, so no tissue was found; if it is there, say where with --tissue"
@@ -76,7 +76,8 @@ def judge_image(
         return NOTHING_ODD
     samples = patches_of_slide(image, mpp, tissue, card.mpp) if card.ranges or not found else []
     judgement = judge(card, small, samples, mpp, found)
-    return replace(judgement, doubt=DOUBT) if _is_doubtful(image.mpp, mpp) else judgement
+    doubtful = judgement.judged and _is_doubtful(image.mpp, mpp)
+    return replace(judgement, doubt=DOUBT) if doubtful else judgement
 
 
 def judge(

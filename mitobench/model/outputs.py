@@ -31,6 +31,9 @@ COLUMNS = (
 )  # fmt: skip
 
 
+NO_COLUMN = {"column": False}  # metadata of what the summary file does not hold
+
+
 @dataclass(frozen=True)
 class ImageSummary:
     """A line of the summary. For an image that failed or was not judged, counts are None and `note` says why.
@@ -64,8 +67,8 @@ class ImageSummary:
     tissue_mm2: float | None = None
     unread_parts: int | None = None
     hot_spot_mitoses: int | None = None
-    found_before: bool = field(default=False, compare=False)
-    notes: tuple[str, ...] = field(default=(), compare=False)
+    found_before: bool = field(default=False, metadata=NO_COLUMN)
+    notes: tuple[str, ...] = field(default=(), metadata=NO_COLUMN)
 
     @property
     def done(self) -> bool:
@@ -84,7 +87,7 @@ class ImageSummary:
 
 def header() -> list[str]:
     """Returns the column names of the summary."""
-    return [column.name for column in fields(ImageSummary) if column.compare]
+    return [column.name for column in fields(ImageSummary) if column.metadata.get("column", True)]
 
 
 def write_summary(path: Path, rows: Iterable[ImageSummary]) -> None:

@@ -31,7 +31,7 @@ def of_best(section: Section) -> tuple[int, CaseCounts] | None:
 
 
 def of_rank(rank: int) -> str:
-    """Returns whose counts those of `of_best` are."""
+    """Returns `of rank N`, and why it is not 1 if it is not."""
     return f"of rank {rank}" if rank == 1 else f"of rank {rank}, the first row whose records hold it"
 
 

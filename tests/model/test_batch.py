@@ -150,6 +150,30 @@ def test_the_index_shows_the_names_of_the_files(tmp_path: Path) -> None:
         assert re.findall(r"crop\.(?:bmp|png|tif)(?=<)", index(tmp_path / "out")) == [path.name for path in paths]
 
 
+def test_the_index_names_the_folders_of_files_of_one_name(tmp_path: Path) -> None:
+    paths = [tmp_path / folder / name for folder, name in (("one", "a.png"), ("two", "a.png"), ("two", "b.png"))]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(stained(60, 40)).save(path)
+    list(predict_files(dots(), paths, tmp_path / "out", 0.5))
+    assert re.findall(r"[\w/]+\.png(?=<)", index(tmp_path / "out")) == ["one/a.png", "two/a.png", "b.png"]
+
+
+def test_an_interrupt_is_not_hidden_by_an_index_that_cannot_be_written(
+    paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = predict_files(dots(), paths, tmp_path / "out", 0.5)
+    next(running)
+    next(running)
+
+    def full(*arguments: object) -> None:
+        raise MitobenchError("the disk is full")
+
+    monkeypatch.setattr(batch, "write_index", full)
+    with pytest.raises(KeyboardInterrupt):
+        running.throw(KeyboardInterrupt())
+
+
 def test_running_again_overwrites(paths: list[Path], tmp_path: Path) -> None:
     for threshold in (0.5, 0.9):
         list(predict_files(dots(), paths, tmp_path / "out", 0.5, threshold))

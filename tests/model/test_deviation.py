@@ -226,3 +226,12 @@ def test_counts_at_um_px_far_from_those_of_the_file_are_doubtful(tmp_path: Path,
     assert (DOUBT in row.note) == doubtful
     assert ("Do not trust these counts" in report) == doubtful
     assert (f"the file says {stored:g} um/px, and 0.25 is used" in row.note) == (stored != 0.25)
+
+
+def test_an_image_that_is_not_judged_has_no_doubtful_counts(tmp_path: Path) -> None:
+    path = tmp_path / "grey.tif"
+    tags = {282: 10_000 / 4.6, 283: 10_000 / 4.6, 296: 3}
+    Image.fromarray(np.full((400, 400, 3), 120, dtype=np.uint8)).save(path, tiffinfo=tags)
+    (row,) = predict_files(dots(), [path], tmp_path / "out", options=Options(mpp=0.25))
+    assert not row.done
+    assert DOUBT not in row.note

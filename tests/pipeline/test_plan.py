@@ -92,7 +92,7 @@ def test_without_a_verifier_built_in_sums_are_planned_as_the_detector_alone(prep
 def test_a_fuser_that_is_planned_as_the_detector_alone_is_named(prepare: Any) -> None:
     messages: list[str] = []
     prepare(detector="toy-dark,toy-broken", verifier="none,toy-mean", fuser="linear,toy-sum", notify=messages.append)
-    said = "Without a verifier, linear computes what detector-only does: its name is used."
+    said = "Without a verifier, linear computes what detector-only does: the row has its name."
     assert [text for text in messages if "detector-only" in text] == [said]
     messages.clear()
     prepare(verifier="none", fuser="linear,detector-only", notify=messages.append)

@@ -99,7 +99,7 @@ def test_an_error_about_a_value_says_what_is_allowed(profile: Path) -> None:
         MitobenchError, match=r"valid number \(given: 'nan'\)\. Allowed: float[ >0-9.]*; default [\d.]+\.$"
     ):
         blob(profile, "detector.lr=nan")
-    with pytest.raises(MitobenchError, match=r"'sgd' or 'adamw' \(given: 'rmsprop'\)\. It has the default \S+\.$"):
+    with pytest.raises(MitobenchError, match=r"'sgd' or 'adamw' \(given: 'rmsprop'\)\. Its default is \S+\.$"):
         blob(profile, "detector.optimizer=rmsprop")
 
 
