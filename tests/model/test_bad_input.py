@@ -327,8 +327,8 @@ def test_the_real_slides_are_searched_or_refused_with_the_reason(
     assert rows["CMU-1-Small-Region.svs"].mpp == pytest.approx(0.499)
     assert 0.5 < (rows["CMU-1-Small-Region.svs"].tissue_mm2 or 0) < 0.8
     assert rows["HE_example.ome.tif"].mpp == pytest.approx(0.5001, abs=1e-4)
-    for name in ("tcga-no-mpp.svs", "small_dicom.dcm"):
-        assert "no um/px. Give them with --mpp" in rows[name].note
+    assert "no um/px. Give them with --mpp" in rows["tcga-no-mpp.svs"].note
+    assert "says 4.635 x 5.686 um/px, as a reduced copy does" in rows["small_dicom.dcm"].note
     assert "stack" in rows["multi-channel-z-series.ome.tif"].note
     assert "cannot be read as an image" in rows["broken.svs"].note
     (row,) = predict_files(model, [slides["small_dicom.dcm"]], tmp_path / "given", 0.25)

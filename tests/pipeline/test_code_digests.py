@@ -27,8 +27,10 @@ SCORED = CHOICE | {"verifier-scores"}
 ALL = set(kinds.KINDS)
 
 # The kinds of stages whose keys change with a module. A module that is not listed changes no key.
+API = ("__init__", "coordinates", "detections", "fitting", "frames", "plugin", "roles")
 CHANGES = {
-    **dict.fromkeys(("__init__", "api", "cards", "content", "discovery", "errors", "registry", "weights_search"), ALL),
+    **dict.fromkeys((f"api.{name}" for name in API), ALL),
+    **dict.fromkeys(("__init__", "cards", "content", "discovery", "errors", "registry", "weights_search"), ALL),
     **dict.fromkeys(("foreign.__init__", "foreign.files", "foreign.limits"), ALL),
     **dict.fromkeys(("foreign.packed", "foreign.parsing", "foreign.specs", "foreign.text", "foreign.versions"), ALL),
     **dict.fromkeys(("datasets.base", "datasets.card", "datasets.files", "datasets.resolution"), ALL),
