@@ -67,8 +67,8 @@ class ImageSummary:
     tissue_mm2: float | None = None
     unread_parts: int | None = None
     hot_spot_mitoses: int | None = None
-    found_before: bool = field(default=False, metadata=NO_COLUMN)
-    notes: tuple[str, ...] = field(default=(), metadata=NO_COLUMN)
+    found_before: bool = field(default=False, compare=False, metadata=NO_COLUMN)
+    notes: tuple[str, ...] = field(default=(), compare=False, metadata=NO_COLUMN)
 
     @property
     def done(self) -> bool:

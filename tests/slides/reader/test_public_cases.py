@@ -82,7 +82,7 @@ def test_no_file_of_the_folder_is_left_out_of_these_tests() -> None:
         ("CMU-1-Small-Region.svs", "openslide", (2220, 2967), (0.499, 0.499), 1),
         ("tcga-no-mpp.svs", "openslide", (4443, 3567), None, 2),
         ("HE_example.ome.tif", "imagecodecs", (1380, 1484), (0.5001, 0.5001), 1),
-        ("small_dicom.dcm", "pydicom", (3236, 2638), None, 1),
+        ("small_dicom.dcm", "pydicom", (3236, 2638), (4.6354, 5.6861), 1),
     ],
 )
 def test_whole_slides(
@@ -95,7 +95,7 @@ def test_whole_slides(
         whole = image.read()
         assert oddities(whole) == []
         np.testing.assert_array_equal(image.region(700, 800, 333, 222), whole[800:1022, 700:1033])
-        if mpp:
+        if mpp and mpp[0] == mpp[1]:
             half = image.region(0, 0, 1000, 1000, mpp=2 * image.mpp[0]) if image.mpp else whole
             assert np.abs(half - whole[:1000, :1000].reshape(500, 2, 500, 2, 3).mean(axis=(1, 3))).mean() < 4
 
