@@ -222,8 +222,7 @@ class FoundMitoses:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was converted or is odd."""
-        doubt = [self.judgement.doubt] if self.judgement.doubt else []
-        return tuple(dict.fromkeys([*doubt, *self.judgement.notes, *self.findings.notes]))
+        return tuple(dict.fromkeys([*self.judgement.remarks, *self.findings.notes]))
 
     def hot_spots(self, area_mm2: float = AREA_MM2, shape: str = "circle") -> tuple[HotSpot, ...]:
         """Returns the places with the most mitoses that do not overlap, the highest count first.

@@ -51,8 +51,8 @@ def check(
     same tissue are named, within a data set and across those that are checked. Digests of files are
     remembered while their inode, size and times stay the same. --verify computes them again.
 
-    Exit code 0: read without error, even if incomplete; 1: the default protocol, or the one asked for, cannot be used
-    with this copy, as `run` would say; 2: a file is broken, or no data set was found.
+    Exit code 0: read without error, even if incomplete; 1: this copy cannot be trained and tested on by the default
+    protocol, or by the one asked for; 2: a file is broken, or no data set was found.
 
     Example: mitobench data check ~/data --dataset mitos2014
     """

@@ -49,6 +49,11 @@ class Judgement:
     notes: tuple[str, ...] = ()
     doubt: str = ""
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The doubt, if there is one, and the notes."""
+        return (self.doubt, *self.notes) if self.doubt else self.notes
+
 
 NOTHING_ODD = Judgement()
 

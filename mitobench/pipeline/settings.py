@@ -425,11 +425,9 @@ def _allowed(option: FieldInfo) -> str:
     """Says what an option may be; of a choice or a list only the default, as pydantic names the choices."""
     if _is_plain(option):
         return f"Allowed: {type_of(option)}; {default_of(option)}."
-    return (
-        "It is required."
-        if option.is_required()
-        else f"Its default is {spelled_value(option.get_default(call_default_factory=True))}."
-    )
+    if option.is_required():
+        return "It is required."
+    return f"Its default is {spelled_value(option.get_default(call_default_factory=True))}."
 
 
 def _is_plain(option: FieldInfo) -> bool:

@@ -78,8 +78,7 @@ class Report:
         """All notes, each once, the most important ones first. Without the reason why a slide was not judged."""
         if not self.judgement.judged:
             return [note for note in self.findings.notes if note not in self.judgement.notes]
-        doubt = [self.judgement.doubt] if self.judgement.doubt else []
-        return list(dict.fromkeys([*doubt, *self.judgement.notes, *self.hot.notes, *self.findings.notes]))
+        return list(dict.fromkeys([*self.judgement.remarks, *self.hot.notes, *self.findings.notes]))
 
 
 class SlideMap(NamedTuple):
