@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mitobench import datasets as data_sets
-from mitobench.benchmark import Benchmark, Grid, log, once
+from mitobench.benchmark import Benchmark, Grid
 from mitobench.datasets import folds
 from mitobench.errors import MitobenchError
-from mitobench.reading import Notify, ReadDatasets, find_data, protocol_of
+from mitobench.reading import Notify, ReadDatasets, find_data, once, protocol_of
+
+log = logging.getLogger("mitobench")
 
 
 def prepare(

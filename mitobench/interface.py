@@ -52,7 +52,7 @@ def load(name: str | Path = "bundled", device: str = "auto", allow: Collection[s
     Raises:
         MitobenchError: if there is no such model, or it would do something that is not allowed.
     """
-    from mitobench.benchmark import find_device
+    from mitobench.device import find_device
 
     with _allowing(allow):
         folder = cards.find(str(name))

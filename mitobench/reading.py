@@ -187,3 +187,15 @@ def _split(dataset: data_sets.Dataset, protocol: str | None, needed: Sequence[st
 
 def _other_mask_sources(here: Iterable[str], read: Mapping[str, Any]) -> list[str]:
     return [name for name in here if name not in read and data_sets.reader(name).card().has_masks]
+
+
+def once(notify: Notify) -> Notify:
+    """Returns a function that passes each message on once, however many grids give it."""
+    seen: set[str] = set()
+
+    def notify_once(text: str) -> None:
+        if text not in seen:
+            seen.add(text)
+            notify(text)
+
+    return notify_once

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "mitobench"
-LEAF = {"errors", "foreign", "atomic", "registry", "content", "compute", "weights_search"}
+LEAF = {"errors", "foreign", "atomic", "registry", "content", "compute", "device", "weights_search"}
 LEAF |= {"file_cache", "content_cache"}
 
 MAY_IMPORT = {
@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "discovery": {"errors", "foreign", "registry", "cards", "api", "installing"},
     "published": {"errors", "foreign", "registry"},
     "compute": set(),
+    "device": {"compute", "errors"},
     "weights_search": set(),
     "installing": set(),
     "methods": {"api", "content", "discovery", "foreign"},

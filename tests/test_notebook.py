@@ -31,7 +31,7 @@ def test_they_run(own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     pytest.importorskip("mitobench_networks")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MITOBENCH_CACHE", str(own_cache))
-    monkeypatch.setattr("mitobench.benchmark.default_store", lambda: tmp_path / "store")
+    monkeypatch.setattr("mitobench.benchmark.benchmark.default_store", lambda: tmp_path / "store")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr("mitobench.model.example.SIZE", 400)  # to save time
     names: dict[str, object] = {}

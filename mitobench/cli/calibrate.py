@@ -47,8 +47,8 @@ def calibrate(
     """
     from rich.progress import Progress
 
-    from mitobench.benchmark import find_device
     from mitobench.cli.console import console
+    from mitobench.device import find_device
     from mitobench.model import Model
     from mitobench.model.calibrate import calibrate as choose
     from mitobench.model.card import find

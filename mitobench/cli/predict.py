@@ -130,8 +130,8 @@ def predict(
     skipped = set() if mpp is not None else set(map(str, _without_resolution(paths, image or [], page)))
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    from mitobench.benchmark import find_device
     from mitobench.cli.console import notify
+    from mitobench.device import find_device
     from mitobench.model import Model
     from mitobench.model.batch import Options, predict_files
     from mitobench.model.card import find

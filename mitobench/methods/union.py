@@ -16,15 +16,14 @@ import json
 import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.spatial import KDTree
-from scipy.special import expit, logit
+from scipy.special import expit
 
 from mitobench import api, discovery
 from mitobench.api import (
@@ -43,14 +42,11 @@ from mitobench.api import (
 from mitobench.content import check_brought, files_of, with_files
 from mitobench.foreign import read_json
 from mitobench.foreign.limits import MAX_STATE_BYTES
-from mitobench.methods.calibration import EPS, logits
+from mitobench.methods.calibration import Calibration, logits
 
 ROLE, SEPARATOR = "detector", "+"
 STATE, FILES = "members.json", "files-{number}.safetensors"
 UNKNOWN_HALF_RADIUS_UM = 3.75  # half of 7.5 um, the radius of most data sets
-MOST_UNFOUND = 0.01  # greatest probability of a cell that a member did not find, however sure it is of what it finds
-MIN_SLOPE = 1e-3  # of the curve over standardised scores: keeps the order of a member that is worse than chance
-PENALTY = 1e-2  # on the squared slope, so that it stays finite where validation separates the two kinds
 
 
 class UnionOptions(api.Options):
@@ -75,79 +71,6 @@ class UnionOptions(api.Options):
         description="How a member's scores become probabilities: a logistic curve fitted on validation, or `none` "
         "for members whose scores are probabilities already.",
     )
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """A rising logistic curve over a score. The defaults keep scores from 0 to 1, and put others in that range.
-
-    Attributes:
-        probabilities: whether the curve is over the logit of the score, for scores from 0 to 1.
-        middle, spread: mean and standard deviation of what the curve is over, on validation.
-        slope, offset: logit of the result = slope * standardised score + offset.
-        lowest: the probability for a cell that is not found: the lowest on validation, at most MOST_UNFOUND.
-    """
-
-    probabilities: bool
-    middle: float = 0.0
-    spread: float = 1.0
-    slope: float = 1.0
-    offset: float = 0.0
-    lowest: float = MOST_UNFOUND
-
-    @classmethod
-    def fit(cls, scores: Floats, is_mitosis: NDArray[np.bool_]) -> Calibration:
-        """Fits the curve to scores [N] and labels [N] by maximum likelihood.
-
-        The targets are moved away from 0 and 1 (Platt 1999, section 2.2). With one kind of candidate only, or none,
-        scores keep their values.
-        """
-        uncalibrated = cls.none(scores)
-        mitoses, others = int(is_mitosis.sum()), int((~is_mitosis).sum())
-        raw = uncalibrated._raw(scores)
-        middle, spread = (float(raw.mean()), float(raw.std())) if len(raw) else (0.0, 0.0)
-        if not (mitoses and others) or spread < EPS:
-            return uncalibrated
-        x = (raw - middle) / spread
-        targets = np.where(is_mitosis, (mitoses + 1) / (mitoses + 2), 1 / (others + 2))
-
-        def loss(curve: Floats) -> tuple[float, Floats]:
-            z = curve[0] * x + curve[1]
-            slip = expit(z) - targets
-            value = (np.logaddexp(0, z) - targets * z).sum() + PENALTY * curve[0] ** 2
-            return float(value), np.array([slip @ x + 2 * PENALTY * curve[0], slip.sum()])
-
-        start = np.array([1.0, float(logit(targets.mean()))])
-        found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(MIN_SLOPE, None), (None, None)])
-        curve = cls(uncalibrated.probabilities, middle, spread, float(found.x[0]), float(found.x[1]))
-        return curve._with_lowest(scores)
-
-    @classmethod
-    def none(cls, scores: Floats) -> Calibration:
-        """Returns the curve that keeps these scores [N] if they are from 0 to 1, and puts others in that range."""
-        return cls(probabilities=bool(((scores >= 0) & (scores <= 1)).all()))._with_lowest(scores)
-
-    @classmethod
-    def read(cls, values: Mapping[str, Any]) -> Calibration:
-        """Returns a stored curve. Raises ValueError for other fields: scores of version 1 mean something else."""
-        numbers = [value for name, value in values.items() if name != "probabilities"]
-        if set(values) != {field.name for field in fields(cls)} or not isinstance(values["probabilities"], bool):
-            raise ValueError("its calibrations have other fields")
-        if not all(isinstance(value, int | float) and math.isfinite(value) for value in numbers):
-            raise ValueError("a value of its calibrations is not a number")
-        return cls(**values)
-
-    def _with_lowest(self, scores: Floats) -> Calibration:
-        return replace(self, lowest=float(np.clip(self(scores).min(initial=1.0), EPS, MOST_UNFOUND)))
-
-    def __call__(self, scores: Floats) -> Floats:
-        """Returns the probabilities of mitosis, [N]."""
-        found: Floats = expit(self.slope * (self._raw(scores) - self.middle) / self.spread + self.offset)
-        return found
-
-    def _raw(self, scores: Floats) -> Floats:
-        values: Floats = logits(scores) if self.probabilities else scores
-        return values
 
 
 class Union(Detector):

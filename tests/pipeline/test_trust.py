@@ -16,8 +16,8 @@ import tiny_runs
 
 from mitobench import discovery
 from mitobench.errors import MitobenchError, PluginError
+from mitobench.methods.calibration import Calibration
 from mitobench.methods.external import External
-from mitobench.methods.union import Calibration
 from mitobench.model import Model, pack
 from mitobench.model import card as cards
 from mitobench.pipeline import trust

@@ -5,48 +5,41 @@ from __future__ import annotations
 import datetime
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from mitobench import compute, discovery, reading, weights_search
-from mitobench.api import Options, Plugin
+from mitobench import compute, reading, weights_search
+from mitobench.benchmark.grid import (
+    NO_MASKS,
+    Grid,
+    check_options,
+    expanded,
+    for_masks,
+    learn_from_masks,
+    notify_replaced,
+    with_defaults,
+)
 from mitobench.datasets import contamination, folds, looks
-from mitobench.discovery import ROLES
-from mitobench.errors import MitobenchError, PluginError, StoreError
+from mitobench.device import find_device
+from mitobench.errors import StoreError
 from mitobench.foreign.specs import typed_specs
 from mitobench.pipeline import executors, trust
 from mitobench.pipeline.executors import Executor
-from mitobench.pipeline.graph import Combination, Plan, PlannedRun, Request
-from mitobench.pipeline.plan import NO_FUSER, build
-from mitobench.pipeline.plugin_ref import flat
-from mitobench.pipeline.settings import Override, Settings
+from mitobench.pipeline.graph import Plan, PlannedRun, Request
+from mitobench.pipeline.plan import build
+from mitobench.pipeline.settings import Settings
 from mitobench.pipeline.store import Store, default_store
 from mitobench.pipeline.workspace import Workspace
-from mitobench.reading import Notify
+from mitobench.reading import Notify, once
 from mitobench.results import record
 from mitobench.results.assemble import assemble
 
 log = logging.getLogger("mitobench")
 
-NO_MASKS = "fixed"  # the default estimator where there are no masks
 ANY_PROFILE = "smoke"  # used to check overrides early: the default profile depends on the data, not yet read then
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Plugins to combine, each with each, and overrides of the profile.
-
-    Attributes:
-        roles: plugin names by role; `all` means every installed plugin. A role that is left out uses the profile's
-            default plugin.
-        sets: overrides, `ROLE.OPTION=VALUE`.
-    """
-
-    roles: Mapping[str, Sequence[str]]
-    sets: Sequence[str | Override] = ()
 
 
 @dataclass(frozen=True)
@@ -135,24 +128,24 @@ class Benchmark:
         plugin would do and that is not allowed.
         """
         with typed_specs() if typed else nullcontext():
-            named = [{role: _expand(role, names) for role, names in grid.roles.items()} for grid in grids]
+            named = [{role: expanded(role, names) for role, names in grid.roles.items()} for grid in grids]
         train_on = list(dict.fromkeys(train_on or ()))
         matcher = _matcher(matcher, typed, notify)
         device = find_device(device, processes)
-        _check_options(named, [Settings.load(profile or ANY_PROFILE, [*grid.sets, *sets], scale) for grid in grids])
+        check_options(named, [Settings.load(profile or ANY_PROFILE, [*grid.sets, *sets], scale) for grid in grids])
         root, tested = reading.find_data(data, datasets, train_on, protocol, scanners, notify)
         synthetic = all(looks.is_made_here(name) for name in tested)
         profile = profile or ("smoke" if synthetic else "cpu" if device == "cpu" else "paper")
         settings = [Settings.load(profile, [*grid.sets, *sets], scale) for grid in grids]
         notify = once(notify)
         allowed = trust.allowed_for(allow, named if typed else [])
-        named = [_with_defaults(roles, own, notify) for roles, own in zip(named, settings, strict=True)]
+        named = [with_defaults(roles, own, notify) for roles, own in zip(named, settings, strict=True)]
         trust.check(trust.requests_of_grids(named, settings), allowed, "This run")
         estimators = {name for roles in named for name in roles["estimator"]}
-        masks = _learns_from_masks(estimators)
+        masks = learn_from_masks(estimators)
         workspace = reading.read(root, tested, train_on, protocol, scanners, masks, notify, known)
         replaced: list[str] = []
-        named = [_for_masks(roles, grid.roles, workspace, replaced) for roles, grid in zip(named, grids, strict=True)]
+        named = [for_masks(roles, grid.roles, workspace, replaced) for roles, grid in zip(named, grids, strict=True)]
         if part == "val":
             workspace = workspace.without_test(tested)
         request = Request(
@@ -174,7 +167,7 @@ class Benchmark:
         for roles, grid, own in zip(named, grids, settings, strict=True):
             if typed and "fuser" in grid.roles:
                 planned = [row.combination for row in plan.rows if row.settings is own and not row.problem]
-                _notify_replaced(roles["fuser"], planned, notify)
+                notify_replaced(roles["fuser"], planned, notify)
         uses_boxes = any(row.combination.estimator == NO_MASKS for row in plan.rows)
         for note in (*(replaced if uses_boxes else ()), *(note for own in settings for note in own.notes)):
             notify(note)
@@ -302,142 +295,6 @@ def _finished_rows(
                     yield *planned[number], results
 
 
-def once(notify: Notify) -> Notify:
-    """Returns a function that passes each message on once, however many grids give it."""
-    seen: set[str] = set()
-
-    def notify_once(text: str) -> None:
-        if text not in seen:
-            seen.add(text)
-            notify(text)
-
-    return notify_once
-
-
-def _expand(role: str, names: Sequence[str]) -> list[str]:
-    """Returns the names without duplicates, and all installed plugins for `all`. Raises MitobenchError."""
-    stripped = [name.strip() for name in names if name.strip()]
-    if "all" in stripped:
-        return [name for name in discovery.names(role) if not _needs_argument(role, name)]
-    if not stripped:
-        available = ", ".join(discovery.names(role)) or "none"
-        raise MitobenchError(f"--{role}: no name given. Give at least one. Available: {available}.")
-    for name in stripped:
-        discovery.find(role, name)  # raises MitobenchError with similar names
-    return list(dict.fromkeys(_spelled(role, name) for name in stripped))
-
-
-def _spelled(role: str, spec: str) -> str:
-    """Returns the full spelling of a spec; as it is where its family is broken, which the plan reports."""
-    with suppress(PluginError):
-        return discovery.spelled(role, spec)
-    return spec
-
-
-def _needs_argument(role: str, name: str) -> bool:
-    """Returns whether a plugin is a family, whose members `all` does not list. A broken plugin is listed."""
-    with suppress(PluginError):
-        return discovery.family(role, name).argument is not None
-    return False
-
-
-def _with_defaults(roles: Mapping[str, list[str]], settings: Settings, notify: Notify) -> dict[str, list[str]]:
-    """Returns plugin names for every role: those given, and the profile's default for each role that is left out."""
-    named = dict(roles)
-    for role in (role for role in ROLES if role not in roles):
-        name, note = settings.default(role)
-        named[role] = [name]
-        if note:
-            notify(note)
-    return named
-
-
-def _for_masks(
-    roles: dict[str, list[str]], given: Mapping[str, Any], workspace: Workspace, notes: list[str]
-) -> dict[str, list[str]]:
-    """Replaces the default estimator by `fixed`, and notes it, if it learns from masks and no data set here has any."""
-    if "estimator" in given or any(workspace.card(name).has_masks for name in workspace.datasets):
-        return roles
-    if not _learns_from_masks(roles["estimator"]):
-        return roles
-    (name,) = roles["estimator"]
-    notes.append(f"Default estimator: {NO_MASKS}, because {name} learns from masks, and no data set here has any.")
-    return {**roles, "estimator": [NO_MASKS]}
-
-
-def _notify_replaced(fusers: Sequence[str], planned: Sequence[Combination], notify: Notify) -> None:
-    """Says which of the fusers that the user named are planned as the detector alone, for lack of a verifier."""
-    alone = {combination.verifier for combination in planned if combination.fuser == NO_FUSER}
-    kept = {combination.fuser for combination in planned if combination.verifier in alone}
-    replaced = [name for name in fusers if name not in kept]
-    if alone and replaced and NO_FUSER not in fusers:
-        compute = "computes" if len(replaced) == 1 else "compute"
-        notify(f"Without a verifier, {' and '.join(replaced)} {compute} what {NO_FUSER} does: the row has its name.")
-
-
-def find_device(name: str, processes: int = 1) -> str:
-    """Returns `cpu` or `cuda`; for `auto`, `cuda` if there is a CUDA device.
-
-    Raises MitobenchError for another name, or if there are too few CUDA devices for this number of processes.
-    """
-    if name not in ("auto", "cpu", "cuda"):
-        raise MitobenchError(f"--device {name}: must be auto, cpu or cuda.")
-    count = len(compute.cuda_devices()) if name != "cpu" else 0
-    if name == "cuda" and not count:
-        raise MitobenchError("--device cuda: torch finds no CUDA device. Run `mitobench doctor` to see why.")
-    device = "cuda" if count else "cpu"
-    if device == "cuda" and count < processes:
-        raise MitobenchError(f"--gpus {processes}: torch finds fewer CUDA devices ({count}). Use --gpus {count}.")
-    return device
-
-
-def _check_options(named: Sequence[Mapping[str, Sequence[str]]], settings: Sequence[Settings]) -> None:
-    """Check all options before any data is read.
-
-    Raises MitobenchError, with the place where the option was given, for an option that no plugin has or that has the
-    wrong type. Plugins that cannot be loaded are left to the plan, which marks their combinations as broken.
-    """
-    loaded = [
-        _accepts_options(own, role, name)
-        for roles, own in zip(named, settings, strict=True)
-        for role in roles
-        for name in roles[role]
-    ]
-    for own in settings:
-        own.pipeline()
-    if all(loaded):
-        for own in settings:
-            own.check_all_used(settings)
-
-
-def _accepts_options(settings: Settings, role: str, name: str) -> bool:
-    """Returns whether a plugin and those that it requires can be loaded and accept their options.
-
-    Raises MitobenchError for an option of the plugin that is wrong.
-    """
-    try:
-        cls = discovery.load(role, name)
-    except PluginError:
-        return False
-    try:
-        options = settings.options(role, cls)
-    except PluginError:  # its card cannot be read
-        return False
-    return _requirements_accept_options(settings, cls, options)
-
-
-def _requirements_accept_options(settings: Settings, cls: type[Plugin], options: Options) -> bool:
-    try:
-        for role, required in flat(cls.requires(options)).values():
-            other = discovery.load(role, required.name)
-            own = settings.options(role, other, required.options)
-            if not _requirements_accept_options(settings, other, own):
-                return False
-    except Exception:  # whatever a plugin raises here breaks only its own combinations: the plan reports it
-        return False
-    return True
-
-
 def _matcher(name: str, typed: bool, notify: Notify) -> str:
     from mitobench.evaluate.matching import find_matcher, requested_matcher
 
@@ -448,11 +305,3 @@ def _matcher(name: str, typed: bool, notify: Notify) -> str:
     if notice:
         notify(notice)
     return name
-
-
-def _learns_from_masks(estimators: Iterable[str]) -> bool:
-    for name in estimators:
-        with suppress(PluginError):  # the plan reports a plugin that cannot be loaded
-            if discovery.load("estimator", name).learns_from_masks:  # type: ignore[attr-defined]
-                return True
-    return False
