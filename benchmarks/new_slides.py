@@ -26,7 +26,7 @@ from scipy.spatial import cKDTree
 
 from mitobench import datasets
 from mitobench.api import Floats
-from mitobench.datasets.base import Dataset, Item
+from mitobench.datasets.dataset import Dataset, Item
 from mitobench.datasets.folds import fold_of
 from mitobench.evaluate.metrics import Counts
 from mitobench.report.section_page import MANY

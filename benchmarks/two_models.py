@@ -21,7 +21,7 @@ from scipy.special import expit
 from mitobench import compute, datasets
 from mitobench.api import Detections, Floats, Frame, Verifier
 from mitobench.datasets import splits
-from mitobench.datasets.base import Item
+from mitobench.datasets.dataset import Item
 from mitobench.evaluate import curve, metrics, operating_point
 from mitobench.evaluate.curve import Curve
 from mitobench.methods.calibration import logits

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import logging
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -54,7 +54,7 @@ def load(name: str | Path = "bundled", device: str = "auto", allow: Collection[s
     """
     from mitobench.device import find_device
 
-    with _allowing(allow):
+    with trust.allowing(allow):
         folder = cards.find(str(name))
         model = Model.load(folder, find_device(device), tuple(allow))
         model.use_exported(exported.networks_in(exported.prepared(model)))
@@ -106,7 +106,7 @@ class LoadedModel:
         _check_numbers(mpp, threshold)
         outlines, where = (None if path is None else Path(path) for path in (roi, tissue))
         inputs.check_there([path for path in (outlines, where) if path is not None])
-        with _allowing(self.allow), trust.only(self.allow):
+        with trust.allowing(self.allow), trust.only(self.allow):
             if isinstance(image, str | Path):
                 return self._of_file(Path(image), mpp, threshold, outlines, where)
             return self._of_array(image, mpp, threshold, outlines, where)
@@ -295,14 +295,16 @@ def run(
             `device`, `threads`, `store`, `allow`, ...
 
     Returns:
-        A pandas DataFrame, or a list of dicts where pandas is not installed: names of the plugins and data set, `seed`,
-            `status`, `f1` with `f1_low` and `f1_high` (its 95 % interval), `precision`, `recall`, `threshold`, and the
-            `record`'s file. A combination that cannot run has no row: a warning in the log says why.
+        A pandas DataFrame, or a list of dicts where pandas is not installed: names of the plugins, data set and
+            protocol (a row for each fold, where it has folds), `seed`, `status`, `f1` with `f1_low` and `f1_high` (its
+            95 % interval), `precision`, `recall`, `threshold`, and the `record`'s file. A combination that cannot run
+            has no row: a warning in the log says why.
 
     Raises:
         MitobenchError: if an argument, a name or an option is unknown, or the data cannot be read.
     """
-    from mitobench.benchmark import Benchmark, Grid
+    from mitobench import folding
+    from mitobench.benchmark import Benchmark, Grid, run_all
     from mitobench.pipeline.executors import executor_of
     from mitobench.pipeline.settings import Override
 
@@ -312,28 +314,28 @@ def run(
         raise MitobenchError(f"Unknown argument {name}={settings[name]!r} of mitobench.run. {nearest(name, known)}")
     given = {"estimator": estimator, "detector": detector, "verifier": verifier, "fuser": fuser}
     roles = {role: names for role, value in given.items() if (names := _names(value))}
-    overrides = [Override.parse(f"{name}={_text(value)}") for name, value in (options or {}).items()]
+    overrides = [Override.parse(f"{name}={_text(name, value)}") for name, value in (options or {}).items()]
     where = executor_of(executor, jobs)  # an address that is wrong is an error before data is read
-    benchmark = Benchmark.prepare(
+    benchmarks = folding.prepare(
         [Grid(roles, overrides)],
         data=None if data is None else Path(data),
         datasets=_names(dataset) or None,
         seeds=tuple(seeds),
         **settings,
     )
-    for row in benchmark.problems:
-        log.warning("%s cannot run, and has no row: %s", row.combination.title, (row.problem or ("", ""))[1])
+    problems = [(row.combination.title, row.problem) for benchmark in benchmarks for row in benchmark.problems]
+    for title, problem in dict.fromkeys(problems):
+        log.warning("%s cannot run, and has no row: %s", title, (problem or ("", ""))[1])
     with where as chosen:
-        benchmark.run(Path(out), executor=chosen)
-    return _table([_row(path, record) for path, record in benchmark.records])
+        run_all(benchmarks, Path(out), executor=chosen)
+    return _table([_row(path, record) for benchmark in benchmarks for path, record in benchmark.records])
 
 
 def _row(path: Path, record: Any) -> dict[str, Any]:
     test = record.test
     between = test.f1_interval if test else None
-    names = {
-        role: record.combination[role] for role in ("dataset", "estimator", "detector", "verifier", "fuser", "seed")
-    }
+    named = ("dataset", "protocol", "estimator", "detector", "verifier", "fuser", "seed")
+    names = {name: record.combination[name] for name in named}
     return {
         **names,
         "status": record.status,
@@ -351,29 +353,17 @@ def _names(value: str | Sequence[str]) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+def _text(name: str, value: Any) -> str:
+    """Returns the value of an option as `--set` reads it. Raises MitobenchError if no option can have it."""
+    if isinstance(value, str | Path):
+        return str(value)
+    try:
+        return json.dumps(value.tolist() if hasattr(value, "tolist") else value)  # NumPy's numbers and arrays
+    except (TypeError, ValueError) as reason:
+        raise MitobenchError(f"options[{name!r}]: {reason}. Give text, a number, a list, a dict or None.") from reason
 
 
 def _table(rows: list[dict[str, Any]]) -> Any:
     if find_spec("pandas") is None:
         return rows
     return importlib.import_module("pandas").DataFrame(rows)
-
-
-class _allowing:
-    """Lets this process download within the block if that is allowed."""
-
-    def __init__(self, allow: Collection[str]) -> None:
-        self._download = trust.DOWNLOAD in allow
-
-    def __enter__(self) -> None:
-        self._before = os.environ.get(trust.ALLOW_DOWNLOAD)
-        if self._download:
-            os.environ[trust.ALLOW_DOWNLOAD] = "1"
-
-    def __exit__(self, *exception: object) -> None:
-        if self._download:
-            os.environ.pop(trust.ALLOW_DOWNLOAD, None)
-            if self._before is not None:
-                os.environ[trust.ALLOW_DOWNLOAD] = self._before

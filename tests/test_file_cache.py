@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mitobench import file_cache
-from mitobench.datasets.base import file_digest
+from mitobench.datasets.dataset import file_digest
 from mitobench.file_cache import computing_anew, remembered
 
 

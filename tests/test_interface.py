@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -165,14 +167,12 @@ def test_an_unknown_model_is_an_error() -> None:
 def test_permission_to_download_ends_with_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.delenv("MITOBENCH_ALLOW_DOWNLOAD", raising=False)
-    monkeypatch.setattr(
-        interface.cards, "find", lambda name: seen.append(interface.os.environ.get(ALLOW)) or Path(name)
-    )
+    monkeypatch.setattr(interface.cards, "find", lambda name: seen.append(os.environ.get(ALLOW)) or Path(name))
     for allow in ([], ["download"]):
         with pytest.raises(MitobenchError):
             mitobench.load("nowhere", "cpu", allow)
     assert seen == [None, "1"]
-    assert ALLOW not in interface.os.environ
+    assert ALLOW not in os.environ
 
 
 ALLOW = "MITOBENCH_ALLOW_DOWNLOAD"
@@ -204,6 +204,59 @@ def test_run_returns_a_row_a_combination(
     assert [row["verifier"] for row in rows] == ["toy-mean", "none"]
     assert all(row["status"] == "ok" and 0 <= row["f1"] <= 1 and Path(row["record"]).is_file() for row in rows)
     assert rows[0]["f1_low"] <= rows[0]["f1"] <= rows[0]["f1_high"]
+
+
+@pytest.mark.slow
+def test_run_takes_options_of_any_type_and_protocols_with_folds(
+    small_data: Path, toys: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interface, "find_spec", lambda name: None)
+    rows = mitobench.run(
+        tmp_path / "out",
+        detector="blobs",
+        verifier="toy-mean",
+        fuser="toy-sum",
+        data=small_data,
+        dataset="synthetic",
+        protocol="cv-by-slide-of2",
+        options={
+            "pipeline.candidate_threshold": None,
+            "detector.blobs.max_candidates": np.int64(20),
+            "detector.blobs.contrast": np.float32(0.25),
+        },
+        profile="smoke",
+        device="cpu",
+        store=tmp_path / "store",
+    )
+    assert [row["protocol"] for row in rows] == ["cv-by-slide-1of2", "cv-by-slide-2of2"]
+    recorded = [json.loads(Path(row["record"]).read_text()) for row in rows]
+    for content in recorded:
+        options = content["plugins"]["detector"]["options"]
+        assert (options["max_candidates"], options["contrast"]) == (20, 0.25)
+        assert content["pipeline"]["candidate_threshold"] is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("a/b", "a/b"),
+        (Path("a/b"), "a/b"),
+        (True, "true"),
+        (None, "null"),
+        (["a", "b"], '["a", "b"]'),
+        ({"frcnn": 0.5}, '{"frcnn": 0.5}'),
+        ((1, 2), "[1, 2]"),
+        (np.array([1, 2]), "[1, 2]"),
+        (np.bool_(False), "false"),
+    ],
+)
+def test_values_of_options_are_written_as_set_reads_them(value: Any, text: str) -> None:
+    assert interface._text("detector.blobs.contrast", value) == text
+
+
+def test_a_value_that_no_option_can_have_is_an_error() -> None:
+    with pytest.raises(MitobenchError, match=r"options\['detector\.lr'\]: .*Give text, a number"):
+        mitobench.run("out", options={"detector.lr": {1, 2}})
 
 
 @pytest.mark.slow

@@ -62,7 +62,7 @@ MAY_IMPORT = {
     },
     "reading": {*LEAF, "discovery", "datasets", "pipeline"},
     "benchmark": {*LEAF, "api", "discovery", "datasets", "evaluate", "pipeline", "results", "reading"},
-    "interface": {*LEAF, "api", "model", "pipeline", "slides", "benchmark"},
+    "interface": {*LEAF, "api", "model", "pipeline", "slides", "benchmark", "folding"},
     "folding": {*LEAF, "datasets", "reading", "benchmark"},
     "validation": {*LEAF, "discovery", "pipeline", "results", "benchmark"},
     "reproduce": {*LEAF, "api", "discovery", "training", "datasets", "pipeline", "results", "benchmark"},

@@ -24,7 +24,6 @@ from mitobench.benchmark.grid import (
 )
 from mitobench.datasets import contamination, folds, looks
 from mitobench.device import find_device
-from mitobench.errors import StoreError
 from mitobench.foreign.specs import typed_specs
 from mitobench.pipeline import executors, trust
 from mitobench.pipeline.executors import Executor
@@ -191,13 +190,7 @@ class Benchmark:
 
         Raises StoreError if the store contains outputs that this version cannot read.
         """
-        try:
-            assembled = assemble(row, results, self.request, self.workspace, started, same_tissue)
-        except (LookupError, TypeError, ValueError, AttributeError) as reason:
-            raise StoreError(
-                f"The store {self.store.root} contains an output of {row.combination.title} that this version of "
-                f"mitobench did not write ({type(reason).__name__}: {reason}). Choose another folder with --store."
-            ) from reason
+        assembled = assemble(row, results, self.request, self.workspace, started, same_tissue)
         path = record.write(out / "records", assembled.record, assembled.detections, assembled.validation)
         self.done.append(RunResult(row, path, record.read(path)))
 

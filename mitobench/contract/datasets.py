@@ -71,7 +71,7 @@ def finds_its_frames_and_nothing_in_an_empty_folder(of: DatasetSubject) -> None:
             of.reader.read(Path(empty))
         except DataError:
             return
-    raise PluginError("read() of an empty folder does not raise DataError. Use mitobench.datasets.base.not_found.")
+    raise PluginError("read() of an empty folder does not raise DataError. Use mitobench.datasets.reader.not_found.")
 
 
 def frames_have_pixels_of_their_size(of: DatasetSubject) -> None:

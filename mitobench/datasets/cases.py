@@ -18,10 +18,12 @@ from mitobench.api import Frame
 from mitobench.datasets import images as image_files
 from mitobench.datasets import points
 from mitobench.datasets.annotation_text import annotation_text
-from mitobench.datasets.base import Card, Dataset, Item, Reader, not_found
+from mitobench.datasets.card import Card
+from mitobench.datasets.dataset import Dataset, Item
 from mitobench.datasets.figures import Figure, Figures
 from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
 from mitobench.datasets.missing import missing_images
+from mitobench.datasets.reader import Reader, not_found
 from mitobench.datasets.whole_slides import size_of
 from mitobench.errors import DataError
 from mitobench.slides.reader import PixelReader

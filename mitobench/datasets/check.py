@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mitobench.datasets import folds
-from mitobench.datasets.base import Dataset, Item, file_digest, load
 from mitobench.datasets.card import Expected
 from mitobench.datasets.contamination import duplicates, shared_slides
+from mitobench.datasets.dataset import Dataset, Item, file_digest
 from mitobench.datasets.domain_table import DomainRow, domain_rows
 from mitobench.datasets.files import unread_lines
 from mitobench.datasets.folder import SCANNER
 from mitobench.datasets.looks import is_made_here
+from mitobench.datasets.reader import load
 from mitobench.datasets.splits import PARTS, SplitFile
 from mitobench.errors import DataError, MitobenchError, counted
 from mitobench.slides.reader import oddities

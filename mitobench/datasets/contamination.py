@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from mitobench import discovery
-from mitobench.datasets.base import Dataset, Item, reader
 from mitobench.datasets.card import Card, slide_names
+from mitobench.datasets.dataset import Dataset, Item
 from mitobench.datasets.duplicates import Duplicate, find
 from mitobench.datasets.looks import Progress, fingerprints, is_made_here
+from mitobench.datasets.reader import reader
 from mitobench.errors import MitobenchError
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mitobench.datasets.base import Item
+from mitobench.datasets.dataset import Item
 from mitobench.datasets.spans import spans
 
 

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from mitobench.api import DOMAINS
-from mitobench.datasets.base import Dataset
+from mitobench.datasets.dataset import Dataset
 from mitobench.datasets.fold_names import BY_SLIDE, LEAVE_OUT, SINGLE, base_of, kind_of
 from mitobench.datasets.splits import PARTS, SplitFile, SplitPart, SplitParts
 from mitobench.errors import DataError

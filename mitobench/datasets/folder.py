@@ -11,11 +11,13 @@ import numpy as np
 from mitobench.api import Frame
 from mitobench.datasets import images
 from mitobench.datasets.annotation_text import annotation_text
-from mitobench.datasets.base import Card, Dataset, Item, Reader, not_found
+from mitobench.datasets.card import Card
+from mitobench.datasets.dataset import Dataset, Item
 from mitobench.datasets.figures import NEAR_PX, Figures, repeats
 from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
 from mitobench.datasets.folder_formats import SUFFIXES, Annotations, read_annotations
 from mitobench.datasets.folder_settings import FILE, FolderSettings, read_settings
+from mitobench.datasets.reader import Reader, not_found
 from mitobench.datasets.resolution import um_px
 from mitobench.datasets.spans import spans
 from mitobench.errors import DataError, counted, listed

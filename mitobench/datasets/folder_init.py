@@ -14,11 +14,11 @@ from pydantic import PrivateAttr
 
 from mitobench.atomic import write_text_atomic
 from mitobench.datasets import images
-from mitobench.datasets.base import not_found
 from mitobench.datasets.files import unread_files, unread_lines
 from mitobench.datasets.folder import annotation_files, images_of
 from mitobench.datasets.folder_formats import read_annotations
 from mitobench.datasets.folder_settings import FILE, Boxes, FolderSettings, as_title
+from mitobench.datasets.reader import not_found
 from mitobench.errors import DataError
 from mitobench.foreign.classes import meaning
 

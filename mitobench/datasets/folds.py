@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from mitobench.datasets import fold_parts
-from mitobench.datasets.base import Dataset
+from mitobench.datasets.dataset import Dataset
 from mitobench.datasets.fold_names import (
     ALL,
     BY_SLIDE,

@@ -22,7 +22,7 @@ import numpy as np
 from mitobench import file_cache, foreign
 from mitobench.api import Frame
 from mitobench.atomic import write_atomic
-from mitobench.datasets.base import Dataset, Item
+from mitobench.datasets.dataset import Dataset, Item
 from mitobench.datasets.duplicates import BITS, Fingerprint, fingerprint
 from mitobench.errors import MitobenchError
 from mitobench.foreign.limits import MB

@@ -19,8 +19,8 @@ from mitobench.api import Frame, Mitoses
 from mitobench.atomic import write_text_atomic
 from mitobench.datasets import images
 from mitobench.datasets.annotation_text import annotation_text
-from mitobench.datasets.base import Card, Dataset, Item, NewFrame, Reader, not_found
-from mitobench.datasets.card import Cohort
+from mitobench.datasets.card import Card, Cohort
+from mitobench.datasets.dataset import Dataset, Item
 from mitobench.datasets.figures import Figure, Figures
 from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
 from mitobench.datasets.images import NO_MPP
@@ -36,6 +36,7 @@ from mitobench.datasets.midog_labels import (
     slide_of,
 )
 from mitobench.datasets.missing import missing_images
+from mitobench.datasets.reader import NewFrame, Reader, not_found
 from mitobench.errors import DataError
 from mitobench.foreign import coco
 from mitobench.slides.reader import PixelReader

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from mitobench.api import Frame, Mitoses
 from mitobench.atomic import write_text_atomic
 from mitobench.datasets import images, points
-from mitobench.datasets.base import Card, Dataset, Item, NewFrame, Reader, not_found
+from mitobench.datasets.card import Card
+from mitobench.datasets.dataset import Dataset, Item
 from mitobench.datasets.figures import REPEATED, moved, repeats
 from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
 from mitobench.datasets.mask_checks import check_masks, distinct
+from mitobench.datasets.reader import NewFrame, Reader, not_found
 from mitobench.errors import DataError
 
 LOOKED_FOR = "images such as A00_v2/A00_01.bmp or H00_v2/H00_01.bmp (bmp, tif, tiff, png, jpg, jpeg)"

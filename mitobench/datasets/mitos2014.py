@@ -16,9 +16,11 @@ from numpy.typing import ArrayLike
 from mitobench.api import Detections, Frame, Mitoses
 from mitobench.atomic import write_text_atomic
 from mitobench.datasets import images, points
-from mitobench.datasets.base import Card, Dataset, Item, NewFrame, Reader, not_found
+from mitobench.datasets.card import Card
+from mitobench.datasets.dataset import Dataset, Item
 from mitobench.datasets.figures import REPEATED, Floats, moved, repeats
 from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
+from mitobench.datasets.reader import NewFrame, Reader, not_found
 from mitobench.errors import DataError
 
 LOOKED_FOR = "x40 images such as A03_00Aa.tiff or H03_00Aa.tiff (bmp, tif, tiff, png, jpg, jpeg)"

@@ -18,7 +18,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, mode
 
 from mitobench import discovery, foreign, registry
 from mitobench.api import DOMAINS
-from mitobench.datasets.base import Dataset, Item
+from mitobench.datasets.dataset import Dataset, Item
 from mitobench.datasets.fold_names import FEW_SLIDES, MIN_SLIDES, fold_of
 from mitobench.errors import DataError, MitobenchError, counted, nearest, wrong_fields
 from mitobench.foreign.limits import MAX_SPLIT_BYTES

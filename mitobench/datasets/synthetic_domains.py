@@ -24,8 +24,10 @@ from mitobench import foreign
 from mitobench.api import Mitoses
 from mitobench.atomic import atomic_folder, write_text_atomic
 from mitobench.datasets import midog, mitotic_figures, shapes, synthesis, synthetic, tissue
-from mitobench.datasets.base import Dataset, Expected, NewFrame, Reader, not_found
+from mitobench.datasets.card import Expected
+from mitobench.datasets.dataset import Dataset
 from mitobench.datasets.files import MARKER, is_synthetic
+from mitobench.datasets.reader import NewFrame, Reader, not_found
 from mitobench.errors import DataError, MitobenchError
 from mitobench.foreign.limits import MAX_SEED, MAX_STATE_BYTES
 

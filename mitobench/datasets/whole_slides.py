@@ -11,10 +11,12 @@ from typing import ClassVar
 from mitobench.api import Frame, Mitoses
 from mitobench.datasets import images
 from mitobench.datasets.annotation_text import annotation_text
-from mitobench.datasets.base import Card, Dataset, Item, Reader, not_found
+from mitobench.datasets.card import Card
+from mitobench.datasets.dataset import Dataset, Item
 from mitobench.datasets.figures import Figure, Figures
 from mitobench.datasets.files import IMAGE_SUFFIXES, SLIDE_SUFFIXES, inside_synthetic, unique, walk
 from mitobench.datasets.missing import missing_images
+from mitobench.datasets.reader import Reader, not_found
 from mitobench.datasets.sliderunner import SlideLabels, read_database
 from mitobench.errors import DataError
 from mitobench.slides.reader import PixelReader

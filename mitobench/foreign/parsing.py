@@ -11,6 +11,7 @@ import json
 import math
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -129,8 +130,7 @@ def _float(token: str) -> float:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        doubled = next(name for name in names if names.count(name) > 1)
+        (doubled, _), *_ = Counter(name for name, _ in pairs).most_common(1)
         raise InvalidValue(f"the key {_short(doubled)!r} occurs twice in one object. Remove one")
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -100,11 +100,15 @@ class Plan:
     @cached_property
     def stages(self) -> dict[str, Stage]:
         """Returns the distinct stages by key, each after the stages that it depends on."""
-        stages: dict[str, Stage] = {}
-        for row in self.rows:
-            for stage in row.stages.values():
-                _collect(stage, stages)
-        return stages
+        return stages_of(stage for row in self.rows for stage in row.stages.values())
+
+
+def stages_of(last: Iterable[Stage]) -> dict[str, Stage]:
+    """Returns these stages and all that they depend on, once each, by key; each after those that it depends on."""
+    stages: dict[str, Stage] = {}
+    for stage in last:
+        _collect(stage, stages)
+    return stages
 
 
 def _collect(stage: Stage, stages: dict[str, Stage]) -> None:

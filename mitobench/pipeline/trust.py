@@ -125,6 +125,20 @@ def only(allowed: Collection[str]) -> Iterator[None]:
     """
     wanted: dict[str, str | None] = {} if EXTERNAL in allowed else {FORBID_EXTERNAL: "1"}
     wanted |= {} if DOWNLOAD in allowed else {ALLOW_DOWNLOAD: None}
+    with _environment(wanted):
+        yield
+
+
+@contextmanager
+def allowing(allowed: Collection[str]) -> Iterator[None]:
+    """Within the block, this process and those that it starts may download, if that is allowed."""
+    with _environment({ALLOW_DOWNLOAD: "1"} if DOWNLOAD in allowed else {}):
+        yield
+
+
+@contextmanager
+def _environment(wanted: Mapping[str, str | None]) -> Iterator[None]:
+    """Within the block, environment variables have these values; None: they are not set."""
     before = {name: os.environ.get(name) for name in wanted}
     _set(wanted)
     try:
@@ -133,7 +147,7 @@ def only(allowed: Collection[str]) -> Iterator[None]:
         _set(before)
 
 
-def _set(variables: dict[str, str | None]) -> None:
+def _set(variables: Mapping[str, str | None]) -> None:
     for name, value in variables.items():
         if value is None:
             os.environ.pop(name, None)

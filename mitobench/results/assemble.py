@@ -14,26 +14,21 @@ from mitobench.datasets import Dataset, contamination
 from mitobench.datasets.duplicates import Duplicate
 from mitobench.datasets.folder_settings import as_title
 from mitobench.discovery import ROLES
-from mitobench.errors import StoreError
-from mitobench.evaluate import BoxScores, FrameEntry, Metrics
-from mitobench.foreign import read_json
-from mitobench.foreign.limits import MAX_RECORD_BYTES
-from mitobench.pipeline import arrays
+from mitobench.evaluate import FrameEntry
 from mitobench.pipeline.executors import StageResult
 from mitobench.pipeline.frame_prediction import frame_prediction
-from mitobench.pipeline.graph import UNUSED, PlannedRun, Request
+from mitobench.pipeline.graph import UNUSED, PlannedRun, Request, stages_of
 from mitobench.pipeline.plan import scoring_radius_um, training_frames
 from mitobench.pipeline.plugin_ref import PluginRef
 from mitobench.pipeline.settings import F1, Override, PipelineOptions
-from mitobench.pipeline.stages.job import TRAINING_INFO
-from mitobench.pipeline.stages.scored_candidates import DETECTIONS
 from mitobench.pipeline.stages.stage import Stage
 from mitobench.pipeline.workspace import Workspace
 from mitobench.results import notes, option_files, provenance
 from mitobench.results.command import command_of
 from mitobench.results.local_datasets import split_digest
+from mitobench.results.outputs import Outputs, Scores
 from mitobench.results.record import RecordDraft
-from mitobench.results.schema import DataEntry, Frames, PluginEntry, Record, Run, SplitEntry, ValidationChoices
+from mitobench.results.schema import DataEntry, Frames, PluginEntry, Record, Run, SplitEntry
 
 RECORD = "record:"  # before the path of a record whose weights a fit starts from
 
@@ -56,6 +51,7 @@ def assemble(
         started: time at which the run started (ISO 8601).
         same_tissue: pairs of frames that show the same tissue, by image.
     """
+    outputs = Outputs.read(row, _fits(row), results)
     plugins = {role: _plugin(ref) for role, ref in (*row.refs.items(), *_required(row))}
     common: dict[str, Any] = {
         "combination": {**asdict(row.combination), "train_on": list(row.combination.train_on)},
@@ -73,42 +69,38 @@ def assemble(
         },
         "data": {name: _data(workspace, name) for name in _datasets(row)},
         "stages": {role: stage.key for role, stage in row.stages.items()},
-        "specs": {stage.key: stage.spec for stage in _all_stages(row)},
-        "training_info": _training_info(row, results),
+        "specs": {key: stage.spec for key, stage in stages_of(row.stages.values()).items()},
+        "training_info": outputs.training_info,
         "notes": [*_notes(row, workspace, same_tissue), *notes.seen_before(plugins.values(), row.combination.dataset)],
         "versions": provenance.versions(),
         "device": request.device,
-        "run": _run(row, results, request, started),
+        "run": _run(row, outputs, results, request, started),
     }
-    evaluated = results[row.stages["evaluation"].key]
     scored = row.stages.get("box-scores")
     if scored and results[scored.key].output is None:
         common["notes"].append(f"{notes.NO_BOX_SCORES}: {results[scored.key].reason}")
-    if evaluated.output is None:
-        return _failed(evaluated.reason, common)
-    fusion = _json(results, row.stages["fusion"], "operating_point.json")
-    metrics = _json(results, row.stages["evaluation"], "metrics.json")
-    validation, test = Metrics(**fusion["validation"]), Metrics(**metrics["test"])
+    if outputs.scores is None:
+        return _failed(results[row.stages["evaluation"].key].reason, common)
+    return _with_scores(row, outputs.scores, workspace, common)
+
+
+def _with_scores(row: PlannedRun, scores: Scores, workspace: Workspace, common: dict[str, Any]) -> RecordDraft:
     common["notes"] += [
         *_started_from(row),
-        *notes.trained_before(plugins, common["training_info"]),
-        *notes.nothing_passed(fusion["candidate_threshold"], validation, test),
+        *notes.trained_before(common["plugins"], common["training_info"]),
+        *notes.nothing_passed(scores.chosen.candidate_threshold, scores.validation, scores.test),
     ]
-    has_scores = scored is not None and results[scored.key].output is not None
     record = Record(
         status="ok",
         frames=_frames(row, workspace),
-        chosen=ValidationChoices(
-            **{key: fusion[key] for key in ("candidate_threshold", "fuser", "point", "detector_alone")}
-        ),
-        validation=validation,
-        test=test,
-        detector_alone=Metrics(**metrics["detector_alone"]),
-        boxes=BoxScores(**_json(results, scored, "box_scores.json")) if scored and has_scores else None,
+        chosen=scores.chosen,
+        validation=scores.validation,
+        test=scores.test,
+        detector_alone=scores.detector_alone,
+        boxes=scores.boxes,
         **common,
     )
-    texts = {part: _text(results, row.stages[stage]) for part, stage in (("test", "evaluation"), ("val", "fusion"))}
-    return RecordDraft(_with_command(record), texts["test"], texts["val"])
+    return RecordDraft(_with_command(record), scores.texts["test"], scores.texts["val"])
 
 
 def _pipeline(row: PlannedRun) -> dict[str, Any]:
@@ -145,32 +137,18 @@ def _frames(row: PlannedRun, workspace: Workspace) -> Frames:
     return Frames(**of_part)
 
 
-def _text(results: Mapping[str, StageResult], stage: Stage) -> str:
-    output = results[stage.key].output
-    assert output is not None
-    return (output.folder / DETECTIONS).read_text(encoding="utf-8")
-
-
 def _required(row: PlannedRun) -> Iterator[tuple[str, PluginRef]]:
     """Yields the plugins that others start from, under names such as `detector requires frcnn`.
 
     Those that are complete are named `detector uses frcnn`: options that are read only at prediction time count too.
     """
-    for stage in _all_stages(row):
+    for stage in stages_of(row.stages.values()).values():
         for role, needed in stage.upstream.items():
             if role.startswith("requires-") and role not in stage.members and stage.plugin and needed.plugin:
                 yield f"{stage.plugin.role} requires {needed.plugin.name}", needed.plugin
         for member in stage.members.values():
             if stage.plugin:
                 yield f"{stage.plugin.role} uses {member.name}", member
-
-
-def _all_stages(row: PlannedRun) -> Iterator[Stage]:
-    pending = list(row.stages.values())
-    while pending:
-        stage = pending.pop()
-        yield stage
-        pending += stage.upstream.values()
 
 
 def _plugin(ref: PluginRef) -> PluginEntry:
@@ -190,7 +168,7 @@ def _plugin(ref: PluginRef) -> PluginEntry:
 def _datasets(row: PlannedRun) -> list[str]:
     """Returns the data sets that were tested on, trained on, or whose masks an estimator learned from."""
     names = {row.combination.dataset, *row.combination.train_on}
-    for stage in _all_stages(row):
+    for stage in stages_of(row.stages.values()).values():
         if stage.kind != "box-scores":
             names |= {key.partition("/")[0] for keys in stage.frames.values() for key in keys}
     return sorted(names)
@@ -308,9 +286,12 @@ def _fits(row: PlannedRun) -> dict[str, Stage]:
     named = {"estimator": boxes and boxes.upstream.get("estimator")}
     named |= {role: row.stages.get(role) for role in ("detector", "verifier")}
     fits = {role: stage for role, stage in named.items() if stage}
-    pending = list(fits.values())
+    pending, seen = list(fits.values()), set[str]()
     while pending:
         stage = pending.pop(0)
+        if stage.key in seen:
+            continue
+        seen.add(stage.key)
         for name, needed in stage.upstream.items():
             if name.startswith("requires-") and stage.plugin and needed.plugin:
                 fits[f"{stage.plugin.role} requires {needed.plugin.name}"] = needed
@@ -318,14 +299,7 @@ def _fits(row: PlannedRun) -> dict[str, Stage]:
     return fits
 
 
-def _training_info(row: PlannedRun, results: Mapping[str, StageResult]) -> dict[str, dict[str, Any]]:
-    """Returns what each fit reported, if anything, by role."""
-    finished = {name: stage for name, stage in _fits(row).items() if results[stage.key].output}
-    training_info = {name: _json(results, stage, TRAINING_INFO) for name, stage in finished.items()}
-    return {name: info for name, info in training_info.items() if info}
-
-
-def _run(row: PlannedRun, results: Mapping[str, StageResult], request: Request, started: str) -> Run:
+def _run(row: PlannedRun, outputs: Outputs, results: Mapping[str, StageResult], request: Request, started: str) -> Run:
     done = {role: results[stage.key] for role, stage in row.stages.items()}
     finished = {role: result for role, result in done.items() if result.output}
     return Run(
@@ -333,40 +307,8 @@ def _run(row: PlannedRun, results: Mapping[str, StageResult], request: Request, 
         started=started,
         seconds={role: result.output.seconds for role, result in finished.items() if result.output},
         cached=sorted(role for role, result in finished.items() if result.cached),
-        seconds_a_frame=_seconds_a_frame(row, results),
-        seconds_a_candidate=_seconds_a_candidate(row, results),
+        seconds_a_frame=outputs.seconds_a_frame,
+        seconds_a_candidate=outputs.seconds_a_candidate,
         host=provenance.host(request.device),
         git=provenance.git_state(),
     )
-
-
-def _seconds_a_frame(row: PlannedRun, results: Mapping[str, StageResult]) -> float | None:
-    means = []
-    for role in ("detections-test", "embeddings-test", "verifier-scores-test"):
-        stage = row.stages.get(role)
-        if stage is not None:
-            if results[stage.key].output is None:
-                return None
-            means.append(float(np.mean(list(_json(results, stage, "seconds.json").values()))))
-    return round(sum(means), 4) if means else None
-
-
-def _seconds_a_candidate(row: PlannedRun, results: Mapping[str, StageResult]) -> float | None:
-    stage = row.stages.get("verifier-scores-test")
-    output = results[stage.key].output if stage else None
-    if stage is None or output is None:
-        return None
-    seconds = sum(_json(results, stage, "seconds.json").values())
-    scores = np.concatenate([np.zeros(0), *arrays.read_scores(output.folder).values()])
-    looked_at = int(np.isfinite(scores).sum())
-    if not looked_at:
-        return None
-    embeddings = row.stages.get("embeddings-test")
-    embedding = sum(_json(results, embeddings, "seconds.json").values()) if embeddings else 0.0
-    return round(float(seconds / looked_at + embedding / len(scores)), 5)
-
-
-def _json(results: Mapping[str, StageResult], stage: Stage, name: str) -> Any:
-    output = results[stage.key].output
-    assert output is not None
-    return read_json(Path(output.folder) / name, MAX_RECORD_BYTES, "stage's output", StoreError)

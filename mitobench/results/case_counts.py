@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mitobench import registry
-from mitobench.datasets.base import POSITIVES_ONLY
 from mitobench.datasets.card import Card
+from mitobench.datasets.dataset import POSITIVES_ONLY
 from mitobench.errors import MitobenchError
 from mitobench.evaluate import FrameEntry
 from mitobench.evaluate.case_counts import CaseCount, CaseCounts, CutOffs, case_counts, cases

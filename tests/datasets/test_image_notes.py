@@ -12,7 +12,7 @@ import tifffile
 from mitobench import file_cache
 from mitobench.api import DataError, Frame, Mitoses
 from mitobench.datasets import Dataset, check, mitos2012, mitos2014
-from mitobench.datasets.base import Item
+from mitobench.datasets.dataset import Item
 from mitobench.datasets.images import frame_image, write_rgb
 from mitobench.datasets.resolution import differ
 from mitobench.results import notes

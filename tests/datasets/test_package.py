@@ -32,7 +32,7 @@ FOLDS = {
 
 READER = """
 from mitobench.datasets import mitos2012
-from mitobench.datasets.base import Reader
+from mitobench.datasets.reader import Reader
 
 class Mine(Reader):
     name = "{name}"

@@ -26,6 +26,7 @@ JSON = {
     "deep lists, closed": "[" * (MAX_NESTING + 1) + "]" * (MAX_NESTING + 1),
     "deep objects": '{"a":' * 100_000,
     "a key twice": '{"a": 1, "a": 2}',
+    "one key of very many twice": "{" + ", ".join(f'"{name}": 1' for name in [*range(200_000), 199_999]) + "}",
     "half a surrogate pair": '{"a": "\\ud800"}',
     "half a surrogate pair as a key": '{"\\udc80": 1}',
     "a NUL": '{"a": "\\u0000"}',

@@ -467,6 +467,20 @@ def test_a_stage_fails_if_its_code_changed_since_the_plan(run: Any, monkeypatch:
     assert "code was changed during the run" in str(run_unchanged_stage(other, work).reason)
 
 
+def test_a_stage_fails_if_its_plugin_cannot_be_loaded_where_it_runs(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that would run it must not die of it: the user would read of memory."""
+    benchmark, _ = run(prepare_only=True)
+    stage = next(stage for stage in benchmark.plan.stages.values() if stage.plugin)
+
+    def missing(role: str, name: str) -> Any:
+        raise PluginError(f"{name} cannot be imported on this machine")
+
+    monkeypatch.setattr(discovery, "load", missing)
+    result = run_unchanged_stage(stage, Work(benchmark.store.open(), benchmark.workspace))
+    assert result.output is None
+    assert "cannot be imported on this machine" in str(result.reason)
+
+
 def test_an_output_is_not_stored_if_a_frame_changed_meanwhile(run: Any, small_data: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(small_data, tmp_path / "data")
     benchmark, _ = run(prepare_only=True, data=copy)

@@ -23,9 +23,14 @@ def run_unchanged_stage(stage: Stage, work: Work, progress: Progress = silent) -
 
     The plan's key would not describe an output of the other code. Raises as `run_stage` does.
     """
-    if changed_code(stage) is not None:
-        reason = f"{stage.label}: its code was changed during the run. Run the same command again."
-        return StageResult(stage, reason=reason)
+    try:
+        changed = changed_code(stage)
+    except (MitobenchError, OSError) as reason:  # a plugin that cannot be loaded here
+        return StageResult(stage, reason=f"{stage.label}: {reason}")
+    if changed is not None:
+        return StageResult(
+            stage, reason=f"{stage.label}: its code was changed during the run. Run the same command again."
+        )
     return run_stage(stage, work, progress)
 
 

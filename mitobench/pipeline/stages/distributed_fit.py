@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from mitobench.pipeline.stages.job import LOG, Job, silent
 from mitobench.pipeline.starting import start_method
 
 FitOne = Callable[[Job, int, int], None]
+
+LONGEST_WAIT = timedelta(days=7)  # for the first process, which alone measures on validation frames
 
 
 def fit_together(job: Job, fit_one: FitOne, processes: int) -> None:
@@ -73,7 +76,9 @@ def _child(
     if job.device == "cuda":
         torch.cuda.set_device(rank)
     backend = "nccl" if job.device == "cuda" else "gloo"
-    torch.distributed.init_process_group(backend, init_method=rendezvous, rank=rank, world_size=processes)
+    torch.distributed.init_process_group(
+        backend, init_method=rendezvous, rank=rank, world_size=processes, timeout=LONGEST_WAIT
+    )
     try:
         fit_one(job, rank, processes)
         torch.distributed.barrier()
