@@ -68,7 +68,7 @@ def _protocols(
     named = datasets or ()
     if not (protocol and folds.is_computed(protocol)) and not any(_may_have_folds(name, protocol) for name in named):
         return [protocol]  # nothing is read before the rest of the request was checked
-    root, tested = find_data(data, datasets, train_on, protocol, scanners, notify)
+    root, tested = find_data(data, datasets, train_on, protocol, scanners, notify, known)
     found: dict[str, list[str | None]] = {}
     for name in tested:
         wanted = _wanted(name, protocol)

@@ -56,6 +56,7 @@ def find_data(
     protocol: str | None,
     scanners: Sequence[str] | None,
     notify: Notify,
+    known: ReadDatasets,
 ) -> tuple[Path, list[str]]:
     """Returns the folder of the data, and the data sets to test on.
 
@@ -78,11 +79,11 @@ def find_data(
         raise DataError(f"{data}: is not a directory. Give the folder that contains the data sets with --data.")
     if wanted is not None:
         return data, list(dict.fromkeys(wanted))
-    found = data_sets.available(data)
+    found = known.available(data)
     if not found:
-        known = ", ".join(discovery.names("dataset"))
+        names = ", ".join(discovery.names("dataset"))
         raise DataError(
-            f"{data}: contains no data set at any depth. Looked for: {known}. Check --data, or leave it out to use "
+            f"{data}: contains no data set at any depth. Looked for: {names}. Check --data, or leave it out to use "
             "synthetic frames."
         )
     return data, found
@@ -108,14 +109,13 @@ def read(
     scanners: Sequence[str] | None,
     needs_masks: bool,
     notify: Notify,
-    known: ReadDatasets | None = None,
+    known: ReadDatasets,
 ) -> Workspace:
     """Returns the data sets to test and train on, with their splits. Those that are `known` are not read again.
 
     If an estimator learns from masks and not all of these data sets have masks, the other data sets with masks in the
     folder are read as well.
     """
-    known = known or ReadDatasets()
     found: dict[str, data_sets.Dataset] = {}
     parts: dict[str, splits.Split] = {}
     for name in dict.fromkeys([*tested, *train_on]):

@@ -128,11 +128,11 @@ class Benchmark:
         """
         with typed_specs() if typed else nullcontext():
             named = [{role: expanded(role, names) for role, names in grid.roles.items()} for grid in grids]
-        train_on = list(dict.fromkeys(train_on or ()))
+        train_on, known = list(dict.fromkeys(train_on or ())), known or reading.ReadDatasets()
         matcher = _matcher(matcher, typed, notify)
         device = find_device(device, processes)
         check_options(named, [Settings.load(profile or ANY_PROFILE, [*grid.sets, *sets], scale) for grid in grids])
-        root, tested = reading.find_data(data, datasets, train_on, protocol, scanners, notify)
+        root, tested = reading.find_data(data, datasets, train_on, protocol, scanners, notify, known)
         synthetic = all(looks.is_made_here(name) for name in tested)
         profile = profile or ("smoke" if synthetic else "cpu" if device == "cpu" else "paper")
         settings = [Settings.load(profile, [*grid.sets, *sets], scale) for grid in grids]

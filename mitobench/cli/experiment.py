@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +22,7 @@ from mitobench.cli.options import (
     Threads,
     allow,
     check_writable,
+    hide_gpus,
     names,
 )
 from mitobench.foreign.limits import MAX_SEEDS
@@ -106,8 +106,7 @@ def experiment(
         return
     if scale is not None and not 0 < scale <= 1:
         raise typer.BadParameter(f"--scale {scale:g}: must be above 0 and at most 1.")
-    if device == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    hide_gpus(device)
     from mitobench.cli import console, plan_table, progress
     from mitobench.cli.experiment_results import show_experiment
     from mitobench.experiments import Experiment, Overrides, read, records_folder

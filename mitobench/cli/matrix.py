@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +22,7 @@ from mitobench.cli.options import (
     Store,
     Threads,
     allow,
+    hide_gpus,
     names,
     specs,
 )
@@ -74,8 +74,7 @@ def matrix(
 
     Exit code 0: all pairs were scored; 1: some failed.
     """
-    if device == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    hide_gpus(device)
     from mitobench import folding
     from mitobench.benchmark import Benchmark, Grid, run_all
     from mitobench.cli import console, plan_table, progress, result_tables

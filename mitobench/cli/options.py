@@ -113,6 +113,12 @@ def check_writable(out: Path, inside: str = "") -> None:
         ) from reason
 
 
+def hide_gpus(device: str) -> None:
+    """Lets nothing find a GPU if the device is `cpu`. Call it before torch is loaded, which looks for them once."""
+    if device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 def specs(given: Sequence[str] | None, option: str) -> list[str] | None:
     """Splits the values of a repeatable option into specs of plugins; None if it is not given.
 

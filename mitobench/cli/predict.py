@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mitobench.cli.options import AllowDownload, AllowExternal, Number, allow, check_writable
+from mitobench.cli.options import AllowDownload, AllowExternal, Number, allow, check_writable, hide_gpus
 from mitobench.cli.terminal import echo, time_left
 from mitobench.foreign.limits import MAX_JOBS
 
@@ -128,8 +127,7 @@ def predict(
     paths = _images(image or [], example, recursive)
     _check_files(paths, out, mpp, roi, tissue, page)
     skipped = set() if mpp is not None else set(map(str, _without_resolution(paths, image or [], page)))
-    if device == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    hide_gpus(device)
     from mitobench.cli.console import notify
     from mitobench.device import find_device
     from mitobench.model import Model

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mitobench.cli.options import AllowDownload, AllowExternal, Executor, Jobs, allow, check_writable
+from mitobench.cli.options import AllowDownload, AllowExternal, Executor, Jobs, allow, check_writable, hide_gpus
 from mitobench.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -65,8 +64,7 @@ def reproduce(
     recorded = record.read(path)
     if not yes:
         _ask(path, recorded)
-    if recorded.device == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    hide_gpus(recorded.device)
     from mitobench.cli import console, progress
     from mitobench.pipeline.executors import executor_of
     from mitobench.reproduce import reproduce as again

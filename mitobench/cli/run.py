@@ -25,6 +25,7 @@ from mitobench.cli.options import (
     Threads,
     allow,
     check_writable,
+    hide_gpus,
     names,
     specs,
 )
@@ -144,8 +145,7 @@ def run(
 
     Exit code 0: all combinations were scored; 1: some failed, and their records say why.
     """
-    if device == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    hide_gpus(device)
     from mitobench import folding
     from mitobench.benchmark import Grid, run_all
     from mitobench.cli import console, plan_table, progress, result_tables
