@@ -9,7 +9,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +21,16 @@ from mitobench.errors import MitobenchError, nearest
 from mitobench.model import card as cards
 from mitobench.model import exported, inputs
 from mitobench.model.card import ModelCard
-from mitobench.model.deviation import Judgement, judge, judge_image
+from mitobench.model.deviation import Judgement, judge
 from mitobench.model.findings import Findings
-from mitobench.model.grid import cells
-from mitobench.model.model import Model, Prediction, cell_frame
-from mitobench.model.search_area import EVERYWHERE, SearchArea, search_area_of, search_area_of_array
+from mitobench.model.image_search import findings_on, opened
+from mitobench.model.model import Model, Prediction
+from mitobench.model.search import Searcher
+from mitobench.model.search_area import search_area_of_array
 from mitobench.pipeline import trust
 from mitobench.slides.appearance import patches_of
 from mitobench.slides.areas import area_of
 from mitobench.slides.hotspot import AREA_MM2, HotSpot, find_hot_spots
-from mitobench.slides.overview import Copies
-from mitobench.slides.reader import open_image
-from mitobench.slides.tissue import Tissue
 
 Pixels = NDArray[np.uint8]
 
@@ -86,6 +84,7 @@ class LoadedModel:
         *,
         roi: str | Path | None = None,
         tissue: str | Path | None = None,
+        page: int | None = None,
     ) -> FoundMitoses:
         """Finds mitoses on an image.
 
@@ -98,21 +97,36 @@ class LoadedModel:
                 for. As `--roi` of `mitobench predict`.
             tissue: where tissue is: a file with a mask of any size (0: none), or GeoJSON with outlines; only there is
                 searched. None: tissue is found. As `--tissue` of `mitobench predict`.
+            page: of a file with several images, such as a z-stack: which one to search, from 1 on.
+
+        Parts of a file that cannot be decoded are left out, with a note. An image that cannot be judged, for example a
+        grey one, is not searched.
 
         Raises:
             MitobenchError: if the image or a file cannot be read, an outline or a mask does not fit the image, um/px is
-                missing, or a number is out of range.
+                missing, a number is out of range, or the file changes while it is read.
         """
-        _check_numbers(mpp, threshold)
+        _check_numbers(mpp, threshold, page)
+        used = self.card.threshold if threshold is None else threshold
         outlines, where = (None if path is None else Path(path) for path in (roi, tissue))
         inputs.check_there([path for path in (outlines, where) if path is not None])
         with trust.allowing(self.allow), trust.only(self.allow):
             if isinstance(image, str | Path):
-                return self._of_file(Path(image), mpp, threshold, outlines, where)
-            return self._of_array(image, mpp, threshold, outlines, where)
+                return self._of_file(Path(image), mpp, used, outlines, where, page)
+            if page is not None:
+                raise MitobenchError(f"page={page}: an array has no pages. Leave it out.")
+            return self._of_array(image, mpp, used, outlines, where)
+
+    def _of_file(
+        self, path: Path, mpp: float | None, threshold: float, roi: Path | None, tissue: Path | None, page: int | None
+    ) -> FoundMitoses:
+        if path.is_dir():
+            raise MitobenchError(f"{path}: is a folder. Give an image file: each call searches one.")
+        with opened(path, mpp, page, tissue, roi, option="mpp=") as given:
+            return FoundMitoses(*findings_on(given, Searcher(self.model), threshold, path.stem))
 
     def _of_array(
-        self, pixels: Pixels, mpp: float | None, threshold: float | None, roi: Path | None, tissue: Path | None
+        self, pixels: Pixels, mpp: float | None, threshold: float, roi: Path | None, tissue: Path | None
     ) -> FoundMitoses:
         kind, pixels = type(pixels).__name__, np.asarray(pixels)
         if pixels.dtype == object:
@@ -127,52 +141,15 @@ class LoadedModel:
         inputs.check_size("The array", (width, height), (mpp, mpp))
         frame = Frame("array", "images", "array", "-", (mpp, mpp), (width, height), lambda: pixels)
         area = search_area_of_array(frame.size, frame.mpp, tissue, roi)
-        found = self._search(frame, area, threshold)
         samples = patches_of(pixels, frame.mpp, self.card.mpp)
         judgement = judge(self.card, pixels, samples, frame.mpp, tissue is not None or roi is not None)
-        return FoundMitoses(self._findings(Path("array"), frame, found, threshold, area.tissue, area.notes), judgement)
-
-    def _of_file(
-        self, path: Path, mpp: float | None, threshold: float | None, roi: Path | None, tissue: Path | None
-    ) -> FoundMitoses:
-        if path.is_dir():
-            raise MitobenchError(f"{path}: is a folder. Give an image file: each call searches one.")
-        inputs.check_file(path)
-        with open_image(path) as image:
-            resolution, notes = inputs.resolution(image, mpp, "mpp=")
-            inputs.check_size(path, image.size, resolution)
-            copies = Copies(image)
-            area = search_area_of(image, resolution, tissue, roi, copies)
-            frame = inputs.frame_of(image, resolution)
-            found = self._search(frame, area, threshold)
-            judgement = judge_image(self.card, image, resolution, area.tissue, copies, area.found)
-            notes = [*image.notes, *notes, *area.notes, *inputs.notes_on_files(path)]
-            notes += [EVERYWHERE] if judgement.judged and not area.found else []
-            return FoundMitoses(self._findings(path, frame, found, threshold, area.tissue, notes), judgement)
-
-    def _search(self, frame: Frame, area: SearchArea, threshold: float | None) -> Prediction:
-        """Returns the candidates of a frame within an area, the highest score first."""
-        searched = []
-        for cell in cells(frame.size, frame.mpp):
-            if area.touches(cell, frame.mpp):
-                inside = self.model.search(cell_frame(frame, cell), cell)
-                searched.append(inside.inside(area.holds(inside.detections.xy, frame.mpp)))
-        return self.model.joined(frame, searched, threshold).sorted()
-
-    def _findings(
-        self,
-        path: Path,
-        frame: Frame,
-        found: Prediction,
-        threshold: float | None,
-        tissue: Tissue,
-        notes: Sequence[str],
-    ) -> Findings:
-        used = self.card.threshold if threshold is None else threshold
-        return Findings(path.stem, path, frame.size, frame.mpp, found, used, tissue, tuple(notes))
+        found = self.model.predict(frame, threshold, area).sorted() if judgement.judged else Prediction.none()
+        path, notes = Path("array"), area.notes
+        findings = Findings(path.stem, path, frame.size, frame.mpp, found, threshold, area.tissue, notes)
+        return FoundMitoses(findings, judgement)
 
 
-def _check_numbers(mpp: float | None, threshold: float | None) -> None:
+def _check_numbers(mpp: float | None, threshold: float | None, page: int | None) -> None:
     """Raises MitobenchError for what the command line refuses, too."""
     for name, value, low, high, unit in (
         ("mpp", mpp, inputs.MIN_MPP, inputs.MAX_MPP, " um/px"),
@@ -180,6 +157,8 @@ def _check_numbers(mpp: float | None, threshold: float | None) -> None:
     ):
         if value is not None and not (isinstance(value, Real) and low <= value <= high):
             raise MitobenchError(f"{name}={value!r}: must be a number from {low:g} to {high:g}{unit}.")
+    if page is not None and not (isinstance(page, Integral) and page >= 1):
+        raise MitobenchError(f"page={page!r}: must be a whole number from 1 on.")
 
 
 @dataclass(frozen=True)

@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-
-from mitobench.api import Detections
 from mitobench.datasets import images
 from mitobench.errors import DataError, MitobenchError, as_text
 from mitobench.model import grid, inputs, outputs, reporting
-from mitobench.model.deviation import judge_image
-from mitobench.model.findings import Findings
-from mitobench.model.inputs import Searched, frame_of
+from mitobench.model.image_search import CellListener, OpenImage, findings_on, opened
+from mitobench.model.inputs import Searched
 from mitobench.model.journal import Journal
-from mitobench.model.model import Prediction
 from mitobench.model.output_folder import OutputFolder
 from mitobench.model.outputs import ImageSummary
 from mitobench.model.overlay import overlay
 from mitobench.model.pages import IndexRow, Report
-from mitobench.model.search import CellResult, Load, Searcher, place
-from mitobench.model.search_area import EVERYWHERE, SearchArea, search_area_of
+from mitobench.model.search import Load, Searcher
 from mitobench.slides.areas import Area, area_of
 from mitobench.slides.overview import MAX_SIDE_PX, Copies
-from mitobench.slides.reader import Image, open_image
-from mitobench.slides.reader.resolution import Mpp
 
 CSV, GEOJSON, OVERLAY = ".csv", ".geojson", ".png"
 ENDINGS = (CSV, GEOJSON, OVERLAY, *reporting.ENDINGS)  # of the files of an image
-MAX_PLACES = 5  # parts that could not be read which a note lists
 
 
 @dataclass(frozen=True)
@@ -146,32 +138,22 @@ class Run:
         return Processed(ImageSummary(str(path), note=note), IndexRow(path.name, status="failed", notes=(note,)))
 
     def _process(self, number: int, path: Path, name: str) -> Processed:
-        started = time.perf_counter()
-        inputs.check_file(path)
-        state = inputs.state(path)
-        with open_image(path, self.options.page) as image:
-            mpp, notes = inputs.resolution(image, self.options.mpp)
-            inputs.check_size(path, image.size, mpp)
-            copies = Copies(image)
-            area = search_area_of(image, mpp, self.options.tissue, self.options.roi, copies)
-            identity = self._identity(state, image, mpp, area)
+        started, options = time.perf_counter(), self.options
+        assert options.threshold is not None
+        with opened(path, options.mpp, options.page, options.tissue, options.roi) as given:
+            identity = self._identity(given)
             stored = self.folder.finished(name, self._whole(identity))
             if stored is not None:
                 return self._found_before(stored, path, name, identity)
-            judgement = judge_image(self.searcher.model.card, image, mpp, area.tissue, copies, area.found)
-            notes = [*([] if name == path.stem else [f"its files are named {name}"]), *image.notes, *notes]
-            notes += area.notes
-            notes += inputs.notes_on_files(path)
-            if judgement.judged:
-                notes += [] if area.found else [EVERYWHERE]
-                findings = self._searched_on(number, image, name, mpp, area, identity, notes)
-            else:
-                findings = self._findings(image, name, mpp, area, _nothing(), notes, [])
-            if inputs.state(path) != state:
-                raise DataError(f"{path}: changed while it was read. Run the same command again when it is complete.")
+            with _writing():
+                journal = Journal(self.folder.work / f"{name}.cells", identity)
+            with closing(journal):
+                findings, judgement = findings_on(
+                    given, self.searcher, options.threshold, name, journal, self._listener(number)
+                )
             model = self.searcher.model
-            report = reporting.report_on(findings, model.card, self.options.hot_spot, judgement, model.computed_on)
-            files = self._write(copies, report)
+            report = reporting.report_on(findings, model.card, options.hot_spot, judgement, model.computed_on)
+            files = self._write(given.copies, report)
         processed = Processed(_summary(report, round(time.perf_counter() - started, 2)), reporting.index_row(report))
         # With parts that cannot be decoded it is noted as another one, so that the same command searches it again.
         whole = {**self._whole(identity), **({"unread parts": len(findings.failed)} if findings.failed else {})}
@@ -188,64 +170,6 @@ class Run:
                 self.folder.finish(name, self._whole(identity), self.folder.files(name), again)
         return processed
 
-    def _searched_on(
-        self,
-        number: int,
-        image: Image,
-        name: str,
-        mpp: Mpp,
-        area: SearchArea,
-        identity: dict[str, Any],
-        notes: Sequence[str],
-    ) -> Findings:
-        with _writing():
-            journal = Journal(self.folder.work / f"{name}.cells", identity)
-        every = self.searcher.cells(image, mpp, area)
-        failed: list[CellResult] = []
-        self._tell(number, len(journal.done), len(every))
-        try:
-            for result in self.searcher.search(image, mpp, area, journal, self.options.page):
-                self._searched += 1
-                failed += [result] if result.unread else []
-                self._tell(number, len(journal.done) + len(failed), len(every))
-        finally:
-            journal.close()
-        partly = [result.found for result in failed if result.found is not None]
-        if failed and not partly and len(failed) == len(every):
-            raise DataError(failed[0].reason)
-        frame = frame_of(image, mpp, self.options.page)
-        found = self.searcher.model.joined(frame, [*journal.done.values(), *partly], self.options.threshold)
-        return self._findings(image, name, mpp, area, found, notes, failed)
-
-    def _findings(
-        self,
-        image: Image,
-        name: str,
-        mpp: Mpp,
-        area: SearchArea,
-        found: Prediction,
-        notes: Sequence[str],
-        failed: list[CellResult],
-    ) -> Findings:
-        failed.sort(key=lambda result: result.cell.number)
-        tissue = area.tissue.without([box for result in failed for box in result.unread], mpp)
-        if failed and not tissue.mask.any():
-            raise DataError(f"{image.path}: none of its tissue can be decoded. Copy the file again.")
-        threshold = self.options.threshold
-        assert threshold is not None
-        return Findings(
-            name,
-            image.path,
-            image.size,
-            mpp,
-            found.sorted(),
-            threshold,
-            tissue,
-            (*_unread(failed), *notes),
-            self.options.page,
-            tuple(result.around for result in failed),
-        )
-
     def _write(self, copies: Copies, report: Report) -> list[str]:
         """Writes the files of an image; returns their names."""
         findings = report.findings
@@ -259,18 +183,18 @@ class Run:
             reporting.write_files(stage, copies, report)
             return sorted(path.name for path in stage.iterdir())
 
-    def _identity(self, state: list[Any], image: Image, mpp: Mpp, area: SearchArea) -> dict[str, Any]:
+    def _identity(self, given: OpenImage) -> dict[str, Any]:
         """What decides the candidates of an image, apart from the threshold."""
         card = self.searcher.model.card
         return {
             "mitobench": version("mitobench"),
             "model": card.digest or card.record_digest,
             "device": self.searcher.model.detector.device,
-            "file": state,
-            "decoder": image.decoder,
-            "page": self.options.page,
-            "mpp": list(mpp),
-            "area": area.digest,
+            "file": given.state,
+            "decoder": given.image.decoder,
+            "page": given.page,
+            "mpp": list(given.mpp),
+            "area": given.area.digest,
             "grid": [grid.CORE_UM, grid.HALO_UM, grid.SEAM_UM],
         }
 
@@ -280,30 +204,20 @@ class Run:
         chosen = {"threshold": self.options.threshold, "hot spot": [type(spot).__name__, spot.mm2]}
         return {**identity, **chosen}
 
-    def _tell(self, number: int, cells: int, all_cells: int) -> None:
-        if self.progress is not None:
-            seconds = time.perf_counter() - self._started
-            self.progress(Progress(number, self.images, cells, all_cells, self._searched, seconds))
+    def _listener(self, number: int) -> CellListener:
+        """Returns what counts the cells of an image, and reports the progress."""
+        before = self._searched
+
+        def listener(searched: int, earlier: int, every: int) -> None:
+            self._searched = before + searched
+            if self.progress is not None:
+                seconds = time.perf_counter() - self._started
+                self.progress(Progress(number, self.images, searched + earlier, every, self._searched, seconds))
+
+        return listener
 
 
 # ------------------------------------------------------------------------------------------------------- results
-
-
-def _nothing() -> Prediction:
-    return Prediction(Detections.none(), None, np.zeros(0), np.zeros(0, dtype=bool))
-
-
-def _unread(failed: Sequence[CellResult]) -> list[str]:
-    if not failed:
-        return []
-    places = [place(result.around) for result in failed[:MAX_PLACES]]
-    more = [f"and {len(failed) - MAX_PLACES} more"] if len(failed) > MAX_PLACES else []
-    what = (
-        "1 part could not be decoded and was"
-        if len(failed) == 1
-        else f"{len(failed)} parts could not be decoded and were"
-    )
-    return [f"{what} not searched: {'; '.join([*places, *more])}"]
 
 
 def _summary(report: Report, seconds: float) -> ImageSummary:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,12 @@ from mitobench.pipeline.stages.embedding import ENCODER
 from mitobench.pipeline.trust import check, only, requests_of
 from mitobench.results import option_files
 
+if TYPE_CHECKING:
+    from mitobench.model.search_area import SearchArea
+    from mitobench.slides.reader.pixels import Pixels
+
 NETWORK = "network.onnx"  # in the folder of a role
+MIN_SIDE_PX = 32  # smaller images are too small for many networks
 FILES = "files"  # folder with the files that options refer to, as ROLE/OPTION/NAME
 
 
@@ -45,6 +50,11 @@ class Prediction:
     verifier: Floats | None
     score: Floats
     is_mitosis: NDArray[np.bool_]
+
+    @classmethod
+    def none(cls) -> Prediction:
+        """No detections."""
+        return cls(Detections.none(), None, np.zeros(0), np.zeros(0, dtype=bool))
 
     def __len__(self) -> int:
         return len(self.score)
@@ -145,7 +155,7 @@ class Model:
         networks = "networks" if len(self.exported) > 1 else "network"
         return f"{self.detector.device}; ONNX Runtime runs the {roles} {networks}" if roles else self.detector.device
 
-    def predict(self, frame: Frame, threshold: float | None = None) -> Prediction:
+    def predict(self, frame: Frame, threshold: float | None = None, area: SearchArea | None = None) -> Prediction:
         """Returns all candidates on a frame, and which of them are mitoses.
 
         Searches the frame cell by cell (`grid.cells`).
@@ -153,21 +163,45 @@ class Model:
         Args:
             frame: a frame of 0.1 to 1 um/px.
             threshold: a score at or above it is a mitosis; None: the model's threshold, chosen on validation frames.
+            area: where mitoses are searched for; None: everywhere.
 
         Raises PluginError if a plugin returns something that its interface does not allow.
         """
-        found = [self.search(cell_frame(frame, cell), cell) for cell in cells(frame.size, frame.mpp)]
+        found = []
+        for cell in cells(frame.size, frame.mpp):
+            if area is None:
+                found.append(self.search(frame, cell))
+            elif area.touches(cell, frame.mpp):
+                inside = self.search(frame, cell)
+                found.append(inside.inside(area.holds(inside.detections.xy, frame.mpp)))
         return self.joined(frame, found, threshold)
 
-    def search(self, frame: Frame, cell: Cell) -> CellCandidates:
+    def search(self, frame: Frame, cell: Cell, pixels: Pixels | None = None) -> CellCandidates:
         """Returns the candidates in the core of a cell.
 
         Args:
-            frame: the pixels of the cell with its border.
-            cell: where they lie.
+            frame: the whole frame.
+            cell: the cell.
+            pixels: those of the cell with its border; None: they are read from the frame.
 
-        Without a verifier, the verifier's scores are the detector's, which fusers then get, as in the harness.
+        Without a verifier, the verifier's scores are the detector's, which fusers then get, as in the harness. Raises
+        MitobenchError naming the frame if it is too small for the model; any other error of a plugin is passed on.
         """
+        try:
+            return self._searched(_cell_frame(frame, cell, pixels), cell)
+        except MitobenchError:
+            raise
+        except Exception as reason:
+            width, height = frame.size
+            if min(width, height) >= MIN_SIDE_PX:
+                raise
+            raise MitobenchError(
+                f"{frame.id}: has {width} x {height} px, which is too small for the model "
+                f"({type(reason).__name__}: {reason}). Give an image of at least {MIN_SIDE_PX} px."
+            ) from reason
+
+    def _searched(self, frame: Frame, cell: Cell) -> CellCandidates:
+        """Returns the candidates in the core of a cell, of which `frame` has the pixels."""
         inner = replace(frame, context=cell.context)
         detections = checks.detections(self.detector, frame, self.detector.predict(inner))
         moved = _moved(detections, cell.origin)
@@ -194,13 +228,14 @@ class Model:
         return Prediction(kept, verifier_score if self.verifier else None, score, is_mitosis)
 
 
-def cell_frame(frame: Frame, cell: Cell) -> Frame:
-    """Returns the part of a frame that a cell reads: the frame itself if the cell is all of it."""
-    if cell.size == frame.size:
+def _cell_frame(frame: Frame, cell: Cell, pixels: Pixels | None) -> Frame:
+    """Returns the part of a frame that a cell reads, with its pixels if they were read before."""
+    whole = cell.size == frame.size
+    if pixels is None and whole:
         return frame
-    pixels = frame.region(*cell.origin, *cell.size)
-    id = f"{frame.id} from {cell.origin[0]},{cell.origin[1]}"
-    return replace(frame, id=id, size=cell.size, reader=lambda: pixels)
+    known = frame.region(*cell.origin, *cell.size) if pixels is None else pixels
+    id = frame.id if whole else f"{frame.id} from {cell.origin[0]},{cell.origin[1]}"
+    return replace(frame, id=id, size=cell.size, reader=lambda: known)
 
 
 def _moved(detections: Detections, origin: tuple[int, int]) -> Detections:

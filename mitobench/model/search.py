@@ -30,8 +30,6 @@ from mitobench.slides.reader import Image, open_image
 from mitobench.slides.reader.pixels import Pixels
 from mitobench.slides.reader.resolution import Mpp
 
-MIN_SIDE_PX = 32  # smaller images are too small for many networks
-
 Load = Callable[[], Model]
 
 
@@ -83,14 +81,15 @@ class Searcher:
     seconds: Seconds = field(default_factory=Seconds)
 
     def search(
-        self, image: Image, mpp: Mpp, area: SearchArea, journal: Journal, page: int | None = None
+        self, image: Image, mpp: Mpp, area: SearchArea, journal: Journal | None = None, page: int | None = None
     ) -> Iterator[CellResult]:
-        """Searches all cells of an image that are not in the journal, and adds them to it.
+        """Searches all cells of an image; with a journal, those that are not in it, and adds them to it.
 
         Yields what became of each cell when it is finished. Raises MitobenchError if the image has vanished or a
         plugin returns something that its interface does not allow; any error of a plugin is passed on.
         """
-        left = [cell for cell in self.cells(image, mpp, area) if cell.number not in journal.done]
+        done = {} if journal is None else journal.done
+        left = [cell for cell in self.cells(image, mpp, area) if cell.number not in done]
         frame = frame_of(image, mpp, page)
         results = (
             self._here(image, frame, left) if self.pool is None else self._there(self.pool, image, mpp, page, left)
@@ -98,7 +97,7 @@ class Searcher:
         for result in results:
             if result.found is not None:
                 inside = result.found.inside(area.holds(result.found.detections.xy, mpp))
-                if not result.unread:  # otherwise it is tried again if the command is
+                if journal is not None and not result.unread:  # otherwise it is tried again if the command is
                     journal.add(inside)
                 result = replace(result, found=inside)
             elif not image.path.exists():
@@ -140,7 +139,7 @@ class Searcher:
     def _searched(self, frame: Frame, cell: Cell, pixels: Pixels) -> CellCandidates:
         started = time.perf_counter()
         try:
-            return searched(self.model, frame, cell, pixels)
+            return self.model.search(frame, cell, pixels)
         finally:
             self.seconds.searching += time.perf_counter() - started
 
@@ -166,27 +165,6 @@ class Searcher:
         finally:
             for task in tasks:
                 task.cancel()
-
-
-def searched(model: Model, frame: Frame, cell: Cell, pixels: Pixels) -> CellCandidates:
-    """Returns the candidates in the core of a cell, whose pixels were read.
-
-    Raises MitobenchError naming the image if it is too small for the model.
-    """
-    whole = cell.size == frame.size
-    id = frame.id if whole else f"{frame.id} from {cell.origin[0]},{cell.origin[1]}"
-    try:
-        return model.search(replace(frame, id=id, size=cell.size, reader=lambda: pixels), cell)
-    except MitobenchError:
-        raise
-    except Exception as reason:
-        width, height = frame.size
-        if min(width, height) >= MIN_SIDE_PX:
-            raise
-        raise MitobenchError(
-            f"{frame.id}: has {width} x {height} px, which is too small for the model "
-            f"({type(reason).__name__}: {reason}). Give an image of at least {MIN_SIDE_PX} px."
-        ) from reason
 
 
 # ----------------------------------------------------------------------------------------------- in other processes
@@ -225,7 +203,7 @@ def _in_process(path: Path, page: int | None, mpp: Mpp, cell: Cell) -> CellResul
         pixels, unread = image.region_in_parts(*cell.origin, *cell.size)
     except DataError as reason:
         return CellResult(cell, None, str(reason), (cell.box,))
-    found = searched(_worker["model"], frame_of(image, mpp, page), cell, pixels)
+    found = _worker["model"].search(frame_of(image, mpp, page), cell, pixels)
     return CellResult(cell, found, unread=unread)
 
 
