@@ -135,7 +135,7 @@ class Run:
             note = str(reason)
         except Exception as reason:  # any error of a plugin, or too little memory: the next image may succeed
             note = f"{type(reason).__name__}: {reason}"
-        return Processed(ImageSummary(str(path), note=note), IndexRow(path.name, status="failed", notes=(note,)))
+        return Processed(ImageSummary(str(path), note=note), IndexRow(status="failed", notes=(note,)))
 
     def _process(self, number: int, path: Path, name: str) -> Processed:
         started, options = time.perf_counter(), self.options
@@ -267,7 +267,7 @@ def _restored(stored: dict[str, Any], path: Path, name: str) -> Processed:
     """Returns what `_stored` kept."""
     index = dict(stored["index"])
     interval = None if index["interval"] is None else tuple(index["interval"])
-    own = {"name": path.name, "page": f"{name}{reporting.REPORT}", "interval": interval, "notes": tuple(index["notes"])}
+    own = {"page": f"{name}{reporting.REPORT}", "interval": interval, "notes": tuple(index["notes"])}
     row = IndexRow(**{**index, **own})
     summary = {**stored["summary"], "image": str(path), "found_before": True}
     notes = tuple(summary.get("notes", ()))

@@ -81,20 +81,17 @@ def hot_spot_features(report: Report) -> Iterable[dict[str, Any]]:
 
 
 def index_row(report: Report) -> IndexRow:
-    """Returns the line of an image in the index."""
-    name, page = report.findings.path.name, f"{report.findings.name}{REPORT}"
-    notes = tuple(report.notes)
+    """Returns the line of an image in the index, without its name."""
+    page, notes = f"{report.findings.name}{REPORT}", tuple(report.notes)
     if not report.judgement.judged:
-        return IndexRow(name, page, "not judged", notes=(*report.judgement.notes, *notes))
+        return IndexRow(page=page, status="not judged", notes=(*report.judgement.notes, *notes))
     first = report.hot.spots[0] if report.hot.spots else None
     return IndexRow(
-        name,
-        page,
-        "judged",
-        first.count if first else None,
-        first.interval if first else None,
-        report.findings.mitoses,
-        report.findings.tissue.area_mm2,
-        report.per_mm2,
-        notes,
+        page=page,
+        hot_spot=first.count if first else None,
+        interval=first.interval if first else None,
+        mitoses=report.findings.mitoses,
+        tissue_mm2=report.findings.tissue.area_mm2,
+        per_mm2=report.per_mm2,
+        notes=notes,
     )

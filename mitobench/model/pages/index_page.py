@@ -18,7 +18,7 @@ class IndexRow:
     """A line of the index. Numbers are None where the slide has none.
 
     Attributes:
-        name: of the slide's file.
+        name: of the slide's file, with its folder if others have that name; `batch` gives it.
         page: address of its report, relative to the index; empty without one.
         status: `judged`, `not judged` or `failed`.
         hot_spot: mitoses in its hot spot.
@@ -29,7 +29,7 @@ class IndexRow:
         notes: what is odd, or why it failed.
     """
 
-    name: str
+    name: str = ""
     page: str = ""
     status: str = "judged"
     hot_spot: int | None = None
