@@ -14,7 +14,16 @@ from pathlib import Path
 
 from mitobench.errors import MitobenchError
 from mitobench.model import inputs, outputs
-from mitobench.model.image_run import ENDINGS, Options, Processed, Progress, ProgressListener, Run, searched_before
+from mitobench.model.image_run import (
+    ENDINGS,
+    FAILED,
+    Options,
+    Processed,
+    Progress,
+    ProgressListener,
+    Run,
+    searched_before,
+)
 from mitobench.model.inputs import SUMMARY
 from mitobench.model.model import Model
 from mitobench.model.output_folder import OutputFolder
@@ -81,6 +90,8 @@ def predict_files(
         try:
             for number, processed in results:
                 done[number] = processed
+                if processed.index.status == FAILED:
+                    folder.failed(names[number])
                 _write_summary(folder, _in_order(done))
                 if time.monotonic() >= index_at or len(done) == len(paths):
                     _write_index(folder, _in_order(done), model, given, paths)

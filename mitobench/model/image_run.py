@@ -29,6 +29,9 @@ CSV, GEOJSON, OVERLAY = ".csv", ".geojson", ".png"
 ENDINGS = (CSV, GEOJSON, OVERLAY, *reporting.ENDINGS)  # of the files of an image
 
 
+FAILED = "failed"  # the status of an image that could not be searched
+
+
 @dataclass(frozen=True)
 class Options:
     """How images are searched.
@@ -135,7 +138,7 @@ class Run:
             note = str(reason)
         except Exception as reason:  # any error of a plugin, or too little memory: the next image may succeed
             note = f"{type(reason).__name__}: {reason}"
-        return Processed(ImageSummary(str(path), note=note), IndexRow(status="failed", notes=(note,)))
+        return Processed(ImageSummary(str(path), note=note), IndexRow(status=FAILED, notes=(note,)))
 
     def _process(self, number: int, path: Path, name: str) -> Processed:
         started, options = time.perf_counter(), self.options

@@ -115,9 +115,31 @@ class OutputFolder:
         self._append({"file": name, "sha256": _sha256(stage / name)} for name in names)
 
     def finish(self, name: str, identity: Mapping[str, Any], files: Iterable[str], stored: Mapping[str, Any]) -> None:
-        """Notes that an image is finished, with its files and what `finished` is to return."""
+        """Notes that an image is finished, with its files and what `finished` is to return.
+
+        Files that an earlier run wrote of it, and this one did not, are deleted: an image that is not judged any more
+        has no mitoses beside it.
+        """
+        files, earlier = set(files), self._earlier(name)
         endings = sorted(file.removeprefix(name) for file in files)
         self._append([{"image": name, "identity": dict(identity), "endings": endings, "stored": dict(stored)}])
+        self._delete(file for file in earlier if file not in files)
+
+    def failed(self, name: str) -> None:
+        """Deletes what an earlier run wrote of an image that could not be searched now."""
+        self._delete(self._earlier(name))
+
+    def _earlier(self, name: str) -> list[str]:
+        return self.files(name) if as_text(name) in self._images else []
+
+    def _delete(self, names: Iterable[str]) -> None:
+        """Deletes files that are as mitobench wrote them."""
+        for name in names:
+            if self._is_ours(name):
+                try:
+                    (self.path / name).unlink(missing_ok=True)
+                except OSError as reason:
+                    raise _unwritable(self.path / name, reason) from reason
 
     def close(self) -> None:
         """Deletes unfinished work, and what the list says about older versions of files."""

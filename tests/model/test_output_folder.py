@@ -111,3 +111,35 @@ def test_a_folder_in_place_of_a_file_is_an_error(image: Path, tmp_path: Path) ->
     (tmp_path / "out" / "a.csv").mkdir(parents=True)
     with pytest.raises(MitobenchError, match="is a directory"):
         next(predict_files(dots(), [image], tmp_path / "out", 0.5))
+
+
+def kinds_of(folder: Path, name: str) -> set[str]:
+    """The endings of an image's files."""
+    return {path.name.removeprefix(name) for path in folder.iterdir() if path.name.startswith(name)}
+
+
+@pytest.mark.parametrize(("grey", "left"), [(True, {".html"}), (False, set())], ids=["not judged", "broken"])
+def test_an_image_that_has_no_mitoses_now_keeps_none_of_an_earlier_run(
+    image: Path, tmp_path: Path, grey: bool, left: set[str]
+) -> None:
+    out = tmp_path / "out"
+    list(predict_files(dots(), [image], out, 0.5))
+    assert {".csv", ".geojson", ".html", ".png"} <= kinds_of(out, "a")
+    if grey:
+        Image.new("L", (60, 40), 128).save(image)
+    else:
+        image.write_bytes(image.read_bytes()[:50])
+    (row,) = predict_files(dots(), [image], out, 0.5)
+    assert row.mitoses is None
+    assert kinds_of(out, "a") == left
+
+
+def test_files_of_an_earlier_run_that_were_changed_since_are_kept(tmp_path: Path) -> None:
+    with OutputFolder(tmp_path) as folder:
+        write(folder, "a.csv", "1")
+        write(folder, "a.geojson", "1")
+        folder.finish("a", {}, ["a.csv", "a.geojson"], {})
+        (tmp_path / "a.csv").write_text("mine")
+        folder.failed("a")
+    assert (tmp_path / "a.csv").read_text() == "mine"
+    assert not (tmp_path / "a.geojson").exists()
