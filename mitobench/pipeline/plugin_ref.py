@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ class PluginRef:
     def of(cls, role: str, plugin: type[Plugin], options: Options, source: str) -> PluginRef:
         """Returns the reference to a plugin class with these options; `source` is the digest of its code.
 
-        Raises PluginError for a card that cannot be read, or if the plugin's `pretrained` fails.
+        Raises PluginError for a card that cannot be read, and as `hook` does.
         """
         installed = discovery.find(role, plugin.name)
         try:
@@ -142,30 +143,22 @@ class PluginRef:
         """Returns the plugin's class, a subclass of its role's interface."""
         return discovery.load(self.role, self.name)
 
-    def requires(self) -> dict[str, tuple[str, api.Requirement]]:
-        """Returns the (role, requirement) of the plugins whose fits this one starts from, by place.
+    def typed_options(self) -> Any:
+        """Returns its options, as an instance of the plugin's `Options`."""
+        return self.cls().Options.model_validate(with_files(self.options, self.files))
 
-        A place is `ROLE`, or `ROLE-1`, `ROLE-2`, ... for a role with several requirements. Raises PluginError if the
-        plugin raises.
-        """
-        cls = self.cls()
-        try:
-            return flat(cls.requires(cls.Options.model_validate(with_files(self.options, self.files))))
-        except Exception as reason:
-            raise PluginError(
-                f"{self.role} {self.name!r}: requires() raised {type(reason).__name__}: {reason}."
-            ) from reason
+    def requires(self) -> dict[str, tuple[str, api.Requirement]]:
+        """Returns the (role, requirement) of the plugins whose fits this one starts from, by place; as `required`."""
+        return required(self.role, self.cls(), self.typed_options())
 
     def trusts(self) -> Sequence[api.Need]:
-        """Returns what the plugin does that needs the user's permission. Raises PluginError if the plugin raises."""
-        cls = self.cls()
-        return needs(self.role, cls, cls.Options.model_validate(with_files(self.options, self.files)))
+        """Returns what the plugin does that needs the user's permission; as `needs`."""
+        return needs(self.role, self.cls(), self.typed_options())
 
     @property
     def takes_over(self) -> bool:
-        """Whether a fit trains nothing, and only copies a trained network. Raises PluginError if the plugin raises."""
-        cls = self.cls()
-        return _takes_over(self.role, cls, cls.Options.model_validate(with_files(self.options, self.files)))
+        """Whether a fit trains nothing, and only copies a trained network. Raises as `hook` does."""
+        return _takes_over(self.role, self.cls(), self.typed_options())
 
     @property
     def embeds(self) -> bool:
@@ -175,20 +168,11 @@ class PluginRef:
     def describe_encoder(self) -> dict[str, Any]:
         """Returns what describes an EmbeddingVerifier's encoder, as JSON values.
 
-        Raises PluginError if the plugin raises, or returns another value.
+        Raises as `hook` does, also for values that are not JSON.
         """
-        cls = self.cls()
-        try:
-            described: dict[str, Any] = cls.describe_encoder(
-                cls.Options.model_validate(with_files(self.options, self.files))
-            )
+        with hook(self.role, self.name, "describe_encoder"):
+            described: dict[str, Any] = self.cls().describe_encoder(self.typed_options())
             canonical.dumps(described)
-        except MitobenchError:
-            raise
-        except Exception as reason:
-            raise PluginError(
-                f"{self.role} {self.name!r}: describe_encoder() raised {type(reason).__name__}: {reason}."
-            ) from reason
         return described
 
     def create(self, device: str, folder: Path | None = None) -> Any:
@@ -197,8 +181,7 @@ class PluginRef:
         Raises PluginError if a file among its options, or a program, changed since the plan was made.
         """
         self.check_files()
-        cls = self.cls()
-        options = cls.Options.model_validate(with_files(self.options, self.files))
+        options = self.typed_options()
         now = options.model_dump(mode="json")
         changed = next((name for name in now if now[name] != self.options.get(name)), None)
         if changed is not None:
@@ -206,7 +189,7 @@ class PluginRef:
                 f"{self.role} {self.name}: its {changed} was changed during the run, or is another one on this "
                 "machine. Run the same command again, with the same file on every machine."
             )
-        plugin = cls(options, device)
+        plugin = self.cls()(options, device)
         if folder is not None:
             plugin.load(folder)
         return plugin
@@ -221,6 +204,29 @@ def _digest(path: Path) -> str:
 @functools.lru_cache(maxsize=64)
 def _digest_of(path: Path, state: tuple[int, ...]) -> str:
     return canonical.file_digest(path)
+
+
+@contextmanager
+def hook(role: str, name: str, method: str) -> Iterator[None]:
+    """Within it, a method of a plugin's class is called: what the method raises becomes a PluginError.
+
+    A MitobenchError is left as it is: its message is the plugin's answer to the user.
+    """
+    try:
+        yield
+    except MitobenchError:
+        raise
+    except Exception as reason:
+        raise PluginError(f"{role} {name!r}: {method}() raised {type(reason).__name__}: {reason}.") from reason
+
+
+def required(role: str, plugin: type[Plugin], options: Options) -> dict[str, tuple[str, api.Requirement]]:
+    """Returns (role, requirement) of the plugins that must be fitted before one with these options, by place.
+
+    A place is `ROLE`, or `ROLE-1`, `ROLE-2`, ... for a role with a sequence of requirements. Raises as `hook` does.
+    """
+    with hook(role, plugin.name, "requires"):
+        return flat(plugin.requires(options))
 
 
 def flat(
@@ -239,21 +245,15 @@ def flat(
 def needs(role: str, plugin: type[Plugin], options: Options, folder: Path | None = None) -> Sequence[api.Need]:
     """Returns what a plugin does with these options that needs the user's permission.
 
-    `folder`: where it was saved, if it is loaded and saved anything. Raises PluginError if the plugin raises.
+    `folder`: where it was saved, if it is loaded and saved anything. Raises as `hook` does.
     """
-    try:
+    with hook(role, plugin.name, "trusts"):
         return list(plugin.trusts_saved(options, folder) if folder and folder.is_dir() else plugin.trusts(options))
-    except PluginError:
-        raise
-    except Exception as reason:
-        raise PluginError(f"{role} {plugin.name!r}: trusts() raised {type(reason).__name__}: {reason}.") from reason
 
 
 def _takes_over(role: str, plugin: type[Plugin], options: Options) -> bool:
-    try:
+    with hook(role, plugin.name, "takes_over"):
         return bool(plugin.takes_over(options))
-    except Exception as reason:
-        raise PluginError(f"{role} {plugin.name!r}: takes_over() raised {type(reason).__name__}: {reason}.") from reason
 
 
 def has_pretrained(plugin: type[Plugin]) -> bool:
@@ -265,12 +265,8 @@ def _pretrained(role: str, plugin: type[Plugin], options: Options) -> Path | Non
     """Returns the file of pretrained weights that the plugin chooses; None if it has none or does not learn."""
     if not plugin.learns():
         return None
-    try:
+    with hook(role, plugin.name, "pretrained"):
         path = plugin.pretrained(options)
-    except MitobenchError:
-        raise
-    except Exception as reason:
-        raise PluginError(f"{role} {plugin.name!r}: pretrained() raised {type(reason).__name__}: {reason}.") from reason
     if path is not None:
         _check_readable(path)
     return path
