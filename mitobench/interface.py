@@ -285,7 +285,7 @@ def run(
     from mitobench import folding
     from mitobench.benchmark import Benchmark, Grid, run_all
     from mitobench.pipeline.executors import executor_of
-    from mitobench.pipeline.settings import Override
+    from mitobench.pipeline.overrides import Override
 
     parameters = [name for function in (run, Benchmark.prepare) for name in inspect.signature(function).parameters]
     known = set(parameters) - {"settings", "grids", "datasets"}

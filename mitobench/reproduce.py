@@ -25,8 +25,9 @@ from mitobench.file_cache import computing_anew
 from mitobench.pipeline import canonical, trust
 from mitobench.pipeline.executors import Executor, ProgressListener
 from mitobench.pipeline.graph import UNUSED
+from mitobench.pipeline.overrides import Override
+from mitobench.pipeline.pipeline_options import PipelineOptions
 from mitobench.pipeline.plugin_ref import PRETRAINED, has_pretrained
-from mitobench.pipeline.settings import Override, PipelineOptions
 from mitobench.results import option_files, record, resource_estimate
 from mitobench.results.check import check
 from mitobench.results.local_datasets import LocalDatasets

@@ -23,7 +23,7 @@ from mitobench.foreign import read_json
 from mitobench.foreign.limits import MAX_RECORD_BYTES, MAX_SWEEP
 from mitobench.pipeline.executors import Executor, ProgressListener, StageResult
 from mitobench.pipeline.graph import UNUSED, PlannedRun
-from mitobench.pipeline.settings import Override
+from mitobench.pipeline.overrides import Override
 from mitobench.results.assemble import overrides
 from mitobench.results.record import VALIDATION_KIND
 

@@ -151,7 +151,8 @@ class TestPluginsWithoutOptions:
         settings = Settings.load("smoke")
         found = options(settings)
         assert (found.iterations, found.lr_steps, found.warmup, found.lr) == (150, (100, 125), 0, 0.1)
-        (note,) = settings.notes
+        note = settings.note_on("detector", discovery.load("detector", "shapes:round"))
+        assert note is not None
         assert "Profile smoke has no options for shapes:round" in note
         assert "iterations 6000 -> 150" in note
 
@@ -163,7 +164,7 @@ class TestPluginsWithoutOptions:
         shapes('title = "Shapes"\n')
         settings = Settings.load("cpu")
         assert options(settings).iterations == 6_000
-        assert not settings.notes
+        assert settings.note_on("detector", discovery.load("detector", "shapes:round")) is None
 
     def test_a_profile_based_on_smoke_shortens_too_and_may_change_the_number(
         self, shapes: Callable[[str], None], tmp_path: Path

@@ -16,9 +16,9 @@ from records import ok
 from mitobench import contract, discovery, registry
 from mitobench.api import Context, Detections, Detector, Field, Frame, Options
 from mitobench.errors import MitobenchError, PluginError
-from mitobench.pipeline import settings
+from mitobench.pipeline import renamed_options
 from mitobench.pipeline.executors import ProgressListener
-from mitobench.pipeline.settings import Settings
+from mitobench.pipeline.settings import Settings, check_all_used
 from mitobench.report.colours import labels
 from mitobench.report.disambiguation import disambiguations
 from mitobench.report.row import plugin
@@ -124,7 +124,7 @@ def test_the_facts_of_a_context_are_its_training_info(tmp_path: Path) -> None:
 @pytest.fixture
 def notes(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     """What has been logged about renamed options since the test began."""
-    settings._note_renamed.cache_clear()
+    renamed_options._note_renamed.cache_clear()
     return lambda: [record.getMessage() for record in caplog.records]
 
 
@@ -203,9 +203,8 @@ def test_an_option_that_another_plugin_requires_may_have_its_old_name(profile: A
 def test_an_unknown_option_is_answered_with_current_names(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text("")
     given = Settings.load(str(tmp_path / "own.toml"), ["detector.limits=3"])
-    given.options("detector", discovery.load("detector", "toy-dark"))
     with pytest.raises(MitobenchError, match=r"has an option 'limits'.*most, shrink"):
-        given.check_all_used()
+        check_all_used([(given, [("detector", discovery.load("detector", "toy-dark"))])])
 
 
 # ------------------------------------------------------------------------------------------------- cards, packages

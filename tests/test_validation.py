@@ -13,7 +13,7 @@ from mitobench import validation
 from mitobench.api import Frame
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.errors import MitobenchError
-from mitobench.pipeline.settings import Override
+from mitobench.pipeline.overrides import Override
 from mitobench.results import record
 from mitobench.validation import swept
 

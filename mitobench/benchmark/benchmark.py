@@ -29,6 +29,7 @@ from mitobench.pipeline import executors, trust
 from mitobench.pipeline.executors import Executor
 from mitobench.pipeline.graph import Plan, PlannedRun, Request
 from mitobench.pipeline.plan import build
+from mitobench.pipeline.requirements import loadable
 from mitobench.pipeline.settings import Settings
 from mitobench.pipeline.store import Store, default_store
 from mitobench.pipeline.workspace import Workspace
@@ -139,6 +140,7 @@ class Benchmark:
         notify = once(notify)
         allowed = trust.allowed_for(allow, named if typed else [])
         named = [with_defaults(roles, own, notify) for roles, own in zip(named, settings, strict=True)]
+        check_options(named, settings)
         trust.check(trust.requests_of_grids(named, settings), allowed, "This run")
         estimators = {name for roles in named for name in roles["estimator"]}
         masks = learn_from_masks(estimators)
@@ -168,8 +170,12 @@ class Benchmark:
                 planned = [row.combination for row in plan.rows if row.settings is own and not row.problem]
                 notify_replaced(roles["fuser"], planned, notify)
         uses_boxes = any(row.combination.estimator == NO_MASKS for row in plan.rows)
-        for note in (*(replaced if uses_boxes else ()), *(note for own in settings for note in own.notes)):
+        for note in replaced if uses_boxes else ():
             notify(note)
+        for roles, own in zip(named, settings, strict=True):
+            for role, plugin, _ in loadable(own, roles):
+                if shortened := own.note_on(role, plugin):
+                    notify(shortened)
         return cls(request, settings, workspace, plan, Store(store))
 
     def run(

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mitobench import discovery
-from mitobench.api import Options, Plugin
+from mitobench.api import Plugin
 from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError, PluginError
 from mitobench.pipeline.graph import Combination
+from mitobench.pipeline.overrides import Override
 from mitobench.pipeline.plan import NO_FUSER
-from mitobench.pipeline.plugin_ref import flat
-from mitobench.pipeline.settings import Override, Settings
+from mitobench.pipeline.requirements import with_required
+from mitobench.pipeline.settings import Settings, check_all_used
 from mitobench.pipeline.workspace import Workspace
 from mitobench.reading import Notify
 
@@ -97,50 +98,24 @@ def notify_replaced(fusers: Sequence[str], planned: Sequence[Combination], notif
 
 
 def check_options(named: Sequence[Mapping[str, Sequence[str]]], settings: Sequence[Settings]) -> None:
-    """Check all options before any data is read.
+    """Checks all options of the named plugins, before any data is read.
 
     Raises MitobenchError, with the place where the option was given, for an option that no plugin has or that has the
-    wrong type. Plugins that cannot be loaded are left to the plan, which marks their combinations as broken.
+    wrong type. Overrides of a role without names are not checked: its default plugin is not known yet. Plugins that
+    cannot be loaded are left to the plan, which marks their combinations as broken; what they use is not known.
     """
-    loaded = [
-        _accepts_options(own, role, name)
-        for roles, own in zip(named, settings, strict=True)
-        for role in roles
-        for name in roles[role]
-    ]
-    for own in settings:
+    grids, broken = list[tuple[Settings, list[tuple[str, type[Plugin]]]]](), False
+    for roles, own in zip(named, settings, strict=True):
         own.pipeline()
-    if all(loaded):
-        for own in settings:
-            own.check_all_used(settings)
-
-
-def _accepts_options(settings: Settings, role: str, name: str) -> bool:
-    """Returns whether a plugin and those that it requires can be loaded and accept their options.
-
-    Raises MitobenchError for an option of the plugin that is wrong.
-    """
-    try:
-        cls = discovery.load(role, name)
-    except PluginError:
-        return False
-    try:
-        options = settings.options(role, cls)
-    except PluginError:  # its card cannot be read
-        return False
-    return _requirements_accept_options(settings, cls, options)
-
-
-def _requirements_accept_options(settings: Settings, cls: type[Plugin], options: Options) -> bool:
-    try:
-        for role, required in flat(cls.requires(options)).values():
-            other = discovery.load(role, required.name)
-            own = settings.options(role, other, required.options)
-            if not _requirements_accept_options(settings, other, own):
-                return False
-    except Exception:  # whatever a plugin raises here breaks only its own combinations: the plan reports it
-        return False
-    return True
+        grids.append((replace(own, overrides=[o for o in own.overrides if o.role in {*roles, "pipeline"}]), []))
+        for role, names in roles.items():
+            for name in names:
+                try:
+                    grids[-1][1].extend((of, cls) for of, cls, _ in with_required(own, role, name))
+                except PluginError:
+                    broken = True
+    if not broken:
+        check_all_used(grids)
 
 
 def learn_from_masks(estimators: Iterable[str]) -> bool:

@@ -264,7 +264,7 @@ def _fact(find: Callable[[], Any]) -> Any:
 
 
 def _show_option(option: str, field: FieldInfo, chosen: Mapping[str, Any]) -> None:
-    from mitobench.pipeline.settings import default_of, spelled_value, type_of
+    from mitobench.pipeline.option_texts import default_of, spelled_value, type_of
 
     inside = f"; in this profile {spelled_value(chosen[option])}" if option in chosen else ""
     echo(f"    {option}: {type_of(field)}; {default_of(field)}{inside}")

@@ -150,7 +150,7 @@ def run(
     from mitobench.benchmark import Grid, run_all
     from mitobench.cli import console, plan_table, progress, result_tables
     from mitobench.pipeline.executors import executor_of
-    from mitobench.pipeline.settings import Override
+    from mitobench.pipeline.overrides import Override
     from mitobench.pipeline.stages import tensorboard
     from mitobench.validation import swept
 

@@ -20,8 +20,9 @@ from mitobench import discovery
 from mitobench.api import Context, Detections, Embeddings, EmbeddingVerifier, Frame, Options, Requirement, Sample
 from mitobench.contract import frames
 from mitobench.pipeline import checks
-from mitobench.pipeline.plugin_ref import flat
-from mitobench.pipeline.settings import Settings
+from mitobench.pipeline.plugin_ref import required
+from mitobench.pipeline.requirements import with_required
+from mitobench.pipeline.settings import Settings, check_all_used
 from mitobench.pipeline.stages.boxes import visible_to
 from mitobench.pipeline.stages.embedding import annotated_points, of_sample
 from mitobench.pipeline.stages.fitting import label
@@ -75,10 +76,7 @@ class Subject:
     def check_sets(self) -> None:
         """Raises MitobenchError for an override that neither this plugin nor one that it requires has."""
         settings = Settings.load("smoke", self.sets)
-        options = settings.options(self.role, self.cls)
-        for role, requirement in self.cls.requires(options).items():
-            settings.options(role, discovery.load(role, requirement.name), requirement.options)
-        settings.check_all_used()
+        check_all_used([(settings, [(role, cls) for role, cls, _ in with_required(settings, self.role, self.name)])])
 
     @functools.cached_property
     def fitted(self) -> Any:
@@ -225,7 +223,7 @@ class Subject:
 
     def requirements(self) -> dict[str, tuple[str, Requirement]]:
         """Returns (role, requirement) of the plugins that must be fitted before this one, by place."""
-        return flat(self.cls.requires(self.options))
+        return required(self.role, self.cls, self.options)
 
     def _upstream(self) -> dict[str, Any]:
         """Returns the required plugins, fitted on the same frames, saved and loaded, as in a run."""

@@ -20,7 +20,8 @@ from mitobench.errors import MitobenchError, field_errors, nearest
 from mitobench.experiments.lines import Lines
 from mitobench.foreign.limits import MAX_SEEDS
 from mitobench.foreign.strict import Strict
-from mitobench.pipeline.settings import Override, Settings
+from mitobench.pipeline.overrides import Override
+from mitobench.pipeline.settings import Settings
 
 FOLDER = "experiments"
 

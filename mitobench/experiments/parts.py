@@ -14,7 +14,7 @@ from mitobench.datasets import folds, splits
 from mitobench.discovery import ROLES
 from mitobench.errors import DataError, MitobenchError, nearest
 from mitobench.experiments.definition import Definition, ExperimentGrid, Grids, PaperTable, TableRow
-from mitobench.pipeline.settings import Override
+from mitobench.pipeline.overrides import Override
 
 Notify = Callable[[str], None]
 

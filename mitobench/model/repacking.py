@@ -17,7 +17,7 @@ from mitobench.evaluate import choose_threshold
 from mitobench.model.card import ModelCard, Repacked
 from mitobench.model.model import NETWORK, Model
 from mitobench.pipeline.frame_prediction import frame_prediction
-from mitobench.pipeline.settings import Override
+from mitobench.pipeline.overrides import Override
 from mitobench.results.local_datasets import LocalDatasets
 from mitobench.results.schema import Record
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mitobench import discovery
-from mitobench.api import Requirement
+from mitobench.api import Detector
 from mitobench.datasets.splits import PARTS
 from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError, PluginError
@@ -21,8 +21,10 @@ from mitobench.evaluate.matching import radius_um_for
 from mitobench.pipeline import canonical
 from mitobench.pipeline.code_digests import code_settings, plugin_code
 from mitobench.pipeline.graph import UNUSED, Combination, Plan, PlannedRun, Request
+from mitobench.pipeline.pipeline_options import F1, VALIDATION, PipelineOptions
 from mitobench.pipeline.plugin_ref import PluginRef
-from mitobench.pipeline.settings import F1, VALIDATION, PipelineOptions, Settings
+from mitobench.pipeline.requirements import requiring, with_required
+from mitobench.pipeline.settings import Settings
 from mitobench.pipeline.stages.stage import Stage
 from mitobench.pipeline.workspace import Workspace
 
@@ -44,11 +46,7 @@ def build(grids: Sequence[tuple[Roles, Settings]], request: Request, workspace: 
     Raises MitobenchError for an unknown plugin or option. If a plugin cannot be loaded, only its own combinations are
     broken.
     """
-    plan = Plan([row for roles, settings in grids for row in _grid(roles, settings, request, workspace)])
-    if not plan.has_broken:
-        for _, settings in grids:
-            settings.check_all_used([other for _, other in grids])
-    return plan
+    return Plan([row for roles, settings in grids for row in _grid(roles, settings, request, workspace)])
 
 
 def training_frames(workspace: Workspace, dataset: str, train_on: Sequence[str]) -> tuple[str, ...]:
@@ -190,14 +188,10 @@ class _Planner:
         return simpler
 
     def _need_boxes(self, detector: str, verifier: str) -> bool:
-        """Returns whether a detector or a verifier learns from boxes, or one that they require."""
-        return any(self._uses_boxes(self.ref(*named)) for named in (("detector", detector), ("verifier", verifier)))
-
-    def _uses_boxes(self, plugin: PluginRef) -> bool:
-        """Returns whether a detector, or one that a plugin requires, learns from boxes."""
-        if plugin.role == "detector" and plugin.cls().uses_boxes:
-            return True
-        return any(self._uses_boxes(self._other(plugin, *wanted)) for wanted in plugin.requires().values())
+        """Returns whether a detector learns from boxes, or one that it or a verifier requires."""
+        named = (("detector", detector), ("verifier", verifier))
+        found = itertools.chain.from_iterable(with_required(self.settings, *plugin) for plugin in named)
+        return any(issubclass(cls, Detector) and cls.uses_boxes for _, cls, _ in found)
 
     @staticmethod
     def _only_weighs(name: str, fuser: Any) -> bool:
@@ -349,7 +343,8 @@ class _Planner:
         """Returns the fits of the detectors that a plugin starts from, and those of them that must predict."""
         fits, members = dict[str, Stage | None](), dict[str, PluginRef]()
         for place, (role, requirement) in plugin.requires().items():
-            other = self._other(plugin, role, requirement)
+            with requiring(plugin.role, plugin.name, requirement.name):
+                other = self.ref(role, requirement.name, requirement.options)
             if role != "detector" or not (other.cls().learns() or place != role):
                 raise PluginError(
                     f"{plugin.role} {plugin.name!r} requires the {role} {requirement.name!r}; only a detector that "
@@ -359,13 +354,6 @@ class _Planner:
             if place != role:
                 members[f"requires-{place}"] = other
         return fits, members
-
-    def _other(self, plugin: PluginRef, role: str, requirement: Requirement) -> PluginRef:
-        """Returns the plugin that another one requires. Raises PluginError if there is none."""
-        try:
-            return self.ref(role, requirement.name, requirement.options)
-        except MitobenchError as reason:
-            raise PluginError(f"{plugin.role} {plugin.name!r} requires {requirement.name!r}: {reason}") from reason
 
     def _detections(self, detector: PluginRef, fitted: Stage | None, frames: tuple[str, ...], part: str) -> Stage:
         return self._predict("detections", detector, {"frames": frames}, {"detector": fitted}, part=part)

@@ -225,20 +225,13 @@ def required(role: str, plugin: type[Plugin], options: Options) -> dict[str, tup
 
     A place is `ROLE`, or `ROLE-1`, `ROLE-2`, ... for a role with a sequence of requirements. Raises as `hook` does.
     """
-    with hook(role, plugin.name, "requires"):
-        return flat(plugin.requires(options))
-
-
-def flat(
-    required: Mapping[str, api.Requirement | Sequence[api.Requirement]],
-) -> dict[str, tuple[str, api.Requirement]]:
-    """Returns (role, requirement) by place: `ROLE`, or `ROLE-1`, `ROLE-2`, ... for a sequence of requirements."""
     places: dict[str, tuple[str, api.Requirement]] = {}
-    for role, wanted in required.items():
-        if isinstance(wanted, api.Requirement):
-            places[role] = role, wanted
-        else:
-            places |= {f"{role}-{number}": (role, each) for number, each in enumerate(wanted, 1)}
+    with hook(role, plugin.name, "requires"):
+        for of_role, wanted in plugin.requires(options).items():
+            if isinstance(wanted, api.Requirement):
+                places[of_role] = of_role, wanted
+            else:
+                places |= {f"{of_role}-{number}": (of_role, each) for number, each in enumerate(wanted, 1)}
     return places
 
 

@@ -10,13 +10,14 @@ import os
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mitobench import discovery
 from mitobench.api import Options, Plugin
 from mitobench.errors import MitobenchError, PluginError
 from mitobench.pipeline.graph import Plan
-from mitobench.pipeline.plugin_ref import flat, needs
+from mitobench.pipeline.plugin_ref import needs
+from mitobench.pipeline.requirements import loadable
 from mitobench.pipeline.settings import Settings
 
 EXTERNAL, DOWNLOAD = "external", "download"
@@ -81,8 +82,9 @@ def allowed_for(allow: Collection[str], typed: Sequence[Mapping[str, Sequence[st
     """Returns the kinds that are allowed, and the single commands of plugins that the user typed."""
     kinds = {*allow, *([DOWNLOAD] if os.environ.get(ALLOW_DOWNLOAD) == "1" else [])}
     commands = set[Permission]()
-    for role, name in _pairs(typed):
-        with suppress(PluginError):  # the plan reports a plugin that cannot be loaded
+    plugins = {(role, name) for roles in typed for role, names in roles.items() for name in names}
+    for role, name in plugins:
+        with suppress(MitobenchError):  # the plan reports a plugin that cannot be loaded, or cannot say
             cls = discovery.load(role, name)
             commands |= {one for one in requests_of(role, cls, cls.Options()) if one.kind == EXTERNAL}
     return kinds | commands
@@ -91,29 +93,14 @@ def allowed_for(allow: Collection[str], typed: Sequence[Mapping[str, Sequence[st
 def requests_of_grids(
     named: Sequence[Mapping[str, Sequence[str]]], settings: Sequence[Settings]
 ) -> Iterator[Permission]:
-    """Yields what the plugins, and those that they require, would do. Those that cannot be loaded do nothing."""
+    """Yields what the plugins, and those that they require, would do. Those that cannot be loaded do nothing.
+
+    Raises MitobenchError for an option of a plugin that is wrong.
+    """
     for roles, own in zip(named, settings, strict=True):
-        for role, name in _pairs([roles]):
-            yield from _requests_of(own, role, name, {})
-
-
-def _pairs(grids: Sequence[Mapping[str, Sequence[str]]]) -> Iterator[tuple[str, str]]:
-    """Yields (role, name) of every plugin in grids."""
-    for roles in grids:
-        for role, names in roles.items():
-            yield from ((role, name) for name in names)
-
-
-def _requests_of(settings: Settings, role: str, name: str, extra: Mapping[str, Any]) -> list[Permission]:
-    try:
-        cls = discovery.load(role, name)
-        options = settings.options(role, cls, extra)
-        found = requests_of(role, cls, options)
-        for other, wanted in flat(cls.requires(options)).values():
-            found += _requests_of(settings, other, wanted.name, wanted.options)
-    except Exception:  # whatever a plugin raises here breaks only its own combinations: the plan reports it
-        return []
-    return found
+        for role, cls, options in loadable(own, roles):
+            with suppress(PluginError):  # the plan asks again
+                yield from requests_of(role, cls, options)
 
 
 @contextmanager

@@ -18,9 +18,10 @@ from mitobench.evaluate import FrameEntry
 from mitobench.pipeline.executors import StageResult
 from mitobench.pipeline.frame_prediction import frame_prediction
 from mitobench.pipeline.graph import UNUSED, PlannedRun, Request, stages_of
+from mitobench.pipeline.overrides import Override
+from mitobench.pipeline.pipeline_options import F1, PipelineOptions
 from mitobench.pipeline.plan import scoring_radius_um, training_frames
 from mitobench.pipeline.plugin_ref import PluginRef
-from mitobench.pipeline.settings import F1, Override, PipelineOptions
 from mitobench.pipeline.stages.stage import Stage
 from mitobench.pipeline.workspace import Workspace
 from mitobench.results import notes, option_files, provenance

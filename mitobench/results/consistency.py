@@ -7,7 +7,7 @@ from typing import Any
 
 from mitobench.content import with_files
 from mitobench.pipeline import canonical
-from mitobench.pipeline.settings import F1, VALIDATION, PipelineOptions
+from mitobench.pipeline.pipeline_options import F1, VALIDATION, PipelineOptions
 from mitobench.results import notes
 from mitobench.results.command import command_of
 from mitobench.results.mismatch import ABSENT, Mismatch, mismatches

@@ -30,7 +30,7 @@ from mitobench.evaluate import (
 from mitobench.evaluate.domains import area_mm2, by_domain, per_mm2
 from mitobench.evaluate.operating_point import between
 from mitobench.evaluate.summary import CURRENT, of_counts
-from mitobench.pipeline.settings import VALIDATION
+from mitobench.pipeline.pipeline_options import VALIDATION
 from mitobench.results.case_counts import recorded_cut_offs
 from mitobench.results.record import read_detections, read_validation
 from mitobench.results.schema import Frames, Record

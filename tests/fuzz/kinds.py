@@ -42,7 +42,9 @@ from mitobench.gallery import gallery
 from mitobench.model import Model
 from mitobench.model import card as cards
 from mitobench.pipeline import canonical
-from mitobench.pipeline.settings import DEFAULTS, Override, Settings
+from mitobench.pipeline.overrides import Override
+from mitobench.pipeline.profile_files import DEFAULTS
+from mitobench.pipeline.settings import Settings
 from mitobench.pipeline.store import MANIFEST, Store
 from mitobench.report import build, figures
 from mitobench.report.stale import stale_figures
@@ -284,14 +286,13 @@ def profile(folder: Path, rng: Random) -> Read:
 
         settings = Settings.load(str(path))
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        if "based_on" not in raw:
-            added = {DEFAULTS, *({"pipeline"} - raw.keys())}
-            same(*({name: one[name] for name in one if name not in added} for one in (settings.tables, raw)))
+        added = {DEFAULTS, *({"pipeline"} - raw.keys())}
+        same(*({name: one[name] for name in one if name not in added} for one in (settings.files[-1].tables, raw)))
         settings.pipeline()
         for role in ("detector", "fuser"):
             for name in discovery.names(role):
                 settings.options(role, discovery.load(role, name))
-        settings.check_all_used()
+        settings.check_names()
 
     return read
 
@@ -306,7 +307,7 @@ def set_text(folder: Path, rng: Random) -> Read:
         from mitobench import discovery
 
         given = Override.parse(text)
-        options = Settings("own", {}, Path("own"), [given]).options("detector", discovery.load("detector", "blobs"))
+        options = Settings("own", [], [given]).options("detector", discovery.load("detector", "blobs"))
         held = getattr(options, given.option, None)
         if isinstance(held, float) and given.plugin in (None, "blobs"):
             same(held, float(text.partition("=")[2]))

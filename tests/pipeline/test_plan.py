@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mitobench import discovery
+from mitobench import discovery, reading
 from mitobench.benchmark import Benchmark, Grid
 from mitobench.datasets.splits import PARTS
 from mitobench.errors import MitobenchError
@@ -120,6 +120,23 @@ def test_a_role_that_is_left_out_has_the_profiles_default(small_data: Path, tmp_
     names = (row.combination.estimator, row.combination.detector, row.combination.verifier, row.combination.fuser)
     assert names == ("toy-boxes", "toy-dark", "toy-mean", "toy-sum")
     assert "Default verifier: toy-mean, because nowhere of profile mine.toml is not installed." in messages
+
+
+def test_an_option_of_a_default_plugin_may_be_set_and_a_wrong_one_is_named_before_data_is_read(
+    small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = tmp_path / "mine.toml"
+    profile.write_text(
+        '[defaults]\nestimator = "toy-boxes"\ndetector = "toy-dark"\nverifier = "toy-mean"\nfuser = "toy-sum"\n'
+    )
+    options: dict[str, Any] = {"data": small_data, "datasets": ["synthetic"], "profile": str(profile), "device": "cpu"}
+    grid = Grid({"verifier": ["toy-mean"]}, ["detector.most=3"])
+    (row,) = Benchmark.prepare([grid], store=tmp_path / "store", **options).plan.rows
+    assert row.refs["detector"].options["most"] == 3
+    monkeypatch.setattr(reading, "read", lambda *_: pytest.fail("data were read"))
+    for text, message in (("detector.mots=3", "Did you mean most"), ("detector.most=many", "valid integer")):
+        with pytest.raises(MitobenchError, match=message):
+            Benchmark.prepare([grid], sets=[text], store=tmp_path / "store", **options)
 
 
 def test_an_impossible_combination_is_not_applicable(prepare: Any) -> None:

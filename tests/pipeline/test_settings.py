@@ -12,8 +12,9 @@ from mitobench import discovery
 from mitobench.api import Detections, Detector, Field, Frame, Options
 from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError
-from mitobench.pipeline import settings
-from mitobench.pipeline.settings import Override, Settings
+from mitobench.pipeline import renamed_options
+from mitobench.pipeline.overrides import Override
+from mitobench.pipeline.settings import Settings, check_all_used
 
 
 class BlobOptions(Options):
@@ -116,9 +117,8 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("installed")
 def test_an_error_about_a_set_of_an_unknown_option_lists_similar_options(profile: Path) -> None:
     settings = Settings.load(str(profile), ["detector.iteratoins=9"])
-    settings.options("detector", Blob)
     with pytest.raises(MitobenchError, match="no detector of this run has an option 'iteratoins'") as error:
-        settings.check_all_used()
+        check_all_used([(settings, [("detector", Blob)])])
     assert "Did you mean iterations?" in str(error.value)
 
 
@@ -137,18 +137,15 @@ def test_an_error_about_a_set_of_an_unknown_option_lists_similar_options(profile
     ],
 )
 def test_a_set_for_a_plugin_that_does_not_run_says_so(text: str, message: str) -> None:
-    settings = Settings.load("smoke", [text])
-    settings._merge(Blob.Options, "detector", Blob.name, {})
     with pytest.raises(MitobenchError, match=message):
-        settings.check_all_used()
+        check_all_used([(Settings.load("smoke", [text]), [("detector", Blob)])])
 
 
 @pytest.mark.parametrize("location", ["--set", "--sweep"])
 def test_a_set_where_no_plugin_of_the_role_has_options_says_so(location: str) -> None:
     settings = Settings.load("smoke", [Override.parse("verifier.x=1", location)])
-    settings.options("verifier", discovery.load("verifier", "none"))
     with pytest.raises(MitobenchError) as raised:
-        settings.check_all_used()
+        check_all_used([(settings, [("verifier", discovery.load("verifier", "none"))])])
     assert str(raised.value) == (
         f"{location} verifier.x=1: no verifier of this run (none) has options. Leave the option out, or add a verifier "
         "that has it: --verifier NAME. `mitobench info NAME` shows the options."
@@ -161,16 +158,26 @@ def test_a_profile_with_an_unknown_member_of_a_family_is_refused(tmp_path: Path)
     with pytest.raises(
         MitobenchError, match=r"mine.toml: \[detector.union:blobs\+blubs\]: .*: Unknown detector 'blubs'"
     ):
-        Settings.load(str(path)).check_all_used()
+        Settings.load(str(path)).check_names()
 
 
 def test_a_profile_changes_options_of_the_one_it_is_based_on(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('based_on = "cpu"\n[detector.frcnn]\nwidth = 0.25\n[pipeline]\ncandidate_threshold = 0.5\n')
     mine, cpu = Settings.load(str(path)), Settings.load("cpu")
-    assert mine.tables["detector"]["frcnn"] == {**cpu.tables["detector"]["frcnn"], "width": 0.25}
-    assert mine.tables["verifier"] == cpu.tables["verifier"]
+    assert mine.files[0] == cpu.files[0]
+    assert [table for _, table in mine.files[1].entries("detector", "frcnn")] == [{"width": 0.25}]
     assert (mine.profile, mine.pipeline().candidate_threshold) == ("mine.toml", 0.5)
+    assert mine.pipeline().choose_by == cpu.pipeline().choose_by == "average-precision"
+
+
+@pytest.mark.usefixtures("installed")
+def test_plugins_of_the_profile_that_it_is_based_on_need_not_be_installed(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('based_on = "paper"\n[detector.blob]\nlr = 0.25\n')
+    mine = Settings.load(str(path))
+    assert "frcnn" in mine.pipeline().model_dump()["candidate_threshold"]
+    mine.check_names()
 
 
 @pytest.mark.parametrize(("base", "message"), [("cpo", "Did you mean cpu"), ("modern", "itself based on another")])
@@ -185,15 +192,28 @@ def test_an_unknown_plugin_in_a_users_profile_is_reported(tmp_path: Path) -> Non
     path = tmp_path / "mine.toml"
     path.write_text('title = "Mine"\n\n[detector.blobz]\nfloor = 0.5\n')
     with pytest.raises(MitobenchError, match=r"\[detector.blobz\]: unknown detector 'blobz'"):
-        Settings.load(str(path)).check_all_used()
+        Settings.load(str(path)).check_names()
 
 
 @pytest.mark.usefixtures("installed")
 def test_sets_that_are_used_raise_no_error(profile: Path) -> None:
     settings = Settings.load(str(profile), ["detector.iterations=9", "pipeline.candidate_threshold=0.1"])
-    settings.options("detector", Blob)
     assert settings.pipeline().candidate_threshold == 0.1
-    settings.check_all_used()
+    check_all_used([(settings, [("detector", Blob)])])
+
+
+@pytest.mark.usefixtures("installed")
+def test_it_is_enough_that_one_grid_uses_a_set_that_several_have(profile: Path) -> None:
+    with_blob, without = Settings.load(str(profile), ["detector.lr=1"]), Settings.load(str(profile), ["detector.lr=1"])
+    check_all_used([(without, []), (with_blob, [("detector", Blob)])])
+    with pytest.raises(MitobenchError, match=r"detector\.lr=1: no detector of this run has options"):
+        check_all_used([(without, []), (Settings.load(str(profile)), [("detector", Blob)])])
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_set_of_an_unknown_option_of_the_pipeline_is_reported(profile: Path) -> None:
+    with pytest.raises(MitobenchError, match=r"no pipeline of this run has an option .candidate.\. Did you mean"):
+        check_all_used([(Settings.load(str(profile), ["pipeline.candidate=in-sample"]), [])])
 
 
 @pytest.mark.parametrize("text", ["iterations=5", "detector.iterations", "detector.=5", "detector.a.b.c=5", "=5", ""])
@@ -282,13 +302,11 @@ def test_a_table_of_candidate_thresholds_is_checked(profile: Path, value: str) -
 @pytest.mark.usefixtures("installed")
 def test_an_error_about_a_candidate_threshold_of_an_unknown_detector_lists_similar_names(profile: Path) -> None:
     settings = Settings.load(str(profile), ['pipeline.candidate_threshold={"blub": 0.5}'])
-    settings.options("detector", Blob)
-    settings.pipeline()
     with pytest.raises(MitobenchError, match=r"candidate_threshold=.*'blub'.*Did you mean blob"):
-        settings.check_all_used()
+        settings.check_names()
     profile.write_text("[pipeline]\ncandidate_threshold = { blub = 0.5 }\n")
     with pytest.raises(MitobenchError, match=r"mine\.toml: \[pipeline\] candidate_threshold: .*'blub'"):
-        Settings.load(str(profile)).check_all_used()
+        Settings.load(str(profile)).check_names()
 
 
 def test_the_papers_candidate_threshold_applies_only_to_its_detector() -> None:
@@ -300,7 +318,7 @@ def test_the_papers_candidate_threshold_applies_only_to_its_detector() -> None:
 @pytest.fixture
 def notes(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     """Returns the logged messages about renamed options; clears the memory of those already logged."""
-    settings._note_renamed.cache_clear()
+    renamed_options._note_renamed.cache_clear()
     return lambda: [record.getMessage() for record in caplog.records]
 
 
@@ -412,12 +430,18 @@ def test_an_error_about_a_missing_default_lists_what_is_available(install: Calla
     )
 
 
-def test_a_users_profile_inherits_the_defaults_of_its_base_or_of_paper(tmp_path: Path) -> None:
+def test_a_users_profile_inherits_the_defaults_of_its_base_or_of_paper(
+    install: Callable[..., None], tmp_path: Path
+) -> None:
+    others = [role for role in ROLES if role != "verifier"]
+    names = ("mine", "fcn", "fixed", "frcnn", "blobs", "linear")
+    install("all", {f"mitobench.{role}s": dict.fromkeys(names, "x:Y") for role in ROLES})
     (tmp_path / "plain.toml").write_text('[defaults]\nverifier = "mine"\n')
     (tmp_path / "based.toml").write_text('based_on = "cpu"\n[defaults]\nverifier = "mine"\n')
     for name, base in (("plain", "paper"), ("based", "cpu")):
-        tables = Settings.load(str(tmp_path / f"{name}.toml")).tables["defaults"]
-        assert tables == {**Settings.load(base).tables["defaults"], "verifier": ["mine"]}
+        mine, its_base = Settings.load(str(tmp_path / f"{name}.toml")), Settings.load(base)
+        assert mine.default("verifier") == ("mine", None)
+        assert [mine.default(role)[0] for role in others] == [its_base.default(role)[0] for role in others]
 
 
 @pytest.mark.parametrize(
