@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mitobench.pipeline import canonical
+from mitobench.pipeline.earlier import Group, earlier_stages, group_of
 from mitobench.pipeline.stages.stage import Stage
 from mitobench.pipeline.store import Store
 
@@ -59,21 +60,13 @@ class _Size:
 
 def estimate(missing: Sequence[Stage], store: Store) -> list[StageTime]:
     """Returns the time of each kind and plugin of the missing stages, longest first, unknown ones last."""
-    groups: dict[tuple[str, str, str, int], list[Stage]] = defaultdict(list)
+    groups: dict[Group, list[Stage]] = defaultdict(list)
     for stage in missing:
-        groups[_group(stage.kind, _name(stage), stage.settings)].append(stage)
-    schedules = {key: _schedule(stages[0]) for key, stages in groups.items()}
-    earlier = _earlier(store, {stage.kind for stage in missing}, schedules)
-    times = [_time(stages, schedules[key], earlier.get(key, [])) for key, stages in groups.items()]
+        groups[group_of(stage)].append(stage)
+    schedules = {group: _schedule(stages[0]) for group, stages in groups.items()}
+    earlier = _earlier(store, schedules)
+    times = [_time(stages, schedules[group], earlier.get(group, [])) for group, stages in groups.items()]
     return sorted(times, key=lambda time: (-time.seconds, time.kind, time.plugin))
-
-
-def _group(kind: str, plugin: str, settings: Mapping[str, Any]) -> tuple[str, str, str, int]:
-    return kind, plugin, str(settings.get("device", "")), int(settings.get("processes", 1))
-
-
-def _name(stage: Stage) -> str:
-    return stage.plugin.name if stage.plugin else ""
 
 
 def _schedule(stage: Stage) -> frozenset[str]:
@@ -82,19 +75,13 @@ def _schedule(stage: Stage) -> frozenset[str]:
     return frozenset(stage.plugin.cls().schedule) if fits and stage.plugin else frozenset()
 
 
-def _earlier(
-    store: Store, kinds: Iterable[str], schedules: Mapping[tuple[str, str, str, int], frozenset[str]]
-) -> dict[tuple[str, str, str, int], list[_Size]]:
-    found: dict[tuple[str, str, str, int], list[_Size]] = defaultdict(list)
-    for manifest in (manifest for kind in sorted(kinds) for manifest in store.manifests(kind, MAX_EARLIER)):
-        with suppress(KeyError, TypeError, AttributeError, ValueError):  # of another version
-            spec = manifest["spec"]
-            key = _group(spec["kind"], (spec["plugin"] or {}).get("name", ""), spec["settings"])
-            if key in schedules:
-                options = (spec["plugin"] or {}).get("options", {})
-                frames = sum(map(int, manifest.get("n_frames", {}).values()))
-                steps = _steps(options, schedules[key])
-                found[key].append(_Size(float(manifest["seconds"]), canonical.dumps(options), steps, frames))
+def _earlier(store: Store, schedules: Mapping[Group, frozenset[str]]) -> dict[Group, list[_Size]]:
+    found: dict[Group, list[_Size]] = defaultdict(list)
+    for one in earlier_stages(store, {group.kind for group in schedules}, MAX_EARLIER):
+        if one.group in schedules:
+            with suppress(TypeError):  # options of another version
+                steps = _steps(one.options, schedules[one.group])
+                found[one.group].append(_Size(one.seconds, canonical.dumps(one.options), steps, one.frames))
     return found
 
 
@@ -106,7 +93,8 @@ def _steps(options: Mapping[str, Any], schedule: Iterable[str]) -> int:
 
 
 def _time(stages: Sequence[Stage], schedule: frozenset[str], earlier: Sequence[_Size]) -> StageTime:
-    name, unknown = _name(stages[0]), 0
+    kind, name, *_ = group_of(stages[0])
+    unknown = 0
     used, by = set[int](), ""
     total = low = high = 0.0
     for stage, count in Counter(_Size(0, *_amount(stage, schedule)) for stage in stages).items():
@@ -119,7 +107,7 @@ def _time(stages: Sequence[Stage], schedule: frozenset[str], earlier: Sequence[_
         total += count * statistics.median(seconds)
         low, high = low + count * min(seconds), high + count * max(seconds)
         used |= {id(one) for one in counted}
-    return StageTime(stages[0].kind, name, len(stages), unknown, total, low, high, len(used), by)
+    return StageTime(kind, name, len(stages), unknown, total, low, high, len(used), by)
 
 
 def _amount(stage: Stage, schedule: frozenset[str]) -> tuple[str, int, int]:

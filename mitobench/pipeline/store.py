@@ -97,21 +97,27 @@ class Store:
         if problem is None:
             touch(folder / MANIFEST)
             return Output(folder, manifest)
+        if not folder.exists():  # removed meanwhile
+            return None
         log.warning("%s is corrupt (%s). It is deleted, and its stage runs again.", folder, problem)
         self.discard(kind, key)
         return None
 
     def manifests(self, kind: str, most: int) -> Iterator[dict[str, Any]]:
         """Yields the manifests of outputs of a kind, `most` at most, newest first. They are not verified."""
-        folders = [entry for entry in _entries(self.root / "stages" / kind) if entry.is_dir()]
-        for entry in sorted(folders, key=lambda entry: entry.stat().st_mtime, reverse=True)[:most]:
+        folders = list[tuple[float, str]]()
+        for entry in scan(self.root / "stages" / kind):
+            with suppress(OSError):  # removed meanwhile
+                folders += [(entry.stat().st_mtime, entry.path)] if entry.is_dir() else []
+        for _, path in sorted(folders, reverse=True)[:most]:
             with suppress(StoreError):  # it is damaged, or was removed meanwhile
-                yield read_json(Path(entry.path) / MANIFEST, MAX_STATE_BYTES, "manifest", StoreError)
+                yield read_json(Path(path) / MANIFEST, MAX_STATE_BYTES, "manifest", StoreError)
 
     def discard(self, kind: str, key: str) -> None:
-        """Delete an output. Other processes see all of it or nothing."""
+        """Delete an output, if it is still there. Other processes see all of it or nothing."""
         (self.root / "tmp").mkdir(parents=True, exist_ok=True)
-        remove_atomic(self._folder(kind, key), trash=self.root / "tmp")
+        with suppress(FileNotFoundError):  # another process discarded it
+            remove_atomic(self._folder(kind, key), trash=self.root / "tmp")
 
     @contextmanager
     def lease(self, key: str) -> Iterator[Lease]:
@@ -232,8 +238,10 @@ def _store_error(root: Path, reason: BaseException) -> StoreError:
     )
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    return list(os.scandir(folder)) if folder.is_dir() else []
+def scan(folder: str | Path) -> Iterator[os.DirEntry[str]]:
+    """Yields the entries of a folder; none if it does not exist."""
+    with suppress(FileNotFoundError), os.scandir(folder) as found:
+        yield from found
 
 
 def _digests(folder: Path) -> dict[str, str]:

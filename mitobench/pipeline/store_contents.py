@@ -19,7 +19,7 @@ from mitobench.foreign import read_json
 from mitobench.foreign.limits import MAX_STATE_BYTES
 from mitobench.pipeline import canonical
 from mitobench.pipeline.lease import held_since
-from mitobench.pipeline.store import MANIFEST, Store, verify
+from mitobench.pipeline.store import MANIFEST, Store, scan, verify
 
 UNFINISHED, LEFTOVER, FILE = "unfinished", "leftover", "file"  # of work/, tmp/ and files/
 FOLDERS = {UNFINISHED: "work", LEFTOVER: "tmp", FILE: "files"}
@@ -69,7 +69,7 @@ def entries(store: Store) -> Iterator[Entry]:
             f"{store.root}: is not a store, as it has no folder stages/. Give the --store of a run, or none for the "
             "default store."
         )
-    for kind in _scan(store.root / "stages"):
+    for kind in scan(store.root / "stages"):
         if kind.is_dir(follow_symlinks=False):
             yield from _entries(kind.name, kind.path)
     for name, folder in FOLDERS.items():
@@ -77,7 +77,7 @@ def entries(store: Store) -> Iterator[Entry]:
 
 
 def _entries(kind: str, folder: str | Path) -> Iterator[Entry]:
-    for item in _scan(folder):
+    for item in scan(folder):
         with suppress(OSError):  # removed meanwhile
             yield _entry(kind, item.path)
 
@@ -96,7 +96,7 @@ def _entry(kind: str, path: str) -> Entry:
 def _measured(folder: str) -> tuple[int, int]:
     """Returns the bytes of all files below a folder, and the latest modification time of one, ns."""
     size, newest = 0, 0
-    for item in _scan(folder):
+    for item in scan(folder):
         if item.is_dir(follow_symlinks=False):
             inner, latest = _measured(item.path)
         else:
@@ -104,11 +104,6 @@ def _measured(folder: str) -> tuple[int, int]:
             inner, latest = found.st_size, found.st_mtime_ns
         size, newest = size + inner, max(newest, latest)
     return size, newest
-
-
-def _scan(folder: str | Path) -> Iterator[os.DirEntry[str]]:
-    with suppress(FileNotFoundError), os.scandir(folder) as found:
-        yield from found
 
 
 # ------------------------------------------------------------------------------------------------------- verifying
@@ -149,7 +144,7 @@ class InUse:
     @classmethod
     def of(cls, store: Store) -> InUse:
         """Returns what is held now."""
-        since = {item.name: held_since(Path(item.path)) for item in _scan(store.root / "leases")}
+        since = {item.name: held_since(Path(item.path)) for item in scan(store.root / "leases")}
         held = {name: began for name, began in since.items() if began is not None}
         return cls(frozenset(held), min(held.values(), default=None))
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mitobench.errors import StoreError
 from mitobench.pipeline import canonical
+from mitobench.pipeline import store as store_module
 from mitobench.pipeline.store import Store
 
 KEY = canonical.digest({"spec": 1})
@@ -132,3 +133,46 @@ def test_the_work_folder_is_kept_until_the_output_is_complete(tmp_path: Path) ->
     assert (store.work(KEY) / "checkpoint").is_file()
     write(store)
     assert not (tmp_path / "work" / KEY).exists()
+
+
+def test_a_manifest_that_another_process_removes_while_they_are_listed_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path).open()
+    keys = {number: canonical.digest({"spec": number}) for number in (1, 2)}
+    for number, key in keys.items():
+        with store.write("fit", key, {"spec": number}):
+            pass
+
+    def listed(folder: Path) -> list[os.DirEntry[str]]:
+        found = list(os.scandir(folder))
+        Store(tmp_path).discard("fit", keys[1])
+        return found
+
+    monkeypatch.setattr(store_module, "scan", listed)
+    assert [manifest["spec"] for manifest in store.manifests("fit", 10)] == [{"spec": 2}]
+
+
+def test_an_output_that_another_process_discarded_may_be_discarded_again(tmp_path: Path) -> None:
+    store = Store(tmp_path).open()
+    write(store)
+    for _ in range(2):
+        store.discard("fit", KEY)
+    assert store.get("fit", KEY) is None
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_an_output_that_is_removed_while_it_is_verified_is_missing_and_not_corrupt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store(tmp_path).open()
+    write(store)
+    verify = store_module.verify
+
+    def late(folder: Path) -> object:
+        Store(tmp_path).discard("fit", KEY)
+        return verify(folder)
+
+    monkeypatch.setattr(store_module, "verify", late)
+    assert store.get("fit", KEY) is None
+    assert caplog.text == ""

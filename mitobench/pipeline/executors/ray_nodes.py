@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mitobench.errors import MitobenchError, StoreError
+from mitobench.pipeline.earlier import earlier_stages, group_of
 from mitobench.pipeline.executors.base import Work
 from mitobench.pipeline.executors.stage_run import changed_code
 from mitobench.pipeline.graph import Plan
@@ -202,21 +203,14 @@ class Resources:
         needs: dict[str, Any] = {"num_cpus": self.work.threads_of(stage)}
         if stage.settings.get("device") == "cuda":
             needs["num_gpus"] = int(stage.settings.get("processes", 1))
-        memory = self.memory.get((stage.kind, stage.plugin.name if stage.plugin else "", device_of(stage)))
+        memory = self.memory.get(group_of(stage)[:3])
         return {**needs, "memory": memory} if memory else needs
 
 
 def peak_memory(store: Store, kinds: Iterable[str]) -> dict[tuple[str, str, str], int]:
     """Returns the peak memory of earlier runs in the store, bytes, by kind, plugin and device."""
     found: dict[tuple[str, str, str], int] = {}
-    for manifest in (manifest for kind in kinds for manifest in store.manifests(kind, MAX_EARLIER)):
-        with suppress(KeyError, TypeError, AttributeError, ValueError):  # of another version
-            spec = manifest["spec"]
-            key = (spec["kind"], (spec["plugin"] or {}).get("name", ""), spec["settings"].get("device", ""))
-            found[key] = max(found.get(key, 0), int(manifest["peak_bytes"]))
+    for one in earlier_stages(store, kinds, MAX_EARLIER):
+        if one.peak_bytes:
+            found[one.group[:3]] = max(found.get(one.group[:3], 0), one.peak_bytes)
     return found
-
-
-def device_of(stage: Stage) -> str:
-    """Returns the device of a stage; empty if it has none."""
-    return str(stage.settings.get("device", ""))
