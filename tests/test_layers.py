@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "mitobench"
 LEAF = {"errors", "foreign", "atomic", "registry", "content", "compute", "device", "weights_search"}
-LEAF |= {"file_cache", "content_cache"}
+LEAF |= {"file_cache", "content_cache", "hub"}
 
 MAY_IMPORT = {
     "foreign": {"errors"},
@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "content": {"errors", "foreign"},
     "file_cache": {"errors", "foreign"},
     "content_cache": {"file_cache"},
+    "hub": {"errors", "foreign"},
     "slides.reader": {"errors", "foreign", "file_cache"},
     "slides.overview": {"errors", "slides.reader"},
     "slides.tissue": {"slides.overview", "slides.reader"},

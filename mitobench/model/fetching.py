@@ -1,16 +1,13 @@
 """Gets model folders from the Hugging Face Hub, and from archives at an https address with their SHA-256.
 
 They are stored in the user's cache, and every file is verified against the model's card. Nothing is downloaded unless
-the user allows it (`--allow-download`, which sets MITOBENCH_ALLOW_DOWNLOAD=1). Without it, what was downloaded before
-is used, and no socket is opened.
+the user allows it (`hub`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib
 import logging
-import os
 import re
 import shutil
 import tempfile
@@ -20,24 +17,21 @@ from pathlib import Path
 from typing import IO, Any
 from urllib import request
 
-from mitobench import file_cache
+from mitobench import file_cache, hub
 from mitobench.atomic import atomic_folder
 from mitobench.errors import MitobenchError, one_line
 from mitobench.foreign.limits import MAX_CARD_BYTES, MAX_FILES_OF_MODEL, MAX_MODEL_BYTES
+from mitobench.hub import HUB, Repository
 from mitobench.model import card as cards
 from mitobench.model.archive import safe_name, unpack
 from mitobench.model.card import CARD
-from mitobench.pipeline.trust import ALLOW_DOWNLOAD
 
 log = logging.getLogger("mitobench")
 
-HUB, HTTPS = "hf-hub:", "https://"
+HTTPS = "https://"
 FORM = "hf-hub:ORG/NAME@REVISION or https://HOST/MODEL.zip#sha256=DIGEST"
 TIMEOUT_S = 30.0
-_REPOSITORY = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[A-Za-z0-9][\w./-]*))?")
 _ADDRESS = re.compile(r"(?P<url>https://[^\s#]+)#sha256=(?P<digest>[0-9a-f]{64})")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-_ALLOW = 'Pass --allow-download (in Python: allow=["download"]) to download it'
 
 
 def is_remote(name: str) -> bool:
@@ -51,10 +45,10 @@ def fetch(name: str) -> Path:
     Raises MitobenchError for another form, if the model is not here and downloads are not allowed, if the download
     fails or is too large, and if its files are not those of its card.
     """
-    repository = _REPOSITORY.fullmatch(name.removeprefix(HUB)) if name.startswith(HUB) else None
+    repository = hub.repository_of(name.removeprefix(HUB)) if name.startswith(HUB) else None
     address = _ADDRESS.fullmatch(name)
-    if repository is not None and ".." not in name:
-        return _of_hub(name, repository["name"], repository["revision"] or "main")
+    if repository is not None:
+        return _of_hub(name, repository)
     if address is not None:
         return _of_archive(name, address["url"], address["digest"])
     raise MitobenchError(
@@ -68,10 +62,10 @@ def stored(name: str) -> Path | None:
 
     A model of the hub is found by its commit only: a branch may have changed.
     """
-    repository = _REPOSITORY.fullmatch(name.removeprefix(HUB)) if name.startswith(HUB) else None
+    repository = hub.repository_of(name.removeprefix(HUB)) if name.startswith(HUB) else None
     address = _ADDRESS.fullmatch(name)
-    if repository is not None and ".." not in name:
-        folder = models_dir() / f"{repository['name'].replace('/', '--')}@{repository['revision'] or 'main'}"
+    if repository is not None:
+        folder = models_dir() / f"{repository.folder}@{repository.revision}"
     elif address is not None:
         folder = models_dir() / f"sha256-{address['digest']}"
     else:
@@ -82,10 +76,6 @@ def stored(name: str) -> Path | None:
 def models_dir() -> Path:
     """Returns the folder in which downloaded models are kept: in MITOBENCH_CACHE, or in the user's cache."""
     return file_cache.folder() / "models"
-
-
-def _allowed() -> bool:
-    return os.environ.get(ALLOW_DOWNLOAD) == "1"
 
 
 @contextmanager
@@ -105,13 +95,13 @@ def _stored(folder: Path) -> Iterator[Path]:
 # --------------------------------------------------------------------------------------------------------- the hub
 
 
-def _of_hub(name: str, repository: str, revision: str) -> Path:
-    folder = models_dir() / f"{repository.replace('/', '--')}@{revision}"
-    if _COMMIT.fullmatch(revision) and folder.is_dir():  # a commit does not change
+def _of_hub(name: str, repository: Repository) -> Path:
+    folder = models_dir() / f"{repository.folder}@{repository.revision}"
+    if repository.is_fixed and folder.is_dir():
         return folder
-    path = _hub_file(name, repository, revision, CARD, MAX_CARD_BYTES)
-    commit = path.parent.name  # .../snapshots/COMMIT/model.json
-    folder = folder.with_name(f"{repository.replace('/', '--')}@{commit}")
+    path = hub.file_of(repository, [CARD], MAX_CARD_BYTES, name)
+    repository = repository._replace(revision=path.parent.name)  # the commit
+    folder = models_dir() / f"{repository.folder}@{repository.revision}"
     if folder.is_dir():
         return folder
     files = cards.read_unverified(path.parent).files
@@ -120,7 +110,7 @@ def _of_hub(name: str, repository: str, revision: str) -> Path:
         shutil.copyfile(path, new / CARD)
         for file, entry in files.items():
             (new / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(_hub_file(name, repository, commit, file, entry.bytes), new / file)
+            shutil.copyfile(hub.file_of(repository, [file], entry.bytes, name), new / file)
     return folder
 
 
@@ -139,40 +129,6 @@ def _check_files(name: str, files: dict[str, int]) -> None:
         )
 
 
-def _hub_file(name: str, repository: str, revision: str, file: str, max_bytes: int) -> Path:
-    """Returns a file of a repository in the hub's local cache, downloaded if it is not there and that is allowed."""
-    hub = _hub()
-    cached = hub.try_to_load_from_cache(repository, file, revision=revision)
-    if isinstance(cached, str) and not (_allowed() and not _COMMIT.fullmatch(revision)):  # a branch may have changed
-        return Path(cached)
-    if not _allowed():
-        raise MitobenchError(
-            f"{name}: is not on this machine. {_ALLOW}, or run `hf download {repository} "
-            f"--revision {revision}` on a machine with a network, and copy the cache of the hub "
-            f"({_hub('.constants').HF_HUB_CACHE})."
-        )
-    try:
-        size = hub.get_hf_file_metadata(hub.hf_hub_url(repository, file, revision=revision), timeout=TIMEOUT_S).size
-        if size is None or size > max_bytes:
-            raise MitobenchError(f"{name}: {file} has {size} bytes; at most {max_bytes:,} were expected.")
-        log.warning("Downloading %s of %s at revision %s from the Hugging Face Hub ...", file, repository, revision)
-        return Path(hub.hf_hub_download(repository, file, revision=revision))
-    except MitobenchError:
-        raise
-    except Exception as reason:  # no network, a gated or an absent repository
-        raise MitobenchError(
-            f"{name}: {file} cannot be downloaded: {one_line((str(reason).strip().splitlines() or [''])[0])} Check the "
-            "name, the revision and the network."
-        ) from reason
-
-
-def _hub(module: str = "") -> Any:
-    try:
-        return importlib.import_module(f"huggingface_hub{module}")
-    except ModuleNotFoundError as reason:
-        raise MitobenchError("huggingface_hub is not installed: pip install huggingface-hub.") from reason
-
-
 # -------------------------------------------------------------------------------------------------------- archives
 
 
@@ -180,8 +136,8 @@ def _of_archive(name: str, url: str, digest: str) -> Path:
     folder = models_dir() / f"sha256-{digest}"
     if folder.is_dir():
         return folder
-    if not _allowed():
-        raise MitobenchError(f"{url}: is not on this machine. {_ALLOW}.")
+    if not hub.download_allowed():
+        raise MitobenchError(f"{url}: is not on this machine. {hub.HOW_TO_ALLOW}.")
     models_dir().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=models_dir(), prefix=".download-") as temporary:
         archive = Path(temporary, "archive")

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from mitobench import discovery
 from mitobench.api import Options, Plugin
 from mitobench.errors import MitobenchError, PluginError
+from mitobench.hub import ALLOW_DOWNLOAD, download_allowed
 from mitobench.pipeline.graph import Plan
 from mitobench.pipeline.plugin_ref import needs
 from mitobench.pipeline.requirements import loadable
@@ -22,7 +23,6 @@ from mitobench.pipeline.settings import Settings
 
 EXTERNAL, DOWNLOAD = "external", "download"
 KINDS = {EXTERNAL: "run this command", DOWNLOAD: "contact a hub"}
-ALLOW_DOWNLOAD = "MITOBENCH_ALLOW_DOWNLOAD"  # read by everything that downloads
 FORBID_EXTERNAL = "MITOBENCH_FORBID_EXTERNAL"  # read by everything that runs a program
 
 
@@ -80,7 +80,7 @@ def check(found: Iterable[Permission], allowed: Container[str | Permission], sou
 
 def allowed_for(allow: Collection[str], typed: Sequence[Mapping[str, Sequence[str]]]) -> Container[str | Permission]:
     """Returns the kinds that are allowed, and the single commands of plugins that the user typed."""
-    kinds = {*allow, *([DOWNLOAD] if os.environ.get(ALLOW_DOWNLOAD) == "1" else [])}
+    kinds = {*allow, *([DOWNLOAD] if download_allowed() else [])}
     commands = set[Permission]()
     plugins = {(role, name) for roles in typed for role, names in roles.items() for name in names}
     for role, name in plugins:

@@ -1,14 +1,8 @@
-"""Weights of torchvision, timm and the Hugging Face Hub. Nothing is downloaded unless the user allows it.
-
-The command line allows it by `--allow-download`, which sets MITOBENCH_ALLOW_DOWNLOAD=1. Otherwise the local cache of
-the Hugging Face Hub is read, and no socket is opened.
-"""
+"""Weights of torchvision, timm and the Hugging Face Hub. Nothing is downloaded unless the user allows it (`hub`)."""
 
 from __future__ import annotations
 
 import logging
-import os
-import re
 import socket
 import tempfile
 from pathlib import Path
@@ -17,16 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mitobench import hub
 from mitobench.errors import MitobenchError
-from mitobench.foreign import check_regular
 from mitobench.foreign.limits import MAX_WEIGHTS_BYTES
-from mitobench.training.tensor_files import WHAT, ensure_safetensors, read_state_dict
+from mitobench.training.tensor_files import ensure_safetensors, read_state_dict
 
 log = logging.getLogger("mitobench")
 
 TIMEOUT_S = 15.0
-ALLOW = "MITOBENCH_ALLOW_DOWNLOAD"
-REPOSITORY = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 # names of the file of weights in a repository, the safe ones first
 HUB_FILES = (
     "model.safetensors",
@@ -34,11 +26,6 @@ HUB_FILES = (
     "pytorch_model.bin",
     "open_clip_pytorch_model.bin",
 )
-
-
-def download_allowed() -> bool:
-    """Returns whether the user allowed downloads for this run."""
-    return os.environ.get(ALLOW) == "1"
 
 
 # ------------------------------------------------------------------------------------------------- torchvision
@@ -79,7 +66,10 @@ def timm_weights(name: str, folder: Path) -> Path:
 
     Raises MitobenchError if timm has no such network or weights, or they are not here and downloads are not allowed.
     """
-    timm = _imported("timm")
+    try:
+        import timm
+    except ModuleNotFoundError as reason:
+        raise MitobenchError("timm is not installed: pip install timm.") from reason
     try:
         config: Any = timm.models.get_pretrained_cfg(name, allow_unregistered=False)
     except RuntimeError as reason:  # of the network or of its tag
@@ -102,65 +92,12 @@ def repository_weights(repository: str, folder: Path, requested: str) -> Path:
     Raises MitobenchError if the repository is not in the local cache and downloads are not allowed, or if it has no
     file of weights.
     """
-    match = REPOSITORY.fullmatch(repository)
-    if match is None:
+    found = hub.repository_of(repository)
+    if found is None:
         raise MitobenchError(f"{requested}: must be hf-hub:ORG/NAME or hf-hub:ORG/NAME@REVISION.")
-    name, revision = match["name"], match["revision"] or "main"
-    stored = folder / f"{name.replace('/', '--')}@{revision[:12]}.safetensors"
-    if len(revision) == 40 and stored.is_file():  # a commit, which does not change
+    stored = folder / f"{found.folder}@{found.revision[:12]}.safetensors"
+    if found.is_fixed and stored.is_file():
         return stored
-    path = _cached(name, revision) or (_from_hub(name, revision, requested) if download_allowed() else None)
-    if path is None:
-        raise MitobenchError(
-            f"{requested}: {name} at revision {revision} is not in the local Hugging Face cache ({_cache()}). Pass "
-            f"--allow-download to download it, or run `hf download {name} --revision {revision}` on a machine with a "
-            "network and copy that folder."
-        )
-    return ensure_safetensors(path, folder / f"{name.replace('/', '--')}@{_commit(path)[:12]}.safetensors")
-
-
-def _cached(name: str, revision: str) -> Path | None:
-    """Returns the file of weights of a repository in the local cache; None if it is not there. Opens no socket."""
-    hub = _imported("huggingface_hub")
-    for file in HUB_FILES:
-        found = hub.try_to_load_from_cache(name, file, revision=revision)
-        if isinstance(found, str):
-            return Path(found)
-    return None
-
-
-def _from_hub(name: str, revision: str, requested: str) -> Path | None:
-    """Downloads the file of weights of a repository into the local cache; None if it has none that is known."""
-    hub = _imported("huggingface_hub")
-    log.warning("Downloading %s at revision %s from the Hugging Face Hub ...", name, revision)
-    for file in HUB_FILES:
-        try:
-            path = Path(hub.hf_hub_download(name, file, revision=revision))
-        except hub.errors.EntryNotFoundError:
-            continue
-        except Exception as reason:  # no network, a gated or an absent repository
-            raise MitobenchError(
-                f"{requested}: {name} cannot be downloaded: {str(reason).strip().splitlines()[0]} Check the name. For "
-                f"a gated repository, accept its terms at https://huggingface.co/{name} and run `hf auth login`."
-            ) from reason
-        check_regular(path, MAX_WEIGHTS_BYTES, WHAT, MitobenchError)
-        return path
-    raise MitobenchError(f"{requested}: {name} has no file of weights. Looked for {', '.join(HUB_FILES)}.")
-
-
-def _commit(path: Path) -> str:
-    """Returns the commit of a file in the cache, .../snapshots/COMMIT/FILE."""
-    return path.parent.name
-
-
-def _cache() -> Path:
-    return Path(_imported("huggingface_hub").constants.HF_HUB_CACHE)
-
-
-def _imported(module: str) -> Any:
-    import importlib
-
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as reason:
-        raise MitobenchError(f"{module} is not installed: pip install {module.replace('_', '-')}.") from reason
+    path = hub.file_of(found, HUB_FILES, MAX_WEIGHTS_BYTES, requested)
+    commit = path.parent.name
+    return ensure_safetensors(path, folder / f"{found.folder}@{commit[:12]}.safetensors")

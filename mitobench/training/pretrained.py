@@ -1,7 +1,7 @@
 """Finds pretrained weights, and copies them into a model.
 
 All of them end as files in one folder (`MITOBENCH_WEIGHTS`, or one in the user's cache): safetensors, or an npz that
-the user put there. `auto` and `none` open no socket unless the user allows downloads (see `downloads`).
+the user put there. `auto` and `none` open no socket unless the user allows downloads (see `hub`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import platformdirs
 import torch
 from torch import Tensor, nn
 
-from mitobench import weights_search
+from mitobench import hub, weights_search
 from mitobench.errors import MitobenchError, PluginError, nearest
 from mitobench.training import downloads
 from mitobench.training.data_packages import PACKAGES, weights_of_package
@@ -107,7 +107,7 @@ def _auto(default: str, fits: bool, source: Source | None) -> Path | None:
     if not fits:
         _warn_of_other_network(default)
         return None
-    found = _in_folder(default) or _stored(default, weights_folder(), source, downloads.download_allowed())
+    found = _in_folder(default) or _stored(default, weights_folder(), source, hub.download_allowed())
     if found is None:
         weights_search.current().missing.append(default)
     return found

@@ -88,7 +88,7 @@ def test_a_model_in_the_hubs_cache_needs_no_network(packed: Path, tmp_path: Path
 
 
 def test_a_model_that_is_not_here_names_the_flag(tmp_path: Path) -> None:
-    with pytest.raises(MitobenchError, match=r"hf-hub:org/model@v1: is not on this machine\. Pass --allow-download"):
+    with pytest.raises(MitobenchError, match=r"hf-hub:org/model@v1: org/model at revision v1 .* Pass --allow-down"):
         cards.find("hf-hub:org/model@v1")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import tiny_runs
 
-from mitobench import discovery
+from mitobench import discovery, hub
 from mitobench.errors import MitobenchError, PluginError
 from mitobench.methods.calibration import Calibration
 from mitobench.methods.external import External
@@ -36,7 +36,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    for name in (trust.ALLOW_DOWNLOAD, trust.FORBID_EXTERNAL):
+    for name in (hub.ALLOW_DOWNLOAD, trust.FORBID_EXTERNAL):
         monkeypatch.setenv(name, "")  # so that what a command sets is undone
         monkeypatch.delenv(name)
     return folder
@@ -293,7 +293,7 @@ class TestDownloads:
         self, mitobench: Mitobench, small_data: Path, tmp_path: Path, here: Path, spec: str
     ) -> None:
         path = with_detector(honest(tmp_path / "board", small_data), spec)
-        for extra in ({}, {trust.ALLOW_DOWNLOAD: "1"}):
+        for extra in ({}, {hub.ALLOW_DOWNLOAD: "1"}):
             with pytest.MonkeyPatch.context() as patch:
                 for name, value in extra.items():
                     patch.setenv(name, value)
@@ -414,11 +414,11 @@ def test_a_plugin_that_cannot_say_is_an_error(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("before", [None, "1"])
 def test_the_second_lock_only_closes(monkeypatch: pytest.MonkeyPatch, allowed: list[str], before: str | None) -> None:
     if before:
-        monkeypatch.setenv(trust.ALLOW_DOWNLOAD, before)
+        monkeypatch.setenv(hub.ALLOW_DOWNLOAD, before)
     with trust.only(allowed):
-        assert os.environ.get(trust.ALLOW_DOWNLOAD) == (before if "download" in allowed else None)
+        assert os.environ.get(hub.ALLOW_DOWNLOAD) == (before if "download" in allowed else None)
         assert os.environ.get(trust.FORBID_EXTERNAL) == (None if "external" in allowed else "1")
-    assert os.environ.get(trust.ALLOW_DOWNLOAD) == before
+    assert os.environ.get(hub.ALLOW_DOWNLOAD) == before
     assert trust.FORBID_EXTERNAL not in os.environ
 
 
