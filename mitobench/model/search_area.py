@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageDraw
+from skimage.measure import points_in_poly
 from skimage.morphology import dilation, disk
 
 from mitobench import foreign
@@ -373,11 +374,7 @@ def within_any(polygons: tuple[Polygon, ...], xy: Floats) -> NDArray[np.bool_]:
 
 def within(rings: tuple[Ring, ...], xy: Floats) -> NDArray[np.bool_]:
     """Which points ([N, 2] px) lie within an odd number of outlines, bool [N]."""
-    crossings = np.zeros(len(xy), dtype=int)
+    odd = np.zeros(len(xy), dtype=bool)
     for ring in rings:
-        for (x1, y1), (x2, y2) in zip(ring, np.roll(ring, -1, axis=0), strict=True):
-            if y1 != y2:
-                beside = (y1 > xy[:, 1]) != (y2 > xy[:, 1])
-                crossings += beside & (xy[:, 0] < (x2 - x1) * (xy[:, 1] - y1) / (y2 - y1) + x1)
-    odd: NDArray[np.bool_] = crossings % 2 == 1
+        odd ^= points_in_poly(xy, ring)
     return odd

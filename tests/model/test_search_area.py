@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from mitobench.errors import DataError, MitobenchError
@@ -234,14 +236,19 @@ def test_a_faulty_mask_is_named(image: Path, size: tuple[int, int], value: int, 
     assert message in row.note
 
 
-def test_points_within_a_ring_agree_with_the_ring_drawn() -> None:
-    rng = np.random.default_rng(0)
-    angle = np.sort(rng.uniform(0, 2 * np.pi, 9))
-    ring = 50 + 40 * rng.uniform(0.3, 1, (9, 1)) * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    xy = rng.uniform(0, 100, (500, 2))
-    from skimage.measure import points_in_poly
-
-    np.testing.assert_array_equal(within((ring,), xy), points_in_poly(xy, ring))
+@given(st.integers(0, 2**32 - 1))
+def test_a_point_is_within_outlines_if_a_line_from_it_crosses_them_an_odd_number_of_times(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rings = [rng.integers(0, 12, (rng.integers(3, 9), 2)).astype(float) for _ in range(rng.integers(1, 4))]
+    rings += [np.vstack([rings[0] + 2, rings[0][:1] + 2])]  # closed, as in GeoJSON
+    xy = rng.uniform(-2, 14, (50, 2))
+    crossings = np.zeros(len(xy), dtype=int)
+    for ring in rings:
+        for (x1, y1), (x2, y2) in zip(ring, np.roll(ring, -1, axis=0), strict=True):
+            if y1 != y2:
+                beside = (y1 > xy[:, 1]) != (y2 > xy[:, 1])
+                crossings += beside & (xy[:, 0] < (x2 - x1) * (xy[:, 1] - y1) / (y2 - y1) + x1)
+    np.testing.assert_array_equal(within(tuple(rings), xy), crossings % 2 == 1)
 
 
 def test_what_lies_within_outlines_of_any_form_is_searched(tmp_path: Path) -> None:
