@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from mitobench import foreign
 from mitobench.api import Detections
 from mitobench.atomic import atomic_folder
+from mitobench.content import file_digest
 from mitobench.datasets import Dataset, mitos2014
 from mitobench.errors import MitobenchError, RecordError, nearest
 from mitobench.evaluate.midog25 import RESULT_FILE, accepted, contest_json, points_mm
+from mitobench.foreign.limits import MAX_SPLIT_BYTES
 from mitobench.results.local_datasets import LocalDatasets
 from mitobench.results.record import read, read_detections
 from mitobench.results.schema import Record
 
+FILES = "mitobench_submission.json"  # the digest of each file of a submission, by its path in the folder
 PROTOCOLS = {mitos2014.Mitos2014.name: "official"}  # by data set that has a submission format
 
 
@@ -45,7 +50,7 @@ def submit_midog25(path: Path, data: Path, folder: Path) -> Submission:
     Args:
         path: the record, of any data set.
         data: folder that holds the data set, which has the um/px of the frames.
-        folder: to write to; must be empty or hold an earlier submission, which is replaced completely.
+        folder: to write to; must be empty or hold an unchanged submission, which is replaced completely.
 
     Raises RecordError for a record without detections or threshold, DataError if the test frames are not those that the
     record was made on, MitobenchError for a point that the contest refuses, and a folder that holds other files.
@@ -62,12 +67,7 @@ def submit_midog25(path: Path, data: Path, folder: Path) -> Submission:
         n_mitoses += int(is_mitosis.sum())
         points = points_mm(stored.xy[rows], stored.score[rows], is_mitosis, frame.mpp)
         files[frame.id] = accepted(contest_json(points), f"{path}: frame {frame.id}")
-    folder = folder.resolve()
-    others = (
-        [inner.name for inner in folder.iterdir() if not (inner / RESULT_FILE).is_file()] if folder.is_dir() else []
-    )
-    _check_replaceable(folder, others)
-    with atomic_folder(folder) as new:
+    with _replaced(folder) as new:
         for id, content in files.items():
             (new / id).mkdir()
             text = json.dumps(content, indent=1, allow_nan=False)
@@ -82,7 +82,7 @@ def submit(path: Path, dataset: str, data: Path, folder: Path) -> Submission:
         path: the record.
         dataset: name of the data set that the test belongs to.
         data: folder that holds the data set; a file is written for every test frame of the record's scanners.
-        folder: to write to; must be empty or hold an earlier submission, which is replaced completely.
+        folder: to write to; must be empty or hold an unchanged submission, which is replaced completely.
 
     Raises MitobenchError for a data set without a submission format, RecordError for a record of another data set or
     protocol, DataError if the test frames are not those that the record was made on.
@@ -121,7 +121,7 @@ def write_submission(folder: Path, path: Path, record: Record, frames: Sequence[
     """Write `folder/FRAME.csv` with lines `x,y,confidence` (px) for every test frame; empty without detections.
 
     Args:
-        folder: to write to; must be empty or hold an earlier submission, which is replaced completely.
+        folder: to write to; must be empty or hold an unchanged submission, which is replaced completely.
         path: the record's file.
         record: its detections at or above its threshold are submitted.
         frames: ids of all test frames, with or without detections.
@@ -139,7 +139,8 @@ def write_submission(folder: Path, path: Path, record: Record, frames: Sequence[
     for frame in frames:
         here = [row for row in stored.rows_of(frame) if counted[row]]
         found[frame] = Detections.from_points(stored.xy[here], stored.score[here])
-    _replace(folder.resolve(), found)
+    with _replaced(folder) as new:
+        mitos2014.write_submission(new, found)
     return sum(map(len, found.values()))
 
 
@@ -150,15 +151,36 @@ def _threshold(path: Path, record: Record) -> float:
     return threshold
 
 
-def _check_replaceable(folder: Path, others: Sequence[str]) -> None:
-    """Raises MitobenchError if a folder is a file, or holds other files than an earlier submission."""
-    if others or folder.is_file():
-        raise MitobenchError(f"{folder}: holds {', '.join(others[:3]) or 'no files'}. Give an empty or a new folder.")
+@contextmanager
+def _replaced(folder: Path) -> Iterator[Path]:
+    """Gives an empty folder, which replaces `folder` at the end of the block, so that no old file remains.
 
-
-def _replace(folder: Path, detections: dict[str, Detections]) -> None:
-    """Write the files to a temporary folder that then replaces the old one, so that no old file remains."""
-    others = [path.name for path in folder.iterdir() if path.suffix != ".csv"] if folder.is_dir() else []
-    _check_replaceable(folder, others)
+    Its files are listed in `FILES`. Raises MitobenchError if `folder` is a file, or holds anything but a submission as
+    it was written.
+    """
+    folder = folder.resolve()
+    if folder.is_file():
+        raise MitobenchError(f"{folder}: is not a directory. Give an empty or a new folder.")
+    if others := _others(folder):
+        raise MitobenchError(
+            f"{folder}: holds {', '.join(others[:3])}, not written by `mitobench submit` or changed since. Give an "
+            "empty or a new folder."
+        )
     with atomic_folder(folder) as new:
-        mitos2014.write_submission(new, detections)
+        yield new
+        listed = {path.relative_to(new).as_posix(): file_digest(path) for path in new.rglob("*") if path.is_file()}
+        (new / FILES).write_text(json.dumps(listed, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _others(folder: Path) -> list[str]:
+    """The files below a folder that are not listed in it, or were changed since."""
+    path = folder / FILES
+    listed = foreign.read_json(path, MAX_SPLIT_BYTES, "list of files") if path.is_file() else {}
+    digests = listed if isinstance(listed, Mapping) else {}
+    found = (path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir())
+    names = {path.relative_to(folder).as_posix(): path for path in found if path != folder / FILES}
+    return [
+        name
+        for name, path in names.items()
+        if path.is_symlink() or not path.is_file() or digests.get(name) != file_digest(path)
+    ]

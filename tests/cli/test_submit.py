@@ -45,7 +45,7 @@ def test_every_test_frame_of_the_scanner_has_a_file(mitobench: Callable[..., Any
     out = tmp_path / "deep" / "out"
     answer = mitobench("submit", "--dataset", "mitos2014", path, "--data", data, "--out", out)
     assert answer.code == 0, answer.err
-    assert {file.name: file.read_text() for file in out.iterdir()} == {
+    assert {file.name: file.read_text() for file in out.glob("*.csv")} == {
         "A06_00Aa.csv": "10,20.5,0.9\n30,40,0.5\n",
         "A06_00Ab.csv": "",
         "A08_01Dd.csv": "",
@@ -57,28 +57,64 @@ def test_every_test_frame_of_the_scanner_has_a_file(mitobench: Callable[..., Any
 def test_the_scanners_are_those_of_the_record(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> None:
     path = written(tmp_path, data, ("H06_00Aa", 1, 2, 0.75), scanners="AH")
     assert mitobench("submit", path, "--data", data, "--out", tmp_path / "out").code == 0
-    assert {file.stem for file in (tmp_path / "out").iterdir()} == set(FRAMES)
+    assert {file.stem for file in (tmp_path / "out").glob("*.csv")} == set(FRAMES)
 
 
+@pytest.mark.parametrize("format", ["mitos2014", "midog25"])
 def test_an_earlier_submission_is_replaced_completely(
-    mitobench: Callable[..., Any], data: Path, tmp_path: Path
+    mitobench: Callable[..., Any], data: Path, tmp_path: Path, format: str
 ) -> None:
     out = tmp_path / "out"
-    out.mkdir()
-    (out / "A99_00Aa.csv").write_text("1,2,0.5\n")
-    path = written(tmp_path, data)
-    assert mitobench("submit", path, "--data", data, "--out", out).code == 0
-    assert sorted(file.stem for file in out.iterdir()) == ["A06_00Aa", "A06_00Ab", "A08_01Dd"]
+    for scanners in ("AH", "A"):
+        path = written(tmp_path, data, scanners=scanners)
+        assert mitobench("submit", "--format", format, path, "--data", data, "--out", out).code == 0
+    names = {path.relative_to(out).parts[0].removesuffix(".csv") for path in out.rglob("A*")}
+    assert names == {"A06_00Aa", "A06_00Ab", "A08_01Dd"}
+    assert not list(out.glob("H*"))
     assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".tmp-")] == []
 
 
-def test_a_folder_with_other_files_is_not_changed(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "thesis.tex").write_text("mine")
+@pytest.mark.parametrize("format", ["mitos2014", "midog25"])
+@pytest.mark.parametrize("name", ["thesis.tex", "A99_00Aa.csv", "caseA/mitotic-figures.json", "A06_00Aa/notes.txt"])
+def test_a_folder_with_other_files_is_not_changed(
+    mitobench: Callable[..., Any], data: Path, tmp_path: Path, format: str, name: str
+) -> None:
+    other = tmp_path / "out" / name
+    other.parent.mkdir(parents=True)
+    other.write_text("mine")
+    command = "submit", "--format", format, written(tmp_path, data), "--data", data, "--out", tmp_path / "out"
+    answer = mitobench(*command)
+    assert answer.code == 2
+    assert f"holds {name}, not written by `mitobench submit` or changed since. Give an empty or a new" in answer.err
+    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == [other]
+
+
+@pytest.mark.parametrize("change", ["edited", "added", "linked"])
+def test_a_submission_that_was_changed_is_not_replaced(
+    mitobench: Callable[..., Any], data: Path, tmp_path: Path, change: str
+) -> None:
+    out = tmp_path / "out"
+    command = "submit", written(tmp_path, data), "--data", data, "--out", out
+    assert mitobench(*command).code == 0
+    file = out / "A06_00Aa.csv"
+    if change == "added":
+        file = out / "README.txt"
+    if change == "linked":
+        file.rename(tmp_path / "elsewhere.csv")
+        file.symlink_to(tmp_path / "elsewhere.csv")
+    else:
+        file.write_text("1,2,0.5\n")
+    answer = mitobench(*command)
+    assert answer.code == 2
+    assert f"holds {file.name}, not written by" in answer.err
+    assert file.exists()
+
+
+def test_a_file_in_place_of_the_folder_is_refused(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
     answer = mitobench("submit", written(tmp_path, data), "--data", data, "--out", tmp_path / "out")
     assert answer.code == 2
-    assert "holds thesis.tex. Give an empty or a new folder." in answer.err
-    assert [file.name for file in (tmp_path / "out").iterdir()] == ["thesis.tex"]
+    assert "is not a directory" in answer.err
 
 
 @pytest.mark.parametrize("change", [{"protocol": "by-slide"}, {"dataset": "mitos2012", "train_on": ["mitos2012"]}])
