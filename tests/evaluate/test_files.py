@@ -73,6 +73,47 @@ def test_a_number_may_lack_its_zeros(write: Callable[..., Path]) -> None:
     assert list(centres(write("case,x,y,score\n7.tiff,1,2,.5\n"))) == ["007"]
 
 
+IN_FOLDERS = ("tile_1", "b__tile_1", "b__tile_2", "c__tile_3", "d__tile_3", "07__01")
+
+
+@pytest.mark.parametrize(
+    ("name", "frame"),
+    [
+        ("tile_1.png", "tile_1"),
+        ("b/tile_1.png", "b__tile_1"),
+        ("b__tile_1", "b__tile_1"),
+        (r"C:\mine\B\Tile_1.PNG", "b__tile_1"),
+        ("./b/tile_2.ome.tif", "b__tile_2"),
+        ("tile_2.png", "b__tile_2"),
+        ("7/1.png", "07__01"),
+        ("v1.2/d/tile_3.png", "d__tile_3"),
+    ],
+)
+def test_frames_in_folders_are_named_by_their_path(write: Callable[..., Path], name: str, frame: str) -> None:
+    text = f"frame,x,y,score\n{name},1,2,.5\n"
+    assert list(read(write(text), dict.fromkeys(IN_FOLDERS, FrameInfo())).detections) == [frame]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a/tile_1.png", "d.csv:2: unknown frame 'a/tile_1.png'"),
+        ("b/tile_3.png", "d.csv:2: unknown frame 'b/tile_3.png'"),
+        ("tile_3", "d.csv:2: 'tile_3' may be c__tile_3 or d__tile_3. Write the folders in the file too"),
+    ],
+)
+def test_a_frame_of_another_folder_is_not_taken(write: Callable[..., Path], name: str, message: str) -> None:
+    with pytest.raises(MitobenchError, match=message):
+        read(write(f"frame,x,y,score\n{name},1,2,.5\n"), dict.fromkeys(IN_FOLDERS, FrameInfo()))
+
+
+@pytest.mark.parametrize("suffix", [".geojson", ".json", "/mitotic-figures.json"])
+def test_files_in_folders_are_of_the_frames_in_these_folders(write: Callable[..., Path], suffix: str) -> None:
+    frames = dict.fromkeys(IN_FOLDERS, FrameInfo((400, 300), (0.25, 0.25)))
+    path = write([feature()] if suffix == ".geojson" else POINTS, f"out/b/tile_1{suffix}")
+    assert list(read(path.parents[suffix.count("/") + 1], frames).detections) == ["b__tile_1"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -8,7 +8,7 @@ from typing import Any
 
 from mitobench.errors import MitobenchError
 from mitobench.evaluate.files.class_choice import labelled
-from mitobench.evaluate.files.frame_names import FrameNames
+from mitobench.evaluate.files.frame_names import FrameNames, name_in
 from mitobench.evaluate.files.table import Row, Table
 from mitobench.foreign.geojson import features_of, places, properties_of, texts_of
 
@@ -26,9 +26,10 @@ def is_geojson(content: Any) -> bool:
     return isinstance(content, list) and any(isinstance(one, dict) and one.get("type") == "Feature" for one in content)
 
 
-def read_geojson(files: Sequence[tuple[Path, Any]], frames: FrameNames, class_column: str | None = None) -> Table:
+def read_geojson(files: Sequence[tuple[Path, Any]], frames: FrameNames, class_column: str | None, root: Path) -> Table:
     """Reads features; each point of one, and the middle of each outline's bounding box, is a detection.
 
+    A feature that names no image belongs to that of its file's name, with its folders below `root`.
     The score is the property or the measurement `score`, `confidence` or `probability`; without any, all scores are 1.
     `class_column` is the property that holds the classes; `none`: no property does; None: it is found by its name.
 
@@ -42,7 +43,7 @@ def read_geojson(files: Sequence[tuple[Path, Any]], frames: FrameNames, class_co
             where = f"{path}: feature {number}"
             properties = properties_of(feature, where)
             score, texts = _score(where, properties), texts_of(properties, (*_IMAGE, *_SCORES), where)
-            frame = frames.find(where, _image(properties) or path.name)
+            frame = frames.find(where, _image(properties) or name_in(root, path))
             for x, y in places(feature.get("geometry"), where):
                 scores.append(score)
                 described.append(texts)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mitobench.errors import MitobenchError
-from mitobench.evaluate.files.frame_names import FrameNames
+from mitobench.evaluate.files.frame_names import FrameNames, name_in
 from mitobench.evaluate.files.table import Row, Table
 from mitobench.evaluate.midog25.files import MITOSIS, RESULT_FILE, points_of
 from mitobench.evaluate.midog25.metrics import refusal
@@ -18,8 +18,8 @@ def is_points(content: Any) -> bool:
     return isinstance(content, dict) and "points" in content
 
 
-def read_points(files: Sequence[tuple[Path, Any]], frames: FrameNames) -> Table:
-    """Reads the files of all images; a file belongs to the image that its folder or its own name says.
+def read_points(files: Sequence[tuple[Path, Any]], frames: FrameNames, root: Path) -> Table:
+    """Reads the files of all images below `root`; a file belongs to the image that its folder or its own name says.
 
     A point named `non-mitotic figure` is a candidate below the tool's threshold, and its class is that.
 
@@ -30,7 +30,7 @@ def read_points(files: Sequence[tuple[Path, Any]], frames: FrameNames) -> Table:
         if isinstance(content, dict) and isinstance(content.get("points"), list):
             content = {**content, "points": [_complete(point, table, path) for point in content["points"]]}
         points = points_of(content, path)
-        frame = _frame(path, frames)
+        frame = _frame(path, frames, root)
         refused = [why for why in (refusal(point.xyz) for point in points) if why]
         if refused:
             table.notes.append(f"{path}: {len(refused)} points that the contest's evaluator refuses: {refused[0]}")
@@ -50,9 +50,10 @@ def _complete(point: Any, table: Table, path: Path) -> Any:
     return {"name": MITOSIS, "probability": 0.5, **point}
 
 
-def _frame(path: Path, frames: FrameNames) -> str:
+def _frame(path: Path, frames: FrameNames, root: Path) -> str:
     """The frame of a file: named by the file itself, or by one of the folders that it lies in."""
-    names = [path.parent.name, path.parent.parent.name] if path.name == RESULT_FILE else [path.name, path.parent.name]
+    places = [path.parent, path.parent.parent] if path.name == RESULT_FILE else [path, path.parent]
+    names = [name_in(root, place) for place in places]
     for name in names:
         try:
             return frames.find("", name)

@@ -107,9 +107,9 @@ def _table(
     first = contents[0][1]
     if format == "midog25" or (format is None and midog_json.is_points(first)):
         _refuse_column(path, class_column)
-        return midog_json.read_points(contents, frames)
+        return midog_json.read_points(contents, frames, path)
     if format == "geojson" or (format is None and (geojson.is_geojson(first) or suffix in geojson.SUFFIXES)):
-        return geojson.read_geojson(contents, frames, class_column)
+        return geojson.read_geojson(contents, frames, class_column, path)
     if len(contents) == 1 and coco.is_coco(first) and format in (None, "coco"):
         return coco.read_coco(path, first, frames, class_column, images)
     raise MitobenchError(
