@@ -106,6 +106,8 @@ def init(
         echo(line)
     if seen.each_is_a_slide:
         echo(f"Each image counts as a slide of its own. {_other_slides(seen.guess)}")
+    if seen.grouped_by:
+        echo(f"Images of one slide are those of one `{seen.grouped_by}` in the annotation.")
     if seen.classes:
         words = {True: "mitosis", False: "imposter", None: "not known"}
         classes = [f"{name or 'empty'} ({words[answer]})" for name, answer in seen.classes.items()]

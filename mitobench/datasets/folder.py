@@ -16,6 +16,7 @@ from mitobench.datasets.dataset import Dataset, Item
 from mitobench.datasets.figures import NEAR_PX, Figures, repeats
 from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
 from mitobench.datasets.folder_formats import SUFFIXES, Annotations, read_annotations
+from mitobench.datasets.folder_names import FolderNames
 from mitobench.datasets.folder_settings import FILE, FolderSettings, read_settings
 from mitobench.datasets.reader import Reader, not_found
 from mitobench.datasets.resolution import um_px
@@ -62,6 +63,7 @@ def read_folder(folder: Path, card: Card) -> Dataset:
     notes = [header.note for header in headers.values() if header.note]
     sizes = {id: header.size for id, header in headers.items()}
     figures, shared = _figures(folder, settings, paths, sizes, notes)
+    slides = {} if settings.slide else _groups(shared, figures, paths, notes)
     _check_units(shared, figures, sizes, notes)
     items = {}
     for id, path in paths.items():
@@ -71,7 +73,7 @@ def read_folder(folder: Path, card: Card) -> Dataset:
         mitoses = read.annotation(figures.figures.get(id, []), labelled=known)
         notes += read.notes
         mpp = _mpp(path, headers[id], settings, notes)
-        group = _slide(folder, path, settings)
+        group = slides.get(id) or _slide(folder, path, settings)
         frame = Frame(id, card.name, group, SCANNER, mpp, headers[id].size, headers[id].reader, domains=domains)
         items[id] = Item(
             frame,
@@ -132,16 +134,6 @@ def _check_inside(folder: Path, key: str, name: str) -> None:
         raise DataError(f"{folder / FILE}: `{key}` must be a file in the folder, without `..`.")
 
 
-def _names(folder: Path, paths: Mapping[str, Path]) -> dict[str, str]:
-    """Returns the frame that each name of an image means, in lower case; empty for the name of two images."""
-    names: dict[str, str] = {}
-    for frame, path in paths.items():
-        for name in (path.relative_to(folder).as_posix(), path.name, path.stem, frame):
-            if names.setdefault(name.lower(), frame) != frame:
-                names[name.lower()] = ""
-    return names
-
-
 def _figures(
     folder: Path,
     settings: FolderSettings,
@@ -149,36 +141,55 @@ def _figures(
     sizes: Mapping[str, tuple[int, int]],
     notes: list[str],
 ) -> tuple[Annotations, Path]:
-    """Returns the figures by frame id, and an annotation file. Notes images that are annotated and not here."""
-    names = _names(folder, paths)
+    """Returns the figures and slides by frame id, and an annotation file. Notes images that are not here."""
+    names = FolderNames(folder, paths)
     found = Annotations()
     files = annotation_files(folder, settings)
     listing = images_file(folder, settings)
     absent: set[str] = set()
     for file in files:
         read = read_annotations(file, settings, {path.name: sizes[id] for id, path in paths.items()}, listing)
+        found.grouped_by = found.grouped_by or read.grouped_by
         for name, figures in read.figures.items():
-            id = names.get(name.replace("\\", "/").lower()) or names.get(Path(name.lower()).name)
-            if not name and len(paths) == 1:
-                id = next(iter(paths))
+            id = names.find(file, name) if name else next(iter(paths)) if len(paths) == 1 else None
             if not name and id is None:
                 raise DataError(
                     f"{file}: does not name its images, of which there are {len(paths)}. Add a column image."
                 )
-            if id == "":
-                raise DataError(f"{file}: two images are called {name}. Write their folders in the file too.")
             if id is None:
                 absent.add(name)
-            else:
-                _check_size(paths[id], sizes[id], read.sizes.get(name))
-                found.figures.setdefault(id, []).extend(figures)
+                continue
+            _check_size(paths[id], sizes[id], read.sizes.get(name))
+            found.figures.setdefault(id, []).extend(figures)
+            for group, where in read.groups.get(name, {}).items():
+                found.add_group(id, group, where)
     if absent and not found.figures:
-        first, image = min(absent), next(iter(paths.values()))
-        raise DataError(f"{files[0]}: names no image of this folder: {first!r}; an image is {image.name!r}.")
+        first, image = min(absent), next(iter(paths.values())).relative_to(folder).as_posix()
+        raise DataError(f"{files[0]}: names no image of this folder: {first!r}; an image is {image!r}.")
     if absent:
         are_missing = counted(len(absent), "of its images is missing", "of its images are missing")
         notes.append(f"{files[0]}: {are_missing}: {listed(sorted(absent), 8)}")
     return found, files[0]
+
+
+def _groups(file: Path, found: Annotations, paths: Mapping[str, Path], notes: list[str]) -> dict[str, str]:
+    """Returns the slides that the annotation gives, by frame id, and notes where they are from.
+
+    Raises DataError if an image has two.
+    """
+    for id, groups in found.groups.items():
+        if len(groups) > 1:
+            (one, first), (other, second) = list(groups.items())[:2]
+            raise DataError(
+                f"{second}: {found.grouped_by} of {paths[id].name} is {other!r}, and {one!r} in {first}. Correct one."
+            )
+    slides = {id: next(iter(groups)) for id, groups in found.groups.items()}
+    if slides:
+        notes.append(f"{file}: {counted(len(set(slides.values())), 'slide')} by its `{found.grouped_by}`")
+    if slides and (others := [id for id in paths if id not in slides]):
+        without = counted(len(others), "image")
+        notes.append(f"{file}: {without} without `{found.grouped_by}`; folder or name is the slide: {spans(others)}")
+    return slides
 
 
 def _check_size(path: Path, size: tuple[int, int], given: tuple[str, tuple[int, int]] | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,30 +15,50 @@ from mitobench.datasets.folder_settings import FILE, Boxes, FolderSettings
 from mitobench.datasets.points import number
 from mitobench.errors import DataError
 from mitobench.foreign import coco
-from mitobench.foreign.classes import UNCLASSIFIED, flag
+from mitobench.foreign.classes import UNCLASSIFIED, flag, plain
 from mitobench.foreign.geojson import features_of, places, properties_of, texts_of
 from mitobench.foreign.limits import MAX_LABELS_BYTES
 
 SUFFIXES = (".csv", ".tsv", ".geojson", ".json")
 _FRAME = ("image", "frame", "file", "filename", "file_name", "image_name", "image_id", "slide", "case")
+_GROUPS = ("patient", "patientid", "case", "caseid", "slide", "slideid", "slidename")  # the largest group first
 _CONFIDENCE = ("confidence", "score", "probability")
 _CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("left", "top", "right", "bottom"))
 _SIZES = (("x", "y", "width", "height"), ("x", "y", "w", "h"))
+MAX_GROUP = 200  # letters of the name of a slide
 
 
 @dataclass
 class Annotations:
     """Figures by image (file name, stem, or "" for the only image), and all images that the file lists.
 
-    `sizes`: where the file says the width and height of an image, and these, px, by image.
+    Attributes:
+        figures: the figures by image.
+        sizes: where the file says the width and height of an image, and these, px, by image.
+        groups: the patient, case or slide of an image, with where the file says so, by image; more than one if it
+            contradicts itself.
+        grouped_by: the column, property or key that says it; empty if none does.
     """
 
     figures: dict[str, list[Figure]] = field(default_factory=dict)
     sizes: dict[str, tuple[str, tuple[int, int]]] = field(default_factory=dict)
+    groups: dict[str, dict[str, str]] = field(default_factory=dict)
+    grouped_by: str = ""
 
     def add(self, image: str, figure: Figure | None) -> None:
         """Lists an image, with a figure unless it is None."""
         self.figures.setdefault(image, []).extend([figure] if figure else [])
+
+    def add_group(self, image: str, group: object, where: str) -> None:
+        """Notes the patient, case or slide of an image, unless it is empty."""
+        if group not in (None, ""):
+            self.groups.setdefault(image, {}).setdefault(foreign.printable(group, MAX_GROUP), where)
+
+
+def _group_key(names: Iterable[str], image: str = "") -> str:
+    """The key of the largest group of images: patient, case or slide; empty without one. `image`: that of the image."""
+    named = {plain(name): name for name in names if name != image}
+    return next((named[group] for group in _GROUPS if group in named), "")
 
 
 def read_annotations(
@@ -96,18 +116,20 @@ def _csv(path: Path, settings: FolderSettings) -> Annotations:
         if len(cells) != len(header):
             raise DataError(f"{where}: {len(cells)} columns; the header has {len(header)}. Correct the line.")
         lines.append((where, [cell.strip() for cell in cells]))
-    found = Annotations()
+    found = Annotations(grouped_by=columns.group)
     read = [(where, dict(zip(header, cells, strict=True))) for where, cells in lines]
     label = _label(path, written, columns, [row for _, row in read], settings)
     for where, row in read:
         image = row[columns.frame] if columns.frame else ""
         found.add(image, _row(row, columns, label, settings, where, delimiter))
+        found.add_group(image, row.get(columns.group), where)
     return found
 
 
 @dataclass(frozen=True)
 class _Columns:
     frame: str
+    group: str
     numbers: Sequence[str]
     confidence: str
 
@@ -117,7 +139,8 @@ def _label(
 ) -> str:
     """The column of the classes, in lower case; empty if there is none. Lines without a point do not count."""
     annotated = [row for row in rows if any(row[name] for name in columns.numbers)]
-    used = {*_FRAME, *_CONFIDENCE, *columns.numbers, *(name for names in (*_CORNERS, *_SIZES) for name in names)}
+    boxes = {name for names in (*_CORNERS, *_SIZES) for name in names}
+    used = {*_FRAME, *_CONFIDENCE, *columns.numbers, *boxes, columns.group}
     free = {name: [row[name.lower()] for row in annotated] for name in written if name.lower() not in used}
     return (settings.column_of_classes(free, path) or "").lower()
 
@@ -139,7 +162,8 @@ def _columns(path: Path, header: Sequence[str], settings: FolderSettings) -> _Co
             f'{path}:1: x,y may be the upper left corner of a box or its centre. Write in {FILE}: boxes = "xywh" or '
             'boxes = "centre".'
         )
-    return _Columns(first(_FRAME), numbers, first(_CONFIDENCE))
+    frame = first(_FRAME)
+    return _Columns(frame, _group_key(header, frame) if frame else "", numbers, first(_CONFIDENCE))
 
 
 def _row(
@@ -190,11 +214,13 @@ def _geojson(path: Path, features: Sequence[Mapping[str, Any]], settings: Folder
     given = [properties_of(feature, where, DataError) for where, feature in zip(places_of, features, strict=True)]
     images = [_image_of(properties) for properties in given]
     found.add(own, None) if not any(images) else None
-    unused = (*_FRAME, *_CONFIDENCE)
+    found.grouped_by = _group_key(dict.fromkeys(name for properties in given for name in properties))
+    unused = (*_FRAME, *_CONFIDENCE, found.grouped_by)
     described = [texts_of(one, unused, where, DataError) for where, one in zip(places_of, given, strict=True)]
     names = dict.fromkeys(name for one in described for name in one)
     column = settings.column_of_classes({name: [one.get(name, "") for one in described] for name in names}, path)
-    for where, feature, image, texts in zip(places_of, features, images, described, strict=True):
+    for where, feature, image, texts, properties in zip(places_of, features, images, described, given, strict=True):
+        found.add_group(image or own, properties.get(found.grouped_by), where)
         is_mitosis: bool | None = True
         if column is not None:
             label = flag(column, texts.get(column, "")) or UNCLASSIFIED
@@ -243,11 +269,13 @@ def _coco(
     """Reads COCO annotations of `path`. `listing` is the file that `images` and `categories` are from."""
     images = coco.texts_by_id(listing, content, "images", "file_name", DataError)
     categories = coco.texts_by_id(listing, content, "categories", "name", DataError)
-    found = Annotations()
-    for (where, entry), name in zip(coco.entries(listing, content, "images", DataError), images.values(), strict=True):
+    listed = coco.entries(listing, content, "images", DataError)
+    found = Annotations(grouped_by=_group_key(dict.fromkeys(key for _, entry in listed for key in entry)))
+    for (where, entry), name in zip(listed, images.values(), strict=True):
         if name in found.figures:
             raise DataError(f"{where}: {foreign.printable(name, 60)} is listed twice. Keep one entry.")
         found.add(name, None)
+        found.add_group(name, entry.get(found.grouped_by), where)
         size = _coco_size(where, entry)
         if size is not None:
             found.sizes[name] = (where, size)

@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
@@ -42,6 +42,7 @@ class FolderLook:
     Attributes:
         each_is_a_slide: whether several images lie in one folder without others, so that each counts as a slide.
         guess: the slides that the names of these images look like; None: each looks like a slide of its own.
+        grouped_by: the column, property or key of the annotation that says the slide; empty if none does.
         classes: the classes in the annotation files, and whether each is a mitosis; None: it is not known.
         boxes: what the four numbers of a box are, if the files do not say it and can be read in one way only.
         question: why the annotation cannot be read with these settings; empty if it can.
@@ -54,6 +55,7 @@ class FolderLook:
     unread: tuple[str, ...]
     each_is_a_slide: bool = False
     guess: SlideGuess | None = None
+    grouped_by: str = ""
     classes: Mapping[str, bool | None] = field(default_factory=dict)
     boxes: Boxes | None = None
     question: str = ""
@@ -93,16 +95,27 @@ def look(folder: Path) -> FolderLook:
     files = annotation_files(folder, FolderSettings())
     names = tuple(file.relative_to(folder).as_posix() for file in files)
     unread = tuple(unread_lines(unread_files({path.parent for path in paths.values()})))
-    alone = len(paths) > 1 and {path.parent for path in paths.values()} == {folder}
-    guess = guess_slides([path.name for path in paths.values()]) if alone else None
-    seen = FolderLook(len(paths), sum(mpp is None for mpp in own), tuple(found), names, unread, alone, guess)
     sizes = {path.name: header.size for path, header in headers.items()}
-    classes, question = _tried(files, None, sizes)
-    advised = [boxes for boxes in get_args(Boxes) if f'boxes = "{boxes}"' in question]
-    if len(advised) != 1:
-        return replace(seen, classes=classes, question=question)
-    classes, why = _tried(files, advised[0], sizes)
-    return replace(seen, question=question) if why else replace(seen, classes=classes, boxes=advised[0])
+    tried = _tried(files, None, sizes)
+    advised = [boxes for boxes in get_args(Boxes) if f'boxes = "{boxes}"' in tried.question]
+    boxes: Boxes | None = None
+    if len(advised) == 1:
+        again = _tried(files, advised[0], sizes)
+        tried, boxes = (tried, None) if again.question else (again, advised[0])
+    by_name = len(paths) > 1 and {path.parent for path in paths.values()} == {folder} and not tried.grouped_by
+    return FolderLook(
+        len(paths),
+        sum(mpp is None for mpp in own),
+        tuple(found),
+        names,
+        unread,
+        by_name,
+        guess_slides([path.name for path in paths.values()]) if by_name else None,
+        tried.grouped_by,
+        tried.classes,
+        boxes,
+        tried.question,
+    )
 
 
 def guess_slides(names: Sequence[str]) -> SlideGuess | None:
@@ -117,21 +130,27 @@ def guess_slides(names: Sequence[str]) -> SlideGuess | None:
     return None
 
 
-def _tried(
-    files: Sequence[Path], boxes: Boxes | None, sizes: Mapping[str, tuple[int, int]]
-) -> tuple[dict[str, bool | None], str]:
-    """Reads annotation files; returns their classes, and why they cannot be read so."""
+@dataclass(frozen=True)
+class _Tried:
+    """What the annotation files say: their classes, what groups images, and why they cannot be read so."""
+
+    classes: Mapping[str, bool | None] = field(default_factory=dict)
+    grouped_by: str = ""
+    question: str = ""
+
+
+def _tried(files: Sequence[Path], boxes: Boxes | None, sizes: Mapping[str, tuple[int, int]]) -> _Tried:
     trial = _Trial(boxes=boxes)
     try:
         read = [read_annotations(file, trial, sizes) for file in files]
     except DataError as reason:
-        return {}, str(reason)
+        return _Tried(question=str(reason))
     figures = [
         (figure, sizes.get(Path(name).name)) for one in read for name, of in one.figures.items() for figure in of
     ]
     outside = [figure for figure, size in figures if size and (figure.x > size[0] or figure.y > size[1])]
     why = f"{outside[0].where}: its box leaves the image." if outside and boxes else ""
-    return trial.seen, why
+    return _Tried(trial.seen, next((one.grouped_by for one in read if one.groups), ""), why)
 
 
 def write_settings(folder: Path, mpp: float | None, ask: Callable[[str], float]) -> tuple[Path, FolderLook]:
@@ -163,6 +182,7 @@ def write_settings(folder: Path, mpp: float | None, ask: Callable[[str], float])
 def _text(folder: Path, mpp: float | None, seen: FolderLook) -> str:
     named = seen.annotations[0] if len(seen.annotations) == 1 else "*.geojson"
     slide = seen.guess.pattern if seen.guess else PREFIXES[0]
+    default = f"{seen.grouped_by} in the annotation" if seen.grouped_by else "its folder, or each image"
     resolution = f"mpp = {mpp:g}" if mpp is not None else f"# mpp: the images say it ({_list(seen.mpp)} um/px)"
     title = json.dumps(as_title(folder.resolve().name) or "images", ensure_ascii=False)
     lines = [
@@ -174,7 +194,7 @@ def _text(folder: Path, mpp: float | None, seen: FolderLook) -> str:
         f"mitosis = {_names(seen, True) or MITOSES}  # names of the classes beside the usual ones, in any letter case",
         f"imposter = {_names(seen, False) or IMPOSTERS}",
         'unannotated = "unlabelled"  # or "empty", if images without an annotation were searched',
-        f"# slide = '{slide}'  # the slide in an image's name; default: its folder, or each image",
+        f"# slide = '{slide}'  # the slide in an image's name; default: {default}",
         '# domains = { tumour = "", scanner = "", lab = "", species = "" }',
     ]
     if seen.unknown:

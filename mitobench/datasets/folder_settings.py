@@ -59,8 +59,8 @@ class FolderSettings(Strict):
             is found by its name.
         mitosis, imposter, ignore: names of the classes beside the usual ones, in any letter case.
         unannotated: whether an image without an annotation is `unlabelled` or `empty` (it was searched).
-        slide: a regular expression whose first group is the slide in an image's name; default: the image's folder, or
-            its name if all images are in one folder.
+        slide: a regular expression whose first group is the slide in an image's name; default: the patient, case or
+            slide that the annotation gives beside the image, else the image's folder, or its name if it is in none.
         domains: domains that all images share.
         cut_offs: the classes of grading by mitoses per mm2, by tumour type, as on a card.
     """

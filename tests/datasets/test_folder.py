@@ -319,6 +319,115 @@ def test_slides_come_from_folders_or_a_pattern(folder: Path) -> None:
     assert {i.frame.group for i in load("folder", folder).items.values()} == {"a", "b"}
 
 
+def spread(folder: Path, *names: str) -> None:
+    """Writes these images, without a suffix; those of the fixture are removed."""
+    for name in ("a.png", "b.png"):
+        (folder / name).unlink()
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_rgb(folder / f"{name}.png", np.full((HEIGHT, WIDTH, 3), 180, dtype=np.uint8))
+
+
+def test_the_annotation_of_a_missing_image_is_not_given_to_another_of_its_name(folder: Path) -> None:
+    spread(folder, "s2/tile_0", "s3/tile_0", "s4/tile_9")
+    found = read(folder, "a.csv", "image,x,y\ns1/tile_9.png,10,20\ns2/tile_0.png,30,40\ns3/tile_0,50,60\n")
+    assert {id: of.xy.tolist() for id, of in found.items()} == {
+        "s2__tile_0": [[30, 40]],
+        "s3__tile_0": [[50, 60]],
+        "s4__tile_9": [],
+    }
+    assert any(note.endswith("1 of its images is missing: s1/tile_9.png") for note in load("folder", folder).notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "id"),
+    [
+        ("tile_1.png", "tile_1"),
+        ("b/tile_1.png", "b__tile_1"),
+        ("/home/me/scans/B/Tile_1.PNG", "b__tile_1"),
+        ("./b/tile_2", "b__tile_2"),
+        ("b__tile_2", "b__tile_2"),
+        ("tile_2.png", "b__tile_2"),
+    ],
+)
+def test_an_exact_path_names_an_image_and_a_file_name_only_if_it_is_unique(folder: Path, name: str, id: str) -> None:
+    spread(folder, "tile_1", "b/tile_1", "b/tile_2", "c/tile_3", "d/tile_3")
+    assert [of for of, mitoses in read(folder, "a.csv", f"image,x,y\n{name},10,20\n").items() if len(mitoses)] == [id]
+
+
+def test_a_file_name_of_two_images_is_refused_with_both(folder: Path) -> None:
+    spread(folder, "c/tile_3", "d/tile_3")
+    with pytest.raises(DataError, match=r"called tile_3\.png: c/tile_3\.png and d/tile_3\.png\. Write their folders"):
+        read(folder, "a.csv", "image,x,y\ntile_3.png,10,20\n")
+
+
+def test_images_of_one_folder_may_have_folders_before_them_but_only_one(folder: Path) -> None:
+    assert len(read(folder, "a.csv", "image,x,y\n/home/me/a.png,10,20\n/home/me/b.png,10,20\n")["a"]) == 1
+    with pytest.raises(DataError, match=r"s1/a\.png and s2/a\.png would both be .*a\.png\."):
+        read(folder, "a.csv", "image,x,y\ns1/a.png,10,20\ns2/a.png,30,40\n")
+
+
+def test_a_geojson_beside_its_image_is_not_of_an_image_elsewhere(folder: Path) -> None:
+    spread(folder, "s1/t", "s2/t", "s2/u")
+    settings(folder, 'annotations = "**/*.geojson"')
+    for name, x in (("s1/t", 10), ("s2/t", 20), ("s1/u", 30)):
+        (folder / f"{name}.geojson").write_text(json.dumps([feature({"type": "Point", "coordinates": [x, 9]})]))
+    found = {id: item.mitoses.xy.tolist() for id, item in load("folder", folder).items.items()}
+    assert found == {"s1__t": [[9.5, 8.5]], "s2__t": [[19.5, 8.5]], "s2__u": []}
+
+
+def groups(folder: Path) -> list[str]:
+    return [item.frame.group for item in load("folder", folder).items.values()]
+
+
+GROUPED = {
+    "a.csv": "slide,Patient ID,image,x,y\n1,P1,a.png,10,20\n2,P1,b.png,10,20\n",
+    "coco.json": {
+        "images": [{"id": 1, "file_name": "a.png", "case": "P1"}, {"id": 2, "file_name": "b.png", "case": "P1"}],
+        "annotations": [{"image_id": 1, "bbox": [10, 20, 50, 50], "category_id": 1}],
+        "categories": [{"id": 1, "name": "mitosis"}],
+    },
+    "q.geojson": [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Point", "coordinates": [9, 9]},
+            "properties": {"image": name, "case": "P1"},
+        }
+        for name in ("a", "b")
+    ],
+}
+
+
+@pytest.mark.parametrize("name", GROUPED)
+def test_patient_case_or_slide_beside_the_image_is_the_slide(
+    folder: Path, name: str, mitobench: Callable[..., Any]
+) -> None:
+    read(folder, name, GROUPED[name])
+    assert groups(folder) == ["P1", "P1"]
+    key = "patient id" if name == "a.csv" else "case"
+    assert f"{folder / name}: 1 slide by its `{key}`" in load("folder", folder).notes
+    settings(folder, "slide = '^(.)'")
+    assert groups(folder) == ["a", "b"], "the setting comes first"
+    (folder / "dataset.toml").unlink()
+    made = mitobench("data", "init", folder, "--mpp", "0.25").out
+    assert f"Images of one slide are those of one `{key}` in the annotation." in made
+    assert "counts as a slide of its own" not in made
+    assert groups(folder) == ["P1", "P1"]
+
+
+def test_a_column_slide_without_image_is_the_image(folder: Path) -> None:
+    read(folder, "a.csv", "slide,x,y\na,10,20\nb,10,20\n")
+    assert groups(folder) == ["a", "b"]
+
+
+def test_an_image_without_a_slide_is_noted_and_one_of_two_slides_is_refused(folder: Path) -> None:
+    read(folder, "a.csv", "slide,image,x,y\nS,a.png,10,20\n,a.png,30,40\n,b.png,10,20\n")
+    assert groups(folder) == ["S", "b"]
+    assert any("1 image without `slide`; folder or name is the slide: b" in n for n in load("folder", folder).notes)
+    with pytest.raises(DataError, match=r"a\.csv:3: slide of a\.png is 'T', and 'S' in .*a\.csv:2\. Correct one"):
+        read(folder, "a.csv", "slide,image,x,y\nS,a.png,10,20\nT,a,30,40\n")
+
+
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
