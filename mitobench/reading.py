@@ -130,8 +130,8 @@ def read(
             notify(f"{name}: {note}")
         for remark in found[name].remarks:
             notify(f"{name}: {remark}.")
-        if found[name].coverage:
-            notify(f"{name}: {found[name].coverage}.")
+        for lacking in filter(None, (found[name].coverage, parts[name].missing)):
+            notify(f"{name}: {lacking}.")
     if needs_masks and not all(dataset.card.has_masks for dataset in found.values()):
         for name in _other_mask_sources(known.available(root), found):
             try:

@@ -256,7 +256,7 @@ def _score(
         protocol=split.protocol,
         split=part,
         scanners=selected.scanners,
-        coverage=selected.coverage,
+        coverage="; ".join(filter(None, (selected.coverage, split.missing))) or None,
         note=split.note,
         data_digest=selected.digest(split.parts[part]),
         n_outside=source.n_detections - sum(len(frame.xy) for frame in frames),

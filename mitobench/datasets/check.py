@@ -17,7 +17,7 @@ from mitobench.datasets.files import unread_lines
 from mitobench.datasets.folder import SCANNER
 from mitobench.datasets.looks import is_made_here
 from mitobench.datasets.reader import load
-from mitobench.datasets.splits import PARTS, SplitFile
+from mitobench.datasets.splits import PARTS, SplitFile, missing_names
 from mitobench.errors import DataError, MitobenchError, counted
 from mitobench.slides.reader import oddities
 
@@ -100,7 +100,9 @@ def check(name: str, root: Path, protocol: str | None = None) -> DatasetReport:
     """
     dataset = load(name, root, labels_only=True)
     items = list(dataset.items.values())
-    annotated = replace(dataset, items={**dataset.items, **dataset.without_image}, without_image={}, fields={})
+    annotated = replace(
+        dataset, items={**dataset.items, **dataset.without_image}, without_image={}, fields={}, groups=frozenset()
+    )
     usable = dataset if dataset.items else annotated
     names = [protocol] if protocol else dataset.card.protocols
     protocols = {name: tuple(_check_folds(usable, name)) for name in names}
@@ -160,7 +162,7 @@ def _check_folds(dataset: Dataset, protocol: str) -> Iterator[ProtocolCheck]:
 
 
 def _check_protocol(dataset: Dataset, name: str, split: SplitFile) -> ProtocolCheck:
-    missing = _missing(split, dataset)
+    missing = missing_names(split, dataset)
     try:
         assigned = folds.applied(dataset, split)
     except MitobenchError as reason:
@@ -173,16 +175,6 @@ def _check_protocol(dataset: Dataset, name: str, split: SplitFile) -> ProtocolCh
     hint = folds.few_slides(dataset, assigned.groups["test"]) if name == dataset.card.default_protocol else ""
     found = tuple(row for row in rows if row.frames.found)
     return ProtocolCheck(name, found, split.note, missing, slides=assigned.groups, hint=hint)
-
-
-def _missing(split: SplitFile, dataset: Dataset) -> str:
-    """The fields of view and slides that a split names and this copy lacks."""
-    groups = {item.frame.group for item in dataset.items.values()}
-    parts = [getattr(split.parts, name) for name in PARTS]
-    fields = sorted(field for part in parts for field in part.fields or () if field not in dataset.fields)
-    slides = sorted(group for part in parts for group in part.groups or () if group not in {*groups, "*"})
-    named = [f"{what} {' '.join(lost)}" for what, lost in (("fields", fields), ("slides", slides)) if lost]
-    return ", ".join(named)
 
 
 def _sizes(items: Iterable[Item]) -> Iterable[str]:

@@ -70,6 +70,7 @@ class Dataset:
         notes: every conversion, clipped coordinate and anomaly found while reading.
         fields: the fields of view of all scanners that were read, sorted, with their official part. `select` keeps
             all of them, so that a split assigns the same fields whichever scanners are selected.
+        groups: the slides of all scanners that were read; `select` keeps all of them, too.
         without_image: frames that are annotated here although their image is missing, by id, sorted. They are in no
             part of a split.
         unread: files beside the images that look like images and are not read, by folder.
@@ -82,6 +83,7 @@ class Dataset:
     items: Mapping[str, Item]
     notes: tuple[str, ...] = ()
     fields: Mapping[str, str | None] = field(default_factory=dict)
+    groups: frozenset[str] = frozenset()
     without_image: Mapping[str, Item] = field(default_factory=dict)
     looks: tuple[str, ...] = ()
     unread: Mapping[Path, Sequence[Path]] = field(default_factory=dict)
@@ -94,6 +96,8 @@ class Dataset:
         if not self.fields:
             fields = {item.field: item.part for item in self.items.values()}
             object.__setattr__(self, "fields", dict(sorted(fields.items())))
+        if not self.groups:
+            object.__setattr__(self, "groups", frozenset(item.frame.group for item in self.items.values()))
 
     @property
     def name(self) -> str:

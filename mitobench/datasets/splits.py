@@ -20,11 +20,12 @@ from mitobench import discovery, foreign, registry
 from mitobench.api import DOMAINS
 from mitobench.datasets.dataset import Dataset, Item
 from mitobench.datasets.fold_names import FEW_SLIDES, MIN_SLIDES, fold_of
-from mitobench.errors import DataError, MitobenchError, counted, nearest, wrong_fields
+from mitobench.errors import DataError, MitobenchError, counted, listed, nearest, wrong_fields
 from mitobench.foreign.limits import MAX_SPLIT_BYTES
 from mitobench.foreign.strict import Strict
 
 PARTS = ("train", "val", "test")
+MAX_MISSING = 20  # names of missing slides or fields that are listed
 
 
 class Rule(Strict):
@@ -138,6 +139,8 @@ class Split:
         file: the content of the split file.
         parts: frame ids of `train`, `val` and `test`, each sorted.
         groups: the slides of each part, sorted.
+        missing: says which slides and fields of the needed parts this copy lacks. Empty if it has all, and for a split
+            of the registry or a package if `Dataset.coverage` says that the copy is partial.
     """
 
     name: str
@@ -147,6 +150,7 @@ class Split:
     file: SplitFile
     parts: Mapping[str, tuple[str, ...]]
     groups: Mapping[str, tuple[str, ...]]
+    missing: str = ""
 
     @property
     def shares_groups(self) -> bool:
@@ -238,7 +242,19 @@ def assign(split: SplitFile, dataset: Dataset, needed: Sequence[str] | None = No
     _refuse_overlap(split, "frames", parts)
     _refuse_empty(split, dataset, {name: parts[name] for name in needed})
     _refuse_unlabelled(split, dataset, {name: items[name] for name in needed})
-    return Split(split.name, split.dataset, split.protocol, split.note, split, parts, groups)
+    is_noted = dataset.coverage and not _is_own(split)  # that the copy is partial
+    lost = "" if is_noted else missing_names(split, dataset, needed)
+    missing = f"the split {split.name} names {lost}, which are not here" if lost else ""
+    return Split(split.name, split.dataset, split.protocol, split.note, split, parts, groups, missing)
+
+
+def missing_names(split: SplitFile, dataset: Dataset, parts: Sequence[str] = PARTS) -> str:
+    """Returns the fields of view and slides that a split names for these parts and this copy lacks."""
+    named: list[SplitPart] = [getattr(split.parts, name) for name in parts]
+    fields = sorted(field for part in named for field in part.fields or () if field not in dataset.fields)
+    slides = sorted(group for part in named for group in part.groups or () if group not in {*dataset.groups, "*"})
+    lost = (("fields", fields), ("slides", slides))
+    return ", ".join(f"{what} {listed(names, MAX_MISSING, ' ')}" for what, names in lost if names)
 
 
 def _members(part: SplitPart, dataset: Dataset) -> Iterator[Item]:
@@ -292,8 +308,13 @@ def _refuse_empty(split: SplitFile, dataset: Dataset, parts: Mapping[str, tuple[
         )
 
 
+def _is_own(split: SplitFile) -> bool:
+    """Whether a split is a user's file."""
+    return split.path.is_file() and split.path.parent not in _folders(split.dataset)
+
+
 def _refuse_unlabelled(split: SplitFile, dataset: Dataset, items: Mapping[str, list[Item]]) -> None:
-    own = split.path.is_file() and split.path.parent not in _folders(split.dataset)
+    own = _is_own(split)
     where = f"{split.path}" if own else f"protocol {split.protocol}"
     remove = ", or remove the frames from the split" if own else ""
     searched = f" {dataset.if_searched}." if dataset.if_searched else ""

@@ -42,6 +42,10 @@ class Workspace:
         """Returns a data set's card."""
         return self.datasets[dataset].card
 
+    def coverage(self, dataset: str) -> str | None:
+        """Returns what this copy of a data set and of its split lacks, as noted on every result; None if nothing."""
+        return "; ".join(filter(None, (self.datasets[dataset].coverage, self.splits[dataset].missing))) or None
+
     def part(self, datasets: Iterable[str], part: str) -> tuple[str, ...]:
         """Returns the keys of the frames in one part (`train`, `val` or `test`) of these data sets, sorted."""
         return tuple(sorted(f"{name}/{id}" for name in datasets for id in self.splits[name].parts[part]))

@@ -181,7 +181,7 @@ def _data(workspace: Workspace, name: str) -> DataEntry:
     return DataEntry(
         digest={part: workspace.digest(keys) for part, keys in parts.items()},
         frames={part: len(keys) for part, keys in parts.items()},
-        coverage=workspace.datasets[name].coverage,
+        coverage=workspace.coverage(name),
         scanners=list(workspace.datasets[name].scanners),
         split=SplitEntry(
             name=split.name,
@@ -211,7 +211,7 @@ def _notes(row: PlannedRun, workspace: Workspace, same_tissue: Sequence[Duplicat
     found: list[str] = []
     named = (row.combination.dataset, *row.combination.train_on)
     for name in dict.fromkeys((*named, *_datasets(row))):
-        found += notes.of_dataset(name, workspace.datasets[name].coverage, name in named)
+        found += notes.of_dataset(name, workspace.coverage(name), name in named)
         found += notes.of_images(name, workspace.datasets[name].remarks)
     test = workspace.part([row.combination.dataset], "test")
     train_on = row.combination.train_on

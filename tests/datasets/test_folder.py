@@ -598,6 +598,29 @@ def test_a_run_without_masks_takes_an_estimator_that_needs_none(
     assert "estimator fcn learns from masks" in " ".join(answer.out.split())
 
 
+def test_a_run_says_which_slides_of_a_users_split_are_not_here(
+    cases: Path, tmp_path: Path, mitobench: Callable[..., Any]
+) -> None:
+    parts = {part: {"groups": groups} for part, groups in (("train", ["case1", "case2"]), ("val", ["case3"]))}
+    parts["test"] = {"groups": ["case4", "case_5"]}
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps({"name": "own", "dataset": "folder", "protocol": "own", "parts": parts}))
+    settings(cases, "slide = '^([^_]+)_'", 'annotations = "labels.csv"')
+    data = "--dataset", "folder", "--data", cases, "--protocol", path
+    out = tmp_path / "out"
+    stored = "--store", tmp_path / "store", "--out", out
+    answer = mitobench("run", *data, "--detector", "blobs", "--verifier", "none", *stored)
+    assert answer.code == 0, answer.err
+    missing = "the split own names slides case_5, which are not here"
+    assert f"folder: {missing}." in answer.out + answer.err
+    (record,) = (record for _, record in read_all(out / "records"))
+    assert record.data["folder"].coverage == missing
+    assert f"folder: {missing}" in record.notes
+    (out / "d.csv").write_text("image,x,y,score\ncase4_0.png,40,60,.5\n")
+    scored = mitobench("score", out / "d.csv", *data)
+    assert f"The data set is incomplete: {missing}." in scored.out
+
+
 @pytest.mark.parametrize(
     ("names", "pattern", "images"),
     [

@@ -205,6 +205,19 @@ def test_an_empty_part_is_an_error_with_the_available_slides(own: Callable[..., 
         assign(load_split("mitos2014", own()), here)
 
 
+def test_names_that_are_not_here_are_noted_for_the_parts_that_are_needed(own: Callable[..., Path]) -> None:
+    here = dataset("mitos2014", [*frames_2014("03", "04", "05", each=1), "H07_00Aa"])
+    path = own(parts={"test": {"groups": ["05", "07", "O5"]}, "val": {"fields": ["04_00Aa", "04_00Ba"]}})
+    split = load_split("mitos2014", path)
+    missing = "the split own names fields 04_00Ba, slides O5, which are not here"
+    assert assign(split, here).missing == missing
+    assert assign(split, here.select("A")).missing == missing, "07 is here, by another scanner"
+    assert assign(split, here, ["test"]).missing == "the split own names slides O5, which are not here"
+    assert assign(split, here, ["train"]).missing == ""
+    many = load_split("mitos2014", own(parts={"test": {"groups": ["05", *map(str, range(100, 130))]}}))
+    assert " 118 119 and 10 more, which are not here" in assign(many, here).missing
+
+
 @pytest.mark.parametrize(
     ("part", "use"), [("test", r"tested on \(--dataset\)"), ("train", r"learned from \(--train-on\)")]
 )
