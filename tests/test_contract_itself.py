@@ -235,6 +235,22 @@ def test_an_unexpected_error_is_reported_with_file_and_line_of_the_plugin(toy):
     assert f".py:{line})" in reasons[RESULTS]
 
 
+def test_a_plugin_that_ends_the_process_fails_with_its_file_and_line(toy):
+    exits = DETECTOR.replace("return api.Det", "raise SystemExit('no licence')\n        return api.Det")
+    reasons = failures(toy(exits))
+    line = DETECTOR.splitlines().index("    def predict(self, frame):") + 2
+    assert set(reasons) == ALL_THAT_FIT
+    assert "SystemExit: no licence" in reasons[RESULTS]
+    assert f".py:{line})" in reasons[RESULTS]
+
+
+def test_a_fuser_that_ends_the_process_on_validation_data_without_candidates_fails(toy):
+    source = f"{FUSER}\n    def fit(self, validation):\n        if not len(validation.detector): raise SystemExit(3)\n"
+    reasons = failures(toy(source, "fuser"))
+    assert set(reasons) == {EDGE_CASES}
+    assert "no candidates: SystemExit: 3 (" in reasons[EDGE_CASES]
+
+
 def test_the_name_of_a_check_includes_the_plugin_and_what_is_checked(toy):
     assert str(toy(DETECTOR)[0]) == f"detector toy: {LOADS}"
 

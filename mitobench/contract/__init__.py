@@ -52,7 +52,7 @@ class Check:
             self.test(self.subject)
         except MitobenchError:
             raise
-        except Exception as reason:
+        except (Exception, SystemExit) as reason:  # a plugin that ends the process must not end the other checks
             message = str(reason) or "no message"
             raise PluginError(f"{type(reason).__name__}: {message} ({_where(self.subject, reason)})") from reason
 
@@ -226,7 +226,7 @@ def fits_on_validation_data_with_no_candidates_or_one_class(of: Subject) -> None
             cross_fitted = plugin.cross_fitted()
             if cross_fitted is not None:
                 returned.scores(plugin, None, cross_fitted, len(edge_case.detector))
-        except Exception as reason:
+        except (Exception, SystemExit) as reason:
             message = f"{type(reason).__name__}: {reason} ({_where(of, reason)})"
             raise PluginError(f"Fuser {of.cls.name} fails on validation data with {name}: {message}") from reason
 
