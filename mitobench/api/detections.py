@@ -13,9 +13,12 @@ from mitobench.api.coordinates import Floats, square_boxes
 from mitobench.errors import PluginError
 
 
-def _scores(score: ArrayLike) -> Floats:
-    scores: Floats = np.asarray(score, dtype=np.float64).reshape(-1)
-    return scores
+def _floats(values: ArrayLike) -> Floats:
+    """Returns values as float64. Raises TypeError for complex ones, whose imaginary part numpy would only drop."""
+    array = np.asarray(values)
+    if np.iscomplexobj(array):
+        raise TypeError("detections have complex numbers; boxes, points and scores must be real")
+    return np.asarray(array, dtype=np.float64)
 
 
 def _further(kind: ArrayLike | None, extra: Mapping[str, ArrayLike] | None) -> dict[str, Any]:
@@ -61,8 +64,8 @@ class Detections:
             kind: the detector's own class of each, int or text [N], if it has classes.
             extra: further values of each by name, [N, ...].
         """
-        boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
-        return cls((boxes[:, :2] + boxes[:, 2:]) / 2, boxes, _scores(score), **_further(kind, extra))
+        boxes = _floats(boxes).reshape(-1, 4)
+        return cls((boxes[:, :2] + boxes[:, 2:]) / 2, boxes, _floats(score).reshape(-1), **_further(kind, extra))
 
     @classmethod
     def from_points(
@@ -83,8 +86,8 @@ class Detections:
             kind: the detector's own class of each, int or text [N], if it has classes.
             extra: further values of each by name, [N, ...].
         """
-        xy = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
-        return cls(xy, square_boxes(xy, side), _scores(score), **_further(kind, extra))
+        xy = _floats(xy).reshape(-1, 2)
+        return cls(xy, square_boxes(xy, side), _floats(score).reshape(-1), **_further(kind, extra))
 
     @classmethod
     def none(cls) -> Detections:

@@ -191,7 +191,14 @@ class Subject:
         samples = frames.val(**parts)
         if plugin is self.__dict__.get("fitted"):
             samples += frames.train(**parts)[:1]
+        if self.role == "detector":
+            found = {sample.frame.id: self._detections_on(plugin, sample.frame) for sample in samples}
+            Detections.joined(list(found.values()))  # as a run stores them: raises PluginError for different forms
+            return {id: _rows(detections) for id, detections in found.items()}
         return {sample.frame.id: self._result_on(plugin, sample) for sample in samples}
+
+    def _detections_on(self, plugin: Any, frame: Frame) -> Detections:
+        return checks.detections(plugin, frame, self._call_checking_inputs("predict", plugin.predict, frame))
 
     def _result_on(self, plugin: Any, sample: Sample) -> NDArray[np.float64]:
         frame, candidates = sample.frame, sample.candidates
@@ -199,10 +206,6 @@ class Subject:
             mitoses = visible_to(plugin, sample.mitoses)
             boxes = self._call_checking_inputs("boxes", plugin.boxes, frame, mitoses)
             return checks.boxes(plugin, frame, boxes, len(mitoses))
-        if self.role == "detector":
-            predicted = self._call_checking_inputs("predict", plugin.predict, frame)
-            detections = checks.detections(plugin, frame, predicted)
-            return np.column_stack([detections.xy, detections.boxes, detections.score, *_further(detections)])
         assert candidates is not None
         unlabelled = candidates.unlabelled()
         scores = self._call_checking_inputs("score", plugin.score, frame, unlabelled)
@@ -241,6 +244,11 @@ class Subject:
         if pickle.dumps(arguments) != before:
             self.changed.add(method)
         return result
+
+
+def _rows(detections: Detections) -> NDArray[np.float64]:
+    """Returns all that is known of N detections as numbers, [N, ...]."""
+    return np.column_stack([detections.xy, detections.boxes, detections.score, *_further(detections)])
 
 
 def _further(detections: Detections) -> Iterator[NDArray[np.float64]]:

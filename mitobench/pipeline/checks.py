@@ -109,7 +109,7 @@ def _extra_array(plugin: Plugin, frame: Frame, name: Any, returned: Any, count: 
         raise _error(plugin, frame, f"predict().extra has the name {name!r:.80}; expected letters, digits and _")
     what = f"predict().extra[{name!r}]"
     try:
-        array = np.asarray(returned)
+        array = _real(returned)
         with np.errstate(over="ignore"):  # infinite values are refused below
             array = array.astype(np.int64 if array.dtype.kind in "iub" else np.float32)
     except Exception as reason:  # converting what a plugin returned may raise any exception
@@ -170,7 +170,7 @@ def _array(
     plugin: Plugin, frame: Frame | None, what: str, returned: Any, shape: tuple[int, ...]
 ) -> NDArray[np.float64]:
     try:
-        array = np.asarray(returned, dtype=np.float64)
+        array = np.asarray(_real(returned), dtype=np.float64)
     except Exception as reason:  # converting what a plugin returned may raise any exception
         raise _error(plugin, frame, f"{what} is not numeric: {reason}") from reason
     if array.shape != shape:
@@ -178,6 +178,14 @@ def _array(
     if not np.isfinite(array).all():
         count = int((~np.isfinite(array)).sum())
         raise _error(plugin, frame, f"{what} contains NaN or infinite values ({count} of {array.size})")
+    return array
+
+
+def _real(returned: Any) -> NDArray[Any]:
+    """Returns an array. Raises TypeError if it is complex: numpy would only warn, and drop the imaginary part."""
+    array = np.asarray(returned)
+    if np.iscomplexobj(array):
+        raise TypeError("it has complex numbers")
     return array
 
 

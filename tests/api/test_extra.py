@@ -119,6 +119,7 @@ class TestChecks:
             ({"extra": {"a": [1, np.nan, 2]}}, "NaN or infinite"),
             ({"extra": {"a": [1, 1e300, 2]}}, "beyond float32"),
             ({"extra": {"a": ["x", "y", "z"]}}, "not numeric"),
+            ({"extra": {"a": [1j, 2, 3]}}, "not numeric: it has complex numbers"),
             ({"extra": {"a b": np.zeros(3)}}, "expected letters, digits and _"),
             ({"extra": {"": np.zeros(3)}}, "expected letters, digits and _"),
             ({"extra": {"a": np.zeros((3, 5_000))}}, "5,000 values per detection; at most 4,096"),
