@@ -60,6 +60,18 @@ class Toy(api.Verifier):
         return detections.score / 2
 """
 
+ESTIMATOR = """
+import numpy as np
+from mitobench import api
+
+class Toy(api.BoxEstimator):
+    name = "toy"
+    version = "1"
+
+    def boxes(self, frame, mitoses):
+        return api.clip_boxes(api.square_boxes(mitoses.xy, 20.0), frame.size)
+"""
+
 FUSER = """
 from mitobench import api
 
@@ -98,7 +110,9 @@ def failures(checks):
 
 
 @pytest.mark.parametrize(
-    ("role", "source"), [("detector", DETECTOR), ("verifier", VERIFIER), ("fuser", FUSER)], ids=lambda part: part[:8]
+    ("role", "source"),
+    [("estimator", ESTIMATOR), ("detector", DETECTOR), ("verifier", VERIFIER), ("fuser", FUSER)],
+    ids=lambda part: part[:9],
 )
 def test_a_plugin_without_faults_passes_every_check(toy, role, source):
     assert failures(toy(source, role)) == {}
@@ -187,6 +201,23 @@ def test_a_detector_with_one_fault_fails_the_checks_for_it(toy, fault):
     reasons = failures(toy(DETECTOR.replace(old, new.format(old) if "{}" in new else new)))
     assert set(reasons) == expected
     assert all(word in reason for reason in reasons.values())
+
+
+@pytest.mark.parametrize(
+    "boxes",
+    [
+        "api.square_boxes(mitoses.xy, 20.0)[::-1]",
+        "np.tile([0.0, 0, 5, 5], (len(mitoses), 1))",
+        "np.concatenate([mitoses.xy[:, ::-1] - 5, mitoses.xy[:, ::-1] + 5], axis=1)",
+    ],
+)
+def test_boxes_of_other_mitoses_fail(toy, boxes):
+    source = ESTIMATOR.replace(
+        "api.clip_boxes(", f"api.clip_boxes({boxes}, frame.size)\n        return api.clip_boxes("
+    )
+    reasons = failures(toy(source, "estimator"))
+    assert set(reasons) == ALL_THAT_FIT - {EMPTY, NO_MASKS}
+    assert all("in the order of mitoses.xy" in reason for reason in reasons.values())
 
 
 def test_a_plugin_without_a_version_does_not_load(toy):

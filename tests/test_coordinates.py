@@ -72,14 +72,26 @@ def test_a_crop_around_a_pixel_holds_it_in_the_middle(side: int) -> None:
 def test_a_box_of_the_whole_frame_is_inside_and_what_is_clipped_as_well() -> None:
     frame = Frame("f", "toy", "f", "A", (0.25, 0.25), (80, 64), lambda: np.zeros((64, 80, 3), np.uint8))
     plugin = type("P", (), {"name": "p", "version": "1"})()
-    whole = mask_box(np.array([[0, 0], [79, 63]]))
+    whole, middle = mask_box(np.array([[0, 0], [79, 63]])), np.array([[40.0, 32.0]])
     np.testing.assert_array_equal(clip_boxes(np.array([[-9.0, -9, 99, 99]]), frame.size), [whole])
-    assert checks.boxes(plugin, frame, [whole], 1).tolist() == [whole.tolist()]
+    assert checks.boxes(plugin, frame, [whole], middle).tolist() == [whole.tolist()]
     slack = np.array([-checks.SLACK_PX, 0, 0, 0]) * 1.01
     with pytest.raises(PluginError, match="lies outside the frame"):
-        checks.boxes(plugin, frame, [whole + slack], 1)
+        checks.boxes(plugin, frame, [whole + slack], middle)
     with pytest.raises(PluginError, match="lies outside the frame"):
-        checks.boxes(plugin, frame, [whole - slack[::-1]], 1)
+        checks.boxes(plugin, frame, [whole - slack[::-1]], middle)
+
+
+def test_a_box_may_miss_the_point_of_its_mitosis_by_some_um_along_x_and_y() -> None:
+    frame = Frame("f", "toy", "f", "A", (0.25, 0.5), (800, 640), lambda: np.zeros((640, 800, 3), np.uint8))
+    plugin = type("P", (), {"name": "p", "version": "1"})()
+    box = [[100.0, 100, 140, 140]]
+    for inside in ([80, 120], [120, 150], [160, 120], [140 + 3 / 0.25, 140 + 4 / 0.5]):
+        assert checks.boxes(plugin, frame, box, np.array([inside])).tolist() == box
+    for outside in ([79.9, 120], [120, 150.1], [120, 89.9], [140 + 3.1 / 0.25, 140 + 4 / 0.5]):
+        with pytest.raises(PluginError, match=r"box 0 of boxes\(\) is 5\.\d um away from mitosis 0"):
+            checks.boxes(plugin, frame, box, np.array([outside]))
+    assert checks.boxes(plugin, frame, np.zeros((0, 4)), np.zeros((0, 2))).shape == (0, 4)
 
 
 def test_synthetic_truth_lies_on_its_pixels() -> None:

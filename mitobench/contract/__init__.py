@@ -195,7 +195,7 @@ def handles_empty_input(of: Subject) -> None:
     """Empty input is a frame without mitoses, no candidates, or no scores, depending on the role."""
     plugin, frame = of.fitted, frames.blank()
     if of.role == "estimator":
-        returned.boxes(plugin, frame, plugin.boxes(frame, _no_mitoses(plugin.needs_masks)), 0)
+        returned.boxes(plugin, frame, plugin.boxes(frame, _no_mitoses(plugin.needs_masks)), np.zeros((0, 2)))
     elif of.role == "detector":
         returned.detections(plugin, frame, plugin.predict(frame))
     elif of.role == "verifier":

@@ -205,7 +205,7 @@ class Subject:
         if self.role == "estimator":
             mitoses = visible_to(plugin, sample.mitoses)
             boxes = self._call_checking_inputs("boxes", plugin.boxes, frame, mitoses)
-            return checks.boxes(plugin, frame, boxes, len(mitoses))
+            return checks.boxes(plugin, frame, boxes, sample.mitoses.xy)
         assert candidates is not None
         unlabelled = candidates.unlabelled()
         scores = self._call_checking_inputs("score", plugin.score, frame, unlabelled)

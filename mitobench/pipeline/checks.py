@@ -22,17 +22,28 @@ MAX_KIND = 64  # characters of the class of a detection
 MAX_EXTRA = 32  # extra arrays of detections
 MAX_EXTRA_VALUES = 4_096  # values of one detection in all extra arrays together
 SLACK_PX = 1.0  # how far boxes and centres may lie outside the frame
+SLACK_UM = 5.0  # how far the point of a mitosis may lie outside its box: annotators do not always click on it
 
 
-def boxes(plugin: Plugin, frame: Frame, returned: Any, count: int) -> NDArray[np.float64]:
-    """Returns boxes as a float array [count, 4], px.
+def boxes(plugin: Plugin, frame: Frame, returned: Any, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns the boxes of the mitoses at `xy` ([N, 2] px) as a float array [N, 4], px.
 
-    Raises PluginError unless all are finite, have an area, and lie inside the frame.
+    Raises PluginError unless all are finite, have an area, lie inside the frame, and are those of these mitoses.
     """
-    array = _array(plugin, frame, "boxes", returned, (count, 4))
+    array = _array(plugin, frame, "boxes", returned, (len(xy), 4))
     _inside(plugin, frame, "boxes", array)
     if (array[:, 2:] <= array[:, :2]).any():
         raise _error(plugin, frame, "boxes() returned a box without area; boxes need x1 < x2 and y1 < y2")
+    outside = np.maximum(np.maximum(array[:, :2] - xy, xy - array[:, 2:]), 0)
+    away = np.hypot(*(outside * frame.mpp).T)
+    if (away > SLACK_UM).any():
+        n = int(away.argmax())
+        raise _error(
+            plugin,
+            frame,
+            f"box {n} of boxes() is {away[n]:.1f} um away from mitosis {n} at {np.round(xy[n], 1).tolist()}; at most "
+            f"{SLACK_UM:g} um are allowed. Return the boxes in the order of mitoses.xy, as (x1, y1, x2, y2)",
+        )
     return array
 
 

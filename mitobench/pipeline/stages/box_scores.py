@@ -20,7 +20,7 @@ def box_scores(job: Job) -> None:
         if not mitoses.labelled or mitoses.masks is None:
             continue
         visible = visible_to(plugin, mitoses)
-        estimated.append(checks.boxes(plugin, frame, plugin.boxes(frame, visible), len(mitoses)))
+        estimated.append(checks.boxes(plugin, frame, plugin.boxes(frame, visible), mitoses.xy))
         truth.append(_mask_boxes(mitoses))
         covered.append(checks.covered(plugin, frame, plugin.covered(frame, visible), len(mitoses)))
     finds_blobs = type(plugin).covered is not BoxEstimator.covered

@@ -15,7 +15,7 @@ def boxes(job: Job) -> None:
     estimated = {}
     for key, frame, mitoses in job.frames("frames"):
         visible = visible_to(plugin, mitoses)
-        estimated[key] = checks.boxes(plugin, frame, plugin.boxes(frame, visible), len(mitoses))
+        estimated[key] = checks.boxes(plugin, frame, plugin.boxes(frame, visible), mitoses.xy)
     arrays.write_boxes(job.folder, estimated)
 
 
