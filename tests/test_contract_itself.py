@@ -18,11 +18,13 @@ RESULTS = "fits and returns valid results"
 EMPTY = "handles empty input"
 SAVES = "returns the same results after saving and loading"
 SEED = "returns the same results for the same seed"
+FRAME_ORDER = "returns the same results whatever the order of frames"
+CANDIDATE_ORDER = "scores candidates alike in any order"
 UNCHANGED = "does not change its inputs"
 JSON = "chosen values can be stored as json"
 NO_MASKS = "fits without masks"
 EDGE_CASES = "fits on validation data with no candidates or one class"
-ALL_THAT_FIT = {RESULTS, EMPTY, SAVES, SEED, UNCHANGED, NO_MASKS}
+ALL_THAT_FIT = {RESULTS, EMPTY, SAVES, SEED, FRAME_ORDER, UNCHANGED, NO_MASKS}
 
 DETECTOR = """
 import numpy as np
@@ -152,10 +154,23 @@ DETECTOR_FAULTS = {
     "other extra arrays on another frame": (
         "self.options.side)",
         "self.options.side, extra={frame.id: [1, 2]})",
-        {RESULTS, SAVES, SEED, UNCHANGED, NO_MASKS},
+        ALL_THAT_FIT - {EMPTY},
         "different `kind` or `extra`",
     ),
     "unsaved state": ("float((folder", "0 * float((folder", {SAVES}, "Save everything"),
+    "running mean": (
+        "return api.Det",
+        "self.seen = [*self.__dict__.get('seen', []), frame.read().mean()]\n"
+        "        return api.Detections.from_points([[20, 30]], [self.learned / np.mean(self.seen)])\n        {}",
+        {FRAME_ORDER},
+        "before it",
+    ),
+    "first frame": (
+        "[self.learned, 0.1]",
+        "[self.learned, self.__dict__.setdefault('shade', frame.read().mean())]",
+        {FRAME_ORDER},
+        "before it",
+    ),
     "own randomness": ("default_rng(context.seed)", "default_rng()", {SEED}, "context.seed"),
     "changes annotation": (FIT, "{}\n        train[0].mitoses.xy[:] += 1", {UNCHANGED}, "fit()"),
     "changes pixels": ("def predict(self, frame):", "{}\n        frame.read()[:] = 0", {UNCHANGED}, "predict()"),
@@ -183,7 +198,7 @@ def test_a_detector_that_needs_masks_fails(toy):
 def test_each_result_is_computed_once(toy):
     """The fitted instance is asked about three frames and a blank one, each of the others about two.
 
-    The others are loaded, fitted again, and fitted without masks.
+    The others are loaded, loaded for another order of frames, fitted again, and fitted without masks.
     """
     counted = DETECTOR.replace(
         "return api.Det", "calls.append((id(self), frame.id))\n        kept.append(self)\n        return api.Det"
@@ -191,7 +206,7 @@ def test_each_result_is_computed_once(toy):
     checks = toy("calls, kept = [], []\n" + counted)
     assert failures(checks) == {}
     calls = sys.modules[subject("detector", "toy").cls.__module__].calls
-    assert len(calls) == len(set(calls)) == 3 + 1 + 3 * 2
+    assert len(calls) == len(set(calls)) == 3 + 1 + 4 * 2
 
 
 @pytest.mark.parametrize("fault", DETECTOR_FAULTS)
@@ -238,6 +253,17 @@ def test_a_verifier_that_drops_a_candidate_fails(toy):
 def test_a_verifier_that_needs_a_candidate_fails(toy):
     source = VERIFIER.replace("detections.score / 2", "detections.score / detections.score.max()")
     assert set(failures(toy(source, "verifier"))) == {EMPTY}
+
+
+@pytest.mark.parametrize("scores", ["sorted(detections.score)", "[n / 99 for n in range(len(detections))]"])
+def test_a_verifier_that_scores_places_in_the_order_fails(toy, scores):
+    reasons = failures(toy(VERIFIER.replace("detections.score / 2", scores), "verifier"))
+    assert set(reasons) == {CANDIDATE_ORDER}
+
+
+def test_an_estimator_that_keeps_a_side_from_the_first_frame_fails(toy):
+    side = "self.__dict__.setdefault('side', 20.0 + len(mitoses))"
+    assert set(failures(toy(ESTIMATOR.replace("20.0", side), "estimator"))) == {FRAME_ORDER}
 
 
 def test_a_verifier_sees_no_labels(toy):

@@ -22,7 +22,7 @@ import numpy as np
 from mitobench import api, discovery
 from mitobench.contract import frames
 from mitobench.contract.datasets import DATASET_CHECKS, DatasetSubject
-from mitobench.contract.subject import Subject, subject
+from mitobench.contract.subject import Results, Subject, subject
 from mitobench.discovery import ROLES
 from mitobench.errors import MitobenchError, PluginError, nearest, raised_at
 from mitobench.pipeline import canonical
@@ -245,10 +245,34 @@ def returns_the_same_results_for_the_same_seed(of: Subject) -> None:
     )
 
 
+def returns_the_same_results_whatever_the_order_of_frames(of: Subject) -> None:
+    """What a plugin returns for a frame must not depend on the frames before: others come first in other runs."""
+    if of.role != "fuser":
+        _equal(
+            of.results(of.reloaded),
+            of.results_in_reverse(),
+            "the results of a frame change when other frames come before it. Keep nothing of a frame in self.",
+        )
+
+
 def _same(of: Subject, other: Any, message: str) -> None:
-    one, two = of.results(of.fitted), of.results(other)
+    _equal(of.results(of.fitted), of.results(other), message)
+
+
+def _equal(one: Results, two: Results, message: str) -> None:
     differing = [frame for frame in two if not np.array_equal(one[frame], two[frame])]
     _require(not differing, f"{message} (frame {', '.join(differing)})")
+
+
+def scores_candidates_alike_in_any_order(of: Subject) -> None:
+    """The order of a detector's candidates says nothing about a candidate. Networks may differ in the last digits."""
+    for sample in frames.val(candidates=True):
+        assert sample.candidates is not None
+        reverse = of.scores(of.fitted, sample.frame, sample.candidates.unlabelled()[::-1])
+        _require(
+            np.allclose(of.results(of.fitted)[sample.frame.id], reverse[::-1], rtol=1e-4, atol=1e-6),
+            f"score() gives candidates other scores when their order is reversed. (frame {sample.frame.id})",
+        )
 
 
 def does_not_change_its_inputs(of: Subject) -> None:
@@ -316,13 +340,14 @@ _ALL: tuple[Callable[[Subject], None], ...] = (
     handles_empty_input,
     returns_the_same_results_after_saving_and_loading,
     returns_the_same_results_for_the_same_seed,
+    returns_the_same_results_whatever_the_order_of_frames,
     does_not_change_its_inputs,
 )
 _OF_EMBEDDING = (scores_are_those_of_stored_embeddings, the_encoder_is_the_same_each_time)
 _OF_ROLE: dict[str, tuple[Callable[[Subject], None], ...]] = {
     "estimator": (fits_without_masks,),
     "detector": (fits_without_masks,),
-    "verifier": (fits_without_masks,),
+    "verifier": (fits_without_masks, scores_candidates_alike_in_any_order),
     "fuser": (
         chosen_values_can_be_stored_as_json,
         cross_fitted_scores_are_complete,

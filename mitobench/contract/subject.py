@@ -182,34 +182,46 @@ class Subject:
             self._results_of[id(plugin)] = plugin, self._compute_results(plugin)
         return self._results_of[id(plugin)][1]
 
+    def results_in_reverse(self) -> Results:
+        """Returns the results of a newly loaded plugin that gets the last frame first."""
+        plugin = self.reload(self.fitted)
+        return self._results_on(plugin, self._samples(plugin)[::-1])
+
     def _compute_results(self, plugin: Any) -> Results:
         if self.role == "fuser":
             data = frames.validation()
             given = data.detector, data.verifier, data.frames, data.detections
             return {"all": self._call_checking_inputs("fuse", functools.partial(checks.fused, plugin, None), *given)}
+        return self._results_on(plugin, self._samples(plugin))
+
+    def _samples(self, plugin: Any) -> list[Sample]:
         parts = {"masks": True, "candidates": self.role == "verifier"}
-        samples = frames.val(**parts)
-        if plugin is self.__dict__.get("fitted"):
-            samples += frames.train(**parts)[:1]
+        return frames.val(**parts) + (frames.train(**parts)[:1] if plugin is self.__dict__.get("fitted") else [])
+
+    def _results_on(self, plugin: Any, samples: Sequence[Sample]) -> Results:
         if self.role == "detector":
             found = {sample.frame.id: self._detections_on(plugin, sample.frame) for sample in samples}
             Detections.joined(list(found.values()))  # as a run stores them: raises PluginError for different forms
             return {id: _rows(detections) for id, detections in found.items()}
-        return {sample.frame.id: self._result_on(plugin, sample) for sample in samples}
+        result_on = self._boxes_on if self.role == "estimator" else self._scores_on
+        return {sample.frame.id: result_on(plugin, sample) for sample in samples}
+
+    def _boxes_on(self, plugin: Any, sample: Sample) -> NDArray[np.float64]:
+        mitoses = visible_to(plugin, sample.mitoses)
+        boxes = self._call_checking_inputs("boxes", plugin.boxes, sample.frame, mitoses)
+        return checks.boxes(plugin, sample.frame, boxes, sample.mitoses.xy)
 
     def _detections_on(self, plugin: Any, frame: Frame) -> Detections:
         return checks.detections(plugin, frame, self._call_checking_inputs("predict", plugin.predict, frame))
 
-    def _result_on(self, plugin: Any, sample: Sample) -> NDArray[np.float64]:
-        frame, candidates = sample.frame, sample.candidates
-        if self.role == "estimator":
-            mitoses = visible_to(plugin, sample.mitoses)
-            boxes = self._call_checking_inputs("boxes", plugin.boxes, frame, mitoses)
-            return checks.boxes(plugin, frame, boxes, sample.mitoses.xy)
-        assert candidates is not None
-        unlabelled = candidates.unlabelled()
-        scores = self._call_checking_inputs("score", plugin.score, frame, unlabelled)
-        return checks.scores(plugin, frame, scores, len(unlabelled))
+    def _scores_on(self, plugin: Any, sample: Sample) -> NDArray[np.float64]:
+        assert sample.candidates is not None
+        return self.scores(plugin, sample.frame, sample.candidates.unlabelled())
+
+    def scores(self, plugin: Any, frame: Frame, detections: Detections) -> NDArray[np.float64]:
+        """Returns a verifier's scores of detections, [N], checked as in a run."""
+        returned = self._call_checking_inputs("score", plugin.score, frame, detections)
+        return checks.scores(plugin, frame, returned, len(detections))
 
     @property
     def wants_masks(self) -> bool:
