@@ -250,6 +250,11 @@ def test_a_verifier_that_drops_a_candidate_fails(toy):
     assert "shape" in reasons[RESULTS]
 
 
+def test_a_verifier_that_returns_logits_fails(toy):
+    reasons = failures(toy(VERIFIER.replace("detections.score / 2", "10 * detections.score - 5"), "verifier"))
+    assert "Apply a sigmoid" in reasons[RESULTS]
+
+
 def test_a_verifier_that_needs_a_candidate_fails(toy):
     source = VERIFIER.replace("detections.score / 2", "detections.score / detections.score.max()")
     assert set(failures(toy(source, "verifier"))) == {EMPTY}

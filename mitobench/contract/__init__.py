@@ -199,7 +199,7 @@ def handles_empty_input(of: Subject) -> None:
     elif of.role == "detector":
         returned.detections(plugin, frame, plugin.predict(frame))
     elif of.role == "verifier":
-        returned.scores(plugin, frame, plugin.score(frame, api.Detections.none()), 0)
+        returned.probabilities(plugin, frame, plugin.score(frame, api.Detections.none()), 0)
     else:
         returned.fused(plugin, None, np.zeros(0), np.zeros(0), [frame], [api.Detections.none()])
 
@@ -288,8 +288,8 @@ def scores_are_those_of_stored_embeddings(of: Subject) -> None:
         assert candidates is not None
         found = api.Detections(candidates.xy, candidates.boxes, candidates.score)
         embedded = of.embedded(sample.frame, found.xy)
-        stored = returned.scores(of.fitted, sample.frame, of.fitted.score_embedded(found, embedded), len(found))
-        direct = returned.scores(of.fitted, sample.frame, of.fitted.score(sample.frame, found), len(found))
+        stored = returned.probabilities(of.fitted, sample.frame, of.fitted.score_embedded(found, embedded), len(found))
+        direct = returned.probabilities(of.fitted, sample.frame, of.fitted.score(sample.frame, found), len(found))
         _require(
             np.allclose(stored, direct, rtol=1e-4, atol=1e-6),
             "score() differs from score_embedded() of the embeddings that embed() returns.",

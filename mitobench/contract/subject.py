@@ -221,7 +221,7 @@ class Subject:
     def scores(self, plugin: Any, frame: Frame, detections: Detections) -> NDArray[np.float64]:
         """Returns a verifier's scores of detections, [N], checked as in a run."""
         returned = self._call_checking_inputs("score", plugin.score, frame, detections)
-        return checks.scores(plugin, frame, returned, len(detections))
+        return checks.probabilities(plugin, frame, returned, len(detections))
 
     @property
     def wants_masks(self) -> bool:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mitobench import api
 from mitobench.api import Field, Floats, Fuser, Validation
-from mitobench.methods.calibration import Platt
+from mitobench.methods.calibration import EPS, Platt
 
 FILE = "weight.json"
 MALFORMED = (ValueError, TypeError, LookupError, ArithmeticError, RecursionError)  # of JSON in another form
@@ -42,6 +42,7 @@ class Linear(Fuser):
     name = "linear"
     version = "1"
     only_weighs: ClassVar[bool] = True
+    _takes_logits: ClassVar[bool] = False
     Options: ClassVar[type[api.Options]] = LinearOptions
 
     def __init__(self, options: api.Options | None = None, device: str = "cpu") -> None:
@@ -53,8 +54,11 @@ class Linear(Fuser):
     def fit(self, validation: Validation) -> None:
         """Chooses the weight that is best on validation, by F1 or what the run chooses by.
 
-        Of several, it is the middle of their longest run.
+        Of several, it is the middle of their longest run. Raises PluginError if logits are needed of scores that
+        are not from 0 to 1.
         """
+        if self._takes_logits or self.options.calibration == "platt":
+            _check_probabilities(self.name, validation)
         if self.options.calibration == "platt":
             self._detector = Platt.fit(validation.detector, validation.is_mitosis)
             self._verifier = Platt.fit(validation.verifier, validation.is_mitosis)
@@ -113,6 +117,16 @@ class Linear(Fuser):
         self._w, self._curve = _weight(chosen["w"]), [[float(w), float(f1)] for w, f1 in chosen["curve"]]
         if self.options.calibration != "none":
             self._detector, self._verifier = (_platt(*chosen["platt"][role]) for role in ("detector", "verifier"))
+
+
+def _check_probabilities(fuser: str, validation: Validation) -> None:
+    """Raises PluginError for scores beyond 0 and 1: all of them would be clipped to one logit, and lose their order."""
+    for role, scores in (("detector", validation.detector), ("verifier", validation.verifier)):
+        if len(scores) and (scores.min() < -EPS or scores.max() > 1 + EPS):
+            raise api.PluginError(
+                f"{fuser} takes logits of probabilities, but the {role}'s scores range from {scores.min():g} to "
+                f"{scores.max():g}. Use the fuser linear without calibration, or a {role} with scores from 0 to 1."
+            )
 
 
 def _weight(value: Any) -> float:

@@ -20,12 +20,13 @@ class LogitLinearOptions(LinearOptions):
 class LogitLinear(Linear):
     """The weighted sum of both logits, as a probability. Differences between scores close to 1 keep their weight.
 
-    Both scores must be probabilities.
+    Both scores must be probabilities: others are refused.
     """
 
     name = "logit-linear"
     version = "1"
     Options = LogitLinearOptions
+    _takes_logits = True
 
     def _sum(self, w: float, detector: Floats, verifier: Floats) -> Floats:
         fused: Floats = expit(super()._sum(w, *(logits(scores, self.options.eps) for scores in (detector, verifier))))

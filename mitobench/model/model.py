@@ -209,7 +209,7 @@ class Model:
         detections, moved = detections[inside], moved[inside]
         if self.verifier is None or not len(detections):
             return CellCandidates(cell.number, moved, moved.score)
-        scores = checks.scores(self.verifier, frame, self.verifier.score(frame, detections), len(detections))
+        scores = checks.probabilities(self.verifier, frame, self.verifier.score(frame, detections), len(detections))
         return CellCandidates(cell.number, moved, scores)
 
     def joined(self, frame: Frame, found: Sequence[CellCandidates], threshold: float | None = None) -> Prediction:

@@ -22,6 +22,7 @@ MAX_KIND = 64  # characters of the class of a detection
 MAX_EXTRA = 32  # extra arrays of detections
 MAX_EXTRA_VALUES = 4_096  # values of one detection in all extra arrays together
 SLACK_PX = 1.0  # how far boxes and centres may lie outside the frame
+SLACK_PROBABILITY = 1e-6  # how far rounding may move a probability beyond 0 or 1; it is then clipped
 SLACK_UM = 5.0  # how far the point of a mitosis may lie outside its box: annotators do not always click on it
 
 
@@ -140,6 +141,23 @@ def scores(plugin: Plugin, frame: Frame | None, returned: Any, count: int) -> ND
     array = _array(plugin, frame, "scores", returned, (count,))
     _limited(plugin, frame, "scores", array, MAX_NUMBER)
     return significant(array)
+
+
+def probabilities(plugin: Plugin, frame: Frame, returned: Any, count: int) -> NDArray[np.float64]:
+    """Returns a verifier's scores [count], rounded to the precision that records store.
+
+    Raises PluginError for another shape, values that are not finite, or not from 0 to 1.
+    """
+    array = scores(plugin, frame, returned, count)
+    wrong = array[(array < -SLACK_PROBABILITY) | (array > 1 + SLACK_PROBABILITY)]
+    if len(wrong):
+        raise _error(
+            plugin,
+            frame,
+            f"scores contain {wrong[0]:g}; a verifier returns probabilities, from 0 to 1. Apply a sigmoid or softmax "
+            "to the output of a network",
+        )
+    return array.clip(0, 1)
 
 
 def fused(

@@ -147,6 +147,12 @@ class TestChecks:
         with pytest.raises(PluginError, match=r"scores contains -2e\+09"):
             checks.scores(Plugin(), FRAME, [-2e9], 1)
 
+    def test_a_verifier_without_a_sigmoid_is_named(self) -> None:
+        assert checks.probabilities(Plugin(), FRAME, [0, 1, -1e-9, 1.0000001], 4).tolist() == [0, 1, 0, 1]
+        for score in (-0.01, 1.001, 7):
+            with pytest.raises(PluginError, match=rf"scores contain {score:g}; .*from 0 to 1. Apply a sigmoid"):
+                checks.probabilities(Plugin(), FRAME, [0.5, score], 2)
+
     @pytest.mark.filterwarnings("ignore:overflow")
     def test_extra_must_be_a_mapping(self) -> None:
         found = Detections(np.zeros((0, 2)), np.zeros((0, 4)), np.zeros(0), extra=[1])  # type: ignore[arg-type]

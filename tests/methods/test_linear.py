@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mitobench.api import Validation
+from mitobench.api import PluginError, Validation
 from mitobench.methods.linear import Linear, _middle_of_longest_run
 from mitobench.methods.logit_linear import LogitLinear
 
@@ -80,6 +80,20 @@ def test_fused_probabilities_are_finite_aligned_and_between_their_parts(cls, sco
     assert fused.shape == detector.shape
     assert (fused >= np.minimum(detector, verifier) - 1e-5).all()
     assert (fused <= np.maximum(detector, verifier) + 1e-5).all()
+
+
+@pytest.mark.parametrize("fuser", [LogitLinear(), Linear(Linear.Options(calibration="platt"))], ids=lambda f: f.name)
+@pytest.mark.parametrize("scores", [[-50.0, 12.0], [0.5, 1.1], [-0.1, 0.5]])
+def test_scores_without_logits_are_refused(fuser, scores):
+    good, bad = np.array([0.2, 0.7]), np.array(scores)
+    is_mitosis = np.array([False, True])
+    message = f"the detector's scores range from {scores[0]:g} to {scores[1]:g}. Use the fuser linear without"
+    with pytest.raises(PluginError, match=message):
+        fuser.fit(Validation(bad, good, is_mitosis, lambda fused: 1.0))
+    with pytest.raises(PluginError, match="the verifier's scores range"):
+        fuser.fit(Validation(good, bad, is_mitosis, lambda fused: 1.0))
+    Linear().fit(Validation(bad, good, is_mitosis, lambda fused: 1.0))
+    fuser.fit(Validation(np.array([0.0, 1.0]), good, is_mitosis, lambda fused: 1.0))
 
 
 @BOTH

@@ -37,7 +37,7 @@ def verifier_scores(job: Job) -> None:
             returned = plugin.score_embedded(to_score, of_frame[passed])
         seconds[key] = round(time.perf_counter() - started, 4)
         scores[key] = np.full(len(passed), np.nan)
-        scores[key][passed] = checks.scores(plugin, frame, returned, len(to_score))
+        scores[key][passed] = checks.probabilities(plugin, frame, returned, len(to_score))
     arrays.write_scores(job.folder, scores)
     (job.folder / "seconds.json").write_text(json.dumps(seconds), encoding="utf-8")
 
