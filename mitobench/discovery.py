@@ -6,6 +6,7 @@ package metadata, so a broken package does no harm until its plugin is used.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import re
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from mitobench import cards, registry
 from mitobench.errors import MitobenchError, PluginError, nearest, raised_at
@@ -338,6 +339,20 @@ def family(role: str, name: str) -> type[Plugin]:
     return _checked(item, item.load())
 
 
+def _has_path(annotation: Any, above: tuple[Any, ...] = ()) -> bool:
+    """Returns whether a type is one of paths, or contains one: in a union, a container, or a model's fields."""
+    from pydantic import BaseModel
+
+    kind, inner = get_origin(annotation) or annotation, list(get_args(annotation))
+    if isinstance(kind, type) and issubclass(kind, os.PathLike):
+        return True
+    if isinstance(kind, type) and issubclass(kind, BaseModel) and kind not in above:
+        inner += [field.annotation for field in kind.model_fields.values()]
+    elif dataclasses.is_dataclass(kind) and kind not in above:
+        inner += get_type_hints(kind).values()
+    return any(_has_path(each, (*above, kind)) for each in inner)
+
+
 @functools.cache  # a plan asks for the same classes thousands of times
 def _checked(item: InstalledPlugin, cls: Any) -> type[Plugin]:
     """Returns what a plugin's entry point names if it is a valid class of the role. Raises PluginError."""
@@ -364,6 +379,12 @@ def _checked(item: InstalledPlugin, cls: Any) -> type[Plugin]:
         raise PluginError(
             f"{item.target}.Options of package {item.package} has no default for {', '.join(required)}. Give it one."
         )
+    for name, option in cls.Options.model_fields.items():
+        if _has_path(option.annotation) or isinstance(option.default, os.PathLike):
+            raise PluginError(
+                f"{item.target}.Options of package {item.package}: the option {name} is a path, so changes of the file "
+                "would not be noticed. Give it the type mitobench.api.File, whose content is part of the cache key."
+            )
     lists = ["schedule", "inference_options"]
     if issubclass(cls, api.EmbeddingVerifier):
         lists += ["encoder_options", "embedding_options"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -141,6 +142,75 @@ def load_mean(install: Callable[..., None], modules: dict[str, str]) -> object:
         return discovery.load("fuser", "mean")
     finally:
         sys.modules.pop("mean_fuser", None)
+
+
+OPTION = """
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, FilePath
+
+from mitobench import api
+
+class Inner(BaseModel):
+    again: "Inner | None" = None
+    file: Path | None = None
+
+@dataclass
+class Data:
+    file: Path
+
+class Options(api.Options):
+    table: TYPE = api.Field(DEFAULT, description="A table.")
+
+class Mean(api.Fuser):
+    name, version, Options = "mean", "1", Options
+
+    def fuse(self, detector, verifier):
+        return detector
+"""
+
+
+@pytest.mark.parametrize(
+    ("type", "default"),
+    [
+        ("Path", "Path('x')"),
+        ("Path | None", "None"),
+        ("FilePath | None", "None"),
+        ("os.PathLike[str] | None", "None"),
+        ("tuple[FilePath, ...]", "()"),
+        ("list[tuple[int, Path]]", "[]"),
+        ("dict[str, Path | None]", "{}"),
+        ("Inner", "Inner()"),
+        ("tuple[Data, ...]", "()"),
+        ("Any", "Path('x')"),
+    ],
+)
+def test_an_option_that_is_a_path_is_refused(install: Callable[..., None], type: str, default: str) -> None:
+    module = f"option_{uuid.uuid4().hex}"
+    source = OPTION.replace("TYPE", type).replace("DEFAULT", default)
+    install("mean-fuser", fusers(mean=f"{module}:Mean"), {f"{module}.py": source})
+    with pytest.raises(PluginError, match=r"the option table is a path, .* type mitobench\.api\.File"):
+        discovery.load("fuser", "mean")
+
+
+@pytest.mark.parametrize(
+    ("type", "default"),
+    [
+        ("api.File | None", "None"),
+        ("tuple[api.File, ...]", "()"),
+        ("str", "'x'"),
+        ("dict[str, float]", "{}"),
+        ("Any", "None"),
+    ],
+)
+def test_other_options_are_not_taken_for_paths(install: Callable[..., None], type: str, default: str) -> None:
+    module = f"option_{uuid.uuid4().hex}"
+    source = OPTION.replace("TYPE", type).replace("DEFAULT", default)
+    install("mean-fuser", fusers(mean=f"{module}:Mean"), {f"{module}.py": source})
+    assert discovery.load("fuser", "mean").version == "1"
 
 
 def test_a_plugin_names_the_api_version_it_is_written_for(install: Callable[..., None]) -> None:
