@@ -25,8 +25,10 @@ def true_bits(greatest: int) -> int:
 
 
 def to_bytes(samples: Samples, bits: int) -> Pixels:
-    """Returns the eight highest of `bits` bits, as uint8."""
-    return (samples if bits <= 8 else samples >> (bits - 8)).astype(np.uint8)
+    """Returns the eight highest of `bits` bits, as uint8; samples of fewer bits are stretched to 0 to 255."""
+    if bits < 8:
+        return (samples.astype(np.uint16) * 255 // ((1 << bits) - 1)).astype(np.uint8)
+    return (samples if bits == 8 else samples >> (bits - 8)).astype(np.uint8)
 
 
 def grey_to_rgb(grey: Pixels) -> Pixels:
@@ -57,6 +59,18 @@ def cmyk_to_rgb(cmyk: Pixels) -> Pixels:
     from PIL import Image
 
     return np.array(Image.frombytes("CMYK", (cmyk.shape[1], cmyk.shape[0]), cmyk.tobytes()).convert("RGB"))
+
+
+def ycbcr_to_rgb(ycbcr: Pixels) -> Pixels:
+    """Converts YCbCr of the range of JPEG, [h, w, 3], to RGB, [h, w, 3]."""
+    from PIL import Image
+
+    return np.array(Image.frombytes("YCbCr", (ycbcr.shape[1], ycbcr.shape[0]), ycbcr.tobytes()).convert("RGB"))
+
+
+def palette_to_rgb(indices: Samples, colours: Samples, bits: int) -> Pixels:
+    """Looks up colours of `bits` bits, [3, n], by their indices, [h, w]: [h, w, 3]."""
+    return to_bytes(colours, bits).T[indices.astype(np.intp)]  # indices of one bit are bool
 
 
 # ------------------------------------------------------------------------------------------------- orientation

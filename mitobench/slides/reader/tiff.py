@@ -20,7 +20,7 @@ from mitobench.foreign.limits import MAX_IMAGE_BYTES
 from mitobench.slides.reader import optional, pixels, plain
 from mitobench.slides.reader.image import Image, undecodable
 from mitobench.slides.reader.pixels import Box, Pixels
-from mitobench.slides.reader.tiff_page import BAND, decode
+from mitobench.slides.reader.tiff_page import BAND, decode, has_8_bit_colours
 from mitobench.slides.reader.tiff_plan import load_tifffile, plan_of, reading
 
 
@@ -75,7 +75,7 @@ class TiffImage(Image):
             self._decode_whole()
         if level == 0 and self._whole is not None:
             return self._whole[y : y + height, x : x + width]
-        return self._convert(self._samples(level, box))
+        return self._convert(self._samples(level, box), level)
 
     def _decode_whole(self) -> None:
         """Decodes the image as a whole. If a part of it is damaged, the parts are read one by one from then on."""
@@ -94,10 +94,15 @@ class TiffImage(Image):
         self._found = self._found or plain.findings(samples, self.mode)
         return plain.to_rgb(samples, self.mode, self._found)
 
-    def _convert(self, samples: np.ndarray[Any, Any]) -> Pixels:
+    def _convert(self, samples: np.ndarray[Any, Any], level: int) -> Pixels:
         kind = self._kind
-        bits = int(self._findings().partition(".")[0]) if samples.dtype == np.uint16 else 8
+        if kind.mode == "P":
+            page = self._levels[level].page(self._opened())
+            return pixels.palette_to_rgb(samples[..., 0], page.colormap, 8 if has_8_bit_colours(page) else 16)
+        bits = int(self._findings().partition(".")[0]) if samples.dtype == np.uint16 else kind.bits
         eight = pixels.to_bytes(samples, bits)
+        if kind.mode == "YCbCr":
+            return pixels.ycbcr_to_rgb(np.ascontiguousarray(eight[..., :3]))
         if kind.inverted:
             eight = 255 - eight
         if kind.mode.startswith("CMYK"):
@@ -105,12 +110,12 @@ class TiffImage(Image):
         colour = eight[..., :3] if kind.mode.startswith("RGB") else np.repeat(eight[..., :1], 3, axis=2)
         if kind.alpha is None or self._findings().endswith("none"):
             return np.ascontiguousarray(colour)
-        alpha = pixels.to_bytes(samples[..., kind.alpha : kind.alpha + 1], 16 if samples.dtype == np.uint16 else 8)
+        alpha = pixels.to_bytes(samples[..., kind.alpha : kind.alpha + 1], kind.bits)
         return pixels.on_white(np.concatenate([colour, alpha], axis=2), kind.premultiplied)
 
     def _findings(self) -> str:
         if self._found is None:
-            self._found = remembered(f"findings 2{self._page}", [("image", self.path)], self._look)
+            self._found = remembered(f"findings 3{self._page}", [("image", self.path)], self._look)
         return self._found
 
     def _look(self) -> str:
@@ -138,7 +143,9 @@ class TiffImage(Image):
                 alphas |= {int(samples[..., self._kind.alpha].min()), int(samples[..., self._kind.alpha].max())}
             deep = samples.dtype == np.uint16
         bits = pixels.true_bits(greatest) if deep else 8
-        if bits in (14, 16) and (self._kind.inverted or colours == 4):
+        if 8 < self._kind.bits < 16:
+            bits = self._kind.bits
+        elif bits in (14, 16) and (self._kind.inverted or colours == 4):
             bits = 16  # these images are bright where their values are small, so a small greatest value proves nothing
         return f"{bits}.{plain.opacity(min(alphas), max(alphas))}" if alphas else f"{bits}"
 

@@ -21,9 +21,16 @@ UNSIGNED = 1
 _NONE, _LZW, _OLD_JPEG, _JPEG, _DEFLATE, _PACKBITS, _OLD_DEFLATE = 1, 5, 6, 7, 8, 32773, 32946
 _UNKNOWN_SAMPLE, _PREMULTIPLIED, _ALPHA = 0, 1, 2
 _PLANES = 2
+_APERIO_YCBCR, _APERIO_RGB = 33003, 33005  # JPEG 2000, whatever the tag of the colours says
+_CMYK_INKS = 1
 
 _PILLOW_COMPRESSIONS = {_NONE, _LZW, _OLD_JPEG, _JPEG, _DEFLATE, _PACKBITS, _OLD_DEFLATE}
 _BUILT_IN = {_NONE, _DEFLATE, _OLD_DEFLATE, _PACKBITS}  # compressions that tifffile reads without imagecodecs
+_LOSSLESS = {*_BUILT_IN, _LZW, 34925, 34926, 50000}  # and LZMA, ZSTD: they decode to the samples as they were stored
+_DECODED_TO_RGB = {_OLD_JPEG, _JPEG, _APERIO_RGB}
+_USUAL_SUBSAMPLING = (2, 2)  # where the tag is missing
+_REFERENCE = (0.0, 255.0, 128.0, 255.0, 128.0, 255.0)  # of YCbCr that uses all values
+_COEFFICIENTS = (0.299, 0.587, 0.114)
 BAND = 1 << 24  # px that are decoded at once to find the greatest value, and of a tile or strip that is not too large
 
 
@@ -32,12 +39,14 @@ class Kind:
     """How the samples of a page become RGB.
 
     Attributes:
-        mode: as of Pillow, with `;16` for 16 bits.
+        mode: as of Pillow, with `;16` for more than 8 bits.
+        bits: of a sample.
         alpha: index of the sample that holds the transparency; None: none does.
         notes: on samples that are ignored.
     """
 
     mode: str
+    bits: int = 8
     inverted: bool = False
     alpha: int | None = None
     premultiplied: bool = False
@@ -57,6 +66,7 @@ def kind_of(path: Path, page: Any) -> Kind:
     if photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR):
         name = getattr(page.photometric, "name", f"kind {photometric}").replace("_", " ")
         raise DataError(f"{path}: its colours ({name}) cannot be converted to RGB. Save it as 8-bit RGB.")
+    _check_colours(path, page)
     if samples < colours or samples > colours + 1:
         raise DataError(f"{path}: has {samples} channels, and only RGB, grey and CMYK can be read. Export it as RGB.")
     alpha, notes = None, tuple[str, ...]()
@@ -69,6 +79,8 @@ def kind_of(path: Path, page: Any) -> Kind:
         else:
             notes = ("a further channel of unknown meaning is ignored",)
     mode = {RGB: "RGB", YCBCR: "RGB", CMYK: "CMYK", PALETTE: "P"}.get(photometric, "L" if bits > 1 else "1")
+    if is_stored_as_ycbcr(page):
+        mode = "YCbCr"
     if alpha is not None:
         mode = "RGBA" if mode == "RGB" else "LA"
     if bits > 8:
@@ -76,7 +88,45 @@ def kind_of(path: Path, page: Any) -> Kind:
         if mode == "P;16":
             raise DataError(f"{path}: has a palette of {1 << bits} colours. Save it as 8-bit RGB.")
     inverted = photometric == WHITE_IS_ZERO
-    return Kind(mode, inverted, alpha, alpha is not None and extras[0] == _PREMULTIPLIED, notes)
+    return Kind(mode, bits, inverted, alpha, alpha is not None and extras[0] == _PREMULTIPLIED, notes)
+
+
+def is_stored_as_ycbcr(page: Any) -> bool:
+    """Whether the decoded samples of a page are YCbCr. Decoders of JPEG return RGB."""
+    return int(page.photometric) == YCBCR and int(page.compression) in _LOSSLESS
+
+
+def _check_colours(path: Path, page: Any) -> None:
+    """Raises DataError for palettes, inks and YCbCr that cannot be converted to RGB, or whose meaning is unknown."""
+    photometric, compression = int(page.photometric), int(page.compression)
+    reason = None
+    if photometric == PALETTE and (page.colormap is None or page.colormap.shape != (3, 1 << page.bitspersample)):
+        reason = "its palette is missing or has another number of colours"
+    elif photometric == CMYK and page.tags.valueof("InkSet", _CMYK_INKS) != _CMYK_INKS:
+        reason = "its inks are not CMYK"
+    elif compression == _APERIO_YCBCR:
+        reason = "its colours (YCbCr in JPEG 2000) are read by OpenSlide only, from a file that is named .svs"
+    elif is_stored_as_ycbcr(page):
+        if tuple(page.tags.valueof("YCbCrSubSampling", _USUAL_SUBSAMPLING)) != (1, 1):
+            reason = "its colours (subsampled YCbCr without JPEG) cannot be converted to RGB"
+        elif (
+            page.bitspersample != 8
+            or _fractions(page, "ReferenceBlackWhite", _REFERENCE) != _REFERENCE
+            or _fractions(page, "YCbCrCoefficients", _COEFFICIENTS) != _COEFFICIENTS
+        ):
+            reason = "its colours (YCbCr of another range, other coefficients or more than 8 bits) are not supported"
+    elif photometric == YCBCR and compression not in _DECODED_TO_RGB:
+        reason = f"its colours (YCbCr in {page.compression.name}) are not supported"
+    if reason:
+        raise DataError(f"{path}: {reason}. Save it as 8-bit RGB.")
+
+
+def _fractions(page: Any, tag: str, default: tuple[float, ...]) -> tuple[float, ...]:
+    """Returns the values of a tag, which holds a numerator and a denominator of each."""
+    found = page.tags.valueof(tag)
+    if found is None:
+        return default
+    return tuple(round(above / max(1, below), 3) for above, below in zip(found[::2], found[1::2], strict=False))
 
 
 def is_ordinary(page: Any, kind: Kind) -> bool:
@@ -87,9 +137,17 @@ def is_ordinary(page: Any, kind: Kind) -> bool:
         and int(page.compression) in _PILLOW_COMPRESSIONS
         and not kind.notes
         and (kind.alpha is None or (kind.alpha == 3 and not kind.premultiplied))
-        and not (int(page.photometric) == YCBCR and int(page.compression) not in (_JPEG, _OLD_JPEG))
+        and kind.mode != "YCbCr"
         and not (page.bitspersample == 1 and page.samplesperpixel > 1)
-    ) or (page.bitspersample in (2, 4) and int(page.photometric) == PALETTE and page.samplesperpixel == 1)
+        and not (kind.mode == "P" and has_8_bit_colours(page))
+    ) or (
+        page.bitspersample in (2, 4) and kind.mode == "P" and page.samplesperpixel == 1 and not has_8_bit_colours(page)
+    )
+
+
+def has_8_bit_colours(page: Any) -> bool:
+    """Whether the colours of a palette have 8 bits, as some programs write them, in place of 16."""
+    return bool(0 < page.colormap.max() < 256)
 
 
 def is_whole(page: Any, by_parts: bool) -> bool:

@@ -23,6 +23,7 @@ from mitobench.slides.reader.tiff_page import (
     check_segments,
     is_in_parts,
     is_ordinary,
+    is_stored_as_ycbcr,
     is_whole,
     kind_of,
 )
@@ -129,7 +130,7 @@ def plan_of(path: Path, tiff: Any, page: int | None = None) -> Plan:
         )
     same = [page for page in tissue if (page.imagewidth, page.imagelength) == (width, height)]
     planes = _planes(path, same, about, notes)
-    kind = Kind("RGB;16" if main.bitspersample == 16 else "RGB") if planes else kind_of(path, main)
+    kind = kind_of(path, main) if not planes else Kind("RGB", 8) if main.bitspersample == 8 else Kind("RGB;16", 16)
     for page in same if planes else [main]:
         check_segments(path, page, tiff.filehandle.size)
     levels, left_out = _levels(path, tissue, main, tiff.filehandle.size) if not planes else ([], 0)
@@ -257,6 +258,7 @@ def _is_reduced(page: Any, main: Any) -> bool:
     alike = (page.bitspersample, page.samplesperpixel, page.sampleformat, page.photometric == main.photometric)
     same_kind = alike == (main.bitspersample, main.samplesperpixel, main.sampleformat, True)
     tolerance = max(_SIMILAR, 2 / min(page.imagewidth, page.imagelength))
+    same_kind &= is_stored_as_ycbcr(page) == is_stored_as_ycbcr(main)
     return same_kind and abs(aspect - 1) <= tolerance and bool(page.databytecounts)
 
 

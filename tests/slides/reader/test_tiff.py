@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image as Pillow
+from PIL import ImageOps
 
 from mitobench.errors import DataError
 from mitobench.slides.reader import open_image, optional
@@ -230,6 +231,102 @@ def test_inverted_grey_is_turned_into_grey(path: Path, rgb: RGB, dtype: Any) -> 
     write(path, np.iinfo(dtype).max - grey, photometric="miniswhite")
     np.testing.assert_array_equal(pixels(path), np.repeat(rgb[..., 1:2], 3, axis=2))
     assert "inverted grey" in notes(path)
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_inverted_grey_of_fewer_bits_is_scaled_from_all_of_them(path: Path, rgb: RGB, bits: int) -> None:
+    bright = rgb[..., 1].astype(np.uint16) // 4 + 192
+    write(path, (1 << bits) - 1 - (bright << (bits - 8)), photometric="miniswhite", bitspersample=bits)
+    np.testing.assert_array_equal(pixels(path), np.repeat(bright[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+@pytest.mark.parametrize("orientation", [1, 3])
+def test_grey_of_few_bits_is_as_bright_as_pillow_shows_it(
+    path: Path, rgb: RGB, bits: int, photometric: str, orientation: int
+) -> None:
+    options: dict[str, Any] = {"photometric": photometric, "bitspersample": bits}
+    write(path, rgb[..., 1] >> (8 - bits), extratags=[(274, 3, 1, orientation, True)], **options)
+    with Pillow.open(path) as image:
+        shown = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    np.testing.assert_array_equal(pixels(path), shown)
+
+
+def test_rgb_of_few_bits_is_stretched(path: Path, rgb: RGB) -> None:
+    write(path, rgb >> 4, photometric="rgb", bitspersample=4)
+    np.testing.assert_array_equal(pixels(path), (rgb >> 4) * 17)
+
+
+def test_fax_is_black_and_white(path: Path, rgb: RGB) -> None:
+    Pillow.fromarray(rgb).convert("1").save(path, compression="group4")
+    assert set(np.unique(pixels(path))) == {0, 255}
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "zstd"}, {"extratags": [(274, 3, 1, 3, True)]}])
+@pytest.mark.parametrize("depth", [1, 257])  # of the colours: 8 bits, as some programs write them, and 16
+def test_a_palette_is_looked_up_whatever_decodes_it(path: Path, rgb: RGB, options: Any, depth: int) -> None:
+    indices = rgb[..., 1]
+    colours = np.random.default_rng(1).integers(0, 256, (256, 3)).astype(np.uint8)
+    write(path, indices, photometric="palette", colormap=colours.T.astype(np.uint16) * depth, **options)
+    expected = colours[indices]
+    np.testing.assert_array_equal(pixels(path), expected[::-1, ::-1] if "extratags" in options else expected)
+
+
+def test_a_palette_of_two_colours_is_looked_up_when_it_is_turned_upright(path: Path, rgb: RGB) -> None:
+    image = Pillow.fromarray(rgb).quantize(2)
+    colours = np.array(image.getpalette()[:6], np.uint16).reshape(2, 3).T * 257
+    tags = [(274, 3, 1, 3, True), (320, 3, 6, colours.ravel().tolist(), True)]
+    write(path, np.asarray(image), photometric="minisblack", bitspersample=1, extratags=tags)
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        tiff.pages[0].tags["PhotometricInterpretation"].overwrite(3)
+    np.testing.assert_array_equal(pixels(path), np.asarray(image.convert("RGB"))[::-1, ::-1])
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate", "packbits"])
+def test_ycbcr_without_jpeg_is_converted_as_pillow_does(path: Path, rgb: RGB, compression: str | None) -> None:
+    image = Pillow.fromarray(rgb).convert("YCbCr")
+    image.save(path, **({"compression": compression} if compression else {}))
+    np.testing.assert_array_equal(pixels(path), np.asarray(image.convert("RGB")))
+    assert notes(path) == "image is YCbCr, converted to RGB"
+    with Pillow.open(path) as shown:
+        assert np.abs(pixels(path).astype(int) - np.asarray(shown.convert("RGB"))).max() <= 1
+
+
+@pytest.mark.parametrize("form", [{"tile": (16, 32)}, {"compression": "zstd"}, {"planarconfig": "separate"}])
+def test_ycbcr_is_converted_in_every_form(path: Path, rgb: RGB, form: Any) -> None:
+    image = Pillow.fromarray(rgb).convert("YCbCr")
+    data = np.asarray(image)
+    write(path, np.moveaxis(data, 2, 0) if "planarconfig" in form else data, photometric="ycbcr", **form)
+    np.testing.assert_array_equal(pixels(path), np.asarray(image.convert("RGB")))
+
+
+_CCIR = (532, 5, 6, (15, 1, 235, 1, 128, 1, 240, 1, 128, 1, 240, 1), True)
+_HDTV = (529, 5, 3, (2126, 10000, 7152, 10000, 722, 10000), True)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"photometric": "ycbcr", "extratags": [_CCIR]}, "YCbCr of another range"),
+        ({"photometric": "ycbcr", "extratags": [_HDTV]}, "other coefficients"),
+        ({"photometric": "ycbcr", "compression": "jpeg2000"}, "YCbCr in JPEG2000"),
+        ({"photometric": "rgb", "compression": "aperio_jp2000_ycbc"}, "by OpenSlide only"),
+        ({"photometric": "separated", "extratags": [(332, 3, 1, 2, True)]}, "its inks are not CMYK"),
+    ],
+)
+def test_unusual_colours_are_refused_by_name(path: Path, rgb: RGB, options: Any, reason: str) -> None:
+    write(path, np.dstack([rgb, rgb[..., 0]]) if options["photometric"] == "separated" else rgb, **options)
+    with pytest.raises(DataError, match=rf"field\.tif.*{reason}"):
+        pixels(path)
+
+
+def test_subsampled_ycbcr_without_jpeg_is_refused(path: Path, rgb: RGB) -> None:
+    write(path, rgb, photometric="ycbcr")
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        tiff.pages[0].tags["YCbCrSubSampling"].overwrite((2, 2))
+    with pytest.raises(DataError, match="subsampled YCbCr without JPEG"):
+        pixels(path)
 
 
 def test_a_palette_is_looked_up(path: Path, rgb: RGB) -> None:
