@@ -153,6 +153,9 @@ def test_classes_that_are_not_clear_are_asked_about(write: Callable[..., Path], 
     path = write("frame,x,y,score,label\n" + "".join(f"A00_00,{n},2,.5,{label}\n" for n, label in enumerate(labels)))
     with pytest.raises(MitobenchError, match=r"d\.csv: column label is .*--class"):
         read(path, FRAMES)
+    if "mitosis" in labels:
+        with pytest.raises(MitobenchError, match="for example --class mitosis"):
+            read(path, FRAMES)
     named = labels[0] or labels[1]
     kept = [[float(n), 2.0] for n, label in enumerate(labels) if label == named]
     assert centres(path, classes=[named]) == {"A00_00": kept}
@@ -274,6 +277,24 @@ def test_geojson(write: Callable[..., Path], wrapped: Callable[[list], Any]) -> 
     assert centres(path) == {"A00_00": [[30, 40]]}
     path = write(wrapped([feature(image="A00_08.png")]), "all.geojson")
     assert centres(path) == {"A00_08": [[30, 40]]}
+
+
+def test_what_predict_writes_for_qupath_is_read_without_candidates_and_hot_spots(write: Callable[..., Path]) -> None:
+    hot_spot = feature("Hot spot", None, objectType="annotation", measurements={"mitoses": 1})
+    path = write([feature("Mitosis"), feature("Candidate", 0.2), hot_spot], "A00_00.geojson")
+    found = read(path, FRAMES)
+    assert found.detections["A00_00"].score.tolist() == [0.5]
+    assert found.notes[0] == "1 outline of hot spots left out"
+    assert found.notes[1].endswith("1 detections of other classes are left out: Candidate (1)")
+    assert len(centres(path, classes=["Candidate"])["A00_00"]) == 1
+
+
+def test_candidates_without_mitoses_are_asked_about(write: Callable[..., Path]) -> None:
+    path = write([feature("Candidate"), feature("Candidate", 0.2)], "A00_00.geojson")
+    with pytest.raises(MitobenchError, match=r"is Candidate \(2\).*for example --class mitosis"):
+        read(path, FRAMES)
+    assert centres(path, classes=["mitosis"]) == {}
+    assert len(centres(path, classes=["Candidate"])["A00_00"]) == 2
 
 
 def test_every_point_and_every_outline_is_a_detection(write: Callable[..., Path]) -> None:

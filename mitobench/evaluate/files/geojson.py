@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mitobench.errors import MitobenchError
+from mitobench.errors import MitobenchError, counted
 from mitobench.evaluate.files.class_choice import labelled
 from mitobench.evaluate.files.frame_names import FrameNames, name_in
 from mitobench.evaluate.files.table import Row, Table
+from mitobench.foreign.classes import plain
 from mitobench.foreign.geojson import features_of, places, properties_of, texts_of
 
 SUFFIXES = (".geojson",)
 
 _IMAGE = ("image", "image_name", "file_name", "filename", "frame", "image_id")
 _SCORES = ("score", "confidence", "probability", "prob")
+_HOT_SPOT = "hotspot"  # class of the outlines that `mitobench predict` writes
 _HALF_PX = 0.5  # GeoJSON counts from the corner of the first pixel, mitobench from its centre
 
 
@@ -38,17 +40,23 @@ def read_geojson(files: Sequence[tuple[Path, Any]], frames: FrameNames, class_co
     table = Table("points", f"{len(files)} GeoJSON files")
     scores: list[float | None] = []
     described: list[dict[str, str]] = []
+    outlines = 0
     for path, content in files:
         for number, feature in enumerate(features_of(content, str(path))):
             where = f"{path}: feature {number}"
             properties = properties_of(feature, where)
             score, texts = _score(where, properties), texts_of(properties, (*_IMAGE, *_SCORES), where)
+            if properties.get("objectType") == "annotation" and plain(texts.get("classification", "")) == _HOT_SPOT:
+                outlines += 1
+                continue
             frame = frames.find(where, _image(properties) or name_in(root, path))
             for x, y in places(feature.get("geometry"), where):
                 scores.append(score)
                 described.append(texts)
                 xy = (x - _HALF_PX, y - _HALF_PX)
                 table.rows.append(Row(where, frame, xy, 1.0 if score is None else score))
+    if outlines:
+        table.notes.append(f"{counted(outlines, 'outline')} of hot spots left out")
     if None in scores and set(scores) != {None}:
         where = table.rows[scores.index(None)].where
         raise MitobenchError(f"{where}: has no score, but other features have. Add it, or remove the feature.")
