@@ -20,7 +20,7 @@ from mitobench.datasets.folds import find_split
 from mitobench.datasets.looks import looked_at
 from mitobench.datasets.points import OUTSIDE_PX
 from mitobench.datasets.splits import PARTS, Split, SplitFile, assign
-from mitobench.errors import MitobenchError, nearest
+from mitobench.errors import DataError, MitobenchError, nearest
 from mitobench.evaluate import (
     FramePrediction,
     Metrics,
@@ -41,6 +41,11 @@ from mitobench.results import record
 from mitobench.results.local_datasets import split_of
 
 DETECTION_SUFFIXES = (".csv", ".tsv", ".txt", ".gz", ".json", ".geojson")
+ALL_FRAMES = "all"  # in place of a part of a split
+ALL_FRAMES_NOTE = (
+    "all labelled frames are scored, whatever their part: if the tool was trained, or its threshold chosen, on some of "
+    "them, expect less on others"
+)
 NO_THRESHOLD = "no threshold is given, and no detections on validation frames to choose one from"
 
 
@@ -103,7 +108,8 @@ class ToolScore(Strict):
         schema_version: version of this format.
         detections: the scored file.
         validation_detections: the file that the threshold was chosen on; None if none was given.
-        dataset, protocol, split, scanners: which frames were scored; `split` is the part, for example `test`.
+        dataset, protocol, split, scanners: which frames were scored; `split` is the part, for example `test`, or `all`:
+            every labelled frame, without a protocol.
         coverage: how much of the data set is here; None: all of it.
         note: the split's own note.
         data_digest: SHA-256 over images and annotation of the scored frames.
@@ -121,7 +127,7 @@ class ToolScore(Strict):
     detections: Source
     validation_detections: Source | None
     dataset: str
-    protocol: str
+    protocol: str | None
     split: str
     scanners: tuple[str, ...]
     coverage: str | None
@@ -159,13 +165,13 @@ def score_detections(
     class_column: str | None = None,
     images: Path | None = None,
 ) -> ToolScore:
-    """Score the detections of any tool over all frames of one part of a split, including frames without a detection.
+    """Score the detections of any tool over all frames of a part of a split, including frames without a detection.
 
     Args:
         detections: a file or folder in one of the formats of `mitobench.evaluate.files`.
         dataset: the data set that the frames belong to.
         data: folder that contains it, at any depth.
-        part: `train`, `val` or `test`.
+        part: `train`, `val` or `test`; `all`: every labelled frame, whatever its part.
         protocol: the split, as a name, a `.json` file or a SplitFile; None: the default on the data set's card.
         scanners: to score; None: all that are here.
         matcher: a name in `evaluate.MATCHERS`; the deprecated `midog` is `evalutils`.
@@ -218,47 +224,47 @@ def _score(
     class_column: str | None = None,
     images: Path | None = None,
 ) -> ToolScore:
-    _check_arguments(part, threshold, validation, radius_um)
+    _check_arguments(part, protocol, threshold, validation, radius_um)
     _check_there(path for path in (detections, validation) if path is not None)
     everything = datasets.load(dataset, data)
     selected = looked_at(everything.select(scanners) if scanners else everything)
-    split_name = protocol or selected.card.default_protocol
-    file = split_name if isinstance(split_name, SplitFile) else find_split(selected, split_name)
-    split = assign(file, selected, needed=[part] if validation is None else [part, "val"])
+    split = None if part == ALL_FRAMES else _split(selected, protocol, [part] if validation is None else [part, "val"])
+    scored = split.parts[part] if split else _labelled(selected)
     infos = {id: FrameInfo(item.frame.size, item.frame.mpp) for id, item in everything.items.items()}
     if radius_um is None:
-        mpp = [selected.items[id].frame.mpp for id in split.parts[part]]
+        mpp = [selected.items[id].frame.mpp for id in scored]
         radius_um = radius_um_for(matcher, selected.card.radius_um, mpp)
     rule = matcher, radius_um
 
     def best_f1(detections: Mapping[str, Detections]) -> float:
-        return sweep(_frames(selected, split, part, detections), *rule).best_f1() or 0.0
+        return sweep(_frames(selected, scored, detections), *rule).best_f1() or 0.0
 
     reading: dict[str, Any] = {"format": format, "classes": classes, "class_column": class_column, "images": images}
     found = read(detections, infos, **reading)
     hint = _hint(found, infos, best_f1)
     source = _source(detections, found, infos, hint)
     point, validation_source, notes = None, None, list(found.notes)
-    if validation is not None:
+    if validation is not None and split is not None:
         on_validation = read(validation, infos, **reading)
         validation_source = _source(validation, on_validation, infos, None)
         notes += on_validation.notes
-        point = choose_threshold(_frames(selected, split, "val", on_validation.detections), *rule)
+        point = choose_threshold(_frames(selected, split.parts["val"], on_validation.detections), *rule)
         threshold = point.threshold
-    frames = _frames(selected, split, part, found.detections)
+    frames = _frames(selected, scored, found.detections)
     metrics = evaluate(frames, threshold, *rule, cut_offs=selected.card.cut_offs_by_tumour)
+    notes += [] if split else [ALL_FRAMES_NOTE]
     notes += [*selected.notes, *(f"{dataset}: {remark}" for remark in selected.remarks)]
     notes += [*_unusual_scores(frames, threshold), *_duplicated_truth(frames)]
     return ToolScore(
         detections=source,
         validation_detections=validation_source,
         dataset=dataset,
-        protocol=split.protocol,
+        protocol=split.protocol if split else None,
         split=part,
         scanners=selected.scanners,
-        coverage="; ".join(filter(None, (selected.coverage, split.missing))) or None,
-        note=split.note,
-        data_digest=selected.digest(split.parts[part]),
+        coverage="; ".join(filter(None, (selected.coverage, split and split.missing))) or None,
+        note=split.note if split else ALL_FRAMES_NOTE,
+        data_digest=selected.digest(scored),
         n_outside=source.n_detections - sum(len(frame.xy) for frame in frames),
         threshold_from=None if threshold is None else "given" if validation is None else "validation",
         reason=None if threshold is not None else f"on validation {point.reason}" if point else NO_THRESHOLD,
@@ -307,14 +313,41 @@ def score_record(path: Path, data: Path) -> ToolScore:
     return score
 
 
-def _check_arguments(part: str, threshold: float | None, validation: Path | None, radius_um: float | None) -> None:
-    if part not in PARTS:
-        raise MitobenchError(f"--split {part}: unknown part. {nearest(part, PARTS)}")
+def _split(dataset: Dataset, protocol: str | SplitFile | None, needed: Sequence[str]) -> Split:
+    """Returns the split of this copy, whose `needed` parts have frames; errors about a name suggest `--split all`."""
+    if isinstance(protocol, SplitFile):  # of a record
+        return assign(protocol, dataset, needed)
+    try:
+        return assign(find_split(dataset, protocol or dataset.card.default_protocol), dataset, needed)
+    except DataError as reason:
+        raise DataError(f"{reason} Or score every labelled frame: --split {ALL_FRAMES}.") from reason
+
+
+def _labelled(dataset: Dataset) -> tuple[str, ...]:
+    """Returns the ids of the frames with labels, sorted. Raises DataError if there are none."""
+    found = tuple(sorted(id for id, item in dataset.items.items() if item.mitoses.labelled))
+    if not found:
+        raise DataError(f"{dataset.name}: none of its {len(dataset.items)} frames has labels. Add their annotation.")
+    return found
+
+
+def _check_arguments(
+    part: str,
+    protocol: str | SplitFile | None,
+    threshold: float | None,
+    validation: Path | None,
+    radius_um: float | None,
+) -> None:
+    parts = (*PARTS, ALL_FRAMES)
+    if part not in parts:
+        raise MitobenchError(f"--split {part}: unknown part. {nearest(part, parts)}")
+    if part == ALL_FRAMES and protocol is not None:
+        raise MitobenchError(f"--split {ALL_FRAMES} scores every labelled frame. Leave out --protocol.")
     if threshold is not None and validation is not None:
         raise MitobenchError("--threshold and --validation both set the threshold. Give only one of them.")
-    if validation is not None and part == "val":
+    if validation is not None and part in ("val", ALL_FRAMES):
         raise MitobenchError(
-            "--split val with --validation: the threshold would be chosen on the frames that are scored. "
+            f"--split {part} with --validation: the threshold would be chosen on the frames that are scored. "
             "Give --threshold instead, or score another part."
         )
     if threshold is not None and not math.isfinite(threshold):
@@ -443,13 +476,8 @@ def _duplicated_truth(frames: Sequence[FramePrediction]) -> list[str]:
     ]
 
 
-def _frames(dataset: Dataset, split: Split, part: str, detections: Mapping[str, Detections]) -> list[FramePrediction]:
-    if not split.parts[part]:
-        raise MitobenchError(
-            f"{dataset.name}: the {part} part of the split {split.protocol!r} has no frames. "
-            "Choose another part or split."
-        )
-    items = (dataset.items[id] for id in split.parts[part])
+def _frames(dataset: Dataset, ids: Sequence[str], detections: Mapping[str, Detections]) -> list[FramePrediction]:
+    items = (dataset.items[id] for id in ids)
     return over_split(((item.frame, item.mitoses) for item in items), detections)
 
 

@@ -34,7 +34,12 @@ def score(
         str | None,
         typer.Option(help="Data set that the frames belong to. Default for a record: its own."),
     ] = None,
-    split: Annotated[str, typer.Option(help="Part of the split to score: test, val or train.")] = "test",
+    split: Annotated[
+        str,
+        typer.Option(
+            help="Part of the split to score: test, val or train. all: every labelled frame, without a split."
+        ),
+    ] = "test",
     protocol: Annotated[
         str | None, typer.Option(help="Split: a protocol's name or a .json file. Default: the data set's first.")
     ] = None,
@@ -205,8 +210,9 @@ def _measured(scored: ToolScore) -> Iterator[str]:
     from mitobench.evaluate.matching import hit_rule
 
     metrics = scored.metrics
+    frames = f"protocol {scored.protocol}, {scored.split} part" if scored.protocol else "all labelled frames"
     yield (
-        f"{scored.dataset}, protocol {scored.protocol}, {scored.split} part, scanner {' and '.join(scored.scanners)}: "
+        f"{scored.dataset}, {frames}, scanner {' and '.join(scored.scanners)}: "
         f"{metrics.n_frames} frames of {metrics.n_groups} slides, {metrics.n_mitoses} mitoses; "
         f"{metrics.n_detections} detections."
     )
@@ -215,7 +221,7 @@ def _measured(scored: ToolScore) -> Iterator[str]:
     if scored.coverage:
         yield f"The data set is incomplete: {scored.coverage}."
     if scored.n_outside:
-        yield f"{scored.n_outside} detections are on frames outside this part and are not scored."
+        yield f"{scored.n_outside} detections are on other frames and are not scored."
     if metrics.n_unlabelled:
         yield f"{metrics.n_unlabelled} frames are unlabelled and are not scored."
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_runs
+from PIL import Image as Pillow
 
 from mitobench import registry
 from mitobench.api import Mitoses
@@ -163,7 +164,31 @@ def test_a_part_has_its_frames_and_other_detections_are_reported(
     answer, found = score(VALIDATION, "--threshold", 0.1, "--split", part)
     assert counts(found["metrics"]) == expected
     assert found["n_outside"] == (0 if part == "val" else 2)
-    assert ("2 detections are on frames outside this part" in answer.out) == (part != "val")
+    assert ("2 detections are on other frames" in answer.out) == (part != "val")
+
+
+def test_all_labelled_frames_are_scored_without_a_split(score: Callable[..., Any]) -> None:
+    answer, found = score(TEST + VALIDATION.split("\n", 1)[1], "--split", "all", "--threshold", 0.5)
+    assert counts(found["metrics"]) == (2, 1, 3)
+    assert (found["split"], found["protocol"], found["n_outside"]) == ("all", None, 0)
+    assert "mitos2012, all labelled frames, scanner A: 4 frames" in answer.out
+    assert "whatever their part: if the tool was trained" in answer.out
+    assert found["note"] in found["notes"]
+
+
+def test_a_data_set_too_small_for_a_split_is_scored_with_all_of_its_frames(
+    mitobench: Callable[..., Any], tmp_path: Path
+) -> None:
+    root, detections = tmp_path / "one", tmp_path / "found.csv"
+    root.mkdir()
+    Pillow.fromarray(np.full((SIDE, SIDE, 3), 200, dtype=np.uint8)).save(root / "field.png", dpi=(101_600, 101_600))
+    (root / "annotations.csv").write_text("image,x,y,class\nfield.png,10,10,mitosis\n")
+    detections.write_text("image,x,y,score\nfield.png,11,10,.9\n")
+    given = ("score", detections, "--dataset", "folder", "--data", root, "--threshold", 0.5)
+    answer = mitobench(*given)
+    assert "part 'test' (20% of the slides, drawn) is empty" in answer.err
+    assert "Or score every labelled frame: --split all." in answer.err
+    assert "TP 1, FP 0, FN 0" in mitobench(*given, "--split", "all").out
 
 
 def test_scanners_are_those_asked_for(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> None:
