@@ -210,6 +210,15 @@ def from_geojson(
     ],
     out: Annotated[Path, typer.Option(help="Folder to create.", show_default=False)],
     mpp: Annotated[float | None, Number(help="um/px of the images. Default: what each file says.")] = None,
+    page: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Page of files that hold several, such as a z-stack. Default: the one that `predict` searched, if its "
+            "mitobench_files.jsonl is beside the GeoJSON.",
+            show_default=False,
+        ),
+    ] = None,
     mitosis: Annotated[list[str] | None, typer.Option(help="A further class of mitoses. May be repeated.")] = None,
     imposter: Annotated[
         list[str] | None, typer.Option(help="A further class of figures that are not mitoses. May be repeated.")
@@ -227,14 +236,18 @@ def from_geojson(
     labelled. Without regions that is the whole image. The outlines of hot spots are not regions, unless --region names
     them. Each region becomes an image in --out.
 
+    The image of a file is the only one, the one of the same name, or the one that `predict` names in its
+    mitobench_files.jsonl beside the GeoJSON, as for NAME-2.geojson.
+
     Exit code 2: a file cannot be read, a class is not known, or the folder exists.
 
     Example: mitobench data from-geojson found/slide.geojson --image slide.svs --out my-fields
     """
     from mitobench.model import corrections
+    from mitobench.model.corrected_files import pairs_of
 
     names = [tuple(given or ()) for given in (mitosis, imposter, ignore, region)]
-    pairs = corrections.pairs_of(geojson, image)
+    pairs = pairs_of(geojson, image, page)
     written = corrections.write_dataset(pairs, out, mpp, corrections.Classes(*names))
     for note in written.notes:
         echo(note)

@@ -23,6 +23,7 @@ from mitobench.errors import DataError, MitobenchError, as_text, counted
 from mitobench.foreign.geojson import places, texts_of
 from mitobench.foreign.limits import MAX_LABELS_BYTES, MAX_PIXELS
 from mitobench.model import inputs
+from mitobench.model.corrected_files import Pair
 from mitobench.model.outputs import CANDIDATE
 from mitobench.model.search_area import Ring, rings_of, within
 from mitobench.slides.reader import Image, open_image
@@ -81,7 +82,7 @@ class Written:
 
 
 def write_dataset(
-    pairs: Sequence[tuple[Path, Path]],
+    pairs: Sequence[Pair],
     out: Path,
     mpp: float | None = None,
     classes: Classes = Classes(),
@@ -89,7 +90,7 @@ def write_dataset(
     """Writes a data set of corrected images: each region, or each whole image without regions, is an image of it.
 
     Args:
-        pairs: GeoJSON file and image file.
+        pairs: GeoJSON files with their images.
         out: folder to create.
         mpp: um/px of the images; None: that of each file.
         classes: what the classes of the objects mean.
@@ -103,11 +104,12 @@ def write_dataset(
     notes: list[str] = []
     try:
         with atomic_folder(out) as folder:
-            for name, (geojson, path) in zip(inputs.names([path for _, path in pairs]), pairs, strict=True):
-                with open_image(path) as image:
+            for name, pair in zip(inputs.names([pair.image for pair in pairs]), pairs, strict=True):
+                geojson, path, page = pair
+                with open_image(path, page) as image:
                     resolution, odd = inputs.resolution(image, mpp)
                     notes += [f"{path}: {note}" for note in odd]
-                    corrections = read_corrections(geojson, classes)
+                    corrections = read_corrections(geojson, classes, page)
                     if not len(corrections.xy):
                         notes.append(f"{geojson}: {WITHOUT_FIGURES}")
                     rows += _write_image(folder / as_text(name), image, resolution, corrections, notes)
@@ -121,36 +123,12 @@ def write_dataset(
     return Written(len({row[0] for row in rows}), labels["mitosis"], labels["imposter"], tuple(notes))
 
 
-def pairs_of(files: Sequence[Path], images: Sequence[Path]) -> list[tuple[Path, Path]]:
-    """Finds the image of each GeoJSON file: the only one, or the one of the same name without suffixes.
-
-    Args:
-        files: GeoJSON files.
-        images: image files, and folders that hold them.
-
-    Raises DataError if an image is missing, or two have the same name.
-    """
-    found = inputs.images_of(images)
-    inputs.check_there([*files, *found])
-    if len(files) == len(found) == 1:
-        return [(files[0], found[0])]
-    named: dict[str, Path] = {}
-    for path in found:
-        for name in {path.stem, path.name}:
-            if named.setdefault(name, path) != path:
-                raise DataError(f"{path}: has the same name as {named[name]}. Give them in separate commands.")
-    missing = [file for file in files if file.name.removesuffix(file.suffix) not in named]
-    if missing:
-        raise DataError(f"{missing[0]}: no image is named {missing[0].stem}. Give it with --image.")
-    return [(file, named[file.name.removesuffix(file.suffix)]) for file in files]
-
-
-def read_corrections(path: Path, classes: Classes = Classes()) -> Corrections:
+def read_corrections(path: Path, classes: Classes = Classes(), page: int | None = None) -> Corrections:
     """Reads a GeoJSON file that QuPath exported, or that `predict` wrote.
 
     Points and detections of the class Mitosis are mitoses; Candidate and the names of imposters in `dataset.toml` are
     imposters. Annotations of other classes, or without one, are regions. Raises DataError with the feature for
-    anything else.
+    anything else, and for an object that QuPath has on another plane than that of the page.
     """
     content = foreign.read_json(path, MAX_LABELS_BYTES, "GeoJSON file", DataError)
     features = content.get("features", [content]) if isinstance(content, dict) else content
@@ -161,12 +139,23 @@ def read_corrections(path: Path, classes: Classes = Classes()) -> Corrections:
     for number, feature in enumerate(features):
         where = f"{path}: features[{number}]"
         kind = _kind(feature, where, classes)
+        if kind is not None and page is not None:
+            _check_plane(feature["geometry"].get("plane"), where, page)
         if kind == "region":
             regions.append(_region(path, number, feature["geometry"]))
         elif kind is not None:
             figures += [(x, y, kind == "mitosis") for x, y in places(feature["geometry"], where, DataError)]
     table = np.array(figures, dtype=np.float64).reshape(-1, 3)
     return Corrections(table[:, :2] - 0.5, table[:, 2].astype(bool), tuple(regions))
+
+
+def _check_plane(plane: Any, where: str, page: int) -> None:
+    """Raises DataError for an object on another plane of a stack. What was imported into QuPath is on the first one."""
+    z = plane.get("z") if isinstance(plane, dict) else None
+    if isinstance(z, int) and z not in (0, page - 1):
+        raise DataError(
+            f"{where}: is on plane {z + 1} of the stack, and page {page} is read. Remove it, or give --page."
+        )
 
 
 def _region(path: Path, number: int, geometry: dict[str, Any]) -> tuple[Ring, ...]:
@@ -280,8 +269,11 @@ def _csv(rows: Sequence[tuple[str, str, str, str]]) -> str:
     return text.getvalue()
 
 
-def _settings(out: Path, pairs: Sequence[tuple[Path, Path]]) -> str:
-    sources = [f"# {as_text(geojson.name)!a} of {as_text(path.name)!a}" for geojson, path in pairs]
+def _settings(out: Path, pairs: Sequence[Pair]) -> str:
+    sources = [
+        f"# {as_text(geojson.name)!a} of {as_text(path.name)!a}{f', page {page}' if page else ''}"
+        for geojson, path, page in pairs
+    ]
     lines = [
         "# Written by: mitobench data from-geojson",
         *sources,

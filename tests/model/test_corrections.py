@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from slides.reader.pictures import picture
 
 from mitobench.api import DataError, MitobenchError
 from mitobench.datasets import Dataset, load
 from mitobench.model import corrections
+from mitobench.model.corrected_files import Pair
 from mitobench.model.corrections import Classes, Written
 from mitobench.model.outputs import write_geojson
 from model.pages.slides import findings
@@ -50,7 +52,7 @@ def write(tmp_path: Path) -> Callable[..., tuple[Written, Dataset]]:
     def run(*features: dict[str, Any], classes: Classes | None = None) -> tuple[Written, Dataset]:
         Image.fromarray(picture(SIZE[1], SIZE[0])).save(tmp_path / "slide.png")
         (tmp_path / "slide.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
-        pairs = corrections.pairs_of([tmp_path / "slide.geojson"], [tmp_path / "slide.png"])
+        pairs = [Pair(tmp_path / "slide.geojson", tmp_path / "slide.png")]
         written = corrections.write_dataset(pairs, tmp_path / "out", MPP, classes or Classes())
         return written, load("folder", tmp_path / "out")
 
@@ -154,16 +156,40 @@ def test_what_predict_wrote_comes_back(tmp_path: Path) -> None:
     image = tmp_path / "slide.png"
     Image.fromarray(picture(SIZE[1], SIZE[0])).save(image)
     write_geojson(tmp_path / "slide.geojson", findings(image, xy, scores, size=SIZE, mpp=(MPP, MPP)))
-    corrections.write_dataset([(tmp_path / "slide.geojson", image)], tmp_path / "out", MPP)
+    corrections.write_dataset([Pair(tmp_path / "slide.geojson", image)], tmp_path / "out", MPP)
     (item,) = load("folder", tmp_path / "out").items.values()
     assert item.mitoses.xy == pytest.approx(xy[:1])
     assert item.mitoses.imposters == pytest.approx(xy[1:2])
 
 
-def test_files_are_paired_by_name(tmp_path: Path) -> None:
-    for name in ("a.geojson", "b.geojson", "a.png", "b.tif"):
-        (tmp_path / name).touch()
-    files = [tmp_path / "b.geojson", tmp_path / "a.geojson"]
-    assert corrections.pairs_of(files, [tmp_path]) == [(files[0], tmp_path / "b.tif"), (files[1], tmp_path / "a.png")]
-    with pytest.raises(DataError, match=r"b\.geojson: no image is named b"):
-        corrections.pairs_of(files, [tmp_path / "a.png"])
+@pytest.fixture
+def stack(tmp_path: Path) -> Path:
+    """A z-stack of three pages that differ."""
+    path = tmp_path / "stack.tif"
+    with tifffile.TiffWriter(path) as tiff:
+        for page in range(3):
+            tiff.write(picture(SIZE[1], SIZE[0], seed=page), photometric="rgb", metadata=None)
+    return path
+
+
+def test_the_page_that_was_annotated_is_written(stack: Path, tmp_path: Path) -> None:
+    geojson = tmp_path / "stack.geojson"
+    geojson.write_text(json.dumps([MITOSIS, CANDIDATE]))
+    with pytest.raises(DataError, match=r"holds 3 images of the same size.* Choose one with --page"):
+        corrections.write_dataset([Pair(geojson, stack)], tmp_path / "out", MPP)
+    for page in (2, 3):
+        out = tmp_path / f"out{page}"
+        corrections.write_dataset([Pair(geojson, stack, page)], out, MPP)
+        (item,) = load("folder", out).items.values()
+        assert np.array_equal(item.frame.read(), picture(SIZE[1], SIZE[0], seed=page - 1))
+        assert f"'stack.geojson' of 'stack.tif', page {page}" in (out / "dataset.toml").read_text()
+
+
+def test_objects_on_another_plane_than_the_page_are_refused(stack: Path, tmp_path: Path) -> None:
+    drawn = detection("Mitosis", 50, 50)
+    drawn["geometry"]["plane"] = {"c": -1, "z": 1, "t": 0}
+    geojson = tmp_path / "stack.geojson"
+    geojson.write_text(json.dumps([MITOSIS, drawn]))
+    assert corrections.write_dataset([Pair(geojson, stack, 2)], tmp_path / "out", MPP).mitoses == 2
+    with pytest.raises(DataError, match=r"features\[1\]: is on plane 2 of the stack, and page 3 is read"):
+        corrections.write_dataset([Pair(geojson, stack, 3)], tmp_path / "other", MPP)

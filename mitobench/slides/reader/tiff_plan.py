@@ -203,7 +203,8 @@ def _planes(path: Path, same: list[Any], about: ome.Description, notes: list[str
     if len(same) == 1 and not several:
         return []
     if several or len(same) != 3 or main.samplesperpixel != 1:
-        pages = "Choose one with --page, or export" if main.samplesperpixel >= 3 else "Export"
+        several_rgb = main.samplesperpixel >= 3
+        pages = "Choose one with --page of `predict` and `data from-geojson`, or export" if several_rgb else "Export"
         raise DataError(
             f"{path}: holds {several or f'{len(same)} images of the same size'}: it is a stack or has one page a "
             f"channel. {pages} the image as RGB on one page."
