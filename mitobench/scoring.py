@@ -262,7 +262,7 @@ def _score(
         protocol=split.protocol if split else None,
         split=part,
         scanners=selected.scanners,
-        coverage="; ".join(filter(None, (selected.coverage, split and split.missing))) or None,
+        coverage="; ".join(filter(None, (selected.coverage, split.missing if split else None))) or None,
         note=split.note if split else ALL_FRAMES_NOTE,
         data_digest=selected.digest(scored),
         n_outside=source.n_detections - sum(len(frame.xy) for frame in frames),
