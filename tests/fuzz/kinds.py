@@ -291,7 +291,7 @@ def profile(folder: Path, rng: Random) -> Read:
         settings.pipeline()
         for role in ("detector", "fuser"):
             for name in discovery.names(role):
-                settings.options(role, discovery.load(role, name))
+                settings.options(role, discovery.load(role, discovery.example(role, name)))
         settings.check_names()
 
     return read
