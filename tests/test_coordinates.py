@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from mitobench import datasets
 from mitobench.api import Detections, Frame, Mitoses, PluginError, clip_boxes, mask_box
 from mitobench.contract import frames as contract_frames
 from mitobench.datasets import synthesis
+from mitobench.datasets.images import write_rgb
+from mitobench.evaluate import files
 from mitobench.gallery import drawing
 from mitobench.gallery.outcomes import Mark
 from mitobench.pipeline import checks
@@ -119,3 +125,30 @@ def test_a_mark_is_drawn_around_the_middle_of_its_pixel() -> None:
     rows, columns = rows[near], columns[near]
     centre = [(columns.min() + columns.max()) / 2, (rows.min() + rows.max()) / 2]
     np.testing.assert_allclose(centre, [403.5, 323.5], atol=0.51)
+
+
+@pytest.mark.parametrize("width", [50, 51, 12.5])
+def test_a_box_has_the_same_centre_as_annotation_and_as_detection(tmp_path: Path, width: float) -> None:
+    """Whether it is written as COCO's x, y, width and height, or as two corners."""
+    box, right = [10, 20, width, 30], 10 + width
+    image = {"id": 1, "file_name": "a.png"}
+    entry = {"image_id": "a", "bbox": box, "score": 0.5}
+    annotated = {"images": [image], "annotations": [{"image_id": 1, "bbox": box, "category_id": 1}]}
+    annotated["categories"] = [{"id": 1, "name": "mitosis"}]
+    texts = {
+        "coco.json": (json.dumps(annotated), json.dumps([entry])),
+        "corners.csv": (
+            f"image,x1,y1,x2,y2\na,10,20,{right},50\n",
+            f"image,x1,y1,x2,y2,score\na,10,20,{right},50,.5\n",
+        ),
+    }
+    for name, (annotation, detections) in texts.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        write_rgb(folder / "a.png", np.full((96, 96, 3), 180, np.uint8))
+        (folder / "dataset.toml").write_text("mpp = 0.25\n")
+        (folder / name).write_text(annotation)
+        found = datasets.load("folder", folder).items["a"].mitoses.xy
+        (tmp_path / f"d-{name}").write_text(detections)
+        np.testing.assert_array_equal(found, [[10 + width / 2, 35]])
+        np.testing.assert_array_equal(files.read(tmp_path / f"d-{name}", ["a"]).detections["a"].xy, found)

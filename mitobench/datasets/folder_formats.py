@@ -15,6 +15,7 @@ from mitobench.datasets.folder_settings import FILE, Boxes, FolderSettings
 from mitobench.datasets.points import number
 from mitobench.errors import DataError
 from mitobench.foreign import coco
+from mitobench.foreign.boxes import corners
 from mitobench.foreign.classes import UNCLASSIFIED, flag, plain
 from mitobench.foreign.geojson import features_of, places, properties_of, texts_of
 from mitobench.foreign.limits import MAX_LABELS_BYTES
@@ -152,12 +153,12 @@ def _columns(path: Path, header: Sequence[str], settings: FolderSettings) -> _Co
     twice = next((name for name in header if header.count(name) > 1), None)
     if twice is not None:
         raise DataError(f"{path}:1: the column {twice!r} occurs twice. Rename one of them.")
-    corners = next((names for names in _CORNERS if set(names) <= set(header)), None)
+    of_corners = next((names for names in _CORNERS if set(names) <= set(header)), None)
     sizes = next((names for names in _SIZES if set(names) <= set(header)), None)
-    numbers = corners or sizes or ("x", "y")
+    numbers = of_corners or sizes or ("x", "y")
     if not set(numbers) <= set(header):
         raise DataError(f"{path}:1: has no columns x,y or x1,y1,x2,y2. Its header is {','.join(header)[:120]!r}.")
-    if sizes and not corners and settings.boxes not in ("xywh", "centre"):
+    if sizes and not of_corners and settings.boxes not in ("xywh", "centre"):
         raise DataError(
             f'{path}:1: x,y may be the upper left corner of a box or its centre. Write in {FILE}: boxes = "xywh" or '
             'boxes = "centre".'
@@ -197,10 +198,10 @@ def _centre(values: Sequence[float], boxes: Boxes, where: str) -> tuple[float, f
                 f"{where}: box {x:g},{y:g},{a:g},{b:g} has a corner before its first one. If these are x, y, width and "
                 f'height, write in {FILE}: boxes = "xywh".'
             )
-        return (x + a) / 2, (y + b) / 2
-    if a <= 0 or b <= 0:
+    elif a <= 0 or b <= 0:
         raise DataError(f"{where}: a box of width {a:g} and height {b:g} px. Correct it.")
-    return x + (a - 1) / 2, y + (b - 1) / 2
+    x1, y1, x2, y2 = values if boxes == "corners" else corners(x, y, a, b)
+    return (x1 + x2) / 2, (y1 + y2) / 2
 
 
 # ------------------------------------------------------------------------------------------------- GeoJSON

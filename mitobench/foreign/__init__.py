@@ -11,6 +11,7 @@ use this package:
 - `strict`: the base class of models that reject unknown keys.
 - `classes`, `coco`, `geojson`, `midog25`, `sliderunner`: one reader for each form that both annotations and detections
   have.
+- `boxes`: the corners of boxes, of which both take the mean.
 - `image_names`: what a path in such a file may mean.
 - `text`: shows control characters and escape sequences as text; keeps CSV cells from becoming formulas.
 """

@@ -72,7 +72,7 @@ def test_unannotated_images_are_empty_only_if_the_settings_say_so(folder: Path) 
     assert read(folder, "labels.csv", content)["b"].labelled
 
 
-@pytest.mark.parametrize(("boxes", "xy"), [("xywh", [14.5, 24.5]), ("centre", [10.0, 20.0])])
+@pytest.mark.parametrize(("boxes", "xy"), [("xywh", [15.0, 25.0]), ("centre", [10.0, 20.0])])
 def test_boxes_of_width_and_height_need_a_word(folder: Path, boxes: str, xy: list[float]) -> None:
     content = "image,x,y,width,height\na,10,20,10,10\n"
     with pytest.raises(DataError, match=r'labels\.csv:1: x,y may be the upper left corner.*boxes = "xywh"'):
@@ -137,7 +137,7 @@ def coco(boxes: list[list[float]], name: str = "mitotic figure") -> dict[str, An
 
 
 def test_coco_boxes_are_x_y_width_and_height(folder: Path) -> None:
-    found = read(folder, "coco.json", coco([[10, 20, 11, 21]]))
+    found = read(folder, "coco.json", coco([[10, 20, 10, 20]]))
     assert found["a"].xy.tolist() == [[15, 30]]
 
 
@@ -234,7 +234,7 @@ def test_an_object_without_a_class_among_others_is_asked_about(folder: Path) -> 
 
 
 def results(**changes: Any) -> list[dict[str, Any]]:
-    return [{"image_id": 7, "category_id": 1, "bbox": [10, 20, 11, 21], **changes}]
+    return [{"image_id": 7, "category_id": 1, "bbox": [10, 20, 10, 20], **changes}]
 
 
 LISTING = {
@@ -555,7 +555,7 @@ def test_init_says_what_it_does_not_know(folder: Path, mitobench: Callable[..., 
 
 
 def test_init_looks_at_boxes(folder: Path, mitobench: Callable[..., Any]) -> None:
-    text = "image,x1,y1,x2,y2\na,40,50,21,11\na,60,20,11,11\na,1,2,11,21\n"
+    text = "image,x1,y1,x2,y2\na,40,50,20,10\na,60,20,10,10\na,1,2,10,20\n"
     initialised(folder, "labels.csv", text, mitobench)
     assert 'boxes = "xywh"' in (folder / "dataset.toml").read_text().splitlines()[4]
     assert load("folder", folder).items["a"].mitoses.xy.tolist() == [[50, 55], [65, 25], [6, 12]]
@@ -564,7 +564,7 @@ def test_init_looks_at_boxes(folder: Path, mitobench: Callable[..., Any]) -> Non
     assert load("folder", folder).items["a"].mitoses.xy.tolist() == [[75, 35], [82.5, 62.5], [67.5, 52.5]]
 
 
-@pytest.mark.parametrize(("boxes", "xy"), [("xywh", [44.5, 52.0]), ("centre", [40.0, 50.0])])
+@pytest.mark.parametrize(("boxes", "xy"), [("xywh", [45.0, 52.5]), ("centre", [40.0, 50.0])])
 def test_settings_decide_what_four_numbers_are(folder: Path, boxes: str, xy: list[float]) -> None:
     settings(folder, f'boxes = "{boxes}"')
     assert read(folder, "labels.csv", "image,x1,y1,x2,y2\na,40,50,10,5\n")["a"].xy.tolist() == [xy]

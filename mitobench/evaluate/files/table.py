@@ -14,6 +14,7 @@ from mitobench.api import Detections
 from mitobench.errors import MitobenchError
 from mitobench.evaluate.files import labels
 from mitobench.evaluate.files.frame_names import FrameInfo
+from mitobench.foreign.boxes import corners
 
 Floats = NDArray[np.float64]
 Form = Literal["points", "corner boxes", "x-y-width-height boxes"]
@@ -144,7 +145,7 @@ def as_detections(form: Form, numbers: Floats, score: Floats) -> Detections:
     if form == "points":
         return Detections.from_points(numbers, score, BOX_PX)
     if form == "x-y-width-height boxes":
-        numbers = np.hstack([numbers[:, :2], numbers[:, :2] + numbers[:, 2:]])
+        numbers = np.stack(corners(*numbers.T), axis=1)
     return Detections.from_boxes(numbers, score)
 
 
