@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -22,6 +23,8 @@ REPEATED = {
     "once": "a figure is annotated more than once, and counts once",
     "all": "a figure is annotated more than once, and counts as often, as the card says",
 }
+NO_CONFIDENCE = "figures have no confidence"
+UNSURE = "a figure has no confidence, so none of its kind in the frame has one"
 MOVED = "an annotated point is outside the frame, and was moved to its edge"
 
 
@@ -57,6 +60,10 @@ class Figures:
         yes = self._kept([figure for figure in figures if figure.is_mitosis], "mitosis")
         no = self._kept([figure for figure in figures if not figure.is_mitosis], "imposter")
         self._note_both(yes, no)
+        if any(
+            _confidence(of_kind) is None and any(f.confidence is not None for f in of_kind) for of_kind in (yes, no)
+        ):
+            self.oddities.append(UNSURE)
         return Mitoses(
             _points(yes),
             imposters=_points(no),
@@ -114,6 +121,16 @@ def repeats(xy: Floats, of: int | None = None) -> dict[int, int]:
         if of is None or first < of <= later:
             found.setdefault(later, found.get(first, first) if of is None else first)
     return found
+
+
+def without_confidence(file: Path, places: Sequence[str], count: int) -> list[str]:
+    """Notes that some of `count` figures of a file have no confidence or votes: those at these places."""
+    if not 0 < len(places) < count:
+        return []
+    return [
+        f"{file}: {len(places)} of {count} {NO_CONFIDENCE} (the first: {places[0]}); a frame with one of them "
+        "has none for the others of its kind either"
+    ]
 
 
 def moved(notes: Iterable[str]) -> list[str]:

@@ -13,7 +13,7 @@ from mitobench.datasets import images
 from mitobench.datasets.annotation_text import annotation_text
 from mitobench.datasets.card import Card
 from mitobench.datasets.dataset import Dataset, Item
-from mitobench.datasets.figures import NEAR_PX, Figures, repeats
+from mitobench.datasets.figures import NEAR_PX, Figures, repeats, without_confidence
 from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
 from mitobench.datasets.folder_formats import SUFFIXES, Annotations, read_annotations
 from mitobench.datasets.folder_names import FolderNames
@@ -65,6 +65,8 @@ def read_folder(folder: Path, card: Card) -> Dataset:
     figures, shared = _figures(folder, settings, paths, sizes, notes)
     slides = {} if settings.slide else _groups(shared, figures, paths, notes)
     _check_units(shared, figures, sizes, notes)
+    every = [figure for of in figures.figures.values() for figure in of]
+    notes += without_confidence(shared, [figure.where for figure in every if figure.confidence is None], len(every))
     items = {}
     for id, path in paths.items():
         domains = {"scanner": SCANNER, **settings.domains}

@@ -21,7 +21,7 @@ from mitobench.datasets import images
 from mitobench.datasets.annotation_text import annotation_text
 from mitobench.datasets.card import Card, Cohort
 from mitobench.datasets.dataset import Dataset, Item
-from mitobench.datasets.figures import Figure, Figures
+from mitobench.datasets.figures import Figure, Figures, without_confidence
 from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
 from mitobench.datasets.images import NO_MPP
 from mitobench.datasets.midog_labels import (
@@ -232,12 +232,7 @@ def _summary(
             "their centres are kept"
         )
     boxes = [box for entry in entries.values() for box in entry.boxes]
-    without = [box for box in boxes if not box.get("labels")]
-    if 0 < len(without) < len(boxes):
-        yield (
-            f"{labels}: {len(without)} of {len(boxes)} annotations have no raters' votes in `labels` (the first: "
-            f"{without[0]['where'].rpartition(' ')[2]}); images with one of them have no confidences"
-        )
+    yield from without_confidence(labels, [box["where"] for box in boxes if not box.get("labels")], len(boxes))
     odd = sorted(set(table) - set(entries))
     if odd:
         yield f"{labels.parent / TABLE}: {len(odd)} slides are not in {labels.name}: {' '.join(odd[:8])}"

@@ -18,7 +18,7 @@ from mitobench.atomic import write_text_atomic
 from mitobench.datasets import images, points
 from mitobench.datasets.card import Card
 from mitobench.datasets.dataset import Dataset, Item
-from mitobench.datasets.figures import REPEATED, Floats, moved, repeats
+from mitobench.datasets.figures import NO_CONFIDENCE, REPEATED, UNSURE, Floats, moved, repeats, without_confidence
 from mitobench.datasets.files import IMAGE_SUFFIXES, inside_synthetic, unique, walk
 from mitobench.datasets.reader import NewFrame, Reader, not_found
 from mitobench.errors import DataError
@@ -110,6 +110,7 @@ def _points(
     notes.extend(csv_notes)
     repeated = repeats(xy)
     oddities += [*moved(csv_notes), *([REPEATED[card.duplicates]] if repeated else [])]
+    oddities += [UNSURE] if confidence is None and any(NO_CONFIDENCE in note for note in csv_notes) else []
     if not repeated or card.duplicates == "all":
         return xy, confidence
     notes.append(f"{path}: {len(repeated)} figures are listed again, and count once")
@@ -132,6 +133,7 @@ def _read_rows(path: Path, size: tuple[int, int]) -> tuple[Floats, Floats | None
     rows: list[Floats] = []
     places: list[str] = []
     confidence: list[float] = []
+    without: list[str] = []
     notes: list[str] = []
     for where, numbers in points.rows(path):
         if len(numbers) not in (2, 3):
@@ -146,9 +148,11 @@ def _read_rows(path: Path, size: tuple[int, int]) -> tuple[Floats, Floats | None
         rows.append(point)
         places.append(where)
         confidence += numbers[2:]
+        without += [where] if len(numbers) == 2 else []
     xy = np.concatenate(rows) if rows else np.zeros((0, 2))
     notes += [f"{places[later]}: repeats the point of {places[first]}" for later, first in repeats(xy).items()]
-    return xy, np.array(confidence) if rows and len(confidence) == len(rows) else None, notes
+    notes += without_confidence(path, without, len(rows))
+    return xy, np.array(confidence) if rows and not without else None, notes
 
 
 def write_points(path: Path, xy: ArrayLike, confidence: ArrayLike) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mitobench.datasets.figures import Figure
+from mitobench.datasets.figures import Figure, without_confidence
 from mitobench.errors import DataError
 from mitobench.foreign import classes
 from mitobench.foreign.sliderunner import read_sliderunner
@@ -86,7 +86,9 @@ def _check_mitoses(
 def _unused(path: Path, slides: Iterable[SlideLabels], left_out: Counter[str]) -> Iterator[str]:
     if left_out:
         yield f"{path}: {left_out.total()} annotations of other classes are left out: {classes.listed(left_out)}"
-    if not any(figure.is_mitosis for labels in slides for figure in labels.figures):
+    figures = [figure for labels in slides for figure in labels.figures]
+    yield from without_confidence(path, [f.where for f in figures if f.confidence is None], len(figures))
+    if not any(figure.is_mitosis for figure in figures):
         yield f"{path}: WARNING: has no annotation of a mitosis, so all of its slides count as free of mitoses"
 
 

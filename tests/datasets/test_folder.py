@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -374,6 +375,36 @@ def test_a_geojson_beside_its_image_is_not_of_an_image_elsewhere(folder: Path) -
         (folder / f"{name}.geojson").write_text(json.dumps([feature({"type": "Point", "coordinates": [x, 9]})]))
     found = {id: item.mitoses.xy.tolist() for id, item in load("folder", folder).items.items()}
     assert found == {"s1__t": [[9.5, 8.5]], "s2__t": [[19.5, 8.5]], "s2__u": []}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "place"),
+    [
+        ("a.csv", "image,x,y,confidence\na,10,20,.5\na,30,40,\nb,50,60,.7\n", "a.csv:3"),
+        (
+            "coco.json",
+            {
+                **coco([[10, 20, 9, 9], [30, 40, 9, 9]]),
+                "annotations": [
+                    {"image_id": 1, "bbox": [n, n, 9, 9], "category_id": 5, **score}
+                    for n, score in ((10, {"score": 0.5}), (40, {}))
+                ],
+            },
+            "coco.json: annotations[1]",
+        ),
+    ],
+)
+def test_confidences_that_are_dropped_are_noted(folder: Path, name: str, content: Any, place: str) -> None:
+    assert read(folder, name, content)["a"].confidence is None
+    dataset = load("folder", folder)
+    (note,) = (note for note in dataset.notes if "confidence" in note)
+    assert re.search(rf"1 of [23] figures have no confidence \(the first: .*{re.escape(place)}\)", note)
+    assert "1 of 2 frames: a figure has no confidence, so none of its kind in the frame has one" in dataset.remarks
+
+
+def test_where_no_figure_has_a_confidence_nothing_is_dropped(folder: Path) -> None:
+    assert read(folder, "a.csv", "image,x,y\na,10,20\nb,30,40\n")["a"].confidence is None
+    assert not any("confidence" in note for note in load("folder", folder).notes)
 
 
 def groups(folder: Path) -> list[str]:

@@ -154,8 +154,9 @@ def test_annotations_without_votes_beside_others_are_noted(tmp_path: Path) -> No
     dataset = load("midogpp", write(tmp_path, content), labels_only=True)
     assert dataset.without_image["001"].mitoses.confidence is None
     assert dataset.without_image["002"].mitoses.confidence is not None
-    (note,) = (note for note in dataset.notes if "raters' votes" in note)
-    assert "2 of 3 annotations have no raters' votes in `labels` (the first: annotations[0])" in note
+    (note,) = (note for note in dataset.notes if "confidence" in note)
+    assert "2 of 3 figures have no confidence (the first: " in note
+    assert "annotations[0])" in note
 
 
 def test_a_labelled_flag_that_is_not_true_or_false_is_refused(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_spaces_floats_two_columns_and_crlf(tmp_path: Path) -> None:
     path.write_bytes(b" 1 , 2 , 0.65\r\n3.5,4.25\r\n\r\n5, 6,1.0,\r\n")
     xy, notes = read_points(path, (40, 40))
     assert xy.tolist() == [[1, 2], [3.5, 4.25], [5, 6]]
-    assert notes == []
+    assert [note.split(" (the first")[0] for note in notes] == [f"{path}: 1 of 3 figures have no confidence"]
 
 
 def test_an_empty_file_means_no_mitosis_and_a_missing_file_an_unlabelled_frame(write2014: Write) -> None:
@@ -159,7 +159,10 @@ def test_confidences_are_kept(write2014: Write) -> None:
 def test_without_a_confidence_in_every_row_there_is_none(write2014: Write) -> None:
     root = write2014("A03_00Aa")
     annotation(root, "A03_00Aa_mitosis").write_text("5,6\n8,30,1.0\n")
-    assert load("mitos2014", root).items["A03_00Aa"].mitoses.confidence is None
+    dataset = load("mitos2014", root)
+    assert dataset.items["A03_00Aa"].mitoses.confidence is None
+    assert any("1 of 2 figures have no confidence (the first: " in note for note in dataset.notes)
+    assert any("a figure has no confidence" in remark for remark in dataset.remarks)
 
 
 def test_letter_case_of_names_does_not_matter(write2014: Write) -> None:

@@ -143,11 +143,12 @@ def test_classes_that_are_left_out_are_listed(tmp_path: Path) -> None:
     notes: list[str] = []
     path = database(tmp_path)
     read_database(path, None, notes)
-    assert notes == [f"{path}: 1 annotations of other classes are left out: Granulocytes (1)"]
+    assert notes[0] == f"{path}: 1 annotations of other classes are left out: Granulocytes (1)"
+    assert notes[1].startswith(f"{path}: 1 of 3 figures have no confidence (the first: {path}: annotation ")
     assert notes[0] in load("ccmct", tmp_path, labels_only=True).notes
     odd = "INSERT INTO Annotations VALUES (8, 99, 1, 2, 0), (9, 1, 1, NULL, 0);"
     read_database(database(tmp_path / "odd", TABLES + CLASSES + ROWS + odd), None, notes)
-    assert "on a slide not listed (1)" in notes[-1]
+    assert "on a slide not listed (1)" in notes[-2]
     assert "class None (1)" in notes[-1]
 
 
