@@ -17,6 +17,7 @@ REQUIRES = "required plugins exist and can be fitted"
 RESULTS = "fits and returns valid results"
 EMPTY = "handles empty input"
 SAVES = "returns the same results after saving and loading"
+PACKED = "saves files that can be packed"
 SEED = "returns the same results for the same seed"
 FRAME_ORDER = "returns the same results whatever the order of frames"
 CANDIDATE_ORDER = "scores candidates alike in any order"
@@ -24,7 +25,8 @@ UNCHANGED = "does not change its inputs"
 JSON = "chosen values can be stored as json"
 NO_MASKS = "fits without masks"
 EDGE_CASES = "fits on validation data with no candidates or one class"
-ALL_THAT_FIT = {RESULTS, EMPTY, SAVES, SEED, FRAME_ORDER, UNCHANGED, NO_MASKS}
+ALL_THAT_PREDICT = {RESULTS, EMPTY, SAVES, SEED, FRAME_ORDER, UNCHANGED, NO_MASKS}
+ALL_THAT_FIT = {*ALL_THAT_PREDICT, PACKED}
 
 DETECTOR = """
 import numpy as np
@@ -45,10 +47,10 @@ class Toy(api.Detector):
         return api.Detections.from_points([[20, 30], [60, 50]], [self.learned, 0.1], self.options.side)
 
     def save(self, folder):
-        (folder / "toy.txt").write_text(repr(self.learned))
+        (folder / "toy.json").write_text(repr(self.learned))
 
     def load(self, folder):
-        self.learned = float((folder / "toy.txt").read_text())
+        self.learned = float((folder / "toy.json").read_text())
 """
 
 VERIFIER = """
@@ -140,21 +142,21 @@ DETECTOR_FAULTS = {
         {REQUIRES, *ALL_THAT_FIT},
         "no-such",
     ),
-    "NaN": ("[self.learned, 0.1]", "[np.nan, 0.1]", ALL_THAT_FIT, "NaN"),
-    "wrong length": ("[self.learned, 0.1]", "[self.learned]", ALL_THAT_FIT, "shape"),
-    "outside": ("[60, 50]", "[6000, 50]", ALL_THAT_FIT, "lies outside the frame"),
-    "x and y swapped": ("[60, 50]", "[60, frame.size[0]]", ALL_THAT_FIT, "outside the frame"),
-    "complex scores": ("[self.learned, 0.1]", "[self.learned + 1j, 0.1]", ALL_THAT_FIT, "complex"),
+    "NaN": ("[self.learned, 0.1]", "[np.nan, 0.1]", ALL_THAT_PREDICT, "NaN"),
+    "wrong length": ("[self.learned, 0.1]", "[self.learned]", ALL_THAT_PREDICT, "shape"),
+    "outside": ("[60, 50]", "[6000, 50]", ALL_THAT_PREDICT, "lies outside the frame"),
+    "x and y swapped": ("[60, 50]", "[60, frame.size[0]]", ALL_THAT_PREDICT, "outside the frame"),
+    "complex scores": ("[self.learned, 0.1]", "[self.learned + 1j, 0.1]", ALL_THAT_PREDICT, "complex"),
     "complex boxes": (
         "return api.Detections",
         "return api.Detections(*(np.full(shape, 5 + 1j) for shape in ((1, 2), (1, 4), 1)))\n        {}",
-        ALL_THAT_FIT,
+        ALL_THAT_PREDICT,
         "predict().score is not numeric: it has complex numbers",
     ),
     "other extra arrays on another frame": (
         "self.options.side)",
         "self.options.side, extra={frame.id: [1, 2]})",
-        ALL_THAT_FIT - {EMPTY},
+        ALL_THAT_PREDICT - {EMPTY},
         "different `kind` or `extra`",
     ),
     "unsaved state": ("float((folder", "0 * float((folder", {SAVES}, "Save everything"),
@@ -171,6 +173,26 @@ DETECTOR_FAULTS = {
         {FRAME_ORDER},
         "before it",
     ),
+    "a table of numpy": (
+        "toy.json",
+        "toy.npz",
+        {PACKED},
+        "the detector saved a .npz, but a model folder may only hold",
+    ),
+    "a file without suffix": ("toy.json", "toy", {PACKED}, "saved a file without suffix"),
+    "a link": (
+        "def save(self, folder):",
+        "{}\n        (folder / 'frame.json').symlink_to('/etc/hostname')",
+        {PACKED},
+        "saved a link",
+    ),
+    "a link to a folder": (
+        "def save(self, folder):",
+        "{}\n        (folder / 'frames').symlink_to('/')",
+        {PACKED},
+        "saved a link",
+    ),
+    "the name of a file of the harness": ("toy.json", "facts.json", {PACKED}, "toy saved facts.json, a name that"),
     "own randomness": ("default_rng(context.seed)", "default_rng()", {SEED}, "context.seed"),
     "changes annotation": (FIT, "{}\n        train[0].mitoses.xy[:] += 1", {UNCHANGED}, "fit()"),
     "changes pixels": ("def predict(self, frame):", "{}\n        frame.read()[:] = 0", {UNCHANGED}, "predict()"),
@@ -231,7 +253,7 @@ def test_boxes_of_other_mitoses_fail(toy, boxes):
         "api.clip_boxes(", f"api.clip_boxes({boxes}, frame.size)\n        return api.clip_boxes("
     )
     reasons = failures(toy(source, "estimator"))
-    assert set(reasons) == ALL_THAT_FIT - {EMPTY, NO_MASKS}
+    assert set(reasons) == ALL_THAT_PREDICT - {EMPTY, NO_MASKS}
     assert all("in the order of mitoses.xy" in reason for reason in reasons.values())
 
 
@@ -264,6 +286,15 @@ def test_a_verifier_that_needs_a_candidate_fails(toy):
 def test_a_verifier_that_scores_places_in_the_order_fails(toy, scores):
     reasons = failures(toy(VERIFIER.replace("detections.score / 2", scores), "verifier"))
     assert set(reasons) == {CANDIDATE_ORDER}
+
+
+@pytest.mark.parametrize(("file", "failing"), [("sides.txt", set()), ("fit.log", {PACKED})])
+def test_an_estimator_may_save_other_files_as_it_is_not_packed(toy, file, failing):
+    source = ESTIMATOR + (
+        "\n    def fit(self, train, val, context): pass"
+        f"\n    def save(self, folder): (folder / '{file}').write_text('20')\n"
+    )
+    assert set(failures(toy(source, "estimator"))) == failing
 
 
 def test_an_estimator_that_keeps_a_side_from_the_first_frame_fails(toy):
@@ -314,7 +345,7 @@ def test_a_plugin_that_ends_the_process_fails_with_its_file_and_line(toy):
     exits = DETECTOR.replace("return api.Det", "raise SystemExit('no licence')\n        return api.Det")
     reasons = failures(toy(exits))
     line = DETECTOR.splitlines().index("    def predict(self, frame):") + 2
-    assert set(reasons) == ALL_THAT_FIT
+    assert set(reasons) == ALL_THAT_PREDICT
     assert "SystemExit: no licence" in reasons[RESULTS]
     assert f".py:{line})" in reasons[RESULTS]
 

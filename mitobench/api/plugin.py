@@ -125,7 +125,11 @@ class Plugin(ABC):
         self.device = device
 
     def save(self, folder: Path) -> None:  # noqa: B027 - optional
-        """Writes what `fit` learned into an empty folder."""
+        """Writes what `fit` learned into an empty folder, as .safetensors and .json files.
+
+        A packed model may hold no others, and no links; an estimator is not packed and may write any. At the top of the
+        folder, the names `manifest.json`, `facts.json` and `fit.log` are mitobench's own.
+        """
 
     def load(self, folder: Path) -> None:  # noqa: B027 - optional
         """Reads what `save` wrote. Predictions must then equal those of the plugin that was saved."""

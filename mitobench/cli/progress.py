@@ -17,7 +17,7 @@ from mitobench.cli.terminal import time_left
 from mitobench.foreign import read_json
 from mitobench.foreign.limits import MAX_STATE_BYTES
 from mitobench.pipeline.executors import ProgressListener, StageResult
-from mitobench.pipeline.stages.job import TRAINING_INFO
+from mitobench.pipeline.saved_files import TRAINING_INFO
 from mitobench.report import markdown
 
 if TYPE_CHECKING:

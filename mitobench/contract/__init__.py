@@ -236,6 +236,11 @@ def returns_the_same_results_after_saving_and_loading(of: Subject) -> None:
     _same(of, of.reloaded, "the results change after save() and load(). Save everything that fit() sets.")
 
 
+def saves_files_that_can_be_packed(of: Subject) -> None:
+    """Otherwise `mitobench pack` would refuse them after the training."""
+    of.check_saved()
+
+
 def returns_the_same_results_for_the_same_seed(of: Subject) -> None:
     """All randomness comes from `context.seed`."""
     _same(
@@ -339,6 +344,7 @@ _ALL: tuple[Callable[[Subject], None], ...] = (
     fits_and_returns_valid_results,
     handles_empty_input,
     returns_the_same_results_after_saving_and_loading,
+    saves_files_that_can_be_packed,
     returns_the_same_results_for_the_same_seed,
     returns_the_same_results_whatever_the_order_of_frames,
     does_not_change_its_inputs,

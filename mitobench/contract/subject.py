@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mitobench import discovery
 from mitobench.api import Context, Detections, Embeddings, EmbeddingVerifier, Frame, Options, Requirement, Sample
 from mitobench.contract import frames
-from mitobench.pipeline import checks
+from mitobench.pipeline import checks, saved_files
 from mitobench.pipeline.plugin_ref import required
 from mitobench.pipeline.requirements import with_required
 from mitobench.pipeline.settings import Settings, check_all_used
@@ -96,6 +96,20 @@ class Subject:
                 fitted.save(Path(folder))
                 plugin.load(Path(folder))
         return self._with_encoder(plugin)
+
+    def check_saved(self) -> None:
+        """Raises PluginError for a saved file that a run would overwrite, or that `mitobench pack` would refuse."""
+        if self.cls.learns():
+            with tempfile.TemporaryDirectory() as folder:
+                self.fitted.save(Path(folder))
+                self._check_files(Path(folder))
+        if self.embeds:
+            self._check_files(Path(self._encoder.name))
+
+    def _check_files(self, folder: Path) -> None:
+        saved_files.check_names(self.fitted, folder)
+        if self.role != "estimator":
+            list(saved_files.packed(self.role, folder))
 
     def fit(self, masks: bool = True) -> Any:
         """Returns a new instance, fitted on new copies of the same frames with the same seed.

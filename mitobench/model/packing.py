@@ -18,9 +18,9 @@ from mitobench.model import repacking
 from mitobench.model.card import CARD, MeasuredScores, ModelCard, PackedPlugin, PackedPlugins, TrainingRanges
 from mitobench.model.deviation import ranges_of
 from mitobench.model.model import FILES, Model
+from mitobench.pipeline.saved_files import TENSORS, packed
 from mitobench.pipeline.stages.embedding import ENCODER
-from mitobench.pipeline.stages.job import LOG, TRAINING_INFO
-from mitobench.pipeline.store import MANIFEST, Store
+from mitobench.pipeline.store import Store
 from mitobench.pipeline.trust import KINDS, only
 from mitobench.results import option_files
 from mitobench.results import record as records
@@ -28,9 +28,6 @@ from mitobench.results.local_datasets import LocalDatasets
 from mitobench.results.schema import Record
 
 ROLES = ("detector", "verifier", "fuser")
-TENSORS = ".safetensors"
-ALLOWED = (TENSORS, ".json")
-_HARNESS = (MANIFEST, TRAINING_INFO, LOG)  # files that the harness adds to those that a plugin saved
 
 
 def pack(
@@ -179,14 +176,7 @@ def _frames_of(dataset: Dataset, slides: Collection[str]) -> list[Frame]:
 
 
 def _copy(role: str, saved: Path, target: Path, half: bool) -> None:
-    for path in sorted(path for path in saved.rglob("*") if not path.is_dir()):
-        if path.parent == saved and path.name in _HARNESS:
-            continue
-        if path.suffix not in ALLOWED:
-            raise MitobenchError(
-                f"{path}: the {role} saved a {path.suffix or 'file without suffix'}, but a model folder may only hold "
-                f"{' and '.join(ALLOWED)}. Save tensors with mitobench.training.save_weights."
-            )
+    for path in packed(role, saved):
         copy = target / path.relative_to(saved)
         copy.parent.mkdir(parents=True, exist_ok=True)
         if half and path.suffix == TENSORS:

@@ -38,10 +38,9 @@ from mitobench.foreign import check_target, read_json
 from mitobench.foreign.limits import MAX_STATE_BYTES
 from mitobench.pipeline import canonical
 from mitobench.pipeline.lease import Lease
+from mitobench.pipeline.saved_files import MANIFEST
 
 log = logging.getLogger("mitobench")
-
-MANIFEST = "manifest.json"
 
 
 def default_store() -> Path:
@@ -245,7 +244,7 @@ def scan(folder: str | Path) -> Iterator[os.DirEntry[str]]:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST)
     return {p.relative_to(folder).as_posix(): canonical.file_digest(p) for p in files}
 
 

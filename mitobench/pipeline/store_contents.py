@@ -19,7 +19,8 @@ from mitobench.foreign import read_json
 from mitobench.foreign.limits import MAX_STATE_BYTES
 from mitobench.pipeline import canonical
 from mitobench.pipeline.lease import held_since
-from mitobench.pipeline.store import MANIFEST, Store, scan, verify
+from mitobench.pipeline.saved_files import MANIFEST
+from mitobench.pipeline.store import Store, scan, verify
 
 UNFINISHED, LEFTOVER, FILE = "unfinished", "leftover", "file"  # of work/, tmp/ and files/
 FOLDERS = {UNFINISHED: "work", LEFTOVER: "tmp", FILE: "files"}

@@ -16,7 +16,7 @@ from mitobench.foreign.limits import MAX_RECORD_BYTES
 from mitobench.pipeline import arrays
 from mitobench.pipeline.executors import StageResult
 from mitobench.pipeline.graph import PlannedRun
-from mitobench.pipeline.stages.job import TRAINING_INFO
+from mitobench.pipeline.saved_files import TRAINING_INFO
 from mitobench.pipeline.stages.scored_candidates import DETECTIONS
 from mitobench.pipeline.stages.stage import Stage
 from mitobench.results.schema import ValidationChoices

@@ -44,8 +44,9 @@ from mitobench.model import card as cards
 from mitobench.pipeline import canonical
 from mitobench.pipeline.overrides import Override
 from mitobench.pipeline.profile_files import DEFAULTS
+from mitobench.pipeline.saved_files import MANIFEST
 from mitobench.pipeline.settings import Settings
-from mitobench.pipeline.store import MANIFEST, Store
+from mitobench.pipeline.store import Store
 from mitobench.report import build, figures
 from mitobench.report.stale import stale_figures
 from mitobench.results import record

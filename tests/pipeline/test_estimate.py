@@ -12,8 +12,9 @@ import pytest
 from mitobench.pipeline import canonical
 from mitobench.pipeline.estimate import FRAMES, STEPS, StageTime, estimate
 from mitobench.pipeline.plugin_ref import PluginRef
+from mitobench.pipeline.saved_files import MANIFEST
 from mitobench.pipeline.stages.stage import Stage
-from mitobench.pipeline.store import MANIFEST, Store
+from mitobench.pipeline.store import Store
 
 pytestmark = pytest.mark.usefixtures("toys")
 

@@ -94,6 +94,18 @@ def test_a_missing_added_or_emptied_file_is_found(tmp_path: Path, change: str) -
     assert store.get("fit", KEY) is None
 
 
+def test_a_manifest_of_a_plugin_in_a_subfolder_is_verified_too(tmp_path: Path) -> None:
+    store = Store(tmp_path).open()
+    with store.write("fit", KEY, {"spec": 1}) as folder:
+        (folder / "member").mkdir()
+        (folder / "member" / "manifest.json").write_text("1")
+    output = store.get("fit", KEY)
+    assert output is not None
+    assert "member/manifest.json" in output.manifest["files"]
+    (output.folder / "member" / "manifest.json").write_text("2")
+    assert store.get("fit", KEY) is None
+
+
 def test_a_full_disk_is_reported_and_the_store_still_works(tmp_path: Path) -> None:
     store = Store(tmp_path).open()
     with pytest.raises(StoreError, match=r"No space left.*Free some space"), store.write("fit", KEY, {"spec": 1}):

@@ -12,7 +12,8 @@ import pytest
 
 from mitobench.pipeline import canonical, lease
 from mitobench.pipeline.lease import Lease
-from mitobench.pipeline.store import MANIFEST, Store
+from mitobench.pipeline.saved_files import MANIFEST
+from mitobench.pipeline.store import Store
 from mitobench.pipeline.store_contents import Entry, InUse, entries, excess, remove
 
 OLD = 1_500_000_000 * 10**9  # ns

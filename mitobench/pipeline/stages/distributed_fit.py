@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from mitobench.errors import PluginError
-from mitobench.pipeline.stages.job import LOG, Job, silent
+from mitobench.pipeline.saved_files import LOG
+from mitobench.pipeline.stages.job import Job, silent
 from mitobench.pipeline.starting import start_method
 
 FitOne = Callable[[Job, int, int], None]

@@ -13,6 +13,7 @@ import numpy as np
 
 from mitobench.api import Embeddings, EmbeddingVerifier, Floats, Mitoses, PluginError
 from mitobench.pipeline import arrays, checks
+from mitobench.pipeline.saved_files import check_names
 from mitobench.pipeline.stages.job import Job
 
 ENCODER = "encoder"  # input of a stage, and the folder of a model, with what `write_encoder` wrote
@@ -23,6 +24,7 @@ def encoder(job: Job) -> None:
     assert job.stage.plugin is not None
     plugin = job.stage.plugin.create("cpu")
     plugin.write_encoder(job.folder, job.stage.settings["description"], job.stage.plugin.weights)
+    check_names(plugin, job.folder)
 
 
 def embeddings(job: Job) -> None:

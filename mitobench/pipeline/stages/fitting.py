@@ -18,9 +18,10 @@ from mitobench.api import Candidates, Context, Detections, Embeddings, Frame, Mi
 from mitobench.evaluate import FramePrediction, choose_threshold, matching
 from mitobench.foreign.tensors import tensor_shapes
 from mitobench.pipeline import arrays, canonical
+from mitobench.pipeline.saved_files import LOG, TRAINING_INFO, check_names
 from mitobench.pipeline.stages.distributed_fit import fit_together
 from mitobench.pipeline.stages.embedding import of_sample
-from mitobench.pipeline.stages.job import LOG, TRAINING_INFO, Job
+from mitobench.pipeline.stages.job import Job
 from mitobench.pipeline.stages.tensorboard import curves
 from mitobench.weights_search import WHOLE
 
@@ -39,7 +40,7 @@ def fit(job: Job) -> None:
 def fit_one(job: Job, rank: int = 0, world_size: int = 1) -> None:
     """Fit a plugin as process `rank` of `world_size`. The first process (rank 0) saves it.
 
-    Raises PluginError if the plugin's training info cannot be stored as JSON.
+    Raises PluginError if the plugin's training info cannot be stored as JSON, or it saves a file of a reserved name.
     """
     assert job.stage.plugin is not None
     plugin = job.stage.plugin.create(job.device)
@@ -65,6 +66,7 @@ def fit_one(job: Job, rank: int = 0, world_size: int = 1) -> None:
         plugin.fit(train, val, replace(context, log_scalar=log_scalar))
     if rank == 0:
         plugin.save(job.folder)
+        check_names(plugin, job.folder)
         if _is_whole(job.stage.plugin.weights, job.folder):
             context.training_info[WHOLE] = True
         _write_training_info(plugin, context.training_info, job.folder / TRAINING_INFO)

@@ -12,11 +12,6 @@ from mitobench.pipeline import canonical
 from mitobench.pipeline.stages.stage import Stage
 from mitobench.pipeline.workspace import Workspace
 
-# Files in the output of a fit, next to those that the plugin saved: `Context.training_info`, and the log of the fit.
-# `facts.json` is an old name, kept because existing stores have it.
-TRAINING_INFO = "facts.json"
-LOG = "fit.log"
-
 
 @dataclass(frozen=True)
 class Job:

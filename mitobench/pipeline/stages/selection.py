@@ -11,6 +11,7 @@ from mitobench.api import Fuser, Validation
 from mitobench.evaluate import OperatingPoint, Sweep, candidate_thresholds, choose_threshold
 from mitobench.evaluate.operating_point import best_point
 from mitobench.pipeline import checks
+from mitobench.pipeline.saved_files import check_names
 from mitobench.pipeline.stages import scored_candidates
 from mitobench.pipeline.stages.job import Job, write_json
 from mitobench.pipeline.stages.scored_candidates import (
@@ -39,6 +40,7 @@ def select(job: Job) -> None:
     alone = choose_threshold(split.frames, *matching_rule(job))  # the detector's own score, for comparison
     (job.folder / "fuser").mkdir()
     fuser.save(job.folder / "fuser")
+    check_names(fuser, job.folder / "fuser")
     write_json(
         job.folder / "operating_point.json",
         {
