@@ -24,6 +24,7 @@ CANDIDATE_ORDER = "scores candidates alike in any order"
 UNCHANGED = "does not change its inputs"
 JSON = "chosen values can be stored as json"
 NO_MASKS = "fits without masks"
+BY_FRAME = "fuses frame by frame"
 EDGE_CASES = "fits on validation data with no candidates or one class"
 ALL_THAT_PREDICT = {RESULTS, EMPTY, SAVES, SEED, FRAME_ORDER, UNCHANGED, NO_MASKS}
 ALL_THAT_FIT = {*ALL_THAT_PREDICT, PACKED}
@@ -312,6 +313,28 @@ def test_a_fuser_cannot_require(toy):
         "\n    @classmethod\n    def requires(cls, options):\n        return {'detector': api.Requirement('toy')}\n"
     )
     assert "a fuser cannot require a detector" in failures(toy(source, "fuser"))[REQUIRES]
+
+
+@pytest.mark.parametrize(
+    "fused",
+    [
+        "(detector - detector.min(initial=1)) / (np.ptp(detector) if len(detector) else 1) + verifier",
+        "np.argsort(np.argsort(detector)) / max(len(detector), 1) + verifier",
+        "detector + verifier / (1 + len(verifier))",
+    ],
+)
+def test_a_fuser_that_compares_candidates_of_several_frames_fails(toy, fused):
+    source = "import numpy as np\n" + FUSER.replace("detector + verifier", fused)
+    assert set(failures(toy(source, "fuser"))) == {BY_FRAME}
+
+
+def test_a_fuser_that_compares_them_with_those_of_validation_passes(toy):
+    source = FUSER.replace("detector + verifier", "detector / self.most + verifier") + (
+        "\n    def fit(self, validation): self.most = validation.detector.max(initial=0.1)"
+        "\n    def save(self, folder): (folder / 'most.json').write_text(repr(float(self.most)))"
+        "\n    def load(self, folder): self.most = float((folder / 'most.json').read_text())\n"
+    )
+    assert failures(toy(source, "fuser")) == {}
 
 
 def test_a_fuser_whose_chosen_values_are_not_json_fails(toy):

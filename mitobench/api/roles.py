@@ -201,17 +201,21 @@ class Fuser(Plugin):
 
     @abstractmethod
     def fuse(self, detector: Floats, verifier: Floats) -> Floats:
-        """Returns one score per candidate, [N], from the two scores, [N] each."""
+        """Returns one score per candidate, [N], from the two scores, [N] each.
+
+        It gets the candidates of one frame at a time, and a score must not depend on which others are with it: learn
+        scales in `fit`.
+        """
 
     def fuse_candidates(
         self, detector: Floats, verifier: Floats, frames: Sequence[Frame], detections: Sequence[Detections]
     ) -> Floats:
-        """Returns one score per candidate, [N]. The harness calls it if `uses_candidates` is True.
+        """Returns one score per candidate, [N]. The harness calls it if `uses_candidates` is True, frame by frame.
 
         Args:
             detector: the detector's scores, [N].
             verifier: the verifier's scores, [N]; without a verifier the detector's again.
-            frames: the frames, without annotation.
+            frames: the frames, without annotation; in a run there is one.
             detections: the candidates of each frame; together they are the N candidates, in the same order.
         """
         return self.fuse(detector, verifier)

@@ -311,6 +311,20 @@ def the_encoder_is_the_same_each_time(of: Subject) -> None:
         _require(np.array_equal(before, plugin.embed(frame, points)), f"{what}. The encoder must be frozen.")
 
 
+def fuses_frame_by_frame(of: Subject) -> None:
+    """A run does so, as does `mitobench predict`: a score that depends on other frames would learn from test frames."""
+    data, first, fused = frames.validation(), 0, [np.zeros(0)]
+    for frame, found in zip(data.frames, data.detections, strict=True):
+        part = slice(first, first + len(found))
+        fused.append(returned.fused(of.fitted, frame, data.detector[part], data.verifier[part], [frame], [found]))
+        first = part.stop
+    _require(
+        np.allclose(np.concatenate(fused), of.results(of.fitted)["all"], rtol=1e-5, atol=1e-9),
+        "the scores of a frame change when other frames are fused with it. Learn scales, such as a minimum and a "
+        "maximum, in fit().",
+    )
+
+
 def chosen_values_can_be_stored_as_json(of: Subject) -> None:
     """The values are stored in the record."""
     try:
@@ -355,6 +369,7 @@ _OF_ROLE: dict[str, tuple[Callable[[Subject], None], ...]] = {
     "detector": (fits_without_masks,),
     "verifier": (fits_without_masks, scores_candidates_alike_in_any_order),
     "fuser": (
+        fuses_frame_by_frame,
         chosen_values_can_be_stored_as_json,
         cross_fitted_scores_are_complete,
         fits_on_validation_data_with_no_candidates_or_one_class,

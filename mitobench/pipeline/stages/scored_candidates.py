@@ -73,10 +73,21 @@ def read(job: Job, part: str) -> SplitCandidates:
 
 
 def fused_scores(job: Job, fuser: Fuser, split: SplitCandidates, keep: NDArray[np.bool_]) -> Floats:
-    """Returns the fuser's scores [K] of the K detections in `keep`, checked. Raises PluginError for wrong scores."""
-    detector = split.detector[keep]
-    verifier = detector if split.verifier is None else split.verifier[keep]
-    return checks.fused(fuser, None, detector, verifier, *seen_by(job, fuser, split, keep))
+    """Returns the fuser's scores [K] of the K detections in `keep`, checked. Raises PluginError for wrong scores.
+
+    The fuser gets one frame after the other, as in `mitobench predict`, so that no score depends on other frames.
+    """
+    verifier = split.detector if split.verifier is None else split.verifier
+    fused, first = [np.zeros(0)], 0
+    for key in split.keys:
+        part = slice(first, first + len(split.detections[key]))
+        kept = np.flatnonzero(keep[part])
+        first = part.stop
+        if len(kept):
+            frame, found = job.workspace.item(key).frame, split.detections[key][kept]
+            scores = split.detector[part][kept], verifier[part][kept]
+            fused.append(checks.fused(fuser, frame, *scores, [frame], [found]))
+    return np.concatenate(fused)
 
 
 def seen_by(
