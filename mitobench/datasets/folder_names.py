@@ -22,7 +22,8 @@ class FolderNames:
         self._before: dict[str, tuple[str, str]] = {}
         for id, path in paths.items():
             within = path.relative_to(folder)
-            for name in (within.as_posix(), within.with_suffix("").as_posix(), id):
+            alone = (path.name, path.stem) if len(self._folders) == 1 else ()
+            for name in (within.as_posix(), within.with_suffix("").as_posix(), id, *alone):
                 self._by_path[name.lower()].add(id)
             for name in (path.name, path.stem):
                 self._by_name[name.lower()].add(id)
@@ -41,7 +42,7 @@ class FolderNames:
         beside = self._by_path.get(f"{near}/{name}") if near else None
         if beside:
             return self._one(file, text, beside)
-        for tail in path_tails(name, self._folders != {""}):
+        for tail in path_tails(name, len(self._folders) > 1):
             if tail in self._by_path:
                 id = self._one(file, text, self._by_path[tail])
                 self._check_before(file, text, name.removesuffix(tail), id)

@@ -368,6 +368,12 @@ def test_images_of_one_folder_may_have_folders_before_them_but_only_one(folder: 
         read(folder, "a.csv", "image,x,y\ns1/a.png,10,20\ns2/a.png,30,40\n")
 
 
+def test_a_path_before_the_names_of_a_flat_folder_of_images_does_not_count(folder: Path) -> None:
+    spread(folder, "images/a", "images/b")
+    found = read(folder, "a.csv", "image,x,y\n/scans/a.png,10,20\nb,30,40\n")
+    assert {id: of.xy.tolist() for id, of in found.items()} == {"images__a": [[10, 20]], "images__b": [[30, 40]]}
+
+
 def test_a_geojson_beside_its_image_is_not_of_an_image_elsewhere(folder: Path) -> None:
     spread(folder, "s1/t", "s2/t", "s2/u")
     settings(folder, 'annotations = "**/*.geojson"')
