@@ -92,7 +92,7 @@ def test_if_a_plugin_cannot_be_loaded_the_other_checks_are_not_run(mitobench, in
     assert answer.code == 1
     assert answer.out.count("does not implement predict()") == 1
     assert answer.out.count("FAILED") == 1
-    assert answer.out.endswith("The other 13 checks were not run: they need this one.\n")
+    assert answer.out.endswith("The other 15 checks were not run: they need this one.\n")
 
 
 def test_a_plugin_that_breaks_the_contract_has_each_reason_reported_once(mitobench, install_package, tmp_path):
