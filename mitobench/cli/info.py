@@ -129,7 +129,10 @@ def _accepted(card: Mapping[str, Any]) -> str:
 def info(
     name: Annotated[
         str,
-        typer.Argument(help="Name of a plugin, data set or model, as shown by `mitobench list`, or FAMILY:ARGUMENT."),
+        typer.Argument(
+            help="Name of a plugin, data set or model, as shown by `mitobench list`, FAMILY:ARGUMENT, or a model's "
+            "folder."
+        ),
     ],
     profile: Annotated[
         str | None, typer.Option(help="Also show the options in this profile: smoke, cpu, paper, ..., or a .toml file.")
@@ -143,15 +146,19 @@ def info(
     Exit code 1: the plugin is broken, or two packages claim its name.
 
     Example: mitobench info frcnn --profile paper
+
+    Example: mitobench info my-model/
     """
     from mitobench import discovery
     from mitobench.errors import MitobenchError, nearest
-    from mitobench.model.known import known_model, known_models
+    from mitobench.model.known import known_model, known_models, model_folder
     from mitobench.pipeline.settings import Settings
 
     family, _ = discovery.split(name)
     model = known_model(name)
     claims = [_claims(named[family]) for named in discovery.found().values() if family in named]
+    if not claims and model is None:
+        model = model_folder(name)
     if not claims and model is None:
         known = {name for role in discovery.GROUPS for name in discovery.names(role)} | {*known_models()}
         raise MitobenchError(f"Unknown plugin, data set or model {family!r}. {nearest(family, known)}")

@@ -1,7 +1,8 @@
-"""Shows the models that have a name, for `mitobench list` and `mitobench info`."""
+"""Shows models, for `mitobench list` and `mitobench info`."""
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from mitobench.cli.terminal import echo
@@ -51,7 +52,8 @@ def show_model(entry: Entry) -> None:
     if card is not None:
         _show_card(card, entry.name)
     remote = described is not None and is_remote(described.source) and card is None
-    _line("use it", f"mitobench predict IMAGE --out FOLDER --model {entry.name}{' --allow-download' if remote else ''}")
+    option = f"--model {shlex.quote(entry.name)}{' --allow-download' if remote else ''}"
+    _line("use it", f"mitobench predict IMAGE --out FOLDER {option}")
     allow = ', allow=["download"]' if remote else ""
     _line("from Python", f'mitobench.load("{entry.name}"{allow})')
 
@@ -89,7 +91,7 @@ def _show_card(card: ModelCard, name: str) -> None:
 
     _line("title", card.title)
     about = registry.ROOT / "methods" / f"{name}.toml"
-    if about.is_file() and (described := registry.read_toml(about)).get("role") == ROLE:
+    if registry.is_name(name) and about.is_file() and (described := registry.read_toml(about)).get("role") == ROLE:
         for key in ("licence", "training_data", "notes"):
             if key in described:
                 _line(key.replace("_", " "), described[key])

@@ -34,6 +34,7 @@ class Origin(str, Enum):
     BUNDLED = "bundled"
     REGISTRY = "known, not bundled"
     OWN = "your own"
+    FOLDER = "a folder"  # without a name
 
 
 class KnownModel(Strict):
@@ -125,6 +126,11 @@ def known_model(name: str) -> Entry | None:
     if name == Origin.BUNDLED.value and len(bundled) == 1:
         return bundled[0]
     return models.get(name)
+
+
+def model_folder(path: str) -> Entry | None:
+    """Returns the model in a folder that `mitobench pack` wrote, by its path; None if it is not a folder."""
+    return Entry(path, Origin.FOLDER, Path(path)) if Path(path).is_dir() else None
 
 
 def user_folder() -> Path:

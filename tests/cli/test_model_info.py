@@ -69,6 +69,18 @@ def test_info_of_a_model_that_is_elsewhere_says_how_to_get_it(mitobench: Callabl
     assert 'mitobench.load("canine", allow=["download"])' in text
 
 
+def test_info_of_a_models_folder(mitobench: Callable[..., Any], tmp_path: Path) -> None:
+    model = blobs_model(tmp_path / "my model")
+    text = " ".join(mitobench("info", model).out.split())
+    assert f"model {model} entry a folder: {model}" in text
+    assert "detector blobs of mitobench" in text
+    assert f"--model '{model}'" in text
+    (tmp_path / "data").mkdir()
+    answer = mitobench("info", tmp_path / "data")
+    assert answer.code == 2
+    assert "data: is not a model folder: it has no model.json" in answer.err
+
+
 def test_an_own_entry_names_a_model_that_was_downloaded_before(
     mitobench: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
