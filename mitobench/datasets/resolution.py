@@ -2,17 +2,5 @@
 
 from __future__ import annotations
 
-MAX_DIFFERENCE = 0.05  # relative, between the um/px in a file and on the card
-
-
-def differ(found: tuple[float, float] | None, expected: tuple[float, float] | None) -> bool:
-    """Whether the um/px in a file differ from those expected by more than 5 %; False if either is unknown."""
-    if found is None or expected is None:
-        return False
-    return any(abs(a / b - 1) > MAX_DIFFERENCE for a, b in zip(found, expected, strict=True))
-
-
-def um_px(mpp: tuple[float, float]) -> str:
-    """Formats um/px along x and y; one number if they are equal."""
-    x, y = (f"{value:.4g}" for value in mpp)
-    return x if x == y else f"{x} x {y}"
+from mitobench.slides.reader.resolution import differ as differ
+from mitobench.slides.reader.resolution import um_px as um_px

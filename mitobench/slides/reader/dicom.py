@@ -137,7 +137,7 @@ class DicomImage(Image):
             with _quiet():
                 header = library.dcmread(str(path), stop_before_pixels=True)
                 _check(path, header)
-                mpp, note = resolution.checked(*_mpp(header))
+                mpp, on_mpp = resolution.first_of(_spacing(header), _volume(header))
         except DataError:
             raise
         except Exception as reason:
@@ -151,7 +151,7 @@ class DicomImage(Image):
         self._by_column = False
         if header.get("DimensionOrganizationType") is None:
             notes.append(self._find_order(path))
-        super().__init__(path, (size,), mpp, (*notes, *((note,) if note else ())))
+        super().__init__(path, (size,), mpp, (*notes, *on_mpp))
 
     def _read_stored(self, level: int, box: Box) -> Pixels:
         left, top, width, height = box
@@ -254,16 +254,22 @@ def _check(path: Path, header: Any) -> None:
         raise DataError(f"{path}: is stored as {syntax.name}, which cannot be read. Export the slide as TIFF.")
 
 
-def _mpp(header: Any) -> tuple[float | None, float | None]:
-    """Returns um/px from the pixel spacing, otherwise from the size of the imaged volume (both in mm)."""
+def _spacing(header: Any) -> resolution.Found:
+    """Returns um/px from the pixel spacing, mm."""
     for group in header.get("SharedFunctionalGroupsSequence", None) or ():
         for measures in group.get("PixelMeasuresSequence", None) or ():
             if measures.get("PixelSpacing"):
                 down, across = (float(value) * 1e3 for value in measures.PixelSpacing)
-                return across, down
+                return resolution.Found("pixel spacing", across, down)
+    return resolution.Found("pixel spacing")
+
+
+def _volume(header: Any) -> resolution.Found:
+    """Returns um/px from the size of the imaged volume, mm."""
     if header.get("ImagedVolumeWidth") and header.get("ImagedVolumeHeight"):
-        return (
+        return resolution.Found(
+            "imaged volume",
             float(header.ImagedVolumeWidth) * 1e3 / int(header.TotalPixelMatrixColumns),
             float(header.ImagedVolumeHeight) * 1e3 / int(header.TotalPixelMatrixRows),
         )
-    return None, None
+    return resolution.Found("imaged volume")

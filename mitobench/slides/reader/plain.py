@@ -117,8 +117,8 @@ def _header(path: Path, image: ImageFile) -> dict[str, Any]:
         raise DataError(f"{path}: the image is truncated: pixels are missing. Copy the file again.")
     if after:
         notes.append(f"{after:,} bytes after the end of the image are ignored")
-    mpp, note = resolution.checked(*resolution.of_dots(image.info.get("dpi")))
-    notes += [*([note] if note else []), *memory.notes(image.size, image.format, mode)]
+    mpp, on_mpp = resolution.first_of(resolution.of_dots(image.info.get("dpi")))
+    notes += [*on_mpp, *memory.notes(image.size, image.format, mode)]
     orientation = pixels.orientation(image.getexif().get(_ORIENTATION))
     return {
         "stored_levels": (image.size,),

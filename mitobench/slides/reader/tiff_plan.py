@@ -136,8 +136,8 @@ def plan_of(path: Path, tiff: Any, page: int | None = None) -> Plan:
     levels, left_out = _levels(path, tissue, main, tiff.filehandle.size) if not planes else ([], 0)
     if left_out and main.index == 0:
         notes.append(f"{left_out} further pages of other sizes are ignored")
-    mpp, note = _mpp(main, pages[0], about)
-    notes += [note] if note else []
+    mpp, on_mpp = _mpp(main, pages[0], about)
+    notes += on_mpp
     orientation = pixels.orientation(main.tags.valueof("Orientation"))
     by_parts = is_in_parts(main, kind)
     by_pillow = not planes and orientation == 1 and is_ordinary(main, kind) and is_whole(main, by_parts)
@@ -176,11 +176,11 @@ def _plan_of_page(path: Path, tiff: Any, pages: list[Any], number: int) -> Plan:
     kind = kind_of(path, main)
     check_segments(path, main, tiff.filehandle.size)
     alike = (main.imagewidth, main.imagelength) == (pages[0].imagewidth, pages[0].imagelength)
-    mpp, note = _mpp(main, pages[0], about) if alike else _mpp(main, main, ome.Description())
+    mpp, on_mpp = _mpp(main, pages[0], about) if alike else _mpp(main, main, ome.Description())
     orientation = pixels.orientation(main.tags.valueof("Orientation"))
     by_parts = is_in_parts(main, kind)
     by_pillow = orientation == 1 and is_ordinary(main, kind) and is_whole(main, by_parts)
-    notes = [f"page {number} of {len(pages)} is read", *((note,) if note else ())]
+    notes = [f"page {number} of {len(pages)} is read", *on_mpp]
     if by_pillow:
         notes += memory.notes((width, height), "TIFF", kind.mode)
     else:
@@ -263,12 +263,10 @@ def _is_reduced(page: Any, main: Any) -> bool:
     return same_kind and abs(aspect - 1) <= tolerance and bool(page.databytecounts)
 
 
-def _mpp(page: Any, first: Any, about: ome.Description) -> tuple[resolution.Mpp | None, str | None]:
+def _mpp(page: Any, first: Any, about: ome.Description) -> tuple[resolution.Mpp | None, list[str]]:
     """Returns um/px: from OME-XML or the description where they have it, otherwise from the resolution tags."""
     x, y = page.tags.valueof("XResolution"), page.tags.valueof("YResolution")
-    described = resolution.of_ome(about.pixels)
-    if None in described:
-        described = resolution.of_description(_description(first), x, y)
-    if None not in described:
-        return resolution.checked(*described)
-    return resolution.checked(*resolution.of_tiff_tags(x, y, page.tags.valueof("ResolutionUnit")))
+    described = (
+        resolution.of_ome(about.pixels) if about.pixels else resolution.of_description(_description(first), x, y)
+    )
+    return resolution.first_of(described, resolution.of_tiff_tags(x, y, page.tags.valueof("ResolutionUnit")))

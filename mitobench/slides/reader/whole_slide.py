@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,13 @@ class OpenSlideImage(Image):
         try:
             self._slide: Any = library.OpenSlide(str(path))
             levels = tuple(self._slide.level_dimensions)
-            properties = self._slide.properties
-            found = [_number(properties.get(f"openslide.mpp-{axis}")) for axis in "xy"]
+            mpp, notes = _mpp(self._slide.properties)
         except Exception as reason:
             raise undecodable(path, reason) from reason
         if not levels or not 0 < levels[0][0] * levels[0][1] <= MAX_SLIDE_PIXELS:
             raise DataError(f"{path}: holds no image that can be read. Copy the file again.")
         self.decoder = f"openslide {library.__library_version__}"
-        mpp, note = resolution.checked(*found)
-        super().__init__(path, levels, mpp, (note,) if note else ())
+        super().__init__(path, levels, mpp, tuple(notes))
 
     def close(self) -> None:
         """Closes the slide."""
@@ -72,6 +71,20 @@ def vendor(path: Path) -> str | None:
         return found
     except Exception:  # its shared library is missing, or it cannot open the file
         return None
+
+
+def _mpp(properties: Mapping[str, str]) -> tuple[resolution.Mpp | None, list[str]]:
+    """Returns um/px as OpenSlide found it, and notes: on one that it could not read, and on other resolution tags."""
+    x, y = (_number(properties.get(f"openslide.mpp-{axis}")) for axis in "xy")
+    if x is None or y is None:
+        note = resolution.of_mpp(properties["aperio.MPP"]).note if "aperio.MPP" in properties else None
+        return None, [note] if note else []
+    um = {"inch": resolution.UM_PER_INCH, "centimeter": resolution.UM_PER_CM}.get(
+        properties.get("tiff.ResolutionUnit", "")
+    )
+    dots = [_number(properties.get(f"tiff.{axis}Resolution")) for axis in "XY"]
+    across, down = (um / value if um and value else None for value in dots)
+    return resolution.first_of(resolution.Found("header", x, y), resolution.Found(resolution.TAGS, across, down))
 
 
 def _number(text: str | None) -> float | None:

@@ -15,7 +15,7 @@ WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 TILE = 64
 
 
-def write_svs(path: Path, pixels: RGB, mpp: float) -> Path:
+def write_svs(path: Path, pixels: RGB, mpp: float | str, **tags: Any) -> Path:
     """Writes a pyramid with thumbnail, label and macro image; without loss, so that pixels can be compared."""
     height, width = pixels.shape[:2]
     about = "Aperio Image Library v12.0.0\r\n"
@@ -23,7 +23,7 @@ def write_svs(path: Path, pixels: RGB, mpp: float) -> Path:
     with tifffile.TiffWriter(path) as tiff:
         size = f"{width}x{height} [0,0 {width}x{height}]"
         text = f"{about}{size} ({TILE}x{TILE})|AppMag = 40|MPP = {mpp}"
-        tiff.write(pixels, description=text, tile=(TILE, TILE), **plain)
+        tiff.write(pixels, description=text, tile=(TILE, TILE), **plain, **tags)
         tiff.write(pixels[::4, ::4], description=f"{about}{size} -> thumbnail", **plain)
         small = f"{about}{size} ({TILE}x{TILE}) -> {width // 4}x{height // 4}"
         tiff.write(pixels[::4, ::4], description=small, tile=(TILE, TILE), **plain)

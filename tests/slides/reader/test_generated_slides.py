@@ -34,6 +34,48 @@ def test_openslide_reads_an_aperio_slide(tmp_path: Path, rgb: RGB) -> None:
         assert np.abs(image.reduced((0, 0, 300, 200), (75, 50)).astype(int) - rgb[::4, ::4]).mean() < 1
 
 
+@pytest.mark.parametrize("with_openslide", [True, False])
+@pytest.mark.parametrize(
+    ("text", "mpp", "note"),
+    [
+        ("0,25", 0.25, ""),
+        ("0.25", 0.25, "um/px in its %s and 0.5 in its resolution tags; 0.25 is used"),
+        ("0.25.1", 0.5, "the um/px in the file (MPP '0.25.1') is not a number and is ignored"),
+    ],
+)
+def test_two_um_px_of_an_aperio_slide_and_odd_numbers_are_noted(
+    tmp_path: Path, rgb: RGB, monkeypatch: pytest.MonkeyPatch, with_openslide: bool, text: str, mpp: float, note: str
+) -> None:
+    if with_openslide:
+        pytest.importorskip("openslide")
+    else:
+        found = optional.is_installed
+        monkeypatch.setattr(optional, "is_installed", lambda name: name != "openslide" and found(name))
+    tags = {"resolution": (20_000, 20_000), "resolutionunit": "centimeter"} if note else {}
+    with open_image(write_svs(tmp_path / "a.svs", rgb, text, **tags)) as image:
+        if mpp == 0.5 and with_openslide:
+            assert image.mpp is None  # OpenSlide does not fall back on the tags
+        else:
+            assert image.mpp == pytest.approx((mpp, mpp))
+        shown = [one for one in image.notes if "um/px" in one]
+        expected = note.replace("%s", "header" if with_openslide else "description")
+        assert expected in "; ".join(shown)
+        assert bool(shown) == bool(note)
+
+
+def test_two_um_px_of_a_dicom_slide_are_noted(tmp_path: Path, rgb: RGB, monkeypatch: pytest.MonkeyPatch) -> None:
+    pydicom = pytest.importorskip("pydicom", minversion="3")
+    found = optional.is_installed
+    monkeypatch.setattr(optional, "is_installed", lambda name: name != "openslide" and found(name))
+    full = write_dicom_slide(tmp_path / "slide", rgb, 0.25)
+    header = pydicom.dcmread(full)
+    header.ImagedVolumeWidth *= 2
+    header.save_as(full)
+    with open_image(full) as image:
+        assert image.mpp == pytest.approx((0.25, 0.25))
+        assert "0.25 um/px in its pixel spacing and 0.5 x 0.25 in its imaged volume; 0.25 is used" in image.notes[0]
+
+
 def test_a_slide_for_openslide_is_searched(tmp_path: Path) -> None:
     pytest.importorskip("openslide")
     pixels = field(0, 5)

@@ -455,6 +455,10 @@ def test_damaged_files_are_read_or_refused(tmp_path_factory: pytest.TempPathFact
 # -------------------------------------------------------------------------------------------------- um/px
 
 
+_HALF = {"resolution": (20_000, 20_000), "resolutionunit": "centimeter"}
+_TWO = "the file says 0.25 um/px in its description and 0.5 in its resolution tags; 0.25 is used"
+
+
 @pytest.mark.parametrize(
     ("options", "mpp", "note"),
     [
@@ -465,6 +469,22 @@ def test_damaged_files_are_read_or_refused(tmp_path_factory: pytest.TempPathFact
         ({"resolution": (4e6, 4e6), "resolutionunit": "centimeter"}, None, "outside 0.1-10"),
         ({"resolution": (40_000, 40_000), "resolutionunit": "none"}, None, ""),
         ({"description": "Aperio Image Library\n53x37|AppMag = 40|MPP = 0.2520|Date = 1"}, (0.252, 0.252), ""),
+        ({"description": "Aperio Image Library\n53x37|MPP = 0,2520"}, (0.252, 0.252), ""),
+        ({"description": "Aperio Image Library\n53x37|MPP = 0"}, None, "is not a positive number"),
+        ({"description": "Aperio Image Library\n53x37|MPP = 0.25.2"}, None, "(MPP '0.25.2') is not a number"),
+        (
+            {"description": "Aperio Image Library\n53x37|MPP = 0.25 um|Date = 1"},
+            None,
+            "(MPP '0.25 um') is not a number",
+        ),
+        ({"description": "Aperio Image Library|MPP = 0.25", **_HALF}, (0.25, 0.25), _TWO),
+        ({"description": "Aperio Image Library|MPP = 0.49", **_HALF}, (0.49, 0.49), ""),
+        ({"description": "Aperio Image Library|MPP = half", **_HALF}, (0.5, 0.5), "(MPP 'half') is not a number"),
+        (
+            {"description": "Aperio Image Library|MPP = 0.25", "resolution": (300, 300), "resolutionunit": 2},
+            (0.25, 0.25),
+            "",
+        ),
         ({"description": "ImageJ=1.53\nunit=micron\n", "resolution": (4, 4)}, (0.25, 0.25), ""),
     ],
 )
@@ -481,6 +501,12 @@ def test_um_px_of_ome(path: Path, rgb: RGB) -> None:
     tifffile.imwrite(path, rgb, photometric="rgb", ome=True, metadata=metadata)
     with open_image(path) as image:
         assert image.mpp == pytest.approx((0.25, 0.5))
+
+
+def test_um_px_of_ome_and_of_the_tags_are_compared(path: Path, rgb: RGB) -> None:
+    metadata = {"axes": "YXS", "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25}
+    tifffile.imwrite(path, rgb, photometric="rgb", ome=True, metadata=metadata, **_HALF)
+    assert notes(path) == _TWO.replace("description", "OME-XML")
 
 
 def test_um_px_are_turned_with_the_image(path: Path, rgb: RGB) -> None:
