@@ -1,8 +1,8 @@
 """Checks arrays that plugins return before they are used, and rounds detections and scores.
 
-All arrays need the right shape and finite numbers; scores and boxes must be within the limits of a record. An
-estimator's boxes and a detector's centres must lie inside the frame; a detector's boxes need not. The PluginError
-raised for a wrong value names the plugin and the frame.
+All arrays need the right shape and finite, real numbers; scores and boxes must be within the limits of a record, and a
+verifier's scores from 0 to 1. An estimator's boxes and a detector's centres must lie inside the frame, and the boxes at
+their mitoses; a detector's boxes need not. The PluginError raised for a wrong value names the plugin and the frame.
 """
 
 from __future__ import annotations
