@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mitobench.errors import DataError, as_text
 from mitobench.model import inputs
-from mitobench.model.output_folder import OutputFolder
+from mitobench.model.output_folder import FILES, OutputFolder
 
 
 class Pair(NamedTuple):
@@ -82,7 +83,8 @@ def _image_of(
         raise DataError(f"{named[1]}: has the same name as {named[0]}. Give them in separate commands.")
     if not named:
         was = f" `predict` searched {searched.path}." if searched is not None else ""
-        raise DataError(f"{file}: no image is named {name}.{was} Give it with --image.")
+        numbered = f", or leave the file beside the {FILES} of `predict`" if re.search(r"-\d+$", name) else ""
+        raise DataError(f"{file}: no image is named {name}.{was} Give it with --image{numbered}.")
     return named[0]
 
 
