@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "mitobench"
 LEAF = {"errors", "foreign", "atomic", "registry", "content", "compute", "device", "weights_search"}
-LEAF |= {"file_cache", "content_cache", "hub"}
+LEAF |= {"file_cache", "content_cache", "hub", "mpp"}
 
 MAY_IMPORT = {
     "foreign": {"errors"},
@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "file_cache": {"errors", "foreign"},
     "content_cache": {"file_cache"},
     "hub": {"errors", "foreign"},
-    "slides.reader": {"errors", "foreign", "file_cache"},
+    "slides.reader": {"errors", "foreign", "file_cache", "mpp"},
     "slides.overview": {"errors", "slides.reader"},
     "slides.tissue": {"slides.overview", "slides.reader"},
     "slides.areas": {"errors"},
@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "discovery": {"errors", "foreign", "registry", "cards", "api", "installing"},
     "published": {"errors", "foreign", "registry"},
     "compute": set(),
+    "mpp": set(),
     "device": {"compute", "errors"},
     "weights_search": set(),
     "installing": set(),

@@ -12,10 +12,10 @@ from pathlib import Path
 from mitobench import foreign
 from mitobench.api import Frame, Mitoses
 from mitobench.datasets.card import Card
-from mitobench.datasets.resolution import differ, um_px
 from mitobench.errors import DataError, nearest
 from mitobench.file_cache import remembered
 from mitobench.foreign.limits import MAX_IMAGE_BYTES, MB
+from mitobench.mpp import differ, um_px
 
 POSITIVES_ONLY = "positives only"  # in `Dataset.coverage`: frames without mitoses are missing
 SIZE_TOLERANCE = 0.02  # relative; scanners cut some frames a few pixels short

@@ -19,9 +19,9 @@ from mitobench.datasets.folder_formats import SUFFIXES, Annotations, read_annota
 from mitobench.datasets.folder_names import FolderNames
 from mitobench.datasets.folder_settings import FILE, FolderSettings, read_settings
 from mitobench.datasets.reader import Reader, not_found
-from mitobench.datasets.resolution import um_px
 from mitobench.datasets.spans import spans
 from mitobench.errors import DataError, counted, listed
+from mitobench.mpp import um_px
 
 IF_SEARCHED = f'If such images were searched, write in {FILE}: unannotated = "empty"'
 SCANNER = "unknown"  # of every frame: a folder does not say it

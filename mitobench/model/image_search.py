@@ -16,9 +16,9 @@ from mitobench.model.journal import Journal
 from mitobench.model.model import Prediction
 from mitobench.model.search import CellResult, Searcher, place
 from mitobench.model.search_area import EVERYWHERE, SearchArea, search_area_of
+from mitobench.mpp import Mpp
 from mitobench.slides.overview import Copies
 from mitobench.slides.reader import Image, open_image
-from mitobench.slides.reader.resolution import Mpp
 
 MAX_PLACES = 5  # parts that could not be read which a note lists
 

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mitobench.api import Frame
-from mitobench.datasets.resolution import differ, um_px
 from mitobench.errors import DataError, MitobenchError, as_text, listed
 from mitobench.foreign.limits import MAX_PIXELS
 from mitobench.model.output_folder import written_in
+from mitobench.mpp import Mpp, differ, um_px
 from mitobench.slides.reader import COMPANION_SUFFIXES, READ_SUFFIXES, Image, PixelReader, oddities, open_image
 from mitobench.slides.reader.dicom import describe, one_a_slide, other_files
 from mitobench.slides.reader.image import too_many_pixels
-from mitobench.slides.reader.resolution import Mpp
 
 MIN_MPP, MAX_MPP = 0.1, 1.0  # um/px at which mitoses are found
 MIN_SIDE_UM = 10.0  # of an image: about a mitotic figure

@@ -26,9 +26,9 @@ from mitobench.model.inputs import frame_of
 from mitobench.model.journal import Journal
 from mitobench.model.model import CellCandidates, Model
 from mitobench.model.search_area import SearchArea
+from mitobench.mpp import Mpp
 from mitobench.slides.reader import Image, open_image
 from mitobench.slides.reader.pixels import Pixels
-from mitobench.slides.reader.resolution import Mpp
 
 Load = Callable[[], Model]
 

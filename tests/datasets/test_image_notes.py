@@ -14,7 +14,7 @@ from mitobench.api import DataError, Frame, Mitoses
 from mitobench.datasets import Dataset, check, mitos2012, mitos2014
 from mitobench.datasets.dataset import Item
 from mitobench.datasets.images import frame_image, write_rgb
-from mitobench.datasets.resolution import differ
+from mitobench.mpp import differ
 from mitobench.results import notes
 
 pytestmark = pytest.mark.slow

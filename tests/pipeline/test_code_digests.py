@@ -33,7 +33,7 @@ CHANGES = {
     **dict.fromkeys(("__init__", "cards", "content", "discovery", "errors", "registry", "weights_search"), ALL),
     **dict.fromkeys(("foreign.__init__", "foreign.files", "foreign.limits"), ALL),
     **dict.fromkeys(("foreign.packed", "foreign.parsing", "foreign.specs", "foreign.text", "foreign.versions"), ALL),
-    **dict.fromkeys(("datasets.dataset", "datasets.card", "datasets.resolution"), ALL),
+    **dict.fromkeys(("datasets.dataset", "datasets.card", "mpp"), ALL),
     **dict.fromkeys(("file_cache", "installing"), ALL),
     **dict.fromkeys(("pipeline.__init__", "pipeline.arrays", "pipeline.canonical"), ALL),
     **dict.fromkeys(("pipeline.plugin_ref", "pipeline.workspace"), ALL),

@@ -11,8 +11,8 @@ import numpy as np
 
 from mitobench.errors import DataError
 from mitobench.foreign.limits import MAX_PIXELS
+from mitobench.mpp import Mpp
 from mitobench.slides.reader.pixels import Box, Pixels, stored_box, upright, upright_size
-from mitobench.slides.reader.resolution import Mpp
 
 _SMALLEST_PART = 64  # px: a part that cannot be decoded is not divided further
 

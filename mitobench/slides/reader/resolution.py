@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from mitobench.foreign import printable
+from mitobench.mpp import Mpp, differ, um_px
 
 MIN_MPP, MAX_MPP = 0.1, 10.0  # um/px of a microscope's scan, or of a reduced copy of one; coarser is for printing
 
-MAX_DIFFERENCE = 0.05  # relative, between the um/px in a file and others of the same image
 UM_PER_INCH, UM_PER_CM = 25_400.0, 10_000.0
 _UNITS_UM = {
     "nm": 1e-3, "µm": 1.0, "μm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "\\u00b5m": 1.0, "mm": 1e3, "cm": 1e4,
@@ -22,8 +22,6 @@ _DECIMAL = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?", re.ASCII)
 
 TAGS, _DESCRIPTION = "resolution tags", "description"
 
-Mpp = tuple[float, float]
-
 
 class Found(NamedTuple):
     """um/px along x and y in one place of a file; None: none. `note` is on a number that cannot be read."""
@@ -32,19 +30,6 @@ class Found(NamedTuple):
     x: float | None = None
     y: float | None = None
     note: str | None = None
-
-
-def differ(found: Mpp | None, expected: Mpp | None) -> bool:
-    """Whether the um/px in a file differ from those expected by more than 5 %; False if either is unknown."""
-    if found is None or expected is None:
-        return False
-    return any(abs(a / b - 1) > MAX_DIFFERENCE for a, b in zip(found, expected, strict=True))
-
-
-def um_px(mpp: Mpp) -> str:
-    """Formats um/px along x and y; one number if they are equal."""
-    x, y = (f"{value:.4g}" for value in mpp)
-    return x if x == y else f"{x} x {y}"
 
 
 def first_of(*places: Found) -> tuple[Mpp | None, list[str]]:
