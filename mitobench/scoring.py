@@ -230,7 +230,10 @@ def _score(
     selected = looked_at(everything.select(scanners) if scanners else everything)
     split = None if part == ALL_FRAMES else _split(selected, protocol, [part] if validation is None else [part, "val"])
     scored = split.parts[part] if split else _labelled(selected)
-    infos = {id: FrameInfo(item.frame.size, item.frame.mpp) for id, item in everything.items.items()}
+    infos = {
+        id: FrameInfo(item.frame.size, item.frame.mpp, item.files[0].stem if item.files else "")
+        for id, item in everything.items.items()
+    }
     if radius_um is None:
         mpp = [selected.items[id].frame.mpp for id in scored]
         radius_um = radius_um_for(matcher, selected.card.radius_um, mpp)

@@ -147,6 +147,7 @@ class Benchmark:
         workspace = reading.read(root, tested, train_on, protocol, scanners, masks, notify, known)
         replaced: list[str] = []
         named = [for_masks(roles, grid.roles, workspace, replaced) for roles, grid in zip(named, grids, strict=True)]
+        check_options(named, settings)  # a default estimator may have been replaced
         if part == "val":
             workspace = workspace.without_test(tested)
         request = Request(

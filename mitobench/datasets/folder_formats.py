@@ -52,7 +52,7 @@ class Annotations:
 
     def add_group(self, image: str, group: object, where: str) -> None:
         """Notes the patient, case or slide of an image, unless it is empty."""
-        if group not in (None, ""):
+        if self.grouped_by and group not in (None, ""):
             self.groups.setdefault(image, {}).setdefault(foreign.printable(group, MAX_GROUP), where)
 
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from mitobench.errors import MitobenchError
+from mitobench.errors import DataError, MitobenchError
 from mitobench.model import inputs, outputs
 from mitobench.model.image_run import (
     ENDINGS,
@@ -91,7 +91,7 @@ def predict_files(
             for number, processed in results:
                 done[number] = processed
                 if processed.index.status == FAILED:
-                    folder.failed(names[number])
+                    _forget(folder, names[number], paths[number])
                 _write_summary(folder, _in_order(done))
                 if time.monotonic() >= index_at or len(done) == len(paths):
                     _write_index(folder, _in_order(done), model, given, paths)
@@ -102,6 +102,15 @@ def predict_files(
                 with suppress(MitobenchError):
                     _write_index(folder, _in_order(done), model, given, paths)
         folder.close()
+
+
+def _forget(folder: OutputFolder, name: str, path: Path) -> None:
+    """Deletes what an earlier run wrote of an image that failed and is another one now."""
+    try:
+        state = inputs.state(path)
+    except DataError:  # it has vanished: its results are all there is
+        return
+    folder.failed(name, state)
 
 
 def _in_order(done: Mapping[int, Processed]) -> list[Processed]:

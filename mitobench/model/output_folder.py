@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -125,9 +125,14 @@ class OutputFolder:
         self._append([{"image": name, "identity": dict(identity), "endings": endings, "stored": dict(stored)}])
         self._delete(file for file in earlier if file not in files)
 
-    def failed(self, name: str) -> None:
-        """Deletes what an earlier run wrote of an image that could not be searched now."""
-        self._delete(self._earlier(name))
+    def failed(self, name: str, file: Sequence[Any]) -> None:
+        """Deletes what an earlier run wrote of an image that could not be searched now, if its `file` is another one.
+
+        Of an unchanged file, the earlier results still hold: memory may have been too little, or a plugin broken.
+        """
+        identity = self._images.get(as_text(name), {}).get("identity")
+        if isinstance(identity, dict) and identity.get("file") != list(file):
+            self._delete(self._earlier(name))
 
     def _earlier(self, name: str) -> list[str]:
         return self.files(name) if as_text(name) in self._images else []

@@ -182,5 +182,5 @@ def _others(folder: Path) -> list[str]:
     return [
         name
         for name, path in names.items()
-        if path.is_symlink() or not path.is_file() or digests.get(name) != file_digest(path)
+        if path.is_symlink() or name not in digests or not path.is_file() or digests[name] != file_digest(path)
     ]

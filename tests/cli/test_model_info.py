@@ -84,7 +84,9 @@ def test_info_of_a_models_folder(mitobench: Callable[..., Any], tmp_path: Path) 
 def test_an_own_entry_names_a_model_that_was_downloaded_before(
     mitobench: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(MitobenchError, match=r"hf-hub:org/model@0123.*: org/model at .* is not in the local .*Pass --allow-download"):
+    with pytest.raises(
+        MitobenchError, match=r"hf-hub:org/model@0123.*: org/model at .* is not in the local .*Pass --allow-download"
+    ):
         cards.find("canine")
     model = blobs_model(tmp_path / "blobs")
     kept = Path(shutil.copytree(model, fetching.models_dir() / f"org--model@{COMMIT}"))

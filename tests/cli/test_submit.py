@@ -15,7 +15,7 @@ from mitobench import datasets
 from mitobench.api import Mitoses
 from mitobench.datasets import mitos2014
 from mitobench.evaluate import midog25
-from mitobench.results import record
+from mitobench.results import record, submission
 
 FRAMES = ("A06_00Aa", "A06_00Ab", "A08_01Dd", "H06_00Aa", "H06_00Ab")
 
@@ -108,6 +108,19 @@ def test_a_submission_that_was_changed_is_not_replaced(
     assert answer.code == 2
     assert f"holds {file.name}, not written by" in answer.err
     assert file.exists()
+
+
+def test_files_that_are_not_of_a_submission_are_not_read(
+    mitobench: Callable[..., Any], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder of slides that is given by mistake is refused at once."""
+    path = written(tmp_path, data, ("A06_00Aa", 10, 20.5, 0.9))
+    (tmp_path / "slides").mkdir()
+    (tmp_path / "slides" / "a.svs").write_bytes(b"large")
+    monkeypatch.setattr(submission, "file_digest", lambda path: pytest.fail(f"{path} was read"))
+    answer = mitobench("submit", path, "--data", data, "--out", tmp_path / "slides")
+    assert answer.code == 2
+    assert "holds a.svs" in answer.err
 
 
 def test_a_file_in_place_of_the_folder_is_refused(mitobench: Callable[..., Any], data: Path, tmp_path: Path) -> None:

@@ -457,6 +457,12 @@ def test_a_column_slide_without_image_is_the_image(folder: Path) -> None:
     assert groups(folder) == ["a", "b"]
 
 
+def test_a_column_without_a_name_is_no_slide(folder: Path) -> None:
+    """pandas writes the numbers of rows into one."""
+    read(folder, "a.csv", ",image,x,y\n0,a.png,10,20\n1,a.png,30,40\n2,b.png,10,20\n")
+    assert groups(folder) == ["a", "b"]
+
+
 def test_an_image_without_a_slide_is_noted_and_one_of_two_slides_is_refused(folder: Path) -> None:
     read(folder, "a.csv", "slide,image,x,y\nS,a.png,10,20\n,a.png,30,40\n,b.png,10,20\n")
     assert groups(folder) == ["S", "b"]

@@ -107,6 +107,14 @@ def test_a_frame_of_another_folder_is_not_taken(write: Callable[..., Path], name
         read(write(f"frame,x,y,score\n{name},1,2,.5\n"), dict.fromkeys(IN_FOLDERS, FrameInfo()))
 
 
+@pytest.mark.parametrize("name", ["s1__t0", "s1__t0.png", "/home/me/images/s1__t0.png"])
+def test_names_of_images_may_hold_what_stands_for_a_folder(write: Callable[..., Path], name: str) -> None:
+    frames = {"s1__t0": FrameInfo(stem="s1__t0"), "s2__t0": FrameInfo(stem="s2__t0")}
+    assert list(read(write(f"frame,x,y,score\n{name},1,2,.5\n"), frames).detections) == ["s1__t0"]
+    with pytest.raises(MitobenchError, match="unknown frame 't0'"):
+        read(write("frame,x,y,score\nt0,1,2,.5\n"), frames)
+
+
 @pytest.mark.parametrize("suffix", [".geojson", ".json", "/mitotic-figures.json"])
 def test_files_in_folders_are_of_the_frames_in_these_folders(write: Callable[..., Path], suffix: str) -> None:
     frames = dict.fromkeys(IN_FOLDERS, FrameInfo((400, 300), (0.25, 0.25)))

@@ -134,12 +134,29 @@ def test_an_image_that_has_no_mitoses_now_keeps_none_of_an_earlier_run(
     assert kinds_of(out, "a") == left
 
 
+def test_an_unchanged_image_that_fails_for_another_reason_keeps_its_results(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    list(predict_files(dots(), [image], out, 0.5))
+    before = kinds_of(out, "a")
+    failing = dots()
+
+    def too_little_memory(*_: object, **__: object) -> None:
+        raise MemoryError("out of memory")
+
+    monkeypatch.setattr(failing.detector, "predict", too_little_memory, raising=False)
+    (row,) = predict_files(failing, [image], out, 0.5, threshold=0.9)
+    assert not row.done
+    assert kinds_of(out, "a") == before
+
+
 def test_files_of_an_earlier_run_that_were_changed_since_are_kept(tmp_path: Path) -> None:
     with OutputFolder(tmp_path) as folder:
         write(folder, "a.csv", "1")
         write(folder, "a.geojson", "1")
         folder.finish("a", {}, ["a.csv", "a.geojson"], {})
         (tmp_path / "a.csv").write_text("mine")
-        folder.failed("a")
+        folder.failed("a", [])
     assert (tmp_path / "a.csv").read_text() == "mine"
     assert not (tmp_path / "a.geojson").exists()

@@ -20,6 +20,11 @@ class FrameInfo:
 
     size: tuple[int, int] | None = None
     mpp: tuple[float, float] | None = None
+    stem: str = ""  # the name of its image without folders and suffix
+
+    def is_in_folder(self, id: str) -> bool:
+        """Whether the `__` of an id stand for folders: they do not if the image's own name has them."""
+        return _FOLDER in id and id != self.stem
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class FrameNames:
 
     @cached_property
     def _in_folders(self) -> bool:
-        return any(_FOLDER in id for id in self.frames)
+        return any(info.is_in_folder(id) for id, info in self.frames.items())
 
     @cached_property
     def _by_key(self) -> dict[str, list[str]]:
@@ -70,7 +75,8 @@ class FrameNames:
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:
         """The frames in folders and others, by their name without folders."""
-        return _grouped(self.frames, lambda id: _key(id.rpartition(_FOLDER)[2]))
+        names = {id: id.rpartition(_FOLDER)[2] if info.is_in_folder(id) else id for id, info in self.frames.items()}
+        return _grouped(self.frames, lambda id: _key(names[id]))
 
 
 def _grouped(ids: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:
