@@ -148,7 +148,7 @@ def of_rows(folders: Iterable[Path]) -> dict[tuple[str, int], list[tuple[Path, R
         names = found.combination
         if (fold_of(names["protocol"]) or ("",))[0] == "cv-by-slide" and found.status == "ok":
             parts = [names[role] for role in ("estimator", "detector", "verifier", "fuser")]
-            options = [found.profile, f"schedules x {found.scale:g}", *found.overrides]
+            options = [found.profile, f"schedules x {found.scale:g}", *sorted(found.overrides)]
             row = f"{' + '.join(parts)}; trained on {', '.join(names['train_on'])}; {', '.join(options)}"
             rows[row, names["seed"]].append((path, found))
     return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -75,7 +76,9 @@ def test_a_missing_licence_a_missing_wheel_and_tests_in_a_wheel_are_found(dist: 
 @pytest.mark.slow
 def test_the_rows_of_a_branch_are_those_of_its_new_records(tmp_path: Path) -> None:
     git = ["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@b"]
-    first, second = sorted((ROOT / "leaderboard" / "records").glob("synthetic-by-slide-blobs-none-*.json"))[:2]
+    first, second = sorted(
+        (ROOT / "leaderboard" / "records").glob("mitos2012-official-mask-frcnn-efficientnet-*.json")
+    )[:2]
     records = tmp_path / "leaderboard" / "records"
     for folder in (records, tmp_path / ".ci"):
         folder.mkdir(parents=True)
@@ -95,5 +98,6 @@ def test_the_rows_of_a_branch_are_those_of_its_new_records(tmp_path: Path) -> No
 
     assert rows("HEAD") == "This branch adds no record.\n"
     shown = rows("HEAD~1")
-    assert "blobs" in shown
-    assert ".339" in shown, "its F1"
+    assert "mask + frcnn + efficientnet-lite0 + logit-linear" in shown
+    f1 = json.loads(second.read_text())["test"]["f1"]
+    assert f"{f1:.3f}".lstrip("0") in shown, "its F1"
