@@ -39,6 +39,7 @@ CHANGES = {
     **dict.fromkeys(("pipeline.plugin_ref", "pipeline.workspace"), ALL),
     **dict.fromkeys(("pipeline.stages.__init__", "pipeline.stages.job", "pipeline.stages.stage"), ALL),
     **dict.fromkeys(("pipeline.checks", "pipeline.rounding"), ALL),
+    "pipeline.saved_files": FITS | {"embeddings", "encoder", "fusion"},
     "pipeline.frame_prediction": CHOICE,
     "evaluate.matching": FITS | CHOICE,
     **dict.fromkeys(
