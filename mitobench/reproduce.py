@@ -32,6 +32,7 @@ from mitobench.results import option_files, record, resource_estimate
 from mitobench.results.check import check
 from mitobench.results.local_datasets import LocalDatasets
 from mitobench.results.option_files import FileEntry
+from mitobench.results.record_files import record_files
 from mitobench.results.reproducibility import Reproducibility, reproducibility
 from mitobench.results.schema import Record
 
@@ -240,7 +241,7 @@ def _any_estimator() -> str:
 def _other_seeds(path: Path, recorded: Record) -> list[Record]:
     """Returns the successful records in the same folder that differ only in the seed. They are not run again."""
     siblings: list[Any] = []
-    for other in sorted(set(path.parent.glob("*.json")) - {path}):
+    for other in record_files(path.parent, below=False):
         with suppress(MitobenchError):
             sibling = record.read(other)
             if sibling.status == "ok" and sibling.series == recorded.series:

@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(metavar="RECORD", help="The .json file of a record.")],
-    b: Annotated[
-        Path, typer.Argument(metavar="RECORD", help="The .json file of another record, measured on the same frames.")
-    ],
+    a: Annotated[Path, typer.Argument(metavar="RECORD", help="A record (.json or .json.gz).")],
+    b: Annotated[Path, typer.Argument(metavar="RECORD", help="Another record, measured on the same frames.")],
 ) -> None:
     """Compare two records: the paired differences in F1, precision and recall, and the frames where they differ.
 

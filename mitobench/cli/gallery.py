@@ -13,7 +13,7 @@ from mitobench.cli.terminal import echo
 def gallery(
     record: Annotated[
         Path,
-        typer.Argument(help="The .json file of a record, in the same folder as its detections.", show_default=False),
+        typer.Argument(help="A record (.json or .json.gz), in the same folder as its detections.", show_default=False),
     ],
     data: Annotated[
         Path | None,

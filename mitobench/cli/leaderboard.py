@@ -166,10 +166,31 @@ def migrate(folder: Folder = None, folder_option: FolderOption = None, data: Dat
 
 
 @app.command()
+def pack(folder: Folder = None, folder_option: FolderOption = None) -> None:
+    """Pack the records of a leaderboard with gzip, before it is published, and build it again.
+
+    RECORD.json becomes RECORD.json.gz, about a tenth as large; detections are packed already. Every command reads both
+    forms. Content and digests stay the same. To read a packed record: `gunzip -c RECORD.json.gz`.
+
+    Example: mitobench leaderboard pack leaderboard
+    """
+    from mitobench.report.build import RECORDS
+    from mitobench.results.record_files import pack_folder
+
+    board = _existing(folder, folder_option)
+    done = pack_folder(board / RECORDS)
+    echo(f"{done.records} records packed: {done.before / 1e6:.1f} MB became {done.after / 1e6:.1f} MB.")
+    if done.records:
+        _build(board)
+
+
+@app.command()
 def add(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="PATH...", help="Records (.json, detections beside them), or folders of them."),
+        typer.Argument(
+            metavar="PATH...", help="Records (.json or .json.gz, with their detections), or folders of them."
+        ),
     ],
     folder: Annotated[Path, typer.Option(help=HOLDS)] = DEFAULT,
     data: Data = None,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def reproduce(
-    path: Annotated[Path, typer.Argument(metavar="RECORD", help="The .json file of a record.")],
+    path: Annotated[Path, typer.Argument(metavar="RECORD", help="A record (.json or .json.gz).")],
     data: Annotated[
         Path | None,
         typer.Option(

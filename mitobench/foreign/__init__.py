@@ -17,7 +17,7 @@ use this package:
 """
 
 from mitobench.foreign.files import check_regular, check_target, open_regular, read_bytes, read_text
-from mitobench.foreign.packed import gunzip
+from mitobench.foreign.packed import gunzip, read_unpacked
 from mitobench.foreign.parsing import load_json, load_toml, read_json, read_toml
 from mitobench.foreign.text import guard_cell, printable, unguard_cell
 from mitobench.foreign.versions import check_version
@@ -36,5 +36,6 @@ __all__ = [
     "read_json",
     "read_text",
     "read_toml",
+    "read_unpacked",
     "unguard_cell",
 ]

@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import zlib
+from pathlib import Path
+
+from mitobench.errors import MitobenchError
+from mitobench.foreign.files import read_bytes
 
 _GZIP = zlib.MAX_WBITS | 16
 _STEP = (
     1 << 12
 )  # bytes per step. What a member does not use is copied, so small steps keep millions of empty members cheap
+
+
+def read_unpacked(path: Path, max_bytes: int, what: str, error: type[MitobenchError] = MitobenchError) -> bytes:
+    """Returns the content of a file, unpacked if its name ends in `.gz`.
+
+    Raises `error` as `read_bytes` does, and for a packed file that is damaged or holds more than `max_bytes`.
+    """
+    content = read_bytes(path, max_bytes, what, error)
+    if path.suffix != ".gz":
+        return content
+    try:
+        return gunzip(content, max_bytes)
+    except ValueError as reason:
+        raise error(f"{path}: {reason}. Restore the {what} from where it came from.") from reason
 
 
 def gunzip(data: bytes, max_bytes: int) -> bytes:

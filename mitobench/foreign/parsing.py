@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from mitobench.errors import MitobenchError
 from mitobench.foreign import limits
 from mitobench.foreign.files import read_text
+from mitobench.foreign.packed import read_unpacked
 from mitobench.foreign.text import printable
 
 if sys.version_info >= (3, 11):
@@ -43,7 +44,9 @@ class InvalidValue(ValueError):
 
 
 def read_json(path: Path, max_bytes: int, what: str, error: type[MitobenchError] = MitobenchError) -> Any:
-    """Reads the value in a JSON file, also with a byte order mark. Raises `error` as `load_json` does."""
+    """Reads the value in a JSON file, also with a byte order mark, or packed (`.gz`). Raises as `load_json` does."""
+    if path.suffix == ".gz":
+        return load_json(read_unpacked(path, max_bytes, what, error), path, error)
     return load_json(read_text(path, max_bytes, what, error, "utf-8-sig"), path, error)
 
 

@@ -19,7 +19,8 @@ from mitobench.results.consistency import contradictions
 from mitobench.results.known import KnownRecords, known_records
 from mitobench.results.mismatch import Mismatch, mismatches
 from mitobench.results.recompute import Recomputation
-from mitobench.results.record import ENDINGS, read, spelled, text_of
+from mitobench.results.record import ENDINGS, read, renamed, spelled, text_of
+from mitobench.results.record_files import read_bytes, record_files, stem_of
 from mitobench.results.schema import Record
 
 FIX = "Make the record again."
@@ -66,7 +67,7 @@ def check(path: Path, annotation: AnnotationCheck | None = None) -> RecordCheck:
     """Check a record and its detections. Nothing in them raises an error.
 
     Args:
-        path: the record's .json file, next to the files of its detections.
+        path: the record's file, next to the files of its detections.
         annotation: compares the record with the annotation; None: it is not compared.
     """
     result = RecordCheck(path)
@@ -78,7 +79,7 @@ def check(path: Path, annotation: AnnotationCheck | None = None) -> RecordCheck:
     except RecordError as reason:
         message = str(reason)
         # The second one: `path` is a file name in the working directory.
-        named = message.startswith((f"{path.parent}{os.sep}", str(path.with_suffix(""))))
+        named = message.startswith((f"{path.parent}{os.sep}", str(path.with_name(stem_of(path)))))
         result.problems.append(message if named else f"{path}: {message}. {FIX}")
     except MitobenchError as reason:  # the data sets are not as they should be
         result.problems.append(f"{path}: {reason}")
@@ -116,7 +117,7 @@ def verified_all(folder: Path) -> tuple[list[tuple[Path, Record]], list[str]]:
     """
     good, broken = [], []
     with known_records() as known:
-        for path in sorted(folder.rglob("*.json")):
+        for path in record_files(folder):
             try:
                 good.append((path, _good(check_unless_known(path, known))))
             except RecordError as reason:
@@ -126,9 +127,9 @@ def verified_all(folder: Path) -> tuple[list[tuple[Path, Record]], list[str]]:
 
 def _byte_problems(path: Path, record: Record) -> Iterator[str]:
     """Yields where file name, spelling or packing differ from what `record.write` gives: every byte counts."""
-    if path.stem != record.stem:
-        yield f"{path}: is a copy, or was renamed. Its name must be {record.stem}.json."
-    if spelled(record) != path.read_bytes():
+    if stem_of(path) != record.stem:
+        yield renamed(path, record)
+    if spelled(record) != read_bytes(path):
         yield f"{path}: has the same content as when it was written, but other bytes. {FIX}"
     for name, ending in ENDINGS.items():
         entry = getattr(record, name)

@@ -18,6 +18,7 @@ from mitobench.results.local_datasets import LocalDatasets, wrong_annotation
 from mitobench.results.mismatch import Mismatch
 from mitobench.results.recompute import Recomputation
 from mitobench.results.record import ENDINGS, read, read_good
+from mitobench.results.record_files import doubled, forms_of, record_files, stem_of
 from mitobench.results.schema import SCHEMA_VERSION, Record
 
 MAX_CHARACTERS = 100  # shown of one value
@@ -52,7 +53,7 @@ def check_all(
     """Check records. Without data, those that were checked before and have not changed since are not checked again.
 
     Args:
-        paths: their .json files.
+        paths: their files.
         data: folder that holds data sets, at any depth: detections on those are matched with the annotation again.
             None: none are.
         target: folder of records that these will be added to, if any. They must then also agree with the records there,
@@ -77,7 +78,10 @@ def check_all(
             report.records = [check_unless_known(path, known) for path in paths]
     read_here = [(result.path, result.record) for result in report.records if result.record]
     present = read_good(target)[0] if target else []
-    report.folder_problems += _same_evaluation([*present, *read_here])
+    report.folder_problems += [
+        *doubled(result.path for result in report.records),
+        *_same_evaluation([*present, *read_here]),
+    ]
     if target:
         report.folder_problems += _migrated_elsewhere(read_here, {record.digest for _, record in present}, target)
     return report
@@ -91,13 +95,13 @@ def check_folder(folder: Path, data: Path | None = None, anew: bool = False) -> 
 
     A folder without a record is a problem, too: a misspelled path would otherwise pass.
     """
-    paths = sorted(folder.rglob("*.json"))
+    paths = record_files(folder)
     report = check_all(paths, data, anew=anew)
     if not paths:
         report.folder_problems.append(
             f"{folder}: holds no record, so there is nothing to check. Add one, or give another folder."
         )
-    belonging = {path.with_name(f"{path.stem}{ending}") for path in paths for ending in ENDINGS.values()}
+    belonging = {path.with_name(f"{stem_of(path)}{ending}") for path in paths for ending in ENDINGS.values()}
     for path in sorted(folder.rglob("*.csv.gz")):
         if path not in belonging:
             report.folder_problems.append(
@@ -190,7 +194,7 @@ class AddedRecord:
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
-    """Returns the .json files of the records that paths stand for.
+    """Returns the files of the records that paths stand for.
 
     Args:
         paths: records, files of their detections, or folders: all records in it, or in its subfolder `records`.
@@ -201,13 +205,13 @@ def find(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         if path.is_dir():
             inside = path / "records" if (path / "records").is_dir() else path
-            records = sorted(inside.rglob("*.json"))
+            records = record_files(inside)
         else:
             ending = next((ending for ending in ENDINGS.values() if path.name.endswith(ending)), "")
-            name = f"{path.name.removesuffix(ending)}.json" if ending else path.name
-            records = [path.with_name(name)] if path.with_name(name).is_file() else []
+            forms = forms_of(path.parent, path.name.removesuffix(ending)) if ending else [path]
+            records = [form for form in forms if form.is_file()][:1]
         if not records:
-            raise RecordError(f"{path}: holds no record. Give a record's .json file, or a folder of them.")
+            raise RecordError(f"{path}: holds no record. Give a record (.json or .json.gz), or a folder of them.")
         found |= {record.resolve(): record for record in records}
     return list(found.values())
 
@@ -224,7 +228,7 @@ def add_records(paths: Sequence[Path], folder: Path) -> list[AddedRecord]:
 
 def _add(path: Path, folder: Path) -> AddedRecord:
     record = read(path)
-    others = sorted(folder.rglob(f"{record.stem}.json"))
+    others = [other for other in record_files(folder) if stem_of(other) == record.stem]
     for other in others:
         if read(other).digest == record.digest:
             return AddedRecord(path, other, True, ())

@@ -23,6 +23,7 @@ from mitobench.foreign import limits
 from mitobench.pipeline import canonical
 from mitobench.pipeline.code import code_of
 from mitobench.results.record import ENDINGS
+from mitobench.results.record_files import read_bytes, stem_of
 from mitobench.results.schema import Record
 
 CACHE = "records"
@@ -40,7 +41,7 @@ class KnownRecords:
     def read(self, path: Path) -> tuple[str | None, Record | None]:
         """Returns the key of a record (None: it has none), and the record itself if its key is that of a right one."""
         with suppress(MitobenchError, OSError, ValidationError):
-            content = _bytes(path)
+            content = read_bytes(path)
             key = _key(path, content)
             if self._cache.get(key) != RIGHT:
                 return key, None
@@ -50,7 +51,7 @@ class KnownRecords:
     def add(self, path: Path, key: str | None) -> None:
         """Remembers that a record is right, if it is still the one that had this key before it was checked."""
         with suppress(MitobenchError, OSError):
-            if key is not None and _key(path, _bytes(path)) == key:
+            if key is not None and _key(path, read_bytes(path)) == key:
                 self._cache.add(key, RIGHT)
 
     def shared(self, record: Record) -> Record:
@@ -74,14 +75,10 @@ def known_records() -> Iterator[KnownRecords]:
         yield KnownRecords(cache)
 
 
-def _bytes(path: Path) -> bytes:
-    return foreign.read_bytes(path, limits.MAX_RECORD_BYTES, "record", RecordError)
-
-
 def _key(path: Path, content: bytes) -> str:
-    parts = [_code(), path.stem, hashlib.sha256(content).hexdigest()]
+    parts = [_code(), stem_of(path), hashlib.sha256(content).hexdigest()]
     for ending in ENDINGS.values():
-        file = path.with_name(f"{path.stem}{ending}")
+        file = path.with_name(f"{stem_of(path)}{ending}")
         if file.exists():
             packed = foreign.read_bytes(file, limits.MAX_PACKED_BYTES, "record's detections", RecordError)
             parts.append(f"{ending} {hashlib.sha256(packed).hexdigest()}")

@@ -34,6 +34,7 @@ from mitobench.results.local_datasets import LocalDatasets, split_digest
 from mitobench.results.mismatch import Mismatch, mismatches
 from mitobench.results.recompute import Recomputation
 from mitobench.results.record import RecordDraft
+from mitobench.results.record_files import record_files, stem_of
 from mitobench.results.schema import SCHEMA_VERSION, Record, ValidationChoices
 
 
@@ -64,7 +65,7 @@ def migrate_folder(folder: Path, data: Path | None) -> MigrationReport:
         data: folder that holds the data sets, at any depth. Missing synthetic frames are generated.
     """
     report, local = MigrationReport(), LocalDatasets(data)
-    for path in sorted(folder.rglob("*.json")):
+    for path in record_files(folder):
         try:
             migrated = migrate(path, local)
         except MitobenchError as reason:
@@ -105,10 +106,10 @@ def migrate(path: Path, local: LocalDatasets) -> RecordDraft | None:
 
 def replace_files(path: Path, migrated: RecordDraft) -> Path:
     """Write a migrated record, remove the old files, and return the new record's path."""
-    old = [path, path.with_name(f"{path.stem}{records.DETECTIONS}")]
+    old = [path, path.with_name(f"{stem_of(path)}{records.DETECTIONS}")]
     written = records.write(path.parent, migrated.record, migrated.detections)
     for file in old:
-        if file not in (written, written.with_name(f"{written.stem}{records.DETECTIONS}")):
+        if file not in (written, written.with_name(f"{stem_of(written)}{records.DETECTIONS}")):
             file.unlink(missing_ok=True)
     return written
 
@@ -149,7 +150,7 @@ def _check_seal(path: Path, old: Content) -> None:
 
 
 def _rows(path: Path, old: Content) -> list[dict[str, str]]:
-    file = path.with_name(f"{path.stem}{records.DETECTIONS}")
+    file = path.with_name(f"{stem_of(path)}{records.DETECTIONS}")
     packed = foreign.read_bytes(file, limits.MAX_PACKED_BYTES, "record's detections", RecordError)
     try:
         text = foreign.gunzip(packed, limits.MAX_DETECTIONS_BYTES)

@@ -1,11 +1,10 @@
-"""Reads and writes records: one JSON file for each combination and seed, with gzipped detections next to it.
+"""Reads and writes records: one JSON file for each combination and seed, with packed detections next to it.
 
 The spelling is canonical, so equal records have equal bytes. A record holds its own digest and those of its detections.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import logging
@@ -24,6 +23,7 @@ from mitobench.evaluate import stored as stored_csv
 from mitobench.foreign import limits
 from mitobench.results.open_fields import PipelineShape, SpecShape
 from mitobench.results.ranges import impossible
+from mitobench.results.record_files import PACKED, PLAIN, forms_of, pack, record_files, stem_of
 from mitobench.results.schema import ROLES, SCHEMA_VERSION, SCORES, UNUSED, DetectionsEntry, Record, RecordedCombination
 
 log = logging.getLogger("mitobench")
@@ -56,20 +56,23 @@ def write(folder: Path, record: Record, detections: str | None, validation: str 
     Each file is written to a temporary file and then renamed, the record last. A failed record never replaces a good
     one of the same stages.
     """
-    path = folder / f"{record.stem}.json"
-    if record.status == "failed" and _is_ok(path, record):
-        log.warning("%s has a good record of the same stages: it is kept.", path)
-        return path
+    path, packed_path = forms_of(folder, record.stem)
+    if record.status == "failed":
+        for there in (path, packed_path):
+            if _is_ok(there, record):
+                log.warning("%s has a good record of the same stages: it is kept.", there)
+                return there
     entries: dict[str, DetectionsEntry | None] = {}
     for name, text in (("detections", detections), ("validation_detections", validation)):
         file = folder / f"{record.stem}{ENDINGS[name]}"
         if text is None:
             file.unlink(missing_ok=True)
         else:
-            packed = pack(text)
+            packed = pack(text.encode())
             write_atomic(file, packed)
             entries[name] = _entry(file.name, text, packed)
     write_atomic(path, spelled(record.model_copy(update=entries).sealed()))
+    packed_path.unlink(missing_ok=True)  # of an earlier run
     return path
 
 
@@ -77,11 +80,6 @@ def spelled(record: Record) -> bytes:
     """Returns the bytes of a record's file."""
     text = json.dumps(record.model_dump(mode="json"), sort_keys=True, indent=1, allow_nan=False)
     return f"{text}\n".encode()
-
-
-def pack(text: str) -> bytes:
-    """Returns the bytes of a file of detections; equal texts give equal bytes."""
-    return gzip.compress(text.encode(), compresslevel=9, mtime=0)
 
 
 def _entry(file: str, text: str, packed: bytes) -> DetectionsEntry:
@@ -150,7 +148,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def read_all(folder: Path) -> Iterator[tuple[Path, Record]]:
     """Yields the records of a folder, in the order of their names. Raises RecordError at the first broken one."""
-    for path in sorted(folder.glob("*.json")):
+    for path in record_files(folder, below=False):
         yield path, _read_with_detections(path)
 
 
@@ -160,7 +158,7 @@ def read_good(folder: Path) -> tuple[list[tuple[Path, Record]], list[str]]:
     Two records of one identity have the same name: the second may be in a subfolder, with its detections.
     """
     good, broken = [], []
-    for path in sorted(folder.rglob("*.json")):
+    for path in record_files(folder):
         try:
             good.append((path, _read_with_detections(path)))
         except RecordError as reason:
@@ -174,9 +172,14 @@ def _read_with_detections(path: Path) -> Record:
     for entry in (found.detections, found.validation_detections):
         if entry:
             text_of(path, entry)
-    if path.stem != found.stem:
-        raise RecordError(f"{path}: is a copy, or was renamed. Its name must be {found.stem}.json.")
+    if stem_of(path) != found.stem:
+        raise RecordError(renamed(path, found))
     return found
+
+
+def renamed(path: Path, record: Record) -> str:
+    """Returns what is wrong with a record whose file has another name than it must have."""
+    return f"{path}: is a copy, or was renamed. Its name must be {record.stem}{PLAIN} (or {PACKED})."
 
 
 def incomplete(record: Record, written: bool = True) -> str | None:

@@ -254,7 +254,7 @@ def reseal_detections(path: Path, folder: Path, name: str, change: Callable[[lis
     text = "".join(",".join(row) + "\n" for row in rows)
 
     def seal(content: Content) -> None:
-        packed = records.pack(text)
+        packed = records.pack(text.encode())
         content[name] |= {
             "rows": len(rows) - 1,
             "sha256": hashlib.sha256(text.encode()).hexdigest(),

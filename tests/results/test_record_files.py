@@ -1,0 +1,127 @@
+"""A record is a .json file, or the same file packed: all commands read both."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from mitobench.cli import app
+from mitobench.errors import RecordError
+from mitobench.foreign import limits
+from mitobench.report import build
+from mitobench.results import record
+from mitobench.results.check import verified, verified_all
+from mitobench.results.folder import add_records, check_folder, find
+from mitobench.results.record_files import doubled, pack_folder, record_files, stem_of
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_packed_folder_holds_the_same_records_in_less_space(records: Path) -> None:
+    before = {path.name: item.digest for path, item in record.read_good(records)[0]}
+    done = pack_folder(records)
+    assert done.records == len(before)
+    assert done.after < done.before / 3
+    assert list(records.glob("*.json")) == []
+    after = {path.name: item.digest for path, item in record.read_good(records)[0]}
+    assert after == {f"{name}.gz": digest for name, digest in before.items()}
+
+
+def test_a_packed_record_passes_every_check_and_is_remembered(records: Path) -> None:
+    pack_folder(records)
+    assert check_folder(records, anew=True).problems == []
+    assert check_folder(records).problems == []
+    assert verified_all(records)[1] == []
+
+
+def test_packing_twice_changes_nothing(records: Path) -> None:
+    pack_folder(records)
+    packed = {path: path.read_bytes() for path in record_files(records)}
+    assert pack_folder(records).records == 0
+    assert {path: path.read_bytes() for path in record_files(records)} == packed
+
+
+def test_a_record_that_is_there_in_both_forms_is_a_problem(records: Path, path: Path) -> None:
+    plain = path.read_bytes()
+    pack_folder(records)
+    path.write_bytes(plain)
+    (problem,) = doubled(record_files(records))
+    assert problem.startswith(f"{path}: is there twice, also as {path.name}.gz.")
+    assert problem in check_folder(records).problems
+    with pytest.raises(RecordError, match="is there twice"):
+        pack_folder(records)
+
+
+def test_a_record_that_is_written_again_replaces_the_packed_one(records: Path, path: Path) -> None:
+    found = record.read(path)
+    texts = [record.text_of(path, entry) for entry in (found.detections, found.validation_detections) if entry]
+    pack_folder(records)
+    assert record.write(records, found, *texts) == path
+    assert not path.with_name(f"{path.name}.gz").exists()
+    assert check_folder(records).problems == []
+
+
+def test_a_failed_record_never_replaces_a_packed_good_one(records: Path, path: Path) -> None:
+    found = record.read(path)
+    pack_folder(records)
+    changes = {name: None for name in (*record.SCORES, "frames", "validation_detections")}
+    failed = found.model_copy(update={**changes, "status": "failed", "reason": "out of memory"})
+    assert record.write(records, failed, None) == path.with_name(f"{path.name}.gz")
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"not gzip", "is not gzip, or is damaged"),
+        (gzip.compress(b"{}")[:-6], "is cut short"),
+        (gzip.compress(b" " * (limits.MAX_RECORD_BYTES + 1)), "holds more than"),
+        (gzip.compress(b"[1]"), "its JSON is not an object"),
+        (gzip.compress(b"\xff"), "is not UTF-8 text"),
+    ],
+)
+def test_a_damaged_or_hostile_packed_record_is_reported(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "one.json.gz"
+    path.write_bytes(content)
+    for reading in (record.read, verified):
+        with pytest.raises(RecordError, match=says) as caught:
+            reading(path)
+        assert str(caught.value).startswith(str(path))
+
+
+def test_a_packed_record_of_another_name_is_a_copy(records: Path, path: Path) -> None:
+    pack_folder(records)
+    packed = path.with_name(f"{path.name}.gz")
+    packed.rename(packed.with_name("other.json.gz"))
+    assert any("is a copy, or was renamed" in problem for problem in check_folder(records).problems)
+
+
+def test_packed_records_can_be_added_to_a_leaderboard(records: Path, path: Path, tmp_path: Path) -> None:
+    pack_folder(records)
+    found = find([records])
+    assert {stem_of(one) for one in found} == {stem_of(one) for one in record_files(records)}
+    added = add_records(found, tmp_path / "records")
+    assert not any(one.already_there for one in added)
+    assert check_folder(tmp_path / "records").problems == []
+    detections = path.with_name(f"{stem_of(path)}{record.DETECTIONS}")
+    assert find([detections]) == [path.with_name(f"{path.name}.gz")]
+
+
+def test_a_plain_record_is_already_there_where_it_is_packed(records: Path, tmp_path: Path) -> None:
+    add_records(find([records]), tmp_path / "records")
+    pack_folder(tmp_path / "records")
+    assert all(one.already_there for one in add_records(find([records]), tmp_path / "records"))
+
+
+def test_the_command_packs_builds_and_links_the_packed_files(records: Path) -> None:
+    board = records.parent
+    build.build(board, read=verified_all)
+    done = CliRunner().invoke(app, ["leaderboard", "pack", str(board)])
+    assert done.exit_code == 0, done.output
+    assert "records packed" in done.output
+    assert CliRunner().invoke(app, ["leaderboard", "check", str(board)]).exit_code == 0
+    page = "".join(file.read_text() for file in board.glob("sections/*.md"))
+    assert ".json.gz" in page
