@@ -67,7 +67,7 @@ def test_a_record_that_is_written_again_replaces_the_packed_one(records: Path, p
 def test_a_failed_record_never_replaces_a_packed_good_one(records: Path, path: Path) -> None:
     found = record.read(path)
     pack_folder(records)
-    changes = {name: None for name in (*record.SCORES, "frames", "validation_detections")}
+    changes = dict.fromkeys((*record.SCORES, "frames", "validation_detections"))
     failed = found.model_copy(update={**changes, "status": "failed", "reason": "out of memory"})
     assert record.write(records, failed, None) == path.with_name(f"{path.name}.gz")
     assert not path.exists()
