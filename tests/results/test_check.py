@@ -227,7 +227,7 @@ def test_an_incomplete_record_is_found(path: Path, change: Change, message: str)
 )
 @pytest.mark.parametrize("part", ["detections", "validation"])
 def test_detections_that_cannot_be_read_are_found(path: Path, part: str, text: str, message: str) -> None:
-    packed, file = record.pack(text), detections_of(path, part)
+    packed, file = record.pack(text.encode()), detections_of(path, part)
     file.write_bytes(packed)
     digests = {"sha256": hashlib.sha256(text.encode()).hexdigest(), "packed": hashlib.sha256(packed).hexdigest()}
     name = {"detections": "detections", "validation": "validation_detections"}[part]

@@ -262,7 +262,7 @@ def reseal_detections(path: Path, folder: Path, name: str, change: Callable[[lis
         }
 
     target = forged(path, folder, seal)
-    target.with_name(json.loads(target.read_text())[name]["file"]).write_bytes(records.pack(text))
+    target.with_name(json.loads(target.read_text())[name]["file"]).write_bytes(records.pack(text.encode()))
     return target
 
 
