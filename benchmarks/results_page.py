@@ -4,8 +4,10 @@
     python benchmarks/results_page.py --check    exit code 1 if one of them is not up to date
 
 A table is between `<!-- results: KIND SECTION ... -->` and `<!-- end of results -->`; the text around it is written by
-hand. Kinds: `rows SECTION N`, the best row of each detector with each verifier, N of them at most; `short SECTION N`,
-the same in fewer columns, with what `mitobench leaderboard recommend` answers; `parts SECTION`, what each part adds;
+hand. Kinds: `words SECTION`, the best row in sentences; `rows SECTION N`, the best row of each detector with each
+verifier, N of them at most; `short SECTION N`, the same in fewer columns, with what `mitobench leaderboard recommend`
+answers; `noise SECTION`, which parts are better beyond noise and which cannot be distinguished; `parts SECTION`, what
+each part adds; `cost SECTION`, the rows that no faster row beats; `unknown SECTION`, what the rows cannot say;
 `recommend SECTION`, the whole answer.
 """
 
@@ -14,15 +16,19 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
 
 from mitobench.cli.recommend import lines
+from mitobench.errors import counted
+from mitobench.report import case_counts
 from mitobench.report.build import read_sections
 from mitobench.report.description import profile, trained_on
 from mitobench.report.markdown import brackets, gain, number, rank_range, table
 from mitobench.report.recommend import recommend
 from mitobench.report.row import LeaderboardRow
+from mitobench.report.section_page import MANY
 from mitobench.report.table import Section, title_of
 
 ROOT = Path(__file__).parents[1]
@@ -61,6 +67,92 @@ def with_results(text: str, sections: Mapping[str, Section]) -> str:
         return f"{block[1]}{KINDS[kind](sections[name], *map(int, numbers))}\n{block[3]}"
 
     return BLOCK.sub(made, text)
+
+
+def words(section: Section) -> str:
+    """The best row in sentences, for readers who do not know its measures."""
+    row = next(row for rank, row in section.ranked() if rank == 1)
+    return _listed(_sentences(section, row))
+
+
+def _sentences(section: Section, row: LeaderboardRow) -> Iterator[str]:
+    recall, precision = (round(100 * (row.mean(name) or 0)) for name in ("recall", "precision"))
+    yield (
+        f"The best row is {row.title}, trained on {trained_on(row)}: F1 {number(row.mean('f1'))} "
+        f"{brackets(row.interval).strip()}, mean of {counted(len(row.seeds), 'seed')}."
+    )
+    yield (
+        f"Of 100 mitoses that the annotators marked, it finds {recall}. Of 100 cells that it marks, {precision} "
+        "are among theirs."
+    )
+    slides = {
+        slide: f1
+        for slide, f1 in row.f1_by_slide.items()
+        if f1 is not None and row.mitoses_by_slide[slide] >= MANY  # fewer say little about a slide
+    }
+    if len(slides) > 1:
+        worst, best = (choose(slides, key=lambda slide: (slides[slide], slide)) for choose in (min, max))
+        yield (
+            f"On the slide where it is worst ({worst}), F1 is {number(slides[worst])}; where it is best ({best}), "
+            f"{number(slides[best])} (slides with {MANY} mitoses or more)."
+        )
+    counts = case_counts.of_row(row)
+    if counts:
+        yield f"Its count: {case_counts.sentence(counts)}."
+    yield from case_counts.caveats(section) if counts else ()
+
+
+def noise(section: Section) -> str:
+    """Which parts are better beyond noise, and how many comparisons are undecided, by role."""
+    lines = []
+    for role, found in groupby(section.effects, key=lambda one: one.role):
+        effects = list(found)
+        clear = [one for one in effects if one.interval and one.interval.low > 0]
+        better = "; ".join(f"{one.plugin} better than {one.against} by {gain(one)}" for one in clear)
+        undecided = len(effects) - len(clear)
+        lines.append(
+            f"**{role}s**: {better or 'none is better beyond noise'}. "
+            f"Undecided: {undecided} of {counted(len(effects), 'comparison')}."
+        )
+    return _listed(lines)
+
+
+def cost(section: Section) -> str:
+    """The rows that no faster row beats: those that are worth their time, from the fastest on."""
+    timed = [row for rank, row in section.ranked() if rank is not None and row.seconds_a_frame]
+    best = 0.0
+    cells = []
+    for row in sorted(timed, key=lambda row: (row.seconds_a_frame or 0.0, -(row.mean("f1") or 0.0))):
+        f1 = row.mean("f1") or 0.0
+        if f1 > best:
+            best = f1
+            scores = _scores(row)
+            cells.append([number(row.seconds_a_frame, 2), f"{row.title}{_also(section, row)}", profile(row), scores[2]])
+    return table(("s/frame", "row", "profile", "F1 [95 %]"), cells)
+
+
+def unknown(section: Section) -> str:
+    """What the rows of a section cannot say, in numbers."""
+    rows = [row for rank, row in section.ranked() if rank is not None]
+    single = sum(len(row.seeds) == 1 for row in rows)
+    tied = sum(section.tied(row) for row in rows)
+    spreads = [spread[1] - spread[0] for row in rows if (spread := row.spread("f1"))]
+    metrics = section.metrics
+    assert metrics is not None
+    apart = (
+        f" Where there are several seeds, F1 differs by up to {number(max(spreads))} between them." if spreads else ""
+    )
+    return _listed(
+        (
+            f"{counted(metrics.n_groups, 'slide')}, {counted(metrics.n_mitoses, 'mitosis', 'mitoses')}: "
+            f"{tied} of {counted(len(rows), 'row')} cannot be distinguished from the best.",
+            f"{single} of {counted(len(rows), 'row')} were trained once.{apart}",
+        )
+    )
+
+
+def _listed(sentences: Iterable[str]) -> str:
+    return "\n".join(f"- {sentence}" for sentence in sentences)
 
 
 def best_rows(section: Section, most: int) -> list[LeaderboardRow]:
@@ -131,6 +223,10 @@ def recommended(section: Section) -> str:
 
 
 KINDS: Mapping[str, Callable[..., str]] = {
+    "words": words,
+    "noise": noise,
+    "cost": cost,
+    "unknown": unknown,
     "short": short,
     "rows": rows,
     "parts": parts,
