@@ -42,7 +42,7 @@ def detections(*rows: DetectionRow) -> str:
     lines = [",".join(COLUMNS)]
     for frame, x, y, score, mitosis in rows:
         cells: dict[str, Any] = {"frame": frame, "x": f"{x:.2f}", "y": f"{y:.2f}", "detector_score": 0.7}
-        cells |= dict.fromkeys(("to_left", "to_top", "to_right", "to_bottom"), 8)
+        cells |= {"x1": x - 8, "y1": y - 8, "x2": x + 8, "y2": y + 8}
         cells |= {} if score is None else {"verifier_score": 0.2, "score": score}
         cells |= {} if mitosis is None else {"mitosis": mitosis, "distance_um": 1.0}
         lines.append(",".join(str(cells.get(column, "")) for column in COLUMNS))

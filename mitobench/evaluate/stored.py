@@ -33,16 +33,9 @@ MAX_NAME = 300  # characters of a frame id: each id takes as much memory as the 
 MAX_PAIRS = 200_000_000  # pairs of a detection and a mitosis of its frame, over all frames: 1.6 GB
 MAX_STEPS = 1_000_000_000  # for a matcher that runs again at every rank: about a minute
 
-# Places, px. Most sides of boxes are equally far from the centre, so distances pack better than corners do.
-_CENTRE = ("x", "y")
-_SIDES = ("to_left", "to_top", "to_right", "to_bottom")  # from the centre; `left` would be taken for a corner
-_CORNERS = ("x1", "y1", "x2", "y2")  # in earlier records
-XY_DECIMALS, BOX_DECIMALS = 2, 1  # to which the harness rounds centres and corners
+_PLACES = {"x": 2, "y": 2, "x1": 1, "y1": 1, "x2": 1, "y2": 1}  # decimals of coordinates, px
 _SCORES = ("detector_score", "verifier_score", "score")
-_IN_PX = frozenset((*_CENTRE, *_SIDES, *_CORNERS))
-_NEAR = ("mitosis", "distance_um", "also_within")
-COLUMNS = ("frame", *_CENTRE, *_SIDES, *_SCORES, *_NEAR)
-WITH_CORNERS = ("frame", *_CENTRE, *_CORNERS, *_SCORES, *_NEAR)
+COLUMNS = ("frame", *_PLACES, *_SCORES, "mitosis", "distance_um", "also_within")
 IMPOSTER = "imposter"  # a further column, where frames have annotated imposters
 ADDED = ("area_mm2", "contested", "imposters", "contested_imposters")  # fields of frames that older records do not have
 
@@ -272,17 +265,14 @@ def _within(frame: FramePrediction, matcher: str, radius_um: float) -> Iterator[
 
 
 def to_csv(stored: StoredDetections) -> str:
-    """Formats detections as CSV: one line per detection; a missing value is empty.
-
-    Centres must be rounded to .01 px and boxes to .1 px, as those of plugins are: both are then read as they were.
-    """
+    """Formats detections as CSV: one line per detection; a missing value is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS if stored.imposter is None else (*COLUMNS, IMPOSTER))
-    places = np.column_stack([stored.xy, _sides(stored.xy, stored.boxes)])
+    places = np.column_stack([stored.xy, stored.boxes])
     scores = np.column_stack([stored.detector, stored.verifier, stored.score])
     for row, mitoses in enumerate(stored.within):
-        place = [f"{value:.{XY_DECIMALS}f}" for value in places[row]]
+        place = [f"{value:.{digits}f}" for value, digits in zip(places[row], _PLACES.values(), strict=True)]
         nearest = mitoses[0] if mitoses else None
         writer.writerow(
             [
@@ -296,17 +286,6 @@ def to_csv(stored: StoredDetections) -> str:
             ]
         )
     return text.getvalue()
-
-
-def _sides(xy: Floats, boxes: Floats) -> Floats:
-    """The distances from centres [N, 2] to the left, top, right and bottom sides of boxes [N, 4], px."""
-    return np.column_stack([xy - boxes[:, :2], boxes[:, 2:] - xy])
-
-
-def _boxes(xy: Floats, sides: Floats) -> Floats:
-    """The boxes [N, 4] of centres and sides; undoes `_sides`."""
-    boxes: Floats = np.column_stack([xy - sides[:, :2], xy + sides[:, 2:]])
-    return boxes.round(BOX_DECIMALS) + 0.0  # + 0.0 turns -0 into 0
 
 
 def _spell_imposter(imposter: Ints | None, row: int) -> list[str]:
@@ -331,7 +310,7 @@ def from_csv(text: str) -> StoredDetections:
         header, *rows = list(reader)
     except (csv.Error, ValueError) as reason:
         raise RecordError(f"row {reader.line_num} is not CSV: {reason}") from reason
-    if tuple(header) not in [(*columns, *more) for columns in (COLUMNS, WITH_CORNERS) for more in ((), (IMPOSTER,))]:
+    if tuple(header) not in (COLUMNS, (*COLUMNS, IMPOSTER)):
         raise RecordError(f"the columns are {','.join(header)[:200]}; they must be {','.join(COLUMNS)}")
     for number, row in enumerate(rows, 2):
         if len(row) != len(header):
@@ -344,13 +323,12 @@ def from_csv(text: str) -> StoredDetections:
         columns = [[_number(cell, name, at, empty) for at, cell in enumerate(cells.get(name, ()), 2)] for name in names]
         return np.array(columns, dtype=np.float64).T
 
-    xy, scores = numbers(_CENTRE), numbers(_SCORES[1:], empty=True)
-    boxes = numbers(_CORNERS) if "x1" in header else _boxes(xy, numbers(_SIDES))
-    mitosis, distance_um, also_within = (cells.get(name, ()) for name in _NEAR)
+    places, scores = numbers(_PLACES), numbers(_SCORES[1:], empty=True)
+    mitosis, distance_um, also_within = (cells.get(name, ()) for name in COLUMNS[-3:])
     return StoredDetections(
         np.array([unguard_cell(cell) for cell in cells.get("frame", ())], dtype=np.str_),
-        xy,
-        boxes,
+        places[:, :2],
+        places[:, 2:],
         numbers(_SCORES[:1])[:, 0],
         scores[:, 0],
         scores[:, 1],
@@ -368,7 +346,7 @@ def _number(cell: str, name: str, row: int, empty: bool = False) -> float:
     if empty and not cell:
         return float("nan")
     value = _parsed(cell, float, name, row)
-    if not abs(value) <= (MAX_PX if name in _IN_PX else MAX_NUMBER):  # also true for nan
+    if not abs(value) <= (MAX_PX if name in _PLACES else MAX_NUMBER):  # also true for nan
         raise RecordError(f"row {row}: {name} is {cell[:40]!r}, which is out of range")
     return value
 

@@ -37,8 +37,7 @@ NOT_DERIVED = {
 }
 # The same for columns of the detections.
 NOT_DERIVED_COLUMNS = {
-    "x, y, to_left, to_top, to_right, to_bottom": "centre and sides of the box; `--data` finds a centre that has other "
-    "mitoses within the radius",
+    "x, y, x1, y1, x2, y2": "position; `--data` finds one that has other mitoses within the radius",
     "detector_score, verifier_score": "scores of plugins, if all numbers that follow from them were changed as well",
     "score": "fused score of a fuser outside the core package, if all numbers that follow from it were changed as well",
     "mitosis, distance_um, also_within": "mitoses within the radius, if all numbers that follow from them were changed "

@@ -11,7 +11,6 @@ import pytest
 
 from mitobench.errors import MitobenchError
 from mitobench.evaluate import read_detections
-from mitobench.evaluate.stored import COLUMNS
 
 Write = Callable[[str | bytes], Path]
 
@@ -49,11 +48,6 @@ def test_columns_in_any_order_and_case_others_ignored(write: Write) -> None:
 def test_points_are_used_if_both_forms_are_present(write: Write) -> None:
     found = read_detections(write("frame,x,y,x1,y1,x2,y2,score\nA00_00,10,20,0,0,1,1,0.9\n"), KNOWN)["A00_00"]
     np.testing.assert_array_equal(found.xy, [[10, 20]])
-
-
-def test_the_detections_of_a_record_are_points_whose_sides_are_no_corners(write: Write) -> None:
-    text = f"{','.join(COLUMNS)}\nA00_00,10.00,20.00,1.00,2.00,3.00,4.00,0.9,,0.9,,,\n"
-    np.testing.assert_array_equal(read_detections(write(text), KNOWN)["A00_00"].xy, [[10, 20]])
 
 
 def test_windows_line_ends_a_byte_order_mark_and_blank_lines(write: Write) -> None:

@@ -219,7 +219,7 @@ def test_an_incomplete_record_is_found(path: Path, change: Change, message: str)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("frame,x,y\nA09_00,1,2\n", "the columns are frame,x,y; they must be frame,x,y,to_left,"),
+        ("frame,x,y\nA09_00,1,2\n", "the columns are frame,x,y; they must be frame,x,y,x1,"),
         ("\n", "the columns are ; they must be"),
         (f"{','.join(COLUMNS)}\nA09_00,a{',1' * 11}\n", "row 2: x is 'a', which is not a number"),
         (f"{','.join(COLUMNS)}\nA09_00,1\n", f"row 2 has 2 columns, must have {len(COLUMNS)}"),

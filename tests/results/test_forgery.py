@@ -317,16 +317,7 @@ FORGERIES = {
     "mitosis": [hit_of_another, no_hit],
     "distance_um": [all_further],
 }
-MEASURED_ALONE = {
-    "x",
-    "y",
-    "to_left",
-    "to_top",
-    "to_right",
-    "to_bottom",
-    "verifier_score",
-    "also_within",
-}  # move no number
+MEASURED_ALONE = {"x", "y", "x1", "y1", "x2", "y2", "verifier_score", "also_within"}  # move no number
 
 
 @pytest.mark.parametrize("name", ["detections", "validation_detections"])
