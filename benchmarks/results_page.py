@@ -28,7 +28,6 @@ from mitobench.report.description import profile, trained_on
 from mitobench.report.markdown import brackets, gain, number, rank_range, table
 from mitobench.report.recommend import recommend
 from mitobench.report.row import LeaderboardRow
-from mitobench.report.section_page import MANY
 from mitobench.report.table import Section, title_of
 
 ROOT = Path(__file__).parents[1]
@@ -71,35 +70,31 @@ def with_results(text: str, sections: Mapping[str, Section]) -> str:
 
 def words(section: Section) -> str:
     """The best row in sentences, for readers who do not know its measures."""
-    row = next(row for rank, row in section.ranked() if rank == 1)
-    return _listed(_sentences(section, row))
+    return _listed(_sentences(section, section.best) if section.best else ["No row has a score."])
 
 
 def _sentences(section: Section, row: LeaderboardRow) -> Iterator[str]:
     recall, precision = (round(100 * (row.mean(name) or 0)) for name in ("recall", "precision"))
+    seeds = "one seed" if len(row.seeds) == 1 else f"mean of {len(row.seeds)} seeds"
     yield (
         f"The best row is {row.title}, trained on {trained_on(row)}: F1 {number(row.mean('f1'))} "
-        f"{brackets(row.interval).strip()}, mean of {counted(len(row.seeds), 'seed')}."
+        f"{brackets(row.interval).strip()}, {seeds}."
     )
     yield (
         f"Of 100 mitoses that the annotators marked, it finds {recall}. Of 100 cells that it marks, {precision} "
         "are among theirs."
     )
-    slides = {
-        slide: f1
-        for slide, f1 in row.f1_by_slide.items()
-        if f1 is not None and row.mitoses_by_slide[slide] >= MANY  # fewer say little about a slide
-    }
+    slides = {slide: f1 for slide, f1 in row.f1_by_slide.items() if f1 is not None}
     if len(slides) > 1:
         worst, best = (choose(slides, key=lambda slide: (slides[slide], slide)) for choose in (min, max))
-        yield (
-            f"On the slide where it is worst ({worst}), F1 is {number(slides[worst])}; where it is best ({best}), "
-            f"{number(slides[best])} (slides with {MANY} mitoses or more)."
+        lowest, highest = (
+            f"{number(slides[slide])} on slide {slide} ({counted(row.mitoses_by_slide[slide], 'mitosis', 'mitoses')})"
+            for slide in (worst, best)
         )
+        yield f"By slide, F1 is from {lowest} to {highest}."
     counts = case_counts.of_row(row)
     if counts:
         yield f"Its count: {case_counts.sentence(counts)}."
-    yield from case_counts.caveats(section) if counts else ()
 
 
 def noise(section: Section) -> str:
@@ -107,14 +102,16 @@ def noise(section: Section) -> str:
     lines = []
     for role, found in groupby(section.effects, key=lambda one: one.role):
         effects = list(found)
-        clear = [one for one in effects if one.interval and one.interval.low > 0]
-        better = "; ".join(f"{one.plugin} better than {one.against} by {gain(one)}" for one in clear)
-        undecided = len(effects) - len(clear)
+        clear = [one for one in effects if not one.in_noise]
+        better = "; ".join(f"{one.plugin} better than {one.against}, {gain(one)}" for one in clear)
         lines.append(
-            f"**{role}s**: {better or 'none is better beyond noise'}. "
-            f"Undecided: {undecided} of {counted(len(effects), 'comparison')}."
+            f"**{role}s**: {better or 'none'}. Undecided: {len(effects) - len(clear)} of "
+            f"{counted(len(effects), 'comparison')}."
         )
-    return _listed(lines)
+    if not lines:
+        return "No two rows differ in one part only."
+    by_chance = f"Of {counted(len(section.effects), 'comparison')}, one in twenty would be clear by chance alone."
+    return _listed([*lines, by_chance])
 
 
 def cost(section: Section) -> str:
@@ -134,20 +131,22 @@ def cost(section: Section) -> str:
 def unknown(section: Section) -> str:
     """What the rows of a section cannot say, in numbers."""
     rows = [row for rank, row in section.ranked() if rank is not None]
+    others = [row for row in rows if row is not section.best]
+    alone = [row for row in others if section.difference(row) is None]
+    tied = sum(section.tied(row) for row in others)
     single = sum(len(row.seeds) == 1 for row in rows)
-    tied = sum(section.tied(row) for row in rows)
     spreads = [spread[1] - spread[0] for row in rows if (spread := row.spread("f1"))]
     metrics = section.metrics
     assert metrics is not None
-    apart = (
-        f" Where there are several seeds, F1 differs by up to {number(max(spreads))} between them." if spreads else ""
-    )
+    apart = f" Where there are several, F1 differs by up to {number(max(spreads))} between them." if spreads else ""
     return _listed(
-        (
-            f"{counted(metrics.n_groups, 'slide')}, {counted(metrics.n_mitoses, 'mitosis', 'mitoses')}: "
-            f"{tied} of {counted(len(rows), 'row')} cannot be distinguished from the best.",
-            f"{single} of {counted(len(rows), 'row')} were trained once.{apart}",
-        )
+        [
+            f"{counted(metrics.n_groups, 'slide')}, {counted(metrics.n_mitoses, 'mitosis', 'mitoses')}. Of the other "
+            f"{counted(len(others), 'row')}, {tied} cannot be distinguished from the best, {len(alone)} cannot be "
+            f"compared with it, and {len(others) - tied - len(alone)} are worse.",
+            f"{single} of {counted(len(rows), 'row')} have one seed.{apart}",
+            *case_counts.caveats(section, table=False),
+        ]
     )
 
 

@@ -19,6 +19,8 @@ from typing import Any
 
 from common import table
 
+from mitobench.results.record_files import read_bytes, record_files
+
 NODES = (1, 2, 4, 8, 16, 32, 64, 128)
 PAYS = 0.5  # nodes pay as long as each of them does at least this share of the work that a single one does
 
@@ -140,8 +142,8 @@ def of_records(folder: Path, datasets: Sequence[str]) -> Grid:
     """Returns the grid of the records in a folder that were tested on one of the data sets; or of all."""
     specs: dict[str, Any] = {}
     seconds: dict[str, float] = {}
-    for path in sorted(folder.glob("*.json")):
-        record = json.loads(path.read_bytes())
+    for path in record_files(folder, below=False):
+        record = json.loads(read_bytes(path))
         if not datasets or record["combination"]["dataset"] in datasets:
             specs |= record["specs"] or _by_role(record)
             timed = {role.replace(*RENAMED): time for role, time in record["run"]["seconds"].items()}

@@ -12,11 +12,12 @@ from mitobench.report.stale import stale
 from mitobench.results import record
 from mitobench.results.folder import check_folder
 from mitobench.results.recompute import Recomputation
+from mitobench.results.record_files import record_files
 
 pytestmark = pytest.mark.slow
 
 FOLDER = Path(__file__).parents[1] / "leaderboard"
-RECORDS = sorted((FOLDER / build.RECORDS).glob("*.json"))
+RECORDS = record_files(FOLDER / build.RECORDS)
 
 MAX_BYTES = 12 * 2**20
 BLOCK = 4096  # bytes; a file system gives a file whole blocks, as `du` counts them

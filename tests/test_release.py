@@ -17,6 +17,7 @@ from types import ModuleType
 import pytest
 
 from mitobench import __version__
+from mitobench.results.record_files import read_bytes, record_files, stem_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -77,14 +78,16 @@ def test_a_missing_licence_a_missing_wheel_and_tests_in_a_wheel_are_found(dist: 
 def test_the_rows_of_a_branch_are_those_of_its_new_records(tmp_path: Path) -> None:
     git = ["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@b"]
     first, second = sorted(
-        (ROOT / "leaderboard" / "records").glob("mitos2012-official-mask-frcnn-efficientnet-*.json")
+        path
+        for path in record_files(ROOT / "leaderboard" / "records")
+        if path.name.startswith("mitos2012-official-heatmap_tf_efficientnet_lite0-efficientnet-lite0-")
     )[:2]
     records = tmp_path / "leaderboard" / "records"
     for folder in (records, tmp_path / ".ci"):
         folder.mkdir(parents=True)
     shutil.copy(ROOT / ".ci" / "new-rows", tmp_path / ".ci")
     for number, record in enumerate((first, second)):
-        for file in record.parent.glob(f"{record.stem}.*"):
+        for file in record.parent.glob(f"{stem_of(record)}.*"):
             shutil.copy(file, records)
         for command in (["init", "-q"], ["add", "."], ["commit", "-qm", str(number)]):
             subprocess.run([*git, *command], check=True)
@@ -98,6 +101,6 @@ def test_the_rows_of_a_branch_are_those_of_its_new_records(tmp_path: Path) -> No
 
     assert rows("HEAD") == "This branch adds no record.\n"
     shown = rows("HEAD~1")
-    assert "mask + frcnn + efficientnet-lite0 + logit-linear" in shown
-    f1 = json.loads(second.read_text())["test"]["f1"]
+    assert "+ efficientnet-lite0 + logit-linear" in shown
+    f1 = json.loads(read_bytes(second))["test"]["f1"]
     assert f"{f1:.3f}".lstrip("0") in shown, "its F1"

@@ -26,7 +26,9 @@ mitobench export my-model --onnx my-networks
 def export(
     source: Annotated[
         Path,
-        typer.Argument(help="A record of a finished run (.json), or the folder of a packed model.", show_default=False),
+        typer.Argument(
+            help="A record of a finished run (.json or .json.gz), or the folder of a packed model.", show_default=False
+        ),
     ],
     onnx: Annotated[Path, typer.Option(help="Folder to write the .onnx files to.", show_default=False)],
     store: Annotated[

@@ -44,8 +44,9 @@ def gallery(
     from rich.progress import Progress
 
     from mitobench.gallery import write
+    from mitobench.results.record_files import stem_of
 
-    out = out or Path("gallery") / record.stem
+    out = out or Path("gallery") / stem_of(record)
     with Progress(transient=True) as bar:
         task = bar.add_task("frames")
         written = write(

@@ -169,19 +169,20 @@ def migrate(folder: Folder = None, folder_option: FolderOption = None, data: Dat
 def pack(folder: Folder = None, folder_option: FolderOption = None) -> None:
     """Pack the records of a leaderboard with gzip, before it is published, and build it again.
 
-    RECORD.json becomes RECORD.json.gz, about a tenth as large; detections are packed already. Every command reads both
-    forms. Content and digests stay the same. To read a packed record: `gunzip -c RECORD.json.gz`.
+    RECORD.json becomes RECORD.json.gz, about a seventh as large; detections are packed already. Every command reads
+    both forms. Content and digests stay the same. To read a packed record: `gunzip -c RECORD.json.gz`.
 
     Example: mitobench leaderboard pack leaderboard
     """
+    from mitobench.errors import counted
     from mitobench.report.build import RECORDS
+    from mitobench.results.record import read
     from mitobench.results.record_files import pack_folder
 
     board = _existing(folder, folder_option)
-    done = pack_folder(board / RECORDS)
-    echo(f"{done.records} records packed: {done.before / 1e6:.1f} MB became {done.after / 1e6:.1f} MB.")
-    if done.records:
-        _build(board)
+    done = pack_folder(board / RECORDS, read)
+    echo(f"{counted(done.records, 'record')} packed: {done.before / 1e6:.1f} MB became {done.after / 1e6:.1f} MB.")
+    _build(board)
 
 
 @app.command()

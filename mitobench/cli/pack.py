@@ -26,7 +26,9 @@ mitobench pack RECORD.json --out fast --data ~/mitos --onnx --set detector.score
 
 
 def pack(
-    record: Annotated[Path, typer.Argument(help="The .json file of the record of a finished run.", show_default=False)],
+    record: Annotated[
+        Path, typer.Argument(help="The record of a finished run (.json or .json.gz).", show_default=False)
+    ],
     out: Annotated[Path, typer.Option(help="Folder to create.", show_default=False)],
     store: Annotated[
         Path | None,

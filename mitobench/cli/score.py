@@ -25,8 +25,8 @@ def score(
         Path,
         typer.Argument(
             help="Detections: CSV, MIDOG JSON (a file or a folder for each image), GeoJSON, COCO results, SlideRunner "
-            "sqlite, or a folder that `mitobench predict` wrote. Or a record's .json file: scores its detections with "
-            "its own protocol and threshold."
+            "sqlite, or a folder that `mitobench predict` wrote. Or a record (.json or .json.gz): its detections are "
+            "scored with its own protocol and threshold."
         ),
     ],
     data: Data = None,
@@ -123,6 +123,7 @@ def score(
 
     Example: mitobench score outputs/ --format midog25 --truth ground_truth.json --json metrics.json
     """
+    from mitobench.results.record_files import is_record_name
     from mitobench.scoring import score_detections, score_record
 
     if images is not None and dataset is None:
@@ -134,7 +135,7 @@ def score(
         raise typer.BadParameter("--truth is for the contest's own evaluation, which needs no --dataset. Give one.")
     if data is None:
         raise typer.BadParameter("--data is missing: give the folder that holds the data set, or set MITOBENCH_DATA.")
-    if dataset is None and detections.suffix == ".json":
+    if dataset is None and is_record_name(detections):
         scored = score_record(detections, data)
     elif dataset is None:
         raise typer.BadParameter("--dataset is missing: name the data set that the frames belong to.")

@@ -23,7 +23,7 @@ def submit(
         Path,
         typer.Argument(
             metavar="RECORD",
-            help="The .json file of a record; for mitos2014 of one with protocol `official`. With --container: the "
+            help="A record (.json or .json.gz); for mitos2014 of one with protocol `official`. With --container: the "
             "folder of a packed model.",
         ),
     ],

@@ -16,6 +16,7 @@ from mitobench.pipeline.executors import Executor, ProgressListener
 from mitobench.reading import ReadDatasets
 from mitobench.report.pairs import PairedDifference, mean_difference
 from mitobench.report.row import LeaderboardRow
+from mitobench.results.record_files import stem_of
 from mitobench.results.schema import Record
 from mitobench.results.submission import write_submission
 
@@ -103,7 +104,7 @@ class Experiment:
         if isinstance(self.definition, PaperTable) and self.definition.submission:
             for result in self.results():
                 for path, record in result.submitted:
-                    place = folder / "submission" / self.definition.name / path.stem
+                    place = folder / "submission" / self.definition.name / stem_of(path)
                     write_submission(place, path, record, result.test_frames)
 
     def results(self) -> list[RowResult]:

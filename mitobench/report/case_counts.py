@@ -47,14 +47,14 @@ def sentence(counts: CaseCounts) -> str:
     return ", ".join(filter(None, parts))
 
 
-def caveats(section: Section) -> Iterator[str]:
-    """Yields what a reader of the counts of a section must know."""
+def caveats(section: Section, table: bool = True) -> Iterator[str]:
+    """Yields what a reader of the counts of a section must know; with `table`, also which rows a table lacks."""
     records = [record for row in section.rows for record in row.good]
     several = max((counts.n_several_scanners for row in section.rows if (counts := of_row(row))), default=0)
     if several:
         which = "1 case has" if several == 1 else f"{several} cases have"
         yield f"{which} frames of several scanners, whose counts are averaged: no tissue counts as two cases."
-    if any(row.good and of_row(row) is None for row in section.rows):
+    if table and any(row.good and of_row(row) is None for row in section.rows):
         yield "Rows whose records do not hold the area of every frame (older records) are not in this table."
     if any(map(lacks_frames_without_mitoses, records)):
         yield "Frames without mitoses are missing (positives only): both counts are higher than those of whole cases."

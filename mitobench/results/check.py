@@ -20,7 +20,7 @@ from mitobench.results.known import KnownRecords, known_records
 from mitobench.results.mismatch import Mismatch, mismatches
 from mitobench.results.recompute import Recomputation
 from mitobench.results.record import ENDINGS, read, renamed, spelled, text_of
-from mitobench.results.record_files import read_bytes, record_files, stem_of
+from mitobench.results.record_files import has_more, read_bytes, record_files, stem_of
 from mitobench.results.schema import Record
 
 FIX = "Make the record again."
@@ -129,7 +129,7 @@ def _byte_problems(path: Path, record: Record) -> Iterator[str]:
     """Yields where file name, spelling or packing differ from what `record.write` gives: every byte counts."""
     if stem_of(path) != record.stem:
         yield renamed(path, record)
-    if spelled(record) != read_bytes(path):
+    if spelled(record) != read_bytes(path) or has_more(path):
         yield f"{path}: has the same content as when it was written, but other bytes. {FIX}"
     for name, ending in ENDINGS.items():
         entry = getattr(record, name)

@@ -41,8 +41,7 @@ class KnownRecords:
     def read(self, path: Path) -> tuple[str | None, Record | None]:
         """Returns the key of a record (None: it has none), and the record itself if its key is that of a right one."""
         with suppress(MitobenchError, OSError, ValidationError):
-            content = read_bytes(path)
-            key = _key(path, content)
+            content, key = read_bytes(path), _key(path)
             if self._cache.get(key) != RIGHT:
                 return key, None
             return key, self.shared(Record.model_validate_json(content))
@@ -51,7 +50,7 @@ class KnownRecords:
     def add(self, path: Path, key: str | None) -> None:
         """Remembers that a record is right, if it is still the one that had this key before it was checked."""
         with suppress(MitobenchError, OSError):
-            if key is not None and _key(path, read_bytes(path)) == key:
+            if key is not None and _key(path) == key:
                 self._cache.add(key, RIGHT)
 
     def shared(self, record: Record) -> Record:
@@ -75,7 +74,8 @@ def known_records() -> Iterator[KnownRecords]:
         yield KnownRecords(cache)
 
 
-def _key(path: Path, content: bytes) -> str:
+def _key(path: Path) -> str:
+    content = foreign.read_bytes(path, limits.MAX_RECORD_BYTES, "record", RecordError)
     parts = [_code(), stem_of(path), hashlib.sha256(content).hexdigest()]
     for ending in ENDINGS.values():
         file = path.with_name(f"{stem_of(path)}{ending}")

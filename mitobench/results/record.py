@@ -62,6 +62,7 @@ def write(folder: Path, record: Record, detections: str | None, validation: str 
             if _is_ok(there, record):
                 log.warning("%s has a good record of the same stages: it is kept.", there)
                 return there
+    packed_path.unlink(missing_ok=True)  # of an earlier run, whose detections are replaced next
     entries: dict[str, DetectionsEntry | None] = {}
     for name, text in (("detections", detections), ("validation_detections", validation)):
         file = folder / f"{record.stem}{ENDINGS[name]}"
@@ -72,7 +73,6 @@ def write(folder: Path, record: Record, detections: str | None, validation: str 
             write_atomic(file, packed)
             entries[name] = _entry(file.name, text, packed)
     write_atomic(path, spelled(record.model_copy(update=entries).sealed()))
-    packed_path.unlink(missing_ok=True)  # of an earlier run
     return path
 
 

@@ -1,13 +1,14 @@
 """The files of records in a folder: which there are, what they are called, and how to make them smaller.
 
-A record is `STEM.json`, or the same packed, `STEM.json.gz`; its detections are next to it. Packed, it is about a tenth
-as large, which leaderboards of hundreds of rows need. All commands read both.
+A record is `STEM.json`, or the same packed, `STEM.json.gz`; its detections are next to it. Packed, it is about a
+seventh as large, which leaderboards of hundreds of rows need. All commands read both.
 """
 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from mitobench.foreign import limits
 
 PLAIN = ".json"
 PACKED = ".json.gz"
+_HEADER = b"\x1f\x8b\x08" + bytes(5)  # gzip without a name and a date
 
 
 def record_files(folder: Path, below: bool = True) -> list[Path]:
@@ -36,13 +38,27 @@ def forms_of(folder: Path, stem: str) -> tuple[Path, Path]:
     return folder / f"{stem}{PLAIN}", folder / f"{stem}{PACKED}"
 
 
+def existing(folder: Path, stem: str) -> Path:
+    """Returns the file of a record: the packed one if it is the only one, otherwise the plain one."""
+    plain, packed = forms_of(folder, stem)
+    return packed if packed.is_file() and not plain.is_file() else plain
+
+
+def is_record_name(path: Path) -> bool:
+    """Returns whether a file has the ending of a record."""
+    return path.name.endswith((PLAIN, PACKED))
+
+
 def doubled(paths: Iterable[Path]) -> Iterator[str]:
-    """Yields a problem for each record that is there both plain and packed."""
+    """Yields a problem for each record that exists both plain and packed."""
     there = set(paths)
     for path in sorted(there):
         plain, packed = forms_of(path.parent, stem_of(path))
         if path == plain and packed in there:
-            yield f"{path}: is there twice, also as {packed.name}. Remove the older one of the two."
+            yield (
+                f"{path}: {packed.name} is there as well. Keep the one that agrees with the files of its detections "
+                "(`mitobench leaderboard check` on each alone), and remove the other."
+            )
 
 
 def read_bytes(path: Path) -> bytes:
@@ -53,6 +69,19 @@ def read_bytes(path: Path) -> bytes:
 def pack(content: bytes) -> bytes:
     """Returns bytes packed with gzip; equal contents give equal bytes."""
     return gzip.compress(content, compresslevel=9, mtime=0)
+
+
+def has_more(path: Path) -> bool:
+    """Returns whether a packed record holds bytes that `pack` does not write: a name, a date, something at its end.
+
+    Compressed bytes themselves are not compared, since libraries compress differently.
+    """
+    if not path.name.endswith(PACKED):
+        return False
+    content = foreign.read_bytes(path, limits.MAX_RECORD_BYTES, "record", RecordError)
+    member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    member.decompress(content, limits.MAX_RECORD_BYTES)
+    return not content.startswith(_HEADER) or bool(member.unused_data)
 
 
 @dataclass(frozen=True)
@@ -69,22 +98,31 @@ class Packing:
     after: int = 0
 
 
-def pack_folder(folder: Path) -> Packing:
+def pack_folder(folder: Path, readable: Callable[[Path], object]) -> Packing:
     """Replace each plain record of a folder and its subfolders by a packed one. Digests and detections stay.
 
-    A file is removed only after its packed form was written. Raises RecordError if a record is there in both forms or
-    cannot be read, MitobenchError if a file cannot be written.
+    All are read before the first is packed, and each is removed only after its packed form was written: an interrupted
+    call is completed by the next one.
+
+    Args:
+        folder: of the records.
+        readable: raises RecordError for a file that is not a record.
+
+    Raises RecordError if a file is not a record, or there in two forms with other content; MitobenchError if a file
+    cannot be written.
     """
-    paths = record_files(folder)
-    for problem in doubled(paths):
-        raise RecordError(problem)
+    plain = [path for path in record_files(folder) if path.name.endswith(PLAIN)]
+    for path in plain:
+        readable(path)
+        _, packed = forms_of(path.parent, stem_of(path))
+        if packed.is_file() and read_bytes(packed) != read_bytes(path):
+            raise RecordError(next(doubled([path, packed])))
     done = Packing()
-    for path in paths:
-        if path.name.endswith(PACKED):
-            continue
+    for path in plain:
+        _, packed = forms_of(path.parent, stem_of(path))
         content = read_bytes(path)
-        packed = pack(content)
-        write_atomic(path.with_name(f"{stem_of(path)}{PACKED}"), packed)
+        written = pack(content)
+        write_atomic(packed, written)
         path.unlink()
-        done = Packing(done.records + 1, done.before + len(content), done.after + len(packed))
+        done = Packing(done.records + 1, done.before + len(content), done.after + len(written))
     return done

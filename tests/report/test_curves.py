@@ -12,8 +12,9 @@ from records import DETECTIONS, detections, failed, metrics, ok
 from mitobench.errors import RecordError
 from mitobench.report.curves import counts_of, curve_of
 from mitobench.results import record
+from mitobench.results.record_files import record_files
 
-COMMITTED = sorted((Path(__file__).parents[2] / "leaderboard" / "records").glob("*.json"))
+COMMITTED = record_files(Path(__file__).parents[2] / "leaderboard" / "records")
 
 
 @pytest.mark.parametrize("path", COMMITTED[:3], ids=lambda path: path.name[:24])

@@ -30,12 +30,13 @@ from mitobench.report.table import sections
 from mitobench.results import known, record
 from mitobench.results.command import command_of
 from mitobench.results.record import Record
+from mitobench.results.record_files import record_files
 from mitobench.results.schema import EarlierVersion
 from report.work import n_calls
 
 pytestmark = pytest.mark.slow
 
-COMMITTED = sorted((Path(__file__).parents[2] / "leaderboard" / "records").glob("*.json"))
+COMMITTED = record_files(Path(__file__).parents[2] / "leaderboard" / "records")
 ONE_SPLIT = [path for path in COMMITTED if "-official-" in path.name]  # a sum over folds has no curve
 
 

@@ -15,14 +15,14 @@ from mitobench.report import build
 from mitobench.results import record
 from mitobench.results.check import verified, verified_all
 from mitobench.results.folder import add_records, check_folder, find
-from mitobench.results.record_files import doubled, pack_folder, record_files, stem_of
+from mitobench.results.record_files import doubled, pack, pack_folder, record_files, stem_of
 
 pytestmark = pytest.mark.slow
 
 
 def test_a_packed_folder_holds_the_same_records_in_less_space(records: Path) -> None:
     before = {path.name: item.digest for path, item in record.read_good(records)[0]}
-    done = pack_folder(records)
+    done = pack_folder(records, record.read)
     assert done.records == len(before)
     assert done.after < done.before / 3
     assert list(records.glob("*.json")) == []
@@ -31,34 +31,80 @@ def test_a_packed_folder_holds_the_same_records_in_less_space(records: Path) -> 
 
 
 def test_a_packed_record_passes_every_check_and_is_remembered(records: Path) -> None:
-    pack_folder(records)
+    pack_folder(records, record.read)
     assert check_folder(records, anew=True).problems == []
     assert check_folder(records).problems == []
     assert verified_all(records)[1] == []
 
 
 def test_packing_twice_changes_nothing(records: Path) -> None:
-    pack_folder(records)
+    pack_folder(records, record.read)
     packed = {path: path.read_bytes() for path in record_files(records)}
-    assert pack_folder(records).records == 0
+    assert pack_folder(records, record.read).records == 0
     assert {path: path.read_bytes() for path in record_files(records)} == packed
 
 
 def test_a_record_that_is_there_in_both_forms_is_a_problem(records: Path, path: Path) -> None:
-    plain = path.read_bytes()
-    pack_folder(records)
-    path.write_bytes(plain)
+    path.with_name(f"{path.name}.gz").write_bytes(pack(b"{}"))
     (problem,) = doubled(record_files(records))
-    assert problem.startswith(f"{path}: is there twice, also as {path.name}.gz.")
+    assert problem.startswith(f"{path}: {path.name}.gz is there as well.")
     assert problem in check_folder(records).problems
-    with pytest.raises(RecordError, match="is there twice"):
-        pack_folder(records)
+    before = sorted(records.iterdir())
+    with pytest.raises(RecordError, match="is there as well"):
+        pack_folder(records, record.read)
+    assert sorted(records.iterdir()) == before
+
+
+def test_an_interrupted_call_is_completed_by_the_next(records: Path, path: Path) -> None:
+    path.with_name(f"{path.name}.gz").write_bytes(pack(path.read_bytes()))
+    pack_folder(records, record.read)
+    assert not path.exists()
+    assert check_folder(records).problems == []
+
+
+@pytest.mark.parametrize("content", [b'{"a": ', b"[1]", b"{}"])
+def test_nothing_is_packed_if_a_file_is_not_a_record(records: Path, content: bytes) -> None:
+    (records / "zz.json").write_bytes(content)
+    with pytest.raises(RecordError, match=r"zz\.json"):
+        pack_folder(records, record.read)
+    assert list(records.glob("*.json.gz")) == []
+
+
+@pytest.mark.parametrize("end", [b"\0" * 100, gzip.compress(b"")])
+def test_a_packed_record_with_more_bytes_is_a_problem(records: Path, path: Path, end: bytes) -> None:
+    pack_folder(records, record.read)
+    packed = path.with_name(f"{path.name}.gz")
+    packed.write_bytes(packed.read_bytes() + end)
+    assert any("other bytes" in problem for problem in check_folder(records).problems)
+
+
+def test_a_packed_record_with_a_name_in_its_header_is_a_problem(records: Path, path: Path) -> None:
+    content = path.read_bytes()
+    pack_folder(records, record.read)
+    with gzip.GzipFile("a" * 1000, "wb", fileobj=path.with_name(f"{path.name}.gz").open("wb")) as file:
+        file.write(content)
+    assert any("other bytes" in problem for problem in check_folder(records).problems)
+
+
+def test_a_run_that_is_interrupted_leaves_no_packed_record_of_replaced_detections(
+    records: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = record.read(path)
+    pack_folder(records, record.read)
+
+    def full(path: Path, content: bytes) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(record, "write_atomic", full)
+    with pytest.raises(OSError, match="disk full"):
+        record.write(records, found, "frame\n")
+    assert not path.with_name(f"{path.name}.gz").exists()
 
 
 def test_a_record_that_is_written_again_replaces_the_packed_one(records: Path, path: Path) -> None:
     found = record.read(path)
     texts = [record.text_of(path, entry) for entry in (found.detections, found.validation_detections) if entry]
-    pack_folder(records)
+    pack_folder(records, record.read)
     assert record.write(records, found, *texts) == path
     assert not path.with_name(f"{path.name}.gz").exists()
     assert check_folder(records).problems == []
@@ -66,7 +112,7 @@ def test_a_record_that_is_written_again_replaces_the_packed_one(records: Path, p
 
 def test_a_failed_record_never_replaces_a_packed_good_one(records: Path, path: Path) -> None:
     found = record.read(path)
-    pack_folder(records)
+    pack_folder(records, record.read)
     changes = dict.fromkeys((*record.SCORES, "frames", "validation_detections"))
     failed = found.model_copy(update={**changes, "status": "failed", "reason": "out of memory"})
     assert record.write(records, failed, None) == path.with_name(f"{path.name}.gz")
@@ -93,14 +139,14 @@ def test_a_damaged_or_hostile_packed_record_is_reported(tmp_path: Path, content:
 
 
 def test_a_packed_record_of_another_name_is_a_copy(records: Path, path: Path) -> None:
-    pack_folder(records)
+    pack_folder(records, record.read)
     packed = path.with_name(f"{path.name}.gz")
     packed.rename(packed.with_name("other.json.gz"))
     assert any("is a copy, or was renamed" in problem for problem in check_folder(records).problems)
 
 
 def test_packed_records_can_be_added_to_a_leaderboard(records: Path, path: Path, tmp_path: Path) -> None:
-    pack_folder(records)
+    pack_folder(records, record.read)
     found = find([records])
     assert {stem_of(one) for one in found} == {stem_of(one) for one in record_files(records)}
     added = add_records(found, tmp_path / "records")
@@ -112,7 +158,7 @@ def test_packed_records_can_be_added_to_a_leaderboard(records: Path, path: Path,
 
 def test_a_plain_record_is_already_there_where_it_is_packed(records: Path, tmp_path: Path) -> None:
     add_records(find([records]), tmp_path / "records")
-    pack_folder(tmp_path / "records")
+    pack_folder(tmp_path / "records", record.read)
     assert all(one.already_there for one in add_records(find([records]), tmp_path / "records"))
 
 
@@ -121,7 +167,7 @@ def test_the_command_packs_builds_and_links_the_packed_files(records: Path) -> N
     build.build(board, read=verified_all)
     done = CliRunner().invoke(app, ["leaderboard", "pack", str(board)])
     assert done.exit_code == 0, done.output
-    assert "records packed" in done.output
+    assert "2 records packed" in done.output
     assert CliRunner().invoke(app, ["leaderboard", "check", str(board)]).exit_code == 0
     page = "".join(file.read_text() for file in board.glob("sections/*.md"))
     assert ".json.gz" in page
