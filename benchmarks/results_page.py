@@ -138,13 +138,15 @@ def unknown(section: Section) -> str:
     spreads = [spread[1] - spread[0] for row in rows if (spread := row.spread("f1"))]
     metrics = section.metrics
     assert metrics is not None
-    apart = f" Where there are several, F1 differs by up to {number(max(spreads))} between them." if spreads else ""
+    apart = (
+        f" Where there are several seeds, F1 differs by up to {number(max(spreads))} between them." if spreads else ""
+    )
     return _listed(
         [
             f"{counted(metrics.n_groups, 'slide')}, {counted(metrics.n_mitoses, 'mitosis', 'mitoses')}. Of the other "
             f"{counted(len(others), 'row')}, {tied} cannot be distinguished from the best, {len(alone)} cannot be "
             f"compared with it, and {len(others) - tied - len(alone)} are worse.",
-            f"{single} of {counted(len(rows), 'row')} have one seed.{apart}",
+            f"Rows with one seed: {single} of {len(rows)}.{apart}",
             *case_counts.caveats(section, table=False),
         ]
     )
