@@ -47,7 +47,7 @@ installed, `mitobench info SPEC` one spec in detail. [Add a family](add-a-family
 NOTES = """\
 - **F1, synthetic**: profile `smoke` on synthetic frames: it runs and learns, no more than that. **F1, development**:
   profile `cpu` with a tenth of its training steps, on MITOS 2012 by the protocol `development`, without the official
-  test frames. **F1, official**: all steps, on those.
+  test frames. **F1, official**: profile `short`, fits of about a minute, on those (`mitobench experiment real`).
 - Detectors are measured alone, verifiers and fusers on the candidates of `blobs`. One seed: the rows say what works,
   not what is best. The [leaderboard](../leaderboard/LEADERBOARD.md) ranks, with intervals.
 - [Which of MMDetection's configs work](zoo-mmdet.md) is a page of its own.
@@ -55,6 +55,7 @@ NOTES = """\
   other work. –: not measured. *No candidates*: a network from random weights that has learned too little by then.
 """
 DATASETS = {"synthetic": ("by-slide", "smoke", 1.0), "mitos2012": ("development", "cpu", 0.1)}  # factor on schedules
+OF_GRID = ("short", 1.0)  # profile and factor of `mitobench experiment real`
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,10 @@ def _mitobench(*arguments: str) -> None:
 
 
 def measured(member: Member, dataset: str, records: Iterable[Record], protocol: str | None = None) -> Record | None:
-    """Returns the record of the run that `Member.command` describes, or of a whole run by another protocol."""
+    """Returns the record of the run that `Member.command` describes, or of that of the grid by another protocol."""
     default, profile, scale = DATASETS[dataset]
-    scale = scale if protocol is None else 1.0
+    if protocol is not None:
+        profile, scale = OF_GRID
     wanted = {
         **{"dataset": dataset, "protocol": protocol or default, member.role: member.spec},
         **({"verifier": "none"} if member.role == "detector" else {"detector": "blobs"}),
