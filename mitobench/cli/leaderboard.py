@@ -167,20 +167,20 @@ def migrate(folder: Folder = None, folder_option: FolderOption = None, data: Dat
 
 @app.command()
 def pack(folder: Folder = None, folder_option: FolderOption = None) -> None:
-    """Pack the records of a leaderboard with gzip, before it is published, and build it again.
+    """Pack the records of a leaderboard before it is published, and build it again.
 
-    RECORD.json becomes RECORD.json.gz, about a seventh as large; detections are packed already. Every command reads
-    both forms. Content and digests stay the same. To read a packed record: `gunzip -c RECORD.json.gz`.
+    RECORD.json becomes RECORD.json.gz, and the files of detections of a split one archive, together about a third as
+    large. Every command reads both forms, and content and digests stay the same. To read them without mitobench:
+    `gunzip -c RECORD.json.gz`, and `tar xf ARCHIVE`, which gives CSV files.
 
     Example: mitobench leaderboard pack leaderboard
     """
     from mitobench.errors import counted
     from mitobench.report.build import RECORDS
-    from mitobench.results.record import read
-    from mitobench.results.record_files import pack_folder
+    from mitobench.results.packed_folder import pack_folder
 
     board = _existing(folder, folder_option)
-    done = pack_folder(board / RECORDS, read)
+    done = pack_folder(board / RECORDS)
     echo(f"{counted(done.records, 'record')} packed: {done.before / 1e6:.1f} MB became {done.after / 1e6:.1f} MB.")
     _build(board)
 

@@ -9,15 +9,16 @@ from typing import Any
 
 from mitobench import foreign
 from mitobench.atomic import write_atomic
-from mitobench.errors import RecordError
+from mitobench.errors import RecordError, counted
 from mitobench.file_cache import computing_anew
 from mitobench.foreign import limits, printable
+from mitobench.results import archive
 from mitobench.results.check import RecordCheck, check, check_unless_known
 from mitobench.results.known import known_records
 from mitobench.results.local_datasets import LocalDatasets, wrong_annotation
 from mitobench.results.mismatch import Mismatch
 from mitobench.results.recompute import Recomputation
-from mitobench.results.record import ENDINGS, read, read_good
+from mitobench.results.record import ENDINGS, read, read_good, text_of
 from mitobench.results.record_files import doubled, forms_of, record_files, stem_of
 from mitobench.results.schema import SCHEMA_VERSION, Record
 
@@ -107,7 +108,23 @@ def check_folder(folder: Path, data: Path | None = None, anew: bool = False) -> 
             report.folder_problems.append(
                 f"{path}: belongs to no record here. Remove it, or put its record next to it."
             )
+    report.folder_problems += _archived_without_record(folder, {path.name for path in belonging})
     return report
+
+
+def _archived_without_record(folder: Path, belonging: set[str]) -> Iterator[str]:
+    """Yields a problem for each archive that is damaged, or has detections of no record here."""
+    for found in sorted(folder.rglob(f"*{archive.ENDING}")):
+        try:
+            others = sorted(name for name in archive.read(found) if f"{name}{archive.PACKED}" not in belonging)
+        except RecordError as reason:
+            yield str(reason)
+            continue
+        if others:
+            yield (
+                f"{found}: has detections of {counted(len(others), 'record')} that are not here, among them "
+                f"{printable(others[0], MAX_CHARACTERS)}. Put the records next to it, or pack the folder without them."
+            )
 
 
 def _migrated_elsewhere(records: Iterable[tuple[Path, Record]], present: set[str], target: Path) -> Iterator[str]:
@@ -233,15 +250,19 @@ def _add(path: Path, folder: Path) -> AddedRecord:
         if read(other).digest == record.digest:
             return AddedRecord(path, other, True, ())
     target = (folder / record.digest[:10] if others else folder) / path.name
-    entries = (record.detections, record.validation_detections)
-    copies = {path.with_name(entry.file): target.with_name(entry.file) for entry in entries if entry}
+    entries = [entry for entry in (record.detections, record.validation_detections) if entry]
+    single = [entry for entry in entries if path.with_name(entry.file).is_file()]
+    archived = {entry.file: text_of(path, entry).encode() for entry in entries if entry not in single}
+    copies = [target.with_name(entry.file) for entry in single]
     try:
-        for source, copy in copies.items():
-            packed = foreign.read_bytes(source, limits.MAX_PACKED_BYTES, "record's detections", RecordError)
-            write_atomic(copy, packed)
+        for copy in copies:
+            source = path.with_name(copy.name)
+            write_atomic(copy, foreign.read_bytes(source, limits.MAX_PACKED_BYTES, "record's detections", RecordError))
+        if archived:
+            copies.append(archive.write(target.parent, record.stem, archived))
         write_atomic(target, foreign.read_bytes(path, limits.MAX_RECORD_BYTES, "record", RecordError))
     except BaseException:
-        for copy in copies.values():
+        for copy in copies:
             copy.unlink(missing_ok=True)
         raise
     return AddedRecord(path, target, False, others)

@@ -22,6 +22,7 @@ from mitobench.evaluate import Metrics
 from mitobench.foreign import limits
 from mitobench.pipeline import canonical
 from mitobench.pipeline.code import code_of
+from mitobench.results import archive
 from mitobench.results.record import ENDINGS
 from mitobench.results.record_files import read_bytes, stem_of
 from mitobench.results.schema import Record
@@ -82,6 +83,9 @@ def _key(path: Path) -> str:
         if file.exists():
             packed = foreign.read_bytes(file, limits.MAX_PACKED_BYTES, "record's detections", RecordError)
             parts.append(f"{ending} {hashlib.sha256(packed).hexdigest()}")
+            continue
+        for _, text in archive.find(path.parent, file.name):
+            parts.append(f"{ending} in an archive {hashlib.sha256(text).hexdigest()}")
     return canonical.digest(parts)
 
 

@@ -21,6 +21,7 @@ from mitobench.errors import RecordError, wrong_fields
 from mitobench.evaluate import StoredDetections
 from mitobench.evaluate import stored as stored_csv
 from mitobench.foreign import limits
+from mitobench.results import archive
 from mitobench.results.open_fields import PipelineShape, SpecShape
 from mitobench.results.ranges import impossible
 from mitobench.results.record_files import PACKED, PLAIN, forms_of, pack, record_files, stem_of
@@ -251,16 +252,16 @@ def _read_detections(path: Path, entry: DetectionsEntry | None) -> StoredDetecti
 
 
 def text_of(path: Path, entry: DetectionsEntry) -> str:
-    """Reads the text of a record's file of detections, and checks its digests. Raises RecordError."""
+    """Reads the text of a record's detections, from their file or an archive, and checks its digests.
+
+    In an archive, only the digest of the text counts. Raises RecordError.
+    """
     if Path(entry.file).name != entry.file or not entry.file.endswith(tuple(ENDINGS.values())):
         raise RecordError(f"{path}: the file of its detections must be in the same folder. Make the record again.")
     file = path.with_name(entry.file)
-    packed = foreign.read_bytes(file, limits.MAX_PACKED_BYTES, "record's detections", RecordError)
-    _check_digest(file, packed, entry.packed)  # before it is unpacked
-    try:
-        text = foreign.gunzip(packed, limits.MAX_DETECTIONS_BYTES)
-    except ValueError as reason:
-        raise RecordError(f"{file}: {reason}. Make the record again.") from reason
+    archived = [] if file.is_file() else list(archive.find(path.parent, entry.file))
+    own = (found for found in archived if hashlib.sha256(found[1]).hexdigest() == entry.sha256)
+    file, text = next(own, archived[-1]) if archived else (file, _unpacked(file, entry))
     if text.count(b"\n") > limits.MAX_DETECTIONS:
         raise RecordError(f"{file}: has more than {limits.MAX_DETECTIONS:,} rows, which is the limit.")
     _check_digest(file, text, entry.sha256)
@@ -268,6 +269,15 @@ def text_of(path: Path, entry: DetectionsEntry) -> str:
         return text.decode()
     except UnicodeDecodeError as reason:
         raise RecordError(f"{file}: is not UTF-8 text. Make the record again.") from reason
+
+
+def _unpacked(file: Path, entry: DetectionsEntry) -> bytes:
+    packed = foreign.read_bytes(file, limits.MAX_PACKED_BYTES, "record's detections", RecordError)
+    _check_digest(file, packed, entry.packed)  # before it is unpacked
+    try:
+        return foreign.gunzip(packed, limits.MAX_DETECTIONS_BYTES)
+    except ValueError as reason:
+        raise RecordError(f"{file}: {reason}. Make the record again.") from reason
 
 
 def _check_digest(file: Path, content: bytes, digest: str) -> None:

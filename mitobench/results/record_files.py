@@ -1,19 +1,17 @@
-"""The files of records in a folder: which there are, what they are called, and how to make them smaller.
+"""The files of records in a folder: which there are, and what they are called.
 
-A record is `STEM.json`, or the same packed, `STEM.json.gz`; its detections are next to it. Packed, it is about a
-seventh as large, which leaderboards of hundreds of rows need. All commands read both.
+A record is `STEM.json`, or the same packed, `STEM.json.gz`. Its detections are next to it, in files of their own or in
+an archive. All commands read both.
 """
 
 from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mitobench import foreign
-from mitobench.atomic import write_atomic
 from mitobench.errors import RecordError
 from mitobench.foreign import limits
 
@@ -82,47 +80,3 @@ def has_more(path: Path) -> bool:
     member = zlib.decompressobj(zlib.MAX_WBITS | 16)
     member.decompress(content, limits.MAX_RECORD_BYTES)
     return not content.startswith(_HEADER) or bool(member.unused_data)
-
-
-@dataclass(frozen=True)
-class Packing:
-    """What `pack_folder` did.
-
-    Attributes:
-        records: number of records that it packed.
-        before, after: bytes of their files, before and after.
-    """
-
-    records: int = 0
-    before: int = 0
-    after: int = 0
-
-
-def pack_folder(folder: Path, readable: Callable[[Path], object]) -> Packing:
-    """Replace each plain record of a folder and its subfolders by a packed one. Digests and detections stay.
-
-    All are read before the first is packed, and each is removed only after its packed form was written: an interrupted
-    call is completed by the next one.
-
-    Args:
-        folder: of the records.
-        readable: raises RecordError for a file that is not a record.
-
-    Raises RecordError if a file is not a record, or there in two forms with other content; MitobenchError if a file
-    cannot be written.
-    """
-    plain = [path for path in record_files(folder) if path.name.endswith(PLAIN)]
-    for path in plain:
-        readable(path)
-        _, packed = forms_of(path.parent, stem_of(path))
-        if packed.is_file() and read_bytes(packed) != read_bytes(path):
-            raise RecordError(next(doubled([path, packed])))
-    done = Packing()
-    for path in plain:
-        _, packed = forms_of(path.parent, stem_of(path))
-        content = read_bytes(path)
-        written = pack(content)
-        write_atomic(packed, written)
-        path.unlink()
-        done = Packing(done.records + 1, done.before + len(content), done.after + len(written))
-    return done

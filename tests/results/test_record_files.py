@@ -12,35 +12,36 @@ from mitobench.cli import app
 from mitobench.errors import RecordError
 from mitobench.foreign import limits
 from mitobench.report import build
-from mitobench.results import record
+from mitobench.results import archive, record
 from mitobench.results.check import verified, verified_all
 from mitobench.results.folder import add_records, check_folder, find
-from mitobench.results.record_files import doubled, pack, pack_folder, record_files, stem_of
+from mitobench.results.packed_folder import pack_folder
+from mitobench.results.record_files import doubled, pack, record_files, stem_of
 
 pytestmark = pytest.mark.slow
 
 
 def test_a_packed_folder_holds_the_same_records_in_less_space(records: Path) -> None:
     before = {path.name: item.digest for path, item in record.read_good(records)[0]}
-    done = pack_folder(records, record.read)
+    done = pack_folder(records)
     assert done.records == len(before)
-    assert done.after < done.before / 3
-    assert list(records.glob("*.json")) == []
+    assert done.after < done.before / 2
+    assert [path.name for path in records.iterdir() if not path.name.endswith((".json.gz", ".tar.xz"))] == []
     after = {path.name: item.digest for path, item in record.read_good(records)[0]}
     assert after == {f"{name}.gz": digest for name, digest in before.items()}
 
 
 def test_a_packed_record_passes_every_check_and_is_remembered(records: Path) -> None:
-    pack_folder(records, record.read)
+    pack_folder(records)
     assert check_folder(records, anew=True).problems == []
     assert check_folder(records).problems == []
     assert verified_all(records)[1] == []
 
 
 def test_packing_twice_changes_nothing(records: Path) -> None:
-    pack_folder(records, record.read)
+    pack_folder(records)
     packed = {path: path.read_bytes() for path in record_files(records)}
-    assert pack_folder(records, record.read).records == 0
+    assert pack_folder(records).records == 0
     assert {path: path.read_bytes() for path in record_files(records)} == packed
 
 
@@ -51,13 +52,13 @@ def test_a_record_that_is_there_in_both_forms_is_a_problem(records: Path, path: 
     assert problem in check_folder(records).problems
     before = sorted(records.iterdir())
     with pytest.raises(RecordError, match="is there as well"):
-        pack_folder(records, record.read)
+        pack_folder(records)
     assert sorted(records.iterdir()) == before
 
 
 def test_an_interrupted_call_is_completed_by_the_next(records: Path, path: Path) -> None:
     path.with_name(f"{path.name}.gz").write_bytes(pack(path.read_bytes()))
-    pack_folder(records, record.read)
+    pack_folder(records)
     assert not path.exists()
     assert check_folder(records).problems == []
 
@@ -66,13 +67,13 @@ def test_an_interrupted_call_is_completed_by_the_next(records: Path, path: Path)
 def test_nothing_is_packed_if_a_file_is_not_a_record(records: Path, content: bytes) -> None:
     (records / "zz.json").write_bytes(content)
     with pytest.raises(RecordError, match=r"zz\.json"):
-        pack_folder(records, record.read)
+        pack_folder(records)
     assert list(records.glob("*.json.gz")) == []
 
 
 @pytest.mark.parametrize("end", [b"\0" * 100, gzip.compress(b"")])
 def test_a_packed_record_with_more_bytes_is_a_problem(records: Path, path: Path, end: bytes) -> None:
-    pack_folder(records, record.read)
+    pack_folder(records)
     packed = path.with_name(f"{path.name}.gz")
     packed.write_bytes(packed.read_bytes() + end)
     assert any("other bytes" in problem for problem in check_folder(records).problems)
@@ -80,7 +81,7 @@ def test_a_packed_record_with_more_bytes_is_a_problem(records: Path, path: Path,
 
 def test_a_packed_record_with_a_name_in_its_header_is_a_problem(records: Path, path: Path) -> None:
     content = path.read_bytes()
-    pack_folder(records, record.read)
+    pack_folder(records)
     with gzip.GzipFile("a" * 1000, "wb", fileobj=path.with_name(f"{path.name}.gz").open("wb")) as file:
         file.write(content)
     assert any("other bytes" in problem for problem in check_folder(records).problems)
@@ -90,7 +91,7 @@ def test_a_run_that_is_interrupted_leaves_no_packed_record_of_replaced_detection
     records: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = record.read(path)
-    pack_folder(records, record.read)
+    pack_folder(records)
 
     def full(path: Path, content: bytes) -> None:
         raise OSError("disk full")
@@ -104,7 +105,7 @@ def test_a_run_that_is_interrupted_leaves_no_packed_record_of_replaced_detection
 def test_a_record_that_is_written_again_replaces_the_packed_one(records: Path, path: Path) -> None:
     found = record.read(path)
     texts = [record.text_of(path, entry) for entry in (found.detections, found.validation_detections) if entry]
-    pack_folder(records, record.read)
+    pack_folder(records)
     assert record.write(records, found, *texts) == path
     assert not path.with_name(f"{path.name}.gz").exists()
     assert check_folder(records).problems == []
@@ -112,7 +113,7 @@ def test_a_record_that_is_written_again_replaces_the_packed_one(records: Path, p
 
 def test_a_failed_record_never_replaces_a_packed_good_one(records: Path, path: Path) -> None:
     found = record.read(path)
-    pack_folder(records, record.read)
+    pack_folder(records)
     changes = dict.fromkeys((*record.SCORES, "frames", "validation_detections"))
     failed = found.model_copy(update={**changes, "status": "failed", "reason": "out of memory"})
     assert record.write(records, failed, None) == path.with_name(f"{path.name}.gz")
@@ -139,14 +140,14 @@ def test_a_damaged_or_hostile_packed_record_is_reported(tmp_path: Path, content:
 
 
 def test_a_packed_record_of_another_name_is_a_copy(records: Path, path: Path) -> None:
-    pack_folder(records, record.read)
+    pack_folder(records)
     packed = path.with_name(f"{path.name}.gz")
     packed.rename(packed.with_name("other.json.gz"))
     assert any("is a copy, or was renamed" in problem for problem in check_folder(records).problems)
 
 
 def test_packed_records_can_be_added_to_a_leaderboard(records: Path, path: Path, tmp_path: Path) -> None:
-    pack_folder(records, record.read)
+    pack_folder(records)
     found = find([records])
     assert {stem_of(one) for one in found} == {stem_of(one) for one in record_files(records)}
     added = add_records(found, tmp_path / "records")
@@ -156,9 +157,55 @@ def test_packed_records_can_be_added_to_a_leaderboard(records: Path, path: Path,
     assert find([detections]) == [path.with_name(f"{path.name}.gz")]
 
 
+def test_a_record_of_another_folder_brings_its_detections_from_the_archive(
+    records: Path, path: Path, tmp_path: Path
+) -> None:
+    pack_folder(records)
+    packed = path.with_name(f"{path.name}.gz")
+    add_records([packed], tmp_path / "records")
+    assert [found.name for found in record_files(tmp_path / "records")] == [packed.name]
+    assert check_folder(tmp_path / "records", anew=True).problems == []
+
+
+def test_detections_in_an_archive_without_their_record_are_a_problem(records: Path, path: Path) -> None:
+    pack_folder(records)
+    path.with_name(f"{path.name}.gz").unlink()
+    (problem,) = check_folder(records).problems
+    assert "has detections of 2 records that are not here" in problem
+
+
+def test_changed_detections_in_an_archive_are_a_problem(records: Path, path: Path) -> None:
+    found = record.read(path)
+    pack_folder(records)
+    (old,) = archive.archives(records)
+    texts = {f"{name}.gz": text for name, text in archive.read(old).items()}
+    assert found.detections is not None
+    texts[found.detections.file] = texts[found.detections.file].replace(b"0.", b"1.", 1)
+    old.unlink()
+    new = archive.write(records, "forged", texts)
+    problems = check_folder(records).problems
+    assert any(f"{new}: was changed after it was written" in problem for problem in problems)
+
+
+def test_a_record_that_was_made_again_is_packed_beside_the_old_archive(records: Path, path: Path) -> None:
+    found = record.read(path)
+    texts = [record.text_of(path, entry) for entry in (found.detections, found.validation_detections) if entry]
+    pack_folder(records)
+    (old,) = archive.archives(records)
+    content = old.read_bytes()
+    lines = texts[1].splitlines(keepends=True)
+    record.write(records, found, texts[0], "".join(lines[:-1]))
+    pack_folder(records)
+    assert len(archive.archives(records)) == 2
+    assert old.read_bytes() == content
+    again = record.read(path.with_name(f"{path.name}.gz"))
+    assert again.validation_detections is not None
+    assert record.text_of(path.with_name(f"{path.name}.gz"), again.validation_detections) == "".join(lines[:-1])
+
+
 def test_a_plain_record_is_already_there_where_it_is_packed(records: Path, tmp_path: Path) -> None:
     add_records(find([records]), tmp_path / "records")
-    pack_folder(tmp_path / "records", record.read)
+    pack_folder(tmp_path / "records")
     assert all(one.already_there for one in add_records(find([records]), tmp_path / "records"))
 
 
