@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -25,7 +25,8 @@ from mitobench.errors import counted
 from mitobench.report import case_counts
 from mitobench.report.build import read_sections
 from mitobench.report.description import profile, trained_on
-from mitobench.report.markdown import brackets, gain, number, rank_range, table
+from mitobench.report.effects import Effect
+from mitobench.report.markdown import brackets, gain, number, rank_range, signed, table
 from mitobench.report.recommend import recommend
 from mitobench.report.row import LeaderboardRow
 from mitobench.report.table import Section, title_of
@@ -103,15 +104,26 @@ def noise(section: Section) -> str:
     for role, found in groupby(section.effects, key=lambda one: one.role):
         effects = list(found)
         clear = [one for one in effects if not one.in_noise]
-        better = "; ".join(f"{one.plugin} better than {one.against}, {gain(one)}" for one in clear)
         lines.append(
-            f"**{role}s**: {better or 'none'}. Undecided: {len(effects) - len(clear)} of "
+            f"**{role}s**: {'; '.join(_better(clear)) or 'none'}. Undecided: {len(effects) - len(clear)} of "
             f"{counted(len(effects), 'comparison')}."
         )
     if not lines:
         return "No two rows differ in one part only."
     by_chance = f"Of {counted(len(section.effects), 'comparison')}, one in twenty would be clear by chance alone."
     return _listed([*lines, by_chance])
+
+
+def _better(clear: Sequence[Effect]) -> Iterator[str]:
+    """Yields a clause for each plugin that is better than others, with the differences in F1."""
+    for name, found in groupby(sorted(clear, key=lambda one: one.plugin), key=lambda one: one.plugin):
+        others = ", ".join(f"{_short(one.against)} ({signed(one.delta)})" for one in found)
+        yield f"{_short(name)} is better than {others}"
+
+
+def _short(name: str) -> str:
+    """The name of a plugin without the options that make it a variant: the table of parts has them."""
+    return name.partition(" (")[0]
 
 
 def cost(section: Section) -> str:

@@ -54,7 +54,7 @@ def test_a_part_is_better_beyond_noise_only_if_its_interval_is_clear_of_0(page: 
     same = counted([GOOD, BAD] * 5, detector="frcnn"), counted([BAD, GOOD] * 5, detector="rpn")
     assert "**detectors**: none. Undecided: 1 of 1 comparison." in page.noise(section(*same))
     clear = counted([GOOD] * 10, detector="frcnn"), counted([BAD] * 10, detector="rpn")
-    assert "**detectors**: frcnn better than rpn, +" in page.noise(section(*clear))
+    assert "**detectors**: frcnn is better than rpn (+" in page.noise(section(*clear))
     assert "Undecided: 0 of 1 comparison." in page.noise(section(*clear))
 
 

@@ -8,12 +8,15 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mitobench.pipeline import canonical
+from mitobench.pipeline.pipeline_options import PipelineOptions
 from mitobench.report.pairs import PairedDifference, mean_difference
 from mitobench.report.row import ROLES, LeaderboardRow, plugin
 from mitobench.results.current_names import current_options
 from mitobench.results.schema import Record
 
 NO_VERIFIER = "none"  # with it, a fuser has nothing to combine
+
+VERIFICATION = frozenset(PipelineOptions.model_fields)  # options that have no effect without a verifier
 
 # By role, the role that some of its plugins make unused. The verifier is not listed for the fuser: comparing a fuser
 # with `detector-only` would count the effect of the verifier a second time.
@@ -87,6 +90,7 @@ class _Parts:
         names: by role, the plugin with the options that make it a variant.
         of_role: by role, a digest of the part with its options and its code.
         idle: roles whose part is not used.
+        verification: a digest of the pipeline's options that act on verification; empty without a verifier.
         rest: a digest of everything else that the row was computed from and with.
     """
 
@@ -94,6 +98,7 @@ class _Parts:
     names: dict[str, str]
     of_role: dict[str, str]
     idle: Collection[str]
+    verification: str
     rest: str
 
     @classmethod
@@ -102,7 +107,9 @@ class _Parts:
         unused = {role for role in ROLES if role not in record.plugins}
         unverified = {"verifier", "fuser"} if record.combination["verifier"] == NO_VERIFIER else set()
         names = {role: plugin(record, role) for role in ROLES}
-        return cls(row, names, {role: _part(record, role) for role in ROLES}, unused | unverified, _rest(record))
+        of_role = {role: _part(record, role) for role in ROLES}
+        verification = "" if unverified else _verification(record)
+        return cls(row, names, of_role, unused | unverified, verification, _rest(record))
 
     def beside(self, *roles: str | None) -> tuple[str, ...]:
         """A key that is equal for rows that differ in nothing but `roles`."""
@@ -117,8 +124,15 @@ def _differing_in(role: str, rows: Sequence[_Parts], reference: str | None) -> I
             alike[parts.beside(role, idle)].append(parts)
     for group in alike.values():
         for one, other in _pairs(role, group, reference):
-            if idle is None or idle in {*one.idle, *other.idle} or one.of_role[idle] == other.of_role[idle]:
+            same_idle = idle is None or idle in {*one.idle, *other.idle} or one.of_role[idle] == other.of_role[idle]
+            if same_idle and _verified_alike(role, one, other):
                 yield one, other
+
+
+def _verified_alike(role: str, one: _Parts, other: _Parts) -> bool:
+    """Returns whether the pipeline verified two rows alike; without a verifier, it did nothing that could differ."""
+    added = role == "verifier" and "" in (one.verification, other.verification)
+    return added or one.verification == other.verification
 
 
 def _pairs(role: str, group: Sequence[_Parts], reference: str | None) -> Iterable[tuple[_Parts, _Parts]]:
@@ -136,7 +150,12 @@ def _part(record: Record, role: str) -> str:
     )
 
 
+def _verification(record: Record) -> str:
+    return canonical.digest({name: value for name, value in record.pipeline.items() if name in VERIFICATION})
+
+
 def _rest(record: Record) -> str:
     names = [record.combination["dataset"], *record.combination["train_on"]]
     data = {name: entry.digest for name, entry in record.data.items() if name in names}
-    return canonical.digest([names, data, record.pipeline, record.versions, record.device])
+    pipeline = {name: value for name, value in record.pipeline.items() if name not in VERIFICATION}
+    return canonical.digest([names, data, pipeline, record.versions, record.device])

@@ -115,3 +115,26 @@ def test_an_undefined_f1_is_in_no_pair() -> None:
     empty = counted([(0, 0, 0)] * 6, detector="a")
     assert not effects(empty, counted([(0, 1, 0)] * 6, detector="b"))
     assert effects(counted(F1_0, detector="a"), counted(F1_5, detector="b"))
+
+
+def verified(record: Record, **options: str) -> Record:
+    return record.model_copy(update={"pipeline": {**record.pipeline, **options}})
+
+
+def test_options_of_verification_do_not_keep_a_verifier_from_being_compared_with_none() -> None:
+    found = effects(
+        counted(F1_5, verifier="none", fuser="detector-only"),
+        verified(counted(F1_8, verifier="va", fuser="linear"), choose_by="average-precision"),
+    )
+    assert found["verifier: va - none"].delta == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("role", ["detector", "verifier", "fuser"])
+def test_rows_that_were_verified_with_other_options_are_not_a_pair(role: str) -> None:
+    one = verified(counted(F1_5, **{role: "a"}), choose_by="average-precision")
+    assert not effects(one, counted(F1_8, **{role: "b"}))
+
+
+def test_other_options_of_the_pipeline_keep_rows_apart() -> None:
+    one = counted(F1_5, verifier="none", fuser="detector-only")
+    assert not effects(one, verified(counted(F1_8, verifier="va"), processes="2"))
