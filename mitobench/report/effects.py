@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mitobench.pipeline import canonical
-from mitobench.pipeline.pipeline_options import PipelineOptions
 from mitobench.report.pairs import PairedDifference, mean_difference
 from mitobench.report.row import ROLES, LeaderboardRow, plugin
 from mitobench.results.current_names import current_options
@@ -16,7 +15,9 @@ from mitobench.results.schema import Record
 
 NO_VERIFIER = "none"  # with it, a fuser has nothing to combine
 
-VERIFICATION = frozenset(PipelineOptions.model_fields)  # options that have no effect without a verifier
+VERIFICATION = frozenset(
+    {"candidate_threshold", "candidates", "choose_by"}
+)  # of the pipeline; without a verifier: unused
 
 # By role, the role that some of its plugins make unused. The verifier is not listed for the fuser: comparing a fuser
 # with `detector-only` would count the effect of the verifier a second time.

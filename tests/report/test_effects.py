@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mitobench.evaluate import Interval
-from mitobench.report.effects import Effect
+from mitobench.pipeline.pipeline_options import PipelineOptions
+from mitobench.report.effects import VERIFICATION, Effect
 from mitobench.report.pairs import PairedDifference
 from mitobench.report.table import sections
 from mitobench.results.record import Record
@@ -115,6 +116,10 @@ def test_an_undefined_f1_is_in_no_pair() -> None:
     empty = counted([(0, 0, 0)] * 6, detector="a")
     assert not effects(empty, counted([(0, 1, 0)] * 6, detector="b"))
     assert effects(counted(F1_0, detector="a"), counted(F1_5, detector="b"))
+
+
+def test_all_options_of_verification_are_known() -> None:
+    assert set(PipelineOptions.model_fields) == VERIFICATION
 
 
 def verified(record: Record, **options: str) -> Record:
