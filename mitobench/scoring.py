@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -288,7 +289,7 @@ def score_record(path: Path, data: Path) -> ToolScore:
     """Score the stored detections of a record again, with the record's own threshold, protocol, matcher and radius.
 
     Args:
-        path: the record's `.json` file, with the file of its detections in the same folder.
+        path: the record, with its detections in the same folder.
         data: folder that contains its data set, at any depth.
 
     Raises MitobenchError for a failed record, if the test frames in `data` are not those of the record, and as
@@ -298,16 +299,19 @@ def score_record(path: Path, data: Path) -> ToolScore:
     if stored.chosen is None or stored.test is None or stored.detections is None:
         raise MitobenchError(f"{path}: this run failed ({stored.reason}) and has no detections to score.")
     dataset = stored.combination["dataset"]
-    score = _score(
-        path.with_name(stored.detections.file),
-        dataset,
-        data,
-        protocol=split_of(stored, dataset),
-        scanners=stored.data[dataset].scanners,
-        matcher=stored.test.matcher,
-        radius_um=stored.test.radius_um,
-        threshold=stored.chosen.point.threshold,
-    )
+    with tempfile.TemporaryDirectory(prefix="mitobench-") as folder:  # they may be in an archive
+        file = Path(folder, Path(stored.detections.file).stem)
+        file.write_text(record.text_of(path, stored.detections), encoding="utf-8")
+        score = _score(
+            file,
+            dataset,
+            data,
+            protocol=split_of(stored, dataset),
+            scanners=stored.data[dataset].scanners,
+            matcher=stored.test.matcher,
+            radius_um=stored.test.radius_um,
+            threshold=stored.chosen.point.threshold,
+        )
     then, now = ({f.frame: f.tp + f.fn for f in metrics.frames} for metrics in (stored.test, score.metrics))
     if then != now:
         raise MitobenchError(

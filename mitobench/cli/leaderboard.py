@@ -181,7 +181,7 @@ def pack(folder: Folder = None, folder_option: FolderOption = None) -> None:
 
     board = _existing(folder, folder_option)
     done = pack_folder(board / RECORDS)
-    echo(f"{counted(done.records, 'record')} packed: {done.before / 1e6:.1f} MB became {done.after / 1e6:.1f} MB.")
+    echo(f"{counted(done.records, 'record')}: {done.before / 1e6:.1f} MB became {done.after / 1e6:.1f} MB.")
     _build(board)
 
 

@@ -1,8 +1,8 @@
 """Archives of detections: the files of detections of a packed leaderboard.
 
 The detections of a split differ little from record to record, so one archive (tar, packed with xz) takes a quarter of
-the space of single files. An archive is never written again, as a git repository keeps every version: records that are
-added later get another one. `tar xf ARCHIVE` gives the CSV files.
+the space of single files. A git repository keeps every version, so an archive stays as it is when records are added:
+they get another one. `tar xf ARCHIVE` gives the CSV files.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import functools
 import hashlib
 import io
 import lzma
+import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,23 +19,25 @@ from pathlib import Path
 from mitobench import foreign
 from mitobench.atomic import write_atomic
 from mitobench.errors import RecordError
-from mitobench.foreign.limits import MAX_DETECTIONS_BYTES, MAX_PACKED_BYTES
+from mitobench.foreign.limits import MAX_PACKED_BYTES
 
 ENDING = ".detections.tar.xz"
 PACKED = ".gz"  # of a file of detections outside an archive
-MAX_UNPACKED_BYTES = 2 * MAX_DETECTIONS_BYTES  # of all files of an archive
+MAX_UNPACKED_BYTES = 128 * 2**20  # of an archive
 MAX_MEMBERS = 10_000
 MAX_MEMORY = 256 * 2**20  # that unpacking may need, besides its result
+MAX_LABEL = 100  # characters of a name before its digest
+HEADERS = 4096  # bytes that a file takes in a tar besides its text, at most
 RESTORE = "Restore the original archive."
 
 
 def archives(folder: Path) -> list[Path]:
     """Returns the archives in a folder."""
-    return sorted(folder.glob(f"*{ENDING}"))
+    return sorted(path for path in folder.glob(f"*{ENDING}") if path.is_file())
 
 
 def find(folder: Path, file: str) -> Iterator[tuple[Path, bytes]]:
-    """Yields each archive in a folder that has a file of detections, with its text.
+    """Yields each archive in a folder that has a file of detections, with its text; first those of its split.
 
     There are several after a record was made again: its digest says which text is its own.
 
@@ -42,22 +45,47 @@ def find(folder: Path, file: str) -> Iterator[tuple[Path, bytes]]:
         folder: of the records.
         file: name of the file outside an archive, which ends in `.csv.gz`.
 
-    Raises RecordError for an archive that is damaged, too large, or holds anything but files of detections.
+    Raises RecordError, after the others were yielded, for an archive that `read` refuses.
     """
-    for archive in archives(folder):
-        text = read(archive).get(file.removesuffix(PACKED))
+    broken = None
+    for archive in sorted(archives(folder), key=lambda path: not file.startswith(path.name.rpartition("-")[0])):
+        try:
+            text = read(archive).get(file.removesuffix(PACKED))
+        except RecordError as reason:
+            broken = broken or reason
+            continue
         if text is not None:
             yield archive, text
+    if broken:
+        raise broken
 
 
 def read(archive: Path) -> Mapping[str, bytes]:
-    """Returns the texts in an archive by name, which ends in `.csv`. Raises RecordError as `find` does."""
-    found = archive.stat()
+    """Returns the texts in an archive by name, which ends in `.csv`.
+
+    Raises RecordError for an archive that is damaged, too large, or not as `write` makes them.
+    """
+    try:
+        found = archive.stat()
+    except OSError as reason:
+        raise RecordError(f"{archive}: cannot be read: {reason.strerror}. {RESTORE}") from reason
     return _read(archive, found.st_mtime_ns, found.st_size)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=16)
 def _read(archive: Path, modified: int, size: int) -> Mapping[str, bytes]:
+    content = _unpacked(archive)
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as tar:
+            texts = _members(archive, tar)
+    except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError) as reason:
+        raise RecordError(f"{archive}: is not a tar file, or is damaged ({reason}). {RESTORE}") from reason
+    if _tar(texts) != content:
+        raise RecordError(f"{archive}: holds more than its files, or is not as mitobench writes it. {RESTORE}")
+    return texts
+
+
+def _unpacked(archive: Path) -> bytes:
     packed = foreign.read_bytes(archive, MAX_PACKED_BYTES, "archive of detections", RecordError)
     try:
         unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, MAX_MEMORY)
@@ -68,23 +96,16 @@ def _read(archive: Path, modified: int, size: int) -> Mapping[str, bytes]:
         raise RecordError(f"{archive}: is cut short, or holds more than {MAX_UNPACKED_BYTES:,} bytes. {RESTORE}")
     if unpacker.unused_data:
         raise RecordError(f"{archive}: holds bytes behind its end. {RESTORE}")
-    try:
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as tar:
-            return _members(archive, tar)
-    except (tarfile.TarError, EOFError, ValueError, OverflowError) as reason:
-        raise RecordError(f"{archive}: is not a tar file: {reason}. {RESTORE}") from reason
+    return content
 
 
 def _members(archive: Path, tar: tarfile.TarFile) -> Mapping[str, bytes]:
     texts: dict[str, bytes] = {}
     total = 0
     while (member := tar.next()) is not None:
-        plain = (
-            member.type in tarfile.REGULAR_TYPES[:2]
-            and Path(member.name).name == member.name
-            and member.name.endswith(".csv")
-        )
-        if not plain or member.name in texts:
+        plain = member.type == tarfile.REGTYPE and member.sparse is None and not member.pax_headers
+        named = Path(member.name).name == member.name and member.name.endswith(".csv")
+        if not (plain and named) or member.name in texts:
             raise RecordError(f"{archive}: may hold files NAME.csv only, each once; it has {member.name!r:.100}.")
         if len(texts) == MAX_MEMBERS:
             raise RecordError(f"{archive}: holds more than {MAX_MEMBERS:,} files, which is the limit.")
@@ -97,21 +118,54 @@ def _members(archive: Path, tar: tarfile.TarFile) -> Mapping[str, bytes]:
     return texts
 
 
-def write(folder: Path, label: str, texts: Mapping[str, bytes]) -> Path:
-    """Write texts to an archive in a folder; returns its path. Equal texts give equal names.
+def write(folder: Path, label: str, texts: Mapping[str, bytes]) -> list[Path]:
+    """Write texts to an archive in a folder, or to several where one would be too large; returns their paths.
+
+    Equal texts give equal names. Each archive is read again before this returns.
 
     Args:
         folder: of the records.
-        label: what its name starts with: the data set and the protocol.
-        texts: CSV texts by the names of their files outside an archive. Must not be empty.
+        label: what the names start with, the data set and the protocol; characters that a name may not have are
+            replaced.
+        texts: CSV texts by the names of their files outside an archive.
+
+    Raises RecordError if an archive cannot be read again, or one text is too large for any.
     """
+    start = re.sub(r"[^A-Za-z0-9._-]+", "_", label)[:MAX_LABEL]
+    return [_write(folder, start, part) for part in _parts(texts)]
+
+
+def _parts(texts: Mapping[str, bytes]) -> Iterator[dict[str, bytes]]:
+    """Yields the texts by the names in an archive, divided so that each part is within the limits."""
+    part: dict[str, bytes] = {}
+    total = tarfile.RECORDSIZE
+    for file, text in sorted(texts.items()):
+        name = file.removesuffix(PACKED)
+        size = len(text) + HEADERS
+        if part and (len(part) == MAX_MEMBERS or total + size > MAX_UNPACKED_BYTES):
+            yield part
+            part, total = {}, tarfile.RECORDSIZE
+        part[name] = text
+        total += size
+    if part:
+        yield part
+
+
+def _write(folder: Path, start: str, texts: Mapping[str, bytes]) -> Path:
+    content = _tar(texts)
+    target = folder / f"{start}-{hashlib.sha256(content).hexdigest()[:10]}{ENDING}"
+    write_atomic(target, lzma.compress(content, preset=9))
+    if read(target) != texts:
+        raise RecordError(f"{target}: does not give back what was written. Check the disk.")
+    return target
+
+
+def _tar(texts: Mapping[str, bytes]) -> bytes:
+    """Returns the tar file of texts by name; equal texts give equal bytes."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w", format=tarfile.GNU_FORMAT) as tar:
-        for file, text in sorted(texts.items()):
-            member = tarfile.TarInfo(file.removesuffix(PACKED))
+        for name, text in sorted(texts.items()):
+            member = tarfile.TarInfo(name)
             member.size = len(text)
             tar.addfile(member, io.BytesIO(text))
-    digest = hashlib.sha256(content.getvalue()).hexdigest()[:10]
-    target = folder / f"{label}-{digest}{ENDING}"
-    write_atomic(target, lzma.compress(content.getvalue(), preset=9))
-    return target
+    return content.getvalue()

@@ -14,7 +14,7 @@ from mitobench.errors import MitobenchError, RecordError
 from mitobench.evaluate import StoredDetections
 from mitobench.foreign import printable
 from mitobench.pipeline.stages.candidate_threshold import above
-from mitobench.results import fused
+from mitobench.results import archive, fused
 from mitobench.results.consistency import contradictions
 from mitobench.results.known import KnownRecords, known_records
 from mitobench.results.mismatch import Mismatch, mismatches
@@ -79,7 +79,8 @@ def check(path: Path, annotation: AnnotationCheck | None = None) -> RecordCheck:
     except RecordError as reason:
         message = str(reason)
         # The second one: `path` is a file name in the working directory.
-        named = message.startswith((f"{path.parent}{os.sep}", str(path.with_name(stem_of(path)))))
+        beside = map(str, archive.archives(path.parent))
+        named = message.startswith((f"{path.parent}{os.sep}", str(path.with_name(stem_of(path))), *beside))
         result.problems.append(message if named else f"{path}: {message}. {FIX}")
     except MitobenchError as reason:  # the data sets are not as they should be
         result.problems.append(f"{path}: {reason}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +15,14 @@ from mitobench.file_cache import computing_anew
 from mitobench.foreign import limits, printable
 from mitobench.results import archive
 from mitobench.results.check import RecordCheck, check, check_unless_known
+from mitobench.results.claims import Claims, archive_orphans, claims, entries_of
 from mitobench.results.known import known_records
 from mitobench.results.local_datasets import LocalDatasets, wrong_annotation
 from mitobench.results.mismatch import Mismatch
 from mitobench.results.recompute import Recomputation
 from mitobench.results.record import ENDINGS, read, read_good, text_of
-from mitobench.results.record_files import doubled, forms_of, record_files, stem_of
-from mitobench.results.schema import SCHEMA_VERSION, Record
+from mitobench.results.record_files import doubled, forms_of, pack, record_files, stem_of
+from mitobench.results.schema import SCHEMA_VERSION, DetectionsEntry, Record
 
 MAX_CHARACTERS = 100  # shown of one value
 
@@ -108,22 +110,24 @@ def check_folder(folder: Path, data: Path | None = None, anew: bool = False) -> 
             report.folder_problems.append(
                 f"{path}: belongs to no record here. Remove it, or put its record next to it."
             )
-    report.folder_problems += _archived_without_record(folder, {path.name for path in belonging})
+    claimed = claims((result.path, result.record) for result in report.records if result.record)
+    report.folder_problems += _archived_without_record(folder, claimed)
     return report
 
 
-def _archived_without_record(folder: Path, belonging: set[str]) -> Iterator[str]:
-    """Yields a problem for each archive that is damaged, or has detections of no record here."""
+def _archived_without_record(folder: Path, claimed: Claims) -> Iterator[str]:
+    """Yields a problem for each archive that is damaged, or has detections of no record next to it."""
     for found in sorted(folder.rglob(f"*{archive.ENDING}")):
         try:
-            others = sorted(name for name in archive.read(found) if f"{name}{archive.PACKED}" not in belonging)
+            others = archive_orphans(found, claimed)
         except RecordError as reason:
             yield str(reason)
             continue
         if others:
             yield (
-                f"{found}: has detections of {counted(len(others), 'record')} that are not here, among them "
-                f"{printable(others[0], MAX_CHARACTERS)}. Put the records next to it, or pack the folder without them."
+                f"{found}: has {counted(len(others), 'file')} of detections that no record next to it claims, the "
+                f"first: {printable(others[0], MAX_CHARACTERS)}. Put the records there, or run `mitobench leaderboard "
+                "pack`, which leaves them out."
             )
 
 
@@ -214,7 +218,8 @@ def find(paths: Iterable[Path]) -> list[Path]:
     """Returns the files of the records that paths stand for.
 
     Args:
-        paths: records, files of their detections, or folders: all records in it, or in its subfolder `records`.
+        paths: records, files or archives of their detections, or folders: all records in them, or in their subfolder
+            `records`.
 
     Raises RecordError for a path that does not exist or holds no record.
     """
@@ -227,6 +232,13 @@ def find(paths: Iterable[Path]) -> list[Path]:
             ending = next((ending for ending in ENDINGS.values() if path.name.endswith(ending)), "")
             forms = forms_of(path.parent, path.name.removesuffix(ending)) if ending else [path]
             records = [form for form in forms if form.is_file()][:1]
+        if path.name.endswith(archive.ENDING):
+            names = archive.read(path)
+            records = [
+                one
+                for one in record_files(path.parent, below=False)
+                if any(f"{stem_of(one)}{ending.removesuffix(archive.PACKED)}" in names for ending in ENDINGS.values())
+            ]
         if not records:
             raise RecordError(f"{path}: holds no record. Give a record (.json or .json.gz), or a folder of them.")
         found |= {record.resolve(): record for record in records}
@@ -250,19 +262,27 @@ def _add(path: Path, folder: Path) -> AddedRecord:
         if read(other).digest == record.digest:
             return AddedRecord(path, other, True, ())
     target = (folder / record.digest[:10] if others else folder) / path.name
-    entries = [entry for entry in (record.detections, record.validation_detections) if entry]
-    single = [entry for entry in entries if path.with_name(entry.file).is_file()]
-    archived = {entry.file: text_of(path, entry).encode() for entry in entries if entry not in single}
-    copies = [target.with_name(entry.file) for entry in single]
+    copies = [target.with_name(entry.file) for entry in entries_of(record)]
     try:
-        for copy in copies:
-            source = path.with_name(copy.name)
-            write_atomic(copy, foreign.read_bytes(source, limits.MAX_PACKED_BYTES, "record's detections", RecordError))
-        if archived:
-            copies.append(archive.write(target.parent, record.stem, archived))
+        for copy, entry in zip(copies, entries_of(record), strict=True):
+            write_atomic(copy, _packed(path, entry))
         write_atomic(target, foreign.read_bytes(path, limits.MAX_RECORD_BYTES, "record", RecordError))
     except BaseException:
         for copy in copies:
             copy.unlink(missing_ok=True)
         raise
     return AddedRecord(path, target, False, others)
+
+
+def _packed(path: Path, entry: DetectionsEntry) -> bytes:
+    """Returns the bytes of a record's file of detections; made again if they are in an archive."""
+    source = path.with_name(entry.file)
+    if source.is_file():
+        return foreign.read_bytes(source, limits.MAX_PACKED_BYTES, "record's detections", RecordError)
+    packed = pack(text_of(path, entry).encode())
+    if hashlib.sha256(packed).hexdigest() != entry.packed:
+        raise RecordError(
+            f"{path}: its detections are in an archive, and this Python packs them into other bytes than the record "
+            "has. Copy the folder with its archives instead."
+        )
+    return packed

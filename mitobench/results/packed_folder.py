@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mitobench.atomic import write_atomic
 from mitobench.errors import RecordError
 from mitobench.results import archive
+from mitobench.results.claims import archive_orphans, claims, entries_of
 from mitobench.results.record import read, text_of
 from mitobench.results.record_files import PLAIN, doubled, forms_of, pack, read_bytes, record_files, stem_of
 from mitobench.results.schema import Record
@@ -19,8 +21,8 @@ class Packing:
     """What `pack_folder` did.
 
     Attributes:
-        records: number of records that it packed.
-        before, after: bytes of all files in the folder, before and after.
+        records: number of records in the folder.
+        before, after: bytes of all its files, before and after.
     """
 
     records: int
@@ -32,7 +34,8 @@ def pack_folder(folder: Path) -> Packing:
     """Pack the records of a folder and its subfolders: JSON with gzip, detections into one archive for each split.
 
     Digests of content stay. All records are read before the first is packed, and a file is removed only after what
-    replaces it was written: an interrupted call is completed by the next one. Archives that are there are not changed.
+    replaces it was written and read again: an interrupted call is completed by the next one. An archive stays as it is
+    unless it has detections that no record next to it claims: those are left out of the one that replaces it.
 
     Raises RecordError if a file is not a record, was changed, or is there in two forms with other content;
     MitobenchError if a file cannot be written.
@@ -41,18 +44,23 @@ def pack_folder(folder: Path) -> Packing:
     paths = record_files(folder)
     for path in paths:
         _check_forms(path)
-    records = [(path, read(path)) for path in paths]
-    by_split: dict[tuple[Path, str], dict[Path, bytes]] = defaultdict(dict)
-    for path, record in records:
-        for file, text in _single_files(path, record).items():
-            by_split[path.parent, f"{record.combination['dataset']}-{record.combination['protocol']}"][file] = text
-    for (place, split), texts in by_split.items():
-        _pack_detections(place, split, texts)
-    plain = [path for path, _ in records if path.name.endswith(PLAIN)]
-    for path in plain:
-        write_atomic(forms_of(path.parent, stem_of(path))[1], pack(read_bytes(path)))
-        path.unlink()
-    return Packing(len(plain), before, _size(folder))
+    by_split: dict[tuple[Path, str], list[tuple[Path, Record]]] = defaultdict(list)
+    for path in paths:
+        record = read(path)
+        by_split[path.parent, f"{record.combination['dataset']}-{record.combination['protocol']}"].append(
+            (path, record)
+        )
+    claimed = claims((path, record) for records in by_split.values() for path, record in records)
+    superseded = [found for found in sorted(folder.rglob(f"*{archive.ENDING}")) if archive_orphans(found, claimed)]
+    for (place, split), records in by_split.items():
+        _pack_detections(place, split, records, superseded)
+    for found in superseded:
+        found.unlink()
+    for path in paths:
+        if path.name.endswith(PLAIN):
+            write_atomic(forms_of(path.parent, stem_of(path))[1], pack(read_bytes(path)))
+            path.unlink()
+    return Packing(len(paths), before, _size(folder))
 
 
 def _size(folder: Path) -> int:
@@ -66,20 +74,24 @@ def _check_forms(path: Path) -> None:
         raise RecordError(next(doubled([plain, packed])))
 
 
-def _single_files(path: Path, record: Record) -> dict[Path, bytes]:
-    """Returns the texts of a record's detections that are in files of their own."""
-    entries = [entry for entry in (record.detections, record.validation_detections) if entry]
-    return {file: text_of(path, entry).encode() for entry in entries if (file := path.with_name(entry.file)).is_file()}
+def _pack_detections(
+    place: Path, split: str, records: Sequence[tuple[Path, Record]], superseded: Collection[Path]
+) -> None:
+    """Writes what is in no archive that stays to a new one, then removes the single files."""
+    new, single = {}, []
+    for path, record in records:
+        for entry in entries_of(record):
+            file = path.with_name(entry.file)
+            text = text_of(path, entry).encode()
+            if file.is_file():
+                single.append(file)
+            if not _is_archived(file, text, superseded):
+                new[file.name] = text
+    archive.write(place, split, new)
+    for file in single:
+        file.unlink(missing_ok=True)  # a record in two forms has them twice here
 
 
-def _pack_detections(place: Path, split: str, texts: dict[Path, bytes]) -> None:
-    new = {file.name: text for file, text in texts.items() if not _is_archived(file, text)}
-    if new:
-        archive.write(place, split, new)
-    for file in texts:
-        file.unlink()
-
-
-def _is_archived(file: Path, text: bytes) -> bool:
-    """Returns whether an archive has the text already, as after an interrupted call."""
-    return any(text == archived for _, archived in archive.find(file.parent, file.name))
+def _is_archived(file: Path, text: bytes, superseded: Collection[Path]) -> bool:
+    """Returns whether an archive that stays has a text."""
+    return any(text == archived and found not in superseded for found, archived in archive.find(file.parent, file.name))

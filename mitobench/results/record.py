@@ -259,9 +259,7 @@ def text_of(path: Path, entry: DetectionsEntry) -> str:
     if Path(entry.file).name != entry.file or not entry.file.endswith(tuple(ENDINGS.values())):
         raise RecordError(f"{path}: the file of its detections must be in the same folder. Make the record again.")
     file = path.with_name(entry.file)
-    archived = [] if file.is_file() else list(archive.find(path.parent, entry.file))
-    own = (found for found in archived if hashlib.sha256(found[1]).hexdigest() == entry.sha256)
-    file, text = next(own, archived[-1]) if archived else (file, _unpacked(file, entry))
+    file, text = (file, _unpacked(file, entry)) if file.is_file() else _archived(path, entry)
     if text.count(b"\n") > limits.MAX_DETECTIONS:
         raise RecordError(f"{file}: has more than {limits.MAX_DETECTIONS:,} rows, which is the limit.")
     _check_digest(file, text, entry.sha256)
@@ -269,6 +267,21 @@ def text_of(path: Path, entry: DetectionsEntry) -> str:
         return text.decode()
     except UnicodeDecodeError as reason:
         raise RecordError(f"{file}: is not UTF-8 text. Make the record again.") from reason
+
+
+def _archived(path: Path, entry: DetectionsEntry) -> tuple[Path, bytes]:
+    """Returns the archive with a record's detections, and their text; of several texts the one with its digest."""
+    other = None
+    for found in archive.find(path.parent, entry.file):
+        if hashlib.sha256(found[1]).hexdigest() == entry.sha256:
+            return found
+        other = found
+    if other is None:
+        raise RecordError(
+            f"{path}: neither {entry.file} nor an archive (*{archive.ENDING}) next to it has its detections. Copy the "
+            "file or the archive from where the record came from."
+        )
+    return other
 
 
 def _unpacked(file: Path, entry: DetectionsEntry) -> bytes:

@@ -41,7 +41,7 @@ def test_a_packed_record_passes_every_check_and_is_remembered(records: Path) -> 
 def test_packing_twice_changes_nothing(records: Path) -> None:
     pack_folder(records)
     packed = {path: path.read_bytes() for path in record_files(records)}
-    assert pack_folder(records).records == 0
+    assert pack_folder(records).records == 2
     assert {path: path.read_bytes() for path in record_files(records)} == packed
 
 
@@ -171,7 +171,37 @@ def test_detections_in_an_archive_without_their_record_are_a_problem(records: Pa
     pack_folder(records)
     path.with_name(f"{path.name}.gz").unlink()
     (problem,) = check_folder(records).problems
-    assert "has detections of 2 records that are not here" in problem
+    assert "has 2 files of detections that no record next to it claims" in problem
+    pack_folder(records)
+    assert check_folder(records).problems == []
+
+
+def test_a_record_whose_archive_is_missing_says_what_to_copy(records: Path, path: Path) -> None:
+    pack_folder(records)
+    (found,) = archive.archives(records)
+    found.unlink()
+    with pytest.raises(RecordError, match=r"nor an archive .* next to it has its detections\. Copy"):
+        verified(path.with_name(f"{path.name}.gz"))
+
+
+def test_an_archive_stands_for_its_records(records: Path, tmp_path: Path) -> None:
+    pack_folder(records)
+    assert find(archive.archives(records)) == record_files(records)
+    added = add_records(find([*records.iterdir()]), tmp_path / "records")
+    assert len(added) == 2
+
+
+def test_records_that_are_added_to_a_packed_folder_get_an_archive_of_their_own(records: Path, tmp_path: Path) -> None:
+    first, second = record_files(records)
+    add_records([first], tmp_path / "records")
+    pack_folder(tmp_path / "records")
+    (old,) = archive.archives(tmp_path / "records")
+    content = old.read_bytes()
+    add_records([second], tmp_path / "records")
+    pack_folder(tmp_path / "records")
+    assert old.read_bytes() == content
+    assert len(archive.archives(tmp_path / "records")) == 2
+    assert check_folder(tmp_path / "records", anew=True).problems == []
 
 
 def test_changed_detections_in_an_archive_are_a_problem(records: Path, path: Path) -> None:
@@ -182,7 +212,7 @@ def test_changed_detections_in_an_archive_are_a_problem(records: Path, path: Pat
     assert found.detections is not None
     texts[found.detections.file] = texts[found.detections.file].replace(b"0.", b"1.", 1)
     old.unlink()
-    new = archive.write(records, "forged", texts)
+    (new,) = archive.write(records, "forged", texts)
     problems = check_folder(records).problems
     assert any(f"{new}: was changed after it was written" in problem for problem in problems)
 
@@ -192,12 +222,11 @@ def test_a_record_that_was_made_again_is_packed_beside_the_old_archive(records: 
     texts = [record.text_of(path, entry) for entry in (found.detections, found.validation_detections) if entry]
     pack_folder(records)
     (old,) = archive.archives(records)
-    content = old.read_bytes()
     lines = texts[1].splitlines(keepends=True)
     record.write(records, found, texts[0], "".join(lines[:-1]))
     pack_folder(records)
-    assert len(archive.archives(records)) == 2
-    assert old.read_bytes() == content
+    assert old not in archive.archives(records), "it has a text that no record claims"
+    assert check_folder(records).problems != [], "the detections are not those of its numbers"
     again = record.read(path.with_name(f"{path.name}.gz"))
     assert again.validation_detections is not None
     assert record.text_of(path.with_name(f"{path.name}.gz"), again.validation_detections) == "".join(lines[:-1])
@@ -214,7 +243,7 @@ def test_the_command_packs_builds_and_links_the_packed_files(records: Path) -> N
     build.build(board, read=verified_all)
     done = CliRunner().invoke(app, ["leaderboard", "pack", str(board)])
     assert done.exit_code == 0, done.output
-    assert "2 records packed" in done.output
+    assert "2 records: " in done.output
     assert CliRunner().invoke(app, ["leaderboard", "check", str(board)]).exit_code == 0
     page = "".join(file.read_text() for file in board.glob("sections/*.md"))
     assert ".json.gz" in page
