@@ -176,12 +176,14 @@ def pack(folder: Folder = None, folder_option: FolderOption = None) -> None:
     Example: mitobench leaderboard pack leaderboard
     """
     from mitobench.errors import counted
+    from mitobench.experiments.experiment_page import follow_packed
     from mitobench.report.build import RECORDS
     from mitobench.results.packed_folder import pack_folder
 
     board = _existing(folder, folder_option)
     done = pack_folder(board / RECORDS)
     echo(f"{counted(done.records, 'record')}: {done.before / 1e6:.1f} MB became {done.after / 1e6:.1f} MB.")
+    follow_packed(board)
     _build(board)
 
 

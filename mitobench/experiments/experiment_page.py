@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 from mitobench import registry
 from mitobench.atomic import write_text_atomic
@@ -14,6 +16,9 @@ from mitobench.experiments.definition import PaperTable
 from mitobench.experiments.experiment import PAGES, Experiment, records_folder
 from mitobench.report.build import RECORDS
 from mitobench.report.markdown import bullets, escape
+from mitobench.results.record_files import PACKED
+
+_TO_RECORD = re.compile(r"\(([^()\s]*records/[^()\s]+)\.json\)")
 
 
 def write(experiment: Experiment, out: Path) -> Path:
@@ -22,6 +27,20 @@ def write(experiment: Experiment, out: Path) -> Path:
     records = os.path.relpath(records_folder(experiment.definition, out) / RECORDS, path.parent)
     write_text_atomic(path, page(experiment, Path(records).as_posix()))
     return path
+
+
+def follow_packed(out: Path) -> None:
+    """Let the links of all pages below `out` lead to records that were packed after a page was written."""
+
+    def followed(link: re.Match[str]) -> str:
+        packed = f"{link[1]}{PACKED}"
+        return f"({packed})" if (out / PAGES / unquote(packed)).is_file() else link[0]
+
+    for path in sorted((out / PAGES).glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        new = _TO_RECORD.sub(followed, text)
+        if new != text:
+            write_text_atomic(path, new)
 
 
 def page(experiment: Experiment, records: str) -> str:

@@ -247,3 +247,12 @@ def test_the_command_packs_builds_and_links_the_packed_files(records: Path) -> N
     assert CliRunner().invoke(app, ["leaderboard", "check", str(board)]).exit_code == 0
     page = "".join(file.read_text() for file in board.glob("sections/*.md"))
     assert ".json.gz" in page
+
+
+def test_links_of_experiments_follow_their_records(records: Path, path: Path) -> None:
+    page = records.parent / "experiments" / "mine.md"
+    page.parent.mkdir()
+    page.write_text(f"[s0](../records/{path.name}) [gone](../records/gone.json) [other](../other.json)\n")
+    assert CliRunner().invoke(app, ["leaderboard", "pack", str(records.parent)]).exit_code == 0
+    links = f"[s0](../records/{path.name}.gz) [gone](../records/gone.json) [other](../other.json)\n"
+    assert page.read_text() == links
