@@ -99,7 +99,7 @@ def test_a_renamed_record_is_found(path: Path) -> None:
 
 def test_missing_detections_are_found(path: Path) -> None:
     detections_of(path).unlink()
-    assert f"{detections_of(path)}: cannot be read" in check(path).problems[0]
+    assert f"{path}: neither {detections_of(path).name} nor an archive" in check(path).problems[0]
 
 
 Change = Callable[[dict[str, Any]], object]
