@@ -136,7 +136,9 @@ def cost(section: Section) -> str:
         if f1 > best:
             best = f1
             scores = _scores(row)
-            cells.append([number(row.seconds_a_frame, 2), f"{row.title}{_also(section, row)}", profile(row), scores[2]])
+            cells.append(
+                [number(row.seconds_a_frame, 2), f"{row.title}{_also(section, row)}", _profile(row), scores[2]]
+            )
     return table(("s/frame", "row", "profile", "F1 [95 %]"), cells)
 
 
@@ -202,7 +204,7 @@ def rows(section: Section, most: int) -> str:
         [
             f"{row.title}, trained on {trained_on(row)}",
             rank_range(section.rank_range(row)),
-            profile(row),
+            _profile(row),
             _seeds(row),
             *_scores(row),
             number(row.seconds_a_frame, 2),
@@ -211,6 +213,12 @@ def rows(section: Section, most: int) -> str:
     ]
     header = ("row", "ranks", "profile", "seeds", "P", "R", "F1 [95 %]", "oracle F1", "AP", "s/frame")
     return table(header, cells)
+
+
+def _profile(row: LeaderboardRow) -> str:
+    """The profile of a row, with the option that was set by hand, or with their number."""
+    number_set = len(row.first.overrides)
+    return profile(row) if number_set < 2 else f"{row.first.profile} with {number_set} options set"
 
 
 def _scores(row: LeaderboardRow) -> list[str]:

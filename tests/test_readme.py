@@ -27,6 +27,7 @@ from PIL import Image
 
 from mitobench.datasets import synthesis
 from mitobench.datasets.images import write_rgb
+from mitobench.results.record_files import read_bytes
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +54,7 @@ COLUMNS = 100  # of the terminal
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"\d*\.?\d+")
-RECORD = re.compile(r"\(\.\./(records/[^)]+\.json)\)")
+RECORD = re.compile(r"\(\.\./(records/[^)]+\.json(?:\.gz)?)\)")
 
 
 @dataclass(frozen=True)
@@ -270,7 +271,7 @@ def rows_of_records() -> Iterator[dict[str, str]]:
         paths = RECORD.findall(line)
         if not paths or "mitos2012-official" not in paths[0]:
             continue
-        records = [json.loads((LEADERBOARD / path).read_text(encoding="utf-8")) for path in paths]
+        records = [json.loads(read_bytes(LEADERBOARD / path)) for path in paths]
         parts = [records[0]["combination"][role] for role in ("estimator", "detector", "verifier", "fuser")]
         tests: list[dict[str, Any]] = [record["test"] for record in records]
         means = {
@@ -293,7 +294,8 @@ def rows_of_records() -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("text", "first", "count"), [(README, "estimator + detector + verifier + fuser", 5), (RESULTS, "row", 12)]
+    ("text", "first", "count"),
+    [(README, "estimator + detector + verifier + fuser", 5), (RESULTS.partition("## MITOS-ATYPIA 2014")[0], "row", 16)],
 )
 def test_every_row_is_that_of_its_records(text: str, first: str, count: int) -> None:
     measured = [*rows_of_records()]
