@@ -17,7 +17,8 @@ from types import ModuleType
 import pytest
 
 from mitobench import __version__
-from mitobench.results.record_files import read_bytes, record_files, stem_of
+from mitobench.results.folder import add_records
+from mitobench.results.record_files import read_bytes, record_files
 
 ROOT = Path(__file__).parents[1]
 
@@ -87,8 +88,7 @@ def test_the_rows_of_a_branch_are_those_of_its_new_records(tmp_path: Path) -> No
         folder.mkdir(parents=True)
     shutil.copy(ROOT / ".ci" / "new-rows", tmp_path / ".ci")
     for number, record in enumerate((first, second)):
-        for file in record.parent.glob(f"{stem_of(record)}.*"):
-            shutil.copy(file, records)
+        add_records([record], records)
         for command in (["init", "-q"], ["add", "."], ["commit", "-qm", str(number)]):
             subprocess.run([*git, *command], check=True)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
