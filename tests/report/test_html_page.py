@@ -8,7 +8,6 @@ import hashlib
 import json
 import re
 import shlex
-import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -29,6 +28,7 @@ from mitobench.report.page_data import DIGITS, MAX_POINTS, thinned
 from mitobench.report.table import sections
 from mitobench.results import known, record
 from mitobench.results.command import command_of
+from mitobench.results.folder import add_records
 from mitobench.results.record import Record
 from mitobench.results.record_files import record_files
 from mitobench.results.schema import EarlierVersion
@@ -358,9 +358,7 @@ def test_numbers_have_no_more_digits_than_are_drawn(tmp_path: Path) -> None:
 def test_a_committed_record_has_its_own_curve_with_fewer_points(tmp_path: Path, path: Path) -> None:
     stored = record.read(path)
     assert stored.test is not None
-    (tmp_path / "records").mkdir()
-    for file in path.parent.glob(f"{path.stem}.*"):
-        shutil.copy(file, tmp_path / "records")
+    add_records([path], tmp_path / "records")
     (curve,) = parts(tmp_path).block("curve-data")
     tp, fp = np.array(curve["tp"]), np.array(curve["fp"])
     assert len(tp) <= MAX_POINTS
