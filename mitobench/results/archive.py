@@ -13,7 +13,8 @@ import io
 import lzma
 import re
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mitobench import foreign
@@ -37,7 +38,7 @@ def archives(folder: Path) -> list[Path]:
 
 
 def find(folder: Path, file: str) -> Iterator[tuple[Path, bytes]]:
-    """Yields each archive in a folder that has a file of detections, with its text; first those of its split.
+    """Yields each archive in a folder that has a file of detections, with its text.
 
     There are several after a record was made again: its digest says which text is its own.
 
@@ -47,17 +48,59 @@ def find(folder: Path, file: str) -> Iterator[tuple[Path, bytes]]:
 
     Raises RecordError, after the others were yielded, for an archive that `read` refuses.
     """
-    broken = None
-    for archive in sorted(archives(folder), key=lambda path: not file.startswith(path.name.rpartition("-")[0])):
+    index = _index(_stamps(folder))
+    for archive, _ in index.places.get(file.removesuffix(PACKED), ()):
+        yield archive, read(archive)[file.removesuffix(PACKED)]
+    if index.broken:
+        raise RecordError(index.broken[0])
+
+
+def digests(folder: Path, file: str) -> list[str]:
+    """Returns the SHA-256 of each text that `find` yields, without reading the archives again."""
+    return [digest for _, digest in _index(_stamps(folder)).places.get(file.removesuffix(PACKED), ())]
+
+
+@dataclass(frozen=True)
+class _Index:
+    """What is in the archives of a folder.
+
+    Attributes:
+        places: by the name of a text, the archives that have it, with its SHA-256.
+        broken: what is wrong with archives that cannot be read.
+    """
+
+    places: Mapping[str, Sequence[tuple[Path, str]]]
+    broken: Sequence[str]
+
+
+Stamp = tuple[Path, int, int]  # an archive, its time of modification in ns, and its size
+
+
+def _stamps(folder: Path) -> tuple[Stamp, ...]:
+    return tuple(_stamp(path) for path in archives(folder))
+
+
+def _stamp(archive: Path) -> Stamp:
+    try:
+        found = archive.stat()
+    except OSError as reason:
+        raise RecordError(f"{archive}: cannot be read: {reason.strerror}. {RESTORE}") from reason
+    return archive, found.st_mtime_ns, found.st_size
+
+
+@functools.lru_cache(maxsize=16)
+def _index(stamps: tuple[Stamp, ...]) -> _Index:
+    places: dict[str, list[tuple[Path, str]]] = {}
+    broken = []
+    for stamp in stamps:
         try:
-            text = read(archive).get(file.removesuffix(PACKED))
+            texts = _read(*stamp)
         except RecordError as reason:
-            broken = broken or reason
+            broken.append(str(reason))
             continue
-        if text is not None:
-            yield archive, text
-    if broken:
-        raise broken
+        for name, text in texts.items():
+            places.setdefault(name, []).append((stamp[0], hashlib.sha256(text).hexdigest()))
+    return _Index(places, broken)
 
 
 def read(archive: Path) -> Mapping[str, bytes]:
@@ -65,14 +108,10 @@ def read(archive: Path) -> Mapping[str, bytes]:
 
     Raises RecordError for an archive that is damaged, too large, or not as `write` makes them.
     """
-    try:
-        found = archive.stat()
-    except OSError as reason:
-        raise RecordError(f"{archive}: cannot be read: {reason.strerror}. {RESTORE}") from reason
-    return _read(archive, found.st_mtime_ns, found.st_size)
+    return _read(*_stamp(archive))
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=8)
 def _read(archive: Path, modified: int, size: int) -> Mapping[str, bytes]:
     content = _unpacked(archive)
     try:

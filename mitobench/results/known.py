@@ -84,8 +84,7 @@ def _key(path: Path) -> str:
             packed = foreign.read_bytes(file, limits.MAX_PACKED_BYTES, "record's detections", RecordError)
             parts.append(f"{ending} {hashlib.sha256(packed).hexdigest()}")
             continue
-        for _, text in archive.find(path.parent, file.name):
-            parts.append(f"{ending} in an archive {hashlib.sha256(text).hexdigest()}")
+        parts += [f"{ending} in an archive {digest}" for digest in archive.digests(path.parent, file.name)]
     return canonical.digest(parts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import lzma
 import os
@@ -145,6 +146,22 @@ def test_a_broken_archive_does_not_hide_what_others_have(tmp_path: Path) -> None
     assert next(archive.find(tmp_path, "a.detections.csv.gz"))[0] == path
     with pytest.raises(RecordError, match="is not packed with xz"):
         list(archive.find(tmp_path, "c.detections.csv.gz"))
+
+
+def test_every_archive_is_unpacked_once_however_many_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"{number}.detections.csv.gz" for number in range(30)]
+    for name in names:
+        archive.write(tmp_path, name.partition(".")[0], {name: name.encode()})
+    unpacked: list[Path] = []
+    unpack = archive._unpacked
+    monkeypatch.setattr(archive, "_unpacked", lambda path: unpacked.append(path) or unpack(path))
+    archive._read.cache_clear()
+    for name in names:
+        assert archive.digests(tmp_path, name) == [hashlib.sha256(name.encode()).hexdigest()]
+    assert len(unpacked) == len(names)
+    for name in names:
+        assert [text for _, text in archive.find(tmp_path, name)] == [name.encode()]
+    assert len(unpacked) <= 2 * len(names), "only the archive that has a text is unpacked for it"
 
 
 def test_bytes_behind_the_end_are_refused(tmp_path: Path) -> None:
