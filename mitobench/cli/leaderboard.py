@@ -183,6 +183,8 @@ def pack(folder: Folder = None, folder_option: FolderOption = None) -> None:
     board = _existing(folder, folder_option)
     done = pack_folder(board / RECORDS)
     echo(f"{counted(done.records, 'record')}: {done.before / 1e6:.1f} MB became {done.after / 1e6:.1f} MB.")
+    for name in done.left_out:
+        echo(f"Left out, as no record claims it: {name}")
     follow_packed(board)
     _build(board)
 

@@ -23,11 +23,13 @@ class Packing:
     Attributes:
         records: number of records in the folder.
         before, after: bytes of all its files, before and after.
+        left_out: files of detections in archives that no record claimed, and that are gone.
     """
 
     records: int
     before: int
     after: int
+    left_out: Sequence[str] = ()
 
 
 def pack_folder(folder: Path) -> Packing:
@@ -51,7 +53,8 @@ def pack_folder(folder: Path) -> Packing:
             (path, record)
         )
     claimed = claims((path, record) for records in by_split.values() for path, record in records)
-    superseded = [found for found in sorted(folder.rglob(f"*{archive.ENDING}")) if archive_orphans(found, claimed)]
+    orphans = {found: archive_orphans(found, claimed) for found in sorted(folder.rglob(f"*{archive.ENDING}"))}
+    superseded = [found for found, names in orphans.items() if names]
     for (place, split), records in by_split.items():
         _pack_detections(place, split, records, superseded)
     for found in superseded:
@@ -60,7 +63,8 @@ def pack_folder(folder: Path) -> Packing:
         if path.name.endswith(PLAIN):
             write_atomic(forms_of(path.parent, stem_of(path))[1], pack(read_bytes(path)))
             path.unlink()
-    return Packing(len(paths), before, _size(folder))
+    left_out = [name for names in orphans.values() for name in names]
+    return Packing(len(paths), before, _size(folder), left_out)
 
 
 def _size(folder: Path) -> int:

@@ -22,6 +22,7 @@ from mitobench.evaluate import StoredDetections
 from mitobench.evaluate import stored as stored_csv
 from mitobench.foreign import limits
 from mitobench.results import archive
+from mitobench.results.claims import entries_of
 from mitobench.results.open_fields import PipelineShape, SpecShape
 from mitobench.results.ranges import impossible
 from mitobench.results.record_files import PACKED, PLAIN, forms_of, pack, record_files, stem_of
@@ -170,9 +171,8 @@ def read_good(folder: Path) -> tuple[list[tuple[Path, Record]], list[str]]:
 def _read_with_detections(path: Path) -> Record:
     """Reads a record and checks its digests, its name, and the digests of its detections. Raises RecordError."""
     found = read(path)
-    for entry in (found.detections, found.validation_detections):
-        if entry:
-            text_of(path, entry)
+    for entry in entries_of(found):
+        text_of(path, entry)
     if stem_of(path) != found.stem:
         raise RecordError(renamed(path, found))
     return found

@@ -172,7 +172,10 @@ def test_detections_in_an_archive_without_their_record_are_a_problem(records: Pa
     path.with_name(f"{path.name}.gz").unlink()
     (problem,) = check_folder(records).problems
     assert "has 2 files of detections that no record next to it claims" in problem
-    pack_folder(records)
+    packed = pack_folder(records)
+    assert sorted(packed.left_out) == sorted(
+        f"{stem_of(path)}{ending.removesuffix('.gz')}" for ending in record.ENDINGS.values()
+    )
     assert check_folder(records).problems == []
 
 
