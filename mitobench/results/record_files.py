@@ -36,12 +36,6 @@ def forms_of(folder: Path, stem: str) -> tuple[Path, Path]:
     return folder / f"{stem}{PLAIN}", folder / f"{stem}{PACKED}"
 
 
-def existing(folder: Path, stem: str) -> Path:
-    """Returns the file of a record: the packed one if it is the only one, otherwise the plain one."""
-    plain, packed = forms_of(folder, stem)
-    return packed if packed.is_file() and not plain.is_file() else plain
-
-
 def is_record_name(path: Path) -> bool:
     """Returns whether a file has the ending of a record."""
     return path.name.endswith((PLAIN, PACKED))

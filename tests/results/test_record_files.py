@@ -71,7 +71,7 @@ def test_nothing_is_packed_if_a_file_is_not_a_record(records: Path, content: byt
     assert list(records.glob("*.json.gz")) == []
 
 
-@pytest.mark.parametrize("end", [b"\0" * 100, gzip.compress(b"")])
+@pytest.mark.parametrize("end", [b"\0" * 100, pack(b"")], ids=["zeros", "member"])
 def test_a_packed_record_with_more_bytes_is_a_problem(records: Path, path: Path, end: bytes) -> None:
     pack_folder(records)
     packed = path.with_name(f"{path.name}.gz")
@@ -124,11 +124,12 @@ def test_a_failed_record_never_replaces_a_packed_good_one(records: Path, path: P
     ("content", "says"),
     [
         (b"not gzip", "is not gzip, or is damaged"),
-        (gzip.compress(b"{}")[:-6], "is cut short"),
-        (gzip.compress(b" " * (limits.MAX_RECORD_BYTES + 1)), "holds more than"),
-        (gzip.compress(b"[1]"), "its JSON is not an object"),
-        (gzip.compress(b"\xff"), "is not UTF-8 text"),
+        (pack(b"{}")[:-6], "is cut short"),
+        (pack(b" " * (limits.MAX_RECORD_BYTES + 1)), "holds more than"),
+        (pack(b"[1]"), "its JSON is not an object"),
+        (pack(b"\xff"), "is not UTF-8 text"),
     ],
+    ids=["text", "cut", "bomb", "list", "latin"],
 )
 def test_a_damaged_or_hostile_packed_record_is_reported(tmp_path: Path, content: bytes, says: str) -> None:
     path = tmp_path / "one.json.gz"
