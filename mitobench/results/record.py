@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from mitobench import foreign
-from mitobench.atomic import write_atomic
-from mitobench.errors import RecordError, wrong_fields
+from mitobench.atomic import atomic_file
+from mitobench.errors import MitobenchError, RecordError, wrong_fields
 from mitobench.evaluate import StoredDetections
 from mitobench.evaluate import stored as stored_csv
 from mitobench.foreign import limits
@@ -55,8 +56,8 @@ class RecordDraft:
 def write(folder: Path, record: Record, detections: str | None, validation: str | None = None) -> Path:
     """Write a record with its detections on test and validation frames (CSV text); returns the record's path.
 
-    Each file is written to a temporary file and then renamed, the record last. A failed record never replaces a good
-    one of the same stages.
+    All files are written to temporary ones and then renamed, the record last. A failed record never replaces a good one
+    of the same stages.
     """
     path, packed_path = forms_of(folder, record.stem)
     if record.status == "failed":
@@ -64,18 +65,31 @@ def write(folder: Path, record: Record, detections: str | None, validation: str 
             if _is_ok(there, record):
                 log.warning("%s has a good record of the same stages: it is kept.", there)
                 return there
-    packed_path.unlink(missing_ok=True)  # of an earlier run, whose detections are replaced next
+    files: dict[Path, bytes] = {}
     entries: dict[str, DetectionsEntry | None] = {}
     for name, text in (("detections", detections), ("validation_detections", validation)):
-        file = folder / f"{record.stem}{ENDINGS[name]}"
-        if text is None:
-            file.unlink(missing_ok=True)
-        else:
-            packed = pack(text.encode())
-            write_atomic(file, packed)
-            entries[name] = _entry(file.name, text, packed)
-    write_atomic(path, spelled(record.model_copy(update=entries).sealed()))
+        if text is not None:
+            file = folder / f"{record.stem}{ENDINGS[name]}"
+            files[file] = pack(text.encode())
+            entries[name] = _entry(file.name, text, files[file])
+    _write_together({path: spelled(record.model_copy(update=entries).sealed()), **files})
+    for earlier in (packed_path, *(folder / f"{record.stem}{ending}" for ending in ENDINGS.values())):
+        if earlier not in files:
+            earlier.unlink(missing_ok=True)
     return path
+
+
+def _write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write all files to temporary ones, then rename them, the first one last: a full disk changes none of them."""
+    path = next(iter(contents))
+    try:
+        with ExitStack() as renames:
+            for path, content in contents.items():
+                renames.enter_context(atomic_file(path)).write_bytes(content)
+    except OSError as reason:
+        raise MitobenchError(
+            f"{path}: cannot be written: {reason.strerror or reason}. Fix this, or choose another path."
+        ) from reason
 
 
 def spelled(record: Record) -> bytes:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from mitobench.cli import app
-from mitobench.errors import RecordError
+from mitobench.errors import MitobenchError, RecordError
 from mitobench.foreign import limits
 from mitobench.report import build
 from mitobench.results import archive, record
@@ -87,19 +90,43 @@ def test_a_packed_record_with_a_name_in_its_header_is_a_problem(records: Path, p
     assert any("other bytes" in problem for problem in check_folder(records).problems)
 
 
-def test_a_run_that_is_interrupted_leaves_no_packed_record_of_replaced_detections(
+def test_a_full_disk_loses_neither_a_packed_record_nor_its_detections(
     records: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = record.read(path)
     pack_folder(records)
+    before = {file: file.read_bytes() for file in records.iterdir()}
+    written = Path.write_bytes
 
-    def full(path: Path, content: bytes) -> None:
-        raise OSError("disk full")
+    def full_for_records(target: Path, content: bytes) -> int:
+        if content.startswith(b"{"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return written(target, content)
 
-    monkeypatch.setattr(record, "write_atomic", full)
-    with pytest.raises(OSError, match="disk full"):
-        record.write(records, found, "frame\n")
-    assert not path.with_name(f"{path.name}.gz").exists()
+    monkeypatch.setattr(Path, "write_bytes", full_for_records)
+    with pytest.raises(MitobenchError, match=r"\.json: cannot be written: No space left on device"):
+        record.write(records, found, "frame\n", "frame\n")
+    assert {file: file.read_bytes() for file in records.iterdir()} == before
+
+
+@pytest.mark.parametrize("ending", [".detections.csv.gz", ".validation.csv.gz"])
+def test_a_disk_that_is_full_at_the_detections_loses_nothing_either(
+    records: Path, path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = record.read(path)
+    pack_folder(records)
+    before = {file: file.read_bytes() for file in records.iterdir()}
+    written = record.atomic_file
+
+    def full_for_detections(target: Path) -> Any:
+        if target.name.endswith(ending):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return written(target)
+
+    monkeypatch.setattr(record, "atomic_file", full_for_detections)
+    with pytest.raises(MitobenchError, match=rf"{re.escape(ending)}: cannot be written: No space left on device"):
+        record.write(records, found, "frame\n", "frame\n")
+    assert {file: file.read_bytes() for file in records.iterdir()} == before
 
 
 def test_a_record_that_is_written_again_replaces_the_packed_one(records: Path, path: Path) -> None:
