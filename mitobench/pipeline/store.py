@@ -1,8 +1,8 @@
 """Caches the outputs of stages on disk, each under its stage's key.
 
     stages/KIND/KEY/   what the stage wrote, and manifest.json with the SHA-256 of every file
-    work/KEY/          checkpoints and log of an unfinished stage, and failure.txt with the traceback if it failed;
-                       kept when a run is killed
+    work/KEY/          checkpoints and log of an unfinished stage, seconds.txt with those of earlier tries, and
+                       failure.txt with the traceback if it failed; kept when a run is killed
     tmp/               outputs being written; renamed to their place in stages/ when complete
     files/SHA256       content of the files that options named
     leases/KEY         held by the one process that runs the stage (`lease.py`); leases/run-* by each run
@@ -36,7 +36,7 @@ from mitobench.content import File
 from mitobench.errors import StoreError
 from mitobench.foreign import check_target, read_json
 from mitobench.foreign.limits import MAX_STATE_BYTES
-from mitobench.pipeline import canonical
+from mitobench.pipeline import canonical, tries
 from mitobench.pipeline.lease import Lease
 from mitobench.pipeline.saved_files import MANIFEST
 
@@ -63,7 +63,7 @@ class Output:
 
     @property
     def seconds(self) -> float:
-        """Wall-clock time that the stage took when it ran, s."""
+        """Wall-clock time that the stage took when it ran, with tries that were interrupted, s."""
         return float(self.manifest["seconds"])
 
 
@@ -180,7 +180,8 @@ class Store:
     def write(self, kind: str, key: str, spec: dict[str, Any], n_frames: Mapping[str, int] = {}) -> Iterator[Path]:
         """Gives an empty folder to write a stage's output into; stores it if the block ends without an error.
 
-        `n_frames` is the number of frames of each part, which later estimates of seconds are scaled by.
+        `n_frames` is the number of frames of each part, which later estimates of seconds are scaled by. The seconds of
+        earlier tries that were interrupted are counted (`tries.begin`).
 
         Hold `lease(key)` meanwhile. If it was lost and another process stored the output first, that one is kept: both
         are equal. Raises StoreError if the disk is full.
@@ -190,10 +191,12 @@ class Store:
         compute.forget_peak_memory()
         temporary = self.root / "tmp" / f"{key}-{uuid.uuid4().hex}"  # process ids repeat on other machines
         try:
+            before = tries.begin(self.work(key))
             with atomic_folder(self._folder(kind, key), temporary, replace=False) as folder:
                 yield folder
                 peak = compute.peak_memory()
-                manifest = {"spec": spec, "seconds": round(time.monotonic() - started, 3), "files": _digests(folder)}
+                seconds = round(before + time.monotonic() - started, 3)
+                manifest = {"spec": spec, "seconds": seconds, "files": _digests(folder)}
                 manifest |= {"peak_bytes": peak} if peak else {}
                 manifest |= {"n_frames": dict(n_frames)} if n_frames else {}
                 manifest["digest"] = canonical.digest(manifest)

@@ -14,6 +14,7 @@ from mitobench.pipeline.stages import kinds
 from mitobench.pipeline.stages.job import Job, silent
 from mitobench.pipeline.stages.stage import Stage
 from mitobench.pipeline.store import Output, Store
+from mitobench.pipeline.tries import FAILURE
 
 Progress = Callable[[int, int], None]
 
@@ -88,7 +89,7 @@ def _result(stage: Stage, work: Work, progress: Progress) -> StageResult:
     except StoreError:
         raise
     except (Exception, SystemExit) as reason:
-        trace = store.work(stage.key) / "failure.txt"
+        trace = store.work(stage.key) / FAILURE
         trace.write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
         return StageResult(stage, reason=_one_line(stage, reason), trace=trace)
     output = store.get(stage.kind, stage.key)
