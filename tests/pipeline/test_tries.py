@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mitobench.pipeline import canonical
+from mitobench.pipeline.saved_files import LOG
 from mitobench.pipeline.store import Store
 from mitobench.pipeline.tries import FAILURE, SPENT, begin
 
@@ -41,9 +42,10 @@ def test_tries_add_up_without_the_time_between_them(tmp_path: Path) -> None:
     assert begin(tmp_path) == pytest.approx(50)
 
 
-def test_a_try_without_a_checkpoint_left_nothing_to_count(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [FAILURE, LOG])
+def test_a_try_without_a_checkpoint_left_nothing_to_count(tmp_path: Path, name: str) -> None:
     begin(tmp_path)
-    write_later(tmp_path / FAILURE, 30)
+    write_later(tmp_path / name, 30)
     assert begin(tmp_path) == 0
 
 
