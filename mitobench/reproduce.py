@@ -71,10 +71,10 @@ def reproduce(
     Digests of the data's files are computed anew.
 
     Without a run, the verdict is `different` if the record contradicts itself, or if its test frames differ from those
-    in `data`. Raises RecordError for a file that is not a record or was edited, and MitobenchError for a plugin or data
-    set that is not available here, or something that its plugins would do and that is not allowed.
+    in `data`. Raises RecordError for a file that is not a record, was edited, or is damaged, and MitobenchError for a
+    plugin or data set that is not available here, or something that its plugins would do and that is not allowed.
     """
-    recorded = record.read(path)
+    recorded = record.read_with_detections(path)
     problems = check(path).problems
     if problems:
         return Reproducibility.refused(recorded, problems)

@@ -13,6 +13,7 @@ from mitobench.cli.terminal import echo
 
 if TYPE_CHECKING:
     from mitobench.results.folder import AddedRecord, CheckReport
+    from mitobench.results.schema import Record
 
 app = typer.Typer(help="Build the leaderboard from records, show it, check it, or add records.", no_args_is_help=True)
 
@@ -47,6 +48,8 @@ def build(
 
     Every record is recomputed first. Records that are broken, were edited, have another schema version, or contain
     numbers that do not follow from their detections are reported and left out.
+
+    Exit code 1: records were left out.
 
     Example: mitobench leaderboard build leaderboard
     """
@@ -132,12 +135,13 @@ def check(
     board = _existing(folder, folder_option)
     checks = check_folder(board / report.RECORDS, data, anew)
     read = [(item.path, item.record) for item in checks.records if item.record]
-    generated, problems = stale(board) if checks.problems else stale(board, lambda folder: (read, []))
-    for line in (
-        *_checked(checks, data),
-        f"Generated again and compared: {', '.join(generated) or 'no files, as there are none'}.",
-    ):
+    for line in _checked(checks, data):
         echo(line)
+    if any(item.problems for item in checks.records):
+        echo("LEADERBOARD.md, index.html, sections/ and figures/ were not checked, as records have problems.")
+        _fail(checks.problems)
+    generated, problems = stale(board, lambda folder: (read, []))
+    echo(f"Generated again and compared: {', '.join(generated) or 'no files, as there are none'}.")
     _fail(checks.problems + problems)
     echo("No problems found.")
 
@@ -173,6 +177,8 @@ def pack(folder: Folder = None, folder_option: FolderOption = None) -> None:
     large. Every command reads both forms, and content and digests stay the same. To read them without mitobench:
     `gunzip -c RECORD.json.gz`, and `tar xf ARCHIVE`, which gives CSV files.
 
+    Exit code 1: the leaderboard leaves out records, which fail the checks of `leaderboard check`.
+
     Example: mitobench leaderboard pack leaderboard
     """
     from mitobench.errors import counted
@@ -206,7 +212,7 @@ def add(
     is left alone; one of the same identity with other numbers is added as well, and both are marked. Records that were
     migrated elsewhere are refused: add their files of version 1, and migrate those.
 
-    Exit code 1: refused.
+    Exit code 1: refused, or the leaderboard leaves out records that were there and fail the checks.
 
     Example: mitobench leaderboard add ~/theirs/records --folder leaderboard --data ~/mitos
     """
@@ -227,17 +233,27 @@ def add(
 def _build(folder: Path, png: bool = False, counts: bool = False) -> None:
     from mitobench.cli.console import console
     from mitobench.cli.result_tables import show_sections
+    from mitobench.errors import counted
     from mitobench.report import build as report
     from mitobench.results.check import verified_all
 
-    page, sections = report.build(folder, png, verified_all, counts)
+    left_out: list[str] = []
+
+    def read(records: Path) -> tuple[list[tuple[Path, Record]], list[str]]:
+        good, left_out[:] = verified_all(records)
+        return good, left_out
+
+    page, sections = report.build(folder, png, read, counts)
     show_sections(sections)
     console.print(f"Leaderboard  {page}", markup=False)
+    if left_out:
+        echo(f"{counted(len(left_out), 'record')} left out of {page}: see the reasons above.", err=True)
+        raise typer.Exit(1)
 
 
 def _checked(checks: CheckReport, data: Path | None) -> Iterator[str]:
     """Yields what was checked, and what was not."""
-    ok = [item.record for item in checks.records if item.record and item.record.status == "ok"]
+    ok = [item.record for item in checks.records if item.record and item.record.status == "ok" and not item.problems]
     counts_alone = sum(record.validation_detections is None for record in ok)
     yield f"{len(checks.records)} records: bytes, digests, names and consistency."
     yield f"Recomputed from the record alone: every score, threshold, curve and interval of {len(ok)} records."

@@ -38,7 +38,7 @@ def show_results(benchmarks: Sequence[Benchmark], out: Path) -> None:
     }
     others = 0
     for section in sections:
-        rows = [row for row in section.rows if any(files & {*section.files_of(one)} for one in row.records)]
+        rows = [row for row in section.rows if any(files & {*section.files_of(one).values()} for one in row.records)]
         if rows:
             show_section(section, rows)
         others += not rows

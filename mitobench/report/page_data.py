@@ -83,7 +83,7 @@ def _details(cache: ContentCache, folder: Path, section: Section, record: Record
     files = section.files_of(record)
     if record.detections is None:  # it failed, or sums folds: its digest does not cover all of it
         return _new_details(folder, record, files)
-    key = canonical.digest([code_digest(__name__), record.digest, record.run_digest, list(files)])
+    key = canonical.digest([code_digest(__name__), record.digest, record.run_digest, list(files.values())])
     known = cache.get(key)
     if known is None:
         found = _new_details(folder, record, files)
@@ -92,8 +92,8 @@ def _details(cache: ContentCache, folder: Path, section: Section, record: Record
     return Details(*zlib.decompress(known).decode().split("\n"))
 
 
-def _new_details(folder: Path, record: Record, files: Sequence[str]) -> Details:
-    found = _record(record, files), _curve(folder / RECORDS / files[0], record)
+def _new_details(folder: Path, record: Record, files: Mapping[int, str]) -> Details:
+    found = _record(record, files), _curve(folder / RECORDS / next(iter(files.values())), record)
     return Details(*(json.dumps(one, **JSON_STYLE) for one in found))
 
 
@@ -195,7 +195,7 @@ def _rounded(value: Any) -> Any:
 # --------------------------------------------------------------------------------------------------- one record
 
 
-def _record(record: Record, files: Sequence[str]) -> Json:
+def _record(record: Record, files: Mapping[int, str]) -> Json:
     """The details of a record that a reader may want: everything except what only a program reads."""
     return {
         "status": record.status,
@@ -216,13 +216,13 @@ def _record(record: Record, files: Sequence[str]) -> Json:
         "pipeline": record.pipeline,
         "trainingInfo": record.training_info,
         "frames": [[f.frame, f.group, f.tp, f.fp, f.fn] for f in record.test.frames] if record.test else [],
-        "files": list(files),
+        "files": list(files.values()),
     }
 
 
-def _commands(record: Record, files: Sequence[str]) -> list[tuple[str, list[str]]]:
+def _commands(record: Record, files: Mapping[int, str]) -> list[tuple[str, list[str]]]:
     """The words of commands, each after what it does; those that read a record, for each of the folds that it sums."""
-    folds = len(files) > 1
+    folds = 0 not in files
     verbs = {"reproduce": "Make it again and compare"} | ({"gallery": "Draw its detections"} if record.test else {})
     return [("Make all folds" if folds else "Make this record", command_words(record))] + [
         (
@@ -230,7 +230,7 @@ def _commands(record: Record, files: Sequence[str]) -> list[tuple[str, list[str]
             ["mitobench", verb, f"{RECORDS}/{file}", *data_words(record)],
         )
         for verb, title in verbs.items()
-        for fold, file in enumerate(files, 1)
+        for fold, file in files.items()
     ]
 
 

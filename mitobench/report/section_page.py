@@ -156,11 +156,10 @@ def _seeds(section: Section, row: LeaderboardRow, records: str) -> str:
 
 def _links(section: Section, row: LeaderboardRow, record: Record, records: str) -> Iterator[str]:
     """Yields links to a seed's record; under a protocol with folds to that of each fold: `0 fold 1`, `0 fold 2`."""
-    files = section.files_of(record)
     failed = "" if record in row.good else " FAILED"
-    for place, file in enumerate(files, 1):
-        fold = f" fold {place}" if len(files) > 1 else ""
-        yield f"[{seed_of(record)}{fold}{failed}]({records}/{quote(file)})"
+    for fold, file in section.files_of(record).items():
+        named = f" fold {fold}" if fold else ""
+        yield f"[{seed_of(record)}{named}{failed}]({records}/{quote(file)})"
 
 
 def _failures(section: Section) -> str:

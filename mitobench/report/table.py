@@ -21,7 +21,7 @@ from mitobench.report.effects import Effect, effects, references
 from mitobench.report.pairs import PairedDifference, mean_difference
 from mitobench.report.ranks import Ranks
 from mitobench.report.row import LeaderboardRow, seed_of
-from mitobench.results.pooling import pool
+from mitobench.results.pooling import fold_number, pool
 from mitobench.results.reproducibility import differing_results
 from mitobench.results.schema import Record
 
@@ -45,7 +45,7 @@ class Section:
         name: a unique name that is safe for a file, `mitos2012-official`.
         rows: by mean F1, best first; then conflicting rows, then those without a score.
         data_note: the digests of the data, where another section differs in nothing else; otherwise empty.
-        files: paths of each record, and of the folds that it sums, relative to the folder of records, by digest.
+        files: paths relative to the folder of records, by digest of a record and number of the fold; 0: of no fold.
     """
 
     dataset: str
@@ -54,7 +54,7 @@ class Section:
     name: str
     rows: Sequence[LeaderboardRow]
     data_note: str = ""
-    files: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    files: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
 
     @property
     def metrics(self) -> Metrics | None:
@@ -84,11 +84,11 @@ class Section:
 
     def file(self, record: Record) -> str:
         """The path of a record of this section, relative to the folder of records; of folds, that of the first."""
-        return self.files_of(record)[0]
+        return next(iter(self.files_of(record).values()))
 
-    def files_of(self, record: Record) -> Sequence[str]:
-        """The paths of a record or of the folds that it sums, relative to the folder of records."""
-        return self.files.get(record.digest, [f"{record.stem}.json"])
+    def files_of(self, record: Record) -> Mapping[int, str]:
+        """The path of a record (under 0), or of each fold that it sums, relative to the folder of records."""
+        return self.files.get(record.digest, {0: f"{record.stem}.json"})
 
     def difference(self, row: LeaderboardRow) -> Difference | None:
         """F1 of a row minus that of the best row, with the interval of their paired difference.
@@ -253,10 +253,13 @@ def sections(records: Iterable[Record], files: Mapping[str, str] | None = None) 
     `files`: paths of the records by digest, where they are not all in one folder.
     """
     alike: dict[tuple[str, str, str], dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
-    members: dict[str, list[str]] = {}
+    paths: dict[str, dict[int, str]] = {}
     for record, pooled in pool(records):
-        if len(pooled) > 1 or record.digest in (files or {}):
-            members[record.digest] = [(files or {}).get(one.digest, f"{one.stem}.json") for one in pooled]
+        sums = pooled[0] is not record
+        if sums or record.digest in (files or {}):
+            paths[record.digest] = {
+                fold_number(one) if sums else 0: (files or {}).get(one.digest, f"{one.stem}.json") for one in pooled
+            }
         dataset, protocol = record.combination["dataset"], record.combination["protocol"]
         measured = [record.data[dataset].digest, _matcher_name(record), record.pipeline["radius_um"]]
         alike[dataset, protocol, canonical.digest(measured)][record.series].append(record)
@@ -270,7 +273,7 @@ def sections(records: Iterable[Record], files: Mapping[str, str] | None = None) 
             heading.name,
             sorted(_rows(groups.values()), key=_order),
             heading.data_note,
-            members,
+            paths,
         )
         for ((dataset, protocol, _), groups), heading in zip(ordered, headings, strict=True)
     ]

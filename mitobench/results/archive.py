@@ -21,6 +21,7 @@ from mitobench import foreign
 from mitobench.atomic import write_atomic
 from mitobench.errors import RecordError
 from mitobench.foreign.limits import MAX_PACKED_BYTES
+from mitobench.results.record_files import files
 
 ENDING = ".detections.tar.xz"
 PACKED = ".gz"  # of a file of detections outside an archive
@@ -33,8 +34,8 @@ RESTORE = "Restore the original archive."
 
 
 def archives(folder: Path) -> list[Path]:
-    """Returns the archives in a folder."""
-    return sorted(path for path in folder.glob(f"*{ENDING}") if path.is_file())
+    """Returns the archives in a folder. Raises RecordError if it cannot be read."""
+    return [path for path in files(folder, ENDING, below=False) if path.is_file()]
 
 
 def find(folder: Path, file: str) -> Iterator[tuple[Path, bytes]]:
@@ -192,11 +193,23 @@ def _parts(texts: Mapping[str, bytes]) -> Iterator[dict[str, bytes]]:
 
 def _write(folder: Path, start: str, texts: Mapping[str, bytes]) -> Path:
     content = _tar(texts)
-    target = folder / f"{start}-{hashlib.sha256(content).hexdigest()[:10]}{ENDING}"
+    target = folder / f"{start}-{_digest(content)}{ENDING}"
     write_atomic(target, lzma.compress(content, preset=9))
     if read(target) != texts:
         raise RecordError(f"{target}: does not give back what was written. Check the disk.")
     return target
+
+
+def is_original(archive: Path) -> bool:
+    """Returns whether an archive's name ends with the digest of its content: it is no copy, and was not renamed.
+
+    Raises RecordError as `read` does.
+    """
+    return archive.name.endswith(f"-{_digest(_tar(read(archive)))}{ENDING}")
+
+
+def _digest(tar: bytes) -> str:
+    return hashlib.sha256(tar).hexdigest()[:10]
 
 
 def _tar(texts: Mapping[str, bytes]) -> bytes:

@@ -30,7 +30,8 @@ MAX_CHARACTERS = 300  # shown of one value
 # The numbers that do not follow from anything else in a record, by path (`*`: any name or index), and what they are.
 # docs/protocol.md has the same table.
 NOT_DERIVED = {
-    "run.seconds*": "time that a stage, a frame or a candidate took; from 0 to a billion seconds",
+    "run.seconds*": "time that a stage, a frame or a candidate took, with tries that were interrupted; from 0 to a "
+    "billion seconds",
     "training_info.*": "what a fit reported about its training",
     "data.*.frames.*": "number of frames of a part that neither chose nor was scored",
     "chosen.fuser.*": "parameters that the fuser fitted; those of the core's fusers must give the fused scores",
@@ -77,14 +78,20 @@ def check(path: Path, annotation: AnnotationCheck | None = None) -> RecordCheck:
         for wrong in _wrong(path, result.record, annotation):
             result.problems.append(_line(path, wrong))
     except RecordError as reason:
-        message = str(reason)
-        # The second one: `path` is a file name in the working directory.
-        beside = map(str, archive.archives(path.parent))
-        named = message.startswith((f"{path.parent}{os.sep}", str(path.with_name(stem_of(path))), *beside))
-        result.problems.append(message if named else f"{path}: {message}. {FIX}")
+        result.problems.append(_named(path, str(reason)))
     except MitobenchError as reason:  # the data sets are not as they should be
         result.problems.append(f"{path}: {reason}")
     return result
+
+
+def _named(path: Path, message: str) -> str:
+    """Returns what is wrong with a record, with its path in front unless the message starts with one of its files."""
+    if message.startswith(tuple(map(str, archive.archives(path.parent)))):
+        return f"{path}: its detections cannot be read. {message}"
+    # The second one: `path` is a file name in the working directory.
+    if message.startswith((f"{path.parent}{os.sep}", str(path.with_name(stem_of(path))))):
+        return message
+    return f"{path}: {message}. {FIX}"
 
 
 def verified(path: Path) -> Record:
@@ -130,8 +137,13 @@ def _byte_problems(path: Path, record: Record) -> Iterator[str]:
     """Yields where file name, spelling or packing differ from what `record.write` gives: every byte counts."""
     if stem_of(path) != record.stem:
         yield renamed(path, record)
-    if spelled(record) != read_bytes(path) or has_more(path):
+    if spelled(record) != read_bytes(path):
         yield f"{path}: has the same content as when it was written, but other bytes. {FIX}"
+    elif has_more(path):
+        yield (
+            f"{path}: has the same content as when it was written, but was packed into other bytes. Run `mitobench "
+            "leaderboard pack`, which packs it as `gzip -n` does."
+        )
     for name, ending in ENDINGS.items():
         entry = getattr(record, name)
         if entry is None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from mitobench import foreign
 from mitobench.atomic import write_atomic
-from mitobench.errors import RecordError, counted
+from mitobench.errors import MitobenchError, RecordError, counted
 from mitobench.file_cache import computing_anew
 from mitobench.foreign import limits, printable
 from mitobench.results import archive
@@ -21,7 +21,7 @@ from mitobench.results.local_datasets import LocalDatasets, wrong_annotation
 from mitobench.results.mismatch import Mismatch
 from mitobench.results.recompute import Recomputation
 from mitobench.results.record import ENDINGS, read, read_good, text_of
-from mitobench.results.record_files import doubled, forms_of, pack, record_files, stem_of
+from mitobench.results.record_files import doubled, files, forms_of, pack, record_files, stem_of
 from mitobench.results.schema import SCHEMA_VERSION, DetectionsEntry, Record
 
 MAX_CHARACTERS = 100  # shown of one value
@@ -105,7 +105,7 @@ def check_folder(folder: Path, data: Path | None = None, anew: bool = False) -> 
             f"{folder}: holds no record, so there is nothing to check. Add one, or give another folder."
         )
     belonging = {path.with_name(f"{stem_of(path)}{ending}") for path in paths for ending in ENDINGS.values()}
-    for path in sorted(folder.rglob("*.csv.gz")):
+    for path in files(folder, ".csv.gz"):
         if path not in belonging:
             report.folder_problems.append(
                 f"{path}: belongs to no record here. Remove it, or put its record next to it."
@@ -116,13 +116,18 @@ def check_folder(folder: Path, data: Path | None = None, anew: bool = False) -> 
 
 
 def _archived_without_record(folder: Path, claimed: Claims) -> Iterator[str]:
-    """Yields a problem for each archive that is damaged, or has detections of no record next to it."""
-    for found in sorted(folder.rglob(f"*{archive.ENDING}")):
+    """Yields a problem for each archive that is damaged, was renamed, or has detections of no record next to it."""
+    for found in files(folder, archive.ENDING):
         try:
-            others = archive_orphans(found, claimed)
+            others, original = archive_orphans(found, claimed), archive.is_original(found)
         except RecordError as reason:
             yield str(reason)
             continue
+        if not original:
+            yield (
+                f"{found}: is a copy, or was renamed: its name does not end with the digest of its content. Remove it "
+                "if the original is here, or run `mitobench leaderboard pack`, which names it anew."
+            )
         if others:
             yield (
                 f"{found}: has {counted(len(others), 'file')} of detections that no record next to it claims, the "
@@ -252,7 +257,17 @@ def add_records(paths: Sequence[Path], folder: Path) -> list[AddedRecord]:
     digest: a leaderboard shows both. Raises RecordError if the record that is there is broken, MitobenchError if a file
     cannot be written.
     """
-    return [_add(path, folder) for path in paths]
+    added: list[AddedRecord] = []
+    for path in paths:
+        try:
+            added.append(_add(path, folder))
+        except MitobenchError as reason:
+            n_copied = sum(not one.already_there for one in added)
+            done = (
+                f" {counted(n_copied, 'record')} before it {'was' if n_copied == 1 else 'were'} added." if added else ""
+            )
+            raise type(reason)(f"{reason}{done} Then run the same command again.") from reason
+    return added
 
 
 def _add(path: Path, folder: Path) -> AddedRecord:

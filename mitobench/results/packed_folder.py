@@ -12,7 +12,17 @@ from mitobench.errors import RecordError
 from mitobench.results import archive
 from mitobench.results.claims import archive_orphans, claims, entries_of
 from mitobench.results.record import read, text_of
-from mitobench.results.record_files import PLAIN, doubled, forms_of, pack, read_bytes, record_files, stem_of
+from mitobench.results.record_files import (
+    PLAIN,
+    doubled,
+    files,
+    forms_of,
+    has_more,
+    pack,
+    read_bytes,
+    record_files,
+    stem_of,
+)
 from mitobench.results.schema import Record
 
 
@@ -37,7 +47,8 @@ def pack_folder(folder: Path) -> Packing:
 
     Digests of content stay. All records are read before the first is packed, and a file is removed only after what
     replaces it was written and read again: an interrupted call is completed by the next one. An archive stays as it is
-    unless it has detections that no record next to it claims: those are left out of the one that replaces it.
+    unless it has detections that no record next to it claims, which are left out of the one that replaces it, or has
+    not the name of its content. A packed record with other bytes than `pack` gives is packed again.
 
     Raises RecordError if a file is not a record, was changed, or is there in two forms with other content;
     MitobenchError if a file cannot be written.
@@ -53,18 +64,25 @@ def pack_folder(folder: Path) -> Packing:
             (path, record)
         )
     claimed = claims((path, record) for records in by_split.values() for path, record in records)
-    orphans = {found: archive_orphans(found, claimed) for found in sorted(folder.rglob(f"*{archive.ENDING}"))}
-    superseded = [found for found, names in orphans.items() if names]
+    orphans = {found: archive_orphans(found, claimed) for found in files(folder, archive.ENDING)}
+    superseded = [found for found, names in orphans.items() if names or not archive.is_original(found)]
+    written: list[Path] = []
     for (place, split), records in by_split.items():
-        _pack_detections(place, split, records, superseded)
+        written += _pack_detections(place, split, records, superseded)
     for found in superseded:
-        found.unlink()
+        if found not in written:  # one whose name was that of its content but for what was left out
+            found.unlink()
     for path in paths:
-        if path.name.endswith(PLAIN):
-            write_atomic(forms_of(path.parent, stem_of(path))[1], pack(read_bytes(path)))
-            path.unlink()
+        _pack_record(path)
     left_out = [name for names in orphans.values() for name in names]
     return Packing(len(paths), before, _size(folder), left_out)
+
+
+def _pack_record(path: Path) -> None:
+    if path.name.endswith(PLAIN) or has_more(path):
+        write_atomic(forms_of(path.parent, stem_of(path))[1], pack(read_bytes(path)))
+    if path.name.endswith(PLAIN):
+        path.unlink()
 
 
 def _size(folder: Path) -> int:
@@ -80,8 +98,8 @@ def _check_forms(path: Path) -> None:
 
 def _pack_detections(
     place: Path, split: str, records: Sequence[tuple[Path, Record]], superseded: Collection[Path]
-) -> None:
-    """Writes what is in no archive that stays to a new one, then removes the single files."""
+) -> list[Path]:
+    """Writes what is in no archive that stays to new ones, then removes the single files; returns the new archives."""
     new, single = {}, []
     for path, record in records:
         for entry in entries_of(record):
@@ -91,9 +109,10 @@ def _pack_detections(
                 single.append(file)
             if not _is_archived(file, text, superseded):
                 new[file.name] = text
-    archive.write(place, split, new)
+    written = archive.write(place, split, new)
     for file in single:
         file.unlink(missing_ok=True)  # a record in two forms has them twice here
+    return written
 
 
 def _is_archived(file: Path, text: bytes, superseded: Collection[Path]) -> bool:

@@ -75,7 +75,7 @@ def _pooled_all(records: Sequence[Record]) -> list[Pooled]:
     """Returns a record for each repetition of all folds: usually one."""
     by_fold: defaultdict[int, list[Record]] = defaultdict(list)
     for record in sorted(records, key=lambda record: record.digest):
-        by_fold[_number(record)].append(record)
+        by_fold[fold_number(record)].append(record)
     repetitions = max(map(len, by_fold.values()))
     return [
         _pooled({number: found[min(repetition, len(found) - 1)] for number, found in sorted(by_fold.items())})
@@ -83,7 +83,8 @@ def _pooled_all(records: Sequence[Record]) -> list[Pooled]:
     ]
 
 
-def _number(record: Record) -> int:
+def fold_number(record: Record) -> int:
+    """Returns the number of the fold that a record tests, from 1 on; 0 for any other protocol."""
     return (folds.fold_of(record.combination["protocol"]) or ("", 0, 0))[1]
 
 
@@ -122,7 +123,7 @@ def _pooled(of_fold: Mapping[int, Record]) -> Pooled:
 def _why_not(of_fold: Mapping[int, Record], of: int) -> str | None:
     missing = [str(number) for number in range(1, of + 1) if number not in of_fold]
     if missing:
-        return f"fold {', '.join(missing)} of {of} is missing: run the same command again"
+        return f"fold {', '.join(missing)} of {of} has no record here: add it, or run the same command again"
     for number, record in of_fold.items():
         if record.status != "ok":
             return f"fold {number} of {of}: {record.reason}"

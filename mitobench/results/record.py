@@ -165,7 +165,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_all(folder: Path) -> Iterator[tuple[Path, Record]]:
     """Yields the records of a folder, in the order of their names. Raises RecordError at the first broken one."""
     for path in record_files(folder, below=False):
-        yield path, _read_with_detections(path)
+        yield path, read_with_detections(path)
 
 
 def read_good(folder: Path) -> tuple[list[tuple[Path, Record]], list[str]]:
@@ -176,13 +176,13 @@ def read_good(folder: Path) -> tuple[list[tuple[Path, Record]], list[str]]:
     good, broken = [], []
     for path in record_files(folder):
         try:
-            good.append((path, _read_with_detections(path)))
+            good.append((path, read_with_detections(path)))
         except RecordError as reason:
             broken.append(str(reason))
     return good, broken
 
 
-def _read_with_detections(path: Path) -> Record:
+def read_with_detections(path: Path) -> Record:
     """Reads a record and checks its digests, its name, and the digests of its detections. Raises RecordError."""
     found = read(path)
     for entry in entries_of(found):
@@ -259,8 +259,9 @@ def read_validation(path: Path, record: Record) -> StoredDetections | None:
 def _read_detections(path: Path, entry: DetectionsEntry | None) -> StoredDetections:
     if entry is None:
         raise RecordError(f"{path}: a record that failed has no detections.")
+    text = text_of(path, entry)
     try:
-        return stored_csv.from_csv(text_of(path, entry))
+        return stored_csv.from_csv(text)
     except RecordError as reason:
         raise RecordError(f"{path.with_name(entry.file)}: {reason}. Make the record again.") from reason
 

@@ -7,6 +7,7 @@ an archive. All commands read both.
 from __future__ import annotations
 
 import gzip
+import os
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,8 +23,28 @@ _HEADER = b"\x1f\x8b\x08" + bytes(5)  # gzip without a name and a date
 
 def record_files(folder: Path, below: bool = True) -> list[Path]:
     """Returns the files of the records in a folder and, with `below`, its subfolders, in the order of their names."""
-    find = folder.rglob if below else folder.glob
-    return sorted([*find(f"*{PLAIN}"), *find(f"*{PACKED}")])
+    return files(folder, PLAIN, PACKED, below=below)
+
+
+def files(folder: Path, *endings: str, below: bool = True) -> list[Path]:
+    """Returns what has one of these endings in a folder and, with `below`, its subfolders, sorted.
+
+    Raises RecordError for a folder that cannot be read: it would count as one without records.
+    """
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder, onerror=_refuse):
+        found += [Path(place, name) for name in (*folders, *names) if name.endswith(endings)]
+        if not below:
+            break
+    return sorted(found)
+
+
+def _refuse(reason: OSError) -> None:
+    if not isinstance(reason, FileNotFoundError):
+        raise RecordError(
+            f"{reason.filename}: cannot be read: {reason.strerror}. Give yourself the right to read it, or move it out "
+            "of the folder of the records."
+        ) from reason
 
 
 def stem_of(path: Path) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import tiny_runs
 
+from mitobench.results import archive
+
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("toys")]
 
 
@@ -51,6 +53,16 @@ def test_a_record_that_contradicts_itself_is_different(mitobench: Callable[..., 
     assert answer.code == 1
     assert f"{path}: test.f1 is 0.99" in answer.out
     assert "Nothing was run." in answer.out
+
+
+def test_damaged_detections_are_an_error_and_no_verdict(mitobench: Callable[..., Any], path: Path) -> None:
+    assert mitobench("leaderboard", "pack", path.parent.parent).code == 0
+    (found,) = archive.archives(path.parent)
+    found.write_bytes(found.read_bytes()[:-40])
+    answer = mitobench("reproduce", path.with_name(f"{path.name}.gz"))
+    assert answer.code == 2
+    assert "is cut short" in answer.err
+    assert "Verdict" not in answer.out
 
 
 def test_an_edited_record_is_an_error(mitobench: Callable[..., Any], path: Path) -> None:

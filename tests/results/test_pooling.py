@@ -11,6 +11,7 @@ import pytest
 from mitobench import datasets, folding
 from mitobench.benchmark import Grid
 from mitobench.report import build
+from mitobench.report.section_page import section_page
 from mitobench.report.table import sections
 from mitobench.results import record
 from mitobench.results.pooling import pool
@@ -125,7 +126,26 @@ def test_a_missing_fold_fails_the_row(records: list[Record]) -> None:
     ((pooled, _),) = pool(records[:2])
     assert pooled.status == "failed"
     assert pooled.test is None
-    assert "of 3 is missing" in str(pooled.reason)
+    assert "of 3 has no record here: add it, or run the same command again" in str(pooled.reason)
+
+
+@pytest.mark.parametrize("missing", [1, 2, 3])
+def test_links_to_folds_have_their_own_numbers(records: list[Record], missing: int) -> None:
+    of_fold = {int(one.combination["protocol"][-4]): one for one in records}
+    del of_fold[missing]
+    (section,) = sections(of_fold.values())
+    page = section_page(section, "records")
+    for number, one in of_fold.items():
+        assert f"[0 fold {number} FAILED](records/{one.stem}.json)" in page
+    assert f"fold {missing} FAILED" not in page
+
+
+def test_the_link_to_a_single_fold_is_that_of_its_record(records: list[Record]) -> None:
+    one = records[0]
+    (section,) = sections([one])
+    assert f"fold {one.combination['protocol'][-4]} FAILED](records/{one.stem}.json)" in section_page(
+        section, "records"
+    )
 
 
 def test_a_failed_fold_fails_the_row(records: list[Record]) -> None:

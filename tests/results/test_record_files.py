@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gzip
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from mitobench.cli import app
 from mitobench.errors import MitobenchError, RecordError
 from mitobench.foreign import limits
 from mitobench.report import build
-from mitobench.results import archive, record
+from mitobench.results import archive, folder, record
 from mitobench.results.check import verified, verified_all
 from mitobench.results.folder import add_records, check_folder, find
 from mitobench.results.packed_folder import pack_folder
@@ -172,6 +173,91 @@ def test_a_packed_record_of_another_name_is_a_copy(records: Path, path: Path) ->
     packed = path.with_name(f"{path.name}.gz")
     packed.rename(packed.with_name("other.json.gz"))
     assert any("is a copy, or was renamed" in problem for problem in check_folder(records).problems)
+
+
+def test_leaving_detections_out_of_an_archive_keeps_those_that_records_claim(records: Path) -> None:
+    """The archive that replaces one to which a file was added has the name of the original one."""
+    pack_folder(records)
+    (found,) = archive.archives(records)
+    own = archive.read(found)
+    (larger,) = archive.write(records, "x", {**own, "zzz.detections.csv": b"frame\n"})
+    larger.replace(found)
+    assert pack_folder(records).left_out == ["zzz.detections.csv"]
+    assert archive.archives(records) == [found]
+    assert archive.read(found) == own
+    assert check_folder(records).problems == []
+
+
+@pytest.mark.parametrize("original_stays", [True, False])
+def test_a_renamed_archive_is_a_problem_until_it_is_packed_again(records: Path, original_stays: bool) -> None:
+    pack_folder(records)
+    (found,) = archive.archives(records)
+    renamed = found.with_name(f"renamed{archive.ENDING}")
+    renamed.write_bytes(found.read_bytes())
+    if not original_stays:
+        found.unlink()
+    (problem,) = check_folder(records).problems
+    assert problem.startswith(f"{renamed}: is a copy, or was renamed")
+    pack_folder(records)
+    assert archive.archives(records) == [found]
+    assert check_folder(records).problems == []
+
+
+def test_a_record_that_was_packed_by_another_program_is_packed_again(records: Path, path: Path) -> None:
+    pack_folder(records)
+    packed = path.with_name(f"{path.name}.gz")
+    content = packed.read_bytes()
+    with gzip.GzipFile(packed, "wb", mtime=1_700_000_000) as file:
+        file.write(gzip.decompress(content))
+    (problem,) = check_folder(records).problems
+    assert "mitobench leaderboard pack" in problem
+    pack_folder(records)
+    assert packed.read_bytes() == content
+
+
+def test_a_folder_that_cannot_be_read_is_no_empty_one(records: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (records / "below").mkdir()
+    scan = os.scandir
+
+    def refuse(place: Any) -> Any:
+        if Path(place).name == "below":
+            raise PermissionError(errno.EACCES, "Permission denied", place)
+        return scan(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    for read in (record_files, pack_folder, check_folder, verified_all):
+        with pytest.raises(RecordError, match="below: cannot be read: Permission denied"):
+            read(records)
+
+
+def test_adding_says_how_many_were_added_before_one_that_could_not_be(
+    records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = record_files(records)
+    written = folder.write_atomic
+
+    def full(path: Path, content: bytes) -> None:
+        if path.name == second.name:
+            raise MitobenchError(f"{path}: cannot be written: No space left on device.")
+        written(path, content)
+
+    monkeypatch.setattr(folder, "write_atomic", full)
+    with pytest.raises(MitobenchError, match=r"No space left on device\. 1 record before it was added\. Then run"):
+        add_records([first, second], tmp_path / "records")
+    assert record_files(tmp_path / "records") == [tmp_path / "records" / first.name]
+
+
+def test_a_damaged_archive_is_reported_for_each_record_that_needs_it(records: Path, path: Path) -> None:
+    pack_folder(records)
+    (found,) = archive.archives(records)
+    found.write_bytes(found.read_bytes()[:-40])
+    packed = record_files(records)
+    problems = [problem for problem in check_folder(records).problems if not problem.startswith(f"{found}: ")]
+    starts = [f"{one}: its detections cannot be read. {found}: is cut short" for one in packed]
+    assert [problem[: len(start)] for problem, start in zip(problems, starts, strict=True)] == starts
+    with pytest.raises(RecordError) as caught:
+        record.read_detections(packed[0], record.read(packed[0]))
+    assert "Make the record again" not in str(caught.value), "its archive can be restored"
 
 
 def test_packed_records_can_be_added_to_a_leaderboard(records: Path, path: Path, tmp_path: Path) -> None:
