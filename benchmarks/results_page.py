@@ -22,6 +22,7 @@ from pathlib import Path
 
 from mitobench.cli.recommend import lines
 from mitobench.errors import counted
+from mitobench.evaluate.case_counts import CaseCounts
 from mitobench.report import case_counts
 from mitobench.report.build import read_sections
 from mitobench.report.description import profile, trained_on
@@ -29,6 +30,7 @@ from mitobench.report.effects import Effect
 from mitobench.report.markdown import brackets, gain, number, rank_range, signed, table
 from mitobench.report.recommend import recommend
 from mitobench.report.row import LeaderboardRow
+from mitobench.report.section_page import MANY
 from mitobench.report.table import Section, title_of
 
 ROOT = Path(__file__).parents[1]
@@ -92,10 +94,47 @@ def _sentences(section: Section, row: LeaderboardRow) -> Iterator[str]:
             f"{number(slides[slide])} on slide {slide} ({counted(row.mitoses_by_slide[slide], 'mitosis', 'mitoses')})"
             for slide in (worst, best)
         )
-        yield f"By slide, F1 is from {lowest} to {highest}."
+        few = any(row.mitoses_by_slide[slide] < MANY for slide in (worst, best))
+        little = f" A slide with fewer than {MANY} mitoses says little." if few else ""
+        yield f"By slide, F1 is from {lowest} to {highest}.{little}"
     counts = case_counts.of_row(row)
     if counts:
-        yield f"Its count: {case_counts.sentence(counts)}."
+        yield _count(counts, len(row.good) > 1)
+    yield from _other_code(section, row)
+
+
+def _count(counts: CaseCounts, means: bool) -> str:
+    """How well a row counts; `means`: the numbers are means of several seeds."""
+    detected, annotated = (case_counts.per_mm2(one) for one in (counts.detected_per_mm2, counts.annotated_per_mm2))
+    cases = counted(counts.n_cases, "case")
+    said = f"It counts {detected} mitoses per mm2 where the annotators counted {annotated} (mean of {cases})."
+    low, high = counts.lower_limit, counts.upper_limit
+    if low is not None and high is not None:
+        said += (
+            f" For 95 of 100 cases like these, its count would differ by {case_counts.limits(counts)} per mm2 (limits "
+            "of agreement)."
+        )
+    same = case_counts.same_side(counts)
+    of_seeds = " (mean of the seeds)" if means else ""
+    return f"{said} On the annotators' side of the cut-offs of grading: {same} cases{of_seeds}." if same else said
+
+
+def _other_code(section: Section, row: LeaderboardRow) -> Iterator[str]:
+    """Yields that the same method has other rows, measured with other versions of its code."""
+    others = [other for rank, other in section.ranked() if rank is not None and other is not row and _same(row, other)]
+    for other in others:
+        seeds = f"seed{'s' if len(other.seeds) > 1 else ''} {', '.join(map(str, other.seeds))}"
+        f1 = number(other.mean("f1"))
+        with_code = "measured with other versions of its code or packages"
+        yield f"The same method has another row, {with_code}: F1 {f1}, {seeds}."
+
+
+def _same(row: LeaderboardRow, other: LeaderboardRow) -> bool:
+    """Returns whether two rows are one method by all that a user chooses, but for the seed."""
+    first, second = (
+        one.first.model_copy(update={"combination": {**one.first.combination, "seed": None}}) for one in (row, other)
+    )
+    return first.identity == second.identity
 
 
 def noise(section: Section) -> str:
@@ -158,11 +197,24 @@ def unknown(section: Section) -> str:
     return _listed(
         [
             f"{counted(metrics.n_groups, 'slide')}, {counted(metrics.n_mitoses, 'mitosis', 'mitoses')}. Of the other "
-            f"{counted(len(others), 'row')}, {tied} cannot be distinguished from the best, {len(alone)} cannot be "
-            f"compared with it, and {len(others) - tied - len(alone)} are worse.",
+            f"{counted(len(others), 'row')}, {tied} cannot be distinguished from the best, {len(alone)} share no seed "
+            f"with it and cannot be compared, and {len(others) - tied - len(alone)} are worse.",
+            *([_alone(section, rows)] if len(others) > len(alone) else []),
             f"Rows with one seed: {single} of {len(rows)}.{apart}",
             *case_counts.caveats(section, table=False),
         ]
+    )
+
+
+def _alone(section: Section, rows: Sequence[LeaderboardRow]) -> str:
+    """How many rows are worse than the best where no other pair of rows is considered."""
+    pairs = len(rows) * (len(rows) - 1) // 2
+    compared = [difference for row in rows if (difference := section.difference(row))]
+    worse = sum(one.high < 0 for one in compared)
+    return (
+        f"This allows for the comparison of {counted(pairs, 'pair')} of rows, some of which differ by chance. Compared "
+        f"with the best one at a time, as a pair that was chosen beforehand would be, {worse} of {len(compared)} are "
+        "worse. So rows that cannot be distinguished, marked ≈ on the leaderboard, need not be equally good."
     )
 
 

@@ -46,6 +46,27 @@ def test_words_are_of_the_best_row_and_of_all_its_slides(page: ModuleType) -> No
     assert "(2 mitoses)" in said, "the worst slide, small as it is"
 
 
+def test_a_row_of_the_same_method_with_other_code_is_named(page: ModuleType) -> None:
+    first, second = counted([GOOD] * 6, seed=0), counted([(80, 20, 20)] * 6, seed=1)
+    plugins = {role: one.model_copy(update={"source": "other"}) for role, one in second.plugins.items()}
+    changed = second.model_copy(update={"plugins": plugins, "digest": "other"})
+    assert "another row, measured with other versions of its code or packages: F1 .800, seed 1." in page.words(
+        section(first, changed)
+    )
+    assert "another row" not in page.words(section(first, counted([BAD] * 6, detector="rpn")))
+
+
+def test_rows_that_differ_in_one_comparison_are_counted(page: ModuleType) -> None:
+    """As they are on five slides, where allowing for all pairs leaves nothing that can be distinguished."""
+    better = counted([(30, 5, 5)] * 5, detector="frcnn")
+    found_by_slide = (29, 24, 28, 20, 26)
+    worse = [counted([(n, 10, 35 - n) for n in found_by_slide], detector=f"rpn{number}") for number in range(30)]
+    found = page.unknown(section(better, *worse))
+    assert "Of the other 30 rows, 30 cannot be distinguished from the best" in found
+    assert "comparison of 465 pairs of rows" in found
+    assert "30 of 30 are worse" in found
+
+
 def test_seeds_are_counted_in_words(page: ModuleType) -> None:
     assert "mean of 2 seeds" in page.words(section(*(counted([GOOD] * 6, seed=seed) for seed in (0, 1))))
 
@@ -81,4 +102,4 @@ def test_the_best_row_is_not_one_of_those_that_cannot_be_distinguished_from_it(p
 
 def test_rows_that_share_no_seed_are_not_said_to_be_worse(page: ModuleType) -> None:
     found = page.unknown(section(counted([GOOD] * 6, seed=0), counted([BAD] * 6, detector="rpn", seed=1)))
-    assert "0 cannot be distinguished from the best, 1 cannot be compared with it, and 0 are worse" in found
+    assert "0 cannot be distinguished from the best, 1 share no seed with it and cannot be compared, and 0" in found

@@ -44,8 +44,8 @@ The [interactive page](index.html) has the same rows with plots (download it, an
 
 - **F1** is the mean over seeds, above its 95 % interval over test slides. **Detector alone**: F1 before verification.
 - **Ranks**: those that the row could have on other slides. Rows marked ≈ cannot be distinguished from the best.
-- Below a combination: its profile, its training data, and how many variants of it (other options, profile or training
-  data) there are, of which the best is shown.
+- Below a combination: its profile, its training data, and how many variants of it (other options, profile, training
+  data or version of the code) there are, of which the best is shown.
 - Rows in *italics* are published numbers, neither measured nor ranked here. Unless a note says otherwise, their F1 uses
   the best threshold on the test frames."""
 

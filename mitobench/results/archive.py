@@ -201,7 +201,7 @@ def _write(folder: Path, start: str, texts: Mapping[str, bytes]) -> Path:
 
 
 def is_original(archive: Path) -> bool:
-    """Returns whether an archive's name ends with the digest of its content: it is no copy, and was not renamed.
+    """Returns whether an archive's name ends with the digest of its content: it is not a copy, and was not renamed.
 
     Raises RecordError as `read` does.
     """
