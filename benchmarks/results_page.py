@@ -28,6 +28,7 @@ from mitobench.report.build import read_sections
 from mitobench.report.description import profile, trained_on
 from mitobench.report.effects import Effect
 from mitobench.report.markdown import brackets, gain, number, rank_range, signed, table
+from mitobench.report.pairs import holds_zero
 from mitobench.report.recommend import recommend
 from mitobench.report.row import LeaderboardRow
 from mitobench.report.section_page import MANY
@@ -125,7 +126,7 @@ def _other_code(section: Section, row: LeaderboardRow) -> Iterator[str]:
     for other in others:
         seeds = f"seed{'s' if len(other.seeds) > 1 else ''} {', '.join(map(str, other.seeds))}"
         f1 = number(other.mean("f1"))
-        with_code = "measured with other versions of its code or packages"
+        with_code = "measured with other versions of its code or packages, or on another device"
         yield f"The same method has another row, {with_code}: F1 {f1}, {seeds}."
 
 
@@ -197,8 +198,8 @@ def unknown(section: Section) -> str:
     return _listed(
         [
             f"{counted(metrics.n_groups, 'slide')}, {counted(metrics.n_mitoses, 'mitosis', 'mitoses')}. Of the other "
-            f"{counted(len(others), 'row')}, {tied} cannot be distinguished from the best, {len(alone)} share no seed "
-            f"with it and cannot be compared, and {len(others) - tied - len(alone)} are worse.",
+            f"{counted(len(others), 'row')}, {tied} cannot be distinguished from the best, {len(alone)} cannot be "
+            f"compared with it, and {len(others) - tied - len(alone)} are worse.",
             *([_alone(section, rows)] if len(others) > len(alone) else []),
             f"Rows with one seed: {single} of {len(rows)}.{apart}",
             *case_counts.caveats(section, table=False),
@@ -207,14 +208,13 @@ def unknown(section: Section) -> str:
 
 
 def _alone(section: Section, rows: Sequence[LeaderboardRow]) -> str:
-    """How many rows are worse than the best where no other pair of rows is considered."""
-    pairs = len(rows) * (len(rows) - 1) // 2
+    """How many rows are worse than the best by one comparison each, and why that is not said of them."""
     compared = [difference for row in rows if (difference := section.difference(row))]
-    worse = sum(one.high < 0 for one in compared)
+    worse = sum(one.high < 0 and not holds_zero(one) for one in compared)
     return (
-        f"This allows for the comparison of {counted(pairs, 'pair')} of rows, some of which differ by chance. Compared "
-        f"with the best one at a time, as a pair that was chosen beforehand would be, {worse} of {len(compared)} are "
-        "worse. So rows that cannot be distinguished, marked ≈ on the leaderboard, need not be equally good."
+        f"This allows for every row being compared with {counted(len(rows) - 1, 'other')}. By single comparisons with "
+        f"the best, {worse} of {len(compared)} would count as worse: too many, as the best row was chosen by its F1. "
+        "Rows that cannot be distinguished, marked ≈ on the leaderboard, need not be equally good."
     )
 
 

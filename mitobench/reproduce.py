@@ -32,7 +32,7 @@ from mitobench.results import option_files, record, resource_estimate
 from mitobench.results.check import check
 from mitobench.results.local_datasets import LocalDatasets
 from mitobench.results.option_files import FileEntry
-from mitobench.results.record_files import record_files
+from mitobench.results.record_files import packed_otherwise, record_files
 from mitobench.results.reproducibility import Reproducibility, reproducibility
 from mitobench.results.schema import Record
 
@@ -75,6 +75,8 @@ def reproduce(
     plugin or data set that is not available here, or something that its plugins would do and that is not allowed.
     """
     recorded = record.read_with_detections(path)
+    if packed := packed_otherwise(path):
+        raise RecordError(packed)
     problems = check(path).problems
     if problems:
         return Reproducibility.refused(recorded, problems)
@@ -240,10 +242,11 @@ def _any_estimator() -> str:
 
 def _other_seeds(path: Path, recorded: Record) -> list[Record]:
     """Returns the successful records in the same folder that differ only in the seed. They are not run again."""
-    siblings: list[Any] = []
-    for other in record_files(path.parent, below=False):
-        with suppress(MitobenchError):
-            sibling = record.read(other)
-            if sibling.status == "ok" and sibling.series == recorded.series:
-                siblings.append(sibling)
+    siblings: list[Record] = []
+    with suppress(RecordError):  # the folder may not be listed
+        for other in record_files(path.parent, below=False):
+            with suppress(RecordError):
+                sibling = record.read(other)
+                if sibling.status == "ok" and sibling.series == recorded.series:
+                    siblings.append(sibling)
     return siblings

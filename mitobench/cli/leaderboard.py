@@ -53,7 +53,7 @@ def build(
 
     Example: mitobench leaderboard build leaderboard
     """
-    _build(_existing(folder, folder_option), png, bland_altman)
+    _fail(_build(_existing(folder, folder_option), png, bland_altman))
 
 
 @app.command()
@@ -120,7 +120,8 @@ def check(
     """Check all records by recomputing their numbers, and check that the generated files are up to date.
 
     Checks the bytes, digests and names of records and detections; that records do not contradict themselves; all
-    scores, thresholds and intervals; and LEADERBOARD.md, index.html, sections/ and the data of figures/. With --data
+    scores, thresholds and intervals; and, if no record has a problem, LEADERBOARD.md, index.html, sections/ and the
+    data of figures/. With --data
     the detections are also matched with the annotation again, on the same frames. Without it, records whose files have
     not changed since they were checked by the same code on this machine are not computed again (--anew computes all).
 
@@ -164,9 +165,8 @@ def migrate(folder: Folder = None, folder_option: FolderOption = None, data: Dat
     board = _existing(folder, folder_option)
     done = migrate_folder(board / RECORDS, data)
     console.print(f"{len(done.migrated)} migrated, {done.current} had this version already.", markup=False)
-    if done.migrated:
-        _build(board)
-    _fail(done.problems)
+    left_out = _build(board) if done.migrated else []
+    _fail([*done.problems, *left_out])
 
 
 @app.command()
@@ -192,7 +192,7 @@ def pack(folder: Folder = None, folder_option: FolderOption = None) -> None:
     for name in done.left_out:
         echo(f"Left out, as no record claims it: {name}")
     follow_packed(board)
-    _build(board)
+    _fail(_build(board))
 
 
 @app.command()
@@ -227,10 +227,11 @@ def add(
     _fail([*checks.problems, *(f"Nothing was added to {target}." for _ in checks.problems[:1])])
     for added in records.add_records(found, target):
         echo(_line(added))
-    _build(folder)
+    _fail(_build(folder))
 
 
-def _build(folder: Path, png: bool = False, counts: bool = False) -> None:
+def _build(folder: Path, png: bool = False, counts: bool = False) -> list[str]:
+    """Builds and shows a leaderboard; returns a line that says how many records were left out, if any were."""
     from mitobench.cli.console import console
     from mitobench.cli.result_tables import show_sections
     from mitobench.errors import counted
@@ -246,9 +247,7 @@ def _build(folder: Path, png: bool = False, counts: bool = False) -> None:
     page, sections = report.build(folder, png, read, counts)
     show_sections(sections)
     console.print(f"Leaderboard  {page}", markup=False)
-    if left_out:
-        echo(f"{counted(len(left_out), 'record')} left out of {page}: see the reasons above.", err=True)
-        raise typer.Exit(1)
+    return [f"{counted(len(left_out), 'record')} left out of {page}: see the reasons above."] if left_out else []
 
 
 def _checked(checks: CheckReport, data: Path | None) -> Iterator[str]:

@@ -53,7 +53,7 @@ def reproduce(
     --allow-download.
 
     Exit code 0: equal or within seed noise; 1: different; 2: it cannot run here, or the record or its
-    detections were edited or are damaged.
+    detections were edited, renamed or damaged.
 
     Example: mitobench reproduce leaderboard/records/RECORD.json --data ~/mitos
     """

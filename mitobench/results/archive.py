@@ -11,6 +11,7 @@ import functools
 import hashlib
 import io
 import lzma
+import os
 import re
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -206,6 +207,26 @@ def is_original(archive: Path) -> bool:
     Raises RecordError as `read` does.
     """
     return archive.name.endswith(f"-{_digest(_tar(read(archive)))}{ENDING}")
+
+
+def name_by_content(archive: Path) -> Path:
+    """Rename an archive that is not original, or replace an equal one that is by it; returns its path.
+
+    Raises RecordError as `read` does, and if the new name is that of another archive.
+    """
+    if is_original(archive):
+        return archive
+    texts = read(archive)
+    end = f"-{_digest(_tar(texts))}{ENDING}"
+    alike = (one for one in archives(archive.parent) if one.name.endswith(end) and read(one) == texts)
+    target = next(alike, archive.with_name(f"renamed{end}"))
+    if target.exists() and read(target) != texts:
+        raise RecordError(f"{archive}: should be called {target.name}, which is another archive. Rename that one.")
+    if archive.is_symlink() and target.exists():  # perhaps a link to it
+        archive.unlink()
+    else:
+        os.replace(archive, target)
+    return target
 
 
 def _digest(tar: bytes) -> str:

@@ -20,7 +20,7 @@ from mitobench.results.known import KnownRecords, known_records
 from mitobench.results.mismatch import Mismatch, mismatches
 from mitobench.results.recompute import Recomputation
 from mitobench.results.record import ENDINGS, read, renamed, spelled, text_of
-from mitobench.results.record_files import has_more, read_bytes, record_files, stem_of
+from mitobench.results.record_files import packed_otherwise, read_bytes, record_files, stem_of
 from mitobench.results.schema import Record
 
 FIX = "Make the record again."
@@ -86,7 +86,7 @@ def check(path: Path, annotation: AnnotationCheck | None = None) -> RecordCheck:
 
 def _named(path: Path, message: str) -> str:
     """Returns what is wrong with a record, with its path in front unless the message starts with one of its files."""
-    if message.startswith(tuple(map(str, archive.archives(path.parent)))):
+    if f"{archive.ENDING}: " in message:
         return f"{path}: its detections cannot be read. {message}"
     # The second one: `path` is a file name in the working directory.
     if message.startswith((f"{path.parent}{os.sep}", str(path.with_name(stem_of(path))))):
@@ -139,11 +139,8 @@ def _byte_problems(path: Path, record: Record) -> Iterator[str]:
         yield renamed(path, record)
     if spelled(record) != read_bytes(path):
         yield f"{path}: has the same content as when it was written, but other bytes. {FIX}"
-    elif has_more(path):
-        yield (
-            f"{path}: has the same content as when it was written, but was packed into other bytes. Run `mitobench "
-            "leaderboard pack`, which packs it as `gzip -n` does."
-        )
+    elif packed := packed_otherwise(path):
+        yield packed
     for name, ending in ENDINGS.items():
         entry = getattr(record, name)
         if entry is None:

@@ -262,11 +262,10 @@ def add_records(paths: Sequence[Path], folder: Path) -> list[AddedRecord]:
         try:
             added.append(_add(path, folder))
         except MitobenchError as reason:
-            n_copied = sum(not one.already_there for one in added)
-            done = (
-                f" {counted(n_copied, 'record')} before it {'was' if n_copied == 1 else 'were'} added." if added else ""
-            )
-            raise type(reason)(f"{reason}{done} Then run the same command again.") from reason
+            copied = counted(sum(not one.already_there for one in added), "record")
+            raise type(reason)(
+                f"{reason} Added before it: {copied}, which the same command will find there."
+            ) from reason
     return added
 
 

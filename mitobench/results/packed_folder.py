@@ -7,11 +7,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mitobench.atomic import write_atomic
+from mitobench import foreign
+from mitobench.atomic import remove_file, write_atomic
 from mitobench.errors import RecordError
+from mitobench.foreign import limits
 from mitobench.results import archive
 from mitobench.results.claims import archive_orphans, claims, entries_of
-from mitobench.results.record import read, text_of
+from mitobench.results.record import read, renamed, text_of
 from mitobench.results.record_files import (
     PLAIN,
     doubled,
@@ -47,10 +49,10 @@ def pack_folder(folder: Path) -> Packing:
 
     Digests of content stay. All records are read before the first is packed, and a file is removed only after what
     replaces it was written and read again: an interrupted call is completed by the next one. An archive stays as it is
-    unless it has detections that no record next to it claims, which are left out of the one that replaces it, or has
-    not the name of its content. A packed record with other bytes than `pack` gives is packed again.
+    unless it has detections that no record next to it claims, which are left out of the one that replaces it. One that
+    was renamed gets a name of its content. A packed record with a name, a date or bytes at its end is packed again.
 
-    Raises RecordError if a file is not a record, was changed, or is there in two forms with other content;
+    Raises RecordError if a file is not a record, was changed or renamed, or is there in two forms with other content;
     MitobenchError if a file cannot be written.
     """
     before = _size(folder)
@@ -60,18 +62,20 @@ def pack_folder(folder: Path) -> Packing:
     by_split: dict[tuple[Path, str], list[tuple[Path, Record]]] = defaultdict(list)
     for path in paths:
         record = read(path)
+        if stem_of(path) != record.stem:  # two records may then claim different texts of one name
+            raise RecordError(renamed(path, record))
         by_split[path.parent, f"{record.combination['dataset']}-{record.combination['protocol']}"].append(
             (path, record)
         )
     claimed = claims((path, record) for records in by_split.values() for path, record in records)
+    for found in files(folder, archive.ENDING):
+        archive.name_by_content(found)  # so that one that is written has the name of none that is there
     orphans = {found: archive_orphans(found, claimed) for found in files(folder, archive.ENDING)}
-    superseded = [found for found, names in orphans.items() if names or not archive.is_original(found)]
-    written: list[Path] = []
+    superseded = [found for found, names in orphans.items() if names]
     for (place, split), records in by_split.items():
-        written += _pack_detections(place, split, records, superseded)
+        _pack_detections(place, split, records, superseded)
     for found in superseded:
-        if found not in written:  # one whose name was that of its content but for what was left out
-            found.unlink()
+        found.unlink()
     for path in paths:
         _pack_record(path)
     left_out = [name for names in orphans.values() for name in names]
@@ -79,10 +83,11 @@ def pack_folder(folder: Path) -> Packing:
 
 
 def _pack_record(path: Path) -> None:
+    content = read_bytes(path)
     if path.name.endswith(PLAIN) or has_more(path):
-        write_atomic(forms_of(path.parent, stem_of(path))[1], pack(read_bytes(path)))
+        write_atomic(forms_of(path.parent, stem_of(path))[1], pack(content))
     if path.name.endswith(PLAIN):
-        path.unlink()
+        remove_file(path, content)  # not one that a run wrote meanwhile
 
 
 def _size(folder: Path) -> int:
@@ -98,21 +103,20 @@ def _check_forms(path: Path) -> None:
 
 def _pack_detections(
     place: Path, split: str, records: Sequence[tuple[Path, Record]], superseded: Collection[Path]
-) -> list[Path]:
-    """Writes what is in no archive that stays to new ones, then removes the single files; returns the new archives."""
-    new, single = {}, []
+) -> None:
+    """Writes what is in no archive that stays to new ones, then removes the single files."""
+    new, single = {}, {}
     for path, record in records:
         for entry in entries_of(record):
             file = path.with_name(entry.file)
-            text = text_of(path, entry).encode()
             if file.is_file():
-                single.append(file)
+                single[file] = foreign.read_bytes(file, limits.MAX_PACKED_BYTES, "record's detections", RecordError)
+            text = text_of(path, entry).encode()
             if not _is_archived(file, text, superseded):
                 new[file.name] = text
-    written = archive.write(place, split, new)
-    for file in single:
-        file.unlink(missing_ok=True)  # a record in two forms has them twice here
-    return written
+    archive.write(place, split, new)
+    for file, content in single.items():
+        remove_file(file, content)  # not one that a run wrote meanwhile
 
 
 def _is_archived(file: Path, text: bytes, superseded: Collection[Path]) -> bool:

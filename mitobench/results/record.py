@@ -87,8 +87,9 @@ def _write_together(contents: Mapping[Path, bytes]) -> None:
             for path, content in contents.items():
                 renames.enter_context(atomic_file(path)).write_bytes(content)
     except OSError as reason:
+        where = reason.filename2 or path  # the second one: what could not be renamed to
         raise MitobenchError(
-            f"{path}: cannot be written: {reason.strerror or reason}. Fix this, or choose another path."
+            f"{where}: cannot be written: {reason.strerror or reason}. Fix this, or choose another path."
         ) from reason
 
 

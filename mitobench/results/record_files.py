@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mitobench import foreign
+from mitobench.atomic import TMP
 from mitobench.errors import RecordError
 from mitobench.foreign import limits
 
@@ -33,6 +34,7 @@ def files(folder: Path, *endings: str, below: bool = True) -> list[Path]:
     """
     found: list[Path] = []
     for place, folders, names in os.walk(folder, onerror=_refuse):
+        folders[:] = [name for name in folders if not name.startswith(TMP)]  # of what is being written, by anybody
         found += [Path(place, name) for name in (*folders, *names) if name.endswith(endings)]
         if not below:
             break
@@ -82,6 +84,19 @@ def read_bytes(path: Path) -> bytes:
 def pack(content: bytes) -> bytes:
     """Returns bytes packed with gzip; equal contents give equal bytes."""
     return gzip.compress(content, compresslevel=9, mtime=0)
+
+
+def packed_otherwise(path: Path) -> str | None:
+    """Returns what is wrong with a record that another program packed; None for one that `pack` packed, or a plain one.
+
+    Its content, and with it its digests, are as they were.
+    """
+    if not has_more(path):
+        return None
+    return (
+        f"{path}: was packed by another program, into other bytes than mitobench does. Run `mitobench leaderboard "
+        "pack`, or unpack it with `gunzip`."
+    )
 
 
 def has_more(path: Path) -> bool:

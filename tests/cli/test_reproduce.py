@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,16 @@ def test_damaged_detections_are_an_error_and_no_verdict(mitobench: Callable[...,
     answer = mitobench("reproduce", path.with_name(f"{path.name}.gz"))
     assert answer.code == 2
     assert "is cut short" in answer.err
+    assert "Verdict" not in answer.out
+
+
+def test_a_record_that_another_program_packed_gets_no_verdict(mitobench: Callable[..., Any], path: Path) -> None:
+    packed = path.with_name(f"{path.name}.gz")
+    with gzip.GzipFile(packed, "wb", mtime=1_700_000_000) as file:
+        file.write(path.read_bytes())
+    answer = mitobench("reproduce", packed)
+    assert answer.code == 2
+    assert "was packed by another program" in answer.err
     assert "Verdict" not in answer.out
 
 

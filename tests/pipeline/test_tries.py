@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mitobench.pipeline import canonical
+from mitobench.atomic import TMP
+from mitobench.errors import StoreError
+from mitobench.pipeline import canonical, tries
 from mitobench.pipeline.saved_files import LOG
 from mitobench.pipeline.store import Store
 from mitobench.pipeline.tries import FAILURE, SPENT, begin
 
 
 def write_later(path: Path, seconds: float) -> None:
-    """Write a file as if it had been written so many seconds after the try began."""
+    """Write a file as if it had been written so many seconds after the try began, which was an hour ago or earlier."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("something")
-    at = (path.parent.parent if path.parent.name == "log" else path.parent).joinpath(SPENT).stat().st_mtime + seconds
-    os.utime(path, (at, at))
+    noted = (path.parent.parent if path.parent.name == "round-0" else path.parent) / SPENT
+    began = min(noted.stat().st_mtime, time.time() - 3600)
+    os.utime(noted, (began, began))
+    os.utime(path, (began + seconds, began + seconds))
 
 
 def test_the_first_try_has_none_before_it(tmp_path: Path) -> None:
@@ -29,7 +36,7 @@ def test_the_first_try_has_none_before_it(tmp_path: Path) -> None:
 def test_a_try_counts_up_to_its_last_checkpoint(tmp_path: Path) -> None:
     begin(tmp_path)
     write_later(tmp_path / "iter_10.pth", 20)
-    write_later(tmp_path / "log" / "iter_20.pth", 40)
+    write_later(tmp_path / "round-0" / "iter_20.pth", 40)
     assert begin(tmp_path) == pytest.approx(40)
 
 
@@ -42,11 +49,52 @@ def test_tries_add_up_without_the_time_between_them(tmp_path: Path) -> None:
     assert begin(tmp_path) == pytest.approx(50)
 
 
-@pytest.mark.parametrize("name", [FAILURE, LOG])
+@pytest.mark.parametrize("name", [FAILURE, LOG, "20261130_150000.log", "20261130_150000.py"])
 def test_a_try_without_a_checkpoint_left_nothing_to_count(tmp_path: Path, name: str) -> None:
     begin(tmp_path)
     write_later(tmp_path / name, 30)
     assert begin(tmp_path) == 0
+
+
+def test_no_more_counts_than_the_time_that_passed(tmp_path: Path) -> None:
+    """Some file systems keep times that other machines set, whose clocks may be ahead."""
+    begin(tmp_path)
+    write_later(tmp_path / "iter_10.pth", 365 * 24 * 3600)
+    assert begin(tmp_path) == pytest.approx(3600, abs=60)
+
+
+def test_only_files_of_the_stage_itself_count(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    begin(tmp_path / "work")
+    os.utime(tmp_path / "work" / SPENT, (1000, 1000))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("later")
+    (tmp_path / "work" / "link").symlink_to(elsewhere)
+    os.utime(tmp_path / "work" / "link", (1010, 1010), follow_symlinks=False)
+    (tmp_path / "work" / f"{TMP}half").mkdir()
+    (tmp_path / "work" / f"{TMP}half" / "new").write_text("of a try that was killed while it wrote")
+    assert begin(tmp_path / "work") == pytest.approx(10)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_reported_as_one(tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path).open()
+    store.work("key")
+    monkeypatch.setattr(tries, "atomic_file", failing(number))
+    with pytest.raises(StoreError, match="Free some space there"), store.write("detector", "key", {}):
+        raise AssertionError("nothing is run")
+
+
+def test_a_try_that_cannot_be_noted_runs_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tries, "atomic_file", failing(errno.EACCES))
+    assert begin(tmp_path) == 0
+
+
+def failing(number: int) -> Any:
+    def fail(path: Path) -> Any:
+        raise OSError(number, os.strerror(number), str(path))
+
+    return fail
 
 
 @pytest.mark.parametrize("content", [b"", b"nan", b"-3", b"inf", b"\xff", b"much"])

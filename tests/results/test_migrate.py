@@ -75,6 +75,20 @@ def test_a_migrated_record_passes_with_and_without_annotation(folder: Path, synt
     assert migrate_folder(folder, None).current == 1, "a second time nothing is done"
 
 
+def test_the_command_says_why_a_record_was_not_migrated_beside_others_that_were(
+    folder: Path, tmp_path: Path, mitobench: Callable[..., Any]
+) -> None:
+    path = only(folder)
+    shutil.copytree(folder, folder / "below")
+    reseal(path, lambda content: content["test"].update(average_precision=0.99))
+    answer = mitobench("leaderboard", "migrate", folder.parent)
+    assert answer.code == 1
+    assert "1 migrated, 0 had this version already." in answer.out
+    assert f"{path}: " in answer.err
+    assert "average_precision" in answer.err
+    assert "1 record left out of" in answer.err
+
+
 def test_a_forged_number_of_version_1_is_not_migrated(folder: Path) -> None:
     path = only(folder)
     reseal(path, lambda content: content["test"].update(average_precision=0.99))

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from mitobench.atomic import TMP
 from mitobench.cli import app
 from mitobench.errors import MitobenchError, RecordError
 from mitobench.foreign import limits
@@ -199,8 +200,84 @@ def test_a_renamed_archive_is_a_problem_until_it_is_packed_again(records: Path, 
     (problem,) = check_folder(records).problems
     assert problem.startswith(f"{renamed}: is a copy, or was renamed")
     pack_folder(records)
-    assert archive.archives(records) == [found]
+    (named,) = archive.archives(records)
+    assert (named == found) == original_stays
+    assert archive.is_original(named)
     assert check_folder(records).problems == []
+
+
+@pytest.mark.parametrize("link", ["original", "renamed"])
+def test_a_link_and_its_archive_become_one_archive(records: Path, link: str) -> None:
+    pack_folder(records)
+    (found,) = archive.archives(records)
+    renamed = found.with_name(f"renamed{archive.ENDING}")
+    if link == "original":
+        found.rename(renamed)
+        found.symlink_to(renamed)
+    else:
+        renamed.symlink_to(found)
+    pack_folder(records)
+    assert archive.archives(records) == [found]
+    assert not found.is_symlink()
+    assert check_folder(records).problems == []
+
+
+def test_two_archives_of_exchanged_names_lose_nothing(records: Path) -> None:
+    pack_folder(records)
+    (found,) = archive.archives(records)
+    texts = archive.read(found)
+    found.unlink()
+    first, second = (archive.write(records, "x", {name: text})[0] for name, text in list(texts.items())[:2])
+    archive.write(records, "x", dict(list(texts.items())[2:]))
+    aside = first.rename(first.with_name("aside"))
+    second.rename(first)
+    aside.rename(second)
+    pack_folder(records)
+    assert check_folder(records).problems == []
+    assert {name for one in archive.archives(records) for name in archive.read(one)} == set(texts)
+
+
+def test_an_archive_of_two_splits_that_has_the_name_of_one_loses_nothing(
+    records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack_folder(records)
+    (found,) = archive.archives(records)
+    texts = {**archive.read(found), "other-split.detections.csv": b"frame\n"}
+    (merged,) = archive.write(records, "x", texts)
+    merged.replace(found)
+
+    def full(*_: object) -> None:
+        raise MitobenchError("No space left on device")
+
+    monkeypatch.setattr(archive, "write_atomic", full)
+    with pytest.raises(MitobenchError, match="No space left"):
+        pack_folder(records)
+    assert {name for one in archive.archives(records) for name in archive.read(one)} == set(texts)
+
+
+def test_a_renamed_record_is_not_packed(records: Path, path: Path) -> None:
+    path.rename(path.with_name("old.json"))
+    with pytest.raises(RecordError, match="is a copy, or was renamed"):
+        pack_folder(records)
+
+
+def test_what_a_run_wrote_while_its_record_was_packed_stays(
+    records: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = record.read(path)
+    texts = [record.text_of(path, entry) for entry in (found.detections, found.validation_detections) if entry]
+    written = archive.write
+
+    def again(*arguments: Any) -> Any:
+        record.write(records, found, f"{texts[0]}\n", texts[1])
+        return written(*arguments)
+
+    monkeypatch.setattr(archive, "write", again)
+    pack_folder(records)
+    made = path if path.is_file() else path.with_name(f"{path.name}.gz")
+    entry = record.read(made).detections
+    assert entry is not None
+    assert record.text_of(made, entry) == f"{texts[0]}\n"
 
 
 def test_a_record_that_was_packed_by_another_program_is_packed_again(records: Path, path: Path) -> None:
@@ -230,6 +307,13 @@ def test_a_folder_that_cannot_be_read_is_no_empty_one(records: Path, monkeypatch
             read(records)
 
 
+def test_what_others_are_writing_is_not_read(records: Path) -> None:
+    """It is in folders that only their users may read."""
+    (records / f"{TMP}theirs").mkdir()
+    (records / f"{TMP}theirs" / "half.json").write_text("{")
+    assert check_folder(records).problems == []
+
+
 def test_adding_says_how_many_were_added_before_one_that_could_not_be(
     records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,7 +326,7 @@ def test_adding_says_how_many_were_added_before_one_that_could_not_be(
         written(path, content)
 
     monkeypatch.setattr(folder, "write_atomic", full)
-    with pytest.raises(MitobenchError, match=r"No space left on device\. 1 record before it was added\. Then run"):
+    with pytest.raises(MitobenchError, match=r"No space left on device\. Added before it: 1 record,"):
         add_records([first, second], tmp_path / "records")
     assert record_files(tmp_path / "records") == [tmp_path / "records" / first.name]
 
