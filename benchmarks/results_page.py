@@ -157,7 +157,9 @@ def noise(section: Section) -> str:
 def _better(clear: Sequence[Effect]) -> Iterator[str]:
     """Yields a clause for each plugin that is better than others, with the differences in F1."""
     for name, found in groupby(sorted(clear, key=lambda one: one.plugin), key=lambda one: one.plugin):
-        others = ", ".join(f"{_short(one.against)} ({signed(one.delta)})" for one in found)
+        others = ", ".join(
+            f"{_short(one.against)} ({signed(one.delta)}, {counted(one.n_pairs, 'pair')})" for one in found
+        )
         yield f"{_short(name)} is better than {others}"
 
 
