@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mitobench.report.html_page import parts
+from mitobench.results.record_files import PACKED, pack, read_bytes
 
 pytestmark = pytest.mark.slow
 
@@ -23,12 +24,17 @@ UPWARDS = re.compile(r"(?<![\w./])(?:[\w.-]+/)*\.\.(?:/[\w.-]+)+")
 
 def published(root: Path) -> list[Path]:
     """The files of a checkout that others read."""
-    return sorted(path for pattern in PATTERNS for path in root.glob(pattern) if path.suffix in TEXTS)
+    return sorted(
+        path
+        for pattern in PATTERNS
+        for path in root.glob(pattern)
+        if path.suffix in TEXTS or path.name.endswith(PACKED)
+    )
 
 
 def paths_in(page: Path, root: Path) -> Iterator[str]:
     """The absolute paths in a file, and those that lead upwards but to no file of the checkout."""
-    text = page.read_text(encoding="utf-8")
+    text = (read_bytes(page) if page.name.endswith(PACKED) else page.read_bytes()).decode()
     text = "\n".join(filter(None, parts(text))) if page.suffix == ".html" else text
     yield from ABSOLUTE.findall(text)
     for path in UPWARDS.findall(text):
@@ -44,7 +50,7 @@ def found(root: Path) -> dict[str, list[str]]:
 
 def test_no_published_file_holds_a_path() -> None:
     kinds = {path.suffix for path in published(ROOT)}
-    assert {".md", ".html", ".json"} <= kinds or not (ROOT / "leaderboard").is_dir()
+    assert {".md", ".html", ".json", ".gz"} <= kinds or not (ROOT / "leaderboard").is_dir()
     assert found(ROOT) == {}
 
 
@@ -64,12 +70,14 @@ def test_a_path_in_a_changed_copy_is_found(name: str, path: str, tmp_path: Path)
 
 
 def test_a_path_in_a_changed_record_is_found(tmp_path: Path) -> None:
-    record = min((ROOT / "leaderboard").rglob("mitos2012*.json"))
-    text = record.read_text(encoding="utf-8")
+    record = min((ROOT / "leaderboard").rglob(f"mitos2012*{PACKED}"))
+    text = read_bytes(record).decode()
     assert "--data DATA" in text
-    copy = tmp_path / record.name
-    for path in ("../shared/data", "/srv/data"):
-        copy.write_text(text.replace("--data DATA", f"--data {path}"), encoding="utf-8")
+    copy = tmp_path / "leaderboard" / record.name
+    copy.parent.mkdir()
+    for path in ("../../shared/data", "/srv/data"):
+        copy.write_bytes(pack(text.replace("--data DATA", f"--data {path}").encode()))
+        assert published(tmp_path) == [copy]
         assert [*paths_in(copy, tmp_path)] == [path]
 
 

@@ -11,7 +11,6 @@ import functools
 import hashlib
 import io
 import lzma
-import os
 import re
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -222,10 +221,8 @@ def name_by_content(archive: Path) -> Path:
     target = next(alike, archive.with_name(f"renamed{end}"))
     if target.exists() and read(target) != texts:
         raise RecordError(f"{archive}: should be called {target.name}, which is another archive. Rename that one.")
-    if archive.is_symlink() and target.exists():  # perhaps a link to it
-        archive.unlink()
-    else:
-        os.replace(archive, target)
+    write_atomic(target, foreign.read_bytes(archive, MAX_PACKED_BYTES, "archive of detections", RecordError))
+    archive.unlink()
     return target
 
 
