@@ -121,9 +121,9 @@ def check(
 
     Checks the bytes, digests and names of records and detections; that records do not contradict themselves; all
     scores, thresholds and intervals; and, if no record has a problem, LEADERBOARD.md, index.html, sections/ and the
-    data of figures/. With --data
-    the detections are also matched with the annotation again, on the same frames. Without it, records whose files have
-    not changed since they were checked by the same code on this machine are not computed again (--anew computes all).
+    data of figures/. With --data the detections are also matched with the annotation again, on the same frames. Without
+    it, records whose files have not changed since they were checked by the same code on this machine are not computed
+    again (--anew computes all).
 
     Exit code 1: problems were found; each is reported on one line with the file and how to fix it.
 

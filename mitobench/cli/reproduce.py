@@ -52,8 +52,8 @@ def reproduce(
     A record can name programs (`external:`) and hubs. They are shown first, and used only with --allow-external and
     --allow-download.
 
-    Exit code 0: equal or within seed noise; 1: different; 2: it cannot run here, or the record or its
-    detections were edited, renamed or damaged.
+    Exit code 0: equal or within seed noise; 1: different; 2: it cannot run here, or the record or its detections were
+    edited, renamed or damaged.
 
     Example: mitobench reproduce leaderboard/records/RECORD.json --data ~/mitos
     """
