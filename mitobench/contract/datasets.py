@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mitobench import datasets
+from mitobench.contract.failures import require
 from mitobench.datasets import splits
 from mitobench.errors import DataError, PluginError
 
@@ -42,31 +43,26 @@ class DatasetSubject:
         return self.reader.read(self.root)
 
 
-def _require(condition: object, message: str) -> None:
-    if not condition:
-        raise PluginError(message)
-
-
 def loads_and_has_a_card_of_its_name(of: DatasetSubject) -> None:
     """The card is NAME.toml in the package, or in the registry."""
-    _require(of.reader.name == of.name, f"the class has the name {of.reader.name!r}, its entry point {of.name!r}.")
+    require(of.reader.name == of.name, f"the class has the name {of.reader.name!r}, its entry point {of.name!r}.")
     card = of.reader.card()
-    _require(card.name == of.name, f"the card has the name {card.name!r}. Write {of.name!r}.")
-    _require(card.mpp, "the card has no um/px. Give `mpp` at least one scanner.")
+    require(card.name == of.name, f"the card has the name {card.name!r}. Write {of.name!r}.")
+    require(card.mpp, "the card has no um/px. Give `mpp` at least one scanner.")
 
 
 def every_protocol_of_the_card_has_a_split(of: DatasetSubject) -> None:
     """A split is `splits/NAME-PROTOCOL.json` in the package."""
-    _require(of.reader.card().protocols, "the card lists no protocol. Add a split, and list it in `protocols`.")
+    require(of.reader.card().protocols, "the card lists no protocol. Add a split, and list it in `protocols`.")
     for protocol in of.reader.card().protocols:
         splits.load_split(of.name, protocol)
 
 
 def finds_its_frames_and_nothing_in_an_empty_folder(of: DatasetSubject) -> None:
     """`find` is called for every data folder, so it must not take another data set's frames for its own."""
-    _require(of.reader.find(of.root), f"find() does not find what write_example() wrote in {of.root}.")
+    require(of.reader.find(of.root), f"find() does not find what write_example() wrote in {of.root}.")
     with tempfile.TemporaryDirectory() as empty:
-        _require(not of.reader.find(Path(empty)), "find() finds frames in an empty folder.")
+        require(not of.reader.find(Path(empty)), "find() finds frames in an empty folder.")
         try:
             of.reader.read(Path(empty))
         except DataError:
@@ -77,16 +73,16 @@ def finds_its_frames_and_nothing_in_an_empty_folder(of: DatasetSubject) -> None:
 def frames_have_pixels_of_their_size(of: DatasetSubject) -> None:
     """Frames read as uint8 RGB of the size that they declare, and belong to the data set."""
     items = of.read().items
-    _require(items, "read() returns no frame.")
+    require(items, "read() returns no frame.")
     for id, item in items.items():
         frame = item.frame
-        _require(frame.id == id and frame.dataset == of.name, f"frame {id}: its id or data set is {frame.key!r}.")
-        _require(frame.group, f"frame {id}: has no group. Give its slide or case.")
-        _require(item.files and item.files[0].is_file(), f"frame {id}: files must begin with the image.")
+        require(frame.id == id and frame.dataset == of.name, f"frame {id}: its id or data set is {frame.key!r}.")
+        require(frame.group, f"frame {id}: has no group. Give its slide or case.")
+        require(item.files and item.files[0].is_file(), f"frame {id}: files must begin with the image.")
         pixels = frame.read()
         shape = (frame.size[1], frame.size[0], 3)
         found = f"{pixels.dtype} {list(pixels.shape)}"
-        _require(pixels.dtype == np.uint8 and pixels.shape == shape, f"frame {id}: {found}, not uint8 {list(shape)}.")
+        require(pixels.dtype == np.uint8 and pixels.shape == shape, f"frame {id}: {found}, not uint8 {list(shape)}.")
 
 
 def annotations_are_inside_their_frames(of: DatasetSubject) -> None:
@@ -95,10 +91,10 @@ def annotations_are_inside_their_frames(of: DatasetSubject) -> None:
     for id, item in items.items():
         last = np.array(item.frame.size) - 1
         for what, xy in (("mitoses", item.mitoses.xy), ("imposters", item.mitoses.imposters)):
-            _require(xy.ndim == 2 and xy.shape[1] == 2, f"frame {id}: {what} have the shape {list(xy.shape)}.")
+            require(xy.ndim == 2 and xy.shape[1] == 2, f"frame {id}: {what} have the shape {list(xy.shape)}.")
             inside = np.isfinite(xy).all() and (xy >= 0).all() and (xy <= last).all()
-            _require(inside, f"frame {id}: {what} are outside the frame. Use mitobench.datasets.figures.Figures.")
-    _require(any(len(item.mitoses) for item in items.values()), "the example has no mitosis. Write at least one.")
+            require(inside, f"frame {id}: {what} are outside the frame. Use mitobench.datasets.figures.Figures.")
+    require(any(len(item.mitoses) for item in items.values()), "the example has no mitosis. Write at least one.")
 
 
 def frames_can_be_pickled(of: DatasetSubject) -> None:
@@ -106,16 +102,16 @@ def frames_can_be_pickled(of: DatasetSubject) -> None:
     for item in of.read().items.values():
         again = pickle.loads(pickle.dumps(item.frame))
         same = again == item.frame and dict(again.domains) == dict(item.frame.domains)
-        _require(same, f"frame {item.frame.id} changes when it is pickled.")
+        require(same, f"frame {item.frame.id} changes when it is pickled.")
 
 
 def reading_twice_gives_the_same(of: DatasetSubject) -> None:
     """Digests and annotations are part of the keys of stages."""
     one, other = of.read(), of.read()
-    _require(one.digest() == other.digest(), "reading the same files twice gives other digests.")
+    require(one.digest() == other.digest(), "reading the same files twice gives other digests.")
     for id, item in one.items.items():
         same = np.array_equal(item.mitoses.xy, other.items[id].mitoses.xy)
-        _require(same, f"frame {id}: reading the same file twice gives other mitoses.")
+        require(same, f"frame {id}: reading the same file twice gives other mitoses.")
 
 
 def the_default_protocol_can_be_used(of: DatasetSubject) -> None:
@@ -135,7 +131,7 @@ def frames_without_annotation_files_are_unlabelled(of: DatasetSubject) -> None:
         except DataError:
             return
         wrong = [id for id, item in items.items() if item.mitoses.labelled]
-        _require(not wrong, f"frames {', '.join(wrong[:3])} count as labelled although their annotation is missing.")
+        require(not wrong, f"frames {', '.join(wrong[:3])} count as labelled although their annotation is missing.")
 
 
 DATASET_CHECKS: tuple[Callable[[DatasetSubject], None], ...] = (

@@ -15,7 +15,6 @@ output is deleted, and its stage runs again. Several machines may use a store on
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import shutil
@@ -225,7 +224,7 @@ def touch(path: Path) -> None:
 def is_full(reason: BaseException, folder: Path) -> bool:
     """Returns whether an error means that the disk is full. Libraries raise errors of their own for it."""
     if isinstance(reason, OSError):
-        return reason.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        return reason.errno in tries.FULL
     try:
         return "No space left" in str(reason) or shutil.disk_usage(folder).free < 1 << 16
     except OSError:

@@ -14,7 +14,7 @@ from mitobench.atomic import TMP, atomic_file
 FAILURE = "failure.txt"  # the traceback of the last try, if it failed
 SPENT = "seconds.txt"  # those of earlier tries; written when a try begins
 NOTES = (".log", ".txt", ".py")  # endings of logs, notes and settings, which no try goes on from
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk, a quota or a file system
 
 
 def begin(work: Path) -> float:

@@ -15,9 +15,8 @@ from mitobench.results.schema import Record
 
 NO_VERIFIER = "none"  # with it, a fuser has nothing to combine
 
-VERIFICATION = frozenset(
-    {"candidate_threshold", "candidates", "choose_by"}
-)  # of the pipeline; without a verifier: unused
+# Options of the pipeline that are not used without a verifier.
+VERIFICATION = frozenset({"candidate_threshold", "candidates", "choose_by"})
 
 # By role, the role that some of its plugins make unused. The verifier is not listed for the fuser: comparing a fuser
 # with `detector-only` would count the effect of the verifier a second time.

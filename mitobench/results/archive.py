@@ -193,7 +193,7 @@ def _parts(texts: Mapping[str, bytes]) -> Iterator[dict[str, bytes]]:
 
 def _write(folder: Path, start: str, texts: Mapping[str, bytes]) -> Path:
     content = _tar(texts)
-    target = folder / f"{start}-{_digest(content)}{ENDING}"
+    target = folder / f"{start}{_end(content)}"
     write_atomic(target, lzma.compress(content, preset=9))
     if read(target) != texts:
         raise RecordError(f"{target}: does not give back what was written. Check the disk.")
@@ -205,29 +205,29 @@ def is_original(archive: Path) -> bool:
 
     Raises RecordError as `read` does.
     """
-    return archive.name.endswith(f"-{_digest(_tar(read(archive)))}{ENDING}")
+    return archive.name.endswith(_end(_tar(read(archive))))
 
 
-def name_by_content(archive: Path) -> Path:
-    """Rename an archive that is not original, or replace an equal one that is by it; returns its path.
+def name_by_content(archive: Path) -> None:
+    """Rename an archive that is not original, or replace an equal one that is by it.
 
     Raises RecordError as `read` does, and if the new name is that of another archive.
     """
-    if is_original(archive):
-        return archive
     texts = read(archive)
-    end = f"-{_digest(_tar(texts))}{ENDING}"
+    end = _end(_tar(texts))
+    if archive.name.endswith(end):
+        return
     alike = (one for one in archives(archive.parent) if one.name.endswith(end) and read(one) == texts)
     target = next(alike, archive.with_name(f"renamed{end}"))
     if target.exists() and read(target) != texts:
         raise RecordError(f"{archive}: should be called {target.name}, which is another archive. Rename that one.")
     write_atomic(target, foreign.read_bytes(archive, MAX_PACKED_BYTES, "archive of detections", RecordError))
     archive.unlink()
-    return target
 
 
-def _digest(tar: bytes) -> str:
-    return hashlib.sha256(tar).hexdigest()[:10]
+def _end(tar: bytes) -> str:
+    """Returns how the name of an archive with this content ends."""
+    return f"-{hashlib.sha256(tar).hexdigest()[:10]}{ENDING}"
 
 
 def _tar(texts: Mapping[str, bytes]) -> bytes:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from mitobench import foreign
-from mitobench.atomic import write_atomic
 from mitobench.errors import MitobenchError, RecordError, counted
 from mitobench.file_cache import computing_anew
 from mitobench.foreign import limits, printable
@@ -20,7 +19,7 @@ from mitobench.results.known import known_records
 from mitobench.results.local_datasets import LocalDatasets, wrong_annotation
 from mitobench.results.mismatch import Mismatch
 from mitobench.results.recompute import Recomputation
-from mitobench.results.record import ENDINGS, read, read_good, text_of
+from mitobench.results.record import ENDINGS, read, read_good, text_of, write_together
 from mitobench.results.record_files import doubled, files, forms_of, pack, record_files, stem_of
 from mitobench.results.schema import SCHEMA_VERSION, DetectionsEntry, Record
 
@@ -125,8 +124,8 @@ def _archived_without_record(folder: Path, claimed: Claims) -> Iterator[str]:
             continue
         if not original:
             yield (
-                f"{found}: is a copy, or was renamed: its name does not end with the digest of its content. Remove it "
-                "if the original is here, or run `mitobench leaderboard pack`, which names it anew."
+                f"{found}: is a copy, or was renamed: its name does not end with the digest of its content. Run "
+                "`mitobench leaderboard pack`, which names it anew, or removes it if the original is here."
             )
         if others:
             yield (
@@ -233,17 +232,17 @@ def find(paths: Iterable[Path]) -> list[Path]:
         if path.is_dir():
             inside = path / "records" if (path / "records").is_dir() else path
             records = record_files(inside)
-        else:
-            ending = next((ending for ending in ENDINGS.values() if path.name.endswith(ending)), "")
-            forms = forms_of(path.parent, path.name.removesuffix(ending)) if ending else [path]
-            records = [form for form in forms if form.is_file()][:1]
-        if path.name.endswith(archive.ENDING):
+        elif path.name.endswith(archive.ENDING):
             names = archive.read(path)
             records = [
                 one
                 for one in record_files(path.parent, below=False)
                 if any(f"{stem_of(one)}{ending.removesuffix(archive.PACKED)}" in names for ending in ENDINGS.values())
             ]
+        else:
+            ending = next((ending for ending in ENDINGS.values() if path.name.endswith(ending)), "")
+            forms = forms_of(path.parent, path.name.removesuffix(ending)) if ending else [path]
+            records = [form for form in forms if form.is_file()][:1]
         if not records:
             raise RecordError(f"{path}: holds no record. Give a record (.json or .json.gz), or a folder of them.")
         found |= {record.resolve(): record for record in records}
@@ -276,13 +275,12 @@ def _add(path: Path, folder: Path) -> AddedRecord:
         if read(other).digest == record.digest:
             return AddedRecord(path, other, True, ())
     target = (folder / record.digest[:10] if others else folder) / path.name
-    copies = [target.with_name(entry.file) for entry in entries_of(record)]
+    content = foreign.read_bytes(path, limits.MAX_RECORD_BYTES, "record", RecordError)
+    detections = {target.with_name(entry.file): _packed(path, entry) for entry in entries_of(record)}
     try:
-        for copy, entry in zip(copies, entries_of(record), strict=True):
-            write_atomic(copy, _packed(path, entry))
-        write_atomic(target, foreign.read_bytes(path, limits.MAX_RECORD_BYTES, "record", RecordError))
+        write_together({target: content, **detections})
     except BaseException:
-        for copy in copies:
+        for copy in detections:
             copy.unlink(missing_ok=True)
         raise
     return AddedRecord(path, target, False, others)

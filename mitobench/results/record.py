@@ -72,14 +72,14 @@ def write(folder: Path, record: Record, detections: str | None, validation: str 
             file = folder / f"{record.stem}{ENDINGS[name]}"
             files[file] = pack(text.encode())
             entries[name] = _entry(file.name, text, files[file])
-    _write_together({path: spelled(record.model_copy(update=entries).sealed()), **files})
+    write_together({path: spelled(record.model_copy(update=entries).sealed()), **files})
     for earlier in (packed_path, *(folder / f"{record.stem}{ending}" for ending in ENDINGS.values())):
         if earlier not in files:
             earlier.unlink(missing_ok=True)
     return path
 
 
-def _write_together(contents: Mapping[Path, bytes]) -> None:
+def write_together(contents: Mapping[Path, bytes]) -> None:
     """Write all files to temporary ones, then rename them, the first one last: a full disk changes none of them."""
     path = next(iter(contents))
     try:

@@ -17,7 +17,7 @@ from mitobench.cli import app
 from mitobench.errors import MitobenchError, RecordError
 from mitobench.foreign import limits
 from mitobench.report import build
-from mitobench.results import archive, folder, record
+from mitobench.results import archive, record
 from mitobench.results.check import verified, verified_all
 from mitobench.results.folder import add_records, check_folder, find
 from mitobench.results.packed_folder import pack_folder
@@ -318,15 +318,15 @@ def test_adding_says_how_many_were_added_before_one_that_could_not_be(
     records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = record_files(records)
-    written = folder.write_atomic
+    written = record.atomic_file
 
-    def full(path: Path, content: bytes) -> None:
-        if path.name == second.name:
-            raise MitobenchError(f"{path}: cannot be written: No space left on device.")
-        written(path, content)
+    def full(target: Path) -> Any:
+        if target.name == second.name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return written(target)
 
-    monkeypatch.setattr(folder, "write_atomic", full)
-    with pytest.raises(MitobenchError, match=r"No space left on device\. Added before it: 1 record,"):
+    monkeypatch.setattr(record, "atomic_file", full)
+    with pytest.raises(MitobenchError, match=r"No space left on device.*Added before it: 1 record,"):
         add_records([first, second], tmp_path / "records")
     assert record_files(tmp_path / "records") == [tmp_path / "records" / first.name]
 
