@@ -306,11 +306,11 @@ def test_a_line_a_minute_says_how_far_it_is_where_there_is_no_terminal(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("mitobench.cli.predict.SECONDS_A_LINE", 0.0)
+    monkeypatch.setattr("mitobench.cli.predict_output.SECONDS_A_LINE", 0.0)
     answer = mitobench("predict", images, "--model", packed_run.model, "--out", tmp_path / "out")
     assert "image 2 of 3, part 1 of 1, 67 %, about" in answer.out
     assert "s left" in answer.out
-    monkeypatch.setattr("mitobench.cli.predict.SECONDS_A_LINE", 60.0)
+    monkeypatch.setattr("mitobench.cli.predict_output.SECONDS_A_LINE", 60.0)
     answer = mitobench("predict", images, "--model", packed_run.model, "--out", tmp_path / "more")
     assert "s left" not in answer.out
 
