@@ -126,7 +126,7 @@ def predict(
     hide_gpus(device)
     from mitobench.cli.console import notify
     from mitobench.device import find_device
-    from mitobench.model.outputs import ImageSummary
+    from mitobench.model import Model
     from mitobench.model.batch import Options, predict_files
     from mitobench.model.card import find
     from mitobench.model.exported import networks_in, prepared
